@@ -1,0 +1,54 @@
+"""Tunesmith tunes training scripts.
+
+The names below load on first use, so that `import tunesmith` inside a training script needs the standard library alone
+and costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Bool": "tunesmith.study.parameters",
+    "Choice": "tunesmith.study.parameters",
+    "Float": "tunesmith.study.parameters",
+    "Int": "tunesmith.study.parameters",
+    "SearchSpace": "tunesmith.study.space",
+    "Tuner": "tunesmith.agent.tuner",
+    "artifacts": "tunesmith.evaluator.reporting",
+    "minimize": "tunesmith.agent.tuner",
+    "params": "tunesmith.evaluator.reporting",
+    "report": "tunesmith.evaluator.reporting",
+}
+
+__all__ = [
+    "Bool",
+    "Choice",
+    "Float",
+    "Int",
+    "SearchSpace",
+    "Tuner",
+    "artifacts",
+    "minimize",
+    "params",
+    "report",
+]
+
+if TYPE_CHECKING:
+    from tunesmith.agent.tuner import Tuner, minimize
+    from tunesmith.evaluator.reporting import artifacts, params, report
+    from tunesmith.study.parameters import Bool, Choice, Float, Int
+    from tunesmith.study.space import SearchSpace
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

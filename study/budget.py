@@ -1,0 +1,74 @@
+"""What a study may spend, what it has spent, and which limit ended it. Knows no clock: the time comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What is used up. `hours` counts the time during which a `tunesmith run` was at work on the study."""
+
+    trials: int = 0
+    hours: float = 0.0
+    gpu_hours: float = 0.0
+    llm_usd: float = 0.0
+    llm_tokens: int = 0
+    llm_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One limit: its name, how much is used, and how much may be."""
+
+    name: str
+    used: float
+    limit: float
+
+    @property
+    def fraction(self) -> float:
+        """Used part, in [0, 1]."""
+        return min(self.used / self.limit, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Limits; None is no limit. `until` is in seconds since the epoch.
+
+    The three llm limits end the LLM's part alone: the study goes on with the sampler.
+    """
+
+    trials: int | None = None
+    hours: float | None = None
+    until: float | None = None
+    gpu_hours: float | None = None
+    llm_usd: float | None = None
+    llm_tokens: int | None = None
+    llm_calls: int | None = None
+
+    def shares(self, spent: Spent) -> Iterator[Share]:
+        """Yield every limit that ends the study and is counted (not `until`)."""
+        pairs = (
+            ("trials", spent.trials, self.trials),
+            ("hours", spent.hours, self.hours),
+            ("gpu_hours", spent.gpu_hours, self.gpu_hours),
+        )
+        for name, used, limit in pairs:
+            if limit is not None:
+                yield Share(name=name, used=used, limit=limit)
+
+    def ended_by(self, spent: Spent, now: float) -> str | None:
+        """Return the name of a limit that is reached, or None."""
+        if self.until is not None and now >= self.until:
+            return "until"
+        return next((share.name for share in self.shares(spent) if share.used >= share.limit), None)
+
+    def seconds_left(self, spent: Spent, now: float) -> float | None:
+        """Return the seconds until a limit of time is reached, None when no limit of time is set."""
+        left = []
+        if self.hours is not None:
+            left.append((self.hours - spent.hours) * 3600)
+        if self.until is not None:
+            left.append(self.until - now)
+        return max(min(left), 0.0) if left else None

@@ -1,0 +1,354 @@
+"""The kinds of parameter: Float, Int, Choice, Bool; what each allows, and its way to the unit interval.
+
+Knows no space and no study. Mistakes are found when a parameter is made, so one that exists is sound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+from tunesmith.study import condition as conditions
+from tunesmith.study.condition import ConditionError, Value, same
+from tunesmith.study.encoding import EXACT_BINS, Bins, Integers, Linear, Log, Scale
+from tunesmith.study.errors import Mistake, SpecError
+from tunesmith.study.names import did_you_mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Common:
+    """What every kind of parameter has. `when` makes it conditional; `help` is shown to people and to the LLM."""
+
+    when: str | None = None
+    help: str = ""
+
+    def _require_sound(self) -> None:
+        found = self._mistakes()
+        if self.when is not None:
+            try:
+                conditions.parse(self.when)
+            except ConditionError as error:
+                found.append(Mistake("when", str(error)))
+        if found:
+            raise SpecError(found, where=f"this {type(self).__name__}")
+
+    def _mistakes(self) -> list[Mistake]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Float(_Common):
+    """A real number in [low, high]; with `log` spread over orders of magnitude; with `step` on low, low + step, ...
+
+    Raises:
+        SpecError: the bounds, step or default do not fit together.
+    """
+
+    kind: ClassVar[str] = "float"
+    low: float
+    high: float
+    log: bool = field(default=False, kw_only=True)
+    step: float | None = field(default=None, kw_only=True)
+    default: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._require_sound()
+
+    def _mistakes(self) -> list[Mistake]:
+        return _range_mistakes(self.low, self.high, self.default, log=self.log, step=self.step, floor=0.0)
+
+    @property
+    def cardinality(self) -> float:
+        """How many values there are; inf without a step."""
+        return math.inf if self.step is None else _steps(self.low, self.high, self.step)
+
+    @property
+    def scale(self) -> Scale:
+        """The way to the unit interval; by index when there is a step."""
+        if self.step is not None:
+            return Bins(_steps(self.low, self.high, self.step))
+        return Log(self.low, self.high) if self.log else Linear(self.low, self.high)
+
+    def refuse(self, value: object) -> str | None:
+        """Say why `value` cannot stand here, or None when it can."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return f"{value!r} is no finite number; give one from {self.low!r} to {self.high!r}"
+        if not self.low <= value <= self.high:
+            return f"{value!r} is out of range; give a number from {self.low!r} to {self.high!r}"
+        if self.step is not None and not _near(float(self._at(round((value - self.low) / self.step))), value):
+            return f"{value!r} is not on the grid {self.low!r} + k * {self.step!r}"
+        return None
+
+    def clip(self, value: float) -> float:
+        """Return the valid value nearest to `value`."""
+        inside = min(max(float(value), self.low), self.high)
+        return inside if self.step is None else self._at(round((inside - self.low) / self.step))
+
+    def to_unit(self, value: float) -> float:
+        """Value -> coordinate in [0, 1]."""
+        return self.scale.encode(value if self.step is None else round((value - self.low) / self.step))
+
+    def from_unit(self, coordinate: float) -> float:
+        """Coordinate -> value; the inverse of `to_unit` for every value that `from_unit` can return."""
+        decoded = self.scale.decode(coordinate)
+        return float(decoded) if self.step is None else self._at(decoded)
+
+    def _at(self, index: float) -> float:
+        step = self.step or 0.0
+        last = _steps(self.low, self.high, step) - 1
+        # 0.1 * 3 is 0.30000000000000004; a grid of decimals should read 0.3.
+        return min(float(f"{self.low + min(max(index, 0), last) * step:.12g}"), self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Int(_Common):
+    """A whole number from low to high, both included; at most 10^18 wide.
+
+    Raises:
+        SpecError: the bounds, step or default do not fit together.
+    """
+
+    kind: ClassVar[str] = "int"
+    low: int
+    high: int
+    log: bool = field(default=False, kw_only=True)
+    step: int | None = field(default=None, kw_only=True)
+    default: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._require_sound()
+
+    def _mistakes(self) -> list[Mistake]:
+        found = _range_mistakes(self.low, self.high, self.default, log=self.log, step=self.step, floor=1)
+        named: tuple[tuple[str, object], ...] = (
+            ("low", self.low),
+            ("high", self.high),
+            ("step", self.step),
+            ("default", self.default),
+        )
+        found += [
+            Mistake(key, f'{value!r} is no whole number; write {round(value)} or type = "float"')
+            for key, value in named
+            if isinstance(value, float) and math.isfinite(value)
+        ]
+        return found
+
+    @property
+    def cardinality(self) -> float:
+        """How many values there are."""
+        return (self.high - self.low) // (self.step or 1) + 1
+
+    @property
+    def scale(self) -> Scale:
+        """The way to the unit interval; by index where the range allows it."""
+        if self.step is not None or (not self.log and self.cardinality <= EXACT_BINS):
+            return Bins(int(self.cardinality))
+        return Integers(self.low, self.high, self.log)
+
+    def refuse(self, value: object) -> str | None:
+        """Say why `value` cannot stand here, or None when it can."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            return f"{value!r} is no whole number; give one from {self.low} to {self.high}"
+        if not self.low <= value <= self.high:
+            return f"{value!r} is out of range; give a whole number from {self.low} to {self.high}"
+        if (value - self.low) % (self.step or 1):
+            return f"{value!r} is not on the grid {self.low} + k * {self.step}"
+        return None
+
+    def clip(self, value: float) -> int:
+        """Return the valid value nearest to `value`."""
+        inside = min(max(round(value), self.low), self.high)
+        step = self.step or 1
+        return self.low + min(round((inside - self.low) / step) if step > 1 else inside - self.low,
+                              int(self.cardinality) - 1) * step  # fmt: skip
+
+    def to_unit(self, value: int) -> float:
+        """Value -> coordinate in [0, 1]."""
+        scale = self.scale
+        return scale.encode((value - self.low) // (self.step or 1) if isinstance(scale, Bins) else value)
+
+    def from_unit(self, coordinate: float) -> int:
+        """Coordinate -> value; the inverse of `to_unit` for every value that `from_unit` can return."""
+        scale = self.scale
+        decoded = int(scale.decode(coordinate))
+        return self.low + decoded * (self.step or 1) if isinstance(scale, Bins) else decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(_Common):
+    """One of several values; `ordered` when neighbours resemble each other (16, 32, 64).
+
+    Raises:
+        SpecError: no choices, a choice twice, or a default that is none of them.
+    """
+
+    kind: ClassVar[str] = "choice"
+    choices: Sequence[Value]
+    ordered: bool = field(default=False, kw_only=True)
+    default: Value = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", tuple(self.choices))
+        self._require_sound()
+
+    def _mistakes(self) -> list[Mistake]:
+        if not self.choices:
+            return [Mistake("choices", "is empty; give at least one value")]
+        found = []
+        for index, value in enumerate(self.choices):
+            if any(same(value, earlier) for earlier in self.choices[:index]):
+                found.append(Mistake("choices", f"{value!r} stands there twice; leave one out"))
+            if isinstance(value, float) and not math.isfinite(value):
+                found.append(Mistake("choices", f"{value!r} cannot be a choice; give finite numbers or texts"))
+        if self.default is not None and self.refuse(self.default):
+            found.append(Mistake("default", str(self.refuse(self.default))))
+        return found
+
+    @property
+    def cardinality(self) -> float:
+        """How many values there are."""
+        return len(self.choices)
+
+    @property
+    def scale(self) -> Scale:
+        """By index."""
+        return Bins(len(self.choices))
+
+    def refuse(self, value: object) -> str | None:
+        """Say why `value` cannot stand here, or None when it can."""
+        if isinstance(value, str | int | float | None) and any(same(value, choice) for choice in self.choices):
+            return None
+        near = did_you_mean(str(value), [str(choice) for choice in self.choices])
+        return f"{value!r} is none of {list(self.choices)!r}{near if 'did you mean' in near else ''}"
+
+    def clip(self, value: Value) -> Value:
+        """Return the choice equal to `value`; the first one when there is none."""
+        return next((choice for choice in self.choices if same(choice, value)), self.choices[0])
+
+    def to_unit(self, value: Value) -> float:
+        """Value -> coordinate in [0, 1]: the centre of its bin."""
+        return self.scale.encode(next(i for i, choice in enumerate(self.choices) if same(choice, value)))
+
+    def from_unit(self, coordinate: float) -> Value:
+        """Coordinate -> choice."""
+        return self.choices[int(self.scale.decode(coordinate))]
+
+
+@dataclass(frozen=True, slots=True)
+class Bool(_Common):
+    """True or False."""
+
+    kind: ClassVar[str] = "bool"
+    default: bool | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._require_sound()
+
+    def _mistakes(self) -> list[Mistake]:
+        if self.default is not None and not isinstance(self.default, bool):
+            return [Mistake("default", f"{self.default!r} is neither true nor false")]
+        return []
+
+    @property
+    def cardinality(self) -> float:
+        """Two."""
+        return 2
+
+    @property
+    def scale(self) -> Scale:
+        """False, then True."""
+        return Bins(2)
+
+    def refuse(self, value: object) -> str | None:
+        """Say why `value` cannot stand here, or None when it can."""
+        return None if isinstance(value, bool) else f"{value!r} is neither True nor False"
+
+    def clip(self, value: Value) -> bool:
+        """Return the truth of `value`."""
+        return bool(value)
+
+    def to_unit(self, value: bool) -> float:
+        """Value -> 0.25 or 0.75."""
+        return self.scale.encode(int(value))
+
+    def from_unit(self, coordinate: float) -> bool:
+        """Coordinate -> value."""
+        return bool(self.scale.decode(coordinate))
+
+
+Parameter: TypeAlias = Float | Int | Choice | Bool
+KINDS: dict[str, type[Parameter]] = {cls.kind: cls for cls in (Float, Int, Choice, Bool)}
+
+
+def has_default(parameter: Parameter) -> bool:
+    """Tell whether the user gave a default; None counts only where None is one of the choices."""
+    return parameter.default is not None or (isinstance(parameter, Choice) and None in parameter.choices)
+
+
+def middle(parameter: Parameter) -> Value:
+    """Return what a parameter without a default stands at: the middle of its range, or the first of its choices."""
+    if isinstance(parameter, Choice) and not parameter.ordered:
+        return parameter.choices[0]
+    return False if isinstance(parameter, Bool) else parameter.from_unit(0.5)
+
+
+def resting(parameter: Parameter) -> Value:
+    """Return the user's default, or the middle of the range."""
+    return parameter.default if has_default(parameter) else middle(parameter)
+
+
+def typed(parameter: Parameter | None, value: Value) -> Value:
+    """Return a whole float as int for an Int, and an int as float for a Float; anything else as it is."""
+    if isinstance(parameter, Int) and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(parameter, Float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def _steps(low: float, high: float, step: float) -> int:
+    # 0.1 to 0.7 by 0.1 has seven values, although (0.7 - 0.1) / 0.1 falls just short of 6.
+    return math.floor((high - low) / step * (1 + 1e-12) + 1e-9) + 1
+
+
+def _near(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def _range_mistakes(low: Any, high: Any, default: Any, *, log: bool, step: Any, floor: float) -> list[Mistake]:
+    named = {"low": low, "high": high, "default": default, "step": step}
+    found = [
+        Mistake(key, f"{value!r} is no finite number")
+        for key, value in named.items()
+        if value is not None
+        and (isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value))
+    ]
+    if found:
+        return found
+    if low >= high:
+        found.append(
+            Mistake("low", f"{low!r} is not below high = {high!r}; leave a range, or fix the value in the command")
+        )
+    elif high - low > 1e300 or (floor == 1 and high - low > 10**18):
+        found.append(
+            Mistake(
+                "high",
+                f"{high!r} is too far from low = {low!r}; the widest range is {'1e18' if floor else '1e300'}",
+            )
+        )
+    if log and (low <= 0 if floor == 0 else low < floor):
+        what = "a number above 0, for example 1e-5" if floor == 0 else "a whole number of at least 1"
+        found.append(Mistake("low", f"{low!r} is not possible with log = true; give {what}"))
+    if step is not None and log:
+        found.append(Mistake("step", "cannot be combined with log = true; drop one of the two"))
+    if step is not None and not 0 < step <= max(high - low, 0):
+        found.append(Mistake("step", f"{step!r} must be above 0 and at most high - low = {high - low!r}"))
+    if default is not None and not found and not low <= default <= high:
+        found.append(Mistake("default", f"{default!r} is out of range; give a number from {low!r} to {high!r}"))
+    elif default is not None and not found and step is not None:
+        nearest = low + round((default - low) / step) * step
+        if not _near(nearest, default):
+            found.append(Mistake("default", f"{default!r} is not on the grid of step = {step!r}; {nearest:g} is"))
+    return found

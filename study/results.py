@@ -1,0 +1,81 @@
+"""What the trials of a study amount to: the incumbent and its history, the Pareto front, the gain over the default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tunesmith.study.trial import Source, Trial
+from tunesmith.study.view import Constraint, Objective, objective_values
+
+
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """At trial `number` the best value so far became `value`."""
+
+    number: int
+    value: float
+
+
+def is_feasible(trial: Trial, constraints: Iterable[Constraint]) -> bool:
+    """Tell whether a trial meets every constraint; a constrained metric that was not reported is not met."""
+    return all(c.metric in trial.values and c.violation(trial.values[c.metric]) <= 0 for c in constraints)
+
+
+def candidates(
+    trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]
+) -> list[Trial]:
+    """Return the trials that may be the best: complete, feasible, no replicates; best first objective first."""
+    able = [
+        trial
+        for trial in trials
+        if not trial.is_replicate
+        and objective_values(trial, objectives) is not None
+        and is_feasible(trial, constraints)
+    ]
+    first = objectives[0]
+    return sorted(able, key=lambda trial: (first.sign * trial.values[first.metric], trial.number))
+
+
+def incumbent(
+    trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
+) -> Trial | None:
+    """Return the best trial by the first objective; the earlier one of two equals; None when none is able."""
+    return next(iter(candidates(trials, objectives, constraints)), None)
+
+
+def improvements(
+    trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
+) -> list[Improvement]:
+    """Return each trial that improved on the best before it, in order of number."""
+    found: list[Improvement] = []
+    first = objectives[0]
+    for trial in sorted(candidates(trials, objectives, constraints), key=lambda t: t.number):
+        value = trial.values[first.metric]
+        if not found or first.sign * value < first.sign * found[-1].value:
+            found.append(Improvement(trial.number, value))
+    return found
+
+
+def pareto_front(
+    trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
+) -> list[Trial]:
+    """Return the trials that no other beats in every objective, best first objective first."""
+    able = candidates(trials, objectives, constraints)
+    losses = {t.number: tuple(o.sign * t.values[o.metric] for o in objectives) for t in able}
+    front: list[Trial] = []
+    for trial in able:
+        mine = losses[trial.number]
+        if not any(all(a <= b for a, b in zip(losses[other.number], mine, strict=True)) for other in front):
+            front.append(trial)
+    return front
+
+
+def default_trial(trials: Iterable[Trial]) -> Trial | None:
+    """Return the trial of the user's default configuration, or None when the study has none."""
+    return next((trial for trial in trials if trial.proposal.source is Source.DEFAULT), None)
+
+
+def relative_gain(best: float, default: float, objective: Objective) -> float | None:
+    """Return by which fraction of the default's size the best is better; None when the default is 0."""
+    return objective.sign * (default - best) / abs(default) if default else None

@@ -1,0 +1,208 @@
+"""The search space: which parameters there are, and when each is active. Knows no study and no sampler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from tunesmith.study import condition as conditions
+from tunesmith.study.condition import Condition, Params, Value
+from tunesmith.study.errors import Mistake, ProposalError, SpecError
+from tunesmith.study.names import did_you_mean
+from tunesmith.study.parameters import Parameter, has_default, resting, typed
+
+
+class SearchSpace:
+    """Named parameters in the order of the file, and the rules by which each is active.
+
+    Raises:
+        SpecError: a name that is no identifier, a condition over an unknown name or value, or a circle of conditions.
+    """
+
+    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+        self.parameters: Mapping[str, Parameter] = dict(parameters)
+        found = list(_space_mistakes(self.parameters))
+        if found:
+            raise SpecError(found)
+        self._order = _by_dependence(self.parameters, self.conditions)
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SearchSpace) and list(self.parameters.items()) == list(other.parameters.items())
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.parameters))
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({dict(self.parameters)!r})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters' names, in order."""
+        return tuple(self.parameters)
+
+    @cached_property
+    def conditions(self) -> Mapping[str, Condition]:
+        """The parsed conditions, by the name of the parameter that each one guards."""
+        return {n: conditions.parse(p.when) for n, p in self.parameters.items() if p.when is not None}
+
+    @cached_property
+    def cardinality(self) -> float:
+        """How many configurations there are at most, ignoring conditions; inf when any parameter is continuous."""
+        return math.prod(p.cardinality for p in self.parameters.values())
+
+    @cached_property
+    def default(self) -> dict[str, Value] | None:
+        """The user's default configuration, gaps filled with the middle of the range; None when none is declared."""
+        if not any(has_default(p) for p in self.parameters.values()):
+            return None
+        return self._assemble({n: resting(p) for n, p in self.parameters.items()})
+
+    def active(self, values: Params) -> tuple[str, ...]:
+        """Return the names that are active under `values`, in the space's order; `values` may hold inactive ones."""
+        kept = self._assemble({n: v for n, v in values.items() if n in self.parameters})
+        return tuple(kept)
+
+    def check(self, params: Params) -> list[Mistake]:
+        """Return what is wrong with a configuration: unknown, missing, inactive or out of range; empty when sound."""
+        found = [
+            Mistake(n, f"is no parameter{did_you_mean(n, self.names)}") for n in params if n not in self.parameters
+        ]
+        refused = {n: self.parameters[n].refuse(v) for n, v in params.items() if n in self.parameters}
+        found += [Mistake(name, reason) for name, reason in refused.items() if reason]
+        if found:
+            return found
+        for name in self.names:
+            wanted = self._is_active(name, params)
+            if wanted and name not in params:
+                found.append(Mistake(name, "is missing"))
+            elif not wanted and name in params:
+                found.append(Mistake(name, f"is given, but only active when {self.parameters[name].when}"))
+        return found
+
+    def contains(self, params: Params) -> bool:
+        """Tell whether the configuration is complete and valid."""
+        return not self.check(params)
+
+    def parse(self, params: Params) -> dict[str, Value]:
+        """Return the configuration in the space's order; inactive parameters are dropped, whole floats become ints.
+
+        Raises:
+            ProposalError: with every mistake.
+        """
+        typed = {n: typed(self.parameters.get(n), v) for n, v in params.items()}
+        found = [m for m in self.check({n: typed[n] for n in typed if self._keeps(n, typed)}) if m.message]
+        if found:
+            raise ProposalError(found)
+        return self._assemble(typed)
+
+    def clip(self, params: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the nearest valid configuration; what is missing stands at its default, or in the middle."""
+        full = {n: p.clip(params[n]) if n in params else resting(p) for n, p in self.parameters.items()}
+        return self._assemble(full)
+
+    def to_unit(self, params: Params) -> tuple[float, ...]:
+        """Active parameters -> one coordinate in [0, 1] per parameter; inactive ones lie where they rest."""
+        return tuple(
+            p.to_unit(params[n] if n in params else resting(p))  # type: ignore[arg-type]  # each kind takes its own type
+            for n, p in self.parameters.items()
+        )
+
+    def from_unit(self, coordinates: Sequence[float]) -> dict[str, Value]:
+        """(len(space),) coordinates in [0, 1] -> active parameters; values outside are clipped."""
+        pairs = zip(self.parameters.items(), coordinates, strict=True)
+        return self._assemble({name: p.from_unit(u) for (name, p), u in pairs})
+
+    def _keeps(self, name: str, values: Params) -> bool:
+        return name not in self.parameters or self._is_active(name, values)
+
+    def _is_active(self, name: str, values: Params) -> bool:
+        return name not in self.conditions or self.conditions[name].holds(values)
+
+    def _assemble(self, full: Mapping[str, Value]) -> dict[str, Value]:
+        """Keep what is active, guards first, since a parameter guarded by an inactive one is inactive too."""
+        kept: dict[str, Value] = {}
+        for name in self._order:
+            if name in full and self._is_active(name, kept):
+                kept[name] = full[name]
+        return {name: kept[name] for name in self.names if name in kept}
+
+
+def _space_mistakes(parameters: Mapping[str, Parameter]) -> Iterable[Mistake]:
+    if not parameters:
+        yield Mistake(
+            "",
+            'is empty; give at least one parameter, for example lr = { type = "float", low = 0.0, high = 1.0 }',
+        )
+    for name, parameter in parameters.items():
+        if not name.isidentifier():
+            yield Mistake(name, f"is no name; use letters, digits and _, for example {_identifier(name)}")
+        if parameter.when is not None:
+            yield from _condition_mistakes(name, parameter.when, parameters)
+    circle = _circle(parameters)
+    if circle:
+        yield Mistake(f"{circle[0]}.when", f"goes in a circle: {' -> '.join(circle)}; break it at one of them")
+
+
+def _condition_mistakes(name: str, when: str, parameters: Mapping[str, Parameter]) -> Iterable[Mistake]:
+    for comparison in conditions.comparisons(conditions.parse(when)):
+        if comparison.name == name:
+            yield Mistake(f"{name}.when", "depends on the parameter itself; name another one")
+        elif comparison.name not in parameters:
+            others = [other for other in parameters if other != name]
+            yield Mistake(
+                f"{name}.when",
+                f"names {comparison.name}, which is no parameter{did_you_mean(comparison.name, others)}",
+            )
+        elif comparison.op in ("==", "!=", "in", "not in"):
+            guard = parameters[comparison.name]
+            for constant in comparison.constants:
+                reason = guard.refuse(typed(guard, constant))
+                if reason:
+                    yield Mistake(f"{name}.when", f"compares {comparison.name} with what it can never be: {reason}")
+
+
+def _identifier(name: str) -> str:
+    kept = "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "name"
+    return kept if kept.isidentifier() else f"p_{kept}"
+
+
+def _guards(parameters: Mapping[str, Parameter], name: str) -> list[str]:
+    when = parameters[name].when
+    if when is None:
+        return []
+    named = (c.name for c in conditions.comparisons(conditions.parse(when)))
+    return [n for n in dict.fromkeys(named) if n in parameters and n != name]
+
+
+def _circle(parameters: Mapping[str, Parameter]) -> list[str]:
+    """Return the names of one circle of conditions, its first name again at the end; empty when there is none."""
+    done: set[str] = set()
+
+    def visit(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in done:
+            return []
+        for guard in _guards(parameters, name):
+            found = visit(guard, [*path, name])
+            if found:
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in parameters if (found := visit(name, []))), [])
+
+
+def _by_dependence(parameters: Mapping[str, Parameter], guarded: Mapping[str, Condition]) -> tuple[str, ...]:
+    order: list[str] = [name for name in parameters if name not in guarded]
+    waiting = [name for name in parameters if name in guarded]
+    while waiting:
+        ready = [name for name in waiting if all(guard in order for guard in _guards(parameters, name))]
+        order += ready
+        waiting = [name for name in waiting if name not in ready]
+    return tuple(order)

@@ -1,0 +1,206 @@
+"""study.toml as typed values. Every field says in its description what may stand there; load.py reads the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import time
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+
+from tunesmith.study.budget import Budget
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.units import next_at, parse_bytes, parse_clock, parse_seconds
+from tunesmith.study.view import Constraint, Direction, Objective
+
+GIVEN_PLACEHOLDERS = ("seed", "artifacts")
+"""Names that a command may use beside parameters and the fidelity: the training seed, the folder for files to keep."""
+
+SAMPLERS = ("bayes", "random", "optuna-tpe", "optuna-gp")
+
+
+def _one_metric(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][\w./@-]*", name):
+        raise ValueError("no metric name")
+    return name
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _clock(value: Any) -> Any:
+    return value if isinstance(value, time) else parse_clock(value)
+
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,79}", name):
+        raise ValueError("no study name")
+    return name
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("no number")
+    return value
+
+
+def _gpus(value: float) -> float:
+    if value > 1 and value != int(value):
+        raise ValueError("a part of several GPUs")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
+Amount = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1, strict=True)]
+Metrics = Annotated[list[Annotated[Text, AfterValidator(_one_metric)]], BeforeValidator(_as_list)]
+Directions = Annotated[list[Direction], BeforeValidator(_as_list)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StudyTable(_Table):
+    """What the study is called and what it makes small or large."""
+
+    name: Annotated[Text, AfterValidator(_folder_name)] = Field(
+        description="a name of letters, digits, _ . and -, for example digits"
+    )
+    description: Annotated[str, Field(strict=True)] = Field("", description="a text in quotes")
+    metric: Metrics = Field(
+        description='the name of a metric, for example "val_loss", or a list of up to 3', min_length=1, max_length=3
+    )
+    direction: Directions = Field(
+        default_factory=lambda: [Direction.MINIMIZE],
+        description='"minimize" or "maximize", or a list with one for each metric',
+        min_length=1,
+    )
+    seed: Annotated[int, BeforeValidator(_no_bool)] = Field(0, description="a whole number from 0 on", ge=0, lt=2**63)
+
+
+class RunTable(_Table):
+    """How one trial runs."""
+
+    command: Text = Field(description='a command line, for example "python train.py --lr {lr}"')
+    shell: StrictBool = Field(False, description="true or false")
+    timeout: Annotated[float, BeforeValidator(parse_seconds)] | None = Field(
+        None, description='a duration such as "10m", "1.5h" or 90 (seconds)'
+    )
+    gpus: Annotated[Amount, AfterValidator(_gpus)] = Field(
+        0.0, description="GPUs per trial: 0, a whole number, or a part of one such as 0.25"
+    )
+    parallel: Count | None = Field(None, description="a whole number of trials at once, at least 1")
+    disk: Annotated[int, BeforeValidator(parse_bytes)] = Field(
+        10 * 2**30, description='a size such as "500M" or "10G"', validate_default=False
+    )
+    log: Annotated[int, BeforeValidator(parse_bytes)] = Field(
+        20 * 2**20, description='a size such as "5M" or "1G"', validate_default=False
+    )
+    env: dict[str, Annotated[str, Field(strict=True)]] = Field(
+        default_factory=dict, description='a table of texts, for example { OMP_NUM_THREADS = "1" }'
+    )
+
+
+class FidelityTable(_Table):
+    """The parameter by which a trial can be made cheaper, such as epochs."""
+
+    name: Text = Field(description='a name, for example "epochs"')
+    min: Positive = Field(description="a number above 0 and below max")
+    max: Positive = Field(description="a number above min")
+
+
+class BudgetTable(_Table):
+    """Limits; any that is reached ends the study."""
+
+    trials: Count | None = Field(None, description="a whole number of at least 1")
+    hours: Positive | None = Field(None, description="a number above 0")
+    until: Annotated[time, BeforeValidator(_clock)] | None = Field(None, description='a time of day such as "07:00"')
+    gpu_hours: Positive | None = Field(None, description="a number above 0")
+    llm_usd: Amount | None = Field(None, description="a number of dollars from 0 on")
+    llm_tokens: Count | None = Field(None, description="a whole number of at least 1")
+    llm_calls: Count | None = Field(None, description="a whole number of at least 1")
+
+    def starting_at(self, now: float) -> Budget:
+        """Return the limits with `until` as the next such moment after `now` (seconds since the epoch)."""
+        limits = self.model_dump(exclude={"until"})
+        return Budget(until=None if self.until is None else next_at(self.until, now), **limits)
+
+
+class PlannerTable(_Table):
+    """Who proposes. Without a model the sampler does so alone."""
+
+    sampler: Text = Field("bayes", description=f"one of {', '.join(SAMPLERS)}")
+    model: Text | None = Field(None, description='a model such as "openai:gpt-5-mini"')
+    base_url: Text | None = Field(None, description='an address such as "http://127.0.0.1:11434/v1"')
+
+
+class EditsTable(_Table):
+    """Which code the LLM may change."""
+
+    files: list[Text] = Field(description='a list of files, for example ["train.py"]', min_length=1)
+    protect: list[Text] = Field(default_factory=list, description='a list of files, for example ["evaluate.py"]')
+
+
+class EvaluateTable(_Table):
+    """The judge: the command whose metric counts."""
+
+    command: Text = Field(description='a command line, for example "python evaluate.py --in {artifacts}/pred.npz"')
+
+
+class ConfirmTable(_Table):
+    """How many of the best configurations run again at the end, on how many fresh seeds."""
+
+    top: Count = Field(1, description="a whole number of at least 1")
+    seeds: Annotated[int, BeforeValidator(_no_bool), Field(ge=2)] = Field(5, description="a whole number of at least 2")
+
+
+class ConstraintTable(_Table):
+    """A bound on another metric."""
+
+    metric: Annotated[Text, AfterValidator(_one_metric)] = Field(description="the name of a metric")
+    min: Annotated[float, BeforeValidator(_no_bool)] | None = Field(None, description="a number")
+    max: Annotated[float, BeforeValidator(_no_bool)] | None = Field(None, description="a number")
+
+
+class StudySpec(_Table):
+    """A whole study file, defaults filled in.
+
+    Attributes:
+        document: the file's content as plain JSON values, from which the same spec can be read again.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    study: StudyTable = Field(description="a table: [study]")
+    run: RunTable = Field(description="a table: [run]")
+    space: SearchSpace = Field(description="a table: [space]")
+    fidelity: FidelityTable | None = Field(None, description="a table: [fidelity]")
+    budget: BudgetTable = Field(default_factory=lambda: BudgetTable(), description="a table: [budget]")
+    planner: PlannerTable = Field(default_factory=lambda: PlannerTable(), description="a table: [planner]")
+    edits: EditsTable | None = Field(None, description="a table: [edits]")
+    evaluate: EvaluateTable | None = Field(None, description="a table: [evaluate]")
+    confirm: ConfirmTable | None = Field(None, description="a table: [confirm]")
+    constraints: list[ConstraintTable] = Field(default_factory=list, description="tables: [[constraints]]")
+    document: Mapping[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The metrics with their directions."""
+        directions = (
+            self.study.direction * len(self.study.metric) if len(self.study.direction) == 1 else self.study.direction
+        )
+        return tuple(Objective(m, d) for m, d in zip(self.study.metric, directions, strict=True))
+
+    @property
+    def bounds(self) -> tuple[Constraint, ...]:
+        """The constraints as plain values."""
+        return tuple(Constraint(metric=c.metric, min=c.min, max=c.max) for c in self.constraints)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric that the study needs: objectives, then constraints, each once."""
+        return tuple(dict.fromkeys([*self.study.metric, *(c.metric for c in self.constraints)]))

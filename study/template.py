@@ -1,0 +1,72 @@
+"""Reads the placeholders of a command template: `{lr}`, and `{nesterov?--nesterov}` for switches. Starts nothing.
+
+    {name}          the value of the parameter
+    {name?yes}      `yes` when the parameter is true, nothing when it is false
+    {name?yes:no}   `yes` when it is true, `no` when it is false
+
+A word whose parameter is inactive is dropped, with the option before it: `--momentum {momentum}` leaves nothing.
+Other braces, as in JSON, stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+
+from tunesmith.study.condition import Value
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)(\?[^{}]*)?\}")
+
+
+def placeholders(template: str) -> list[str]:
+    """Return the names used in the template, in order, each once."""
+    return list(dict.fromkeys(match[1] for match in _PLACEHOLDER.finditer(template)))
+
+
+def spelled(value: Value) -> str:
+    """Return a value as it stands on a command line: numbers as Python writes them, booleans as true and false."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def argv(template: str, values: Mapping[str, Value]) -> list[str]:
+    """Return the words of the command; a value is always part of one word, whatever it contains.
+
+    Raises:
+        ValueError: a quote in the template is not closed.
+    """
+    words: list[str] = []
+    for word in shlex.split(template):
+        names = placeholders(word)
+        if all(name in values for name in names):
+            filled = _filled(word, values)
+            if filled or not names:
+                words.append(filled)
+        elif words and words[-1].startswith("-") and _PLACEHOLDER.fullmatch(word):
+            words.pop()
+    return words
+
+
+def shell_line(template: str, values: Mapping[str, Value]) -> str:
+    """Return the template as one line for a shell, every value quoted; an inactive parameter becomes an empty word."""
+
+    def quoted(match: re.Match[str]) -> str:
+        name = match[1]
+        if match[2] is None:
+            return shlex.quote(spelled(values[name])) if name in values else ""
+        return _switch(match[2], bool(values.get(name)))
+
+    return _PLACEHOLDER.sub(quoted, template)
+
+
+def _filled(word: str, values: Mapping[str, Value]) -> str:
+    return _PLACEHOLDER.sub(
+        lambda m: spelled(values[m[1]]) if m[2] is None else _switch(m[2], bool(values[m[1]])), word
+    )
+
+
+def _switch(spelling: str, is_on: bool) -> str:
+    yes, _, no = spelling[1:].partition(":")
+    return yes if is_on else no

@@ -1,0 +1,89 @@
+"""What a proposer is shown: the space, the aim, and every trial so far. Plain data, one consistent snapshot."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import Trial, TrialState
+
+
+class Direction(StrEnum):
+    """Whether smaller or larger values are better."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A metric to make small or large."""
+
+    metric: str
+    direction: Direction = Direction.MINIMIZE
+
+    @property
+    def sign(self) -> float:
+        """1 when smaller is better, -1 when larger is: `sign * value` is always to be minimized."""
+        return 1.0 if self.direction is Direction.MINIMIZE else -1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """A metric that must lie between min and max for a trial to count as feasible."""
+
+    metric: str
+    min: float | None = None
+    max: float | None = None
+
+    def violation(self, value: float) -> float:
+        """Return by how much `value` breaks the constraint; 0 or less when it is met."""
+        over = value - self.max if self.max is not None else float("-inf")
+        under = self.min - value if self.min is not None else float("-inf")
+        return max(over, under)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyView:
+    """A study at one moment.
+
+    Attributes:
+        trials: every trial, replicates too, by number.
+        number: the number of the trial that is to be proposed.
+        seed: the study's seed; with `number` and `trials` it determines a proposal.
+    """
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...] = ()
+    trials: Sequence[Trial] = ()
+    number: int = 0
+    seed: int = 0
+
+    @property
+    def finished(self) -> list[Trial]:
+        """Finished trials that teach the sampler: no replicates, none outside the present space."""
+        return [t for t in self.trials if t.state.is_finished and not t.is_replicate and self.space.contains(t.params)]
+
+    @property
+    def pending(self) -> list[Trial]:
+        """Trials whose outcome is still open."""
+        return [
+            t for t in self.trials if not t.state.is_finished and not t.is_replicate and self.space.contains(t.params)
+        ]
+
+
+def derived_seed(seed: int, *path: str | int) -> int:
+    """Return a seed in [0, 2^31) for one purpose, the same on every machine; different paths give unrelated seeds."""
+    text = ":".join(str(part) for part in (seed, *path))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % 2**31
+
+
+def objective_values(trial: Trial, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
+    """Return the trial's value per objective, in their own directions; None unless it completed with all of them."""
+    if trial.state is not TrialState.COMPLETE or any(o.metric not in trial.values for o in objectives):
+        return None
+    return tuple(trial.values[o.metric] for o in objectives)
