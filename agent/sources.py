@@ -28,7 +28,7 @@ class Sampler(Protocol):
     """
 
     def suggest(self, view: StudyView) -> Suggestion:
-        """Return the configuration for trial `view.number`; it is valid and was not tried before where that is possible.
+        """Return the configuration for trial `view.number`: valid, and untried where that is possible.
 
         Raises:
             SpaceExhausted: the space is finite and every configuration was tried.

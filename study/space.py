@@ -62,6 +62,11 @@ class SearchSpace:
             return None
         return self._assemble({n: resting(p) for n, p in self.parameters.items()})
 
+    @property
+    def guards_first(self) -> tuple[str, ...]:
+        """The names in an order in which every parameter comes after those that its condition names."""
+        return self._order
+
     def active(self, values: Params) -> tuple[str, ...]:
         """Return the names that are active under `values`, in the space's order; `values` may hold inactive ones."""
         kept = self._assemble({n: v for n, v in values.items() if n in self.parameters})

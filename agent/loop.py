@@ -1,0 +1,344 @@
+"""Runs one study: asks, runs, watches and records until the budget is spent. The only process that writes its history.
+
+Everything it needs to go on stands in the history: it may be killed at any line and started again. Knows no terminal:
+whoever watches gets `News`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tunesmith.agent.arbiter import Arbiter
+from tunesmith.agent.confirming import replicates_due
+from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
+from tunesmith.agent.samplers import make_sampler
+from tunesmith.evaluator.evaluation import Evaluation, Evaluator
+from tunesmith.evaluator.slots import Slot, find_gpus, plan_slots
+from tunesmith.evaluator.strays import end_strays
+from tunesmith.history.write import Batch, Recorder
+from tunesmith.study.budget import Budget, Spent
+from tunesmith.study.errors import SpaceExhausted
+from tunesmith.study.observation import Observation
+from tunesmith.study.results import incumbent, is_feasible
+from tunesmith.study.spec import StudySpec
+from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Trial, TrialState
+from tunesmith.study.view import StudyView
+
+FLUSH_S = 1.0
+"""Observations are written at most this long after they were made."""
+TICK_S = 0.05
+"""How long the loop sleeps when no trial ends; a trial's end wakes it at once."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """A slot with what runs in it and the observations that are not written yet."""
+
+    slot: Slot
+    evaluation: Evaluation | None = None
+    unwritten: list[Observation] = field(default_factory=list)
+
+    @property
+    def trial(self) -> Trial | None:
+        return self.evaluation.trial if self.evaluation else None
+
+
+class Loop:
+    """One run of a study. Make it, then call `run` once; `interrupt` may be called meanwhile from a signal handler.
+
+    Args:
+        spec: the study.
+        project: the folder of study.toml; trials run from a copy of it.
+        history: the history file.
+        tell: is handed every piece of news, from the thread that calls `run`.
+
+    Raises:
+        InputError: the history is held by another process, a GPU or a package is missing.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        *,
+        project: Path,
+        history: Path,
+        cpus: int,
+        tell: Callable[[News], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._spec = spec
+        self._tell = tell
+        self._clock = clock
+        self._arbiter = Arbiter(make_sampler(spec.planner.sampler), fidelity=_full_fidelity(spec))
+        self._gpus = find_gpus() if spec.run.gpus else []
+        self._places = [_Place(slot) for slot in plan_slots(spec.run, self._gpus, cpus)]
+        self._budget: Budget = spec.budget.starting_at(clock())
+        self._opened_at = clock()
+        self._folder = history.parent / spec.study.name
+        self._recorder = Recorder(history, spec, project=str(project), now=clock())
+        self._wake = threading.Event()
+        self._evaluator = Evaluator(spec, project=project, folder=self._folder, wake=self._wake.set)
+        self._interrupts = 0
+        self._ended_by = ""
+        self._queue: list[Trial] = []
+        self._flushed_at = clock()
+
+    def interrupt(self) -> None:
+        """Ask to end: once lets running trials finish, twice ends them now. Safe in a signal handler."""
+        self._interrupts += 1
+
+    def run(self) -> Ended:
+        """Run until a limit is reached, the space is exhausted, or `interrupt` was called; return how it ended."""
+        try:
+            self._open()
+            while not self._is_over():
+                self._collect()
+                self._obey()
+                self._fill()
+                self._flush()
+                self._wake.wait(TICK_S)
+                self._wake.clear()
+            return self._end()
+        finally:
+            self._leave()
+
+    # -- opening ------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        record = self._recorder.record
+        self._before = record.spent
+        self._gpu_s = record.spent.gpu_hours * 3600
+        self._trials_begun = record.spent.trials
+        strays = end_strays(self._folder)
+        requeued = self._recover()
+        best, default = self._recorder.history.best(record), self._recorder.history.default(record.id)
+        self._best = best
+        self._tell(
+            Opened(
+                record=record,
+                slots=len(self._places),
+                gpus=tuple(self._gpus),
+                finished=record.spent.trials,
+                requeued=requeued,
+                best=best,
+                default=default,
+                budget=self._budget,
+            )
+        )
+        if strays:
+            self._tell(Note(text=f"ended {strays} process{'es' if strays > 1 else ''} left over from an earlier run"))
+        for text in unused_parts(self._spec):
+            self._tell(Note(text=text))
+        self._note_variant()
+
+    def _recover(self) -> int:
+        """Queue what an earlier run left unfinished: lost trials run again once, those never started simply run."""
+        lost = 0
+        for trial in self._recorder.history.unfinished(self._recorder.study_id):
+            self._trials_begun += not trial.is_replicate
+            if trial.state is TrialState.WAITING:
+                self._queue.append(trial)
+            elif trial.attempt == 1:
+                reason = "its process was lost when tunesmith ended"
+                self._queue.append(self._recorder.record_requeue(trial, self._clock(), reason=reason, attempt=2))
+                lost += 1
+            else:
+                failure = Failure(kind=FailureKind.LOST, reason="lost twice: tunesmith ended while it ran, both times")
+                outcome = Outcome(state=TrialState.FAILED, failure=failure)
+                self._recorder.record_outcome(trial, outcome, self._clock())
+        return lost
+
+    def _note_variant(self) -> None:
+        if self._recorder.record_variant(self._evaluator.variant, self._clock()) and self._before.trials:
+            self._tell(
+                Note(text="the project's files changed since the last run; earlier trials ran with the old ones")
+            )
+
+    # -- one turn -----------------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Take in what running trials report, and record those that ended."""
+        for place in self._places:
+            if place.evaluation is None:
+                continue
+            seen = len(place.unwritten)
+            outcome = place.evaluation.poll()
+            if len(place.unwritten) > seen:
+                self._tell_progress(place, place.unwritten[seen:])
+            if outcome is not None:
+                self._finish(place, outcome)
+
+    def _tell_progress(self, place: _Place, news: Sequence[Observation]) -> None:
+        assert place.trial is not None  # noqa: S101  # only a place with an evaluation reports
+        latest = {observation.metric: observation.value for observation in news}
+        self._tell(Observed(trial=place.trial, latest=latest, step=news[-1].step))
+
+    def _finish(self, place: _Place, outcome: Outcome) -> None:
+        assert place.trial is not None  # noqa: S101  # only a place with an evaluation finishes
+        trial = self._recorder.record_outcome(place.trial, outcome, self._clock(), rest=place.unwritten)
+        place.evaluation, place.unwritten = None, []
+        self._gpu_s += outcome.usage.gpu_s
+        improved = self._improves(trial)
+        if improved:
+            self._best = trial
+        self._tell(Finished(trial=trial, best=self._best, improved=improved, spent=self._spent()))
+
+    def _improves(self, trial: Trial) -> bool:
+        if trial.is_replicate or trial.state is not TrialState.COMPLETE or not is_feasible(trial, self._spec.bounds):
+            return False
+        rivals = [trial] if self._best is None else [self._best, trial]
+        return incumbent(rivals, self._spec.objectives) is trial
+
+    def _obey(self) -> None:
+        """End running trials when a person asked twice or when no time is left."""
+        if self._interrupts >= 2:
+            for place in self._running():
+                self._put_back(place)
+        elif self._ended_by in ("", "hours", "until", "gpu_hours") and self._seconds_left() == 0.0:
+            for place in self._running():
+                assert place.evaluation is not None  # noqa: S101  # it runs
+                place.evaluation.stop("the study's time is up")
+
+    def _put_back(self, place: _Place) -> None:
+        """End a trial at once and let it wait: it was ended by a person, so the attempt does not count against it."""
+        evaluation = place.evaluation
+        assert evaluation is not None  # noqa: S101  # it runs
+        evaluation.kill("interrupted")
+        while evaluation.poll() is None:
+            self._wake.wait(TICK_S)
+            self._wake.clear()
+        reason = "interrupted by a person"
+        self._recorder.record_requeue(evaluation.trial, self._clock(), reason=reason, attempt=evaluation.trial.attempt)
+        place.evaluation, place.unwritten = None, []
+
+    def _fill(self) -> None:
+        """Start a trial in every free slot while there is budget."""
+        for place in self._places:
+            if place.evaluation is None and not self._interrupts and not self._ended_by:
+                trial = self._next_trial()
+                if trial is not None:
+                    self._start(place, trial)
+
+    def _next_trial(self) -> Trial | None:
+        limit = self._budget.ended_by(self._spent(), self._clock())
+        if limit not in (None, "trials"):
+            self._ended_by = str(limit)
+            return None
+        if self._queue:
+            return self._queue.pop(0)
+        if limit is None and (self._budget.trials is None or self._trials_begun < self._budget.trials):
+            return self._propose()
+        return self._next_replicate("trials")
+
+    def _propose(self) -> Trial | None:
+        try:
+            proposal = self._arbiter.choose(self._view())
+        except SpaceExhausted:
+            return self._next_replicate("exhausted")
+        self._trials_begun += 1
+        if proposal.fallback_reason:
+            self._tell(Note(text=f"a random point was used: {proposal.fallback_reason}"))
+        return self._record(proposal)
+
+    def _next_replicate(self, ended_by: str) -> Trial | None:
+        """Confirm the best once all of tuning is done; without anything to confirm, the study ends."""
+        if any(place.trial and not place.trial.is_replicate for place in self._places):
+            return None
+        trials = self._recorder.history.trials(self._recorder.study_id)
+        due = replicates_due(self._spec, trials)
+        if due:
+            return self._record(due[0])
+        if not self._running():
+            self._ended_by = ended_by
+        return None
+
+    def _record(self, proposal: Proposal) -> Trial:
+        return self._recorder.record_proposal(replace(proposal, variant=self._evaluator.variant), self._clock())
+
+    def _start(self, place: _Place, trial: Trial) -> None:
+        running = self._recorder.record_start(trial, place.slot.index, self._clock())
+        place.unwritten = []
+        place.evaluation = self._evaluator.start(running, place.slot, place.unwritten.append)
+        self._tell(Started(trial=running))
+
+    def _flush(self) -> None:
+        """Write what is unwritten, at most once a second."""
+        if self._clock() - self._flushed_at < FLUSH_S:
+            return
+        batches = [
+            Batch(trial=place.trial, observations=tuple(place.unwritten))
+            for place in self._places
+            if place.trial and place.unwritten
+        ]
+        if batches:
+            self._recorder.record_observations(batches)
+        for place in self._places:
+            place.unwritten.clear()
+        self._flushed_at = self._clock()
+
+    # -- what it knows ------------------------------------------------------------------------------------------
+
+    def _view(self) -> StudyView:
+        trials = self._recorder.history.trials(self._recorder.study_id)
+        return StudyView(
+            space=self._spec.space,
+            objectives=self._spec.objectives,
+            constraints=self._spec.bounds,
+            trials=trials,
+            number=len(trials),
+            seed=self._spec.study.seed,
+        )
+
+    def _spent(self) -> Spent:
+        running = sum(not place.trial.is_replicate for place in self._places if place.trial)
+        waiting = sum(not trial.is_replicate for trial in self._queue)
+        return replace(
+            self._before,
+            trials=self._trials_begun - running - waiting,
+            hours=self._before.hours + max(self._clock() - self._opened_at, 0.0) / 3600,
+            gpu_hours=self._gpu_s / 3600,
+        )
+
+    def _seconds_left(self) -> float | None:
+        return self._budget.seconds_left(self._spent(), self._clock())
+
+    def _running(self) -> list[_Place]:
+        return [place for place in self._places if place.evaluation is not None]
+
+    # -- ending -------------------------------------------------------------------------------------------------
+
+    def _is_over(self) -> bool:
+        return bool(self._interrupts or self._ended_by) and not self._running()
+
+    def _end(self) -> Ended:
+        by = self._ended_by or "interrupted"
+        self._recorder.record_end(by, self._clock())
+        ended = Ended(record=self._recorder.record, by=by, best=self._best)
+        self._tell(ended)
+        return ended
+
+    def _leave(self) -> None:
+        """Leave no process and no lock behind, whatever happened."""
+        for place in self._running():
+            assert place.evaluation is not None  # noqa: S101  # it runs
+            place.evaluation.kill("tunesmith ended")
+        self._evaluator.close()
+        self._recorder.close()
+
+
+def unused_parts(spec: StudySpec) -> list[str]:
+    """Return a line for each part of the study file that this version reads but does not act on."""
+    parts = []
+    if spec.planner.model:
+        parts.append(f"[planner].model = {spec.planner.model!r} is not used yet: the sampler proposes alone")
+    if spec.edits:
+        parts.append("[edits] is not used yet: only the parameters in [space] are tuned")
+    return parts
+
+
+def _full_fidelity(spec: StudySpec) -> float | None:
+    return spec.fidelity.max if spec.fidelity else None

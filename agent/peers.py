@@ -1,0 +1,170 @@
+"""Samplers that are not ours: uniform random search, and Optuna's TPE and GP, each as its makers ship it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.agent.sources import Suggestion
+from tunesmith.agent.untried import draw_untried, random_params
+from tunesmith.study.condition import Value
+from tunesmith.study.errors import ProjectError
+from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import Trial
+from tunesmith.study.view import StudyView, derived_seed, objective_values
+
+if TYPE_CHECKING:
+    import optuna
+
+WIDEST_INT = 10_000
+"""Optuna's GP sampler lists every value of an integer range, so wider ones are handed to it as floats."""
+
+
+class RandomSampler:
+    """Independent uniform draws."""
+
+    def suggest(self, view: StudyView) -> Suggestion:
+        """Return a new uniform draw.
+
+        Raises:
+            SpaceExhausted: the space is finite and every configuration was tried.
+        """
+        rng = np.random.default_rng(derived_seed(view.seed, "random", view.number))
+        params = draw_untried(view, lambda: random_params(view.space, rng), rng)
+        return Suggestion(params=params, rationale="uniform draw")
+
+
+class OptunaSampler:
+    """One of Optuna's samplers, handed the whole history anew for each suggestion.
+
+    Raises:
+        ProjectError: `optuna-gp` without torch.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        if name == "optuna-gp":
+            _require_torch()
+
+    def suggest(self, view: StudyView) -> Suggestion:
+        """Return Optuna's next point, or a random one where that was tried before.
+
+        Raises:
+            SpaceExhausted: the space is finite and every configuration was tried.
+        """
+        seed = derived_seed(view.seed, self.name, view.number)
+        rng = np.random.default_rng(seed)
+        params = draw_untried(view, lambda: self._ask(view, seed), rng)
+        return Suggestion(params=params, rationale=f"next point of {self.name}")
+
+    def _ask(self, view: StudyView, seed: int) -> dict[str, Value]:
+        import optuna  # 0.2 s
+
+        with warnings.catch_warnings(), _quiet(optuna.logging):
+            # Optuna marks constraints and grouped TPE as experimental; the user did not choose them.
+            warnings.simplefilter("ignore")
+            study = optuna.create_study(
+                directions=[o.direction.value for o in view.objectives], sampler=self._sampler(seed)
+            )
+            study.add_trials([_frozen(trial, view) for trial in [*view.finished, *view.pending]])
+            return _ask_each(study.ask(), view.space)
+
+    def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        import optuna
+
+        if self.name == "optuna-gp":
+            return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Keep Optuna's remarks on each conditional parameter out of the terminal, and the user's own setting as it was."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def _ask_each(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
+    """Ask for each parameter that is active, guards first, as a define-by-run objective would."""
+    values: dict[str, Value] = {}
+    for name in space.guards_first:
+        parameter = space.parameters[name]
+        if name in space.active({**values, name: None}):
+            values[name] = _heard(parameter, _ask_one(trial, name, _distribution(parameter)))
+    return {name: values[name] for name in space.names if name in values}
+
+
+def _ask_one(trial: optuna.Trial, name: str, distribution: Any) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    suggest = trial.suggest_float if isinstance(distribution, FloatDistribution) else trial.suggest_int
+    return suggest(name, distribution.low, distribution.high, log=distribution.log, step=distribution.step)
+
+
+def _frozen(trial: Trial, view: StudyView) -> optuna.trial.FrozenTrial:
+    import optuna
+
+    values = objective_values(trial, view.objectives)
+    states = optuna.trial.TrialState
+    state = states.RUNNING if not trial.state.is_finished else states.FAIL if values is None else states.COMPLETE
+    parameters = {name: view.space.parameters[name] for name in trial.params}
+    violations = {c.metric: c.violation(trial.values.get(c.metric, math.inf)) for c in view.constraints}
+    return optuna.trial.create_trial(
+        state=state,
+        values=list(values) if values is not None else None,
+        params={name: _told(p, trial.params[name]) for name, p in parameters.items()},
+        distributions={name: _distribution(p) for name, p in parameters.items()},
+        constraints=violations if violations and values is not None else None,
+    )
+
+
+def _distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match parameter:
+        case Float(low=low, high=high, log=log, step=step):
+            return FloatDistribution(low, high, log=log, step=step)
+        case Int(low=low, high=high, log=log, step=step):
+            if parameter.cardinality > WIDEST_INT:
+                return FloatDistribution(low, high, log=log)
+            return IntDistribution(low, high, log=log, step=step or 1)
+        case Choice(choices=choices, ordered=True):
+            return IntDistribution(0, len(choices) - 1)
+        case Choice(choices=choices):
+            return CategoricalDistribution(range(len(choices)))
+        case Bool():
+            return CategoricalDistribution([False, True])
+    raise AssertionError(parameter)
+
+
+def _told(parameter: Parameter, value: Value) -> Any:
+    """Return the value as Optuna knows it: choices by their index."""
+    if isinstance(parameter, Choice):
+        return int(parameter.to_unit(value) * len(parameter.choices))
+    return float(value) if isinstance(parameter, Int) and parameter.cardinality > WIDEST_INT else value  # type: ignore[arg-type]  # an Int's value
+
+
+def _heard(parameter: Parameter, value: Any) -> Value:
+    """Return Optuna's value as ours."""
+    if isinstance(parameter, Choice):
+        return parameter.choices[int(value)]
+    return parameter.clip(value)
+
+
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401  # 1.3 s
+    except ImportError:
+        raise ProjectError("sampler optuna-gp needs torch; install it with `pip install 'tunesmith[torch]'`") from None

@@ -1,0 +1,84 @@
+"""Where to look: spread first points, and the best point under a score. Knows no model and no trial.
+
+The score is a function from settled coordinates (m, d) to values (m,), larger is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.agent.surrogate.axes import Axes
+
+Array = NDArray[np.float64]
+Score = Callable[[Array], Array]
+
+_SCALES = (0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005)
+"""Step sizes of the local search, one round each."""
+
+
+def latin_hypercube(count: int, d: int, rng: np.random.Generator, *, tries: int = 20) -> Array:
+    """(count, d) points, one in each of `count` strata of every coordinate; of `tries` drawn the least crowded."""
+    best, widest = np.empty((count, d)), -1.0
+    for _ in range(tries):
+        order = np.argsort(rng.random((d, count)), axis=1).T
+        points = (order + rng.random((count, d))) / count
+        gaps = np.abs(points[:, None, :] - points[None, :, :]).sum(axis=2) + np.where(np.eye(count) > 0, np.inf, 0.0)
+        if gaps.min() > widest:
+            best, widest = points, float(gaps.min())
+    return best
+
+
+def mutate(parents: Array, axes: Axes, rng: np.random.Generator, *, scale: float, share: float) -> Array:
+    """(m, d) parents -> (m, d) settled children: a `share` of coordinates moves, at least one.
+
+    Ordered coordinates take a normal step of `scale`, at least one grid step; unordered ones another value.
+    """
+    m, d = parents.shape
+    moved = rng.random((m, d)) < share
+    moved[np.arange(m), rng.integers(d, size=m)] = True
+    step = rng.normal(size=(m, d)) * scale
+    on_grid = np.isfinite(axes.count)
+    shortest = np.where(on_grid, 1.0 / np.where(on_grid, axes.count, 1.0), 0.0)
+    # A step shorter than the grid's would lead nowhere.
+    step = np.where(np.abs(step) < shortest, np.copysign(shortest, step), step)
+    target = parents + step
+    target = np.where(target < 0.0, -target, target)
+    target = np.where(target > 1.0, 2.0 - target, target)
+    hop = 1.0 + np.floor(rng.random((m, d)) * np.maximum(axes.count - 1.0, 1.0))
+    other = np.where(axes.unordered, (parents + hop / np.where(axes.unordered, axes.count, 1.0)) % 1.0, target)
+    return axes.settle(np.where(moved, other, parents))
+
+
+def climb(
+    score: Score, axes: Axes, anchors: Array, rng: np.random.Generator, *, wide: int = 512
+) -> tuple[Array, Array]:
+    """Return settled points (k, d) and their scores (k,), best first: the best ever found, and the roads there.
+
+    Args:
+        score: larger is better.
+        axes: the space.
+        anchors: (a, d) good known points; candidates are drawn around them as well as everywhere.
+        rng: the source of chance.
+        wide: how many candidates are drawn everywhere.
+    """
+    d = len(axes)
+    share = min(1.0, max(2.0 / d, 0.3)) if d > 1 else 1.0
+    around = [mutate(np.repeat(anchors, 24, axis=0), axes, rng, scale=s, share=share) for s in (0.2, 0.05)]
+    pool = np.concatenate([axes.settle(rng.random((wide, d))), *around])
+    values = score(pool)
+    top = np.argsort(-values, kind="stable")[:12]
+    points, best = pool[top], values[top]
+    for scale in _SCALES:
+        children = mutate(np.repeat(points, 20, axis=0), axes, rng, scale=scale, share=1.5 / d)
+        scores = score(children)
+        pool, values = np.concatenate([pool, children]), np.concatenate([values, scores])
+        winner = scores.reshape(len(points), 20).argmax(axis=1)
+        chosen = np.arange(len(points)) * 20 + winner
+        better = scores[chosen] > best
+        points = np.where(better[:, None], children[chosen], points)
+        best = np.where(better, scores[chosen], best)
+    order = np.argsort(-values, kind="stable")
+    return pool[order], values[order]

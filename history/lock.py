@@ -1,0 +1,68 @@
+"""One writer at a time: a lock beside the history that tells a second writer who holds it.
+
+The operating system drops the lock when its holder ends, however it ends; the text in the file is for people.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sys
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from tunesmith.study.errors import HistoryError
+
+
+class WriterLock:
+    """Holds `HISTORY.lock` from construction to `release`.
+
+    Raises:
+        HistoryError: another process holds it; the message names that process, its machine and since when.
+    """
+
+    def __init__(self, history: Path, *, now: float) -> None:
+        self.path = history.with_name(f"{history.name}.lock")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: IO[str] | None = self.path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = self._holder()
+            self._file.close()
+            self._file = None
+            raise HistoryError(f"{history} is being written by {holder}; wait for it, or end it first") from None
+        self._file.truncate(0)
+        self._file.write(
+            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now, "command": _command()})
+        )
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let the next writer in."""
+        if self._file:
+            self._file.truncate(0)
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> WriterLock:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.release()
+
+    def _holder(self) -> str:
+        try:
+            text = json.loads(self.path.read_text(encoding="utf-8"))
+            since = datetime.fromtimestamp(text["since"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            return f"process {text['pid']} on {text['host']} since {since} ({text['command']})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+
+
+def _command() -> str:
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]

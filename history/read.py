@@ -1,0 +1,236 @@
+"""Questions to the history, answered in study types. Writes nothing; may be used while a study runs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sqlite_utils import Database
+
+from tunesmith.history.connect import open_for_reading
+from tunesmith.history.rows import trial_of
+from tunesmith.study.budget import Spent
+from tunesmith.study.errors import HistoryError
+from tunesmith.study.load import parse_spec
+from tunesmith.study.names import did_you_mean
+from tunesmith.study.observation import Observation
+from tunesmith.study.record import Event, StudyRecord
+from tunesmith.study.results import Improvement, is_feasible
+from tunesmith.study.trial import Trial, TrialState
+
+_TRIALS = """
+    select trials.*, proposals.rationale, proposals.predicted_mean, proposals.predicted_std, proposals.fallback_reason
+    from trials join proposals on proposals.trial_id = trials.id
+    where trials.study_id = :study
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many trials stand where. `replicates` are counted apart, in none of the other figures."""
+
+    states: Mapping[TrialState, int]
+    failures: Mapping[str, int]
+    sources: Mapping[str, int]
+    replicates: int
+
+
+class History:
+    """One history file, open for reading. Use as a context manager, or call `close`.
+
+    Raises:
+        HistoryError: there is no such file, it is damaged, or it is no history.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        # Finished trials never change, so each is read once; a view then costs only what is new.
+        self._finished: dict[int, list[Trial]] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> History:
+        """Open the file for reading."""
+        return cls(open_for_reading(path))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def names(self) -> list[str]:
+        """Return the names of all studies, the latest first."""
+        return [row["name"] for row in self._db.query("select name from studies order by created_at desc, id desc")]
+
+    def study(self, name: str) -> StudyRecord:
+        """Return what is known of a study.
+
+        Raises:
+            HistoryError: there is none of that name; the message names the nearest.
+        """
+        record = self.find(name)
+        if record is None:
+            raise HistoryError(f"no study {name!r} in this history{did_you_mean(name, self.names())}")
+        return record
+
+    def find(self, name: str) -> StudyRecord | None:
+        """Return what is known of a study, or None."""
+        row = next(self._db.query("select * from studies where name = ?", [name]), None)
+        if row is None:
+            return None
+        return StudyRecord(
+            id=row["id"],
+            name=row["name"],
+            spec=parse_spec(json.loads(row["spec"]), where=f"the stored study {name}"),
+            project=row["project"],
+            created_at=row["created_at"],
+            spent=self._spent(row),
+            ended_by=row["ended_by"],
+        )
+
+    def trials(self, study_id: int) -> list[Trial]:
+        """Return every trial by number."""
+        done = self._finished.setdefault(study_id, [])
+        rows = self._db.query(
+            f"{_TRIALS} and number >= :first order by number", {"study": study_id, "first": len(done)}
+        )
+        rest = [trial_of(row) for row in rows]
+        for trial in rest:
+            if not trial.state.is_finished:
+                break
+            done.append(trial)
+        return done + rest[len([t for t in rest if t.number < len(done)]) :]
+
+    def unfinished(self, study_id: int) -> list[Trial]:
+        """Return the trials that wait or run, by number."""
+        return self._select("and state in ('waiting', 'running') order by number", study_id)
+
+    def trial(self, study_id: int, number: int) -> Trial | None:
+        """Return one trial, or None."""
+        return next(iter(self._select("and number = :number", study_id, number=number)), None)
+
+    def latest(self, study_id: int, count: int) -> list[Trial]:
+        """Return the trials with the highest numbers, by number."""
+        return self._select("order by number desc limit :count", study_id, count=count)[::-1]
+
+    def default(self, study_id: int) -> Trial | None:
+        """Return the trial of the user's default configuration."""
+        return next(iter(self._select("and source = 'default' limit 1", study_id)), None)
+
+    def best(self, record: StudyRecord) -> Trial | None:
+        """Return the incumbent: best first objective among complete, feasible trials, replicates left out."""
+        way = "asc" if record.spec.objectives[0].sign > 0 else "desc"
+        clause = f"and state = 'complete' and replicate_of is null and value is not null order by value {way}, number"
+        rows = self._db.query(f"{_TRIALS} {clause}", {"study": record.id})
+        return next((t for t in map(trial_of, rows) if is_feasible(t, record.spec.bounds)), None)
+
+    def improvements(self, record: StudyRecord) -> list[Improvement]:
+        """Return each trial that improved on those before it; constraints are not looked at."""
+        sign = int(record.spec.objectives[0].sign)
+        rows = self._db.query(
+            f"""
+            select number, value from (
+                select number, value, min({sign} * value) over (
+                    order by number rows between unbounded preceding and 1 preceding) as before
+                from trials where study_id = ? and state = 'complete' and replicate_of is null and value is not null
+            ) where before is null or {sign} * value < before order by number
+            """,
+            [record.id],
+        )
+        return [Improvement(row["number"], row["value"]) for row in rows]
+
+    def tally(self, study_id: int) -> Tally:
+        """Return how many trials stand where."""
+        rows = list(
+            self._db.query(
+                """
+                select state, coalesce(failure_kind, '') as kind, source, replicate_of is not null as replicate,
+                    count(*) as count
+                from trials where study_id = ? group by 1, 2, 3, 4
+                """,
+                [study_id],
+            )
+        )
+        own = [row for row in rows if not row["replicate"]]
+        return Tally(
+            states={TrialState(k): v for k, v in _sums(own, "state").items()},
+            failures=_sums([row for row in own if row["kind"]], "kind"),
+            sources=_sums(own, "source"),
+            replicates=sum(row["count"] for row in rows if row["replicate"]),
+        )
+
+    def curves(self, study_id: int) -> dict[int, list[Observation]]:
+        """Return the observations of each trial's latest attempt, by the trial's number, in the order they came."""
+        rows = self._db.query(
+            """
+            select trials.number, observations.metric, observations.step, observations.value, observations.at
+            from trials join observations
+                on observations.trial_id = trials.id and observations.attempt = trials.attempt
+            where trials.study_id = ? order by observations.rowid
+            """,
+            [study_id],
+        )
+        curves: dict[int, list[Observation]] = {}
+        for row in rows:
+            curves.setdefault(row["number"], []).append(_observation(row))
+        return curves
+
+    def curve(self, study_id: int, number: int) -> list[Observation]:
+        """Return the observations of one trial's latest attempt, in the order they came."""
+        rows = self._db.query(
+            """
+            select metric, step, observations.value, at from observations join trials on trials.id = trial_id
+            where study_id = ? and number = ? and observations.attempt = trials.attempt order by observations.rowid
+            """,
+            [study_id, number],
+        )
+        return [_observation(row) for row in rows]
+
+    def events(self, study_id: int) -> list[Event]:
+        """Return what happened, in order."""
+        rows = self._db.query(
+            """
+            select at, kind, detail, trials.number from events left join trials on trials.id = events.trial_id
+            where events.study_id = ? order by events.id
+            """,
+            [study_id],
+        )
+        return [
+            Event(at=row["at"], kind=row["kind"], trial=row["number"], detail=json.loads(row["detail"])) for row in rows
+        ]
+
+    def _select(self, clause: str, study_id: int, **values: int) -> list[Trial]:
+        return [trial_of(row) for row in self._db.query(f"{_TRIALS} {clause}", {"study": study_id, **values})]
+
+    def _spent(self, study: Mapping[str, Any]) -> Spent:
+        row = next(
+            self._db.query(
+                """
+                select sum(replicate_of is null) as trials, sum(gpu_s) as gpu_s from trials
+                where study_id = ? and state in ('complete', 'stopped', 'failed')
+                """,
+                [study["id"]],
+            )
+        )
+        return Spent(trials=row["trials"] or 0, hours=study["active_s"] / 3600, gpu_hours=(row["gpu_s"] or 0.0) / 3600)
+
+
+def _sums(rows: Sequence[Mapping[str, Any]], column: str) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for row in rows:
+        sums[row[column]] = sums.get(row[column], 0) + row["count"]
+    return sums
+
+
+def _observation(row: Mapping[str, Any]) -> Observation:
+    value = math.nan if row["value"] is None else row["value"]
+    return Observation(row["metric"], row["step"], value, row["at"])

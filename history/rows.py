@@ -1,0 +1,130 @@
+"""Turns study types into rows and back. Knows columns and JSON; runs no query.
+
+JSON has no nan and no infinity, so both stand as texts there; in a REAL column nan is NULL.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.history.redact import redact
+from tunesmith.study.condition import Value
+from tunesmith.study.trial import (
+    Failure,
+    FailureKind,
+    Outcome,
+    Prediction,
+    Proposal,
+    Source,
+    Trial,
+    TrialState,
+    Usage,
+)
+
+Row = Mapping[str, Any]
+
+
+def proposal_row(study_id: int, number: int, proposal: Proposal, now: float) -> dict[str, Any]:
+    """Return the row of a new trial that waits to run."""
+    return {
+        "study_id": study_id,
+        "number": number,
+        "state": TrialState.WAITING.value,
+        "source": proposal.source.value,
+        "variant": proposal.variant,
+        "params": json.dumps(dict(proposal.params)),
+        "seed": proposal.seed,
+        "fidelity": proposal.fidelity,
+        "replicate_of": proposal.replicate_of,
+        "created_at": now,
+    }
+
+
+def reason_row(trial_id: int, proposal: Proposal) -> dict[str, Any]:
+    """Return the row of `proposals`: why this trial."""
+    prediction = proposal.prediction
+    return {
+        "trial_id": trial_id,
+        "rationale": redact(proposal.rationale),
+        "predicted_mean": _real(prediction.mean) if prediction else None,
+        "predicted_std": _real(prediction.std) if prediction else None,
+        "fallback_reason": redact(proposal.fallback_reason),
+    }
+
+
+def outcome_row(outcome: Outcome, first_metric: str, now: float) -> dict[str, Any]:
+    """Return the columns that a finished trial changes."""
+    failure, usage = outcome.failure, outcome.usage
+    return {
+        "state": outcome.state.value,
+        "ended_at": now,
+        "value": _real(outcome.values.get(first_metric, math.nan)),
+        "metrics": json.dumps({name: to_json(value) for name, value in outcome.values.items()}),
+        "failure_kind": failure.kind.value if failure else None,
+        "failure_reason": redact(failure.reason) if failure else None,
+        "failure_tail": redact(failure.tail) if failure else None,
+        "note": redact(outcome.note),
+        "wall_s": usage.wall_s,
+        "cpu_s": usage.cpu_s,
+        "gpu_s": usage.gpu_s,
+        "peak_rss_gib": usage.peak_rss_gib,
+    }
+
+
+def trial_of(row: Row) -> Trial:
+    """Return the trial of a row of `trials` joined with `proposals`."""
+    state = TrialState(row["state"])
+    return Trial(
+        number=row["number"],
+        proposal=_proposal_of(row),
+        state=state,
+        attempt=row["attempt"],
+        slot=row["slot"],
+        outcome=_outcome_of(row, state) if state.is_finished else None,
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+    )
+
+
+def to_json(value: float) -> float | str:
+    """Return a number that JSON can hold: nan and the infinities become texts."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _real(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _proposal_of(row: Row) -> Proposal:
+    params: dict[str, Value] = json.loads(row["params"])
+    mean, std = row["predicted_mean"], row["predicted_std"]
+    return Proposal(
+        params=params,
+        source=Source(row["source"]),
+        seed=row["seed"],
+        rationale=row["rationale"],
+        fidelity=row["fidelity"],
+        variant=row["variant"],
+        prediction=None if mean is None or std is None else Prediction(mean=mean, std=std),
+        fallback_reason=row["fallback_reason"],
+        replicate_of=row["replicate_of"],
+    )
+
+
+def _outcome_of(row: Row, state: TrialState) -> Outcome:
+    values = json.loads(row["metrics"] or "{}")
+    failure = None
+    if row["failure_kind"]:
+        kind = FailureKind(row["failure_kind"])
+        failure = Failure(kind=kind, reason=row["failure_reason"], tail=row["failure_tail"])
+    return Outcome(
+        state=state,
+        values={name: float(value) for name, value in values.items()},
+        failure=failure,
+        note=row["note"],
+        usage=Usage(wall_s=row["wall_s"], cpu_s=row["cpu_s"], gpu_s=row["gpu_s"], peak_rss_gib=row["peak_rss_gib"]),
+    )

@@ -1,0 +1,178 @@
+"""The tables, as ordered migrations, with a copy of the file made before the first change to an existing one.
+
+Knows no study type. A migration is never edited once it is released: a change is a new one at the end.
+Units stand in the columns' names; times named `_at` are seconds since the epoch; NULL in a value column is NaN.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from tunesmith.study.errors import HistoryError
+
+MIGRATIONS = Migrations("tunesmith")
+
+_FIRST_TABLES = (
+    """
+    create table studies (
+        id integer primary key,
+        name text not null unique,
+        spec text not null,               -- study.toml as JSON
+        project text not null,            -- folder of study.toml; '' for a study from Python
+        created_at real not null,
+        active_s real not null default 0, -- how long a run was at work on it
+        ended_by text not null default '' -- the limit that ended it, 'exhausted', 'interrupted', or ''
+    ) strict
+    """,
+    """
+    create table variants (
+        study_id integer not null references studies(id),
+        id text not null,                 -- hash of the files
+        parent text,
+        diff text not null default '',
+        author text not null default 'user',
+        rationale text not null default '',
+        created_at real not null,
+        primary key (study_id, id)
+    ) strict
+    """,
+    """
+    create table trials (
+        id integer primary key,
+        study_id integer not null references studies(id),
+        number integer not null,          -- from 0, without gaps
+        state text not null check (state in ('waiting', 'running', 'complete', 'stopped', 'failed')),
+        attempt integer not null default 1,
+        slot integer,
+        source text not null,
+        variant text not null,
+        params text not null,             -- JSON, active parameters only
+        seed integer not null,
+        fidelity real,
+        replicate_of integer,             -- the trial whose configuration it repeats on a fresh seed
+        created_at real not null,
+        started_at real,
+        ended_at real,
+        value real,                       -- first objective, in its own direction
+        metrics text,                     -- JSON, the last value of every metric
+        failure_kind text,
+        failure_reason text,
+        failure_tail text,
+        note text not null default '',
+        wall_s real, cpu_s real, gpu_s real, peak_rss_gib real,
+        unique (study_id, number)
+    ) strict
+    """,
+    "create index trials_by_value on trials (study_id, state, value)",
+    "create index trials_by_failure on trials (study_id, failure_kind) where failure_kind is not null",
+    """
+    create table proposals (
+        trial_id integer primary key references trials(id),
+        rationale text not null,
+        predicted_mean real,
+        predicted_std real,
+        fallback_reason text not null default '',
+        considered text not null default '[]' -- JSON: the candidates that lost, and why
+    ) strict
+    """,
+    """
+    create table observations (
+        trial_id integer not null references trials(id),
+        attempt integer not null,
+        metric text not null,
+        step real not null,
+        value real,                       -- NULL is NaN
+        at real not null
+    ) strict
+    """,
+    "create index observations_by_trial on observations (trial_id, metric)",
+    """
+    create table llm_calls (
+        id integer primary key,
+        study_id integer not null references studies(id),
+        trial_id integer references trials(id),
+        purpose text not null,
+        prompt_version text not null,
+        model text not null,
+        messages text not null,
+        answer text not null,
+        error text not null default '',
+        input_tokens integer, output_tokens integer, cost_usd real,
+        started_at real not null,
+        wall_s real not null
+    ) strict
+    """,
+    """
+    create table events (
+        id integer primary key,
+        study_id integer not null references studies(id),
+        trial_id integer references trials(id),
+        at real not null,
+        kind text not null,
+        detail text not null default '{}' -- JSON
+    ) strict
+    """,
+    "create index events_by_study on events (study_id, kind)",
+    """
+    create table insights (
+        id integer primary key,
+        study_id integer not null references studies(id),
+        text text not null,
+        trials text not null,             -- JSON list of the numbers that support it
+        created_at real not null,
+        retired_at real
+    ) strict
+    """,
+    """
+    create table artifacts (
+        trial_id integer not null references trials(id),
+        path text not null,               -- relative to the trial's folder
+        primary key (trial_id, path)
+    ) strict
+    """,
+)
+
+
+@MIGRATIONS()
+def m001_first_tables(db: Database) -> None:
+    """Create all tables of the first release."""
+    # One by one: executescript would commit the migration's transaction.
+    for statement in _FIRST_TABLES:
+        db.execute(statement)
+
+
+def migrate(db: Database, path: Path | None) -> None:
+    """Bring the tables up to date; an existing history is copied to `NAME.before-MIGRATION` first.
+
+    Raises:
+        HistoryError: the file was written by a newer version, or is no history.
+    """
+    applied = check(db, path)
+    pending = [migration.name for migration in MIGRATIONS.pending(db)]
+    if not pending:
+        return
+    if applied and path is not None:
+        with closing(sqlite3.connect(path.with_name(f"{path.name}.before-{pending[0]}"))) as copy:
+            db.conn.backup(copy)
+    MIGRATIONS.apply(db)
+
+
+def check(db: Database, path: Path | None) -> set[str]:
+    """Return the names of the migrations that the file has had.
+
+    Raises:
+        HistoryError: the file was written by a newer version, or is no history.
+    """
+    known = {migration.name for migration in MIGRATIONS._migrations}  # noqa: SLF001  # there is no public list
+    applied = {migration.name for migration in MIGRATIONS.applied(db)}
+    if applied - known:
+        unknown = ", ".join(sorted(applied - known))
+        raise HistoryError(f"{path} was written by a newer Tunesmith (it has {unknown}); upgrade Tunesmith")
+    if not applied and db.table_names():
+        raise HistoryError(f"{path} is a database, but not Tunesmith's; name another file with --history")
+    return applied

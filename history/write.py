@@ -1,0 +1,227 @@
+"""The one writer: a method per state change, one transaction each. Only the loop and the tuner may import it."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tunesmith.history.connect import open_for_writing
+from tunesmith.history.lock import WriterLock
+from tunesmith.history.read import History
+from tunesmith.history.redact import redact
+from tunesmith.history.rows import outcome_row, proposal_row, reason_row
+from tunesmith.study.errors import HistoryError
+from tunesmith.study.observation import Observation
+from tunesmith.study.record import StudyRecord
+from tunesmith.study.spec import StudySpec
+from tunesmith.study.trial import Outcome, Proposal, Trial, TrialState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Observations of one trial that are written together."""
+
+    trial: Trial
+    observations: Sequence[Observation]
+
+
+class Recorder:
+    """Holds the history for writing, and one study in it. Times come in as seconds since the epoch.
+
+    Raises:
+        HistoryError: another process writes the file, it is damaged, or the study in it has other metrics.
+    """
+
+    def __init__(self, path: Path | None, spec: StudySpec, *, project: str, now: float) -> None:
+        self._lock = WriterLock(path, now=now) if path else None
+        try:
+            self._db = open_for_writing(path)
+            self.history = History(self._db)
+            self.study_id = self._enter(spec, project, now)
+        except BaseException:
+            self._release()
+            raise
+        self._first_metric = spec.objectives[0].metric
+        self._opened_at = now
+        self._active_before_s: float = self._row()["active_s"]
+
+    @property
+    def record(self) -> StudyRecord:
+        """The study as it stands."""
+        return self.history.study(self._row()["name"])
+
+    def record_proposal(self, proposal: Proposal, now: float) -> Trial:
+        """Add a trial that waits; its number is the next one."""
+        with self._transaction():
+            number = self._next_number()
+            row = proposal_row(self.study_id, number, proposal, now)
+            trial_id = self._insert("trials", row)
+            self._insert("proposals", reason_row(trial_id, proposal))
+            self._touch(now)
+        return Trial(number=number, proposal=proposal, state=TrialState.WAITING, created_at=now)
+
+    def record_start(self, trial: Trial, slot: int, now: float) -> Trial:
+        """Note that a trial runs in `slot`."""
+        with self._transaction():
+            self._update(trial, {"state": TrialState.RUNNING.value, "slot": slot, "started_at": now})
+            self._touch(now)
+        return replace(trial, state=TrialState.RUNNING, slot=slot, started_at=now)
+
+    def record_observations(self, batches: Sequence[Batch]) -> None:
+        """Add observations, all in one transaction."""
+        with self._transaction():
+            for batch in batches:
+                trial_id = self._id(batch.trial)
+                self._db.conn.executemany(
+                    "insert into observations (trial_id, attempt, metric, step, value, at) values (?, ?, ?, ?, ?, ?)",
+                    [
+                        (
+                            trial_id,
+                            batch.trial.attempt,
+                            o.metric,
+                            o.step,
+                            None if math.isnan(o.value) else o.value,
+                            o.at,
+                        )
+                        for o in batch.observations
+                    ],
+                )
+
+    def record_outcome(self, trial: Trial, outcome: Outcome, now: float, *, rest: Sequence[Observation] = ()) -> Trial:
+        """Finish a trial: outcome, artifacts and the observations not yet written, together."""
+        with self._transaction():
+            if rest:
+                self.record_observations([Batch(trial=trial, observations=rest)])
+            self._update(trial, outcome_row(outcome, self._first_metric, now))
+            trial_id = self._id(trial)
+            for path in outcome.artifacts:
+                self._db.execute("insert or ignore into artifacts (trial_id, path) values (?, ?)", [trial_id, path])
+            self._touch(now)
+        return replace(trial, state=outcome.state, outcome=outcome, ended_at=now)
+
+    def record_requeue(self, trial: Trial, now: float, *, reason: str, attempt: int) -> Trial:
+        """Put a trial that ran back to waiting; it keeps its number and its configuration."""
+        changed = {"state": TrialState.WAITING.value, "attempt": attempt, "slot": None, "started_at": None}
+        with self._transaction():
+            self._update(trial, changed)
+            self._event("requeued", now, trial, {"reason": reason, "attempt": attempt})
+            self._touch(now)
+        return replace(trial, state=TrialState.WAITING, attempt=attempt, slot=None, started_at=None)
+
+    def record_variant(self, variant: str, now: float) -> bool:
+        """Note the content that trials run from; return whether it is new to the study."""
+        sql = "insert or ignore into variants (study_id, id, created_at) values (?, ?, ?)"
+        with self._transaction():
+            return bool(self._db.conn.execute(sql, [self.study_id, variant, now]).rowcount)
+
+    def record_event(
+        self, kind: str, now: float, *, trial: Trial | None = None, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note that something happened."""
+        with self._transaction():
+            self._event(kind, now, trial, detail or {})
+
+    def record_end(self, ended_by: str, now: float) -> None:
+        """Note what ended the study."""
+        with self._transaction():
+            self._db.execute("update studies set ended_by = ? where id = ?", [ended_by, self.study_id])
+            self._event("ended", now, None, {"by": ended_by})
+            self._touch(now)
+
+    def close(self) -> None:
+        """Close the file and let the next writer in."""
+        self._db.close()
+        self._release()
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _enter(self, spec: StudySpec, project: str, now: float) -> int:
+        """Find or make the study; a changed study file is taken over unless it changes what is measured."""
+        name, text = spec.study.name, redact(json.dumps(spec.document, sort_keys=True))
+        earlier = self.history.find(name)
+        with self._transaction():
+            if earlier is None:
+                row = {"name": name, "spec": text, "project": project, "created_at": now}
+                study_id = self._insert("studies", row)
+            else:
+                _refuse_other_metrics(earlier, spec)
+                study_id = earlier.id
+                self._db.execute(
+                    "update studies set spec = ?, project = ?, ended_by = '' where id = ?", [text, project, study_id]
+                )
+            self.study_id = study_id
+            if earlier is None or redact(json.dumps(earlier.spec.document, sort_keys=True)) != text:
+                self._event("spec", now, None, {"spec": json.loads(text)})
+            self._event("opened", now, None, {})
+        return study_id
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            with self._db.atomic():
+                yield
+        except sqlite3.OperationalError as error:
+            raise HistoryError(
+                f"the history cannot be written: {error}; mend that (a full disk?) and run the same command again: "
+                "everything up to the last finished step is safe"
+            ) from error
+
+    def _touch(self, now: float) -> None:
+        active_s = self._active_before_s + max(now - self._opened_at, 0.0)
+        self._db.execute("update studies set active_s = ? where id = ?", [active_s, self.study_id])
+
+    def _event(self, kind: str, now: float, trial: Trial | None, detail: Mapping[str, Any]) -> None:
+        row = {"study_id": self.study_id, "at": now, "kind": kind, "detail": redact(json.dumps(detail))}
+        self._insert("events", {**row, "trial_id": self._id(trial) if trial else None})
+
+    def _row(self) -> Mapping[str, Any]:
+        return next(self._db.query("select name, active_s from studies where id = ?", [self.study_id]))
+
+    def _next_number(self) -> int:
+        sql = "select coalesce(max(number) + 1, 0) as next from trials where study_id = ?"
+        number: int = next(self._db.query(sql, [self.study_id]))["next"]
+        return number
+
+    def _id(self, trial: Trial) -> int:
+        sql = "select id from trials where study_id = ? and number = ?"
+        trial_id: int = next(self._db.query(sql, [self.study_id, trial.number]))["id"]
+        return trial_id
+
+    def _insert(self, table: str, row: Mapping[str, Any]) -> int:
+        columns = ", ".join(row)
+        marks = ", ".join("?" * len(row))
+        return int(
+            self._db.conn.execute(f"insert into {table} ({columns}) values ({marks})", list(row.values())).lastrowid
+            or 0
+        )
+
+    def _update(self, trial: Trial, changes: Mapping[str, Any]) -> None:
+        columns = ", ".join(f"{name} = ?" for name in changes)
+        sql = f"update trials set {columns} where study_id = ? and number = ?"
+        self._db.conn.execute(sql, [*changes.values(), self.study_id, trial.number])
+
+    def _release(self) -> None:
+        if self._lock:
+            self._lock.release()
+
+
+def _refuse_other_metrics(earlier: StudyRecord, spec: StudySpec) -> None:
+    if earlier.spec.objectives == spec.objectives:
+        return
+    before = ", ".join(f"{o.direction} {o.metric}" for o in earlier.spec.objectives)
+    now = ", ".join(f"{o.direction} {o.metric}" for o in spec.objectives)
+    raise HistoryError(
+        f"study {spec.study.name!r} has trials that {before}, but study.toml now says {now}; "
+        "give [study].name a new name, so that old and new values are not mixed"
+    )
