@@ -1,0 +1,134 @@
+"""The terminal: parses a command line and calls one function. Everything heavy is imported inside the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from tunesmith.cli.exits import errors_for_people
+
+app = typer.Typer(
+    name="tunesmith",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Tunes training scripts: proposes configurations, runs them, and tells which is best and how sure that is.",
+)
+
+Study = Annotated[Path, typer.Argument(help="study.toml, or the folder it stands in.", show_default="this folder")]
+HistoryOption = Annotated[
+    Optional[Path],  # noqa: UP045  # typer reads this form on every Python it supports
+    typer.Option("--history", help="The history file; .tunesmith/history.db beside study.toml when left out."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from tunesmith import __version__
+
+        print(f"tunesmith {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[  # noqa: ARG001  # typer calls the callback; the value itself is not needed
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    study: Study = Path(),
+    *,
+    trials: Annotated[Optional[int], typer.Option(help="End after this many trials, all runs together.")] = None,  # noqa: UP045
+    hours: Annotated[Optional[float], typer.Option(help="End after this many hours, all runs together.")] = None,  # noqa: UP045
+    until: Annotated[Optional[str], typer.Option(help='End at this time of day, such as "07:00".')] = None,  # noqa: UP045
+    parallel: Annotated[Optional[int], typer.Option(help="Trials at once.")] = None,  # noqa: UP045
+    sampler: Annotated[Optional[str], typer.Option(help="bayes, random, optuna-tpe or optuna-gp.")] = None,  # noqa: UP045
+    seed: Annotated[Optional[int], typer.Option(help="The study's seed.")] = None,  # noqa: UP045
+    history: HistoryOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
+) -> None:
+    """Run a study, or resume it where it ended. Ctrl-C ends it gracefully, twice at once."""
+    with errors_for_people("Nothing was started."):
+        from tunesmith.cli.run import Overrides, run_study
+
+        wanted = Overrides(trials=trials, hours=hours, until=until, parallel=parallel, sampler=sampler, seed=seed)
+        status = run_study(study, wanted, history=history, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
+def status(
+    study: Study = Path(),
+    *,
+    why: Annotated[Optional[int], typer.Option(help="Explain one trial: who proposed it and why, and its end.")] = None,  # noqa: UP045
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Show where a study stands; works while it runs."""
+    with errors_for_people():
+        from tunesmith.cli.status import show_status
+
+        show_status(study, history=history, why=why, as_json=as_json)
+
+
+@app.command()
+def report(
+    study: Study = Path(),
+    *,
+    out: Annotated[Optional[Path], typer.Option(help="The folder to write to; the study's own when left out.")] = None,  # noqa: UP045
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Write report.html and report.md; works while the study runs."""
+    with errors_for_people():
+        from tunesmith.cli.report import write_report
+
+        write_report(study, history=history, out=out, as_json=as_json)
+
+
+@app.command()
+def init(
+    script: Annotated[Path, typer.Argument(help="The training script to tune.", show_default=False)],
+    *,
+    out: Annotated[
+        Optional[Path], typer.Option(help="The file to write; study.toml beside the script when left out.")
+    ] = None,  # noqa: UP045
+    force: Annotated[bool, typer.Option("--force", help="Replace a study.toml that stands there.")] = False,
+) -> None:
+    """Read a training script and write a study.toml for it, with a reason beside each range."""
+    with errors_for_people("Nothing was written."):
+        from tunesmith.cli.init import write_study
+
+        write_study(script, out=out, force=force)
+
+
+@app.command()
+def doctor(
+    study: Study = Path(),
+    *,
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Check this machine and the study: packages, GPUs, disk, the study file, its command and its history."""
+    with errors_for_people():
+        from tunesmith.cli.doctor import examine
+
+        healthy = examine(study, history=history, as_json=as_json)
+    raise typer.Exit(0 if healthy else 1)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

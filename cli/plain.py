@@ -1,0 +1,37 @@
+"""`tunesmith run` where there is no terminal: one line per finished trial, nothing that moves."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from tunesmith.agent.news import Finished, News, Note, Opened
+from tunesmith.cli.show import header, layout, row
+from tunesmith.cli.welcome import welcome
+from tunesmith.study.spec import StudySpec
+
+
+class PlainLines:
+    """Writes to a stream, line by line."""
+
+    def __init__(self, spec: StudySpec, stream: IO[str], *, width: int) -> None:
+        self._stream = stream
+        self._layout = layout(spec.space, spec.objectives[0], width)
+
+    def tell(self, news: News) -> None:
+        """Write what a person wants in a log; started trials and single observations are left out."""
+        match news:
+            case Opened():
+                for line in welcome(news):
+                    self._write(line)
+                self._write(header(self._layout))
+            case Finished(trial=trial, best=best):
+                self._write(row(trial, best, self._layout))
+            case Note(text=text):
+                self._write(f"note: {text}")
+
+    def close(self) -> None:
+        """Nothing to put back."""
+
+    def _write(self, line: str) -> None:
+        self._stream.write(f"{line}\n")
+        self._stream.flush()

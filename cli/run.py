@@ -1,0 +1,138 @@
+"""`tunesmith run`: checks the input, wires the loop to a display and to the signals, and prints the end."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tunesmith.agent.loop import Loop
+from tunesmith.agent.news import Ended, News
+from tunesmith.cli.exits import DONE, INTERRUPTED, NOTHING_COMPLETE
+from tunesmith.cli.locate import history_file, study_file
+from tunesmith.study.errors import Mistake, SpecError
+from tunesmith.study.load import load_spec, parse_spec
+from tunesmith.study.spec import StudySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What the command line says in the place of study.toml; None leaves the file's word."""
+
+    trials: int | None
+    hours: float | None
+    until: str | None
+    parallel: int | None
+    sampler: str | None
+    seed: int | None
+
+    def over(self, spec: StudySpec) -> StudySpec:
+        """Return the spec with these values put over it.
+
+        Raises:
+            SpecError: a value cannot stand there, or nothing would ever end the study.
+        """
+        tables = {
+            "budget": {"trials": self.trials, "hours": self.hours, "until": self.until},
+            "run": {"parallel": self.parallel},
+            "planner": {"sampler": self.sampler},
+            "study": {"seed": self.seed},
+        }
+        document: dict[str, Any] = copy.deepcopy(dict(spec.document))
+        for table, values in tables.items():
+            given = {key: value for key, value in values.items() if value is not None}
+            if given:
+                document[table] = {**document.get(table, {}), **given}
+        changed = parse_spec(document, where="the command line")
+        if not any((changed.budget.trials, changed.budget.hours, changed.budget.until, changed.budget.gpu_hours)):
+            message = 'nothing would end this study; set trials = 40, hours = 8 or until = "07:00", or pass --trials 40'
+            raise SpecError([Mistake("budget", message)], where="study.toml")
+        return changed
+
+
+class Display(Protocol):
+    """Shows news to whoever watches."""
+
+    def tell(self, news: News) -> None:
+        """Show one piece of news."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+def run_study(study: Path, overrides: Overrides, *, history: Path | None, as_json: bool) -> int:
+    """Run or resume a study; return the exit status.
+
+    Raises:
+        InputError: the study file or the command line is wrong, or the history is held by another process.
+    """
+    spec = overrides.over(load_spec(study))
+    project = study_file(study).absolute().parent
+    database = history_file(study, history)
+    display = _display(spec, as_json=as_json)
+    try:
+        loop = Loop(spec, project=project, history=database, cpus=len(os.sched_getaffinity(0)), tell=display.tell)
+        with _signals(loop, quiet=as_json):
+            ended = loop.run()
+    finally:
+        display.close()
+    if not as_json:
+        from tunesmith.cli.summary import print_end
+
+        print_end(database, ended)
+    return _exit_status(ended)
+
+
+def _exit_status(ended: Ended) -> int:
+    if ended.by == "interrupted":
+        return INTERRUPTED
+    return DONE if ended.best is not None else NOTHING_COMPLETE
+
+
+def _display(spec: StudySpec, *, as_json: bool) -> Display:
+    if as_json:
+        from tunesmith.cli.stream import JsonLines
+
+        return JsonLines(sys.stdout)
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        from tunesmith.cli.live import LiveTable
+
+        return LiveTable(spec, clock=time.time)
+    from tunesmith.cli.plain import PlainLines
+
+    return PlainLines(spec, sys.stdout, width=shutil.get_terminal_size((120, 24)).columns)
+
+
+@contextmanager
+def _signals(loop: Loop, *, quiet: bool) -> Iterator[None]:
+    """Hand Ctrl-C and SIGTERM to the loop; the second one ends running trials too."""
+    asked = 0
+
+    def ask(number: int, frame: object) -> None:
+        nonlocal asked
+        asked += 1
+        loop.interrupt()
+        if not quiet:
+            word = "Ctrl-C" if number == signal.SIGINT else "the signal"
+            text = {
+                1: f"stopping: running trials finish ({word} again to end them now); resume with the same command",
+                2: "ending running trials now; they run again when you resume",
+            }.get(asked)
+            if text:
+                # print() may not be entered again from a signal handler; a plain write may.
+                os.write(2, f"\r{text}\n".encode())
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
