@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -19,7 +19,7 @@ app = typer.Typer(
 
 Study = Annotated[Path, typer.Argument(help="study.toml, or the folder it stands in.", show_default="this folder")]
 HistoryOption = Annotated[
-    Optional[Path],  # noqa: UP045  # typer reads this form on every Python it supports
+    Path | None,
     typer.Option("--history", help="The history file; .tunesmith/history.db beside study.toml when left out."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -43,15 +43,15 @@ def _common(
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913  # one argument per option
     study: Study = Path(),
     *,
-    trials: Annotated[Optional[int], typer.Option(help="End after this many trials, all runs together.")] = None,  # noqa: UP045
-    hours: Annotated[Optional[float], typer.Option(help="End after this many hours, all runs together.")] = None,  # noqa: UP045
-    until: Annotated[Optional[str], typer.Option(help='End at this time of day, such as "07:00".')] = None,  # noqa: UP045
-    parallel: Annotated[Optional[int], typer.Option(help="Trials at once.")] = None,  # noqa: UP045
-    sampler: Annotated[Optional[str], typer.Option(help="bayes, random, optuna-tpe or optuna-gp.")] = None,  # noqa: UP045
-    seed: Annotated[Optional[int], typer.Option(help="The study's seed.")] = None,  # noqa: UP045
+    trials: Annotated[int | None, typer.Option(help="End after this many trials, all runs together.")] = None,
+    hours: Annotated[float | None, typer.Option(help="End after this many hours, all runs together.")] = None,
+    until: Annotated[str | None, typer.Option(help='End at this time of day, such as "07:00".')] = None,
+    parallel: Annotated[int | None, typer.Option(help="Trials at once.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="bayes, random, optuna-tpe or optuna-gp.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The study's seed.")] = None,
     history: HistoryOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
 ) -> None:
@@ -68,7 +68,7 @@ def run(
 def status(
     study: Study = Path(),
     *,
-    why: Annotated[Optional[int], typer.Option(help="Explain one trial: who proposed it and why, and its end.")] = None,  # noqa: UP045
+    why: Annotated[int | None, typer.Option(help="Explain one trial: who proposed it and why, and its end.")] = None,
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
@@ -83,7 +83,7 @@ def status(
 def report(
     study: Study = Path(),
     *,
-    out: Annotated[Optional[Path], typer.Option(help="The folder to write to; the study's own when left out.")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option(help="The folder to write to; the study's own when left out.")] = None,
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
@@ -99,8 +99,8 @@ def init(
     script: Annotated[Path, typer.Argument(help="The training script to tune.", show_default=False)],
     *,
     out: Annotated[
-        Optional[Path], typer.Option(help="The file to write; study.toml beside the script when left out.")
-    ] = None,  # noqa: UP045
+        Path | None, typer.Option(help="The file to write; study.toml beside the script when left out.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a study.toml that stands there.")] = False,
 ) -> None:
     """Read a training script and write a study.toml for it, with a reason beside each range."""

@@ -40,7 +40,7 @@ class Overrides:
         Raises:
             SpecError: a value cannot stand there, or nothing would ever end the study.
         """
-        tables = {
+        tables: dict[str, dict[str, Any]] = {
             "budget": {"trials": self.trials, "hours": self.hours, "until": self.until},
             "run": {"parallel": self.parallel},
             "planner": {"sampler": self.sampler},

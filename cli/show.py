@@ -1,4 +1,4 @@
-"""How a trial, a budget and a value look in a terminal: plain text of fixed width, made from study types. Prints nothing."""
+"""How a trial, a budget and a value look in a terminal: text of fixed width. Prints nothing."""
 
 from __future__ import annotations
 

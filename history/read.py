@@ -208,6 +208,10 @@ class History:
             Event(at=row["at"], kind=row["kind"], trial=row["number"], detail=json.loads(row["detail"])) for row in rows
         ]
 
+    def integrity(self) -> str:
+        """Return SQLite's own verdict on the file: "ok", or what is damaged."""
+        return str(next(self._db.query("pragma integrity_check"))["integrity_check"])
+
     def _select(self, clause: str, study_id: int, **values: int) -> list[Trial]:
         return [trial_of(row) for row in self._db.query(f"{_TRIALS} {clause}", {"study": study_id, **values})]
 

@@ -1,0 +1,149 @@
+"""`tunesmith doctor`: checks this machine and a study before a night depends on them. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from tunesmith.cli.locate import history_file, study_file
+from tunesmith.evaluator.slots import find_gpus, plan_slots
+from tunesmith.history.read import History
+from tunesmith.study.errors import InputError
+from tunesmith.study.load import load_spec
+from tunesmith.study.spec import StudySpec
+from tunesmith.study.template import argv, placeholders
+
+NEEDED_DISK_BYTES = 2 * 2**30
+PACKAGES = ("optuna", "pydantic", "sqlite-utils", "numpy", "scipy", "plotly", "rich", "typer")
+OPTIONAL = {"torch": "sampler optuna-gp and the examples", "scikit-learn": "the examples"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. `level` is ok, warning or problem; only a problem makes doctor fail."""
+
+    level: str
+    what: str
+    detail: str
+
+
+def examine(study: Path, *, history: Path | None, as_json: bool) -> bool:
+    """Print the findings; return whether there is no problem among them."""
+    findings = [*_machine(), *_study(study, history)]
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        marks = {"ok": "✓", "warning": "!", "problem": "✗"}
+        for finding in findings:
+            head, *rest = finding.detail.splitlines() or [""]
+            print(f"{marks[finding.level]} {finding.what:<10} {head}")
+            for line in rest:
+                print(f"  {'':<10} {line}")
+    return not any(finding.level == "problem" for finding in findings)
+
+
+def _machine() -> Iterator[Finding]:
+    python = f"Python {platform.python_version()} at {sys.executable}"
+    yield Finding(level="ok", what="python", detail=python)
+    missing = [name for name in PACKAGES if not _version(name)]
+    if missing:
+        yield Finding(level="problem", what="packages", detail=f"missing: {', '.join(missing)}; reinstall tunesmith")
+    else:
+        yield Finding(level="ok", what="packages", detail=", ".join(f"{n} {_version(n)}" for n in PACKAGES))
+    for name, purpose in OPTIONAL.items():
+        found = _version(name)
+        detail = f"{name} {found}" if found else f"{name} is not installed; only {purpose} need it"
+        yield Finding(level="ok" if found else "warning", what="optional", detail=detail)
+    cores = len(os.sched_getaffinity(0))
+    yield Finding(level="ok", what="cpu", detail=f"{cores} core{'s' if cores > 1 else ''}")
+    gpus = find_gpus()
+    yield Finding(
+        level="ok", what="gpu", detail=f"NVIDIA GPU {', '.join(gpus)}" if gpus else "none found (NVIDIA only)"
+    )
+
+
+def _study(study: Path, history: Path | None) -> Iterator[Finding]:
+    file = study_file(study)
+    if study.is_dir() and not file.exists():
+        hint = "no study.toml here; `tunesmith init SCRIPT` writes one"
+        yield Finding(level="warning", what="study", detail=hint)
+        return
+    try:
+        spec = load_spec(study)
+    except InputError as error:
+        yield Finding(level="problem", what="study", detail=str(error))
+        return
+    yield Finding(level="ok", what="study", detail=f"{spec.study.name}: {len(spec.space)} parameters, sound")
+    yield from _command(spec, file.absolute().parent)
+    yield _slots(spec)
+    yield _disk(history_file(study, history))
+    yield from _history(history_file(study, history))
+
+
+def _command(spec: StudySpec, project: Path) -> Iterator[Finding]:
+    words = argv(spec.run.command, {name: 0 for name in placeholders(spec.run.command)})
+    program = words[0]
+    beside = (project / program).exists() and os.sep in program
+    if not spec.run.shell and not beside and not shutil.which(program) and program != "python":
+        detail = f"{program} is neither on PATH nor in {project}; correct [run].command"
+        yield Finding(level="problem", what="command", detail=detail)
+        return
+    scripts = [word for word in words[1:] if word.endswith((".py", ".sh"))]
+    absent = [word for word in scripts[:1] if not (project / word).exists()]
+    if absent:
+        detail = f"{absent[0]} is not in {project}; correct [run].command"
+        yield Finding(level="problem", what="command", detail=detail)
+        return
+    used = placeholders(spec.run.command)
+    unused = [name for name in spec.space.names if name not in used]
+    if unused:
+        detail = f"{', '.join(unused)}: not in the command, so the script must read them by tunesmith.params()"
+        yield Finding(level="warning", what="command", detail=detail)
+    else:
+        yield Finding(level="ok", what="command", detail="every parameter reaches the script")
+
+
+def _slots(spec: StudySpec) -> Finding:
+    try:
+        slots = plan_slots(spec.run, find_gpus(), len(os.sched_getaffinity(0)))
+    except InputError as error:
+        return Finding(level="problem", what="slots", detail=str(error))
+    return Finding(level="ok", what="slots", detail=f"{len(slots)} trial{'s' if len(slots) > 1 else ''} at once")
+
+
+def _disk(history: Path) -> Finding:
+    folder = next(parent for parent in [history.parent, *history.absolute().parents] if parent.exists())
+    free = shutil.disk_usage(folder).free
+    level = "ok" if free >= NEEDED_DISK_BYTES else "warning"
+    return Finding(level=level, what="disk", detail=f"{free / 2**30:.1f} GiB free at {folder}")
+
+
+def _history(path: Path) -> Iterator[Finding]:
+    if not path.exists():
+        yield Finding(level="ok", what="history", detail=f"{path} will be made by the first run")
+        return
+    try:
+        with History.open(path) as history:
+            verdict = history.integrity()
+            names = ", ".join(history.names())
+    except InputError as error:
+        yield Finding(level="problem", what="history", detail=str(error))
+        return
+    if verdict != "ok":
+        yield Finding(level="problem", what="history", detail=f"{path} is damaged: {verdict}; restore a copy")
+    else:
+        yield Finding(level="ok", what="history", detail=f"{path} is sound and holds {names}")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
