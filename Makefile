@@ -1,0 +1,33 @@
+# Everything runs in .venv, which is made when it is missing. `make demo` and `make test` are all one needs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench bench-loop clean
+
+demo: .venv/ready
+	rm -rf build/demo
+	$(BIN)/tunesmith run examples/digits --history build/demo/history.db
+	$(BIN)/tunesmith report examples/digits --history build/demo/history.db
+
+test: lint
+	$(BIN)/pytest -q
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: bench-loop
+
+bench-loop: .venv/ready
+	$(BIN)/python benchmarks/loop_overhead.py
+	$(BIN)/python benchmarks/history_figures.py
+
+.venv/ready: pyproject.toml constraints.txt
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev,examples]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info src/*.egg-info
