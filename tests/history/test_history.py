@@ -1,0 +1,287 @@
+"""The store, through its public doors, on real files."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes.studies import complete, failed, make_spec, proposal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunesmith.history import schema
+from tunesmith.history.read import History
+from tunesmith.history.write import Batch, Recorder
+from tunesmith.study.errors import HistoryError
+from tunesmith.study.observation import Observation
+from tunesmith.study.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "history.db"
+
+
+@pytest.fixture
+def recorder(path: Path) -> Iterator[Recorder]:
+    with Recorder(path, make_spec(), project="/project", now=1000.0) as opened:
+        yield opened
+
+
+def run_one(recorder: Recorder, outcome: Outcome, *, lr: float = 0.01, now: float = 1001.0) -> Trial:
+    trial = recorder.record_start(recorder.record_proposal(proposal(lr), now), 0, now)
+    return recorder.record_outcome(trial, outcome, now + 1)
+
+
+def test_what_was_written_is_read_back_equal(recorder: Recorder) -> None:
+    wanted = replace(proposal(), prediction=Prediction(mean=0.3, std=0.1), fallback_reason="busy", fidelity=27.0)
+    trial = recorder.record_start(recorder.record_proposal(wanted, 1001.0), 1, 1002.0)
+    written = recorder.record_outcome(trial, complete(0.25, acc=math.inf), 1009.0)
+    assert recorder.history.trials(recorder.study_id) == [written]
+    assert written.number == 0
+    assert written.values == {"loss": 0.25, "acc": math.inf}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    params=st.dictionaries(
+        st.text("abcxyz_", min_size=1, max_size=8),
+        st.one_of(st.floats(allow_nan=False), st.integers(-(10**18), 10**18), st.booleans(), st.text(), st.none()),
+        max_size=5,
+    ),
+    values=st.dictionaries(st.text(min_size=1, max_size=8), st.floats(allow_nan=False), max_size=4),
+    tail=st.text(max_size=200),
+)
+def test_any_trial_survives_the_way_through_the_file(
+    params: dict[str, object], values: dict[str, float], tail: str
+) -> None:
+    with Recorder(None, make_spec(), project="", now=0.0) as recorder:
+        trial = recorder.record_proposal(replace(proposal(), params=params), 1.0)
+        outcome = replace(failed(tail=tail), values=values)
+        written = recorder.record_outcome(recorder.record_start(trial, 0, 1.0), outcome, 2.0)
+        (read,) = recorder.history.trials(recorder.study_id)
+        assert read == written
+
+
+def test_nan_is_kept_as_nan(recorder: Recorder) -> None:
+    trial = recorder.record_proposal(proposal(), 1.0)
+    seen = [Observation("loss", 1.0, math.nan, 1.0), Observation("loss", 2.0, math.inf, 2.0)]
+    recorder.record_observations([Batch(trial=trial, observations=seen)])
+    first, second = recorder.history.curve(recorder.study_id, 0)
+    assert math.isnan(first.value)
+    assert second == seen[1]
+
+
+def test_only_the_latest_attempt_makes_the_curve(recorder: Recorder) -> None:
+    trial = recorder.record_start(recorder.record_proposal(proposal(), 1.0), 0, 1.0)
+    recorder.record_observations([Batch(trial=trial, observations=[Observation("loss", 1.0, 9.0, 1.0)])])
+    again = recorder.record_requeue(trial, 2.0, reason="lost", attempt=2)
+    assert again.state is TrialState.WAITING
+    assert again.started_at is None
+    running = recorder.record_start(again, 0, 3.0)
+    recorder.record_outcome(running, complete(0.5), 4.0, rest=[Observation("loss", 1.0, 0.5, 3.5)])
+    assert [o.value for o in recorder.history.curve(recorder.study_id, 0)] == [0.5]
+    assert recorder.history.curves(recorder.study_id)[0][0].value == 0.5
+    assert [e.kind for e in recorder.history.events(recorder.study_id)] == ["spec", "opened", "requeued"]
+
+
+def test_counts_leave_replicates_out(recorder: Recorder) -> None:
+    run_one(recorder, complete(0.4))
+    run_one(recorder, failed(FailureKind.OOM))
+    again = recorder.record_proposal(proposal(source=Source.CONFIRM, replicate_of=0), 5.0)
+    recorder.record_outcome(recorder.record_start(again, 0, 5.0), complete(0.1), 6.0)
+    tally = recorder.history.tally(recorder.study_id)
+    assert dict(tally.states) == {TrialState.COMPLETE: 1, TrialState.FAILED: 1}
+    assert dict(tally.failures) == {"oom": 1}
+    assert tally.replicates == 1
+    record = recorder.record
+    assert record.spent.trials == 2
+    assert record.spent.gpu_hours == pytest.approx(1.0 / 3600)  # replicates cost GPU time like any other
+    best = recorder.history.best(record)
+    assert best is not None
+    assert best.values["loss"] == 0.4
+
+
+def test_the_best_meets_the_constraints_and_follows_the_direction(path: Path) -> None:
+    spec = make_spec(study={"direction": "maximize"})
+    spec = spec.model_copy(update={"constraints": make_spec_constraints()})
+    with Recorder(path, spec, project="", now=0.0) as recorder:
+        for loss, memory in ((0.9, 90.0), (0.7, 60.0), (0.8, 69.0)):
+            run_one(recorder, complete(loss, mem=memory))
+        record = replace(recorder.record, spec=spec)
+        best = recorder.history.best(record)
+        assert best is not None
+        assert best.number == 2
+        assert [i.number for i in recorder.history.improvements(record)] == [0]
+
+
+def make_spec_constraints() -> object:
+    document = {**make_spec().document, "constraints": [{"metric": "mem", "max": 70}]}
+    from tunesmith.study.load import parse_spec
+
+    return parse_spec(document).constraints
+
+
+def test_a_second_writer_is_told_who_holds_the_history(recorder: Recorder, path: Path) -> None:
+    with pytest.raises(HistoryError, match=f"process {os.getpid()} on "):
+        Recorder(path, make_spec(), project="", now=0.0)
+
+
+def test_the_lock_ends_with_its_holder(path: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys, os, signal; from pathlib import Path\n"
+        "sys.path[:0] = eval(sys.argv[2])\n"
+        "from fakes.studies import make_spec\n"
+        "from tunesmith.history.write import Recorder\n"
+        "Recorder(Path(sys.argv[1]), make_spec(), project='', now=0.0)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path), repr(sys.path)], check=False)
+    with Recorder(path, make_spec(), project="", now=0.0) as recorder:
+        assert recorder.history.names() == ["small"]
+
+
+def test_reading_goes_on_while_a_study_is_written(recorder: Recorder, path: Path) -> None:
+    with History.open(path) as reader:
+        for value in range(5):
+            run_one(recorder, complete(float(value)))
+            assert len(reader.trials(recorder.study_id)) == value + 1
+
+
+def test_a_reader_can_write_nothing(recorder: Recorder, path: Path) -> None:
+    with History.open(path) as reader, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader._db.execute("delete from trials")
+
+
+def test_the_view_is_read_once_and_stays_true(recorder: Recorder) -> None:
+    first = recorder.record_start(recorder.record_proposal(proposal(0.1), 1.0), 0, 1.0)
+    second = recorder.record_start(recorder.record_proposal(proposal(0.2), 1.0), 1, 1.0)
+    done = recorder.record_outcome(second, complete(0.2), 2.0)
+    assert recorder.history.trials(recorder.study_id) == [first, done]
+    also_done = recorder.record_outcome(first, complete(0.1), 3.0)
+    assert recorder.history.trials(recorder.study_id) == [also_done, done]
+    third = recorder.record_proposal(proposal(0.3), 4.0)
+    assert recorder.history.trials(recorder.study_id) == [also_done, done, third]
+
+
+def test_another_metric_under_the_same_name_is_refused(path: Path) -> None:
+    Recorder(path, make_spec(), project="", now=0.0).close()
+    with pytest.raises(HistoryError, match="minimize loss, but study.toml now says minimize acc"):
+        Recorder(path, make_spec(study={"metric": "acc"}), project="", now=1.0)
+    Recorder(path, make_spec(), project="", now=2.0).close()  # the refused writer left no lock behind
+
+
+def test_a_changed_study_file_is_taken_over_and_noted(path: Path) -> None:
+    Recorder(path, make_spec(), project="", now=0.0).close()
+    with Recorder(path, make_spec(budget={"trials": 99}), project="", now=1.0) as recorder:
+        assert recorder.record.spec.budget.trials == 99
+        kinds = [event.kind for event in recorder.history.events(recorder.study_id)]
+        assert kinds == ["spec", "opened", "spec", "opened"]
+
+
+def test_time_at_work_adds_up_over_runs(path: Path) -> None:
+    with Recorder(path, make_spec(), project="", now=1000.0) as recorder:
+        run_one(recorder, complete(1.0), now=1000.0 + 3599)
+    with Recorder(path, make_spec(), project="", now=90000.0) as recorder:
+        run_one(recorder, complete(1.0), now=90000.0 + 1799)
+        assert recorder.record.spent.hours == pytest.approx(1.5)
+
+
+def test_secrets_do_not_reach_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_API_KEY", "hunter2-hunter2")
+    with Recorder(path, make_spec(), project="", now=0.0) as recorder:
+        tail = "key=hunter2-hunter2 and sk-abcdefghijklmnopqrstuv and https://me:pass@host/x"
+        run_one(recorder, failed(reason="bad key hunter2-hunter2", tail=tail))
+        recorder.record_event("note", 1.0, detail={"text": "hunter2-hunter2"})
+    stored = path.read_bytes() + (
+        path.with_name("history.db-wal").read_bytes() if path.with_name("history.db-wal").exists() else b""
+    )
+    for secret in (b"hunter2", b"sk-abcdef", b"me:pass"):
+        assert secret not in stored
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "empty"), (b"not a database at all, but long enough to be taken for one" * 40, "cannot be opened")],
+    ids=["empty file", "no database"],
+)
+def test_a_file_that_is_no_history_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "history.db"
+    file.write_bytes(content)
+    with pytest.raises(HistoryError, match=message):
+        History.open(file)
+
+
+def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "other.db"
+    with sqlite3.connect(file) as db:
+        db.execute("create table mine (x)")
+    db.close()
+    for opening in (lambda: History.open(file), lambda: Recorder(file, make_spec(), project="", now=0.0)):
+        with pytest.raises(HistoryError, match="not Tunesmith's"):
+            opening()
+
+
+def test_a_missing_history_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="tunesmith run"):
+        History.open(tmp_path / "none.db")
+
+
+def test_a_newer_history_is_refused(recorder: Recorder, path: Path) -> None:
+    recorder.close()
+    with sqlite3.connect(path) as db:
+        db.execute("insert into _sqlite_migrations (migration_set, name, applied_at) values ('tunesmith', 'm999', '')")
+    db.close()
+    with pytest.raises(HistoryError, match="newer Tunesmith"):
+        History.open(path)
+
+
+def test_a_migration_leaves_a_copy_of_the_file_before_it(
+    recorder: Recorder, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_one(recorder, complete(0.5))
+    recorder.close()
+    later = schema.Migrations("tunesmith")
+    later._migrations = [*schema.MIGRATIONS._migrations]
+
+    @later()
+    def m002_test_column(db: object) -> None:
+        db.execute("alter table trials add column extra text")  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(schema, "MIGRATIONS", later)
+    with Recorder(path, make_spec(), project="", now=9.0) as migrated:
+        assert len(migrated.history.trials(migrated.study_id)) == 1
+    copy = sqlite3.connect(path.with_name("history.db.before-m002_test_column"))
+    assert copy.execute("select count(*) from trials").fetchone() == (1,)
+    assert "extra" not in [row[1] for row in copy.execute("pragma table_info(trials)")]
+    copy.close()
+
+
+def test_foreign_keys_are_enforced(recorder: Recorder) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        recorder._db.execute("insert into artifacts (trial_id, path) values (999, 'x')")
+
+
+def test_the_documented_queries_run(recorder: Recorder) -> None:
+    run_one(recorder, replace(complete(0.5), artifacts=("model.pt",), usage=Usage(wall_s=1.0)))
+    readme = (Path(__file__).parents[2] / "history" / "README.md").read_text(encoding="utf-8")
+    queries = [block.split("```")[0] for block in readme.split("```sql")[1:]]
+    assert len(queries) == 5
+    for query in queries:
+        list(recorder._db.query(query.strip().rstrip(";")))
+    tables = {row["name"] for row in recorder._db.query("select name from sqlite_master where type = 'table'")}
+    for table in tables - {"_sqlite_migrations"}:
+        assert f"`{table}`" in readme
+
+
+def test_the_stored_study_is_the_study_file(recorder: Recorder) -> None:
+    (row,) = recorder._db.query("select spec from studies")
+    assert json.loads(row["spec"]) == make_spec().document
