@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-from sqlite_utils import Database
 
 from tunesmith.history.connect import open_for_reading
 from tunesmith.history.rows import trial_of
@@ -47,7 +46,7 @@ class History:
         HistoryError: there is no such file, it is damaged, or it is no history.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         # Finished trials never change, so each is read once; a view then costs only what is new.
         self._finished: dict[int, list[Trial]] = {}
@@ -69,7 +68,7 @@ class History:
 
     def names(self) -> list[str]:
         """Return the names of all studies, the latest first."""
-        return [row["name"] for row in self._db.query("select name from studies order by created_at desc, id desc")]
+        return [row["name"] for row in self._query("select name from studies order by created_at desc, id desc")]
 
     def study(self, name: str) -> StudyRecord:
         """Return what is known of a study.
@@ -84,7 +83,7 @@ class History:
 
     def find(self, name: str) -> StudyRecord | None:
         """Return what is known of a study, or None."""
-        row = next(self._db.query("select * from studies where name = ?", [name]), None)
+        row = next(self._query("select * from studies where name = ?", [name]), None)
         if row is None:
             return None
         return StudyRecord(
@@ -100,9 +99,7 @@ class History:
     def trials(self, study_id: int) -> list[Trial]:
         """Return every trial by number."""
         done = self._finished.setdefault(study_id, [])
-        rows = self._db.query(
-            f"{_TRIALS} and number >= :first order by number", {"study": study_id, "first": len(done)}
-        )
+        rows = self._query(f"{_TRIALS} and number >= :first order by number", {"study": study_id, "first": len(done)})
         rest = [trial_of(row) for row in rows]
         for trial in rest:
             if not trial.state.is_finished:
@@ -112,7 +109,7 @@ class History:
 
     def unfinished(self, study_id: int) -> list[Trial]:
         """Return the trials that wait or run, by number."""
-        return self._select("and state in ('waiting', 'running') order by number", study_id)
+        return self._select("and state in ('waiting', 'running') order by +number", study_id)
 
     def trial(self, study_id: int, number: int) -> Trial | None:
         """Return one trial, or None."""
@@ -124,34 +121,35 @@ class History:
 
     def default(self, study_id: int) -> Trial | None:
         """Return the trial of the user's default configuration."""
-        return next(iter(self._select("and source = 'default' limit 1", study_id)), None)
+        return next(iter(self._select("and number = 0 and source = 'default'", study_id)), None)
 
     def best(self, record: StudyRecord) -> Trial | None:
         """Return the incumbent: best first objective among complete, feasible trials, replicates left out."""
         way = "asc" if record.spec.objectives[0].sign > 0 else "desc"
         clause = f"and state = 'complete' and replicate_of is null and value is not null order by value {way}, number"
-        rows = self._db.query(f"{_TRIALS} {clause}", {"study": record.id})
+        rows = self._query(f"{_TRIALS} {clause}", {"study": record.id})
         return next((t for t in map(trial_of, rows) if is_feasible(t, record.spec.bounds)), None)
 
     def improvements(self, record: StudyRecord) -> list[Improvement]:
         """Return each trial that improved on those before it; constraints are not looked at."""
-        sign = int(record.spec.objectives[0].sign)
-        rows = self._db.query(
-            f"""
-            select number, value from (
-                select number, value, min({sign} * value) over (
-                    order by number rows between unbounded preceding and 1 preceding) as before
-                from trials where study_id = ? and state = 'complete' and replicate_of is null and value is not null
-            ) where before is null or {sign} * value < before order by number
+        sign = record.spec.objectives[0].sign
+        rows = self._db.execute(
+            """
+            select number, value from trials
+            where study_id = ? and state = 'complete' and replicate_of is null and value is not null order by number
             """,
             [record.id],
         )
-        return [Improvement(row["number"], row["value"]) for row in rows]
+        found: list[Improvement] = []
+        for number, value in rows:
+            if not found or sign * value < sign * found[-1].value:
+                found.append(Improvement(number, value))
+        return found
 
     def tally(self, study_id: int) -> Tally:
         """Return how many trials stand where."""
         rows = list(
-            self._db.query(
+            self._query(
                 """
                 select state, coalesce(failure_kind, '') as kind, source, replicate_of is not null as replicate,
                     count(*) as count
@@ -170,7 +168,7 @@ class History:
 
     def curves(self, study_id: int) -> dict[int, list[Observation]]:
         """Return the observations of each trial's latest attempt, by the trial's number, in the order they came."""
-        rows = self._db.query(
+        rows = self._query(
             """
             select trials.number, observations.metric, observations.step, observations.value, observations.at
             from trials join observations
@@ -186,7 +184,7 @@ class History:
 
     def curve(self, study_id: int, number: int) -> list[Observation]:
         """Return the observations of one trial's latest attempt, in the order they came."""
-        rows = self._db.query(
+        rows = self._query(
             """
             select metric, step, observations.value, at from observations join trials on trials.id = trial_id
             where study_id = ? and number = ? and observations.attempt = trials.attempt order by observations.rowid
@@ -197,7 +195,7 @@ class History:
 
     def events(self, study_id: int) -> list[Event]:
         """Return what happened, in order."""
-        rows = self._db.query(
+        rows = self._query(
             """
             select at, kind, detail, trials.number from events left join trials on trials.id = events.trial_id
             where events.study_id = ? order by events.id
@@ -210,14 +208,19 @@ class History:
 
     def integrity(self) -> str:
         """Return SQLite's own verdict on the file: "ok", or what is damaged."""
-        return str(next(self._db.query("pragma integrity_check"))["integrity_check"])
+        return str(self._db.execute("pragma integrity_check").fetchone()[0])
+
+    def _query(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
+        cursor = self._db.execute(sql, values)
+        names = [column[0] for column in cursor.description]
+        return (dict(zip(names, row, strict=True)) for row in cursor)
 
     def _select(self, clause: str, study_id: int, **values: int) -> list[Trial]:
-        return [trial_of(row) for row in self._db.query(f"{_TRIALS} {clause}", {"study": study_id, **values})]
+        return [trial_of(row) for row in self._query(f"{_TRIALS} {clause}", {"study": study_id, **values})]
 
     def _spent(self, study: Mapping[str, Any]) -> Spent:
         row = next(
-            self._db.query(
+            self._query(
                 """
                 select sum(replicate_of is null) as trials, sum(gpu_s) as gpu_s from trials
                 where study_id = ? and state in ('complete', 'stopped', 'failed')

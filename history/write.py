@@ -43,7 +43,7 @@ class Recorder:
         self._lock = WriterLock(path, now=now) if path else None
         try:
             self._db = open_for_writing(path)
-            self.history = History(self._db)
+            self.history = History(self._db.conn)
             self.study_id = self._enter(spec, project, now)
         except BaseException:
             self._release()
