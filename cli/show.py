@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tunesmith.study.budget import Budget, Spent
 from tunesmith.study.condition import Value
@@ -139,6 +140,14 @@ def counts(states: Mapping[TrialState, int]) -> str:
     words = {TrialState.COMPLETE: "done", TrialState.STOPPED: "stopped", TrialState.FAILED: "failed",
              TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}  # fmt: skip
     return " ".join(f"{states[state]} {word}" for state, word in words.items() if states.get(state)) or "none yet"
+
+
+def shown(path: Path) -> str:
+    """Return a path as short as it can be typed from here."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 def first_line(text: str) -> str:

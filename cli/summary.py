@@ -1,0 +1,84 @@
+"""The end of a run: the best configuration as a command line, how sure that is, what mattered, what it cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunesmith.agent.news import Ended
+from tunesmith.cli.report import write_files
+from tunesmith.cli.show import shown
+from tunesmith.history.read import History, Tally
+from tunesmith.study.command import command_line
+from tunesmith.study.record import StudyRecord
+from tunesmith.study.trial import TrialState
+from tunesmith.study.units import short_seconds
+from tunesmith.tools.summary import Candidate, Summary, plus_minus, summarize
+
+MANY_FALLBACKS = 0.2
+"""Above this share of fallbacks the study says so in its first line."""
+
+
+def print_end(database: Path, ended: Ended) -> None:
+    """Print the summary of a study that just ended, and write its report.
+
+    Raises:
+        HistoryError: the history cannot be read.
+    """
+    with History.open(database) as history:
+        record = history.study(ended.record.name)
+        summary = summarize(record, history.trials(record.id))
+        lines = end_lines(record, summary, history.tally(record.id))
+        if summary.best is not None:
+            page = write_files(history, record, database.parent / record.name)
+            lines.append(f"Report: {shown(page)}")
+    if ended.by == "interrupted":
+        lines.append("Interrupted: `tunesmith run` with the same arguments resumes it.")
+    print("\n".join(["", *lines]))
+
+
+def end_lines(record: StudyRecord, summary: Summary, tally: Tally) -> list[str]:
+    """Return the summary, a line each."""
+    lines = [*_fallback_lines(tally), summary.headline]
+    if summary.best is not None:
+        lines.append(f"    {command_line(record.spec, summary.best.params)}")
+    lines += [f"    {line}" for line in _fresh_seeds(summary)]
+    if summary.important:
+        lines.append("What mattered: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.important))
+    failed = tally.states.get(TrialState.FAILED, 0)
+    if failed:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in tally.failures.items())
+        lines.append(
+            f"Failed: {failed} of {record.spent.trials} trials ({kinds}); `tunesmith status --why N` tells more"
+        )
+    lines.append(_spent(record, tally))
+    return lines
+
+
+def _fallback_lines(tally: Tally) -> list[str]:
+    total = sum(tally.sources.values())
+    fallbacks = tally.sources.get("fallback", 0)
+    if not total or fallbacks / total <= MANY_FALLBACKS:
+        return []
+    return [f"{fallbacks} of {total} proposals were random fallbacks: `tunesmith status --why N` tells the reason"]
+
+
+def _fresh_seeds(summary: Summary) -> list[str]:
+    def line(what: str, candidate: Candidate) -> str:
+        return (
+            f"{what:<8} {plus_minus(candidate.confirmed)} on {candidate.confirmed.count} fresh seeds"
+            if candidate.confirmed
+            else ""
+        )
+
+    pairs = (("best", summary.best), ("default", summary.default))
+    return [text for what, candidate in pairs if candidate and (text := line(what, candidate))]
+
+
+def _spent(record: StudyRecord, tally: Tally) -> str:
+    parts = [f"{record.spent.trials} trials"]
+    if tally.replicates:
+        parts.append(f"{tally.replicates} runs on fresh seeds")
+    parts.append(f"{short_seconds(record.spent.hours * 3600)}")
+    if record.spent.gpu_hours:
+        parts.append(f"{record.spent.gpu_hours:.2f} GPU-hours")
+    return f"Spent: {', '.join(parts)}"

@@ -1,0 +1,29 @@
+"""What a command template is filled with, and a configuration as a line that a person can paste. Starts nothing."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from tunesmith.study.condition import Value
+from tunesmith.study.spec import StudySpec
+from tunesmith.study.template import argv, shell_line
+
+
+def template_values(
+    spec: StudySpec, params: Mapping[str, Value], *, fidelity: float | None, seed: int, artifacts: str
+) -> dict[str, Value]:
+    """Return the value of every placeholder that the study's commands may use."""
+    values: dict[str, Value] = {**params, "seed": seed, "artifacts": artifacts}
+    if spec.fidelity is not None and fidelity is not None:
+        values[spec.fidelity.name] = int(fidelity) if float(fidelity).is_integer() else fidelity
+    return values
+
+
+def command_line(spec: StudySpec, params: Mapping[str, Value]) -> str:
+    """Return the study's command with a configuration in it, at full fidelity, with the study's own seed."""
+    full = spec.fidelity.max if spec.fidelity else None
+    values = template_values(spec, params, fidelity=full, seed=spec.study.seed, artifacts="artifacts")
+    if spec.run.shell:
+        return shell_line(spec.run.command, values)
+    return shlex.join(argv(spec.run.command, values))
