@@ -1,0 +1,194 @@
+"""Ask and tell, through the public Python names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import tunesmith as ts
+from tunesmith.study.errors import HistoryError, ProjectError, SpaceExhausted, SpecError
+from tunesmith.study.trial import FailureKind, TrialState
+
+SPACE = {
+    "lr": ts.Float(1e-5, 1, log=True, default=1e-3),
+    "layers": ts.Int(1, 8),
+    "opt": ts.Choice(["adam", "sgd"]),
+    "batch": ts.Choice([16, 32, 64], ordered=True),
+    "momentum": ts.Float(0, 0.99, when="opt in ['sgd']"),
+}
+
+
+def bowl(params: Mapping[str, object]) -> float:
+    return (math.log10(float(str(params["lr"]))) + 2) ** 2 + abs(int(str(params["layers"])) - 3)
+
+
+def test_the_default_is_always_trial_0() -> None:
+    with ts.Tuner(SPACE) as tuner:
+        trial = tuner.ask()
+        assert trial.number == 0
+        assert trial.source == "default"
+        assert trial.params["lr"] == 1e-3
+        assert tuner.ask().source == "sampler"
+
+
+def test_a_space_without_defaults_starts_with_the_sampler() -> None:
+    with ts.Tuner({"x": ts.Float(0, 1)}) as tuner:
+        assert tuner.ask().source == "sampler"
+
+
+@pytest.mark.parametrize("planner", ["bayes", "random", "optuna-tpe", "optuna-gp"])
+def test_every_planner_improves_on_the_default_and_repeats_itself_by_seed(planner: str) -> None:
+    best = ts.minimize(bowl, SPACE, trials=14, planner=planner, seed=3)
+    assert best.value < bowl(SPACE_DEFAULT)
+    assert ts.minimize(bowl, SPACE, trials=14, planner=planner, seed=3) == best
+
+
+SPACE_DEFAULT = {"lr": 1e-3, "layers": 5}
+
+
+def test_maximize_takes_the_largest() -> None:
+    with ts.Tuner({"x": ts.Float(0, 1)}, metric="acc", direction="maximize", planner="random") as tuner:
+        for value in (0.2, 0.9, 0.4):
+            tuner.tell(tuner.ask(), value)
+        assert tuner.best is not None
+        assert tuner.best.value == 0.9
+
+
+def test_several_metrics_and_a_curve_are_told_by_name() -> None:
+    with ts.Tuner(SPACE, metric=["loss", "size"], direction=["minimize", "minimize"]) as tuner:
+        trial = tuner.ask()
+        tuner.tell(trial, {"loss": 0.5}, step=1)
+        with pytest.raises(SpecError, match="size .*missing"):
+            tuner.tell(trial, {"loss": 0.5})
+        tuner.tell(trial, {"loss": 0.4, "size": 3, "extra": 1})
+        assert tuner.trials[0].values == {"loss": 0.4, "size": 3.0, "extra": 1.0}
+
+
+def test_nan_fails_the_trial_and_a_failure_keeps_kind_and_reason() -> None:
+    with ts.Tuner(SPACE) as tuner:
+        tuner.tell(tuner.ask(), math.nan)
+        tuner.fail(tuner.ask(), "oom", "CUDA out of memory", tail="x" * 9000)
+        first, second = tuner.trials
+        assert first.failure is not None
+        assert first.failure.kind is FailureKind.NAN
+        assert second.failure is not None
+        assert (second.failure.kind, second.failure.reason) == (FailureKind.OOM, "CUDA out of memory")
+        assert len(second.failure.tail) == 4000
+        assert tuner.best is None
+
+
+def test_a_trial_is_told_once() -> None:
+    with ts.Tuner(SPACE) as tuner:
+        trial = tuner.ask()
+        tuner.tell(trial, 1.0)
+        with pytest.raises(SpecError, match="not open"):
+            tuner.tell(trial, 2.0)
+        with pytest.raises(SpecError, match="did you mean oom"):
+            tuner.fail(tuner.ask(), "ooom")
+
+
+def test_a_tuner_goes_on_where_the_last_one_on_its_file_ended(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    with ts.Tuner(SPACE, planner="random", history=path) as tuner:
+        tuner.tell(tuner.ask(), 1.0)
+        left_open = tuner.ask()
+        with pytest.raises(HistoryError, match="is being written by process"):
+            ts.Tuner(SPACE, planner="random", history=path)
+    with ts.Tuner(SPACE, planner="random", history=path) as tuner:
+        again = tuner.ask()
+        assert again == left_open
+        assert tuner.trials[1].attempt == 2
+        tuner.tell(again, 0.5)
+        assert [t.state for t in tuner.trials] == [TrialState.COMPLETE] * 2
+
+
+@pytest.mark.parametrize("planner", ["bayes", "random", "optuna-tpe", "optuna-gp"])
+def test_interrupted_and_uninterrupted_tuners_ask_the_same(planner: str, tmp_path: Path) -> None:
+    def some(tuner: ts.Tuner, count: int) -> list[object]:
+        asked = []
+        for _ in range(count):
+            trial = tuner.ask()
+            asked.append((trial.number, dict(trial.params), trial.seed))
+            if trial.number % 4 == 2:
+                tuner.fail(trial, "crash", "on purpose")
+            else:
+                tuner.tell(trial, bowl(trial.params))
+        return asked
+
+    with ts.Tuner(SPACE, planner=planner, seed=5) as whole:
+        wanted = some(whole, 12)
+    for cut in (1, 4, 9):
+        path = tmp_path / f"{cut}.db"
+        with ts.Tuner(SPACE, planner=planner, seed=5, history=path) as first:
+            asked = some(first, cut)
+        with ts.Tuner(SPACE, planner=planner, seed=5, history=path) as second:
+            asked += some(second, 12 - cut)
+        assert asked == wanted
+
+
+def test_an_exception_fails_its_trial_alone() -> None:
+    calls = 0
+
+    def sometimes(params: Mapping[str, object]) -> float:
+        nonlocal calls
+        calls += 1
+        if calls % 2:
+            raise RuntimeError("no luck")
+        return bowl(params)
+
+    best = ts.minimize(sometimes, SPACE, trials=10, planner="random")
+    assert best.number % 2 == 1
+
+
+def test_all_calls_failing_says_so_with_the_last_reason() -> None:
+    def never(params: Mapping[str, object]) -> float:
+        raise MemoryError("too big")
+
+    with pytest.raises(SpecError, match="MemoryError: too big"):
+        ts.minimize(never, SPACE, trials=3, planner="random")
+
+
+@pytest.mark.parametrize("planner", ["bayes", "random", "optuna-tpe"])
+def test_a_finite_space_is_tried_whole_and_then_said_to_be(planner: str) -> None:
+    space = {"a": ts.Bool(), "b": ts.Choice(["x", "y", "z"]), "c": ts.Int(1, 2, when="a")}
+    with ts.Tuner(space, planner=planner) as tuner:
+        seen = set()
+        for _ in range(9):
+            trial = tuner.ask()
+            seen.add(tuple(trial.params.items()))
+            tuner.tell(trial, 0.0)
+        assert len(seen) == 9
+        with pytest.raises(SpaceExhausted):
+            tuner.ask()
+
+
+def test_open_trials_are_not_proposed_again() -> None:
+    with ts.Tuner({"b": ts.Choice([1, 2, 3, 4])}, planner="bayes") as tuner:
+        assert {tuner.ask().params["b"] for _ in range(4)} == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"planner": "bayse"}, "did you mean bayes"),
+        ({"planner": "hybrid"}, "no LLM planner"),
+        ({"model": "openai:x"}, "no LLM planner"),
+        ({"direction": "minimise"}, "minimize"),
+        ({"metric": "val loss"}, "metric"),
+        ({"seed": -1}, "seed"),
+        ({"name": "a/b"}, "name"),
+    ],
+)
+def test_a_wrong_option_names_itself(options: dict[str, object], message: str) -> None:
+    with pytest.raises((SpecError, ProjectError), match=message):
+        ts.Tuner(SPACE, **options)  # type: ignore[arg-type]
+
+
+def test_the_public_names_are_there_and_lazy() -> None:
+    for name in ts.__all__:
+        assert getattr(ts, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        ts.nothing  # noqa: B018
