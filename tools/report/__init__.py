@@ -1,0 +1,10 @@
+"""A study as one HTML page, as Markdown or as JSON. The door of the package; heavy imports wait inside."""
+
+from __future__ import annotations
+
+from tunesmith.tools.report.html import write_html
+from tunesmith.tools.report.jsonable import to_json
+from tunesmith.tools.report.markdown import to_markdown
+from tunesmith.tools.report.model import ReportInput
+
+__all__ = ["ReportInput", "to_json", "to_markdown", "write_html"]

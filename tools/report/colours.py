@@ -1,0 +1,33 @@
+"""The colours of every plot and table, one per meaning. From Okabe and Ito's set, to survive colour blindness.
+
+Each is of middle lightness and stands on white as on near-black; sources differ by the shape of their mark as well.
+"""
+
+from __future__ import annotations
+
+from tunesmith.study.trial import Source
+
+BEST = "#009e73"
+DEFAULT = "#c2649a"
+FAILED = "#d55e00"
+QUIET = "#8a8f98"
+PLAIN = "#3d8bc9"
+
+SOURCES: dict[str, str] = {
+    Source.DEFAULT.value: DEFAULT,
+    Source.USER.value: "#a78b00",
+    Source.SAMPLER.value: PLAIN,
+    Source.LLM.value: "#e69f00",
+    Source.FALLBACK.value: "#7d6fd1",
+    Source.CONFIRM.value: BEST,
+}
+MARKS: dict[str, str] = {
+    Source.DEFAULT.value: "diamond",
+    Source.USER.value: "square",
+    Source.SAMPLER.value: "circle",
+    Source.LLM.value: "star",
+    Source.FALLBACK.value: "circle-open",
+    Source.CONFIRM.value: "cross",
+}
+RANKED = ("#e8973a", "#b9a04f", "#7fa67d", "#439aa3", "#2f7fb8")
+"""From the worst fifth of the trials to the best."""

@@ -1,0 +1,244 @@
+"""The figures of a report beyond its summary: sources, failures, spending, and one row per trial. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tunesmith import __version__
+from tunesmith.study.condition import Value
+from tunesmith.study.results import improvements
+from tunesmith.study.trial import Failure, Source, Trial, TrialState
+from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.report.model import ReportInput
+
+_EXAMPLES_PER_KIND = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceShare:
+    """What one source contributed; `improved` are the trials that were the best so far when they ended."""
+
+    source: str
+    trials: int
+    complete: int
+    stopped: int
+    failed: int
+    improved: tuple[int, ...]
+    best: float | None
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureExample:
+    """A failure's reason, the trials that gave it (numbers in it left aside), and the end of the first one's log."""
+
+    reason: str
+    trials: tuple[int, ...]
+    tail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """All failures of one kind; `examples` holds the most frequent reasons, `others` counts the remaining trials."""
+
+    kind: str
+    trials: tuple[int, ...]
+    examples: tuple[FailureExample, ...]
+    others: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """One thing that was used; `limit` is None where the study set none. Texts, ready to be shown."""
+
+    name: str
+    used: str
+    limit: str | None
+    fraction: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One trial; replicates too. `note` is the failure's reason, why it was stopped, or the rationale."""
+
+    number: int
+    source: str
+    state: str
+    values: Mapping[str, float]
+    params: Mapping[str, Value]
+    fidelity: float | None
+    wall_s: float | None
+    note: str
+    replicate_of: int | None
+
+
+def sources(report: ReportInput) -> list[SourceShare]:
+    """Return what each source contributed, in the order of Source; the fallback counts beside the sampler."""
+    spec = report.record.spec
+    first = spec.objectives[0]
+    tuned = [t for t in report.trials if not t.is_replicate]
+    improved = {i.number for i in improvements(tuned, spec.objectives, spec.bounds)}
+    found = []
+    for source in Source:
+        mine = [t for t in tuned if t.proposal.source is source]
+        values = [t.values[first.metric] for t in mine if is_valued(t, first.metric)]
+        if mine:
+            found.append(
+                SourceShare(
+                    source=source.value,
+                    trials=len(mine),
+                    complete=_count(mine, TrialState.COMPLETE),
+                    stopped=_count(mine, TrialState.STOPPED),
+                    failed=_count(mine, TrialState.FAILED),
+                    improved=tuple(t.number for t in mine if t.number in improved),
+                    best=min(values, key=lambda value: first.sign * value) if values else None,
+                    wall_s=sum(wall_s(t) or 0.0 for t in mine),
+                )
+            )
+    return found
+
+
+def failures(trials: Sequence[Trial]) -> list[FailureGroup]:
+    """Return the failures by kind, the most frequent first."""
+    by_kind: dict[str, list[tuple[Trial, Failure]]] = {}
+    for trial in trials:
+        if trial.failure:
+            by_kind.setdefault(trial.failure.kind.value, []).append((trial, trial.failure))
+    groups = [_failure_group(kind, pairs) for kind, pairs in by_kind.items()]
+    return sorted(groups, key=lambda group: (-len(group.trials), group.kind))
+
+
+def spending(report: ReportInput) -> list[Spending]:
+    """Return what was used, with the limits that the study set."""
+    spent, limits = report.record.spent, report.record.spec.budget
+    replicates = sum(t.is_replicate for t in report.trials)
+    busy = sum(wall_s(t) or 0.0 for t in report.trials)
+    lines = [
+        _spending("trials", spent.trials, limits.trials, str),
+        _spending("time at work", spent.hours, limits.hours, _hours),
+        _spending("GPU time", spent.gpu_hours, limits.gpu_hours, _hours),
+        _spending("LLM cost", spent.llm_usd, limits.llm_usd, lambda usd: f"${usd:.2f}"),
+        _spending("LLM tokens", spent.llm_tokens, limits.llm_tokens, lambda count: f"{count:,.0f}"),
+        _spending("LLM calls", spent.llm_calls, limits.llm_calls, str),
+    ]
+    extra = [
+        Spending(name="confirmation runs", used=str(replicates), limit=None, fraction=None) if replicates else None,
+        Spending(name="time of all trials", used=short_seconds(busy), limit=None, fraction=None) if busy else None,
+    ]
+    return [line for line in [*lines, *extra] if line is not None]
+
+
+def rows(report: ReportInput) -> Iterator[Row]:
+    """Yield every trial, in order of number."""
+    for trial in sorted(report.trials, key=lambda t: t.number):
+        yield Row(
+            number=trial.number,
+            source=trial.proposal.source.value,
+            state=trial.state.value,
+            values=trial.values,
+            params=trial.params,
+            fidelity=trial.proposal.fidelity,
+            wall_s=wall_s(trial),
+            note=_note(trial),
+            replicate_of=trial.proposal.replicate_of,
+        )
+
+
+def origin(report: ReportInput) -> dict[str, str]:
+    """Return what it takes to run the study again."""
+    spec = report.record.spec
+    best = {t.proposal.variant for t in report.trials} - {"base"}
+    found = {
+        "Tunesmith": __version__,
+        "study": report.record.name,
+        "folder": report.record.project,
+        "seed": str(spec.study.seed),
+        "command": spec.run.command,
+        "judge": spec.evaluate.command if spec.evaluate else "",
+        "code variants": ", ".join(sorted(best)),
+        "ended by": report.record.ended_by,
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def document(report: ReportInput) -> dict[str, object]:
+    """Return study.toml as plain values; what it puts into the environment may be secret and is left out."""
+    plain = dict(report.record.spec.document)
+    run = plain.get("run")
+    if isinstance(run, Mapping) and isinstance(run.get("env"), Mapping):
+        plain["run"] = {**run, "env": dict.fromkeys(run["env"], "(not shown)")}
+    return plain
+
+
+def wall_s(trial: Trial) -> float | None:
+    """Return how long the trial ran, in seconds; None while it has not ended."""
+    if trial.outcome and trial.outcome.usage.wall_s:
+        return trial.outcome.usage.wall_s
+    if trial.started_at is not None and trial.ended_at is not None:
+        return trial.ended_at - trial.started_at
+    return None
+
+
+def is_valued(trial: Trial, metric: str) -> bool:
+    """Tell whether the trial completed with a finite value of the metric."""
+    value = trial.values.get(metric, float("nan"))
+    return trial.state is TrialState.COMPLETE and abs(value) < float("inf")
+
+
+def _count(trials: Sequence[Trial], state: TrialState) -> int:
+    return sum(t.state is state for t in trials)
+
+
+def _failure_group(kind: str, pairs: Sequence[tuple[Trial, Failure]]) -> FailureGroup:
+    by_reason: dict[str, list[tuple[Trial, Failure]]] = {}
+    for trial, failure in pairs:
+        # "nan at step 12" and "nan at step 40" are one cause.
+        by_reason.setdefault(re.sub(r"\d+(\.\d+)?", "#", failure.reason), []).append((trial, failure))
+    ranked = sorted(by_reason.values(), key=lambda same: -len(same))
+    examples = tuple(
+        FailureExample(
+            reason=same[0][1].reason,
+            trials=tuple(trial.number for trial, _ in same),
+            tail=next((failure.tail for _, failure in same if failure.tail), ""),
+        )
+        for same in ranked[:_EXAMPLES_PER_KIND]
+    )
+    return FailureGroup(
+        kind=kind,
+        trials=tuple(trial.number for trial, _ in pairs),
+        examples=examples,
+        others=sum(len(same) for same in ranked[_EXAMPLES_PER_KIND:]),
+    )
+
+
+def _note(trial: Trial) -> str:
+    if trial.failure:
+        return f"{trial.failure.kind.value}: {trial.failure.reason}"
+    if trial.outcome and trial.outcome.note:
+        return trial.outcome.note
+    return trial.proposal.fallback_reason or trial.proposal.rationale
+
+
+def _spending(name: str, used: float, limit: float | None, shown: object) -> Spending | None:
+    if not callable(shown) or (not used and limit is None):
+        return None
+    fraction = min(used / limit, 1.0) if limit else None
+    return Spending(name=name, used=shown(used), limit=None if limit is None else shown(limit), fraction=fraction)
+
+
+def _hours(hours: float) -> str:
+    return short_seconds(hours * 3600)
+
+
+def value_text(value: Value) -> str:
+    """Return a parameter's value for people; numbers short, texts as they are."""
+    if isinstance(value, float):
+        return short_number(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def number_text(value: float | None) -> str:
+    """Return a number for a table; – for none."""
+    return "–" if value is None else short_number(value)

@@ -1,0 +1,283 @@
+"""The plots of a report as plotly figures. Colours of text and grid are left to the page, which knows its theme."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.study.parameters import Bool, Choice, Parameter
+from tunesmith.study.results import improvements
+from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.view import Objective
+from tunesmith.tools.report import colours
+from tunesmith.tools.report.facts import is_valued, value_text
+from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.scale import AxisScale, axis_scale
+from tunesmith.tools.report.text import hover, in_plot
+from tunesmith.tools.summary import Candidate, Summary, plus_minus
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+MANY_TRIALS = 600
+"""From here on dots say their number and value only, and are smaller."""
+MARGIN = {"l": 62, "r": 16, "t": 12, "b": 46}
+LEGEND = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """One plot: where it stands, what it shows in a sentence, its height, and its least width in pixels."""
+
+    key: str
+    label: str
+    figure: Figure
+    height_px: int
+    min_width_px: int = 0
+
+
+def values_over_trials(report: ReportInput) -> Plot | None:
+    """Every trial's first objective by number, the incumbent as a line, failures on the bad rim."""
+    spec, trials = report.record.spec, _tuned(report)
+    objective = spec.objectives[0]
+    shown = [t for t in trials if _has_value(t, objective)]
+    if not trials or not (shown or any(t.failure for t in trials)):
+        return None
+    scale = axis_scale([t.values[objective.metric] for t in shown] or [1.0], sign=objective.sign)
+    figure = _figure(trials, objective, scale)
+    if not shown:
+        figure.update_yaxes(showticklabels=False, showgrid=False)
+    rich, size = len(trials) <= MANY_TRIALS, 8 if len(trials) <= 150 else 5
+    for name, group in _by_source(t for t in shown if t.state is TrialState.COMPLETE):
+        _add_dots(figure, name, group, objective, scale, rich=rich, size=size)
+    _add_quiet(figure, [t for t in shown if t.state is TrialState.STOPPED], objective, scale, rich=rich)
+    rim = [t for t in shown if not scale.holds(t.values[objective.metric])]
+    _add_rim(figure, "off the scale", rim, "triangle-up" if objective.sign > 0 else "triangle-down", colours.QUIET)
+    _add_rim(figure, "failed", [t for t in trials if t.failure], "x-thin-open", colours.FAILED)
+    _add_incumbent(figure, report, trials[-1].number)
+    return Plot(key="values", label=f"{objective.metric} of every trial", figure=figure, height_px=400)
+
+
+def confirmed_values(summary: Summary) -> Plot | None:
+    """Tuning value against the values on fresh seeds, one row per configuration, with 95% intervals."""
+    import plotly.graph_objects as go  # 0.5 s
+
+    candidates = [c for c in summary.replicated if c.confirmed]
+    if not candidates:
+        return None
+    rows = sorted(candidates, key=lambda c: -summary.objective.sign * c.confirmed.mean if c.confirmed else 0.0)
+    names = [_candidate_name(c, summary) for c in rows]
+    figure = go.Figure(layout={"margin": {**MARGIN, "l": 100, "t": 40}, "legend": LEGEND})
+    seeds = [(name, value) for name, c in zip(names, rows, strict=True) if c.confirmed for value in c.confirmed.values]
+    figure.add_scatter(
+        name="each seed", mode="markers", y=[name for name, _ in seeds], x=[value for _, value in seeds],
+        marker={"color": colours.QUIET, "size": 7, "opacity": 0.55}, hovertemplate="%{x:.5g}<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        name="mean on fresh seeds, 95% interval", mode="markers", y=names,
+        x=[c.confirmed.mean for c in rows if c.confirmed],
+        error_x={"array": [c.confirmed.margin or 0 for c in rows if c.confirmed], "thickness": 2, "width": 6,
+                 "color": colours.BEST},
+        marker={"color": colours.BEST, "size": 11},
+        text=[plus_minus(c.confirmed) for c in rows if c.confirmed], hovertemplate="%{text}<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        name="value while tuning", mode="markers", y=names, x=[c.value for c in rows],
+        marker={"color": colours.FAILED, "size": 11, "symbol": "circle-open", "line": {"width": 2}},
+        hovertemplate="%{x:.5g} while tuning<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(title=in_plot(summary.objective.metric), nticks=6)
+    figure.update_yaxes(type="category", ticklabelstandoff=6, range=[-0.6, len(rows) - 0.4])
+    return Plot(key="confirmed", label="Tuned and confirmed values", figure=figure, height_px=150 + 44 * len(rows))
+
+
+def importance_bars(summary: Summary) -> Plot | None:
+    """Each parameter's share in what decided the value."""
+    import plotly.graph_objects as go
+
+    if not summary.importance:
+        return None
+    shown = list(summary.importance.items())[:15][::-1]
+    figure = go.Figure(layout={"margin": {**MARGIN, "l": 16, "r": 40, "b": 16}, "showlegend": False})
+    figure.add_bar(
+        orientation="h", y=[in_plot(name, 24) for name, _ in shown], x=[share for _, share in shown],
+        text=[f"{share:.0%}" for _, share in shown], textposition="outside", cliponaxis=False,
+        marker={"color": colours.PLAIN}, hovertemplate="%{y} %{x:.1%}<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(visible=False, range=[0, max(share for _, share in shown) * 1.12])
+    figure.update_yaxes(type="category", automargin=True, ticklabelstandoff=6, showgrid=False)
+    return Plot(key="importance", label="Importance", figure=figure, height_px=60 + 26 * len(shown))
+
+
+def slices(report: ReportInput, summary: Summary) -> list[Plot]:
+    """The first objective over each of the parameters that matter most, one plot each."""
+    objective = summary.objective
+    trials = [t for t in _tuned(report) if is_valued(t, objective.metric)]
+    plots = []
+    for index, (name, _) in enumerate(summary.important):
+        mine = [t for t in trials if name in t.params]
+        if mine:
+            figure = _slice(report.record.spec.space.parameters[name], name, mine, objective, summary)
+            plots.append(Plot(key=f"slice-{index}", label=f"{objective.metric} over {name}", figure=figure,
+                              height_px=280))  # fmt: skip
+    return plots
+
+
+def fronts(report: ReportInput, summary: Summary) -> list[Plot]:
+    """One plot per pair of objectives, the Pareto front emphasised; none for a single objective."""
+    if len(summary.objectives) < 2:
+        return []
+    able = [t for t in _tuned(report) if all(is_valued(t, o.metric) for o in summary.objectives)]
+    if not able:
+        return []
+    pairs = combinations(summary.objectives, 2)
+    return [
+        Plot(key=f"front-{i}", label=f"{a.metric} and {b.metric}", figure=_front(able, a, b, summary), height_px=360)
+        for i, (a, b) in enumerate(pairs)
+    ]
+
+
+def _tuned(report: ReportInput) -> list[Trial]:
+    return sorted((t for t in report.trials if not t.is_replicate), key=lambda t: t.number)
+
+
+def _has_value(trial: Trial, objective: Objective) -> bool:
+    value = trial.values.get(objective.metric, float("nan"))
+    return trial.state in (TrialState.COMPLETE, TrialState.STOPPED) and abs(value) < float("inf")
+
+
+def _by_source(trials: Iterable[Trial]) -> list[tuple[str, list[Trial]]]:
+    groups: dict[str, list[Trial]] = {name: [] for name in colours.SOURCES}
+    for trial in trials:
+        groups[trial.proposal.source.value].append(trial)
+    return [(name, group) for name, group in groups.items() if group]
+
+
+def _figure(trials: Sequence[Trial], objective: Objective, scale: AxisScale) -> Figure:
+    import plotly.graph_objects as go
+
+    last = max(t.number for t in trials)
+    figure = go.Figure(layout={"margin": {**MARGIN, "t": 56}, "legend": LEGEND, "hovermode": "closest"})
+    figure.update_xaxes(title="trial", range=[-0.7 - last * 0.01, last + 0.7 + last * 0.01], zeroline=False)
+    if last < 8:
+        figure.update_xaxes(dtick=1)
+    figure.update_yaxes(title=in_plot(objective.metric, 30), zeroline=False, **scale.layout())
+    # The rim is an axis of its own, so that failures stand at the edge whatever the scale of the values.
+    figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})
+    figure.layout.meta = {"rim": 0.97 if objective.sign > 0 else 0.03}
+    return figure
+
+
+def _add_dots(figure: Figure, name: str, trials: Sequence[Trial], objective: Objective, scale: AxisScale, *,
+              rich: bool, size: int) -> None:  # fmt: skip
+    inside = [t for t in trials if scale.holds(t.values[objective.metric])]
+    figure.add_scatter(
+        name=name, mode="markers", x=[t.number for t in inside], y=[t.values[objective.metric] for t in inside],
+        marker={"color": colours.SOURCES[name], "symbol": colours.MARKS[name], "opacity": 0.9,
+                "size": size + (4 if name in ("default", "llm") else 0)},
+        text=[hover(t, with_params=rich) for t in inside], hovertemplate="%{text}<extra></extra>",
+    )  # fmt: skip
+
+
+def _add_quiet(figure: Figure, trials: Sequence[Trial], objective: Objective, scale: AxisScale, *, rich: bool) -> None:
+    inside = [t for t in trials if scale.holds(t.values[objective.metric])]
+    if inside:
+        figure.add_scatter(
+            name="stopped early", mode="markers", x=[t.number for t in inside],
+            y=[t.values[objective.metric] for t in inside],
+            marker={"color": colours.QUIET, "symbol": "circle-open", "size": 6},
+            text=[hover(t, with_params=rich) for t in inside], hovertemplate="%{text}<extra></extra>",
+        )  # fmt: skip
+
+
+def _add_rim(figure: Figure, name: str, trials: Sequence[Trial], symbol: str, colour: str) -> None:
+    if trials:
+        figure.add_scatter(
+            name=name, mode="markers", x=[t.number for t in trials], y=[figure.layout.meta["rim"]] * len(trials),
+            yaxis="y2", marker={"symbol": symbol, "size": 9, "color": colour, "line": {"width": 2, "color": colour}},
+            text=[hover(t, with_params=False) for t in trials], hovertemplate="%{text}<extra></extra>",
+        )  # fmt: skip
+
+
+def _add_incumbent(figure: Figure, report: ReportInput, last: int) -> None:
+    spec = report.record.spec
+    steps = improvements(_tuned(report), spec.objectives, spec.bounds)
+    steps = [step for step in steps if abs(step.value) < float("inf")]
+    if steps:
+        figure.add_scatter(
+            name="best so far", mode="lines", x=[s.number for s in steps] + [last],
+            y=[s.value for s in steps] + [steps[-1].value],
+            line={"shape": "hv", "color": colours.BEST, "width": 2.5}, hoverinfo="skip",
+        )  # fmt: skip
+
+
+def _candidate_name(candidate: Candidate, summary: Summary) -> str:
+    if summary.default and candidate.number == summary.default.number:
+        return f"default (#{candidate.number})"
+    return f"trial #{candidate.number}"
+
+
+def _slice(parameter: Parameter, name: str, trials: Sequence[Trial], objective: Objective, summary: Summary) -> Figure:
+    import plotly.graph_objects as go
+
+    scale = axis_scale([t.values[objective.metric] for t in trials], sign=objective.sign)
+    inside = [t for t in trials if scale.holds(t.values[objective.metric])]
+    best = summary.best.number if summary.best else None
+    figure = go.Figure(layout={"margin": {**MARGIN, "l": 56}, "showlegend": False, "hovermode": "closest"})
+    for source, group in _by_source(inside):
+        figure.add_scatter(
+            name=source, mode="markers", x=[_slice_value(parameter, t.params[name]) for t in group],
+            y=[t.values[objective.metric] for t in group],
+            marker={"color": colours.SOURCES[source], "symbol": colours.MARKS[source], "opacity": 0.75,
+                    "size": [13 if t.number == best else 7 for t in group],
+                    "line": {"color": colours.BEST, "width": [3 if t.number == best else 0 for t in group]}},
+            text=[hover(t, with_params=False) for t in group],
+            hovertemplate=f"{in_plot(name)} = %{{x}}<br>%{{text}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_yaxes(title=in_plot(objective.metric, 24), zeroline=False, **scale.layout())
+    figure.update_xaxes(title=in_plot(name, 30), zeroline=False, **_slice_axis(parameter))
+    return figure
+
+
+def _slice_value(parameter: Parameter, value: Any) -> Any:
+    return in_plot(value_text(value), 18) if isinstance(parameter, Choice | Bool) else value
+
+
+def _slice_axis(parameter: Parameter) -> dict[str, Any]:
+    if isinstance(parameter, Choice | Bool):
+        choices = parameter.choices if isinstance(parameter, Choice) else (False, True)
+        names = [in_plot(value_text(choice), 18) for choice in choices]
+        return {"type": "category", "categoryorder": "array", "categoryarray": names, "range": [-0.5, len(names) - 0.5]}
+    if parameter.log:
+        return AxisScale(is_log=True, low=parameter.low * 0.9, high=parameter.high * 1.1).layout()
+    pad = (parameter.high - parameter.low) * 0.04
+    return AxisScale(is_log=False, low=parameter.low - pad, high=parameter.high + pad).layout() | {"nticks": 6}
+
+
+def _front(trials: Sequence[Trial], a: Objective, b: Objective, summary: Summary) -> Figure:
+    import plotly.graph_objects as go
+
+    numbers = {c.number for c in summary.front}
+    groups = {
+        "on the front": ([t for t in trials if t.number in numbers], colours.BEST, "circle", 11),
+        "beaten": ([t for t in trials if t.number not in numbers], colours.QUIET, "circle", 6),
+        "default": ([t for t in trials if summary.default and t.number == summary.default.number],
+                    colours.DEFAULT, "diamond", 12),
+    }  # fmt: skip
+    figure = go.Figure(layout={"margin": {**MARGIN, "t": 40}, "legend": LEGEND, "hovermode": "closest"})
+    for name, (group, colour, symbol, size) in groups.items():
+        if group:
+            figure.add_scatter(
+                name=name, mode="markers", x=[t.values[a.metric] for t in group],
+                y=[t.values[b.metric] for t in group],
+                marker={"color": colour, "symbol": symbol, "size": size, "opacity": 0.85},
+                text=[hover(t, with_params=len(trials) <= MANY_TRIALS) for t in group],
+                hovertemplate="%{text}<extra></extra>",
+            )  # fmt: skip
+    for update, objective in ((figure.update_xaxes, a), (figure.update_yaxes, b)):
+        shown = axis_scale([t.values[objective.metric] for t in trials], sign=objective.sign)
+        arrow = "smaller is better" if objective.sign > 0 else "larger is better"
+        update(title=f"{in_plot(objective.metric, 24)} ({arrow})", zeroline=False, **shown.layout())
+    return figure

@@ -1,0 +1,95 @@
+"""Writes a study as one HTML file that needs no network: plotly, styles, data and script stand in the file itself.
+
+What training scripts printed is hostile until proven otherwise: jinja escapes it, the data stand in a script element
+as JSON without `<`, and the page's own policy lets no script run but the three that this module put there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tunesmith.study.trial import Trial
+from tunesmith.tools.report import curves, facts, page, parallel
+from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.text import LONGEST_CELL, cut
+from tunesmith.tools.summary import Summary, gain_text, plus_minus, summarize
+
+
+def write_html(report: ReportInput, path: Path) -> None:
+    """Write the page to `path`, replacing what stands there at once; folders are made. About 5 MB, most of it plotly.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    text = _rendered(report)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _rendered(report: ReportInput) -> str:
+    import jinja2  # 0.1 s
+    from plotly.offline import get_plotlyjs  # 0.3 s
+
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "short": facts.number_text, "value": facts.value_text, "cut": cut, "gain": gain_text, "pm": plus_minus,
+    }  # fmt: skip
+    template = environment.from_string(_part("template.html.j2"))
+    summary = summarize(report.record, report.trials)
+    plotly = get_plotlyjs()
+    return template.render(
+        **_words(report, summary),
+        nonce=_nonce(report),
+        plotly=plotly,
+        style=_part("style.css"),
+        script="\n".join(_part(name) for name in ("plots.js", "table.js")),
+    )
+
+
+def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
+    plots = page.plots(report, summary)
+    return {
+        "record": report.record,
+        "spec": report.record.spec,
+        "description": cut(report.record.spec.study.description, 2000),
+        "command": report.command,
+        "generated": page.when(report.generated_at),
+        "began": page.when(report.record.created_at) if report.record.created_at else "",
+        "summary": summary,
+        "tiles": page.tiles(summary),
+        "plots": plots,
+        "curves_thinned": curves.is_thinned(report),
+        "has_inactive": parallel.has_inactive(report),
+        "failures": facts.failures(report.trials),
+        "sources": facts.sources(report),
+        "colours": page.colours.SOURCES,
+        "spending": facts.spending(report),
+        "origin": facts.origin(report),
+        "settings": json.dumps(facts.document(report), indent=2, ensure_ascii=False),
+        "trials": len(report.trials),
+        "best_rationale": _rationale(report.trials, summary),
+        "data": page.data(plots, report),
+    }
+
+
+def _rationale(trials: Any, summary: Summary) -> str:
+    found: Trial | None = next((t for t in trials if summary.best and t.number == summary.best.number), None)
+    return cut(found.proposal.rationale, LONGEST_CELL) if found else ""
+
+
+def _part(name: str) -> str:
+    return (resources.files("tunesmith.tools.report") / name).read_text(encoding="utf-8")
+
+
+def _nonce(report: ReportInput) -> str:
+    """Return a word that nothing printed before this moment can know, and the same for the same report."""
+    return hashlib.sha256(repr((report.generated_at, report.record, report.trials)).encode()).hexdigest()[:32]

@@ -1,0 +1,68 @@
+"""A report's every figure as JSON values, for other programs. Numbers that JSON lacks (nan, inf) become null."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from tunesmith.tools.report import facts
+from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.text import plain
+from tunesmith.tools.summary import Candidate, Summary, summarize
+
+
+def to_json(report: ReportInput) -> dict[str, Any]:
+    """Return the report; json.dumps takes it as it is."""
+    summary = summarize(report.record, report.trials)
+    found = {
+        "study": report.record.name,
+        "generated_at": report.generated_at,
+        "command": report.command,
+        "summary": _summary(summary),
+        "sources": [asdict(share) for share in facts.sources(report)],
+        "failures": [asdict(group) for group in facts.failures(report.trials)],
+        "spent": asdict(report.record.spent),
+        "origin": facts.origin(report),
+        "settings": facts.document(report),
+        "trials": [_row(row) for row in facts.rows(report)],
+        "curves": {
+            str(number): [[o.metric, o.step, o.value] for o in points] for number, points in report.curves.items()
+        },
+    }
+    plained: dict[str, Any] = plain(found, digits=17)
+    return plained
+
+
+def _row(row: facts.Row) -> dict[str, Any]:
+    return {**asdict(row), "values": dict(row.values), "params": dict(row.params)}
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    versus = summary.versus_default
+    return {
+        "headline": summary.headline,
+        "verdict": summary.verdict.value,
+        "objectives": [{"metric": o.metric, "direction": o.direction.value} for o in summary.objectives],
+        "best": _candidate(summary.best),
+        "default": _candidate(summary.default),
+        "gain": summary.gain,
+        "confirmed_gain": summary.confirmed_gain,
+        "versus_default": asdict(versus) if versus else None,
+        "replicated": [_candidate(c) for c in summary.replicated],
+        "front": [_candidate(c) for c in summary.front],
+        "states": dict(summary.states),
+        "importance": dict(summary.importance),
+    }
+
+
+def _candidate(candidate: Candidate | None) -> dict[str, Any] | None:
+    if candidate is None:
+        return None
+    return {
+        "number": candidate.number,
+        "source": candidate.source,
+        "value": candidate.value,
+        "values": dict(candidate.values),
+        "params": dict(candidate.params),
+        "confirmed": asdict(candidate.confirmed) if candidate.confirmed else None,
+    }

@@ -1,0 +1,144 @@
+"""A report for a terminal or a commit message. What scripts printed is kept from being read as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from tunesmith.study.units import short_number
+from tunesmith.tools.report import facts
+from tunesmith.tools.report.facts import number_text, value_text
+from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.text import cut
+from tunesmith.tools.summary import Candidate, Summary, gain_text, plus_minus, summarize
+
+_FRONT_ROWS = 15
+
+
+def to_markdown(report: ReportInput) -> str:
+    """Return the report without its plots and its table of trials."""
+    summary = summarize(report.record, report.trials)
+    sections = (
+        [f"# {_text(report.record.name)}", summary.headline],
+        [_fenced(report.command)] if report.command else [],
+        _compared(summary),
+        _front(summary),
+        _mattered(summary),
+        _failed(report),
+        _contributed(report),
+        _took(report),
+        _again(report),
+    )
+    return "\n\n".join(line for section in sections for line in section) + "\n"
+
+
+def _compared(summary: Summary) -> list[str]:
+    if summary.front or not summary.best:
+        return []
+    chosen = {c.number: c for c in (summary.default, summary.best, *summary.replicated) if c}
+    lines = [
+        [_named(c, summary), short_number(c.value), plus_minus(c.confirmed) if c.confirmed else "–", _gain(c, summary)]
+        for c in chosen.values()
+    ]
+    return ["## Values", _table(["configuration", summary.objective.metric, "on fresh seeds (± 95%)", "gain"], lines)]
+
+
+def _gain(candidate: Candidate, summary: Summary) -> str:
+    if not summary.best or candidate.number != summary.best.number or summary.gain is None:
+        return ""
+    return gain_text(summary.gain if summary.confirmed_gain is None else summary.confirmed_gain)
+
+
+def _named(candidate: Candidate, summary: Summary) -> str:
+    is_default = summary.default is not None and candidate.number == summary.default.number
+    return f"default (#{candidate.number})" if is_default else f"trial #{candidate.number} ({candidate.source})"
+
+
+def _front(summary: Summary) -> list[str]:
+    if not summary.front:
+        return []
+    metrics = [o.metric for o in summary.objectives]
+    lines = [
+        [f"#{c.number}", *(short_number(c.values[m]) for m in metrics), _parameters(c)]
+        for c in summary.front[:_FRONT_ROWS]
+    ]
+    more = len(summary.front) - _FRONT_ROWS
+    table = _table(["trial", *metrics, "parameters"], lines)
+    return ["## The Pareto front", table, *([f"{more} more."] if more > 0 else [])]
+
+
+def _parameters(candidate: Candidate) -> str:
+    return ", ".join(f"{name} {cut(value_text(value), 40)}" for name, value in candidate.params.items())
+
+
+def _mattered(summary: Summary) -> list[str]:
+    if not summary.importance:
+        return []
+    shares = [f"{_text(name)} {share:.0%}" for name, share in summary.importance.items() if share >= 0.005]
+    return ["## What mattered", ", ".join(shares)]
+
+
+def _failed(report: ReportInput) -> list[str]:
+    lines = list(_failure_lines(report))
+    return ["## Failures", "\n".join(lines)] if lines else []
+
+
+def _failure_lines(report: ReportInput) -> Iterator[str]:
+    for group in facts.failures(report.trials):
+        yield f"- **{group.kind}** ({len(group.trials)}): " + "; ".join(
+            f"{_text(cut(example.reason, 160))} ({_numbers(example.trials)})" for example in group.examples
+        )
+
+
+def _contributed(report: ReportInput) -> list[str]:
+    lines = [
+        [s.source, str(s.trials), str(s.complete), str(s.failed), number_text(s.best), _numbers(s.improved) or "–"]
+        for s in facts.sources(report)
+    ]
+    return (
+        ["## Sources", _table(["source", "trials", "complete", "failed", "best", "improved the best at"], lines)]
+        if lines
+        else []
+    )
+
+
+def _took(report: ReportInput) -> list[str]:
+    lines = [f"- {s.name}: {s.used}{f' of {s.limit}' if s.limit else ''}" for s in facts.spending(report)]
+    return ["## Spent", "\n".join(lines)] if lines else []
+
+
+def _again(report: ReportInput) -> list[str]:
+    return ["## How to run it again", "\n".join(f"- {n}: {_code(t)}" for n, t in facts.origin(report).items())]
+
+
+def _numbers(numbers: Sequence[int], most: int = 8) -> str:
+    more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
+    return " ".join(f"#{number}" for number in numbers[:most]) + more
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table whose columns line up, so that it reads well in a terminal too."""
+    cells = [[_cell(cell) for cell in line] for line in [head, *lines]]
+    widths = [max(3, *(len(line[i]) for line in cells)) for i in range(len(head))]
+    padded = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in cells]
+    rule = "| " + " | ".join("-" * width for width in widths) + " |"
+    return "\n".join([padded[0], rule, *padded[1:]])
+
+
+def _cell(text: str) -> str:
+    return _text(text) if re.search(r"[<>`\[\]|\n]", text) else text
+
+
+def _text(text: str) -> str:
+    """Return the text on one line, with what Markdown or HTML would read as markup escaped."""
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    line = " ".join(text.split())
+    ticks = "`" * (max((len(run) for run in re.findall(r"`+", line)), default=0) + 1)
+    return f"{ticks}{' ' if '`' in line else ''}{line}{' ' if '`' in line else ''}{ticks}"
+
+
+def _fenced(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())

@@ -1,0 +1,153 @@
+"""Puts a report's figures, tables and texts into the order in which the page shows them. No HTML here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.report import colours, facts
+from tunesmith.tools.report.curves import learning_curves
+from tunesmith.tools.report.facts import Row, number_text, value_text
+from tunesmith.tools.report.figures import (
+    Plot,
+    confirmed_values,
+    fronts,
+    importance_bars,
+    slices,
+    values_over_trials,
+)
+from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.parallel import parallel_coordinates
+from tunesmith.tools.report.text import LONGEST_CELL, cut, plain
+from tunesmith.tools.summary import Summary, gain_text, plus_minus, probability_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One figure at the top: what it is, the figure, and a word on it."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plots:
+    """Every plot of the page; None or empty where there is nothing to show."""
+
+    values: Plot | None
+    confirmed: Plot | None
+    fronts: Sequence[Plot]
+    importance: Plot | None
+    slices: Sequence[Plot]
+    curves: Plot | None
+    parallel: Plot | None
+
+    @property
+    def shown(self) -> list[Plot]:
+        """Those that there are, in the page's order."""
+        single = [self.values, self.confirmed, *self.fronts, self.importance, *self.slices, self.curves, self.parallel]
+        return [plot for plot in single if plot is not None]
+
+
+def plots(report: ReportInput, summary: Summary) -> Plots:
+    """Return the page's plots."""
+    return Plots(
+        values=values_over_trials(report),
+        confirmed=confirmed_values(summary),
+        fronts=fronts(report, summary),
+        importance=importance_bars(summary),
+        slices=slices(report, summary),
+        curves=learning_curves(report, summary),
+        parallel=parallel_coordinates(report, summary),
+    )
+
+
+def tiles(summary: Summary) -> list[Tile]:
+    """Return the figures at the top."""
+    found = []
+    if summary.best and not summary.front:
+        found.append(Tile(label=f"best {summary.objective.metric}", value=short_number(summary.best.value),
+                          note=f"trial #{summary.best.number}"))  # fmt: skip
+    if summary.default and not summary.front:
+        found.append(Tile(label="default", value=short_number(summary.default.value), note="before tuning"))
+    found += _sure(summary)
+    found.append(Tile(label="trials", value=f"{sum(summary.states.values()):,}", note=_states(summary)))
+    return found
+
+
+def table(report: ReportInput) -> dict[str, Any]:
+    """Return the table of trials for the page's script: columns with their kind, and rows of [shown, sort key]."""
+    spec = report.record.spec
+    all_rows = list(facts.rows(report))
+    names = [n for n in spec.space.names] + sorted({n for r in all_rows for n in r.params} - set(spec.space.names))
+    fidelity = [spec.fidelity.name] if spec.fidelity else []
+    head = ["#", "source", "state", *spec.metrics, *names, *fidelity, "time", "note"]
+    numeric = {"#", *spec.metrics, *fidelity, "time"}
+    rows = [_cells(row, spec.metrics, names, bool(fidelity)) for row in all_rows]
+    return {
+        "columns": [{"name": cut(name), "numeric": name in numeric} for name in head],
+        "rows": plain(rows),
+        "colours": colours.SOURCES,
+    }
+
+
+def data(page_plots: Plots, report: ReportInput) -> dict[str, Any]:
+    """Return everything that the page's script draws, as JSON values."""
+    drawn = {plot.key: plain(plot.figure.to_plotly_json()) for plot in page_plots.shown}
+    return {"plots": drawn, "table": table(report)}
+
+
+def when(seconds: float) -> str:
+    """Return a moment in local time, to the minute."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _sure(summary: Summary) -> list[Tile]:
+    best, versus = summary.best, summary.versus_default
+    found = []
+    if best and best.confirmed and best.confirmed.margin is not None and not summary.front:
+        found.append(Tile(label="on fresh seeds", value=plus_minus(best.confirmed),
+                          note=f"{best.confirmed.count} seeds, ± is a 95% interval"))  # fmt: skip
+    if versus and summary.confirmed_gain is not None:
+        found.append(Tile(label="gain, confirmed", value=gain_text(summary.confirmed_gain),
+                          note=f"better with probability {probability_text(versus.probability)}"))  # fmt: skip
+    elif summary.gain is not None and not summary.front:
+        found.append(
+            Tile(label="gain while tuning", value=gain_text(summary.gain), note="not confirmed on fresh seeds")
+        )
+    return found
+
+
+def _states(summary: Summary) -> str:
+    return ", ".join(f"{count} {state}" for state, count in summary.states.items())
+
+
+def _cells(row: Row, metrics: Sequence[str], names: Sequence[str], has_fidelity: bool) -> list[list[Any]]:
+    source = row.source if row.replicate_of is None else f"{row.source} #{row.replicate_of}"
+    cells: list[list[Any]] = [[str(row.number), row.number], [source], [row.state]]
+    cells += [[number_text(row.values.get(metric)), row.values.get(metric)] for metric in metrics]
+    cells += [_parameter_cell(row, name) for name in names]
+    if has_fidelity:
+        cells.append([_whole(row.fidelity), row.fidelity])
+    cells.append(["–" if row.wall_s is None else short_seconds(row.wall_s), row.wall_s])
+    cells.append([cut(row.note, LONGEST_CELL)])
+    return cells
+
+
+def _parameter_cell(row: Row, name: str) -> list[Any]:
+    if name not in row.params:
+        return ["", None]
+    value = row.params[name]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    shown = cut(value_text(value), LONGEST_CELL)
+    return [shown, value] if is_number else [shown]
+
+
+def _whole(fidelity: float | None) -> str:
+    if fidelity is None:
+        return "–"
+    return str(int(fidelity)) if fidelity == int(fidelity) else short_number(fidelity)

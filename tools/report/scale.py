@@ -1,0 +1,64 @@
+"""Decides how an axis of values is drawn, so that a few wild ones do not flatten the rest. Numbers in and out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_LOG_HELPS_FROM = 8.0
+_WILD_IQRS = 4.0
+_PAD = 0.06
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisScale:
+    """Range of an axis in its own units; values outside belong on the rim."""
+
+    is_log: bool
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Tell whether the value lies inside."""
+        return self.low <= value <= self.high
+
+    def layout(self) -> dict[str, object]:
+        """Return the axis for plotly, which wants the exponents of a log axis."""
+        ends = [math.log10(self.low), math.log10(self.high)] if self.is_log else [self.low, self.high]
+        ticks = _log_ticks(self.low, self.high) if self.is_log else {}
+        return {"type": "log" if self.is_log else "linear", "range": ends, **ticks}
+
+
+def axis_scale(values: Sequence[float], *, sign: float) -> AxisScale:
+    """Return the scale for finite `values`, of which there is at least one; sign is 1 when smaller ones are better.
+
+    The good end is always inside; on the bad side wild values of a linear axis are left out.
+    """
+    ordered = sorted(values)
+    low, high = ordered[0], ordered[-1]
+    q25, q75 = _quantile(ordered, 0.25), _quantile(ordered, 0.75)
+    if low > 0 and _quantile(ordered, 0.95) / _quantile(ordered, 0.05) >= _LOG_HELPS_FROM:
+        pad = (high / low) ** _PAD
+        return AxisScale(is_log=True, low=low / pad, high=high * pad)
+    reach = _WILD_IQRS * (q75 - q25)
+    if reach > 0:
+        high = min(high, q75 + reach) if sign > 0 else high
+        low = low if sign > 0 else max(low, q25 - reach)
+    pad = (high - low) * _PAD or abs(high) * _PAD or 1.0
+    return AxisScale(is_log=False, low=low - pad, high=high + pad)
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[round(share * (len(ordered) - 1))]
+
+
+def _log_ticks(low: float, high: float) -> dict[str, object]:
+    """Return ticks at 1, 2, 5 of each decade over few decades, at powers of ten over many."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    digits = (1, 2, 5) if last - first <= 3 else (1,)
+    ticks = [d * 10.0**e for e in range(first, last + 1) for d in digits if low <= d * 10.0**e <= high]
+    if len(ticks) < 2:
+        return {"nticks": 5}
+    ticks = ticks[:: 1 + len(ticks) // 9]
+    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}

@@ -1,0 +1,101 @@
+"""How sure a comparison of two configurations is that ran on several seeds each. Numbers in, numbers out.
+
+Seeds are taken as independent and their values as roughly normal: t intervals, and Welch's t for a difference. With
+five seeds that is a reading aid, not a proof.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Values of one configuration on several seeds.
+
+    Attributes:
+        std: the standard deviation over seeds (n - 1); None for one value.
+        margin: half the width of the mean's 95% interval; None for one value.
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    std: float | None
+    margin: float | None
+
+    @property
+    def count(self) -> int:
+        """How many seeds."""
+        return len(self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """By how much one sample's mean is smaller (better) than another's.
+
+    Attributes:
+        gain: mean of the reference minus mean of the candidate, both to be minimized.
+        margin: half the width of its 95% interval.
+        probability: that the candidate is truly better, from Welch's t with a flat prior, in [0, 1].
+    """
+
+    gain: float
+    margin: float
+    probability: float
+
+    @property
+    def is_beyond_noise(self) -> bool:
+        """Tell whether the 95% interval leaves out 0 on the good side."""
+        return self.gain - self.margin > 0
+
+
+def sample(values: Sequence[float]) -> Sample | None:
+    """Return what the finite values amount to; None when there are none."""
+    kept = tuple(float(value) for value in values if math.isfinite(value))
+    if not kept:
+        return None
+    mean = math.fsum(kept) / len(kept)
+    if len(kept) == 1:
+        return Sample(values=kept, mean=mean, std=None, margin=None)
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in kept) / (len(kept) - 1))
+    margin = _t_quantile(len(kept) - 1) * std / math.sqrt(len(kept))
+    return Sample(values=kept, mean=mean, std=std, margin=margin)
+
+
+def difference(candidate: Sample, reference: Sample, *, sign: float) -> Difference | None:
+    """Compare two samples; None unless both have two values or more.
+
+    Args:
+        candidate: the configuration that may be better.
+        reference: the one to beat.
+        sign: 1 when smaller values are better, -1 when larger ones are.
+    """
+    if candidate.std is None or reference.std is None:
+        return None
+    gain = sign * (reference.mean - candidate.mean)
+    shares = [s.std**2 / s.count for s in (candidate, reference) if s.std is not None]
+    error = math.sqrt(sum(shares))
+    if error == 0:
+        return Difference(gain=gain, margin=0.0, probability=0.5 + 0.5 * ((gain > 0) - (gain < 0)))
+    freedom = error**4 / sum(share**2 / (s.count - 1) for share, s in zip(shares, (candidate, reference), strict=True))
+    return Difference(
+        gain=gain,
+        margin=_t_quantile(freedom) * error,
+        probability=_t_cdf(gain / error, freedom),
+    )
+
+
+def _t_quantile(freedom: float) -> float:
+    from scipy.special import stdtrit  # 0.1 s; scipy.stats would take 0.7 s
+
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
+
+
+def _t_cdf(t: float, freedom: float) -> float:
+    from scipy.special import stdtr
+
+    return float(stdtr(freedom, t))

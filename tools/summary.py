@@ -1,0 +1,336 @@
+"""What a study found and how sure that is: the figures behind the end of a run and the top of every report.
+
+One home for these figures: the terminal, the HTML page, Markdown and JSON all show a Summary. Knows no layout.
+Every ± here is half a 95% interval of a mean over seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tunesmith.study.condition import Value
+from tunesmith.study.record import StudyRecord
+from tunesmith.study.results import candidates, default_trial, incumbent, pareto_front, relative_gain
+from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.units import short_number
+from tunesmith.study.view import Objective, objective_values
+from tunesmith.tools.importance import importance
+from tunesmith.tools.statistics import Difference, Sample, difference, sample
+
+TOP_PARAMETERS = 3
+
+
+class Verdict(StrEnum):
+    """How sure it is that something was found."""
+
+    NOTHING_COMPLETE = "nothing_complete"
+    NO_DEFAULT = "no_default"
+    DEFAULT_IS_BEST = "default_is_best"
+    UNCONFIRMED = "unconfirmed"
+    WITHIN_NOISE = "within_noise"
+    CONFIRMED = "confirmed"
+    FRONT = "front"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One configuration with its tuning value and, where it ran again, its values on fresh seeds.
+
+    Attributes:
+        value: of the first objective, in its own direction.
+        confirmed: of the first objective on fresh seeds; None when it did not run again.
+    """
+
+    number: int
+    source: str
+    params: Mapping[str, Value]
+    values: Mapping[str, float]
+    value: float
+    confirmed: Sample | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The figures of a study at one moment.
+
+    Attributes:
+        headline: one sentence or two: what was found, and how sure it is.
+        best: the trial to use; the best on fresh seeds where the leading ones ran again.
+        gain: by which fraction of the default's size the best is better in tuning; None without a default or at 0.
+        versus_default: best against default on fresh seeds; None unless both ran on two seeds or more.
+        confirmed_gain: versus_default.gain as a fraction of the default's mean.
+        replicated: every configuration that ran again, best tuning value first.
+        front: the Pareto front of a study with several objectives; empty for one.
+        states: how many trials (no replicates) are in each state.
+        importance: each parameter's share in what decided the value, largest first; empty when that is unknown.
+    """
+
+    objectives: tuple[Objective, ...]
+    verdict: Verdict
+    headline: str
+    best: Candidate | None = None
+    default: Candidate | None = None
+    gain: float | None = None
+    versus_default: Difference | None = None
+    confirmed_gain: float | None = None
+    replicated: tuple[Candidate, ...] = ()
+    front: tuple[Candidate, ...] = ()
+    states: Mapping[str, int] = field(default_factory=dict)
+    importance: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def objective(self) -> Objective:
+        """The first objective."""
+        return self.objectives[0]
+
+    @property
+    def important(self) -> tuple[tuple[str, float], ...]:
+        """The parameters that matter most, with their shares; at most TOP_PARAMETERS."""
+        return tuple(self.importance.items())[:TOP_PARAMETERS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What the headline is written from."""
+
+    objectives: tuple[Objective, ...]
+    best: Candidate | None
+    default: Candidate | None
+    front: tuple[Candidate, ...]
+    trials: Sequence[Trial]
+    gain: float | None
+    versus: Difference | None
+
+    @property
+    def objective(self) -> Objective:
+        return self.objectives[0]
+
+
+def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
+    """Return what the study amounts to."""
+    objectives = record.spec.objectives
+    replicates = _confirmed_values(trials, objectives[0])
+    able = [t for t in candidates(trials, objectives, record.spec.bounds) if _is_finite(t, objectives)]
+    best = _best(able, objectives, replicates)
+    default_run = default_trial(trials)
+    default = _candidate(default_run, objectives[0], replicates) if default_run else None
+    front = pareto_front(able, objectives) if len(objectives) > 1 else []
+    versus = _versus(best, default, objectives[0])
+    facts = _Facts(
+        objectives=objectives,
+        best=best,
+        default=default,
+        front=tuple(c for t in front if (c := _candidate(t, objectives[0], replicates))),
+        trials=[t for t in trials if not t.is_replicate],
+        gain=relative_gain(best.value, default.value, objectives[0]) if best and default else None,
+        versus=versus,
+    )
+    verdict = _verdict(facts)
+    return Summary(
+        objectives=objectives,
+        verdict=verdict,
+        headline=_headline(verdict, facts),
+        best=best,
+        default=default,
+        gain=facts.gain,
+        versus_default=versus,
+        confirmed_gain=_relative(versus, default)[0],
+        replicated=tuple(c for t in able if (c := _candidate(t, objectives[0], replicates)) and c.confirmed),
+        front=facts.front,
+        states=dict(Counter(t.state.value for t in facts.trials)),
+        importance=importance(record.spec.space, trials, objectives[0]),
+    )
+
+
+def gain_text(gain: float) -> str:
+    """Return a gain as people say it: "51% better", "0.3% worse", "733% better"."""
+    percent = abs(gain) * 100
+    shown = f"{percent:,.0f}" if percent >= 10 else f"{percent:.1f}"
+    return f"{shown}% {'better' if gain >= 0 else 'worse'}"
+
+
+def plus_minus(found: Sample) -> str:
+    """Return "0.2049 ± 0.0021", the margin to as many decimals as the mean; the mean alone for one value."""
+    mean = short_number(found.mean)
+    if found.margin is None:
+        return mean
+    if "e" in mean:
+        return f"{mean} ± {short_number(found.margin, 2)}"
+    decimals = len(mean.partition(".")[2])
+    return f"{mean} ± {found.margin:.{decimals}f}"
+
+
+def probability_text(probability: float) -> str:
+    """Return a probability without claiming more than three digits can: "> 0.999"."""
+    if probability > 0.999:
+        return "> 0.999"
+    return "< 0.001" if probability < 0.001 else f"{probability:.3f}"
+
+
+def _is_finite(trial: Trial, objectives: Sequence[Objective]) -> bool:
+    return all(math.isfinite(value) for value in objective_values(trial, objectives) or ())
+
+
+def _confirmed_values(trials: Sequence[Trial], objective: Objective) -> dict[int, Sample]:
+    found: dict[int, list[float]] = {}
+    for trial in trials:
+        original = trial.proposal.replicate_of
+        values = objective_values(trial, (objective,))
+        if original is not None and values is not None:
+            found.setdefault(original, []).append(values[0])
+    samples = {number: sample(values) for number, values in found.items()}
+    return {number: s for number, s in samples.items() if s is not None}
+
+
+def _candidate(trial: Trial, objective: Objective, replicates: Mapping[int, Sample]) -> Candidate | None:
+    value = trial.values.get(objective.metric)
+    if trial.state is not TrialState.COMPLETE or value is None or not math.isfinite(value):
+        return None
+    return Candidate(
+        number=trial.number,
+        source=trial.proposal.source.value,
+        params=trial.params,
+        values=trial.values,
+        value=value,
+        confirmed=replicates.get(trial.number),
+    )
+
+
+def _best(able: Sequence[Trial], objectives: Sequence[Objective], replicates: Mapping[int, Sample]) -> Candidate | None:
+    """Return the incumbent; where it ran again, the one that was best on fresh seeds among those that did too."""
+    first = objectives[0]
+    leader = incumbent(able, objectives)
+    if leader is None:
+        return None
+    rerun = [t for t in able if t.number in replicates and replicates[t.number].count > 1]
+    if leader in rerun:
+        leader = min(rerun, key=lambda t: first.sign * replicates[t.number].mean)
+    return _candidate(leader, first, replicates)
+
+
+def _versus(best: Candidate | None, default: Candidate | None, objective: Objective) -> Difference | None:
+    if best is None or default is None or best.number == default.number:
+        return None
+    if best.confirmed is None or default.confirmed is None:
+        return None
+    return difference(best.confirmed, default.confirmed, sign=objective.sign)
+
+
+def _relative(versus: Difference | None, default: Candidate | None) -> tuple[float | None, float | None]:
+    """Return gain and margin as fractions of the default's mean on fresh seeds; its own noise is left out."""
+    if versus is None or default is None or default.confirmed is None or default.confirmed.mean == 0:
+        return None, None
+    size = abs(default.confirmed.mean)
+    return versus.gain / size, versus.margin / size
+
+
+def _verdict(facts: _Facts) -> Verdict:
+    if facts.best is None:
+        return Verdict.NOTHING_COMPLETE
+    if facts.front:
+        return Verdict.FRONT
+    if facts.default is None:
+        return Verdict.NO_DEFAULT
+    if facts.best.number == facts.default.number:
+        return Verdict.DEFAULT_IS_BEST
+    if facts.versus is None:
+        return Verdict.UNCONFIRMED
+    return Verdict.CONFIRMED if facts.versus.is_beyond_noise else Verdict.WITHIN_NOISE
+
+
+def _headline(verdict: Verdict, facts: _Facts) -> str:
+    if facts.best is None:
+        return _nothing_complete(facts.trials)
+    writers = {
+        Verdict.FRONT: _front_line,
+        Verdict.NO_DEFAULT: _no_default_line,
+        Verdict.DEFAULT_IS_BEST: _default_is_best_line,
+        Verdict.UNCONFIRMED: _unconfirmed_line,
+        Verdict.WITHIN_NOISE: _within_noise_line,
+        Verdict.CONFIRMED: _confirmed_line,
+    }
+    return writers[verdict](facts, facts.best)
+
+
+def _nothing_complete(trials: Sequence[Trial]) -> str:
+    if not trials:
+        return "No trial has run yet."
+    kinds = Counter(t.failure.kind.value for t in trials if t.failure)
+    parts = [f"{count} {state}" for state, count in Counter(t.state.value for t in trials).items()]
+    why = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    if TrialState.COMPLETE in {t.state for t in trials}:
+        return f"No trial is usable: none completed with every metric within its bounds ({', '.join(parts)})."
+    return f"No trial completed: {', '.join(parts)}{f' ({why})' if why else ''}."
+
+
+def _front_line(facts: _Facts, best: Candidate) -> str:
+    count = len(facts.front)
+    text = f"{count} {'trial is' if count == 1 else 'trials are'} on the Pareto front: {_ranges(facts)}."
+    if facts.default is None:
+        return text
+    beaten = sum(_dominates(c, facts.default, facts.objectives) for c in facts.front)
+    return f"{text} {'None' if beaten == 0 else beaten} of them beat{'s' if beaten == 1 else ''} the default in all."
+
+
+def _ranges(facts: _Facts) -> str:
+    parts = []
+    for objective in facts.objectives:
+        values = [c.values[objective.metric] for c in facts.front]
+        low, high = short_number(min(values)), short_number(max(values))
+        parts.append(f"{objective.metric} {low if low == high else f'{low} to {high}'}")
+    return ", ".join(parts)
+
+
+def _dominates(a: Candidate, b: Candidate, objectives: Sequence[Objective]) -> bool:
+    if any(o.metric not in b.values for o in objectives):
+        return False
+    return all(o.sign * a.values[o.metric] < o.sign * b.values[o.metric] for o in objectives)
+
+
+def _no_default_line(facts: _Facts, best: Candidate) -> str:
+    value = f"Best: {facts.objective.metric} {short_number(best.value)} (trial {best.number})"
+    if best.confirmed and best.confirmed.margin is not None:
+        value += f" -> {plus_minus(best.confirmed)} on {best.confirmed.count} fresh seeds"
+    return f"{value}. The default did not complete, so there is nothing to compare with."
+
+
+def _default_is_best_line(facts: _Facts, best: Candidate) -> str:
+    others = sum(t.state is TrialState.COMPLETE for t in facts.trials) - 1
+    metric = f"{facts.objective.metric} {short_number(best.value)}"
+    if others < 1:
+        return f"Only the default has completed: {metric}."
+    return f"Nothing beat the default ({metric}) in {others} other complete trials. Keep the default."
+
+
+def _unconfirmed_line(facts: _Facts, best: Candidate) -> str:
+    against = f"the default's {short_number(facts.default.value)}" if facts.default else "the default"
+    gain = gain_text(facts.gain) if facts.gain is not None else "better"
+    value = f"Best: {facts.objective.metric} {short_number(best.value)} (trial {best.number}), {gain} than {against}"
+    return f"{value}. Not confirmed on fresh seeds yet, so part of the gain may be luck."
+
+
+def _within_noise_line(facts: _Facts, best: Candidate) -> str:
+    gain, margin = _relative(facts.versus, facts.default)
+    seeds = best.confirmed.count if best.confirmed else 0
+    if gain is None or margin is None:
+        shown = f"{facts.versus.gain:+.3g} ± {facts.versus.margin:.2g}" if facts.versus else ""
+    else:
+        shown = f"{gain * 100:+.1f}% ± {margin * 100:.1f}%"
+    return (
+        f"Nothing beat the default beyond noise (best candidate, trial {best.number}: {shown} on {seeds} fresh seeds). "
+        "Keep the default."
+    )
+
+
+def _confirmed_line(facts: _Facts, best: Candidate) -> str:
+    if best.confirmed is None or facts.default is None or facts.default.confirmed is None or facts.versus is None:
+        return _unconfirmed_line(facts, best)
+    return (
+        f"Best: {facts.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} "
+        f"on {best.confirmed.count} fresh seeds (default {plus_minus(facts.default.confirmed)}; "
+        f"better with probability {probability_text(facts.versus.probability)})"
+    )
