@@ -1,0 +1,90 @@
+"""The contract of every executor: where a command runs, and how its end is learned."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Cause(StrEnum):
+    """Who ended a command: it exited by itself, its time was up, we asked it to stop, we killed it."""
+
+    EXIT = "exit"
+    TIMEOUT = "timeout"
+    STOP = "stop"
+    KILL = "kill"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """A command to run.
+
+    Attributes:
+        environment: the whole environment, not additions to it.
+        log: where both output streams go, at most `log_bytes` of them.
+        file_bytes: no file that the command writes may grow larger.
+        line_words: lines of standard output that hold one of these are handed on, all others only go to the log.
+    """
+
+    argv: Sequence[str]
+    cwd: Path
+    environment: Mapping[str, str]
+    log: Path
+    log_bytes: int
+    timeout_s: float | None
+    file_bytes: int
+    line_words: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a command ended.
+
+    Attributes:
+        status: exit status; -N when signal N ended it; None when it could not start.
+        error: why it could not start; "" otherwise.
+        tail: the end of its standard error, else of its standard output; at most 16 KiB.
+    """
+
+    status: int | None
+    cause: Cause = Cause.EXIT
+    error: str = ""
+    tail: str = ""
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_rss_gib: float = 0.0
+
+
+class Job(ABC):
+    """A command that was started.
+
+    Nothing of it may outlive its Exit: no process of it, and none that it started. `stop` and `kill` may be called
+    more than once and after the end.
+    """
+
+    @abstractmethod
+    def poll(self) -> Exit | None:
+        """Return how it ended, or None while it runs; never blocks."""
+
+    @abstractmethod
+    def lines(self) -> list[str]:
+        """Return the interesting lines of standard output since the last call; never blocks."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Ask it to end, and end it after 5 seconds; returns at once."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it; returns at once."""
+
+
+class Executor(ABC):
+    """Starts commands. One thread calls it; each job may use threads of its own."""
+
+    @abstractmethod
+    def start(self, launch: Launch) -> Job:
+        """Start the command; one that cannot start gives a job with an Exit that says why, never an exception."""

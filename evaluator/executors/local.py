@@ -1,0 +1,149 @@
+"""Runs commands on this machine, each under a keeper that leaves nothing behind (keeper.py)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from tunesmith.evaluator import keeper
+from tunesmith.evaluator.executors.base import Cause, Executor, Exit, Job, Launch
+from tunesmith.evaluator.streams import CappedLog, Pump
+
+GRACE_S = 5.0
+
+
+class LocalExecutor(Executor):
+    """Starts each command as a process of its own.
+
+    Args:
+        wake: is called from another thread whenever a command ended.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def start(self, launch: Launch) -> Job:
+        """Start the command under a keeper."""
+        return _LocalJob(launch, self._wake)
+
+
+class _LocalJob(Job):
+    def __init__(self, launch: Launch, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._exit: Exit | None = None
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._log = CappedLog(launch.log, launch.log_bytes)
+        reading, writing = os.pipe()
+        self._process = _start_keeper(launch, status_fd=writing)
+        os.close(writing)
+        assert self._process.stdout is not None  # noqa: S101  # it was asked for as a pipe
+        assert self._process.stderr is not None  # noqa: S101
+        self._out = Pump(os.dup(self._process.stdout.fileno()), self._log, self._lines.put, launch.line_words)
+        self._err = Pump(os.dup(self._process.stderr.fileno()), self._log)
+        self._process.stdout.close()
+        self._process.stderr.close()
+        self._out.start()
+        self._err.start()
+        threading.Thread(target=self._await_end, args=(reading, launch), daemon=True).start()
+
+    def poll(self) -> Exit | None:
+        return self._exit
+
+    def lines(self) -> list[str]:
+        found: list[str] = []
+        while True:
+            try:
+                found.append(self._lines.get_nowait())
+            except Empty:
+                return found
+
+    def stop(self) -> None:
+        self._order(b"T")
+
+    def kill(self) -> None:
+        self._order(b"K")
+
+    def _order(self, letter: bytes) -> None:
+        stdin = self._process.stdin
+        if self._exit is None and stdin is not None and not stdin.closed:
+            try:
+                os.write(stdin.fileno(), letter)
+            except (OSError, ValueError):
+                return  # it ended just now
+
+    def _await_end(self, reading: int, launch: Launch) -> None:
+        with os.fdopen(reading) as stream:
+            text = stream.read()
+        status = self._process.wait()
+        self._out.join()
+        self._err.join()
+        self._log.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._exit = _exit_of(text, status, launch, self._err.tail.strip() or self._out.tail.strip())
+        self._wake()
+
+
+def _start_keeper(launch: Launch, *, status_fd: int) -> subprocess.Popen[bytes]:
+    job = {
+        "argv": list(launch.argv),
+        "cwd": str(launch.cwd),
+        "timeout_s": launch.timeout_s,
+        "grace_s": GRACE_S,
+        "file_bytes": launch.file_bytes,
+        "status_fd": status_fd,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", keeper.__file__, json.dumps(job)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(launch.environment),
+        pass_fds=[status_fd],
+        # Ctrl-C in the terminal is for the loop, which decides what becomes of its trials.
+        start_new_session=True,
+    )
+
+
+def _exit_of(text: str, keeper_status: int, launch: Launch, tail: str) -> Exit:
+    if not text:
+        # The keeper itself was killed, and the kernel ended the command with it.
+        return Exit(status=-9 if keeper_status < 0 else keeper_status, tail=tail)
+    result = json.loads(text)
+    if "error" in result:
+        return Exit(status=None, error=_cannot_start(launch, result["error"]))
+    return Exit(
+        status=result["exit"],
+        cause=Cause(result["cause"]),
+        tail=tail,
+        wall_s=result["wall_s"],
+        cpu_s=result["cpu_s"],
+        peak_rss_gib=result["peak_rss_gib"],
+    )
+
+
+def _cannot_start(launch: Launch, error: dict[str, object]) -> str:
+    program = launch.argv[0]
+    if error["errno"] == 13 and (launch.cwd / program).is_file():
+        return f"{program} is not executable; run chmod +x {program}, or name its interpreter in [run].command"
+    if error["errno"] == 8:
+        return f"{program} has no first line such as #!/bin/sh; add one, or name its interpreter in [run].command"
+    if error["errno"] == 2:
+        where = f"in {launch.cwd.name}/" if os.sep in program else "on PATH"
+        return f"{program} was not found {where}; correct [run].command"
+    return f"{program} cannot start: {error['text']}; correct [run].command"
+
+
+def program_path(name: str, path: str | None, cwd: Path) -> str:
+    """Return what to run for `name`: `python` is ours where PATH has none."""
+    import shutil
+
+    if name in ("python", "python3") and shutil.which(name, path=path) is None:
+        return sys.executable
+    return name

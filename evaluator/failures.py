@@ -1,0 +1,94 @@
+"""Tells the kinds of failure apart: exit status, who ended it, and the end of the log in; a Failure out. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+import signal
+from collections.abc import Mapping, Sequence
+
+from tunesmith.evaluator.executors.base import Cause, Exit
+from tunesmith.study.trial import Failure, FailureKind
+from tunesmith.study.units import short_seconds
+
+TAIL_CHARS = 4000
+_OUT_OF_MEMORY = re.compile(
+    r"""
+    CUDA\ out\ of\ memory | CUDA\ error:\ out\ of\ memory | torch(?:\.cuda)?\.OutOfMemoryError
+    | CUBLAS_STATUS_ALLOC_FAILED | HIP\ out\ of\ memory | MPS\ backend\ out\ of\ memory
+    | RESOURCE_EXHAUSTED | ResourceExhaustedError
+    | ^(?:[\w.]*\.)?(?:MemoryError|_ArrayMemoryError)\b | DefaultCPUAllocator:\ can't\ allocate\ memory
+    | std::bad_alloc | Cannot\ allocate\ memory | OutOfMemoryError
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+_DISK_FULL = re.compile(
+    r"\[Errno 27\]|File too large|\[Errno 28\]|No space left on device|\[Errno 122\]|Disk quota exceeded"
+)
+_KILLED_BY_KERNEL = (-signal.SIGKILL, 128 + signal.SIGKILL)
+_FILE_TOO_LARGE = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
+
+
+def failure_of(end: Exit, *, timeout_s: float | None, killed_for: str = "", disk_bytes: int = 0) -> Failure | None:
+    """Return why a command failed, None when it exited with status 0 by itself.
+
+    Args:
+        end: how it ended.
+        timeout_s: the time it had.
+        killed_for: the reason when we ended it ourselves, "" otherwise.
+        disk_bytes: the quota of its folder.
+    """
+    tail = end.tail[-TAIL_CHARS:]
+    kind, reason = _kind(end, timeout_s, killed_for, disk_bytes)
+    return None if kind is None else Failure(kind=kind, reason=reason, tail=tail)
+
+
+def metric_failure(values: Mapping[str, float], wanted: Sequence[str], *, tail: str) -> Failure | None:
+    """Return why a command that exited well still gave no usable objective, None when it gave all of them."""
+    missing = [name for name in wanted if name not in values]
+    if missing:
+        how = f"print a line such as {missing[0]}=0.41, or call tunesmith.report({missing[0]}=...)"
+        reason = f"it ended well, but never reported {', '.join(missing)}; {how}"
+        return Failure(kind=FailureKind.NO_METRIC, reason=reason, tail=tail[-TAIL_CHARS:])
+    bad = next((name for name in wanted if not math.isfinite(values[name])), None)
+    if bad is None:
+        return None
+    return Failure(kind=FailureKind.NAN, reason=f"{bad} ended as {values[bad]}", tail=tail[-TAIL_CHARS:])
+
+
+def _kind(end: Exit, timeout_s: float | None, killed_for: str, disk_bytes: int) -> tuple[FailureKind | None, str]:
+    if end.error:
+        return FailureKind.CRASH, end.error
+    if end.cause is Cause.TIMEOUT:
+        return FailureKind.TIMEOUT, f"ran longer than its {short_seconds(timeout_s or 0)}"
+    if killed_for:
+        return FailureKind.KILLED, killed_for
+    if end.status == 0:
+        return None, ""
+    return _by_status(end, disk_bytes)
+
+
+def _by_status(end: Exit, disk_bytes: int) -> tuple[FailureKind, str]:
+    memory = _OUT_OF_MEMORY.search(end.tail)
+    if memory:
+        return FailureKind.OOM, _line_around(end.tail, memory.start())
+    if end.status in _KILLED_BY_KERNEL:
+        return FailureKind.OOM, "was killed from outside (SIGKILL), as the system does when memory runs out"
+    if end.status in _FILE_TOO_LARGE or _DISK_FULL.search(end.tail):
+        return FailureKind.KILLED, f"filled its disk quota of {disk_bytes / 2**20:,.0f} MiB ([run].disk), or the disk"
+    if end.status is not None and end.status < 0:
+        number = -end.status
+        name = signal.Signals(number).name if number in signal.valid_signals() else str(number)
+        kind = FailureKind.KILLED if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) else FailureKind.CRASH
+        return kind, f"was ended by signal {name}"
+    return FailureKind.CRASH, _last_line(end.tail) or f"exit status {end.status}, and not a word about it"
+
+
+def _line_around(text: str, position: int) -> str:
+    start, end = text.rfind("\n", 0, position) + 1, text.find("\n", position)
+    return text[start : end if end >= 0 else None].strip()[:300]
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""

@@ -1,0 +1,187 @@
+"""Runs one command and leaves nothing of it behind. Started as its own small process; standard library alone.
+
+    python -I -S keeper.py JOB        JOB is JSON: argv, cwd, timeout_s, grace_s, file_bytes, status_fd
+
+Standard input is a control pipe: "T" asks the command to end (SIGTERM, then SIGKILL after the grace), "K" ends it at
+once, and so does the end of the pipe, which comes when the process that started the keeper is gone, however it went.
+On Linux the keeper adopts every orphan among its descendants, so daemons are found as well. Whatever is left when the
+command exits is killed. The result goes to `status_fd` as JSON.
+
+Knows no trial. Imports as little as it can: its start is part of every trial's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # typing itself would cost as much as all other imports together.
+    from typing import Any
+
+    Job = dict[str, Any]
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+POLL_MS = 20
+"""How often the command is looked at where the system cannot wake us at its end."""
+
+
+def main() -> None:
+    """Run the job and report how it went."""
+    job = json.loads(sys.argv[1])
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    started = time.monotonic()
+    pid, error = spawn(job)
+    if error:
+        answer(job, {"error": error})
+        return
+    cause = watch(pid, started, job)
+    _, status, _ = os.wait4(pid, 0)
+    end_descendants(pid)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer(
+        job,
+        {
+            "exit": os.waitstatus_to_exitcode(status),
+            "cause": cause,
+            "wall_s": time.monotonic() - started,
+            "cpu_s": usage.ru_utime + usage.ru_stime,
+            "peak_rss_gib": usage.ru_maxrss / (2**20 if sys.platform == "linux" else 2**30),
+        },
+    )
+
+
+def spawn(job: Job) -> tuple[int, Any]:
+    """Start the command in a process group of its own; return its pid and, where it could not start, why."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        become(job, writing)
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        error = stream.read()
+    if error:
+        os.waitpid(pid, 0)
+    return pid, json.loads(error) if error else None
+
+
+def become(job: Job, writing: int) -> None:
+    """Turn this child into the command; never returns."""
+    try:
+        os.setpgid(0, 0)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["file_bytes"], job["file_bytes"]))
+        # Python ignores these two for itself; a command expects the system's own behaviour.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        with open(os.devnull) as null:
+            os.dup2(null.fileno(), 0)
+        os.close(job["status_fd"])
+        os.chdir(job["cwd"])
+        os.execvp(job["argv"][0], job["argv"])
+    except OSError as error:
+        os.write(writing, json.dumps({"errno": error.errno, "text": error.strerror}).encode())
+    finally:
+        os._exit(127)
+
+
+def watch(pid: int, started: float, job: Job) -> str:
+    """Wait for the command's end and obey; return who ended it: "exit", "timeout", "stop" or "kill"."""
+    deadline = started + job["timeout_s"] if job["timeout_s"] else None
+    cause, killing_at = "exit", None
+    poll = select.poll()
+    poll.register(0, select.POLLIN | select.POLLHUP)
+    wakes = watch_by_descriptor(poll, pid)
+    while not is_over(pid):
+        now = time.monotonic()
+        if killing_at is not None and now >= killing_at:
+            kill_group(pid, signal.SIGKILL)
+            end_descendants(pid)
+            break
+        if cause == "exit" and deadline is not None and now >= deadline:
+            cause, killing_at = "timeout", now + job["grace_s"]
+            kill_group(pid, signal.SIGTERM)
+        until = [moment for moment in (killing_at, deadline if cause == "exit" else None) if moment is not None]
+        wait_ms = max(min(until) - now, 0) * 1000 + 1 if until else None
+        events = poll.poll(wait_ms if wakes else min(wait_ms or POLL_MS, POLL_MS))
+        if any(descriptor == 0 for descriptor, _ in events):
+            order = os.read(0, 1)
+            if order == b"T" and cause == "exit":
+                cause, killing_at = "stop", time.monotonic() + job["grace_s"]
+                kill_group(pid, signal.SIGTERM)
+            elif order in (b"K", b""):
+                cause, killing_at = "kill", time.monotonic()
+    return cause
+
+
+def watch_by_descriptor(poll: select.poll, pid: int) -> bool:
+    """Let the command's end wake the poll; return False where the system cannot."""
+    try:
+        poll.register(os.pidfd_open(pid), select.POLLIN)
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+def is_over(pid: int) -> bool:
+    """Tell whether the command exited, leaving it to be waited for."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def kill_group(pid: int, number: int) -> None:
+    """Send a signal to the command's whole group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def end_descendants(pid: int) -> None:
+    """Kill whatever the command left: its group, and orphans that were handed to us, until there is none."""
+    kill_group(pid, signal.SIGKILL)
+    for _ in range(200):
+        left = [child for child in children() if child != pid]
+        for child in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGKILL)
+        for child in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
+        if not left:
+            return
+
+
+def children() -> list[int]:
+    """Return the pids of our children; those of a killed process become ours, so one round after another finds all."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as stream:
+            return [int(word) for word in stream.read().split()]
+    except OSError:
+        return []
+
+
+def answer(job: Job, result: dict[str, Any]) -> None:
+    """Send the result to whoever started us, if there is still somebody."""
+    with contextlib.suppress(OSError):
+        os.write(job["status_fd"], json.dumps(result).encode())
+
+
+def prctl(option: int, value: int) -> None:
+    """Ask the kernel, where there is such a call; elsewhere the process group alone must do."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Reads a command's output as it comes: a log of bounded size, the last part for diagnosis, and lines of interest."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+CHUNK_BYTES = 65536
+TAIL_BYTES = 16384
+LONGEST_LINE_BYTES = 2**20
+
+
+class CappedLog:
+    """A file that keeps the first and the last half of what is written, at most `cap_bytes`; for several threads."""
+
+    def __init__(self, path: Path, cap_bytes: int) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._lock = threading.Lock()
+        self._room = cap_bytes // 2
+        self._last: deque[bytes] = deque()
+        self._last_bytes = 0
+        self._last_cap = cap_bytes - cap_bytes // 2
+        self._left_out = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Add a chunk."""
+        with self._lock:
+            first, rest = chunk[: self._room], chunk[self._room :]
+            if first:
+                self._file.write(first)
+                self._room -= len(first)
+            if rest:
+                self._keep(rest)
+
+    def close(self) -> None:
+        """Write the last part behind a line that says how much is missing."""
+        with self._lock:
+            if self._left_out:
+                self._file.write(f"\n[... {self._left_out:,} bytes left out ...]\n".encode())
+            self._file.writelines(self._last)
+            self._last.clear()
+            self._file.close()
+
+    def _keep(self, chunk: bytes) -> None:
+        self._last.append(chunk)
+        self._last_bytes += len(chunk)
+        while self._last_bytes - len(self._last[0]) >= self._last_cap:
+            gone = self._last.popleft()
+            self._last_bytes -= len(gone)
+            self._left_out += len(gone)
+
+
+class Pump(threading.Thread):
+    """Moves one stream into the log until it ends.
+
+    Args:
+        descriptor: the pipe's reading end; closed at the end.
+        log: where everything goes.
+        on_line: is handed each line that holds one of `words`, from this thread.
+    """
+
+    def __init__(
+        self, descriptor: int, log: CappedLog, on_line: Callable[[str], None] | None = None, words: Sequence[str] = ()
+    ) -> None:
+        super().__init__(daemon=True)
+        self._descriptor = descriptor
+        self._log = log
+        self._on_line = on_line
+        self._words = [word.encode() for word in words]
+        self._partial = b""
+        self._tail = b""
+
+    @property
+    def tail(self) -> str:
+        """The last 16 KiB of the stream."""
+        return self._tail.decode(errors="replace")
+
+    def run(self) -> None:
+        """Read until the stream ends."""
+        while chunk := os.read(self._descriptor, CHUNK_BYTES):
+            self._tail = (self._tail + chunk)[-TAIL_BYTES:]
+            self._log.write(chunk)
+            if self._on_line is not None:
+                self._split(chunk)
+        os.close(self._descriptor)
+        self._emit([self._partial])
+
+    def _split(self, chunk: bytes) -> None:
+        *lines, rest = (self._partial + chunk).split(b"\n")
+        # Looking for the words in the whole chunk first keeps 100 MB of other output cheap.
+        if any(word in chunk or word in self._partial for word in self._words):
+            self._emit(lines)
+        self._partial = rest[-LONGEST_LINE_BYTES:]
+
+    def _emit(self, lines: Sequence[bytes]) -> None:
+        if self._on_line is None:
+            return
+        for line in lines:
+            if any(word in line for word in self._words):
+                self._on_line(line[:LONGEST_LINE_BYTES].decode(errors="replace"))

@@ -1,0 +1,193 @@
+"""The files a trial sees: a snapshot of the project, a fresh copy of it to run in, and folders for what it makes.
+
+    STUDY/snapshots/HASH/   the project as it was when the run began
+    STUDY/trials/0007/      work/ (the copy, and the working directory)  artifacts/  log.txt  report-TOKEN.jsonl
+
+Large files, and folders with very many, are not copied but linked to where they stand. The user's own files are never
+written. Knows no command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+COPY_BYTES = 2**20
+"""Larger files are linked: data and checkpoints are, code is not."""
+COPY_FILES = 2000
+"""Folders with more files are linked as a whole."""
+SKIPPED = frozenset(
+    {".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".tunesmith", ".tox", ".mypy_cache",
+     ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", ".idea", ".vscode"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing in the project: its path relative to it, and whether it is copied or linked."""
+
+    path: str
+    is_linked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A copy of the project as it was. `variant` is the hash of what is in it."""
+
+    folder: Path
+    variant: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folders of one trial."""
+
+    folder: Path
+    work: Path
+    artifacts: Path
+    log: Path
+    report: Path
+
+
+def take_snapshot(project: Path, study_folder: Path) -> Snapshot:
+    """Copy the project into the study's folder, once for each content.
+
+    Raises:
+        OSError: a file cannot be read, or the folder cannot be written.
+    """
+    entries = tuple(_entries(project, project, skipped={study_folder.absolute()}))
+    variant = _content_hash(project, entries)
+    folder = study_folder / "snapshots" / variant
+    if not folder.exists():
+        # Built beside its place and moved there, so that a folder of that name is always whole.
+        building = folder.with_name(f"{variant}.{secrets.token_hex(4)}")
+        fill(building, project, entries)
+        building.rename(folder)
+    return Snapshot(folder, variant, entries)
+
+
+def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Workspace:
+    """Make the folders of a trial anew; what an earlier attempt left there is removed."""
+    folder = study_folder / "trials" / f"{number:04d}"
+    if folder.exists():
+        shutil.rmtree(folder)
+    workspace = Workspace(
+        folder=folder,
+        work=folder / "work",
+        artifacts=folder / "artifacts",
+        log=folder / "log.txt",
+        # A name that cannot be guessed: neither a stale file nor a script's own can pass for the report.
+        report=folder / f"report-{secrets.token_hex(16)}.jsonl",
+    )
+    workspace.artifacts.mkdir(parents=True)
+    fill(workspace.work, snapshot.folder, snapshot.entries)
+    workspace.report.touch(exist_ok=False)
+    return workspace
+
+
+def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:
+    """Remove the project's files from the trial's folder where it did not change them; what it wrote stays."""
+    for entry in snapshot.entries:
+        path, original = workspace.work / entry.path, snapshot.folder / entry.path
+        try:
+            if path.is_symlink() if entry.is_linked else _is_unchanged(path, original):
+                path.unlink()
+        except OSError:
+            continue
+    for folder, _, _ in sorted(os.walk(workspace.work), reverse=True):
+        _remove_if_empty(Path(folder))
+    _remove_if_empty(workspace.artifacts)
+
+
+def fill(target: Path, source: Path, entries: tuple[Entry, ...]) -> None:
+    """Put copies and links of the source's entries into a new folder."""
+    target.mkdir(parents=True)
+    for entry in entries:
+        path = target / entry.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        origin = source / entry.path
+        if entry.is_linked:
+            path.symlink_to(os.path.realpath(origin))
+        else:
+            shutil.copy2(origin, path)
+
+
+def used_bytes(workspace: Workspace) -> int:
+    """Return the size of what the trial has in its folder, links not followed, its log and report left out."""
+    total = 0
+    for root in (workspace.work, workspace.artifacts):
+        for folder, _, names in os.walk(root):
+            for name in names:
+                try:
+                    status = os.lstat(os.path.join(folder, name))
+                except OSError:
+                    continue
+                total += min(status.st_size, status.st_blocks * 512)
+    return total
+
+
+def artifacts_in(workspace: Workspace) -> tuple[str, ...]:
+    """Return the files kept in artifacts/, relative to the trial's folder, by name."""
+    found = (path for path in workspace.artifacts.rglob("*") if path.is_file())
+    return tuple(sorted(str(path.relative_to(workspace.folder)) for path in found))
+
+
+def _entries(project: Path, folder: Path, skipped: set[Path]) -> Iterator[Entry]:
+    for item in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path = Path(item.path)
+        relative = str(path.relative_to(project))
+        if item.name in SKIPPED or path.absolute() in skipped or item.name.endswith((".pyc", ".egg-info")):
+            continue
+        if item.is_symlink():
+            if path.exists():
+                yield Entry(relative, is_linked=True)
+        elif item.is_dir():
+            if _has_many_files(path):
+                yield Entry(relative, is_linked=True)
+            else:
+                yield from _entries(project, path, skipped)
+        elif item.is_file():
+            yield Entry(relative, is_linked=item.stat().st_size > COPY_BYTES)
+
+
+def _has_many_files(folder: Path) -> bool:
+    count = 0
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in SKIPPED]
+        count += len(names)
+        if count > COPY_FILES:
+            return True
+    return False
+
+
+def _content_hash(project: Path, entries: tuple[Entry, ...]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for entry in entries:
+        path = project / entry.path
+        digest.update(f"\0{entry.path}\0".encode())
+        if entry.is_linked:
+            status = path.stat()
+            digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+        else:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _is_unchanged(path: Path, original: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    mine, theirs = path.stat(), original.stat()
+    return (mine.st_size, mine.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return
