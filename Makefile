@@ -1,6 +1,8 @@
 # Everything runs in .venv, which is made when it is missing. `make demo` and `make test` are all one needs.
 PYTHON ?= python3
 BIN := .venv/bin
+# Trials say `python`, which must be the one that has their packages.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo test lint bench bench-loop clean
 

@@ -15,6 +15,8 @@ from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.view import Objective
 
 _BARS = "▁▂▃▄▅▆▇█"
+NOTE_WIDTH = 34
+"""Characters that are kept free for the last column: a reason that is cut after one word tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def layout(space: SearchSpace, objective: Objective, width: int, *, first: Seque
     """Return as many parameter columns as fit into `width` characters, those in `first` before the others."""
     ordered = [*first, *(name for name in space.names if name not in first)]
     plain = Layout(objective.metric, (), width)
-    left = width - len("  #  source  ") - 2 * (plain.metric_width + 2) - len("  12 min 30 s  ") - 16
+    left = width - len("  #  source  ") - 2 * (plain.metric_width + 2) - len("12 min 30 s  ") - NOTE_WIDTH
     columns = []
     for name in ordered:
         column = Column(name, max(min(len(name), 12), _value_width(space.parameters[name])))

@@ -12,7 +12,7 @@ from tunesmith.study.command import command_line
 from tunesmith.study.record import StudyRecord
 from tunesmith.study.trial import TrialState
 from tunesmith.study.units import short_seconds
-from tunesmith.tools.summary import Candidate, Summary, plus_minus, summarize
+from tunesmith.tools.summary import Summary, summarize
 
 MANY_FALLBACKS = 0.2
 """Above this share of fallbacks the study says so in its first line."""
@@ -41,7 +41,6 @@ def end_lines(record: StudyRecord, summary: Summary, tally: Tally) -> list[str]:
     lines = [*_fallback_lines(tally), summary.headline]
     if summary.best is not None:
         lines.append(f"    {command_line(record.spec, summary.best.params)}")
-    lines += [f"    {line}" for line in _fresh_seeds(summary)]
     if summary.important:
         lines.append("What mattered: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.important))
     failed = tally.states.get(TrialState.FAILED, 0)
@@ -60,18 +59,6 @@ def _fallback_lines(tally: Tally) -> list[str]:
     if not total or fallbacks / total <= MANY_FALLBACKS:
         return []
     return [f"{fallbacks} of {total} proposals were random fallbacks: `tunesmith status --why N` tells the reason"]
-
-
-def _fresh_seeds(summary: Summary) -> list[str]:
-    def line(what: str, candidate: Candidate) -> str:
-        return (
-            f"{what:<8} {plus_minus(candidate.confirmed)} on {candidate.confirmed.count} fresh seeds"
-            if candidate.confirmed
-            else ""
-        )
-
-    pairs = (("best", summary.best), ("default", summary.default))
-    return [text for what, candidate in pairs if candidate and (text := line(what, candidate))]
 
 
 def _spent(record: StudyRecord, tally: Tally) -> str:

@@ -7,6 +7,7 @@ snapshot, and only its numbers count.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -137,7 +138,8 @@ class Evaluation:
         environment["TUNESMITH_ARTIFACTS"] = str(self._workspace.artifacts)
         words = ["/bin/sh", "-c", shell_line(command, values)] if run.shell else argv(command, values)
         words = words or [""]
-        words[0] = program_path(words[0], environment.get("PATH"), workspace.work)
+        words[0] = program_path(words[0], environment.get("PATH"))
+        self._program = shutil.which(words[0], path=environment.get("PATH")) or words[0]
         self._reader = MetricReader(self._spec.metrics, time.time)
         self._report = ReportFile(workspace.report)
         self._prefix = prefix
@@ -196,7 +198,11 @@ class Evaluation:
                 state=TrialState.STOPPED, values=self._values, note=self._stopped_for, usage=usage, artifacts=artifacts
             )
         failure = failure_of(
-            end, timeout_s=self._spec.run.timeout, killed_for=self._killed_for, disk_bytes=self._spec.run.disk
+            end,
+            timeout_s=self._spec.run.timeout,
+            killed_for=self._killed_for,
+            disk_bytes=self._spec.run.disk,
+            program=self._program,
         )
         if failure is None:
             failure = metric_failure(self._values, self._spec.study.metric, tail=end.tail)

@@ -29,7 +29,9 @@ _KILLED_BY_KERNEL = (-signal.SIGKILL, 128 + signal.SIGKILL)
 _FILE_TOO_LARGE = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
 
 
-def failure_of(end: Exit, *, timeout_s: float | None, killed_for: str = "", disk_bytes: int = 0) -> Failure | None:
+def failure_of(
+    end: Exit, *, timeout_s: float | None, killed_for: str = "", disk_bytes: int = 0, program: str = ""
+) -> Failure | None:
     """Return why a command failed, None when it exited with status 0 by itself.
 
     Args:
@@ -37,9 +39,12 @@ def failure_of(end: Exit, *, timeout_s: float | None, killed_for: str = "", disk
         timeout_s: the time it had.
         killed_for: the reason when we ended it ourselves, "" otherwise.
         disk_bytes: the quota of its folder.
+        program: the path of the program that ran.
     """
     tail = end.tail[-TAIL_CHARS:]
     kind, reason = _kind(end, timeout_s, killed_for, disk_bytes)
+    if reason.startswith("ModuleNotFoundError") and program:
+        reason += f" (run by {program}; activate the environment that has it, or name its python in [run].command)"
     return None if kind is None else Failure(kind=kind, reason=reason, tail=tail)
 
 

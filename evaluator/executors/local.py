@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from tunesmith.evaluator import keeper
@@ -140,10 +140,8 @@ def _cannot_start(launch: Launch, error: dict[str, object]) -> str:
     return f"{program} cannot start: {error['text']}; correct [run].command"
 
 
-def program_path(name: str, path: str | None, cwd: Path) -> str:
+def program_path(name: str, path: str | None) -> str:
     """Return what to run for `name`: `python` is ours where PATH has none."""
-    import shutil
-
     if name in ("python", "python3") and shutil.which(name, path=path) is None:
         return sys.executable
     return name
