@@ -81,7 +81,9 @@ def difference(candidate: Sample, reference: Sample, *, sign: float) -> Differen
     error = math.sqrt(sum(shares))
     if error == 0:
         return Difference(gain=gain, margin=0.0, probability=0.5 + 0.5 * ((gain > 0) - (gain < 0)))
-    freedom = error**4 / sum(share**2 / (s.count - 1) for share, s in zip(shares, (candidate, reference), strict=True))
+    # Of the shares' proportions alone: the squares of tiny shares would vanish.
+    proportions = [share / sum(shares) for share in shares]
+    freedom = 1 / sum(p**2 / (s.count - 1) for p, s in zip(proportions, (candidate, reference), strict=True))
     return Difference(
         gain=gain,
         margin=_t_quantile(freedom) * error,

@@ -303,7 +303,8 @@ def _default_is_best_line(facts: _Facts, best: Candidate) -> str:
     metric = f"{facts.objective.metric} {short_number(best.value)}"
     if others < 1:
         return f"Only the default has completed: {metric}."
-    return f"Nothing beat the default ({metric}) in {others} other complete trials. Keep the default."
+    counted = f"{others} other complete {'trial' if others == 1 else 'trials'}"
+    return f"Nothing beat the default ({metric}) in {counted}. Keep the default."
 
 
 def _unconfirmed_line(facts: _Facts, best: Candidate) -> str:

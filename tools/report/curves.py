@@ -80,7 +80,7 @@ def _curve(trial: Trial, curves: Mapping[int, Sequence[Observation]], metric: st
 def _groups(curves: Sequence[Curve], spoken: set[int]) -> list[tuple[str, list[Curve], str, float]]:
     others = [curve for curve in curves if curve.trial.number not in spoken]
     named = (
-        ("stopped early", (TrialState.STOPPED,), colours.QUIET, 0.5),
+        ("stopped early", (TrialState.STOPPED,), "#8f8f8f", 0.6),
         ("failed", (TrialState.FAILED,), colours.FAILED, 0.6),
         ("complete", (TrialState.COMPLETE,), colours.PLAIN, 0.4),
         ("running", (TrialState.RUNNING, TrialState.WAITING), "#e69f00", 0.8),

@@ -235,7 +235,8 @@ def _hours(hours: float) -> str:
 def value_text(value: Value) -> str:
     """Return a parameter's value for people; numbers short, texts as they are."""
     if isinstance(value, float):
-        return short_number(value)
+        digits, e, exponent = short_number(value).partition("e")
+        return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + e + exponent
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MANY_TRIALS = 600
 """From here on dots say their number and value only, and are smaller."""
+_SLICE_CHARACTERS = 26
+"""That many characters stand side by side below a slice."""
 MARGIN = {"l": 62, "r": 16, "t": 12, "b": 46}
 LEGEND = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
 
@@ -69,7 +71,7 @@ def confirmed_values(summary: Summary) -> Plot | None:
         return None
     rows = sorted(candidates, key=lambda c: -summary.objective.sign * c.confirmed.mean if c.confirmed else 0.0)
     names = [_candidate_name(c, summary) for c in rows]
-    figure = go.Figure(layout={"margin": {**MARGIN, "l": 100, "t": 40}, "legend": LEGEND})
+    figure = go.Figure(layout={"margin": {**MARGIN, "l": 78, "t": 40}, "legend": LEGEND})
     seeds = [(name, value) for name, c in zip(names, rows, strict=True) if c.confirmed for value in c.confirmed.values]
     figure.add_scatter(
         name="each seed", mode="markers", y=[name for name, _ in seeds], x=[value for _, value in seeds],
@@ -103,7 +105,8 @@ def importance_bars(summary: Summary) -> Plot | None:
     figure = go.Figure(layout={"margin": {**MARGIN, "l": 16, "r": 40, "b": 16}, "showlegend": False})
     figure.add_bar(
         orientation="h", y=[in_plot(name, 24) for name, _ in shown], x=[share for _, share in shown],
-        text=[f"{share:.0%}" for _, share in shown], textposition="outside", cliponaxis=False,
+        text=[f"{share:.0%}" if share >= 0.005 else "&lt;1%" for _, share in shown], textposition="outside",
+        cliponaxis=False,
         marker={"color": colours.PLAIN}, hovertemplate="%{y} %{x:.1%}<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(visible=False, range=[0, max(share for _, share in shown) * 1.12])
@@ -177,7 +180,7 @@ def _add_dots(figure: Figure, name: str, trials: Sequence[Trial], objective: Obj
         name=name, mode="markers", x=[t.number for t in inside], y=[t.values[objective.metric] for t in inside],
         marker={"color": colours.SOURCES[name], "symbol": colours.MARKS[name], "opacity": 0.9,
                 "size": size + (4 if name in ("default", "llm") else 0)},
-        text=[hover(t, with_params=rich) for t in inside], hovertemplate="%{text}<extra></extra>",
+        text=[hover(t, with_params=rich) for t in inside], hovertemplate=_hover_template(rich),
     )  # fmt: skip
 
 
@@ -188,8 +191,12 @@ def _add_quiet(figure: Figure, trials: Sequence[Trial], objective: Objective, sc
             name="stopped early", mode="markers", x=[t.number for t in inside],
             y=[t.values[objective.metric] for t in inside],
             marker={"color": colours.QUIET, "symbol": "circle-open", "size": 6},
-            text=[hover(t, with_params=rich) for t in inside], hovertemplate="%{text}<extra></extra>",
+            text=[hover(t, with_params=rich) for t in inside], hovertemplate=_hover_template(rich),
         )  # fmt: skip
+
+
+def _hover_template(rich: bool) -> str:
+    return "%{text}<extra></extra>" if rich else "%{text}<br>%{y:.4g}<extra></extra>"
 
 
 def _add_rim(figure: Figure, name: str, trials: Sequence[Trial], symbol: str, colour: str) -> None:
@@ -197,7 +204,8 @@ def _add_rim(figure: Figure, name: str, trials: Sequence[Trial], symbol: str, co
         figure.add_scatter(
             name=name, mode="markers", x=[t.number for t in trials], y=[figure.layout.meta["rim"]] * len(trials),
             yaxis="y2", marker={"symbol": symbol, "size": 9, "color": colour, "line": {"width": 2, "color": colour}},
-            text=[hover(t, with_params=False) for t in trials], hovertemplate="%{text}<extra></extra>",
+            text=[hover(t, with_params=len(trials) <= MANY_TRIALS) for t in trials],
+            hovertemplate="%{text}<extra></extra>",
         )  # fmt: skip
 
 
@@ -215,8 +223,8 @@ def _add_incumbent(figure: Figure, report: ReportInput, last: int) -> None:
 
 def _candidate_name(candidate: Candidate, summary: Summary) -> str:
     if summary.default and candidate.number == summary.default.number:
-        return f"default (#{candidate.number})"
-    return f"trial #{candidate.number}"
+        return "default"
+    return f"trial {candidate.number}"
 
 
 def _slice(parameter: Parameter, name: str, trials: Sequence[Trial], objective: Objective, summary: Summary) -> Figure:
@@ -228,32 +236,39 @@ def _slice(parameter: Parameter, name: str, trials: Sequence[Trial], objective: 
     figure = go.Figure(layout={"margin": {**MARGIN, "l": 56}, "showlegend": False, "hovermode": "closest"})
     for source, group in _by_source(inside):
         figure.add_scatter(
-            name=source, mode="markers", x=[_slice_value(parameter, t.params[name]) for t in group],
+            name=source, mode="markers", x=[_place(parameter, t, name) for t in group],
             y=[t.values[objective.metric] for t in group],
             marker={"color": colours.SOURCES[source], "symbol": colours.MARKS[source], "opacity": 0.75,
                     "size": [13 if t.number == best else 7 for t in group],
                     "line": {"color": colours.BEST, "width": [3 if t.number == best else 0 for t in group]}},
-            text=[hover(t, with_params=False) for t in group],
-            hovertemplate=f"{in_plot(name)} = %{{x}}<br>%{{text}}<extra></extra>",
+            text=[f"{hover(t, with_params=False)}<br>{in_plot(f'{name} = {value_text(t.params[name])}')}"
+                  for t in group],
+            hovertemplate="%{text}<br>%{y:.4g}<extra></extra>",
         )  # fmt: skip
     figure.update_yaxes(title=in_plot(objective.metric, 24), zeroline=False, **scale.layout())
     figure.update_xaxes(title=in_plot(name, 30), zeroline=False, **_slice_axis(parameter))
     return figure
 
 
-def _slice_value(parameter: Parameter, value: Any) -> Any:
-    return in_plot(value_text(value), 18) if isinstance(parameter, Choice | Bool) else value
+def _place(parameter: Parameter, trial: Trial, name: str) -> Any:
+    """Return where a trial stands on a slice's axis; choices by index, spread a little so that dots do not hide."""
+    value = trial.params[name]
+    if not isinstance(parameter, Choice | Bool):
+        return value
+    spread = (trial.number * 0.618034) % 1 - 0.5
+    return parameter.scale.decode(parameter.to_unit(value)) + 0.3 * spread  # type: ignore[arg-type]  # its own value
 
 
 def _slice_axis(parameter: Parameter) -> dict[str, Any]:
     if isinstance(parameter, Choice | Bool):
         choices = parameter.choices if isinstance(parameter, Choice) else (False, True)
-        names = [in_plot(value_text(choice), 18) for choice in choices]
-        return {"type": "category", "categoryorder": "array", "categoryarray": names, "range": [-0.5, len(names) - 0.5]}
+        longest = max(3, _SLICE_CHARACTERS // len(choices))
+        return {"tickvals": list(range(len(choices))), "range": [-0.5, len(choices) - 0.5],
+                "ticktext": [in_plot(value_text(choice), longest) for choice in choices]}  # fmt: skip
     if parameter.log:
-        return AxisScale(is_log=True, low=parameter.low * 0.9, high=parameter.high * 1.1).layout()
+        return AxisScale(is_log=True, low=parameter.low * 0.9, high=parameter.high * 1.1).layout(most_ticks=5)
     pad = (parameter.high - parameter.low) * 0.04
-    return AxisScale(is_log=False, low=parameter.low - pad, high=parameter.high + pad).layout() | {"nticks": 6}
+    return AxisScale(is_log=False, low=parameter.low - pad, high=parameter.high + pad).layout(most_ticks=6)
 
 
 def _front(trials: Sequence[Trial], a: Objective, b: Objective, summary: Summary) -> Figure:
@@ -274,7 +289,7 @@ def _front(trials: Sequence[Trial], a: Objective, b: Objective, summary: Summary
                 y=[t.values[b.metric] for t in group],
                 marker={"color": colour, "symbol": symbol, "size": size, "opacity": 0.85},
                 text=[hover(t, with_params=len(trials) <= MANY_TRIALS) for t in group],
-                hovertemplate="%{text}<extra></extra>",
+                hovertemplate=_hover_template(len(trials) <= MANY_TRIALS),
             )  # fmt: skip
     for update, objective in ((figure.update_xaxes, a), (figure.update_yaxes, b)):
         shown = axis_scale([t.values[objective.metric] for t in trials], sign=objective.sign)

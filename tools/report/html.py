@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.trial import Trial
-from tunesmith.tools.report import curves, facts, page, parallel
+from tunesmith.tools.report import colours, curves, facts, page, parallel
 from tunesmith.tools.report.model import ReportInput
 from tunesmith.tools.report.text import LONGEST_CELL, cut
 from tunesmith.tools.summary import Summary, gain_text, plus_minus, summarize
@@ -43,6 +43,7 @@ def _rendered(report: ReportInput) -> str:
     environment.filters |= {
         "short": facts.number_text, "value": facts.value_text, "cut": cut, "gain": gain_text, "pm": plus_minus,
     }  # fmt: skip
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     template = environment.from_string(_part("template.html.j2"))
     summary = summarize(report.record, report.trials)
     plotly = get_plotlyjs()
@@ -65,13 +66,15 @@ def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "generated": page.when(report.generated_at),
         "began": page.when(report.record.created_at) if report.record.created_at else "",
         "summary": summary,
+        # A figure and its margin stay on one line.
+        "headline": summary.headline.replace(" -> ", " → ").replace(" ± ", "\u00a0±\u00a0"),
         "tiles": page.tiles(summary),
         "plots": plots,
         "curves_thinned": curves.is_thinned(report),
         "has_inactive": parallel.has_inactive(report),
         "failures": facts.failures(report.trials),
         "sources": facts.sources(report),
-        "colours": page.colours.SOURCES,
+        "colours": colours.SOURCES,
         "spending": facts.spending(report),
         "origin": facts.origin(report),
         "settings": json.dumps(facts.document(report), indent=2, ensure_ascii=False),

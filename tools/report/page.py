@@ -80,13 +80,13 @@ def tiles(summary: Summary) -> list[Tile]:
 
 
 def table(report: ReportInput) -> dict[str, Any]:
-    """Return the table of trials for the page's script: columns with their kind, and rows of [shown, sort key]."""
+    """Return the table of trials for the page's script: columns with their kind, and a list of cells per trial."""
     spec = report.record.spec
     all_rows = list(facts.rows(report))
     names = [n for n in spec.space.names] + sorted({n for r in all_rows for n in r.params} - set(spec.space.names))
     fidelity = [spec.fidelity.name] if spec.fidelity else []
     head = ["#", "source", "state", *spec.metrics, *names, *fidelity, "time", "note"]
-    numeric = {"#", *spec.metrics, *fidelity, "time"}
+    numeric = {"#", *spec.metrics, *fidelity, "time", *(n for n in names if _is_numeric(all_rows, n))}
     rows = [_cells(row, spec.metrics, names, bool(fidelity)) for row in all_rows]
     return {
         "columns": [{"name": cut(name), "numeric": name in numeric} for name in head],
@@ -126,25 +126,22 @@ def _states(summary: Summary) -> str:
     return ", ".join(f"{count} {state}" for state, count in summary.states.items())
 
 
-def _cells(row: Row, metrics: Sequence[str], names: Sequence[str], has_fidelity: bool) -> list[list[Any]]:
+def _cells(row: Row, metrics: Sequence[str], names: Sequence[str], has_fidelity: bool) -> list[Any]:
+    """Return a text per column, or [text, sort key] where the text alone does not sort."""
     source = row.source if row.replicate_of is None else f"{row.source} #{row.replicate_of}"
-    cells: list[list[Any]] = [[str(row.number), row.number], [source], [row.state]]
+    cells: list[Any] = [str(row.number), source, row.state]
     cells += [[number_text(row.values.get(metric)), row.values.get(metric)] for metric in metrics]
-    cells += [_parameter_cell(row, name) for name in names]
+    cells += [cut(value_text(row.params[name]), LONGEST_CELL) if name in row.params else "" for name in names]
     if has_fidelity:
-        cells.append([_whole(row.fidelity), row.fidelity])
+        cells.append(_whole(row.fidelity))
     cells.append(["–" if row.wall_s is None else short_seconds(row.wall_s), row.wall_s])
-    cells.append([cut(row.note, LONGEST_CELL)])
+    cells.append(cut(row.note, LONGEST_CELL))
     return cells
 
 
-def _parameter_cell(row: Row, name: str) -> list[Any]:
-    if name not in row.params:
-        return ["", None]
-    value = row.params[name]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    shown = cut(value_text(value), LONGEST_CELL)
-    return [shown, value] if is_number else [shown]
+def _is_numeric(rows: Sequence[Row], name: str) -> bool:
+    values = [row.params[name] for row in rows if name in row.params]
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _whole(fidelity: float | None) -> str:

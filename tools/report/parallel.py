@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tunesmith.study.condition import Value
+from tunesmith.study.encoding import Bins
 from tunesmith.study.parameters import Bool, Choice, Parameter
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import Trial
@@ -35,7 +37,7 @@ def parallel_coordinates(report: ReportInput, summary: Summary) -> Plot | None:
                     key=lambda t: -objective.sign * t.values[objective.metric])  # fmt: skip
     if len(ranked) < 3 or len(names) < 2:
         return None
-    figure = go.Figure(layout={"margin": {"l": 40, "r": 60, "t": 64, "b": 30}, "showlegend": True,
+    figure = go.Figure(layout={"margin": {"l": 40, "r": 60, "t": 64, "b": 8}, "showlegend": True,
                                "legend": {"orientation": "h", "x": 0, "y": 1.14, "yanchor": "bottom"}})  # fmt: skip
     for label, colour, group in _fifths(_thinned(ranked)):
         _add_lines(figure, label, colour, group, space, names)
@@ -47,7 +49,7 @@ def parallel_coordinates(report: ReportInput, summary: Summary) -> Plot | None:
                                       for label in _axis_labels(i, name, space.parameters[name])])  # fmt: skip
     figure.update_xaxes(visible=False, range=[-0.15, len(names) - 0.75], fixedrange=True)
     figure.update_yaxes(visible=False, range=[INACTIVE - 0.07, 1.06], fixedrange=True)
-    return Plot(key="parallel", label="All configurations", figure=figure, height_px=430,
+    return Plot(key="parallel", label="All configurations", figure=figure, height_px=400,
                 min_width_px=60 + 118 * len(names))  # fmt: skip
 
 
@@ -120,9 +122,12 @@ def _axis_labels(index: int, name: str, parameter: Parameter) -> list[dict[str, 
     title = {**at, "y": 1.06, "yanchor": "bottom", "text": f"<b>{in_plot(name, 15)}</b>", "font": {"size": 13}}
     if isinstance(parameter, Choice | Bool):
         choices = parameter.choices if isinstance(parameter, Choice) else (False, True)
-        ticks = [(parameter.to_unit(choice), choice) for choice in choices]  # type: ignore[arg-type]  # own choices
+        ticks: list[tuple[float, Value]] = [(parameter.to_unit(choice), choice) for choice in choices]  # type: ignore[arg-type]  # own choices
     else:
-        ticks = [(parameter.to_unit(parameter.low), parameter.low), (parameter.to_unit(parameter.high), parameter.high)]
+        ticks = [(0.0, parameter.low), (1.0, parameter.high)]
+        if isinstance(parameter.scale, Bins):
+            half = 0.5 / parameter.scale.count
+            ticks = [(half, parameter.low), (1 - half, parameter.high)]
     ticks = ticks if len(ticks) <= 12 else [ticks[0], ticks[-1]]
     shown = [
         {**at, "x": index + 0.03, "xanchor": "left", "y": height, "yanchor": "middle",

@@ -24,7 +24,7 @@ const report = JSON.parse(document.getElementById("data").textContent);
       axis.fixedrange = true;
     }
     if (width < 520) {
-      copy.margin.l = Math.min(copy.margin.l, 56);
+      if (copy.margin.l < 70) copy.margin.l = Math.min(copy.margin.l, 54);
       copy.margin.r = Math.min(copy.margin.r, 12);
       if (copy.legend) copy.legend = { ...copy.legend, font: { size: 12 }, entrywidth: 0 };
     }

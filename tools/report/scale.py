@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_LOG_HELPS_FROM = 8.0
+_LOG_HELPS_FROM = 6.0
 _WILD_IQRS = 4.0
 _PAD = 0.06
 
@@ -23,10 +23,10 @@ class AxisScale:
         """Tell whether the value lies inside."""
         return self.low <= value <= self.high
 
-    def layout(self) -> dict[str, object]:
+    def layout(self, *, most_ticks: int = 8) -> dict[str, object]:
         """Return the axis for plotly, which wants the exponents of a log axis."""
         ends = [math.log10(self.low), math.log10(self.high)] if self.is_log else [self.low, self.high]
-        ticks = _log_ticks(self.low, self.high) if self.is_log else {}
+        ticks = _log_ticks(self.low, self.high, most_ticks) if self.is_log else {"nticks": most_ticks}
         return {"type": "log" if self.is_log else "linear", "range": ends, **ticks}
 
 
@@ -53,12 +53,18 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[round(share * (len(ordered) - 1))]
 
 
-def _log_ticks(low: float, high: float) -> dict[str, object]:
+def _log_ticks(low: float, high: float, most: int) -> dict[str, object]:
     """Return ticks at 1, 2, 5 of each decade over few decades, at powers of ten over many."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    digits = (1, 2, 5) if last - first <= 3 else (1,)
-    ticks = [d * 10.0**e for e in range(first, last + 1) for d in digits if low <= d * 10.0**e <= high]
+    for digits in ((1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        ticks = [d * 10.0**e for e in range(first, last + 1) for d in digits if low <= d * 10.0**e <= high]
+        if len(ticks) <= most:
+            break
     if len(ticks) < 2:
         return {"nticks": 5}
-    ticks = ticks[:: 1 + len(ticks) // 9]
-    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    ticks = ticks[:: math.ceil(len(ticks) / most)]
+    return {"tickvals": ticks, "ticktext": [_tick(tick) for tick in ticks]}
+
+
+def _tick(value: float) -> str:
+    return f"{value:g}".replace("e-0", "e-").replace("e+0", "e") if not 1e-3 <= value < 1e5 else f"{value:g}"

@@ -3,33 +3,35 @@
   const table = document.getElementById("table");
   if (!table) return;
   const { columns, rows, colours } = report.table;
-  const pageSize = 100;
+  const pageSize = 50;
   const state = { column: 0, ascending: true, words: [], shown: pageSize };
-  const texts = rows.map((row) => row.map((cell) => cell[0]).join(" ").toLowerCase());
   const order = rows.map((_, index) => index);
   const body = table.tBodies[0], more = document.getElementById("more"), count = document.getElementById("count");
-  const isNumeric = columns.map((column, i) => column.numeric ||
-    (rows.some((row) => row[i].length > 1 && row[i][1] !== null) && rows.every((row) => row[i].length > 1)));
+  const text = (cell) => (Array.isArray(cell) ? cell[0] : cell);
+  const texts = rows.map((row) => row.map(text).join(" ").toLowerCase());
 
-  const sortKey = (row, i) => (row[i].length > 1 ? row[i][1] : row[i][0]);
+  function sortKey(cell, i) {
+    if (Array.isArray(cell)) return cell[1];
+    return columns[i].numeric && cell !== "" ? Number(cell) : cell;
+  }
   function compare(a, b) {
-    const x = sortKey(rows[a], state.column), y = sortKey(rows[b], state.column);
-    const missing = (value) => value === null || value === "";
+    const x = sortKey(rows[a][state.column], state.column), y = sortKey(rows[b][state.column], state.column);
+    const missing = (value) => value === null || value === "" || Number.isNaN(value);
     if (missing(x) || missing(y)) return missing(x) - missing(y) || a - b;  // what is missing stays last either way
     const sign = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
     return (state.ascending ? sign : -sign) || a - b;
   }
 
-  function cell(row, i) {
-    const td = document.createElement("td");
-    td.textContent = row[i][0];
-    if (isNumeric[i]) td.className = "n";
-    if (columns[i].name === "state") td.className = row[i][0];
-    if (row[i][0].length > 24) td.title = row[i][0];
-    if (columns[i].name === "source") {
+  function drawn(row, i) {
+    const td = document.createElement("td"), shown = text(row[i]);
+    td.textContent = shown;
+    if (columns[i].numeric) td.className = "n";
+    if (i === 2) td.className = shown;
+    if (shown.length > 24) td.title = shown;
+    if (i === 1) {
       const dot = document.createElement("i");
       dot.className = "dot";
-      dot.style.background = colours[row[i][0].split(" ")[0]] || "";
+      dot.style.background = colours[shown.split(" ")[0]] || "";
       td.prepend(dot);
     }
     return td;
@@ -39,7 +41,7 @@
     const found = order.filter((index) => state.words.every((word) => texts[index].includes(word)));
     const lines = found.slice(0, state.shown).map((index) => {
       const tr = document.createElement("tr");
-      tr.append(...columns.map((_, i) => cell(rows[index], i)));
+      tr.append(...columns.map((_, i) => drawn(rows[index], i)));
       return tr;
     });
     body.replaceChildren(...lines);
@@ -64,7 +66,7 @@
     button.type = "button";
     button.textContent = column.name;
     button.addEventListener("click", () => sortBy(i));
-    if (isNumeric[i]) th.className = "n";
+    if (column.numeric) th.className = "n";
     th.scope = "col";
     th.append(button);
     head.append(th);
@@ -74,6 +76,6 @@
     state.shown = pageSize;
     draw();
   });
-  more.addEventListener("click", () => { state.shown += 5 * pageSize; draw(); });
+  more.addEventListener("click", () => { state.shown += 10 * pageSize; draw(); });
   draw();
 })();

@@ -27,14 +27,15 @@ def in_plot(text: str, longest: int = LONGEST) -> str:
 
 
 def hover(trial: Trial, *, with_params: bool) -> str:
-    """Return what a dot says when pointed at."""
+    """Return what a dot says when pointed at; one short line without the parameters."""
+    if not with_params:
+        return in_plot(f"#{trial.number} {trial.failure.kind.value if trial.failure else trial.proposal.source.value}")
     lines = [f"<b>#{trial.number}</b> {trial.proposal.source.value}"]
     lines += [f"{in_plot(name)} {short_number(value)}" for name, value in trial.values.items()]
     if trial.failure:
         lines.append(f"{trial.failure.kind.value}: {in_plot(trial.failure.reason, 90)}")
-    if with_params:
-        shown = list(trial.params.items())[:_PARAMETERS_SHOWN]
-        lines += [f"{in_plot(name)} = {in_plot(value_text(value), 40)}" for name, value in shown]
+    shown = list(trial.params.items())[:_PARAMETERS_SHOWN]
+    lines += [f"{in_plot(name)} = {in_plot(value_text(value), 40)}" for name, value in shown]
     return "<br>".join(lines)
 
 

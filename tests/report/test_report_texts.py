@@ -1,0 +1,94 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from report.simulated import study
+from report.studies import NAMES, hostile, made
+
+from tunesmith.tools.report import to_json, to_markdown, write_html
+
+
+class Page(HTMLParser):
+    """Collects what a browser would load, run or draw."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.loads, self.handlers = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [v for k, v in attrs if k in ("src", "href", "action", "data", "srcset") and v]
+        self.handlers += [k for k, _ in attrs if k.startswith("on")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_study_gives_a_page_that_loads_nothing(name, tmp_path):
+    file = tmp_path / "deep" / "report.html"
+    write_html(made(name), file)
+    page = Page(file.read_text(encoding="utf-8"))
+    assert page.loads == ["data:,"]
+    assert page.handlers == []
+    assert page.tags.count("script") == 3
+    assert "img" not in page.tags
+    assert [f.name for f in file.parent.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_study_gives_json_without_nan_and_markdown(name):
+    made_report = made(name)
+    found = json.loads(json.dumps(to_json(made_report), allow_nan=False))
+    assert len(found["trials"]) == len(made_report.trials)
+    assert found["summary"]["headline"] in to_markdown(made_report)
+
+
+def test_the_page_shows_no_empty_sections(tmp_path):
+    file = tmp_path / "report.html"
+    write_html(made("nothing yet"), file)
+    text = file.read_text(encoding="utf-8")
+    assert re.findall(r'<section[^>]*id="(\w+)"', text) == ["result", "spent", "again"]
+    assert "No trial has run yet." in text
+
+
+def test_environment_values_are_never_shown(tmp_path):
+    secret, file = study(5), tmp_path / "report.html"
+    write_html(secret, file)
+    for text in (file.read_text(encoding="utf-8"), to_markdown(secret), json.dumps(to_json(secret))):
+        assert "s3cret" not in text
+
+
+def test_markdown_keeps_hostile_text_out_of_its_markup():
+    text = to_markdown(hostile())
+    prose = re.sub(r"`+.*?`+|^    .*$", "", text, flags=re.MULTILINE)
+    assert not re.search(r"(?<!\\)<(script|img)", prose)
+
+
+def test_markdown_holds_the_figures_of_the_summary():
+    text = to_markdown(study(48))
+    assert text.startswith("# digits\n\nBest: val_loss 0.2146 -> 0.2191 ± 0.0041 on 5 fresh seeds")
+    assert "| trial #40 (llm)     | 0.2146   | 0.2191 ± 0.0041        | 38% better |" in text
+    assert "- **nan** (9): val\\_loss" in text or "- **nan** (9): val_loss is nan at step 4 (#1 #3" in text
+    assert "- trials: 40 of 40" in text
+
+
+def test_json_counts_what_each_source_gained():
+    found = to_json(study(48))
+    assert {s["source"]: s["improved"] for s in found["sources"]} == {
+        "default": [0], "sampler": [11, 37], "llm": [4, 17, 31, 40],
+    }  # fmt: skip
+    assert found["summary"]["best"]["confirmed"]["mean"] == pytest.approx(0.2191, abs=1e-4)
+    assert [len(group["trials"]) for group in found["failures"]] == [9, 1]
+
+
+def test_the_same_study_gives_the_same_page(tmp_path):
+    for name in ("a", "b"):
+        write_html(study(12), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.slow
+def test_five_thousand_trials_stay_a_small_file(tmp_path):
+    file = tmp_path / "report.html"
+    write_html(study(5000), file)
+    assert file.stat().st_size < 8e6
