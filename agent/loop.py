@@ -83,6 +83,7 @@ class Loop:
         self._wake = threading.Event()
         self._evaluator = Evaluator(spec, project=project, folder=self._folder, wake=self._wake.set)
         self._interrupts = 0
+        self._interrupts_told = 0
         self._ended_by = ""
         self._queue: list[Trial] = []
         self._flushed_at = clock()
@@ -195,6 +196,7 @@ class Loop:
 
     def _obey(self) -> None:
         """End running trials when a person asked twice or when no time is left."""
+        self._tell_interrupts()
         if self._interrupts >= 2:
             for place in self._running():
                 self._put_back(place)
@@ -202,6 +204,17 @@ class Loop:
             for place in self._running():
                 assert place.evaluation is not None  # noqa: S101  # it runs
                 place.evaluation.stop("the study's time is up")
+
+    def _tell_interrupts(self) -> None:
+        """Say what an interrupt does. Not done in `interrupt` itself, where a signal may have cut any line in two."""
+        asked, running = self._interrupts, len(self._running())
+        if asked > self._interrupts_told and running:
+            trials = f"{running} running trial{'s' if running > 1 else ''}"
+            text = f"stopping: {trials} will finish (Ctrl-C again to end them now); resume with the same command"
+            if asked > 1:
+                text = f"ending {trials} now; what ran is queued again when you resume"
+            self._tell(Note(text=text))
+        self._interrupts_told = asked
 
     def _put_back(self, place: _Place) -> None:
         """End a trial at once and let it wait: it was ended by a person, so the attempt does not count against it."""

@@ -80,7 +80,7 @@ def run_study(study: Path, overrides: Overrides, *, history: Path | None, as_jso
     display = _display(spec, as_json=as_json)
     try:
         loop = Loop(spec, project=project, history=database, cpus=len(os.sched_getaffinity(0)), tell=display.tell)
-        with _signals(loop, quiet=as_json):
+        with _signals(loop):
             ended = loop.run()
     finally:
         display.close()
@@ -112,23 +112,11 @@ def _display(spec: StudySpec, *, as_json: bool) -> Display:
 
 
 @contextmanager
-def _signals(loop: Loop, *, quiet: bool) -> Iterator[None]:
+def _signals(loop: Loop) -> Iterator[None]:
     """Hand Ctrl-C and SIGTERM to the loop; the second one ends running trials too."""
-    asked = 0
 
     def ask(number: int, frame: object) -> None:
-        nonlocal asked
-        asked += 1
         loop.interrupt()
-        if not quiet:
-            word = "Ctrl-C" if number == signal.SIGINT else "the signal"
-            text = {
-                1: f"stopping: running trials finish ({word} again to end them now); resume with the same command",
-                2: "ending running trials now; they run again when you resume",
-            }.get(asked)
-            if text:
-                # print() may not be entered again from a signal handler; a plain write may.
-                os.write(2, f"\r{text}\n".encode())
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

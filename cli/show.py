@@ -72,11 +72,8 @@ def row(trial: Trial, best: Trial | None, table: Layout) -> str:
     value = short_number(trial.values[table.metric]) if table.metric in trial.values else state_word(trial)
     incumbent = short_number(best.values[table.metric]) if best and table.metric in best.values else "-"
     took = short_seconds(trial.outcome.usage.wall_s) if trial.outcome else ""
-    line = (
-        f"{trial.number:>3}  {trial.proposal.source.value:<8} {values}{_cut(value, wide):<{wide}}  {incumbent:<{wide}}  "
-        f"{took:>11}  {note(trial)}"
-    )
-    return _cut(line, table.width)
+    who = f"{trial.number:>3}  {trial.proposal.source.value:<8} {values}"
+    return _cut(f"{who}{_cut(value, wide):<{wide}}  {incumbent:<{wide}}  {took:>11}  {note(trial)}", table.width)
 
 
 def note(trial: Trial) -> str:

@@ -1,0 +1,278 @@
+"""`tunesmith run` as a person or a script uses it: real processes, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+from fakes.projects import SCRIPT, command, events, make_project, start
+
+from tunesmith.history.read import History
+from tunesmith.study.trial import Source, TrialState
+
+
+def history(project: Path) -> History:
+    return History.open(project / ".tunesmith" / "history.db")
+
+
+def proposals(project: Path) -> list[tuple[int, dict[str, object], int]]:
+    with history(project) as opened:
+        record = opened.study("toy")
+        return [(t.number, dict(t.params), t.proposal.seed) for t in opened.trials(record.id)]
+
+
+def processes_of(project: Path) -> list[psutil.Process]:
+    prefix = str(project / ".tunesmith")
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("TUNESMITH_TRIAL_FOLDER", "").startswith(prefix):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_study_runs_to_its_budget_and_prints_the_best_as_a_command(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=10, parallel=2, tables="[confirm]\ntop = 1\nseeds = 3")
+    done = command("run", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "toy  minimize loss" in done.stdout
+    assert "train.py --x 0." in done.stdout
+    assert "on 3 fresh seeds" in done.stdout
+    assert "Report: .tunesmith/toy/report.html" in done.stdout
+    assert (project / ".tunesmith" / "toy" / "report.html").stat().st_size > 10_000
+    with history(project) as opened:
+        record = opened.study("toy")
+        trials = opened.trials(record.id)
+        own = [t for t in trials if not t.is_replicate]
+        assert len(own) == record.spent.trials == 10
+        assert own[0].proposal.source is Source.DEFAULT
+        assert {t.proposal.seed < 2**30 for t in own} == {True}
+        assert {t.proposal.seed < 2**30 for t in trials if t.is_replicate} == {False}
+        assert len(trials) == 16
+        assert record.ended_by == "trials"
+        assert [o.step for o in opened.curve(record.id, 0)] == [0.0, 1.0, 2.0]
+
+
+def test_json_prints_one_object_per_event(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=3)
+    told = events(command("run", "--json", cwd=project).stdout)
+    kinds = [event["event"] for event in told]
+    assert kinds[0] == "opened"
+    assert kinds[-1] == "ended"
+    assert kinds.count("started") == kinds.count("finished") == 3
+    assert told[-1]["best"]["values"]["loss"] == min(e["values"]["loss"] for e in told if e["event"] == "finished")
+
+
+def test_a_finished_study_is_not_run_again_but_goes_on_with_a_larger_budget(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=3)
+    command("run", cwd=project)
+    again = command("run", cwd=project)
+    assert again.returncode == 0
+    assert "resuming: 3 finished" in again.stdout
+    assert len(proposals(project)) == 3
+    assert command("run", "--trials", "5", cwd=project).returncode == 0
+    assert len(proposals(project)) == 5
+
+
+def test_nothing_complete_ends_with_status_1(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=3, script="raise SystemExit('no data here')")
+    done = command("run", cwd=project)
+    assert done.returncode == 1
+    assert "No trial completed: 3 failed (3 crash)" in done.stdout
+    why = command("status", "--why", "1", cwd=project)
+    assert "no data here" in why.stdout
+
+
+def test_every_kind_of_failure_is_told_apart_and_the_study_goes_on(tmp_path: Path) -> None:
+    script = """\
+import os, sys, time
+y = int(dict(zip(sys.argv[1::2], sys.argv[2::2]))["--y"])
+if y == 1: print("CUDA out of memory. Tried to allocate 2 GiB", file=sys.stderr); sys.exit(1)
+if y == 2: print("loss=nan")
+if y == 3: time.sleep(60)
+if y == 4: raise ValueError("bad shape")
+if y == 5: print("all is well")
+if y == 6: os.kill(os.getpid(), 15)
+if y == 7: os._exit(137)
+if y == 8: print("loss=0.5")
+"""
+    project = make_project(tmp_path / "p", trials=8, parallel=2, script=script)
+    text = (project / "study.toml").read_text(encoding="utf-8").replace("parallel", 'timeout = "1s"\nparallel')
+    text = text.replace('x = { type = "float", low = 0.0, high = 1.0, default = 0.9 }', "")
+    (project / "study.toml").write_text(text.replace("--x {x} ", ""), encoding="utf-8")
+    done = command("run", cwd=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with history(project) as opened:
+        trials = opened.trials(opened.study("toy").id)
+        kinds = {t.params["y"]: t.failure.kind.value if t.failure else "complete" for t in trials}
+    assert kinds == {1: "oom", 2: "nan", 3: "timeout", 4: "crash", 5: "no_metric", 6: "killed", 7: "oom", 8: "complete"}
+
+
+def test_an_exhausted_space_ends_the_study_and_says_so(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=50)
+    text = (project / "study.toml").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("x =")]
+    (project / "study.toml").write_text("\n".join(lines).replace("--x {x}", "--x 0.5"), encoding="utf-8")
+    told = events(command("run", "--json", cwd=project).stdout)
+    assert told[-1]["by"] == "exhausted"
+    assert len(proposals(project)) == 8
+
+
+def test_a_deadline_stops_what_runs(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=50, more="--sleep 30")
+    began = time.monotonic()
+    told = events(command("run", "--json", "--hours", "0.0005", cwd=project).stdout)
+    assert time.monotonic() - began < 20
+    assert told[-1]["by"] == "hours"
+    assert [e["state"] for e in told if e["event"] == "finished"] == ["stopped"]
+
+
+def wait_for_running(project: Path, at_least: int = 1) -> None:
+    deadline = time.monotonic() + 20
+    while len(processes_of(project)) < at_least:
+        assert time.monotonic() < deadline, "no trial started"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_one_interrupt_lets_trials_finish_and_the_study_resumes(tmp_path: Path, number: signal.Signals) -> None:
+    project = make_project(tmp_path / "p", trials=4, more="--sleep 1")
+    process = start("run", cwd=project)
+    wait_for_running(project)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert "stopping: 1 running trial will finish (Ctrl-C again to end them now)" in out
+    assert "resumes it" in out
+    with history(project) as opened:
+        assert [t.state for t in opened.trials(1)] == [TrialState.COMPLETE]
+    assert command("run", cwd=project).returncode == 0
+    assert len(proposals(project)) == 4
+
+
+def test_two_interrupts_end_trials_at_once_and_they_run_again_on_resume(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2, more="--sleep 30")
+    process = start("run", cwd=project)
+    wait_for_running(project)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    process.communicate(timeout=20)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130
+    assert processes_of(project) == []
+    with history(project) as opened:
+        (trial,) = opened.trials(1)
+        assert (trial.state, trial.attempt) == (TrialState.WAITING, 1)
+
+
+@pytest.mark.slow
+def test_kill_9_at_30_random_moments_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
+    # A third of the trials outlive the kill by far, and each leaves a child in a session of its own.
+    script = SCRIPT.replace(
+        "time.sleep(",
+        "import subprocess\nsubprocess.Popen(['sleep', '300'], start_new_session=True)\ntime.sleep(0.15 * (y % 3) + ",
+        1,
+    )
+    budget = 60
+    project = make_project(tmp_path / "p", trials=budget, parallel=2, script=script)
+    moments = random.Random(2026)
+    complete: dict[int, tuple[float | None, float | None]] = {}
+    for _ in range(30):
+        process = start("run", cwd=project)
+        time.sleep(moments.uniform(0.25, 0.9))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if not (project / ".tunesmith" / "history.db").exists():
+            continue
+        with closing(sqlite3.connect(project / ".tunesmith" / "history.db")) as db:
+            assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+            rows = db.execute("select number, value, ended_at from trials where state = 'complete'").fetchall()
+        now = {number: (value, ended_at) for number, value, ended_at in rows}
+        assert complete.items() <= now.items()
+        complete = now
+    assert command("run", cwd=project).returncode == 0
+    assert processes_of(project) == []
+    with history(project) as opened:
+        record = opened.study("toy")
+        trials = opened.trials(record.id)
+        assert [t.number for t in trials] == list(range(budget))
+        assert record.spent.trials == budget
+        assert all(t.state.is_finished for t in trials)
+        lost_twice = [t for t in trials if t.failure and t.failure.kind.value == "lost"]
+        assert all(t.attempt == 2 for t in lost_twice)
+        assert len([t for t in trials if t.state is TrialState.COMPLETE]) == budget - len(lost_twice)
+        requeued = [e for e in opened.events(record.id) if e.kind == "requeued"]
+        assert requeued, "no kill met a running trial: the schedule tests nothing"
+    assert {n: (t.values["loss"]) for n, t in enumerate(trials) if n in complete} == {
+        n: value for n, (value, _) in complete.items()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["bayes", "random", "optuna-tpe", "optuna-gp"])
+def test_a_killed_and_resumed_study_proposes_what_the_uninterrupted_one_does(tmp_path: Path, sampler: str) -> None:
+    whole = make_project(tmp_path / "whole", trials=12, sampler=sampler)
+    assert command("run", cwd=whole).returncode == 0
+    wanted = proposals(whole)
+    for after in (1, 5, 9):
+        project = make_project(tmp_path / f"cut{after}", trials=12, sampler=sampler)
+        process = start("run", "--json", cwd=project)
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "started" and event["trial"] == after:
+                break
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert command("run", cwd=project).returncode == 0
+        assert proposals(project) == wanted
+
+
+def test_a_second_run_is_told_who_holds_the_history(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2, more="--sleep 3")
+    process = start("run", cwd=project)
+    wait_for_running(project)
+    second = command("run", cwd=project)
+    assert second.returncode == 2
+    assert f"process {process.pid} on" in second.stderr
+    status = command("status", cwd=project)
+    assert "running 1 trial" in status.stdout
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+
+
+def test_the_users_folder_is_not_written(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2)
+    before = {path.name: path.stat().st_mtime_ns for path in project.iterdir()}
+    command("run", cwd=project)
+    after = {path.name: path.stat().st_mtime_ns for path in project.iterdir() if path.name != ".tunesmith"}
+    assert after == before
+
+
+def test_parts_of_the_study_file_that_are_not_used_are_named(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=1, tables='model = "openai:x"\n[edits]\nfiles = ["train.py"]')
+    done = command("run", cwd=project)
+    assert "note: [planner].model = 'openai:x' is not used yet" in done.stdout
+    assert "note: [edits] is not used yet" in done.stdout
+
+
+def test_changed_files_are_noted_on_resume(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=1)
+    command("run", cwd=project)
+    (project / "train.py").write_text(SCRIPT + "\n# changed\n", encoding="utf-8")
+    done = command("run", "--trials", "2", cwd=project)
+    assert "files changed since the last run" in done.stdout
+    assert os.listdir(project / ".tunesmith" / "toy" / "snapshots")
