@@ -1,0 +1,121 @@
+"""The package as users get it: the wheel, what it imports and when, and that docs tell the truth about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from fakes.projects import environment, make_project
+
+from tunesmith.study.spec import StudySpec
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "langchain", "openai", "ray", "plotly", "optuna", "scipy", "sklearn", "sqlite_utils", "pydantic")
+
+
+def modules_after(code: str) -> set[str]:
+    script = f"import sys, json\n{code}\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import tunesmith",
+        "import tunesmith.cli.main",
+        "from typer.testing import CliRunner\nfrom tunesmith.cli.main import app\nCliRunner().invoke(app, ['--help'])",
+    ],
+    ids=["import tunesmith", "import the cli", "--help"],
+)
+def test_nothing_heavy_is_imported_before_a_command_needs_it(code: str) -> None:
+    assert modules_after(code).isdisjoint(HEAVY)
+
+
+def test_status_needs_neither_a_sampler_nor_plots() -> None:
+    loaded = modules_after("import tunesmith.cli.status")
+    assert loaded.isdisjoint({"torch", "langchain", "openai", "ray", "plotly", "optuna", "scipy", "numpy"})
+
+
+def test_what_a_training_script_imports_needs_the_standard_library_alone(tmp_path: Path) -> None:
+    script = "import tunesmith\ntunesmith.report(step=1, loss=2.0)\nprint(tunesmith.params())\n"
+    # -I -S: no site-packages at all, as in an environment that has only a copy of tunesmith.
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); exec({script!r})"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "{}"
+
+
+@pytest.mark.slow
+def test_the_wheel_installs_in_a_fresh_environment_and_runs_a_study(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "tunesmith/py.typed" in names
+    for room in ("study", "history", "evaluator", "agent", "tools", "prompts", "cli"):
+        assert f"tunesmith/{room}/__init__.py" in names
+    sources = {
+        str(path.relative_to(ROOT))
+        for room in ("study", "agent", "tools", "cli")
+        for path in (ROOT / room).rglob("*.py")
+    }
+    assert {f"tunesmith/{name}" for name in sources} <= set(names)
+
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    constraints = ROOT / "constraints.txt"
+    pip = [python, "-m", "pip", "install", "--quiet", "--constraint", constraints, wheel]
+    subprocess.run(pip, check=True, capture_output=True, cwd=tmp_path)
+    project = make_project(tmp_path / "project", trials=3, parallel=2, sampler="bayes")
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    tunesmith = tmp_path / "venv" / "bin" / "tunesmith"
+    for arguments in (["--help"], ["run"], ["status"], ["report"], ["doctor"]):
+        done = subprocess.run([tunesmith, *arguments], cwd=project, env=kept, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / ".tunesmith" / "toy" / "report.html").exists()
+
+
+def test_every_dependency_is_justified() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    needed = set(re.findall(r'^    "([a-z-]+)[>=<]', text, re.MULTILINE))
+    assert len(needed) > 10
+    documented = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(needed) if name not in documented] == []
+
+
+def keys_of_study_toml() -> list[str]:
+    tables = {name: field for name, field in StudySpec.model_fields.items() if name not in ("document", "space")}
+    keys = []
+    for name, field in tables.items():
+        table = next(
+            cls
+            for cls in (field.annotation, *getattr(field.annotation, "__args__", ()))
+            if hasattr(cls, "model_fields")
+        )
+        keys += [f"{name}.{key}" for key in table.model_fields]
+    return keys
+
+
+@pytest.mark.parametrize("key", keys_of_study_toml())
+def test_every_key_of_study_toml_is_documented(key: str) -> None:
+    table, _, name = key.partition(".")
+    text = (ROOT / "docs" / "study-toml.md").read_text(encoding="utf-8")
+    section = re.split(rf"^## \[+{table}\]+", text, flags=re.MULTILINE)[1].split("\n## ")[0]
+    assert f"`{name}`" in section
+
+
+def test_no_machine_is_named_in_the_repository() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    for name in tracked:
+        path = ROOT / name
+        if path.is_file() and not path.is_symlink() and path.suffix in (".py", ".md", ".toml", ".txt", ""):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            assert f"{Path.home()}/" not in text, name
+            assert "/usr/local/google" not in text, name
