@@ -88,6 +88,8 @@ def short_number(value: float, digits: int = 4) -> str:
     if value == 0:
         return "0"
     if 1e-3 <= abs(value) < 10**6:
-        return f"{value:#.{digits}g}".rstrip(".")
+        shown = f"{value:#.{digits}g}".rstrip(".")
+        # 98,270 in four digits is 98270 to people, not 9.827e+04.
+        return f"{value:.0f}" if "e" in shown else shown
     mantissa, exponent = f"{value:.{max(digits - 2, 1)}e}".split("e")
     return f"{mantissa}e{int(exponent)}"

@@ -273,7 +273,8 @@ def _front_line(facts: _Facts, best: Candidate) -> str:
     if facts.default is None:
         return text
     beaten = sum(_dominates(c, facts.default, facts.objectives) for c in facts.front)
-    return f"{text} {'None' if beaten == 0 else beaten} of them beat{'s' if beaten == 1 else ''} the default in all."
+    said = {0: "None beats", 1: "One beats"}.get(beaten, f"{beaten} beat")
+    return f"{text} {said} the default in every objective."
 
 
 def _ranges(facts: _Facts) -> str:

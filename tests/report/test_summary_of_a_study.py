@@ -123,7 +123,7 @@ def test_several_objectives_give_a_front():
     assert [c.number for c in found.front] == [1, 2]
     assert found.headline == (
         "2 trials are on the Pareto front: val_loss 0.2000 to 0.3000, ms 2.000 to 3.000. "
-        "2 of them beat the default in all."
+        "2 beat the default in every objective."
     )
 
 
