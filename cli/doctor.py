@@ -107,7 +107,8 @@ def _command(spec: StudySpec, project: Path) -> Iterator[Finding]:
         detail = f"{', '.join(unused)}: not in the command, so the script must read them by tunesmith.params()"
         yield Finding(level="warning", what="command", detail=detail)
     else:
-        yield Finding(level="ok", what="command", detail="every parameter reaches the script")
+        found = shutil.which(program) or program
+        yield Finding(level="ok", what="command", detail=f"every parameter reaches the script; {program} is {found}")
 
 
 def _slots(spec: StudySpec) -> Finding:

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
-from tunesmith.cli.show import budget_bar, counts, header, layout, params_line, row, sparkline
+from tunesmith.cli.show import budget_bar, counts, header, layout, params_line, printable, row, sparkline
 from tunesmith.cli.welcome import welcome
 from tunesmith.study.budget import Budget, Spent
 from tunesmith.study.results import relative_gain
@@ -52,7 +52,7 @@ class LiveTable:
             case Finished():
                 self._finish(news)
             case Note(text=text):
-                self._print(Text(f"note: {text}", style="yellow"))
+                self._print(Text(f"note: {printable(text)}", style="yellow"))
             case Ended():
                 self.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO
 
 from tunesmith.agent.news import Finished, News, Note, Opened
-from tunesmith.cli.show import header, layout, row
+from tunesmith.cli.show import header, layout, printable, row
 from tunesmith.cli.welcome import welcome
 from tunesmith.study.spec import StudySpec
 
@@ -27,7 +27,7 @@ class PlainLines:
             case Finished(trial=trial, best=best):
                 self._write(row(trial, best, self._layout))
             case Note(text=text):
-                self._write(f"note: {text}")
+                self._write(f"note: {printable(text)}")
 
     def close(self) -> None:
         """Nothing to put back."""

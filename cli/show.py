@@ -150,8 +150,12 @@ def shown(path: Path) -> str:
 
 
 def first_line(text: str) -> str:
-    """Return the first line of a text without control characters, which a terminal would obey."""
-    line = text.strip().splitlines()[0] if text.strip() else ""
+    """Return the first line of a text, printable."""
+    return printable(text.strip().splitlines()[0]) if text.strip() else ""
+
+
+def printable(line: str) -> str:
+    """Return a line without control characters: a terminal would obey what a training script printed."""
     return "".join(character if character.isprintable() else "?" for character in line)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.locate import Located, open_study
-from tunesmith.cli.show import budget_bar, counts, header, layout, note, params_line, row, sparkline
+from tunesmith.cli.show import budget_bar, counts, header, layout, note, params_line, printable, row, sparkline
 from tunesmith.cli.stream import number as json_number
 from tunesmith.cli.stream import trial_json
 from tunesmith.history.read import Tally
@@ -135,7 +135,9 @@ def _story_text(located: Located, trial: Trial) -> str:
         expected = proposal.prediction
         lines.append(f"  expected       {short_number(expected.mean)} ± {short_number(expected.std, 2)}")
     for name, value in trial.values.items():
-        lines.append(f"  {name:<14} {short_number(value)}{'  (objective)' if name == objective.metric else ''}")
+        lines.append(
+            f"  {printable(name):<14} {short_number(value)}{'  (objective)' if name == objective.metric else ''}"
+        )
     if trial.outcome and note(trial) != proposal.rationale:
         lines.append(f"  end            {note(trial)}")
     if trial.outcome:
@@ -147,7 +149,7 @@ def _story_text(located: Located, trial: Trial) -> str:
     lines.append(f"  runs           attempt {trial.attempt}, training seed {proposal.seed}, files {proposal.variant}")
     lines.append(f"  folder         {located.folder / 'trials' / f'{trial.number:04d}'}")
     if trial.failure and trial.failure.tail:
-        lines += ["  end of the log:", *(f"    {line}" for line in trial.failure.tail.strip().splitlines()[-15:])]
+        lines += ["  end of the log:", *(f"    {printable(line)}" for line in trial.failure.tail.splitlines()[-15:])]
     return "\n".join(lines)
 
 

@@ -148,7 +148,7 @@ class Recorder:
 
     def _enter(self, spec: StudySpec, project: str, now: float) -> int:
         """Find or make the study; a changed study file is taken over unless it changes what is measured."""
-        name, text = spec.study.name, redact(json.dumps(spec.document, sort_keys=True))
+        name, text = spec.study.name, redact(json.dumps(spec.document))
         earlier = self.history.find(name)
         with self._transaction():
             if earlier is None:
@@ -161,7 +161,7 @@ class Recorder:
                     "update studies set spec = ?, project = ?, ended_by = '' where id = ?", [text, project, study_id]
                 )
             self.study_id = study_id
-            if earlier is None or redact(json.dumps(earlier.spec.document, sort_keys=True)) != text:
+            if earlier is None or redact(json.dumps(earlier.spec.document)) != text:
                 self._event("spec", now, None, {"spec": json.loads(text)})
             self._event("opened", now, None, {})
         return study_id
