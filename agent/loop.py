@@ -30,6 +30,8 @@ from tunesmith.study.view import StudyView
 
 FLUSH_S = 1.0
 """Observations are written at most this long after they were made."""
+BAD_START = 3
+"""After so many failures in a row from the first trial on, a person is told."""
 TICK_S = 0.05
 """How long the loop sleeps when no trial ends; a trial's end wakes it at once."""
 
@@ -187,6 +189,17 @@ class Loop:
         if improved:
             self._best = trial
         self._tell(Finished(trial=trial, best=self._best, improved=improved, spent=self._spent()))
+        self._warn_of_a_bad_start(trial)
+
+    def _warn_of_a_bad_start(self, trial: Trial) -> None:
+        """Say it once when nothing has worked yet: most often the command is wrong, and a night would be lost on it."""
+        if trial.number != BAD_START - 1 or self._best is not None or trial.failure is None:
+            return
+        trials = self._recorder.history.trials(self._recorder.study_id)
+        if all(t.failure and t.failure.kind is trial.failure.kind for t in trials if t.state.is_finished):
+            kind, reason = trial.failure.kind.value, trial.failure.reason
+            text = f"all {BAD_START} trials so far failed as {kind}: {reason}; if the command is wrong, end with Ctrl-C"
+            self._tell(Note(text=text))
 
     def _improves(self, trial: Trial) -> bool:
         if trial.is_replicate or trial.state is not TrialState.COMPLETE or not is_feasible(trial, self._spec.bounds):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from tunesmith.agent.news import Ended
 from tunesmith.cli.report import write_files
-from tunesmith.cli.show import shown
+from tunesmith.cli.show import first_line, shown
 from tunesmith.history.read import History, Tally
 from tunesmith.study.command import command_line
 from tunesmith.study.record import StudyRecord
-from tunesmith.study.trial import TrialState
+from tunesmith.study.trial import Trial, TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.summary import Summary, summarize
 
@@ -26,8 +28,9 @@ def print_end(database: Path, ended: Ended) -> None:
     """
     with History.open(database) as history:
         record = history.study(ended.record.name)
-        summary = summarize(record, history.trials(record.id))
-        lines = end_lines(record, summary, history.tally(record.id))
+        trials = history.trials(record.id)
+        summary = summarize(record, trials)
+        lines = end_lines(record, summary, history.tally(record.id), trials)
         if summary.best is not None:
             page = write_files(history, record, database.parent / record.name)
             lines.append(f"Report: {shown(page)}")
@@ -36,19 +39,14 @@ def print_end(database: Path, ended: Ended) -> None:
     print("\n".join(["", *lines]))
 
 
-def end_lines(record: StudyRecord, summary: Summary, tally: Tally) -> list[str]:
+def end_lines(record: StudyRecord, summary: Summary, tally: Tally, trials: Sequence[Trial]) -> list[str]:
     """Return the summary, a line each."""
     lines = [*_fallback_lines(tally), summary.headline]
     if summary.best is not None:
         lines.append(f"    {command_line(record.spec, summary.best.params)}")
     if summary.important:
         lines.append("What mattered: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.important))
-    failed = tally.states.get(TrialState.FAILED, 0)
-    if failed:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in tally.failures.items())
-        lines.append(
-            f"Failed: {failed} of {record.spent.trials} trials ({kinds}); `tunesmith status --why N` tells more"
-        )
+    lines += _failure_lines(record, tally, trials)
     lines.append(_spent(record, tally))
     return lines
 
@@ -59,6 +57,20 @@ def _fallback_lines(tally: Tally) -> list[str]:
     if not total or fallbacks / total <= MANY_FALLBACKS:
         return []
     return [f"{fallbacks} of {total} proposals were random fallbacks: `tunesmith status --why N` tells the reason"]
+
+
+def _failure_lines(record: StudyRecord, tally: Tally, trials: Sequence[Trial]) -> list[str]:
+    failures = [(trial.failure.kind.value, first_line(trial.failure.reason)) for trial in trials if trial.failure]
+    if not failures:
+        return []
+    kinds = ", ".join(f"{count} {kind}" for kind, count in tally.failures.items())
+    (kind, reason), count = Counter(failures).most_common(1)[0]
+    last = max(trial.number for trial in trials if trial.failure)
+    return [
+        f"Failed: {tally.states.get(TrialState.FAILED, 0)} of {record.spent.trials} trials ({kinds})",
+        f"    {count} of them: {kind}: {reason}",
+        f"    `tunesmith status --why {last}` shows the end of a log",
+    ]
 
 
 def _spent(record: StudyRecord, tally: Tally) -> str:

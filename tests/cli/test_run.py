@@ -88,7 +88,9 @@ def test_nothing_complete_ends_with_status_1(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=3, script="raise SystemExit('no data here')")
     done = command("run", cwd=project)
     assert done.returncode == 1
+    assert "note: all 3 trials so far failed as crash: no data here" in done.stdout
     assert "No trial completed: 3 failed (3 crash)" in done.stdout
+    assert "3 of them: crash: no data here" in done.stdout
     why = command("status", "--why", "1", cwd=project)
     assert "no data here" in why.stdout
 
