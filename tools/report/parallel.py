@@ -50,7 +50,7 @@ def parallel_coordinates(report: ReportInput, summary: Summary) -> Plot | None:
     figure.update_xaxes(visible=False, range=[-0.15, len(names) - 0.75], fixedrange=True)
     figure.update_yaxes(visible=False, range=[INACTIVE - 0.07, 1.06], fixedrange=True)
     return Plot(key="parallel", label="All configurations", figure=figure, height_px=400,
-                min_width_px=60 + 118 * len(names))  # fmt: skip
+                min_width_px=60 + 104 * len(names))  # fmt: skip
 
 
 def has_inactive(report: ReportInput) -> bool:
