@@ -6,6 +6,7 @@ them; inactive parameters lie where they rest. Knows no trial and no model.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from tunesmith.study import condition as conditions
 from tunesmith.study.condition import Comparison, Condition, Junction, Negation, Value
-from tunesmith.study.encoding import Bins, Integers, Log
+from tunesmith.study.encoding import Bins, Integers
 from tunesmith.study.parameters import Bool, Choice, Parameter, resting
 from tunesmith.study.space import SearchSpace
 
@@ -90,7 +91,7 @@ class Axes:
 
 
 def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:
-    """Yield every configuration of a finite space once; of a continuous parameter only the ends and the middle."""
+    """Yield every configuration of a finite space once; of a continuous parameter endlessly many values."""
     order = _dependence_order(space)
 
     def extend(kept: dict[str, Value], rest: Sequence[str]) -> Iterator[dict[str, Value]]:
@@ -110,14 +111,22 @@ def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:
 
 def _values(parameter: Parameter) -> Iterator[Value]:
     if math.isinf(parameter.cardinality):
-        yield from (parameter.from_unit(u) for u in (0.5, 0.0, 1.0))
-        return
+        yield from (parameter.from_unit(_van_der_corput(index)) for index in itertools.count(1))
     scale = parameter.scale
     if isinstance(scale, Bins):
         count = int(parameter.cardinality)
         yield from (parameter.from_unit((i + 0.5) / count) for i in range(count))
     elif isinstance(scale, Integers):
         yield from range(scale.low, scale.high + 1)
+
+
+def _van_der_corput(index: int) -> float:
+    """1/2, 1/4, 3/4, 1/8, 5/8, ...: ever finer, never the same twice."""
+    value, weight = 0.0, 0.5
+    while index:
+        index, digit = divmod(index, 2)
+        value, weight = value + digit * weight, weight / 2
+    return value
 
 
 def _dependence_order(space: SearchSpace) -> list[str]:
@@ -142,7 +151,7 @@ def _snapper(parameter: Parameter) -> Callable[[Array], Array] | None:
         count = scale.count
         return lambda u: (np.minimum(np.floor(u * count), count - 1) + 0.5) / count
     # Beyond a million values neighbouring integers cannot be told apart by a model.
-    if isinstance(scale, Integers) and parameter.cardinality <= 1e6 and isinstance(scale._scale, Log):
+    if isinstance(scale, Integers) and scale.log and parameter.cardinality <= 1e6:
         low, high = math.log(scale.low - 0.5), math.log(scale.high + 0.5)
 
         def snap(u: Array) -> Array:

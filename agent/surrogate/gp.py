@@ -1,4 +1,4 @@
-"""A Gaussian process with a Matern-5/2 kernel, one lengthscale per parameter, and hyperparameters at their posterior's mode.
+"""A Gaussian process with a Matern-5/2 kernel and one lengthscale per parameter; hyperparameters by mode or by draws.
 
 Notation: n points, m queries, c features, d parameters (groups of features).
     z: (n, c) features     y: (n,) standardized targets, smaller is better     group: (c,) feature -> parameter
@@ -9,6 +9,7 @@ Knows no space and no trial. One lengthscale serves all features of a parameter.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ Index = NDArray[np.intp]
 
 _SQRT5 = math.sqrt(5.0)
 _JITTER = 1e-8
+_THINNING = 5
+_LONGEST_SLICE = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,26 +50,36 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """A process conditioned on data: `mean + k(x, z) alpha`, with `inverse` of the noisy kernel matrix."""
+    """A process conditioned on data: its mean is `k(x, z) alpha`; `inverse` is that of the noisy kernel matrix."""
 
     z: Array
+    y: Array
+    theta: Array
     scaled: Array
     weights: Array
-    signal: float
-    noise: float
-    mean: float
     alpha: Array
     inverse: Array
 
+    @property
+    def signal(self) -> float:
+        """The variance of the function before any data."""
+        return math.exp(self.theta[-2])
+
+    @property
+    def noise(self) -> float:
+        """The variance of a measurement about the function."""
+        return math.exp(self.theta[-1])
+
     def predict(self, queries: Array) -> tuple[Array, Array]:
         """(m, c) -> means (m,), standard deviations (m,) of the noise-free function, in units of the targets."""
-        cross = self.signal * _matern(_squared(queries * self.weights, self.scaled))
-        mean = self.mean + cross @ self.alpha
-        variance = self.signal - np.einsum("ij,ij->i", cross @ self.inverse, cross)
-        return mean, np.sqrt(np.maximum(variance, 1e-12 * self.signal))
+        signal = self.signal
+        cross = signal * _matern(_squared(queries * self.weights, self.scaled))
+        mean = cross @ self.alpha
+        variance = signal - np.einsum("ij,ij->i", cross @ self.inverse, cross)
+        return mean, np.sqrt(np.maximum(variance, 1e-12 * signal))
 
 
-def condition(z: Array, y: Array, theta: Array, group: Index, *, mean: float = 0.0) -> Posterior:
+def condition(z: Array, y: Array, theta: Array, group: Index) -> Posterior:
     """Condition the process with hyperparameters `theta` on the data.
 
     Raises:
@@ -74,10 +87,9 @@ def condition(z: Array, y: Array, theta: Array, group: Index, *, mean: float = 0
     """
     weights = np.exp(-theta[:-2])[group]
     scaled = z * weights
-    signal, noise = float(np.exp(theta[-2])), float(np.exp(theta[-1]))
-    kernel = signal * _matern(_squared(scaled, scaled))
-    inverse, _ = _inverse(kernel, noise)
-    return Posterior(z, scaled, weights, signal, noise, mean, inverse @ (y - mean), inverse)
+    kernel = math.exp(theta[-2]) * _matern(_squared(scaled, scaled))
+    inverse, _ = _inverse(kernel, math.exp(theta[-1]))
+    return Posterior(z, y, theta, scaled, weights, inverse @ y, inverse)
 
 
 def fit(z: Array, y: Array, group: Index, prior: Prior, *, starts: int = 1, steps: int = 60) -> Array:
@@ -133,6 +145,56 @@ def negative_log_posterior(
     return value, gradient + away / spread
 
 
+def draw(
+    start: Array, z: Array, y: Array, group: Index, prior: Prior, rng: np.random.Generator, *, count: int
+) -> list[Array]:
+    """Return `count` thetas from their posterior by elliptical slice sampling, a few steps apart. Murray et al. 2010.
+
+    With few points many hyperparameters are plausible. One mode alone is overconfident; an average over draws is not.
+    """
+    d = len(start) - 2
+    centre, spread = prior.centre(d), prior.spread(d)
+    away, loss = start - centre, _negative_log_likelihood(start, z, y, group)
+    drawn = []
+    for _ in range(count):
+        for _ in range(_THINNING):
+            away, loss = _slice(away, loss, lambda a: _negative_log_likelihood(centre + a, z, y, group), spread, rng)
+        drawn.append(centre + away)
+    return drawn
+
+
+def _slice(
+    away: Array, loss: float, loss_at: Callable[[Array], float], spread: Array, rng: np.random.Generator
+) -> tuple[Array, float]:
+    """Move along a random ellipse through `away` to a point whose loss lies under a random bar."""
+    other = rng.normal(size=len(away)) * spread
+    bar = loss + float(rng.exponential())
+    angle = float(rng.random()) * 2.0 * math.pi
+    low, high = angle - 2.0 * math.pi, angle
+    for _ in range(_LONGEST_SLICE):
+        moved = away * math.cos(angle) + other * math.sin(angle)
+        moved_loss = loss_at(moved)
+        if moved_loss <= bar:
+            return moved, moved_loss
+        low, high = (angle, high) if angle < 0.0 else (low, angle)
+        angle = low + float(rng.random()) * (high - low)
+    return away, loss
+
+
+def _negative_log_likelihood(theta: Array, z: Array, y: Array, group: Index) -> float:
+    from scipy.linalg import lapack
+
+    scaled = z * np.exp(-theta[:-2])[group]
+    signal = math.exp(theta[-2])
+    kernel = signal * _matern(_squared(scaled, scaled))
+    kernel.flat[:: len(kernel) + 1] += _JITTER * signal + math.exp(theta[-1])
+    factor, failed = lapack.dpotrf(kernel, lower=1, overwrite_a=1, clean=0)
+    if failed:
+        return 1e10
+    alpha, _ = lapack.dpotrs(factor, y, lower=1)
+    return 0.5 * float(y @ alpha) + float(np.log(np.diagonal(factor)).sum())
+
+
 def _inverse(kernel: Array, noise: float) -> tuple[Array, float]:
     """Return the inverse of kernel + noise, and half the log of its determinant."""
     from scipy.linalg import lapack  # 0.1 s
@@ -152,10 +214,10 @@ def _inverse(kernel: Array, noise: float) -> tuple[Array, float]:
 
 def _matern(squared: Array) -> Array:
     root = np.sqrt(squared) * _SQRT5
-    return (1.0 + root + root * root / 3.0) * np.exp(-root)  # type: ignore[no-any-return]
+    return np.asarray((1.0 + root + root * root / 3.0) * np.exp(-root))
 
 
 def _squared(a: Array, b: Array) -> Array:
     """(m, c), (n, c) -> (m, n) squared distances."""
     squared = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2.0 * (a @ b.T)
-    return np.maximum(squared, 0.0, out=squared)
+    return np.asarray(np.maximum(squared, 0.0))

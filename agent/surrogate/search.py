@@ -1,4 +1,4 @@
-"""Where to look: spread first points, and the best point under a score. Knows no model and no trial.
+"""Where to look: spread first points, and the best points under a score. Knows no model and no trial.
 
 The score is a function from settled coordinates (m, d) to values (m,), larger is better.
 """
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tunesmith.agent.surrogate.axes import Axes
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 Score = Callable[[Array], Array]
 
 _SCALES = (0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005)
@@ -31,6 +32,27 @@ def latin_hypercube(count: int, d: int, rng: np.random.Generator, *, tries: int 
     return best
 
 
+def scatter(points: Array, centre: Array, axes: Axes, *, spread: float = 0.25) -> Array:
+    """(m, d) points of a design -> (m, d) settled points about `centre` (d,).
+
+    Ordered coordinates are normal about the centre; of unordered ones half keep the centre's value.
+    """
+    from scipy.special import ndtri  # 0.06 s
+
+    near = centre + spread * ndtri(np.clip(points, 1e-6, 1.0 - 1e-6))
+    near = np.clip(np.where(near < 0.0, -near, np.where(near > 1.0, 2.0 - near, near)), 0.0, 1.0)
+    other = np.where(points < 0.5, centre, 2.0 * points - 1.0)
+    return axes.settle(np.where(axes.unordered, other, near))
+
+
+def farthest(points: Array, known: Array) -> Index:
+    """(m, c), (n, c) features -> (m,) indices of the points, the one farthest from all known ones first."""
+    if not len(known):
+        return np.arange(len(points))
+    gaps = np.abs(points[:, None, :] - known[None, :, :]).sum(axis=2).min(axis=1)
+    return np.argsort(-gaps, kind="stable")
+
+
 def mutate(parents: Array, axes: Axes, rng: np.random.Generator, *, scale: float, share: float) -> Array:
     """(m, d) parents -> (m, d) settled children: a `share` of coordinates moves, at least one.
 
@@ -47,8 +69,9 @@ def mutate(parents: Array, axes: Axes, rng: np.random.Generator, *, scale: float
     target = parents + step
     target = np.where(target < 0.0, -target, target)
     target = np.where(target > 1.0, 2.0 - target, target)
-    hop = 1.0 + np.floor(rng.random((m, d)) * np.maximum(axes.count - 1.0, 1.0))
-    other = np.where(axes.unordered, (parents + hop / np.where(axes.unordered, axes.count, 1.0)) % 1.0, target)
+    hop = 1.0 + np.floor(rng.random((m, d)) * np.where(axes.unordered, axes.count - 1.0, 1.0))
+    values = np.where(axes.unordered, axes.count, 1.0)
+    other = np.where(axes.unordered, (parents + np.where(axes.unordered, hop, 0.0) / values) % 1.0, target)
     return axes.settle(np.where(moved, other, parents))
 
 

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Warp:
-    """An increasing map from values to targets with mean 0 and standard deviation 1.
+    """An increasing map from values to targets with mean 0 and standard deviation 1 over those it was fitted to.
 
-    The logarithm of the distance to (a little below) the best value: near the best, where it matters, small
-    differences are told apart; among the bad ones large differences count little. What lies further above the median
-    than `reach` times the best lies below it is clipped, so that one diverged run does not flatten the rest.
+    The logarithm of the distance to a little below the best value: near the best, where it matters, small differences
+    are told apart; among the bad ones large differences count little. What is worse than `high` is clipped, so that
+    one diverged run does not flatten the rest.
     """
 
     low: float
@@ -30,25 +31,23 @@ class Warp:
 
     def apply(self, values: Array) -> Array:
         """(n,) values -> (n,) targets."""
-        return (np.log(self._clipped(values) - self.low + self.offset) - self.centre) / self.scale
+        clipped = np.clip(values, self.low, self.high)
+        return np.asarray((np.log(clipped - self.low + self.offset) - self.centre) / self.scale)
 
     def invert(self, targets: Array) -> Array:
-        """(m,) targets -> (m,) values; never below the lowest that the map knows."""
-        room = np.log(self.high - self.low + self.offset)
-        return self.low - self.offset + np.exp(np.minimum(targets * self.scale + self.centre, room + 1.0))
-
-    def _clipped(self, values: Array) -> Array:
-        return np.clip(values, self.low, self.high)
+        """(m,) targets -> (m,) values; what lies outside the values that were seen is kept near them."""
+        most = np.log(self.high - self.low + self.offset) + 1.0
+        return np.asarray(self.low - self.offset + np.exp(np.minimum(targets * self.scale + self.centre, most)))
 
 
-def warp_for(values: Array, *, softness: float = 0.1, reach: float = 3.0) -> Warp:
+def warp_for(values: Array, *, softness: float, reach: float = 3.0) -> Warp:
     """Fit the map to (n,) finite values, n >= 1.
 
     Args:
         values: smaller is better.
-        softness: offset below the best, as a share of the distance from the best to the median; large values make
-            the map linear.
-        reach: where the bad values are clipped.
+        softness: the offset below the best, as a share of the distance from the best to the median; the larger, the
+            closer the map is to a straight line.
+        reach: how many such distances above the median bad values are clipped.
     """
     low = float(values.min())
     typical = _typical_distance(values, low)
@@ -65,6 +64,28 @@ def _typical_distance(values: Array, low: float) -> float:
     """Return the distance from the best to the median, or to the first higher quantile that differs from the best."""
     for share in (0.5, 0.75, 0.9, 1.0):
         distance = float(np.quantile(values, share)) - low
-        if distance > 1e-12 * max(abs(low), 1e-300):
+        if distance > 1e-12 * max(abs(low), 1e-200):
             return distance
     return 0.0
+
+
+def scalarize(values: Array, complete: Mask, rng: np.random.Generator) -> Array:
+    """(n, k) objectives -> (n,): their largest weighted rank, with weights drawn at random. Knowles 2006, on ranks.
+
+    Ranks make objectives of any scale comparable. Different weights lead to different parts of the front.
+    """
+    weights = rng.dirichlet(np.ones(values.shape[1]))
+    ranks = np.full(values.shape, np.nan)
+    for column in range(values.shape[1]):
+        ordered = np.sort(values[complete, column])
+        ranks[:, column] = np.searchsorted(ordered, values[:, column]) / max(len(ordered) - 1, 1)
+    ranks[~np.isfinite(values)] = np.nan
+    weighted = ranks * weights
+    return np.asarray(weighted.max(axis=1) + 0.05 * weighted.sum(axis=1))
+
+
+def squash(violations: Array) -> Array:
+    """(n,) finite violations -> (n,) in [-3, 3] with the sign kept, in units of their median size."""
+    size = float(np.median(np.abs(violations)))
+    size = size if size > 0.0 else float(np.abs(violations).max())
+    return np.clip(violations / size, -3.0, 3.0) if size > 0.0 else violations

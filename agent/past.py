@@ -1,0 +1,75 @@
+"""A study's view as arrays: where trials lay and what came of them. Knows no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunesmith.agent.surrogate.axes import Array, Mask
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import FailureKind, Trial, TrialState
+from tunesmith.study.view import StudyView
+
+_HUGE = 1e100
+"""Values are clipped here, so that differences and squares of them stay finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One row per finished trial that teaches something.
+
+    Attributes:
+        units: (n, d) coordinates.
+        values: (n, k) objectives, all to be minimized; nan where there is none.
+        complete: (n,) ran through, and all objectives are finite numbers.
+        failed: (n,) did not, and the configuration is to blame.
+        violations: (n, constraints) above 0 where a constraint is broken, nan where its metric is missing.
+        pending: (p, d) coordinates of what is waiting or running.
+
+    A row that is neither complete nor failed was stopped early: its values are those at that moment.
+    """
+
+    units: Array
+    values: Array
+    complete: Mask
+    failed: Mask
+    violations: Array
+    pending: Array
+
+    @property
+    def count(self) -> int:
+        """How many configurations are known, pending ones too."""
+        return len(self.units) + len(self.pending)
+
+    @property
+    def allowed(self) -> Mask:
+        """(n,) complete, and no constraint known to be broken."""
+        return self.complete & ~(self.violations > 0.0).any(axis=1)
+
+
+def past_of(view: StudyView) -> Past:
+    """Return the arrays. A run that was lost with its machine says nothing about its configuration and is left out."""
+    told = [t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST]
+    n, k = len(told), len(view.objectives)
+    signed = [[o.sign * t.values.get(o.metric, np.nan) for o in view.objectives] for t in told]
+    values = np.reshape(np.array(signed, dtype=float), (n, k))
+    ran = np.array([t.state is TrialState.COMPLETE for t in told], dtype=bool)
+    complete = ran & np.isfinite(values).all(axis=1)
+    stopped = np.array([t.state is TrialState.STOPPED for t in told], dtype=bool)
+    broken = [
+        [c.violation(t.values[c.metric]) if c.metric in t.values else np.nan for c in view.constraints] for t in told
+    ]
+    return Past(
+        units=_units(told, view.space),
+        values=np.clip(values, -_HUGE, _HUGE),
+        complete=complete,
+        failed=~complete & ~stopped,
+        violations=np.reshape(np.array(broken, dtype=float), (n, len(view.constraints))),
+        pending=_units(view.pending, view.space),
+    )
+
+
+def _units(trials: Sequence[Trial], space: SearchSpace) -> Array:
+    return np.reshape(np.array([space.to_unit(t.params) for t in trials], dtype=float), (len(trials), len(space)))
