@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith import __version__
 from tunesmith.study.condition import Value
 from tunesmith.study.results import improvements
 from tunesmith.study.trial import Failure, Source, Trial, TrialState
@@ -151,7 +151,7 @@ def origin(report: ReportInput) -> dict[str, str]:
     spec = report.record.spec
     best = {t.proposal.variant for t in report.trials} - {"base"}
     found = {
-        "Tunesmith": __version__,
+        "Tunesmith": _version(),
         "study": report.record.name,
         "folder": report.record.project,
         "seed": str(spec.study.seed),
@@ -170,6 +170,13 @@ def document(report: ReportInput) -> dict[str, object]:
     if isinstance(run, Mapping) and isinstance(run.get("env"), Mapping):
         plain["run"] = {**run, "env": dict.fromkeys(run["env"], "(not shown)")}
     return plain
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("tunesmith")
+    except importlib.metadata.PackageNotFoundError:
+        return ""  # a checkout that is not installed
 
 
 def wall_s(trial: Trial) -> float | None:
