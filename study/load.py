@@ -78,12 +78,14 @@ def parse_spec(document: Mapping[str, Any], *, where: str = "study.toml") -> Stu
 
 def space_document(space: SearchSpace) -> dict[str, Any]:
     """Return the [space] table from which `parse_spec` reads an equal space."""
-    return {name: _parameter_document(parameter) for name, parameter in space.parameters.items()}
+    return {name: parameter_document(parameter) for name, parameter in space.parameters.items()}
 
 
-def _parameter_document(parameter: Parameter) -> dict[str, Any]:
+def parameter_document(parameter: Parameter) -> dict[str, Any]:
+    """Return the entry of [space] from which an equal parameter is read."""
     entry: dict[str, Any] = {"type": parameter.kind}
-    for field in dataclasses.fields(parameter):
+    # What every kind has comes last: a person looks for the range first.
+    for field in sorted(dataclasses.fields(parameter), key=lambda field: field.name in ("when", "help")):
         value = getattr(parameter, field.name)
         if value != field.default or field.default is dataclasses.MISSING:
             entry[field.name] = list(value) if isinstance(value, tuple) else value
