@@ -38,9 +38,12 @@ class CappedLog:
     def close(self) -> None:
         """Write the last part behind a line that says how much is missing."""
         with self._lock:
-            if self._left_out:
-                self._file.write(f"\n[... {self._left_out:,} bytes left out ...]\n".encode())
-            self._file.writelines(self._last)
+            last = b"".join(self._last)
+            kept = last[-self._last_cap :]
+            left_out = self._left_out + len(last) - len(kept)
+            if left_out:
+                self._file.write(f"\n[... {left_out} bytes left out ...]\n".encode())
+            self._file.write(kept)
             self._last.clear()
             self._file.close()
 
@@ -89,7 +92,8 @@ class Pump(threading.Thread):
         self._emit([self._partial])
 
     def _split(self, chunk: bytes) -> None:
-        *lines, rest = (self._partial + chunk).split(b"\n")
+        # A progress bar writes its line again and again behind a carriage return.
+        *lines, rest = (self._partial + chunk).replace(b"\r", b"\n").split(b"\n")
         # Looking for the words in the whole chunk first keeps 100 MB of other output cheap.
         if any(word in chunk or word in self._partial for word in self._words):
             self._emit(lines)
