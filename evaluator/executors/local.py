@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from tunesmith.evaluator import keeper
@@ -91,16 +92,11 @@ class _LocalJob(Job):
 
 
 def _start_keeper(launch: Launch, *, status_fd: int) -> subprocess.Popen[bytes]:
-    job = {
-        "argv": list(launch.argv),
-        "cwd": str(launch.cwd),
-        "timeout_s": launch.timeout_s,
-        "grace_s": GRACE_S,
-        "file_bytes": launch.file_bytes,
-        "status_fd": status_fd,
-    }
+    # Imported, not run as a file, so that Python compiles it once and not at every start.
+    start = f"import sys; sys.path.append({str(Path(keeper.__file__).parent)!r}); import keeper; keeper.main()"
+    limits = (launch.timeout_s or 0, GRACE_S, launch.file_bytes, status_fd)
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", keeper.__file__, json.dumps(job)],
+        [sys.executable, "-I", "-S", "-c", start, str(launch.cwd), *map(str, limits), *launch.argv],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -112,32 +108,32 @@ def _start_keeper(launch: Launch, *, status_fd: int) -> subprocess.Popen[bytes]:
 
 
 def _exit_of(text: str, keeper_status: int, launch: Launch, tail: str) -> Exit:
-    if not text:
+    result = dict(line.split("=", 1) for line in text.splitlines())
+    if "errno" in result:
+        return Exit(status=None, error=_cannot_start(launch, int(result["errno"]), result["text"]))
+    if "exit" not in result:
         # The keeper itself was killed, and the kernel ended the command with it.
-        return Exit(status=-9 if keeper_status < 0 else keeper_status, tail=tail)
-    result = json.loads(text)
-    if "error" in result:
-        return Exit(status=None, error=_cannot_start(launch, result["error"]))
+        return Exit(status=keeper_status, tail=tail)
     return Exit(
-        status=result["exit"],
+        status=int(result["exit"]),
         cause=Cause(result["cause"]),
         tail=tail,
-        wall_s=result["wall_s"],
-        cpu_s=result["cpu_s"],
-        peak_rss_gib=result["peak_rss_gib"],
+        wall_s=float(result["wall_s"]),
+        cpu_s=float(result["cpu_s"]),
+        peak_rss_gib=float(result["peak_rss_gib"]),
     )
 
 
-def _cannot_start(launch: Launch, error: dict[str, object]) -> str:
+def _cannot_start(launch: Launch, number: int, text: str) -> str:
     program = launch.argv[0]
-    if error["errno"] == 13 and (launch.cwd / program).is_file():
+    if number == errno.EACCES and (launch.cwd / program).is_file():
         return f"{program} is not executable; run chmod +x {program}, or name its interpreter in [run].command"
-    if error["errno"] == 8:
+    if number == errno.ENOEXEC:
         return f"{program} has no first line such as #!/bin/sh; add one, or name its interpreter in [run].command"
-    if error["errno"] == 2:
+    if number == errno.ENOENT:
         where = f"in {launch.cwd.name}/" if os.sep in program else "on PATH"
         return f"{program} was not found {where}; correct [run].command"
-    return f"{program} cannot start: {error['text']}; correct [run].command"
+    return f"{program} cannot start: {text}; correct [run].command"
 
 
 def program_path(name: str, path: str | None) -> str:
