@@ -101,7 +101,9 @@ class Tuner:
     def best(self) -> Best | None:
         """The best complete trial, None while there is none."""
         trial = incumbent(self.trials, self._spec.objectives)
-        return trial and Best(trial.params, trial.values[self._spec.objectives[0].metric], trial.number)
+        if trial is None:
+            return None
+        return Best(trial.params, trial.values[self._spec.objectives[0].metric], trial.number)
 
     def ask(self) -> Asked:
         """Return the next trial. Several may be open at once: each is told on its own.
