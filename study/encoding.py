@@ -42,7 +42,9 @@ class Linear:
     def decode(self, coordinate: float) -> float:
         """Coordinate -> value in range."""
         u = _clip01(coordinate)
-        # Both ends are met exactly, and the error is smallest near the end it is measured from.
+        if u in (0.0, 1.0):
+            return self.high if u else self.low
+        # The error is smallest near the end that the value is measured from.
         value = self.low + u * (self.high - self.low) if u <= 0.5 else self.high - (1 - u) * (self.high - self.low)
         return self.snap(value)
 
@@ -121,7 +123,7 @@ class Integers:
 
     def snap(self, value: float) -> float:
         """Value -> nearest integer; wide ranges keep the leading 11 digits, the ends of the range always."""
-        whole = round(value)
+        whole = min(max(round(value), self.low), self.high)
         if whole in (self.low, self.high) or abs(whole) < 10**11:
             return whole
         widest = max(abs(self.low), abs(self.high))

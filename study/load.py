@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shlex
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -42,7 +42,7 @@ def load_spec(path: Path) -> StudySpec:
     """
     file = path / "study.toml" if path.is_dir() else path
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         hint = "write one, or let `tunesmith init SCRIPT` write it"
         raise SpecError([Mistake("", f"there is no such file; {hint}")], where=str(file)) from None
@@ -50,6 +50,10 @@ def load_spec(path: Path) -> StudySpec:
         raise SpecError([Mistake("", f"cannot be read: {error}")], where=str(file)) from None
     except tomllib.TOMLDecodeError as error:
         raise SpecError([Mistake("", f"is no TOML: {error}")], where=str(file)) from None
+    except RecursionError:
+        raise SpecError(
+            [Mistake("", "is no TOML that can be read: it is nested too deeply")], where=str(file)
+        ) from None
     return parse_spec(document, where=file.name)
 
 
@@ -67,7 +71,9 @@ def parse_spec(document: Mapping[str, Any], *, where: str = "study.toml") -> Stu
     try:
         spec = StudySpec(**{**tables, "space": stand_in, "document": _plain(document)})
     except ValidationError as error:
-        raise SpecError([*_translated(error), *found], where=where) from None
+        raise SpecError([*_translated(error, document), *found], where=where) from None
+    except RecursionError:
+        raise SpecError([Mistake("", "is nested too deeply")], where=where) from None
     except TypeError:
         raise SpecError([*found, Mistake("", "has a key that is no text")], where=where) from None
     found += _cross_mistakes(spec, space)
@@ -157,11 +163,11 @@ def _field_mistakes(cls: type[Parameter], entry: Mapping[str, Any]) -> Iterable[
             yield Mistake(name, f"is missing; give it, for example {example}")
 
 
-def _translated(error: ValidationError) -> list[Mistake]:
+def _translated(error: ValidationError, document: Mapping[str, Any]) -> list[Mistake]:
     """Return one mistake per key, in the words of the field's own description."""
     found: dict[str, Mistake] = {}
     for item in error.errors():
-        path = [str(part) for part in item["loc"] if not _is_branch(part)]
+        path = _as_written(item["loc"], document)
         model, field = _place(item["loc"])
         key = ".".join(path)
         if item["type"] == "extra_forbidden":
@@ -174,9 +180,27 @@ def _translated(error: ValidationError) -> list[Mistake]:
     return list(found.values())
 
 
-def _is_branch(part: str | int) -> bool:
-    """Pydantic names the validator that failed inside a union; that is no key of the file."""
-    return isinstance(part, str) and ("[" in part or "(" in part)
+def _as_written(path: Sequence[str | int], document: Any) -> list[str]:
+    """Return the keys down to where the mistake stands, as they stand in the file.
+
+    Pydantic's path also names the validator that failed inside a union, and the index in a list that the reader made of
+    a single text; neither is in the file.
+    """
+    written: list[str] = []
+    for part in path:
+        is_known = isinstance(document, Mapping) and part in document
+        if isinstance(part, int) and not isinstance(document, list):
+            break
+        if isinstance(part, str) and not is_known and ("[" in part or "(" in part):
+            continue
+        written.append(str(part))
+        if is_known:
+            document = document[part]
+        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
+            document = document[part]
+        else:
+            document = None
+    return written
 
 
 def _place(path: tuple[str | int, ...]) -> tuple[type[BaseModel], FieldInfo | None]:

@@ -99,7 +99,7 @@ class Float(_Common):
         step = self.step or 0.0
         last = _steps(self.low, self.high, step) - 1
         # 0.1 * 3 is 0.30000000000000004; a grid of decimals should read 0.3.
-        return min(float(f"{self.low + min(max(index, 0), last) * step:.12g}"), self.high)
+        return min(max(float(f"{self.low + min(max(index, 0), last) * step:.15g}"), self.low), self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +322,7 @@ def _range_mistakes(low: Any, high: Any, default: Any, *, log: bool, step: Any, 
     found = [
         Mistake(key, f"{value!r} is no finite number")
         for key, value in named.items()
-        if value is not None
+        if (value is not None or key in ("low", "high"))
         and (isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value))
     ]
     if found:

@@ -64,7 +64,8 @@ def pareto_front(
     able = candidates(trials, objectives, constraints)
     losses = {t.number: tuple(o.sign * t.values[o.metric] for o in objectives) for t in able}
     front: list[Trial] = []
-    for trial in able:
+    # In this order nothing can be beaten by what comes after it.
+    for trial in sorted(able, key=lambda t: (losses[t.number], t.number)):
         mine = losses[trial.number]
         if not any(all(a <= b for a, b in zip(losses[other.number], mine, strict=True)) for other in front):
             front.append(trial)

@@ -99,11 +99,11 @@ class SearchSpace:
         Raises:
             ProposalError: with every mistake.
         """
-        typed = {n: typed(self.parameters.get(n), v) for n, v in params.items()}
-        found = [m for m in self.check({n: typed[n] for n in typed if self._keeps(n, typed)}) if m.message]
+        whole = {n: typed(self.parameters.get(n), v) for n, v in params.items()}
+        found = self.check({n: whole[n] for n in whole if n not in self.parameters or self._is_active(n, whole)})
         if found:
             raise ProposalError(found)
-        return self._assemble(typed)
+        return self._assemble(whole)
 
     def clip(self, params: Mapping[str, Any]) -> dict[str, Value]:
         """Return the nearest valid configuration; what is missing stands at its default, or in the middle."""
@@ -121,9 +121,6 @@ class SearchSpace:
         """(len(space),) coordinates in [0, 1] -> active parameters; values outside are clipped."""
         pairs = zip(self.parameters.items(), coordinates, strict=True)
         return self._assemble({name: p.from_unit(u) for (name, p), u in pairs})
-
-    def _keeps(self, name: str, values: Params) -> bool:
-        return name not in self.parameters or self._is_active(name, values)
 
     def _is_active(self, name: str, values: Params) -> bool:
         return name not in self.conditions or self.conditions[name].holds(values)

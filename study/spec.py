@@ -31,6 +31,8 @@ def _as_list(value: Any) -> Any:
 
 
 def _clock(value: Any) -> Any:
+    if not isinstance(value, time | str):
+        raise ValueError("no time of day")
     return value if isinstance(value, time) else parse_clock(value)
 
 

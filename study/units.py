@@ -15,6 +15,8 @@ def parse_seconds(text: str | float) -> float:
     Raises:
         ValueError: the text is no positive duration.
     """
+    if isinstance(text, bool):
+        raise ValueError("no duration")
     if not isinstance(text, str):
         seconds = float(text)
     else:
@@ -34,6 +36,8 @@ def parse_bytes(text: str | int) -> int:
     Raises:
         ValueError: the text is no positive size.
     """
+    if isinstance(text, bool) or not isinstance(text, int | str):
+        raise ValueError("no size")
     if isinstance(text, int):
         size = text
     else:

@@ -1,0 +1,133 @@
+"""Every wrong study file gets a message that names the key and the fix, and no file whatever gets a traceback."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.study_tables import GOOD, WRONG, Wrong
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunesmith.study.errors import SpecError
+from tunesmith.study.load import load_spec, parse_spec
+from tunesmith.study.spec import StudySpec
+
+
+def mistakes_of(read: Callable[[], StudySpec]) -> str:
+    """Return the message of a refusal, "" when the study is taken; any other exception goes through."""
+    try:
+        read()
+    except SpecError as error:
+        return str(error)
+    return ""
+
+
+def load(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "study.toml"
+    file.write_bytes(content)
+    load_spec(file)
+
+
+def test_the_good_file_is_good(tmp_path: Path) -> None:
+    load(tmp_path, GOOD.encode())
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.id)
+def test_the_message_names_the_key_and_the_fix(wrong: Wrong, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, wrong.text.encode())
+    message = next((m.message for m in caught.value.mistakes if m.key == wrong.key), None)
+    assert message is not None, caught.value
+    assert wrong.fix in message
+    assert len(message) < 400
+
+
+def test_there_are_more_than_a_hundred_kinds() -> None:
+    assert len({wrong.id for wrong in WRONG}) == len(WRONG) > 100
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("trials = 40", "trial = 40").replace("low = 1,", "low = 9,").replace("{opt}", "{oppt}")
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, text.encode())
+    assert {m.key for m in caught.value.mistakes} >= {"budget.trial", "space.layers.low"}
+    assert str(caught.value).startswith("study.toml has ")
+
+
+@pytest.mark.parametrize(
+    ("content", "fix"),
+    [
+        (b"", "study"),
+        (b"\xff\xfe[\x00s\x00", "cannot be read"),
+        (b"\x00\x01\x02", "is no TOML"),
+        ("\ufeff".encode() + GOOD.encode(), ""),
+        (b"x = " + b"[" * 5000 + b"]" * 5000, "no TOML"),
+        (b"a." * 3000 + b"b = 1", ""),
+    ],
+    ids=["empty", "UTF-16", "binary", "byte order mark", "deeply nested", "endless key"],
+)
+def test_odd_files_are_refused_in_words(content: bytes, fix: str, tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_bytes(content)
+    message = mistakes_of(lambda: load_spec(file))
+    assert fix in message
+    assert bool(message) is not content.startswith("\ufeff".encode())
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="tunesmith init"):
+        load_spec(tmp_path)
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just([]), st.just({}),
+    st.sampled_from(["minimize", "opt == 'sgd'", "{lr} {", "07:00", "float", "choice", "'", "(" * 300]),
+)  # fmt: skip
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(document: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    if not isinstance(document, dict):
+        return [path]
+    return [path, *(place for key, value in document.items() for place in places(value, (*path, key)))]
+
+
+GOOD_DOCUMENT = parse_spec(tomllib.loads(GOOD)).document
+
+
+@settings(max_examples=400, deadline=None)
+@given(place=st.sampled_from(places(GOOD_DOCUMENT)[1:]), value=VALUES, extra=st.text(max_size=5))
+def test_any_value_in_any_place_is_taken_or_refused_in_words(place: tuple[str, ...], value: Any, extra: str) -> None:
+    document = copy.deepcopy(dict(GOOD_DOCUMENT))
+    table = document
+    for key in place[:-1]:
+        table = table[key]
+    table[place[-1]] = value
+    if extra:
+        table[extra] = value
+    message = mistakes_of(lambda: parse_spec(document))
+    if not message:
+        spec = parse_spec(document)
+        assert parse_spec(spec.document) == spec
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_any_damage_to_the_text_is_taken_or_refused_in_words(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    start = data.draw(st.integers(0, len(GOOD)))
+    end = data.draw(st.integers(start, min(start + 30, len(GOOD))))
+    patch = data.draw(st.text(alphabet="[]{}=\"'.,\n 01eE-+_abcTZ#\x00é", max_size=8))
+    file = tmp_path_factory.getbasetemp() / "study.toml"
+    file.write_text(GOOD[:start] + patch + GOOD[end:], encoding="utf-8")
+    mistakes_of(lambda: load_spec(file))
