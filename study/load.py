@@ -194,9 +194,7 @@ def _as_written(path: Sequence[str | int], document: Any) -> list[str]:
         if isinstance(part, str) and not is_known and ("[" in part or "(" in part):
             continue
         written.append(str(part))
-        if is_known:
-            document = document[part]
-        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
+        if is_known or isinstance(document, list) and isinstance(part, int) and part < len(document):
             document = document[part]
         else:
             document = None

@@ -69,7 +69,7 @@ class Float(_Common):
         """The way to the unit interval; by index when there is a step."""
         if self.step is not None:
             return Bins(_steps(self.low, self.high, self.step))
-        return Log(self.low, self.high) if self.log else Linear(self.low, self.high)
+        return Log(self.low, self.high) if _bends(self) else Linear(self.low, self.high)
 
     def refuse(self, value: object) -> str | None:
         """Say why `value` cannot stand here, or None when it can."""
@@ -143,9 +143,9 @@ class Int(_Common):
     @property
     def scale(self) -> Scale:
         """The way to the unit interval; by index where the range allows it."""
-        if self.step is not None or (not self.log and self.cardinality <= EXACT_BINS):
+        if self.step is not None or (not _bends(self) and self.cardinality <= EXACT_BINS):
             return Bins(int(self.cardinality))
-        return Integers(self.low, self.high, self.log)
+        return Integers(self.low, self.high, _bends(self))
 
     def refuse(self, value: object) -> str | None:
         """Say why `value` cannot stand here, or None when it can."""
@@ -280,6 +280,11 @@ class Bool(_Common):
 
 Parameter: TypeAlias = Float | Int | Choice | Bool
 KINDS: dict[str, type[Parameter]] = {cls.kind: cls for cls in (Float, Int, Choice, Bool)}
+
+
+def _bends(parameter: Float | Int) -> bool:
+    """Tell whether a logarithm makes a difference; over a very narrow range it has no digits left to make one with."""
+    return parameter.log and parameter.high / parameter.low > 1 + 1e-6
 
 
 def has_default(parameter: Parameter) -> bool:
