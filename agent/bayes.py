@@ -6,6 +6,7 @@ database, no LLM and no clock; it turns a view into arrays, asks `surrogate/`, a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,13 @@ MODEL_ROWS = 400
 NEAR = 1e-3
 """Configurations are near duplicates when no smooth coordinate differs by more and all others are equal."""
 
+NEAR_PENDING = 0.02
+"""The same towards what is still running: two answers at once should teach two things."""
+
 _ATTEMPTS = 200
+_SAME = 1e-9
+_HOPELESS = math.log(0.25)
+"""Points with a lower chance to run through are passed over as long as there are others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +49,12 @@ class Settings:
             for a problem cannot stall the whole search.
         softness: see `warp_for`.
         failures: whether the chance to fail weighs in.
+        caution: the power to which the chance not to fail is raised; at 1 a point that is twice as good may fail twice
+            as often.
         averaging: whether few points are met with draws of the hyperparameters instead of their mode.
+        local_every: every so many proposals stay in a box about the best points, so that good points are refined
+            while the others explore; 0 for never.
+        local_points: how many of the best span that box.
     """
 
     first: int = 5
@@ -51,6 +63,9 @@ class Settings:
     softness: float = 0.5
     failures: bool = True
     averaging: bool = True
+    local_every: int = 3
+    local_points: int = 5
+    caution: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,7 @@ class _Belief:
     success: Mixture | None
     constraints: tuple[Mixture, ...]
     best: Array
+    caution: float = 1.0
 
     def log_chance(self, z: Array) -> Array:
         """(m, c) -> (m,) log probability to run through and to keep every constraint."""
@@ -79,7 +95,9 @@ class _Belief:
         z = self.axes.features(units)
         if not len(self.best):
             return self.log_chance(z)
-        return self.objective.log_improvement(z, self.best) + self.log_chance(z)
+        chance = self.log_chance(z)
+        hopeless = np.maximum(_HOPELESS - chance, 0.0)
+        return self.objective.log_improvement(z, self.best) + self.caution * chance - 30.0 * hopeless
 
 
 class BayesSampler:
@@ -123,7 +141,10 @@ class BayesSampler:
         targets = _targets(values, past, warp)
         belief = self._learn(view, axes, past, targets, rng)
         good = np.argsort(np.where(past.allowed, targets, targets + 1e3), kind="stable")[:8]
-        pool, _ = search.climb(belief.score, axes, past.units[good], rng)
+        local = self._settings.local_every and view.number % self._settings.local_every == 0
+        near = search.around_the_best(past.units[good[: self._settings.local_points]], axes)
+        region = near if local else search.everywhere(axes)
+        pool, _ = search.climb(belief.score, axes, past.units[good], rng, region=region)
         chosen = _new(view, axes, past, pool, rng)
         z = axes.features(np.array([view.space.to_unit(chosen)]))
         prediction = _prediction(warp, belief.objective, z, view.objectives[0]) if single else None
@@ -147,6 +168,7 @@ class BayesSampler:
             success=success,
             constraints=_constraints(z, past.violations[rows], group),
             best=z[past.allowed[rows]],
+            caution=self._settings.caution,
         )
 
 
@@ -189,13 +211,14 @@ def _new(view: StudyView, axes: Axes, past: Past, pool: Array, rng: np.random.Ge
         SpaceExhausted: none is new.
     """
     tried = known(view)
-    met = np.concatenate([past.units, past.pending])
-    reach = np.where(axes.smooth, NEAR, 1e-9)
+    under_way = np.where(axes.smooth, NEAR_PENDING, _SAME)
+    crowded = (np.abs(pool[:, None, :] - past.pending[None, :, :]) <= under_way).all(axis=2).any(axis=1)
+    reach = np.where(axes.smooth, NEAR, _SAME)
     new = []
-    for point in pool[:_ATTEMPTS]:
+    for point in np.concatenate([pool[~crowded][:_ATTEMPTS], pool[crowded][:_ATTEMPTS]]):
         params = view.space.from_unit(point.tolist())
         if identity(params) not in tried:
-            if not (np.abs(met - point) <= reach).all(axis=1).any():
+            if not (np.abs(past.units - point) <= reach).all(axis=1).any():
                 return params
             new.append(params)
     if new:

@@ -34,9 +34,9 @@ class Prior:
     """
 
     length_centre: float = 0.5
-    length_spread: float = 1.0
+    length_spread: float = 1.5
     signal_spread: float = 1.0
-    noise_centre: float = 1e-3
+    noise_centre: float = 1e-4
     noise_spread: float = 2.0
 
     def centre(self, d: int) -> Array:

@@ -1,0 +1,203 @@
+"""The surrogate's numbers against direct formulas, finite differences and integrals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from fakes.views import Params
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from tunesmith.agent.surrogate import gp, search
+from tunesmith.agent.surrogate.acquisition import log_expected_improvement, log_mean_exp, log_probability_below
+from tunesmith.agent.surrogate.axes import Axes, every_configuration
+from tunesmith.agent.surrogate.mixture import learn, learn_mode, lowest_and_spread
+from tunesmith.agent.surrogate.targets import scalarize, warp_for
+from tunesmith.study.parameters import Bool, Choice, Float, Int
+from tunesmith.study.space import SearchSpace
+
+RNG = np.random.default_rng(7)
+Z = RNG.random((12, 3))
+Y = np.sin(5 * Z[:, 0]) + Z[:, 1] ** 2
+GROUP = np.array([0, 1, 1])
+THETA = np.log([0.4, 0.9, 1.3, 0.01])
+
+
+def matern(a: np.ndarray, b: np.ndarray, theta: np.ndarray = THETA) -> float:
+    lengths = np.exp(theta[:-2])[GROUP]
+    r = math.sqrt(5.0 * float((((a - b) / lengths) ** 2).sum()))
+    return math.exp(theta[-2]) * (1 + r + r * r / 3) * math.exp(-r)
+
+
+def test_the_posterior_is_that_of_the_textbook_formula() -> None:
+    kernel = np.array([[matern(a, b) for b in Z] for a in Z]) + np.exp(THETA[-1]) * np.eye(len(Z))
+    queries = RNG.random((5, 3))
+    cross = np.array([[matern(q, z) for z in Z] for q in queries])
+    mean, std = gp.condition(Z, Y, THETA, GROUP).predict(queries)
+    np.testing.assert_allclose(mean, cross @ np.linalg.solve(kernel, Y), rtol=1e-6)
+    variance = math.exp(THETA[-2]) - np.einsum("ij,ji->i", cross, np.linalg.solve(kernel, cross.T))
+    np.testing.assert_allclose(std**2, variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gradient_of_the_fit_is_that_of_finite_differences(seed: int) -> None:
+    prior = gp.Prior()
+    args = (Z, Y, GROUP, prior.centre(2), prior.spread(2))
+    theta = THETA + np.random.default_rng(seed).normal(size=4) * 0.5
+    _, gradient = gp.negative_log_posterior(theta, *args)
+    for index, step in enumerate(np.eye(4) * 1e-5):
+        up, _ = gp.negative_log_posterior(theta + step, *args)
+        down, _ = gp.negative_log_posterior(theta - step, *args)
+        assert gradient[index] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-6)
+
+
+def test_the_fit_finds_which_parameter_matters() -> None:
+    z = RNG.random((40, 2))
+    theta = gp.fit(z, np.sin(6 * z[:, 0]), np.array([0, 1]), gp.Prior())
+    assert theta[0] < theta[1] - 1.0
+
+
+def test_draws_of_hyperparameters_gather_about_their_mode() -> None:
+    z = RNG.random((40, 2))
+    y = np.sin(6 * z[:, 0])
+    group = np.array([0, 1])
+    mode = gp.fit(z, y, group, gp.Prior())
+    drawn = np.array(gp.draw(mode, z, y, group, gp.Prior(), np.random.default_rng(0), count=40))
+    assert len(np.unique(drawn[:, 0])) > 20
+    assert abs(np.median(drawn[:, 0]) - mode[0]) < 1.0
+
+
+@pytest.mark.parametrize(("mean", "std", "best"), [(0.0, 1.0, 0.0), (1.0, 0.5, 0.2), (-2.0, 0.1, 0.0), (3.0, 1.0, 0.0)])
+def test_expected_improvement_is_the_integral_it_stands_for(mean: float, std: float, best: float) -> None:
+    integral, _ = integrate.quad(
+        lambda y: (best - y) * stats.norm.pdf(y, mean, std), mean - 12 * std, best, epsabs=1e-14, points=[mean]
+    )
+    found = log_expected_improvement(np.array([mean]), np.array([std]), best)
+    assert math.exp(found[0]) == pytest.approx(integral, rel=1e-6)
+
+
+def test_log_expected_improvement_falls_steadily_far_from_the_best() -> None:
+    z = np.concatenate([np.linspace(0.0, 60.0, 4000), np.geomspace(61.0, 1e6, 400)])
+    found = log_expected_improvement(z, np.ones_like(z), 0.0)
+    assert np.isfinite(found).all()
+    assert (np.diff(found) < 0).all()
+
+
+def test_a_log_probability_and_a_log_mean() -> None:
+    assert log_probability_below(np.array([0.0]), np.array([1.0]), 0.0)[0] == pytest.approx(math.log(0.5))
+    assert log_mean_exp(np.array([[-1000.0, 0.0], [-1001.0, math.log(3.0)]])) == pytest.approx(
+        [-1000.0 + math.log((1 + math.exp(-1)) / 2), math.log(2.0)]
+    )
+
+
+def test_a_mixture_predicts_in_the_units_it_was_taught_in() -> None:
+    y = 1e6 + 1e3 * Y
+    mean, std = learn(Z, y, GROUP, gp.Prior(), np.random.default_rng(0)).predict(Z)
+    assert np.abs(mean - y).max() < 3e2
+    assert (std < 1e3).all()
+
+
+def test_a_pending_point_takes_the_uncertainty_away_and_leaves_the_mean() -> None:
+    model = learn_mode(Z, Y, GROUP, gp.Prior())
+    pending = np.array([[0.9, 0.9, 0.1]])
+    believing = model.believing(pending, GROUP)
+    assert believing.predict(pending)[0] == pytest.approx(model.predict(pending)[0], abs=1e-3)
+    assert believing.predict(pending)[1] < model.predict(pending)[1]
+
+
+def test_a_subset_keeps_the_best_and_reaches_to_the_worst() -> None:
+    y = np.random.default_rng(0).permutation(1000).astype(float)
+    kept = y[lowest_and_spread(y, 100)]
+    assert set(range(50)) <= set(kept)
+    assert kept.max() == 999
+    assert len(np.unique(kept)) == 100
+
+
+@given(values=st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=30), softness=st.floats(0.01, 2.0))
+@settings(max_examples=200, deadline=None)
+def test_the_warp_keeps_the_order_and_the_way_back(values: list[float], softness: float) -> None:
+    y = np.array(values)
+    warp = warp_for(y, softness=softness)
+    targets = warp.apply(y)
+    assert np.isfinite(targets).all()
+    assert (np.diff(targets[np.argsort(y)]) >= 0).all()
+    kept = np.clip(y, warp.low, warp.high)
+    np.testing.assert_allclose(warp.invert(targets), kept, rtol=1e-6, atol=max(1e-6 * float(np.ptp(kept)), 1e-12))
+
+
+def test_scalarizing_prefers_what_is_better_in_everything() -> None:
+    values = np.array([[1.0, 9.0], [2.0, 8.0], [3.0, 9.5], [np.nan, 1.0]])
+    complete = np.array([True, True, True, False])
+    for seed in range(20):
+        single = scalarize(values, complete, np.random.default_rng(seed))
+        assert single[0] <= single[2]
+        assert np.isnan(single[3])
+
+
+SPACE = SearchSpace(
+    {
+        "lr": Float(1e-5, 1.0, log=True),
+        "steps": Int(1, 300, log=True),
+        "wide": Int(0, 10**18),
+        "grid": Float(0.0, 1.0, step=0.1),
+        "kind": Choice(["a", "b", "c"]),
+        "size": Choice([16, 32, 64], ordered=True, when="kind in ['a', 'b']"),
+        "flag": Bool(when="size >= 32 or lr < 0.001"),
+        "deep": Int(1, 9, when="flag and not kind == 'a'"),
+    }
+)
+
+
+def test_settled_rows_are_what_the_space_itself_makes_of_them() -> None:
+    axes = Axes(SPACE)
+    units = np.random.default_rng(0).random((400, len(axes)))
+    settled = axes.settle(units)
+    for row, raw in zip(settled, units, strict=True):
+        params: Params = SPACE.from_unit(raw.tolist())
+        np.testing.assert_allclose(row, SPACE.to_unit(params), atol=1e-9)
+        assert SPACE.from_unit(row.tolist()) == params
+    active = axes.active(settled)
+    assert [tuple(np.array(SPACE.names)[a]) for a in active] == [tuple(SPACE.from_unit(u.tolist())) for u in settled]
+
+
+def test_features_put_different_choices_one_apart_and_the_ends_of_a_scale_too() -> None:
+    axes = Axes(SearchSpace({"kind": Choice(["a", "b", "c"]), "size": Choice([1, 2, 3], ordered=True)}))
+    z = axes.features(np.array([axes.space.to_unit({"kind": k, "size": s}) for k in "abc" for s in (1, 3)]))
+    assert np.linalg.norm(z[0] - z[2]) == pytest.approx(1.0)
+    assert np.linalg.norm(z[2] - z[4]) == pytest.approx(1.0)
+    assert np.linalg.norm(z[0] - z[1]) == pytest.approx(1.0)
+
+
+def test_every_configuration_of_a_finite_space_comes_once() -> None:
+    space = SearchSpace({"k": Choice(["a", "b"]), "n": Int(1, 4, log=True, when="k == 'a'"), "f": Bool(when="n > 2")})
+    found = [tuple(p.items()) for p in every_configuration(space)]
+    assert len(found) == len(set(found)) == 2 + 2 * 2 + 1
+
+
+def test_a_latin_hypercube_has_one_point_in_each_stratum() -> None:
+    points = search.latin_hypercube(7, 3, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.sort(np.floor(points * 7), axis=0), np.arange(7)[:, None].repeat(3, axis=1))
+
+
+def test_the_local_box_shrinks_as_good_points_gather() -> None:
+    axes = Axes(SearchSpace({"x": Float(0.0, 1.0), "k": Choice(["a", "b", "c"])}))
+    wide = search.around_the_best(np.array([[0.5, 0.5], [0.1, 0.5], [0.9, 0.5]]), axes)
+    tight = search.around_the_best(np.array([[0.5, 0.5], [0.51, 0.5], [0.53, 0.5]]), axes)
+    drawn = tight.draw(500, axes, np.random.default_rng(0))
+    assert wide.half[0] == pytest.approx(0.5)
+    assert np.abs(drawn[:, 0] - 0.5).max() <= 0.045 + 1e-9
+    assert len(np.unique(drawn[:, 1])) == 3
+
+
+def test_the_climb_finds_a_narrow_hill() -> None:
+    axes = Axes(SearchSpace({f"x{i}": Float(0.0, 1.0) for i in range(4)}))
+    hill = np.array([0.31, 0.77, 0.12, 0.5])
+    points, scores = search.climb(
+        lambda u: -(((u - hill) / 0.05) ** 2).sum(axis=1), axes, np.full((1, 4), 0.5),
+        np.random.default_rng(0), region=search.everywhere(axes),
+    )  # fmt: skip
+    assert np.abs(points[0] - hill).max() < 0.02
+    assert (np.diff(scores) <= 0).all()

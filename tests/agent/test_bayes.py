@@ -1,0 +1,150 @@
+"""The Bayesian sampler finds good points: against random search, by refining, and away from what fails."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping
+
+import pytest
+from fakes.views import Params, best, run, view
+
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.peers import RandomSampler
+from tunesmith.study.parameters import Choice, Float, Int, Parameter
+from tunesmith.study.trial import FailureKind
+from tunesmith.study.view import Constraint
+
+SEEDS = range(4)
+
+
+def branin(params: Params) -> float:
+    x, y = float(params["x"]), float(params["y"])  # type: ignore[arg-type]
+    bowl = y - 5.1 / (4 * math.pi**2) * x * x + 5 / math.pi * x - 6
+    return bowl * bowl + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10 - 0.397887
+
+
+def hartmann6(params: Params) -> float:
+    x = [float(params[f"x{i}"]) for i in range(6)]  # type: ignore[arg-type]
+    heights = (1.0, 1.2, 3.0, 3.2)
+    widths = (
+        (10, 3, 17, 3.5, 1.7, 8),
+        (0.05, 10, 17, 0.1, 8, 14),
+        (3, 3.5, 1.7, 10, 17, 8),
+        (17, 8, 0.05, 10, 0.1, 14),
+    )
+    centres = (
+        (0.1312, 0.1696, 0.5569, 0.0124, 0.8283, 0.5886),
+        (0.2329, 0.4135, 0.8307, 0.3736, 0.1004, 0.9991),
+        (0.2348, 0.1451, 0.3522, 0.2883, 0.3047, 0.6650),
+        (0.4047, 0.8828, 0.8732, 0.5743, 0.1091, 0.0381),
+    )
+    hills = (
+        height * math.exp(-sum(a * (v - c) ** 2 for a, v, c in zip(width, x, centre, strict=True)))
+        for height, width, centre in zip(heights, widths, centres, strict=True)
+    )
+    return 3.32237 - sum(hills)
+
+
+BRANIN: Mapping[str, Parameter] = {"x": Float(-5.0, 10.0), "y": Float(0.0, 15.0)}
+HARTMANN: Mapping[str, Parameter] = {f"x{i}": Float(0.0, 1.0) for i in range(6)}
+MIXED: Mapping[str, Parameter] = {
+    "lr": Float(1e-5, 1.0, log=True),
+    "units": Int(8, 512, log=True),
+    "optimizer": Choice(["adam", "sgd", "lion"]),
+    "momentum": Float(0.0, 0.99, when="optimizer == 'sgd'"),
+}
+
+
+def mixed(params: Params) -> float:
+    """Best at sgd, lr = 0.1, momentum = 0.9, units = 128."""
+    lr, units = float(params["lr"]), float(params["units"])  # type: ignore[arg-type]
+    wanted = {"adam": 1e-3, "lion": 1e-4, "sgd": 0.1}[str(params["optimizer"])]
+    floor = {"adam": 0.2, "lion": 0.3, "sgd": abs(float(params.get("momentum", 0)) - 0.9)}  # type: ignore[arg-type]
+    return floor[str(params["optimizer"])] + 0.2 * math.log10(lr / wanted) ** 2 + 0.05 * math.log2(units / 128) ** 2
+
+
+@pytest.mark.parametrize(
+    ("space", "objective", "trials", "share"),
+    [(BRANIN, branin, 25, 0.1), (HARTMANN, hartmann6, 35, 0.5), (MIXED, mixed, 30, 0.75)],
+    ids=["branin", "hartmann6", "mixed"],
+)
+def test_it_comes_much_nearer_than_random_search(
+    space: Mapping[str, Parameter], objective: Callable[[Params], float], trials: int, share: float
+) -> None:
+    ours = [best(run(BayesSampler(), space, objective, trials, seed=seed)) for seed in SEEDS]
+    random = [best(run(RandomSampler(), space, objective, trials, seed=seed)) for seed in range(20)]
+    assert statistics.mean(ours) < share * statistics.mean(random)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_it_improves_on_ten_good_points_it_was_handed(seed: int) -> None:
+    space = {name: Float(0.0, 1.0) for name in "abcd"}
+
+    def bowl(params: Params) -> float:
+        return sum((float(v) - 0.62) ** 2 for v in params.values())  # type: ignore[arg-type]
+
+    near = [{n: 0.62 + 0.06 * math.sin(7.0 * i + j) for j, n in enumerate("abcd")} for i in range(10)]
+    handed = [(params, bowl(params)) for params in near]
+    after = run(BayesSampler(), space, bowl, 15, seed=seed, history=handed)
+    assert best(after) < 0.4 * best(handed)
+
+
+def test_it_learns_to_stay_out_of_the_half_that_fails() -> None:
+    space = {name: Float(0.0, 1.0) for name in "abc"}
+
+    def half(params: Params) -> float | FailureKind:
+        a, b, c = (float(params[n]) for n in "abc")  # type: ignore[arg-type]
+        return FailureKind.OOM if a + b > 1.0 else (a - 0.45) ** 2 + (b - 0.45) ** 2 + (c - 0.2) ** 2
+
+    # The optimum lies close to the border, so some overshoot is the price of finding it; chance fails half the time.
+    studies = [run(BayesSampler(), space, half, 45, seed=seed) for seed in SEEDS]
+    late = [result is FailureKind.OOM for study in studies for _, result in study[20:]]
+    assert statistics.mean(late) < 0.22
+    assert max(best(study) for study in studies) < 0.01
+
+
+def test_a_maximized_metric_is_the_minimized_one_mirrored() -> None:
+    history = [
+        ({"x": x, "y": y}, branin({"x": x, "y": y})) for x, y in [(0, 0), (5, 5), (9, 3), (-4, 12), (2, 2), (3, 1)]
+    ]
+    down = BayesSampler().suggest(view(BRANIN, history))
+    up = BayesSampler().suggest(view(BRANIN, [(p, -v) for p, v in history], maximize=True))
+    assert down.params == up.params
+    assert down.prediction is not None
+    assert up.prediction is not None
+    assert down.prediction.mean == pytest.approx(-up.prediction.mean)
+
+
+def test_a_constraint_is_kept_once_it_was_broken() -> None:
+    bound = Constraint(metric="memory", max=1.0)
+    history: list[tuple[Params, Mapping[str, float]]] = []
+    for _ in range(30):
+        params = BayesSampler().suggest(view({n: Float(0.0, 1.0) for n in "ab"}, history, constraints=[bound])).params
+        a, b = float(params["a"]), float(params["b"])  # type: ignore[arg-type]
+        history.append((params, {"loss": (a - 0.8) ** 2 + (b - 0.8) ** 2, "memory": a + b}))
+    kept = [r["loss"] for _, r in history if r["memory"] <= 1.0]
+    assert min(kept) < 0.2  # 0.18 is the best that the constraint allows
+    assert sum(r["memory"] > 1.01 for _, r in history[15:]) <= 5
+
+
+def test_two_objectives_spread_over_their_front() -> None:
+    history: list[tuple[Params, Mapping[str, float]]] = []
+    space = {"a": Float(0.0, 1.0), "b": Float(0.0, 1.0)}
+    for _ in range(30):
+        params = BayesSampler().suggest(view(space, history, metrics=["loss", "latency"])).params
+        a, b = float(params["a"]), float(params["b"])  # type: ignore[arg-type]
+        history.append((params, {"loss": a**2 + b, "latency": (1 - a) ** 2 + b}))
+    near_the_front = [float(p["a"]) for p, _ in history if float(p["b"]) < 0.1]  # type: ignore[arg-type]
+    assert min(near_the_front) < 0.25
+    assert max(near_the_front) > 0.75
+    assert len(near_the_front) > 12
+
+
+def test_what_it_expects_is_near_what_comes_when_the_problem_is_smooth() -> None:
+    history = run(BayesSampler(), BRANIN, branin, 30)
+    suggestion = BayesSampler().suggest(view(BRANIN, history))
+    assert suggestion.prediction is not None
+    assert suggestion.prediction.std > 0
+    assert abs(suggestion.prediction.mean - branin(suggestion.params)) < 3.0
+    assert "expected" in suggestion.rationale
