@@ -212,7 +212,8 @@ def _new(view: StudyView, axes: Axes, past: Past, pool: Array, rng: np.random.Ge
     """
     tried = known(view)
     under_way = np.where(axes.smooth, NEAR_PENDING, _SAME)
-    crowded = (np.abs(pool[:, None, :] - past.pending[None, :, :]) <= under_way).all(axis=2).any(axis=1)
+    close = np.abs(pool[:, None, :] - past.pending[None, :, :]) <= under_way
+    crowded = np.any(np.all(close, axis=2), axis=1)
     reach = np.where(axes.smooth, NEAR, _SAME)
     new = []
     for point in np.concatenate([pool[~crowded][:_ATTEMPTS], pool[crowded][:_ATTEMPTS]]):
