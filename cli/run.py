@@ -22,6 +22,16 @@ from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.load import load_spec, parse_spec
 from tunesmith.study.spec import StudySpec
 
+OPTIONS = {
+    "trials": "budget.trials",
+    "hours": "budget.hours",
+    "until": "budget.until",
+    "parallel": "run.parallel",
+    "sampler": "planner.sampler",
+    "seed": "study.seed",
+}
+"""The options that stand for a key of study.toml."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
@@ -40,18 +50,18 @@ class Overrides:
         Raises:
             SpecError: a value cannot stand there, or nothing would ever end the study.
         """
-        tables: dict[str, dict[str, Any]] = {
-            "budget": {"trials": self.trials, "hours": self.hours, "until": self.until},
-            "run": {"parallel": self.parallel},
-            "planner": {"sampler": self.sampler},
-            "study": {"seed": self.seed},
-        }
         document: dict[str, Any] = copy.deepcopy(dict(spec.document))
-        for table, values in tables.items():
-            given = {key: value for key, value in values.items() if value is not None}
-            if given:
-                document[table] = {**document.get(table, {}), **given}
-        changed = parse_spec(document, where="the command line")
+        for option, key in OPTIONS.items():
+            value = getattr(self, option)
+            if value is not None:
+                table, name = key.split(".")
+                document[table] = {**document.get(table, {}), name: value}
+        try:
+            changed = parse_spec(document)
+        except SpecError as error:
+            options = {key: f"--{option}" for option, key in OPTIONS.items()}
+            mistakes = [Mistake(options.get(m.key, m.key), m.message) for m in error.mistakes]
+            raise SpecError(mistakes, where="the command line") from None
         if not any((changed.budget.trials, changed.budget.hours, changed.budget.until, changed.budget.gpu_hours)):
             message = 'nothing would end this study; set trials = 40, hours = 8 or until = "07:00", or pass --trials 40'
             raise SpecError([Mistake("budget", message)], where="study.toml")

@@ -45,8 +45,6 @@ def open_for_writing(path: Path | None) -> Database:
     from tunesmith.history.schema import migrate
 
     with _named(path or Path(":memory:")):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
         db = Database(sqlite3.connect(path or ":memory:", timeout=BUSY_TIMEOUT_S))
         db.execute("pragma foreign_keys=on")
         db.enable_wal()
@@ -65,8 +63,6 @@ def foreign(path: Path | None) -> HistoryError:
 def _named(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise HistoryError(f"the folder of {path} cannot be made: {error.strerror}") from None
     except sqlite3.DatabaseError as error:
         raise HistoryError(
             f"{path} cannot be opened as a history: {error}; restore a copy or name another file with --history"

@@ -22,13 +22,19 @@ class WriterLock:
     """Holds `HISTORY.lock` from construction to `release`.
 
     Raises:
-        HistoryError: another process holds it; the message names that process, its machine and since when.
+        HistoryError: another process holds it (the message names that process, its machine and since when), or the
+            folder cannot be written.
     """
 
     def __init__(self, history: Path, *, now: float) -> None:
         self.path = history.with_name(f"{history.name}.lock")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[str] | None = self.path.open("a+", encoding="utf-8")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: IO[str] | None = self.path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise HistoryError(
+                f"no history can be made at {history}: {error.strerror}; name another place with --history"
+            ) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

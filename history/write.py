@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import open_for_writing
+from tunesmith.history.connect import open_for_reading, open_for_writing
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
@@ -40,6 +40,9 @@ class Recorder:
     """
 
     def __init__(self, path: Path | None, spec: StudySpec, *, project: str, now: float) -> None:
+        if path is not None and path.exists() and path.stat().st_size:
+            # A file that is no history is refused before anything is put beside it.
+            open_for_reading(path).close()
         self._lock = WriterLock(path, now=now) if path else None
         try:
             self._db = open_for_writing(path)
