@@ -1,6 +1,6 @@
 """Measures the history: observations a second, `tunesmith status` and opening for resume on 100,000 trials.
 
-    python benchmarks/history_figures.py [--trials 100000]
+Run it as `python benchmarks/history_figures.py [--trials 100000]`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Measures what the loop adds to a trial: proposal recorded to process started, and process ended to outcome committed.
 
-    python benchmarks/loop_overhead.py [--trials 60]
+Run it as `python benchmarks/loop_overhead.py [--trials 60]`.
 """
 
 from __future__ import annotations
