@@ -15,7 +15,7 @@ Index = NDArray[np.intp]
 
 _LEARNING_ROWS = 150
 """Hyperparameters are learned from at most so many points: more would cost seconds and hardly move them."""
-_DRAWS = ((60, 8), (110, 4))
+_DRAWS = ((60, 8), (90, 4))
 """Up to so many points, so many draws of the hyperparameters; beyond, the mode alone, which is sharp by then."""
 
 
