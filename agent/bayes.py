@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.agent.cores import one_core
 from tunesmith.agent.past import Past, past_of
 from tunesmith.agent.sources import Suggestion
 from tunesmith.agent.surrogate import gp, search
@@ -112,6 +113,10 @@ class BayesSampler:
         Raises:
             SpaceExhausted: the space is finite and every configuration was tried.
         """
+        with one_core():
+            return self._suggest(view)
+
+    def _suggest(self, view: StudyView) -> Suggestion:
         rng = np.random.default_rng(derived_seed(view.seed, "bayes", view.number))
         axes, past = Axes(view.space), past_of(view)
         if past.count < self._settings.first:
