@@ -1,0 +1,47 @@
+"""Every sampler that Tunesmith knows by name, driven through the same door as a user's: `Tuner`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from tunesmith.agent.tuner import Asked, Tuner
+from tunesmith.bench.task import Task
+from tunesmith.study.condition import Value
+from tunesmith.study.spec import SAMPLERS
+from tunesmith.study.trial import Failure
+
+
+class TunerPlanner:
+    """A `Tuner` in memory."""
+
+    def __init__(self, sampler: str, task: Task, seed: int) -> None:
+        self._tuner = Tuner(
+            task.space,
+            metric=task.objective.metric,
+            direction=task.objective.direction.value,
+            planner=sampler,
+            seed=seed,
+            description=task.description,
+        )
+        self._open: Asked | None = None
+
+    def ask(self) -> Mapping[str, Value]:
+        """Return the next configuration."""
+        self._open = self._tuner.ask()
+        return self._open.params
+
+    def tell(self, value: float) -> None:
+        """Finish the trial with its value."""
+        self._tuner.tell(self._asked(), value)
+
+    def fail(self, failure: Failure) -> None:
+        """Finish the trial as failed."""
+        self._tuner.fail(self._asked(), failure.kind.value, failure.reason)
+
+    def _asked(self) -> Asked:
+        assert self._open is not None, "tell or fail before ask"  # noqa: S101  # the runner's order
+        return self._open
+
+
+MAKERS = {name: partial(TunerPlanner, name) for name in SAMPLERS}

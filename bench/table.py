@@ -1,0 +1,192 @@
+"""Reads a table of results from NAME.json and its data file, and answers for any configuration of its space.
+
+The format is described in docs/benchmark.md. Knows no planner; a table has no default configuration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tunesmith.bench.task import Task
+from tunesmith.study.condition import Value
+from tunesmith.study.errors import Mistake, ProjectError, SpecError
+from tunesmith.study.names import did_you_mean
+from tunesmith.study.parameters import Choice, Float, Int, Parameter
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import Failure, FailureKind
+from tunesmith.study.view import Direction, Objective
+
+Entry: TypeAlias = Mapping[str, Any]
+Answer: TypeAlias = Callable[[Mapping[str, Value]], float]
+WIDEST_INT = 10**18
+
+
+def read_table(path: Path) -> Task:
+    """Return the task that NAME.json describes.
+
+    Raises:
+        SpecError: a key is missing or holds what it may not.
+        ProjectError: a file cannot be read, or kind onnx without onnxruntime.
+    """
+    meta = _document(path)
+    try:
+        space = SearchSpace({entry["name"]: _parameter(entry) for entry in meta["space"]})
+        objective = Objective(meta["metric"]["name"], Direction(meta["metric"]["direction"]))
+        data = path.parent / meta["data_file"]
+        answer = _kind(meta["kind"], path)(meta, data)
+        best, median = float(meta["stats"]["best"]), float(meta["stats"]["median_random"])
+    except KeyError as error:
+        raise SpecError([Mistake(str(error.args[0]), "is missing")], where=str(path)) from None
+    except (TypeError, ValueError) as error:
+        raise SpecError([Mistake("", f"cannot be understood: {error}")], where=str(path)) from None
+    except OSError as error:
+        raise ProjectError(f"{path}: its data file {meta['data_file']} cannot be read: {error}") from None
+    if best == median:
+        raise SpecError([Mistake("stats", "best and median_random are equal; regret has no scale")], where=str(path))
+    return Task(
+        name=str(meta.get("name", path.stem)),
+        space=space,
+        objective=objective,
+        evaluate=_evaluation(answer),
+        best=best,
+        median_random=median,
+        description=str(meta.get("description", "")),
+    )
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise SpecError([Mistake("", f"is no JSON: {error}")], where=str(path)) from None
+    if not isinstance(found, dict):
+        raise SpecError([Mistake("", "is no JSON object; docs/benchmark.md has an example")], where=str(path))
+    return found
+
+
+def _evaluation(answer: Answer) -> Callable[[Mapping[str, Value], int], float | Failure]:
+    def evaluate(params: Mapping[str, Value], seed: int) -> float | Failure:  # noqa: ARG001  # tables hold means
+        value = answer(params)
+        if np.isfinite(value):
+            return value
+        return Failure(kind=FailureKind.CRASH, reason="this configuration failed when the table was measured")
+
+    return evaluate
+
+
+def _parameter(entry: Entry) -> Parameter:
+    when = " and ".join(f"{name} in {list(values)!r}" for name, values in entry.get("condition", {}).items()) or None
+    log = bool(entry.get("log"))
+    match entry["type"]:
+        case "float":
+            return Float(float(entry["low"]), float(entry["high"]), log=log and entry["low"] > 0, when=when)
+        case "int":
+            low, high = int(entry["low"]), int(entry["high"])
+            # A logarithm from 0 or below has no meaning of its own; a linear range offers the same values.
+            return Int(low, min(high, low + WIDEST_INT), log=log and low > 0, when=when)
+        case "categorical" | "ordinal" as kind:
+            return Choice(entry["choices"], ordered=kind == "ordinal", when=when)
+    raise ValueError(f"type {entry['type']!r}{did_you_mean(entry['type'], ('float', 'int', 'categorical', 'ordinal'))}")
+
+
+def _kind(name: str, path: Path) -> Callable[[Mapping[str, Any], Path], Answer]:
+    kinds: dict[str, Callable[[Mapping[str, Any], Path], Answer]] = {"grid": Grid, "forest": Forest, "onnx": Network}
+    if name not in kinds:
+        raise SpecError([Mistake("kind", f"{name!r} is unknown{did_you_mean(name, kinds)}")], where=str(path))
+    return kinds[name]
+
+
+class Grid:
+    """A full measured table: the nearest measured point answers; nan is a failed run."""
+
+    def __init__(self, meta: Mapping[str, Any], data: Path) -> None:
+        self._entries: list[Entry] = meta["space"]
+        values = np.load(data, allow_pickle=False)["val"]
+        # ([fidelity,] one axis per parameter, repetitions); the last fidelity is the full one.
+        self._values = np.mean(values[-1] if meta.get("fidelity") else values, axis=-1)
+
+    def __call__(self, params: Mapping[str, Value]) -> float:
+        return float(self._values[tuple(_nearest(entry, params[entry["name"]]) for entry in self._entries)])
+
+
+def _nearest(entry: Entry, value: Any) -> int:
+    if entry["type"] == "categorical":
+        return int(entry["choices"].index(value))
+    points = np.array(entry.get("grid") or entry["choices"], dtype=float)
+    if entry.get("log"):
+        points, value = np.log(points), np.log(value)
+    return int(np.abs(points - float(value)).argmin())
+
+
+class Forest:
+    """Collected measurements behind a random forest: the mean of its leaves answers, exp of it when fitted on logs."""
+
+    def __init__(self, meta: Mapping[str, Any], data: Path) -> None:
+        self._entries: list[Entry] = meta["space"]
+        self._log = meta["surrogate"]["target"] == "log"
+        arrays = np.load(data, allow_pickle=False)
+        names = ("feat", "thr", "child", "val", "root")
+        self._feature, self._threshold, self._child, self._value, self._root = (arrays[name] for name in names)
+
+    def __call__(self, params: Mapping[str, Value]) -> float:
+        row = np.array([x for entry in self._entries for x in _features(entry, params)], dtype=np.float32)
+        node = self._root.copy()
+        while (inner := self._feature[node] >= 0).any():
+            right = row[np.where(inner, self._feature[node], 0)] > self._threshold[node]
+            # A node's left child stands at `child`, its right one just behind.
+            node = np.where(inner, self._child[node] + right, node)
+        mean = float(self._value[node].astype(float).mean())
+        return float(np.exp(mean)) if self._log else mean
+
+
+def _features(entry: Entry, params: Mapping[str, Any]) -> list[float]:
+    """Return an entry's columns: one per category, else one number that runs from 0 to 1, -1 where inactive."""
+    value = params.get(entry["name"])
+    if entry["type"] == "categorical":
+        return [float(value == choice) for choice in entry["choices"]]
+    if value is None:
+        return [-1.0]
+    ends = entry["choices"] if entry["type"] == "ordinal" else (entry["low"], entry["high"])
+    low, high = ends[0], ends[-1]
+    if not entry.get("log"):
+        return [(value - low) / (high - low)]
+    shift = 1.0 - low if low <= 0 else 0.0
+    span = np.log(high + shift) - np.log(low + shift)
+    return [float((np.log(value + shift) - np.log(low + shift)) / span)]
+
+
+class Network:
+    """A published surrogate network."""
+
+    def __init__(self, meta: Mapping[str, Any], data: Path) -> None:
+        try:
+            import onnxruntime  # 0.2 s
+        except ImportError:
+            raise ProjectError("kind onnx needs onnxruntime; install it with `pip install onnxruntime`") from None
+        if not data.is_file():
+            raise FileNotFoundError(f"no file {data}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(data), options, providers=["CPUExecutionProvider"])
+        self._onnx: Mapping[str, Any] = meta["onnx"]
+        self._clip: tuple[float, float] = tuple(meta.get("clip", (-np.inf, np.inf)))
+        self._fixed = dict(self._onnx["constants"])
+        if meta.get("fidelity"):
+            self._fixed[meta["fidelity"]["name"]] = meta["fidelity"]["values"][-1]
+
+    def __call__(self, params: Mapping[str, Value]) -> float:
+        known: dict[str, Any] = {**params, **self._fixed}
+        choices = [self._onnx["encoding"][name][known.get(name, "#na#")] for name in self._onnx["cat_names"]]
+        numbers = [float(known.get(name, 0.0)) for name in self._onnx["cont_names"]]
+        first, second = self._session.get_inputs()
+        feed = {first.name: np.array([choices], np.int32), second.name: np.array([numbers], np.float32)}
+        answer = self._session.run(None, feed)[0]
+        return float(np.clip(float(answer[0, self._onnx["output"]]), *self._clip))

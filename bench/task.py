@@ -1,0 +1,43 @@
+"""What a benchmark task is: a space, an objective, a way to evaluate a configuration, and two values that give regret
+its scale. Knows no planner and no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tunesmith.study.condition import Value
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import Failure
+from tunesmith.study.view import Objective
+
+WORST_REGRET = 10.0
+"""Where regret is clipped, and what counts while every trial has failed."""
+
+Evaluate = Callable[[Mapping[str, Value], int], float | Failure]
+"""(active parameters, seed) -> the metric's value in its own direction, or why the run failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One problem that planners are compared on.
+
+    Attributes:
+        space: what is tuned; its declared defaults, if any, are every planner's trial 0.
+        best: the metric's best known value.
+        median_random: the metric's median over uniformly random configurations that did not fail.
+        description: one or two sentences, as a planner would be told.
+    """
+
+    name: str
+    space: SearchSpace
+    objective: Objective
+    evaluate: Evaluate
+    best: float
+    median_random: float
+    description: str = ""
+
+    def regret(self, value: float) -> float:
+        """Return the normalized regret: 0 at the best known value, 1 at a median random one, 10 at most."""
+        return min((value - self.best) / (self.median_random - self.best), WORST_REGRET)
