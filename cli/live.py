@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -21,11 +21,18 @@ from tunesmith.study.units import short_number, short_seconds
 class LiveTable:
     """A table that grows, with a status of a few lines below it."""
 
-    def __init__(self, spec: StudySpec, *, clock: Callable[[], float], console: Console | None = None) -> None:
+    def __init__(
+        self,
+        spec: StudySpec,
+        *,
+        clock: Callable[[], float],
+        leading: Sequence[str] = (),
+        console: Console | None = None,
+    ) -> None:
         self._spec = spec
         self._clock = clock
         self._console = console or Console(highlight=False)
-        self._layout = layout(spec.space, spec.objectives[0], self._console.width)
+        self._layout = layout(spec.space, spec.objectives[0], self._console.width, first=leading)
         self._running: dict[int, Trial] = {}
         self._latest: dict[int, str] = {}
         self._states: dict[TrialState, int] = {}

@@ -125,6 +125,43 @@ def doctor(
     raise typer.Exit(0 if healthy else 1)
 
 
+@app.command()
+def bench(  # noqa: PLR0913  # one argument per option
+    *,
+    planner: Annotated[list[str], typer.Option(help="Who takes part; may be repeated.")],
+    task: Annotated[list[str] | None, typer.Option(help="A task's name, or all; may be repeated.")] = None,
+    data: Annotated[list[Path] | None, typer.Option(help="A folder of further tables; may be repeated.")] = None,
+    trials: Annotated[int, typer.Option(help="Trials per run.")] = 50,
+    seeds: Annotated[int, typer.Option(help="Runs per task and planner, seeds 0, 1, ...")] = 10,
+    jobs: Annotated[int, typer.Option(help="Runs at once, each with one thread.")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures and curves here.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Keeps each finished run; beside --json, or bench.runs.jsonl, when left out.")
+    ] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write regret.html and regret.png into this folder.")] = None,
+    per_task: Annotated[bool, typer.Option("--per-task", help="Show every task, too.")] = False,
+) -> None:
+    """Compare planners on the project's tasks or on tables of your own; a run that is there is not run again."""
+    with errors_for_people():
+        from tunesmith.cli.bench import Wanted, run_bench
+
+        status = run_bench(
+            Wanted(
+                planners=planner,
+                tasks=task or ["all"],
+                folders=data or [],
+                trials=trials,
+                seeds=seeds,
+                jobs=jobs,
+                json_file=json_file,
+                results=results,
+                plots=plots,
+                per_task=per_task,
+            )
+        )
+    raise typer.Exit(status)
+
+
 def main() -> None:
     """Run the command line."""
     app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import IO
 
 from tunesmith.agent.news import Finished, News, Note, Opened
@@ -13,9 +14,9 @@ from tunesmith.study.spec import StudySpec
 class PlainLines:
     """Writes to a stream, line by line."""
 
-    def __init__(self, spec: StudySpec, stream: IO[str], *, width: int) -> None:
+    def __init__(self, spec: StudySpec, stream: IO[str], *, width: int, leading: Sequence[str] = ()) -> None:
         self._stream = stream
-        self._layout = layout(spec.space, spec.objectives[0], width)
+        self._layout = layout(spec.space, spec.objectives[0], width, first=leading)
 
     def tell(self, news: News) -> None:
         """Write what a person wants in a log; started trials and single observations are left out."""

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.load import load_spec, parse_spec
 from tunesmith.study.spec import StudySpec
 
+ENOUGH_TO_TELL = 20
+"""From so many trials on, importance decides which parameters get a column."""
 OPTIONS = {
     "trials": "budget.trials",
     "hours": "budget.hours",
@@ -87,7 +89,7 @@ def run_study(study: Path, overrides: Overrides, *, history: Path | None, as_jso
     spec = overrides.over(load_spec(study))
     project = study_file(study).absolute().parent
     database = history_file(study, history)
-    display = _display(spec, as_json=as_json)
+    display = _display(spec, () if as_json else _leading(spec, database), as_json=as_json)
     try:
         loop = Loop(spec, project=project, history=database, cpus=len(os.sched_getaffinity(0)), tell=display.tell)
         with _signals(loop):
@@ -107,7 +109,22 @@ def _exit_status(ended: Ended) -> int:
     return DONE if ended.best is not None else NOTHING_COMPLETE
 
 
-def _display(spec: StudySpec, *, as_json: bool) -> Display:
+def _leading(spec: StudySpec, database: Path) -> tuple[str, ...]:
+    """Return the parameters that mattered most so far in a study that is resumed, for the first columns."""
+    from tunesmith.history.read import History
+
+    if not database.exists():
+        return ()
+    with History.open(database) as history:
+        record = history.find(spec.study.name)
+        if record is None or record.spent.trials < ENOUGH_TO_TELL or record.spec.space != spec.space:
+            return ()
+        from tunesmith.tools.importance import importance  # optuna: 0.5 s
+
+        return tuple(importance(spec.space, history.trials(record.id), spec.objectives[0]))
+
+
+def _display(spec: StudySpec, leading: Sequence[str], *, as_json: bool) -> Display:
     if as_json:
         from tunesmith.cli.stream import JsonLines
 
@@ -115,10 +132,11 @@ def _display(spec: StudySpec, *, as_json: bool) -> Display:
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         from tunesmith.cli.live import LiveTable
 
-        return LiveTable(spec, clock=time.time)
+        return LiveTable(spec, clock=time.time, leading=leading)
     from tunesmith.cli.plain import PlainLines
 
-    return PlainLines(spec, sys.stdout, width=shutil.get_terminal_size((120, 24)).columns)
+    width = shutil.get_terminal_size((120, 24)).columns
+    return PlainLines(spec, sys.stdout, width=width, leading=leading)
 
 
 @contextmanager

@@ -331,8 +331,10 @@ def _within_noise_line(facts: _Facts, best: Candidate) -> str:
 def _confirmed_line(facts: _Facts, best: Candidate) -> str:
     if best.confirmed is None or facts.default is None or facts.default.confirmed is None or facts.versus is None:
         return _unconfirmed_line(facts, best)
+    gain, _ = _relative(facts.versus, facts.default)
     return (
         f"Best: {facts.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} "
         f"on {best.confirmed.count} fresh seeds (default {plus_minus(facts.default.confirmed)}; "
-        f"better with probability {probability_text(facts.versus.probability)})"
+        f"{gain_text(gain) if gain is not None else 'better'} "
+        f"with probability {probability_text(facts.versus.probability)})"
     )

@@ -31,7 +31,7 @@ def test_a_confirmed_gain_is_said_with_its_interval_and_probability():
     assert found.best.confirmed is not None
     assert found.headline == (
         "Best: val_loss 0.2000 -> 0.2100 ± 0.0088 on 5 fresh seeds "
-        "(default 0.4080 ± 0.0104; better with probability > 0.999)"
+        "(default 0.4080 ± 0.0104; 49% better with probability > 0.999)"
     )
     assert found.gain == 0.5
     assert round(found.confirmed_gain or 0, 3) == 0.485
