@@ -118,4 +118,3 @@ def test_no_machine_is_named_in_the_repository() -> None:
         if path.is_file() and not path.is_symlink() and path.suffix in (".py", ".md", ".toml", ".txt", ""):
             text = path.read_text(encoding="utf-8", errors="replace")
             assert f"{Path.home()}/" not in text, name
-            assert "/usr/local/google" not in text, name
