@@ -15,12 +15,11 @@ from tunesmith.agent.cores import one_core
 from tunesmith.agent.past import Past, past_of
 from tunesmith.agent.sources import Suggestion
 from tunesmith.agent.surrogate import gp, search
-from tunesmith.agent.surrogate.axes import Array, Axes, every_configuration
+from tunesmith.agent.surrogate.axes import Array, Axes
 from tunesmith.agent.surrogate.mixture import Index, Mixture, learn, learn_mode, lowest_and_spread
 from tunesmith.agent.surrogate.targets import Warp, scalarize, squash, warp_for
-from tunesmith.agent.untried import identity, known, random_params
+from tunesmith.agent.untried import draw_untried, identity, known, random_params
 from tunesmith.study.condition import Value
-from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.trial import Prediction
 from tunesmith.study.view import Objective, StudyView, derived_seed
 
@@ -229,14 +228,7 @@ def _new(view: StudyView, axes: Axes, past: Past, pool: Array, rng: np.random.Ge
             new.append(params)
     if new:
         return new[0]
-    for _ in range(_ATTEMPTS):
-        params = random_params(view.space, rng)
-        if identity(params) not in tried:
-            return params
-    for params in every_configuration(view.space):
-        if identity(params) not in tried:
-            return params
-    raise SpaceExhausted(f"all {len(tried)} configurations were tried")
+    return dict(draw_untried(view, lambda: random_params(view.space, rng), rng))
 
 
 def _prediction(warp: Warp, objective: Mixture, z: Array, first: Objective) -> Prediction:
@@ -247,6 +239,6 @@ def _prediction(warp: Warp, objective: Mixture, z: Array, first: Objective) -> P
 
 
 def _rationale(prediction: Prediction | None, chance: float) -> str:
-    expected = "" if prediction is None else f": {prediction.mean:.4g} ± {prediction.std:.2g} expected"
-    risk = f", {1.0 - chance:.0%} risk to fail" if chance < 0.995 else ""
-    return f"highest expected improvement{expected}{risk}"
+    expected = "" if prediction is None else f"expected {prediction.mean:.4g} ± {prediction.std:.2g}, "
+    risk = f" ({1.0 - chance:.0%} risk to fail)" if chance < 0.995 else ""
+    return f"{expected}the most promising{risk}"

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from tunesmith.study.condition import Value
+from tunesmith.study.encoding import Bins, Integers
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.parameters import Int, Parameter
+from tunesmith.study.parameters import Parameter
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.view import StudyView
 
 REDRAWS = 50
-LARGEST_ENUMERATION = 20_000
-"""Finite spaces up to this size are enumerated when redrawing keeps meeting known configurations."""
+"""So many random draws are made before a space is gone through one by one."""
 
 
 def identity(params: Mapping[str, Value]) -> str:
@@ -32,24 +33,23 @@ def known(view: StudyView) -> set[str]:
 def draw_untried(
     view: StudyView, draw: Callable[[], Mapping[str, Value]], rng: np.random.Generator
 ) -> Mapping[str, Value]:
-    """Return the first draw that is new, else a random new configuration.
+    """Return the draw when it is new, else a random new configuration, else the first new one there is.
 
     Raises:
         SpaceExhausted: the space is finite and every configuration was tried.
     """
     tried = known(view)
-    for attempt in itertools.count():
-        params = draw() if attempt == 0 else random_params(view.space, rng)
+
+    def candidates() -> Iterator[Mapping[str, Value]]:
+        yield draw()
+        for _ in range(REDRAWS):
+            yield random_params(view.space, rng)
+        yield from every_configuration(view.space)
+
+    for params in candidates():
         if identity(params) not in tried:
             return params
-        if attempt >= REDRAWS:
-            break
-    if view.space.cardinality > LARGEST_ENUMERATION:
-        return params
-    rest = [p for p in enumerate_space(view.space) if identity(p) not in tried]
-    if not rest:
-        raise SpaceExhausted(f"all {len(tried)} configurations were tried")
-    return rest[int(rng.integers(len(rest)))]
+    raise SpaceExhausted(f"all {len(tried)} configurations were tried")
 
 
 def random_params(space: SearchSpace, rng: np.random.Generator) -> dict[str, Value]:
@@ -57,19 +57,39 @@ def random_params(space: SearchSpace, rng: np.random.Generator) -> dict[str, Val
     return space.from_unit([float(u) for u in rng.random(len(space))])
 
 
-def enumerate_space(space: SearchSpace) -> Iterator[dict[str, Value]]:
-    """Yield every configuration of a finite space once."""
-    axes = [_coordinates(parameter) for parameter in space.parameters.values()]
-    seen: set[str] = set()
-    for coordinates in itertools.product(*axes):
-        params = space.from_unit(coordinates)
-        if identity(params) not in seen:
-            seen.add(identity(params))
-            yield params
+def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:
+    """Yield every configuration of a finite space once; of a continuous parameter endlessly many values."""
+
+    def extend(kept: dict[str, Value], rest: Sequence[str]) -> Iterator[dict[str, Value]]:
+        if not rest:
+            yield {name: kept[name] for name in space.names if name in kept}
+            return
+        name, *later = rest
+        guard = space.conditions.get(name)
+        if guard is not None and not guard.holds(kept):
+            yield from extend(kept, later)
+            return
+        for value in _values(space.parameters[name]):
+            yield from extend({**kept, name: value}, later)
+
+    yield from extend({}, space.guards_first)
 
 
-def _coordinates(parameter: Parameter) -> list[float]:
-    if isinstance(parameter, Int) and parameter.log:
-        return [parameter.to_unit(value) for value in range(parameter.low, parameter.high + 1)]
-    count = int(parameter.cardinality)
-    return [(index + 0.5) / count for index in range(count)]
+def _values(parameter: Parameter) -> Iterator[Value]:
+    if math.isinf(parameter.cardinality):
+        yield from (parameter.from_unit(_van_der_corput(index)) for index in itertools.count(1))
+    scale = parameter.scale
+    if isinstance(scale, Bins):
+        count = int(parameter.cardinality)
+        yield from (parameter.from_unit((i + 0.5) / count) for i in range(count))
+    elif isinstance(scale, Integers):
+        yield from range(scale.low, scale.high + 1)
+
+
+def _van_der_corput(index: int) -> float:
+    """1/2, 1/4, 3/4, 1/8, 5/8, ...: ever finer, never the same twice."""
+    value, weight = 0.0, 0.5
+    while index:
+        index, digit = divmod(index, 2)
+        value, weight = value + digit * weight, weight / 2
+    return value

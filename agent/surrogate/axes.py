@@ -6,15 +6,14 @@ them; inactive parameters lie where they rest. Knows no trial and no model.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.study import condition as conditions
-from tunesmith.study.condition import Comparison, Condition, Junction, Negation, Value
+from tunesmith.study.condition import Comparison, Condition, Junction, Negation
 from tunesmith.study.encoding import Bins, Integers
 from tunesmith.study.parameters import Bool, Choice, Parameter, resting
 from tunesmith.study.space import SearchSpace
@@ -90,60 +89,6 @@ class Axes:
         return np.concatenate(parts, axis=1)
 
 
-def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:
-    """Yield every configuration of a finite space once; of a continuous parameter endlessly many values."""
-    order = _dependence_order(space)
-
-    def extend(kept: dict[str, Value], rest: Sequence[str]) -> Iterator[dict[str, Value]]:
-        if not rest:
-            yield {name: kept[name] for name in space.names if name in kept}
-            return
-        name, *later = rest
-        guard = space.conditions.get(name)
-        if guard is not None and not guard.holds(kept):
-            yield from extend(kept, later)
-            return
-        for value in _values(space.parameters[name]):
-            yield from extend({**kept, name: value}, later)
-
-    yield from extend({}, order)
-
-
-def _values(parameter: Parameter) -> Iterator[Value]:
-    if math.isinf(parameter.cardinality):
-        yield from (parameter.from_unit(_van_der_corput(index)) for index in itertools.count(1))
-    scale = parameter.scale
-    if isinstance(scale, Bins):
-        count = int(parameter.cardinality)
-        yield from (parameter.from_unit((i + 0.5) / count) for i in range(count))
-    elif isinstance(scale, Integers):
-        yield from range(scale.low, scale.high + 1)
-
-
-def _van_der_corput(index: int) -> float:
-    """1/2, 1/4, 3/4, 1/8, 5/8, ...: ever finer, never the same twice."""
-    value, weight = 0.0, 0.5
-    while index:
-        index, digit = divmod(index, 2)
-        value, weight = value + digit * weight, weight / 2
-    return value
-
-
-def _dependence_order(space: SearchSpace) -> list[str]:
-    """Return the names, guards before what they guard."""
-    order: list[str] = []
-
-    def visit(name: str) -> None:
-        if name not in order:
-            for comparison in conditions.comparisons(space.conditions[name]) if name in space.conditions else ():
-                visit(comparison.name)
-            order.append(name)
-
-    for name in space.names:
-        visit(name)
-    return order
-
-
 def _snapper(parameter: Parameter) -> Callable[[Array], Array] | None:
     """Return the move to the nearest valid coordinate; None where every coordinate is as good as valid."""
     scale = parameter.scale
@@ -169,7 +114,7 @@ def _activities(space: SearchSpace) -> list[tuple[int, _Holds]]:
     names = list(space.names)
     return [
         (names.index(name), _compile(space.conditions[name], space))
-        for name in _dependence_order(space)
+        for name in space.guards_first
         if name in space.conditions
     ]
 

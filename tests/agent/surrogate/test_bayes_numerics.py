@@ -13,9 +13,10 @@ from scipy import integrate, stats
 
 from tunesmith.agent.surrogate import gp, search
 from tunesmith.agent.surrogate.acquisition import log_expected_improvement, log_mean_exp, log_probability_below
-from tunesmith.agent.surrogate.axes import Axes, every_configuration
+from tunesmith.agent.surrogate.axes import Axes
 from tunesmith.agent.surrogate.mixture import learn, learn_mode, lowest_and_spread
 from tunesmith.agent.surrogate.targets import scalarize, warp_for
+from tunesmith.agent.untried import every_configuration
 from tunesmith.study.parameters import Bool, Choice, Float, Int
 from tunesmith.study.space import SearchSpace
 
