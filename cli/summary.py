@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +39,7 @@ def print_end(database: Path, ended: Ended) -> None:
             lines.append(f"Report: {shown(page)}")
     if ended.by == "interrupted":
         lines.append("Interrupted: `tunesmith run` with the same arguments resumes it.")
-    print("\n".join(["", *lines]))
+    print("\n".join(["", *(_wrapped(line) for line in lines)]))
 
 
 def end_lines(record: StudyRecord, summary: Summary, tally: Tally, trials: Sequence[Trial]) -> list[str]:
@@ -49,6 +52,13 @@ def end_lines(record: StudyRecord, summary: Summary, tally: Tally, trials: Seque
     lines += _failure_lines(record, tally, trials)
     lines.append(_spent(record, tally))
     return lines
+
+
+def _wrapped(line: str) -> str:
+    """Break a sentence between words where a terminal would break it anywhere; what is to be pasted stays whole."""
+    if line.startswith(" ") or not sys.stdout.isatty():
+        return line
+    return textwrap.fill(line, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
 
 
 def _fallback_lines(tally: Tally) -> list[str]:
