@@ -56,6 +56,13 @@ def _found(reading: ScriptReading, target: Path) -> list[str]:
         lines.append(f"fidelity  {reading.fidelity.name}, at most {reading.fidelity.default}")
     if reading.left_out:
         lines.append(f"not tuned {', '.join(reading.left_out)}")
+    if reading.has_subcommands:
+        lines.append(
+            "The script has subcommands: put the one you mean into the command, and take out what it does not know."
+        )
+    if reading.required:
+        names = ", ".join(setting.name for setting in reading.required)
+        lines.append(f"The script also needs {names}: put the values into the command.")
     if paste_lines(reading):
         lines.append("The script takes no options: paste the lines that stand above [run] into it.")
     folder = shown(target.absolute().parent)

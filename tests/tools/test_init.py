@@ -334,6 +334,39 @@ def test_the_default_always_lies_in_the_range(name: str, default: float) -> None
     assert parameter.refuse(default) is None
 
 
+HEAD = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--lr', type=float, default=0.1)\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("p.add_argument('--clip', type=float, default=float('inf'))", "--lr {lr}"),
+        ("p.add_argument('--huge', type=float, default=1e400)", "--lr {lr}"),
+        ("p.add_argument('--big', type=int, default=10**40)", "--lr {lr}"),
+        ("p.add_argument('--größe', type=int, default=4)", "--lr {lr}"),
+        ("p.add_argument('-v', action='count', default=0)", "--lr {lr}"),
+        ("p.add_argument('--amp', type=bool, default=False)", "--lr {lr}"),
+        ("p.add_argument('--shift', type=float, default=-1e-5)", "--lr {lr} --shift={shift}"),
+        ("p.add_argument('--k', type=int, default=3, help='a \\x7f b')", "--lr {lr} --k {k}"),
+    ],
+)
+def test_odd_options_are_left_out_or_spelled_so_that_the_script_takes_them(
+    line: str, command: str, tmp_path: Path
+) -> None:
+    assert spec_of(tmp_path, HEAD + line).run.command == f"python train.py {command}"
+
+
+def test_what_a_person_must_add_is_said(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(HEAD + "p.add_argument('--data', required=True)\nq = p.add_subparsers()\n", encoding="utf-8")
+    told = command("init", "train.py", cwd=tmp_path).stdout
+    assert "The script also needs data" in told
+    assert "The script has subcommands" in told
+    text = (tmp_path / "study.toml").read_text(encoding="utf-8")
+    assert "also needs" in text
+    assert "# The script has subcommands" in text
+
+
 def test_every_style_is_met() -> None:
     assert {style.value for style in Style} == {
         "argparse", "click", "typer", "dataclass", "dataclass without a parser", "constants",

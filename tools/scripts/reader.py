@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 import warnings
 from pathlib import Path
+from typing import TypeGuard
 
 from tunesmith.study.errors import ProjectError
 from tunesmith.tools.scripts.metrics import guess_metrics
 from tunesmith.tools.scripts.reading import ScriptReading, Setting, Style
-from tunesmith.tools.scripts.styles import find_settings
+from tunesmith.tools.scripts.styles import find_settings, has_subcommands
 
 _FIDELITY = re.compile(r"^(num_|n_|max_|total_)?(train_)?(epochs?|steps|iters?|iterations)$|^max_iter$", re.IGNORECASE)
+_LARGEST = 10**15
 _SEED = re.compile(r"^(random_)?(seed|state)$", re.IGNORECASE)
 _NO_HYPERPARAMETER = re.compile(
     r"path|(^|_)dir|file|folder|output|(^|_)out$|(^|_)log|device|cuda|gpu|verbos|quiet|debug|worker|(^|_)name$|project"
@@ -30,7 +33,7 @@ def read_script(path: Path) -> ScriptReading:
     """
     tree = _parse(path)
     style, found = find_settings(tree)
-    found = [setting for setting in found if setting.name.isidentifier()]
+    found = [setting for setting in found if _can_be_a_key(setting.name)]
     seed = next((s for s in found if _SEED.match(s.name)), None)
     fidelity = next((s for s in found if _is_fidelity(s)), None)
     rest = [s for s in found if s is not seed and s is not fidelity]
@@ -47,7 +50,8 @@ def read_script(path: Path) -> ScriptReading:
         left_out=tuple(s.name for s in others),
         fidelity=fidelity,
         seed=seed if style not in (Style.CONSTANTS, Style.CONFIG) or (seed and seed.word) else None,
-        required=tuple(s for s in others if s.default is None and s.word and s.kind != "bool" and s.word[0] != "-"),
+        required=tuple(s for s in others if s.required),
+        has_subcommands=has_subcommands(tree),
         metrics=guess_metrics(tree),
     )
 
@@ -76,13 +80,23 @@ def _parse(path: Path) -> ast.Module:
 
 def _is_fidelity(setting: Setting) -> bool:
     value = setting.default
-    is_count = isinstance(value, int | float) and not isinstance(value, bool) and value > 1 and value == int(value)
+    is_count = not isinstance(value, bool) and _is_usable(value) and value > 1 and value == int(value)
     return bool(_FIDELITY.match(setting.name)) and is_count
+
+
+def _can_be_a_key(name: str) -> bool:
+    # The study file and the command template both take ASCII names only.
+    return name.isidentifier() and name.isascii()
+
+
+def _is_usable(value: object) -> TypeGuard[int | float]:
+    """Tell whether a range can be drawn around the number: an infinite or astronomic default means "no limit"."""
+    return isinstance(value, int | float) and abs(value) <= _LARGEST and math.isfinite(value)
 
 
 def _is_tunable(setting: Setting) -> bool:
     if _NO_HYPERPARAMETER.search(setting.name) or _SEED.match(setting.name):
         return False
     if setting.choices:
-        return len(setting.choices) > 1
-    return setting.kind == "bool" or (setting.kind in ("float", "int") and isinstance(setting.default, int | float))
+        return len(setting.choices) > 1 and all(isinstance(c, str) or _is_usable(c) for c in setting.choices)
+    return setting.kind == "bool" or (setting.kind in ("float", "int") and _is_usable(setting.default))

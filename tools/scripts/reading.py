@@ -27,6 +27,7 @@ class Setting:
         kind: float, int, bool, str, or "" when the script does not say.
         word: how it stands in a command template, such as `--lr {lr}`; "" when the command line cannot set it.
         low, high: bounds that the script itself states.
+        required: the script does not start without it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Setting:
     help: str = ""
     low: float | None = None
     high: float | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class ScriptReading:
         fidelity: the setting by which a run can be made shorter.
         seed: the setting that takes the seed.
         required: settings without a default that the command line must give, beside the tunable ones.
+        has_subcommands: the command line must name one, and each takes only some of the settings.
         metrics: best guess first.
     """
 
@@ -66,4 +69,5 @@ class ScriptReading:
     fidelity: Setting | None = None
     seed: Setting | None = None
     required: tuple[Setting, ...] = ()
+    has_subcommands: bool = False
     metrics: tuple[MetricGuess, ...] = ()

@@ -31,13 +31,27 @@ def find_settings(tree: ast.Module) -> tuple[Style, list[Setting]]:
     return Style.CONSTANTS, []
 
 
+def has_subcommands(tree: ast.Module) -> bool:
+    """Tell whether the command line starts with the name of a subcommand: argparse's subparsers, click's groups."""
+    if any(dotted(call.func).endswith(".add_subparsers") for call in _calls(tree)):
+        return True
+    decorators = (d.func if isinstance(d, ast.Call) else d for f in _functions(tree) for d in f.decorator_list)
+    return any(dotted(decorator) in ("click.group", "group") for decorator in decorators)
+
+
 def argparse_settings(tree: ast.Module, names: Names) -> Iterator[Setting]:
     """Yield each `add_argument` of any parser or group."""
     for call in _calls(tree):
         if dotted(call.func).rpartition(".")[2] == "add_argument" and keyword(call, "nargs") is None:
             flags = [str(flag) for arg in call.args if isinstance(flag := literal_or(arg, names, None), str)]
-            if flags:
+            if flags and _takes_one_value(keyword(call, "action"), names):
                 yield _argparse_setting(call, flags, names)
+
+
+def _takes_one_value(action: ast.expr | None, names: Names) -> bool:
+    """Tell whether the option is a switch or takes one value; not so count, append, store_const, version."""
+    spelled = str(literal_or(action, names, dotted(action).rpartition(".")[2]))
+    return action is None or spelled in ("store", "store_true", "store_false", "BooleanOptionalAction")
 
 
 def _argparse_setting(call: ast.Call, flags: list[str], names: Names) -> Setting:
@@ -47,6 +61,7 @@ def _argparse_setting(call: ast.Call, flags: list[str], names: Names) -> Setting
     spelled = str(literal_or(action, names, dotted(action).rpartition(".")[2]))
     default = literal_or(keyword(call, "default"), names, None)
     help_text = str(literal_or(keyword(call, "help"), names, ""))
+    is_required = literal_or(keyword(call, "required"), names, False) is True or not longest.startswith("-")
     if spelled == "store_true":
         word = f"{{{name}?{longest}}}"
         return Setting(name=name, kind="bool", word=word, default=bool(default), help=help_text)
@@ -56,10 +71,22 @@ def _argparse_setting(call: ast.Call, flags: list[str], names: Names) -> Setting
     if spelled == "BooleanOptionalAction":
         word = f"{{{name}?{longest}:--no-{longest[2:]}}}"
         return Setting(name=name, kind="bool", word=word, default=_scalar(default), help=help_text)
-    word = f"{longest} {{{name}}}" if longest.startswith("-") else f"{{{name}}}"
     choices = _choices(literal_or(keyword(call, "choices"), names, ()))
-    kind = _kind(dotted(keyword(call, "type")), default)
-    return Setting(name=name, kind=kind, word=word, default=_scalar(default), choices=choices, help=help_text)
+    converter = dotted(keyword(call, "type"))
+    # bool("false") is True: such an option cannot be switched off, so it is no switch to tune.
+    kind = "" if converter == "bool" else _kind(converter, default)
+    return Setting(
+        name=name, kind=kind, word=_argparse_word(longest, name, kind, default), default=_scalar(default),
+        choices=choices, help=help_text, required=is_required,
+    )  # fmt: skip
+
+
+def _argparse_word(flag: str, name: str, kind: str, default: Any) -> str:
+    if not flag.startswith("-"):
+        return f"{{{name}}}"
+    # argparse takes -1e-05 after a space for an option of its own.
+    may_be_negative = kind == "float" and _number(default) is not None and default <= 0 and flag.startswith("--")
+    return f"{flag}{'=' if may_be_negative else ' '}{{{name}}}"
 
 
 def click_settings(tree: ast.Module, names: Names) -> Iterator[Setting]:
@@ -85,7 +112,7 @@ def _click_setting(call: ast.Call, flags: list[str], names: Names) -> Setting:
     kind, choices, low, high = _click_type(keyword(call, "type"), names, default)
     return Setting(
         name=name, kind=kind, word=f"{on} {{{name}}}", default=_scalar(default), choices=choices,
-        help=help_text, low=low, high=high,
+        help=help_text, low=low, high=high, required=literal_or(keyword(call, "required"), names, False) is True,
     )  # fmt: skip
 
 
@@ -127,7 +154,7 @@ def _typer_function(function: ast.FunctionDef, names: Names) -> Iterator[Setting
         annotation, option = argument.annotation, default
         if isinstance(annotation, ast.Subscript) and dotted(annotation.value).endswith("Annotated"):
             parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
-            annotation = parts[0]
+            annotation = parts[0] if parts else None
             marks = [p for p in parts[1:] if isinstance(p, ast.Call)]
             yield _typer_setting(argument.arg, annotation, default, marks[0] if marks else None, names)
         elif isinstance(option, ast.Call):
@@ -142,20 +169,23 @@ def _typer_setting(
 ) -> Setting:
     value = literal_or(default, names, None)
     given = [literal_or(arg, names, None) for arg in (mark.args if mark else [])]
-    flag = next((f for f in given if isinstance(f, str) and f.startswith("--")), f"--{name.replace('_', '-')}")
+    flags = sorted((f for f in given if isinstance(f, str) and f.startswith("-")), key=lambda f: f[:2] != "--")
+    flag = flags[0] if flags else f"--{name.replace('_', '-')}"
     is_positional = default is None and (mark is None or dotted(mark.func).endswith("Argument"))
     help_text = str(literal_or(keyword(mark, "help") if mark else None, names, ""))
     kind = _kind(dotted(annotation), value)
     if kind == "bool":
         on, _, off = flag.partition("/")
-        return Setting(
-            name=name, kind=kind, word=f"{{{name}?{on}:{off or f'--no-{on[2:]}'}}}", default=bool(value), help=help_text
-        )
+        # Typer adds --no-x only where the script names no option itself.
+        off = off or ("" if flags else f"--no-{on[2:]}")
+        word = f"{{{name}?{on}{f':{off}' if off else ''}}}"
+        return Setting(name=name, kind=kind, word=word, default=bool(value), help=help_text)
     low, high = (literal_or(keyword(mark, side) if mark else None, names, None) for side in ("min", "max"))
     word = f"{{{name}}}" if is_positional else f"{flag} {{{name}}}"
     return Setting(
-        name=name, kind=kind, word=word, default=_scalar(value), help=help_text, low=_number(low), high=_number(high)
-    )
+        name=name, kind=kind, word=word, default=_scalar(value), help=help_text, low=_number(low), high=_number(high),
+        required=is_positional,
+    )  # fmt: skip
 
 
 def dataclass_settings(tree: ast.Module, names: Names) -> Iterator[Setting]:
@@ -204,7 +234,8 @@ def _field(name: str, annotation: ast.expr, value: ast.expr, names: Names) -> Se
         default = keyword(value, "default") or value
         metadata = keyword(value, "metadata")
         if isinstance(metadata, ast.Dict):
-            entries = {literal_or(k, names, None): v for k, v in zip(metadata.keys, metadata.values, strict=True)}
+            pairs = zip(metadata.keys, metadata.values, strict=True)
+            entries = {key.value: entry for key, entry in pairs if isinstance(key, ast.Constant)}
             help_text = str(literal_or(entries.get("help"), names, ""))
     if isinstance(annotation, ast.Subscript) and dotted(annotation.value).endswith("Literal"):
         inner = annotation.slice

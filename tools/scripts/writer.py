@@ -68,13 +68,15 @@ def _run(reading: ScriptReading, script: str) -> Iterator[str]:
         where = "after its constants" if reading.style is Style.CONSTANTS else "after it made its config"
         yield f"# {script} takes no options. Paste these lines into it, {where}, so that it reads the parameters:"
         yield from (f"#     {line}" for line in lines)
+    if reading.has_subcommands:
+        yield "# The script has subcommands: put the one you mean behind its name, and take out what it does not know."
     yield "[run]"
     yield f"command = {_toml(' '.join(_words(reading, script)))}"
     yield '# timeout = "30m"                  # a trial that takes longer is ended'
     yield "# parallel = 2                     # trials at once; left out: what the machine allows"
     yield "# gpus = 1                         # per trial; 0.5 lets two share one"
     if reading.required:
-        names = ", ".join(setting.name for setting in reading.required)
+        names = ", ".join(setting.word or setting.name for setting in reading.required)
         yield f"# The script also needs {names}: put the values into the command."
     if reading.left_out:
         yield f"# Not tuned: {', '.join(reading.left_out)}. They stay at the script's own defaults."
@@ -132,5 +134,7 @@ def _toml(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_toml(item) for item in value)}]"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        # JSON leaves DEL as it is and half characters stand; TOML takes neither.
+        whole = value.encode("utf-8", "replace").decode("utf-8")
+        return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)
