@@ -20,7 +20,9 @@ lint: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: bench-loop
+bench: .venv/ready
+	$(BIN)/tunesmith bench --planner bayes --planner optuna-tpe --planner random --task all --seeds 8 --jobs 2 \
+		--json build/bench/out.json --per-task
 
 bench-loop: .venv/ready
 	$(BIN)/python benchmarks/loop_overhead.py

@@ -41,7 +41,9 @@ def read_table(path: Path) -> Task:
         answer = _kind(meta["kind"], path)(meta, data)
         best, median = float(meta["stats"]["best"]), float(meta["stats"]["median_random"])
     except KeyError as error:
-        raise SpecError([Mistake(str(error.args[0]), "is missing")], where=str(path)) from None
+        # numpy says "val is not a file in the archive".
+        missing = str(error.args[0]).partition(" is not a file")[0]
+        raise SpecError([Mistake(missing, "is missing")], where=str(path)) from None
     except (TypeError, ValueError) as error:
         raise SpecError([Mistake("", f"cannot be understood: {error}")], where=str(path)) from None
     except OSError as error:
@@ -113,6 +115,7 @@ class Grid:
         self._values = np.mean(values[-1] if meta.get("fidelity") else values, axis=-1)
 
     def __call__(self, params: Mapping[str, Value]) -> float:
+        """Return the metric in its own direction, at full fidelity."""
         return float(self._values[tuple(_nearest(entry, params[entry["name"]]) for entry in self._entries)])
 
 
@@ -136,6 +139,7 @@ class Forest:
         self._feature, self._threshold, self._child, self._value, self._root = (arrays[name] for name in names)
 
     def __call__(self, params: Mapping[str, Value]) -> float:
+        """Return the metric in its own direction, at full fidelity."""
         row = np.array([x for entry in self._entries for x in _features(entry, params)], dtype=np.float32)
         node = self._root.copy()
         while (inner := self._feature[node] >= 0).any():
@@ -183,6 +187,7 @@ class Network:
             self._fixed[meta["fidelity"]["name"]] = meta["fidelity"]["values"][-1]
 
     def __call__(self, params: Mapping[str, Value]) -> float:
+        """Return the metric in its own direction, at full fidelity."""
         known: dict[str, Any] = {**params, **self._fixed}
         choices = [self._onnx["encoding"][name][known.get(name, "#na#")] for name in self._onnx["cat_names"]]
         numbers = [float(known.get(name, 0.0)) for name in self._onnx["cont_names"]]

@@ -61,9 +61,9 @@ def _train_digits(params: Mapping[str, Any], seed: int) -> float | Failure:
         options = {"momentum": params["momentum"], "weight_decay": params["weight_decay"]}
         optimizer = torch.optim.SGD(model.parameters(), params["lr"], **options)
     for _ in range(EPOCHS):
-        for rows in torch.randperm(len(x)).split(params["batch_size"]):
+        for rows in torch.split(torch.randperm(len(x)), params["batch_size"]):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+            torch.nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]  # torch has it so
             optimizer.step()
     model.eval()
     with torch.no_grad():

@@ -97,7 +97,7 @@ def _mixed() -> Task:
         decay = 0.1 * (math.log10(params["decay"]) + 4) ** 2
         size = 0.2 * abs(math.log2(params["size"]) - 6)
         depth = 0.1 * (params["depth"] - 5) ** 2 / 4
-        return offset[method] + miss + decay + size + depth + (0.15 if not params["norm"] else 0.0)
+        return float(offset[method] + miss + decay + size + depth + (0.15 if not params["norm"] else 0.0))
 
     space: dict[str, Parameter] = {
         "rate": Float(1e-6, 1.0, log=True, default=1e-2),
@@ -114,13 +114,13 @@ def _conditional() -> Task:
     """Three methods with parameters of their own; the one with the most of them holds the optimum."""
 
     def evaluate(params: Mapping[str, Any], seed: int) -> float:  # noqa: ARG001  # no noise
-        shared = (params["shared"] - 0.3) ** 2
+        shared: float = (params["shared"] - 0.3) ** 2
         if params["method"] == "plain":
             return 0.5 + shared
         if params["method"] == "one":
-            return 0.3 + shared + (params["width"] - 0.7) ** 2
+            return shared + float(0.3 + (params["width"] - 0.7) ** 2)
         far = (math.log10(params["rate"]) + 2) ** 2 / 4 + (params["layers"] - 6) ** 2 / 16
-        return shared + far + (abs(params["momentum"] - 0.9) if params["momentum_on"] else 0.2)
+        return shared + float(far + (abs(params["momentum"] - 0.9) if params["momentum_on"] else 0.2))
 
     space: dict[str, Parameter] = {
         "shared": Float(0.0, 1.0, default=0.5),
