@@ -1,30 +1,31 @@
-"""The Bayesian sampler: a few spread points, then the highest expected improvement among what should not fail.
+"""The Bayesian sampler: a few spread points, then the highest expected gain among what should not fail.
 
-Modelled are the objective (a scalarization when there are several), the chance to fail, and each constraint. Knows no
-database, no LLM and no clock; it turns a view into arrays, asks `surrogate/`, and turns the answer back.
+What it believes of a point is belief.py. Knows no database, no LLM and no clock; it turns a view into arrays, asks for
+the best points, and turns one of them back into a configuration.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.agent.belief import Belief, Inputs, Settings, Several, earlier_models, learn_belief, told_targets
 from tunesmith.agent.cores import one_core
-from tunesmith.agent.past import Past, past_of
+from tunesmith.agent.past import Past, earlier_past, past_of
+from tunesmith.agent.priors import Priors
 from tunesmith.agent.sources import Suggestion
-from tunesmith.agent.surrogate import gp, search
+from tunesmith.agent.surrogate import search
 from tunesmith.agent.surrogate.axes import Array, Axes
-from tunesmith.agent.surrogate.mixture import Index, Mixture, learn, learn_mode, lowest_and_spread
-from tunesmith.agent.surrogate.targets import Warp, scalarize, squash, warp_for
+from tunesmith.agent.surrogate.classifier import learn_failures
+from tunesmith.agent.surrogate.mixture import Index
+from tunesmith.agent.surrogate.pareto import nondominated
+from tunesmith.agent.surrogate.transfer import Trend, trend_of
 from tunesmith.agent.untried import draw_untried, identity, known, random_params
 from tunesmith.study.condition import Value
 from tunesmith.study.trial import Prediction
 from tunesmith.study.view import Objective, StudyView, derived_seed
-
-MODEL_ROWS = 400
-"""Models are conditioned on at most so many trials, the best and a spread of the rest; more would cost seconds."""
 
 NEAR = 1e-3
 """Configurations are near duplicates when no smooth coordinate differs by more and all others are equal."""
@@ -33,71 +34,34 @@ NEAR_PENDING = 0.02
 """The same towards what is still running: two answers at once should teach two things."""
 
 _ATTEMPTS = 200
+_SPARE = 64
+_ENOUGH_TO_JUDGE = 4
 _SAME = 1e-9
-_HOPELESS = math.log(0.25)
-"""Points with a lower chance to run through are passed over as long as there are others."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the measurements decided; docs/decisions/002 has them.
-
-    Attributes:
-        first: how many trials are spread before a model is asked.
-        centre_first: whether the middle of the space is the first of them where the user gave no default.
-        priors: the objective's priors. Proposals take them in turn, so that a model that is too rough or too smooth
-            for a problem cannot stall the whole search.
-        softness: see `warp_for`.
-        failures: whether the chance to fail weighs in.
-        caution: the power to which the chance not to fail is raised; at 1 a point that is twice as good may fail twice
-            as often.
-        averaging: whether few points are met with draws of the hyperparameters instead of their mode.
-        local_every: every so many proposals stay in a box about the best points, so that good points are refined
-            while the others explore; 0 for never.
-        local_points: how many of the best span that box.
-    """
-
-    first: int = 5
-    centre_first: bool = True
-    priors: tuple[gp.Prior, ...] = (gp.Prior(),) * 3 + (gp.Prior(length_centre=1.2),)
-    softness: float = 0.5
-    failures: bool = True
-    averaging: bool = True
-    local_every: int = 3
-    local_points: int = 5
-    caution: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Belief:
-    """The models that weigh in on a point.
+class Judgement:
+    """What the sampler's model thinks of a configuration.
 
     Attributes:
-        success: of 1 for failed and -1 for not; None when nothing failed.
-        constraints: of the violation, each; only those that were broken at least once.
-        best: (k, c) features of the allowed trials, the best of which is to be improved on.
+        lag: by how much its log expected gain lies below that of the sampler's own best point.
+        chance: the probability that it runs through and keeps every constraint.
     """
 
-    axes: Axes
-    objective: Mixture
-    success: Mixture | None
-    constraints: tuple[Mixture, ...]
-    best: Array
-    caution: float = 1.0
+    lag: float
+    chance: float
+    prediction: Prediction
 
-    def log_chance(self, z: Array) -> Array:
-        """(m, c) -> (m,) log probability to run through and to keep every constraint."""
-        bounded = [*self.constraints, *([] if self.success is None else [self.success])]
-        return np.sum([model.log_below(z, 0.0) for model in bounded], axis=0) if bounded else np.zeros(len(z))
 
-    def score(self, units: Array) -> Array:
-        """(m, d) -> (m,) log expected improvement weighed by the chance; the chance alone while nothing is allowed."""
-        z = self.axes.features(units)
-        if not len(self.best):
-            return self.log_chance(z)
-        chance = self.log_chance(z)
-        hopeless = np.maximum(_HOPELESS - chance, 0.0)
-        return self.objective.log_improvement(z, self.best) + self.caution * chance - 30.0 * hopeless
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A view as arrays, earlier studies and what they say, and the source of chance."""
+
+    inputs: Inputs
+    past: Past
+    earlier: list[Past]
+    trend: Trend | None
+    rng: np.random.Generator
 
 
 class BayesSampler:
@@ -115,95 +79,137 @@ class BayesSampler:
         with one_core():
             return self._suggest(view)
 
+    def judge(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[Judgement] | None:
+        """Return what the model thinks of somebody else's configurations; None while there is no model.
+
+        Args:
+            view: the study.
+            configurations: valid ones.
+        """
+        with one_core():
+            known = self._known(view)
+            if known.past.complete.sum() < _ENOUGH_TO_JUDGE:
+                return None
+            belief, pool, scores = self._search(view, known)
+            units = np.array([view.space.to_unit(params) for params in configurations])
+            z = known.inputs.of(units)
+            lags = scores[0] - belief.score(units)
+            chances = np.exp(belief.log_chance(z))
+            return [
+                Judgement(float(lag), float(chance), _prediction(belief, z[i : i + 1], view.objectives[0]))
+                for i, (lag, chance) in enumerate(zip(lags, chances, strict=True))
+            ]
+
     def _suggest(self, view: StudyView) -> Suggestion:
-        rng = np.random.default_rng(derived_seed(view.seed, "bayes", view.number))
+        known = self._known(view)
+        past = known.past
+        if past.spread < self._settings.first:
+            # What was best elsewhere takes turns with points that would have been tried anyway: they tell whether the
+            # earlier study ranks as this one does, and stand if it does not.
+            if known.trend is not None and past.spread % 2 == 0:
+                return _as_before(view, known, known.trend)
+            return self._opening(view, known)
+        if past.complete.any():
+            return self._improvement(view, known)
+        return _far_from_failures(view, known.inputs.axes, past, known.rng)
+
+    def _known(self, view: StudyView) -> _Known:
         axes, past = Axes(view.space), past_of(view)
-        if past.count < self._settings.first:
-            return self._opening(view, axes, past, rng)
-        if not past.complete.any():
-            return _far_from_failures(view, axes, past, rng)
-        return self._improvement(view, axes, past, rng)
+        earlier = [earlier_past(view, trials) for trials in view.earlier] if len(view.objectives) == 1 else []
+        graded = any((study.fidelity < 1.0).any() for study in [past, *earlier])
+        inputs, told = Inputs(axes, graded), past.complete
+        models = earlier_models(earlier, inputs, self._settings)
+        trend = trend_of(models, inputs.of(past.units[told], past.fidelity[told]), past.values[told][:, 0])
+        rng = np.random.default_rng(derived_seed(view.seed, "bayes", view.number))
+        return _Known(inputs, past, earlier, trend, rng)
 
-    def _opening(self, view: StudyView, axes: Axes, past: Past, rng: np.random.Generator) -> Suggestion:
+    def _opening(self, view: StudyView, known: _Known) -> Suggestion:
         """Propose the next of the first points: about the user's default, or all over the space without one."""
-        first = self._settings.first
-        design_rng = np.random.default_rng(derived_seed(view.seed, "bayes", "first"))
-        design = search.latin_hypercube(first, len(axes), design_rng)
-        default = view.space.default
-        points = axes.settle(design) if default is None else search.scatter(design, axes.rest, axes)
-        if self._settings.centre_first or default is not None:
-            points[0] = axes.settle(axes.rest[None, :])[0]
-        spare = axes.settle(rng.random((64, len(axes))))
-        chosen = _new(view, axes, past, np.concatenate([points[past.count :], points, spare]), rng)
+        axes, past, rng = known.inputs.axes, known.past, known.rng
+        first, default = self._settings.first, view.space.default
         where = "all over the space" if default is None else "about the default"
-        return Suggestion(params=chosen, rationale=f"first points {where}: {past.count + 1} of {first}")
-
-    def _improvement(self, view: StudyView, axes: Axes, past: Past, rng: np.random.Generator) -> Suggestion:
-        single = len(view.objectives) == 1
-        values = past.values[:, 0] if single else scalarize(past.values, past.complete, rng)
-        warp = warp_for(values[past.complete], softness=self._settings.softness)
-        targets = _targets(values, past, warp)
-        belief = self._learn(view, axes, past, targets, rng)
-        good = np.argsort(np.where(past.allowed, targets, targets + 1e3), kind="stable")[:8]
-        local = self._settings.local_every and view.number % self._settings.local_every == 0
-        near = search.around_the_best(past.units[good[: self._settings.local_points]], axes)
-        region = near if local else search.everywhere(axes)
-        pool, _ = search.climb(belief.score, axes, past.units[good], rng, region=region)
-        chosen = _new(view, axes, past, pool, rng)
-        z = axes.features(np.array([view.space.to_unit(chosen)]))
-        prediction = _prediction(warp, belief.objective, z, view.objectives[0]) if single else None
-        chance = float(np.exp(belief.log_chance(z)[0]))
-        return Suggestion(params=chosen, prediction=prediction, rationale=_rationale(prediction, chance))
-
-    def _learn(self, view: StudyView, axes: Axes, past: Past, targets: Array, rng: np.random.Generator) -> _Belief:
-        rows = lowest_and_spread(targets, MODEL_ROWS)
-        z, group = axes.features(past.units[rows]), axes.group
-        prior = self._settings.priors[view.number % len(self._settings.priors)]
-        if self._settings.averaging:
-            objective = learn(z, targets[rows], group, prior, rng)
+        rationale = f"first points {where}: {past.spread + 1} of {first}"
+        spread = self._spread(view, axes)
+        design_rng = np.random.default_rng(derived_seed(view.seed, "bayes", "first"))
+        points = spread(search.latin_hypercube(first, len(axes), design_rng))
+        priors = Priors(axes) if self._settings.knowledge else None
+        if default is not None or self._settings.centre_first:
+            centre = priors.mode(axes.rest) if priors and default is None else axes.rest
+            points[0] = axes.settle(centre[None, :])[0]
+        spare = spread(rng.random((_SPARE, len(axes))))
+        if past.failed.any() and self._settings.failures:
+            pool = _safest(axes, past, np.concatenate([points, spare]))
+            rationale += ", where least seems to fail"
         else:
-            objective = learn_mode(z, targets[rows], group, prior)
-        failed, success = past.failed[rows], None
-        if failed.any() and self._settings.failures:
-            success = learn_mode(z, np.where(failed, 1.0, -1.0), group, gp.Prior())
-        return _Belief(
-            axes=axes,
-            objective=objective.believing(axes.features(past.pending), group),
-            success=success,
-            constraints=_constraints(z, past.violations[rows], group),
-            best=z[past.allowed[rows]],
-            caution=self._settings.caution,
+            turn = past.spread if known.trend is None else past.spread // 2
+            pool = np.concatenate([points[turn:], points, spare])
+        return Suggestion(params=_new(view, axes, past, pool, rng), rationale=rationale)
+
+    def _spread(self, view: StudyView, axes: Axes) -> Callable[[Array], Array]:
+        """Return the map from (m, d) levels in [0, 1] to settled first points."""
+        if view.space.default is not None:
+            return lambda levels: search.scatter(levels, axes.rest, axes)
+        if self._settings.knowledge:
+            priors = Priors(axes)
+            return lambda levels: axes.settle(priors.drawn_at(levels))
+        return axes.settle
+
+    def _improvement(self, view: StudyView, known: _Known) -> Suggestion:
+        belief, pool, _ = self._search(view, known)
+        chosen = _new(view, known.inputs.axes, known.past, pool, known.rng)
+        z = known.inputs.of(np.array([view.space.to_unit(chosen)]))
+        prediction = _prediction(belief, z, view.objectives[0])
+        return Suggestion(
+            params=chosen,
+            prediction=prediction,
+            rationale=_rationale(prediction, float(np.exp(belief.log_chance(z)[0]))),
         )
 
-
-def _targets(values: Array, past: Past, warp: Warp) -> Array:
-    """Return (n,) targets: complete trials warped, failures at the worst success, stops at best at the median."""
-    targets = np.full(len(values), -np.inf)
-    targets[past.complete] = warp.apply(values[past.complete])
-    worst, middle = targets[past.complete].max(), float(np.median(targets[past.complete]))
-    stopped = ~past.complete & ~past.failed
-    # A stopped trial might have become better than it was, but it was stopped for being unlikely to become good.
-    at_stop = np.where(np.isfinite(values), values, np.inf)
-    targets[stopped] = np.maximum(warp.apply(at_stop[stopped]), middle)
-    targets[past.failed] = worst
-    return targets
+    def _search(self, view: StudyView, known: _Known) -> tuple[Belief, Array, Array]:
+        """Return the models, and the points (m, d) with their scores (m,), the most promising first."""
+        settings, past, axes = self._settings, known.past, known.inputs.axes
+        belief = learn_belief(past, known.trend, known.inputs, view.number, view.thrift, settings, known.rng)
+        good = _good(past, belief, known.rng)
+        local = settings.local_every and view.number % settings.local_every == 0
+        near = search.around_the_best(past.units[good[: settings.local_points]], axes)
+        region = near if local else search.everywhere(axes)
+        return belief, *search.climb(belief.score, axes, past.units[good[:8]], known.rng, region=region)
 
 
-def _constraints(z: Array, violations: Array, group: Index) -> tuple[Mixture, ...]:
-    models = []
-    for column in violations.T:
-        seen = np.isfinite(column)
-        if (column[seen] > 0.0).any():
-            models.append(learn_mode(z[seen], squash(column[seen]), group, gp.Prior()))
-    return tuple(models)
+def _good(past: Past, belief: Belief, rng: np.random.Generator) -> Index:
+    """Return trials about which to look, the best first; of several objectives those nearest to one of the front."""
+    columns = zip(past.values.T, belief.warps, strict=True)
+    targets = np.stack([told_targets(column, past, warp) for column, warp in columns], axis=1)
+    targets = np.where(past.allowed[:, None], targets, targets + 1e3)
+    if not isinstance(belief.objective, Several):
+        return np.argsort(targets[:, 0], kind="stable")
+    front = np.flatnonzero(nondominated(targets))
+    centre = front[rng.integers(len(front))]
+    return np.argsort(np.linalg.norm(targets - targets[centre], axis=1), kind="stable")
+
+
+def _as_before(view: StudyView, known: _Known, trend: Trend) -> Suggestion:
+    """Propose what did best in earlier studies, as their models see it: among what ran there, nothing extrapolated."""
+    ran = np.concatenate([past.units[past.complete] for past in known.earlier])
+    order = np.argsort(trend(known.inputs.of(ran)), kind="stable")
+    chosen = _new(view, known.inputs.axes, known.past, ran[order], known.rng)
+    return Suggestion(params=chosen, rationale="among the best of an earlier study")
 
 
 def _far_from_failures(view: StudyView, axes: Axes, past: Past, rng: np.random.Generator) -> Suggestion:
-    """Propose the point least like all that is known: nothing has succeeded yet, so there is nothing to improve on."""
-    points = axes.settle(rng.random((256, len(axes))))
-    order = search.farthest(axes.features(points), axes.features(np.concatenate([past.units, past.pending])))
-    chosen = _new(view, axes, past, points[order], rng)
+    """Propose a point that should not fail, unlike all that is known: there is nothing to improve on yet."""
+    pool = _safest(axes, past, axes.settle(rng.random((256, len(axes)))))
+    chosen = _new(view, axes, past, pool, rng)
     return Suggestion(params=chosen, rationale="nothing has succeeded yet: as far as possible from what was tried")
+
+
+def _safest(axes: Axes, past: Past, points: Array) -> Array:
+    """(m, d) -> the quarter of the points (k, d) least likely to fail, the one farthest from all known first."""
+    seen, safe = axes.features(past.units), points
+    if past.failed.any():
+        chance = learn_failures(seen, past.failed).log_success(axes.features(points))
+        safe = points[np.argsort(-chance, kind="stable")[: max(len(points) // 4, 1)]]
+    return safe[search.farthest(axes.features(safe), np.concatenate([seen, axes.features(past.pending)]))]
 
 
 def _new(view: StudyView, axes: Axes, past: Past, pool: Array, rng: np.random.Generator) -> dict[str, Value]:
@@ -219,11 +225,12 @@ def _new(view: StudyView, axes: Axes, past: Past, pool: Array, rng: np.random.Ge
     close = np.abs(pool[:, None, :] - past.pending[None, :, :]) <= under_way
     crowded = np.any(np.all(close, axis=2), axis=1)
     reach = np.where(axes.smooth, NEAR, _SAME)
+    seen = past.units[past.fidelity >= 1.0]
     new = []
     for point in np.concatenate([pool[~crowded][:_ATTEMPTS], pool[crowded][:_ATTEMPTS]]):
         params = view.space.from_unit(point.tolist())
         if identity(params) not in tried:
-            if not (np.abs(past.units - point) <= reach).all(axis=1).any():
+            if not (np.abs(seen - point) <= reach).all(axis=1).any():
                 return params
             new.append(params)
     if new:
@@ -231,14 +238,14 @@ def _new(view: StudyView, axes: Axes, past: Past, pool: Array, rng: np.random.Ge
     return dict(draw_untried(view, lambda: random_params(view.space, rng), rng))
 
 
-def _prediction(warp: Warp, objective: Mixture, z: Array, first: Objective) -> Prediction:
-    """Return what is expected at (1, c), in the objective's own units and direction."""
-    mean, std = objective.predict(z)
-    middle, low, high = warp.invert(np.array([mean[0], mean[0] - std[0], mean[0] + std[0]]))
+def _prediction(belief: Belief, z: Array, first: Objective) -> Prediction:
+    """Return what is expected at (1, c), in the first objective's own units and direction."""
+    mean, std = belief.first.predict(z)
+    middle, low, high = belief.warps[0].invert(np.array([mean[0], mean[0] - std[0], mean[0] + std[0]]))
     return Prediction(mean=first.sign * float(middle), std=float(high - low) / 2.0)
 
 
-def _rationale(prediction: Prediction | None, chance: float) -> str:
-    expected = "" if prediction is None else f"expected {prediction.mean:.4g} ± {prediction.std:.2g}, "
+def _rationale(prediction: Prediction, chance: float) -> str:
+    expected = f"expected {prediction.mean:.4g} ± {prediction.std:.2g}, "
     risk = f" ({1.0 - chance:.0%} risk to fail)" if chance < 0.995 else ""
     return f"{expected}the most promising{risk}"

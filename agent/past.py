@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tunesmith.agent.surrogate.axes import Array, Mask
+from tunesmith.study.condition import Value
+from tunesmith.study.parameters import resting
 from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import FailureKind, Trial, TrialState
+from tunesmith.study.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.view import StudyView
 
 _HUGE = 1e100
@@ -27,6 +30,9 @@ class Past:
         failed: (n,) did not, and the configuration is to blame.
         violations: (n, constraints) above 0 where a constraint is broken, nan where its metric is missing.
         pending: (p, d) coordinates of what is waiting or running.
+        fidelity: (n,) at which fidelity each ran, in [0, 1], 1 for the full one.
+        seconds: (n,) how long each took; nan where that is not known.
+        offered: how many of all these an LLM proposed.
 
     A row that is neither complete nor failed was stopped early: its values are those at that moment.
     """
@@ -37,6 +43,14 @@ class Past:
     failed: Mask
     violations: Array
     pending: Array
+    fidelity: Array
+    seconds: Array
+    offered: int
+
+    @property
+    def spread(self) -> int:
+        """How many of them no LLM proposed: what it offers says nothing of the rest of the space."""
+        return self.count - self.offered
 
     @property
     def count(self) -> int:
@@ -68,7 +82,35 @@ def past_of(view: StudyView) -> Past:
         failed=~complete & ~stopped,
         violations=np.reshape(np.array(broken, dtype=float), (n, len(view.constraints))),
         pending=_units(view.pending, view.space),
+        fidelity=np.array([view.fidelity_of(t) for t in told], dtype=float),
+        seconds=np.array([_seconds(t) for t in told], dtype=float),
+        offered=sum(t.proposal.source is Source.LLM for t in [*told, *view.pending]),
     )
+
+
+def earlier_past(view: StudyView, trials: Sequence[Trial]) -> Past:
+    """Return the arrays of an earlier study: its trials as far as they fit the present space.
+
+    A parameter that it did not have takes its default, or its middle; one that is gone is left out; a configuration
+    with a value outside the present range is left out as a whole.
+    """
+    fitting = []
+    for trial in trials:
+        params = _adopted(trial.params, view.space)
+        if params is not None:
+            fitting.append(replace(trial, proposal=replace(trial.proposal, params=params, replicate_of=None)))
+    return past_of(replace(view, trials=fitting))
+
+
+def _adopted(params: Mapping[str, Value], space: SearchSpace) -> dict[str, Value] | None:
+    known = {name: params.get(name, resting(parameter)) for name, parameter in space.parameters.items()}
+    fitting = {name: known[name] for name in space.active(known)}
+    return fitting if space.contains(fitting) else None
+
+
+def _seconds(trial: Trial) -> float:
+    seconds = trial.outcome.usage.wall_s if trial.outcome else 0.0
+    return seconds if seconds > 0.0 else math.nan
 
 
 def _units(trials: Sequence[Trial], space: SearchSpace) -> Array:

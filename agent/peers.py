@@ -100,7 +100,7 @@ def _ask_each(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
     for name in space.guards_first:
         parameter = space.parameters[name]
         if name in space.active({**values, name: None}):
-            values[name] = _heard(parameter, _ask_one(trial, name, _distribution(parameter)))
+            values[name] = _heard(parameter, _ask_one(trial, name, to_distribution(parameter)))
     return {name: values[name] for name in space.names if name in values}
 
 
@@ -125,12 +125,13 @@ def _frozen(trial: Trial, view: StudyView) -> optuna.trial.FrozenTrial:
         state=state,
         values=list(values) if values is not None else None,
         params={name: _told(p, trial.params[name]) for name, p in parameters.items()},
-        distributions={name: _distribution(p) for name, p in parameters.items()},
+        distributions={name: to_distribution(p) for name, p in parameters.items()},
         constraints=violations if violations and values is not None else None,
     )
 
 
-def _distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution:
+def to_distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution:
+    """Return a parameter as Optuna knows it: ordered choices by their index, very wide integers as floats."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match parameter:

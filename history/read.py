@@ -12,18 +12,19 @@ from types import TracebackType
 from typing import Any
 
 from tunesmith.history.connect import open_for_reading
-from tunesmith.history.rows import trial_of
+from tunesmith.history.rows import llm_call_of, trial_of
 from tunesmith.study.budget import Spent
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.load import parse_spec
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.observation import Observation
-from tunesmith.study.record import Event, StudyRecord
+from tunesmith.study.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.results import Improvement, is_feasible
 from tunesmith.study.trial import Trial, TrialState
 
 _TRIALS = """
-    select trials.*, proposals.rationale, proposals.predicted_mean, proposals.predicted_std, proposals.fallback_reason
+    select trials.*, proposals.rationale, proposals.predicted_mean, proposals.predicted_std, proposals.fallback_reason,
+           proposals.considered
     from trials join proposals on proposals.trial_id = trials.id
     where trials.study_id = :study
 """
@@ -106,6 +107,14 @@ class History:
                 break
             done.append(trial)
         return done + rest[len([t for t in rest if t.number < len(done)]) :]
+
+    def trials_of(self, names: Sequence[str]) -> tuple[list[Trial], ...]:
+        """Return every trial of each named study.
+
+        Raises:
+            HistoryError: there is none of such a name.
+        """
+        return tuple(self.trials(self.study(name).id) for name in names)
 
     def unfinished(self, study_id: int) -> list[Trial]:
         """Return the trials that wait or run, by number."""
@@ -206,6 +215,18 @@ class History:
             Event(at=row["at"], kind=row["kind"], trial=row["number"], detail=json.loads(row["detail"])) for row in rows
         ]
 
+    def llm_calls(self, study_id: int) -> list[LlmCall]:
+        """Return every question to an LLM, in order."""
+        sql = "select * from llm_calls where study_id = ? order by id"
+        return [llm_call_of(row) for row in self._query(sql, [study_id])]
+
+    def lessons(self, study_id: int) -> list[Lesson]:
+        """Return the lessons that hold now, the most useful first."""
+        sql = "select text, trials from insights where study_id = ? and retired_at is null order by id"
+        return [
+            Lesson(text=row["text"], trials=tuple(json.loads(row["trials"]))) for row in self._query(sql, [study_id])
+        ]
+
     def integrity(self) -> str:
         """Return SQLite's own verdict on the file: "ok", or what is damaged."""
         return str(self._db.execute("pragma integrity_check").fetchone()[0])
@@ -228,7 +249,25 @@ class History:
                 [study["id"]],
             )
         )
-        return Spent(trials=row["trials"] or 0, hours=study["active_s"] / 3600, gpu_hours=(row["gpu_s"] or 0.0) / 3600)
+        # A server that counts no tokens is charged for about what the texts have.
+        llm = next(
+            self._query(
+                """
+                select count(*) as calls, total(cost_usd) as usd,
+                       total(coalesce(input_tokens + output_tokens, (length(messages) + length(answer)) / 3)) as tokens
+                from llm_calls where study_id = ?
+                """,
+                [study["id"]],
+            )
+        )
+        return Spent(
+            trials=row["trials"] or 0,
+            hours=study["active_s"] / 3600,
+            gpu_hours=(row["gpu_s"] or 0.0) / 3600,
+            llm_usd=llm["usd"],
+            llm_tokens=int(llm["tokens"]),
+            llm_calls=llm["calls"],
+        )
 
 
 def _sums(rows: Sequence[Mapping[str, Any]], column: str) -> dict[str, int]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tunesmith.history.redact import redact
 from tunesmith.study.condition import Value
+from tunesmith.study.record import LlmCall
 from tunesmith.study.trial import (
     Failure,
     FailureKind,
@@ -52,7 +53,33 @@ def reason_row(trial_id: int, proposal: Proposal) -> dict[str, Any]:
         "predicted_mean": _real(prediction.mean) if prediction else None,
         "predicted_std": _real(prediction.std) if prediction else None,
         "fallback_reason": redact(proposal.fallback_reason),
+        "considered": redact(json.dumps(proposal.considered)),
     }
+
+
+def llm_call_row(study_id: int, call: LlmCall) -> dict[str, Any]:
+    """Return the row of a question to an LLM; keys are taken out of all that was said."""
+    return {
+        "study_id": study_id,
+        "purpose": call.purpose,
+        "prompt_version": call.prompt_version,
+        "model": call.model,
+        "messages": redact(json.dumps(call.messages)),
+        "answer": redact(call.answer),
+        "error": redact(call.error),
+        "input_tokens": call.input_tokens,
+        "output_tokens": call.output_tokens,
+        "cost_usd": call.cost_usd,
+        "started_at": call.started_at,
+        "wall_s": call.wall_s,
+    }
+
+
+def llm_call_of(row: Row) -> LlmCall:
+    """Return the question of a row of `llm_calls`."""
+    messages = tuple((str(role), str(text)) for role, text in json.loads(row["messages"]))
+    kept = {name: row[name] for name in LlmCall.__slots__ if name != "messages"}
+    return LlmCall(messages=messages, **kept)
 
 
 def outcome_row(outcome: Outcome, first_metric: str, now: float) -> dict[str, Any]:
@@ -112,6 +139,7 @@ def _proposal_of(row: Row) -> Proposal:
         prediction=None if mean is None or std is None else Prediction(mean=mean, std=std),
         fallback_reason=row["fallback_reason"],
         replicate_of=row["replicate_of"],
+        considered=() if row["considered"] == "[]" else tuple(json.loads(row["considered"])),
     )
 
 

@@ -16,10 +16,10 @@ from tunesmith.history.connect import open_for_reading, open_for_writing
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
-from tunesmith.history.rows import outcome_row, proposal_row, reason_row
+from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, reason_row
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.observation import Observation
-from tunesmith.study.record import StudyRecord
+from tunesmith.study.record import Lesson, LlmCall, StudyRecord
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Outcome, Proposal, Trial, TrialState
 
@@ -35,8 +35,12 @@ class Batch:
 class Recorder:
     """Holds the history for writing, and one study in it. Times come in as seconds since the epoch.
 
+    Attributes:
+        earlier: the trials of the studies that this one learns from.
+
     Raises:
-        HistoryError: another process writes the file, it is damaged, or the study in it has other metrics.
+        HistoryError: another process writes the file, it is damaged, the study in it has other metrics, or there is no
+            such study to learn from.
     """
 
     def __init__(self, path: Path | None, spec: StudySpec, *, project: str, now: float) -> None:
@@ -47,6 +51,7 @@ class Recorder:
         try:
             self._db = open_for_writing(path)
             self.history = History(self._db.conn)
+            self.earlier = self.history.trials_of(spec.planner.learn_from)
             self.study_id = self._enter(spec, project, now)
         except BaseException:
             self._release()
@@ -130,6 +135,21 @@ class Recorder:
         """Note that something happened."""
         with self._transaction():
             self._event(kind, now, trial, detail or {})
+
+    def record_llm_calls(self, calls: Sequence[LlmCall]) -> None:
+        """Keep what an LLM was asked, what it said, and what that cost."""
+        with self._transaction():
+            for call in calls:
+                self._insert("llm_calls", llm_call_row(self.study_id, call))
+
+    def record_lessons(self, lessons: Sequence[Lesson], now: float) -> None:
+        """Put new lessons in the place of the present ones, which are kept as retired."""
+        retire = "update insights set retired_at = ? where study_id = ? and retired_at is null"
+        with self._transaction():
+            self._db.execute(retire, [now, self.study_id])
+            for lesson in lessons:
+                row = {"study_id": self.study_id, "text": redact(lesson.text), "trials": json.dumps(lesson.trials)}
+                self._insert("insights", {**row, "created_at": now})
 
     def record_end(self, ended_by: str, now: float) -> None:
         """Note what ended the study."""

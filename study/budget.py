@@ -29,7 +29,7 @@ class Share:
     @property
     def fraction(self) -> float:
         """Used part, in [0, 1]."""
-        return min(self.used / self.limit, 1.0)
+        return min(self.used / self.limit, 1.0) if self.limit else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +58,33 @@ class Budget:
             if limit is not None:
                 yield Share(name=name, used=used, limit=limit)
 
+    def llm_shares(self, spent: Spent) -> Iterator[Share]:
+        """Yield the limits on the LLM; a limit of 0 counts as reached."""
+        pairs = (
+            ("llm_usd", spent.llm_usd, self.llm_usd),
+            ("llm_tokens", spent.llm_tokens, self.llm_tokens),
+            ("llm_calls", spent.llm_calls, self.llm_calls),
+        )
+        for name, used, limit in pairs:
+            if limit is not None:
+                yield Share(name=name, used=used, limit=limit)
+
     def ended_by(self, spent: Spent, now: float) -> str | None:
         """Return the name of a limit that is reached, or None."""
         if self.until is not None and now >= self.until:
             return "until"
         return next((share.name for share in self.shares(spent) if share.used >= share.limit), None)
+
+    def thrift(self, spent: Spent) -> float:
+        """Return how much the seconds of a trial should weigh in, from 0 to 1.
+
+        Nothing while trials are what is counted. With hours or GPU-hours, the share that is left: cheap trials first,
+        and towards the end the best ones whatever they cost, as there is nothing left to save for. Lee et al. 2020.
+        """
+        if self.trials is not None:
+            return 0.0
+        used = [share.fraction for share in self.shares(spent)]
+        return 1.0 - max(used) if used else float(self.until is not None)
 
     def seconds_left(self, spent: Spent, now: float) -> float | None:
         """Return the seconds until a limit of time is reached, None when no limit of time is set."""

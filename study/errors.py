@@ -6,6 +6,9 @@ TunesmithError
         HistoryError     the history cannot be used: held by another process, damaged, from a newer version
         ProjectError     what the study points at is not there: the script's folder, a GPU, a missing extra
     ProposalError        a proposal does not fit the space; whoever proposed it reads it and may try again
+    ToolRefused          a tool cannot do what an LLM asked of it; the LLM reads it and adapts
+    ModelDown            no answer was got from an LLM (agent/models/errors.py); the sampler goes on alone
+    AnswerUnusable       an LLM's answer cannot be used (agent/models/errors.py); it may be asked again
     SpaceExhausted       every configuration of a finite space was tried; the loop ends the study with it
 
 A failed trial is no exception but a `Failure` (trial.py).
@@ -77,6 +80,10 @@ class ProposalError(TunesmithError):
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
         super().__init__("; ".join(f"{m.key}: {m.message}" for m in self.mistakes))
+
+
+class ToolRefused(TunesmithError):
+    """A tool cannot do what was asked; the message says what can be asked instead."""
 
 
 class SpaceExhausted(TunesmithError):

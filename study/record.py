@@ -36,3 +36,35 @@ class Event:
     kind: str
     trial: int | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlmCall:
+    """One question to an LLM as it is kept. Times are seconds since the epoch.
+
+    Attributes:
+        messages: what was asked: (role, text) pairs.
+        error: why no answer came or it could not be used; "" otherwise.
+        input_tokens: None where the server did not say, as is output_tokens.
+        cost_usd: None where the price is unknown.
+    """
+
+    purpose: str
+    prompt_version: str
+    model: str
+    messages: tuple[tuple[str, str], ...]
+    answer: str
+    error: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    started_at: float = 0.0
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What an LLM learned from a study, and the numbers of the trials that support it."""
+
+    text: str
+    trials: tuple[int, ...]

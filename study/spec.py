@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from tunesmith.study.budget import Budget
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.units import next_at, parse_bytes, parse_clock, parse_seconds
-from tunesmith.study.view import Constraint, Direction, Objective
+from tunesmith.study.view import Constraint, Direction, Fidelity, Objective
 
 GIVEN_PLACEHOLDERS = ("seed", "artifacts")
 """Names that a command may use beside parameters and the fidelity: the training seed, the folder for files to keep."""
@@ -138,6 +138,12 @@ class PlannerTable(_Table):
     sampler: Text = Field("bayes", description=f"one of {', '.join(SAMPLERS)}")
     model: Text | None = Field(None, description='a model such as "openai:gpt-5-mini"')
     base_url: Text | None = Field(None, description='an address such as "http://127.0.0.1:11434/v1"')
+    fallbacks: list[Text] = Field(
+        default_factory=list, description='a list of models to ask in turn, for example ["openai:gpt-5-nano"]'
+    )
+    learn_from: list[Text] = Field(
+        default_factory=list, description='a list of studies in the same history, for example ["digits-small"]'
+    )
 
 
 class EditsTable(_Table):
@@ -196,6 +202,11 @@ class StudySpec(_Table):
             self.study.direction * len(self.study.metric) if len(self.study.direction) == 1 else self.study.direction
         )
         return tuple(Objective(m, d) for m, d in zip(self.study.metric, directions, strict=True))
+
+    @property
+    def graded(self) -> Fidelity | None:
+        """What makes a trial cheaper, as a plain value."""
+        return Fidelity(self.fidelity.name, self.fidelity.min, self.fidelity.max) if self.fidelity else None
 
     @property
     def bounds(self) -> tuple[Constraint, ...]:

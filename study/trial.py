@@ -76,6 +76,7 @@ class Proposal:
         fallback_reason: why the planned source did not answer; "" unless source is FALLBACK.
         replicate_of: the number of the trial whose configuration is run again on a fresh seed; a replicate measures
             noise, so it neither teaches the sampler nor counts in the budget of trials.
+        considered: why this one, and what became of the others, a sentence each.
     """
 
     params: Mapping[str, Value]
@@ -87,6 +88,7 @@ class Proposal:
     prediction: Prediction | None = None
     fallback_reason: str = ""
     replicate_of: int | None = None
+    considered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -46,6 +47,21 @@ class Constraint:
         return max(over, under)
 
 
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """The parameter by which a trial can be made cheaper: its name and range, 0 < min < max."""
+
+    name: str
+    min: float
+    max: float
+
+    def to_unit(self, value: float | None) -> float:
+        """Return where a fidelity lies, on a log scale: 0 at min, 1 at max, and for None, which is the full one."""
+        if value is None:
+            return 1.0
+        return min(max(math.log(value / self.min) / math.log(self.max / self.min), 0.0), 1.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyView:
     """A study at one moment.
@@ -53,7 +69,10 @@ class StudyView:
     Attributes:
         trials: every trial, replicates too, by number.
         number: the number of the trial that is to be proposed.
-        seed: the study's seed; with `number` and `trials` it determines a proposal.
+        seed: the study's seed; with the rest it determines a proposal.
+        fidelity: what makes trials cheaper; what is proposed runs at its full value.
+        earlier: trials of earlier studies with the same parameters, one list for each.
+        thrift: how much the seconds that a trial takes weigh in, from 0 (not at all) to 1 (gain per second counts).
     """
 
     space: SearchSpace
@@ -62,6 +81,13 @@ class StudyView:
     trials: Sequence[Trial] = ()
     number: int = 0
     seed: int = 0
+    fidelity: Fidelity | None = None
+    earlier: tuple[Sequence[Trial], ...] = ()
+    thrift: float = 0.0
+
+    def fidelity_of(self, trial: Trial) -> float:
+        """Return at which fidelity a trial runs, in [0, 1]; 1 is the full one."""
+        return self.fidelity.to_unit(trial.proposal.fidelity) if self.fidelity else 1.0
 
     @property
     def finished(self) -> list[Trial]:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +66,6 @@ def _typical_distance(values: Array, low: float) -> float:
         if distance > 1e-12 * max(abs(low), 1e-200):
             return distance
     return 0.0
-
-
-def scalarize(values: Array, complete: Mask, rng: np.random.Generator) -> Array:
-    """(n, k) objectives -> (n,): their largest weighted rank, with weights drawn at random. Knowles 2006, on ranks.
-
-    Ranks make objectives of any scale comparable. Different weights lead to different parts of the front.
-    """
-    weights = rng.dirichlet(np.ones(values.shape[1]))
-    ranks = np.full(values.shape, np.nan)
-    for column in range(values.shape[1]):
-        ordered = np.sort(values[complete, column])
-        ranks[:, column] = np.searchsorted(ordered, values[:, column]) / max(len(ordered) - 1, 1)
-    ranks[~np.isfinite(values)] = np.nan
-    weighted = ranks * weights
-    return np.asarray(weighted.max(axis=1) + 0.05 * weighted.sum(axis=1))
 
 
 def squash(violations: Array) -> Array:

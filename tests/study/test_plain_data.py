@@ -163,3 +163,11 @@ def test_the_nearest_name_is_offered() -> None:
     assert did_you_mean("untill", ["until", "hours"]) == "; did you mean until?"
     assert did_you_mean("zebra", ["until", "hours"]) == "; known here: until, hours"
     assert did_you_mean("x", []) == ""
+
+
+def test_seconds_weigh_in_only_while_time_is_what_is_counted() -> None:
+    assert Budget(trials=10, hours=2.0).thrift(Spent()) == 0.0
+    assert Budget().thrift(Spent()) == 0.0
+    assert Budget(hours=2.0).thrift(Spent(hours=0.5)) == 0.75
+    assert Budget(hours=2.0, gpu_hours=1.0).thrift(Spent(hours=0.5, gpu_hours=0.9)) == pytest.approx(0.1)
+    assert Budget(until=100.0).thrift(Spent()) == 1.0

@@ -15,7 +15,7 @@ from tunesmith.agent.surrogate import gp, search
 from tunesmith.agent.surrogate.acquisition import log_expected_improvement, log_mean_exp, log_probability_below
 from tunesmith.agent.surrogate.axes import Axes
 from tunesmith.agent.surrogate.mixture import learn, learn_mode, lowest_and_spread
-from tunesmith.agent.surrogate.targets import scalarize, warp_for
+from tunesmith.agent.surrogate.targets import warp_for
 from tunesmith.agent.untried import every_configuration
 from tunesmith.study.parameters import Bool, Choice, Float, Int
 from tunesmith.study.space import SearchSpace
@@ -127,15 +127,6 @@ def test_the_warp_keeps_the_order_and_the_way_back(values: list[float], softness
     assert (np.diff(targets[np.argsort(y)]) >= 0).all()
     kept = np.clip(y, warp.low, warp.high)
     np.testing.assert_allclose(warp.invert(targets), kept, rtol=1e-6, atol=max(1e-6 * float(np.ptp(kept)), 1e-12))
-
-
-def test_scalarizing_prefers_what_is_better_in_everything() -> None:
-    values = np.array([[1.0, 9.0], [2.0, 8.0], [3.0, 9.5], [np.nan, 1.0]])
-    complete = np.array([True, True, True, False])
-    for seed in range(20):
-        single = scalarize(values, complete, np.random.default_rng(seed))
-        assert single[0] <= single[2]
-        assert np.isnan(single[3])
 
 
 SPACE = SearchSpace(

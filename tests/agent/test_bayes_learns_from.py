@@ -1,0 +1,157 @@
+"""What the sampler learns from beside full trials of its own study: cheap runs, earlier studies, and seconds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fakes.views import Params, trial, view
+
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.surrogate.pareto import hypervolume
+from tunesmith.study.parameters import Choice, Float, Parameter
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import Trial, Usage
+from tunesmith.study.view import Fidelity, StudyView
+
+SPACE: Mapping[str, Parameter] = {f"x{i}": Float(0.0, 1.0) for i in range(4)}
+EPOCHS = Fidelity("epochs", 1, 27)
+
+
+def bowl(params: Params, centre: float = 0.7) -> float:
+    return sum((float(params[name]) - centre) ** 2 for name in SPACE)  # type: ignore[arg-type]
+
+
+def at_fidelity(told: Trial, epochs: float) -> Trial:
+    return replace(told, proposal=replace(told.proposal, fidelity=epochs))
+
+
+def random_trials(
+    count: int, objective: Callable[[Params], float], *, space: Mapping[str, Parameter] = SPACE, seed: int = 0
+) -> list[Trial]:
+    rng, parsed = np.random.default_rng(seed), SearchSpace(space)
+    drawn = [parsed.from_unit(rng.random(len(parsed)).tolist()) for _ in range(count)]
+    return [trial(number, params, objective(params)) for number, params in enumerate(drawn)]
+
+
+def best_after(
+    start: Sequence[Trial], trials: int, objective: Callable[[Params], float] = bowl, *, seed: int = 0, **known: object
+) -> float:
+    told = list(start)
+    for _ in range(trials):
+        now = replace(view(SPACE, seed=seed), trials=tuple(told), number=len(told), **known)  # type: ignore[arg-type]
+        params = BayesSampler().suggest(now).params
+        told.append(trial(len(told), params, objective(params)))
+    return min(objective(t.params) for t in told[len(start) :])
+
+
+def test_cheap_runs_inform_full_ones() -> None:
+    def cheap(params: Params) -> float:
+        return 0.5 + 0.8 * bowl(params, 0.66)
+
+    informed, alone = [], []
+    for seed in range(4):
+        runs = [at_fidelity(t, 3) for t in random_trials(30, cheap, seed=seed)]
+        informed.append(best_after(runs, 4, seed=seed, fidelity=EPOCHS))
+        alone.append(best_after([], 4, seed=seed))
+    assert statistics.mean(informed) < 0.3 * statistics.mean(alone)
+
+
+def test_what_ran_cheaply_may_run_again_in_full() -> None:
+    space = {"x": Choice([1, 2, 3], ordered=True)}
+    told = tuple(at_fidelity(trial(i, {"x": i + 1}, float(i)), 1) for i in range(3))
+    proposed = BayesSampler().suggest(replace(view(space), trials=told, number=3, fidelity=EPOCHS))
+    assert proposed.params["x"] in (1, 2, 3)
+
+
+def test_a_fidelity_lies_on_a_log_scale_and_none_is_the_full_one() -> None:
+    assert [EPOCHS.to_unit(f) for f in (1, 3, 9, 27, None, 81)] == pytest.approx([0, 1 / 3, 2 / 3, 1, 1, 1])
+
+
+def test_an_earlier_study_of_the_same_problem_gives_a_head_start() -> None:
+    def earlier(params: Params) -> float:
+        return 3.0 * bowl(params, 0.68) + 10.0
+
+    led, alone = [], []
+    for seed in range(4):
+        known = (random_trials(40, earlier, seed=seed),)
+        led.append(best_after([], 8, seed=seed, earlier=known))
+        alone.append(best_after([], 8, seed=seed))
+    assert statistics.mean(led) < 0.6 * statistics.mean(alone)
+
+
+def test_an_earlier_study_that_ranks_the_wrong_way_is_soon_ignored() -> None:
+    def opposite(params: Params) -> float:
+        return -bowl(params)
+
+    misled = [best_after([], 20, seed=s, earlier=(random_trials(40, opposite, seed=s),)) for s in range(4)]
+    alone = [best_after([], 20, seed=s) for s in range(4)]
+    typical = statistics.median(bowl(t.params) for t in random_trials(200, bowl))
+    assert statistics.mean(misled) < statistics.mean(alone) + 0.05 * typical
+
+
+def test_an_earlier_study_with_other_parameters_counts_as_far_as_it_fits() -> None:
+    others = {**{n: p for n, p in SPACE.items() if n != "x3"}, "gone": Float(0.0, 1.0), "x0": Float(-1.0, 2.0)}
+
+    def loss(params: Params) -> float:
+        return sum((float(params[f"x{i}"]) - 0.7) ** 2 for i in range(3))  # type: ignore[arg-type]
+
+    known = (random_trials(60, loss, space=others),)
+    first = BayesSampler().suggest(replace(view(SPACE), earlier=known)).params
+    assert all(abs(float(first[f"x{i}"]) - 0.7) < 0.25 for i in range(3))  # type: ignore[arg-type]
+
+
+def test_an_earlier_study_in_which_all_failed_changes_nothing() -> None:
+    known = (random_trials(10, lambda _: math.nan),)
+    assert BayesSampler().suggest(replace(view(SPACE), earlier=known)) == BayesSampler().suggest(view(SPACE))
+
+
+def test_thrift_prefers_what_is_quick_among_what_is_good() -> None:
+    def seconds(params: Params) -> float:
+        return float(10 ** (2 * params["x3"]))  # type: ignore[operator]
+
+    def loss(params: Params) -> float:  # x3 costs seconds and brings next to nothing
+        return bowl({**params, "x3": 0.7}) - 1e-3 * float(params["x3"])  # type: ignore[arg-type]
+
+    def asked(thrift: float) -> float:
+        told: list[Trial] = []
+        for number in range(20):
+            now = replace(view(SPACE), trials=tuple(told), number=number, thrift=thrift)
+            params = BayesSampler().suggest(now).params
+            ran = trial(number, params, loss(params))
+            assert ran.outcome is not None
+            told.append(replace(ran, outcome=replace(ran.outcome, usage=Usage(wall_s=seconds(params)))))
+        return sum(seconds(t.params) for t in told[5:])
+
+    assert asked(1.0) < 0.5 * asked(0.0)
+
+
+@pytest.mark.parametrize("metrics", [2, 3])
+def test_several_objectives_dominate_more_than_random_points_do(metrics: int) -> None:
+    names = [f"m{i}" for i in range(metrics)]
+
+    def values(params: Params) -> dict[str, float]:
+        centres = (0.2, 0.8, 0.5)
+        return {
+            name: bowl(params, centre) + 0.1 * i for i, (name, centre) in enumerate(zip(names, centres, strict=False))
+        }
+
+    def volume(told: Sequence[Trial]) -> float:
+        return hypervolume(np.array([[t.values[m] for m in names] for t in told]), np.full(metrics, 2.0))
+
+    told: list[Trial] = []
+    space = SearchSpace(SPACE)
+    for number in range(25):
+        now = StudyView(
+            space=space, objectives=view(SPACE, metrics=names).objectives, trials=tuple(told), number=number
+        )
+        params = BayesSampler().suggest(now).params
+        told.append(trial(number, params, values(params)))
+    by_chance = [
+        volume([trial(0, t.params, values(t.params)) for t in random_trials(50, bowl, seed=s)]) for s in range(5)
+    ]
+    assert volume(told) > statistics.mean(by_chance)

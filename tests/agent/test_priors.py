@@ -1,0 +1,136 @@
+"""What parameters' names say: it helps where it is right, costs little where it is wrong, and fades."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes.views import Params, best, run, view
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tunesmith.agent.priors as priors_module
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.belief import Settings
+from tunesmith.agent.priors import FLOOR, Entry, Priors, spellings
+from tunesmith.agent.surrogate.axes import Axes
+from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space import SearchSpace
+
+NETWORK: Mapping[str, Parameter] = {
+    "optimizer": Choice(["adam", "sgd"]),
+    "lr": Float(1e-6, 1.0, log=True),
+    "weight_decay": Float(1e-8, 1.0, log=True),
+    "dropout": Float(0.0, 0.9),
+    "batch_size": Choice([8, 16, 32, 64, 128, 256, 512], ordered=True),
+    "made_up": Float(0.0, 1.0),
+}
+
+
+def known(space: Mapping[str, Parameter]) -> tuple[Priors, SearchSpace]:
+    parsed = SearchSpace(space)
+    return Priors(Axes(parsed)), parsed
+
+
+def said_of(space: Mapping[str, Parameter], **params: object) -> float:
+    priors, parsed = known(space)
+    return float(priors.log_plausibility(np.array([parsed.to_unit(params)]))[0])  # type: ignore[arg-type]
+
+
+def test_every_entry_can_be_read_and_says_where_it_is_from() -> None:
+    raw = tomllib.loads(Path(priors_module.__file__).with_name("priors.toml").read_text())
+    for entry in raw["prior"]:
+        read = Entry(**{**entry, "names": tuple(entry["names"])})
+        assert len(read.source) > 20, read.names
+        assert (read.centre is None) == bool(read.weights), read.names
+        assert read.scale == "linear" or read.spread > 1.0, read.names
+        assert set(read.when) <= set(raw["kinds"]), read.names
+        assert all(name == spellings(name)[0] for name in read.names), read.names
+
+
+def test_the_rate_that_is_likely_depends_on_the_optimizer() -> None:
+    rest = {"weight_decay": 1e-3, "dropout": 0.1, "batch_size": 64, "made_up": 0.5}
+    said = {
+        (optimizer, lr): said_of(NETWORK, optimizer=optimizer, lr=lr, **rest)
+        for optimizer in ("adam", "sgd")
+        for lr in (1e-3, 0.1)
+    }
+    assert said["adam", 1e-3] > said["adam", 0.1]
+    assert said["sgd", 0.1] > said["sgd", 1e-3]
+
+
+def test_names_are_known_without_case_and_trailing_numbers() -> None:
+    assert spellings("Dropout_1") == ("dropout_1", "dropout")
+    assert spellings("lr") == ("lr",)
+    priors, _ = known({"dropout_2": Float(0.0, 0.9), "beta2": Float(0.9, 0.9999)})
+    assert set(priors.sources) == {"dropout_2", "beta2"}
+
+
+def test_a_range_that_means_something_else_is_left_alone() -> None:
+    priors, _ = known({"lr": Float(100.0, 1000.0, log=True), "dropout": Choice(["none", "some"]), "momentum": Bool()})
+    assert not priors.sources
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_nothing_is_called_impossible(a: float, b: float) -> None:
+    priors, space = known(NETWORK)
+    units = Axes(space).settle(np.array([[a, b, a, b, a, b]]))
+    assert 0.0 >= priors.log_plausibility(units)[0] >= 5 * math.log(FLOOR) - 1e-9
+
+
+def test_draws_gather_where_it_is_likely_and_reach_everywhere() -> None:
+    priors, space = known(NETWORK)
+    levels = np.random.default_rng(0).random((4000, len(space)))
+    drawn = Axes(space).settle(priors.drawn_at(levels))
+    rates = np.array([space.from_unit(row.tolist())["lr"] for row in drawn], dtype=float)
+    assert ((rates > 1e-4) & (rates < 0.3)).mean() > 0.6
+    assert rates.min() < 1e-5
+    assert rates.max() > 0.5
+
+
+def loss_about(lr: float, decay: float, dropout: float):  # noqa: ANN201
+    def loss(params: Params) -> float:
+        rate, wd = math.log10(float(params["lr"])), math.log10(float(params["weight_decay"]))  # type: ignore[arg-type]
+        away = (rate - math.log10(lr)) ** 2 + 0.3 * (wd - math.log10(decay)) ** 2
+        return away + 4 * (float(params["dropout"]) - dropout) ** 2  # type: ignore[arg-type]
+
+    return loss
+
+
+SMALL = {name: NETWORK[name] for name in ("lr", "weight_decay", "dropout", "batch_size")}
+
+
+def mean_best(loss, settings: Settings, trials: int, seeds: int = 6) -> float:  # noqa: ANN001
+    return statistics.mean(best(run(BayesSampler(settings), SMALL, loss, trials, seed=s)) for s in range(seeds))
+
+
+def test_what_names_say_helps_from_the_first_trials_on() -> None:
+    usual = loss_about(2e-3, 1e-3, 0.15)
+    assert mean_best(usual, Settings(), 6) < 0.6 * mean_best(usual, Settings(knowledge=0.0), 6)
+
+
+def test_priors_centred_on_the_worst_corner_cost_little() -> None:
+    # The optimum lies where names say it hardly ever does: a rate of 1, a decay of 1, nine in ten dropped.
+    corner = loss_about(1.0, 1.0, 0.9)
+    misled, neutral = mean_best(corner, Settings(), 25), mean_best(corner, Settings(knowledge=0.0), 25)
+    worst = corner({"lr": 1e-6, "weight_decay": 1e-8, "dropout": 0.0})
+    assert misled < 0.01 * worst
+    assert misled < neutral + 0.01 * worst
+
+
+def test_the_users_default_comes_before_what_names_say() -> None:
+    with_default = {**SMALL, "lr": Float(1e-6, 1.0, log=True, default=1e-5)}
+    first = BayesSampler().suggest(view(with_default)).params
+    assert first["lr"] == pytest.approx(1e-5)
+
+
+def test_a_tree_is_not_a_network() -> None:
+    trees = {"max_depth": Int(1, 15), "eta": Float(1e-3, 1.0, log=True), "alpha": Float(1e-3, 1e3, log=True)}
+    priors, _ = known(trees)
+    assert "xgboost" in priors.sources["alpha"][0]
+    assert "Friedman" in priors.sources["eta"][0]
