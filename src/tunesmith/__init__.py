@@ -20,6 +20,7 @@ _HOMES = {
     "Tuner": "tunesmith.agent.tuner",
     "artifacts": "tunesmith.evaluator.reporting",
     "minimize": "tunesmith.agent.tuner",
+    "optuna": "tunesmith.optuna",
     "params": "tunesmith.evaluator.reporting",
     "report": "tunesmith.evaluator.reporting",
 }
@@ -33,11 +34,13 @@ __all__ = [
     "Tuner",
     "artifacts",
     "minimize",
+    "optuna",
     "params",
     "report",
 ]
 
 if TYPE_CHECKING:
+    from tunesmith import optuna
     from tunesmith.agent.tuner import Tuner, minimize
     from tunesmith.evaluator.reporting import artifacts, params, report
     from tunesmith.study.parameters import Bool, Choice, Float, Int
@@ -47,7 +50,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    home = importlib.import_module(_HOMES[name])
+    return home if _HOMES[name] == f"{__name__}.{name}" else getattr(home, name)
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,239 @@
+"""An Optuna study as a view of ours, and our configurations back under Optuna's names. Knows no sampler."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from tunesmith.agent.peers import to_distribution
+from tunesmith.study.condition import Value, same
+from tunesmith.study.errors import SpecError
+from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter, resting
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.view import Constraint, Direction, Objective, StudyView
+
+SUGGESTED = "tunesmith:params"
+"""The attribute of an Optuna trial under which a suggestion stands, so that other workers see what is on its way."""
+
+_STATES = {
+    OptunaState.COMPLETE: TrialState.COMPLETE,
+    OptunaState.PRUNED: TrialState.STOPPED,
+    OptunaState.FAIL: TrialState.FAILED,
+    OptunaState.RUNNING: TrialState.RUNNING,
+}
+_FEWEST_FLOATS = 1e6
+"""A range of floats that holds fewer numbers than this has no middle to speak of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A space of ours for parameters of Optuna's.
+
+    Attributes:
+        names: Optuna's name to ours.
+        distributions: by Optuna's name.
+        is_declared: the user declared the space, so that what a script does not ask for makes no difference to it.
+    """
+
+    space: SearchSpace
+    names: Mapping[str, str]
+    distributions: Mapping[str, BaseDistribution]
+    is_declared: bool = False
+
+    def told(self, trial: FrozenTrial) -> dict[str, Value] | None:
+        """Return the trial's configuration, None when it does not fit the space.
+
+        What the script did not get to ask for stands as it was suggested; a running trial that lacks even that is
+        taken to lie in the middle there.
+        """
+        try:
+            known = self._known(trial)
+        except (ValueError, IndexError):  # a category that the present distribution does not have
+            return None
+        if known and trial.state is OptunaState.RUNNING:
+            known = {**{name: resting(p) for name, p in self.space.parameters.items()}, **known}
+        fitting = {name: known[name] for name in self.space.active(known)}
+        return fitting if self.space.contains(fitting) else None
+
+    def heard(self, params: Mapping[str, Value]) -> dict[str, Any]:
+        """Return our configuration under Optuna's names, with Optuna's values."""
+        return {
+            name: _theirs(self.space.parameters[ours], self.distributions[name], params[ours])
+            for name, ours in self.names.items()
+            if ours in params
+        }
+
+    def kept(self, heard: Mapping[str, Any]) -> dict[str, float]:
+        """Return what was heard as it is kept with the trial: plain numbers, categories by their index."""
+        return {name: self.distributions[name].to_internal_repr(value) for name, value in heard.items()}
+
+    def _known(self, trial: FrozenTrial) -> dict[str, Value]:
+        is_partial = self.is_declared or trial.state is not OptunaState.COMPLETE
+        suggested = suggestion_for(trial) if is_partial else {}
+        known: dict[str, Value] = {}
+        for name, ours in self.names.items():
+            distribution = self.distributions[name]
+            if name in trial.params:
+                internal = distribution.to_internal_repr(trial.params[name])
+            elif name in suggested:
+                internal = suggested[name]
+            else:
+                continue
+            known[ours] = _ours(self.space.parameters[ours], distribution, internal)
+        return known
+
+
+def translate(distributions: Mapping[str, BaseDistribution]) -> Translation:
+    """Return a space of ours for Optuna's distributions, each of which `is_known`."""
+    names: dict[str, str] = {}
+    for name in distributions:
+        # A last part such as lr in "optim.lr" is what the sampler may know something of.
+        plain = re.sub(r"\W", "_", re.split(r"[./]", name)[-1]) or "p"
+        plain = plain if plain.isidentifier() else f"p_{plain}"
+        while plain in names.values():
+            plain += "_"
+        names[name] = plain
+    space = SearchSpace({names[name]: parameter_of(d) for name, d in distributions.items()})
+    return Translation(space, names, distributions)
+
+
+def declare(space: SearchSpace) -> Translation:
+    """Return the distributions that a script asks Optuna for when it asks for the parameters of this space."""
+    distributions = {name: _declared(parameter) for name, parameter in space.parameters.items()}
+    return Translation(space, {name: name for name in space.names}, distributions, is_declared=True)
+
+
+def suggestion_for(trial: FrozenTrial) -> Mapping[str, float]:
+    """Return what our sampler suggested for the trial so far, as `Translation.kept` made it."""
+    kept: Mapping[str, float] = trial.system_attrs.get(SUGGESTED, {})
+    return kept
+
+
+def companions(others: Sequence[FrozenTrial], name: str, distribution: BaseDistribution) -> dict[str, BaseDistribution]:
+    """Return `name` and the parameters without which no trial has had it, so the branch of a script it stands in."""
+    shared: dict[str, BaseDistribution] | None = None
+    for other in others:
+        if other.state is OptunaState.COMPLETE and other.distributions.get(name) == distribution:
+            theirs = other.distributions
+            shared = dict(theirs) if shared is None else {n: d for n, d in shared.items() if theirs.get(n) == d}
+    return {name: distribution, **(shared or {})}
+
+
+def is_known(distribution: BaseDistribution) -> bool:
+    """Tell whether our sampler can handle it; not so ranges that numbers can hardly count or tell apart."""
+    if isinstance(distribution, FloatDistribution) and distribution.step is None:
+        size = max(abs(distribution.low), abs(distribution.high))
+        if distribution.high - distribution.low < max(size * _FEWEST_FLOATS * 2.0**-53, 1e-300):
+            return False
+    try:
+        parameter_of(distribution)
+    except (SpecError, TypeError):
+        return False
+    return True
+
+
+def parameter_of(distribution: BaseDistribution) -> Parameter:
+    """Return an Optuna distribution as a parameter of ours.
+
+    Raises:
+        SpecError: it has one value only, or is too wide.
+        TypeError: it is of a kind of its own.
+    """
+    match distribution:
+        case FloatDistribution(low=low, high=high, log=log, step=step):
+            return Float(low, high, log=log, step=step)
+        case IntDistribution(low=low, high=high, log=log, step=step):
+            return Int(low, high, log=log, step=None if step == 1 else step)
+        case CategoricalDistribution(choices=choices):
+            try:
+                return Choice(choices)
+            except SpecError:
+                # 1 and 1.0, nan, objects: what we do not tell apart is numbered.
+                return Choice([f"{index}: {choice}" for index, choice in enumerate(choices)])
+    raise TypeError(f"{type(distribution).__name__} is none of Optuna's own distributions")
+
+
+def view_of(study: Study, trial: FrozenTrial, translation: Translation, *, seed: int) -> StudyView:
+    """Return the study as it stands for the one that proposes `trial`."""
+    others = others_than(study, trial)
+    bounds = sorted({name for other in others for name in other.constraints})
+    return StudyView(
+        space=translation.space,
+        objectives=tuple(Objective(_metric(i), _direction(d)) for i, d in enumerate(study.directions)),
+        constraints=tuple(Constraint(metric=_bound(name), max=0.0) for name in bounds),
+        trials=_told(others, translation),
+        number=trial.number,
+        seed=seed,
+    )
+
+
+def others_than(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
+    """Return the other trials, without those that wait in the queue."""
+    return [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and t.state in _STATES]
+
+
+def _declared(parameter: Parameter) -> BaseDistribution:
+    match parameter:
+        case Choice(choices=choices):
+            return CategoricalDistribution(choices)
+        case Int(low=low, high=high, log=log, step=step):
+            return IntDistribution(low, high, log=log, step=step or 1)
+    return to_distribution(parameter)
+
+
+def _ours(parameter: Parameter, distribution: BaseDistribution, internal: float) -> Value:
+    if isinstance(parameter, Choice):
+        return parameter.choices[int(internal)]
+    value = distribution.to_external_repr(internal)
+    return float(value) if isinstance(parameter, Float) else bool(value) if isinstance(parameter, Bool) else int(value)
+
+
+def _theirs(parameter: Parameter, distribution: BaseDistribution, value: Value) -> Any:
+    if isinstance(parameter, Choice) and isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[next(i for i, choice in enumerate(parameter.choices) if same(choice, value))]
+    return value
+
+
+def _told(others: Sequence[FrozenTrial], translation: Translation) -> list[Trial]:
+    pairs = ((other, translation.told(other)) for other in others)
+    return [_trial(other, params) for other, params in pairs if params is not None]
+
+
+def _trial(trial: FrozenTrial, params: Mapping[str, Value]) -> Trial:
+    state = _STATES[trial.state]
+    proposal = Proposal(params=params, source=Source.SAMPLER, seed=0)
+    if not state.is_finished:
+        return Trial(number=trial.number, proposal=proposal, state=state)
+    failed = state is TrialState.FAILED
+    failure = Failure(kind=FailureKind.CRASH, reason="Optuna says that it failed") if failed else None
+    outcome = Outcome(state=state, values=_values(trial), failure=failure)
+    return Trial(number=trial.number, proposal=proposal, state=state, outcome=outcome)
+
+
+def _values(trial: FrozenTrial) -> dict[str, float]:
+    values = {_bound(name): value for name, value in trial.constraints.items()}
+    if trial.state is OptunaState.COMPLETE:
+        values |= {_metric(i): value for i, value in enumerate(trial.values)}
+    elif trial.intermediate_values:
+        values[_metric(0)] = trial.intermediate_values[max(trial.intermediate_values)]
+    return values
+
+
+def _metric(index: int) -> str:
+    return f"value {index}"
+
+
+def _bound(name: str) -> str:
+    return f"constraint {name}"
+
+
+def _direction(direction: StudyDirection) -> Direction:
+    return Direction.MAXIMIZE if direction is StudyDirection.MAXIMIZE else Direction.MINIMIZE
