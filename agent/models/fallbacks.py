@@ -1,0 +1,41 @@
+"""Several models in turn: when the first is down, the next one answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from tunesmith.agent.models.calls import Answer, AsksModels, Format, Tool
+from tunesmith.agent.models.errors import ModelDown
+from tunesmith.prompts.message import Message
+
+T = TypeVar("T")
+
+
+class FirstOf:
+    """Several models; the first one that is up answers. One that a person has to mend is not asked again.
+
+    Args:
+        models: at least one, the preferred one first.
+    """
+
+    def __init__(self, models: Sequence[AsksModels]) -> None:
+        self._models = list(models)
+
+    @property
+    def name(self) -> str:
+        """The name of the model that is asked first."""
+        return self._models[0].name
+
+    def ask(
+        self, messages: Sequence[Message], form: Format[T], *, tools: Sequence[Tool] = (), max_tool_calls: int = 6
+    ) -> Answer[T]:
+        """Return the first answer; the last failure is raised when there is none."""
+        for model in list(self._models):
+            try:
+                return model.ask(messages, form, tools=tools, max_tool_calls=max_tool_calls)
+            except ModelDown as error:
+                down = error
+                if error.lasting and len(self._models) > 1:
+                    self._models.remove(model)
+        raise down

@@ -1,0 +1,173 @@
+"""A history of any length as a few tables: the best trials, the latest, a spread of the rest, failures by cause.
+
+Deterministic: equal histories give equal text. Numbers are shown to the digits that matter, in the user's own units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tunesmith.prompts.untrusted import fenced, one_line
+from tunesmith.study.condition import Value
+from tunesmith.study.parameters import Bool, Choice, Int, Parameter, has_default
+from tunesmith.study.results import candidates
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import FailureKind, Trial, TrialState
+from tunesmith.study.units import short_number
+from tunesmith.study.view import StudyView
+
+CHARS_PER_TOKEN = 3.0
+"""Tables of numbers have about three characters a token; prose has more, so this errs on the safe side."""
+
+_SIZES = ((10, 12, 12), (8, 10, 8), (6, 8, 5), (5, 5, 3), (3, 3, 0), (2, 2, 0))
+"""How many best, latest and other trials are shown, from generous to scarce."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compact:
+    """A history as text.
+
+    Attributes:
+        table: a heading and a line per shown trial, by number.
+        failures: a paragraph per cause, the most frequent first; "" without failures.
+        counts: how many trials there are of each state, in words.
+    """
+
+    table: str
+    failures: str
+    counts: str
+
+
+def tokens_in(text: str) -> int:
+    """Return about how many tokens a text has, rather too many than too few."""
+    return math.ceil(len(text) / CHARS_PER_TOKEN)
+
+
+def compact(view: StudyView, *, max_tokens: int, curves: Mapping[int, Sequence[float]] | None = None) -> Compact:
+    """Return the history in at most about `max_tokens`; what is shown shrinks, the counts stay true.
+
+    Args:
+        view: the study.
+        max_tokens: for the table and the failures together.
+        curves: the first objective at a few steps, by trial number, where it is known.
+    """
+    trials = [t for t in view.trials if not t.is_replicate]
+    counts = _counts(trials)
+    made = Compact(table="", failures="", counts=counts)
+    for best, latest, others in _SIZES:
+        shown = _chosen(view, trials, best, latest, others)
+        tail = 500 if best > 5 else 200  # noqa: PLR2004
+        made = Compact(table=_table(view, shown, curves or {}), failures=_failures(trials, tail), counts=counts)
+        if tokens_in(made.table) + tokens_in(made.failures) <= max_tokens:
+            break
+    return made
+
+
+def thinned(curve: Sequence[float], count: int = 5) -> list[float]:
+    """Return the first, the last and a few values between; nothing of a curve with one value."""
+    if len(curve) < 2:  # noqa: PLR2004  # one value is no curve
+        return []
+    step = (len(curve) - 1) / (min(count, len(curve)) - 1)
+    return [curve[round(i * step)] for i in range(min(count, len(curve)))]
+
+
+def space_table(space: SearchSpace) -> str:
+    """Return a line per parameter: name, kind, range, scale, default, condition, help."""
+    return "\n".join(_parameter(name, p) for name, p in space.parameters.items())
+
+
+def params_line(params: Mapping[str, Value]) -> str:
+    """Return `lr=0.003 hidden=64`."""
+    return " ".join(f"{name}={shown(value)}" for name, value in params.items())
+
+
+def shown(value: Value) -> str:
+    """Return a value as it is shown to a model: six digits at most, and never rounded to another value's."""
+    if isinstance(value, bool) or not isinstance(value, float):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    return f"{value:.6g}"
+
+
+def _counts(trials: Sequence[Trial]) -> str:
+    by_state: dict[str, int] = defaultdict(int)
+    for trial in trials:
+        by_state[trial.state.value] += 1
+    return ", ".join(f"{count} {state}" for state, count in sorted(by_state.items())) or "no trial yet"
+
+
+def _chosen(view: StudyView, trials: Sequence[Trial], best: int, latest: int, others: int) -> list[Trial]:
+    ranked = candidates(trials, view.objectives, view.constraints)
+    picked = {t.number: t for t in [*ranked[:best], *list(trials)[-latest:]]}
+    rest = [t for t in ranked if t.number not in picked]
+    if others and rest:
+        step = max(len(rest) / others, 1.0)
+        picked |= {t.number: t for t in (rest[int(i * step)] for i in range(min(others, len(rest))))}
+    first = next((t for t in trials if t.number == 0), None)
+    if first is not None:
+        picked[0] = first
+    return [picked[number] for number in sorted(picked)]
+
+
+def _table(view: StudyView, trials: Sequence[Trial], curves: Mapping[int, Sequence[float]]) -> str:
+    names, metrics = view.space.names, [o.metric for o in view.objectives]
+    bounded = [c.metric for c in view.constraints]
+    head = ["#", "source", *names, *metrics, *bounded, "state", "seconds"]
+    lines = [" | ".join(head)]
+    for trial in trials:
+        cells = [str(trial.number), trial.proposal.source.value]
+        cells += [shown(trial.params[name]) if name in trial.params else "-" for name in names]
+        cells += [short_number(trial.values[m]) if m in trial.values else "-" for m in [*metrics, *bounded]]
+        cells += [_state(trial), f"{trial.outcome.usage.wall_s:.3g}" if trial.outcome else "-"]
+        line = " | ".join(cells)
+        if curves.get(trial.number):
+            line += "  curve " + " ".join(short_number(value) for value in curves[trial.number])
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _state(trial: Trial) -> str:
+    if trial.failure:
+        return f"failed ({trial.failure.kind.value})"
+    return "running" if trial.state is TrialState.WAITING else trial.state.value
+
+
+def _failures(trials: Sequence[Trial], tail: int) -> str:
+    groups: dict[FailureKind, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        if trial.failure:
+            groups[trial.failure.kind].append(trial)
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0].value))
+    paragraphs = []
+    for kind, failed in ordered[:5]:
+        failure = failed[-1].failure
+        assert failure is not None  # noqa: S101  # grouped by it
+        numbers = ", ".join(f"#{t.number}" for t in failed[-8:])
+        text = f"{kind.value}: {len(failed)} trials (latest {numbers}), for example {one_line(failure.reason, 160)}"
+        if failure.tail:
+            text += "\n" + fenced(failure.tail, "log", limit=tail)
+        paragraphs.append(text)
+    return "\n".join(paragraphs)
+
+
+def _parameter(name: str, parameter: Parameter) -> str:
+    match parameter:
+        case Choice(choices=choices, ordered=ordered):
+            kind = f"{'ordered choice' if ordered else 'choice'} of {', '.join(map(shown, choices))}"
+        case Bool():
+            kind = "true or false"
+        case _:
+            step = f", in steps of {shown(parameter.step)}" if parameter.step else ""
+            whole = "whole number" if isinstance(parameter, Int) else "number"
+            scale = ", logarithmic" if parameter.log else ""
+            kind = f"{whole} from {shown(parameter.low)} to {shown(parameter.high)}{scale}{step}"
+    parts = [f"{name}: {kind}"]
+    if has_default(parameter):
+        parts.append(f"default {shown(parameter.default)}")
+    if parameter.when:
+        parts.append(f"only when {parameter.when}")
+    if parameter.help:
+        parts.append(one_line(parameter.help, 160))
+    return "; ".join(parts)

@@ -1,0 +1,67 @@
+"""Answers of made-up models: candidates in the form that the planner asks for."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from fakes.llm_server import Reply, message
+
+from tunesmith.agent.models.calls import Answer, CallRecord, Format, TokenUse, Tool
+from tunesmith.agent.models.errors import AnswerUnusable, Unusable
+from tunesmith.prompts.message import Message
+
+T = TypeVar("T")
+Params = Mapping[str, Any]
+
+
+def candidates_text(
+    points: Sequence[Params], words: str = "the loss falls towards this side", predicted: float = 0.1
+) -> str:
+    """Return an answer with these candidates."""
+    found = [
+        {
+            "params": dict(p),
+            "rationale": words,
+            "predicted": predicted,
+            "refuted_by": "a worse one",
+            "operator": "refine",
+        }
+        for p in points
+    ]
+    return json.dumps({"candidates": found})
+
+
+def candidates_reply(points: Sequence[Params]) -> Reply:
+    """Return the same over HTTP."""
+    return message(candidates_text(points))
+
+
+def drawn_points(names: Sequence[str], seed: int, count: int = 4) -> list[Params]:
+    """Return random points of the unit cube."""
+    rng = random.Random(seed)
+    return [{name: round(rng.random(), 4) for name in names} for _ in range(count)]
+
+
+class ScriptedModel:
+    """A model without a server: `says(n, messages)` returns a text, or raises what a model may raise."""
+
+    name = "scripted:model"
+
+    def __init__(self, says: Callable[[int, Sequence[Message]], str]) -> None:
+        self._says = says
+        self.asked: list[Sequence[Message]] = []
+
+    def ask(
+        self, messages: Sequence[Message], form: Format[T], *, tools: Sequence[Tool] = (), max_tool_calls: int = 6
+    ) -> Answer[T]:
+        self.asked.append(messages)
+        text = self._says(len(self.asked) - 1, messages)
+        usage = TokenUse(input=1000, output=100)
+        call = CallRecord(model=self.name, requests=1, usage=usage)
+        try:
+            return Answer(form.read(json.loads(text)), text, call)
+        except ValueError as error:
+            raise AnswerUnusable(Unusable.WRONG_SHAPE, str(error), text, call) from None

@@ -1,0 +1,122 @@
+"""When is the LLM worth it: what each source gained, per dollar and per GPU-hour, and how often the LLM fell back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tunesmith.study.budget import Spent
+from tunesmith.study.results import improvements
+from tunesmith.study.trial import Source, Trial
+from tunesmith.study.units import short_number
+from tunesmith.study.view import Constraint, Objective
+
+MANY_FALLBACKS = 0.2
+"""From this share of the LLM's turns on a study says in its first line that they fell back."""
+
+_FEW_TURNS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceMeter:
+    """What one source did.
+
+    Attributes:
+        trials: finished ones.
+        improvements: how often it found a new best after the first value.
+        gain: by how much it moved the best value, in the first objective's unit; 0 or more.
+        gpu_hours: what its trials used.
+    """
+
+    source: Source
+    trials: int
+    improvements: int
+    gain: float
+    failed: int
+    gpu_hours: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """All sources that ran, and the LLM's turns.
+
+    Attributes:
+        turns: trials that were the LLM's to propose.
+        fallbacks: those of them in which the sampler stood in, with the reasons and how often each.
+    """
+
+    sources: tuple[SourceMeter, ...]
+    turns: int
+    fallbacks: int
+    reasons: tuple[tuple[str, int], ...]
+    spent: Spent
+
+    @property
+    def falls_back_often(self) -> bool:
+        """Whether more than a fifth of the LLM's turns fell back."""
+        return self.turns >= _FEW_TURNS and self.fallbacks > MANY_FALLBACKS * self.turns
+
+
+def meter_of(
+    trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint], spent: Spent
+) -> Meter:
+    """Return what every source was worth so far."""
+    own = [t for t in trials if not t.is_replicate]
+    gains: dict[int, float] = {}
+    best: float | None = None
+    for step in improvements(own, objectives, constraints):
+        gains[step.number] = 0.0 if best is None else abs(best - step.value)
+        best = step.value
+    sources = [_of(source, own, gains) for source in Source if any(t.proposal.source is source for t in own)]
+    stood_in = [t for t in own if t.proposal.source is Source.FALLBACK]
+    kinds = [t.proposal.fallback_reason.partition(":")[0] for t in stood_in]
+    reasons = sorted(((kind, kinds.count(kind)) for kind in set(kinds)), key=lambda item: (-item[1], item[0]))
+    proposed = sum(t.proposal.source is Source.LLM for t in own)
+    return Meter(
+        sources=tuple(sources),
+        turns=proposed + len(stood_in),
+        fallbacks=len(stood_in),
+        reasons=tuple(reasons),
+        spent=spent,
+    )
+
+
+def meter_lines(meter: Meter) -> list[str]:
+    """Return the meter for a terminal; nothing when no LLM took part."""
+    if not meter.turns and not meter.spent.llm_calls:
+        return []
+    spent = meter.spent
+    lines = [
+        f"LLM: {spent.llm_calls} calls, {spent.llm_tokens:,} tokens, ${spent.llm_usd:.2f}; "
+        f"{meter.turns - meter.fallbacks} of its {meter.turns} turns became trials"
+    ]
+    if meter.fallbacks:
+        lines.append("     fell back: " + ", ".join(f"{count} {kind}" for kind, count in meter.reasons))
+    for source in meter.sources:
+        if source.trials and source.source is not Source.DEFAULT:
+            lines.append(f"     {_line(source, spent)}")
+    return lines
+
+
+def _line(source: SourceMeter, spent: Spent) -> str:
+    parts = [f"{source.source.value}: {source.trials} trials, {source.improvements} improvements"]
+    parts.append(f"gain {short_number(source.gain)}")
+    if source.failed:
+        parts.append(f"{source.failed} failed")
+    if source.gpu_hours:
+        parts.append(f"{short_number(source.gain / source.gpu_hours)} per GPU-hour")
+    if source.source is Source.LLM and spent.llm_usd:
+        parts.append(f"{short_number(source.gain / spent.llm_usd)} per dollar")
+    return ", ".join(parts)
+
+
+def _of(source: Source, trials: Sequence[Trial], gains: dict[int, float]) -> SourceMeter:
+    mine = [t for t in trials if t.proposal.source is source and t.state.is_finished]
+    return SourceMeter(
+        source=source,
+        trials=len(mine),
+        improvements=sum(gains.get(t.number, 0.0) > 0.0 for t in mine),
+        gain=sum(gains.get(t.number, 0.0) for t in mine),
+        failed=sum(t.failure is not None for t in mine),
+        gpu_hours=sum(t.outcome.usage.gpu_s for t in mine if t.outcome) / 3600,
+    )
