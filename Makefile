@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Trials say `python`, which must be the one that has their packages.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test lint bench bench-loop clean
+.PHONY: demo test lint bench bench-loop bench-latency clean
 
 demo: .venv/ready
 	rm -rf build/demo
@@ -27,6 +27,9 @@ bench: .venv/ready
 bench-loop: .venv/ready
 	$(BIN)/python benchmarks/loop_overhead.py
 	$(BIN)/python benchmarks/history_figures.py
+
+bench-latency: .venv/ready
+	$(BIN)/python benchmarks/latency.py
 
 .venv/ready: pyproject.toml constraints.txt
 	test -d .venv || $(PYTHON) -m venv .venv

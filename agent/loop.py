@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tunesmith.agent.arbiter import Arbiter
+from tunesmith.agent.arbiter import SAMPLER_FAILED
+from tunesmith.agent.background import Background
 from tunesmith.agent.confirming import replicates_due
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
+from tunesmith.agent.planning import Tape, kept, make_arbiter, open_model
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.evaluator.evaluation import Evaluation, Evaluator
 from tunesmith.evaluator.slots import Slot, find_gpus, plan_slots
 from tunesmith.evaluator.strays import end_strays
 from tunesmith.history.write import Batch, Recorder
+from tunesmith.prompts.compact import thinned
 from tunesmith.study.budget import Budget, Spent
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.observation import Observation
 from tunesmith.study.results import incumbent, is_feasible
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Trial, TrialState
+from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.view import StudyView
 
 FLUSH_S = 1.0
@@ -57,6 +62,7 @@ class Loop:
         project: the folder of study.toml; trials run from a copy of it.
         history: the history file.
         tell: is handed every piece of news, from the thread that calls `run`.
+        tape: where the LLM's answers are kept or come from.
 
     Raises:
         InputError: the history is held by another process, a GPU or a package is missing.
@@ -70,12 +76,14 @@ class Loop:
         history: Path,
         cpus: int,
         tell: Callable[[News], None],
+        tape: Tape | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._spec = spec
         self._tell = tell
         self._clock = clock
-        self._arbiter = Arbiter(make_sampler(spec.planner.sampler), fidelity=_full_fidelity(spec))
+        sampler = make_sampler(spec.planner.sampler)
+        model = open_model(spec.planner, tape) if spec.planner.model else None
         self._gpus = find_gpus() if spec.run.gpus else []
         self._places = [_Place(slot) for slot in plan_slots(spec.run, self._gpus, cpus)]
         self._budget: Budget = spec.budget.starting_at(clock())
@@ -83,11 +91,24 @@ class Loop:
         self._folder = history.parent / spec.study.name
         self._recorder = Recorder(history, spec, project=str(project), now=clock())
         self._wake = threading.Event()
+        self._arbiter, self._advisor = make_arbiter(
+            spec,
+            sampler,
+            model=model,
+            project=project,
+            runs=Background(self._wake.set),
+            budget=self._budget,
+            spent=self._recorder.record.spent,
+            lessons=self._recorder.history.lessons(self._recorder.study_id),
+            left=self._left,
+            curves=self._curves_so_far,
+        )
         self._evaluator = Evaluator(spec, project=project, folder=self._folder, wake=self._wake.set)
         self._interrupts = 0
         self._interrupts_told = 0
         self._ended_by = ""
         self._queue: list[Trial] = []
+        self._curves: dict[int, list[float]] = defaultdict(list)
         self._flushed_at = clock()
 
     def interrupt(self) -> None:
@@ -102,6 +123,7 @@ class Loop:
                 self._collect()
                 self._obey()
                 self._fill()
+                self._heed()
                 self._flush()
                 self._wake.wait(TICK_S)
                 self._wake.clear()
@@ -163,6 +185,34 @@ class Loop:
 
     # -- one turn -----------------------------------------------------------------------------------------------
 
+    def _heed(self) -> None:
+        """Keep what the LLM was asked and said, and pass on what a person should know of it."""
+        if self._advisor is None:
+            return
+        calls, lessons = self._advisor.calls(), self._advisor.lessons()
+        if calls:
+            self._recorder.record_llm_calls([kept(told) for told in calls])
+        if lessons:
+            self._recorder.record_lessons(lessons, self._clock())
+        for text in self._advisor.notes():
+            self._recorder.record_event("llm", self._clock(), detail={"note": text})
+            self._tell(Note(text=text))
+
+    def _curves_so_far(self, view: StudyView) -> dict[int, list[float]]:  # noqa: ARG002  # those that this run saw
+        """Return every curve as a few numbers. Called beside the training, so it touches no database."""
+        return {number: thinned(list(values)) for number, values in list(self._curves.items())}
+
+    def _left(self) -> str:
+        """Return what is left of the budget, in words for the LLM."""
+        spent, now = self._spent(), self._clock()
+        shares = [*self._budget.shares(spent), *self._budget.llm_shares(spent)]
+        parts = [
+            f"{share.name} {short_number(share.limit - share.used)} of {short_number(share.limit)}" for share in shares
+        ]
+        if self._budget.until is not None:
+            parts.append(f"{short_seconds(max(self._budget.until - now, 0.0))} until the end")
+        return ", ".join(parts)
+
     def _collect(self) -> None:
         """Take in what running trials report, and record those that ended."""
         for place in self._places:
@@ -177,6 +227,8 @@ class Loop:
 
     def _tell_progress(self, place: _Place, news: Sequence[Observation]) -> None:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation reports
+        first = self._spec.objectives[0].metric
+        self._curves[place.trial.number] += [o.value for o in news if o.metric == first]
         latest = {observation.metric: observation.value for observation in news}
         self._tell(Observed(trial=place.trial, latest=latest, step=news[-1].step))
 
@@ -266,7 +318,7 @@ class Loop:
         except SpaceExhausted:
             return self._next_replicate("exhausted")
         self._trials_begun += 1
-        if proposal.fallback_reason:
+        if proposal.fallback_reason.startswith(SAMPLER_FAILED):
             self._tell(Note(text=f"a random point was used: {proposal.fallback_reason}"))
         return self._record(proposal)
 
@@ -290,6 +342,9 @@ class Loop:
         place.unwritten = []
         place.evaluation = self._evaluator.start(running, place.slot, place.unwritten.append)
         self._tell(Started(trial=running))
+        if self._advisor is not None:
+            # While this trial runs, the next proposals are prepared.
+            self._advisor.prepare(self._view())
 
     def _flush(self) -> None:
         """Write what is unwritten, at most once a second."""
@@ -317,13 +372,20 @@ class Loop:
             trials=trials,
             number=len(trials),
             seed=self._spec.study.seed,
+            fidelity=self._spec.graded,
+            earlier=self._recorder.earlier,
+            thrift=self._budget.thrift(self._spent()),
         )
 
     def _spent(self) -> Spent:
         running = sum(not place.trial.is_replicate for place in self._places if place.trial)
         waiting = sum(not trial.is_replicate for trial in self._queue)
+        llm = self._advisor.spent if self._advisor else self._before
         return replace(
             self._before,
+            llm_usd=llm.llm_usd,
+            llm_tokens=llm.llm_tokens,
+            llm_calls=llm.llm_calls,
             trials=self._trials_begun - running - waiting,
             hours=self._before.hours + max(self._clock() - self._opened_at, 0.0) / 3600,
             gpu_hours=self._gpu_s / 3600,
@@ -341,6 +403,7 @@ class Loop:
         return bool(self._interrupts or self._ended_by) and not self._running()
 
     def _end(self) -> Ended:
+        self._heed()
         by = self._ended_by or "interrupted"
         self._recorder.record_end(by, self._clock())
         ended = Ended(record=self._recorder.record, by=by, best=self._best)
@@ -359,12 +422,6 @@ class Loop:
 def unused_parts(spec: StudySpec) -> list[str]:
     """Return a line for each part of the study file that this version reads but does not act on."""
     parts = []
-    if spec.planner.model:
-        parts.append(f"[planner].model = {spec.planner.model!r} is not used yet: the sampler proposes alone")
     if spec.edits:
         parts.append("[edits] is not used yet: only the parameters in [space] are tuned")
     return parts
-
-
-def _full_fidelity(spec: StudySpec) -> float | None:
-    return spec.fidelity.max if spec.fidelity else None

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.agent.arbiter import Arbiter
+from tunesmith.agent.arbiter import Rules
+from tunesmith.agent.models.calls import AsksModels
+from tunesmith.agent.planning import kept, make_arbiter, open_model
 from tunesmith.agent.samplers import make_sampler
+from tunesmith.agent.sources import Sampler
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.study.condition import Value
-from tunesmith.study.errors import Mistake, ProjectError, SpaceExhausted, SpecError
+from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
 from tunesmith.study.load import parse_spec, space_document
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.observation import Observation
@@ -57,11 +60,17 @@ class Tuner:
         space: parameters by name, or a SearchSpace.
         metric: the metric to improve, or up to three.
         direction: "minimize" or "maximize", or one for each metric.
-        planner: who proposes: bayes, random, optuna-tpe or optuna-gp.
-        seed: with the history it determines every proposal.
+        planner: who proposes: bayes, random, optuna-tpe, optuna-gp, or a sampler of your own (see `sources.Sampler`).
+            "hybrid" is bayes together with a model, "llm" a model alone, unchecked but for the space and duplicates.
+        seed: with the history it determines every proposal, but for what a model says.
+        model: an LLM such as "openai:gpt-5-mini" that proposes beside the sampler; None for none.
+        base_url: the address of a server that speaks the OpenAI protocol.
         description: what is tuned, in a sentence.
         history: a file to keep the trials in; a tuner on the same file goes on where the last one ended. None: memory.
         name: the study's name in that file.
+        learn_from: names of earlier studies in that file that are to be learned from, as far as their ranking agrees.
+        rules: how the model's part is decided on; None for what `planner` says.
+        permute_feedback: show the model results in the wrong order, to tell whether it reads them at all.
 
     Raises:
         SpecError: the space, a metric or a name is wrong; the message names the key and the fix.
@@ -75,20 +84,36 @@ class Tuner:
         *,
         metric: str | Sequence[str] = "value",
         direction: str | Sequence[str] = "minimize",
-        planner: str = "bayes",
+        planner: str | Sampler = "bayes",
         seed: int = 0,
-        model: str | None = None,
+        model: str | AsksModels | None = None,
+        base_url: str | None = None,
         description: str = "",
         history: str | Path | None = None,
         name: str = "tuner",
+        learn_from: Sequence[str] = (),
+        rules: Rules | None = None,
+        permute_feedback: bool = False,
     ) -> None:
-        if model is not None or planner in ("llm", "hybrid"):
-            raise ProjectError("this version has no LLM planner; leave model out and use planner='bayes'")
+        planned, sampler = _planned(planner, model)
         full_space = space if isinstance(space, SearchSpace) else SearchSpace(space)
-        self._spec = _spec(full_space, metric, direction, planner, seed, description, name)
-        self._arbiter = Arbiter(make_sampler(planner))
+        named: dict[str, Any] = {"sampler": sampler} if isinstance(sampler, str) else {}
+        if isinstance(model, str):
+            named |= {"model": model, **({"base_url": base_url} if base_url else {})}
+        study = {"name": name, "metric": metric, "direction": direction, "seed": seed, "description": description}
+        self._spec = _spec(full_space, study, {**named, "learn_from": list(learn_from)})
         path = Path(history) if history is not None else None
         self._recorder = Recorder(path, self._spec, project="", now=time.time())
+        self._arbiter, self._advisor = make_arbiter(
+            self._spec,
+            make_sampler(sampler) if isinstance(sampler, str) else sampler,
+            model=open_model(self._spec.planner) if isinstance(model, str) else model,
+            budget=self._spec.budget.starting_at(time.time()),
+            spent=self._recorder.record.spent,
+            lessons=self._recorder.history.lessons(self._recorder.study_id),
+            rules=rules or planned,
+            permuted=permute_feedback,
+        )
         self._open: dict[int, Trial] = {}
         self._again = [self._requeued(trial) for trial in self._recorder.history.unfinished(self._recorder.study_id)]
 
@@ -186,8 +211,15 @@ class Tuner:
             trials=trials,
             number=len(trials),
             seed=self._spec.study.seed,
+            earlier=self._recorder.earlier,
         )
-        return self._recorder.record_proposal(self._arbiter.choose(view), now)
+        proposal = self._arbiter.choose(view)
+        if self._advisor is not None:
+            self._recorder.record_llm_calls([kept(told) for told in self._advisor.calls()])
+            lessons = self._advisor.lessons()
+            if lessons:
+                self._recorder.record_lessons(lessons, now)
+        return self._recorder.record_proposal(proposal, now)
 
     def _requeued(self, trial: Trial) -> Trial:
         if trial.state is TrialState.WAITING:
@@ -216,6 +248,17 @@ class Tuner:
         )
         self._recorder.record_outcome(running, timed, now)
         del self._open[running.number]
+
+
+def _planned(planner: str | Sampler, model: str | AsksModels | None) -> tuple[Rules | None, str | Sampler]:
+    """Return the rules for the LLM's part, and the sampler beside it."""
+    if planner not in ("llm", "hybrid"):
+        return None, planner
+    if model is None:
+        raise SpecError(
+            [Mistake("model", f'planner {planner!r} needs one, for example "openai:gpt-5-mini"')], where="Tuner"
+        )
+    return (Rules(share=1.0, judged=False) if planner == "llm" else None), "bayes"
 
 
 def minimize(
@@ -264,22 +307,12 @@ def _evaluate(tuner: Tuner, trial: Asked, objective: Callable[[dict[str, Value]]
         tuner.tell(trial, value)
 
 
-def _spec(
-    space: SearchSpace,
-    metric: str | Sequence[str],
-    direction: str | Sequence[str],
-    planner: str,
-    seed: int,
-    description: str,
-    name: str,
-) -> StudySpec:
-    as_list = [metric] if isinstance(metric, str) else list(metric)
-    directions = [direction] if isinstance(direction, str) else list(direction)
-    study = {"name": name, "metric": as_list, "direction": directions, "seed": seed, "description": description}
+def _spec(space: SearchSpace, study: Mapping[str, Any], planner: Mapping[str, Any]) -> StudySpec:
+    listed = {k: [v] if isinstance(v, str) else list(v) for k, v in study.items() if k in ("metric", "direction")}
     document = {
-        "study": study,
+        "study": {**study, **listed},
         "run": {"command": "(a Python function)"},
         "space": space_document(space),
-        "planner": {"sampler": planner},
+        "planner": dict(planner),
     }
     return parse_spec(document, where="this tuner")

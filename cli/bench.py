@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tunesmith.bench.planners import require_planners
+from tunesmith.bench.planners.llm import LLM_PLANNERS
 from tunesmith.bench.runner import Crash, run_all
 from tunesmith.bench.runs import ResultsFile, RunKey
 from tunesmith.bench.summary import Comparison, PlannerFigures, compare, marks_for
@@ -36,6 +37,9 @@ class Wanted:
     results: Path | None
     plots: Path | None
     per_task: bool
+    model: str | None = None
+    base_url: str | None = None
+    permute_feedback: bool = False
 
 
 def run_bench(wanted: Wanted) -> int:
@@ -51,7 +55,7 @@ def run_bench(wanted: Wanted) -> int:
         print(line, file=sys.stderr)
     if not chosen.tasks:
         raise ProjectError("no task is left to run; --task all takes every one that can run here")
-    planners = list(dict.fromkeys(wanted.planners))
+    planners = list(dict.fromkeys(_with_model(name, wanted) for name in wanted.planners))
     require_planners(planners, chosen.tasks[0])
     results = ResultsFile(_results_path(wanted))
     seeds = range(wanted.seeds)
@@ -67,6 +71,14 @@ def run_bench(wanted: Wanted) -> int:
     _show(comparison, crashes, per_task=wanted.per_task)
     _write(comparison, crashes, wanted)
     return NOTHING_COMPLETE if crashes else DONE
+
+
+def _with_model(name: str, wanted: Wanted) -> str:
+    """Return a planner's name with its model and address, as its runs are kept under."""
+    if name not in LLM_PLANNERS or wanted.model is None:
+        return name
+    permuted = f"{name}-permuted" if wanted.permute_feedback else name
+    return "@".join([permuted, wanted.model, *([wanted.base_url] if wanted.base_url else [])])
 
 
 def _check_numbers(wanted: Wanted) -> None:

@@ -42,6 +42,12 @@ def _common(
     pass
 
 
+Model = Annotated[str | None, typer.Option(help="An LLM that proposes, such as openai:gpt-5-mini.")]
+BaseUrl = Annotated[str | None, typer.Option(help="A server that speaks the OpenAI protocol.")]
+Record = Annotated[Path | None, typer.Option(help="Keep the LLM's answers in this file.")]
+Replay = Annotated[Path | None, typer.Option(help="Take the LLM's answers from this file, without a network.")]
+
+
 @app.command()
 def run(  # noqa: PLR0913  # one argument per option
     study: Study = Path(),
@@ -52,15 +58,30 @@ def run(  # noqa: PLR0913  # one argument per option
     parallel: Annotated[int | None, typer.Option(help="Trials at once.")] = None,
     sampler: Annotated[str | None, typer.Option(help="bayes, random, optuna-tpe or optuna-gp.")] = None,
     seed: Annotated[int | None, typer.Option(help="The study's seed.")] = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    record: Record = None,
+    replay: Replay = None,
     history: HistoryOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
 ) -> None:
     """Run a study, or resume it where it ended. Ctrl-C ends it gracefully, twice at once."""
     with errors_for_people("Nothing was started."):
+        from tunesmith.agent.planning import Tape
         from tunesmith.cli.run import Overrides, run_study
 
-        wanted = Overrides(trials=trials, hours=hours, until=until, parallel=parallel, sampler=sampler, seed=seed)
-        status = run_study(study, wanted, history=history, as_json=as_json)
+        wanted = Overrides(
+            trials=trials,
+            hours=hours,
+            until=until,
+            parallel=parallel,
+            sampler=sampler,
+            seed=seed,
+            model=model,
+            base_url=base_url,
+        )
+        tape = Tape(record=record, replay=replay)
+        status = run_study(study, wanted, history=history, as_json=as_json, tape=tape)
     raise typer.Exit(status)
 
 
@@ -77,6 +98,26 @@ def status(
         from tunesmith.cli.status import show_status
 
         show_status(study, history=history, why=why, as_json=as_json)
+
+
+@app.command()
+def suggest(  # noqa: PLR0913  # one argument per option
+    study: Study = Path(),
+    *,
+    n: Annotated[int, typer.Option("--n", help="How many points.")] = 10,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    record: Record = None,
+    replay: Replay = None,
+    as_json: Json = False,
+) -> None:
+    """Print starting points without running a trial: your default, the LLM's where there is one, the sampler's."""
+    with errors_for_people():
+        from tunesmith.agent.planning import Tape
+        from tunesmith.cli.suggest import suggest_points
+
+        tape = Tape(record=record, replay=replay)
+        suggest_points(study, count=n, model=model, base_url=base_url, tape=tape, as_json=as_json)
 
 
 @app.command()
@@ -140,6 +181,11 @@ def bench(  # noqa: PLR0913  # one argument per option
     ] = None,
     plots: Annotated[Path | None, typer.Option(help="Write regret.html and regret.png into this folder.")] = None,
     per_task: Annotated[bool, typer.Option("--per-task", help="Show every task, too.")] = False,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    permute_feedback: Annotated[
+        bool, typer.Option("--permute-feedback", help="Show the LLM the results in the wrong order.")
+    ] = False,
 ) -> None:
     """Compare planners on the project's tasks or on tables of your own; a run that is there is not run again."""
     with errors_for_people():
@@ -157,6 +203,9 @@ def bench(  # noqa: PLR0913  # one argument per option
                 results=results,
                 plots=plots,
                 per_task=per_task,
+                model=model,
+                base_url=base_url,
+                permute_feedback=permute_feedback,
             )
         )
     raise typer.Exit(status)

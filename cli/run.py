@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from tunesmith.agent.loop import Loop
 from tunesmith.agent.news import Ended, News
+from tunesmith.agent.planning import Tape
 from tunesmith.cli.exits import DONE, INTERRUPTED, NOTHING_COMPLETE
 from tunesmith.cli.locate import history_file, study_file
 from tunesmith.study.errors import Mistake, SpecError
@@ -31,6 +32,8 @@ OPTIONS = {
     "parallel": "run.parallel",
     "sampler": "planner.sampler",
     "seed": "study.seed",
+    "model": "planner.model",
+    "base_url": "planner.base_url",
 }
 """The options that stand for a key of study.toml."""
 
@@ -45,6 +48,8 @@ class Overrides:
     parallel: int | None
     sampler: str | None
     seed: int | None
+    model: str | None = None
+    base_url: str | None = None
 
     def over(self, spec: StudySpec) -> StudySpec:
         """Return the spec with these values put over it.
@@ -52,22 +57,30 @@ class Overrides:
         Raises:
             SpecError: a value cannot stand there, or nothing would ever end the study.
         """
-        document: dict[str, Any] = copy.deepcopy(dict(spec.document))
-        for option, key in OPTIONS.items():
-            value = getattr(self, option)
-            if value is not None:
-                table, name = key.split(".")
-                document[table] = {**document.get(table, {}), name: value}
-        try:
-            changed = parse_spec(document)
-        except SpecError as error:
-            options = {key: f"--{option}" for option, key in OPTIONS.items()}
-            mistakes = [Mistake(options.get(m.key, m.key), m.message) for m in error.mistakes]
-            raise SpecError(mistakes, where="the command line") from None
+        changed = overridden(spec, {option: getattr(self, option) for option in OPTIONS})
         if not any((changed.budget.trials, changed.budget.hours, changed.budget.until, changed.budget.gpu_hours)):
             message = 'nothing would end this study; set trials = 40, hours = 8 or until = "07:00", or pass --trials 40'
             raise SpecError([Mistake("budget", message)], where="study.toml")
         return changed
+
+
+def overridden(spec: StudySpec, values: Mapping[str, Any]) -> StudySpec:
+    """Return the spec with the options' values put over it; None leaves the file's word.
+
+    Raises:
+        SpecError: a value cannot stand there.
+    """
+    document: dict[str, Any] = copy.deepcopy(dict(spec.document))
+    for option, value in values.items():
+        if value is not None:
+            table, name = OPTIONS[option].split(".")
+            document[table] = {**document.get(table, {}), name: value}
+    try:
+        return parse_spec(document)
+    except SpecError as error:
+        options = {key: f"--{option.replace('_', '-')}" for option, key in OPTIONS.items()}
+        mistakes = [Mistake(options.get(m.key, m.key), m.message) for m in error.mistakes]
+        raise SpecError(mistakes, where="the command line") from None
 
 
 class Display(Protocol):
@@ -80,7 +93,9 @@ class Display(Protocol):
         """Leave the terminal as it was."""
 
 
-def run_study(study: Path, overrides: Overrides, *, history: Path | None, as_json: bool) -> int:
+def run_study(
+    study: Path, overrides: Overrides, *, history: Path | None, as_json: bool, tape: Tape | None = None
+) -> int:
     """Run or resume a study; return the exit status.
 
     Raises:
@@ -91,7 +106,8 @@ def run_study(study: Path, overrides: Overrides, *, history: Path | None, as_jso
     database = history_file(study, history)
     display = _display(spec, () if as_json else _leading(spec, database), as_json=as_json)
     try:
-        loop = Loop(spec, project=project, history=database, cpus=len(os.sched_getaffinity(0)), tell=display.tell)
+        cpus = len(os.sched_getaffinity(0))
+        loop = Loop(spec, project=project, history=database, cpus=cpus, tell=display.tell, tape=tape)
         with _signals(loop):
             ended = loop.run()
     finally:

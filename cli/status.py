@@ -18,6 +18,7 @@ from tunesmith.study.errors import HistoryError
 from tunesmith.study.results import relative_gain
 from tunesmith.study.trial import Trial
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.meter import Meter, meter_lines, meter_of
 
 LATEST = 8
 
@@ -61,9 +62,19 @@ def _status_text(located: Located) -> str:
     if tally.failures:
         lines.append("failures: " + ", ".join(f"{count} {kind}" for kind, count in tally.failures.items()))
     lines.append("proposed by: " + ", ".join(f"{source} {count}" for source, count in tally.sources.items()))
+    if record.spent.llm_calls or tally.sources.get("llm"):
+        meter = _meter(located)
+        lines += meter_lines(meter)
+        if meter.falls_back_often:
+            lines[0] += f"  ·  the LLM fell back in {meter.fallbacks} of its {meter.turns} turns"
     if latest:
         lines += ["", header(table), *(row(trial, best, table) for trial in latest)]
     return "\n".join(lines)
+
+
+def _meter(located: Located) -> Meter:
+    record = located.record
+    return meter_of(located.history.trials(record.id), record.spec.objectives, record.spec.bounds, record.spent)
 
 
 def _state(located: Located) -> str:
@@ -113,6 +124,9 @@ def _status_json(located: Located) -> dict[str, Any]:
             "trials": record.spent.trials,
             "hours": record.spent.hours,
             "gpu_hours": record.spent.gpu_hours,
+            "llm_calls": record.spent.llm_calls,
+            "llm_tokens": record.spent.llm_tokens,
+            "llm_usd": record.spent.llm_usd,
         },
         "budget": _limits(record.spec.budget.starting_at(time.time())),
         "latest": [trial_json(trial) for trial in history.latest(record.id, LATEST)],
@@ -131,9 +145,12 @@ def _story_text(located: Located, trial: Trial) -> str:
     lines.append(f"  proposed by    {proposal.source.value}: {proposal.rationale or 'no reason was given'}")
     if proposal.fallback_reason:
         lines.append(f"  fallback       {proposal.fallback_reason}")
+    for line in proposal.considered:
+        lines.append(f"  considered     {printable(line)}")
     if proposal.prediction:
         expected = proposal.prediction
-        lines.append(f"  expected       {short_number(expected.mean)} ± {short_number(expected.std, 2)}")
+        spread = f" ± {short_number(expected.std, 2)}" if expected.std else ""
+        lines.append(f"  expected       {short_number(expected.mean)}{spread}")
     for name, value in trial.values.items():
         lines.append(
             f"  {printable(name):<14} {short_number(value)}{'  (objective)' if name == objective.metric else ''}"
@@ -158,6 +175,7 @@ def _story_json(located: Located, trial: Trial) -> dict[str, Any]:
     prediction = trial.proposal.prediction
     return {
         **trial_json(trial),
+        "considered": list(trial.proposal.considered),
         "prediction": {"mean": prediction.mean, "std": prediction.std} if prediction else None,
         "log_tail": trial.failure.tail if trial.failure else "",
         "curve": [{"metric": o.metric, "step": o.step, "value": json_number(o.value), "at": o.at} for o in curve],

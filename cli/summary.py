@@ -14,13 +14,13 @@ from tunesmith.cli.report import write_files
 from tunesmith.cli.show import first_line, shown
 from tunesmith.history.read import History, Tally
 from tunesmith.study.command import command_line
-from tunesmith.study.record import StudyRecord
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.record import Lesson, StudyRecord
+from tunesmith.study.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
+from tunesmith.tools.meter import Meter, meter_of
 from tunesmith.tools.summary import Summary, summarize
 
-MANY_FALLBACKS = 0.2
-"""Above this share of fallbacks the study says so in its first line."""
+TOLD_LESSONS = 3
 
 
 def print_end(database: Path, ended: Ended) -> None:
@@ -33,7 +33,7 @@ def print_end(database: Path, ended: Ended) -> None:
         record = history.study(ended.record.name)
         trials = history.trials(record.id)
         summary = summarize(record, trials)
-        lines = end_lines(record, summary, history.tally(record.id), trials)
+        lines = end_lines(record, summary, history.tally(record.id), trials, history.lessons(record.id))
         if summary.best is not None:
             page = write_files(history, record, database.parent / record.name)
             lines.append(f"Report: {shown(page)}")
@@ -42,15 +42,24 @@ def print_end(database: Path, ended: Ended) -> None:
     print("\n".join(["", *(_wrapped(line) for line in lines)]))
 
 
-def end_lines(record: StudyRecord, summary: Summary, tally: Tally, trials: Sequence[Trial]) -> list[str]:
+def end_lines(
+    record: StudyRecord, summary: Summary, tally: Tally, trials: Sequence[Trial], lessons: Sequence[Lesson] = ()
+) -> list[str]:
     """Return the summary, a line each."""
-    lines = [*_fallback_lines(tally), summary.headline]
+    meter = meter_of(trials, record.spec.objectives, record.spec.bounds, record.spent)
+    lines = [*_fallback_lines(meter), summary.headline]
     if summary.best is not None:
         lines.append(f"    {command_line(record.spec, summary.best.params)}")
     if summary.important:
         lines.append("What mattered: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.important))
+    if lessons:
+        learned = (
+            f"{i}. {lesson.text} ({' '.join(f'#{n}' for n in lesson.trials)})"
+            for i, lesson in enumerate(lessons[:TOLD_LESSONS], start=1)
+        )
+        lines.append("Learned: " + "   ".join(learned))
     lines += _failure_lines(record, tally, trials)
-    lines.append(_spent(record, tally))
+    lines.append(_spent(record, tally, meter))
     return lines
 
 
@@ -61,12 +70,14 @@ def _wrapped(line: str) -> str:
     return textwrap.fill(line, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
 
 
-def _fallback_lines(tally: Tally) -> list[str]:
-    total = sum(tally.sources.values())
-    fallbacks = tally.sources.get("fallback", 0)
-    if not total or fallbacks / total <= MANY_FALLBACKS:
+def _fallback_lines(meter: Meter) -> list[str]:
+    """Say it first when those who should have proposed often could not."""
+    if not meter.falls_back_often:
         return []
-    return [f"{fallbacks} of {total} proposals were random fallbacks: `tunesmith status --why N` tells the reason"]
+    reasons = ", ".join(f"{count} {kind}" for kind, count in meter.reasons)
+    who = "The LLM" if meter.spent.llm_calls else "The sampler"
+    turns = f"in {meter.fallbacks} of its {meter.turns} turns ({reasons})"
+    return [f"{who} was stood in for {turns}: `tunesmith status --why N` tells the reason"]
 
 
 def _failure_lines(record: StudyRecord, tally: Tally, trials: Sequence[Trial]) -> list[str]:
@@ -83,11 +94,16 @@ def _failure_lines(record: StudyRecord, tally: Tally, trials: Sequence[Trial]) -
     ]
 
 
-def _spent(record: StudyRecord, tally: Tally) -> str:
+def _spent(record: StudyRecord, tally: Tally, meter: Meter) -> str:
     parts = [f"{record.spent.trials} trials"]
     if tally.replicates:
         parts.append(f"{tally.replicates} runs on fresh seeds")
     parts.append(f"{short_seconds(record.spent.hours * 3600)}")
     if record.spent.gpu_hours:
         parts.append(f"{record.spent.gpu_hours:.2f} GPU-hours")
+    if record.spent.llm_calls:
+        found = sum(source.improvements for source in meter.sources if source.source is Source.LLM)
+        total = sum(source.improvements for source in meter.sources)
+        cost = f"${record.spent.llm_usd:.2f}" if record.spent.llm_usd else f"{record.spent.llm_tokens:,} tokens"
+        parts.append(f"{cost} for the LLM (which found {found} of the {total} improvements)")
     return f"Spent: {', '.join(parts)}"

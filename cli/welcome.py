@@ -15,7 +15,10 @@ def welcome(news: Opened) -> list[str]:
     places = f"{news.slots} slot{'s' if news.slots > 1 else ''}"
     if news.gpus:
         places += f" (GPU {', '.join(news.gpus)})"
-    lines = [f"{news.record.name}  {aims}  ·  {size}  ·  {places}  ·  sampler {spec.planner.sampler}"]
+    who = f"sampler {spec.planner.sampler}"
+    if spec.planner.model:
+        who += f"  ·  LLM {spec.planner.model}{_at_most(news)}"
+    lines = [f"{news.record.name}  {aims}  ·  {size}  ·  {places}  ·  {who}"]
     if news.finished or news.requeued:
         lost = f", {news.requeued} lost and queued again" if news.requeued else ""
         best = ""
@@ -24,3 +27,12 @@ def welcome(news: Opened) -> list[str]:
             best = f"; best {short_number(news.best.values[metric])} (#{news.best.number})"
         lines.append(f"resuming: {news.finished} finished{lost}{best}")
     return lines
+
+
+def _at_most(news: Opened) -> str:
+    """Return the limits on the LLM, in parentheses."""
+    limits = [
+        f"${share.limit:.2f}" if share.name == "llm_usd" else f"{short_number(share.limit)} {share.name[4:]}"
+        for share in news.budget.llm_shares(news.record.spent)
+    ]
+    return f" (at most {', '.join(limits)})" if limits else ""

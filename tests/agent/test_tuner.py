@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import tunesmith as ts
-from tunesmith.study.errors import HistoryError, ProjectError, SpaceExhausted, SpecError
+from tunesmith.agent.sources import Suggestion
+from tunesmith.study.errors import HistoryError, SpaceExhausted, SpecError
 from tunesmith.study.trial import FailureKind, TrialState
+from tunesmith.study.view import StudyView
 
 SPACE = {
     "lr": ts.Float(1e-5, 1, log=True, default=1e-3),
@@ -174,8 +176,8 @@ def test_open_trials_are_not_proposed_again() -> None:
     ("options", "message"),
     [
         ({"planner": "bayse"}, "did you mean bayes"),
-        ({"planner": "hybrid"}, "no LLM planner"),
-        ({"model": "openai:x"}, "no LLM planner"),
+        ({"planner": "hybrid"}, "needs one"),
+        ({"learn_from": ["nothing"]}, "no study 'nothing'"),
         ({"direction": "minimise"}, "minimize"),
         ({"metric": "val loss"}, "metric"),
         ({"seed": -1}, "seed"),
@@ -183,7 +185,7 @@ def test_open_trials_are_not_proposed_again() -> None:
     ],
 )
 def test_a_wrong_option_names_itself(options: dict[str, object], message: str) -> None:
-    with pytest.raises((SpecError, ProjectError), match=message):
+    with pytest.raises((SpecError, HistoryError), match=message):
         ts.Tuner(SPACE, **options)  # type: ignore[arg-type]
 
 
@@ -192,3 +194,28 @@ def test_the_public_names_are_there_and_lazy() -> None:
         assert getattr(ts, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         ts.nothing  # noqa: B018
+
+
+def test_a_tuner_learns_from_an_earlier_study_in_the_same_file(tmp_path: Path) -> None:
+    space = {"x": ts.Float(0, 1), "y": ts.Float(0, 1)}
+
+    def loss(params: Mapping[str, object]) -> float:
+        return (float(str(params["x"])) - 0.8) ** 2 + (float(str(params["y"])) - 0.3) ** 2
+
+    file = tmp_path / "h.db"
+    ts.minimize(loss, space, trials=20, history=file, name="first")
+    with ts.Tuner(space, history=file, name="second", learn_from=["first"]) as tuner:
+        assert loss(tuner.ask().params) < 0.01
+    with pytest.raises(HistoryError, match="did you mean"):
+        ts.Tuner(space, history=file, name="third", learn_from=["frist"])
+    with ts.Tuner(space, history=file, name="first") as tuner:
+        assert len(tuner.trials) == 20
+
+
+def test_a_sampler_of_ones_own_proposes() -> None:
+    class Corner:
+        def suggest(self, view: StudyView) -> Suggestion:
+            return Suggestion(params={"x": 1.0 - 0.01 * view.number})
+
+    with ts.Tuner({"x": ts.Float(0, 1)}, planner=Corner()) as tuner:
+        assert [tuner.ask().params["x"] for _ in range(3)] == [1.0, 0.99, 0.98]

@@ -1,0 +1,249 @@
+"""The LLM planner: asks a language model for candidates and for lessons. It proposes; others decide, check and record.
+
+Knows no loop and writes nothing: what it was told, asked and charged is handed back with the answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from tunesmith.agent.candidates import Candidate, candidates_form, sift
+from tunesmith.agent.models.calls import AsksModels, CallRecord, Format, Tool
+from tunesmith.agent.models.errors import AnswerUnusable, ModelDown
+from tunesmith.prompts.asking import (
+    Standing,
+    Subject,
+    again_message,
+    insight_messages,
+    proposing_messages,
+    stale_trials,
+    starting_messages,
+)
+from tunesmith.prompts.message import Message
+from tunesmith.prompts.render import version
+from tunesmith.prompts.untrusted import one_line
+from tunesmith.study.belief import SamplerBelief
+from tunesmith.study.record import Lesson
+from tunesmith.study.view import StudyView
+
+T = TypeVar("T")
+
+FIRST_COUNT = 8
+COUNT = 4
+"""How many candidates are asked for before any result, and later."""
+
+QUESTIONS = 3
+"""A model that proposes nothing new is told what collided, twice at most."""
+
+INSIGHTS = 12
+STUCK = 5
+"""After so many trials without gain another kind of move is asked for."""
+
+
+class Trouble(StrEnum):
+    """Why a turn of the LLM brought nothing; a closed list."""
+
+    DOWN = "down"
+    UNUSABLE = "unusable"
+    NOTHING_NEW = "nothing new"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One call as it is kept: what was asked, what came, what it cost. Times are seconds since the epoch."""
+
+    purpose: str
+    prompt_version: str
+    messages: tuple[Message, ...]
+    answer: str
+    error: str
+    call: CallRecord
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one request to the LLM brought.
+
+    Attributes:
+        seen: how many trials were known when it was asked.
+        trouble: why there are no candidates; None when there are.
+        reason: the trouble in a line, for people.
+        lasting: a person has to change something before asking again makes sense.
+        retry_after_s: how long the server asks to be left alone.
+    """
+
+    candidates: tuple[Candidate, ...] = ()
+    calls: tuple[Told, ...] = ()
+    seen: int = 0
+    trouble: Trouble | None = None
+    reason: str = ""
+    lasting: bool = False
+    retry_after_s: float | None = None
+
+
+class LLMPlanner:
+    """Asks one model about one study.
+
+    Args:
+        model: answers; may be a recording or a list of fallbacks.
+        subject: what does not change while the study runs.
+        tools: makes the read-only functions that the model may call before it answers, over a snapshot.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        model: AsksModels,
+        subject: Subject,
+        *,
+        tools: Callable[[StudyView], Sequence[Tool]] = lambda view: (),  # noqa: ARG005
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._model = model
+        self._subject = subject
+        self._tools = tools
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model.name
+
+    def starting_points(
+        self, view: StudyView, *, count: int = FIRST_COUNT, belief: SamplerBelief | None = None
+    ) -> Batch:
+        """Return points to start with, asked for before any result."""
+        return self._candidates(view, starting_messages(self._subject, count=count, belief=belief), "start.md", count)
+
+    def candidates(self, standing: Standing, *, count: int = COUNT) -> Batch:
+        """Return candidates for the study as it stands."""
+        operator = operator_for(standing.view)
+        messages = proposing_messages(self._subject, standing, count=count, operator=operator)
+        return self._candidates(standing.view, messages, "propose.md", count)
+
+    def learned(self, lessons: Sequence[Lesson]) -> None:
+        """Show these lessons from now on."""
+        self._subject = replace(self._subject, insights=tuple(lessons))
+
+    def insights(self, standing: Standing) -> tuple[tuple[Lesson, ...], Batch]:
+        """Return what the trials teach, each lesson with trials that exist, and what asking cost."""
+        existing = {t.number for t in standing.view.trials}
+        calls: list[Told] = []
+        messages = insight_messages(self._subject, standing, limit=INSIGHTS)
+        try:
+            found = self._ask("insights.md", messages, _INSIGHTS, calls, ())
+        except (ModelDown, AnswerUnusable) as error:
+            return (), _troubled(error, calls, len(standing.view.trials))
+        kept = [Lesson(text=i.text, trials=tuple(n for n in i.trials if n in existing)) for i in found]
+        return tuple(i for i in kept if i.trials)[:INSIGHTS], Batch(calls=tuple(calls), seen=len(standing.view.trials))
+
+    def _candidates(self, view: StudyView, messages: list[Message], template: str, count: int) -> Batch:
+        calls: list[Told] = []
+        form = candidates_form(view.space)
+        seen, problems = len(view.trials), [""]
+        for _ in range(QUESTIONS):
+            try:
+                raw = self._ask(template, messages, form, calls, self._tools(view))
+            except ModelDown as error:
+                return _troubled(error, calls, seen)
+            except AnswerUnusable as error:
+                problems = [error.reason]
+                messages = [*messages, again_message(problems, count=count)]
+                continue
+            sifted = sift(raw, view)
+            if sifted.sound:
+                return Batch(candidates=sifted.sound, calls=tuple(calls), seen=seen)
+            problems = list(sifted.problems)
+            said = Message("assistant", calls[-1].answer[:4000])
+            messages = [*messages, said, again_message(problems, count=count)]
+        trouble = Trouble.UNUSABLE if calls[-1].error else Trouble.NOTHING_NEW
+        reason = f"{self.name} proposed nothing that can run, asked {QUESTIONS} times: {one_line(problems[0], 160)}"
+        return Batch(calls=tuple(calls), seen=seen, trouble=trouble, reason=reason)
+
+    def _ask(
+        self, template: str, messages: Sequence[Message], form: Format[T], calls: list[Told], tools: Sequence[Tool]
+    ) -> T:
+        """Ask once, and put what was asked, answered and charged on the end of `calls`, whatever happens."""
+        at, answer, error = self._clock(), "", ""
+        call = CallRecord(model=self.name)
+        try:
+            got = self._model.ask(messages, form, tools=tools)
+            answer, call = got.text, got.call
+            return got.value
+        except (ModelDown, AnswerUnusable) as failure:
+            answer = failure.text if isinstance(failure, AnswerUnusable) else ""
+            error, call = f"{failure.kind.value}: {failure.reason}", failure.call
+            raise
+        finally:
+            told = Told(
+                purpose=template.removesuffix(".md"),
+                prompt_version=version(template),
+                messages=tuple(messages),
+                answer=answer,
+                error=error,
+                call=call,
+                started_at=at,
+            )
+            calls.append(told)
+
+
+def operator_for(view: StudyView) -> str:
+    """Return which kind of move to ask for: refine while that pays, another kind in turn after trials without gain."""
+    stale = stale_trials(view)
+    if stale < STUCK:
+        return "refine" if len(view.finished) > STUCK else "explore"
+    return ("explore", "combine", "ablate", "simplify")[(stale // STUCK - 1) % 4]
+
+
+def _troubled(error: ModelDown | AnswerUnusable, calls: Sequence[Told], seen: int) -> Batch:
+    down = isinstance(error, ModelDown)
+    return Batch(
+        calls=tuple(calls),
+        seen=seen,
+        trouble=Trouble.DOWN if down else Trouble.UNUSABLE,
+        reason=error.reason,
+        lasting=isinstance(error, ModelDown) and error.lasting,
+        retry_after_s=error.retry_after_s if isinstance(error, ModelDown) else None,
+    )
+
+
+def _read_insights(found: Any) -> list[Lesson]:
+    entries = found.get("insights") if isinstance(found, Mapping) else None
+    if not isinstance(entries, list):
+        raise ValueError('insights: give a list, as in {"insights": [{"text": "...", "trials": [3, 7]}]}')
+    lessons = []
+    for entry in entries:
+        if isinstance(entry, Mapping) and isinstance(entry.get("text"), str) and isinstance(entry.get("trials"), list):
+            numbers = tuple(n for n in entry["trials"] if isinstance(n, int) and not isinstance(n, bool))
+            lessons.append(Lesson(text=one_line(entry["text"], 300), trials=numbers))
+    return lessons
+
+
+_INSIGHTS = Format(
+    "insights",
+    {
+        "type": "object",
+        "properties": {
+            "insights": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "text": {"type": "string"},
+                        "trials": {"type": "array", "items": {"type": "integer"}},
+                    },
+                    "required": ["text", "trials"],
+                    "additionalProperties": False,
+                },
+            }
+        },
+        "required": ["insights"],
+        "additionalProperties": False,
+    },
+    _read_insights,
+)

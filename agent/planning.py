@@ -1,0 +1,177 @@
+"""Puts the planner of a study together: sampler, model with its fallbacks, what it is shown, and the arbiter."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tunesmith.agent.advisor import Advisor, Runs
+from tunesmith.agent.arbiter import Arbiter, Rules
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.llm import LLMPlanner, Told
+from tunesmith.agent.llm_tools import lookup_tools
+from tunesmith.agent.models.calls import AsksModels
+from tunesmith.agent.samplers import make_sampler
+from tunesmith.agent.sources import Sampler
+from tunesmith.agent.standing import standing_of
+from tunesmith.prompts.asking import Standing, Subject
+from tunesmith.study.budget import Budget, Spent
+from tunesmith.study.record import Lesson, LlmCall
+from tunesmith.study.spec import PlannerTable, StudySpec
+from tunesmith.study.units import short_number
+from tunesmith.study.view import StudyView, derived_seed
+
+SCRIPT_BYTES = 40_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tape:
+    """Files for questions and answers: `record` keeps them, `replay` answers from them without a network."""
+
+    record: Path | None = None
+    replay: Path | None = None
+
+
+def open_model(planner: PlannerTable, tape: Tape | None = None) -> AsksModels:
+    """Return the model of [planner], with its fallbacks, a recording, or a recorded one in its place.
+
+    Raises:
+        SpecError: the user's price list cannot be read.
+        ProjectError: the file to replay cannot be read.
+    """
+    from tunesmith.agent.models.fallbacks import FirstOf
+    from tunesmith.agent.models.model import Model
+    from tunesmith.agent.models.replay import Recording, Replay
+
+    tape = tape or Tape()
+    names = [planner.model or "", *planner.fallbacks]
+    if tape.replay is not None:
+        return Replay(tape.replay, names[0])
+    models = [Model(name, base_url=planner.base_url) for name in names]
+    model: AsksModels = models[0] if len(models) == 1 else FirstOf(models)
+    return Recording(model, tape.record) if tape.record else model
+
+
+def make_arbiter(  # noqa: PLR0913  # each is another part of a study
+    spec: StudySpec,
+    sampler: Sampler | None = None,
+    *,
+    model: AsksModels | None = None,
+    project: Path | None = None,
+    runs: Runs | None = None,
+    budget: Budget | None = None,
+    spent: Spent | None = None,
+    lessons: Sequence[Lesson] = (),
+    curves: Callable[[StudyView], Mapping[int, Sequence[float]]] | None = None,
+    left: Callable[[], str] = str,
+    rules: Rules | None = None,
+    permuted: bool = False,
+) -> tuple[Arbiter, Advisor | None]:
+    """Return the arbiter of a study and the LLM's side of it, None without a model.
+
+    Args:
+        spec: the study.
+        sampler: proposes beside the LLM; None for the one that the spec names.
+        model: the LLM; None for none.
+        project: the folder of the study's files, which the LLM may read; None for a study from Python.
+        runs: runs questions beside the training; None to wait for each.
+        budget: limits, the LLM's among them.
+        spent: what was used before.
+        lessons: what was learned before.
+        curves: curves of trials, as far as they are known; called beside the training.
+        left: the budget that is left, in words.
+        rules: how the LLM's part is decided on.
+        permuted: show the LLM the results in another order, to tell whether it reads them at all.
+    """
+    sampler = sampler or make_sampler(spec.planner.sampler)
+    fidelity = spec.fidelity.max if spec.fidelity else None
+    if model is None:
+        return Arbiter(sampler, fidelity=fidelity), None
+
+    def stand(view: StudyView) -> Standing:
+        return standing_of(_shuffled(view) if permuted else view, sampler, budget=left(), curves=curves)
+
+    planner = make_planner(spec, model, project=project, lessons=lessons)
+    advisor = Advisor(planner, stand=stand, budget=budget, spent=spent, runs=runs, count=(rules or Rules()).count)
+    judge = sampler if isinstance(sampler, BayesSampler) else None
+    return Arbiter(sampler, fidelity=fidelity, advisor=advisor, rules=rules, judge=judge), advisor
+
+
+def make_planner(
+    spec: StudySpec, model: AsksModels, *, project: Path | None = None, lessons: Sequence[Lesson] = ()
+) -> LLMPlanner:
+    """Return who asks the model about a study."""
+    return LLMPlanner(model, _subject(spec, project, lessons), tools=lambda view: lookup_tools(view, project))
+
+
+def _shuffled(view: StudyView) -> StudyView:
+    """Return the view with the outcomes of finished trials dealt to one another, the same way for the same view."""
+    finished = [t for t in view.trials if t.state.is_finished]
+    order = np.random.default_rng(derived_seed(view.seed, "permuted", len(finished))).permutation(len(finished))
+    dealt = {
+        t.number: replace(t, outcome=finished[i].outcome, state=finished[i].state)
+        for t, i in zip(finished, order, strict=True)
+    }
+    return replace(view, trials=[dealt.get(t.number, t) for t in view.trials])
+
+
+def kept(told: Told) -> LlmCall:
+    """Return a call as it is kept in the history."""
+    return LlmCall(
+        purpose=told.purpose,
+        prompt_version=told.prompt_version,
+        model=told.call.model,
+        messages=tuple((m.role, m.text) for m in told.messages),
+        answer=told.answer,
+        error=told.error,
+        input_tokens=told.call.usage.input,
+        output_tokens=told.call.usage.output,
+        cost_usd=told.call.cost_usd,
+        started_at=told.started_at,
+        wall_s=told.call.wall_s,
+    )
+
+
+def _subject(spec: StudySpec, project: Path | None, lessons: Sequence[Lesson]) -> Subject:
+    fidelity = spec.fidelity
+    return Subject(
+        name=spec.study.name,
+        space=spec.space,
+        objectives=spec.objectives,
+        constraints=spec.bounds,
+        description=spec.study.description,
+        command=spec.run.command if project else "",
+        hardware=_hardware() if project else "",
+        fidelity=f"{fidelity.name} = {short_number(fidelity.max)}" if fidelity else "",
+        script=_script(spec.run.command, project) if project else "",
+        insights=tuple(lessons),
+    )
+
+
+def _script(command: str, project: Path) -> str:
+    """Return the source of the script that the command runs; "" when the command names no file of the project."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    for word in words:
+        path = project / word
+        if path.suffix in (".py", ".sh", ".jl", ".r", ".R") and path.is_file():
+            return path.read_bytes()[:SCRIPT_BYTES].decode("utf-8", errors="replace")
+    return ""
+
+
+def _hardware() -> str:
+    import os
+
+    import psutil
+
+    from tunesmith.evaluator.slots import find_gpus
+
+    gpus = find_gpus()
+    memory_gib = psutil.virtual_memory().total / 2**30
+    return f"{os.cpu_count()} CPU cores, {memory_gib:.0f} GiB of memory, {len(gpus)} GPU{'s' if len(gpus) != 1 else ''}"

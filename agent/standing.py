@@ -1,0 +1,43 @@
+"""What the sampler thinks and what is left, gathered for a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from tunesmith.agent.sources import Sampler
+from tunesmith.prompts.asking import Standing
+from tunesmith.study.belief import SamplerBelief
+from tunesmith.study.view import StudyView
+from tunesmith.tools.failing import failing_regions
+from tunesmith.tools.importance import importance
+
+
+def standing_of(
+    view: StudyView,
+    sampler: Sampler,
+    *,
+    budget: str = "",
+    curves: Callable[[StudyView], Mapping[int, Sequence[float]]] | None = None,
+) -> Standing:
+    """Return where a study stands: the sampler's next point, what mattered, where it fails, and the budget left."""
+    return Standing(
+        view=view,
+        belief=belief_of(view, sampler),
+        budget=budget,
+        curves=curves(view) if curves else {},
+    )
+
+
+def belief_of(view: StudyView, sampler: Sampler) -> SamplerBelief:
+    """Return what the sampler thinks.
+
+    Raises:
+        SpaceExhausted: there is no next point.
+    """
+    suggestion = sampler.suggest(view)
+    return SamplerBelief(
+        next_params=suggestion.params,
+        next_prediction=suggestion.prediction,
+        importance=importance(view.space, view.finished, view.objectives[0]),
+        failing=failing_regions(view.space, view.finished),
+    )

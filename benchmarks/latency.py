@@ -1,0 +1,77 @@
+"""Measures how long slots stand idle for the planner while an LLM takes its time: 20 s an answer, 30 s a trial.
+
+Run it as `python benchmarks/latency.py [--scale 0.2] [--trials 24]`; a scale of 0.2 makes that 4 s and 6 s. What the
+planner itself computes is not scaled, so a small scale is the harder test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from fakes.llm_answers import candidates_reply, drawn_points
+from fakes.llm_server import Reply, Request, serving
+
+from tunesmith.agent.loop import Loop
+from tunesmith.history.read import History
+from tunesmith.study.load import parse_spec
+from tunesmith.study.trial import Source, Trial
+
+ANSWER_S, TRIAL_S, PARALLEL = 20.0, 30.0, 2
+
+
+def main() -> None:
+    """Run a study against a slow server on loopback and print the idle share."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--scale", type=float, default=0.2)
+    parser.add_argument("--trials", type=int, default=24)
+    args = parser.parse_args()
+    space = {name: {"type": "float", "low": 0.0, "high": 1.0, "default": 0.5} for name in ("x", "y", "z")}
+
+    def slow(request: Request, before: int) -> Reply:
+        reply = candidates_reply(drawn_points(list(space), before))
+        return Reply(body=reply.body, delay_s=ANSWER_S * args.scale)
+
+    with tempfile.TemporaryDirectory() as folder, serving(slow) as server:
+        project = Path(folder)
+        script = f"import sys, time; time.sleep({TRIAL_S * args.scale}); print('loss=' + sys.argv[1])"
+        (project / "train.py").write_text(script, encoding="utf-8")
+        spec = parse_spec(
+            {
+                "study": {"name": "latency", "metric": "loss"},
+                "run": {"command": f"{sys.executable} -I -S train.py {{x}} {{y}} {{z}}", "parallel": PARALLEL},
+                "space": space,
+                "budget": {"trials": args.trials},
+                "planner": {"model": "m", "base_url": server.base_url},
+            }
+        )
+        history = project / ".tunesmith" / "history.db"
+        Loop(spec, project=project, history=history, cpus=PARALLEL, tell=lambda news: None).run()
+        with History.open(history) as opened:
+            trials = opened.trials(opened.study("latency").id)
+    proposed = sum(t.proposal.source is Source.LLM for t in trials)
+    print(f"{len(trials)} trials, {proposed} by the LLM, {len(server.requests)} requests")
+    print(f"slots idle for the planner: {idle_share(trials):.2%} of wall time (target 2%)")
+
+
+def idle_share(trials: list[Trial]) -> float:
+    """Return the share of the slots' time between their first start and last end in which none of their trials ran."""
+    by_slot: dict[int | None, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        by_slot[trial.slot].append(trial)
+    idle = total = 0.0
+    for mine in by_slot.values():
+        mine.sort(key=lambda t: t.started_at or 0.0)
+        for before, after in zip(mine[:-1], mine[1:], strict=True):
+            idle += (after.started_at or 0.0) - (before.ended_at or 0.0)
+        total += (mine[-1].ended_at or 0.0) - (mine[0].started_at or 0.0)
+    return idle / total
+
+
+if __name__ == "__main__":
+    main()

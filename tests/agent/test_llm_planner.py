@@ -1,0 +1,316 @@
+"""The LLM's part in a study, through `Tuner` and a scripted model: shares, checks, budgets, and what is kept."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes.llm_answers import ScriptedModel, candidates_text, drawn_points
+from fakes.views import trial, view
+
+import tunesmith as ts
+from tunesmith.agent.advisor import Advisor
+from tunesmith.agent.arbiter import Rules
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.candidates import candidates_form, sift
+from tunesmith.agent.llm import LLMPlanner, Trouble, operator_for
+from tunesmith.agent.models.calls import CallRecord
+from tunesmith.agent.models.errors import AnswerUnusable, Down, ModelDown, Unusable
+from tunesmith.agent.share import LEAST, MOST, shares_of
+from tunesmith.agent.standing import standing_of
+from tunesmith.prompts.asking import Subject
+from tunesmith.prompts.message import Message
+from tunesmith.study.budget import Budget
+from tunesmith.study.errors import SpaceExhausted, SpecError
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import Proposal, Source, Trial
+from tunesmith.study.view import Objective, StudyView
+
+NAMES = [f"x{i}" for i in range(4)]
+SPACE = {name: ts.Float(0.0, 1.0) for name in NAMES}
+BEST = (0.2, 0.7, 0.4, 0.9)
+
+
+def loss(params: Mapping[str, Any]) -> float:
+    """Return 0 at BEST; bumps all over keep a few points from telling where that is."""
+    away = [float(params[name]) - b for name, b in zip(NAMES, BEST, strict=True)]
+    return 1.0 - math.exp(-3.0 * sum(a * a for a in away)) + 0.1 * sum(1.0 - math.cos(12.0 * a) for a in away)
+
+
+def random_words(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+    return candidates_text(drawn_points(NAMES, n), "by the scaling laws this must be the optimum")
+
+
+def worst_corner(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+    return candidates_text([{name: 1.0 - 0.002 * ((n + i) % 7) for name in NAMES} for i in range(4)])
+
+
+def same_point(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+    return candidates_text([dict.fromkeys(NAMES, 0.5)] * 3)
+
+
+def oracle(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+    rng = np.random.default_rng(n)
+    points = []
+    for _ in range(4):
+        near = rng.random() < 1 / 3
+        values = [float(np.clip(b + rng.normal() * 0.03, 0, 1)) if near else float(rng.random()) for b in BEST]
+        points.append({name: round(v, 4) for name, v in zip(NAMES, values, strict=True)})
+    return candidates_text(points)
+
+
+def curve(
+    says: Callable[[int, Sequence[Message]], str] | None, trials: int, seed: int
+) -> tuple[list[float], list[str]]:
+    """Return the best value after each trial, and who proposed."""
+    values, sources = [], []
+    model = ScriptedModel(says) if says else None
+    with ts.Tuner(SPACE, model=model, seed=seed) as tuner:
+        for _ in range(trials):
+            asked = tuner.ask()
+            tuner.tell(asked, loss(asked.params))
+            values.append(min([loss(asked.params), *values[-1:]]))
+            sources.append(asked.source)
+    return values, sources
+
+
+def mean_best(says: Callable[[int, Sequence[Message]], str] | None, trials: int, seeds: int = 5) -> float:
+    return statistics.mean(curve(says, trials, seed)[0][-1] for seed in range(seeds))
+
+
+def test_a_good_model_leads_the_first_trials_and_halves_the_regret() -> None:
+    assert mean_best(oracle, 10) < 0.5 * mean_best(None, 10)
+    _, sources = curve(oracle, 20, 0)
+    assert sources[:10].count("llm") >= 4
+
+
+@pytest.mark.parametrize("hostile", [random_words, worst_corner, same_point])
+def test_a_hostile_model_costs_little_and_is_nearly_silent_after_a_handful(hostile: Any) -> None:
+    typical = statistics.median(loss(p) for p in drawn_points(NAMES, 1, count=300))
+    assert mean_best(hostile, 40) < mean_best(None, 40) + 0.06 * typical
+    sources = [curve(hostile, 30, seed)[1] for seed in range(4)]
+    assert statistics.mean(s[10:].count("llm") for s in sources) <= 4
+
+
+def worth(pairs: Sequence[tuple[Source, float | None]]) -> list[Trial]:
+    """Return trials with these sources and values; None failed."""
+    from dataclasses import replace
+
+    from tunesmith.study.trial import FailureKind
+
+    made = []
+    for number, (source, value) in enumerate(pairs):
+        one = trial(number, {"x": number / 100}, FailureKind.OOM if value is None else value)
+        made.append(replace(one, proposal=replace(one.proposal, source=source)))
+    return made
+
+
+def share(pairs: Sequence[tuple[Source, float | None]]) -> float:
+    return shares_of(worth(pairs), (Objective("loss"),)).llm_share
+
+
+def test_the_share_moves_fast_in_both_directions_and_stays_within_bounds() -> None:
+    assert share([]) == 0.5
+    good = [(Source.SAMPLER, 1.0), (Source.LLM, 0.5), (Source.SAMPLER, 0.9), (Source.LLM, 0.3), (Source.SAMPLER, 0.8)]
+    bad = [(Source.SAMPLER, 1.0), (Source.LLM, 2.0), (Source.SAMPLER, 0.9), (Source.LLM, None), (Source.SAMPLER, 0.8)]
+    assert share(good) > 0.65
+    assert share(bad) < 0.12
+    assert LEAST <= share(bad * 10) <= share(good * 10) <= MOST
+
+
+def test_near_and_exact_duplicates_and_wrong_values_are_named() -> None:
+    space = SearchSpace({"lr": ts.Float(1e-4, 1.0, log=True), "opt": ts.Choice(["adam", "sgd"])})
+    known = view(space, [({"lr": 0.01, "opt": "adam"}, 0.5)])
+    raw = [
+        {"params": {"lr": 0.01, "opt": "adam"}},
+        {"params": {"lr": 0.01003, "opt": "adam"}},
+        {"params": {"lr": 0.01003, "opt": "sgd"}, "rationale": "w " * 900, "predicted": True},
+        {"params": {"lr": 5.0, "opt": "adamw"}},
+        {"lr": 0.3, "opt": "sgd", "predicted": 0.2},
+        {"params": {"lr": 0.3, "opt": "sgd"}},
+        {"params": "lr = 3"},
+    ]
+    found = sift(raw, known)
+    assert [c.params["lr"] for c in found.sound] == [0.01003, 0.3]
+    assert found.sound[0].predicted is None
+    assert found.sound[1].predicted == 0.2
+    assert len(found.sound[0].rationale) <= 600
+    assert "trial #0 again" in found.problems[0]
+    assert "next to one that is known" in found.problems[1]
+    assert "did you mean" in found.problems[2] or "adamw" in found.problems[2]
+    assert "an earlier candidate" in found.problems[3]
+
+
+def test_the_form_names_every_parameter_and_is_closed() -> None:
+    space = SearchSpace({"n": ts.Int(1, 8), "m": ts.Float(0, 1, when="n > 3"), "b": ts.Bool()})
+    item = candidates_form(space).schema["properties"]["candidates"]["items"]
+    params = item["properties"]["params"]
+    assert params["required"] == ["n", "m", "b"]
+    assert params["additionalProperties"] is False
+    assert {"type": "null"} in params["properties"]["m"]["anyOf"]
+    with pytest.raises(ValueError, match="give a list"):
+        candidates_form(space).read({"points": []})
+
+
+def planner(says: Callable[[int, Sequence[Message]], str]) -> tuple[LLMPlanner, ScriptedModel]:
+    model = ScriptedModel(says)
+    return LLMPlanner(model, Subject(name="s", space=SearchSpace(SPACE), objectives=(Objective("loss"),))), model
+
+
+def test_a_collision_goes_back_to_the_model_by_name_and_twice_at_most() -> None:
+    asking, model = planner(same_point)
+    taken = view(SPACE, [(dict.fromkeys(NAMES, 0.5), 1.0)])
+    batch = asking.candidates(standing_of(taken, BayesSampler()))
+    assert batch.trouble is Trouble.NOTHING_NEW
+    assert len(model.asked) == len(batch.calls) == 3
+    assert "is trial #0 again" in model.asked[1][-1].text
+    assert model.asked[1][-2].role == "assistant"
+
+
+def test_an_answer_that_cannot_be_used_is_asked_for_again() -> None:
+    def clumsy(n: int, messages: Sequence[Message]) -> str:
+        if n == 0:
+            raise AnswerUnusable(Unusable.WRONG_SHAPE, "candidates: give a list", "{}", CallRecord(model="m"))
+        return random_words(n, messages)
+
+    asking, model = planner(clumsy)
+    batch = asking.candidates(standing_of(view(SPACE), BayesSampler()))
+    assert batch.candidates
+    assert [bool(told.error) for told in batch.calls] == [True, False]
+    assert "candidates: give a list" in model.asked[1][-1].text
+
+
+def test_five_trials_without_gain_ask_for_another_kind_of_move() -> None:
+    rising = [({name: 0.01 * i for name in NAMES}, float(i)) for i in range(14)]
+    assert operator_for(view(SPACE, rising[:3])) == "explore"
+    falling = [(params, -value) for params, value in rising]
+    assert operator_for(view(SPACE, falling)) == "refine"
+    kinds = [operator_for(view(SPACE, rising[: n + 1])) for n in (5, 10)]
+    assert len({"refine", *kinds}) == 3
+
+
+def advisor(says: Callable[[int, Sequence[Message]], str], **options: Any) -> tuple[Advisor, ScriptedModel]:
+    asking, model = planner(says)
+    return Advisor(asking, stand=lambda v: standing_of(v, BayesSampler()), **options), model
+
+
+def numbered(number: int) -> StudyView:
+    return view(SPACE, [({name: 0.013 * i + 0.002 for name in NAMES}, float(i)) for i in range(number)])
+
+
+def test_a_model_that_is_down_is_left_alone_for_a_while_and_named_once() -> None:
+    def down(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+        if n < 3:
+            raise ModelDown(Down.SERVER, "the model m gave no answer", call=CallRecord(model="m"))
+        return random_words(n, messages)
+
+    side, model = advisor(down)
+    offers = [side.offer(numbered(n)) for n in range(1, 14)]
+    assert [bool(o.candidates) for o in offers].count(True) >= 4
+    assert all(o.missing for o in offers if not o.candidates)
+    notes = side.notes()
+    assert sum("goes on alone" in note for note in notes) == 1
+    assert sum("answers again" in note for note in notes) == 1
+    assert len(model.asked) < 10
+
+
+def test_a_refused_key_ends_the_asking_for_good() -> None:
+    def refused(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+        raise ModelDown(Down.AUTH, "the key was refused", call=CallRecord(model="m"))
+
+    side, model = advisor(refused)
+    assert [side.offer(numbered(n)).missing for n in range(1, 12)] == ["the key was refused"] * 11
+    assert len(model.asked) == 1
+
+
+def test_limits_are_told_at_four_fifths_and_kept() -> None:
+    side, model = advisor(random_words, budget=Budget(llm_tokens=5500))
+    for n in range(1, 40):
+        offer = side.offer(numbered(n))
+        for candidate in offer.candidates:
+            side.taken(candidate)
+    assert len(model.asked) == 5
+    notes = side.notes()
+    assert [("80%" in n, "spent" in n) for n in notes if "budget" in n] == [(True, False), (False, True)]
+    assert side.spent.llm_tokens == 5500
+    nothing, unasked = advisor(random_words, budget=Budget(llm_usd=0.0))
+    assert nothing.offer(numbered(1)).missing == "the LLM's budget is spent"
+    assert not unasked.asked
+
+
+def test_lessons_are_kept_only_with_trials_that_exist(tmp_path: Any) -> None:
+    def teaching(n: int, messages: Sequence[Message]) -> str:
+        if "what these trials teach" in messages[-1].text:
+            return json.dumps(
+                {"insights": [{"text": "x0 is best near 0.2", "trials": [1, 99]}, {"text": "no", "trials": [77]}]}
+            )
+        return random_words(n, messages)
+
+    model = ScriptedModel(teaching)
+    with ts.Tuner(SPACE, model=model, history=tmp_path / "h.db", rules=Rules(share=1.0, judged=False)) as tuner:
+        for _ in range(20):
+            asked = tuner.ask()
+            tuner.tell(asked, loss(asked.params))
+    assert any("x0 is best near 0.2 (#1)" in m.text for asked in model.asked for m in asked)
+    assert not any("(#77)" in m.text for asked in model.asked for m in asked)
+
+
+def test_permuted_feedback_shows_the_same_values_on_other_trials() -> None:
+    def shown(permuted: bool) -> str:
+        model = ScriptedModel(random_words)
+        with ts.Tuner(SPACE, model=model, permute_feedback=permuted) as tuner:
+            for _ in range(12):
+                asked = tuner.ask()
+                tuner.tell(asked, loss(asked.params))
+        return max((m[-1].text for m in model.asked), key=len)
+
+    assert shown(False) != shown(True)
+
+
+def test_a_planner_with_a_model_needs_one() -> None:
+    with pytest.raises(SpecError, match="needs one, for example"):
+        ts.Tuner(SPACE, planner="hybrid")
+
+
+def test_llm_alone_proposes_every_trial_and_says_what_it_expects() -> None:
+    with ts.Tuner(SPACE, planner="llm", model=ScriptedModel(random_words)) as tuner:
+        asked = [tuner.ask() for _ in range(3)]
+        assert [a.source for a in asked] == ["llm"] * 3
+        assert "it expects 0.1" in asked[0].rationale
+        stored: Proposal = tuner.trials[0].proposal
+        assert any("turn" in line for line in stored.considered)
+
+
+def test_a_finite_space_is_tried_to_the_end_with_a_model_beside() -> None:
+    space = {"a": ts.Choice([1, 2, 3]), "b": ts.Bool()}
+
+    def small(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+        return candidates_text([{"a": 1 + n % 3, "b": bool(n % 2)}])
+
+    seen = set()
+    with ts.Tuner(space, model=ScriptedModel(small)) as tuner:
+        for _ in range(6):
+            asked = tuner.ask()
+            seen.add(tuple(asked.params.items()))
+            tuner.tell(asked, float(str(asked.params["a"])))
+        assert len(seen) == 6
+        with pytest.raises(SpaceExhausted):
+            tuner.ask()
+
+
+def test_a_mistake_in_asking_ends_no_study() -> None:
+    def broken(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+        raise RuntimeError("a bug of ours")
+
+    with ts.Tuner(SPACE, model=ScriptedModel(broken)) as tuner:
+        for _ in range(8):
+            asked = tuner.ask()
+            tuner.tell(asked, loss(asked.params))
+        reasons = [t.proposal.fallback_reason for t in tuner.trials if t.proposal.source is Source.FALLBACK]
+    assert reasons
+    assert "asking the LLM failed: RuntimeError" in reasons[0]
