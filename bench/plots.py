@@ -14,7 +14,7 @@ from tunesmith.study.errors import ProjectError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Okabe and Ito's colours, which colour-blind people can tell apart."""
-LABEL = "mean normalized regret (95% interval over tasks and seeds)"
+LABEL = "mean normalized regret, 95% interval"
 
 
 @dataclass(frozen=True, slots=True)

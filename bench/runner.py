@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tunesmith.bench.planners import Planner, planner_makers
+from tunesmith.bench.planners import Planner, find_planner
 from tunesmith.bench.runs import ResultsFile, Run, RunKey
 from tunesmith.bench.task import Task
 from tunesmith.bench.tasks import task_makers
@@ -114,7 +114,7 @@ def _work(key: RunKey, folders: tuple[Path, ...]) -> Run | str:
     """Run one key in a worker; what went wrong is text, since not every exception survives the way back."""
     try:
         task = _task(key.task, folders)
-        return run_once(task, planner_makers()[key.planner](task, key.seed), key)
+        return run_once(task, find_planner(key.planner)(task, key.seed), key)
     except Exception as error:  # noqa: BLE001  # a planner may raise anything; it ends that run alone
         return f"{type(error).__name__}: {error}"
 

@@ -6,7 +6,7 @@ The format is described in docs/benchmark.md. Knows no planner; a table has no d
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,7 +35,7 @@ def read_table(path: Path) -> Task:
     """
     meta = _document(path)
     try:
-        space = SearchSpace({entry["name"]: _parameter(entry) for entry in meta["space"]})
+        space = space_of(meta["space"])
         objective = Objective(meta["metric"]["name"], Direction(meta["metric"]["direction"]))
         data = path.parent / meta["data_file"]
         answer = _kind(meta["kind"], path)(meta, data)
@@ -59,6 +59,11 @@ def read_table(path: Path) -> Task:
         median_random=median,
         description=str(meta.get("description", "")),
     )
+
+
+def space_of(entries: Iterable[Entry]) -> SearchSpace:
+    """Return the search space that a table's entries describe."""
+    return SearchSpace({entry["name"]: _parameter(entry) for entry in entries})
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -140,7 +145,7 @@ class Forest:
 
     def __call__(self, params: Mapping[str, Value]) -> float:
         """Return the metric in its own direction, at full fidelity."""
-        row = np.array([x for entry in self._entries for x in _features(entry, params)], dtype=np.float32)
+        row = np.array([x for entry in self._entries for x in entry_features(entry, params)], dtype=np.float32)
         node = self._root.copy()
         while (inner := self._feature[node] >= 0).any():
             right = row[np.where(inner, self._feature[node], 0)] > self._threshold[node]
@@ -150,7 +155,7 @@ class Forest:
         return float(np.exp(mean)) if self._log else mean
 
 
-def _features(entry: Entry, params: Mapping[str, Any]) -> list[float]:
+def entry_features(entry: Entry, params: Mapping[str, Any]) -> list[float]:
     """Return an entry's columns: one per category, else one number that runs from 0 to 1, -1 where inactive."""
     value = params.get(entry["name"])
     if entry["type"] == "categorical":

@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 from tunesmith.bench.task import Task
@@ -39,8 +40,9 @@ class Planner(Protocol):
         ...
 
 
-Maker = Callable[[Task, int], Planner]
-"""(task, seed) -> a fresh planner; raises ProjectError when its package is not installed."""
+Maker = Callable[..., Planner]
+"""(task, seed) -> a fresh planner; one with a model takes model and base_url, too. Raises ProjectError when something
+that it needs is missing."""
 
 
 def planner_makers() -> dict[str, Maker]:
@@ -51,18 +53,30 @@ def planner_makers() -> dict[str, Maker]:
     return makers
 
 
+def find_planner(name: str) -> Maker:
+    """Return how to make the planner of that name; what stands behind @ is its model, and behind another @ its address.
+
+    Raises:
+        KeyError: there is none.
+    """
+    base, _, rest = name.partition("@")
+    maker = planner_makers()[base]
+    model, _, base_url = rest.partition("@")
+    return partial(maker, model=model, base_url=base_url) if rest else maker
+
+
 def require_planners(names: list[str], task: Task) -> None:
     """Make each named planner once, so that a wrong name or a missing package is known before anything runs.
 
     Raises:
         SpecError: with every unknown name.
-        ProjectError: a planner's package is not installed.
+        ProjectError: a planner's package is not installed, or it needs a model.
     """
     makers = planner_makers()
-    unknown = [name for name in names if name not in makers]
+    unknown = [name for name in names if name.partition("@")[0] not in makers]
     if unknown:
         raise SpecError(
             [Mistake(name, f"is no planner{did_you_mean(name, makers)}") for name in unknown], where="--planner"
         )
     for name in names:
-        makers[name](task, 0)
+        find_planner(name)(task, 0)

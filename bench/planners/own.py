@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
+from tunesmith.agent.sources import Sampler
 from tunesmith.agent.tuner import Asked, Tuner
 from tunesmith.bench.task import Task
 from tunesmith.study.condition import Value
@@ -13,9 +15,9 @@ from tunesmith.study.trial import Failure
 
 
 class TunerPlanner:
-    """A `Tuner` in memory."""
+    """A `Tuner` in memory; `options` are further arguments of it."""
 
-    def __init__(self, sampler: str, task: Task, seed: int) -> None:
+    def __init__(self, sampler: str | Sampler, task: Task, seed: int, **options: Any) -> None:
         self._tuner = Tuner(
             task.space,
             metric=task.objective.metric,
@@ -23,6 +25,7 @@ class TunerPlanner:
             planner=sampler,
             seed=seed,
             description=task.description,
+            **options,
         )
         self._open: Asked | None = None
 

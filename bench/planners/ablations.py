@@ -1,0 +1,27 @@
+"""Our sampler with one part taken out, to measure what that part brings."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.belief import Settings
+from tunesmith.agent.surrogate.gp import Prior
+from tunesmith.bench.planners.own import TunerPlanner
+from tunesmith.bench.task import Task
+
+_LEFT_OUT = {
+    "bayes-no-names": Settings(knowledge=0.0),
+    "bayes-no-failures": Settings(failures=False),
+    "bayes-one-mode": Settings(averaging=False),
+    "bayes-no-local": Settings(local_every=0),
+    "bayes-one-smoothness": Settings(smoothness=(Prior(),)),
+    "bayes-linear": Settings(softness=50.0),
+}
+
+
+def _make(settings: Settings, task: Task, seed: int) -> TunerPlanner:
+    return TunerPlanner(BayesSampler(settings), task, seed)
+
+
+MAKERS = {name: partial(_make, settings) for name, settings in _LEFT_OUT.items()}
