@@ -27,13 +27,18 @@ def test_the_study_file_loads() -> None:
 
 def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    script, program = blocks("python")
+    script, program, in_optuna = blocks("python")
     exec(script, {"epoch": 1, "loss": 0.5})
     program = program.replace("trials=50", "trials=3")
     found: dict[str, object] = {"train": lambda **params: float(params["lr"])}
     exec(program, found)
     found["tuner"].close()  # type: ignore[attr-defined]
     assert found["best"]
+    exec(
+        in_optuna.replace("n_trials=50", "n_trials=3"),
+        optuna_names := {"objective": lambda t: t.suggest_float("x", 0, 1)},
+    )
+    assert len(optuna_names["study"].trials) == 3  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"^tunesmith (\w+)", README, re.MULTILINE))))
