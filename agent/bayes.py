@@ -46,11 +46,13 @@ class Judgement:
     Attributes:
         lag: by how much its log expected gain lies below that of the sampler's own best point.
         chance: the probability that it runs through and keeps every constraint.
+        rival: what is expected of the sampler's own best point.
     """
 
     lag: float
     chance: float
     prediction: Prediction
+    rival: Prediction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,9 @@ class BayesSampler:
             z = known.inputs.of(units)
             lags = scores[0] - belief.score(units)
             chances = np.exp(belief.log_chance(z))
+            rival = _prediction(belief, known.inputs.of(pool[:1]), view.objectives[0])
             return [
-                Judgement(float(lag), float(chance), _prediction(belief, z[i : i + 1], view.objectives[0]))
+                Judgement(float(lag), float(chance), _prediction(belief, z[i : i + 1], view.objectives[0]), rival)
                 for i, (lag, chance) in enumerate(zip(lags, chances, strict=True))
             ]
 

@@ -24,7 +24,7 @@ from tunesmith.study.trial import Trial, TrialState
 
 _TRIALS = """
     select trials.*, proposals.rationale, proposals.predicted_mean, proposals.predicted_std, proposals.fallback_reason,
-           proposals.considered
+           proposals.considered, proposals.rival_mean, proposals.rival_std
     from trials join proposals on proposals.trial_id = trials.id
     where trials.study_id = :study
 """
