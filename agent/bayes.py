@@ -13,6 +13,7 @@ import numpy as np
 
 from tunesmith.agent.belief import Belief, Inputs, Settings, Several, earlier_models, learn_belief, told_targets
 from tunesmith.agent.cores import one_core
+from tunesmith.agent.interactions import interactions_of
 from tunesmith.agent.past import Past, earlier_past, past_of
 from tunesmith.agent.priors import Priors
 from tunesmith.agent.sources import Suggestion
@@ -36,6 +37,7 @@ NEAR_PENDING = 0.02
 _ATTEMPTS = 200
 _SPARE = 64
 _ENOUGH_TO_JUDGE = 4
+_ENOUGH_FOR_PAIRS = 12
 _SAME = 1e-9
 
 
@@ -102,6 +104,19 @@ class BayesSampler:
                 Judgement(float(lag), float(chance), _prediction(belief, z[i : i + 1], view.objectives[0]), rival)
                 for i, (lag, chance) in enumerate(zip(lags, chances, strict=True))
             ]
+
+    def interactions(self, view: StudyView, names: Sequence[str]) -> tuple[str, ...]:
+        """Return how some of the parameters act together, as the model sees it; nothing before it has seen enough."""
+        with one_core():
+            known = self._known(view)
+            if known.past.complete.sum() < _ENOUGH_FOR_PAIRS:
+                return ()
+            belief, _, _ = self._search(view, known)
+
+            def surface(units: Array) -> Array:
+                return belief.first.predict(known.inputs.of(units))[0]
+
+            return interactions_of(surface, known.inputs.axes, names, known.rng)
 
     def _suggest(self, view: StudyView) -> Suggestion:
         known = self._known(view)

@@ -17,7 +17,7 @@ from tunesmith.agent.arbiter import SAMPLER_FAILED
 from tunesmith.agent.background import Background
 from tunesmith.agent.confirming import replicates_due
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
-from tunesmith.agent.planning import Tape, kept, make_arbiter, open_model
+from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, open_model
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.evaluator.evaluation import Evaluation, Evaluator
 from tunesmith.evaluator.slots import Slot, find_gpus, plan_slots
@@ -37,6 +37,8 @@ FLUSH_S = 1.0
 """Observations are written at most this long after they were made."""
 BAD_START = 3
 """After so many failures in a row from the first trial on, a person is told."""
+ESTIMATED = 50
+"""For so many trials the LLM's cost is estimated when only time is limited."""
 TICK_S = 0.05
 """How long the loop sleeps when no trial ends; a trial's end wakes it at once."""
 
@@ -80,6 +82,8 @@ class Loop:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._spec = spec
+        self._project = project
+        self._replays = tape is not None and tape.replay is not None
         self._tell = tell
         self._clock = clock
         sampler = make_sampler(spec.planner.sampler)
@@ -99,7 +103,7 @@ class Loop:
             runs=Background(self._wake.set),
             budget=self._budget,
             spent=self._recorder.record.spent,
-            lessons=self._recorder.history.lessons(self._recorder.study_id),
+            lessons=self._recorder.lessons_known(),
             left=self._left,
             curves=self._curves_so_far,
         )
@@ -152,6 +156,7 @@ class Loop:
                 best=best,
                 default=default,
                 budget=self._budget,
+                estimate=self._llm_estimate(),
             )
         )
         if strays:
@@ -159,6 +164,13 @@ class Loop:
         for text in unused_parts(self._spec):
             self._tell(Note(text=text))
         self._note_variant()
+
+    def _llm_estimate(self) -> str:
+        """Return what the LLM will take for the trials that are left, or for some when only time is limited."""
+        if self._advisor is None or self._replays:
+            return ""
+        left = ESTIMATED if self._budget.trials is None else self._budget.trials - self._trials_begun
+        return llm_estimate(self._spec, self._project, left) if left > 0 else ""
 
     def _recover(self) -> int:
         """Queue what an earlier run left unfinished: lost trials run again once, those never started simply run."""

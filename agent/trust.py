@@ -50,7 +50,7 @@ def shown_error(trials: Sequence[Trial], objective: Objective) -> float | None:
     return math.sqrt(((_FARTHEST * spread) ** 2 + sum(e * e for e in errors)) / (1 + len(errors)))
 
 
-def gain_by_prediction(model: Prediction, predicted: float, error: float, *, best: float, sign: int) -> float:
+def gain_by_prediction(model: Prediction, predicted: float, error: float, *, best: float, sign: float) -> float:
     """Return by how much a predicted value raises a candidate's log expected gain, in [-2, 2].
 
     Args:
@@ -69,12 +69,7 @@ def gain_by_prediction(model: Prediction, predicted: float, error: float, *, bes
     return min(max(shift, -_MOST), _MOST)
 
 
-def expected_gain(prediction: Prediction, best: float, sign: int) -> float:
-    """Return by how much a point of which this is expected improves on `best` in the mean, in the objective's unit."""
-    return math.exp(_log_gain(prediction, best, sign))
-
-
-def _log_gain(prediction: Prediction, best: float, sign: int) -> float:
+def _log_gain(prediction: Prediction, best: float, sign: float) -> float:
     mean, std = np.array([sign * prediction.mean]), np.array([max(prediction.std, 1e-12)])
     return float(log_expected_improvement(mean, std, sign * best)[0])
 

@@ -101,3 +101,20 @@ def _t_cdf(t: float, freedom: float) -> float:
     from scipy.special import stdtr
 
     return float(stdtr(freedom, t))
+
+
+def expected_gain(mean: float, std: float, best: float, *, sign: float) -> float:
+    """Return E[max(improvement on `best`, 0)] of a normal value, in its own unit: the expected improvement.
+
+    Args:
+        mean: what is expected.
+        std: how sure that is, at least 0.
+        best: the value to improve on.
+        sign: 1 where smaller is better, -1 where larger is.
+    """
+    ahead = sign * (best - mean)
+    if std <= 0.0:
+        return max(ahead, 0.0)
+    z = ahead / std
+    density = math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+    return max(ahead * 0.5 * (1.0 + math.erf(z / math.sqrt(2.0))) + std * density, 0.0)

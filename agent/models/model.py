@@ -82,6 +82,14 @@ class Model:
         """provider:model."""
         return self._name
 
+    def ready(self) -> ModelDown | None:
+        """Return why this model could not be asked, as far as that is known without a request; None when it could."""
+        try:
+            self._opened(_Spending(self._name))
+        except ModelDown as down:
+            return down
+        return None
+
     def ask(
         self, messages: Sequence[Message], form: Format[T], *, tools: Sequence[Tool] = (), max_tool_calls: int = 6
     ) -> Answer[T]:

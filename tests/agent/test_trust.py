@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from fakes.views import trial
 
-from tunesmith.agent.trust import expected_gain, gain_by_prediction, shown_error
+from tunesmith.agent.trust import gain_by_prediction, shown_error
 from tunesmith.study.trial import Prediction, Source, Trial
-from tunesmith.study.view import Direction, Objective
+from tunesmith.study.view import Objective
 
 LOSS = Objective("loss")
 MODEL = Prediction(mean=1.0, std=0.2)
@@ -49,10 +49,3 @@ def test_a_trusted_prediction_of_a_better_value_raises_the_gain(sign: int, bette
 @pytest.mark.parametrize("predicted", [-1e9, 1e9, float("nan"), float("inf")])
 def test_no_prediction_moves_a_candidate_without_bound(predicted: float) -> None:
     assert abs(gain_by_prediction(MODEL, predicted, 1e-6, best=1.0, sign=1)) <= 2.0
-
-
-def test_the_expected_gain_is_that_of_the_direction() -> None:
-    assert expected_gain(Prediction(mean=0.0, std=1e-9), best=1.0, sign=1) == pytest.approx(1.0)
-    assert expected_gain(Prediction(mean=3.0, std=1e-9), best=1.0, sign=Objective("a", Direction.MAXIMIZE).sign) == (
-        pytest.approx(2.0)
-    )

@@ -70,6 +70,7 @@ def test_an_llm_takes_part_and_every_call_is_kept(tmp_path: Path) -> None:
     done, trials, requests = run(tmp_path / "p", spread, trials=14, script=SLOWER)
     assert done.returncode == 0, done.stderr
     assert "LLM m" in done.stdout
+    low, high = map(int, re.search(r"estimated: (\d+) to (\d+) calls, .*price unknown", done.stdout).groups())  # type: ignore[union-attr]
     sources = [t.proposal.source for t in trials]
     assert sources[0] is Source.DEFAULT
     assert sources.count(Source.LLM) >= 3
@@ -81,6 +82,7 @@ def test_an_llm_takes_part_and_every_call_is_kept(tmp_path: Path) -> None:
         record = history.study("toy")
         calls, lessons = history.llm_calls(record.id), history.lessons(record.id)
     assert record.spent.llm_calls == len(calls) >= 2
+    assert low <= len(calls) <= high
     assert record.spent.llm_tokens >= 120
     assert {c.purpose for c in calls} >= {"start", "propose"}
     assert all(re.fullmatch("[0-9a-f]{12}", c.prompt_version) for c in calls)
@@ -91,6 +93,24 @@ def test_an_llm_takes_part_and_every_call_is_kept(tmp_path: Path) -> None:
     assert re.search(r"LLM: \d+ calls", status)
     assert "llm: " in status
     assert any("train.py" in json.dumps(r["messages"]) for r in requests)
+
+
+def test_lessons_of_an_earlier_study_of_the_script_are_shown_to_the_next(tmp_path: Path) -> None:
+    project = tmp_path / "p"
+    run(project, spread, trials=14, script=SLOWER)
+    study = project / "study.toml"
+    with sqlite3.connect(project / ".tunesmith" / "history.db") as db:
+        db.execute("delete from insights")
+        lesson = "insert into insights (study_id, text, trials, created_at) values (1, 'small x is better', '[2]', 0)"
+        db.execute(lesson)
+    db.close()
+    text = study.read_text(encoding="utf-8").replace('"toy"', '"toy2"').replace("trials = 14", "trials = 3")
+    study.write_text(text, encoding="utf-8")
+    with serving(spread) as server:
+        done = command("run", "--model", "m", "--base-url", server.base_url, cwd=project)
+    assert done.returncode == 0, done.stderr
+    asked = json.dumps([r["messages"] for r in server.requests])
+    assert "small x is better (study toy)" in asked
 
 
 FAULTS: dict[str, Behaviour] = {
