@@ -152,6 +152,12 @@ class Advisor:
         else:
             self._asking = self._runs.submit(self._ask, view)
 
+    def finish(self, view: StudyView) -> None:
+        """Wait a moment for answers under way, so that what they cost is on record; later ones are let go."""
+        under_way = [future for future in (self._asking, self._learning) if future is not None]
+        wait_for(under_way, timeout=PATIENCE_S)
+        self._collect(view)
+
     def lessons(self) -> tuple[Lesson, ...] | None:
         """Return new lessons since this was last asked; None when there are none."""
         lessons, self._lessons = self._lessons, None

@@ -415,6 +415,8 @@ class Loop:
         return bool(self._interrupts or self._ended_by) and not self._running()
 
     def _end(self) -> Ended:
+        if self._advisor is not None:
+            self._advisor.finish(self._view())
         self._heed()
         by = self._ended_by or "interrupted"
         self._recorder.record_end(by, self._clock())

@@ -260,13 +260,13 @@ def test_a_server_that_knows_no_form_is_asked_in_plain_words(tmp_path: Path) -> 
             else error(400, "unknown field response_format or tools")
         )
 
-    _, trials, requests = run(tmp_path / "p", plain_only, trials=8)
+    _, trials, requests = run(tmp_path / "p", plain_only, trials=10, script=SLOWER)
     assert any(t.proposal.source is Source.LLM for t in trials)
-    assert sum(way_of(r) != "plain" for r in requests) == 2
+    assert sum(way_of(r) != "plain" for r in requests) == 3
 
 
 def test_the_history_of_calls_opens_in_plain_sqlite(tmp_path: Path) -> None:
-    run(tmp_path / "p", spread)
+    run(tmp_path / "p", spread, script=SLOWER)
     with closing(sqlite3.connect(tmp_path / "p" / ".tunesmith" / "history.db")) as db:
         rows = db.execute("select model, input_tokens, messages from llm_calls").fetchall()
     assert rows
