@@ -154,8 +154,8 @@ class Advisor:
 
     def finish(self, view: StudyView) -> None:
         """Wait a moment for answers under way, so that what they cost is on record; later ones are let go."""
-        under_way = [future for future in (self._asking, self._learning) if future is not None]
-        wait_for(under_way, timeout=PATIENCE_S)
+        futures: tuple[Future[Any] | None, ...] = (self._asking, self._learning)
+        wait_for([future for future in futures if future is not None], timeout=PATIENCE_S)
         self._collect(view)
 
     def lessons(self) -> tuple[Lesson, ...] | None:
