@@ -144,6 +144,8 @@ class Loop:
         self._trials_begun = record.spent.trials
         strays = end_strays(self._folder)
         requeued = self._recover()
+        if self._advisor is not None:
+            self._recall_curves()
         best, default = self._recorder.history.best(record), self._recorder.history.default(record.id)
         self._best = best
         self._tell(
@@ -210,7 +212,13 @@ class Loop:
             self._recorder.record_event("llm", self._clock(), detail={"note": text})
             self._tell(Note(text=text))
 
-    def _curves_so_far(self, view: StudyView) -> dict[int, list[float]]:  # noqa: ARG002  # those that this run saw
+    def _recall_curves(self) -> None:
+        """Take in the curves that earlier runs of the study saw, for the LLM."""
+        first = self._spec.objectives[0].metric
+        for number, observations in self._recorder.history.curves(self._recorder.study_id).items():
+            self._curves[number] = [o.value for o in observations if o.metric == first]
+
+    def _curves_so_far(self, view: StudyView) -> dict[int, list[float]]:  # noqa: ARG002  # all that are known
         """Return every curve as a few numbers. Called beside the training, so it touches no database."""
         return {number: thinned(list(values)) for number, values in list(self._curves.items())}
 

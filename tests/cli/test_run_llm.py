@@ -95,6 +95,17 @@ def test_an_llm_takes_part_and_every_call_is_kept(tmp_path: Path) -> None:
     assert any("train.py" in json.dumps(r["messages"]) for r in requests)
 
 
+def test_a_resumed_study_shows_the_curves_of_its_first_run(tmp_path: Path) -> None:
+    project = tmp_path / "p"
+    run(project, spread, trials=4, script=SLOWER)
+    study = project / "study.toml"
+    study.write_text(study.read_text(encoding="utf-8").replace("trials = 4", "trials = 7"), encoding="utf-8")
+    with serving(spread) as server:
+        command("run", "--model", "m", "--base-url", server.base_url, cwd=project)
+    lines = [line for r in server.requests for line in r["messages"][-1]["content"].splitlines()]
+    assert any(line.startswith("0 | default") and "curve" in line for line in lines)
+
+
 def test_lessons_of_an_earlier_study_of_the_script_are_shown_to_the_next(tmp_path: Path) -> None:
     project = tmp_path / "p"
     run(project, spread, trials=14, script=SLOWER)
