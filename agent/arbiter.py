@@ -24,11 +24,9 @@ from tunesmith.prompts.compact import params_line
 from tunesmith.study.condition import Value
 from tunesmith.study.errors import TunesmithError
 from tunesmith.study.results import incumbent
+from tunesmith.study.seeds import tuning_seed
 from tunesmith.study.trial import Prediction, Proposal, Source
 from tunesmith.study.view import StudyView, derived_seed
-
-CONFIRM_SEEDS_FROM = 2**30
-"""Seeds for tuning lie below, seeds for confirming at or above: the two never overlap."""
 
 INTERLEAVED = 8
 """Among so many first trials the LLM and the sampler take turns, unless one of them has shown to be of no use."""
@@ -247,16 +245,6 @@ def _verdict(judgement: Judgement, tolerance: float) -> str:
 def _numbers(judgement: Judgement) -> str:
     mean, std = judgement.prediction.mean, judgement.prediction.std
     return f"the model expects {mean:.4g} ± {std:.2g}, {judgement.chance:.0%} to run, log gain {-judgement.lag:+.1f}"
-
-
-def tuning_seed(seed: int, number: int) -> int:
-    """Return the training seed of trial `number`, in [0, 2^30)."""
-    return derived_seed(seed, "train", number) % CONFIRM_SEEDS_FROM
-
-
-def confirming_seed(seed: int, index: int) -> int:
-    """Return the `index`-th fresh seed for confirming, in [2^30, 2^31); the same for every configuration."""
-    return CONFIRM_SEEDS_FROM + derived_seed(seed, "confirm", index) % CONFIRM_SEEDS_FROM
 
 
 def _random_suggestion(view: StudyView) -> Suggestion:

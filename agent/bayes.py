@@ -25,7 +25,7 @@ from tunesmith.agent.surrogate.pareto import nondominated
 from tunesmith.agent.surrogate.transfer import Trend, trend_of
 from tunesmith.agent.untried import draw_untried, identity, known, random_params
 from tunesmith.study.condition import Value
-from tunesmith.study.trial import Prediction
+from tunesmith.study.trial import Prediction, Trial
 from tunesmith.study.view import Objective, StudyView, derived_seed
 
 NEAR = 1e-3
@@ -104,6 +104,20 @@ class BayesSampler:
                 Judgement(float(lag), float(chance), _prediction(belief, z[i : i + 1], view.objectives[0]), rival)
                 for i, (lag, chance) in enumerate(zip(lags, chances, strict=True))
             ]
+
+    def ranked(self, view: StudyView, trials: Sequence[Trial]) -> list[Trial]:
+        """Return trials of the view by what the model expects of them, the best first; as they come without a model.
+
+        A value that only chance made good lies above what the model expects from all that is around it.
+        """
+        with one_core():
+            known = self._known(view)
+            if known.past.complete.sum() < _ENOUGH_TO_JUDGE or not trials:
+                return list(trials)
+            belief, _, _ = self._search(view, known)
+            units = np.array([view.space.to_unit(trial.params) for trial in trials])
+            means, _ = belief.first.predict(known.inputs.of(units))
+            return [trials[index] for index in np.argsort(means, kind="stable")]
 
     def interactions(self, view: StudyView, names: Sequence[str]) -> tuple[str, ...]:
         """Return how some of the parameters act together, as the model sees it; nothing before it has seen enough."""
