@@ -25,6 +25,11 @@ _OUT_OF_MEMORY = re.compile(
 _DISK_FULL = re.compile(
     r"\[Errno 27\]|File too large|\[Errno 28\]|No space left on device|\[Errno 122\]|Disk quota exceeded"
 )
+_OVER_A_LIMIT = {
+    Cause.MEMORY: (FailureKind.OOM, "used more memory than [run].memory allows"),
+    Cause.PROCESSES: (FailureKind.KILLED, "started more processes and threads than [run].processes allows"),
+    Cause.DISK: (FailureKind.KILLED, "filled its disk quota ([run].disk) with files that it had deleted"),
+}
 _KILLED_BY_KERNEL = (-signal.SIGKILL, 128 + signal.SIGKILL)
 _FILE_TOO_LARGE = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
 
@@ -66,6 +71,8 @@ def _kind(end: Exit, timeout_s: float | None, killed_for: str, disk_bytes: int) 
         return FailureKind.CRASH, end.error
     if end.cause is Cause.TIMEOUT:
         return FailureKind.TIMEOUT, f"ran longer than its {short_seconds(timeout_s or 0)}"
+    if end.cause in _OVER_A_LIMIT:
+        return _OVER_A_LIMIT[end.cause]
     if killed_for:
         return FailureKind.KILLED, killed_for
     if end.status == 0:

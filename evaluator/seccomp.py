@@ -23,7 +23,7 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _NEW_NAMESPACES = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET, as flags of clone."""
 _FAMILIES = (1, 2, 10, 16)
-"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK (by which glibc lists addresses); AF_VSOCK, say, knows no network namespace."""
+"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK (by which glibc lists addresses); AF_VSOCK, say, heeds no namespace."""
 _TERMINAL_REQUESTS = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX, which type into a terminal."""
 _X32 = 0x40000000
@@ -115,9 +115,7 @@ def filter_program(machine: str | None = None) -> bytes:
         [_load(_argument(0)), _step(_JUMP_IF_ANY_BIT, _NEW_NAMESPACES, otherwise=1), _return(refuse), _return(_ALLOW)],
     )
     allowed = [step for family in _FAMILIES for step in _if_equal(family, [_return(_ALLOW)])]
-    program += _if_equal(
-        calls.socket, [_load(_argument(0)), *allowed, _return(_ERRNO | errno.EAFNOSUPPORT)]
-    )
+    program += _if_equal(calls.socket, [_load(_argument(0)), *allowed, _return(_ERRNO | errno.EAFNOSUPPORT)])
     typed = [step for request in _TERMINAL_REQUESTS for step in _if_equal(request, [_return(refuse)])]
     program += _if_equal(calls.ioctl, [_load(_argument(1)), *typed, _return(_ALLOW)])
     return b"".join([*program, _return(_ALLOW)])

@@ -2,6 +2,7 @@
 
     STUDY/snapshots/HASH/   the project as it was when the run began
     STUDY/trials/0007/      work/ (the copy, and the working directory)  artifacts/  log.txt  report-TOKEN.jsonl
+                            judge/ (the same for the judge's command)
 
 Large files, and folders with very many, are not copied but linked to where they stand. The user's own files are never
 written. Knows no command.
@@ -14,7 +15,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 COPY_BYTES = 2**20
@@ -46,13 +47,14 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The folders of one trial."""
+    """The folders of one trial. `scratch` is made only for the sandbox, whose /tmp it is."""
 
     folder: Path
     work: Path
     artifacts: Path
     log: Path
     report: Path
+    scratch: Path
 
 
 def take_snapshot(project: Path, study_folder: Path) -> Snapshot:
@@ -76,7 +78,7 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
     """Make the folders of a trial anew; what an earlier attempt left there is removed."""
     folder = study_folder / "trials" / f"{number:04d}"
     if folder.exists():
-        shutil.rmtree(folder)
+        _remove(folder)
     workspace = Workspace(
         folder=folder,
         work=folder / "work",
@@ -84,6 +86,7 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
         log=folder / "log.txt",
         # A name that cannot be guessed: neither a stale file nor a script's own can pass for the report.
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
+        scratch=folder / "tmp",
     )
     workspace.artifacts.mkdir(parents=True)
     fill(workspace.work, snapshot.folder, snapshot.entries)
@@ -91,11 +94,33 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
     return workspace
 
 
+def judges_workspace(workspace: Workspace, snapshot: Snapshot) -> Workspace:
+    """Make the folders in which a trial is judged: a fresh copy of the project beside the trial's artifacts."""
+    folder = workspace.folder / "judge"
+    judge = replace(
+        workspace,
+        folder=folder,
+        work=folder / "work",
+        log=folder / "log.txt",
+        report=folder / f"report-{secrets.token_hex(16)}.jsonl",
+        scratch=folder / "tmp",
+    )
+    fill(judge.work, snapshot.folder, snapshot.entries)
+    judge.report.touch(exist_ok=False)
+    return judge
+
+
 def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:
     """Remove the project's files from the trial's folder where it did not change them; what it wrote stays."""
+    if workspace.scratch.exists():
+        _remove(workspace.scratch)
+    work = os.path.realpath(workspace.work)
     for entry in snapshot.entries:
         path, original = workspace.work / entry.path, snapshot.folder / entry.path
         try:
+            # A trial may have put a link in a folder's place; what it leads to is not ours to remove.
+            if os.path.realpath(path.parent) != os.path.normpath(os.path.join(work, entry.path, "..")):
+                continue
             if path.is_symlink() if entry.is_linked else _is_unchanged(path, original):
                 path.unlink()
         except OSError:
@@ -119,23 +144,54 @@ def fill(target: Path, source: Path, entries: tuple[Entry, ...]) -> None:
 
 
 def used_bytes(workspace: Workspace) -> int:
-    """Return the size of what the trial has in its folder, links not followed, its log and report left out."""
-    total = 0
-    for root in (workspace.work, workspace.artifacts):
-        for folder, _, names in os.walk(root):
-            for name in names:
-                try:
-                    status = os.lstat(os.path.join(folder, name))
-                except OSError:
-                    continue
-                total += min(status.st_size, status.st_blocks * 512)
+    """Return the size of what the trial has in its folder, links not followed, its log left out.
+
+    Raises:
+        PermissionError: the trial locked one of its own folders, so that nobody can tell what is in it.
+    """
+    total = _size(workspace.report)
+    for root in (workspace.work, workspace.artifacts, workspace.scratch):
+        for folder, _, names in os.walk(root, onerror=_raise_locked):
+            total += sum(_size(os.path.join(folder, name)) for name in names)
     return total
 
 
 def artifacts_in(workspace: Workspace) -> tuple[str, ...]:
     """Return the files kept in artifacts/, relative to the trial's folder, by name."""
-    found = (path for path in workspace.artifacts.rglob("*") if path.is_file())
-    return tuple(sorted(str(path.relative_to(workspace.folder)) for path in found))
+    found = (Path(folder, name) for folder, _, names in os.walk(workspace.artifacts) for name in names)
+    # isfile and not is_file, which raises where a folder on the way is locked.
+    return tuple(sorted(str(path.relative_to(workspace.folder)) for path in found if os.path.isfile(path)))
+
+
+def linked_places(snapshot: Snapshot) -> list[Path]:
+    """Return where the entries that are linked really are."""
+    return [Path(os.path.realpath(snapshot.folder / entry.path)) for entry in snapshot.entries if entry.is_linked]
+
+
+def _size(path: str | Path) -> int:
+    try:
+        status = os.lstat(path)
+    except PermissionError as error:
+        raise PermissionError(error.errno, error.strerror, os.path.dirname(path)) from None
+    except OSError:
+        return 0
+    return min(status.st_size, status.st_blocks * 512)
+
+
+def _raise_locked(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        raise error
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of a trial that is over, locked folders in it as well."""
+    folder.chmod(0o700)
+    for place, folders, _ in os.walk(folder):
+        for name in folders:
+            path = os.path.join(place, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)
+    shutil.rmtree(folder)
 
 
 def _entries(project: Path, folder: Path, skipped: set[Path]) -> Iterator[Entry]:
