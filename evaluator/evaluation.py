@@ -259,23 +259,25 @@ class Evaluation:
         self._next_look_at = now + max(1.0, 20 * (time.monotonic() - now))
 
     def _judged(self, end: Exit) -> Outcome:
-        usage = self._usage(end)
-        artifacts = workspaces.artifacts_in(self._workspace)
         is_judged = self._spec.evaluate is None or self._training is not None
-        values = self._values if is_judged else self._own_values()
-        if self._tampered:
-            failure = Failure(kind=FailureKind.TAMPERED, reason=self._tampered, tail=end.tail[-TAIL_CHARS:])
-            return Outcome(state=TrialState.FAILED, values=values, failure=failure, usage=usage, artifacts=artifacts)
-        if self._stopped_for and not self._killed_for:
-            return Outcome(
-                state=TrialState.STOPPED, values=values, note=self._stopped_for, usage=usage, artifacts=artifacts
-            )
         failure = self._failure(end)
         state = TrialState.COMPLETE if failure is None else TrialState.FAILED
-        return Outcome(state=state, values=values, failure=failure, usage=usage, artifacts=artifacts)
+        note = ""
+        if self._stopped_for and not self._killed_for and not self._tampered:
+            state, failure, note = TrialState.STOPPED, None, self._stopped_for
+        return Outcome(
+            state=state,
+            values=self._values if is_judged else self._own_values(),
+            failure=failure,
+            note=note,
+            usage=self._usage(end),
+            artifacts=workspaces.artifacts_in(self._workspace),
+        )
 
     def _failure(self, end: Exit) -> Failure | None:
-        failure: Failure | None = failure_of(
+        if self._tampered:
+            return Failure(kind=FailureKind.TAMPERED, reason=self._tampered, tail=end.tail[-TAIL_CHARS:])
+        failure = failure_of(
             end,
             timeout_s=self._spec.run.timeout,
             killed_for=self._killed_for,

@@ -1,8 +1,9 @@
 """The system calls that a sandboxed trial may not make, as a seccomp filter for the kernel. Bytes out; loads nothing.
 
 The sandbox has no capabilities and its own namespaces, so most of what is refused here would fail anyway. The filter
-closes what namespaces leave open: the kernel's keyrings, virtual-machine sockets, io_uring (whose requests no later
-filter sees), new user namespaces in which a process is root again, and calls with a long history of holes.
+closes what namespaces leave open: the kernel's keyrings, virtual-machine sockets, io_uring (whose requests no filter
+sees), new user namespaces in which a process is root again, programs with the setuid bit, which would stay in the
+trial's folder and run for others as the user, and calls with a long history of holes.
 
 The filter is a classic BPF program over `struct seccomp_data`: word 0 is the call's number, word 1 the architecture,
 arguments follow from byte 16 in 8 bytes each, low word first on both machines known here.
@@ -26,18 +27,28 @@ _FAMILIES = (1, 2, 10, 16)
 """AF_UNIX, AF_INET, AF_INET6, AF_NETLINK (by which glibc lists addresses); AF_VSOCK, say, heeds no namespace."""
 _TERMINAL_REQUESTS = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX, which type into a terminal."""
+_SETUID_OR_SETGID = 0o6000
+_CREATE = 0o100
+"""O_CREAT: without it the mode of an open means nothing, and anything may stand in its place."""
 _X32 = 0x40000000
 """From here on x86-64's numbers are those of its second ABI, which would go round every number below."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Machine:
-    """An architecture: its id, the calls whose arguments are looked at, and those that are refused outright."""
+    """An architecture: its id, the calls whose arguments are looked at, and those that are refused outright.
+
+    Attributes:
+        modes: calls that set a file's mode, with the index of the argument that holds it.
+        opens: calls that may create a file, with the index of their flags; the mode comes next.
+    """
 
     architecture: int
     clone: int
     ioctl: int
     socket: int
+    modes: tuple[tuple[int, int], ...]
+    opens: tuple[tuple[int, int], ...]
     refused: tuple[int, ...]
 
 
@@ -45,14 +56,18 @@ class _Machine:
 _REFUSED_EVERYWHERE = (428, 429, 430, 431, 432, 433, 438, 440, 442, 443, 467)
 """open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, pidfd_getfd, process_madvise, mount_setattr, quotactl_fd,
 open_tree_attr."""
-_NOT_THERE = (425, 426, 427, 435)
-"""io_uring_setup, _enter, _register, and clone3, whose flags stand in memory where no filter can look; libraries fall
-back to clone when the kernel says that there is no such call."""
+_NOT_THERE = (425, 426, 427, 435, 437)
+"""io_uring_setup, _enter, _register; clone3 and openat2, whose flags stand in memory where no filter can look. Libraries
+fall back to clone and openat when the kernel says that there is no such call."""
+_FCHMODAT2 = (452, 2)
 _X86_64 = _Machine(
     architecture=0xC000003E,
     clone=56,
     ioctl=16,
     socket=41,
+    # chmod, fchmod, fchmodat, creat, mknod, mknodat
+    modes=((90, 1), (91, 1), (268, 2), (85, 1), (133, 1), (259, 2), _FCHMODAT2),
+    opens=((2, 1), (257, 2)),  # open, openat
     refused=(
         101, 310, 311, 312,            # ptrace, process_vm_readv, process_vm_writev, kcmp
         165, 166, 155, 161,            # mount, umount2, pivot_root, chroot
@@ -73,6 +88,8 @@ _AARCH64 = _Machine(
     clone=220,
     ioctl=29,
     socket=198,
+    modes=((52, 1), (53, 2), (33, 2), _FCHMODAT2),  # fchmod, fchmodat, mknodat
+    opens=((56, 2),),  # openat
     refused=(
         117, 270, 271, 272,            # ptrace, process_vm_readv, process_vm_writev, kcmp
         40, 39, 41, 51,                # mount, umount2, pivot_root, chroot
@@ -99,21 +116,21 @@ def filter_program(machine: str | None = None) -> bytes:
     """
     calls = MACHINES[machine or platform.machine()]
     refuse, missing = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS
-    program = [
-        _load(_ARCHITECTURE),
-        *_unless_equal(calls.architecture, [_return(_KILL_PROCESS)]),
-        _load(_NUMBER),
-    ]
+    program = [_load(_ARCHITECTURE), *_unless_equal(calls.architecture, [_return(_KILL_PROCESS)]), _load(_NUMBER)]
     if calls is _X86_64:
         program += [_step(_JUMP_IF_AT_LEAST, _X32, otherwise=1), _return(missing)]
     for number in _NOT_THERE:
         program += _if_equal(number, [_return(missing)])
     for number in (*calls.refused, *_REFUSED_EVERYWHERE):
         program += _if_equal(number, [_return(refuse)])
-    program += _if_equal(
-        calls.clone,
-        [_load(_argument(0)), _step(_JUMP_IF_ANY_BIT, _NEW_NAMESPACES, otherwise=1), _return(refuse), _return(_ALLOW)],
-    )
+    program += _if_equal(calls.clone, [_load(_argument(0)), *_if_any_bit(_NEW_NAMESPACES, refuse), _return(_ALLOW)])
+    for number, index in calls.modes:
+        checks = [_load(_argument(index)), *_if_any_bit(_SETUID_OR_SETGID, refuse), _return(_ALLOW)]
+        program += _if_equal(number, checks)
+    for number, index in calls.opens:
+        creates = [_load(_argument(index)), _step(_JUMP_IF_ANY_BIT, _CREATE, then=1), _return(_ALLOW)]
+        mode = [_load(_argument(index + 1)), *_if_any_bit(_SETUID_OR_SETGID, refuse), _return(_ALLOW)]
+        program += _if_equal(number, [*creates, *mode])
     allowed = [step for family in _FAMILIES for step in _if_equal(family, [_return(_ALLOW)])]
     program += _if_equal(calls.socket, [_load(_argument(0)), *allowed, _return(_ERRNO | errno.EAFNOSUPPORT)])
     typed = [step for request in _TERMINAL_REQUESTS for step in _if_equal(request, [_return(refuse)])]
@@ -144,3 +161,7 @@ def _if_equal(value: int, steps: Sequence[bytes]) -> list[bytes]:
 
 def _unless_equal(value: int, steps: Sequence[bytes]) -> list[bytes]:
     return [_step(_JUMP_IF_EQUAL, value, then=len(steps)), *steps]
+
+
+def _if_any_bit(bits: int, verdict: int) -> list[bytes]:
+    return [_step(_JUMP_IF_ANY_BIT, bits, otherwise=1), _return(verdict)]

@@ -11,17 +11,15 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import tunesmith
-
 SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/gnu/store",
     "/sys/bus", "/sys/class", "/sys/devices", "/sys/module",
 )  # fmt: skip
 """Folders that hold programs and say what the machine has. /sys as a whole would show its debugging files to root."""
 SETTINGS = (
-    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "passwd", "group", "nsswitch.conf", "hosts", "hostname",
-    "host.conf", "resolv.conf", "gai.conf", "protocols", "services", "mime.types", "magic", "localtime", "timezone",
-    "locale.alias", "locale.conf", "*-release", "debian_version", "machine-id", "fonts", "ssl/certs", "ssl/cert.pem",
+    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "passwd", "group", "nsswitch.conf", "hosts",
+    "hostname", "host.conf", "resolv.conf", "gai.conf", "protocols", "services", "mime.types", "magic", "localtime",
+    "timezone", "locale.alias", "locale.conf", "*-release", "debian_version", "machine-id", "fonts", "ssl/certs", "ssl/cert.pem",
     "ssl/openssl.cnf", "pki/tls/certs", "pki/tls/cert.pem", "pki/ca-trust", "ca-certificates*", "crypto-policies",
     "OpenCL", "vulkan", "glvnd", "python3*", "java-*", "R",
 )  # fmt: skip
@@ -80,7 +78,7 @@ def import_paths(prefixes: Iterable[Path], python_path: str) -> list[Path]:
 
 def own_package() -> list[Path]:
     """Return where Tunesmith itself stands, so that a script can import `tunesmith` to report."""
-    package = Path(tunesmith.__file__).parent
+    package = Path(__file__).parent.parent
     rooms = [item.resolve() for item in package.iterdir() if item.is_symlink()]
     return [package, *rooms]
 
