@@ -57,8 +57,8 @@ _REFUSED_EVERYWHERE = (428, 429, 430, 431, 432, 433, 438, 440, 442, 443, 467)
 """open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, pidfd_getfd, process_madvise, mount_setattr, quotactl_fd,
 open_tree_attr."""
 _NOT_THERE = (425, 426, 427, 435, 437)
-"""io_uring_setup, _enter, _register; clone3 and openat2, whose flags stand in memory where no filter can look. Libraries
-fall back to clone and openat when the kernel says that there is no such call."""
+"""io_uring_setup, _enter, _register; clone3 and openat2, whose flags stand in memory where no filter looks. Libraries
+use clone and openat when the kernel says that there is no such call."""
 _FCHMODAT2 = (452, 2)
 _X86_64 = _Machine(
     architecture=0xC000003E,

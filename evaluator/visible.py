@@ -19,9 +19,9 @@ SYSTEM = (
 SETTINGS = (
     "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "passwd", "group", "nsswitch.conf", "hosts",
     "hostname", "host.conf", "resolv.conf", "gai.conf", "protocols", "services", "mime.types", "magic", "localtime",
-    "timezone", "locale.alias", "locale.conf", "*-release", "debian_version", "machine-id", "fonts", "ssl/certs", "ssl/cert.pem",
-    "ssl/openssl.cnf", "pki/tls/certs", "pki/tls/cert.pem", "pki/ca-trust", "ca-certificates*", "crypto-policies",
-    "OpenCL", "vulkan", "glvnd", "python3*", "java-*", "R",
+    "timezone", "locale.alias", "locale.conf", "*-release", "debian_version", "machine-id", "fonts", "ssl/certs",
+    "ssl/cert.pem", "ssl/openssl.cnf", "pki/tls/certs", "pki/tls/cert.pem", "pki/ca-trust", "ca-certificates*",
+    "crypto-policies", "OpenCL", "vulkan", "glvnd", "python3*", "java-*", "R",
 )  # fmt: skip
 """What programs read in /etc; the rest of it, such as passwords and the keys of services, is not there."""
 
