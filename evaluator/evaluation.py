@@ -55,7 +55,9 @@ class Evaluator:
         self.folder = folder.absolute()
         self.executor = LocalExecutor(wake)
         try:
-            self.snapshot = workspaces.take_snapshot(project.absolute(), self.folder)
+            self.snapshot = workspaces.take_snapshot(
+                project.absolute(), self.folder, without=workspaces.SECRETS if spec.run.sandbox else ()
+            )
         except OSError as error:
             message = f"the project cannot be copied to {self.folder}: {error.strerror} ({error.filename})"
             raise ProjectError(message) from None

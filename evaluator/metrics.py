@@ -50,7 +50,7 @@ class MetricReader:
             values = {str(name): float(value) for name, value in entry["values"].items()}
             step = None if entry.get("step") is None else float(entry["step"])
             at = float(entry.get("at", self._clock()))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, OverflowError, TypeError, KeyError, AttributeError, RecursionError):
             return []
         self._reported.update(values)
         return self._observed(values, step, at)

@@ -105,6 +105,7 @@ class Sandbox:
         candidates = {*_needed(launch), *self._data, *room.readable}
         shown = {p for p in candidates if not visible.is_in_system(p) or self._is_hidden(p)}
         hidden = {p for p in self._hidden if p.is_dir() and p not in shown and _is_seen(p, shown)}
+        hidden |= {p for p in map(_top_in_scratch, (*shown, *room.writable)) if p and p not in shown}
         # From the outside in, so that what is shown within a hidden folder is shown.
         for path in sorted(shown | hidden):
             words += ["--tmpfs", str(path)] if path in hidden else _bound(path, "--ro-bind")
@@ -113,11 +114,16 @@ class Sandbox:
         for path in _with_parents(room.locked, room.writable):
             words += _bound(path, "--ro-bind" if path in room.locked else "--bind")
         # Last, since places to mount on are made in them until then.
-        closed = [Path("/dev"), *sorted(hidden), Path("/")]
+        closed = [*sorted(hidden), Path("/dev"), Path("/proc"), Path("/")]
         return [*words, *(word for path in closed for word in ("--remount-ro", str(path)))]
 
     def _is_hidden(self, path: Path) -> bool:
         return any(path.is_relative_to(hidden) for hidden in self._hidden)
+
+
+def _top_in_scratch(path: Path) -> Path | None:
+    """Return the folder of /tmp that a path lies in, which would else be made, and writable, in the sandbox's /tmp."""
+    return Path(*path.parts[:3]) if path.parts[:2] == ("/", "tmp") else None
 
 
 def _is_seen(path: Path, shown: set[Path]) -> bool:

@@ -14,8 +14,9 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 COPY_BYTES = 2**20
@@ -26,6 +27,13 @@ SKIPPED = frozenset(
     {".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".tunesmith", ".tox", ".mypy_cache",
      ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", ".idea", ".vscode"}
 )  # fmt: skip
+
+SECRETS = (
+    ".env", ".env.*", ".envrc", ".netrc", ".pypirc", ".npmrc", ".git-credentials", ".ssh", ".aws", ".azure", ".kube",
+    ".gnupg", ".docker", "*.pem", "*.key", "*.p12", "*.pfx", "id_rsa", "id_ecdsa", "id_ed25519", "credentials.json",
+    "secrets.*",
+)  # fmt: skip
+"""Names of files and folders that hold keys: no copy for the sandbox has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +65,19 @@ class Workspace:
     scratch: Path
 
 
-def take_snapshot(project: Path, study_folder: Path) -> Snapshot:
+def take_snapshot(project: Path, study_folder: Path, *, without: Sequence[str] = ()) -> Snapshot:
     """Copy the project into the study's folder, once for each content.
+
+    Args:
+        project: the folder of study.toml.
+        study_folder: where the copy goes.
+        without: patterns of names that are left out, beside those that never matter.
 
     Raises:
         OSError: a file cannot be read, or the folder cannot be written.
     """
-    entries = tuple(_entries(project, project, skipped={study_folder.absolute()}))
+    found = _entries(project, project, skipped={study_folder.absolute()})
+    entries = tuple(entry for entry in found if not _is_left_out(entry.path, without))
     variant = _content_hash(project, entries)
     folder = study_folder / "snapshots" / variant
     if not folder.exists():
@@ -210,6 +224,10 @@ def _entries(project: Path, folder: Path, skipped: set[Path]) -> Iterator[Entry]
                 yield from _entries(project, path, skipped)
         elif item.is_file():
             yield Entry(relative, is_linked=item.stat().st_size > COPY_BYTES)
+
+
+def _is_left_out(path: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(part, pattern) for part in Path(path).parts for pattern in patterns)
 
 
 def _has_many_files(folder: Path) -> bool:

@@ -151,7 +151,9 @@ SECRETS = [
         "import os\nos.chdir('/proc/self/cwd')\nescaped(open('../' * 40 + HOME[1:] + '/.bashrc').read())",
         because=ABSENT,
     ),
-    Escape("read the kernel's memory", "open('/proc/kcore', 'rb').read(16)\nescaped()", because=[REFUSED, "denied"]),
+    Escape(
+        "read the kernel's memory", "open('/proc/kcore', 'rb').read(16)\nescaped()", because=[REFUSED, "denied", ABSENT]
+    ),
     Escape(
         "send what it finds by its own output",
         """
@@ -165,6 +167,11 @@ SECRETS = [
         HONEST,
     ),
 ]
+
+
+def _open(name: str, path: str) -> Escape:
+    # Opened and not written: if it can be, the machine must not suffer for it.
+    return Escape(f"write {name}", f"open({path!r}, 'r+')\nescaped()", because=(READ_ONLY, "denied", REFUSED, ABSENT))
 
 
 def _write(name: str, path: str, because: str | Sequence[str] = (READ_ONLY, ABSENT)) -> Escape:
@@ -185,9 +192,9 @@ OUTSIDE = [
     _write("Python's own modules", "__import__('os').__file__"),
     _write("the root folder", "'/hacked'"),
     _write("a device folder", "'/dev/hacked'"),
-    _write("a setting of the kernel", "'/proc/sys/kernel/core_pattern'", (READ_ONLY, "Permission denied")),
-    _write("the kernel's emergency switch", "'/proc/sysrq-trigger'", (READ_ONLY, "Permission denied", REFUSED)),
-    _write("a setting of a device", "'/sys/module/kernel/parameters/panic'", (READ_ONLY, "Permission denied", ABSENT)),
+    _open("a setting of the kernel, by which root runs a program", "/proc/sys/kernel/core_pattern"),
+    _open("the kernel's emergency switch", "/proc/sysrq-trigger"),
+    _open("a setting of the kernel's modules", "/sys/module/kernel/parameters/panic"),
     Escape(
         "edit the history database",
         "import sqlite3\nd = sqlite3.connect(HISTORY)\nd.execute('update trials set value = 0')\nescaped()",
@@ -468,7 +475,7 @@ CHEATS = [
     Escape("replace the judge's script", "open('evaluate.py', 'w').write('print(\"loss=0\")')", HONEST),
     Escape(
         "monkeypatch the metric",
-        "import sys; sys.path[:0] = '.'\nimport metric\nmetric.loss = lambda text: 0.0\nprint(f'loss={metric.loss(0)}')",
+        "import sys; sys.path[:0] = '.'\nimport metric\nmetric.loss = lambda text: 0\nprint('loss=', metric.loss(0))",
         HONEST,
     ),
     Escape(

@@ -126,7 +126,7 @@ class Prison:
         found += [f"{name} is dead" for name, pid in self._pids.items() if not psutil.pid_exists(pid)]
         folder = self.study / "trials"
         found += [f"{p} was left" for p in psutil.process_iter() if _trial_folder(p).startswith(str(folder))]
-        for path in folder.rglob("*"):
+        for path in (folder / f"{self._count - 1:04d}").rglob("*"):
             if path.is_file() and not path.is_symlink() and MARK.encode() in path.read_bytes():
                 found.append(f"a secret is in {path}")
         return found
@@ -223,8 +223,10 @@ def as_user(uid: int) -> list[str]:
     for folder in shut:
         words += ["--perms", "0755", "--tmpfs", str(folder)]
     for path in needed:
-        if any(folder in path.parents for folder in shut):
-            words += ["--ro-bind", str(path), str(path)]
+        hidden = [folder for folder in shut if folder in path.parents]
+        for parent in [p for p in reversed(path.parents) if any(folder in p.parents for folder in hidden)]:
+            words += ["--perms", "0755", "--dir", str(parent)]
+        words += ["--ro-bind", str(path), str(path)] if hidden else []
     return [*words, "setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
 
 
