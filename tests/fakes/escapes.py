@@ -189,7 +189,7 @@ OUTSIDE = [
     _write("its own log", "__import__('os').environ['TUNESMITH_TRIAL_FOLDER'] + '/log.txt'"),
     _write("a program of the system", "'/usr/local/bin/hacked'"),
     _write("a timer of the system", "'/etc/cron.d/hacked'", (READ_ONLY, ABSENT)),
-    _write("Python's own modules", "__import__('os').__file__"),
+    _write("Python's own modules", "__import__('os').__file__", (READ_ONLY, "denied")),
     _write("the root folder", "'/hacked'"),
     _write("a device folder", "'/dev/hacked'"),
     _open("a setting of the kernel, by which root runs a program", "/proc/sys/kernel/core_pattern"),
