@@ -17,11 +17,12 @@ from tunesmith.evaluator import workspace as workspaces
 from tunesmith.evaluator.environment import trial_environment, without_secrets
 from tunesmith.evaluator.executors.base import Exit, Job, Launch, Stillborn
 from tunesmith.evaluator.executors.local import LocalExecutor, program_path, program_problem
-from tunesmith.evaluator.failures import TAIL_CHARS, failure_of, metric_failure
+from tunesmith.evaluator.failures import TAIL_CHARS, failure_of, metric_failure, printable
 from tunesmith.evaluator.metrics import MetricReader, ReportFile
 from tunesmith.evaluator.protected import changed, oddities, protected_files, signatures
 from tunesmith.evaluator.sandbox import Room, Sandbox, data_folders, hint
 from tunesmith.evaluator.slots import Slot
+from tunesmith.evaluator.walk import Unmeasurable
 from tunesmith.evaluator.workspace import Workspace
 from tunesmith.study.command import template_values
 from tunesmith.study.errors import ProjectError
@@ -32,6 +33,11 @@ from tunesmith.study.trial import Failure, FailureKind, Outcome, Trial, TrialSta
 
 TRAINING = "train/"
 """Where a judge decides, the training script's own values of the judged metrics are kept under this prefix."""
+
+METRICS = 200
+"""A trial may report so many metrics; others are passed over."""
+OBSERVATIONS = 200_000
+"""So many values of a trial are handed on; of later ones only the last is kept, as its result."""
 
 
 class Evaluator:
@@ -105,6 +111,7 @@ class Evaluation:
         self._killed_for = ""
         self._stopped_for = ""
         self._tampered = ""
+        self._observed = 0
         self._training: Exit | None = None
         self._outcome: Outcome | None = None
         self._next_look_at = 0.0
@@ -243,8 +250,12 @@ class Evaluation:
         judged = self._spec.evaluate is not None and self._training is None
         for observation in found:
             name = f"{TRAINING}{observation.metric}" if judged else observation.metric
+            if observation.metric not in self._values and len(self._values) >= METRICS:
+                continue
             self._values[observation.metric] = observation.value
-            self._on_observation(replace(observation, metric=name))
+            self._observed += 1
+            if self._observed <= OBSERVATIONS:
+                self._on_observation(replace(observation, metric=name))
 
     def _watch_disk(self) -> None:
         """End a trial whose folder outgrew its quota; looking costs little, and less often where it costs more."""
@@ -254,10 +265,8 @@ class Evaluation:
         try:
             if workspaces.used_bytes(self._running) > self._spec.run.disk:
                 self.kill(f"filled its disk quota of {self._spec.run.disk / 2**20:,.0f} MiB ([run].disk)")
-        except PermissionError as error:
-            self.kill(
-                f"locked its folder {os.path.relpath(error.filename, self.folder)}, so its size cannot be watched"
-            )
+        except Unmeasurable as error:
+            self.kill(f"{error}; its disk quota cannot be watched")
         self._next_look_at = now + max(1.0, 20 * (time.monotonic() - now))
 
     def _judged(self, end: Exit) -> Outcome:
@@ -278,7 +287,8 @@ class Evaluation:
 
     def _failure(self, end: Exit) -> Failure | None:
         if self._tampered:
-            return Failure(kind=FailureKind.TAMPERED, reason=self._tampered, tail=end.tail[-TAIL_CHARS:])
+            tail = printable(end.tail)[-TAIL_CHARS:]
+            return Failure(kind=FailureKind.TAMPERED, reason=printable(self._tampered), tail=tail)
         failure = failure_of(
             end,
             timeout_s=self._spec.run.timeout,

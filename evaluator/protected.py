@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
+from tunesmith.evaluator.walk import walk
 from tunesmith.evaluator.workspace import Snapshot
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.names import did_you_mean
@@ -51,19 +52,17 @@ def oddities(folder: Path) -> Iterator[str]:
     A link out of it is followed where the judge stands, which sees what the trial does not; a pipe hangs its reader.
     """
     root = Path(os.path.realpath(folder))
-    for place, folders, names in os.walk(folder):
-        for name in sorted([*folders, *names]):
-            path = Path(place, name)
-            shown = path.relative_to(folder.parent)
-            try:
-                mode = os.lstat(path).st_mode
-            except OSError:
-                yield f"{shown} stands in a folder that was locked"
-                continue
-            if stat.S_ISLNK(mode) and not Path(os.path.realpath(path)).is_relative_to(root):
-                yield f"{shown} is a link that leads out of the folder"
-            elif not (stat.S_ISLNK(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                yield f"{shown} is neither a file nor a folder"
+    for entry in walk(folder):
+        shown = os.path.relpath(entry.path, folder.parent)
+        try:
+            mode = os.lstat(entry.path).st_mode
+        except OSError:
+            yield f"{shown} stands in a folder that was locked"
+            continue
+        if stat.S_ISLNK(mode) and not Path(os.path.realpath(entry.path)).is_relative_to(root):
+            yield f"{shown} is a link that leads out of the folder"
+        elif not (stat.S_ISLNK(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            yield f"{shown} is neither a file nor a folder"
 
 
 def _is_meant(path: str, pattern: str) -> bool:

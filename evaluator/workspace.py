@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+from tunesmith.evaluator.walk import remove, size, size_below, walk
+
 COPY_BYTES = 2**20
 """Larger files are linked: data and checkpoints are, code is not."""
 COPY_FILES = 2000
@@ -92,7 +94,7 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
     """Make the folders of a trial anew; what an earlier attempt left there is removed."""
     folder = study_folder / "trials" / f"{number:04d}"
     if folder.exists():
-        _remove(folder)
+        remove(folder)
     workspace = Workspace(
         folder=folder,
         work=folder / "work",
@@ -127,7 +129,7 @@ def judges_workspace(workspace: Workspace, snapshot: Snapshot) -> Workspace:
 def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:
     """Remove the project's files from the trial's folder where it did not change them; what it wrote stays."""
     if workspace.scratch.exists():
-        _remove(workspace.scratch)
+        remove(workspace.scratch)
     work = os.path.realpath(workspace.work)
     for entry in snapshot.entries:
         path, original = workspace.work / entry.path, snapshot.folder / entry.path
@@ -139,8 +141,9 @@ def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:
                 path.unlink()
         except OSError:
             continue
-    for folder, _, _ in sorted(os.walk(workspace.work), reverse=True):
-        _remove_if_empty(Path(folder))
+    folders = [Path(entry.path) for entry in walk(workspace.work) if entry.is_dir(follow_symlinks=False)]
+    for folder in (*reversed(folders), workspace.work):
+        _remove_if_empty(folder)
     _remove_if_empty(workspace.artifacts)
 
 
@@ -161,51 +164,22 @@ def used_bytes(workspace: Workspace) -> int:
     """Return the size of what the trial has in its folder, links not followed, its log left out.
 
     Raises:
-        PermissionError: the trial locked one of its own folders, so that nobody can tell what is in it.
+        Unmeasurable: the trial made its folder such that nobody can tell.
     """
-    total = _size(workspace.report)
-    for root in (workspace.work, workspace.artifacts, workspace.scratch):
-        for folder, _, names in os.walk(root, onerror=_raise_locked):
-            total += sum(_size(os.path.join(folder, name)) for name in names)
-    return total
+    return size(workspace.report) + size_below(workspace.work, workspace.artifacts, workspace.scratch)
 
 
 def artifacts_in(workspace: Workspace) -> tuple[str, ...]:
     """Return the files kept in artifacts/, relative to the trial's folder, by name."""
-    found = (Path(folder, name) for folder, _, names in os.walk(workspace.artifacts) for name in names)
-    # isfile and not is_file, which raises where a folder on the way is locked.
-    return tuple(sorted(str(path.relative_to(workspace.folder)) for path in found if os.path.isfile(path)))
+    found = (entry.path for entry in walk(workspace.artifacts) if os.path.isfile(entry.path))
+    # A name may be bytes that are no text, which no database would take.
+    names = (os.fsencode(os.path.relpath(path, workspace.folder)).decode(errors="replace") for path in found)
+    return tuple(sorted(names))
 
 
 def linked_places(snapshot: Snapshot) -> list[Path]:
     """Return where the entries that are linked really are."""
     return [Path(os.path.realpath(snapshot.folder / entry.path)) for entry in snapshot.entries if entry.is_linked]
-
-
-def _size(path: str | Path) -> int:
-    try:
-        status = os.lstat(path)
-    except PermissionError as error:
-        raise PermissionError(error.errno, error.strerror, os.path.dirname(path)) from None
-    except OSError:
-        return 0
-    return min(status.st_size, status.st_blocks * 512)
-
-
-def _raise_locked(error: OSError) -> None:
-    if isinstance(error, PermissionError):
-        raise error
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder of a trial that is over, locked folders in it as well."""
-    folder.chmod(0o700)
-    for place, folders, _ in os.walk(folder):
-        for name in folders:
-            path = os.path.join(place, name)
-            if not os.path.islink(path):
-                os.chmod(path, 0o700)
-    shutil.rmtree(folder)
 
 
 def _entries(project: Path, folder: Path, skipped: set[Path]) -> Iterator[Entry]:

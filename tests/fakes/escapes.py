@@ -423,6 +423,31 @@ RESOURCES = [
         {"disk": "5M"},
     ),
     Escape(
+        "hide what it writes in a locked folder",
+        """
+        import os, time
+        os.mkdir("x")
+        fd = os.open("x", os.O_RDONLY)
+        os.chmod("x", 0o300)
+        for n in range(100):
+            with open(f"x/{n}", "wb") as f: f.write(b"x" * 1_000_000)
+        time.sleep(60)
+        """,
+        "killed",
+        ["disk quota"],
+        {"disk": "5M"},
+    ),
+    Escape(
+        "nest folders thousands deep",
+        """
+        import os, time
+        for n in range(2050): os.mkdir("d"); os.chdir("d")
+        time.sleep(60)
+        """,
+        "killed",
+        "cannot be looked into",
+    ),
+    Escape(
         "fill the log",
         "for _ in range(300): print('x' * 100_000)",
         HONEST,

@@ -25,6 +25,8 @@ from typing import Any
 import psutil
 from fakes.projects import SOURCE
 
+from tunesmith.evaluator.walk import remove, walk
+
 MARK = "MARK-5b1f0c"
 """Stands in every secret; must appear nowhere that a trial can write to."""
 KEYS = {"OPENAI_API_KEY": f"sk-{MARK}-openai", "HF_TOKEN": f"hf_{MARK}", "DB_PASSWORD": f"{MARK}-pass"}
@@ -78,7 +80,7 @@ class Prison:
             process.communicate(timeout=20)
         for listener in self._listeners:
             listener.close()
-        shutil.rmtree(self.root)
+        remove(self.root)
 
     def run(self, script: str, run: Mapping[str, Any], **tables: Any) -> dict[str, Any]:
         """Run one trial with this train.py and return what became of it."""
@@ -126,21 +128,23 @@ class Prison:
         found += [f"{name} is dead" for name, pid in self._pids.items() if not psutil.pid_exists(pid)]
         folder = self.study / "trials"
         found += [f"{p} was left" for p in psutil.process_iter() if _trial_folder(p).startswith(str(folder))]
-        for path in (folder / f"{self._count - 1:04d}").rglob("*"):
-            if path.is_file() and not path.is_symlink() and MARK.encode() in path.read_bytes():
-                found.append(f"a secret is in {path}")
+        for entry in walk(folder / f"{self._count - 1:04d}"):
+            if entry.is_file(follow_symlinks=False) and MARK.encode() in Path(entry.path).read_bytes():
+                found.append(f"a secret is in {entry.path}")
         return found
 
     def fingerprint(self) -> dict[str, str]:
         """Return what every file of the user is like, those of the trials left out."""
         found = {}
-        for path in self.root.rglob("*"):
-            status = path.lstat()
-            if path.is_relative_to(self.study / "trials") or path.name == "trials":
-                continue
-            found[str(path)] = str(status.st_mode)
-            if path.is_file():
-                found[str(path)] += f" {status.st_size} {status.st_nlink} {path.read_bytes()[:200]!r}"
+        waiting = [self.root]
+        while waiting:
+            for path in sorted(waiting.pop().iterdir()):
+                status = path.lstat()
+                found[str(path)] = str(status.st_mode)
+                if path.is_file():
+                    found[str(path)] += f" {status.st_size} {status.st_nlink} {path.read_bytes()[:200]!r}"
+                elif path.is_dir() and path != self.study / "trials":
+                    waiting.append(path)
         return found
 
     def _furnish(self) -> None:
