@@ -5,9 +5,8 @@ Links are never followed. `os.walk` will not do: before Python 3.12 it calls its
 
 from __future__ import annotations
 
+import itertools
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,17 +73,29 @@ def size(entry: os.DirEntry[str] | Path) -> int:
 def remove(folder: Path) -> None:
     """Remove a folder of a trial that is over, whatever is in it.
 
+    Folders within it are moved to its top before they are emptied: no path grows too long, and none is followed twice.
+
     Raises:
-        OSError: it is still there.
+        OSError: something in it cannot be removed.
     """
-    try:
-        shutil.rmtree(folder)
-    except (OSError, RecursionError):
-        # These two know folders of any depth, and follow no link.
-        subprocess.run(["chmod", "-R", "u+rwX", "--", str(folder)], capture_output=True, check=False)
-        subprocess.run(["rm", "-rf", "--", str(folder)], capture_output=True, check=False)
-    if folder.exists():
-        raise OSError(f"{folder} cannot be removed; remove it by hand")
+    folder.chmod(0o700)
+    fresh = itertools.count()
+    waiting = [folder]
+    while waiting:
+        place = waiting.pop()
+        with os.scandir(place) as found:
+            entries = list(found)
+        for entry in entries:
+            if not _is_folder(entry):
+                os.unlink(entry.path)
+                continue
+            os.chmod(entry.path, 0o700)
+            top = next(path for path in (folder / f"removing-{n}" for n in fresh) if not os.path.lexists(path))
+            os.rename(entry.path, top)
+            waiting.append(top)
+        if place != folder:
+            os.rmdir(place)
+    os.rmdir(folder)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
