@@ -35,7 +35,7 @@ TRAINING = "train/"
 """Where a judge decides, the training script's own values of the judged metrics are kept under this prefix."""
 
 METRICS = 200
-"""A trial may report so many metrics; others are passed over."""
+"""A trial may report so many metrics beside those that the study needs; others are passed over."""
 OBSERVATIONS = 200_000
 """So many values of a trial are handed on; of later ones only the last is kept, as its result."""
 
@@ -250,7 +250,8 @@ class Evaluation:
         judged = self._spec.evaluate is not None and self._training is None
         for observation in found:
             name = f"{TRAINING}{observation.metric}" if judged else observation.metric
-            if observation.metric not in self._values and len(self._values) >= METRICS:
+            is_known = observation.metric in self._values or observation.metric in self._spec.metrics
+            if not is_known and len(self._values) >= METRICS:
                 continue
             self._values[observation.metric] = observation.value
             self._observed += 1

@@ -213,12 +213,14 @@ def _needed(launch: Launch) -> tuple[Path, ...]:
         program = os.path.normpath(launch.cwd / program)
         if Path(program).is_relative_to(launch.cwd):
             program = "sh"
-    return _needed_by(program, environment.get("PATH"), environment.get("PYTHONPATH", ""))
+    # As in `env LANG=C /envs/x/bin/python train.py`.
+    others = [word for word in launch.argv[1:] if os.path.isabs(word) and shutil.which(word)]
+    return _needed_by((program, *others), environment.get("PATH"), environment.get("PYTHONPATH", ""))
 
 
 @lru_cache(maxsize=64)
-def _needed_by(program: str, path: str | None, python_path: str) -> tuple[Path, ...]:
-    found = visible.programs([program], path)
+def _needed_by(programs: tuple[str, ...], path: str | None, python_path: str) -> tuple[Path, ...]:
+    found = visible.programs(programs, path)
     return (*found, *visible.import_paths(found, python_path), *visible.own_package())
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.projects import SOURCE
+from fakes.projects import SOURCE, command
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
 from tunesmith.evaluator import sandbox, visible
 from tunesmith.evaluator.executors import local
 from tunesmith.evaluator.seccomp import MACHINES, filter_program
+from tunesmith.history.read import History
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.trial import FailureKind, Outcome, TrialState
 
@@ -355,3 +356,46 @@ def test_a_study_in_the_sandbox_keeps_keys_out_of_its_history(tmp_path: Path) ->
         if path.is_file() and not path.is_symlink():
             assert key.encode() not in path.read_bytes(), path
             assert b"correct-horse-battery" not in path.read_bytes(), path
+
+
+HOSTILE = r"""
+import json, os, sys
+kind = int(sys.argv[1])
+report = open(os.environ["TUNESMITH_REPORT"], "a")
+def say(step=1, **values): report.write(json.dumps({"step": step, "values": values}) + "\n")
+if kind == 0: say(**{chr(0xd800) + "x": 1, "a\0b": 1, "c" * 5000: 1, "": 1})
+if kind == 1:
+    for n in range(2000): say(**{f"m{n}": n})
+if kind == 2: say(step=float("nan"), loss=1); say(step=float("inf"), loss=1); say(step=-1e308, loss=float("nan"))
+if kind == 3:
+    open(os.fsencode(os.environ["TUNESMITH_ARTIFACTS"]) + b"/\xff\xfe", "w").write("x")
+    open(os.environ["TUNESMITH_ARTIFACTS"] + "/new\nline", "w").write("x")
+if kind == 4: sys.exit("\x1b]52;c;aGFja2Vk\x07\x1b]0;title\x1b\\\x1b[31mred\x1b[0m \ud800 \x9b2J")
+if kind == 5: report.write("\ufeff\u202e{}\n" * 100); print("loss=" + "9" * 5000)
+report.close()
+print("loss=0.5")
+"""
+
+
+def test_what_hostile_scripts_say_harms_no_history(tmp_path: Path) -> None:
+    project = tmp_path / "p"
+    project.mkdir()
+    (project / "study.toml").write_text(
+        '[study]\nname = "toy"\nmetric = "loss"\n'
+        f'[run]\ncommand = "{PYTHON} train.py {{kind}}"\nsandbox = true\nparallel = 2\n'
+        '[space]\nkind = { type = "int", low = 0, high = 5 }\n[budget]\ntrials = 6\n[planner]\nsampler = "random"\n',
+        encoding="utf-8",
+    )
+    (project / "train.py").write_text(HOSTILE, encoding="utf-8")
+    done = command("run", cwd=project, timeout_s=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\x1b]" not in done.stdout
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        assert history.integrity() == "ok"
+        trials = history.trials(history.study("toy").id)
+    assert {t.params["kind"] for t in trials} == set(range(6))
+    failures = {t.params["kind"]: t.failure.reason for t in trials if t.failure}
+    assert failures == {2: "loss ended as nan", 4: "red \\ud800 2J"}
+    assert all(t.values["loss"] == 0.5 and len(t.values) <= 201 for t in trials if t.failure is None)
+    assert command("status", "--json", cwd=project).returncode == 0
+    assert command("report", cwd=project).returncode == 0
