@@ -57,7 +57,7 @@ class Sandbox:
     """The sandbox of one study.
 
     Args:
-        folder: where the filter is kept; no trial sees it.
+        folder: where the filter and a copy of the system's settings are kept.
         data: folders that every trial may read.
         hidden: folders that no trial sees, even where something visible contains them.
         network: whether trials may use the machine's network.
@@ -87,8 +87,10 @@ class Sandbox:
         folder.mkdir(parents=True, exist_ok=True)
         self._filter = folder / "seccomp.bpf"
         self._filter.write_bytes(filter_program())
+        settings = folder / "etc"
+        visible.copy_settings(settings)
         shm_bytes = memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-        self._machine = [*_isolation(network), *_system(), *_devices(shm_bytes)]
+        self._machine = [*_isolation(network), *_system(settings, network), *_devices(shm_bytes)]
 
     def enclose(self, launch: Launch, room: Room) -> Launch:
         """Return the launch that runs the same command in the sandbox."""
@@ -104,6 +106,8 @@ class Sandbox:
         words = ["--bind", str(room.scratch), "/tmp", "--symlink", "/tmp", "/var/tmp"]
         candidates = {*_needed(launch), *self._data, *room.readable}
         shown = {p for p in candidates if not visible.is_in_system(p) or self._is_hidden(p)}
+        # Each mount costs every launch, so what is shown with its folder anyway has none of its own.
+        shown = {p for p in shown if self._is_hidden(p) or not any(q in shown for q in p.parents)}
         hidden = {p for p in self._hidden if p.is_dir() and p not in shown and _is_seen(p, shown)}
         hidden |= {p for p in map(_top_in_scratch, (*shown, *room.writable)) if p and p not in shown}
         # From the outside in, so that what is shown within a hidden folder is shown.
@@ -146,15 +150,17 @@ def _isolation(network: bool) -> list[str]:
     return ["--unshare-all", *share, "--die-with-parent", "--new-session", "--cap-drop", "ALL", *filtered]
 
 
-def _system() -> list[str]:
+def _system(settings: Path, network: bool) -> list[str]:
     words: list[str] = []
     for root in map(Path, visible.SYSTEM):
         if root.is_symlink():
             words += ["--symlink", os.readlink(root), str(root)]
         elif root.is_dir():
             words += _bound(root, "--ro-bind")
-    for path in visible.settings():
-        words += _bound(path, "--ro-bind")
+    words += ["--ro-bind", str(settings), "/etc"]
+    if network:
+        # These change while a study runs, when a laptop moves to another network.
+        words += [word for name in ("resolv.conf", "hosts") for word in ("--ro-bind-try", *[f"/etc/{name}"] * 2)]
     return words
 
 

@@ -9,7 +9,11 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
+
+# Importing it for real would take as long as all of the keeper's other imports.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LOOK_S = 0.03
 """How often processes and memory are looked at; less often where looking takes long."""

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 SYSTEM = (
@@ -35,9 +36,19 @@ def homes() -> list[Path]:
     return sorted(found | {path.resolve() for path in found})
 
 
-def settings() -> list[Path]:
-    """Return what of SETTINGS this machine has."""
-    return sorted({path for name in SETTINGS for path in Path("/etc").glob(name) if path.exists()})
+def copy_settings(folder: Path) -> None:
+    """Put copies of SETTINGS into a folder, which is then shown as /etc; what cannot be read is left out.
+
+    Copied, because showing each of them in its place costs every trial a mount each.
+    """
+    for path in {path for name in SETTINGS for path in Path("/etc").glob(name) if path.exists()}:
+        target = folder / path.relative_to("/etc")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):
+            if path.is_dir():
+                shutil.copytree(path, target, symlinks=True, dirs_exist_ok=True)
+            else:
+                shutil.copyfile(path, target)
 
 
 def is_too_wide(path: Path) -> bool:
@@ -79,8 +90,7 @@ def import_paths(prefixes: Iterable[Path], python_path: str) -> list[Path]:
 def own_package() -> list[Path]:
     """Return where Tunesmith itself stands, so that a script can import `tunesmith` to report."""
     package = Path(__file__).parent.parent
-    rooms = [item.resolve() for item in package.iterdir() if item.is_symlink()]
-    return [package, *rooms]
+    return sorted({package, Path(__file__).parent.resolve()})
 
 
 def _needed_by(program: Path, depth: int = 8) -> Iterator[Path]:

@@ -59,7 +59,8 @@ def test_reports_lines_parameters_and_artifacts_come_through(bench: Bench) -> No
 
 def test_the_environment_is_the_commands_own_python_with_its_packages(bench: Bench) -> None:
     script = """
-    import sys, pydantic, tunesmith.study.spec
+    import sys, pydantic, tunesmith
+    tunesmith.params()
     print(f"loss=1 {sys.prefix}")
     """
     outcome = enclosed(bench, script, command=f"{sys.executable} train.py")
