@@ -41,10 +41,10 @@ def main() -> None:
         late = statistics.quantiles(extra, n=10)[-1]
         # The least of many is what a quiet machine takes.
         least = min(times[1] for times in pairs[1:]) - min(times[0] for times in pairs[1:])
+        figures = [1e3 * value for value in (without, with_it, statistics.median(extra), late, least)]
         print(
-            f"{name}: {without * 1e3:.1f} ms without, {with_it * 1e3:.1f} ms with the sandbox (medians of {count}); it adds "
-            f"{statistics.median(extra) * 1e3:.1f} ms, 90% under {late * 1e3:.1f} ms, at the least {least * 1e3:.1f} ms "
-            "(target 100 ms)"
+            "{}: {:.1f} ms without, {:.1f} ms with the sandbox (medians of {}); it adds {:.1f} ms, 90% under {:.1f} ms, "
+            "at the least {:.1f} ms (target 100 ms)".format(name, *figures[:2], count, *figures[2:])
         )
 
 
