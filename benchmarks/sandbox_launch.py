@@ -43,8 +43,8 @@ def main() -> None:
         least = min(times[1] for times in pairs[1:]) - min(times[0] for times in pairs[1:])
         figures = [1e3 * value for value in (without, with_it, statistics.median(extra), late, least)]
         print(
-            "{}: {:.1f} ms without, {:.1f} ms with the sandbox (medians of {}); it adds {:.1f} ms, 90% under {:.1f} ms, "
-            "at the least {:.1f} ms (target 100 ms)".format(name, *figures[:2], count, *figures[2:])
+            "{}: {:.1f} ms without, {:.1f} ms with the sandbox (medians of {}); it adds {:.1f} ms, 90% under "
+            "{:.1f} ms, at the least {:.1f} ms (target 100 ms)".format(name, *figures[:2], count, *figures[2:])
         )
 
 

@@ -22,6 +22,7 @@ from tunesmith.evaluator.metrics import MetricReader, ReportFile
 from tunesmith.evaluator.protected import changed, oddities, protected_files, signatures
 from tunesmith.evaluator.sandbox import Room, Sandbox, data_folders, hint
 from tunesmith.evaluator.slots import Slot
+from tunesmith.evaluator.visible import is_too_wide
 from tunesmith.evaluator.walk import Unmeasurable
 from tunesmith.evaluator.workspace import Workspace
 from tunesmith.study.command import template_values
@@ -209,9 +210,10 @@ class Evaluation:
         is_judge = workspace is not self._workspace
         own = [] if is_judge else [workspace.artifacts]
         protected = [] if is_judge else [workspace.work / path for path in self._evaluator.protected]
+        linked = [path for path in workspaces.linked_places(snapshot) if not is_too_wide(path)]
         return Room(
             writable=[workspace.work, workspace.report, *own],
-            readable=[*workspaces.linked_places(snapshot), *([workspace.artifacts] if is_judge else [])],
+            readable=[*linked, *([workspace.artifacts] if is_judge else [])],
             locked=[path for path in protected if not path.is_symlink()],
             scratch=workspace.scratch,
             gpus=bool(self.slot.gpus),

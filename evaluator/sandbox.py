@@ -30,6 +30,7 @@ _LIMITED = (
     'ulimit -c 0; ulimit -n {files} 2>/dev/null; ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; exec "$@"'
 )
 _NO_NETWORK = re.compile(r"Network is unreachable|Temporary failure in name resolution|Name or service not known")
+_MISSING = re.compile(r"No such file or directory: '(/[^']+)'|can't open file '(/[^']+)'")
 _GPU_NODES = ("nvidia*", "dri", "kfd")
 INSTALL = "apt install bubblewrap (dnf install bubblewrap, pacman -S bubblewrap)"
 
@@ -198,8 +199,8 @@ def data_folders(data: Sequence[str], project: Path) -> list[Path]:
 
 def hint(failure: Failure) -> str:
     """Return what to change in study.toml when the sandbox may be why a script failed, "" for any other failure."""
-    missing = re.search(r"No such file or directory: '(/[^']+)'", failure.reason)
-    if missing and os.path.exists(missing[1]):
+    missing = _MISSING.search(failure.reason)
+    if missing and os.path.exists(missing[1] or missing[2]):
         return " (it is outside of the sandbox; to show it to trials, add its folder to [run].data)"
     if "Read-only file system" in failure.reason:
         return " (in the sandbox a trial may write in its own folder, {artifacts} and /tmp only)"

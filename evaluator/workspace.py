@@ -79,7 +79,7 @@ def take_snapshot(project: Path, study_folder: Path, *, without: Sequence[str] =
         OSError: a file cannot be read, or the folder cannot be written.
     """
     found = _entries(project, project, skipped={study_folder.absolute()})
-    entries = tuple(entry for entry in found if not _is_left_out(entry.path, without))
+    entries = tuple(entry for entry in found if not _is_left_out(project, entry, without))
     variant = _content_hash(project, entries)
     folder = study_folder / "snapshots" / variant
     if not folder.exists():
@@ -200,8 +200,10 @@ def _entries(project: Path, folder: Path, skipped: set[Path]) -> Iterator[Entry]
             yield Entry(relative, is_linked=item.stat().st_size > COPY_BYTES)
 
 
-def _is_left_out(path: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch(part, pattern) for part in Path(path).parts for pattern in patterns)
+def _is_left_out(project: Path, entry: Entry, patterns: Sequence[str]) -> bool:
+    # A link may go by another name than what it leads to.
+    target = [os.path.basename(os.path.realpath(project / entry.path))] if entry.is_linked else []
+    return any(fnmatch(part, pattern) for part in (*Path(entry.path).parts, *target) for pattern in patterns)
 
 
 def _has_many_files(folder: Path) -> bool:

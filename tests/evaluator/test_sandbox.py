@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 from fakes.projects import SOURCE, command
+from fakes.studies import make_spec
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
 from tunesmith.evaluator import sandbox, visible
+from tunesmith.evaluator.evaluation import Evaluator
 from tunesmith.evaluator.executors import local
 from tunesmith.evaluator.seccomp import MACHINES, filter_program
 from tunesmith.history.read import History
@@ -107,6 +109,36 @@ def test_the_network_is_there_when_the_study_allows_it(bench: Bench) -> None:
         script = f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 5)\nprint('loss=1')"
         assert enclosed(bench, script, network=True).state is TrialState.COMPLETE
         assert enclosed(bench, script).state is TrialState.FAILED
+
+
+def test_the_project_as_data_shows_no_history_and_no_link_shows_a_home(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "id_rsa").write_text("secret")
+    (home / "big").write_text("1")
+    bench.write("1", "beside.txt")
+    for name, target in {"all": home.parent, "ssh": home / ".ssh", "mine": home / ".ssh" / "id_rsa"}.items():
+        (bench.project / name).symlink_to(target)
+    bench.write(f"""
+    import glob, os
+    assert open({str(bench.project / "beside.txt")!r}).read() == "1"
+    found = glob.glob({str(bench.project)!r} + "/.tunesmith/**", recursive=True)
+    number = os.environ["TUNESMITH_TRIAL_FOLDER"]
+    assert all(number.startswith(path.rstrip("/")) or path.startswith(number) for path in found), found
+    assert not os.path.exists({str(home)!r})
+    print("loss=1")
+    """)
+    run = {"command": f"{PYTHON} train.py", "sandbox": True, "data": ["."]}
+    folder = bench.project / ".tunesmith" / "small"
+    folder.mkdir(parents=True)
+    (folder.parent / "history.db").write_text("x")
+    evaluator = Evaluator(make_spec(run=run), project=bench.project, folder=folder)
+    for number in range(2):
+        outcome = finish(bench.start(evaluator, number))
+        assert outcome.values == {"loss": 1.0}, outcome.failure
 
 
 def test_workers_threads_and_shared_memory_work(bench: Bench) -> None:
