@@ -27,7 +27,9 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 def without_secrets(inherited: Mapping[str, str]) -> dict[str, str]:
     """Return what a trial in the sandbox may inherit: allowed names that do not sound like a secret."""
     names = [name for name in inherited if _ALLOWED.fullmatch(name) and not _SECRET.search(name)]
-    return {**{name: inherited[name] for name in names}, **_IN_SANDBOX}
+    # HOME is another one there, and what was installed for the user is still to be found.
+    base = inherited.get("PYTHONUSERBASE") or f"{inherited.get('HOME', '')}/.local"
+    return {**{name: inherited[name] for name in names}, **_IN_SANDBOX, "PYTHONUSERBASE": base}
 
 
 def trial_environment(

@@ -26,9 +26,7 @@ OPEN_FILES = 65536
 _FILTER_DESCRIPTOR = 9
 _WITH_FILTER = f'exec {_FILTER_DESCRIPTOR}<"$0"; exec "$@"'
 # Set inside, where the new user namespace counts this trial's processes alone; dash spells it -p, bash -u.
-_LIMITED = (
-    'ulimit -c 0; ulimit -n {files} 2>/dev/null; ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; exec "$@"'
-)
+_LIMITED = 'ulimit -c 0; ulimit -n {files} 2>/dev/null; ulimit -u {processes} 2>/dev/null || ulimit -p {processes} 2>/dev/null; exec "$@"'
 _NO_NETWORK = re.compile(r"Network is unreachable|Temporary failure in name resolution|Name or service not known")
 _MISSING = re.compile(r"No such file or directory: '(/[^']+)'|can't open file '(/[^']+)'")
 _GPU_NODES = ("nvidia*", "dri", "kfd")
@@ -161,7 +159,8 @@ def _system(settings: Path, network: bool) -> list[str]:
     words += ["--ro-bind", str(settings), "/etc"]
     if network:
         # These change while a study runs, when a laptop moves to another network.
-        words += [word for name in ("resolv.conf", "hosts") for word in ("--ro-bind-try", *[f"/etc/{name}"] * 2)]
+        names = [name for name in ("resolv.conf", "hosts") if (settings / name).exists()]
+        words += [word for name in names for word in ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")]
     return words
 
 
@@ -193,7 +192,7 @@ def data_folders(data: Sequence[str], project: Path) -> list[Path]:
             raise ProjectError(f"[run].data: there is no {path}; correct it or take it out")
         if visible.is_too_wide(path) or visible.is_too_wide(path.resolve()):
             raise ProjectError(f"[run].data: {path} would show every trial far more than data; name a folder within it")
-        found.append(path)
+        found += [path, path.resolve()]
     return found
 
 

@@ -41,6 +41,8 @@ def copy_settings(folder: Path) -> None:
 
     Copied, because showing each of them in its place costs every trial a mount each.
     """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for path in {path for name in SETTINGS for path in Path("/etc").glob(name) if path.exists()}:
         target = folder / path.relative_to("/etc")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -73,14 +75,15 @@ def programs(words: Iterable[str], path: str | None) -> list[Path]:
         place = shutil.which(word, path=path)
         if place is not None:
             found |= dict.fromkeys(_needed_by(Path(os.path.normpath(place))))
-    return [item for item in found if not is_in_system(item) and item.exists()]
+    return [item for item in found if item.exists()]
 
 
 def import_paths(prefixes: Iterable[Path], python_path: str) -> list[Path]:
-    """Return from where Python imports beside its own folders: PYTHONPATH, and what was installed in place
-    (`pip install -e`) into one of the prefixes.
+    """Return from where Python imports beside its own folders: PYTHONPATH, what was installed in place (`pip install -e`)
+    into one of the prefixes, and what `pip install --user` put into the user's own.
     """
     found = [Path(part) for part in python_path.split(os.pathsep) if os.path.isabs(part)]
+    found += _user_base().glob("lib/python3*")
     for prefix in prefixes:
         for site in prefix.glob("lib/python3*/site-packages"):
             found += _installed_in_place(site)
@@ -125,11 +128,15 @@ def _around(program: Path, depth: int) -> Iterator[Path]:
         if home:
             yield from _needed_by(Path(home[1].strip()) / "python3", depth - 1)
     elif any(prefix.glob("lib/python3*")) or (prefix / "conda-meta").is_dir():
-        is_shared = is_too_wide(prefix) or prefix == Path.home() / ".local"
+        is_shared = is_too_wide(prefix) or prefix == _user_base()
         # Beside ~/.local/lib stands ~/.local/share, with the user's keyrings in it.
         yield from (prefix / "bin", prefix / "lib") if is_shared else (prefix,)
     else:
         yield program
+
+
+def _user_base() -> Path:
+    return Path(os.environ.get("PYTHONUSERBASE") or os.path.expanduser("~/.local"))
 
 
 def _first_line(program: Path) -> str:
