@@ -26,7 +26,11 @@ OPEN_FILES = 65536
 _FILTER_DESCRIPTOR = 9
 _WITH_FILTER = f'exec {_FILTER_DESCRIPTOR}<"$0"; exec "$@"'
 # Set inside, where the new user namespace counts this trial's processes alone; dash spells it -p, bash -u.
-_LIMITED = 'ulimit -c 0; ulimit -n {files} 2>/dev/null; ulimit -u {processes} 2>/dev/null || ulimit -p {processes} 2>/dev/null; exec "$@"'
+_LIMITED = (
+    "ulimit -c 0; ulimit -n {files} 2>/dev/null; "
+    'ulimit -u {processes} 2>/dev/null || ulimit -p {processes} 2>/dev/null; exec "$@"'
+)
+_SCRATCH = (Path("/tmp"), Path("/var/tmp"))
 _NO_NETWORK = re.compile(r"Network is unreachable|Temporary failure in name resolution|Name or service not known")
 _MISSING = re.compile(r"No such file or directory: '(/[^']+)'|can't open file '(/[^']+)'")
 _GPU_NODES = ("nvidia*", "dri", "kfd")
@@ -102,7 +106,7 @@ class Sandbox:
         return replace(launch, argv=[*argv, *inner], processes=self._processes, is_enclosed=True)
 
     def _places(self, launch: Launch, room: Room) -> list[str]:
-        words = ["--bind", str(room.scratch), "/tmp", "--symlink", "/tmp", "/var/tmp"]
+        words = [word for place in _SCRATCH for word in ("--bind", str(room.scratch), str(place))]
         candidates = {*_needed(launch), *self._data, *room.readable}
         shown = {p for p in candidates if not visible.is_in_system(p) or self._is_hidden(p)}
         # Each mount costs every launch, so what is shown with its folder anyway has none of its own.
@@ -126,7 +130,8 @@ class Sandbox:
 
 def _top_in_scratch(path: Path) -> Path | None:
     """Return the folder of /tmp that a path lies in, which would else be made, and writable, in the sandbox's /tmp."""
-    return Path(*path.parts[:3]) if path.parts[:2] == ("/", "tmp") else None
+    place = next((place for place in _SCRATCH if place in path.parents), None)
+    return place and place / path.relative_to(place).parts[0]
 
 
 def _is_seen(path: Path, shown: set[Path]) -> bool:

@@ -79,8 +79,8 @@ def programs(words: Iterable[str], path: str | None) -> list[Path]:
 
 
 def import_paths(prefixes: Iterable[Path], python_path: str) -> list[Path]:
-    """Return from where Python imports beside its own folders: PYTHONPATH, what was installed in place (`pip install -e`)
-    into one of the prefixes, and what `pip install --user` put into the user's own.
+    """Return from where Python imports beside its own folders: PYTHONPATH, what was installed in place into one of the
+    prefixes (`pip install -e`), and what `pip install --user` put into the user's own.
     """
     found = [Path(part) for part in python_path.split(os.pathsep) if os.path.isabs(part)]
     found += _user_base().glob("lib/python3*")

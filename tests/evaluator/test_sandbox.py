@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -358,6 +359,39 @@ def test_an_interpreter_in_a_home_is_shown_and_the_home_is_not(tmp_path: Path, m
     found = visible.programs(["tool"], f"{tool.parent}")
     assert set(found) == {tool, venv, base}
     assert not any(visible.is_too_wide(path) for path in found)
+
+
+def test_packages_of_the_user_and_those_installed_in_place_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, venv = tmp_path / "home", tmp_path / "venv"
+    site = venv / "lib/python3.12/site-packages"
+    for folder in (site, home / ".local/lib/python3.12/site-packages", tmp_path / "a", tmp_path / "b", tmp_path / "c"):
+        folder.mkdir(parents=True)
+    (site / "a.pth").write_text(f"import nothing\n{tmp_path / 'a'}\n{tmp_path / 'gone'}\n{tmp_path}\n")
+    (site / "__editable___b_finder.py").write_text(f"MAPPING: dict[str, str] = {{'b': '{tmp_path / 'b'}'}}\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("PYTHONUSERBASE", raising=False)
+    found = visible.import_paths([venv], f"{tmp_path / 'c'}:relative")
+    # The whole of tmp_path is named as well, and would show the home.
+    assert set(found) == {*(tmp_path / name for name in "abc"), home / ".local/lib/python3.12"}
+
+
+@pytest.mark.parametrize("place", ["/tmp", "/var/tmp", "/opt", "/srv", "/root"])
+def test_a_study_may_lie_anywhere(place: str) -> None:
+    if not os.access(place, os.W_OK):
+        pytest.skip(f"{place} cannot be written")
+    script = """
+    import os
+    assert not os.path.exists(os.environ["TUNESMITH_TRIAL_FOLDER"] + "/../../../project/train.py")
+    open("x", "w").close(); open("/tmp/x", "w").close()
+    print("loss=%d" % os.path.getsize("big.bin"))
+    """
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        bench = Bench(Path(folder))
+        bench.project.mkdir()
+        (bench.project / "big.bin").write_bytes(b"1" * (2**20 + 1))
+        assert enclosed(bench, script).values == {"loss": 2**20 + 1}
 
 
 def test_a_study_in_the_sandbox_keeps_keys_out_of_its_history(tmp_path: Path) -> None:
