@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +12,7 @@ from fakes.prison import Prison
 
 from tunesmith.evaluator.sandbox import why_not
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("bwrap") is None and os.environ.get("CI") != "true", reason="bubblewrap (bwrap) is not installed"
-)
+pytestmark = pytest.mark.skipif(why_not() != "" and os.environ.get("CI") != "true", reason=why_not())
 USERS = ["root", "nobody"] if os.getuid() == 0 else ["me"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,9 +24,7 @@ from tunesmith.history.read import History
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.trial import FailureKind, Outcome, TrialState
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("bwrap") is None and os.environ.get("CI") != "true", reason="bubblewrap (bwrap) is not installed"
-)
+pytestmark = pytest.mark.skipif(sandbox.why_not() != "" and os.environ.get("CI") != "true", reason=sandbox.why_not())
 
 
 @pytest.fixture
