@@ -91,7 +91,6 @@ class Sandbox:
         self._filter = folder / "seccomp.bpf"
         self._filter.write_bytes(filter_program())
         settings = folder / "etc"
-        visible.copy_settings(settings)
         shm_bytes = memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
         self._machine = [*_isolation(network), *_system(settings, network), *_devices(shm_bytes)]
 
@@ -161,7 +160,10 @@ def _system(settings: Path, network: bool) -> list[str]:
             words += ["--symlink", os.readlink(root), str(root)]
         elif root.is_dir():
             words += _bound(root, "--ro-bind")
+    folders = visible.make_settings(settings)
     words += ["--ro-bind", str(settings), "/etc"]
+    for path in folders:
+        words += _bound(path, "--ro-bind")
     if network:
         # These change while a study runs, when a laptop moves to another network.
         names = [name for name in ("resolv.conf", "hosts") if (settings / name).exists()]

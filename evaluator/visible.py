@@ -18,13 +18,15 @@ SYSTEM = (
 )  # fmt: skip
 """Folders that hold programs and say what the machine has. /sys as a whole would show its debugging files to root."""
 SETTINGS = (
-    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "passwd", "group", "nsswitch.conf", "hosts",
-    "hostname", "host.conf", "resolv.conf", "gai.conf", "protocols", "services", "mime.types", "magic", "localtime",
-    "timezone", "locale.alias", "locale.conf", "*-release", "debian_version", "machine-id", "fonts", "ssl/certs",
-    "ssl/cert.pem", "ssl/openssl.cnf", "pki/tls/certs", "pki/tls/cert.pem", "pki/ca-trust", "ca-certificates*",
-    "crypto-policies", "OpenCL", "vulkan", "glvnd", "python3*", "java-*", "R",
+    "ld.so.cache", "passwd", "group", "nsswitch.conf", "hosts", "hostname", "host.conf", "resolv.conf", "gai.conf",
+    "protocols", "services", "mime.types", "magic", "localtime", "timezone", "locale.alias", "locale.conf", "*-release",
+    "debian_version", "machine-id", "ssl/cert.pem", "ssl/openssl.cnf", "pki/tls/cert.pem",
 )  # fmt: skip
-"""What programs read in /etc; the rest of it, such as passwords and the keys of services, is not there."""
+"""Files of /etc that programs read; the rest of it, such as passwords and the keys of services, is not there."""
+SETTINGS_FOLDERS = (
+    "alternatives", "ssl/certs", "pki/ca-trust", "pki/tls/certs", "crypto-policies", "fonts", "OpenCL", "vulkan",
+    "glvnd", "R",
+)  # fmt: skip
 
 _PYTHONS = ("python", "python3")
 
@@ -36,21 +38,20 @@ def homes() -> list[Path]:
     return sorted(found | {path.resolve() for path in found})
 
 
-def copy_settings(folder: Path) -> None:
-    """Put copies of SETTINGS into a folder, which is then shown as /etc; what cannot be read is left out.
+def make_settings(folder: Path) -> list[Path]:
+    """Make a folder that is shown as /etc, with copies of SETTINGS; return which folders of /etc are to be shown in it.
 
-    Copied, because showing each of them in its place costs every trial a mount each.
+    The files are copied, because showing each of them in its place would cost every trial a mount each.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in {path for name in SETTINGS for path in Path("/etc").glob(name) if path.exists()}:
+    for path in {path for name in SETTINGS for path in Path("/etc").glob(name) if path.is_file()}:
         target = folder / path.relative_to("/etc")
         target.parent.mkdir(parents=True, exist_ok=True)
         with suppress(OSError):
-            if path.is_dir():
-                shutil.copytree(path, target, symlinks=True, dirs_exist_ok=True)
-            else:
-                shutil.copyfile(path, target)
+            shutil.copyfile(path, target)
+    folders = [Path("/etc", name) for name in SETTINGS_FOLDERS if Path("/etc", name).is_dir()]
+    for path in folders:
+        (folder / path.relative_to("/etc")).mkdir(parents=True, exist_ok=True)
+    return folders
 
 
 def is_too_wide(path: Path) -> bool:
