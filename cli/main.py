@@ -121,6 +121,30 @@ def suggest(  # noqa: PLR0913  # one argument per option
 
 
 @app.command()
+def export(  # noqa: PLR0913  # one argument per option
+    study: Study = Path(),
+    *,
+    to: Annotated[str, typer.Option(help="The optimizer or format; `--to list` shows them.")],
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", help="A file or, for a storage, a URL; NAME.TARGET when left out.")
+    ] = None,
+    points: Annotated[int | None, typer.Option(help="Points to try first; 10 when no results go along.")] = None,
+    results: Annotated[bool, typer.Option(help="Hand over results, too, or points alone.")] = True,
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Hand the study to another optimizer: results, points to try first, or both."""
+    with errors_for_people("Nothing was written."):
+        from tunesmith.cli.export import Wanted, export_study, targets_for_people
+
+        if to == "list":
+            print(targets_for_people())
+            return
+        wanted = Wanted(to=to, out=out, points=points, results=results)
+        export_study(study, wanted, history=history, as_json=as_json)
+
+
+@app.command()
 def report(
     study: Study = Path(),
     *,
