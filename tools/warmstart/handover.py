@@ -90,7 +90,7 @@ def hand_over(
     sound = [t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST]
     kept = [t for t in sound if t.proposal.fidelity in (None, full)]
     runs = "(a Python function)" not in spec.run.command
-    fixed = {"seed": spec.study.seed, "artifacts": "artifacts"}
+    fixed: dict[str, Value] = {"seed": spec.study.seed, "artifacts": "artifacts"}
     return Handover(
         name=spec.study.name,
         space=spec.space,

@@ -48,6 +48,12 @@ TARGETS = {
         Target("csv", ".csv", "", "a table, one row per trial"),
         Target("jsonl", ".jsonl", "", "one JSON object per trial"),
         Target("optuna", ".optuna.db", "optuna", "a study in an RDB or journal storage"),
+        Target("nevergrad", ".nevergrad.py", "nevergrad", _PROGRAM),
+        Target("flaml", ".flaml.py", "flaml optuna", _PROGRAM),
+        Target("smac", ".smac.py", "smac", _PROGRAM),
+        Target("ax", ".ax.py", "ax-platform", _PROGRAM),
+        Target("hyperopt", ".hyperopt.py", "hyperopt", _PROGRAM),
+        Target("ray", ".ray.py", "ray[tune]", _PROGRAM),
     )
 }
 
