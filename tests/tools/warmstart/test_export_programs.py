@@ -68,7 +68,7 @@ def _hyperopt(program: Any) -> tuple[int, object]:
 
 def _ray(program: Any) -> tuple[int, object]:
     found = program.searcher()
-    return len(found._ot_study.trials), found.suggest("one")["lr"]
+    return sum(t.state.is_finished() for t in found._ot_study.trials), found.suggest("one")["lr"]
 
 
 def _flaml(program: Any) -> tuple[int, object]:
@@ -123,9 +123,13 @@ def test_it_goes_on_from_there_within_the_space(target: str, study: Path, monkey
         assert {n: space.parameters[n].refuse(_near(space, n, v)) for n, v in config.items()} == dict.fromkeys(config)
     points = [round(float(p["lr"]), 9) for p in program.POINTS]
     assert [round(float(c["lr"]), 9) for c in configurations][: len(points)] == points
-    assert not {round(float(c["lr"]), 9) for c, _ in program.RESULTS} & {
-        round(float(c["lr"]), 9) for c in configurations
-    }
+    before = [_rounded(config) for config, _ in program.RESULTS]
+    again = [config for config in configurations if _rounded(config) in before]
+    assert target == "nevergrad" or not again  # Nevergrad asks for its best point again, as it does with its own
+
+
+def _rounded(config: Mapping[str, Value]) -> dict[str, Value]:
+    return {n: round(v, 9) if isinstance(v, float) else v for n, v in config.items()}
 
 
 def _near(space: Any, name: str, value: Any) -> Any:
