@@ -144,6 +144,30 @@ def export(  # noqa: PLR0913  # one argument per option
         export_study(study, wanted, history=history, as_json=as_json)
 
 
+@app.command("import")
+def import_(  # noqa: PLR0913  # one argument per option
+    source: Annotated[
+        str, typer.Argument(help="A file, a folder, or the URL of an Optuna storage.", show_default=False)
+    ],
+    *,
+    study: Annotated[Path, typer.Option(help="study.toml, or its folder: the study that learns from it.")] = Path(),
+    columns: Annotated[
+        list[str] | None, typer.Option("--map", help="COLUMN=NAME: a column is this parameter or metric; repeatable.")
+    ] = None,
+    named: Annotated[str | None, typer.Option(help="Which study, where the source holds several.")] = None,
+    name: Annotated[str | None, typer.Option(help="What the imported study is called here.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be taken over; write nothing.")] = False,
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Learn from trials that ran elsewhere: Optuna, Ray Tune, MLflow, TensorBoard, CSV, JSON, another history."""
+    with errors_for_people("Nothing was written."):
+        from tunesmith.cli.importing import Wanted, import_trials
+
+        wanted = Wanted(source=source, study=study, named=named, columns=columns or [], name=name, dry_run=dry_run)
+        import_trials(wanted, history=history, as_json=as_json)
+
+
 @app.command()
 def report(
     study: Study = Path(),

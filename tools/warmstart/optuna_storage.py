@@ -32,9 +32,38 @@ def open_storage(address: str) -> Any:
         if not is_url(address) and Path(address).suffix in JOURNALS:
             return optuna.storages.JournalStorage(JournalFileBackend(address))
         url = address if is_url(address) else f"sqlite:///{Path(address).absolute()}"
+        _refuse_foreign(url, address)
         return optuna.storages.RDBStorage(url)
+    except ProjectError:
+        raise
     except Exception as error:  # noqa: BLE001  # SQLAlchemy, its drivers and Optuna have no common error
         raise ProjectError(f"{address} cannot be opened as an Optuna storage: {_first(error)}") from None
+
+
+def tables(url: str) -> set[str]:
+    """Return the names of a database's tables; none when it is an SQLite file that is not there."""
+    import sqlalchemy
+
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        return set()
+    engine = sqlalchemy.create_engine(url)
+    try:
+        return set(sqlalchemy.inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file behind an SQLite URL; None for other databases."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def _refuse_foreign(url: str, address: str) -> None:
+    # Optuna would make its tables in any database that it is pointed at.
+    found = tables(url)
+    if found and "version_info" not in found:
+        raise ProjectError(f"{address} is a database, but not Optuna's; it holds {', '.join(sorted(found)[:5])}")
 
 
 @contextmanager
