@@ -53,12 +53,14 @@ def fit(found: Found, mapped: Mapped, spec: StudySpec) -> Fitted:
     skipped: Counter[str] = Counter()
     for row in found.rows:
         try:
+            if row.state in (TrialState.WAITING, TrialState.RUNNING):
+                raise _Skipped("not finished")
             params = _params(row, mapped, space, readers)
             outcome = _outcome(row, mapped, spec)
         except _Skipped as reason:
             skipped[str(reason)] += 1
             continue
-        proposal = Proposal(params=params, source=Source.IMPORT, seed=0, rationale=f"from {found.source}")
+        proposal = Proposal(params=params, source=Source.IMPORT, seed=0)
         trials.append(Trial(number=len(trials), proposal=proposal, state=outcome.state, outcome=outcome))
     if not any(trial.state is TrialState.COMPLETE for trial in trials):
         reasons = [Mistake("", f"{count} rows: {reason}") for reason, count in skipped.most_common(5)]
@@ -177,8 +179,6 @@ def _outcome(row: FoundRow, mapped: Mapped, spec: StudySpec) -> Outcome:
     }
     told = [values.get(o.metric) for o in spec.objectives]
     usage = Usage(wall_s=max(row.seconds, 0.0))
-    if row.state in (TrialState.WAITING, TrialState.RUNNING):
-        raise _Skipped("not finished")
     if row.state is TrialState.FAILED:
         failure = Failure(kind=FailureKind.CRASH, reason="it failed where it was imported from")
         return Outcome(state=TrialState.FAILED, failure=failure, usage=usage)
