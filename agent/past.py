@@ -17,7 +17,7 @@ from tunesmith.study.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.view import StudyView
 
 MOST_EARLIER = 2_000
-"""Of an earlier study with more trials, the best half of these and an even selection by rank of the others are looked at."""
+"""So many trials of an earlier study are looked at: the best for one half, the rest selected evenly by rank."""
 
 _HUGE = 1e100
 """Values are clipped here, so that differences and squares of them stay finite."""

@@ -109,9 +109,12 @@ def test_a_dry_run_writes_nothing(study: Path, tmp_path: Path) -> None:
 
 def test_rows_that_do_not_fit_are_counted_by_reason(study: Path, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
-    rows = ["lr,opt,norm,val_loss,state", "0.1,adam,true,1,complete", "5,adam,true,1,complete", "0.1,lion,true,1,complete",
-            "x,adam,true,1,complete", "0.1,adam,perhaps,1,complete", "0.1,adam,true,,complete", "0.1,adam,true,nan,",
-            "0.1,adam,true,,failed", "0.1,adam,true,,running", ",adam,true,1,complete"]  # fmt: skip
+    rows = [
+        "lr,opt,norm,val_loss,state",
+        *("0.1,adam,true,1,complete", "5,adam,true,1,complete", "0.1,lion,true,1,complete", "x,adam,true,1,complete"),
+        *("0.1,adam,perhaps,1,complete", "0.1,adam,true,,complete", "0.1,adam,true,nan,", "0.1,adam,true,,failed"),
+        *("0.1,adam,true,,running", ",adam,true,1,complete"),
+    ]
     table.write_text("\n".join(rows), encoding="utf-8")
     told = imported(study, table)
     assert told["imported"] == 3
