@@ -101,7 +101,7 @@ class TunesmithSearch(Searcher):  # type: ignore[misc]  # Ray is not typed
         asked = self._trials.get(trial_id)
         if asked is None or asked.state.is_finished:
             return
-        value = _finite((result or {}).get(self._metric))
+        value = _finite((result or {}).get(str(self._metric)))
         usage = Usage(wall_s=float((result or {}).get("time_total_s") or 0.0))
         if error or value is None:
             failure = Failure(

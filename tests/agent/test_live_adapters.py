@@ -8,6 +8,7 @@ import os
 import signal
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 import numpy as np
 import pytest
@@ -162,12 +163,14 @@ def test_scikit_learns_own_checks_pass() -> None:
     from sklearn.utils.estimator_checks import estimator_checks_generator
 
     search = ts.sklearn.TunesmithSearchCV(
-        LogisticRegression(), {"C": ts.Float(1e-2, 1e2, log=True)}, n_iter=2, cv=2, error_score="raise", random_state=0
+        LogisticRegression(), {"C": ts.Float(1e-2, 1e2, log=True)}, n_iter=1, cv=2, error_score="raise", random_state=0
     )
     failed = []
     for estimator, check in estimator_checks_generator(search):
         try:
             check(estimator)
+        except SkipTest:
+            continue
         except Exception as error:  # noqa: BLE001  # a check may fail with anything
             failed.append(f"{check}: {error}"[:300])
     assert failed == []

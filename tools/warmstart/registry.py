@@ -53,6 +53,10 @@ TARGETS = {
         Target("smac", ".smac.py", "smac", _PROGRAM),
         Target("ax", ".ax.py", "ax-platform", _PROGRAM),
         Target("hyperopt", ".hyperopt.py", "hyperopt", _PROGRAM),
+        Target("syne-tune", ".syne_tune.py", "syne-tune", _PROGRAM),
+        Target("botorch", ".botorch.py", "botorch", _PROGRAM),
+        Target("mlflow", ".mlflow.db", "mlflow", "runs in a tracking database"),
+        Target("wandb", ".wandb.py", "wandb", "a Python program that logs runs and starts a sweep"),
         Target("ray", ".ray.py", "ray[tune]", _PROGRAM),
     )
 }

@@ -75,6 +75,16 @@ def _flaml(program: Any) -> tuple[int, object]:
     return len(program.RESULTS), program.POINTS[0]["lr"]
 
 
+def _syne_tune(program: Any) -> tuple[int, object]:
+    found = program.scheduler()
+    return len(found.searcher.trial_configs), found.suggest().config["lr"]
+
+
+def _botorch(program: Any) -> tuple[int, object]:
+    told, _ = program.data(program.RESULTS)
+    return len(told), program.POINTS[0]["lr"]
+
+
 KNOWN: Mapping[str, tuple[str, Callable[[Any], tuple[int, object]]]] = {
     "nevergrad": ("nevergrad", _nevergrad),
     "smac": ("smac", _smac),
@@ -82,6 +92,8 @@ KNOWN: Mapping[str, tuple[str, Callable[[Any], tuple[int, object]]]] = {
     "hyperopt": ("hyperopt", _hyperopt),
     "ray": ("ray.tune", _ray),
     "flaml": ("flaml", _flaml),
+    "syne-tune": ("syne_tune.optimizer.baselines", _syne_tune),
+    "botorch": ("botorch", _botorch),
 }
 NOISY = pytest.mark.filterwarnings("default")  # their own deprecations are theirs
 
@@ -137,6 +149,35 @@ def _near(space: Any, name: str, value: Any) -> Any:
     clipped = space.parameters[name].clip(value)
     same = isinstance(value, float) and not isinstance(clipped, bool) and value == pytest.approx(clipped, rel=1e-9)
     return clipped if same else value
+
+
+@NOISY
+def test_wandb_logs_a_run_per_result(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    program = loaded(exported(study, "wandb"))
+    program.RESULTS = program.RESULTS[:2]
+    assert len(set(program.log_results())) == 2
+    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 2
+    space = load_spec(study).space
+    assert set(program.SWEEP["parameters"]) == set(space.names)
+    assert program.SWEEP["parameters"]["lr"] == {"distribution": "log_uniform_values", "min": 1e-5, "max": 1.0}
+
+
+@NOISY
+def test_mlflow_has_a_run_per_trial(study: Path, tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
+    out = tmp_path / "m.db"
+    result = CliRunner().invoke(app, ["export", str(study), "--to", "mlflow", "-o", str(out)])
+    assert result.exit_code == 0, result.output
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{out}")
+    runs = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
+    trials = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert len(trials) == RESULTS + FAILED
+    assert sum(run.info.status == "FAILED" for run in trials) == FAILED
+    assert all("val_loss" in run.data.metrics for run in trials if run.info.status == "FINISHED")
 
 
 def test_the_program_runs_the_command_by_itself(study: Path) -> None:
