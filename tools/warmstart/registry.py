@@ -63,6 +63,7 @@ TARGETS = {
 
 _NOT_OFFERED = {
     "hebo": "its package does not install beside a present numpy, so nothing could be tried out; take csv",
+    "vizier": "its designers do not import with a present jax, so nothing could be tried out; take csv",
 }
 
 
