@@ -89,7 +89,8 @@ def hand_over(
     full = spec.fidelity.max if spec.fidelity else None
     sound = [t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST]
     kept = [t for t in sound if t.proposal.fidelity in (None, full)]
-    runs = "(a Python function)" not in spec.run.command
+    # A study from Python or from an import has a remark in brackets where others have their command.
+    runs = not spec.run.command.startswith("(")
     fixed: dict[str, Value] = {"seed": spec.study.seed, "artifacts": "artifacts"}
     return Handover(
         name=spec.study.name,

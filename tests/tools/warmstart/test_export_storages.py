@@ -94,7 +94,7 @@ def test_the_table_has_a_row_per_trial_and_an_empty_cell_where_a_parameter_is_no
     study: Path, tmp_path: Path
 ) -> None:
     assert export(study, "csv", tmp_path / "x.csv", "--points", "1").exit_code == 0
-    rows = list(csv.DictReader((tmp_path / "x.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
     assert [row["state"] for row in rows] == ["complete"] * 8 + ["failed"] * 2 + ["waiting"]
     assert all((row["momentum"] == "") == (row["opt"] == "adam") for row in rows)
     assert rows[-2]["failure"] == "oom: CUDA out of memory"
@@ -103,8 +103,8 @@ def test_the_table_has_a_row_per_trial_and_an_empty_cell_where_a_parameter_is_no
 def test_points_without_results_begin_with_the_best(study: Path, tmp_path: Path) -> None:
     assert export(study, "jsonl", tmp_path / "all.jsonl").exit_code == 0
     assert export(study, "jsonl", tmp_path / "points.jsonl", "--no-results", "--points", "9").exit_code == 0
-    trials = [json.loads(line) for line in (tmp_path / "all.jsonl").open()]
-    points = [json.loads(line) for line in (tmp_path / "points.jsonl").open()]
+    trials = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    points = [json.loads(line) for line in (tmp_path / "points.jsonl").read_text().splitlines()]
     ranked = sorted((t for t in trials if t["state"] == "complete"), key=lambda t: t["values"]["val_loss"])
     assert [p["params"] for p in points[:8]] == [t["params"] for t in ranked]
     space = load_spec(study).space
