@@ -11,9 +11,12 @@ import signal
 import threading
 from typing import Any
 
-from transformers import TrainerCallback
-
 from tunesmith.evaluator.reporting import report
+
+try:
+    from transformers import TrainerCallback
+except ModuleNotFoundError as error:
+    raise ImportError(f"tunesmith.hf needs {error.name}; install it with `pip install 'tunesmith[hf]'`") from error
 
 
 class TunesmithCallback(TrainerCallback):  # type: ignore[misc]  # transformers gives it no types here

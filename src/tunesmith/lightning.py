@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning.pytorch import Callback
-
 from tunesmith.evaluator.reporting import report
+
+try:
+    from lightning.pytorch import Callback
+except ModuleNotFoundError as error:
+    raise ImportError(f"tunesmith.lightning needs {error.name}; `pip install 'tunesmith[lightning]'`") from error
 
 
 class TunesmithCallback(Callback):  # type: ignore[misc]  # lightning is optional and may be untyped

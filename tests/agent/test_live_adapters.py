@@ -6,12 +6,15 @@ import json
 import math
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
 import numpy as np
 import pytest
+from fakes.projects import environment
 
 import tunesmith as ts
 from tunesmith.study.errors import SpecError
@@ -299,3 +302,16 @@ def test_what_lightning_validates_is_reported(tmp_path: Path, reported: Path) ->
     found = lines(reported)
     assert [line["step"] for line in found] == [1, 2, 3]
     assert all(set(line["values"]) == {"val_loss"} for line in found)
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [("ray", "ray"), ("sklearn", "sklearn"), ("hf", "transformers"), ("lightning", "lightning")],
+)
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(module: str, package: str) -> None:
+    script = f"import sys; sys.modules[{package!r}] = None; import tunesmith as ts; ts.{module}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=False
+    )
+    assert f"tunesmith.{module} needs {package}" in done.stderr
+    assert f"tunesmith[{module}]" in done.stderr

@@ -12,6 +12,7 @@ import numpy as np
 import optuna
 import pytest
 from fakes.handed import fill, loss, write_study
+from fakes.projects import command, make_project
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
@@ -261,6 +262,20 @@ def test_an_import_gives_a_head_start(study: Path, tmp_path: Path) -> None:
     best = min(loss(t.params) for t in earlier(study)[0])
     assert loss(BayesSampler().suggest(view).params) <= best + 0.3
     assert loss(BayesSampler().suggest(StudyView(space=spec.space, objectives=spec.objectives)).params) > best + 0.3
+
+
+def test_a_run_starts_from_what_was_imported(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "toy", trials=4, sampler="bayes")
+    lines = [f"{x / 50},{y},{(x / 50 - 0.3) ** 2 + abs(y - 4)}" for x in range(50) for y in range(1, 9)]
+    (tmp_path / "t.csv").write_text("x,y,loss\n" + "\n".join(lines))
+    assert command("import", str(tmp_path / "t.csv"), "--study", str(project), cwd=tmp_path).returncode == 0
+    done = command("run", str(project), "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        own = history.trials(history.study("toy").id)
+    assert len(own) == 4
+    assert any(t.proposal.rationale == "among the best of an earlier study" for t in own)
+    assert min(abs(float(t.params["x"]) - 0.3) + abs(int(t.params["y"]) - 4) for t in own[1:3]) < 0.1  # type: ignore[arg-type]
 
 
 def damaged_csv(path: Path) -> None:
