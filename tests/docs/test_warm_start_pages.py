@@ -56,6 +56,15 @@ def test_the_page_runs_as_it_stands(page: str, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr[-2000:]
 
 
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(("number", "module"), list(enumerate(["ray.tune", "sklearn", "transformers", "lightning"])))
+def test_the_live_snippets_run(number: int, module: str, tmp_path: Path) -> None:
+    pytest.importorskip(module, reason=f"{module} is not installed", exc_type=ImportError)
+    program = blocks("live", "python")[number]
+    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+
+
 def test_every_target_has_a_page_that_the_overview_names() -> None:
     overview = (PAGES / "README.md").read_text(encoding="utf-8")
     pages = {path.stem for path in PAGES.glob("*.md")} - {"README", "live"}
