@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tunesmith.agent.surrogate.axes import Array, Mask
+from tunesmith.agent.surrogate.mixture import lowest_and_spread
 from tunesmith.study.condition import Value
 from tunesmith.study.parameters import resting
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.view import StudyView
+
+MOST_EARLIER = 2_000
+"""So many trials of an earlier study are looked at: the best for one half, the rest selected evenly by rank."""
 
 _HUGE = 1e100
 """Values are clipped here, so that differences and squares of them stay finite."""
@@ -96,14 +100,22 @@ def earlier_past(view: StudyView, trials: Sequence[Trial]) -> Past:
     """Return the arrays of an earlier study: its trials as far as they fit the present space.
 
     A parameter that it did not have takes its default, or its middle; one that is gone is left out; a configuration
-    with a value outside the present range is left out as a whole.
+    with a value outside the present range is left out as a whole. Of very many trials a selection stands for all.
     """
     fitting = []
-    for trial in trials:
+    for trial in _selected(view, trials):
         params = _adopted(trial.params, view.space)
         if params is not None:
             fitting.append(replace(trial, proposal=replace(trial.proposal, params=params, replicate_of=None)))
     return past_of(replace(view, trials=fitting))
+
+
+def _selected(view: StudyView, trials: Sequence[Trial]) -> Sequence[Trial]:
+    if len(trials) <= MOST_EARLIER:
+        return trials
+    first = view.objectives[0]
+    values = np.array([first.sign * t.values.get(first.metric, np.inf) for t in trials], dtype=float)
+    return [trials[row] for row in lowest_and_spread(np.where(np.isnan(values), np.inf, values), MOST_EARLIER)]
 
 
 def _adopted(params: Mapping[str, Value], space: SearchSpace) -> dict[str, Value] | None:
