@@ -98,9 +98,10 @@ SECRETS = [
     Escape(
         "list every home",
         """
-        import glob, os
+        import glob, os, sys
         found = [f for h in ("/home/*", "/root", os.path.dirname(HOME)) for f in glob.glob(h + "/.*")]
-        found = [f for f in found if f not in ("/root/.pyenv", "/root/.local")]
+        # The interpreter may lie in a home, and is shown.
+        found = [f for f in found if not (sys.prefix + " " + sys.base_prefix).count(f)]
         if found: escaped(found)
         if os.path.exists(HOME): escaped()
         print("loss=0")
