@@ -37,6 +37,7 @@ class Past:
         fidelity: (n,) at which fidelity each ran, in [0, 1], 1 for the full one.
         seconds: (n,) how long each took; nan where that is not known.
         offered: how many of all these an LLM proposed.
+        repeats: how many repeat a configuration, to tell how much is chance; the last ones.
 
     A row that is neither complete nor failed was stopped early: its values are those at that moment.
     """
@@ -50,11 +51,12 @@ class Past:
     fidelity: Array
     seconds: Array
     offered: int
+    repeats: int
 
     @property
     def spread(self) -> int:
         """How many of them no LLM proposed: what it offers says nothing of the rest of the space."""
-        return self.count - self.offered
+        return self.count - self.offered - self.repeats
 
     @property
     def count(self) -> int:
@@ -69,7 +71,8 @@ class Past:
 
 def past_of(view: StudyView) -> Past:
     """Return the arrays. A run that was lost with its machine says nothing about its configuration and is left out."""
-    told = [t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST]
+    repeats = view.repeats
+    told = [*(t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST), *repeats]
     n, k = len(told), len(view.objectives)
     signed = [[o.sign * t.values.get(o.metric, np.nan) for o in view.objectives] for t in told]
     values = np.reshape(np.array(signed, dtype=float), (n, k))
@@ -89,6 +92,7 @@ def past_of(view: StudyView) -> Past:
         fidelity=np.array([view.fidelity_of(t) for t in told], dtype=float),
         seconds=np.array([_seconds(t) for t in told], dtype=float),
         offered=sum(t.proposal.source is Source.LLM for t in [*told, *view.pending]),
+        repeats=len(repeats),
     )
 
 
