@@ -179,6 +179,21 @@ def test_two_interrupts_end_trials_at_once_and_they_run_again_on_resume(tmp_path
         assert (trial.state, trial.attempt) == (TrialState.WAITING, 1)
 
 
+def wait_for_a_running_trial(project: Path, timeout_s: float = 20.0) -> None:
+    """Return once a trial runs, or everything has."""
+    until = time.monotonic() + timeout_s
+    sql = "select count(*), sum(state = 'running') from trials"
+    while time.monotonic() < until:
+        with (
+            suppress(sqlite3.Error),
+            closing(sqlite3.connect(f"file:{project}/.tunesmith/history.db?mode=ro", uri=True)) as db,
+        ):
+            count, running = db.execute(sql).fetchone()
+            if running or count >= 60:
+                return
+        time.sleep(0.02)
+
+
 @pytest.mark.slow
 def test_kill_9_at_30_random_moments_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
     # A third of the trials outlive the kill by far, and each leaves a child in a session of its own.
@@ -191,9 +206,12 @@ def test_kill_9_at_30_random_moments_loses_nothing_and_counts_nothing_twice(tmp_
     project = make_project(tmp_path / "p", trials=budget, parallel=2, script=script)
     moments = random.Random(2026)
     complete: dict[int, tuple[float | None, float | None]] = {}
-    for _ in range(30):
+    for round_number in range(30):
         process = start("run", cwd=project)
-        time.sleep(moments.uniform(0.25, 0.9))
+        # At any moment of the start in one run, while trials run in the next, however slow the machine is.
+        if round_number % 2:
+            wait_for_a_running_trial(project)
+        time.sleep(moments.uniform(0.0, 0.5))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         if not (project / ".tunesmith" / "history.db").exists():
