@@ -1,6 +1,6 @@
 """How often a gain is claimed that is none, and how often one that is: whole studies on made-up objectives with noise.
 
-Run it as `python benchmarks/null_studies.py [--studies 200] [--trials 40] [--jobs 2]`. Each study runs the sampler, the
+Run it as `python benchmarks/null_studies.py [--studies 200] [--trials 40] [--kind null]`. Each study runs the sampler, the
 default, and then what [confirm] asks for, through the same rules as `tunesmith run`, with a function in the place of
 training. In a null study no parameter matters; in the others the best region is better than the default by one standard
 deviation of the noise.
@@ -103,10 +103,11 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--top", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--kind", action="append", choices=list(TRUTHS))
     args = parser.parse_args()
     print(f"{args.studies} studies of {args.trials} trials, noise of standard deviation 1, top {args.top}")
     with ProcessPoolExecutor(args.jobs) as pool:
-        for name in TRUTHS:
+        for name in args.kind or TRUTHS:
             one = partial(study, truth_name=name, trials=args.trials, top=args.top)
             found = list(pool.map(one, range(args.studies), chunksize=5))
             claims = np.array([claim for claim, *_ in found])

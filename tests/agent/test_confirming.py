@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tunesmith.agent.confirming import NOISE_RUNS, Confirmation
@@ -150,3 +151,17 @@ def test_a_comparison_is_clear_hopeless_or_open(candidate: Sample, reference: Sa
 
 def test_at_the_last_look_nothing_stays_open() -> None:
     assert clarity(values(0.0, 1.0, 0.2), values(0.6, 1.5, 0.1), sign=1.0, most=3) is Clarity.HOPELESS
+
+
+@pytest.mark.parametrize(("gain", "least", "most"), [(0.0, 0.02, 0.06), (1.0, 0.8, 1.0)])
+def test_luck_is_seldom_claimed_and_a_gain_of_one_deviation_mostly(gain: float, least: float, most: float) -> None:
+    rng = np.random.default_rng(7)
+    claims = 0
+    for _ in range(1000):
+        candidate, reference = rng.normal(-gain, 1.0, 25), rng.normal(0.0, 1.0, 25)
+        for look in range(5, 26, 5):
+            found = clarity(values(*candidate[:look]), values(*reference[:look]), sign=1.0, most=25)
+            claims += found is Clarity.BETTER
+            if found is not Clarity.OPEN:
+                break
+    assert least <= claims / 1000 <= most
