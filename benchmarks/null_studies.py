@@ -1,6 +1,6 @@
 """How often a gain is claimed that is none, and how often one that is: whole studies on made-up objectives with noise.
 
-Run it as `python benchmarks/null_studies.py [--studies 200] [--trials 40] [--kind null]`. Each study runs the sampler, the
+Run it as `python benchmarks/null_studies.py [--studies 200] [--kind null]`. Each study runs the sampler, the
 default, and then what [confirm] asks for, through the same rules as `tunesmith run`, with a function in the place of
 training. In a null study no parameter matters; in the others the best region is better than the default by one standard
 deviation of the noise.
