@@ -105,7 +105,7 @@ def make_planner(
     spec: StudySpec, model: AsksModels, *, project: Path | None = None, lessons: Sequence[Lesson] = ()
 ) -> LLMPlanner:
     """Return who asks the model about a study."""
-    return LLMPlanner(model, _subject(spec, project, lessons), tools=lambda view: lookup_tools(view, project))
+    return LLMPlanner(model, _subject(spec, project, lessons), tools=lambda view: lookup_tools(spec, view, project))
 
 
 def _shuffled(view: StudyView) -> StudyView:

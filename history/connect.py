@@ -29,7 +29,9 @@ def open_for_reading(path: Path, *, any_thread: bool = False) -> sqlite3.Connect
     if not path.is_file():
         raise HistoryError(f"there is no history at {path}; `tunesmith run` makes one, --history names another file")
     with _named(path):
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=not any_thread)
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=not any_thread
+        )
         tables = {row[0] for row in db.execute("select name from sqlite_master where type = 'table'")}
     if not tables:
         raise HistoryError(f"{path} is empty: no study has run there yet")

@@ -1,6 +1,7 @@
-"""What a person, a chat or another agent may ask of a running study, as plain data. Does nothing: agent/desk.py decides.
+"""What a person, a chat or another agent may ask of a running study, as plain data. agent/desk.py decides on it.
 
-Text that comes in from outside becomes one of these once, in `parse_order`; what does not fit is refused with every mistake.
+Text that comes in from outside becomes one of these once, in `parse_order`; what does not fit is refused with every
+mistake.
 """
 
 from __future__ import annotations
@@ -125,19 +126,7 @@ class Constrain(_Order):
 
 
 Order: TypeAlias = Annotated[
-    Queue
-    | Confirm
-    | Withdraw
-    | StopTrial
-    | Pause
-    | Resume
-    | End
-    | Pin
-    | Veto
-    | Limit
-    | Parallel
-    | Bounds
-    | Constrain,
+    Queue | Confirm | Withdraw | StopTrial | Pause | Resume | End | Pin | Veto | Limit | Parallel | Bounds | Constrain,
     Field(discriminator="kind"),
 ]
 _READER: TypeAdapter[Order] = TypeAdapter(Order)

@@ -89,12 +89,14 @@ class ToolContext:
         facts: the study; None as long as there is none.
         project: the folder whose files may be read; None for a study from Python.
         folder: the study's own folder, with its trials' logs.
+        history: the history file, which may come to be later.
         start: starts a run of the study in the background, and returns a line about it.
     """
 
     facts: Facts | None = None
     project: Path | None = None
     folder: Path | None = None
+    history: Path | None = None
     control: StudyControl | None = None
     forecaster: Forecaster | None = None
     start: Callable[[], str] | None = None

@@ -10,6 +10,7 @@ from pydantic import Field
 from tunesmith.prompts.compact import params_line
 from tunesmith.study.condition import Value
 from tunesmith.study.errors import ToolRefused
+from tunesmith.study.parameters import resting
 from tunesmith.study.results import candidates
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.units import short_number
@@ -113,13 +114,7 @@ def filled(view: StudyView, params: Mapping[str, Any], base: str) -> dict[str, V
 
 def _resting(space: SearchSpace) -> Mapping[str, Value]:
     """Return a value for every parameter, inactive ones too: changing a guard may make them active."""
-    return {name: space.parameters[name].clip(_middle(space, name)) for name in space.names}
-
-
-def _middle(space: SearchSpace, name: str) -> Value:
-    from tunesmith.study.parameters import resting
-
-    return resting(space.parameters[name])
+    return {name: resting(parameter) for name, parameter in space.parameters.items()}
 
 
 def _base(view: StudyView, base: str) -> Mapping[str, Value]:

@@ -4,8 +4,9 @@
     STUDY/inbox/answers/17322….json  what the loop said to it
     STUDY/inbox/loop.json            who is at work, while one is
 
-Only the loop writes the history; so whoever wants something of it leaves an order here, whether it runs or not. An order
-stays until the loop has recorded it, and is known by its name: one that was recorded just before a crash is not done twice.
+Only the loop writes the history; so whoever wants something of it leaves an order here, whether it runs or not. An
+order stays until the loop has recorded it, and is known by its name: one that was recorded just before a crash is not
+done twice.
 """
 
 from __future__ import annotations

@@ -192,9 +192,7 @@ PAUSE = StudyTool("pause", Nothing, _order(lambda _: Pause(), "pause"), Effect.S
 RESUME = StudyTool("resume", Nothing, _order(lambda _: Resume(), "resume"), Effect.STEER)
 END = StudyTool("end", Ending, _order(lambda given: End(now=given.now), "end"), Effect.STEER)
 PIN = StudyTool("pin", Pinned, _order(lambda given: Pin(name=given.name, value=given.value)), Effect.STEER)
-VETO = StudyTool(
-    "veto", Vetoed, _order(lambda given: Veto(condition=given.condition, lift=given.lift)), Effect.STEER
-)
+VETO = StudyTool("veto", Vetoed, _order(lambda given: Veto(condition=given.condition, lift=given.lift)), Effect.STEER)
 LIMIT = StudyTool("limit", Limited, _order(lambda given: Limit(name=given.name, value=given.value)), Effect.RUN)
 PARALLEL = StudyTool("parallel", AtOnce, _order(lambda given: Parallel(count=given.count)), Effect.RUN)
 BOUNDS = StudyTool("bounds", Bounded, _order(lambda given: Bounds(**given.model_dump())), Effect.STEER)

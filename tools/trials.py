@@ -1,4 +1,4 @@
-"""Tools that look at trials: the study as a whole, trials by a condition, one trial, its curve, several side by side."""
+"""Tools that look at trials: the study as a whole, trials by a condition, one trial, its curve, several in a table."""
 
 from __future__ import annotations
 
