@@ -152,6 +152,25 @@ def init(
 
 
 @app.command()
+def mcp(
+    study: Study = Path(),
+    *,
+    http: Annotated[
+        int | None, typer.Option(help="Serve on this port of 127.0.0.1 instead of stdio; 0 for any free one.")
+    ] = None,
+    allow_run: Annotated[
+        bool, typer.Option("--allow-run", help="Let clients steer the study and start trials; else they only read.")
+    ] = False,
+    history: HistoryOption = None,
+) -> None:
+    """Serve the study to other agents by the Model Context Protocol."""
+    with errors_for_people():
+        from tunesmith.cli.mcp import serve_mcp
+
+        serve_mcp(study, history=history, port=http, allow_run=allow_run)
+
+
+@app.command()
 def doctor(
     study: Study = Path(),
     *,
