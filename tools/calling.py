@@ -48,6 +48,8 @@ class StudyTool(Generic[A]):
         arguments: their names, types, units and bounds.
         run: does it and returns text for the model; raises ToolRefused with what can be asked instead.
         price: how many trials a call may cost, for limits that a person sets once.
+        preview: what exactly a call would do, for the person who is asked to approve it; raises ToolRefused where it is
+            plain beforehand that it cannot be done.
     """
 
     name: str
@@ -55,6 +57,7 @@ class StudyTool(Generic[A]):
     run: Callable[[ToolContext, A], str]
     effect: Effect = Effect.READ
     price: Callable[[A], int] = lambda _: 0
+    preview: Callable[[ToolContext, A], str] | None = None
 
     @property
     def description(self) -> str:
@@ -91,6 +94,18 @@ class StudyTool(Generic[A]):
         """
         try:
             return self.run(context, self.parse(given))[:LONGEST_ANSWER]
+        except (InputError, ProposalError) as error:
+            raise ToolRefused(str(error)) from None
+
+    def shown(self, context: ToolContext, given: Mapping[str, Any]) -> str:
+        """Return what a call would do, for a person; its arguments alone where there is nothing better.
+
+        Raises:
+            ToolRefused: the arguments do not fit, or it is plain that it cannot be done.
+        """
+        arguments = self.parse(given)
+        try:
+            return self.preview(context, arguments) if self.preview else given_text(given, limit=2000)
         except (InputError, ProposalError) as error:
             raise ToolRefused(str(error)) from None
 

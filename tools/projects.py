@@ -109,6 +109,23 @@ def start(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
     return context.start()
 
 
+def _file(context: ToolContext, given: NewStudy) -> str:
+    """Return the file as it would stand there."""
+    target = _project(context) / STUDY_FILE
+    checked(given.text)
+    if target.exists() and not given.replace:
+        raise ToolRefused(f"{STUDY_FILE} stands there already; read it, and give replace=true to replace it")
+    return f"{'replace' if target.exists() else 'write'} {target.name}:\n{given.text.rstrip()}"
+
+
+def _run(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+    """Return what a run would take at most."""
+    spec = context.study.spec
+    limits = [f"{name} {value}" for name, value in spec.document.get("budget", {}).items()]
+    llm = f", LLM {spec.planner.model}" if spec.planner.model else ""
+    return f"run {spec.study.name}: {spec.run.command}\nlimits: {', '.join(limits)}{llm}"
+
+
 def checked(text: str) -> StudySpec:
     """Return the study that a text describes, which must say when to end.
 
@@ -150,6 +167,6 @@ def _write(target: Path, text: str) -> None:
 
 SCRIPTS = StudyTool("scripts", Nothing, scripts)
 READ_SCRIPT = StudyTool("read_script", SourceFile, read)
-WRITE_STUDY = StudyTool("write_study", NewStudy, write, Effect.RUN)
+WRITE_STUDY = StudyTool("write_study", NewStudy, write, Effect.RUN, preview=_file)
 BRANCH = StudyTool("branch", Branch, branch, Effect.RUN)
-START = StudyTool("start", Nothing, start, Effect.RUN)
+START = StudyTool("start", Nothing, start, Effect.RUN, preview=_run)

@@ -30,6 +30,7 @@ from tunesmith.study.orders import (
     Veto,
     Withdraw,
 )
+from tunesmith.study.units import short_seconds
 from tunesmith.tools.calling import Arguments, Effect, StudyTool
 from tunesmith.tools.context import StudyControl, ToolContext
 from tunesmith.tools.learning import filled
@@ -125,22 +126,42 @@ class Constrained(Arguments):
 
 def queue(context: ToolContext, given: Configurations) -> str:
     """Queue configurations; all are checked before any is queued."""
-    view = context.study.view()
     control = _control(context)
+    return "\n".join(
+        f"{line}: {control.give(Queue(params=params, why=given.why))}" for params, line in _whole(context, given)
+    )
+
+
+def _planned(context: ToolContext, given: Configurations) -> str:
+    """Return the whole configurations, and about how long they take."""
+    lines = [line for _, line in _whole(context, given)]
+    took = [t.outcome.usage.wall_s for t in context.study.view().finished if t.outcome and t.values]
+    about = f"{len(lines)} trial{'s' if len(lines) > 1 else ''}"
+    if took:
+        about += f", about {short_seconds(sum(took) / len(took) * len(lines))} of training"
+    return "\n".join([about, *lines])
+
+
+def _whole(context: ToolContext, given: Configurations) -> list[tuple[dict[str, Plain], str]]:
+    """Return each configuration with every parameter, and as a line.
+
+    Raises:
+        ToolRefused: one is wrong; every mistake of all of them is named.
+    """
+    view = context.study.view()
     whole, mistakes = [], []
     for index, params in enumerate(given.configurations):
         try:
             whole.append(filled(view, params, given.base))
         except ProposalError as error:
-            mistakes += [f"configuration {index}: {error}"]
+            mistakes.append(f"configuration {index}: {error}")
     if mistakes:
         raise ToolRefused("nothing was queued: " + "; ".join(mistakes))
-    lines = []
+    found = []
     for params in whole:
         same = [f"#{t.number}" for t in view.trials if dict(t.params) == params and not t.is_replicate]
-        known = f" (the same as {', '.join(same[:4])})" if same else ""
-        lines.append(f"{params_line(params)}{known}: {control.give(Queue(params=params, why=given.why))}")
-    return "\n".join(lines)
+        found.append((params, f"{params_line(params)}{f' (the same as {same[0]})' if same else ''}"))
+    return found
 
 
 def confirm(context: ToolContext, given: Again) -> str:
@@ -184,7 +205,7 @@ def _running(context: ToolContext, doing: str) -> StudyControl:
     return control
 
 
-QUEUE = StudyTool("queue", Configurations, queue, Effect.RUN, lambda given: len(given.configurations))
+QUEUE = StudyTool("queue", Configurations, queue, Effect.RUN, lambda given: len(given.configurations), _planned)
 CONFIRM = StudyTool("confirm", Again, confirm, Effect.RUN, lambda given: given.seeds)
 WITHDRAW = StudyTool("withdraw", OneTrialWhy, withdraw, Effect.STEER)
 STOP_TRIAL = StudyTool("stop_trial", OneTrialWhy, stop_trial, Effect.STEER)
