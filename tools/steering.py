@@ -127,9 +127,8 @@ class Constrained(Arguments):
 def queue(context: ToolContext, given: Configurations) -> str:
     """Queue configurations; all are checked before any is queued."""
     control = _control(context)
-    return "\n".join(
-        f"{line}: {control.give(Queue(params=params, why=given.why))}" for params, line in _whole(context, given)
-    )
+    found = _whole(context, given)
+    return "\n".join(f"{line}: {control.give(Queue(params=params, why=given.why))}" for params, line in found)
 
 
 def _planned(context: ToolContext, given: Configurations) -> str:

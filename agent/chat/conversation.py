@@ -266,10 +266,9 @@ class Conversation:
 
         from tunesmith.agent.chat.middleware import RunTools, as_langchain
 
-        asks: dict[str, Any] = {
-            t.name: {"allowed_decisions": _DECISIONS} for t in self._tools if t.effect > Effect.READ
-        }
-        middleware = [
+        spends = [tool for tool in self._tools if tool.effect > Effect.READ]
+        asks: dict[str, Any] = {tool.name: {"allowed_decisions": _DECISIONS} for tool in spends}
+        middleware: list[Any] = [
             SummarizationMiddleware(client, trigger=("tokens", SUMMARY_TOKENS), keep=("messages", KEPT_MESSAGES)),
             ModelCallLimitMiddleware(run_limit=MOST_CALLS, exit_behavior="end"),
             HumanInTheLoopMiddleware(interrupt_on=asks),

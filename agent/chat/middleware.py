@@ -1,4 +1,4 @@
-"""What stands between the agent and its tools: calls are checked before a person is asked, run with a clock, and fail in words."""
+"""Stands between the agent and its tools: checks calls before a person is asked, clocks them, puts failures in words."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from langchain.agents.middleware import AgentMiddleware, hook_config
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages.tool import tool_call
 from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.config import get_stream_writer
 
@@ -42,9 +43,7 @@ class RunTools(AgentMiddleware[Any, Any, Any]):
         faults |= {str(call["id"]): fault for call in last.tool_calls if (fault := self._fault(call))}
         if not faults:
             return None
-        unread = [
-            {"name": str(c["name"]), "args": {}, "id": c["id"], "type": "tool_call"} for c in last.invalid_tool_calls
-        ]
+        unread = [tool_call(name=str(c["name"]), args={}, id=c["id"]) for c in last.invalid_tool_calls]
         whole = last.model_copy(update={"tool_calls": [*last.tool_calls, *unread], "invalid_tool_calls": []})
         answers = [
             ToolMessage(
