@@ -152,6 +152,22 @@ def init(
 
 
 @app.command()
+def chat(
+    study: Study = Path(),
+    *,
+    model: Annotated[str | None, typer.Option(help="The LLM to talk to; that of study.toml when left out.")] = None,
+    base_url: BaseUrl = None,
+    history: HistoryOption = None,
+) -> None:
+    """Talk to the tuning assistant about a study, or about one to be; slash commands work without an LLM."""
+    with errors_for_people():
+        from tunesmith.cli.chat.app import run_chat
+
+        status = run_chat(study, history=history, model=model, base_url=base_url)
+    raise typer.Exit(status)
+
+
+@app.command()
 def mcp(
     study: Study = Path(),
     *,

@@ -1,4 +1,4 @@
-"""Stands between the agent and its tools: checks calls before a person is asked, clocks them, puts failures in words."""
+"""Stands between agent and tools: checks calls before a person is asked, clocks them, puts failures in words."""
 
 from __future__ import annotations
 
