@@ -143,12 +143,14 @@ def init(
         Path | None, typer.Option(help="The file to write; study.toml beside the script when left out.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a study.toml that stands there.")] = False,
+    model: Annotated[str | None, typer.Option(help="An LLM that improves the draft from the script.")] = None,
+    base_url: BaseUrl = None,
 ) -> None:
     """Read a training script and write a study.toml for it, with a reason beside each range."""
     with errors_for_people("Nothing was written."):
         from tunesmith.cli.init import write_study
 
-        write_study(script, out=out, force=force)
+        write_study(script, out=out, force=force, model=model, base_url=base_url)
 
 
 @app.command()

@@ -127,7 +127,7 @@ def find_tool(tools: Sequence[AnyTool], name: str) -> AnyTool:
 
 def given_text(given: Mapping[str, Any], limit: int = 60) -> str:
     """Return a call's arguments as a person reads them: `19` for one alone, `which=best, limit=5` for several."""
-    words = [f"{v}" if len(given) == 1 and not isinstance(v, dict) else f"{k}={_word(v)}" for k, v in given.items()]
+    words = [_word(v) if len(given) == 1 else f"{k}={_word(v)}" for k, v in given.items()]
     text = " ".join(", ".join(words).split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
