@@ -1,4 +1,4 @@
-"""Has a model improve the study file that `init` drafts by rules of thumb. What it writes is read back before it counts.
+"""Has a model improve the study file that `init` drafts. What it writes is read back before it counts.
 
 The draft stands wherever the model is down or writes nothing that can be used: init never fails because of an LLM.
 """
