@@ -39,7 +39,7 @@ from tunesmith.tools.context import ToolContext
 SUMMARY_TOKENS = 24_000
 """From so many tokens on, all but the latest messages give way to a summary."""
 
-KEPT_MESSAGES = 16
+KEPT_TOKENS = 8_000
 MOST_CALLS = 30
 """Model calls in one turn; a model that goes round in circles is stopped."""
 
@@ -269,7 +269,12 @@ class Conversation:
         spends = [tool for tool in self._tools if tool.effect > Effect.READ]
         asks: dict[str, Any] = {tool.name: {"allowed_decisions": _DECISIONS} for tool in spends}
         middleware: list[Any] = [
-            SummarizationMiddleware(client, trigger=("tokens", SUMMARY_TOKENS), keep=("messages", KEPT_MESSAGES)),
+            SummarizationMiddleware(
+                client,
+                trigger=("tokens", SUMMARY_TOKENS),
+                keep=("tokens", KEPT_TOKENS),
+                trim_tokens_to_summarize=SUMMARY_TOKENS,
+            ),
             ModelCallLimitMiddleware(run_limit=MOST_CALLS, exit_behavior="end"),
             HumanInTheLoopMiddleware(interrupt_on=asks),
             # The last one is the first to see what the model said: what cannot be done is not asked about.

@@ -128,6 +128,7 @@ class Chat:
 
     async def _converse(self, text: str) -> None:
         talk = self._conversation()
+        self._tell_news()
         news, self._untold = "; ".join(self._untold), []
         await self._play(talk.say(text, news=news))
         await self._finish_approvals()
