@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,10 +68,13 @@ class Chat:
         self._news = News(wiring)
         self._untold: list[str] = []
         self._talk: Conversation | None = None
+        self._showing: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
 
     async def run(self) -> int:
         """Greet, then take turns until the person leaves."""
+        with suppress(NotImplementedError, ValueError, RuntimeError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupted)
         self._screen.line(self._greeting())
         async with self._stack:
             await self._open()
@@ -149,12 +152,21 @@ class Chat:
                 async for event in events:
                     answer.show(event)
 
-        showing = asyncio.create_task(show())
-        with _on_interrupt(showing.cancel):
-            try:
-                await showing
-            except asyncio.CancelledError:
-                self._screen.line("(stopped; a study that runs goes on)", "dim")
+        self._showing = asyncio.create_task(show())
+        try:
+            await self._showing
+        except asyncio.CancelledError:
+            self._screen.line("(stopped; a study that runs goes on)", "dim")
+        finally:
+            self._showing = None
+
+    def _interrupted(self) -> None:
+        """Stop the answer. Without one, Ctrl-C does nothing, so that pressing it twice does not end the chat.
+
+        At the prompt of a terminal it never comes here: there it is a key like any other.
+        """
+        if self._showing is not None:
+            self._showing.cancel()
 
     # -- approvals ----------------------------------------------------------------------------------------------
 
@@ -305,18 +317,3 @@ def _best_words(wired: Wired) -> str:
     view = wired.facts.view()
     best = incumbent(view.trials, view.objectives, view.constraints)
     return f", best {short_number(best.values[view.objectives[0].metric])}" if best else ""
-
-
-@contextmanager
-def _on_interrupt(act: Callable[[], object]) -> Iterator[None]:
-    """Have Ctrl-C do this instead of ending the process."""
-    loop = asyncio.get_running_loop()
-    try:
-        loop.add_signal_handler(signal.SIGINT, act)
-    except (NotImplementedError, ValueError, RuntimeError):
-        yield
-        return
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
