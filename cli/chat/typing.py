@@ -60,7 +60,7 @@ class Keyboard:
 
         try:
             with patch_stdout(raw=True):
-                return await self._session.prompt_async(prompt, default=default)
+                return await self._session.prompt_async(prompt, default=default, handle_sigint=False)
         except EOFError:
             return None
 

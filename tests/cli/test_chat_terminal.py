@@ -15,9 +15,8 @@ from fakes.terminal import TMUX, Terminal, terminal
 
 pytestmark = pytest.mark.skipif(TMUX is None, reason="tmux is not installed")
 
-TABLE = (
-    "**Both** ran.\n\n| trial | loss |\n|---|---|\n| 1 | 0.33 |\n\n- größer\n- 漢字 ✓\n\n```\npython train.py\n```\n"
-)
+ROWS = "| trial | loss |\n|---|---|\n| 1 | 0.33 |\n"
+TABLE = f"**Both** ran.\n\n{ROWS}\n- größer\n- 漢字 ✓\n\n```\npython train.py\n```\n"
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +126,8 @@ def test_without_colour_nothing_is_coloured(project: Path) -> None:
     with chat(project, lambda r, n: streamed(TABLE), env=(("NO_COLOR", "1"),)) as (shown, _):  # noqa: ARG005
         shown.type("hello")
         shown.wait_for("größer")
-        assert not re.search(
-            r"\x1b\[(3[1-7]|4[0-7]|9\d|38;)", shown.screen(escapes=True).split("hello")[1].split("›")[0]
-        )
+        answer = shown.screen(escapes=True).split("hello")[1].split("›")[0]
+        assert not re.search(r"\x1b\[(3[1-7]|4[0-7]|9\d|38;)", answer)
 
 
 def test_a_dumb_terminal_gets_plain_text(project: Path) -> None:

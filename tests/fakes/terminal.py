@@ -25,14 +25,8 @@ class Terminal:
     socket: str
 
     def tmux(self, *words: str, text: str | None = None) -> str:
-        done = subprocess.run(
-            [TMUX or "tmux", "-L", self.socket, *words],
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        words = (TMUX or "tmux", "-L", self.socket, *words)
+        done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=20, check=False)
         return done.stdout
 
     def keys(self, *keys: str) -> None:
@@ -76,9 +70,8 @@ def terminal(
     kept = {"PYTHONPATH": environment()["PYTHONPATH"], "OPENAI_API_KEY": "none", "LANG": "C.UTF-8", **dict(env)}
     words = ["env", *(f"{k}={v}" for k, v in kept.items()), sys.executable, "-m", "tunesmith.cli.main", *arguments]
     command = f"{shlex.join(words)}; echo left with $?; sleep 60"
-    made.tmux(
-        "-f", "/dev/null", "new-session", "-d", "-s", "t", "-x", str(columns), "-y", str(rows), "-c", str(cwd), command
-    )
+    size = ("-x", str(columns), "-y", str(rows))
+    made.tmux("-f", "/dev/null", "new-session", "-d", "-s", "t", *size, "-c", str(cwd), command)
     try:
         yield made
     finally:
