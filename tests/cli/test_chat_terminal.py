@@ -78,9 +78,12 @@ def test_ctrl_c_stops_an_answer_and_at_the_prompt_only_says_how_to_leave(project
         shown.keys("C-c")
         shown.wait_for("(stopped; a study that runs goes on)")
         shown.keys("C-c")
+        shown.wait_for_prompt()
+        shown.keys("C-c")
         shown.wait_for("/quit leaves")
         shown.type("again")
         shown.wait_for("Fresh.")
+        shown.wait_for_prompt()
         shown.keys("C-d")
         shown.wait_for("left with 0")
 
@@ -102,9 +105,11 @@ def test_completion_and_history(project: Path) -> None:
         shown.wait_for("› /budget")
         shown.keys("Enter")
         shown.wait_for("used: 4 trials")
+        shown.wait_for_prompt()
         shown.keys("Up")
         shown.keys("Enter")
-        assert shown.wait_for("used: 4 trials").count("›") >= 2
+        shown.wait_for_prompt()
+        assert shown.screen().count("used: 4 trials") == 2
     assert "/budget" in (project / ".tunesmith" / "chat-typed.txt").read_text()
 
 

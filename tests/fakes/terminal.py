@@ -60,6 +60,14 @@ class Terminal:
             assert time.monotonic() < until, f"{words} did not appear:\n{shown}"
             time.sleep(0.02)
 
+    def wait_for_prompt(self) -> None:
+        """Wait until an empty input line is shown; keys that are pressed before it do not reach the chat."""
+        until = time.monotonic() + 40
+        while not self.screen().rstrip().endswith("›"):
+            assert time.monotonic() < until, f"no prompt appeared:\n{self.screen()}"
+            time.sleep(0.02)
+        time.sleep(0.1)
+
 
 @contextmanager
 def terminal(
