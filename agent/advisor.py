@@ -152,6 +152,12 @@ class Advisor:
         else:
             self._asking = self._runs.submit(self._ask, view)
 
+    def finish(self, view: StudyView) -> None:
+        """Wait a moment for answers under way, so that what they cost is on record; later ones are let go."""
+        futures: tuple[Future[Any] | None, ...] = (self._asking, self._learning)
+        wait_for([future for future in futures if future is not None], timeout=PATIENCE_S)
+        self._collect(view)
+
     def lessons(self) -> tuple[Lesson, ...] | None:
         """Return new lessons since this was last asked; None when there are none."""
         lessons, self._lessons = self._lessons, None

@@ -7,7 +7,7 @@ that is not. Knows no executor and writes no history. But for what an LLM says, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,15 +18,15 @@ from tunesmith.agent.candidates import Candidate
 from tunesmith.agent.llm import COUNT
 from tunesmith.agent.share import REJECTED, Shares, shares_of
 from tunesmith.agent.sources import Sampler, Suggestion
+from tunesmith.agent.trust import gain_by_prediction, shown_error
 from tunesmith.agent.untried import draw_untried, random_params
 from tunesmith.prompts.compact import params_line
 from tunesmith.study.condition import Value
 from tunesmith.study.errors import TunesmithError
+from tunesmith.study.results import incumbent
+from tunesmith.study.seeds import tuning_seed
 from tunesmith.study.trial import Prediction, Proposal, Source
 from tunesmith.study.view import StudyView, derived_seed
-
-CONFIRM_SEEDS_FROM = 2**30
-"""Seeds for tuning lie below, seeds for confirming at or above: the two never overlap."""
 
 INTERLEAVED = 8
 """Among so many first trials the LLM and the sampler take turns, unless one of them has shown to be of no use."""
@@ -132,6 +132,7 @@ class Arbiter:
             how = "nobody can judge it yet" if self._rules.judged else "it is taken as it comes"
             return self._llm_proposal(view, chosen, (why, how, *lost))
         tolerance = _tolerance(shares, sum(bool(t.values) for t in view.finished))
+        found = _with_second_opinions(found, offer.candidates, view)
         verdicts = [_verdict(judgement, tolerance) for judgement in found]
         lines = tuple(
             f"{params_line(c.params)}: {verdict or 'worth a trial'}, {_numbers(j)}"
@@ -145,7 +146,7 @@ class Arbiter:
         # Among what is worth a trial the model's gain decides, and a little the order in which the LLM named them.
         best = min(able, key=lambda i: found[i].lag + 0.3 * i)
         advisor.taken(offer.candidates[best])
-        return self._llm_proposal(view, offer.candidates[best], (why, *lines))
+        return self._llm_proposal(view, offer.candidates[best], (why, *lines), rival=found[best].rival)
 
     def _unjudged(self, view: StudyView, candidates: Sequence[Candidate]) -> Candidate:
         predicted = [c for c in candidates if c.predicted is not None]
@@ -153,7 +154,9 @@ class Arbiter:
             return candidates[0]
         return min(predicted, key=lambda c: view.objectives[0].sign * (c.predicted or 0.0))
 
-    def _llm_proposal(self, view: StudyView, candidate: Candidate, considered: tuple[str, ...]) -> Proposal:
+    def _llm_proposal(
+        self, view: StudyView, candidate: Candidate, considered: tuple[str, ...], rival: Prediction | None = None
+    ) -> Proposal:
         words = [candidate.rationale]
         if candidate.predicted is not None:
             words.append(f"it expects {candidate.predicted:.4g}")
@@ -161,7 +164,8 @@ class Arbiter:
             words.append(f"refuted by: {candidate.refuted_by}")
         rationale = "; ".join(word for word in words if word) or "no reason given"
         suggestion = Suggestion(params=candidate.params, rationale=rationale)
-        return self._proposal(view, suggestion, Source.LLM, considered=considered, predicted=candidate.predicted)
+        proposal = self._proposal(view, suggestion, Source.LLM, considered=considered, predicted=candidate.predicted)
+        return replace(proposal, rival=rival)
 
     def _proposal(
         self,
@@ -205,6 +209,24 @@ def _drawn(view: StudyView, share: float) -> tuple[bool, str]:
     return drawn, f"the LLM has {share:.0%} of the trials: {whose} turn"
 
 
+def _with_second_opinions(
+    found: Sequence[Judgement], candidates: Sequence[Candidate], view: StudyView
+) -> list[Judgement]:
+    """Return the judgements with what the LLM predicts taken in, as far as its predictions were right so far."""
+    objective, best = view.objectives[0], incumbent(view.trials, view.objectives, view.constraints)
+    error = shown_error(view.trials, objective)
+    if best is None or error is None:
+        return list(found)
+    value = best.values[objective.metric]
+
+    def gain(judgement: Judgement, predicted: float | None) -> float:
+        if predicted is None:
+            return 0.0
+        return gain_by_prediction(judgement.prediction, predicted, error, best=value, sign=objective.sign)
+
+    return [replace(j, lag=j.lag - gain(j, c.predicted)) for j, c in zip(found, candidates, strict=True)]
+
+
 def _tolerance(shares: Shares, complete: int) -> float:
     """Return how far a candidate's log gain may lie below the sampler's own: less the less the LLM was worth so far.
 
@@ -223,16 +245,6 @@ def _verdict(judgement: Judgement, tolerance: float) -> str:
 def _numbers(judgement: Judgement) -> str:
     mean, std = judgement.prediction.mean, judgement.prediction.std
     return f"the model expects {mean:.4g} ± {std:.2g}, {judgement.chance:.0%} to run, log gain {-judgement.lag:+.1f}"
-
-
-def tuning_seed(seed: int, number: int) -> int:
-    """Return the training seed of trial `number`, in [0, 2^30)."""
-    return derived_seed(seed, "train", number) % CONFIRM_SEEDS_FROM
-
-
-def confirming_seed(seed: int, index: int) -> int:
-    """Return the `index`-th fresh seed for confirming, in [2^30, 2^31); the same for every configuration."""
-    return CONFIRM_SEEDS_FROM + derived_seed(seed, "confirm", index) % CONFIRM_SEEDS_FROM
 
 
 def _random_suggestion(view: StudyView) -> Suggestion:

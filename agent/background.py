@@ -7,6 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import ParamSpec, TypeVar
 
+BACKGROUND_THREAD = "tunesmith-llm"
+"""The name of every such thread."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -32,5 +35,5 @@ class Background:
                 future.set_exception(error)
             self._done()
 
-        threading.Thread(target=work, name="tunesmith-llm", daemon=True).start()
+        threading.Thread(target=work, name=BACKGROUND_THREAD, daemon=True).start()
         return future

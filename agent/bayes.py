@@ -13,6 +13,7 @@ import numpy as np
 
 from tunesmith.agent.belief import Belief, Inputs, Settings, Several, earlier_models, learn_belief, told_targets
 from tunesmith.agent.cores import one_core
+from tunesmith.agent.interactions import interactions_of
 from tunesmith.agent.past import Past, earlier_past, past_of
 from tunesmith.agent.priors import Priors
 from tunesmith.agent.sources import Suggestion
@@ -24,7 +25,7 @@ from tunesmith.agent.surrogate.pareto import nondominated
 from tunesmith.agent.surrogate.transfer import Trend, trend_of
 from tunesmith.agent.untried import draw_untried, identity, known, random_params
 from tunesmith.study.condition import Value
-from tunesmith.study.trial import Prediction
+from tunesmith.study.trial import Prediction, Trial
 from tunesmith.study.view import Objective, StudyView, derived_seed
 
 NEAR = 1e-3
@@ -36,6 +37,7 @@ NEAR_PENDING = 0.02
 _ATTEMPTS = 200
 _SPARE = 64
 _ENOUGH_TO_JUDGE = 4
+_ENOUGH_FOR_PAIRS = 12
 _SAME = 1e-9
 
 
@@ -46,11 +48,13 @@ class Judgement:
     Attributes:
         lag: by how much its log expected gain lies below that of the sampler's own best point.
         chance: the probability that it runs through and keeps every constraint.
+        rival: what is expected of the sampler's own best point.
     """
 
     lag: float
     chance: float
     prediction: Prediction
+    rival: Prediction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +99,38 @@ class BayesSampler:
             z = known.inputs.of(units)
             lags = scores[0] - belief.score(units)
             chances = np.exp(belief.log_chance(z))
+            rival = _prediction(belief, known.inputs.of(pool[:1]), view.objectives[0])
             return [
-                Judgement(float(lag), float(chance), _prediction(belief, z[i : i + 1], view.objectives[0]))
+                Judgement(float(lag), float(chance), _prediction(belief, z[i : i + 1], view.objectives[0]), rival)
                 for i, (lag, chance) in enumerate(zip(lags, chances, strict=True))
             ]
+
+    def ranked(self, view: StudyView, trials: Sequence[Trial]) -> list[Trial]:
+        """Return trials of the view by what the model expects of them, the best first; as they come without a model.
+
+        A value that only chance made good lies above what the model expects from all that is around it.
+        """
+        with one_core():
+            known = self._known(view)
+            if known.past.complete.sum() < _ENOUGH_TO_JUDGE or not trials:
+                return list(trials)
+            belief, _, _ = self._search(view, known)
+            units = np.array([view.space.to_unit(trial.params) for trial in trials])
+            means, _ = belief.first.predict(known.inputs.of(units))
+            return [trials[index] for index in np.argsort(means, kind="stable")]
+
+    def interactions(self, view: StudyView, names: Sequence[str]) -> tuple[str, ...]:
+        """Return how some of the parameters act together, as the model sees it; nothing before it has seen enough."""
+        with one_core():
+            known = self._known(view)
+            if known.past.complete.sum() < _ENOUGH_FOR_PAIRS:
+                return ()
+            belief, _, _ = self._search(view, known)
+
+            def surface(units: Array) -> Array:
+                return belief.first.predict(known.inputs.of(units))[0]
+
+            return interactions_of(surface, known.inputs.axes, names, known.rng)
 
     def _suggest(self, view: StudyView) -> Suggestion:
         known = self._known(view)

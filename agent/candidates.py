@@ -61,7 +61,7 @@ def candidates_form(space: SearchSpace) -> Format[list[Mapping[str, Any]]]:
         "refuted_by": {"type": "string"},
         "operator": {"type": "string", "enum": list(OPERATORS)},
     }
-    schema = _object({"candidates": {"type": "array", "items": _object(properties)}})
+    schema = _object({"candidates": {"type": "array", "minItems": 1, "items": _object(properties)}})
     return Format("candidates", schema, _read)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.agent.arbiter import confirming_seed, tuning_seed
 from tunesmith.prompts.compact import params_line, shown
 from tunesmith.study import condition as conditions
 from tunesmith.study.changes import Change, Steering, change_of, changed, standing
@@ -36,6 +35,7 @@ from tunesmith.study.orders import (
 )
 from tunesmith.study.parameters import typed
 from tunesmith.study.record import Event
+from tunesmith.study.seeds import choosing_seed, tuning_seed
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Proposal, Source, Trial, TrialState
 
@@ -185,13 +185,14 @@ def _confirm(order: Confirm, now: Situation) -> Decision:
     original = trial.number if trial.proposal.replicate_of is None else trial.proposal.replicate_of
     used = {t.proposal.seed for t in now.trials if t.proposal.replicate_of == original}
     # The same seeds for every configuration, in the same order, so that what is confirmed can be compared.
-    pool = (confirming_seed(now.spec.study.seed, index) for index in range(order.seeds + len(used) + 1000))
+    pool = (choosing_seed(now.spec.study.seed, index) for index in range(order.seeds + len(used) + 1000))
     seeds = [seed for seed in dict.fromkeys(pool) if seed not in used][: order.seeds]
     again = replace(
         now.trials[original].proposal,
         source=Source.CONFIRM,
         rationale=order.why or f"trial {original} again on a fresh seed",
         prediction=None,
+        rival=None,
         fallback_reason="",
         considered=(),
         replicate_of=original,

@@ -13,14 +13,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 
 from tunesmith.agent.arbiter import SAMPLER_FAILED
 from tunesmith.agent.background import Background
 from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.confirming import replicates_due
+from tunesmith.agent.confirming import Confirmation
 from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
-from tunesmith.agent.planning import Tape, kept, make_arbiter, make_planner, open_model
+from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.steered import steered
 from tunesmith.evaluator.evaluation import Evaluation, Evaluator
@@ -29,7 +30,7 @@ from tunesmith.evaluator.strays import end_strays
 from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.prompts.compact import thinned
-from tunesmith.study.budget import Budget, Spent
+from tunesmith.study.budget import Budget, Deadline, Spent
 from tunesmith.study.errors import InputError, SpaceExhausted, ToolRefused
 from tunesmith.study.observation import Observation
 from tunesmith.study.orders import parse_order
@@ -45,6 +46,10 @@ FLUSH_S = 1.0
 """Observations are written at most this long after they were made."""
 BAD_START = 3
 """After so many failures in a row from the first trial on, a person is told."""
+CONFIRMING_SHARE = 0.25
+"""At most so much of the time is kept for confirming."""
+ESTIMATED = 50
+"""For so many trials the LLM's cost is estimated when only time is limited."""
 TICK_S = 0.05
 """How long the loop sleeps when no trial ends; a trial's end wakes it at once."""
 
@@ -94,6 +99,7 @@ class Loop:
         self._answered = set(self._kept.names)
         self._paused = False
         self._project = project
+        self._replays = tape is not None and tape.replay is not None
         self._tell = tell
         self._clock = clock
         sampler = make_sampler(spec.planner.sampler)
@@ -107,6 +113,7 @@ class Loop:
         self._folder = history.parent / spec.study.name
         self._recorder = Recorder(history, spec, project=str(project), now=clock())
         self._wake = threading.Event()
+        self._confirmation = Confirmation(spec)
         self._arbiter, self._advisor = make_arbiter(
             spec,
             sampler,
@@ -115,7 +122,7 @@ class Loop:
             runs=Background(self._wake.set),
             budget=self._budget,
             spent=self._recorder.record.spent,
-            lessons=self._recorder.history.lessons(self._recorder.study_id),
+            lessons=self._recorder.lessons_known(),
             left=self._left,
             curves=self._curves_so_far,
             wishes=self._steering.words,
@@ -160,6 +167,8 @@ class Loop:
         self._trials_begun = record.spent.trials
         strays = end_strays(self._folder)
         requeued = self._recover()
+        if self._advisor is not None:
+            self._recall_curves()
         best, default = self._recorder.history.best(record), self._recorder.history.default(record.id)
         self._best = best
         self._tell(
@@ -172,6 +181,7 @@ class Loop:
                 best=best,
                 default=default,
                 budget=self._budget,
+                estimate=self._llm_estimate(),
             )
         )
         if strays:
@@ -179,6 +189,13 @@ class Loop:
         for text in [*unused_parts(self._spec), *self._kept.words]:
             self._tell(Note(text=text))
         self._note_variant()
+
+    def _llm_estimate(self) -> str:
+        """Return what the LLM will take for the trials that are left, or for some when only time is limited."""
+        if self._advisor is None or self._replays:
+            return ""
+        left = ESTIMATED if self._budget.trials is None else self._budget.trials - self._trials_begun
+        return llm_estimate(self._spec, self._project, left) if left > 0 else ""
 
     def _recover(self) -> int:
         """Queue what an earlier run left unfinished: lost trials run again once, those never started simply run."""
@@ -218,7 +235,13 @@ class Loop:
             self._recorder.record_event("llm", self._clock(), detail={"note": text})
             self._tell(Note(text=text))
 
-    def _curves_so_far(self, view: StudyView) -> dict[int, list[float]]:  # noqa: ARG002  # those that this run saw
+    def _recall_curves(self) -> None:
+        """Take in the curves that earlier runs of the study saw, for the LLM."""
+        first = self._spec.objectives[0].metric
+        for number, observations in self._recorder.history.curves(self._recorder.study_id).items():
+            self._curves[number] = [o.value for o in observations if o.metric == first]
+
+    def _curves_so_far(self, view: StudyView) -> dict[int, list[float]]:  # noqa: ARG002  # all that are known
         """Return every curve as a few numbers. Called beside the training, so it touches no database."""
         return {number: thinned(list(values)) for number, values in list(self._curves.items())}
 
@@ -285,7 +308,7 @@ class Loop:
         if self._interrupts >= 2:
             for place in self._running():
                 self._put_back(place)
-        elif self._ended_by in ("", "hours", "until", "gpu_hours") and self._seconds_left() == 0.0:
+        elif self._ended_by in ("", "hours", "until", "gpu_hours") and self._is_late():
             for place in self._running():
                 assert place.evaluation is not None  # noqa: S101  # it runs
                 place.evaluation.stop("the study's time is up")
@@ -330,9 +353,17 @@ class Loop:
             return None
         if self._queue:
             return self._queue.pop(0)
+        late = self._too_late_to_tune()
+        if late:
+            return self._next_replicate(late)
         if limit is None and (self._budget.trials is None or self._trials_begun < self._budget.trials):
-            return self._propose()
+            return self._next_noise_run() or self._propose()
         return self._next_replicate("trials")
+
+    def _next_noise_run(self) -> Trial | None:
+        trials = self._recorder.history.trials(self._recorder.study_id)
+        due = self._confirmation.noise_due(trials)
+        return self._record(due[0]) if due else None
 
     def _propose(self) -> Trial | None:
         view = self._view()
@@ -350,7 +381,7 @@ class Loop:
         if any(place.trial and not place.trial.is_replicate for place in self._places):
             return None
         trials = self._recorder.history.trials(self._recorder.study_id)
-        due = replicates_due(self._spec, trials)
+        due = self._confirmation.due(trials)
         if due:
             return self._record(due[0])
         if not self._running():
@@ -443,6 +474,7 @@ class Loop:
         """Go on with a study whose budget, space, constraints or parallelism was changed; running trials stay."""
         self._spec = self._evaluator.spec = spec
         self._budget = spec.budget.starting_at(self._clock())
+        self._confirmation = Confirmation(spec)
         self._wanted = len(slots)
         for place, slot in zip(self._places, slots, strict=False):
             place.slot = slot
@@ -455,7 +487,7 @@ class Loop:
     def _tell_planner(self) -> None:
         if self._advisor is None or self._model is None:
             return
-        lessons = self._recorder.history.lessons(self._recorder.study_id)
+        lessons = self._recorder.lessons_known()
         wishes = self._steering.words
         planner = make_planner(self._spec, self._model, project=self._project, lessons=lessons, wishes=wishes)
         self._advisor.take_over(planner, self._budget)
@@ -490,8 +522,30 @@ class Loop:
             gpu_hours=self._gpu_s / 3600,
         )
 
-    def _seconds_left(self) -> float | None:
-        return self._budget.seconds_left(self._spent(), self._clock())
+    def _deadline(self) -> Deadline | None:
+        return self._budget.deadline(self._spent(), self._clock())
+
+    def _is_late(self) -> bool:
+        deadline = self._deadline()
+        return deadline is not None and deadline.seconds_left == 0.0
+
+    def _too_late_to_tune(self) -> str:
+        """Return the limit of time before which another trial would not end, or confirmation not begin; "" for none.
+
+        Unless no trial has ended yet: then nobody knows how long one takes.
+        """
+        deadline, typical_s = self._deadline(), self._typical_s()
+        if deadline is None or typical_s is None:
+            return ""
+        kept_s = self._confirmation.seconds_needed(typical_s, len(self._places))
+        share_s = CONFIRMING_SHARE * (self._clock() - self._opened_at + deadline.seconds_left)
+        return deadline.name if deadline.seconds_left < typical_s + min(kept_s, share_s) else ""
+
+    def _typical_s(self) -> float | None:
+        """Return the median time of the complete trials, in seconds."""
+        trials = self._recorder.history.trials(self._recorder.study_id)
+        walls = [t.outcome.usage.wall_s for t in trials if t.outcome and t.state is TrialState.COMPLETE]
+        return median(walls) if walls else None
 
     def _running(self) -> list[_Place]:
         return [place for place in self._places if place.evaluation is not None]
@@ -502,6 +556,8 @@ class Loop:
         return bool(self._interrupts or self._ended_by) and not self._running()
 
     def _end(self) -> Ended:
+        if self._advisor is not None:
+            self._advisor.finish(self._view())
         self._heed()
         by = self._ended_by or "interrupted"
         self._recorder.record_end(by, self._clock())

@@ -13,7 +13,12 @@ from tunesmith.study.trial import Trial
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """The study is open and trials will start. `finished` and `requeued` tell what a resumed study brought along."""
+    """The study is open and trials will start.
+
+    Attributes:
+        finished: trials that a resumed study brought along, as `requeued` those that run again.
+        estimate: what the LLM's part is expected to take; "" without an LLM.
+    """
 
     record: StudyRecord
     slots: int
@@ -23,6 +28,7 @@ class Opened:
     best: Trial | None
     default: Trial | None
     budget: Budget
+    estimate: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +11,16 @@ import numpy as np
 from tunesmith.agent.advisor import Advisor, Runs
 from tunesmith.agent.arbiter import Arbiter, Rules
 from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.llm import LLMPlanner, Told
+from tunesmith.agent.estimate import estimate_llm, estimate_text
+from tunesmith.agent.llm import FIRST_COUNT, LLMPlanner, Told
 from tunesmith.agent.llm_tools import lookup_tools
 from tunesmith.agent.models.calls import AsksModels
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.sources import Sampler
 from tunesmith.agent.standing import standing_of
-from tunesmith.prompts.asking import Standing, Subject
+from tunesmith.prompts.asking import Standing, Subject, starting_messages
 from tunesmith.study.budget import Budget, Spent
+from tunesmith.study.command import script_of
 from tunesmith.study.record import Lesson, LlmCall
 from tunesmith.study.spec import PlannerTable, StudySpec
 from tunesmith.study.units import short_number
@@ -82,7 +83,7 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
         runs: runs questions beside the training; None to wait for each.
         budget: limits, the LLM's among them.
         spent: what was used before.
-        lessons: what was learned before.
+        lessons: what was learned before, in this study and in earlier ones of the same script.
         curves: curves of trials, as far as they are known; called beside the training.
         left: the budget that is left, in words.
         rules: how the LLM's part is decided on.
@@ -117,6 +118,19 @@ def make_planner(
         asked = f"The person who runs this study asks: {wishes}."
         subject = replace(subject, description=f"{subject.description} {asked}".strip())
     return LLMPlanner(model, subject, tools=lambda view: lookup_tools(spec, view, project))
+
+
+def llm_estimate(spec: StudySpec, project: Path, trials: int) -> str:
+    """Return what the LLM is expected to take for so many trials, in words.
+
+    Raises:
+        SpecError: the user's price list cannot be read.
+    """
+    from tunesmith.agent.models.prices import price_of, read_prices
+
+    opening = starting_messages(_subject(spec, project, ()), count=FIRST_COUNT)
+    price = price_of(spec.planner.model or "", read_prices(), own_server=spec.planner.base_url is not None)
+    return estimate_text(estimate_llm(opening, trials, price))
 
 
 def _shuffled(view: StudyView) -> StudyView:
@@ -159,21 +173,15 @@ def _subject(spec: StudySpec, project: Path | None, lessons: Sequence[Lesson]) -
         hardware=_hardware() if project else "",
         fidelity=f"{fidelity.name} = {short_number(fidelity.max)}" if fidelity else "",
         script=_script(spec.run.command, project) if project else "",
-        insights=tuple(lessons),
+        insights=tuple(lesson for lesson in lessons if not lesson.study),
+        earlier=tuple(lesson for lesson in lessons if lesson.study),
     )
 
 
 def _script(command: str, project: Path) -> str:
     """Return the source of the script that the command runs; "" when the command names no file of the project."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = command.split()
-    for word in words:
-        path = project / word
-        if path.suffix in (".py", ".sh", ".jl", ".r", ".R") and path.is_file():
-            return path.read_bytes()[:SCRIPT_BYTES].decode("utf-8", errors="replace")
-    return ""
+    path = project / (script_of(command) or ".")
+    return path.read_bytes()[:SCRIPT_BYTES].decode("utf-8", errors="replace") if path.is_file() else ""
 
 
 def _hardware() -> str:

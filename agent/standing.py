@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.sources import Sampler
 from tunesmith.prompts.asking import Standing
 from tunesmith.study.belief import SamplerBelief
 from tunesmith.study.view import StudyView
 from tunesmith.tools.failing import failing_regions
 from tunesmith.tools.importance import importance
+
+_PAIRED = 4
+"""Among so many of the parameters that matter most pairs are looked at."""
 
 
 def standing_of(
@@ -35,9 +39,12 @@ def belief_of(view: StudyView, sampler: Sampler) -> SamplerBelief:
         SpaceExhausted: there is no next point.
     """
     suggestion = sampler.suggest(view)
+    shares = importance(view.space, view.finished, view.objectives[0])
+    leading = list(shares)[:_PAIRED]
     return SamplerBelief(
         next_params=suggestion.params,
         next_prediction=suggestion.prediction,
-        importance=importance(view.space, view.finished, view.objectives[0]),
+        importance=shares,
+        interactions=sampler.interactions(view, leading) if isinstance(sampler, BayesSampler) else (),
         failing=failing_regions(view.space, view.finished),
     )

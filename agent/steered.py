@@ -60,7 +60,7 @@ def steered(proposal: Proposal, view: StudyView, steering: Steering, judge: Judg
 
 def _with(proposal: Proposal, params: Mapping[str, Value], steering: Steering) -> Proposal:
     rationale = f"{proposal.rationale}; as asked, {steering.words}"
-    return replace(proposal, params=params, prediction=None, rationale=rationale)
+    return replace(proposal, params=params, prediction=None, rival=None, rationale=rationale)
 
 
 def _pinned(view: StudyView, params: Mapping[str, Value], pins: Mapping[str, Value]) -> dict[str, Value]:

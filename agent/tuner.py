@@ -110,7 +110,7 @@ class Tuner:
             model=open_model(self._spec.planner) if isinstance(model, str) else model,
             budget=self._spec.budget.starting_at(time.time()),
             spent=self._recorder.record.spent,
-            lessons=self._recorder.history.lessons(self._recorder.study_id),
+            lessons=self._recorder.lessons_known(),
             rules=rules or planned,
             permuted=permute_feedback,
         )

@@ -6,11 +6,13 @@ import json
 import os
 import platform
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tunesmith.cli.locate import history_file, study_file
 from tunesmith.evaluator.slots import find_gpus, plan_slots
@@ -82,6 +84,7 @@ def _study(study: Path, history: Path | None) -> Iterator[Finding]:
         return
     yield Finding(level="ok", what="study", detail=f"{spec.study.name}: {len(spec.space)} parameters, sound")
     yield from _command(spec, file.absolute().parent)
+    yield from _model(spec)
     yield _slots(spec)
     yield _disk(history_file(study, history))
     yield from _history(history_file(study, history))
@@ -109,6 +112,41 @@ def _command(spec: StudySpec, project: Path) -> Iterator[Finding]:
     else:
         found = shutil.which(program) or program
         yield Finding(level="ok", what="command", detail=f"every parameter reaches the script; {program} is {found}")
+
+
+def _model(spec: StudySpec) -> Iterator[Finding]:
+    """Tell whether the LLM can be asked, without asking it: that would cost money."""
+    planner = spec.planner
+    if planner.model is None:
+        detail = "none: the sampler proposes alone; [planner].model adds one"
+        yield Finding(level="ok", what="LLM", detail=detail)
+        return
+    from tunesmith.agent.models.model import Model  # LangChain: 1 s
+
+    for name in [planner.model, *planner.fallbacks]:
+        try:
+            down = Model(name, base_url=planner.base_url).ready()
+        except InputError as error:
+            yield Finding(level="problem", what="LLM", detail=str(error))
+            continue
+        refused = "" if down or planner.base_url is None else _refused(planner.base_url)
+        if down is not None or refused:
+            detail = down.reason if down else f"{name}: {refused}"
+            yield Finding(level="warning", what="LLM", detail=f"{detail}; without it the sampler proposes alone")
+        else:
+            where = f" at {planner.base_url}" if planner.base_url else ", and its key is set"
+            yield Finding(level="ok", what="LLM", detail=f"{name}{where}; not asked, that might cost money")
+
+
+def _refused(base_url: str) -> str:
+    """Return why nobody listens at an address; "" when somebody does."""
+    parts = urlsplit(base_url)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=3).close()
+    except (OSError, ValueError) as error:
+        return f"nothing answers at {base_url} ({getattr(error, 'strerror', None) or error})"
+    return ""
 
 
 def _slots(spec: StudySpec) -> Finding:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 
+from tunesmith.agent.background import BACKGROUND_THREAD
 from tunesmith.study.errors import InputError, SpecError
 
 DONE = 0
@@ -30,3 +34,16 @@ def errors_for_people(consequence: str = "") -> Iterator[None]:
         # `tunesmith status | head` closes the pipe early; that is no error of ours or theirs.
         sys.stderr.close()
         raise typer.Exit(DONE) from None
+
+
+def leave(end: SystemExit) -> NoReturn:
+    """End the process as asked. A question to an LLM that is still under way is cut off rather than torn down.
+
+    Its thread may be deep in a client's native code while the interpreter frees what that works on, which has ended
+    in a crash after all was done and said.
+    """
+    if any(thread.name == BACKGROUND_THREAD for thread in threading.enumerate()) and isinstance(end.code, int | None):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code or 0)
+    raise end

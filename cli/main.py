@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tunesmith.cli.exits import errors_for_people
+from tunesmith.cli.exits import errors_for_people, leave
 
 app = typer.Typer(
     name="tunesmith",
@@ -250,7 +250,10 @@ def bench(  # noqa: PLR0913  # one argument per option
 
 def main() -> None:
     """Run the command line."""
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        leave(end)
 
 
 if __name__ == "__main__":

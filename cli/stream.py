@@ -36,6 +36,7 @@ def event(news: News) -> dict[str, Any]:
                 "gpus": list(news.gpus),
                 "finished": news.finished,
                 "requeued": news.requeued,
+                "llm_estimate": news.estimate,
             }
         case Started(trial=trial):
             return {"event": "started", **trial_json(trial)}

@@ -19,6 +19,8 @@ def welcome(news: Opened) -> list[str]:
     if spec.planner.model:
         who += f"  ·  LLM {spec.planner.model}{_at_most(news)}"
     lines = [f"{news.record.name}  {aims}  ·  {size}  ·  {places}  ·  {who}"]
+    if news.estimate:
+        lines.append(f"the LLM's part, estimated: {news.estimate}")
     if news.finished or news.requeued:
         lost = f", {news.requeued} lost and queued again" if news.requeued else ""
         best = ""

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 30.0
 
+LATEST_MIGRATION = "m002_rival_of_a_proposal"
+"""The newest step of schema.py, named here as well because importing that module takes longer than reading a file."""
+
 
 def open_for_reading(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
-    """Return a connection that cannot write; a study may run meanwhile.
+    """Return a connection that cannot write; a study may run meanwhile. A file of an older version is migrated first.
 
     Args:
         path: the file.
@@ -37,6 +40,8 @@ def open_for_reading(path: Path, *, any_thread: bool = False) -> sqlite3.Connect
         raise HistoryError(f"{path} is empty: no study has run there yet")
     if "_sqlite_migrations" not in tables:
         raise foreign(path)
+    if not db.execute("select 1 from _sqlite_migrations where name = ?", [LATEST_MIGRATION]).fetchone():
+        open_for_writing(path).close()
     return db
 
 

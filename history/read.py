@@ -6,7 +6,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from tunesmith.history.connect import open_for_reading
 from tunesmith.history.rows import llm_call_of, trial_of
 from tunesmith.study.budget import Spent
+from tunesmith.study.command import script_of
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.load import parse_spec
 from tunesmith.study.names import did_you_mean
@@ -24,7 +25,7 @@ from tunesmith.study.trial import Trial, TrialState
 
 _TRIALS = """
     select trials.*, proposals.rationale, proposals.predicted_mean, proposals.predicted_std, proposals.fallback_reason,
-           proposals.considered
+           proposals.considered, proposals.rival_mean, proposals.rival_std
     from trials join proposals on proposals.trial_id = trials.id
     where trials.study_id = :study
 """
@@ -226,6 +227,19 @@ class History:
         return [
             Lesson(text=row["text"], trials=tuple(json.loads(row["trials"]))) for row in self._query(sql, [study_id])
         ]
+
+    def lessons_elsewhere(self, record: StudyRecord) -> list[Lesson]:
+        """Return the lessons of other studies of the same script in the same folder, the latest study's first."""
+        script = script_of(record.spec.run.command)
+        if not script:
+            return []
+        sql = """
+            select id, name, json_extract(spec, '$.run.command') as command from studies
+            where project = ? and id != ? order by created_at desc, id desc
+            """
+        rows = list(self._query(sql, [record.project, record.id]))
+        others = [row for row in rows if script_of(row["command"] or "") == script]
+        return [replace(lesson, study=row["name"]) for row in others for lesson in self.lessons(row["id"])]
 
     def integrity(self) -> str:
         """Return SQLite's own verdict on the file: "ok", or what is damaged."""

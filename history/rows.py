@@ -54,6 +54,8 @@ def reason_row(trial_id: int, proposal: Proposal) -> dict[str, Any]:
         "predicted_std": _real(prediction.std) if prediction else None,
         "fallback_reason": redact(proposal.fallback_reason),
         "considered": redact(json.dumps(proposal.considered)),
+        "rival_mean": _real(proposal.rival.mean) if proposal.rival else None,
+        "rival_std": _real(proposal.rival.std) if proposal.rival else None,
     }
 
 
@@ -128,7 +130,6 @@ def _real(value: float) -> float | None:
 
 def _proposal_of(row: Row) -> Proposal:
     params: dict[str, Value] = json.loads(row["params"])
-    mean, std = row["predicted_mean"], row["predicted_std"]
     return Proposal(
         params=params,
         source=Source(row["source"]),
@@ -136,11 +137,16 @@ def _proposal_of(row: Row) -> Proposal:
         rationale=row["rationale"],
         fidelity=row["fidelity"],
         variant=row["variant"],
-        prediction=None if mean is None or std is None else Prediction(mean=mean, std=std),
+        prediction=_prediction_of(row["predicted_mean"], row["predicted_std"]),
         fallback_reason=row["fallback_reason"],
         replicate_of=row["replicate_of"],
         considered=() if row["considered"] == "[]" else tuple(json.loads(row["considered"])),
+        rival=_prediction_of(row["rival_mean"], row["rival_std"]),
     )
+
+
+def _prediction_of(mean: float | None, std: float | None) -> Prediction | None:
+    return None if mean is None or std is None else Prediction(mean=mean, std=std)
 
 
 def _outcome_of(row: Row, state: TrialState) -> Outcome:

@@ -148,6 +148,13 @@ def m001_first_tables(db: Database) -> None:
         db.execute(statement)
 
 
+@MIGRATIONS()
+def m002_rival_of_a_proposal(db: Database) -> None:
+    """Keep what the sampler expected of its own point when another source's was run."""
+    db.execute("alter table proposals add column rival_mean real")
+    db.execute("alter table proposals add column rival_std real")
+
+
 def migrate(db: Database, path: Path | None) -> None:
     """Bring the tables up to date; an existing history is copied to `NAME.before-MIGRATION` first.
 

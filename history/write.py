@@ -65,6 +65,10 @@ class Recorder:
         """The study as it stands."""
         return self.history.study(self._row()["name"])
 
+    def lessons_known(self) -> list[Lesson]:
+        """Return the study's own lessons, then those of other studies of the same script."""
+        return [*self.history.lessons(self.study_id), *self.history.lessons_elsewhere(self.record)]
+
     def record_proposal(self, proposal: Proposal, now: float) -> Trial:
         """Add a trial that waits; its number is the next one."""
         with self._transaction():

@@ -28,6 +28,7 @@ MAX_TOKENS = 8000
 
 _FOR_THE_REST = 900
 _SCRIPT_SHARE = 0.35
+_EARLIER = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Subject:
     Attributes:
         script: the source of the training script; "" when it is not known.
         insights: lessons so far.
+        earlier: lessons of earlier studies of the same script.
     """
 
     name: str
@@ -48,7 +50,8 @@ class Subject:
     hardware: str = ""
     fidelity: str = ""
     script: str = ""
-    insights: Sequence[Lesson] = field(default_factory=tuple)
+    insights: Sequence[Lesson] = ()
+    earlier: Sequence[Lesson] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,7 @@ def _opening(subject: Subject) -> list[Message]:
         script=subject.script,
         script_chars=int(MAX_TOKENS * _SCRIPT_SHARE * CHARS_PER_TOKEN),
         insights=subject.insights,
+        earlier=subject.earlier[:_EARLIER],
     )
     return [Message("system", render_text("system.md")), Message("user", study)]
 
@@ -130,6 +134,7 @@ def _facts(standing: Standing, *, max_tokens: int) -> dict[str, Any]:
         "next_params": params_line(belief.next_params),
         "prediction": prediction and {"mean": short_number(prediction.mean), "std": short_number(prediction.std)},
         "importance": ", ".join(f"{name} {share:.0%}" for name, share in list(belief.importance.items())[:6]),
+        "interactions": belief.interactions,
         "failing": belief.failing,
         "table": history.table,
         "failures": history.failures,

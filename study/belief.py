@@ -17,10 +17,12 @@ class SamplerBelief:
         next_params: the point that it would try next.
         next_prediction: what it expects there; None while it has no model.
         importance: each parameter's share in what decided the value, largest first; empty while that is unknown.
+        interactions: which parameters act together and how, a sentence per pair, the strongest first.
         failing: where trials fail, one sentence per parameter that tells, the clearest first.
     """
 
     next_params: Mapping[str, Value]
     next_prediction: Prediction | None = None
     importance: Mapping[str, float] = field(default_factory=dict)
+    interactions: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()

@@ -32,6 +32,14 @@ class Share:
         return min(self.used / self.limit, 1.0) if self.limit else 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A limit of time and how far away it is."""
+
+    name: str
+    seconds_left: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """Limits; None is no limit. `until` is in seconds since the epoch.
@@ -86,11 +94,11 @@ class Budget:
         used = [share.fraction for share in self.shares(spent)]
         return 1.0 - max(used) if used else float(self.until is not None)
 
-    def seconds_left(self, spent: Spent, now: float) -> float | None:
-        """Return the seconds until a limit of time is reached, None when no limit of time is set."""
+    def deadline(self, spent: Spent, now: float) -> Deadline | None:
+        """Return the limit of time that is reached first, None when none is set."""
         left = []
         if self.hours is not None:
-            left.append((self.hours - spent.hours) * 3600)
+            left.append(Deadline("hours", max((self.hours - spent.hours) * 3600, 0.0)))
         if self.until is not None:
-            left.append(self.until - now)
-        return max(min(left), 0.0) if left else None
+            left.append(Deadline("until", max(self.until - now, 0.0)))
+        return min(left, key=lambda limit: limit.seconds_left, default=None)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import PurePath
 
 from tunesmith.study.condition import Value
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.template import argv, shell_line
+
+_SCRIPTS = (".py", ".sh", ".jl", ".r", ".R")
 
 
 def template_values(
@@ -18,6 +21,15 @@ def template_values(
     if spec.fidelity is not None and fidelity is not None:
         values[spec.fidelity.name] = int(fidelity) if float(fidelity).is_integer() else fidelity
     return values
+
+
+def script_of(command: str) -> str:
+    """Return the first word of a command that looks like a script's path, "" when none does."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    return next((word for word in words if PurePath(word).suffix in _SCRIPTS), "")
 
 
 def command_line(spec: StudySpec, params: Mapping[str, Value]) -> str:

@@ -64,7 +64,12 @@ class LlmCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What an LLM learned from a study, and the numbers of the trials that support it."""
+    """What an LLM learned from a study, and the numbers of the trials that support it.
+
+    Attributes:
+        study: the name of an earlier study whose trials these are; "" for the study at hand.
+    """
 
     text: str
     trials: tuple[int, ...]
+    study: str = ""

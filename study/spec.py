@@ -160,10 +160,22 @@ class EvaluateTable(_Table):
 
 
 class ConfirmTable(_Table):
-    """How many of the best configurations run again at the end, on how many fresh seeds."""
+    """How many of the best configurations run again at the end, on how many fresh seeds.
+
+    Attributes:
+        most: up to so many seeds the chosen configuration and the default run on while it is not clear which is better.
+    """
 
     top: Count = Field(1, description="a whole number of at least 1")
     seeds: Annotated[int, BeforeValidator(_no_bool), Field(ge=2)] = Field(5, description="a whole number of at least 2")
+    max_seeds: Annotated[int, BeforeValidator(_no_bool), Field(ge=2)] | None = Field(
+        None, description="a whole number of at least `seeds`; 5 times as many when left out"
+    )
+
+    @property
+    def most(self) -> int:
+        """See above; at least `seeds`."""
+        return max(self.seeds, self.seeds * 5 if self.max_seeds is None else self.max_seeds)
 
 
 class ConstraintTable(_Table):

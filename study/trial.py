@@ -77,6 +77,7 @@ class Proposal:
         replicate_of: the number of the trial whose configuration is run again on a fresh seed; a replicate measures
             noise, so it neither teaches the sampler nor counts in the budget of trials.
         considered: why this one, and what became of the others, a sentence each.
+        rival: what the sampler expected of its own next point when another source's was run; None when it had no model.
     """
 
     params: Mapping[str, Value]
@@ -89,6 +90,7 @@ class Proposal:
     fallback_reason: str = ""
     replicate_of: int | None = None
     considered: tuple[str, ...] = ()
+    rival: Prediction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

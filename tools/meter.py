@@ -1,8 +1,10 @@
-"""When is the LLM worth it: what each source gained, per dollar and per GPU-hour, and how often the LLM fell back."""
+"""When is the LLM worth it: what each source gained, per dollar and per GPU-hour, against what the sampler's own points
+were expected to gain in the LLM's place; and how often the LLM fell back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.budget import Spent
@@ -10,6 +12,7 @@ from tunesmith.study.results import improvements
 from tunesmith.study.trial import Source, Trial
 from tunesmith.study.units import short_number
 from tunesmith.study.view import Constraint, Objective
+from tunesmith.tools.statistics import expected_gain
 
 MANY_FALLBACKS = 0.2
 """From this share of the LLM's turns on a study says in its first line that they fell back."""
@@ -37,10 +40,25 @@ class SourceMeter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Instead:
+    """The LLM's trials for which it is known what the sampler expected of its own point.
+
+    Attributes:
+        gained: by how much they moved the best value, in the first objective's unit.
+        expected: by how much the sampler's points were expected to move it, summed over the same trials.
+    """
+
+    trials: int
+    gained: float
+    expected: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
     """All sources that ran, and the LLM's turns.
 
     Attributes:
+        instead: the LLM against what the sampler would have tried; None while nothing is known of that.
         turns: trials that were the LLM's to propose.
         fallbacks: those of them in which the sampler stood in, with the reasons and how often each.
     """
@@ -50,6 +68,7 @@ class Meter:
     fallbacks: int
     reasons: tuple[tuple[str, int], ...]
     spent: Spent
+    instead: Instead | None = None
 
     @property
     def falls_back_often(self) -> bool:
@@ -78,6 +97,7 @@ def meter_of(
         fallbacks=len(stood_in),
         reasons=tuple(reasons),
         spent=spent,
+        instead=_instead(own, objectives[0], gains),
     )
 
 
@@ -95,7 +115,30 @@ def meter_lines(meter: Meter) -> list[str]:
     for source in meter.sources:
         if source.trials and source.source is not Source.DEFAULT:
             lines.append(f"     {_line(source, spent)}")
+    if meter.instead:
+        lines.append(f"     {instead_line(meter.instead)}")
     return lines
+
+
+def instead_line(instead: Instead) -> str:
+    """Return the comparison with the sampler in a sentence."""
+    gained, expected = short_number(instead.gained), short_number(instead.expected)
+    trials = f"{instead.trials} trial{'s' if instead.trials > 1 else ''}"
+    return f"in {trials} the LLM gained {gained}, where the sampler expected {expected} of its own points"
+
+
+def _instead(trials: Sequence[Trial], objective: Objective, gains: Mapping[int, float]) -> Instead | None:
+    gained = expected = 0.0
+    count, best = 0, None
+    for trial in trials:
+        rival = trial.proposal.rival
+        if rival is not None and best is not None and trial.state.is_finished:
+            count += 1
+            gained += gains.get(trial.number, 0.0)
+            expected += expected_gain(rival.mean, rival.std, best, sign=objective.sign)
+        if trial.number in gains:
+            best = trial.values[objective.metric]
+    return Instead(trials=count, gained=gained, expected=expected) if count else None
 
 
 def _line(source: SourceMeter, spent: Spent) -> str:

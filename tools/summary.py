@@ -15,6 +15,7 @@ from enum import StrEnum
 from tunesmith.study.condition import Value
 from tunesmith.study.record import StudyRecord
 from tunesmith.study.results import candidates, default_trial, incumbent, pareto_front, relative_gain
+from tunesmith.study.seeds import is_confirming, is_fresh
 from tunesmith.study.trial import Trial, TrialState
 from tunesmith.study.units import short_number
 from tunesmith.study.view import Objective, objective_values
@@ -63,6 +64,7 @@ class Summary:
         gain: by which fraction of the default's size the best is better in tuning; None without a default or at 0.
         versus_default: best against default on fresh seeds; None unless both ran on two seeds or more.
         confirmed_gain: versus_default.gain as a fraction of the default's mean.
+        noise: the default's values on tuning seeds, where it ran on several: how much is chance.
         replicated: every configuration that ran again, best tuning value first.
         front: the Pareto front of a study with several objectives; empty for one.
         states: how many trials (no replicates) are in each state.
@@ -77,6 +79,7 @@ class Summary:
     gain: float | None = None
     versus_default: Difference | None = None
     confirmed_gain: float | None = None
+    noise: Sample | None = None
     replicated: tuple[Candidate, ...] = ()
     front: tuple[Candidate, ...] = ()
     states: Mapping[str, int] = field(default_factory=dict)
@@ -104,6 +107,7 @@ class _Facts:
     trials: Sequence[Trial]
     gain: float | None
     versus: Difference | None
+    noise: Sample | None
 
     @property
     def objective(self) -> Objective:
@@ -113,13 +117,14 @@ class _Facts:
 def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
     """Return what the study amounts to."""
     objectives = record.spec.objectives
-    replicates = _confirmed_values(trials, objectives[0])
+    replicates = _fresh_values(trials, objectives[0])
     able = [t for t in candidates(trials, objectives, record.spec.bounds) if _is_finite(t, objectives)]
-    best = _best(able, objectives, replicates)
+    best = _best(able, objectives, replicates, _held_against_default(trials))
     default_run = default_trial(trials)
     default = _candidate(default_run, objectives[0], replicates) if default_run else None
     front = pareto_front(able, objectives) if len(objectives) > 1 else []
     versus = _versus(best, default, objectives[0])
+    noise = _noise(trials, default_run, objectives[0])
     facts = _Facts(
         objectives=objectives,
         best=best,
@@ -128,6 +133,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         trials=[t for t in trials if not t.is_replicate],
         gain=relative_gain(best.value, default.value, objectives[0]) if best and default else None,
         versus=versus,
+        noise=noise,
     )
     verdict = _verdict(facts)
     return Summary(
@@ -139,6 +145,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         gain=facts.gain,
         versus_default=versus,
         confirmed_gain=_relative(versus, default)[0],
+        noise=noise,
         replicated=tuple(c for t in able if (c := _candidate(t, objectives[0], replicates)) and c.confirmed),
         front=facts.front,
         states=dict(Counter(t.state.value for t in facts.trials)),
@@ -175,15 +182,36 @@ def _is_finite(trial: Trial, objectives: Sequence[Objective]) -> bool:
     return all(math.isfinite(value) for value in objective_values(trial, objectives) or ())
 
 
-def _confirmed_values(trials: Sequence[Trial], objective: Objective) -> dict[int, Sample]:
-    found: dict[int, list[float]] = {}
+def _fresh_values(trials: Sequence[Trial], objective: Objective) -> dict[int, Sample]:
+    """Return what each configuration gave on fresh seeds: those that nothing was chosen by, where it ran on such."""
+    chosen_by: dict[int, list[float]] = {}
+    untouched: dict[int, list[float]] = {}
     for trial in trials:
-        original = trial.proposal.replicate_of
+        original, seed = trial.proposal.replicate_of, trial.proposal.seed
         values = objective_values(trial, (objective,))
-        if original is not None and values is not None:
-            found.setdefault(original, []).append(values[0])
-    samples = {number: sample(values) for number, values in found.items()}
+        if original is not None and values is not None and is_fresh(seed):
+            (untouched if is_confirming(seed) else chosen_by).setdefault(original, []).append(values[0])
+    samples = {number: sample(values) for number, values in {**chosen_by, **untouched}.items()}
     return {number: s for number, s in samples.items() if s is not None}
+
+
+def _noise(trials: Sequence[Trial], default: Trial | None, objective: Objective) -> Sample | None:
+    """Return the default's values on tuning seeds; None for fewer than two."""
+    if default is None:
+        return None
+    same = [t for t in trials if t.number == default.number or t.proposal.replicate_of == default.number]
+    values = [v[0] for t in same if not is_fresh(t.proposal.seed) and (v := objective_values(t, (objective,)))]
+    found = sample(values)
+    return found if found is not None and found.count > 1 else None
+
+
+def _held_against_default(trials: Sequence[Trial]) -> dict[int, int]:
+    """Return the configurations that ran on seeds nothing was chosen by, with the number of the first such run."""
+    found: dict[int, int] = {}
+    for trial in trials:
+        if trial.proposal.replicate_of is not None and is_confirming(trial.proposal.seed):
+            found.setdefault(trial.proposal.replicate_of, trial.number)
+    return found
 
 
 def _candidate(trial: Trial, objective: Objective, replicates: Mapping[int, Sample]) -> Candidate | None:
@@ -200,15 +228,22 @@ def _candidate(trial: Trial, objective: Objective, replicates: Mapping[int, Samp
     )
 
 
-def _best(able: Sequence[Trial], objectives: Sequence[Objective], replicates: Mapping[int, Sample]) -> Candidate | None:
-    """Return the incumbent; where it ran again, the one that was best on fresh seeds among those that did too."""
+def _best(
+    able: Sequence[Trial], objectives: Sequence[Objective], replicates: Mapping[int, Sample], held: Mapping[int, int]
+) -> Candidate | None:
+    """Return the configuration that was held against the default, the incumbent where none was or a newer one leads.
+
+    What was chosen is what the model expects most of: the incumbent may just have been lucky.
+    """
     first = objectives[0]
     leader = incumbent(able, objectives)
     if leader is None:
         return None
-    rerun = [t for t in able if t.number in replicates and replicates[t.number].count > 1]
-    if leader in rerun:
-        leader = min(rerun, key=lambda t: first.sign * replicates[t.number].mean)
+    rerun = [t for t in able if t.number in held and t.number in replicates and replicates[t.number].count > 1]
+    if rerun and leader.number < min(held.values()):
+        default = default_trial(able)
+        chosen = [t for t in rerun if default is None or t.number != default.number] or rerun
+        leader = min(chosen, key=lambda t: first.sign * replicates[t.number].mean)
     return _candidate(leader, first, replicates)
 
 
@@ -312,7 +347,10 @@ def _unconfirmed_line(facts: _Facts, best: Candidate) -> str:
     against = f"the default's {short_number(facts.default.value)}" if facts.default else "the default"
     gain = gain_text(facts.gain) if facts.gain is not None else "better"
     value = f"Best: {facts.objective.metric} {short_number(best.value)} (trial {best.number}), {gain} than {against}"
-    return f"{value}. Not confirmed on fresh seeds yet, so part of the gain may be luck."
+    chance = "part of the gain may be luck"
+    if facts.noise and facts.noise.std:
+        chance += f": from seed to seed the default varies by {short_number(facts.noise.std, 2)}"
+    return f"{value}. Not confirmed on fresh seeds yet, so {chance}."
 
 
 def _within_noise_line(facts: _Facts, best: Candidate) -> str:

@@ -77,7 +77,7 @@ class CallRecord:
 
     Attributes:
         requests: HTTP requests that were made.
-        method: how the form was asked for: json_schema, function_calling or plain.
+        method: how the form was asked for: json_schema, function_calling, json_object or plain.
     """
 
     model: str

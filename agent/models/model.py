@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_MISSES = 2
 LONGEST_WAIT_S = 60.0
 """A server that asks for a longer pause is not waited for: training goes on without it."""
 
@@ -76,6 +77,7 @@ class Model:
         self._sleep = sleep
         self._client: BaseChatModel | None = None
         self._refused: set[str] = set()
+        self._misses: dict[str, int] = {}
 
     @property
     def name(self) -> str:
@@ -94,6 +96,14 @@ class Model:
         """Return what so many tokens cost; None where the price is unknown."""
         return self._price.of(usage) if self._price else None
 
+    def ready(self) -> ModelDown | None:
+        """Return why this model could not be asked, as far as that is known without a request; None when it could."""
+        try:
+            self._opened(_Spending(self._name))
+        except ModelDown as down:
+            return down
+        return None
+
     def ask(
         self, messages: Sequence[Message], form: Format[T], *, tools: Sequence[Tool] = (), max_tool_calls: int = 6
     ) -> Answer[T]:
@@ -103,13 +113,26 @@ class Model:
         for method in self._methods(spending, with_tools=bool(tools)):
             spending.method = method
             try:
-                return self._converse(messages, form, list(tools), max_tool_calls, spending)
+                answer = self._converse(messages, form, list(tools), max_tool_calls, spending)
+            except AnswerUnusable as unusable:
+                self._count_miss(method, unusable)
+                raise
             except _FormRefused as refused:
                 self._refused.add(method)
                 first = first or refused.down
+            else:
+                self._misses.pop(method, None)
+                return answer
         raise first or ModelDown(
             Down.BAD_REQUEST, Diagnosis(Down.BAD_REQUEST).reason(self._name), call=self._record(spending)
         )
+
+    def _count_miss(self, method: str, unusable: AnswerUnusable) -> None:
+        """Leave a way of asking after two answers in a row without any JSON: the server took the form and forgot it."""
+        if unusable.kind in (Unusable.NOT_JSON, Unusable.EMPTY) and method != "plain":
+            self._misses[method] = self._misses.get(method, 0) + 1
+            if self._misses[method] >= _MISSES:
+                self._refused.add(method)
 
     def _methods(self, spending: _Spending, *, with_tools: bool) -> Iterator[str]:
         """Yield the ways to ask for a form that the server has not refused; plain text is always one.
@@ -121,6 +144,9 @@ class Model:
         for method in order:
             if method not in self._refused and (native or method != "json_schema"):
                 yield method
+        # llama-cpp-python knows no json_schema, but holds a model to the schema that stands beside json_object.
+        if native and "json_object" not in self._refused:
+            yield "json_object"
         yield "plain"
 
     # -- one conversation ---------------------------------------------------------------------------------------

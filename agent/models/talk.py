@@ -20,11 +20,11 @@ TOOL_RESULT_CHARS = 4000
 
 
 def opening(messages: Sequence[Message], form: Format[Any], method: str) -> list[BaseMessage]:
-    """Return the messages that open the conversation; asked plainly, the last one describes the form."""
+    """Return the messages that open the conversation; unless the server is told the form, the last one describes it."""
     from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
     classes: Mapping[str, Any] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
-    if method == "plain":
+    if method in ("json_object", "plain"):
         asked = render_text("answer_as_json.md", schema=json.dumps(form.schema))
         messages = [*messages[:-1], replace(messages[-1], text=f"{messages[-1].text}\n\n{asked}")]
     return [classes[message.role](content=message.text) for message in messages]
@@ -36,6 +36,8 @@ def bound(client: BaseChatModel, form: Format[Any], tools: list[Tool], method: s
     if method == "json_schema":
         schema = {"name": form.name, "schema": dict(form.schema), "strict": True}
         return client.bind(response_format={"type": "json_schema", "json_schema": schema})
+    if method == "json_object":
+        return client.bind(response_format={"type": "json_object", "schema": dict(form.schema)})
     if method == "function_calling":
         answer = _definition(form.name, render_text("answer_tool.md"), form.schema)
         choice = form.name if forced or not tools else None

@@ -4,6 +4,7 @@
     llm         the model alone, checked for the space and for duplicates
     centaur     the sampler, with three trials in ten overridden by the model unjudged (Ferreira et al. 2026)
     llambo      the model alone, which of several candidates takes the one it expects most of (after Liu et al. 2024)
+    best-of-n   points from one question before any result, then random ones: what a model knows without feedback
 
 A name may carry its model and address, as in hybrid@openai:gpt-5-mini or llm@qwen3@http://127.0.0.1:8080/v1.
 """
@@ -11,12 +12,24 @@ A name may carry its model and address, as in hybrid@openai:gpt-5-mini or llm@qw
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from tunesmith.agent.arbiter import Rules
+from tunesmith.agent.llm import LLMPlanner
+from tunesmith.agent.peers import RandomSampler
+from tunesmith.agent.planning import open_model
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
+from tunesmith.prompts.asking import Subject
+from tunesmith.study.condition import Value
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.spec import PlannerTable
+from tunesmith.study.trial import Failure, Proposal, Source, Trial, TrialState
+from tunesmith.study.view import StudyView
+
+ASKED_AT_ONCE = 32
+"""So many points best-of-n asks for."""
 
 _RULES: Mapping[str, Rules | None] = {
     "hybrid": None,
@@ -29,14 +42,59 @@ _RULES: Mapping[str, Rules | None] = {
 def _make(
     name: str, task: Task, seed: int, *, model: str = "", base_url: str = "", permuted: bool = False
 ) -> TunerPlanner:
-    if not model:
-        raise ProjectError(f"planner {name} needs --model, for example --model openai:gpt-5-mini")
-    options = {"model": model, "base_url": base_url or None, "rules": _RULES[name], "permute_feedback": permuted}
+    options = {
+        "model": _required(name, model),
+        "base_url": base_url or None,
+        "rules": _RULES[name],
+        "permute_feedback": permuted,
+    }
     return TunerPlanner("hybrid", task, seed, **options)
 
 
-LLM_PLANNERS = tuple(_RULES)
+class BestOfN:
+    """Asks once, then runs what was answered; ends at random when that is used up."""
 
-MAKERS = {name: partial(_make, name) for name in _RULES} | {
-    f"{name}-permuted": partial(_make, name, permuted=True) for name in _RULES
+    def __init__(self, task: Task, seed: int, *, model: str = "", base_url: str = "") -> None:
+        self._view = StudyView(space=task.space, objectives=(task.objective,), trials=[], number=0, seed=seed)
+        self._planner = _planner(task, _required("best-of-n", model), base_url)
+        self._points: list[Mapping[str, Value]] | None = None
+        self._asked: list[Trial] = []
+
+    def ask(self) -> Mapping[str, Value]:
+        """Return the next configuration."""
+        if self._points is None:
+            default = self._view.space.default
+            found = self._planner.starting_points(self._view, count=ASKED_AT_ONCE)
+            self._points = [*([default] if default is not None else []), *(c.params for c in found.candidates)]
+        number = len(self._asked)
+        view = replace(self._view, trials=self._asked, number=number)
+        params = self._points[number] if number < len(self._points) else RandomSampler().suggest(view).params
+        proposal = Proposal(params=params, source=Source.LLM, seed=0)
+        self._asked.append(Trial(number=number, proposal=proposal, state=TrialState.WAITING))
+        return params
+
+    def tell(self, value: float) -> None:
+        """Learn nothing."""
+
+    def fail(self, failure: Failure) -> None:
+        """Learn nothing."""
+
+
+def _planner(task: Task, model: str, base_url: str) -> LLMPlanner:
+    subject = Subject(name=task.name, space=task.space, objectives=(task.objective,), description=task.description)
+    return LLMPlanner(open_model(PlannerTable(model=model, base_url=base_url or None)), subject)
+
+
+def _required(name: str, model: str) -> str:
+    if not model:
+        raise ProjectError(f"planner {name} needs --model, for example --model openai:gpt-5-mini")
+    return model
+
+
+LLM_PLANNERS = (*_RULES, "best-of-n")
+
+MAKERS = {
+    **{name: partial(_make, name) for name in _RULES},
+    **{f"{name}-permuted": partial(_make, name, permuted=True) for name in _RULES},
+    "best-of-n": BestOfN,
 }

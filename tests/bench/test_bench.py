@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes.llm_answers import candidates_text
+from fakes.llm_server import Reply, Request, message, serving
 from fakes.projects import command
 
 from tunesmith.bench.runs import ResultsFile, Run, RunKey
@@ -143,3 +145,32 @@ def test_wrong_options_are_refused(tmp_path: Path, arguments: list[str], says: s
     done = command("bench", *arguments, cwd=tmp_path)
     assert (done.returncode, says in done.stderr) == (2, True), done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_planners_with_a_model_are_measured_side_by_side(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+
+    def says(request: Request, before: int) -> Reply:  # noqa: ARG001
+        points = [{"x": round(float(rng.uniform(-5, 10)), 3), "y": round(float(rng.uniform(0, 15)), 3)} for _ in "1234"]
+        return message(candidates_text(points))
+
+    names = ["hybrid", "llm", "centaur", "llambo", "best-of-n"]
+    planners = [word for name in names for word in ("--planner", name)]
+    out = tmp_path / "out.json"
+    with serving(says) as server:
+        options = ["--model", "m", "--base-url", server.base_url, "--json", str(out)]
+        done = command(
+            "bench", *planners, "--task", "branin", "--trials", "6", "--seeds", "1", *options, cwd=tmp_path,
+            timeout_s=120,
+        )  # fmt: skip
+        asked = len(server.requests)
+    assert done.returncode == 0, done.stderr
+    figures = {
+        p["planner"].partition("@")[0]: p["regret"]["6"]["mean"] for p in json.loads(out.read_text())["planners"]
+    }
+    assert set(figures) == set(names)
+    assert all(0 <= regret <= 10 for regret in figures.values())
+    assert asked >= 5
+    missing = command("bench", "--planner", "best-of-n", "--task", "branin", cwd=tmp_path)
+    assert missing.returncode == 2
+    assert "needs --model" in missing.stderr

@@ -126,6 +126,26 @@ def test_doctor_names_what_is_wrong(healthy: Path, before: str, after: str, mess
     assert [f["level"] for f in json.loads(command("doctor", "--json", cwd=healthy).stdout)].count("problem") == 1
 
 
+@pytest.mark.parametrize(
+    ("planner", "message"),
+    [
+        ('model = "m"\nbase_url = "http://127.0.0.1:9/v1"', "nothing answers at http://127.0.0.1:9/v1"),
+        ('model = "openai:gpt-5-mini"', "set OPENAI_API_KEY"),
+        ('model = "nobody:m"', "LangChain knows no provider 'nobody'"),
+    ],
+)
+def test_doctor_says_why_the_llm_cannot_be_asked(
+    healthy: Path, planner: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    study = healthy / "study.toml"
+    study.write_text(study.read_text(encoding="utf-8").replace("[planner]", f"[planner]\n{planner}"), encoding="utf-8")
+    done = command("doctor", cwd=healthy)
+    assert message in " ".join(done.stdout.split())
+    assert "the sampler proposes alone" in done.stdout
+    assert done.returncode == 0
+
+
 def test_doctor_finds_a_damaged_history(healthy: Path) -> None:
     folder = healthy / ".tunesmith"
     folder.mkdir()

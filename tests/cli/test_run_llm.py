@@ -70,6 +70,7 @@ def test_an_llm_takes_part_and_every_call_is_kept(tmp_path: Path) -> None:
     done, trials, requests = run(tmp_path / "p", spread, trials=14, script=SLOWER)
     assert done.returncode == 0, done.stderr
     assert "LLM m" in done.stdout
+    low, high = map(int, re.search(r"estimated: (\d+) to (\d+) calls, .*price unknown", done.stdout).groups())  # type: ignore[union-attr]
     sources = [t.proposal.source for t in trials]
     assert sources[0] is Source.DEFAULT
     assert sources.count(Source.LLM) >= 3
@@ -81,6 +82,7 @@ def test_an_llm_takes_part_and_every_call_is_kept(tmp_path: Path) -> None:
         record = history.study("toy")
         calls, lessons = history.llm_calls(record.id), history.lessons(record.id)
     assert record.spent.llm_calls == len(calls) >= 2
+    assert low <= len(calls) <= high
     assert record.spent.llm_tokens >= 120
     assert {c.purpose for c in calls} >= {"start", "propose"}
     assert all(re.fullmatch("[0-9a-f]{12}", c.prompt_version) for c in calls)
@@ -91,6 +93,35 @@ def test_an_llm_takes_part_and_every_call_is_kept(tmp_path: Path) -> None:
     assert re.search(r"LLM: \d+ calls", status)
     assert "llm: " in status
     assert any("train.py" in json.dumps(r["messages"]) for r in requests)
+
+
+def test_a_resumed_study_shows_the_curves_of_its_first_run(tmp_path: Path) -> None:
+    project = tmp_path / "p"
+    run(project, spread, trials=4, script=SLOWER)
+    study = project / "study.toml"
+    study.write_text(study.read_text(encoding="utf-8").replace("trials = 4", "trials = 7"), encoding="utf-8")
+    with serving(spread) as server:
+        command("run", "--model", "m", "--base-url", server.base_url, cwd=project)
+    lines = [line for r in server.requests for line in r["messages"][-1]["content"].splitlines()]
+    assert any(line.startswith("0 | default") and "curve" in line for line in lines)
+
+
+def test_lessons_of_an_earlier_study_of_the_script_are_shown_to_the_next(tmp_path: Path) -> None:
+    project = tmp_path / "p"
+    run(project, spread, trials=14, script=SLOWER)
+    study = project / "study.toml"
+    with sqlite3.connect(project / ".tunesmith" / "history.db") as db:
+        db.execute("delete from insights")
+        lesson = "insert into insights (study_id, text, trials, created_at) values (1, 'small x is better', '[2]', 0)"
+        db.execute(lesson)
+    db.close()
+    text = study.read_text(encoding="utf-8").replace('"toy"', '"toy2"').replace("trials = 14", "trials = 3")
+    study.write_text(text, encoding="utf-8")
+    with serving(spread) as server:
+        done = command("run", "--model", "m", "--base-url", server.base_url, cwd=project)
+    assert done.returncode == 0, done.stderr
+    asked = json.dumps([r["messages"] for r in server.requests])
+    assert "small x is better (study toy)" in asked
 
 
 FAULTS: dict[str, Behaviour] = {
@@ -240,13 +271,13 @@ def test_a_server_that_knows_no_form_is_asked_in_plain_words(tmp_path: Path) -> 
             else error(400, "unknown field response_format or tools")
         )
 
-    _, trials, requests = run(tmp_path / "p", plain_only, trials=8)
+    _, trials, requests = run(tmp_path / "p", plain_only, trials=10, script=SLOWER)
     assert any(t.proposal.source is Source.LLM for t in trials)
-    assert sum(way_of(r) != "plain" for r in requests) == 2
+    assert sum(way_of(r) != "plain" for r in requests) == 3
 
 
 def test_the_history_of_calls_opens_in_plain_sqlite(tmp_path: Path) -> None:
-    run(tmp_path / "p", spread)
+    run(tmp_path / "p", spread, script=SLOWER)
     with closing(sqlite3.connect(tmp_path / "p" / ".tunesmith" / "history.db")) as db:
         rows = db.execute("select model, input_tokens, messages from llm_calls").fetchall()
     assert rows

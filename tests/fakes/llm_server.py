@@ -80,7 +80,7 @@ def error(status: int, text: str = "no", *, code: str | None = None, **headers: 
 def way_of(request: Request) -> str:
     """Return how the request asks for a form."""
     if request.get("response_format"):
-        return "json_schema"
+        return str(request["response_format"]["type"])
     return "function_calling" if request.get("tools") else "plain"
 
 

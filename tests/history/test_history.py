@@ -16,8 +16,10 @@ import pytest
 from fakes.studies import complete, failed, make_spec, proposal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
 from tunesmith.history import schema
+from tunesmith.history.connect import LATEST_MIGRATION
 from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.study.errors import HistoryError
@@ -42,7 +44,13 @@ def run_one(recorder: Recorder, outcome: Outcome, *, lr: float = 0.01, now: floa
 
 
 def test_what_was_written_is_read_back_equal(recorder: Recorder) -> None:
-    wanted = replace(proposal(), prediction=Prediction(mean=0.3, std=0.1), fallback_reason="busy", fidelity=27.0)
+    wanted = replace(
+        proposal(),
+        prediction=Prediction(mean=0.3, std=0.1),
+        rival=Prediction(mean=0.2, std=0.0),
+        fallback_reason="busy",
+        fidelity=27.0,
+    )
     trial = recorder.record_start(recorder.record_proposal(wanted, 1001.0), 1, 1002.0)
     written = recorder.record_outcome(trial, complete(0.25, acc=math.inf), 1009.0)
     assert recorder.history.trials(recorder.study_id) == [written]
@@ -253,16 +261,43 @@ def test_a_migration_leaves_a_copy_of_the_file_before_it(
     later._migrations = [*schema.MIGRATIONS._migrations]
 
     @later()
-    def m002_test_column(db: object) -> None:
+    def m900_test_column(db: object) -> None:
         db.execute("alter table trials add column extra text")  # type: ignore[attr-defined]
 
     monkeypatch.setattr(schema, "MIGRATIONS", later)
     with Recorder(path, make_spec(), project="", now=9.0) as migrated:
         assert len(migrated.history.trials(migrated.study_id)) == 1
-    copy = sqlite3.connect(path.with_name("history.db.before-m002_test_column"))
+    copy = sqlite3.connect(path.with_name("history.db.before-m900_test_column"))
     assert copy.execute("select count(*) from trials").fetchone() == (1,)
     assert "extra" not in [row[1] for row in copy.execute("pragma table_info(trials)")]
     copy.close()
+
+
+def test_a_file_of_the_first_version_is_read_as_it_was_and_kept(
+    recorder: Recorder, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder.close()
+    path.unlink()
+    first = schema.Migrations("tunesmith")
+    first._migrations = schema.MIGRATIONS._migrations[:1]
+    db = Database(path)
+    db.execute("pragma journal_mode=wal")
+    first.apply(db)
+    spec = json.dumps(make_spec().document)
+    db.execute("insert into studies (name, spec, project, created_at) values ('toy', ?, '', 0)", [spec])
+    trial = "insert into trials (study_id, number, state, source, variant, params, seed, created_at) "
+    db.execute(trial + "values (1, 0, 'waiting', 'default', 'base', '{}', 0, 0)")
+    db.execute("insert into proposals (trial_id, rationale) values (1, 'your default')")
+    db.conn.commit()
+    db.close()
+    with History.open(path) as history:
+        (found,) = history.trials(history.study("toy").id)
+    assert (found.proposal.rationale, found.proposal.rival) == ("your default", None)
+    assert path.with_name(f"{path.name}.before-m002_rival_of_a_proposal").exists()
+
+
+def test_the_newest_migration_is_named_where_reading_looks() -> None:
+    assert schema.MIGRATIONS._migrations[-1].name == LATEST_MIGRATION
 
 
 def test_foreign_keys_are_enforced(recorder: Recorder) -> None:

@@ -72,6 +72,7 @@ BELIEF = SamplerBelief(
     next_params={"lr": 0.00123456, "layers": 3, "optimizer": "adam", "batch": 64, "norm": True},
     next_prediction=Prediction(mean=0.4321, std=0.0567),
     importance={"lr": 0.61, "layers": 0.22},
+    interactions=("lr with batch (12%): best lr about 0.001 at batch=16, about 0.01 at batch=64",),
     failing=("batch >= 64: 5 of 6 failed",),
 )
 SUBJECT = Subject(
@@ -85,6 +86,7 @@ SUBJECT = Subject(
     fidelity="epochs = 27",
     script="import argparse\nprint('val_loss=0.3')\n",
     insights=(Lesson(text="rates above 0.1 diverge", trials=(2, 9)),),
+    earlier=(Lesson(text="width pays up to 300", trials=(3, 4), study="toy-small"),),
 )
 
 
@@ -136,6 +138,7 @@ def test_every_fact_is_there_with_its_right_number(seed: int) -> None:
     assert "it expects 0.4321 ± 0.05670 there" in text
     assert "budget left: trials 28 of 40, llm_usd 1.50 of 2" in text
     assert "lr 61%, layers 22%" in text
+    assert "lr with batch (12%): best lr about 0.001 at batch=16, about 0.01 at batch=64" in text
     assert "batch >= 64: 5 of 6 failed" in text
 
 

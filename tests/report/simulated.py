@@ -11,6 +11,7 @@ from tunesmith.study.budget import Spent
 from tunesmith.study.load import parse_spec
 from tunesmith.study.observation import Observation
 from tunesmith.study.record import StudyRecord
+from tunesmith.study.seeds import confirming_seed
 from tunesmith.study.trial import (
     Failure,
     FailureKind,
@@ -82,7 +83,8 @@ def report(rec: StudyRecord, trials: list[Trial], curves: Mapping[int, list[Obse
 def complete(number: int, values: Mapping[str, float], *, source: Source = Source.SAMPLER, of: int | None = None,
              params: Mapping[str, Any] | None = None) -> Trial:  # fmt: skip
     """Return a complete trial with these values."""
-    proposal = Proposal(params=params or {"x": 0.5}, source=source, seed=number, replicate_of=of)
+    seed = number if of is None else confirming_seed(0, number)
+    proposal = Proposal(params=params or {"x": 0.5}, source=source, seed=seed, replicate_of=of)
     outcome = Outcome(state=TrialState.COMPLETE, values=dict(values), usage=Usage(wall_s=31.0))
     return Trial(number=number, proposal=proposal, state=TrialState.COMPLETE, outcome=outcome, started_at=BEGAN,
                  ended_at=BEGAN + 31)  # fmt: skip

@@ -1,11 +1,13 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from report.simulated import study
 from report.studies import NAMES, hostile, made
 
+from tunesmith.study.record import Lesson
 from tunesmith.tools.report import to_json, to_markdown, write_html
 
 
@@ -70,6 +72,19 @@ def test_markdown_holds_the_figures_of_the_summary():
     assert "| trial #40 (llm)     | 0.2146   | 0.2191 ± 0.0041        | 38% better |" in text
     assert "- **nan** (9): val\\_loss" in text or "- **nan** (9): val_loss is nan at step 4 (#1 #3" in text
     assert "- trials: 40 of 40" in text
+
+
+def test_lessons_and_the_llm_s_worth_stand_in_every_form(tmp_path):
+    lessons = (Lesson(text="rates above 0.1 <b>diverge</b>", trials=(2, 9)),)
+    told = replace(study(20, confirm=False), lessons=lessons)
+    write_html(told, tmp_path / "report.html")
+    page, text, found = (tmp_path / "report.html").read_text("utf-8"), to_markdown(told), to_json(told)
+    assert "rates above 0.1 &lt;b&gt;diverge&lt;/b&gt;" in page
+    assert "1. rates above 0.1 \\<b\\>diverge\\</b\\> (#2 #9)" in text
+    assert found["lessons"] == [{"text": "rates above 0.1 <b>diverge</b>", "trials": [2, 9]}]
+    worth = next(line for line in found["llm_worth"] if line.startswith("llm: "))
+    assert worth in page
+    assert f"- {worth}" in text
 
 
 def test_json_counts_what_each_source_gained():

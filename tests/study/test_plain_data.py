@@ -99,8 +99,10 @@ def test_a_budget_names_the_limit_that_is_reached() -> None:
     assert budget.ended_by(Spent(hours=2.0), 0.0) == "hours"
     assert budget.ended_by(Spent(gpu_hours=1.0), 0.0) == "gpu_hours"
     assert budget.ended_by(Spent(), 1000.0) == "until"
-    assert budget.seconds_left(Spent(hours=1.9), 0.0) == pytest.approx(360)
-    assert Budget(trials=3).seconds_left(Spent(), 0.0) is None
+    deadline = budget.deadline(Spent(hours=1.9), 0.0)
+    assert deadline is not None
+    assert deadline.seconds_left == pytest.approx(360)
+    assert Budget(trials=3).deadline(Spent(), 0.0) is None
     assert [share.fraction for share in budget.shares(Spent(trials=5, hours=4))] == [0.5, 1.0, 0.0]
 
 

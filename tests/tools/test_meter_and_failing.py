@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import pytest
 from fakes.views import trial
 
 from tunesmith.study.budget import Spent
 from tunesmith.study.parameters import Choice, Float
 from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import FailureKind, Outcome, Source, Trial, TrialState, Usage
+from tunesmith.study.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
 from tunesmith.study.view import Objective
 from tunesmith.tools.failing import failing_regions
 from tunesmith.tools.meter import meter_lines, meter_of
+from tunesmith.tools.statistics import expected_gain
 
 LOSS = (Objective("loss"),)
 
@@ -45,6 +48,25 @@ def test_gains_are_counted_by_who_proposed() -> None:
     assert "LLM: 3 calls, 12,345 tokens, $0.20; 2 of its 3 turns became trials" in text
     assert "fell back: 1 late" in text
     assert "0.4000 per GPU-hour, 2.000 per dollar" in text
+
+
+def test_the_llm_is_held_against_what_the_sampler_expected_of_its_own_points() -> None:
+    rival = Prediction(mean=0.8, std=0.0)
+    trials = [replace(t, proposal=replace(t.proposal, rival=rival)) if t.number in (1, 4) else t for t in TRIALS]
+    found = meter_of(trials, LOSS, (), Spent(llm_calls=3)).instead
+    assert found is not None
+    assert (found.trials, round(found.gained, 6), round(found.expected, 6)) == (2, 0.4, 0.2)
+    lines = meter_lines(meter_of(trials, LOSS, (), Spent(llm_calls=3)))
+    assert "in 2 trials the LLM gained 0.4000, where the sampler expected 0.2000 of its own points" in lines[-1]
+    assert meter_of(TRIALS, LOSS, (), Spent()).instead is None
+
+
+@pytest.mark.parametrize(("sign", "best"), [(1, 1.0), (-1, -1.0)])
+def test_an_expected_gain_is_the_mean_of_the_gains(sign: int, best: float) -> None:
+    drawn = np.random.default_rng(0).normal(1.2 * sign, 0.5, 200_000)
+    simulated = np.maximum(sign * (best - drawn), 0.0).mean()
+    assert expected_gain(1.2 * sign, 0.5, best, sign=sign) == pytest.approx(simulated, rel=0.01)
+    assert expected_gain(0.4 * sign, 0.0, best, sign=sign) == pytest.approx(0.6)
 
 
 def test_a_study_without_an_llm_has_no_meter() -> None:

@@ -11,6 +11,7 @@ from tunesmith.study.condition import Value
 from tunesmith.study.results import improvements
 from tunesmith.study.trial import Failure, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.meter import meter_lines, meter_of
 from tunesmith.tools.report.model import ReportInput
 
 _EXAMPLES_PER_KIND = 4
@@ -98,6 +99,13 @@ def sources(report: ReportInput) -> list[SourceShare]:
                 )
             )
     return found
+
+
+def llm_worth(report: ReportInput) -> list[str]:
+    """Return the meter of sources in lines, the LLM's first; nothing where no LLM took part."""
+    spec = report.record.spec
+    meter = meter_of(report.trials, spec.objectives, spec.bounds, report.record.spent)
+    return [line.strip() for line in meter_lines(meter)]
 
 
 def failures(trials: Sequence[Trial]) -> list[FailureGroup]:

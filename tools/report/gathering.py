@@ -20,6 +20,7 @@ def report_input(history: History, record: StudyRecord) -> ReportInput:
         trials=trials,
         curves=history.curves(record.id),
         events=history.events(record.id),
+        lessons=history.lessons(record.id),
         command=command_line(record.spec, best.params) if best else "",
         generated_at=time.time(),
     )

@@ -72,6 +72,8 @@ def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "plots": plots,
         "curves_thinned": curves.is_thinned(report),
         "has_inactive": parallel.has_inactive(report),
+        "lessons": report.lessons,
+        "llm_worth": facts.llm_worth(report),
         "failures": facts.failures(report.trials),
         "sources": facts.sources(report),
         "colours": colours.SOURCES,

@@ -20,6 +20,8 @@ def to_json(report: ReportInput) -> dict[str, Any]:
         "command": report.command,
         "summary": _summary(summary),
         "sources": [asdict(share) for share in facts.sources(report)],
+        "lessons": [{"text": lesson.text, "trials": list(lesson.trials)} for lesson in report.lessons],
+        "llm_worth": facts.llm_worth(report),
         "failures": [asdict(group) for group in facts.failures(report.trials)],
         "spent": asdict(report.record.spent),
         "origin": facts.origin(report),

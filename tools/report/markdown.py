@@ -24,6 +24,7 @@ def to_markdown(report: ReportInput) -> str:
         _compared(summary),
         _front(summary),
         _mattered(summary),
+        _learned(report),
         _failed(report),
         _contributed(report),
         _took(report),
@@ -78,6 +79,11 @@ def _mattered(summary: Summary) -> list[str]:
     return ["## What mattered", ", ".join(shares)]
 
 
+def _learned(report: ReportInput) -> list[str]:
+    lines = [f"{i}. {_text(lesson.text)} ({_numbers(lesson.trials)})" for i, lesson in enumerate(report.lessons, 1)]
+    return ["## Learned", "\n".join(lines)] if lines else []
+
+
 def _failed(report: ReportInput) -> list[str]:
     lines = list(_failure_lines(report))
     return ["## Failures", "\n".join(lines)] if lines else []
@@ -95,11 +101,11 @@ def _contributed(report: ReportInput) -> list[str]:
         [s.source, str(s.trials), str(s.complete), str(s.failed), number_text(s.best), _numbers(s.improved) or "–"]
         for s in facts.sources(report)
     ]
-    return (
-        ["## Sources", _table(["source", "trials", "complete", "failed", "best", "improved the best at"], lines)]
-        if lines
-        else []
-    )
+    if not lines:
+        return []
+    worth = "\n".join(f"- {_text(line)}" for line in facts.llm_worth(report))
+    table = _table(["source", "trials", "complete", "failed", "best", "improved the best at"], lines)
+    return ["## Sources", table, *([worth] if worth else [])]
 
 
 def _took(report: ReportInput) -> list[str]:

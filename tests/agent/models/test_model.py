@@ -68,6 +68,9 @@ ANSWERS: dict[str, Behaviour] = {
     "where only plain text works": first_that(
         lambda r: way_of(r) != "plain", error(400, "response_format and tools are not supported"), GOOD
     ),
+    "where a schema goes with json_object alone": first_that(
+        lambda r: way_of(r) != "json_object", error(500, "Input should be 'text' or 'json_object'"), GOOD
+    ),
     "where a bare 400 meets every form": first_that(lambda r: way_of(r) != "plain", error(400), GOOD),
     "where tools are ignored": first_that(lambda r: way_of(r) == "json_schema", error(422, "json_schema"), GOOD),
     "after one 503": lambda request, before: error(503) if before == 0 else GOOD,  # noqa: ARG005
@@ -81,12 +84,28 @@ def test_an_answer_is_found(name: str) -> None:
     with serving(ANSWERS[name]) as server:
         answer = ask(server)
     assert answer.value == 0.1
-    assert answer.call.requests == len(server.requests) <= 3
+    assert answer.call.requests == len(server.requests) <= 4
     assert (answer.call.usage.input is None) == (name == "without usage")
 
 
+def test_a_way_of_asking_that_is_forgotten_twice_gives_way_to_the_next() -> None:
+    """A server may take tools and then let its model write what it likes."""
+
+    def forgets_tools(request: Request, before: int) -> Reply:  # noqa: ARG001
+        return message("as you like it") if way_of(request) == "function_calling" else GOOD
+
+    with serving(forgets_tools) as server:
+        model = Model("openai:m", base_url=server.base_url, prices={})
+        tools = [Tool("look", "looks", {"type": "object", "properties": {}}, lambda given: "nothing")]  # noqa: ARG005
+        for _ in range(2):
+            with pytest.raises(AnswerUnusable):
+                model.ask([Message("user", PROMPT)], RATE, tools=tools)
+        assert model.ask([Message("user", PROMPT)], RATE, tools=tools).value == 0.1
+        assert [way_of(r) for r in server.requests] == ["function_calling", "function_calling", "json_schema"]
+
+
 DOWN: dict[str, tuple[Reply, Down, int]] = {
-    "400": (error(400), Down.BAD_REQUEST, 3),
+    "400": (error(400), Down.BAD_REQUEST, 4),
     "401": (error(401, f"bad key {KEY}", code="invalid_api_key"), Down.AUTH, 1),
     "403": (error(403), Down.FORBIDDEN, 1),
     "404 model": (error(404, "the model does not exist", code="model_not_found"), Down.NOT_FOUND, 1),

@@ -1,0 +1,77 @@
+"""A real third-party server: llama-cpp-python serves a model that we build, held to our form by a grammar."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from fakes.projects import command, make_project
+from fakes.tiny_llm import CONTEXT, write_tiny_llm
+
+from tunesmith.history.read import History
+from tunesmith.study.trial import Source, TrialState
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_spec("llama_cpp") is None or find_spec("gguf") is None,
+        reason="llama-cpp-python is not installed: pip install 'tunesmith[local-llm-test]' builds it, some minutes",
+    ),
+]
+
+
+@contextlib.contextmanager
+def llama_server(folder: Path) -> Iterator[str]:
+    """Serve a made-up model on loopback; yield its base_url."""
+    write_tiny_llm(folder / "tiny.gguf")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "llama_cpp.server", "--model", str(folder / "tiny.gguf"), "--host", "127.0.0.1"]
+    words += ["--port", str(port), "--n_ctx", str(CONTEXT), "--model_alias", "tiny"]
+    words += ["--chat_format", "chatml-function-calling"]
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(words, stdout=log, stderr=log)
+        try:
+            for _ in range(300):
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=1).close()
+                    break
+                assert server.poll() is None, (folder / "server.log").read_text()
+                time.sleep(0.2)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def test_a_real_server_drives_a_study(tmp_path: Path) -> None:
+    script = "import sys, time\ntime.sleep(1.2)\nprint('loss=' + sys.argv[2])"
+    project = make_project(tmp_path / "p", script=script, trials=10, sampler="bayes")
+    study = project / "study.toml"
+    # Its grammars keep to types and choices, but not to bounds: any number that it writes has to fit.
+    text = (
+        study.read_text()
+        .replace("high = 1.0, default = 0.9", "high = 99.0, default = 0.9")
+        .replace("high = 8,", "high = 99,")
+    )
+    study.write_text(text)
+    with llama_server(tmp_path) as base_url:
+        done = command("run", "--model", "tiny", "--base-url", base_url, cwd=project, timeout_s=240)
+    assert done.returncode == 0, done.stderr
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        record = history.study("toy")
+        trials, calls = history.trials(record.id), history.llm_calls(record.id)
+    assert [t.state for t in trials] == [TrialState.COMPLETE] * 10
+    assert calls
+    told = [*((c.error, c.answer[:200]) for c in calls), *(t.proposal.fallback_reason for t in trials)]
+    assert any(not c.error for c in calls), told
+    assert any(t.proposal.source is Source.LLM for t in trials), told

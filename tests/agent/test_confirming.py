@@ -1,0 +1,150 @@
+"""What runs again, on which seeds, and when it is enough."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tunesmith.agent.confirming import NOISE_RUNS, Confirmation
+from tunesmith.study.load import parse_spec
+from tunesmith.study.seeds import is_confirming, is_fresh
+from tunesmith.study.spec import StudySpec
+from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.tools.sequential import Clarity, clarity
+from tunesmith.tools.statistics import Sample, sample
+
+
+def spec_of(*, trials: int = 40, command: str = "f {x} {seed}", **confirm: Any) -> StudySpec:
+    return parse_spec(
+        {
+            "study": {"name": "toy", "metric": "loss"},
+            "run": {"command": command},
+            "space": {"x": {"type": "float", "low": 0.0, "high": 1.0, "default": 0.0}},
+            "budget": {"trials": trials},
+            "confirm": confirm,
+        }
+    )
+
+
+def finished(number: int, proposal: Proposal, value: float | None) -> Trial:
+    if value is None:
+        failure = Failure(kind=FailureKind.CRASH, reason="boom")
+        return Trial(
+            number=number,
+            proposal=proposal,
+            state=TrialState.FAILED,
+            outcome=Outcome(state=TrialState.FAILED, failure=failure),
+        )
+    outcome = Outcome(state=TrialState.COMPLETE, values={"loss": value})
+    return Trial(number=number, proposal=proposal, state=TrialState.COMPLETE, outcome=outcome)
+
+
+def tuned(truth: Callable[[float], float], count: int = 12) -> list[Trial]:
+    """Return a default at 0 and trials spread over [0, 1]."""
+    found = []
+    for n in range(count):
+        source = Source.SAMPLER if n else Source.DEFAULT
+        proposal = Proposal(params={"x": n / (count - 1)}, source=source, seed=n)
+        found.append(finished(n, proposal, truth(n / (count - 1))))
+    return found
+
+
+def confirmed(spec: StudySpec, trials: list[Trial], truth: Callable[[float], float | None]) -> list[Trial]:
+    """Run what is due until nothing is; return the repetitions."""
+    confirmation, done = Confirmation(spec), list(trials)
+    while due := confirmation.due(done):
+        proposal = due[0]
+        done.append(finished(len(done), proposal, truth(float(proposal.params["x"]))))
+    return done[len(trials) :]
+
+
+def test_the_default_runs_again_early_on_tuning_seeds() -> None:
+    spec = spec_of()
+    confirmation, trials = Confirmation(spec), tuned(lambda x: 1 - x)[:1]
+    due = confirmation.noise_due(trials)
+    assert len(due) == NOISE_RUNS
+    assert {p.replicate_of for p in due} == {0}
+    assert not any(is_fresh(p.seed) for p in due)
+    trials += [finished(1 + i, p, 1.0) for i, p in enumerate(due)]
+    assert confirmation.noise_due(trials) == []
+
+
+@pytest.mark.parametrize("spec", [spec_of(trials=10), spec_of(command="f {x}")])
+def test_no_noise_is_measured_where_that_tells_nothing(spec: StudySpec) -> None:
+    assert Confirmation(spec).noise_due(tuned(lambda x: 1 - x)[:1]) == []
+
+
+def test_a_clear_gain_is_confirmed_on_the_first_seeds_and_no_more() -> None:
+    noise = random.Random(0)
+    again = confirmed(spec_of(), tuned(lambda x: 1 - x), lambda x: 1 - x + noise.gauss(0, 0.01))
+    assert len(again) == 10
+    assert {t.proposal.replicate_of for t in again} == {0, 11}
+    assert all(is_confirming(t.proposal.seed) for t in again)
+    by = [{t.proposal.seed for t in again if t.proposal.replicate_of == n} for n in (0, 11)]
+    assert by[0] == by[1]
+
+
+def test_a_doubtful_gain_gets_more_seeds_but_not_without_end() -> None:
+    noise = random.Random(3)
+    doubtful = confirmed(spec_of(), tuned(lambda x: 1 - x), lambda x: -0.35 * (x > 0.5) + noise.gauss(0, 1))
+    assert 10 <= len(doubtful) <= 50
+    few = confirmed(spec_of(max_seeds=5), tuned(lambda x: 1 - x), lambda x: noise.gauss(0, 1))
+    assert len(few) == 10
+
+
+def test_of_several_one_is_chosen_on_seeds_that_confirm_nothing() -> None:
+    noise = random.Random(1)
+    again = confirmed(spec_of(top=3), tuned(lambda x: 1 - x), lambda x: abs(x - 0.9) + noise.gauss(0, 0.005))
+    choosing = [t for t in again if not is_confirming(t.proposal.seed)]
+    assert len({t.proposal.replicate_of for t in choosing}) == 3
+    assert len(choosing) == 15
+    held = {t.proposal.replicate_of for t in again if is_confirming(t.proposal.seed)}
+    assert held == {0, 10}
+
+
+def test_a_lucky_value_does_not_lead() -> None:
+    """Trial 6 came out best in much noise; all around it says that it was lucky."""
+    noise = random.Random(2)
+    trials = tuned(lambda x: 1 - x + noise.gauss(0, 0.3), count=40)
+    trials[6] = finished(6, trials[6].proposal, min(t.values["loss"] for t in trials) - 0.05)
+    again = confirmed(spec_of(max_seeds=5), trials, lambda x: 1 - x + noise.gauss(0, 0.3))
+    (chosen,) = {t.proposal.replicate_of for t in again} - {0}
+    assert chosen is not None
+    assert chosen >= 25
+
+
+def test_repetitions_that_fail_do_not_repeat_for_ever() -> None:
+    again = confirmed(spec_of(), tuned(lambda x: 1 - x), lambda x: None)  # noqa: ARG005
+    assert len(again) == 10
+
+
+def test_nothing_runs_again_when_nothing_beat_the_default() -> None:
+    assert Confirmation(spec_of()).due(tuned(lambda x: x)) == []
+
+
+def values(*given: float) -> Sample:
+    found = sample(given)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference", "expected"),
+    [
+        (values(1.0, 1.1, 0.9, 1.0, 1.0), values(2.0, 2.1, 1.9, 2.0, 2.0), Clarity.BETTER),
+        (values(2.0, 2.1, 1.9, 2.0, 2.0), values(1.0, 1.1, 0.9, 1.0, 1.0), Clarity.HOPELESS),
+        (values(0.0, 1.0, 0.2, 0.8, 0.4), values(0.6, 1.5, 0.1, 1.2, 0.7), Clarity.OPEN),
+        (values(1.0, 1.0), values(1.0, 1.0), Clarity.HOPELESS),
+    ],
+)
+def test_a_comparison_is_clear_hopeless_or_open(candidate: Sample, reference: Sample, expected: Clarity) -> None:
+    assert clarity(candidate, reference, sign=1.0, most=25) is expected
+    flipped = [values(*(-v for v in s.values)) for s in (candidate, reference)]
+    assert clarity(*flipped, sign=-1.0, most=25) is expected
+
+
+def test_at_the_last_look_nothing_stays_open() -> None:
+    assert clarity(values(0.0, 1.0, 0.2), values(0.6, 1.5, 0.1), sign=1.0, most=3) is Clarity.HOPELESS

@@ -1,0 +1,67 @@
+"""Which parameters act together: found where they do, silent where they do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fakes.views import trial
+
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.interactions import interactions_of
+from tunesmith.agent.surrogate.axes import Array, Axes
+from tunesmith.study.parameters import Choice, Float, Int
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.view import Objective, StudyView
+
+SPACE = SearchSpace(
+    {
+        "lr": Float(1e-4, 1.0, log=True),
+        "batch": Choice([16, 32, 64, 128], ordered=True),
+        "width": Int(8, 512, log=True),
+        "momentum": Float(0.0, 0.99, when="batch > 16"),
+    }
+)
+NAMES = ["lr", "batch", "width", "momentum"]
+
+
+def shifted(units: Array) -> Array:
+    """The best rate grows with the batch; the width acts on its own."""
+    return (units[:, 0] - 0.2 - 0.6 * units[:, 1]) ** 2 + 0.3 * (units[:, 2] - 0.7) ** 2
+
+
+def found(surface: object, names: list[str] = NAMES) -> tuple[str, ...]:
+    return interactions_of(surface, Axes(SPACE), names, np.random.default_rng(0))  # type: ignore[arg-type]
+
+
+def test_a_pair_that_acts_together_is_told_with_how_the_best_shifts() -> None:
+    (sentence,) = found(shifted)
+    assert sentence.startswith("lr with batch (")
+    low, high = (float(part.split(" at ")[0]) for part in sentence.split("about ")[1:])
+    assert low < 0.02 < high
+    assert "batch=16" in sentence
+    assert "batch=128" in sentence
+
+
+def test_parameters_that_add_up_are_not_told_of() -> None:
+    assert found(lambda units: (units[:, 0] - 0.3) ** 2 + units[:, 1] + units[:, 2]) == ()
+
+
+def test_a_flat_surface_tells_nothing() -> None:
+    assert found(lambda units: np.zeros(len(units))) == ()
+
+
+def test_a_parameter_under_a_condition_is_passed_over() -> None:
+    assert found(lambda units: units[:, 0] * units[:, 3], ["lr", "momentum"]) == ()
+
+
+@pytest.mark.parametrize(("count", "tells"), [(8, False), (40, True)])
+def test_the_sampler_tells_of_pairs_once_it_has_seen_enough(count: int, tells: bool) -> None:
+    rng = np.random.default_rng(1)
+    units = Axes(SPACE).settle(rng.random((count, len(SPACE))))
+    values = shifted(units)
+    trials = [
+        trial(n, SPACE.from_unit(u.tolist()), float(v)) for n, (u, v) in enumerate(zip(units, values, strict=True))
+    ]
+    view = StudyView(space=SPACE, objectives=(Objective("loss"),), trials=trials, number=count, seed=0)
+    sentences = BayesSampler().interactions(view, ["lr", "batch", "width"])
+    assert any(s.startswith("lr with batch") for s in sentences) is tells
