@@ -24,11 +24,12 @@ class News:
         """Return what is new, a line each, and take it as seen."""
         try:
             wired = self._wiring.wired()
+            if wired is None or wired.context.control is None:
+                return []
+            view, running = wired.facts.view(), wired.context.control.is_running()
         except InputError:
+            # A study file that is being edited, or a history that is being made: the next look will tell.
             return []
-        if wired is None or wired.context.control is None:
-            return []
-        view, running = wired.facts.view(), wired.context.control.is_running()
         lines = self._trials(view)
         if self._running and not running:
             record = wired.facts.record()
