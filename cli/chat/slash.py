@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ from tunesmith.tools.calling import AnyTool
 from tunesmith.tools.steering import BOUNDS, CONFIRM, CONSTRAIN, END, LIMIT, PAUSE, PIN, QUEUE, RESUME, STOP_TRIAL, VETO
 
 FEW = 5
+WIDEST = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def _plot(wiring: Wiring, rest: str) -> str:
             able = [t for t in trials if not t.is_replicate]
             values = [t.values.get(metric, math.nan) for t in able]
             points = Points(x=[t.number for t in able], y=values, x_name="trial", y_name=metric)
-        return "\n".join(plotted(points))
+        return "\n".join(plotted(points, width=min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)))
 
     return _located(wiring, text)
 
