@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Trials say `python`, which must be the one that has their packages.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test lint bench bench-loop bench-latency clean
+.PHONY: demo test test-targets lint bench bench-loop bench-latency clean
 
 demo: .venv/ready
 	rm -rf build/demo
@@ -13,6 +13,11 @@ demo: .venv/ready
 
 test: lint
 	$(BIN)/pytest -q
+
+# Round trips with the packages that are too large for every test run (about 5 GB with what they bring); nightly.
+test-targets: .venv/ready
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[targets]"
+	$(BIN)/pytest -q tests/tools/warmstart tests/agent/test_live_adapters.py tests/docs/test_warm_start_pages.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -24,9 +24,9 @@ from tunesmith.prompts.compact import params_line
 from tunesmith.study.condition import Value
 from tunesmith.study.errors import TunesmithError
 from tunesmith.study.results import incumbent
-from tunesmith.study.seeds import tuning_seed
+from tunesmith.study.seeds import derived_seed, tuning_seed
 from tunesmith.study.trial import Prediction, Proposal, Source
-from tunesmith.study.view import StudyView, derived_seed
+from tunesmith.study.view import StudyView
 
 INTERLEAVED = 8
 """Among so many first trials the LLM and the sampler take turns, unless one of them has shown to be of no use."""

@@ -25,8 +25,9 @@ from tunesmith.agent.surrogate.pareto import nondominated
 from tunesmith.agent.surrogate.transfer import Trend, trend_of
 from tunesmith.agent.untried import draw_untried, identity, known, random_params
 from tunesmith.study.condition import Value
+from tunesmith.study.seeds import derived_seed
 from tunesmith.study.trial import Prediction, Trial
-from tunesmith.study.view import Objective, StudyView, derived_seed
+from tunesmith.study.view import Objective, StudyView
 
 NEAR = 1e-3
 """Configurations are near duplicates when no smooth coordinate differs by more and all others are equal."""

@@ -191,6 +191,7 @@ def learn_belief(
     if len(targets) > 1:
         objective = Several(tuple(learn_mode(z, target[rows], group, prior) for target in targets))
     else:
+        prior = prior.knowing_noise(measured_noise(past, targets[0]), float(targets[0][rows].std()))
         objective = learn(z, targets[0][rows], group, prior, rng, trend=trend, averaging=settings.averaging)
     failed = past.failed[rows]
     allowed = past.allowed[rows]
@@ -208,6 +209,16 @@ def learn_belief(
         caution=settings.caution,
         bar=settings.bar,
     )
+
+
+def measured_noise(past: Past, targets: Array) -> float | None:
+    """Return the variance of the targets (n,) between runs of one configuration; None when none ran twice."""
+    squares, freedom = 0.0, 0
+    for unit in np.unique(past.units[len(past.units) - past.repeats :], axis=0):
+        same = past.complete & (past.fidelity >= 1.0) & (past.units == unit).all(axis=1)
+        squares += float(((targets[same] - targets[same].mean()) ** 2).sum())
+        freedom += int(same.sum()) - 1
+    return squares / freedom if freedom > 0 else None
 
 
 def earlier_models(earlier: Sequence[Past], inputs: Inputs, settings: Settings) -> list[Mixture]:

@@ -106,23 +106,22 @@ class Confirmation:
 
     def _leading(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the configurations that promise most, as the sampler's model sees them: it knows which were lucky."""
-        own = [t for t in trials if not t.is_replicate]
-        finished = sum(t.state.is_finished for t in own)
+        finished = sum(t.state.is_finished and not t.is_replicate for t in trials)
         if finished != self._chosen_at:
-            self._chosen_at, self._chosen = finished, self._choose(own)
+            self._chosen_at, self._chosen = finished, self._choose(trials)
         return self._chosen
 
-    def _choose(self, own: Sequence[Trial]) -> list[Trial]:
+    def _choose(self, trials: Sequence[Trial]) -> list[Trial]:
         spec = self._spec
-        able, default = candidates(own, spec.objectives, spec.bounds), default_trial(own)
+        able, default = candidates(trials, spec.objectives, spec.bounds), default_trial(trials)
         if spec.confirm is None or not able or (default is not None and able[0].number == default.number):
             return []
         view = StudyView(
             space=spec.space,
             objectives=spec.objectives,
             constraints=spec.bounds,
-            trials=own,
-            number=len(own),
+            trials=trials,
+            number=len(trials),
             seed=spec.study.seed,
             fidelity=spec.graded,
         )

@@ -587,5 +587,5 @@ def unused_parts(spec: StudySpec) -> list[str]:
     """Return a line for each part of the study file that this version reads but does not act on."""
     parts = []
     if spec.edits:
-        parts.append("[edits] is not used yet: only the parameters in [space] are tuned")
+        parts.append("[edits] is not used yet, but for protect: only the parameters in [space] are tuned")
     return parts

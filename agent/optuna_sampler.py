@@ -35,8 +35,8 @@ from tunesmith.agent.untried import random_params
 from tunesmith.study.condition import Value
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
 from tunesmith.study.parameters import Parameter
+from tunesmith.study.seeds import derived_seed
 from tunesmith.study.space import SearchSpace
-from tunesmith.study.view import derived_seed
 
 ENOUGH = 4
 """From so many finished trials on a parameter that is sampled alone is learned from; before, it is drawn evenly."""

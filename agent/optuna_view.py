@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from tunesmith.agent.peers import to_distribution
 from tunesmith.study.condition import Value, same
 from tunesmith.study.errors import SpecError
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter, resting
+from tunesmith.study.parameters import Bool, Choice, Float, Parameter, resting
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.view import Constraint, Direction, Objective, StudyView
+from tunesmith.tools.warmstart.optuna_space import distribution_of, parameter_of
 
 SUGGESTED = "tunesmith:params"
 """The attribute of an Optuna trial under which a suggestion stands, so that other workers see what is on its way."""
@@ -107,7 +107,7 @@ def translate(distributions: Mapping[str, BaseDistribution]) -> Translation:
 
 def declare(space: SearchSpace) -> Translation:
     """Return the distributions that a script asks Optuna for when it asks for the parameters of this space."""
-    distributions = {name: _declared(parameter) for name, parameter in space.parameters.items()}
+    distributions = {name: distribution_of(parameter) for name, parameter in space.parameters.items()}
     return Translation(space, {name: name for name in space.names}, distributions, is_declared=True)
 
 
@@ -140,27 +140,6 @@ def is_known(distribution: BaseDistribution) -> bool:
     return True
 
 
-def parameter_of(distribution: BaseDistribution) -> Parameter:
-    """Return an Optuna distribution as a parameter of ours.
-
-    Raises:
-        SpecError: it has one value only, or is too wide.
-        TypeError: it is of a kind of its own.
-    """
-    match distribution:
-        case FloatDistribution(low=low, high=high, log=log, step=step):
-            return Float(low, high, log=log, step=step)
-        case IntDistribution(low=low, high=high, log=log, step=step):
-            return Int(low, high, log=log, step=None if step == 1 else step)
-        case CategoricalDistribution(choices=choices):
-            try:
-                return Choice(choices)
-            except SpecError:
-                # 1 and 1.0, nan, objects: what we do not tell apart is numbered.
-                return Choice([f"{index}: {choice}" for index, choice in enumerate(choices)])
-    raise TypeError(f"{type(distribution).__name__} is none of Optuna's own distributions")
-
-
 def view_of(study: Study, trial: FrozenTrial, translation: Translation, *, seed: int) -> StudyView:
     """Return the study as it stands for the one that proposes `trial`."""
     others = others_than(study, trial)
@@ -178,15 +157,6 @@ def view_of(study: Study, trial: FrozenTrial, translation: Translation, *, seed:
 def others_than(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
     """Return the other trials, without those that wait in the queue."""
     return [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and t.state in _STATES]
-
-
-def _declared(parameter: Parameter) -> BaseDistribution:
-    match parameter:
-        case Choice(choices=choices):
-            return CategoricalDistribution(choices)
-        case Int(low=low, high=high, log=log, step=step):
-            return IntDistribution(low, high, log=log, step=step or 1)
-    return to_distribution(parameter)
 
 
 def _ours(parameter: Parameter, distribution: BaseDistribution, internal: float) -> Value:

@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tunesmith.agent.surrogate.axes import Array, Mask
+from tunesmith.agent.surrogate.mixture import lowest_and_spread
 from tunesmith.study.condition import Value
 from tunesmith.study.parameters import resting
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.view import StudyView
+
+MOST_EARLIER = 2_000
+"""So many trials of an earlier study are looked at: the best for one half, the rest selected evenly by rank."""
 
 _HUGE = 1e100
 """Values are clipped here, so that differences and squares of them stay finite."""
@@ -33,6 +37,7 @@ class Past:
         fidelity: (n,) at which fidelity each ran, in [0, 1], 1 for the full one.
         seconds: (n,) how long each took; nan where that is not known.
         offered: how many of all these an LLM proposed.
+        repeats: how many repeat a configuration, to tell how much is chance; the last ones.
 
     A row that is neither complete nor failed was stopped early: its values are those at that moment.
     """
@@ -46,11 +51,12 @@ class Past:
     fidelity: Array
     seconds: Array
     offered: int
+    repeats: int
 
     @property
     def spread(self) -> int:
         """How many of them no LLM proposed: what it offers says nothing of the rest of the space."""
-        return self.count - self.offered
+        return self.count - self.offered - self.repeats
 
     @property
     def count(self) -> int:
@@ -65,7 +71,8 @@ class Past:
 
 def past_of(view: StudyView) -> Past:
     """Return the arrays. A run that was lost with its machine says nothing about its configuration and is left out."""
-    told = [t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST]
+    repeats = view.repeats
+    told = [*(t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST), *repeats]
     n, k = len(told), len(view.objectives)
     signed = [[o.sign * t.values.get(o.metric, np.nan) for o in view.objectives] for t in told]
     values = np.reshape(np.array(signed, dtype=float), (n, k))
@@ -85,6 +92,7 @@ def past_of(view: StudyView) -> Past:
         fidelity=np.array([view.fidelity_of(t) for t in told], dtype=float),
         seconds=np.array([_seconds(t) for t in told], dtype=float),
         offered=sum(t.proposal.source is Source.LLM for t in [*told, *view.pending]),
+        repeats=len(repeats),
     )
 
 
@@ -92,14 +100,22 @@ def earlier_past(view: StudyView, trials: Sequence[Trial]) -> Past:
     """Return the arrays of an earlier study: its trials as far as they fit the present space.
 
     A parameter that it did not have takes its default, or its middle; one that is gone is left out; a configuration
-    with a value outside the present range is left out as a whole.
+    with a value outside the present range is left out as a whole. Of very many trials a selection stands for all.
     """
     fitting = []
-    for trial in trials:
+    for trial in _selected(view, trials):
         params = _adopted(trial.params, view.space)
         if params is not None:
             fitting.append(replace(trial, proposal=replace(trial.proposal, params=params, replicate_of=None)))
     return past_of(replace(view, trials=fitting))
+
+
+def _selected(view: StudyView, trials: Sequence[Trial]) -> Sequence[Trial]:
+    if len(trials) <= MOST_EARLIER:
+        return trials
+    first = view.objectives[0]
+    values = np.array([first.sign * t.values.get(first.metric, np.inf) for t in trials], dtype=float)
+    return [trials[row] for row in lowest_and_spread(np.where(np.isnan(values), np.inf, values), MOST_EARLIER)]
 
 
 def _adopted(params: Mapping[str, Value], space: SearchSpace) -> dict[str, Value] | None:

@@ -15,9 +15,10 @@ from tunesmith.agent.untried import draw_untried, random_params
 from tunesmith.study.condition import Value
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.seeds import derived_seed
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import Trial
-from tunesmith.study.view import StudyView, derived_seed, objective_values
+from tunesmith.study.view import StudyView, objective_values
 
 if TYPE_CHECKING:
     import optuna

@@ -22,9 +22,10 @@ from tunesmith.prompts.asking import Standing, Subject, starting_messages
 from tunesmith.study.budget import Budget, Spent
 from tunesmith.study.command import script_of
 from tunesmith.study.record import Lesson, LlmCall
+from tunesmith.study.seeds import derived_seed
 from tunesmith.study.spec import PlannerTable, StudySpec
 from tunesmith.study.units import short_number
-from tunesmith.study.view import StudyView, derived_seed
+from tunesmith.study.view import StudyView
 
 SCRIPT_BYTES = 40_000
 

@@ -19,8 +19,9 @@ from tunesmith.study.condition import Condition, Value
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.parameters import resting
 from tunesmith.study.results import candidates
+from tunesmith.study.seeds import derived_seed
 from tunesmith.study.trial import Proposal, Source
-from tunesmith.study.view import StudyView, derived_seed
+from tunesmith.study.view import StudyView
 
 _DRAWS = 4000
 _POOL = 128

@@ -21,9 +21,10 @@ from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.confirming import Confirmation
 from tunesmith.study.load import parse_spec
 from tunesmith.study.record import StudyRecord
+from tunesmith.study.seeds import derived_seed
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Outcome, Proposal, Trial, TrialState
-from tunesmith.study.view import StudyView, derived_seed
+from tunesmith.study.view import StudyView
 from tunesmith.tools.summary import Verdict, summarize
 
 Params = Mapping[str, Any]

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tunesmith.cli.locate import history_file, study_file
+from tunesmith.evaluator.sandbox import why_not
 from tunesmith.evaluator.slots import find_gpus, plan_slots
 from tunesmith.history.read import History
 from tunesmith.study.errors import InputError
@@ -69,6 +70,8 @@ def _machine() -> Iterator[Finding]:
     yield Finding(
         level="ok", what="gpu", detail=f"NVIDIA GPU {', '.join(gpus)}" if gpus else "none found (NVIDIA only)"
     )
+    problem = why_not()
+    yield Finding(level="warning" if problem else "ok", what="sandbox", detail=problem or "trials can be enclosed")
 
 
 def _study(study: Path, history: Path | None) -> Iterator[Finding]:
@@ -85,6 +88,8 @@ def _study(study: Path, history: Path | None) -> Iterator[Finding]:
     yield Finding(level="ok", what="study", detail=f"{spec.study.name}: {len(spec.space)} parameters, sound")
     yield from _command(spec, file.absolute().parent)
     yield from _model(spec)
+    if spec.run.sandbox and (problem := why_not()):
+        yield Finding(level="problem", what="sandbox", detail=f"this study asks for it ([run].sandbox), but {problem}")
     yield _slots(spec)
     yield _disk(history_file(study, history))
     yield from _history(history_file(study, history))

@@ -121,6 +121,54 @@ def suggest(  # noqa: PLR0913  # one argument per option
 
 
 @app.command()
+def export(  # noqa: PLR0913  # one argument per option
+    study: Study = Path(),
+    *,
+    to: Annotated[str, typer.Option(help="The optimizer or format; `--to list` shows them.")],
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", help="A file or, for a storage, a URL; NAME.TARGET when left out.")
+    ] = None,
+    points: Annotated[int | None, typer.Option(help="Points to try first; 10 when no results go along.")] = None,
+    results: Annotated[bool, typer.Option(help="Hand over results, too, or points alone.")] = True,
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Hand the study to another optimizer: results, points to try first, or both."""
+    with errors_for_people("Nothing was written."):
+        from tunesmith.cli.export import Wanted, export_study, targets_for_people
+
+        if to == "list":
+            print(targets_for_people())
+            return
+        wanted = Wanted(to=to, out=out, points=points, results=results)
+        export_study(study, wanted, history=history, as_json=as_json)
+
+
+@app.command("import")
+def import_(  # noqa: PLR0913  # one argument per option
+    source: Annotated[
+        str, typer.Argument(help="A file, a folder, or the URL of an Optuna storage.", show_default=False)
+    ],
+    *,
+    study: Annotated[Path, typer.Option(help="study.toml, or its folder: the study that learns from it.")] = Path(),
+    columns: Annotated[
+        list[str] | None, typer.Option("--map", help="COLUMN=NAME: a column is this parameter or metric; repeatable.")
+    ] = None,
+    named: Annotated[str | None, typer.Option(help="Which study, where the source holds several.")] = None,
+    name: Annotated[str | None, typer.Option(help="What the imported study is called here.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be taken over; write nothing.")] = False,
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Learn from trials that ran elsewhere: Optuna, Ray Tune, MLflow, TensorBoard, CSV, JSON, another history."""
+    with errors_for_people("Nothing was written."):
+        from tunesmith.cli.importing import Wanted, import_trials
+
+        wanted = Wanted(source=source, study=study, named=named, columns=columns or [], name=name, dry_run=dry_run)
+        import_trials(wanted, history=history, as_json=as_json)
+
+
+@app.command()
 def report(
     study: Study = Path(),
     *,

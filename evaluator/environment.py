@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from tunesmith.evaluator.slots import Slot
 from tunesmith.study.condition import Value
 
+_ALLOWED = re.compile(
+    r"""PATH|LANG|LANGUAGE|LC_\w+|TZ|TERM|COLUMNS|LINES|NO_COLOR|USER|LOGNAME|SHELL
+    |VIRTUAL_ENV|CONDA_PREFIX|CONDA_DEFAULT_ENV|PYENV_ROOT|PYENV_VERSION|LD_LIBRARY_PATH|CPATH|LIBRARY_PATH
+    |PYTHON(PATH|HASHSEED|DONTWRITEBYTECODE|OPTIMIZE|WARNINGS|UTF8|IOENCODING|MALLOC|FAULTHANDLER)
+    |(OMP|MKL|OPENBLAS|BLIS|VECLIB|NUMEXPR|NUMBA|KMP|GOMP|TBB|MALLOC)_\w+
+    |(CUDA|CUDNN|CUBLAS|NVIDIA|NCCL|ROCR|HIP|HSA|XLA|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|TF_CPP|TF_XLA|JAX|KERAS)_\w+""",
+    re.VERBOSE,
+)
+"""What a trial in the sandbox inherits: what programs, languages, threads and GPUs go by, and never a key."""
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|PROXY", re.IGNORECASE)
+_IN_SANDBOX = {"HOME": "/tmp", "TMPDIR": "/tmp"}
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def without_secrets(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return what a trial in the sandbox may inherit: allowed names that do not sound like a secret."""
+    names = [name for name in inherited if _ALLOWED.fullmatch(name) and not _SECRET.search(name)]
+    # HOME is another one there, and what was installed for the user is still to be found.
+    base = inherited.get("PYTHONUSERBASE") or f"{inherited.get('HOME', '')}/.local"
+    return {**{name: inherited[name] for name in names}, **_IN_SANDBOX, "PYTHONUSERBASE": base}
 
 
 def trial_environment(

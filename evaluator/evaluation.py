@@ -14,22 +14,31 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
-from tunesmith.evaluator.environment import trial_environment
-from tunesmith.evaluator.executors.base import Exit, Job, Launch
-from tunesmith.evaluator.executors.local import LocalExecutor, program_path
-from tunesmith.evaluator.failures import failure_of, metric_failure
+from tunesmith.evaluator.environment import trial_environment, without_secrets
+from tunesmith.evaluator.executors.base import Exit, Job, Launch, Stillborn
+from tunesmith.evaluator.executors.local import LocalExecutor, program_path, program_problem
+from tunesmith.evaluator.failures import TAIL_CHARS, failure_of, metric_failure, printable
 from tunesmith.evaluator.metrics import MetricReader, ReportFile
+from tunesmith.evaluator.protected import changed, oddities, protected_files, signatures
+from tunesmith.evaluator.sandbox import Room, Sandbox, data_folders, hint
 from tunesmith.evaluator.slots import Slot
+from tunesmith.evaluator.visible import is_too_wide
+from tunesmith.evaluator.walk import Unmeasurable
 from tunesmith.evaluator.workspace import Workspace
 from tunesmith.study.command import template_values
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.observation import Observation
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.template import argv, shell_line
-from tunesmith.study.trial import Outcome, Trial, TrialState, Usage
+from tunesmith.study.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 
 TRAINING = "train/"
 """Where a judge decides, the training script's own values of the judged metrics are kept under this prefix."""
+
+METRICS = 200
+"""A trial may report so many metrics beside those that the study needs; others are passed over."""
+OBSERVATIONS = 200_000
+"""So many values of a trial are handed on; of later ones only the last is kept, as its result."""
 
 
 class Evaluator:
@@ -42,7 +51,8 @@ class Evaluator:
         wake: is called, from another thread, whenever a trial's process ended.
 
     Raises:
-        ProjectError: the project cannot be read, or the folder cannot be written.
+        ProjectError: the project cannot be read, the folder cannot be written, a protected file is missing, or the
+            sandbox cannot work here.
     """
 
     def __init__(
@@ -52,10 +62,27 @@ class Evaluator:
         self.folder = folder.absolute()
         self.executor = LocalExecutor(wake)
         try:
-            self.snapshot = workspaces.take_snapshot(project.absolute(), self.folder)
+            self.snapshot = workspaces.take_snapshot(
+                project.absolute(), self.folder, without=workspaces.SECRETS if spec.run.sandbox else ()
+            )
         except OSError as error:
             message = f"the project cannot be copied to {self.folder}: {error.strerror} ({error.filename})"
             raise ProjectError(message) from None
+        names = protected_files(self.snapshot, spec.edits.protect if spec.edits else ())
+        self.protected = signatures(self.snapshot.folder, names)
+        self.sandbox = self._sandbox(project.absolute()) if spec.run.sandbox else None
+
+    def _sandbox(self, project: Path) -> Sandbox:
+        run = self.spec.run
+        return Sandbox(
+            self.folder,
+            data=data_folders(run.data, project),
+            # The history, other trials and snapshots stand beside this study's folder.
+            hidden=[project, self.folder.parent, Path(os.path.expanduser("~"))],
+            network=run.network,
+            processes=run.processes,
+            memory_bytes=run.memory,
+        )
 
     @property
     def variant(self) -> str:
@@ -84,10 +111,13 @@ class Evaluation:
         self._values: dict[str, float] = {}
         self._killed_for = ""
         self._stopped_for = ""
+        self._tampered = ""
+        self._observed = 0
         self._training: Exit | None = None
         self._outcome: Outcome | None = None
         self._next_look_at = 0.0
         self._workspace = workspaces.make_workspace(evaluator.snapshot, evaluator.folder, trial.number)
+        self._running = self._workspace
         self._begin(self._spec.run.command, self._workspace)
 
     @property
@@ -104,12 +134,15 @@ class Evaluation:
         if end is None:
             self._watch_disk()
             return None
+        if self._training is None:
+            self._tampered = self._tampering()
         if self._judge_is_due(end):
             self._training = end
             self._begin_judge()
             return None
         self._outcome = self._judged(end)
-        workspaces.clear_copies(self._workspace, self._evaluator.snapshot)
+        for workspace in {self._workspace.folder: self._workspace, self._running.folder: self._running}.values():
+            workspaces.clear_copies(workspace, self._evaluator.snapshot)
         return self._outcome
 
     def stop(self, note: str) -> None:
@@ -123,8 +156,9 @@ class Evaluation:
         self._killed_for = self._killed_for or reason
         self._job.kill()
 
-    def _begin(self, command: str, workspace: Workspace, prefix: str = "") -> None:
-        trial, run = self.trial, self._spec.run
+    def _begin(self, command: str, workspace: Workspace) -> None:
+        trial, run, sandbox = self.trial, self._spec.run, self._evaluator.sandbox
+        self._running = workspace
         values = template_values(
             self._spec,
             trial.params,
@@ -133,44 +167,84 @@ class Evaluation:
             artifacts=str(self._workspace.artifacts),
         )
         environment = trial_environment(
-            os.environ, extra=run.env, slot=self.slot, values=values, folder=workspace.folder, report=workspace.report
+            without_secrets(os.environ) if sandbox else os.environ,
+            extra=run.env,
+            slot=self.slot,
+            values=values,
+            folder=workspace.folder,
+            report=workspace.report,
         )
         environment["TUNESMITH_ARTIFACTS"] = str(self._workspace.artifacts)
+        if workspace is not self._workspace:
+            # A judge that loads a checkpoint must not run what is in it.
+            environment.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
         words = ["/bin/sh", "-c", shell_line(command, values)] if run.shell else argv(command, values)
         words = words or [""]
         words[0] = program_path(words[0], environment.get("PATH"))
         self._program = shutil.which(words[0], path=environment.get("PATH")) or words[0]
         self._reader = MetricReader(self._spec.metrics, time.time)
         self._report = ReportFile(workspace.report)
-        self._prefix = prefix
-        self._job: Job = self._evaluator.executor.start(
-            Launch(
-                argv=words,
-                cwd=workspace.work,
-                environment=environment,
-                log=workspace.log,
-                log_bytes=run.log,
-                timeout_s=run.timeout,
-                file_bytes=run.disk,
-                line_words=self._spec.metrics,
-            )
+        launch = Launch(
+            argv=words,
+            cwd=workspace.work,
+            environment=environment,
+            log=workspace.log,
+            log_bytes=run.log,
+            timeout_s=run.timeout,
+            file_bytes=run.disk,
+            line_words=self._spec.metrics,
+            memory_bytes=run.memory or 0,
+        )
+        self._job = self._started(
+            launch if sandbox is None else sandbox.enclose(launch, self._room(workspace)), words[0]
         )
 
+    def _started(self, launch: Launch, program: str) -> Job:
+        """Start it. A sandbox hides why a program inside it cannot start, so that is found out before."""
+        why = program_problem(program, launch) if launch.is_enclosed else ""
+        return Stillborn(why) if why else self._evaluator.executor.start(launch)
+
+    def _room(self, workspace: Workspace) -> Room:
+        """What the command may see and write: a judge reads what the trial made, and writes beside it."""
+        snapshot = self._evaluator.snapshot
+        is_judge = workspace is not self._workspace
+        own = [] if is_judge else [workspace.artifacts]
+        protected = [] if is_judge else [workspace.work / path for path in self._evaluator.protected]
+        linked = [path for path in workspaces.linked_places(snapshot) if not is_too_wide(path)]
+        return Room(
+            writable=[workspace.work, workspace.report, *own],
+            readable=[*linked, *([workspace.artifacts] if is_judge else [])],
+            locked=[path for path in protected if not path.is_symlink()],
+            scratch=workspace.scratch,
+            gpus=bool(self.slot.gpus),
+        )
+
+    def _tampering(self) -> str:
+        """Tell what the trial did that it must not, "" when nothing."""
+        protected = self._evaluator.protected
+        for folder in (self._workspace.work, self._evaluator.snapshot.folder):
+            for name in changed(folder, protected):
+                return f"{name} was changed by the trial; it is protected ([edits].protect)"
+        if self._evaluator.sandbox is None or self._spec.evaluate is None:
+            return ""
+        return next(oddities(self._workspace.artifacts), "")
+
     def _judge_is_due(self, end: Exit) -> bool:
-        if self._spec.evaluate is None or self._training is not None or self._killed_for or self._stopped_for:
+        if self._spec.evaluate is None or self._training is not None:
+            return False
+        if self._killed_for or self._stopped_for or self._tampered:
             return False
         return end.status == 0 and not end.error
 
     def _begin_judge(self) -> None:
         assert self._spec.evaluate is not None  # noqa: S101  # only then is a judge due
-        self._values = {f"{TRAINING}{name}": value for name, value in self._values.items()}
-        snapshot = self._evaluator.snapshot
-        folder = self._workspace.folder / "judge"
-        report = folder / f"{self._workspace.report.stem}-judge.jsonl"
-        judge = replace(self._workspace, folder=folder, work=folder / "work", log=folder / "log.txt", report=report)
-        workspaces.fill(judge.work, snapshot.folder, snapshot.entries)
-        report.touch(exist_ok=False)
+        self._values = self._own_values()
+        judge = workspaces.judges_workspace(self._workspace, self._evaluator.snapshot)
         self._begin(self._spec.evaluate.command, judge)
+
+    def _own_values(self) -> dict[str, float]:
+        """What the training script said, where a judge decides under names of its own."""
+        return {f"{TRAINING}{name}": value for name, value in self._values.items()}
 
     def _observe(self) -> None:
         found = [o for line in self._report.lines() for o in self._reader.from_report(line)]
@@ -178,25 +252,46 @@ class Evaluation:
         judged = self._spec.evaluate is not None and self._training is None
         for observation in found:
             name = f"{TRAINING}{observation.metric}" if judged else observation.metric
+            is_known = observation.metric in self._values or observation.metric in self._spec.metrics
+            if not is_known and len(self._values) >= METRICS:
+                continue
             self._values[observation.metric] = observation.value
-            self._on_observation(replace(observation, metric=name))
+            self._observed += 1
+            if self._observed <= OBSERVATIONS:
+                self._on_observation(replace(observation, metric=name))
 
     def _watch_disk(self) -> None:
         """End a trial whose folder outgrew its quota; looking costs little, and less often where it costs more."""
         now = time.monotonic()
         if now < self._next_look_at:
             return
-        if workspaces.used_bytes(self._workspace) > self._spec.run.disk:
-            self.kill(f"filled its disk quota of {self._spec.run.disk / 2**20:,.0f} MiB ([run].disk)")
+        try:
+            if workspaces.used_bytes(self._running) > self._spec.run.disk:
+                self.kill(f"filled its disk quota of {self._spec.run.disk / 2**20:,.0f} MiB ([run].disk)")
+        except Unmeasurable as error:
+            self.kill(f"{error}; its disk quota cannot be watched")
         self._next_look_at = now + max(1.0, 20 * (time.monotonic() - now))
 
     def _judged(self, end: Exit) -> Outcome:
-        usage = self._usage(end)
-        artifacts = workspaces.artifacts_in(self._workspace)
-        if self._stopped_for and not self._killed_for:
-            return Outcome(
-                state=TrialState.STOPPED, values=self._values, note=self._stopped_for, usage=usage, artifacts=artifacts
-            )
+        is_judged = self._spec.evaluate is None or self._training is not None
+        failure = self._failure(end)
+        state = TrialState.COMPLETE if failure is None else TrialState.FAILED
+        note = ""
+        if self._stopped_for and not self._killed_for and not self._tampered:
+            state, failure, note = TrialState.STOPPED, None, self._stopped_for
+        return Outcome(
+            state=state,
+            values=self._values if is_judged else self._own_values(),
+            failure=failure,
+            note=note,
+            usage=self._usage(end),
+            artifacts=workspaces.artifacts_in(self._workspace),
+        )
+
+    def _failure(self, end: Exit) -> Failure | None:
+        if self._tampered:
+            tail = printable(end.tail)[-TAIL_CHARS:]
+            return Failure(kind=FailureKind.TAMPERED, reason=printable(self._tampered), tail=tail)
         failure = failure_of(
             end,
             timeout_s=self._spec.run.timeout,
@@ -208,8 +303,9 @@ class Evaluation:
             failure = metric_failure(self._values, self._spec.study.metric, tail=end.tail)
         if failure is not None and self._training is not None:
             failure = replace(failure, reason=f"evaluate: {failure.reason}")
-        state = TrialState.COMPLETE if failure is None else TrialState.FAILED
-        return Outcome(state=state, values=self._values, failure=failure, usage=usage, artifacts=artifacts)
+        if failure is not None and self._evaluator.sandbox is not None:
+            failure = replace(failure, reason=failure.reason + hint(failure))
+        return failure
 
     def _usage(self, end: Exit) -> Usage:
         parts = [end] if self._training is None else [self._training, end]

@@ -6,6 +6,7 @@ import math
 import re
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from tunesmith.evaluator.executors.base import Cause, Exit
 from tunesmith.study.trial import Failure, FailureKind
@@ -25,6 +26,12 @@ _OUT_OF_MEMORY = re.compile(
 _DISK_FULL = re.compile(
     r"\[Errno 27\]|File too large|\[Errno 28\]|No space left on device|\[Errno 122\]|Disk quota exceeded"
 )
+_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\)|\x1b.", re.DOTALL)
+_OVER_A_LIMIT = {
+    Cause.MEMORY: (FailureKind.OOM, "used more memory than [run].memory allows"),
+    Cause.PROCESSES: (FailureKind.KILLED, "started more processes and threads than [run].processes allows"),
+    Cause.DISK: (FailureKind.KILLED, "filled its disk quota ([run].disk) with files that it had deleted"),
+}
 _KILLED_BY_KERNEL = (-signal.SIGKILL, 128 + signal.SIGKILL)
 _FILE_TOO_LARGE = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
 
@@ -41,6 +48,7 @@ def failure_of(
         disk_bytes: the quota of its folder.
         program: the path of the program that ran.
     """
+    end = replace(end, tail=printable(end.tail))
     tail = end.tail[-TAIL_CHARS:]
     kind, reason = _kind(end, timeout_s, killed_for, disk_bytes)
     if reason.startswith("ModuleNotFoundError") and program:
@@ -54,11 +62,17 @@ def metric_failure(values: Mapping[str, float], wanted: Sequence[str], *, tail: 
     if missing:
         how = f"print a line such as {missing[0]}=0.41, or call tunesmith.report({missing[0]}=...)"
         reason = f"it ended well, but never reported {', '.join(missing)}; {how}"
-        return Failure(kind=FailureKind.NO_METRIC, reason=reason, tail=tail[-TAIL_CHARS:])
+        return Failure(kind=FailureKind.NO_METRIC, reason=reason, tail=printable(tail)[-TAIL_CHARS:])
     bad = next((name for name in wanted if not math.isfinite(values[name])), None)
     if bad is None:
         return None
-    return Failure(kind=FailureKind.NAN, reason=f"{bad} ended as {values[bad]}", tail=tail[-TAIL_CHARS:])
+    return Failure(kind=FailureKind.NAN, reason=f"{bad} ended as {values[bad]}", tail=printable(tail)[-TAIL_CHARS:])
+
+
+def printable(text: str) -> str:
+    """Return text without what a terminal would obey: colours, titles, the clipboard; carriage returns end a line."""
+    text = _TERMINAL.sub("", text.encode(errors="replace").decode()).replace("\r", "\n")
+    return "".join(char for char in text if char.isprintable() or char in "\n\t")
 
 
 def _kind(end: Exit, timeout_s: float | None, killed_for: str, disk_bytes: int) -> tuple[FailureKind | None, str]:
@@ -66,6 +80,8 @@ def _kind(end: Exit, timeout_s: float | None, killed_for: str, disk_bytes: int) 
         return FailureKind.CRASH, end.error
     if end.cause is Cause.TIMEOUT:
         return FailureKind.TIMEOUT, f"ran longer than its {short_seconds(timeout_s or 0)}"
+    if end.cause in _OVER_A_LIMIT:
+        return _OVER_A_LIMIT[end.cause]
     if killed_for:
         return FailureKind.KILLED, killed_for
     if end.status == 0:

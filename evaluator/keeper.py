@@ -1,11 +1,12 @@
 """Runs one command and leaves nothing of it behind. Started as its own small process; standard library alone.
 
-    python -I -S keeper.py CWD TIMEOUT_S GRACE_S FILE_BYTES STATUS_FD PROGRAM [ARGUMENT ...]
+    python -I -S keeper.py CWD TIMEOUT_S GRACE_S FILE_BYTES MEMORY_BYTES PROCESSES IS_ENCLOSED STATUS_FD PROGRAM [...]
 
 Standard input is a control pipe: "T" asks the command to end (SIGTERM, then SIGKILL after the grace), "K" ends it at
 once, and so does the end of the pipe, which comes when the process that started the keeper is gone, however it went.
 On Linux the keeper adopts every orphan among its descendants, so daemons are found as well. Whatever is left when the
-command exits is killed. The result goes to STATUS_FD as lines of NAME=VALUE. TIMEOUT_S 0 is none.
+command exits is killed. The result goes to STATUS_FD as lines of NAME=VALUE. A limit of 0 is none. IS_ENCLOSED is 1
+when the program is bubblewrap: SIGTERM then goes to what runs in the sandbox, which bubblewrap's own end would kill.
 
 Knows no trial. Imports as little as it can, since its start is part of every trial's: json and contextlib alone would
 double it.
@@ -21,6 +22,10 @@ import select
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tunesmith.evaluator.tally import Tally
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 POLL_MS = 20
@@ -33,8 +38,9 @@ class Job:
     def __init__(self, words: list[str]) -> None:
         self.cwd = words[0]
         self.timeout_s, self.grace_s = float(words[1]), float(words[2])
-        self.file_bytes, self.status_fd = int(words[3]), int(words[4])
-        self.argv = words[5:]
+        self.file_bytes, self.memory_bytes, self.processes = int(words[3]), int(words[4]), int(words[5])
+        self.is_enclosed, self.status_fd = words[6] == "1", int(words[7])
+        self.argv = words[8:]
 
 
 def main() -> None:
@@ -51,9 +57,13 @@ def main() -> None:
     end_descendants(pid)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     peak_rss_gib = usage.ru_maxrss / (2**20 if sys.platform == "linux" else 2**30)
+    code = os.waitstatus_to_exitcode(status)
+    if job.is_enclosed and 128 < code <= 192:
+        # So bubblewrap says which signal ended the command.
+        code = 128 - code
     answer(
         job,
-        f"exit={os.waitstatus_to_exitcode(status)}\ncause={cause}\nwall_s={time.monotonic() - started}\n"
+        f"exit={code}\ncause={cause}\nwall_s={time.monotonic() - started}\n"
         f"cpu_s={usage.ru_utime + usage.ru_stime}\npeak_rss_gib={peak_rss_gib}\n",
     )
 
@@ -78,6 +88,9 @@ def become(job: Job, writing: int) -> None:
         os.setpgid(0, 0)
         prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_FSIZE, (job.file_bytes, job.file_bytes))
+        if job.memory_bytes:
+            # Not RLIMIT_AS: CUDA and thread stacks reserve addresses by the terabyte without using them.
+            resource.setrlimit(resource.RLIMIT_DATA, (job.memory_bytes, job.memory_bytes))
         # Python ignores these two for itself; a command expects the system's own behaviour.
         _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
         _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
@@ -92,9 +105,10 @@ def become(job: Job, writing: int) -> None:
         os._exit(127)
 
 
-def watch(pid: int, started: float, job: Job) -> str:
-    """Wait for the command's end and obey; return who ended it: "exit", "timeout", "stop" or "kill"."""
+def watch(pid: int, started: float, job: Job) -> str:  # noqa: C901  # one loop over what can happen, told in order
+    """Wait for the command's end and obey; return who ended it: exit, timeout, stop, kill, or the name of a limit."""
     deadline = started + job.timeout_s if job.timeout_s else None
+    tally = open_tally(job)
     cause, killing_at = "exit", None
     poll = select.poll()
     poll.register(0, select.POLLIN | select.POLLHUP)
@@ -107,18 +121,45 @@ def watch(pid: int, started: float, job: Job) -> str:
             break
         if cause == "exit" and deadline is not None and now >= deadline:
             cause, killing_at = "timeout", now + job.grace_s
-            kill_group(pid, _signal.SIGTERM)
-        until = [moment for moment in (killing_at, deadline if cause == "exit" else None) if moment is not None]
+            kill_group(group_of(pid, job), _signal.SIGTERM)
+        if tally is not None and (excess := tally.excess()):
+            cause, killing_at = (excess if cause == "exit" else cause), now
+            continue
+        look = tally.next_at if tally is not None else None
+        until = [moment for moment in (killing_at, deadline if cause == "exit" else None, look) if moment is not None]
         wait_ms = max(min(until) - now, 0) * 1000 + 1 if until else None
         events = poll.poll(wait_ms if wakes else min(wait_ms or POLL_MS, POLL_MS))
         if any(descriptor == 0 for descriptor, _ in events):
             order = os.read(0, 1)
             if order == b"T" and cause == "exit":
                 cause, killing_at = "stop", time.monotonic() + job.grace_s
-                kill_group(pid, _signal.SIGTERM)
+                kill_group(group_of(pid, job), _signal.SIGTERM)
             elif order in (b"K", b""):
                 cause, killing_at = "kill", time.monotonic()
     return cause
+
+
+def open_tally(job: Job) -> Tally | None:
+    """Return what watches the limits that the kernel does not, where there is one."""
+    if not (job.memory_bytes or job.processes) or sys.platform != "linux":
+        return None
+    # The folder of this file is on the path of a process that was started as a keeper (executors/local.py).
+    import tally  # type: ignore[import-not-found]
+
+    opened: Tally = tally.Tally(
+        memory_bytes=job.memory_bytes,
+        processes=job.processes,
+        disk_bytes=job.file_bytes if job.is_enclosed else 0,
+        folder=job.cwd,
+    )
+    return opened
+
+
+def group_of(pid: int, job: Job) -> int:
+    """Return the process group that a signal is for: in a sandbox, that of its first process."""
+    if not job.is_enclosed:
+        return pid
+    return next(iter(children(pid)), pid)
 
 
 def watch_by_descriptor(poll: select.poll, pid: int) -> bool:
@@ -150,7 +191,8 @@ def end_descendants(pid: int) -> None:
     """Kill whatever the command left: its group, and orphans that were handed to us, until there is none."""
     kill_group(pid, _signal.SIGKILL)
     for _ in range(200):
-        left = [child for child in children() if child != pid]
+        # Those of a killed process become ours, so one round after another finds all.
+        left = [child for child in children(os.getpid()) if child != pid]
         for child in left:
             try:
                 os.kill(child, _signal.SIGKILL)
@@ -161,10 +203,10 @@ def end_descendants(pid: int) -> None:
             return
 
 
-def children() -> list[int]:
-    """Return the pids of our children; those of a killed process become ours, so one round after another finds all."""
+def children(pid: int) -> list[int]:
+    """Return the pids of a process's children, where it has one thread."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as stream:
+        with open(f"/proc/{pid}/task/{pid}/children") as stream:
             return [int(word) for word in stream.read().split()]
     except OSError:
         return []

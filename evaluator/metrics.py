@@ -21,6 +21,7 @@ _STEP = re.compile(
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 STEP_NAMES = ("epoch", "step", "global_step", "iter", "iteration", "round")
+LONGEST_NAME = 200
 LONGEST_REPORT_READ = 2**20
 
 
@@ -50,7 +51,9 @@ class MetricReader:
             values = {str(name): float(value) for name, value in entry["values"].items()}
             step = None if entry.get("step") is None else float(entry["step"])
             at = float(entry.get("at", self._clock()))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            if not math.isfinite(at) or (step is not None and not math.isfinite(step)):
+                return []
+        except (ValueError, OverflowError, TypeError, KeyError, AttributeError, RecursionError):
             return []
         self._reported.update(values)
         return self._observed(values, step, at)
@@ -58,6 +61,9 @@ class MetricReader:
     def _observed(self, values: Mapping[str, float], step: float | None, at: float) -> list[Observation]:
         found = []
         for name, value in values.items():
+            # What cannot be printed cannot be stored either: half a surrogate pair, a zero byte.
+            if len(name) > LONGEST_NAME or not name.isprintable():
+                continue
             self._counts[name] = self._counts.get(name, 0) + 1
             found.append(Observation(name, float(self._counts[name]) if step is None else step, value, at))
         return found

@@ -2,6 +2,7 @@
 
     STUDY/snapshots/HASH/   the project as it was when the run began
     STUDY/trials/0007/      work/ (the copy, and the working directory)  artifacts/  log.txt  report-TOKEN.jsonl
+                            judge/ (the same for the judge's command)
 
 Large files, and folders with very many, are not copied but linked to where they stand. The user's own files are never
 written. Knows no command.
@@ -13,9 +14,12 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
+
+from tunesmith.evaluator.walk import remove, size, size_below, walk
 
 COPY_BYTES = 2**20
 """Larger files are linked: data and checkpoints are, code is not."""
@@ -25,6 +29,13 @@ SKIPPED = frozenset(
     {".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".tunesmith", ".tox", ".mypy_cache",
      ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", ".idea", ".vscode"}
 )  # fmt: skip
+
+SECRETS = (
+    ".env", ".env.*", ".envrc", ".netrc", ".pypirc", ".npmrc", ".git-credentials", ".ssh", ".aws", ".azure", ".kube",
+    ".gnupg", ".docker", "*.pem", "*.key", "*.p12", "*.pfx", "id_rsa", "id_ecdsa", "id_ed25519", "credentials.json",
+    "secrets.*",
+)  # fmt: skip
+"""Names of files and folders that hold keys: no copy for the sandbox has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +57,29 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The folders of one trial."""
+    """The folders of one trial. `scratch` is made only for the sandbox, whose /tmp it is."""
 
     folder: Path
     work: Path
     artifacts: Path
     log: Path
     report: Path
+    scratch: Path
 
 
-def take_snapshot(project: Path, study_folder: Path) -> Snapshot:
+def take_snapshot(project: Path, study_folder: Path, *, without: Sequence[str] = ()) -> Snapshot:
     """Copy the project into the study's folder, once for each content.
+
+    Args:
+        project: the folder of study.toml.
+        study_folder: where the copy goes.
+        without: patterns of names that are left out, beside those that never matter.
 
     Raises:
         OSError: a file cannot be read, or the folder cannot be written.
     """
-    entries = tuple(_entries(project, project, skipped={study_folder.absolute()}))
+    found = _entries(project, project, skipped={study_folder.absolute()})
+    entries = tuple(entry for entry in found if not _is_left_out(project, entry, without))
     variant = _content_hash(project, entries)
     folder = study_folder / "snapshots" / variant
     if not folder.exists():
@@ -76,7 +94,7 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
     """Make the folders of a trial anew; what an earlier attempt left there is removed."""
     folder = study_folder / "trials" / f"{number:04d}"
     if folder.exists():
-        shutil.rmtree(folder)
+        remove(folder)
     workspace = Workspace(
         folder=folder,
         work=folder / "work",
@@ -84,6 +102,7 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
         log=folder / "log.txt",
         # A name that cannot be guessed: neither a stale file nor a script's own can pass for the report.
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
+        scratch=folder / "tmp",
     )
     workspace.artifacts.mkdir(parents=True)
     fill(workspace.work, snapshot.folder, snapshot.entries)
@@ -91,17 +110,40 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
     return workspace
 
 
+def judges_workspace(workspace: Workspace, snapshot: Snapshot) -> Workspace:
+    """Make the folders in which a trial is judged: a fresh copy of the project beside the trial's artifacts."""
+    folder = workspace.folder / "judge"
+    judge = replace(
+        workspace,
+        folder=folder,
+        work=folder / "work",
+        log=folder / "log.txt",
+        report=folder / f"report-{secrets.token_hex(16)}.jsonl",
+        scratch=folder / "tmp",
+    )
+    fill(judge.work, snapshot.folder, snapshot.entries)
+    judge.report.touch(exist_ok=False)
+    return judge
+
+
 def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:
     """Remove the project's files from the trial's folder where it did not change them; what it wrote stays."""
+    if workspace.scratch.exists():
+        remove(workspace.scratch)
+    work = os.path.realpath(workspace.work)
     for entry in snapshot.entries:
         path, original = workspace.work / entry.path, snapshot.folder / entry.path
         try:
+            # A trial may have put a link in a folder's place; what it leads to is not ours to remove.
+            if os.path.realpath(path.parent) != os.path.normpath(os.path.join(work, entry.path, "..")):
+                continue
             if path.is_symlink() if entry.is_linked else _is_unchanged(path, original):
                 path.unlink()
         except OSError:
             continue
-    for folder, _, _ in sorted(os.walk(workspace.work), reverse=True):
-        _remove_if_empty(Path(folder))
+    folders = [Path(entry.path) for entry in walk(workspace.work) if entry.is_dir(follow_symlinks=False)]
+    for folder in (*reversed(folders), workspace.work):
+        _remove_if_empty(folder)
     _remove_if_empty(workspace.artifacts)
 
 
@@ -119,23 +161,25 @@ def fill(target: Path, source: Path, entries: tuple[Entry, ...]) -> None:
 
 
 def used_bytes(workspace: Workspace) -> int:
-    """Return the size of what the trial has in its folder, links not followed, its log and report left out."""
-    total = 0
-    for root in (workspace.work, workspace.artifacts):
-        for folder, _, names in os.walk(root):
-            for name in names:
-                try:
-                    status = os.lstat(os.path.join(folder, name))
-                except OSError:
-                    continue
-                total += min(status.st_size, status.st_blocks * 512)
-    return total
+    """Return the size of what the trial has in its folder, links not followed, its log left out.
+
+    Raises:
+        Unmeasurable: the trial made its folder such that nobody can tell.
+    """
+    return size(workspace.report) + size_below(workspace.work, workspace.artifacts, workspace.scratch)
 
 
 def artifacts_in(workspace: Workspace) -> tuple[str, ...]:
     """Return the files kept in artifacts/, relative to the trial's folder, by name."""
-    found = (path for path in workspace.artifacts.rglob("*") if path.is_file())
-    return tuple(sorted(str(path.relative_to(workspace.folder)) for path in found))
+    found = (entry.path for entry in walk(workspace.artifacts) if os.path.isfile(entry.path))
+    # A name may be bytes that are no text, which no database would take.
+    names = (os.fsencode(os.path.relpath(path, workspace.folder)).decode(errors="replace") for path in found)
+    return tuple(sorted(names))
+
+
+def linked_places(snapshot: Snapshot) -> list[Path]:
+    """Return where the entries that are linked really are."""
+    return [Path(os.path.realpath(snapshot.folder / entry.path)) for entry in snapshot.entries if entry.is_linked]
 
 
 def _entries(project: Path, folder: Path, skipped: set[Path]) -> Iterator[Entry]:
@@ -154,6 +198,12 @@ def _entries(project: Path, folder: Path, skipped: set[Path]) -> Iterator[Entry]
                 yield from _entries(project, path, skipped)
         elif item.is_file():
             yield Entry(relative, is_linked=item.stat().st_size > COPY_BYTES)
+
+
+def _is_left_out(project: Path, entry: Entry, patterns: Sequence[str]) -> bool:
+    # A link may go by another name than what it leads to.
+    target = [os.path.basename(os.path.realpath(project / entry.path))] if entry.is_linked else []
+    return any(fnmatch(part, pattern) for part in (*Path(entry.path).parts, *target) for pattern in patterns)
 
 
 def _has_many_files(folder: Path) -> bool:

@@ -117,6 +117,17 @@ class History:
         """
         return tuple(self.trials(self.study(name).id) for name in names)
 
+    def imported_for(self, name: str) -> list[str]:
+        """Return the names of the studies that were imported for the one of this name, in that order."""
+        rows = self._query(
+            """
+            select studies.name from events join studies on studies.id = events.study_id
+            where events.kind = 'imported' and json_extract(events.detail, '$.for') = ? order by events.id
+            """,
+            [name],
+        )
+        return [row["name"] for row in rows]
+
     def unfinished(self, study_id: int) -> list[Trial]:
         """Return the trials that wait or run, by number."""
         return self._select("and state in ('waiting', 'running') order by +number", study_id)

@@ -20,6 +20,8 @@ _SECRET_SHAPES = re.compile(
     re.VERBOSE,
 )
 HIDDEN = "[redacted]"
+_SHORTEST = 7
+"""No shape above and no value that is replaced is shorter; most texts of a trial are, and an import has 100,000."""
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
@@ -28,6 +30,8 @@ def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     `environment` is this process's own when left out. Values shorter than 8 characters stay: replacing them would
     cut ordinary words.
     """
+    if len(text) < _SHORTEST:
+        return text
     variables = os.environ if environment is None else environment
     values = {v for name, v in variables.items() if _SECRET_NAME.search(name) and len(v) >= 8}
     for value in sorted(values, key=len, reverse=True):

@@ -36,7 +36,7 @@ class Recorder:
     """Holds the history for writing, and one study in it. Times come in as seconds since the epoch.
 
     Attributes:
-        earlier: the trials of the studies that this one learns from.
+        earlier: the trials of the studies that this one learns from: those named, and those imported for it.
 
     Raises:
         HistoryError: another process writes the file, it is damaged, the study in it has other metrics, or there is no
@@ -51,7 +51,8 @@ class Recorder:
         try:
             self._db = open_for_writing(path)
             self.history = History(self._db.conn)
-            self.earlier = self.history.trials_of(spec.planner.learn_from)
+            imported = self.history.imported_for(spec.study.name)
+            self.earlier = self.history.trials_of(list(dict.fromkeys([*spec.planner.learn_from, *imported])))
             self.study_id = self._enter(spec, project, now)
         except BaseException:
             self._release()

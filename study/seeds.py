@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from tunesmith.study.view import derived_seed
+import hashlib
 
 _TUNING, _CHOOSING, _CONFIRMING = 0, 2**30, 3 * 2**29
 _END = 2**31
+
+
+def derived_seed(seed: int, *path: str | int) -> int:
+    """Return a seed in [0, 2^31) for one purpose, the same on every machine; different paths give unrelated seeds."""
+    text = ":".join(str(part) for part in (seed, *path))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % 2**31
 
 
 def tuning_seed(seed: int, number: int) -> int:

@@ -102,6 +102,17 @@ class RunTable(_Table):
     log: Annotated[int, BeforeValidator(parse_bytes)] = Field(
         20 * 2**20, description='a size such as "5M" or "1G"', validate_default=False
     )
+    memory: Annotated[int, BeforeValidator(parse_bytes)] | None = Field(
+        None, description='a size such as "500M" or "16G"', validate_default=False
+    )
+    sandbox: StrictBool = Field(False, description="true or false")
+    network: StrictBool = Field(False, description="true or false: whether trials in the sandbox may use the network")
+    data: list[Text] = Field(
+        default_factory=list, description='a list of folders that the sandbox shows, for example ["/data/imagenet"]'
+    )
+    processes: Count = Field(
+        4096, description="a whole number of processes and threads that a trial in the sandbox may have, at least 1"
+    )
     env: dict[str, Annotated[str, Field(strict=True)]] = Field(
         default_factory=dict, description='a table of texts, for example { OMP_NUM_THREADS = "1" }'
     )

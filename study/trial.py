@@ -38,7 +38,11 @@ class FailureKind(StrEnum):
 
 
 class Source(StrEnum):
-    """Who proposed a trial. A fallback is the sampler's point in the place of another source that could not answer."""
+    """Who proposed a trial.
+
+    A fallback is the sampler's point in the place of another source that could not answer. What is imported ran
+    elsewhere, in a study of its own.
+    """
 
     DEFAULT = "default"
     USER = "user"
@@ -46,6 +50,7 @@ class Source(StrEnum):
     LLM = "llm"
     FALLBACK = "fallback"
     CONFIRM = "confirm"
+    IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tunesmith.study.seeds import is_fresh
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import Trial, TrialState
 
@@ -95,17 +95,23 @@ class StudyView:
         return [t for t in self.trials if t.state.is_finished and not t.is_replicate and self.space.contains(t.params)]
 
     @property
+    def repeats(self) -> list[Trial]:
+        """Repetitions that completed on seeds of tuning: they tell how much of a value is chance."""
+        return [
+            t
+            for t in self.trials
+            if t.is_replicate
+            and not is_fresh(t.proposal.seed)
+            and t.state is TrialState.COMPLETE
+            and self.space.contains(t.params)
+        ]
+
+    @property
     def pending(self) -> list[Trial]:
         """Trials whose outcome is still open."""
         return [
             t for t in self.trials if not t.state.is_finished and not t.is_replicate and self.space.contains(t.params)
         ]
-
-
-def derived_seed(seed: int, *path: str | int) -> int:
-    """Return a seed in [0, 2^31) for one purpose, the same on every machine; different paths give unrelated seeds."""
-    text = ":".join(str(part) for part in (seed, *path))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % 2**31
 
 
 def objective_values(trial: Trial, objectives: Sequence[Objective]) -> tuple[float, ...] | None:

@@ -42,7 +42,8 @@ class FileFacts:
             if found is None:
                 return view_of(self._load(), [])
             history, record = found
-            earlier = history.trials_of(record.spec.planner.learn_from)
+            taught_by = [*record.spec.planner.learn_from, *history.imported_for(record.name)]
+            earlier = history.trials_of(list(dict.fromkeys(taught_by)))
             return view_of(record.spec, history.trials(record.id), earlier=earlier)
 
     def record(self) -> StudyRecord | None:

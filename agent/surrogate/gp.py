@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ _SQRT5 = math.sqrt(5.0)
 _JITTER = 1e-8
 _THINNING = 5
 _LONGEST_SLICE = 40
+_LEAST_NOISE, _MOST_NOISE = 1e-6, 2.0
+_MEASURED_SPREAD = 0.8
+"""Of the log of a variance that was taken from three values or so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,18 @@ class Prior:
     signal_spread: float = 1.0
     noise_centre: float = 1e-4
     noise_spread: float = 2.0
+
+    def knowing_noise(self, variance: float | None, std: float) -> Prior:
+        """Return the prior after noise was measured.
+
+        Args:
+            variance: between repeated measurements, from a few of them; None when there are none.
+            std: of all measurements, in the same unit.
+        """
+        if variance is None or std <= 0.0:
+            return self
+        share = min(max(variance / std**2, _LEAST_NOISE), _MOST_NOISE)
+        return replace(self, noise_centre=share, noise_spread=_MEASURED_SPREAD)
 
     def centre(self, d: int) -> Array:
         """(d + 2,) the most likely theta before any data."""

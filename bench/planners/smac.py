@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tunesmith.bench.task import Task
@@ -33,7 +34,7 @@ class SmacPlanner:
         self._space = _config_space(task.space, seed)
         self._folder = tempfile.TemporaryDirectory()
         scenario = smac.Scenario(
-            self._space, deterministic=True, n_trials=50, seed=seed, output_directory=self._folder.name
+            self._space, deterministic=True, n_trials=50, seed=seed, output_directory=Path(self._folder.name)
         )
         default = task.space.default
         first = [] if default is None else [Configuration(self._space, values=_told(task.space, default))]

@@ -10,12 +10,17 @@ from pathlib import Path
 
 
 class Cause(StrEnum):
-    """Who ended a command: it exited by itself, its time was up, we asked it to stop, we killed it."""
+    """Who ended a command: it exited by itself, its time was up, we asked it to stop, we killed it, or it went over
+    its limit of memory, processes or deleted files that it kept open.
+    """
 
     EXIT = "exit"
     TIMEOUT = "timeout"
     STOP = "stop"
     KILL = "kill"
+    MEMORY = "memory"
+    PROCESSES = "processes"
+    DISK = "disk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,9 @@ class Launch:
         log: where both output streams go, at most `log_bytes` of them.
         file_bytes: no file that the command writes may grow larger.
         line_words: lines of standard output that hold one of these are handed on, all others only go to the log.
+        memory_bytes: what all its processes together may use, and what each may reserve; 0 is no limit.
+        processes: how many processes and threads it may have at once; 0 is no limit.
+        is_enclosed: whether the command is one that makes a sandbox; signals then go to what is in it.
     """
 
     argv: Sequence[str]
@@ -37,6 +45,9 @@ class Launch:
     timeout_s: float | None
     file_bytes: int
     line_words: Sequence[str] = ()
+    memory_bytes: int = 0
+    processes: int = 0
+    is_enclosed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +91,31 @@ class Job(ABC):
     @abstractmethod
     def kill(self) -> None:
         """End it; returns at once."""
+
+
+class Stillborn(Job):
+    """A command that could not be started.
+
+    Args:
+        error: why, and what to do.
+    """
+
+    def __init__(self, error: str) -> None:
+        self._exit = Exit(status=None, error=error)
+
+    def poll(self) -> Exit:
+        """Return at once why it could not start."""
+        return self._exit
+
+    def lines(self) -> list[str]:
+        """Return nothing: it never said anything."""
+        return []
+
+    def stop(self) -> None:
+        """Nothing is left to stop."""
+
+    def kill(self) -> None:
+        """Nothing is left to kill."""
 
 
 class Executor(ABC):

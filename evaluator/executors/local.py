@@ -94,9 +94,10 @@ class _LocalJob(Job):
 def _start_keeper(launch: Launch, *, status_fd: int) -> subprocess.Popen[bytes]:
     # Imported, not run as a file, so that Python compiles it once and not at every start.
     start = f"import sys; sys.path.append({str(Path(keeper.__file__).parent)!r}); import keeper; keeper.main()"
-    limits = (launch.timeout_s or 0, GRACE_S, launch.file_bytes, status_fd)
+    limits = (launch.timeout_s or 0, GRACE_S, launch.file_bytes, launch.memory_bytes, launch.processes)
+    others = (int(launch.is_enclosed), status_fd)
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", start, str(launch.cwd), *map(str, limits), *launch.argv],
+        [sys.executable, "-I", "-S", "-c", start, str(launch.cwd), *map(str, (*limits, *others)), *launch.argv],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -110,7 +111,8 @@ def _start_keeper(launch: Launch, *, status_fd: int) -> subprocess.Popen[bytes]:
 def _exit_of(text: str, keeper_status: int, launch: Launch, tail: str) -> Exit:
     result = dict(line.split("=", 1) for line in text.splitlines())
     if "errno" in result:
-        return Exit(status=None, error=_cannot_start(launch, int(result["errno"]), result["text"]))
+        why = cannot_start(launch.argv[0], launch.cwd, int(result["errno"]), result["text"])
+        return Exit(status=None, error=why)
     if "exit" not in result:
         # The keeper itself was killed, and the kernel ended the command with it.
         return Exit(status=keeper_status, tail=tail)
@@ -124,16 +126,25 @@ def _exit_of(text: str, keeper_status: int, launch: Launch, tail: str) -> Exit:
     )
 
 
-def _cannot_start(launch: Launch, number: int, text: str) -> str:
-    program = launch.argv[0]
-    if number == errno.EACCES and (launch.cwd / program).is_file():
+def cannot_start(program: str, cwd: Path, number: int, text: str) -> str:
+    """Return why a program did not start in a folder, and what to do, from the error's number and text."""
+    if number == errno.EACCES and (cwd / program).is_file():
         return f"{program} is not executable; run chmod +x {program}, or name its interpreter in [run].command"
     if number == errno.ENOEXEC:
         return f"{program} has no first line such as #!/bin/sh; add one, or name its interpreter in [run].command"
     if number == errno.ENOENT:
-        where = f"in {launch.cwd.name}/" if os.sep in program else "on PATH"
+        where = f"in {cwd.name}/" if os.sep in program else "on PATH"
         return f"{program} was not found {where}; correct [run].command"
     return f"{program} cannot start: {text}; correct [run].command"
+
+
+def program_problem(program: str, launch: Launch) -> str:
+    """Return why a program cannot start where a launch would have it, "" when nothing speaks against it."""
+    path = str(launch.cwd / program) if os.sep in program else program
+    if shutil.which(path, path=launch.environment.get("PATH")):
+        return ""
+    number = errno.EACCES if os.path.isfile(path) else errno.ENOENT
+    return cannot_start(program, launch.cwd, number, os.strerror(number))
 
 
 def program_path(name: str, path: str | None) -> str:

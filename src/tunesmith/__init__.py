@@ -19,10 +19,14 @@ _HOMES = {
     "SearchSpace": "tunesmith.study.space",
     "Tuner": "tunesmith.agent.tuner",
     "artifacts": "tunesmith.evaluator.reporting",
+    "hf": "tunesmith.hf",
+    "lightning": "tunesmith.lightning",
     "minimize": "tunesmith.agent.tuner",
     "optuna": "tunesmith.optuna",
     "params": "tunesmith.evaluator.reporting",
+    "ray": "tunesmith.ray",
     "report": "tunesmith.evaluator.reporting",
+    "sklearn": "tunesmith.sklearn",
 }
 
 __all__ = [
@@ -33,14 +37,18 @@ __all__ = [
     "SearchSpace",
     "Tuner",
     "artifacts",
+    "hf",
+    "lightning",
     "minimize",
     "optuna",
     "params",
+    "ray",
     "report",
+    "sklearn",
 ]
 
 if TYPE_CHECKING:
-    from tunesmith import optuna
+    from tunesmith import hf, lightning, optuna, ray, sklearn
     from tunesmith.agent.tuner import Tuner, minimize
     from tunesmith.evaluator.reporting import artifacts, params, report
     from tunesmith.study.parameters import Bool, Choice, Float, Int

@@ -110,6 +110,8 @@ def test_a_lucky_value_does_not_lead() -> None:
     noise = random.Random(2)
     trials = tuned(lambda x: 1 - x + noise.gauss(0, 0.3), count=40)
     trials[6] = finished(6, trials[6].proposal, min(t.values["loss"] for t in trials) - 0.05)
+    for proposal in Confirmation(spec_of()).noise_due(trials):
+        trials.append(finished(len(trials), proposal, 1 + noise.gauss(0, 0.3)))
     again = confirmed(spec_of(max_seeds=5), trials, lambda x: 1 - x + noise.gauss(0, 0.3))
     (chosen,) = {t.proposal.replicate_of for t in again} - {0}
     assert chosen is not None

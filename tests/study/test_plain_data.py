@@ -15,10 +15,11 @@ from tunesmith.study.budget import Budget, Spent
 from tunesmith.study.command import command_line
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.results import default_trial, improvements, incumbent, pareto_front, relative_gain
+from tunesmith.study.seeds import derived_seed
 from tunesmith.study.template import argv, placeholders, shell_line
 from tunesmith.study.trial import Outcome, Source, Trial, TrialState
 from tunesmith.study.units import next_at, parse_bytes, parse_seconds, short_number, short_seconds
-from tunesmith.study.view import Constraint, Direction, Objective, StudyView, derived_seed
+from tunesmith.study.view import Constraint, Direction, Objective, StudyView
 
 LOSS = (Objective("loss"),)
 numbers = count()

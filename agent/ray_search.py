@@ -1,0 +1,202 @@
+"""Our Bayesian sampler as a Ray Tune searcher. What it knows are plain values, so Ray can save and restore it."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+from ray.tune.search.sample import Categorical, Domain, LogUniform, Quantized, Uniform
+from ray.tune.search.sample import Float as RayFloat
+from ray.tune.search.sample import Integer as RayInteger
+from ray.tune.search.variant_generator import parse_spec_vars
+
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.study.condition import Value
+from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
+from tunesmith.study.parameters import Choice, Float, Int, Parameter
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
+from tunesmith.study.view import Direction, Objective, StudyView
+
+_DIRECTIONS = {"min": Direction.MINIMIZE, "max": Direction.MAXIMIZE}
+
+
+class TunesmithSearch(Searcher):  # type: ignore[misc]  # Ray is not typed
+    """Proposes by Tunesmith's Bayesian sampler; failed trials teach it, too.
+
+    Args:
+        space: parameters by name, with defaults and conditions (`when=`); the first trial is then the default. Left
+            out, it is taken from `param_space` of Ray's Tuner. What is not active is not in a trial's config.
+        metric: the metric that trials report; left out, that of Ray's TuneConfig.
+        mode: "min" or "max"; left out, that of Ray's TuneConfig.
+        points: configurations to run first.
+        seed: makes a search repeatable; with None each one differs.
+
+    Raises:
+        SpecError: the space is wrong, or a point does not fit it.
+    """
+
+    def __init__(
+        self,
+        space: Mapping[str, Parameter] | SearchSpace | None = None,
+        *,
+        metric: str | None = None,
+        mode: str | None = None,
+        points: list[dict[str, Value]] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(metric=metric, mode=mode)
+        self._metric: str | None = metric
+        self._mode: str | None = mode
+        self._space = space if isinstance(space, SearchSpace) or space is None else SearchSpace(space)
+        self._seed = secrets.randbits(31) if seed is None else seed
+        self._points = list(points or [])
+        self._trials: dict[str, Trial] = {}
+        self._fixed: dict[str, Any] = {}
+        if self._space is not None:
+            self._require_points(self._space)
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:  # noqa: ARG002  # Ray's signature
+        """Take over what Ray's Tuner says; return whether that was possible."""
+        if self._space is None:
+            self._space, self._fixed = _from_ray(config)
+            self._require_points(self._space)
+        elif config:
+            _, domains, grids = parse_spec_vars(config)
+            if domains or grids:
+                return False
+            self._fixed = dict(config)
+        self._metric = metric or self._metric
+        self._mode = mode or self._mode or "max"
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next configuration, or that a finite space is exhausted."""
+        if self._space is None or self._metric is None:
+            raise SpecError(
+                [Mistake("metric and space", "are needed: give them here, or metric in TuneConfig and param_space")],
+                where="TunesmithSearch",
+            )
+        default = self._space.default
+        if self._points:
+            params: Mapping[str, Value] = self._space.parse(self._points.pop(0))
+        elif not self._trials and default is not None:
+            params = default
+        else:
+            try:
+                params = BayesSampler().suggest(self._view(self._space)).params
+            except SpaceExhausted:
+                return str(Searcher.FINISHED)
+        proposal = Proposal(params=params, source=Source.SAMPLER, seed=0)
+        self._trials[trial_id] = Trial(number=len(self._trials), proposal=proposal, state=TrialState.RUNNING)
+        return {**self._fixed, **params}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Learn from a trial that ended: its last value, or that it failed."""
+        asked = self._trials.get(trial_id)
+        if asked is None or asked.state.is_finished:
+            return
+        value = _finite((result or {}).get(str(self._metric)))
+        usage = Usage(wall_s=float((result or {}).get("time_total_s") or 0.0))
+        if error or value is None:
+            failure = Failure(
+                kind=FailureKind.CRASH if error else FailureKind.NO_METRIC, reason="Ray says that it failed"
+            )
+            outcome = Outcome(state=TrialState.FAILED, failure=failure, usage=usage)
+        else:
+            outcome = Outcome(state=TrialState.COMPLETE, values={str(self._metric): value}, usage=usage)
+        self._trials[trial_id] = Trial(
+            number=asked.number, proposal=asked.proposal, state=outcome.state, outcome=outcome
+        )
+
+    def add_evaluated_point(
+        self,
+        parameters: dict[str, Value],
+        value: float,
+        error: bool = False,
+        pruned: bool = False,  # noqa: ARG002  # Ray's signature
+        intermediate_values: list[float] | None = None,  # noqa: ARG002
+    ) -> None:
+        """Learn from a trial that ran elsewhere."""
+        if self._space is None:
+            raise SpecError([Mistake("space", "is needed before points can be told")], where="TunesmithSearch")
+        name = f"told {len(self._trials)}"
+        proposal = Proposal(params=self._space.parse(parameters), source=Source.USER, seed=0)
+        self._trials[name] = Trial(number=len(self._trials), proposal=proposal, state=TrialState.RUNNING)
+        self.on_trial_complete(name, {str(self._metric): value}, error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write what is known to a file."""
+        state = {name: value for name, value in self.__dict__.items() if name.startswith("_")}
+        Path(checkpoint_path).write_bytes(pickle.dumps(state))
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Take over what `save` wrote; trials that were running then are asked no more."""
+        self.__dict__.update(pickle.loads(Path(checkpoint_path).read_bytes()))  # noqa: S301  # Ray's own checkpoint
+
+    def _view(self, space: SearchSpace) -> StudyView:
+        return StudyView(
+            space=space,
+            objectives=(Objective(str(self._metric), _DIRECTIONS[self._mode or "max"]),),
+            trials=tuple(self._trials.values()),
+            number=len(self._trials),
+            seed=self._seed,
+        )
+
+    def _require_points(self, space: SearchSpace) -> None:
+        mistakes = [m.under(f"points.{i}") for i, point in enumerate(self._points) for m in space.check(point)]
+        if mistakes:
+            raise SpecError(mistakes, where="TunesmithSearch")
+
+
+def _from_ray(config: Mapping[str, Any]) -> tuple[SearchSpace, dict[str, Any]]:
+    """Return Ray's search space as ours, and what in it is fixed."""
+    parameters: dict[str, Parameter] = {}
+    fixed: dict[str, Any] = {}
+    mistakes = []
+    for name, value in config.items():
+        if not isinstance(value, Domain):
+            fixed[name] = value
+            continue
+        try:
+            parameters[name] = _parameter(value)
+        except (SpecError, TypeError) as error:
+            mistakes.append(Mistake(name, f"{error}; give TunesmithSearch a space of its own"))
+    if mistakes:
+        raise SpecError(mistakes, where="param_space")
+    return SearchSpace(parameters), fixed
+
+
+def _parameter(domain: Any) -> Parameter:
+    """Return Ray's domain as a parameter; whole ranges end before their upper bound there, quantized ones at it.
+
+    Raises:
+        TypeError: it is of a kind that has no bounds, such as randn or sample_from.
+    """
+    sampler = domain.get_sampler()
+    step = sampler.q if isinstance(sampler, Quantized) else None
+    inner = sampler.sampler if isinstance(sampler, Quantized) else sampler
+    log = isinstance(inner, LogUniform)
+    if isinstance(domain, Categorical):
+        return Choice(domain.categories)
+    if isinstance(domain, RayFloat) and isinstance(inner, Uniform | LogUniform):
+        return Float(domain.lower, domain.upper, log=log, step=None if log else step)
+    if isinstance(domain, RayInteger) and isinstance(inner, Uniform | LogUniform):
+        whole = None if log or step in (None, 1) else int(step)
+        return Int(domain.lower, domain.upper - int(step is None), log=log, step=whole)
+    raise TypeError(
+        f"{domain.domain_str if hasattr(domain, 'domain_str') else domain} has no bounds that can be searched"
+    )
+
+
+def _finite(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,126 @@
+"""`tunesmith import`: takes over trials that were run elsewhere, as an earlier study that this one learns from."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.cli.locate import history_file
+from tunesmith.history.bulk import write_import
+from tunesmith.study.errors import Mistake, SpecError
+from tunesmith.study.load import load_spec, parse_spec, space_document
+from tunesmith.study.spec import StudySpec
+from tunesmith.tools.warmstart.fit import Fitted, fit
+from tunesmith.tools.warmstart.found import Found
+from tunesmith.tools.warmstart.handover import counted
+from tunesmith.tools.warmstart.mapping import Mapped, map_columns
+from tunesmith.tools.warmstart.reading.source import read_source
+
+SHOWN_REASONS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What `import` was asked for."""
+
+    source: str
+    study: Path
+    named: str | None
+    columns: Sequence[str]
+    name: str | None
+    dry_run: bool
+
+
+def import_trials(wanted: Wanted, *, history: Path | None, as_json: bool) -> None:
+    """Read, map, fit, and write in one transaction; say what became of every column and row.
+
+    Raises:
+        InputError: the source cannot be read, does not fit the study, or the history cannot be written.
+    """
+    spec = load_spec(wanted.study)
+    given = _given(wanted.columns)
+    found = read_source(wanted.source, wanted.named)
+    mapped = map_columns(found.columns, spec, given)
+    fitted = fit(found, mapped, spec)
+    path = history_file(wanted.study, history)
+    name = wanted.name or _name(spec, found)
+    if not wanted.dry_run:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        earlier = _earlier_spec(spec, fitted, name)
+        write_import(path, earlier, fitted.trials, found_in=found.source, learner=spec.study.name, now=time.time())
+    if as_json:
+        print(json.dumps(_told(found, mapped, fitted, name, is_dry=wanted.dry_run), indent=2))
+        return
+    for line in _lines(found, mapped, fitted):
+        print(line)
+    if wanted.dry_run:
+        print("Nothing was written: --dry-run.")
+        return
+    print(f"Imported as study {name}: {counted(fitted.trials)}.")
+    print(f"{spec.study.name} learns from them as far as they rank its own trials; they count in none of its figures.")
+
+
+def _given(columns: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    mistakes = []
+    for text in columns:
+        column, _, name = text.rpartition("=")
+        if not column or not name:
+            mistakes.append(Mistake(f"--map {text}", "is no COLUMN=NAME, for example --map learning_rate=lr"))
+        elif name in found.values() or column in found:
+            mistakes.append(Mistake(f"--map {text}", f"{name} or {column} was mapped before; leave one out"))
+        else:
+            found[column] = name
+    if mistakes:
+        raise SpecError(mistakes, where="the command line")
+    return found
+
+
+def _name(spec: StudySpec, found: Found) -> str:
+    plain = re.sub(r"[^\w.-]+", "-", found.name).strip("-.") or "elsewhere"
+    return f"{spec.study.name}-from-{plain}"[:80]
+
+
+def _earlier_spec(spec: StudySpec, fitted: Fitted, name: str) -> StudySpec:
+    """Return a study of the same aim over what was found of the space."""
+    table = {"name": name, "metric": spec.study.metric, "direction": [d.value for d in spec.study.direction]}
+    document = {
+        "study": {**table, "description": spec.study.description},
+        "run": {"command": "(imported)"},
+        "space": space_document(fitted.space),
+        **({"constraints": spec.document["constraints"]} if "constraints" in spec.document else {}),
+    }
+    return parse_spec(document, where="what is imported")
+
+
+def _lines(found: Found, mapped: Mapped, fitted: Fitted) -> list[str]:
+    pairs = {**mapped.parameters, **mapped.metrics}
+    width = max(len(name) for name in pairs)
+    lines = [f"{found.source}: {len(found.rows)} rows"]
+    for name, column in pairs.items():
+        guess = "   (guessed; --map changes it)" if name in mapped.guessed else ""
+        lines.append(f"  {name:<{width}} <- {column}{guess}")
+    lines += [f"  {name:<{width}} has no column: it is taken to stand at its default" for name in mapped.missing]
+    reasons = list(fitted.skipped.items())
+    lines += [f"  {count} left out: {reason}" for reason, count in reasons[:SHOWN_REASONS]]
+    if len(reasons) > SHOWN_REASONS:
+        lines.append(f"  {sum(count for _, count in reasons[SHOWN_REASONS:])} left out for other reasons")
+    return lines
+
+
+def _told(found: Found, mapped: Mapped, fitted: Fitted, name: str, *, is_dry: bool) -> Mapping[str, object]:
+    return {
+        "from": found.source,
+        "study": name,
+        "written": not is_dry,
+        "rows": len(found.rows),
+        "imported": len(fitted.trials),
+        "columns": {**mapped.parameters, **mapped.metrics},
+        "guessed": sorted(mapped.guessed),
+        "without_column": list(mapped.missing),
+        "left_out": dict(fitted.skipped),
+    }

@@ -1,0 +1,86 @@
+"""Opens an Optuna storage by its address: an RDB URL, a .db file, or a journal file. Knows no study."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tunesmith.study.errors import ProjectError
+
+JOURNALS = (".journal", ".log")
+
+
+def is_url(address: str) -> bool:
+    """Tell whether it names a database by URL, such as sqlite:///optuna.db."""
+    return bool(re.match(r"[a-z0-9+]+://", address))
+
+
+def open_storage(address: str) -> Any:
+    """Return the storage, made when it is a file that is not there.
+
+    Raises:
+        ProjectError: it is damaged, was made by another version of Optuna, or cannot be reached.
+    """
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    try:
+        if not is_url(address) and Path(address).suffix in JOURNALS:
+            return optuna.storages.JournalStorage(JournalFileBackend(address))
+        url = address if is_url(address) else f"sqlite:///{Path(address).absolute()}"
+        _refuse_foreign(url, address)
+        return optuna.storages.RDBStorage(url)
+    except ProjectError:
+        raise
+    except Exception as error:  # noqa: BLE001  # SQLAlchemy, its drivers and Optuna have no common error
+        raise ProjectError(f"{address} cannot be opened as an Optuna storage: {_first(error)}") from None
+
+
+def tables(url: str) -> set[str]:
+    """Return the names of a database's tables; none when it is an SQLite file that is not there."""
+    import sqlalchemy
+
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        return set()
+    engine = sqlalchemy.create_engine(url)
+    try:
+        return set(sqlalchemy.inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file behind an SQLite URL; None for other databases."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def _refuse_foreign(url: str, address: str) -> None:
+    # Optuna would make its tables in any database that it is pointed at.
+    found = tables(url)
+    if found and "version_info" not in found:
+        raise ProjectError(f"{address} is a database, but not Optuna's; it holds {', '.join(sorted(found)[:5])}")
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep Optuna's remarks out of the terminal, and the user's own setting as it was."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _first(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,23 @@
+"""A program for BoTorch: results as train_X in the unit cube and train_Y, to start a model of your own from."""
+
+from __future__ import annotations
+
+from tunesmith.study.parameters import Float, Int, Parameter
+from tunesmith.tools.warmstart.handover import Handover
+from tunesmith.tools.warmstart.program import grid, values_of, write_program
+
+
+def export(handover: Handover, out: str) -> list[str]:
+    """Write the program."""
+    return write_program("botorch", handover, out, _say, package="botorch")
+
+
+def _say(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
+    match parameter:
+        case Float(step=float()) | Int(step=int()):
+            return f"Listed({grid(parameter)!r})"
+        case Float(low=low, high=high, log=log):
+            return f"Range({low!r}, {high!r}, log={log})"
+        case Int(low=low, high=high, log=log):
+            return f"Range({low}, {high}, log={log}, whole=True)"
+    return f"Listed({values_of(parameter)!r})"

@@ -1,0 +1,34 @@
+"""One JSON object per line and trial: params and values apart, types kept, nothing lost that a table would flatten."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from tunesmith.study.trial import Trial
+from tunesmith.tools.warmstart.handover import Handover
+from tunesmith.tools.warmstart.registry import new_file
+from tunesmith.tools.warmstart.rows import replace_file, row
+
+
+def export(handover: Handover, out: str) -> list[str]:
+    """Write the lines: results first, then points, whose state is `waiting`."""
+    path = new_file(out)
+    replace_file(path, "".join(f"{json.dumps(line)}\n" for line in _lines(handover)))
+    return []
+
+
+def _lines(handover: Handover) -> Iterable[dict[str, Any]]:
+    yield from map(_line, handover.trials)
+    yield from ({"state": "waiting", "params": dict(params)} for params in handover.points)
+
+
+def _line(trial: Trial) -> dict[str, Any]:
+    flat = row(trial)
+    values = {name: value if math.isfinite(value) else str(value) for name, value in trial.values.items()}
+    known: dict[str, Any] = {
+        name: flat[name] for name in ("number", "state", "source", "seconds", "failure") if name in flat
+    }
+    return {**known, "params": dict(trial.params), "values": values}

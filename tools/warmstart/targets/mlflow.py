@@ -1,0 +1,62 @@
+"""MLflow runs: one run with the study and one nested run per trial, in a tracking database (.db or a server's URL)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tunesmith.study.errors import ProjectError, SpecError
+from tunesmith.study.trial import Trial, TrialState
+from tunesmith.tools.warmstart.handover import Handover
+from tunesmith.tools.warmstart.optuna_storage import is_url
+
+_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.STOPPED: "KILLED", TrialState.FAILED: "FAILED"}
+
+
+def export(handover: Handover, out: str) -> list[str]:
+    """Add the runs to the experiment of the study's name; a new database that could not be filled is removed.
+
+    Raises:
+        ProjectError: mlflow is not installed, or cannot write there.
+    """
+    try:
+        from mlflow import MlflowClient  # 2 s
+    except ImportError:
+        raise ProjectError("target mlflow needs mlflow; install it with `pip install mlflow`, or take csv") from None
+    address = out if is_url(out) else f"sqlite:///{Path(out).absolute()}"
+    is_new = not is_url(out) and not Path(out).exists()
+    try:
+        _write(handover, MlflowClient(tracking_uri=address))
+    except Exception as error:
+        if is_new:
+            Path(out).unlink(missing_ok=True)
+        if isinstance(error, SpecError):
+            raise
+        raise ProjectError(f"{out} cannot be written by MLflow: {str(error).splitlines()[0]}") from error
+    points = ["points to try first are not part of an MLflow run and were left out"] if handover.points else []
+    return [f"look at it with: mlflow ui --backend-store-uri {address}", *points]
+
+
+def _write(handover: Handover, client: Any) -> None:
+    found = client.get_experiment_by_name(handover.name)
+    experiment = found.experiment_id if found else client.create_experiment(handover.name)
+    study = client.create_run(experiment, run_name=f"{handover.name} (tunesmith)", tags={"source": "tunesmith"})
+    for trial in handover.trials:
+        _write_trial(client, experiment, study.info.run_id, trial)
+    client.set_terminated(study.info.run_id)
+
+
+def _write_trial(client: Any, experiment: str, parent: str, trial: Trial) -> None:
+    from mlflow.entities import Metric, Param
+
+    started, ended = (int((at or trial.created_at) * 1000) for at in (trial.started_at, trial.ended_at))
+    tags = {"mlflow.parentRunId": parent, "source": trial.proposal.source.value}
+    if trial.failure:
+        tags["failure"] = f"{trial.failure.kind.value}: {trial.failure.reason}"
+    run = client.create_run(experiment, start_time=started, run_name=f"trial {trial.number}", tags=tags).info.run_id
+    client.log_batch(
+        run,
+        params=[Param(name, str(value)) for name, value in trial.params.items()],
+        metrics=[Metric(name, value, ended, 0) for name, value in trial.values.items()],
+    )
+    client.set_terminated(run, status=_STATUS[trial.state], end_time=ended)

@@ -1,0 +1,25 @@
+"""A program for Nevergrad: results are told without having been asked, points are suggested."""
+
+from __future__ import annotations
+
+from tunesmith.study.parameters import Choice, Float, Int, Parameter, resting
+from tunesmith.tools.warmstart.handover import Handover
+from tunesmith.tools.warmstart.program import grid, values_of, write_program
+
+
+def export(handover: Handover, out: str) -> list[str]:
+    """Write the program."""
+    return write_program("nevergrad", handover, out, _say, package="nevergrad")
+
+
+def _say(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
+    match parameter:
+        case Float(step=float()) | Int(step=int()):
+            return f"ng.p.TransitionChoice({grid(parameter)!r})"
+        case Float(low=low, high=high, log=log) | Int(low=low, high=high, log=log):
+            kind = "Log" if log else "Scalar"
+            whole = ".set_integer_casting()" if isinstance(parameter, Int) else ""
+            return f"ng.p.{kind}(init={resting(parameter)!r}, lower={low!r}, upper={high!r}){whole}"
+        case Choice(ordered=True):
+            return f"ng.p.TransitionChoice({values_of(parameter)!r})"
+    return f"ng.p.Choice({values_of(parameter)!r})"

@@ -1,0 +1,72 @@
+"""A program for SMAC: results and failures in its run history, points in its initial design, conditions as they are."""
+
+from __future__ import annotations
+
+from tunesmith.study.condition import Comparison, Condition, Junction
+from tunesmith.study.errors import Mistake, SpecError
+from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter, resting
+from tunesmith.study.space import SearchSpace
+from tunesmith.tools.warmstart.handover import Handover
+from tunesmith.tools.warmstart.program import Untranslatable, grid, values_of, write_program
+
+_SIDES = {"<": "LessThan", ">": "GreaterThan", "=": "Equals"}
+
+
+def export(handover: Handover, out: str) -> list[str]:
+    """Write the program.
+
+    Raises:
+        SpecError: a condition has no form in ConfigSpace.
+    """
+    space = handover.space
+    found, mistakes = [], []
+    for name, condition in space.conditions.items():
+        try:
+            found.append(_condition(f"p[{name!r}]", condition, space))
+        except Untranslatable as error:
+            mistakes.append(Mistake(f"space.{name}.when", str(error)))
+    if mistakes:
+        raise SpecError(mistakes, where="this study, for smac,")
+    return write_program("smac", handover, out, _say, package="smac", is_flat=False, cs_conditions=found)
+
+
+def _say(name: str, parameter: Parameter) -> str:
+    rest = f"default={resting(parameter)!r}"
+    match parameter:
+        case Float(step=float()) | Int(step=int()):
+            return f"cs.Categorical({name!r}, {grid(parameter)!r}, ordered=True, {rest})"
+        case Float(low=low, high=high, log=log):
+            return f"cs.Float({name!r}, ({low!r}, {high!r}), log={log}, {rest})"
+        case Int(low=low, high=high, log=log):
+            return f"cs.Integer({name!r}, ({low}, {high}), log={log}, {rest})"
+        case Choice(choices=choices, ordered=ordered):
+            return f"cs.Categorical({name!r}, {list(choices)!r}, ordered={ordered}, {rest})"
+    return f"cs.Categorical({name!r}, [False, True], {rest})"
+
+
+def _condition(child: str, condition: Condition, space: SearchSpace) -> str:
+    match condition:
+        case Comparison(name=name):
+            return _comparison(child, f"p[{name!r}]", condition, space.parameters[name])
+        case Junction(op=op, parts=parts):
+            joined = ", ".join(_condition(child, part, space) for part in parts)
+            return f"cs.{op.capitalize()}Conjunction({joined})"
+    raise Untranslatable("has a `not`, which ConfigSpace does not know; turn the comparison round instead")
+
+
+def _comparison(child: str, guard: str, comparison: Comparison, parameter: Parameter) -> str:
+    constant = comparison.constants[0]
+    if isinstance(parameter, Choice | Bool) or getattr(parameter, "step", None) is not None:
+        possible = values_of(parameter) if isinstance(parameter, Choice | Bool) else grid(parameter)
+        values = [value for value in possible if comparison.holds({comparison.name: value})]
+        if not values:
+            raise Untranslatable("never holds; drop the parameter")
+        return f"cs.InCondition({child}, {guard}, {values!r})"
+    match comparison.op:
+        case "==" | "in":
+            return f"cs.InCondition({child}, {guard}, {list(dict.fromkeys(comparison.constants))!r})"
+        case "<" | ">" | "<=" | ">=" | "!=":
+            sides = [word for sign, word in _SIDES.items() if sign in comparison.op.replace("!=", "<>")]
+            said = [f"cs.{word}Condition({child}, {guard}, {constant!r})" for word in sides]
+            return said[0] if len(said) == 1 else f"cs.OrConjunction({', '.join(said)})"
+    raise Untranslatable("has a `not in` over a range, which ConfigSpace does not know; compare by < and >")

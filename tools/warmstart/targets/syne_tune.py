@@ -1,0 +1,25 @@
+"""A program for Syne Tune: results are told to its scheduler as trials that ended, points are its first suggestions."""
+
+from __future__ import annotations
+
+from tunesmith.study.parameters import Choice, Float, Int, Parameter
+from tunesmith.tools.warmstart.handover import Handover
+from tunesmith.tools.warmstart.program import grid, values_of, write_program
+
+
+def export(handover: Handover, out: str) -> list[str]:
+    """Write the program."""
+    return write_program("syne-tune", handover, out, _say, package='"syne-tune[basic]"')
+
+
+def _say(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
+    match parameter:
+        case Float(step=float()) | Int(step=int()):
+            return f'cs.ordinal({grid(parameter)!r}, kind="equal")'
+        case Float(low=low, high=high, log=log):
+            return f"cs.{'loguniform' if log else 'uniform'}({low!r}, {high!r})"
+        case Int(low=low, high=high, log=log):
+            return f"cs.{'lograndint' if log else 'randint'}({low}, {high})"
+        case Choice(ordered=True):
+            return f'cs.ordinal({values_of(parameter)!r}, kind="equal")'
+    return f"cs.choice({values_of(parameter)!r})"

@@ -1,0 +1,32 @@
+"""A program for Weights & Biases: one run per result, and a sweep whose configuration is the study's space."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tunesmith.study.parameters import Float, Int, Parameter
+from tunesmith.tools.warmstart.handover import Handover
+from tunesmith.tools.warmstart.program import values_of, write_program
+
+
+def export(handover: Handover, out: str) -> list[str]:
+    """Write the program."""
+    return write_program("wandb", handover, out, _say, package="wandb")
+
+
+def _say(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
+    return repr(_entry(parameter))
+
+
+def _entry(parameter: Parameter) -> dict[str, Any]:
+    match parameter:
+        case Float(low=low, high=high, step=step) | Int(low=low, high=high, step=step) if step is not None:
+            return {"distribution": "q_uniform", "min": low, "max": high, "q": step}
+        case Float(low=low, high=high, log=log):
+            return {"distribution": "log_uniform_values" if log else "uniform", "min": low, "max": high}
+        case Int(low=low, high=high, log=True):
+            return {"distribution": "q_log_uniform_values", "min": low, "max": high, "q": 1}
+        case Int(low=low, high=high):
+            return {"distribution": "int_uniform", "min": low, "max": high}
+    return {"values": json.loads(json.dumps(values_of(parameter)))}
