@@ -173,6 +173,13 @@ class Advisor:
         notes, self._notes = self._notes, []
         return notes
 
+    def take_over(self, planner: LLMPlanner, budget: Budget) -> None:
+        """Go on with a study that was changed, and drop what was offered for the old one."""
+        self._planner = planner
+        self._budget = budget
+        self._ready = []
+        self._told_share = max((t for t in _TOLD_AT if self.used >= t), default=0.0)
+
     # -- asking -------------------------------------------------------------------------------------------------
 
     def _ask(self, view: StudyView) -> Batch:

@@ -6,6 +6,7 @@ whoever watches gets `News`.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import defaultdict
@@ -16,23 +17,30 @@ from statistics import median
 
 from tunesmith.agent.arbiter import SAMPLER_FAILED
 from tunesmith.agent.background import Background
+from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.confirming import Confirmation
+from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
-from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, open_model
+from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
 from tunesmith.agent.samplers import make_sampler
+from tunesmith.agent.steered import steered
 from tunesmith.evaluator.evaluation import Evaluation, Evaluator
 from tunesmith.evaluator.slots import Slot, find_gpus, plan_slots
 from tunesmith.evaluator.strays import end_strays
+from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.prompts.compact import thinned
 from tunesmith.study.budget import Budget, Deadline, Spent
-from tunesmith.study.errors import SpaceExhausted
+from tunesmith.study.errors import InputError, SpaceExhausted, ToolRefused
 from tunesmith.study.observation import Observation
+from tunesmith.study.orders import parse_order
+from tunesmith.study.record import Event
 from tunesmith.study.results import incumbent, is_feasible
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.view import StudyView
+from tunesmith.tools.mailbox import Letter, Mailbox
 
 FLUSH_S = 1.0
 """Observations are written at most this long after they were made."""
@@ -84,15 +92,22 @@ class Loop:
         tape: Tape | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._kept = kept_orders(spec, _orders_in(history, spec.study.name))
+        spec = self._kept.spec
         self._spec = spec
+        self._steering = self._kept.steering
+        self._answered = set(self._kept.names)
+        self._paused = False
         self._project = project
         self._replays = tape is not None and tape.replay is not None
         self._tell = tell
         self._clock = clock
         sampler = make_sampler(spec.planner.sampler)
-        model = open_model(spec.planner, tape) if spec.planner.model else None
+        self._model = open_model(spec.planner, tape) if spec.planner.model else None
         self._gpus = find_gpus() if spec.run.gpus else []
+        self._cpus = cpus
         self._places = [_Place(slot) for slot in plan_slots(spec.run, self._gpus, cpus)]
+        self._wanted = len(self._places)
         self._budget: Budget = spec.budget.starting_at(clock())
         self._opened_at = clock()
         self._folder = history.parent / spec.study.name
@@ -102,7 +117,7 @@ class Loop:
         self._arbiter, self._advisor = make_arbiter(
             spec,
             sampler,
-            model=model,
+            model=self._model,
             project=project,
             runs=Background(self._wake.set),
             budget=self._budget,
@@ -110,7 +125,9 @@ class Loop:
             lessons=self._recorder.lessons_known(),
             left=self._left,
             curves=self._curves_so_far,
+            wishes=self._steering.words,
         )
+        self._mailbox = Mailbox(self._folder)
         self._evaluator = Evaluator(spec, project=project, folder=self._folder, wake=self._wake.set)
         self._interrupts = 0
         self._interrupts_told = 0
@@ -126,16 +143,18 @@ class Loop:
     def run(self) -> Ended:
         """Run until a limit is reached, the space is exhausted, or `interrupt` was called; return how it ended."""
         try:
-            self._open()
-            while not self._is_over():
-                self._collect()
-                self._obey()
-                self._fill()
-                self._heed()
-                self._flush()
-                self._wake.wait(TICK_S)
-                self._wake.clear()
-            return self._end()
+            with self._mailbox.attended():
+                self._open()
+                while not self._is_over():
+                    self._collect()
+                    self._serve()
+                    self._obey()
+                    self._fill()
+                    self._heed()
+                    self._flush()
+                    self._wake.wait(TICK_S)
+                    self._wake.clear()
+                return self._end()
         finally:
             self._leave()
 
@@ -167,7 +186,7 @@ class Loop:
         )
         if strays:
             self._tell(Note(text=f"ended {strays} process{'es' if strays > 1 else ''} left over from an earlier run"))
-        for text in unused_parts(self._spec):
+        for text in [*unused_parts(self._spec), *self._kept.words]:
             self._tell(Note(text=text))
         self._note_variant()
 
@@ -319,7 +338,7 @@ class Loop:
 
     def _fill(self) -> None:
         """Start a trial in every free slot while there is budget."""
-        for place in self._places:
+        for place in self._places[: self._wanted]:
             if place.evaluation is None and not self._interrupts and not self._ended_by:
                 trial = self._next_trial()
                 if trial is not None:
@@ -329,6 +348,8 @@ class Loop:
         limit = self._budget.ended_by(self._spent(), self._clock())
         if limit not in (None, "trials"):
             self._ended_by = str(limit)
+            return None
+        if self._paused:
             return None
         if self._queue:
             return self._queue.pop(0)
@@ -345,8 +366,9 @@ class Loop:
         return self._record(due[0]) if due else None
 
     def _propose(self) -> Trial | None:
+        view = self._view()
         try:
-            proposal = self._arbiter.choose(self._view())
+            proposal = steered(self._arbiter.choose(view), view, self._steering, BayesSampler())
         except SpaceExhausted:
             return self._next_replicate("exhausted")
         self._trials_begun += 1
@@ -392,6 +414,83 @@ class Loop:
         for place in self._places:
             place.unwritten.clear()
         self._flushed_at = self._clock()
+
+    # -- what people ask for ------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        """Do what was asked through the mailbox since the last turn, and answer each."""
+        for letter in self._mailbox.letters():
+            if letter.name in self._answered:
+                # It was recorded just before an earlier run was killed, or its file cannot be removed.
+                self._mailbox.answer(letter, "this was done before", done=True)
+                continue
+            self._answered.add(letter.name)
+            decision, slots = None, None
+            try:
+                decision = decide(parse_order(letter.text), self._situation())
+                slots = plan_slots(decision.spec.run, self._gpus, self._cpus) if decision.spec else None
+                answer = decision.answer
+            except (ToolRefused, InputError) as error:
+                decision, answer = None, str(error)
+            self._settle(letter, decision, answer)
+            if decision is not None and decision.spec is not None and slots is not None:
+                self._take_over(decision.spec, slots)
+            self._mailbox.answer(letter, answer, done=decision is not None)
+            self._tell(Note(text=f"{letter.by}: {answer}" if decision else f"{letter.by} was refused: {answer}"))
+
+    def _situation(self) -> Situation:
+        return Situation(
+            spec=self._spec,
+            trials=self._recorder.history.trials(self._recorder.study_id),
+            running=frozenset(place.trial.number for place in self._places if place.trial),
+            steering=self._steering,
+            paused=self._paused,
+        )
+
+    def _settle(self, letter: Letter, decision: Decision | None, answer: str) -> None:
+        """Record an order with its answer and, in the same transaction, the trials that it queues; then act on it."""
+        detail = kept_detail(letter.name, letter.by, json.loads(letter.text), answer, decision)
+        if decision is None:
+            self._recorder.record_event(ORDERS, self._clock(), detail=detail)
+            return
+        proposals = [replace(p, variant=self._evaluator.variant) for p in decision.proposals]
+        trials = self._recorder.record_order(detail, proposals, self._clock(), spec=decision.spec)
+        self._queue += trials
+        self._trials_begun += sum(not trial.is_replicate for trial in trials)
+        self._interrupts += decision.interrupts
+        self._paused = self._paused if decision.paused is None else decision.paused
+        if decision.steering is not None:
+            self._steering = decision.steering
+            self._tell_planner()
+        for place in self._running():
+            if place.evaluation is not None and place.evaluation.trial.number == decision.stop:
+                place.evaluation.stop(f"ended by a person ({letter.by})")
+        for trial in [trial for trial in self._queue if trial.number == decision.withdraw]:
+            self._queue.remove(trial)
+            outcome = Outcome(state=TrialState.STOPPED, note=f"taken back by a person ({letter.by}) before it ran")
+            self._recorder.record_outcome(trial, outcome, self._clock())
+
+    def _take_over(self, spec: StudySpec, slots: Sequence[Slot]) -> None:
+        """Go on with a study whose budget, space, constraints or parallelism was changed; running trials stay."""
+        self._spec = self._evaluator.spec = spec
+        self._budget = spec.budget.starting_at(self._clock())
+        self._confirmation = Confirmation(spec)
+        self._wanted = len(slots)
+        for place, slot in zip(self._places, slots, strict=False):
+            place.slot = slot
+        self._places += [_Place(slot) for slot in slots[len(self._places) :]]
+        if self._ended_by not in ("", "exhausted"):
+            self._ended_by = ""
+        self._best = incumbent(self._recorder.history.trials(self._recorder.study_id), spec.objectives, spec.bounds)
+        self._tell_planner()
+
+    def _tell_planner(self) -> None:
+        if self._advisor is None or self._model is None:
+            return
+        lessons = self._recorder.lessons_known()
+        wishes = self._steering.words
+        planner = make_planner(self._spec, self._model, project=self._project, lessons=lessons, wishes=wishes)
+        self._advisor.take_over(planner, self._budget)
 
     # -- what it knows ------------------------------------------------------------------------------------------
 
@@ -473,6 +572,15 @@ class Loop:
             place.evaluation.kill("tunesmith ended")
         self._evaluator.close()
         self._recorder.close()
+
+
+def _orders_in(history: Path, name: str) -> list[Event]:
+    """Return what was asked of the study before."""
+    if not history.is_file() or not history.stat().st_size:
+        return []
+    with History.open(history) as opened:
+        record = opened.find(name)
+        return opened.events(record.id, ORDERS) if record else []
 
 
 def unused_parts(spec: StudySpec) -> list[str]:

@@ -72,6 +72,7 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
     left: Callable[[], str] = str,
     rules: Rules | None = None,
     permuted: bool = False,
+    wishes: str = "",
 ) -> tuple[Arbiter, Advisor | None]:
     """Return the arbiter of a study and the LLM's side of it, None without a model.
 
@@ -88,6 +89,7 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
         left: the budget that is left, in words.
         rules: how the LLM's part is decided on.
         permuted: show the LLM the results in another order, to tell whether it reads them at all.
+        wishes: what a person asked proposals to keep to, in words.
     """
     sampler = sampler or make_sampler(spec.planner.sampler)
     fidelity = spec.fidelity.max if spec.fidelity else None
@@ -97,17 +99,26 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
     def stand(view: StudyView) -> Standing:
         return standing_of(_shuffled(view) if permuted else view, sampler, budget=left(), curves=curves)
 
-    planner = make_planner(spec, model, project=project, lessons=lessons)
+    planner = make_planner(spec, model, project=project, lessons=lessons, wishes=wishes)
     advisor = Advisor(planner, stand=stand, budget=budget, spent=spent, runs=runs, count=(rules or Rules()).count)
     judge = sampler if isinstance(sampler, BayesSampler) else None
     return Arbiter(sampler, fidelity=fidelity, advisor=advisor, rules=rules, judge=judge), advisor
 
 
 def make_planner(
-    spec: StudySpec, model: AsksModels, *, project: Path | None = None, lessons: Sequence[Lesson] = ()
+    spec: StudySpec,
+    model: AsksModels,
+    *,
+    project: Path | None = None,
+    lessons: Sequence[Lesson] = (),
+    wishes: str = "",
 ) -> LLMPlanner:
-    """Return who asks the model about a study."""
-    return LLMPlanner(model, _subject(spec, project, lessons), tools=lambda view: lookup_tools(view, project))
+    """Return who asks the model about a study; `wishes` is what a person asked proposals to keep to."""
+    subject = _subject(spec, project, lessons)
+    if wishes:
+        asked = f"The person who runs this study asks: {wishes}."
+        subject = replace(subject, description=f"{subject.description} {asked}".strip())
+    return LLMPlanner(model, subject, tools=lambda view: lookup_tools(spec, view, project))
 
 
 def llm_estimate(spec: StudySpec, project: Path, trials: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunesmith.cli.show import shown
 from tunesmith.study.errors import ProjectError
@@ -11,9 +12,14 @@ from tunesmith.tools.scripts.reader import read_script
 from tunesmith.tools.scripts.reading import ScriptReading
 from tunesmith.tools.scripts.writer import paste_lines, study_toml
 
+if TYPE_CHECKING:
+    from tunesmith.agent.drafting import Draft
 
-def write_study(script: Path, *, out: Path | None, force: bool) -> None:
-    """Read the script, write study.toml, print what was found and what to do next.
+
+def write_study(
+    script: Path, *, out: Path | None, force: bool, model: str | None = None, base_url: str | None = None
+) -> None:
+    """Read the script, write study.toml, print what was found and what to do next; with a model it improves the draft.
 
     Raises:
         ProjectError: the script cannot be read or has nothing to tune, or study.toml stands there already.
@@ -28,11 +34,43 @@ def write_study(script: Path, *, out: Path | None, force: bool) -> None:
         raise ProjectError(f"{target} exists; pass --force to replace it, or --out FILE to write another")
     text = study_toml(reading, script=_relative(script, target), name=target.absolute().parent.name)
     parse_spec(tomllib.loads(text), where=str(target))
+    lines = _found(reading, target)
+    if model is not None:
+        draft = _improved(text, script, model, base_url)
+        text = draft.text
+        lines = _told(draft, target, model) or lines
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ProjectError(f"{target} cannot be written: {error.strerror}") from None
-    print("\n".join(_found(reading, target)))
+    print("\n".join(lines))
+
+
+def _improved(text: str, script: Path, model: str, base_url: str | None) -> Draft:
+    from tunesmith.agent.drafting import improved_draft
+    from tunesmith.agent.models.model import Model
+    from tunesmith.tools.projects import checked
+
+    source = script.read_text(encoding="utf-8-sig", errors="replace")
+    return improved_draft(Model(model, base_url=base_url), text, source, check=checked)
+
+
+def _told(draft: Draft, target: Path, model: str) -> list[str]:
+    """Return what to say of a file that the model wrote; nothing when it did not."""
+    import tomllib
+
+    if draft.trouble:
+        print(f"{draft.trouble}; the draft by rules of thumb was written instead")
+        return []
+    spec = parse_spec(tomllib.loads(draft.text), where=str(target))
+    aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)
+    cost = f", ${draft.cost_usd:.4f}" if draft.cost_usd else ""
+    folder = shown(target.absolute().parent)
+    return [
+        f"{shown(target)}: {len(spec.space)} parameters ({', '.join(spec.space.names)}), written by {model}{cost}",
+        f"metric    {aims}",
+        f"Look it over, then: tunesmith run{'' if folder == '.' else f' {folder}'}",
+    ]
 
 
 def _relative(script: Path, target: Path) -> str:

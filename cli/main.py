@@ -191,12 +191,49 @@ def init(
         Path | None, typer.Option(help="The file to write; study.toml beside the script when left out.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a study.toml that stands there.")] = False,
+    model: Annotated[str | None, typer.Option(help="An LLM that improves the draft from the script.")] = None,
+    base_url: BaseUrl = None,
 ) -> None:
     """Read a training script and write a study.toml for it, with a reason beside each range."""
     with errors_for_people("Nothing was written."):
         from tunesmith.cli.init import write_study
 
-        write_study(script, out=out, force=force)
+        write_study(script, out=out, force=force, model=model, base_url=base_url)
+
+
+@app.command()
+def chat(
+    study: Study = Path(),
+    *,
+    model: Annotated[str | None, typer.Option(help="The LLM to talk to; that of study.toml when left out.")] = None,
+    base_url: BaseUrl = None,
+    history: HistoryOption = None,
+) -> None:
+    """Talk to the tuning assistant about a study, or about one to be; slash commands work without an LLM."""
+    with errors_for_people():
+        from tunesmith.cli.chat.app import run_chat
+
+        status = run_chat(study, history=history, model=model, base_url=base_url)
+    raise typer.Exit(status)
+
+
+@app.command()
+def mcp(
+    study: Study = Path(),
+    *,
+    http: Annotated[
+        int | None, typer.Option(help="Serve on this port of 127.0.0.1 instead of stdio; 0 for any free one.")
+    ] = None,
+    allow_run: Annotated[
+        bool, typer.Option("--allow-run", help="Let clients steer the study and start trials; else they only read.")
+    ] = False,
+    history: HistoryOption = None,
+) -> None:
+    """Serve the study to other agents by the Model Context Protocol."""
+    with errors_for_people():
+        from tunesmith.cli.mcp import serve_mcp
+
+        serve_mcp(study, history=history, port=http, allow_run=allow_run)
 
 
 @app.command()

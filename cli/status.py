@@ -32,14 +32,19 @@ def show_status(study: Path, *, history: Path | None, why: int | None, as_json: 
     located = open_study(study, history)
     with located.history:
         if why is None:
-            text = json.dumps(_status_json(located), indent=2) if as_json else _status_text(located)
+            text = json.dumps(_status_json(located), indent=2) if as_json else status_text(located)
         else:
-            trial = _trial(located, why)
-            text = json.dumps(_story_json(located, trial), indent=2) if as_json else _story_text(located, trial)
+            trial = trial_in(located, why)
+            text = json.dumps(_story_json(located, trial), indent=2) if as_json else story_text(located, trial)
     print(text)
 
 
-def _trial(located: Located, number: int) -> Trial:
+def trial_in(located: Located, number: int) -> Trial:
+    """Return a trial.
+
+    Raises:
+        HistoryError: there is none of that number.
+    """
     trial = located.history.trial(located.record.id, number)
     if trial is None:
         last = located.history.latest(located.record.id, 1)
@@ -48,7 +53,8 @@ def _trial(located: Located, number: int) -> Trial:
     return trial
 
 
-def _status_text(located: Located) -> str:
+def status_text(located: Located) -> str:
+    """Return where a study stands, as lines."""
     record, history = located.record, located.history
     tally, best = history.tally(record.id), history.best(record)
     objective = record.spec.objectives[0]
@@ -137,7 +143,8 @@ def _limits(budget: Budget) -> dict[str, float | None]:
     return {name: getattr(budget, name) for name in ("trials", "hours", "until", "gpu_hours")}
 
 
-def _story_text(located: Located, trial: Trial) -> str:
+def story_text(located: Located, trial: Trial) -> str:
+    """Return the story of one trial, as lines."""
     proposal = trial.proposal
     objective = located.record.spec.objectives[0]
     lines = [f"trial {trial.number} of {located.record.name}: {trial.state.value}"]

@@ -19,8 +19,12 @@ LATEST_MIGRATION = "m002_rival_of_a_proposal"
 """The newest step of schema.py, named here as well because importing that module takes longer than reading a file."""
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection:
+def open_for_reading(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
     """Return a connection that cannot write; a study may run meanwhile. A file of an older version is migrated first.
+
+    Args:
+        path: the file.
+        any_thread: whether other threads may use it, one at a time.
 
     Raises:
         HistoryError: there is no such file, it is damaged, or it is no history.
@@ -28,7 +32,9 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise HistoryError(f"there is no history at {path}; `tunesmith run` makes one, --history names another file")
     with _named(path):
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=not any_thread
+        )
         tables = {row[0] for row in db.execute("select name from sqlite_master where type = 'table'")}
     if not tables:
         raise HistoryError(f"{path} is empty: no study has run there yet")

@@ -54,9 +54,9 @@ class History:
         self._finished: dict[int, list[Trial]] = {}
 
     @classmethod
-    def open(cls, path: Path) -> History:
-        """Open the file for reading."""
-        return cls(open_for_reading(path))
+    def open(cls, path: Path, *, any_thread: bool = False) -> History:
+        """Open the file for reading; with `any_thread` for several threads that take turns."""
+        return cls(open_for_reading(path, any_thread=any_thread))
 
     def close(self) -> None:
         """Close the file."""
@@ -214,14 +214,14 @@ class History:
         )
         return [_observation(row) for row in rows]
 
-    def events(self, study_id: int) -> list[Event]:
-        """Return what happened, in order."""
+    def events(self, study_id: int, kind: str | None = None) -> list[Event]:
+        """Return what happened, in order; of one kind alone where it is named."""
         rows = self._query(
             """
             select at, kind, detail, trials.number from events left join trials on trials.id = events.trial_id
-            where events.study_id = ? order by events.id
+            where events.study_id = :study and (:kind is null or kind = :kind) order by events.id
             """,
-            [study_id],
+            {"study": study_id, "kind": kind},
         )
         return [
             Event(at=row["at"], kind=row["kind"], trial=row["number"], detail=json.loads(row["detail"])) for row in rows

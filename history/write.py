@@ -141,6 +141,17 @@ class Recorder:
         with self._transaction():
             self._event(kind, now, trial, detail or {})
 
+    def record_order(
+        self, detail: Mapping[str, Any], proposals: Sequence[Proposal], now: float, *, spec: StudySpec | None = None
+    ) -> list[Trial]:
+        """Note what a person asked of the study; add the trials that it queues, and take over a changed study file."""
+        with self._transaction():
+            self._event("order", now, None, detail)
+            if spec is not None:
+                text = redact(json.dumps(spec.document))
+                self._db.execute("update studies set spec = ? where id = ?", [text, self.study_id])
+            return [self.record_proposal(proposal, now) for proposal in proposals]
+
     def record_llm_calls(self, calls: Sequence[LlmCall]) -> None:
         """Keep what an LLM was asked, what it said, and what that cost."""
         with self._transaction():

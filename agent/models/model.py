@@ -84,6 +84,18 @@ class Model:
         """provider:model."""
         return self._name
 
+    def client(self) -> BaseChatModel:
+        """Return LangChain's own model, for an agent that streams and calls tools; its errors are its own.
+
+        Raises:
+            ModelDown: a package, a key or the provider is missing.
+        """
+        return self._opened(_Spending(self._name))
+
+    def cost_usd(self, usage: TokenUse) -> float | None:
+        """Return what so many tokens cost; None where the price is unknown."""
+        return self._price.of(usage) if self._price else None
+
     def ready(self) -> ModelDown | None:
         """Return why this model could not be asked, as far as that is known without a request; None when it could."""
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,13 +18,19 @@ Request = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What the server sends: a status, headers and a body; `cut` breaks the connection after half of it."""
+    """What the server sends: a status, headers and a body; `cut` breaks the connection after half of it.
+
+    With `events` the body is a stream of server-sent events with `pause_s` between them; `cut` then leaves out the last
+    half.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
     delay_s: float = 0.0
+    events: tuple[str, ...] = ()
+    pause_s: float = 0.0
 
 
 Behaviour = Callable[[Request, int], Reply]
@@ -43,6 +50,27 @@ def tool_call(name: str, arguments: str) -> Reply:
     return message(None, finish="tool_calls", tool_calls=[call])
 
 
+def streamed(
+    *pieces: str, calls: Sequence[tuple[str, str]] = (), usage: bool = True, pause_s: float = 0.0, cut: bool = False
+) -> Reply:
+    """Return a streamed completion: pieces of text, then calls of tools, each (name, arguments), in pieces too."""
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}, *({"content": piece} for piece in pieces)]
+    for index, (name, arguments) in enumerate(calls):
+        head = {"index": index, "id": f"call_{uuid.uuid4().hex[:8]}", "type": "function"}
+        deltas.append({"tool_calls": [{**head, "function": {"name": name, "arguments": ""}}]})
+        half = len(arguments) // 2
+        for part in (arguments[:half], arguments[half:]):
+            deltas.append({"tool_calls": [{"index": index, "function": {"arguments": part}}]})
+    common = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    chunks = [{**common, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    end = "tool_calls" if calls else "stop"
+    chunks.append({**common, "choices": [{"index": 0, "delta": {}, "finish_reason": end}]})
+    if usage:
+        chunks.append({**common, "choices": [], "usage": USAGE})
+    events = tuple(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    return Reply(events=(*events, "data: [DONE]\n\n"), pause_s=pause_s, cut=cut)
+
+
 def error(status: int, text: str = "no", *, code: str | None = None, **headers: str) -> Reply:
     """Return an error in OpenAI's form."""
     body = json.dumps({"error": {"message": text, "type": "error", "code": code}}).encode()
@@ -58,10 +86,11 @@ def way_of(request: Request) -> str:
 
 @dataclass
 class Server:
-    """A running server: its address for base_url, and every request it got, the latest last."""
+    """A running server: its address for base_url, every request it got, and when each event of a stream went out."""
 
     base_url: str
     requests: list[dict[str, Any]] = field(default_factory=list)
+    sent_at: list[float] = field(default_factory=list)
 
 
 @contextmanager
@@ -70,6 +99,8 @@ def serving(behaviour: Behaviour) -> Iterator[Server]:
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["content-length"])))
             with lock:
@@ -82,6 +113,9 @@ def serving(behaviour: Behaviour) -> Iterator[Server]:
                 self._send(reply)
 
         def _send(self, reply: Reply) -> None:
+            if reply.events:
+                self._stream(reply)
+                return
             self.send_response(reply.status)
             headers = {"content-type": "application/json", **reply.headers, "content-length": str(len(reply.body))}
             for name, value in headers.items():
@@ -89,6 +123,22 @@ def serving(behaviour: Behaviour) -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(reply.body[: len(reply.body) // 2] if reply.cut else reply.body)
             self.close_connection = True
+
+        def _stream(self, reply: Reply) -> None:
+            self.send_response(reply.status)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self.close_connection = True
+            sent = reply.events[: len(reply.events) // 2] if reply.cut else reply.events
+            for event in sent:
+                part = event.encode()
+                self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+                self.wfile.flush()
+                server.sent_at.append(time.time())
+                time.sleep(reply.pause_s)
+            if not reply.cut:
+                self.wfile.write(b"0\r\n\r\n")
 
         def log_message(self, *_: object) -> None:
             pass

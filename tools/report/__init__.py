@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tunesmith.tools.report.gathering import report_input
 from tunesmith.tools.report.html import write_html
 from tunesmith.tools.report.jsonable import to_json
 from tunesmith.tools.report.markdown import to_markdown
 from tunesmith.tools.report.model import ReportInput
 
-__all__ = ["ReportInput", "to_json", "to_markdown", "write_html"]
+__all__ = ["ReportInput", "report_input", "to_json", "to_markdown", "write_html"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from tunesmith.study.load import parameter_document
 from tunesmith.tools.scripts.ranges import guess_range
 from tunesmith.tools.scripts.reading import MetricGuess, ScriptReading, Setting, Style
+from tunesmith.tools.toml_text import toml_value
 
 TRIALS = 40
 
@@ -43,7 +43,7 @@ def paste_lines(reading: ScriptReading) -> list[str]:
 
 def _study(reading: ScriptReading, name: str) -> Iterator[str]:
     yield "[study]"
-    yield f"name = {_toml(re.sub(r'[^A-Za-z0-9._-]', '-', name).lstrip('.-_') or 'study')}"
+    yield f"name = {toml_value(re.sub(r'[^A-Za-z0-9._-]', '-', name).lstrip('.-_') or 'study')}"
     yield 'description = ""                   # what is tuned, in a sentence'
     if reading.metrics:
         metric, *others = reading.metrics
@@ -58,8 +58,8 @@ def _study(reading: ScriptReading, name: str) -> Iterator[str]:
 def _metric(metric: MetricGuess, others: list[MetricGuess]) -> Iterator[str]:
     also = f"; also found: {', '.join(other.name for other in others[:6])}" if others else ""
     yield f"# A guess from what the script prints{also}"
-    yield f"metric = {_toml(metric.name)}"
-    yield f"direction = {_toml(metric.direction)}"
+    yield f"metric = {toml_value(metric.name)}"
+    yield f"direction = {toml_value(metric.direction)}"
 
 
 def _run(reading: ScriptReading, script: str) -> Iterator[str]:
@@ -71,7 +71,7 @@ def _run(reading: ScriptReading, script: str) -> Iterator[str]:
     if reading.has_subcommands:
         yield "# The script has subcommands: put the one you mean behind its name, and take out what it does not know."
     yield "[run]"
-    yield f"command = {_toml(' '.join(_words(reading, script)))}"
+    yield f"command = {toml_value(' '.join(_words(reading, script)))}"
     yield '# timeout = "30m"                  # a trial that takes longer is ended'
     yield "# parallel = 2                     # trials at once; left out: what the machine allows"
     yield "# gpus = 1                         # per trial; 0.5 lets two share one"
@@ -97,7 +97,7 @@ def _fidelity(reading: ScriptReading) -> Iterator[str]:
         return
     most = int(reading.fidelity.default)  # type: ignore[arg-type]  # the reader saw a whole number
     yield "[fidelity]                         # how a trial can be made shorter"
-    yield f"name = {_toml(reading.fidelity.name)}"
+    yield f"name = {toml_value(reading.fidelity.name)}"
     yield f"min = {max(most // 27, 1)}"
     yield f"max = {most}                          # the script's own default"
     yield ""
@@ -111,7 +111,7 @@ def _space(reading: ScriptReading) -> Iterator[str]:
 
 def _parameter(setting: Setting) -> Iterator[str]:
     guess = guess_range(setting)
-    entry = ", ".join(f"{key} = {_toml(value)}" for key, value in parameter_document(guess.parameter).items())
+    entry = ", ".join(f"{key} = {toml_value(value)}" for key, value in parameter_document(guess.parameter).items())
     yield f"# {guess.why}"
     yield f"{setting.name} = {{ {entry} }}"
 
@@ -126,15 +126,3 @@ def _budget() -> Iterator[str]:
     yield "top = 1"
     yield "seeds = 3"
     yield ""
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return f"[{', '.join(_toml(item) for item in value)}]"
-    if isinstance(value, str):
-        # JSON leaves DEL as it is and half characters stand; TOML takes neither.
-        whole = value.encode("utf-8", "replace").decode("utf-8")
-        return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)

@@ -1,0 +1,45 @@
+"""What the sampler's model expects of configurations, and which it would try next, for tools, which see no sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.samplers import make_sampler
+from tunesmith.study.condition import Value
+from tunesmith.study.errors import SpaceExhausted
+from tunesmith.study.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.view import StudyView
+from tunesmith.tools.context import Forecast, Point
+
+
+class SamplerForecaster:
+    """Answers from our Bayesian sampler's model, whoever proposes.
+
+    Args:
+        sampler: the name of the sampler that suggests points.
+    """
+
+    def __init__(self, sampler: str = "bayes") -> None:
+        self._sampler = sampler
+
+    def forecast(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[Forecast] | None:
+        """Return what is expected of valid configurations; None while too little is known."""
+        judged = BayesSampler().judge(view, configurations)
+        return None if judged is None else [Forecast(j.prediction, j.chance) for j in judged]
+
+    def points(self, view: StudyView, count: int) -> list[Point]:
+        """Return up to `count` configurations; each is thought to run while the next is chosen."""
+        sampler = make_sampler(self._sampler)
+        found: list[Point] = []
+        while len(found) < count:
+            try:
+                suggestion = sampler.suggest(view)
+            except SpaceExhausted:
+                break
+            found.append(Point(suggestion.params, self._sampler, suggestion.rationale))
+            proposal = Proposal(params=suggestion.params, source=Source.SAMPLER, seed=0)
+            waits = Trial(number=view.number, proposal=proposal, state=TrialState.WAITING)
+            view = replace(view, trials=[*view.trials, waits], number=view.number + 1)
+        return found

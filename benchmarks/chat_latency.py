@@ -1,0 +1,53 @@
+"""How soon a chat shows the first word of an answer: from the server's first byte of it to the terminal's screen.
+
+    python benchmarks/chat_latency.py [ROUNDS]        needs tmux; the target is 0.3 s
+
+The screen is looked at every few milliseconds through tmux, which itself takes some 5 ms.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from fakes.llm_server import Reply, Request, serving, streamed
+from fakes.projects import command, make_project
+from fakes.terminal import TMUX, terminal
+
+TARGET_S = 0.3
+
+
+def main(rounds: int) -> None:
+    """Measure and print."""
+    if TMUX is None:
+        sys.exit("tmux is not installed")
+    words = [f"Word{n}first" for n in range(rounds)]
+
+    def reply(request: Request, before: int) -> Reply:  # noqa: ARG001
+        return streamed(words[before], *(" and so on" for _ in range(10)), pause_s=0.05)
+
+    with tempfile.TemporaryDirectory() as folder, serving(reply) as server:
+        project = make_project(Path(folder) / "p", trials=3)
+        command("run", cwd=project)
+        options = ["chat", "--model", "m", "--base-url", server.base_url]
+        with terminal(*options, cwd=project) as shown:
+            seconds = []
+            for n in range(rounds):
+                shown.wait_for_prompt()
+                before = len(server.sent_at)
+                shown.type("hello")
+                while words[n] not in shown.screen():
+                    time.sleep(0.002)
+                # The first event of a stream only opens it; the second one holds the first word.
+                seconds.append(time.time() - server.sent_at[before + 1])
+    print(f"first word on the screen after the server's first byte of it, {rounds} answers:")
+    print(f"median {statistics.median(seconds):.3f} s, longest {max(seconds):.3f} s, target {TARGET_S} s")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)

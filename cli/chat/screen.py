@@ -1,0 +1,164 @@
+"""How a chat looks: Markdown as it comes, tool calls with their duration, approvals. Prints; decides nothing.
+
+In a terminal, finished paragraphs are set as Markdown and stay; only the one that still grows is drawn anew. Elsewhere
+(a pipe, a dumb terminal) the text goes out as it comes. What a model or a script wrote cannot steer the terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.text import Text
+
+from tunesmith.agent.chat.events import (
+    Action,
+    Allowed,
+    Approval,
+    ChatEvent,
+    Notice,
+    ToolBegan,
+    ToolEnded,
+    Words,
+)
+from tunesmith.tools.calling import given_text
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """Return a text without control characters, which a terminal would obey."""
+    return _CONTROL.sub("", text)
+
+
+class Screen:
+    """The terminal of one chat."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=False)
+        self.fancy = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Print lines as they are; rich breaks those that are too long between words."""
+        shown = "\n".join(harmless(line) for line in text.split("\n"))
+        if self.fancy:
+            self.console.print(Text(shown, style=style))
+        else:
+            print(shown, flush=True)
+
+    def answer(self) -> Answer:
+        """Begin an answer."""
+        return Answer(self)
+
+    def action(self, action: Action) -> None:
+        """Show what a call would do, before a person decides on it."""
+        self.line(f"{action.name} would:", "bold")
+        self.line("\n".join(f"  {line}" for line in action.preview.split("\n")))
+
+
+class Answer:
+    """One answer while it comes. Use as a context manager: it leaves the terminal as it was, however it ends."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._text = ""
+        self._running: dict[str, str] = {}
+        self._live: Live | None = None
+        self._open_line = False
+
+    def __enter__(self) -> Answer:
+        if self._screen.fancy:
+            self._live = Live(console=self._screen.console, transient=True, auto_refresh=True, refresh_per_second=10)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._finish_text()
+        if self._live is not None:
+            self._live.update(Text(""))
+            self._live.stop()
+
+    def show(self, event: ChatEvent) -> None:
+        """Show one event; an Approval is left to whoever asks the person."""
+        match event:
+            case Words(text=text):
+                self._words(harmless(text))
+            case ToolBegan(call=call, name=name, given=given):
+                self._finish_text()
+                self._running[call] = f"⚙ {name}({given_text(given)}) …"
+                self._draw()
+            case ToolEnded(call=call):
+                self._finish_text()
+                self._running.pop(call, None)
+                self._tool(event)
+            case Allowed(actions=actions, left=left):
+                names = ", ".join(f"{a.name} ({a.trials} trial{'s' if a.trials > 1 else ''})" for a in actions)
+                self._say(f"allowed before: {names}; {left} left", "dim")
+            case Notice(text=text):
+                self._finish_text()
+                self._say(text, "yellow")
+            case Approval():
+                self._finish_text()
+
+    def _tool(self, event: ToolEnded) -> None:
+        call = f"{event.name}({given_text(event.given)})"
+        self._say(f"  ⚙ {call} {event.wall_s:.2f} s", "dim")
+        if event.refused:
+            self._say(f"    refused: {event.refused}", "dim yellow")
+
+    def _say(self, text: str, style: str) -> None:
+        self._screen.line(text, style)
+        self._draw()
+
+    def _words(self, text: str) -> None:
+        if not self._screen.fancy:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            self._open_line = not text.endswith("\n") if text else self._open_line
+            return
+        first = not self._text
+        self._text += text
+        done, self._text = split_blocks(self._text)
+        if done:
+            self._screen.console.print(Markdown(done))
+        self._draw()
+        if first and self._live is not None:
+            # The first word is shown at once: so one sees that an answer is on its way.
+            self._live.refresh()
+
+    def _finish_text(self) -> None:
+        if self._open_line:
+            print(flush=True)
+            self._open_line = False
+        if self._text.strip():
+            self._screen.console.print(Markdown(self._text))
+        self._text = ""
+        self._draw()
+
+    def _draw(self) -> None:
+        """Draw what still grows: the last paragraph, cut to the screen, and the tools that run."""
+        if self._live is None:
+            return
+        room = max(self._screen.console.size.height - 4 - len(self._running), 3)
+        lines = [*self._text.split("\n")[-room:], *self._running.values()]
+        self._live.update(Text("\n".join(lines), style="dim" if self._running and not self._text else ""))
+
+
+def split_blocks(text: str) -> tuple[str, str]:
+    """Return the part of a Markdown text that will not change any more, and the rest.
+
+    A blank line ends a paragraph or a table, but not a block of code, and not a list, whose next item may follow.
+    """
+    fenced, cut, at = False, 0, 0
+    for line in text.splitlines(keepends=True):
+        at += len(line)
+        if line.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+        if not fenced and line == "\n":
+            cut = at
+    return text[:cut], text[cut:]

@@ -1,0 +1,144 @@
+"""Changes that are asked of a running study, over its study file: one key each, so that they stand through a restart.
+
+A change holds as long as the study file says at its key what it said when the change was made; once a person edits that
+key, the file has the last word. Pure.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.study.condition import Value
+from tunesmith.study.errors import ToolRefused
+from tunesmith.study.names import did_you_mean
+from tunesmith.study.orders import Bounds, Constrain, Limit, Parallel
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key of a study file, such as budget.trials or constraints.gpu_mem_gb, with what stood there and what shall.
+
+    None stands for a key that is not there.
+    """
+
+    key: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What proposals must keep to.
+
+    Attributes:
+        pins: values that parameters are held at.
+        vetoes: conditions that no proposal may meet.
+    """
+
+    pins: Mapping[str, Value]
+    vetoes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.pins or self.vetoes)
+
+    @property
+    def words(self) -> str:
+        """The same as a sentence for people and models; "" when nothing is asked."""
+        parts = [f"{name} is held at {value}" for name, value in self.pins.items()]
+        parts += [f"nothing runs for which {condition} holds" for condition in self.vetoes]
+        return "; ".join(parts)
+
+
+def change_of(document: Document, order: Limit | Parallel | Bounds | Constrain) -> Change:
+    """Return the change that an order asks for.
+
+    Raises:
+        ToolRefused: there is no such parameter, or a bound is asked of one that has none.
+    """
+    match order:
+        case Limit(name=name, value=value):
+            whole = int(value) if isinstance(value, float) and value.is_integer() else value
+            return _change(document, f"budget.{name}", whole)
+        case Parallel(count=count):
+            return _change(document, "run.parallel", count)
+        case Constrain(metric=metric, min=low, max=high):
+            bound = {"metric": metric, "min": low, "max": high}
+            kept = {key: value for key, value in bound.items() if value is not None}
+            return _change(document, f"constraints.{metric}", kept if len(kept) > 1 else None)
+        case Bounds():
+            return _bounds(document, order)
+
+
+def changed(document: Document, change: Change) -> dict[str, Any]:
+    """Return the document with the change made."""
+    made: dict[str, Any] = copy.deepcopy(dict(document))
+    table, _, name = change.key.partition(".")
+    if table == "constraints":
+        rest = [entry for entry in made.get("constraints", []) if entry.get("metric") != name]
+        made["constraints"] = [*rest, *([change.after] if change.after is not None else [])]
+        return made
+    entries = dict(made.get(table, {}))
+    if change.after is None:
+        entries.pop(name, None)
+    else:
+        entries[name] = change.after
+    made[table] = entries
+    return made
+
+
+def standing(document: Document, changes: Iterable[Change]) -> tuple[dict[str, Any], list[Change]]:
+    """Return the document with those changes made that still hold, and these; see the module's own words."""
+    made, held = dict(document), []
+    for change in changes:
+        if _at(made, change.key) == change.before:
+            made = changed(made, change)
+            held.append(change)
+    return made, held
+
+
+def _change(document: Document, key: str, after: Any) -> Change:
+    return Change(key, _at(document, key), after)
+
+
+def _at(document: Document, key: str) -> Any:
+    table, _, name = key.partition(".")
+    if table == "constraints":
+        return next((dict(e) for e in document.get("constraints", []) if e.get("metric") == name), None)
+    return document.get(table, {}).get(name)
+
+
+def _bounds(document: Document, order: Bounds) -> Change:
+    space = document.get("space", {})
+    if order.name not in space:
+        raise ToolRefused(f"there is no parameter {order.name!r}{did_you_mean(order.name, space)}")
+    entry = dict(space[order.name])
+    ranged = entry["type"] in ("float", "int")
+    if (order.low is not None or order.high is not None) and not ranged:
+        raise ToolRefused(f"{order.name} is a {entry['type']}, which has no low and high; give choices")
+    if order.choices is not None and entry["type"] != "choice":
+        raise ToolRefused(f"{order.name} is a {entry['type']}, which has no choices; give low, high or both")
+    if order.low is None and order.high is None and order.choices is None:
+        raise ToolRefused("nothing to change: give low, high or choices")
+    for name, value in (("low", order.low), ("high", order.high), ("choices", order.choices)):
+        if value is not None:
+            whole = entry["type"] == "int" and isinstance(value, float) and value.is_integer()
+            entry[name] = int(value) if whole and isinstance(value, float) else value
+    _settle_default(entry)
+    return _change(document, f"space.{order.name}", entry)
+
+
+def _settle_default(entry: dict[str, Any]) -> None:
+    """Move a default that the new range leaves out to its nearest border, or drop it."""
+    default = entry.get("default")
+    if default is None:
+        return
+    if entry["type"] == "choice":
+        if default not in entry["choices"]:
+            del entry["default"]
+    elif entry["low"] <= entry["high"]:
+        entry["default"] = min(max(default, entry["low"]), entry["high"])

@@ -1,0 +1,289 @@
+"""What is asked of a running study from another process: real runs, a real mailbox, and what the history says after."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.projects import command, make_project, start
+
+from tunesmith.history.read import History
+from tunesmith.study.errors import ToolRefused
+from tunesmith.study.orders import (
+    Bounds,
+    Confirm,
+    Constrain,
+    End,
+    Limit,
+    Order,
+    Parallel,
+    Pause,
+    Pin,
+    Queue,
+    Resume,
+    StopTrial,
+    Veto,
+    Withdraw,
+)
+from tunesmith.study.record import Event
+from tunesmith.study.trial import Source, Trial, TrialState
+from tunesmith.tools.mailbox import Mailbox, MailboxControl
+
+
+def mailbox(project: Path) -> Mailbox:
+    return Mailbox(project / ".tunesmith" / "toy")
+
+
+def give(project: Path, order: Order) -> str:
+    return MailboxControl(mailbox(project), by="test").give(order)
+
+
+def trials(project: Path) -> list[Trial]:
+    path = project / ".tunesmith" / "history.db"
+    if not path.is_file() or not path.stat().st_size:
+        return []
+    with History.open(path) as history:
+        record = history.find("toy")
+        return history.trials(record.id) if record else []
+
+
+def events(project: Path, kind: str) -> list[Event]:
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        return history.events(history.study("toy").id, kind)
+
+
+def wait_for(holds: Callable[[], Any], timeout_s: float = 30.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.03)
+
+
+@contextmanager
+def running(project: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the study in a process of its own until the block ends, then interrupt it."""
+    process = start("run", *options, cwd=project)
+    try:
+        wait_for(lambda: mailbox(project).is_attended() and trials(project))
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+
+def slow(tmp_path: Path, **options: Any) -> Path:
+    return make_project(tmp_path / "p", **{"trials": 200, "more": "--sleep 0.3", **options})
+
+
+def test_queued_trials_run_in_order_and_before_the_samplers(tmp_path: Path) -> None:
+    project = slow(tmp_path)
+    with running(project):
+        first = give(project, Queue(params={"x": 0.25, "y": 4}, why="my idea"))
+        second = give(project, Queue(params={"x": 0.5, "y": 2}))
+        assert first.startswith("queued as trial ")
+        numbers = [int(text.rsplit(" ", 1)[1]) for text in (first, second)]
+        wait_for(lambda: len(trials(project)) > numbers[1] and trials(project)[numbers[1]].state.is_finished)
+    asked = [trials(project)[n] for n in numbers]
+    assert [dict(t.params) for t in asked] == [{"x": 0.25, "y": 4}, {"x": 0.5, "y": 2}]
+    assert all(t.proposal.source is Source.USER and t.state is TrialState.COMPLETE for t in asked)
+    assert asked[0].proposal.rationale == "my idea"
+    # Nothing that was proposed after them started before them.
+    later = [t for t in trials(project) if t.number > numbers[1] and t.started_at]
+    assert all((t.started_at or 0) >= (asked[1].started_at or 0) for t in later)
+    assert [e.detail["done"] for e in events(project, "order")] == [True, True]
+
+
+def test_an_invalid_trial_is_refused_with_every_mistake(tmp_path: Path) -> None:
+    project = slow(tmp_path)
+    with running(project), pytest.raises(ToolRefused) as refused:
+        give(project, Queue(params={"x": 7.0, "z": 1}))
+    text = str(refused.value)
+    assert "x" in text
+    assert "out of range" in text
+    assert "z: is no parameter" in text
+    assert not any(t.proposal.source is Source.USER for t in trials(project))
+    (event,) = events(project, "order")
+    assert event.detail["done"] is False
+    assert event.detail["by"] == "test"
+
+
+def test_what_is_asked_while_nothing_runs_is_done_when_the_study_next_runs(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2)
+    assert "when it next runs" in give(project, Queue(params={"x": 0.3, "y": 4}))
+    assert "when it next runs" in give(project, Limit(name="trials", value=4))
+    done = command("run", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "queued as trial" in done.stdout
+    found = trials(project)
+    assert len(found) == 4
+    assert [t.proposal.source for t in found].count(Source.USER) == 1
+
+
+def test_pause_and_resume(tmp_path: Path) -> None:
+    project = slow(tmp_path, more="--sleep 0.1")
+    with running(project):
+        assert "paused" in give(project, Pause())
+        wait_for(lambda: all(t.state.is_finished for t in trials(project)))
+        count = len(trials(project))
+        time.sleep(0.5)
+        assert len(trials(project)) == count
+        assert give(project, Resume()) == "trials start again"
+        wait_for(lambda: len(trials(project)) > count)
+
+
+def test_a_running_trial_is_ended_and_a_waiting_one_taken_back(tmp_path: Path) -> None:
+    project = slow(tmp_path, more="--sleep 30")
+    with running(project):
+        wait_for(lambda: trials(project)[0].state is TrialState.RUNNING)
+        give(project, Pause())
+        queued = int(give(project, Queue(params={"x": 0.5, "y": 2})).rsplit(" ", 1)[1])
+        with pytest.raises(ToolRefused, match=r"only one that waits"):
+            give(project, Withdraw(number=0))
+        with pytest.raises(ToolRefused, match=r"not running; running: 0"):
+            give(project, StopTrial(number=queued))
+        assert "will not run" in give(project, Withdraw(number=queued))
+        assert "is being ended" in give(project, StopTrial(number=0))
+        wait_for(lambda: trials(project)[0].state.is_finished)
+    first, second = trials(project)
+    assert first.state is second.state is TrialState.STOPPED
+    assert first.outcome is not None
+    assert "by a person" in first.outcome.note
+
+
+def test_a_changed_budget_ends_the_study_where_it_now_says(tmp_path: Path) -> None:
+    project = slow(tmp_path, more="--sleep 0.1")
+    with running(project) as process:
+        assert give(project, Limit(name="trials", value=5)) == "budget.trials: 200 -> 5"
+        assert process.wait(timeout=30) == 0
+    assert len(trials(project)) == 5
+    with pytest.raises(ToolRefused, match="nothing would end the study"), running(project, "--trials", "400"):
+        give(project, Limit(name="trials", value=None))
+
+
+def test_a_change_stands_through_a_restart_until_the_file_is_edited(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2)
+    give(project, Limit(name="trials", value=3))
+    assert command("run", cwd=project).returncode == 0
+    assert len(trials(project)) == 3
+    again = command("run", cwd=project)
+    assert "budget.trials = 3, as asked earlier" in again.stdout
+    assert len(trials(project)) == 3
+    text = (project / "study.toml").read_text()
+    (project / "study.toml").write_text(text.replace("trials = 2", "trials = 6"))
+    edited = command("run", cwd=project)
+    assert "as asked earlier" not in edited.stdout
+    assert len(trials(project)) == 6
+
+
+@pytest.mark.parametrize("sampler", ["random", "bayes"])
+def test_pins_and_vetoes_hold_for_all_trials_to_come(sampler: str, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=14, sampler=sampler)
+    give(project, Pin(name="y", value=3))
+    give(project, Veto(condition="x > 0.6"))
+    done = command("run", cwd=project)
+    assert done.returncode == 0, done.stderr
+    found = trials(project)
+    assert found[0].proposal.source is Source.DEFAULT  # the default is what all is compared with
+    assert len(found) == 14
+    assert all(t.params["y"] == 3 and float(str(t.params["x"])) <= 0.6 for t in found[1:])
+    assert "y is held at 3" in found[-1].proposal.rationale
+    give(project, Pin(name="y"))
+    give(project, Veto(condition="x > 0.6", lift=True))
+    command("run", "--trials", "30", cwd=project)
+    later = trials(project)[15:]
+    assert {t.params["y"] for t in later} != {3}
+    assert any(float(str(t.params["x"])) > 0.6 for t in later) or sampler == "bayes"
+
+
+def test_bounds_constraints_and_parallelism_change_while_it_runs(tmp_path: Path) -> None:
+    project = slow(tmp_path, more="--sleep 0.15")
+    with running(project):
+        assert give(project, Parallel(count=3)) == "run.parallel: 1 -> 3"
+        wait_for(lambda: sum(t.state is TrialState.RUNNING for t in trials(project)) == 3)
+        assert "space.y" in give(project, Bounds(name="y", high=4))
+        count = len(trials(project))
+        wait_for(lambda: any(t.state is TrialState.COMPLETE for t in trials(project)))
+        assert "no longer count as usable" in give(project, Constrain(metric="memory", max=1.0))
+        with pytest.raises(ToolRefused, match=r"did you mean|no parameter"):
+            give(project, Bounds(name="yy", high=4))
+        with pytest.raises(ToolRefused, match="low"):
+            give(project, Bounds(name="x", low=2.0))
+        assert "none" in give(project, Constrain(metric="memory"))
+        wait_for(lambda: len(trials(project)) > count + 6)
+        assert give(project, Parallel(count=1)) == "run.parallel: 3 -> 1"
+        wait_for(lambda: sum(t.state is TrialState.RUNNING for t in trials(project)) == 1)
+    assert all(int(str(t.params["y"])) <= 4 for t in trials(project)[count:])
+
+
+def test_a_trial_is_confirmed_on_fresh_seeds(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=3)
+    give(project, Confirm(number=0, seeds=2))
+    early = command("run", cwd=project)
+    assert "test was refused: there is no trial 0; there is none yet" in early.stdout
+    give(project, Confirm(number=0, seeds=2))
+    command("run", cwd=project)
+    again = [t for t in trials(project) if t.proposal.replicate_of == 0]
+    assert len(again) == 2
+    assert len({t.proposal.seed for t in again}) == 2
+
+
+def test_ending_a_run_from_outside_leaves_it_resumable(tmp_path: Path) -> None:
+    project = slow(tmp_path, more="--sleep 0.5")
+    with running(project) as process:
+        assert "the run ends" in give(project, End(now=True))
+        assert process.wait(timeout=30) == 130
+    assert not mailbox(project).is_attended()
+    assert [e.detail["order"]["kind"] for e in events(project, "order")] == ["end"]
+    assert trials(project)[-1].state is TrialState.WAITING
+
+
+def test_letters_that_are_no_orders_are_refused_and_recorded(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2)
+    inbox = project / ".tunesmith" / "toy" / "inbox"
+    inbox.mkdir(parents=True)
+    bad = {
+        "1": "no json",
+        "2": '{"by": "x", "order": {"kind": "shell", "command": "id"}}',
+        "3": "[]",
+        "4": '{"by": "x", "order": {"kind": "queue", "params": {"x": NaN, "y": 2}}}',
+        "5": "x" * 200_000,
+        "6": '{"by": "x", "order": {"kind": "queue"}}',
+        "7": '{"by": "x", "order": {"kind": "limit", "name": "trials", "value": -3}}',
+    }
+    for name, text in bad.items():
+        (inbox / f"{name}.json").write_text(text)
+    done = command("run", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert len(trials(project)) == 2
+    assert [e.detail["done"] for e in events(project, "order")] == [False] * len(bad)
+    assert list(inbox.glob("*.json")) == []
+
+
+def test_an_order_that_was_recorded_before_a_crash_is_not_done_twice(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2)
+    name = mailbox(project).post(Queue(params={"x": 0.3, "y": 4}), by="test")
+    waiting = project / ".tunesmith" / "toy" / "inbox" / f"{name}.json"
+    text = waiting.read_text()
+    command("run", cwd=project)
+    assert not waiting.exists()
+    waiting.write_text(text)  # as if the loop had been killed before it could take the letter away
+    command("run", "--trials", "3", cwd=project)
+    assert [t.proposal.source for t in trials(project)].count(Source.USER) == 1
+
+
+def test_a_loop_that_was_killed_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
+    project = slow(tmp_path)
+    with running(project) as process:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
+        assert not mailbox(project).is_attended()
+        assert "when it next runs" in give(project, Pause())

@@ -1,0 +1,282 @@
+"""The MCP server, driven by the official SDK's own client over both transports, and by requests that must not pass."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from fakes.projects import command, environment, make_project
+
+from tunesmith.history.read import History
+from tunesmith.tools.calling import Effect
+from tunesmith.tools.catalogue import ALL, tools_up_to
+from tunesmith.tools.mailbox import Mailbox
+
+mcp = pytest.importorskip("mcp", reason="the package mcp is not installed")
+httpx2 = pytest.importorskip("httpx2", reason="the package mcp is not installed")
+
+TOKEN = "a-token-for-this-test"
+READ = {tool.name for tool in tools_up_to(Effect.READ)}
+EVERY = {tool.name for tool in ALL}
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "trial": {"number": 1},
+    "curve": {"number": 1},
+    "log": {"number": 1},
+    "compare": {"numbers": [0, 1]},
+    "predict": {"params": {"x": 0.5}},
+    "points": {"count": 2},
+    "rule": {"name": "lora_scale", "inputs": {"alpha": 16, "rank": 8}},
+    "source": {"path": "train.py"},
+    "read_script": {"path": "knobs.py"},
+    "queue": {"configurations": [{"x": 0.5}]},
+    "confirm": {"number": 1, "seeds": 1},
+    "withdraw": {"number": 1},
+    "stop_trial": {"number": 1},
+    "pin": {"name": "y", "value": 3},
+    "veto": {"condition": "x > 0.9"},
+    "limit": {"name": "trials", "value": 5},
+    "parallel": {"count": 1},
+    "bounds": {"name": "y", "high": 7},
+    "constrain": {"metric": "loss", "max": 100.0},
+    "write_study": {"text": "[study]"},
+    "branch": {"number": 1, "name": "toy-2"},
+}
+REFUSED_AT_REST = {"stop_trial", "pause", "resume", "end", "write_study"}
+"""What can only be asked of a running study, and a study file that is wrong."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project whose study has run."""
+    project = make_project(tmp_path_factory.mktemp("mcp") / "p", trials=4)
+    options = "p = argparse.ArgumentParser()\np.add_argument('--lr', type=float, default=0.1)\n"
+    (project / "knobs.py").write_text(f"import argparse\n{options}")
+    assert command("run", cwd=project).returncode == 0
+    return project
+
+
+def stdio(project: Path, use: Callable[[Any], Awaitable[None]], *options: str) -> None:
+    """Use a client of a server over stdio."""
+    server = mcp.StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "tunesmith.cli.main", "mcp", str(project), *options],
+        env=environment(),
+    )
+
+    async def main() -> None:
+        async with mcp.Client(server) as client:
+            await use(client)
+
+    anyio.run(main)
+
+
+@dataclass(frozen=True)
+class Served:
+    address: str
+
+
+@contextmanager
+def serving(project: Path, *options: str) -> Iterator[Served]:
+    """Serve over HTTP on a free port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tunesmith.cli.main", "mcp", str(project), "--http", "0", *options],
+        env={**environment(), "TUNESMITH_MCP_TOKEN": TOKEN},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+/mcp", process.stderr.readline())
+        assert found, process.stderr.read()
+        yield Served(found[0])
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def over_http(served: Served, use: Callable[[Any], Awaitable[None]], token: str = TOKEN) -> None:
+    async def main() -> None:
+        from mcp.client.streamable_http import streamable_http_client
+
+        headers = {"authorization": f"Bearer {token}"}
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=30) as http,
+            mcp.Client(streamable_http_client(served.address, http_client=http)) as client,
+        ):
+            await use(client)
+
+    anyio.run(main)
+
+
+def text_of(result: Any) -> str:
+    return str(result.content[0].text)
+
+
+def test_over_stdio_every_reading_tool_answers(finished: Path) -> None:
+    async def use(client: Any) -> None:
+        listed = (await client.list_tools()).tools
+        assert {tool.name for tool in listed} == READ
+        assert all(tool.description and tool.annotations.read_only_hint for tool in listed)
+        for tool in listed:
+            result = await client.call_tool(tool.name, ARGUMENTS.get(tool.name, {}))
+            assert not result.is_error, (tool.name, text_of(result))
+            assert text_of(result).strip()
+
+    stdio(finished, use)
+
+
+def test_over_http_every_tool_is_there_and_answers_once_runs_are_allowed(finished: Path) -> None:
+    async def use(client: Any) -> None:
+        listed = (await client.list_tools()).tools
+        assert {tool.name for tool in listed} == EVERY
+        for tool in listed:
+            if tool.name == "start":
+                continue
+            result = await client.call_tool(tool.name, ARGUMENTS.get(tool.name, {}))
+            assert result.is_error == (tool.name in REFUSED_AT_REST), (
+                tool.name,
+                text_of(result),
+            )
+        assert (finished / "toy-2.toml").exists()
+
+    with serving(finished, "--allow-run") as served:
+        over_http(served, use)
+
+
+def test_resources_are_the_report_and_the_trials(finished: Path) -> None:
+    async def use(client: Any) -> None:
+        uris = [str(resource.uri) for resource in (await client.list_resources()).resources]
+        assert uris == ["tunesmith://report", "tunesmith://trials"]
+        report = (await client.read_resource(uris[0])).contents[0]
+        assert report.mime_type == "text/markdown"
+        assert report.text.startswith("# toy")
+        assert "#0 default complete" in (await client.read_resource(uris[1])).contents[0].text
+
+    stdio(finished, use)
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_without_allow_run_nothing_can_start_or_change(transport: str, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2)
+    before = {path: path.read_bytes() for path in project.iterdir()}
+
+    async def use(client: Any) -> None:
+        for name in sorted(EVERY - READ):
+            result = await client.call_tool(name, ARGUMENTS.get(name, {}))
+            assert result.is_error
+            assert f"there is no tool '{name}'" in text_of(result)
+
+    if transport == "stdio":
+        stdio(project, use)
+    else:
+        with serving(project) as served:
+            over_http(served, use)
+    assert {path: path.read_bytes() for path in project.iterdir()} == before
+
+
+def test_a_run_is_started_and_steered_once_it_is_allowed(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=300, more="--sleep 0.2")
+    mailbox = Mailbox(project / ".tunesmith" / "toy")
+
+    async def use(client: Any) -> None:
+        assert "running in the background" in text_of(await client.call_tool("start", {}))
+        assert mailbox.is_attended()
+        again = await client.call_tool("start", {})
+        assert again.is_error
+        assert "running already" in text_of(again)
+        queued = await client.call_tool("queue", {"configurations": [{"x": 0.25, "y": 4}], "why": "a test"})
+        assert "queued as trial" in text_of(queued)
+        wrong = await client.call_tool("queue", {"configurations": [{"x": 0.3}, {"x": 9, "z": 1}]})
+        assert wrong.is_error
+        assert "nothing was queued" in text_of(wrong)
+        assert "out of range" in text_of(wrong)
+        assert "z" in text_of(wrong)
+        assert "the run ends" in text_of(await client.call_tool("end", {"now": True}))
+
+    stdio(project, use, "--allow-run")
+    until = time.monotonic() + 20
+    while mailbox.is_attended():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        record = history.study("toy")
+        assert record.ended_by == "interrupted"
+        assert any(t.proposal.rationale == "a test" for t in history.trials(record.id))
+
+
+def test_wrong_arguments_come_back_as_words(finished: Path) -> None:
+    async def use(client: Any) -> None:
+        for name, given, words in (
+            ("trial", {"number": 99}, "they run from 0 to"),
+            ("trial", {"nummer": 1}, "number is missing"),
+            ("trials", {"where": "x >> 1"}, "where"),
+            ("trials", {"where": "epochs > 1"}, "epochs is unknown"),
+            ("trials", {"limit": 1000}, "limit"),
+            ("source", {"path": "../../etc/passwd"}, "no such source file"),
+            ("source", {"path": ".tunesmith/history.db"}, "no such source file"),
+            ("predict", {"params": {"x": 5}}, "out of range"),
+            ("compare", {"numbers": [1]}, "numbers"),
+        ):
+            result = await client.call_tool(name, given)
+            assert result.is_error, name
+            assert words in text_of(result), text_of(result)
+
+    stdio(finished, use)
+
+
+def request(served: Served, **headers: str) -> int:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).encode()
+    usual = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    made = urllib.request.Request(served.address, data=body, headers={**usual, **headers})
+    try:
+        with urllib.request.urlopen(made, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_http_wants_the_token_and_this_machines_own_name(finished: Path) -> None:
+    right = {"authorization": f"Bearer {TOKEN}"}
+    with serving(finished) as served:
+        assert request(served) == 401
+        assert request(served, authorization="Bearer wrong") == 401
+        assert request(served, authorization=f"Basic {TOKEN}") == 401
+        # A page whose name was made to point here (DNS rebinding) says so in Host and Origin.
+        assert request(served, **right, host="evil.example:80") == 421
+        assert request(served, **right, origin="http://evil.example") == 403
+        assert request(served, **right) not in (401, 403, 421)
+
+
+def test_what_cannot_be_served_is_said_in_words(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p")
+    taken = command("mcp", str(project), "--http", "99999", cwd=tmp_path)
+    assert taken.returncode == 2
+    assert "--http 99999 cannot be used" in taken.stderr
+    (project / "study.toml").write_text("[study]\n")
+    wrong = command("mcp", str(project), cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "mistake" in wrong.stderr
+
+
+def test_a_folder_without_a_study_can_be_asked_too(tmp_path: Path) -> None:
+    async def use(client: Any) -> None:
+        result = await client.call_tool("study", {})
+        assert result.is_error
+        assert "there is no study here yet" in text_of(result)
+        assert "no Python file" in text_of(await client.call_tool("scripts", {}))
+
+    stdio(tmp_path, use)

@@ -1,0 +1,69 @@
+"""Every tool, and who gets which. Edits of code are not among them: this version tunes parameters alone."""
+
+from __future__ import annotations
+
+from tunesmith.tools.calling import AnyTool, Effect
+from tunesmith.tools.files import LOG, SOURCE
+from tunesmith.tools.learning import IMPORTANCE, LESSONS, POINTS, PREDICT, RULE
+from tunesmith.tools.machine import MACHINE
+from tunesmith.tools.projects import BRANCH, READ_SCRIPT, SCRIPTS, START, WRITE_STUDY
+from tunesmith.tools.reporting import REPORT
+from tunesmith.tools.steering import (
+    BOUNDS,
+    CONFIRM,
+    CONSTRAIN,
+    END,
+    LIMIT,
+    PARALLEL,
+    PAUSE,
+    PIN,
+    QUEUE,
+    RESUME,
+    STOP_TRIAL,
+    VETO,
+    WITHDRAW,
+)
+from tunesmith.tools.trials import COMPARE, CURVE, STUDY, TRIAL, TRIALS
+
+PLANNER: tuple[AnyTool, ...] = (TRIAL, TRIALS, COMPARE, RULE, SOURCE)
+"""What the LLM planner may look up before it proposes; it is shown the rest anyway."""
+
+ALL: tuple[AnyTool, ...] = (
+    STUDY,
+    TRIALS,
+    TRIAL,
+    CURVE,
+    LOG,
+    COMPARE,
+    IMPORTANCE,
+    LESSONS,
+    PREDICT,
+    POINTS,
+    RULE,
+    SOURCE,
+    SCRIPTS,
+    READ_SCRIPT,
+    MACHINE,
+    REPORT,
+    QUEUE,
+    CONFIRM,
+    WITHDRAW,
+    STOP_TRIAL,
+    PAUSE,
+    RESUME,
+    END,
+    PIN,
+    VETO,
+    LIMIT,
+    PARALLEL,
+    BOUNDS,
+    CONSTRAIN,
+    WRITE_STUDY,
+    BRANCH,
+    START,
+)
+
+
+def tools_up_to(effect: Effect) -> tuple[AnyTool, ...]:
+    """Return the tools that do no more than `effect`."""
+    return tuple(tool for tool in ALL if tool.effect <= effect)

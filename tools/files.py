@@ -1,0 +1,84 @@
+"""Tools that read files: sources of the project, and what trials printed. What they find is data, and shown as such."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from tunesmith.history.redact import redact
+from tunesmith.prompts.untrusted import fenced
+from tunesmith.study.errors import ToolRefused
+from tunesmith.tools.calling import Arguments, StudyTool
+from tunesmith.tools.context import ToolContext
+from tunesmith.tools.trials import Number, trial_of
+
+SOURCE_CHARS = 3500
+LOG_BYTES = 64 * 1024
+LISTED = 20
+_READABLE = frozenset(
+    {".py", ".toml", ".md", ".txt", ".json", ".yaml", ".yml", ".cfg", ".ini", ".sh", ".jl", ".r", ".R", ".c", ".cpp"}
+)
+"""Sources and settings; data and checkpoints are of no use as text, and may be large or private."""
+
+
+class SourceFile(Arguments):
+    """A file of the project."""
+
+    path: Annotated[str, Field(max_length=300, description="Relative to the project, such as train.py.")]
+    offset: Annotated[int, Field(ge=0, description="Characters to pass over, for the next page.")] = 0
+
+
+class LogTail(Arguments):
+    """The end of a trial's log."""
+
+    number: Number
+    lines: Annotated[int, Field(ge=1, le=200, description="Lines from its end, at most 200.")] = 40
+
+
+def source(context: ToolContext, given: SourceFile) -> str:
+    """Return a page of a file of the project."""
+    project = context.project
+    if project is None:
+        raise ToolRefused("this study has no project folder")
+    path = _inside(project, given.path)
+    text = redact(path.read_bytes().decode("utf-8", errors="replace"))
+    page = text[given.offset : given.offset + SOURCE_CHARS]
+    end = given.offset + len(page)
+    more = f"\n({given.offset} to {end} of {len(text)} characters; offset={end} gives more)" if end < len(text) else ""
+    return fenced(page, "file", limit=SOURCE_CHARS, keep="start") + more
+
+
+def log(context: ToolContext, given: LogTail) -> str:
+    """Return the end of what a trial printed; works while it runs."""
+    trial_of(context.study.view(), given.number)
+    if context.folder is None:
+        raise ToolRefused("this study keeps no logs")
+    path = context.folder / "trials" / f"{given.number:04d}" / "log.txt"
+    if not path.is_file():
+        raise ToolRefused(f"trial {given.number} has no log: it has not started, or its folder was removed")
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - LOG_BYTES, 0))
+        text = redact(file.read(LOG_BYTES).decode("utf-8", errors="replace"))
+    kept = "\n".join(text.splitlines()[-given.lines :])
+    return fenced(kept, "log", limit=8000) if kept.strip() else f"trial {given.number} has printed nothing"
+
+
+def _inside(project: Path, asked: str) -> Path:
+    """Return the file, which must be a source in the project and not hidden.
+
+    Raises:
+        ToolRefused: it is not; what stands at the project's top is named.
+    """
+    root = project.resolve()
+    path = (root / asked).resolve()
+    inside = path.is_relative_to(root) and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    if inside and path.is_file() and path.suffix in _READABLE:
+        return path
+    files = sorted(p.name for p in root.iterdir() if p.suffix in _READABLE and not p.name.startswith("."))[:LISTED]
+    raise ToolRefused(f"there is no such source file in the project; at its top there are {', '.join(files) or 'none'}")
+
+
+SOURCE = StudyTool("source", SourceFile, source)
+LOG = StudyTool("log", LogTail, log)

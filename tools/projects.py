@@ -1,0 +1,172 @@
+"""Tools for the study as a file: scripts to tune, a draft, writing study.toml, branching from a trial, starting a run.
+
+Whatever is written is a whole study file that has been read back without a mistake. Code is not edited in this version.
+"""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from tunesmith.prompts.untrusted import fenced
+from tunesmith.study.errors import ProjectError, SpecError, ToolRefused
+from tunesmith.study.load import parse_spec
+from tunesmith.study.spec import StudySpec
+from tunesmith.tools.calling import Arguments, Effect, StudyTool
+from tunesmith.tools.context import ToolContext
+from tunesmith.tools.files import SourceFile
+from tunesmith.tools.scripts.reader import read_script
+from tunesmith.tools.scripts.writer import study_toml
+from tunesmith.tools.toml_text import study_text
+from tunesmith.tools.trials import Nothing, Number, trial_of
+
+MOST_SCRIPTS = 40
+STUDY_FILE = "study.toml"
+
+
+class NewStudy(Arguments):
+    """A study file."""
+
+    text: Annotated[str, Field(min_length=1, max_length=40_000, description="The whole of study.toml, as TOML.")]
+    replace: Annotated[bool, Field(description="Whether a study.toml that stands there is replaced.")] = False
+
+
+class Branch(Arguments):
+    """A new study that goes on from a trial."""
+
+    number: Number
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,79}$", description="The new study's name.")]
+    trials: Annotated[int | None, Field(ge=1, le=100_000, description="Its budget of trials; null keeps it.")] = None
+
+
+def scripts(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+    """Return the Python files of the project, and what init finds in each."""
+    root = _project(context)
+    found = [*sorted(root.glob("*.py")), *sorted(root.glob("*/*.py"))]
+    visible = [p for p in found if not any(part.startswith(".") for part in p.relative_to(root).parts)][:MOST_SCRIPTS]
+    lines = [f"{path.relative_to(root)}: {_found_in(path)}" for path in visible]
+    here = f"{STUDY_FILE} stands here already" if (root / STUDY_FILE).exists() else f"there is no {STUDY_FILE} yet"
+    return "\n".join([here, *lines]) if lines else f"{here}; there is no Python file in {root.name}"
+
+
+def read(context: ToolContext, given: SourceFile) -> str:
+    """Return what init finds in a script, as a draft of a study.toml, with the script's start."""
+    root = _project(context)
+    path = (root / given.path).resolve()
+    if not path.is_relative_to(root.resolve()) or path.suffix != ".py":
+        raise ToolRefused("give the path of a Python file in the project, such as train.py")
+    reading = read_script(path)
+    draft = study_toml(reading, script=str(path.relative_to(root.resolve())), name=root.resolve().name)
+    return f"A draft, by rules of thumb; improve it from what the script says:\n{fenced(draft, 'toml', limit=8000)}"
+
+
+def write(context: ToolContext, given: NewStudy) -> str:
+    """Check a study file and write it."""
+    target = _project(context) / STUDY_FILE
+    spec = checked(given.text)
+    if target.exists() and not given.replace:
+        raise ToolRefused(f"{STUDY_FILE} stands there already; read it, and give replace=true to replace it")
+    _write(target, given.text)
+    return f"written: {STUDY_FILE}, {len(spec.space)} parameters; start runs it"
+
+
+def branch(context: ToolContext, given: Branch) -> str:
+    """Write a study that starts from a trial of this one."""
+    facts = context.study
+    spec, view = facts.spec, facts.view()
+    trial = trial_of(view, given.number)
+    if given.name == spec.study.name:
+        raise ToolRefused(f"{given.name} is this study's own name; give another")
+    document: dict[str, Any] = copy.deepcopy(dict(spec.document))
+    document["study"] = {**document["study"], "name": given.name}
+    for name, value in trial.params.items():
+        if name in document["space"]:
+            document["space"][name] = {**document["space"][name], "default": value}
+    before = document.get("planner", {}).get("learn_from", [])
+    document["planner"] = {**document.get("planner", {}), "learn_from": list(dict.fromkeys([*before, spec.study.name]))}
+    if given.trials is not None:
+        document["budget"] = {**document.get("budget", {}), "trials": given.trials}
+    target = _project(context) / f"{given.name}.toml"
+    if target.exists():
+        raise ToolRefused(f"{target.name} exists; give the study another name")
+    text = study_text(document)
+    checked(text)
+    _write(target, text)
+    return f"written: {target.name}, which starts from trial {given.number}; run it by: tunesmith run {target.name}"
+
+
+def start(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+    """Start a run in the background."""
+    _ = context.study
+    if context.start is None:
+        raise ToolRefused("runs cannot be started from here; a person can, by: tunesmith run")
+    if context.control is not None and context.control.is_running():
+        raise ToolRefused("the study is running already")
+    return context.start()
+
+
+def _file(context: ToolContext, given: NewStudy) -> str:
+    """Return the file as it would stand there."""
+    target = _project(context) / STUDY_FILE
+    checked(given.text)
+    if target.exists() and not given.replace:
+        raise ToolRefused(f"{STUDY_FILE} stands there already; read it, and give replace=true to replace it")
+    return f"{'replace' if target.exists() else 'write'} {target.name}:\n{given.text.rstrip()}"
+
+
+def _run(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+    """Return what a run would take at most."""
+    spec = context.study.spec
+    limits = [f"{name} {value}" for name, value in spec.document.get("budget", {}).items()]
+    llm = f", LLM {spec.planner.model}" if spec.planner.model else ""
+    return f"run {spec.study.name}: {spec.run.command}\nlimits: {', '.join(limits)}{llm}"
+
+
+def checked(text: str) -> StudySpec:
+    """Return the study that a text describes, which must say when to end.
+
+    Raises:
+        ToolRefused: it is no TOML, or has mistakes; all are named.
+    """
+    try:
+        spec = parse_spec(tomllib.loads(text), where=STUDY_FILE)
+    except tomllib.TOMLDecodeError as error:
+        raise ToolRefused(f"this is no TOML: {error}") from None
+    except SpecError as error:
+        raise ToolRefused(str(error)) from None
+    if not any((spec.budget.trials, spec.budget.hours, spec.budget.until, spec.budget.gpu_hours)):
+        raise ToolRefused('nothing would end this study; give [budget] trials = 40, hours = 8 or until = "07:00"')
+    return spec
+
+
+def _project(context: ToolContext) -> Path:
+    if context.project is None:
+        raise ToolRefused("there is no project folder here")
+    return context.project
+
+
+def _found_in(path: Path) -> str:
+    try:
+        reading = read_script(path)
+    except ProjectError:
+        return "nothing to tune"
+    metric = f"; prints {reading.metrics[0].name}" if reading.metrics else ""
+    return f"{len(reading.settings)} parameters by {reading.style.value}{metric}"
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ToolRefused(f"{target.name} cannot be written: {error.strerror}") from None
+
+
+SCRIPTS = StudyTool("scripts", Nothing, scripts)
+READ_SCRIPT = StudyTool("read_script", SourceFile, read)
+WRITE_STUDY = StudyTool("write_study", NewStudy, write, Effect.RUN, preview=_file)
+BRANCH = StudyTool("branch", Branch, branch, Effect.RUN)
+START = StudyTool("start", Nothing, start, Effect.RUN, preview=_run)

@@ -1,0 +1,49 @@
+"""A tool that writes the report and tells what it says; the same text is what MCP clients read as a resource."""
+
+from __future__ import annotations
+
+from tunesmith.history.read import History
+from tunesmith.study.errors import ToolRefused
+from tunesmith.tools.calling import StudyTool
+from tunesmith.tools.context import ToolContext
+from tunesmith.tools.trials import Nothing
+
+SHOWN_CHARS = 4000
+
+
+def report(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+    """Write report.html and report.md into the study's folder."""
+    from tunesmith.tools.report import report_input, to_markdown, write_html  # plotly: 1 s
+
+    name = context.study.spec.study.name
+    if context.history is None or context.folder is None or not context.history.is_file():
+        raise ToolRefused("the study has not run yet, so there is nothing to report")
+    with History.open(context.history) as history:
+        found = report_input(history, history.study(name))
+    text = to_markdown(found)
+    page = context.folder / "report.html"
+    try:
+        context.folder.mkdir(parents=True, exist_ok=True)
+        write_html(found, page)
+        page.with_suffix(".md").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ToolRefused(f"the report cannot be written to {context.folder}: {error.strerror}") from None
+    return f"written: {page}\n\n{text[:SHOWN_CHARS]}"
+
+
+def markdown(context: ToolContext) -> str:
+    """Return the report as Markdown; writes nothing.
+
+    Raises:
+        ToolRefused: the study has not run.
+    """
+    from tunesmith.tools.report import report_input, to_markdown
+
+    name = context.study.spec.study.name
+    if context.history is None or not context.history.is_file():
+        raise ToolRefused("the study has not run yet, so there is nothing to report")
+    with History.open(context.history) as history:
+        return to_markdown(report_input(history, history.study(name)))
+
+
+REPORT = StudyTool("report", Nothing, report)

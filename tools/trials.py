@@ -1,0 +1,252 @@
+"""Tools that look at trials: the study as a whole, trials by a condition, one trial, its curve, several in a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tunesmith.prompts.compact import params_line, shown, space_table, thinned
+from tunesmith.prompts.untrusted import fenced, one_line
+from tunesmith.study import condition as conditions
+from tunesmith.study.condition import Condition, ConditionError, Value
+from tunesmith.study.errors import ToolRefused
+from tunesmith.study.names import did_you_mean
+from tunesmith.study.results import candidates
+from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.units import short_number, short_seconds
+from tunesmith.study.view import StudyView
+from tunesmith.tools.calling import Arguments, StudyTool
+from tunesmith.tools.context import ToolContext
+
+MOST = 50
+COMPARED = 8
+COLUMNS = ("number", "state", "source", "failure", "seconds", "seed")
+"""What a condition may name beside parameters and metrics."""
+
+Number = Annotated[int, Field(ge=0, description="A trial's number, from 0.")]
+
+
+class Nothing(Arguments):
+    """No arguments."""
+
+
+class Which(Arguments):
+    """Which trials, and how many of them."""
+
+    which: Literal["best", "worst", "latest", "failed", "open"] = Field(
+        "latest", description="best and worst are by the first objective; open ones wait or run."
+    )
+    where: Annotated[str, Field(max_length=400)] = Field(
+        "",
+        description="A condition over parameters, metrics, number, state, source, failure and seconds, such as "
+        "lr > 0.01 and optimizer == 'sgd'. Left out: all.",
+    )
+    limit: Annotated[int, Field(ge=1, le=MOST, description=f"Rows, at most {MOST}.")] = 20
+    offset: Annotated[int, Field(ge=0, description="Rows to pass over, for the next page.")] = 0
+
+
+class OneTrial(Arguments):
+    """One trial."""
+
+    number: Number
+
+
+class SeveralTrials(Arguments):
+    """Trials to put side by side."""
+
+    numbers: Annotated[list[Number], Field(min_length=2, max_length=COMPARED)]
+
+
+def describe(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+    """Return what is tuned, where it stands, and what is left to spend."""
+    facts = context.study
+    spec, view, record = facts.spec, facts.view(), facts.record()
+    aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)
+    lines = [f"study {spec.study.name}: {aims}", f"command: {spec.run.command}"]
+    if spec.study.description:
+        lines.append(f"about: {one_line(spec.study.description, 300)}")
+    lines += [f"trials: {_counts(view)}", *_bests(view)]
+    if record is not None:
+        budget = spec.budget.starting_at(time.time())
+        shares = [*budget.shares(record.spent), *budget.llm_shares(record.spent)]
+        used = ", ".join(f"{s.name} {short_number(s.used)} of {short_number(s.limit)}" for s in shares)
+        lines.append(f"spent: {used or 'no limit is counted'}; {short_seconds(record.spent.hours * 3600)} of work")
+    lines.append(f"state: {_state(context, record.ended_by if record else None)}")
+    for bound in spec.constraints:
+        low = f"at least {short_number(bound.min)}" if bound.min is not None else ""
+        high = f"at most {short_number(bound.max)}" if bound.max is not None else ""
+        lines.append(f"constraint: {bound.metric} {' and '.join(part for part in (low, high) if part)}")
+    if spec.fidelity:
+        lines.append(f"fidelity: {spec.fidelity.name} from {spec.fidelity.min:g} to {spec.fidelity.max:g}")
+    return "\n".join([*lines, "space:", space_table(spec.space)])
+
+
+def query(context: ToolContext, given: Which) -> str:
+    """Return trials, a line each, best or latest first."""
+    view = context.study.view()
+    ranked = candidates(view.trials, view.objectives, view.constraints)
+    chosen: Mapping[str, Sequence[Trial]] = {
+        "best": ranked,
+        "worst": ranked[::-1],
+        "latest": list(view.trials)[::-1],
+        "failed": [t for t in view.trials if t.state is TrialState.FAILED][::-1],
+        "open": [t for t in view.trials if not t.state.is_finished],
+    }
+    found = _filtered(chosen[given.which], _condition(given.where, view)) if given.where else chosen[given.which]
+    page = found[given.offset : given.offset + given.limit]
+    if not page:
+        return "there is none" if not found else f"there are only {len(found)}; give a smaller offset"
+    lines = [trial_line(t, view) for t in page]
+    last = given.offset + len(page)
+    if last < len(found):
+        lines.append(f"({given.offset + 1} to {last} of {len(found):,}; offset={last} gives more)")
+    return "\n".join(lines)
+
+
+def show(context: ToolContext, given: OneTrial) -> str:
+    """Return one trial: configuration, who proposed it and why, values, and for a failed one the end of its log."""
+    view = context.study.view()
+    trial = trial_of(view, given.number)
+    proposal = trial.proposal
+    lines = [trial_line(trial, view), f"reason: {one_line(proposal.rationale, 400)}"]
+    if proposal.prediction:
+        spread = f" ± {short_number(proposal.prediction.std, 2)}" if proposal.prediction.std else ""
+        lines.append(f"expected: {short_number(proposal.prediction.mean)}{spread}")
+    if proposal.fallback_reason:
+        lines.append(f"stood in for the LLM: {one_line(proposal.fallback_reason)}")
+    lines += [f"considered: {one_line(text)}" for text in proposal.considered[:6]]
+    lines += [f"{name} = {short_number(value)}" for name, value in trial.values.items()]
+    if trial.outcome:
+        usage = trial.outcome.usage
+        lines.append(f"took {short_seconds(usage.wall_s)}, {usage.peak_rss_gib:.2f} GiB at the peak")
+        lines += [f"note: {one_line(trial.outcome.note)}"] if trial.outcome.note else []
+    if trial.failure:
+        lines.append(f"failed as {trial.failure.kind.value}: {one_line(trial.failure.reason)}")
+        if trial.failure.tail:
+            lines.append(fenced(trial.failure.tail, "log", limit=1500))
+    return "\n".join(lines)
+
+
+def curve(context: ToolContext, given: OneTrial) -> str:
+    """Return what a trial reported over time, in a few numbers for each metric."""
+    trial_of(context.study.view(), given.number)
+    observed = context.study.curve(given.number)
+    if not observed:
+        return f"trial {given.number} has reported nothing yet"
+    lines = []
+    for metric in dict.fromkeys(o.metric for o in observed):
+        points = [o for o in observed if o.metric == metric]
+        values = [o.value for o in points]
+        few = thinned(values, 12) or values
+        steps = f"steps {short_number(points[0].step)} to {short_number(points[-1].step)}, {len(points)} values"
+        lines.append(f"{one_line(metric, 60)} ({steps}): {' '.join(short_number(value) for value in few)}")
+        lines.append(f"  lowest {short_number(min(values))}, highest {short_number(max(values))}")
+    return "\n".join(lines)
+
+
+def compare(context: ToolContext, given: SeveralTrials) -> str:
+    """Return trials side by side: what is equal in one line, what differs in a table."""
+    view = context.study.view()
+    trials = [trial_of(view, number) for number in dict.fromkeys(given.numbers)]
+    names = [name for name in view.space.names if any(name in t.params for t in trials)]
+    rows = {name: [_cell(t.params, name) for t in trials] for name in names}
+    metrics = list(dict.fromkeys(name for t in trials for name in t.values))
+    rows |= {m: [short_number(t.values[m]) if m in t.values else "-" for t in trials] for m in metrics}
+    rows["state"] = [t.failure.kind.value if t.failure else t.state.value for t in trials]
+    rows["source"] = [t.proposal.source.value for t in trials]
+    rows["seconds"] = [f"{t.outcome.usage.wall_s:.3g}" if t.outcome else "-" for t in trials]
+    equal = {name: cells[0] for name, cells in rows.items() if len(set(cells)) == 1}
+    lines = [" | ".join(["", *(f"#{t.number}" for t in trials)])]
+    lines += [" | ".join([name, *cells]) for name, cells in rows.items() if name not in equal]
+    if equal:
+        lines.append("equal: " + ", ".join(f"{name} {cell}" for name, cell in equal.items()))
+    return "\n".join(lines)
+
+
+def trial_of(view: StudyView, number: int) -> Trial:
+    """Return one trial.
+
+    Raises:
+        ToolRefused: there is none of that number.
+    """
+    # Trials are in order of their numbers, which have no gaps.
+    if 0 <= number < len(view.trials):
+        return view.trials[number]
+    known = f"they run from 0 to {view.trials[-1].number}" if view.trials else "there is none yet"
+    raise ToolRefused(f"there is no trial {number}; {known}")
+
+
+def trial_line(trial: Trial, view: StudyView) -> str:
+    """Return a trial on one line."""
+    values = [f"{o.metric} {short_number(trial.values[o.metric])}" for o in view.objectives if o.metric in trial.values]
+    state = f"failed ({trial.failure.kind.value})" if trial.failure else trial.state.value
+    again = f" (trial {trial.proposal.replicate_of} again)" if trial.is_replicate else ""
+    source = f"{trial.proposal.source.value}{again}"
+    return f"#{trial.number} {source} {state} {' '.join(values) or 'no value'}  {params_line(trial.params)}"
+
+
+def _cell(params: Mapping[str, Value], name: str) -> str:
+    return shown(params[name]) if name in params else "-"
+
+
+def _counts(view: StudyView) -> str:
+    own = [t for t in view.trials if not t.is_replicate]
+    parts = [f"{sum(t.state is state for t in own)} {state.value}" for state in TrialState]
+    replicates = len(view.trials) - len(own)
+    kept = [part for part in parts if not part.startswith("0 ")]
+    return ", ".join([*kept, *([f"{replicates} again on fresh seeds"] if replicates else [])]) or "none yet"
+
+
+def _bests(view: StudyView) -> list[str]:
+    ranked = candidates(view.trials, view.objectives, view.constraints)
+    lines = [f"best: {trial_line(ranked[0], view)}"] if ranked else ["best: no complete trial yet"]
+    default = next((t for t in view.trials if t.proposal.source.value == "default"), None)
+    if default is not None and not (ranked and ranked[0].number == default.number):
+        lines.append(f"default: {trial_line(default, view)}")
+    return lines
+
+
+def _state(context: ToolContext, ended_by: str | None) -> str:
+    if context.control is not None and context.control.is_running():
+        return "running"
+    if ended_by is None:
+        return "has not run yet"
+    return f"not running (ended by {ended_by})" if ended_by else "not running (its process is gone; a run resumes it)"
+
+
+def _condition(text: str, view: StudyView) -> Condition:
+    try:
+        parsed = conditions.parse(text)
+    except ConditionError as error:
+        raise ToolRefused(f"where: {error}") from None
+    metrics = dict.fromkeys(name for t in view.trials for name in t.values)
+    known = [*view.space.names, *metrics, *COLUMNS]
+    for comparison in conditions.comparisons(parsed):
+        if comparison.name not in known:
+            raise ToolRefused(f"where: {comparison.name} is unknown{did_you_mean(comparison.name, known)}")
+    return parsed
+
+
+def _filtered(trials: Sequence[Trial], condition: Condition) -> list[Trial]:
+    return [t for t in trials if condition.holds(_row(t))]
+
+
+def _row(trial: Trial) -> dict[str, Value]:
+    row: dict[str, Value] = {**trial.params, **trial.values}
+    row |= {"number": trial.number, "state": trial.state.value, "source": trial.proposal.source.value}
+    row["seed"] = trial.proposal.seed
+    if trial.failure:
+        row["failure"] = trial.failure.kind.value
+    if trial.outcome:
+        row["seconds"] = trial.outcome.usage.wall_s
+    return row
+
+
+STUDY = StudyTool("study", Nothing, describe)
+TRIALS = StudyTool("trials", Which, query)
+TRIAL = StudyTool("trial", OneTrial, show)
+CURVE = StudyTool("curve", OneTrial, curve)
+COMPARE = StudyTool("compare", SeveralTrials, compare)
