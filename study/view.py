@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.trial import Prediction, Trial, TrialState
 
 
 class Direction(StrEnum):
@@ -73,6 +73,7 @@ class StudyView:
         fidelity: what makes trials cheaper; what is proposed runs at its full value.
         earlier: trials of earlier studies with the same parameters, one list for each.
         thrift: how much the seconds that a trial takes weigh in, from 0 (not at all) to 1 (gain per second counts).
+        foretold: where the curves of stopped trials would have ended, by number: the first objective, in its own units.
     """
 
     space: SearchSpace
@@ -84,6 +85,7 @@ class StudyView:
     fidelity: Fidelity | None = None
     earlier: tuple[Sequence[Trial], ...] = ()
     thrift: float = 0.0
+    foretold: Mapping[int, Prediction] = field(default_factory=dict)
 
     def fidelity_of(self, trial: Trial) -> float:
         """Return at which fidelity a trial runs, in [0, 1]; 1 is the full one."""
