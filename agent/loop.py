@@ -19,6 +19,7 @@ from tunesmith.agent.confirming import replicates_due
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
 from tunesmith.agent.planning import Tape, kept, make_arbiter, open_model
 from tunesmith.agent.samplers import make_sampler
+from tunesmith.agent.watching import Watch
 from tunesmith.evaluator.evaluation import Evaluation, Evaluator
 from tunesmith.evaluator.slots import Slot, find_gpus, plan_slots
 from tunesmith.evaluator.strays import end_strays
@@ -109,6 +110,7 @@ class Loop:
         self._ended_by = ""
         self._queue: list[Trial] = []
         self._curves: dict[int, list[float]] = defaultdict(list)
+        self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
         self._flushed_at = clock()
 
     def interrupt(self) -> None:
@@ -170,6 +172,7 @@ class Loop:
             elif trial.attempt == 1:
                 reason = "its process was lost when tunesmith ended"
                 self._queue.append(self._recorder.record_requeue(trial, self._clock(), reason=reason, attempt=2))
+                self._watch.forget(trial)
                 lost += 1
             else:
                 failure = Failure(kind=FailureKind.LOST, reason="lost twice: tunesmith ended while it ran, both times")
@@ -220,15 +223,19 @@ class Loop:
                 continue
             seen = len(place.unwritten)
             outcome = place.evaluation.poll()
-            if len(place.unwritten) > seen:
-                self._tell_progress(place, place.unwritten[seen:])
+            news = place.unwritten[seen:]
+            if news:
+                self._tell_progress(place, news)
             if outcome is not None:
                 self._finish(place, outcome)
+            elif news and (verdict := self._watch.verdict(place.evaluation.trial, news, self._view)):
+                place.evaluation.stop(verdict.note, verdict.failure)
 
     def _tell_progress(self, place: _Place, news: Sequence[Observation]) -> None:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation reports
         first = self._spec.objectives[0].metric
         self._curves[place.trial.number] += [o.value for o in news if o.metric == first]
+        self._watch.saw(place.trial, news)
         latest = {observation.metric: observation.value for observation in news}
         self._tell(Observed(trial=place.trial, latest=latest, step=news[-1].step))
 
@@ -236,6 +243,7 @@ class Loop:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation finishes
         trial = self._recorder.record_outcome(place.trial, outcome, self._clock(), rest=place.unwritten)
         place.evaluation, place.unwritten = None, []
+        self._watch.ended()
         self._gpu_s += outcome.usage.gpu_s
         improved = self._improves(trial)
         if improved:
@@ -291,6 +299,7 @@ class Loop:
             self._wake.clear()
         reason = "interrupted by a person"
         self._recorder.record_requeue(evaluation.trial, self._clock(), reason=reason, attempt=evaluation.trial.attempt)
+        self._watch.forget(evaluation.trial)
         place.evaluation, place.unwritten = None, []
 
     def _fill(self) -> None:
@@ -375,6 +384,7 @@ class Loop:
             fidelity=self._spec.graded,
             earlier=self._recorder.earlier,
             thrift=self._budget.thrift(self._spent()),
+            foretold=self._watch.foretold(trials),
         )
 
     def _spent(self) -> Spent:

@@ -17,7 +17,7 @@ from tunesmith.evaluator import workspace as workspaces
 from tunesmith.evaluator.environment import trial_environment
 from tunesmith.evaluator.executors.base import Exit, Job, Launch
 from tunesmith.evaluator.executors.local import LocalExecutor, program_path
-from tunesmith.evaluator.failures import failure_of, metric_failure
+from tunesmith.evaluator.failures import TAIL_CHARS, failure_of, metric_failure
 from tunesmith.evaluator.metrics import MetricReader, ReportFile
 from tunesmith.evaluator.slots import Slot
 from tunesmith.evaluator.workspace import Workspace
@@ -26,7 +26,7 @@ from tunesmith.study.errors import ProjectError
 from tunesmith.study.observation import Observation
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.template import argv, shell_line
-from tunesmith.study.trial import Outcome, Trial, TrialState, Usage
+from tunesmith.study.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 
 TRAINING = "train/"
 """Where a judge decides, the training script's own values of the judged metrics are kept under this prefix."""
@@ -84,6 +84,7 @@ class Evaluation:
         self._values: dict[str, float] = {}
         self._killed_for = ""
         self._stopped_for = ""
+        self._stopped_as: FailureKind | None = None
         self._training: Exit | None = None
         self._outcome: Outcome | None = None
         self._next_look_at = 0.0
@@ -112,10 +113,15 @@ class Evaluation:
         workspaces.clear_copies(self._workspace, self._evaluator.snapshot)
         return self._outcome
 
-    def stop(self, note: str) -> None:
-        """Ask the trial to end, and end it after 5 seconds; its values so far stand, with `note` beside them."""
+    def stop(self, note: str, failure: FailureKind | None = None) -> None:
+        """Ask the trial to end, and end it after 5 seconds; its values so far stand, with `note` beside them.
+
+        Args:
+            note: why.
+            failure: the kind, when that makes it a failed trial and `note` its reason.
+        """
         if not self._stopped_for:
-            self._stopped_for = note
+            self._stopped_for, self._stopped_as = note, failure
             self._job.stop()
 
     def kill(self, reason: str) -> None:
@@ -193,6 +199,9 @@ class Evaluation:
     def _judged(self, end: Exit) -> Outcome:
         usage = self._usage(end)
         artifacts = workspaces.artifacts_in(self._workspace)
+        if self._stopped_as and not self._killed_for:
+            why = Failure(kind=self._stopped_as, reason=self._stopped_for, tail=end.tail[-TAIL_CHARS:])
+            return Outcome(state=TrialState.FAILED, values=self._values, failure=why, usage=usage, artifacts=artifacts)
         if self._stopped_for and not self._killed_for:
             return Outcome(
                 state=TrialState.STOPPED, values=self._values, note=self._stopped_for, usage=usage, artifacts=artifacts
