@@ -16,6 +16,7 @@ from pathlib import Path
 from tunesmith.agent.arbiter import SAMPLER_FAILED
 from tunesmith.agent.background import Background
 from tunesmith.agent.confirming import replicates_due
+from tunesmith.agent.continuing import Rungs, stopped_due
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
 from tunesmith.agent.planning import Tape, kept, make_arbiter, open_model
 from tunesmith.agent.samplers import make_sampler
@@ -30,9 +31,9 @@ from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.observation import Observation
 from tunesmith.study.results import incumbent, is_feasible
 from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Trial, TrialState
+from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.study.view import StudyView
+from tunesmith.study.view import StudyView, same_run
 
 FLUSH_S = 1.0
 """Observations are written at most this long after they were made."""
@@ -110,6 +111,7 @@ class Loop:
         self._ended_by = ""
         self._queue: list[Trial] = []
         self._curves: dict[int, list[float]] = defaultdict(list)
+        self._rungs = Rungs.of(spec)
         self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
         self._flushed_at = clock()
 
@@ -322,14 +324,30 @@ class Loop:
         return self._next_replicate("trials")
 
     def _propose(self) -> Trial | None:
+        view = self._view()
+        proposal = self._due(view)
         try:
-            proposal = self._arbiter.choose(self._view())
+            if proposal is None:
+                proposal = self._begun(self._arbiter.choose(view), view)
         except SpaceExhausted:
             return self._next_replicate("exhausted")
         self._trials_begun += 1
         if proposal.fallback_reason.startswith(SAMPLER_FAILED):
             self._tell(Note(text=f"a random point was used: {proposal.fallback_reason}"))
         return self._record(proposal)
+
+    def _due(self, view: StudyView) -> Proposal | None:
+        """Return the earlier configuration that goes on now, if there is one."""
+        if self._rungs is not None:
+            return self._rungs.due(view.trials)
+        foresight = self._watch.foresight(view.trials)
+        return None if foresight is None else stopped_due(view, foresight)
+
+    def _begun(self, proposal: Proposal, view: StudyView) -> Proposal:
+        """Let a new configuration begin on its rung; the default runs to the end, so that there is something to beat."""
+        if self._rungs is None or proposal.source is Source.DEFAULT:
+            return proposal
+        return replace(proposal, fidelity=self._rungs.start(view.trials))
 
     def _next_replicate(self, ended_by: str) -> Trial | None:
         """Confirm the best once all of tuning is done; without anything to confirm, the study ends."""
@@ -349,11 +367,21 @@ class Loop:
     def _start(self, place: _Place, trial: Trial) -> None:
         running = self._recorder.record_start(trial, place.slot.index, self._clock())
         place.unwritten = []
-        place.evaluation = self._evaluator.start(running, place.slot, place.unwritten.append)
+        earlier = self._earlier_run(running)
+        place.evaluation = self._evaluator.start(running, place.slot, place.unwritten.append, earlier=earlier)
         self._tell(Started(trial=running))
         if self._advisor is not None:
             # While this trial runs, the next proposals are prepared.
             self._advisor.prepare(self._view())
+
+    def _earlier_run(self, trial: Trial) -> Trial | None:
+        """Return the latest shorter run of the same configuration that kept files; its curve goes before this one's."""
+        if self._spec.fidelity is None or trial.is_replicate:
+            return None
+        trials = self._recorder.history.trials(self._recorder.study_id)
+        self._watch.adopt(trial, trials)
+        shorter = [t for t in trials if t.number < trial.number and same_run(t) == same_run(trial) and t.outcome]
+        return next((t for t in reversed(shorter) if t.outcome and t.outcome.artifacts), None)
 
     def _flush(self) -> None:
         """Write what is unwritten, at most once a second."""

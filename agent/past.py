@@ -35,8 +35,8 @@ class Past:
         doubt: (n,) standard deviations of the first objective's values that are foretold, 0 where one was measured.
         offered: how many of all these an LLM proposed.
 
-    A row that is neither complete nor failed was stopped early. Its first value is where its curve would have ended, with
-    its doubt; nothing is known of where it stood, when there is no such forecast, but its values at that moment.
+    A row that is neither complete nor failed was stopped early. Its first value is where its curve would have ended,
+    with its doubt; without such a forecast it is the value at that moment.
     """
 
     units: Array

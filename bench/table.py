@@ -142,7 +142,7 @@ def _kind(name: str, path: Path) -> Callable[..., Answer]:
 class Grid:
     """A full measured table: the nearest measured point answers; nan is a failed run.
 
-    This and the other kinds answer at the fidelity `level`, an index of the table's fidelities; the last is the full one.
+    This and the other kinds answer at the fidelity `level`, an index of the table's fidelities; the last is full.
     """
 
     def __init__(self, meta: Mapping[str, Any], data: Path, level: int = -1) -> None:

@@ -1,12 +1,13 @@
 """Where a learning curve will end: a forecast with its spread, from the curve so far and from curves that ran through.
 
 What complete curves showed at a step is regressed on where they ended, and the regression is turned round: it says how
-likely this value at this step is for any end. That way round the forecast holds for whatever is proposed, although later
-proposals are better than the ones it was learned from; a regression of ends on values would pull good ones back towards
-the crowd. What else is known of the end, the sampler's prediction, joins by `Forecast.with_prior`. To stop by the chance
-of becoming best is the idea of Domhan, Springenberg and Hutter 2015, "Speeding up automatic hyperparameter optimization
-of deep neural networks by extrapolation of learning curves". Plain curves in, numbers out; values are to be minimized.
-Knows no trial, no process and no clock.
+likely this value at this step is for any end. That way round the forecast holds for whatever is proposed, although
+later proposals are better than those it was learned from; a regression of ends on values would pull good ones back
+towards the crowd. What else is known of the end, the sampler's prediction, joins by `Forecast.with_prior`. To stop by
+the chance of becoming best is the idea of Domhan, Springenberg and Hutter 2015, "Speeding up automatic hyperparameter
+optimization of deep neural networks by extrapolation of learning curves".
+
+Plain curves in, numbers out; values are to be minimized. Knows no trial, no process and no clock.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-FEWEST = 4
+FEWEST = 3
 """Nothing is foretold from fewer curves that ran through."""
 SAME = 1e-9
 """Steps that differ by a smaller share are one step."""
@@ -106,7 +107,7 @@ class Forecast:
         return 0.5 * (self.scale.invert(self.mean + self.std) - self.scale.invert(self.mean - self.std))
 
     def with_prior(self, mean: float, std: float) -> Forecast:
-        """Return the forecast joined with what was expected before the first step, `mean` and `std` in values' units."""
+        """Return the forecast joined with what was expected before the first step, in the values' units."""
         middle = self.scale.one(mean)
         spread = 0.5 * (self.scale.one(mean + std) - self.scale.one(mean - std))
         mine, other = self.std**-2, max(spread, 1e-3) ** -2
@@ -161,7 +162,7 @@ class CurveModel:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A Bayesian regression of (value - end) on (1, end - centre), ends and values on the scale; better ends weigh more."""
+    """A Bayesian regression of (value - end) on (1, end - centre), all on the scale; better ends weigh more."""
 
     centre: float
     coefficients: Array

@@ -62,9 +62,24 @@ class Evaluator:
         """The hash of the files that trials run from."""
         return self.snapshot.variant
 
-    def start(self, trial: Trial, slot: Slot, on_observation: Callable[[Observation], None]) -> Evaluation:
-        """Start a trial; whatever is wrong with its command shows in the outcome, not as an exception."""
-        return Evaluation(self, trial, slot, on_observation)
+    def start(
+        self,
+        trial: Trial,
+        slot: Slot,
+        on_observation: Callable[[Observation], None],
+        *,
+        earlier: Trial | None = None,
+    ) -> Evaluation:
+        """Start a trial; whatever is wrong with its command shows in the outcome, not as an exception.
+
+        Args:
+            trial: what to run.
+            slot: where.
+            on_observation: is handed every number that it reports.
+            earlier: a shorter run of the same configuration, whose files it may go on from.
+        """
+        folder = workspaces.artifacts_folder(self.folder, earlier.number) if earlier else None
+        return Evaluation(self, trial, slot, on_observation, resume_from=folder)
 
     def close(self) -> None:
         """Nothing is left to close: every trial cleans up after itself."""
@@ -74,13 +89,20 @@ class Evaluation:
     """A trial that was started. Call `poll` a few times a second until it returns the outcome."""
 
     def __init__(
-        self, evaluator: Evaluator, trial: Trial, slot: Slot, on_observation: Callable[[Observation], None]
+        self,
+        evaluator: Evaluator,
+        trial: Trial,
+        slot: Slot,
+        on_observation: Callable[[Observation], None],
+        *,
+        resume_from: Path | None = None,
     ) -> None:
         self.trial = trial
         self.slot = slot
         self._evaluator = evaluator
         self._spec = evaluator.spec
         self._on_observation = on_observation
+        self._resume_from = resume_from
         self._values: dict[str, float] = {}
         self._killed_for = ""
         self._stopped_for = ""
@@ -142,6 +164,9 @@ class Evaluation:
             os.environ, extra=run.env, slot=self.slot, values=values, folder=workspace.folder, report=workspace.report
         )
         environment["TUNESMITH_ARTIFACTS"] = str(self._workspace.artifacts)
+        environment.pop("TUNESMITH_RESUME_FROM", None)
+        if self._resume_from is not None:
+            environment["TUNESMITH_RESUME_FROM"] = str(self._resume_from)
         words = ["/bin/sh", "-c", shell_line(command, values)] if run.shell else argv(command, values)
         words = words or [""]
         words[0] = program_path(words[0], environment.get("PATH"))

@@ -1,4 +1,4 @@
-"""When a running trial is ended early: rungs of asynchronous successive halving, Hyperband's brackets, a person's rules.
+"""When a running trial is ended early: rungs of successive halving, Hyperband's brackets, a person's rules.
 
 Pure rules over plain curves, to be minimized; what a curve promises is curves.py. Knows no trial, no process, no clock.
 """
@@ -17,11 +17,11 @@ NEAR = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The fidelities at which runs are compared: least, least * eta, least * eta^2, ... without an end, or up to `most`.
+    """The fidelities at which runs are compared: least, least * eta, least * eta^2, ... without end, or up to `most`.
 
     Nothing has to be known of the last rung, and a search goes on from where it stood when one is added: the idea of
-    Brandt et al. 2023, "Iterative Deepening Hyperband", on the rungs of Li et al. 2020, "A System for Massively Parallel
-    Hyperparameter Tuning" (ASHA).
+    Brandt et al. 2023, "Iterative Deepening Hyperband", on the rungs of Li et al. 2020, "A System for Massively
+    Parallel Hyperparameter Tuning" (ASHA).
     """
 
     least: float
@@ -31,6 +31,9 @@ class Ladder:
     def rung(self, index: int) -> float:
         """Return the fidelity of a rung, 0 for the lowest; the last one is `most` itself."""
         value = self.least * self.eta**index
+        if float(self.least).is_integer():
+            # Epochs and steps are counted.
+            value = float(round(value))
         if self.most is None:
             return value
         # A last rung just above another would cost a run and tell nothing new.
@@ -40,11 +43,10 @@ class Ladder:
         """Return the highest rung at or below a fidelity; -1 below the lowest."""
         if fidelity < self.least * (1 - NEAR):
             return -1
-        top = self.top
-        index = int(math.log(fidelity / self.least) / math.log(self.eta) + 1e-6)
-        if top is not None and fidelity >= self.rung(top) * (1 - NEAR):
-            return top
-        return index if top is None else min(index, top - 1)
+        index = 0
+        while self.rung(index) < fidelity * (1 - NEAR) and self.rung(index + 1) <= fidelity * (1 + NEAR):
+            index += 1
+        return index
 
     @property
     def top(self) -> int | None:
@@ -72,9 +74,10 @@ def survivors(values: Mapping[int, float], eta: float) -> list[int]:
 def bracket(number: int, brackets: int, eta: float) -> int:
     """Return on which rung the `number`-th new configuration starts, 0 the lowest, below `brackets`.
 
-    Hyperband's hedge (Li et al. 2018): some start higher, in case that the low rungs mislead. Each bracket is given about
-    the same epochs, so bracket s begins eta^-s as many configurations, times its number of rungs. The order is fixed and
-    evenly mixed, so that any first part of it is a fair sample.
+    Hyperband's hedge (Li et al. 2018): some start higher, in case that the low rungs mislead. Each bracket is given
+    about the same epochs: one that starts at eta^s has `brackets - s` rungs of that cost, so it begins
+    eta^-s / (brackets - s) as many configurations. The order is fixed and evenly mixed, so that any first part of it is
+    a fair sample.
     """
     shares = [eta**-s / (brackets - s) for s in range(brackets)]
     total = sum(shares)

@@ -80,7 +80,7 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
     workspace = Workspace(
         folder=folder,
         work=folder / "work",
-        artifacts=folder / "artifacts",
+        artifacts=artifacts_folder(study_folder, number),
         log=folder / "log.txt",
         # A name that cannot be guessed: neither a stale file nor a script's own can pass for the report.
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
@@ -89,6 +89,11 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
     fill(workspace.work, snapshot.folder, snapshot.entries)
     workspace.report.touch(exist_ok=False)
     return workspace
+
+
+def artifacts_folder(study_folder: Path, number: int) -> Path:
+    """Return where a trial keeps its files."""
+    return study_folder / "trials" / f"{number:04d}" / "artifacts"
 
 
 def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:

@@ -121,8 +121,8 @@ class ScheduleTable(_Table):
     kind: Literal["curves", "halving", "hyperband", "full"] = Field(
         "curves", description='"curves", "halving", "hyperband" or "full"'
     )
-    eta: Annotated[float, BeforeValidator(_no_bool), Field(gt=1.0, allow_inf_nan=False)] = Field(
-        3.0, description="a number above 1: one trial in so many goes on to the next rung"
+    eta: Annotated[float, BeforeValidator(_no_bool), Field(ge=1.5, allow_inf_nan=False)] = Field(
+        3.0, description="a number from 1.5 on: one trial in so many goes on to the next rung"
     )
 
 

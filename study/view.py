@@ -93,8 +93,13 @@ class StudyView:
 
     @property
     def finished(self) -> list[Trial]:
-        """Finished trials that teach the sampler: no replicates, none outside the present space."""
-        return [t for t in self.trials if t.state.is_finished and not t.is_replicate and self.space.contains(t.params)]
+        """Finished trials that teach the sampler: no replicates, none that went on, none outside the present space."""
+        gone_on = went_on(self.trials)
+        return [
+            t
+            for t in self.trials
+            if t.state.is_finished and not t.is_replicate and t.number not in gone_on and self.space.contains(t.params)
+        ]
 
     @property
     def pending(self) -> list[Trial]:
@@ -102,6 +107,19 @@ class StudyView:
         return [
             t for t in self.trials if not t.state.is_finished and not t.is_replicate and self.space.contains(t.params)
         ]
+
+
+def went_on(trials: Sequence[Trial]) -> set[int]:
+    """Return the numbers of stopped trials whose configuration runs, or ran, again in a later trial."""
+    if not any(t.state is TrialState.STOPPED for t in trials):
+        return set()
+    last = {same_run(t): t.number for t in trials if not t.is_replicate}
+    return {t.number for t in trials if t.state is TrialState.STOPPED and last.get(same_run(t), -1) > t.number}
+
+
+def same_run(trial: Trial) -> tuple[object, ...]:
+    """Return what is equal for trials of one configuration with one training seed, from the same files."""
+    return (trial.proposal.seed, trial.proposal.variant, *sorted(trial.params.items()))
 
 
 def derived_seed(seed: int, *path: str | int) -> int:

@@ -150,7 +150,7 @@ def negative_log_posterior(
     return value, gradient + away / spread
 
 
-def draw(
+def draw(  # noqa: PLR0913  # what fit takes, and the source of chance
     start: Array, z: Array, y: Array, group: Index, prior: Prior, rng: np.random.Generator,
     doubt: Array | None = None, *, count: int,
 ) -> list[Array]:  # fmt: skip

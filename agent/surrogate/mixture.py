@@ -88,7 +88,7 @@ class Mixture:
         return replace(self, posteriors=tuple(extended))
 
 
-def learn(
+def learn(  # noqa: PLR0913  # what the model is fitted to, and how
     z: Array,
     y: Array,
     group: Index,

@@ -1,4 +1,4 @@
-"""Optuna's ways to spend epochs, as its makers ship them: TPE with asynchronous halving, with Hyperband, with neither."""
+"""Optuna's ways to spend epochs, as shipped: TPE with asynchronous halving, with Hyperband, with neither."""
 
 from __future__ import annotations
 

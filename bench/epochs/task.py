@@ -24,7 +24,7 @@ class CurveTask:
 
     Attributes:
         space: what is tuned; there is no default.
-        steps: where the curves are known, rising; the last is a full run. A run to step 9 costs 9 epochs, and a run that
+        steps: where the curves are known, rising; the last is a full run. A run to step 9 costs 9 epochs, and one that
             goes on from step 9 to step 27 costs 18 more.
         best: the metric's best known value at the last step.
         median_random: the metric's median over random configurations there.

@@ -19,6 +19,7 @@ _HOMES = {
     "SearchSpace": "tunesmith.study.space",
     "Tuner": "tunesmith.agent.tuner",
     "artifacts": "tunesmith.evaluator.reporting",
+    "resume_from": "tunesmith.evaluator.reporting",
     "minimize": "tunesmith.agent.tuner",
     "optuna": "tunesmith.optuna",
     "params": "tunesmith.evaluator.reporting",
@@ -42,7 +43,7 @@ __all__ = [
 if TYPE_CHECKING:
     from tunesmith import optuna
     from tunesmith.agent.tuner import Tuner, minimize
-    from tunesmith.evaluator.reporting import artifacts, params, report
+    from tunesmith.evaluator.reporting import artifacts, params, report, resume_from
     from tunesmith.study.parameters import Bool, Choice, Float, Int
     from tunesmith.study.space import SearchSpace
 
