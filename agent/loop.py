@@ -344,7 +344,7 @@ class Loop:
         return None if foresight is None else stopped_due(view, foresight)
 
     def _begun(self, proposal: Proposal, view: StudyView) -> Proposal:
-        """Let a new configuration begin on its rung; the default runs to the end, so that there is something to beat."""
+        """Let a new configuration begin on its rung; the default runs to the end, as what is to be beaten."""
         if self._rungs is None or proposal.source is Source.DEFAULT:
             return proposal
         return replace(proposal, fidelity=self._rungs.start(view.trials))

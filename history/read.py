@@ -36,7 +36,7 @@ _ABLE = """
         where study_id = :study and state = 'complete' and replicate_of is null and value is not null
     )
 """
-"""Trials that may be the best, as study/results.py has it: where they ran at several fidelities, those at the highest."""
+"""Trials that may be the best, as study/results.py has it: of several fidelities, those at the highest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
