@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.units import short_number
 
 NEAR = 1e-9
 """Steps that differ by a smaller share are one step."""
@@ -103,9 +102,9 @@ class Bound:
         if step < self.after:
             return ""
         if self.above is not None and value > self.above:
-            return f"{self.metric} = {short_number(value)} is above {short_number(self.above)}"
+            return f"{self.metric} = {value:g} is above {self.above:g}"
         if self.below is not None and value < self.below:
-            return f"{self.metric} = {short_number(value)} is below {short_number(self.below)}"
+            return f"{self.metric} = {value:g} is below {self.below:g}"
         return ""
 
 
