@@ -367,21 +367,20 @@ class Loop:
     def _start(self, place: _Place, trial: Trial) -> None:
         running = self._recorder.record_start(trial, place.slot.index, self._clock())
         place.unwritten = []
-        earlier = self._earlier_run(running)
+        earlier = self._shorter_runs(running)
         place.evaluation = self._evaluator.start(running, place.slot, place.unwritten.append, earlier=earlier)
         self._tell(Started(trial=running))
         if self._advisor is not None:
             # While this trial runs, the next proposals are prepared.
             self._advisor.prepare(self._view())
 
-    def _earlier_run(self, trial: Trial) -> Trial | None:
-        """Return the latest shorter run of the same configuration that kept files; its curve goes before this one's."""
+    def _shorter_runs(self, trial: Trial) -> list[Trial]:
+        """Return the shorter runs of the same configuration; their curves go before this one's."""
         if self._spec.fidelity is None or trial.is_replicate:
-            return None
+            return []
         trials = self._recorder.history.trials(self._recorder.study_id)
         self._watch.adopt(trial, trials)
-        shorter = [t for t in trials if t.number < trial.number and same_run(t) == same_run(trial) and t.outcome]
-        return next((t for t in reversed(shorter) if t.outcome and t.outcome.artifacts), None)
+        return [t for t in trials if t.number < trial.number and same_run(t) == same_run(trial) and not t.is_replicate]
 
     def _flush(self) -> None:
         """Write what is unwritten, at most once a second."""
@@ -413,6 +412,7 @@ class Loop:
             earlier=self._recorder.earlier,
             thrift=self._budget.thrift(self._spent()),
             foretold=self._watch.foretold(trials),
+            raised=self._rungs is not None,
         )
 
     def _spent(self) -> Spent:

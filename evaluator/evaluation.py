@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class Evaluator:
         slot: Slot,
         on_observation: Callable[[Observation], None],
         *,
-        earlier: Trial | None = None,
+        earlier: Sequence[Trial] = (),
     ) -> Evaluation:
         """Start a trial; whatever is wrong with its command shows in the outcome, not as an exception.
 
@@ -76,9 +76,10 @@ class Evaluator:
             trial: what to run.
             slot: where.
             on_observation: is handed every number that it reports.
-            earlier: a shorter run of the same configuration, whose files it may go on from.
+            earlier: shorter runs of the same configuration; it may go on from the files of the last that kept any.
         """
-        folder = workspaces.artifacts_folder(self.folder, earlier.number) if earlier else None
+        kept = [workspaces.artifacts_folder(self.folder, shorter.number) for shorter in earlier]
+        folder = next((folder for folder in reversed(kept) if folder.is_dir() and any(folder.iterdir())), None)
         return Evaluation(self, trial, slot, on_observation, resume_from=folder)
 
     def close(self) -> None:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-
 NEAR = 1e-9
 """Steps that differ by a smaller share are one step."""
 

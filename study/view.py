@@ -73,6 +73,7 @@ class StudyView:
         fidelity: what makes trials cheaper; what is proposed runs at its full value.
         earlier: trials of earlier studies with the same parameters, one list for each.
         thrift: how much the seconds that a trial takes weigh in, from 0 (not at all) to 1 (gain per second counts).
+        raised: whether a schedule raises the fidelity of what is worth it, so that no proposal has to.
         foretold: where the curves of stopped trials would have ended, by number: the first objective, in its own units.
     """
 
@@ -86,6 +87,11 @@ class StudyView:
     earlier: tuple[Sequence[Trial], ...] = ()
     thrift: float = 0.0
     foretold: Mapping[int, Prediction] = field(default_factory=dict)
+    raised: bool = False
+
+    def counts_as_tried(self, trial: Trial) -> bool:
+        """Tell whether a trial's configuration is not to be proposed again: it ran in full, or goes on by itself."""
+        return self.raised or self.fidelity_of(trial) >= 1.0
 
     def fidelity_of(self, trial: Trial) -> float:
         """Return at which fidelity a trial runs, in [0, 1]; 1 is the full one."""
@@ -118,8 +124,11 @@ def went_on(trials: Sequence[Trial]) -> set[int]:
 
 
 def same_run(trial: Trial) -> tuple[object, ...]:
-    """Return what is equal for trials of one configuration with one training seed, from the same files."""
-    return (trial.proposal.seed, trial.proposal.variant, *sorted(trial.params.items()))
+    """Return what is equal for trials of one configuration that goes on: parameters and training seed.
+
+    The files may have changed in between, if only study.toml with a higher maximum; no two proposals share a seed.
+    """
+    return (trial.proposal.seed, *sorted(trial.params.items()))
 
 
 def derived_seed(seed: int, *path: str | int) -> int:

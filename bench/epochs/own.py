@@ -74,6 +74,7 @@ class _Study:
             seed=self._seed,
             fidelity=self._spec.graded,
             foretold=self._watch.foretold(self._trials),
+            raised=self._rungs is not None,
         )
 
     def _proposal(self, view: StudyView) -> Proposal:

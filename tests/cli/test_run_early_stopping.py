@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -77,9 +76,8 @@ for step in range(1, 100):
     if step > 5 and {brief}: break
 """
     project = make_project(tmp_path / "p", script=script.replace("{brief}", "False"), trials=1)
-    began = time.monotonic()
     command("run", cwd=project)
-    assert time.monotonic() - began < 10
+    assert steps_of(project, 0)[-1] < 90
     (trial,) = trials_of(project)
     assert trial.failure is not None
     assert trial.failure.kind is FailureKind.NAN
@@ -195,10 +193,10 @@ def test_a_killed_study_goes_on_stopping_by_what_it_saw_before(tmp_path: Path) -
         tmp_path / "p", script=CURVES, trials=24, more="--epochs {epochs} --sleep 0.05", tables=FIDELITY
     )
     running = start("run", "--json", cwd=project)
-    deadline = time.monotonic() + 60
-    while not (project / ".tunesmith" / "history.db").exists() or len(trials_of(project)) < 10:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    assert running.stdout is not None
+    finished = 0
+    while finished < 9:
+        finished += '"event": "finished"' in running.stdout.readline()
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     before = {t.number: t for t in trials_of(project) if t.state.is_finished}
