@@ -117,16 +117,16 @@ def test_a_trial_that_runs_far_off_is_ended_as_diverged(tmp_path: Path) -> None:
 import sys, time
 from pathlib import Path
 values = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-runs = float(values["--x"]) != 0.9 and int(Path.cwd().parent.name) >= 5
+runs = float(values["--x"]) != 0.9 and int(Path.cwd().parent.name) >= 7
 for epoch in range(1, 13):
     print(f"epoch={epoch} loss={1e9 if runs and epoch > 2 else 1 / epoch + float(values['--x'])}", flush=True)
     time.sleep(0.1 if runs else 0.01)
 """
     project = make_project(
-        tmp_path / "p", script=script, trials=7, tables=FIDELITY.replace("[f", "[stop]\nchance = 1e-12\n[f")
+        tmp_path / "p", script=script, trials=9, tables=FIDELITY.replace("[f", "[stop]\nchance = 1e-12\n[f")
     )
     command("run", cwd=project)
-    notes = [t.outcome.note for t in trials_of(project)[5:] if t.outcome]
+    notes = [t.outcome.note for t in trials_of(project)[7:] if t.outcome]
     assert all("loss = 1e+09 has diverged, no complete trial came near it" in note for note in notes)
     assert len(notes) == 2
 
