@@ -89,6 +89,7 @@ def run_all(
     runs = read_runs(results)
     missing = [key for key in keys if key not in runs]
     if missing:
+        before = set(multiprocessing.active_children())
         context = multiprocessing.get_context("spawn")
         with one_thread(), ProcessPoolExecutor(jobs, mp_context=context, initializer=ignore_interrupts) as pool:
             waiting = [pool.submit(_work, key, tuple(folders)) for key in missing]
@@ -101,6 +102,8 @@ def run_all(
                     on_done(run.key)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                for worker in set(multiprocessing.active_children()) - before:
+                    worker.terminate()
                 raise
     return {key: runs[key] for key in keys}
 
