@@ -258,7 +258,7 @@ def _new(view: StudyView, axes: Axes, past: Past, pool: Array, rng: np.random.Ge
     close = np.abs(pool[:, None, :] - past.pending[None, :, :]) <= under_way
     crowded = np.any(np.all(close, axis=2), axis=1)
     reach = np.where(axes.smooth, NEAR, _SAME)
-    seen = past.units[past.fidelity >= 1.0]
+    seen = past.units if view.raised else past.units[past.fidelity >= 1.0]
     new = []
     for point in np.concatenate([pool[~crowded][:_ATTEMPTS], pool[crowded][:_ATTEMPTS]]):
         params = view.space.from_unit(point.tolist())

@@ -68,7 +68,7 @@ def candidates_form(space: SearchSpace) -> Format[list[Mapping[str, Any]]]:
 def sift(raw: Sequence[Mapping[str, Any]], view: StudyView) -> Sifted:
     """Check candidates against the space, what is known, and each other."""
     axes, tried = Axes(view.space), known(view)
-    taken = [view.space.to_unit(t.params) for t in [*view.finished, *view.pending] if view.fidelity_of(t) >= 1.0]
+    taken = [view.space.to_unit(t.params) for t in [*view.finished, *view.pending] if view.counts_as_tried(t)]
     numbers = {identity(t.params): t.number for t in reversed(view.trials)}
     sound: list[Candidate] = []
     problems: list[str] = []

@@ -19,11 +19,13 @@ from tunesmith.agent.arbiter import SAMPLER_FAILED
 from tunesmith.agent.background import Background
 from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.confirming import Confirmation
+from tunesmith.agent.continuing import Rungs, stopped_due
 from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
 from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.steered import steered
+from tunesmith.agent.watching import Watch
 from tunesmith.evaluator.evaluation import Evaluation, Evaluator
 from tunesmith.evaluator.slots import Slot, find_gpus, plan_slots
 from tunesmith.evaluator.strays import end_strays
@@ -37,9 +39,9 @@ from tunesmith.study.orders import parse_order
 from tunesmith.study.record import Event
 from tunesmith.study.results import incumbent, is_feasible
 from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Trial, TrialState
+from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.study.view import StudyView
+from tunesmith.study.view import StudyView, same_run
 from tunesmith.tools.mailbox import Letter, Mailbox
 
 FLUSH_S = 1.0
@@ -134,6 +136,8 @@ class Loop:
         self._ended_by = ""
         self._queue: list[Trial] = []
         self._curves: dict[int, list[float]] = defaultdict(list)
+        self._rungs = Rungs.of(spec)
+        self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
         self._flushed_at = clock()
 
     def interrupt(self) -> None:
@@ -207,6 +211,7 @@ class Loop:
             elif trial.attempt == 1:
                 reason = "its process was lost when tunesmith ended"
                 self._queue.append(self._recorder.record_requeue(trial, self._clock(), reason=reason, attempt=2))
+                self._watch.forget(trial)
                 lost += 1
             else:
                 failure = Failure(kind=FailureKind.LOST, reason="lost twice: tunesmith ended while it ran, both times")
@@ -263,15 +268,19 @@ class Loop:
                 continue
             seen = len(place.unwritten)
             outcome = place.evaluation.poll()
-            if len(place.unwritten) > seen:
-                self._tell_progress(place, place.unwritten[seen:])
+            news = place.unwritten[seen:]
+            if news:
+                self._tell_progress(place, news)
             if outcome is not None:
                 self._finish(place, outcome)
+            elif news and (verdict := self._watch.verdict(place.evaluation.trial, news, self._view)):
+                place.evaluation.stop(verdict.note, verdict.failure)
 
     def _tell_progress(self, place: _Place, news: Sequence[Observation]) -> None:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation reports
         first = self._spec.objectives[0].metric
         self._curves[place.trial.number] += [o.value for o in news if o.metric == first]
+        self._watch.saw(place.trial, news)
         latest = {observation.metric: observation.value for observation in news}
         self._tell(Observed(trial=place.trial, latest=latest, step=news[-1].step))
 
@@ -279,6 +288,7 @@ class Loop:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation finishes
         trial = self._recorder.record_outcome(place.trial, outcome, self._clock(), rest=place.unwritten)
         place.evaluation, place.unwritten = None, []
+        self._watch.ended()
         self._gpu_s += outcome.usage.gpu_s
         improved = self._improves(trial)
         if improved:
@@ -334,6 +344,7 @@ class Loop:
             self._wake.clear()
         reason = "interrupted by a person"
         self._recorder.record_requeue(evaluation.trial, self._clock(), reason=reason, attempt=evaluation.trial.attempt)
+        self._watch.forget(evaluation.trial)
         place.evaluation, place.unwritten = None, []
 
     def _fill(self) -> None:
@@ -367,14 +378,30 @@ class Loop:
 
     def _propose(self) -> Trial | None:
         view = self._view()
+        proposal = self._due(view)
         try:
-            proposal = steered(self._arbiter.choose(view), view, self._steering, BayesSampler())
+            if proposal is None:
+                chosen = steered(self._arbiter.choose(view), view, self._steering, BayesSampler())
+                proposal = self._begun(chosen, view)
         except SpaceExhausted:
             return self._next_replicate("exhausted")
         self._trials_begun += 1
         if proposal.fallback_reason.startswith(SAMPLER_FAILED):
             self._tell(Note(text=f"a random point was used: {proposal.fallback_reason}"))
         return self._record(proposal)
+
+    def _due(self, view: StudyView) -> Proposal | None:
+        """Return the earlier configuration that goes on now, if there is one."""
+        if self._rungs is not None:
+            return self._rungs.due(view.trials)
+        foresight = self._watch.foresight(view.trials)
+        return None if foresight is None else stopped_due(view, foresight)
+
+    def _begun(self, proposal: Proposal, view: StudyView) -> Proposal:
+        """Let a new configuration begin on its rung; the default runs to the end, as what is to be beaten."""
+        if self._rungs is None or proposal.source is Source.DEFAULT:
+            return proposal
+        return replace(proposal, fidelity=self._rungs.start(view.trials))
 
     def _next_replicate(self, ended_by: str) -> Trial | None:
         """Confirm the best once all of tuning is done; without anything to confirm, the study ends."""
@@ -394,11 +421,20 @@ class Loop:
     def _start(self, place: _Place, trial: Trial) -> None:
         running = self._recorder.record_start(trial, place.slot.index, self._clock())
         place.unwritten = []
-        place.evaluation = self._evaluator.start(running, place.slot, place.unwritten.append)
+        earlier = self._shorter_runs(running)
+        place.evaluation = self._evaluator.start(running, place.slot, place.unwritten.append, earlier=earlier)
         self._tell(Started(trial=running))
         if self._advisor is not None:
             # While this trial runs, the next proposals are prepared.
             self._advisor.prepare(self._view())
+
+    def _shorter_runs(self, trial: Trial) -> list[Trial]:
+        """Return the shorter runs of the same configuration; their curves go before this one's."""
+        if self._spec.fidelity is None or trial.is_replicate:
+            return []
+        trials = self._recorder.history.trials(self._recorder.study_id)
+        self._watch.adopt(trial, trials)
+        return [t for t in trials if t.number < trial.number and same_run(t) == same_run(trial) and not t.is_replicate]
 
     def _flush(self) -> None:
         """Write what is unwritten, at most once a second."""
@@ -506,6 +542,8 @@ class Loop:
             fidelity=self._spec.graded,
             earlier=self._recorder.earlier,
             thrift=self._budget.thrift(self._spent()),
+            foretold=self._watch.foretold(trials),
+            raised=self._rungs is not None,
         )
 
     def _spent(self) -> Spent:

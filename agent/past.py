@@ -36,10 +36,12 @@ class Past:
         pending: (p, d) coordinates of what is waiting or running.
         fidelity: (n,) at which fidelity each ran, in [0, 1], 1 for the full one.
         seconds: (n,) how long each took; nan where that is not known.
+        doubt: (n,) standard deviations of the first objective's values that are foretold, 0 where one was measured.
         offered: how many of all these an LLM proposed.
         repeats: how many repeat a configuration, to tell how much is chance; the last ones.
 
-    A row that is neither complete nor failed was stopped early: its values are those at that moment.
+    A row that is neither complete nor failed was stopped early. Its first value is where its curve would have ended,
+    with its doubt; without such a forecast it is the value at that moment.
     """
 
     units: Array
@@ -50,6 +52,7 @@ class Past:
     pending: Array
     fidelity: Array
     seconds: Array
+    doubt: Array
     offered: int
     repeats: int
 
@@ -76,6 +79,10 @@ def past_of(view: StudyView) -> Past:
     n, k = len(told), len(view.objectives)
     signed = [[o.sign * t.values.get(o.metric, np.nan) for o in view.objectives] for t in told]
     values = np.reshape(np.array(signed, dtype=float), (n, k))
+    foretold = [view.foretold.get(t.number) if t.state is TrialState.STOPPED else None for t in told]
+    for row, forecast in enumerate(foretold):
+        if forecast is not None:
+            values[row, 0] = view.objectives[0].sign * forecast.mean
     ran = np.array([t.state is TrialState.COMPLETE for t in told], dtype=bool)
     complete = ran & np.isfinite(values).all(axis=1)
     stopped = np.array([t.state is TrialState.STOPPED for t in told], dtype=bool)
@@ -91,6 +98,7 @@ def past_of(view: StudyView) -> Past:
         pending=_units(view.pending, view.space),
         fidelity=np.array([view.fidelity_of(t) for t in told], dtype=float),
         seconds=np.array([_seconds(t) for t in told], dtype=float),
+        doubt=np.array([0.0 if f is None else f.std for f in foretold], dtype=float),
         offered=sum(t.proposal.source is Source.LLM for t in [*told, *view.pending]),
         repeats=len(repeats),
     )

@@ -67,14 +67,14 @@ class OptunaSampler:
     def _ask(self, view: StudyView, seed: int) -> dict[str, Value]:
         import optuna  # 0.2 s
 
-        with warnings.catch_warnings(), _quiet(optuna.logging):
+        with warnings.catch_warnings(), quiet(optuna.logging):
             # Optuna marks constraints and grouped TPE as experimental; the user did not choose them.
             warnings.simplefilter("ignore")
             study = optuna.create_study(
                 directions=[o.direction.value for o in view.objectives], sampler=self._sampler(seed)
             )
             study.add_trials([_frozen(trial, view) for trial in [*view.finished, *view.pending]])
-            return _ask_each(study.ask(), view.space)
+            return ask_each(study.ask(), view.space)
 
     def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         import optuna
@@ -85,7 +85,7 @@ class OptunaSampler:
 
 
 @contextmanager
-def _quiet(logging: Any) -> Iterator[None]:
+def quiet(logging: Any) -> Iterator[None]:
     """Keep Optuna's remarks on each conditional parameter out of the terminal, and the user's own setting as it was."""
     before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
@@ -95,7 +95,7 @@ def _quiet(logging: Any) -> Iterator[None]:
         logging.set_verbosity(before)
 
 
-def _ask_each(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
+def ask_each(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
     """Ask for each parameter that is active, guards first, as a define-by-run objective would."""
     values: dict[str, Value] = {}
     for name in space.guards_first:

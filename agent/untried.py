@@ -26,8 +26,8 @@ def identity(params: Mapping[str, Value]) -> str:
 
 
 def known(view: StudyView) -> set[str]:
-    """Return the identities of every configuration that was tried, or is on its way, at full fidelity."""
-    return {identity(trial.params) for trial in view.trials if view.fidelity_of(trial) >= 1.0}
+    """Return the identities of every configuration that was tried, or is on its way."""
+    return {identity(trial.params) for trial in view.trials if view.counts_as_tried(trial)}
 
 
 def draw_untried(

@@ -83,7 +83,7 @@ def run_all(
         return crashes
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    with _one_thread(), ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupts) as pool:
+    with one_thread(), ProcessPoolExecutor(jobs, mp_context=context, initializer=ignore_interrupts) as pool:
         waiting = {pool.submit(_work, key, tuple(folders)): key for key in missing}
         try:
             for done in as_completed(waiting):
@@ -131,13 +131,13 @@ def _evaluated(task: Task, params: Mapping[str, Value], seed: int) -> float | Fa
         return Failure(kind=FailureKind.CRASH, reason=f"{type(error).__name__}: {error}")
 
 
-def _ignore_interrupts() -> None:
+def ignore_interrupts() -> None:
     """Ctrl-C reaches the whole group of processes; the parent decides what becomes of the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Let workers inherit one thread each: numeric libraries read these only when they are loaded."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from tunesmith.bench.epochs.task import CurveTask
 from tunesmith.bench.task import Task
 from tunesmith.study.condition import Value
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
@@ -24,6 +26,8 @@ from tunesmith.study.view import Direction, Objective
 Entry: TypeAlias = Mapping[str, Any]
 Answer: TypeAlias = Callable[[Mapping[str, Value]], float]
 WIDEST_INT = 10**18
+LENGTHS = ("epoch", "epochs", "boosting_iterations", "iterations", "steps")
+"""Fidelities that are how long a run trains, so that one run passes through the lower ones on its way."""
 
 
 def read_table(path: Path) -> Task:
@@ -58,6 +62,31 @@ def read_table(path: Path) -> Task:
         best=best,
         median_random=median,
         description=str(meta.get("description", "")),
+    )
+
+
+def read_curves(path: Path) -> CurveTask | None:
+    """Return the task with learning curves that NAME.json describes, None when its fidelity is no length of training.
+
+    Raises:
+        SpecError: a key is missing or holds what it may not.
+        ProjectError: a file cannot be read, or kind onnx without onnxruntime.
+    """
+    full = read_table(path)
+    meta = _document(path)
+    graded = meta.get("fidelity") or {}
+    if graded.get("name") not in LENGTHS:
+        return None
+    levels = range(len(graded["values"]))
+    answers = [_kind(meta["kind"], path)(meta, path.parent / meta["data_file"], level) for level in levels]
+    return CurveTask(
+        name=full.name,
+        space=full.space,
+        objective=full.objective,
+        steps=tuple(float(step) for step in graded["values"]),
+        values=lambda params: [answer(params) for answer in answers],
+        best=full.best,
+        median_random=full.median_random,
     )
 
 
@@ -103,24 +132,27 @@ def _parameter(entry: Entry) -> Parameter:
     raise ValueError(f"type {entry['type']!r}{did_you_mean(entry['type'], ('float', 'int', 'categorical', 'ordinal'))}")
 
 
-def _kind(name: str, path: Path) -> Callable[[Mapping[str, Any], Path], Answer]:
-    kinds: dict[str, Callable[[Mapping[str, Any], Path], Answer]] = {"grid": Grid, "forest": Forest, "onnx": Network}
+def _kind(name: str, path: Path) -> Callable[..., Answer]:
+    kinds: dict[str, Callable[..., Answer]] = {"grid": Grid, "forest": Forest, "onnx": Network}
     if name not in kinds:
         raise SpecError([Mistake("kind", f"{name!r} is unknown{did_you_mean(name, kinds)}")], where=str(path))
     return kinds[name]
 
 
 class Grid:
-    """A full measured table: the nearest measured point answers; nan is a failed run."""
+    """A full measured table: the nearest measured point answers; nan is a failed run.
 
-    def __init__(self, meta: Mapping[str, Any], data: Path) -> None:
+    This and the other kinds answer at the fidelity `level`, an index of the table's fidelities; the last is full.
+    """
+
+    def __init__(self, meta: Mapping[str, Any], data: Path, level: int = -1) -> None:
         self._entries: list[Entry] = meta["space"]
         values = np.load(data, allow_pickle=False)["val"]
         # ([fidelity,] one axis per parameter, repetitions); the last fidelity is the full one.
-        self._values = np.mean(values[-1] if meta.get("fidelity") else values, axis=-1)
+        self._values = np.mean(values[level] if meta.get("fidelity") else values, axis=-1)
 
     def __call__(self, params: Mapping[str, Value]) -> float:
-        """Return the metric in its own direction, at full fidelity."""
+        """Return the metric in its own direction."""
         return float(self._values[tuple(_nearest(entry, params[entry["name"]]) for entry in self._entries)])
 
 
@@ -136,15 +168,16 @@ def _nearest(entry: Entry, value: Any) -> int:
 class Forest:
     """Collected measurements behind a random forest: the mean of its leaves answers, exp of it when fitted on logs."""
 
-    def __init__(self, meta: Mapping[str, Any], data: Path) -> None:
+    def __init__(self, meta: Mapping[str, Any], data: Path, level: int = -1) -> None:
         self._entries: list[Entry] = meta["space"]
         self._log = meta["surrogate"]["target"] == "log"
         arrays = np.load(data, allow_pickle=False)
-        names = ("feat", "thr", "child", "val", "root")
+        is_full = level in (-1, len((meta.get("fidelity") or {"values": [1]})["values"]) - 1)
+        names = (f"{'' if is_full else f'fid{level}_'}{name}" for name in ("feat", "thr", "child", "val", "root"))
         self._feature, self._threshold, self._child, self._value, self._root = (arrays[name] for name in names)
 
     def __call__(self, params: Mapping[str, Value]) -> float:
-        """Return the metric in its own direction, at full fidelity."""
+        """Return the metric in its own direction."""
         row = np.array([x for entry in self._entries for x in entry_features(entry, params)], dtype=np.float32)
         node = self._root.copy()
         while (inner := self._feature[node] >= 0).any():
@@ -174,25 +207,16 @@ def entry_features(entry: Entry, params: Mapping[str, Any]) -> list[float]:
 class Network:
     """A published surrogate network."""
 
-    def __init__(self, meta: Mapping[str, Any], data: Path) -> None:
-        try:
-            import onnxruntime  # 0.2 s
-        except ImportError:
-            raise ProjectError("kind onnx needs onnxruntime; install it with `pip install onnxruntime`") from None
-        if not data.is_file():
-            raise FileNotFoundError(f"no file {data}")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(data), options, providers=["CPUExecutionProvider"])
+    def __init__(self, meta: Mapping[str, Any], data: Path, level: int = -1) -> None:
+        self._session = _session(data)
         self._onnx: Mapping[str, Any] = meta["onnx"]
         self._clip: tuple[float, float] = tuple(meta.get("clip", (-np.inf, np.inf)))
         self._fixed = dict(self._onnx["constants"])
         if meta.get("fidelity"):
-            self._fixed[meta["fidelity"]["name"]] = meta["fidelity"]["values"][-1]
+            self._fixed[meta["fidelity"]["name"]] = meta["fidelity"]["values"][level]
 
     def __call__(self, params: Mapping[str, Value]) -> float:
-        """Return the metric in its own direction, at full fidelity."""
+        """Return the metric in its own direction."""
         known: dict[str, Any] = {**params, **self._fixed}
         choices = [self._onnx["encoding"][name][known.get(name, "#na#")] for name in self._onnx["cat_names"]]
         numbers = [float(known.get(name, 0.0)) for name in self._onnx["cont_names"]]
@@ -200,3 +224,18 @@ class Network:
         feed = {first.name: np.array([choices], np.int32), second.name: np.array([numbers], np.float32)}
         answer = self._session.run(None, feed)[0]
         return float(np.clip(float(answer[0, self._onnx["output"]]), *self._clip))
+
+
+@cache
+def _session(data: Path) -> Any:
+    """Open a network once; the fidelities of a table share it."""
+    try:
+        import onnxruntime  # 0.2 s
+    except ImportError:
+        raise ProjectError("kind onnx needs onnxruntime; install it with `pip install onnxruntime`") from None
+    if not data.is_file():
+        raise FileNotFoundError(f"no file {data}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(data), options, providers=["CPUExecutionProvider"])

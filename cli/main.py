@@ -271,11 +271,29 @@ def bench(  # noqa: PLR0913  # one argument per option
     permute_feedback: Annotated[
         bool, typer.Option("--permute-feedback", help="Show the LLM the results in the wrong order.")
     ] = False,
+    full_runs: Annotated[
+        int | None, typer.Option(min=1, help="Compare early stopping: every planner spends the epochs of so many.")
+    ] = None,
 ) -> None:
     """Compare planners on the project's tasks or on tables of your own; a run that is there is not run again."""
     with errors_for_people():
         from tunesmith.cli.bench import Wanted, run_bench
 
+        if full_runs is not None:
+            from tunesmith.cli.bench_epochs import run_epochs
+
+            status = run_epochs(
+                planners=planner,
+                tasks=task or ["all"],
+                folders=data or [],
+                full_runs=full_runs,
+                seeds=seeds,
+                jobs=jobs,
+                json_file=json_file,
+                results=results,
+                per_task=per_task,
+            )
+            raise typer.Exit(status)
         status = run_bench(
             Wanted(
                 planners=planner,

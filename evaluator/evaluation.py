@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,9 +89,25 @@ class Evaluator:
         """The hash of the files that trials run from."""
         return self.snapshot.variant
 
-    def start(self, trial: Trial, slot: Slot, on_observation: Callable[[Observation], None]) -> Evaluation:
-        """Start a trial; whatever is wrong with its command shows in the outcome, not as an exception."""
-        return Evaluation(self, trial, slot, on_observation)
+    def start(
+        self,
+        trial: Trial,
+        slot: Slot,
+        on_observation: Callable[[Observation], None],
+        *,
+        earlier: Sequence[Trial] = (),
+    ) -> Evaluation:
+        """Start a trial; whatever is wrong with its command shows in the outcome, not as an exception.
+
+        Args:
+            trial: what to run.
+            slot: where.
+            on_observation: is handed every number that it reports.
+            earlier: shorter runs of the same configuration; it may go on from the files of the last that kept any.
+        """
+        kept = [workspaces.artifacts_folder(self.folder, shorter.number) for shorter in earlier]
+        folder = next((folder for folder in reversed(kept) if folder.is_dir() and any(folder.iterdir())), None)
+        return Evaluation(self, trial, slot, on_observation, resume_from=folder)
 
     def close(self) -> None:
         """Nothing is left to close: every trial cleans up after itself."""
@@ -101,18 +117,26 @@ class Evaluation:
     """A trial that was started. Call `poll` a few times a second until it returns the outcome."""
 
     def __init__(
-        self, evaluator: Evaluator, trial: Trial, slot: Slot, on_observation: Callable[[Observation], None]
+        self,
+        evaluator: Evaluator,
+        trial: Trial,
+        slot: Slot,
+        on_observation: Callable[[Observation], None],
+        *,
+        resume_from: Path | None = None,
     ) -> None:
         self.trial = trial
         self.slot = slot
         self._evaluator = evaluator
         self._spec = evaluator.spec
         self._on_observation = on_observation
+        self._resume_from = resume_from
         self._values: dict[str, float] = {}
         self._killed_for = ""
         self._stopped_for = ""
         self._tampered = ""
         self._observed = 0
+        self._stopped_as: FailureKind | None = None
         self._training: Exit | None = None
         self._outcome: Outcome | None = None
         self._next_look_at = 0.0
@@ -145,10 +169,15 @@ class Evaluation:
             workspaces.clear_copies(workspace, self._evaluator.snapshot)
         return self._outcome
 
-    def stop(self, note: str) -> None:
-        """Ask the trial to end, and end it after 5 seconds; its values so far stand, with `note` beside them."""
+    def stop(self, note: str, failure: FailureKind | None = None) -> None:
+        """Ask the trial to end, and end it after 5 seconds; its values so far stand, with `note` beside them.
+
+        Args:
+            note: why.
+            failure: the kind, when that makes it a failed trial and `note` its reason.
+        """
         if not self._stopped_for:
-            self._stopped_for = note
+            self._stopped_for, self._stopped_as = note, failure
             self._job.stop()
 
     def kill(self, reason: str) -> None:
@@ -175,9 +204,12 @@ class Evaluation:
             report=workspace.report,
         )
         environment["TUNESMITH_ARTIFACTS"] = str(self._workspace.artifacts)
+        environment.pop("TUNESMITH_RESUME_FROM", None)
         if workspace is not self._workspace:
             # A judge that loads a checkpoint must not run what is in it.
             environment.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
+        elif self._resume_from is not None:
+            environment["TUNESMITH_RESUME_FROM"] = str(self._resume_from)
         words = ["/bin/sh", "-c", shell_line(command, values)] if run.shell else argv(command, values)
         words = words or [""]
         words[0] = program_path(words[0], environment.get("PATH"))
@@ -210,10 +242,11 @@ class Evaluation:
         is_judge = workspace is not self._workspace
         own = [] if is_judge else [workspace.artifacts]
         protected = [] if is_judge else [workspace.work / path for path in self._evaluator.protected]
+        resumed = [] if self._resume_from is None else [self._resume_from]
         linked = [path for path in workspaces.linked_places(snapshot) if not is_too_wide(path)]
         return Room(
             writable=[workspace.work, workspace.report, *own],
-            readable=[*linked, *([workspace.artifacts] if is_judge else [])],
+            readable=[*linked, *([workspace.artifacts] if is_judge else resumed)],
             locked=[path for path in protected if not path.is_symlink()],
             scratch=workspace.scratch,
             gpus=bool(self.slot.gpus),
@@ -277,7 +310,7 @@ class Evaluation:
         failure = self._failure(end)
         state = TrialState.COMPLETE if failure is None else TrialState.FAILED
         note = ""
-        if self._stopped_for and not self._killed_for and not self._tampered:
+        if self._stopped_for and not self._stopped_as and not self._killed_for and not self._tampered:
             state, failure, note = TrialState.STOPPED, None, self._stopped_for
         return Outcome(
             state=state,
@@ -289,9 +322,11 @@ class Evaluation:
         )
 
     def _failure(self, end: Exit) -> Failure | None:
+        tail = printable(end.tail)[-TAIL_CHARS:]
         if self._tampered:
-            tail = printable(end.tail)[-TAIL_CHARS:]
             return Failure(kind=FailureKind.TAMPERED, reason=printable(self._tampered), tail=tail)
+        if self._stopped_as and not self._killed_for:
+            return Failure(kind=self._stopped_as, reason=self._stopped_for, tail=tail)
         failure = failure_of(
             end,
             timeout_s=self._spec.run.timeout,

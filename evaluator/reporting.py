@@ -41,6 +41,15 @@ def params() -> dict[str, Any]:
     return found
 
 
+def resume_from() -> Path | None:
+    """Return the folder that an earlier, shorter run of this very configuration kept files in; None without one.
+
+    Where it holds a checkpoint, load it and train on from there up to the full length; where it does not, start anew.
+    """
+    folder = os.environ.get("TUNESMITH_RESUME_FROM")
+    return Path(folder) if folder and Path(folder).is_dir() else None
+
+
 def artifacts() -> Path:
     """Return the folder for files to keep; ./artifacts outside of a trial."""
     folder = Path(os.environ.get("TUNESMITH_ARTIFACTS", "artifacts"))

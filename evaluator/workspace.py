@@ -98,7 +98,7 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
     workspace = Workspace(
         folder=folder,
         work=folder / "work",
-        artifacts=folder / "artifacts",
+        artifacts=artifacts_folder(study_folder, number),
         log=folder / "log.txt",
         # A name that cannot be guessed: neither a stale file nor a script's own can pass for the report.
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
@@ -124,6 +124,11 @@ def judges_workspace(workspace: Workspace, snapshot: Snapshot) -> Workspace:
     fill(judge.work, snapshot.folder, snapshot.entries)
     judge.report.touch(exist_ok=False)
     return judge
+
+
+def artifacts_folder(study_folder: Path, number: int) -> Path:
+    """Return where a trial keeps its files."""
+    return study_folder / "trials" / f"{number:04d}" / "artifacts"
 
 
 def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:

@@ -31,6 +31,15 @@ _TRIALS = """
 """
 
 
+_ABLE = """
+    state = 'complete' and replicate_of is null and value is not null and coalesce(fidelity, 9e999) >= (
+        select max(coalesce(fidelity, 9e999)) from trials
+        where study_id = :study and state = 'complete' and replicate_of is null and value is not null
+    )
+"""
+"""Trials that may be the best, as study/results.py has it: of several fidelities, those at the highest."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """How many trials stand where. `replicates` are counted apart, in none of the other figures."""
@@ -147,7 +156,7 @@ class History:
     def best(self, record: StudyRecord) -> Trial | None:
         """Return the incumbent: best first objective among complete, feasible trials, replicates left out."""
         way = "asc" if record.spec.objectives[0].sign > 0 else "desc"
-        clause = f"and state = 'complete' and replicate_of is null and value is not null order by value {way}, number"
+        clause = f"and {_ABLE} order by value {way}, number"
         rows = self._query(f"{_TRIALS} {clause}", {"study": record.id})
         return next((t for t in map(trial_of, rows) if is_feasible(t, record.spec.bounds)), None)
 
@@ -155,11 +164,8 @@ class History:
         """Return each trial that improved on those before it; constraints are not looked at."""
         sign = record.spec.objectives[0].sign
         rows = self._db.execute(
-            """
-            select number, value from trials
-            where study_id = ? and state = 'complete' and replicate_of is null and value is not null order by number
-            """,
-            [record.id],
+            f"select number, value from trials where study_id = :study and {_ABLE} order by number",
+            {"study": record.id},
         )
         found: list[Improvement] = []
         for number, value in rows:

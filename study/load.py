@@ -238,9 +238,20 @@ def _cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mist
             yield Mistake(
                 f"constraints.{index}.min", f"{constraint.min} is above max = {constraint.max}; nothing could meet both"
             )
+    yield from _pace_mistakes(spec)
     if space is not None:
         yield from _name_mistakes(spec, space)
     yield from _command_mistakes(spec, space)
+
+
+def _pace_mistakes(spec: StudySpec) -> Iterable[Mistake]:
+    for index, rule in enumerate(spec.stop.rules):
+        if rule.above is None and rule.below is None:
+            yield Mistake(f"stop.rules.{index}", "bounds nothing; give above, below or both")
+    if spec.fidelity is None and spec.pace in ("halving", "hyperband"):
+        yield Mistake(
+            "schedule.kind", f"{spec.pace!r} needs a fidelity to raise; add [fidelity] with name, min and max"
+        )
 
 
 def _name_mistakes(spec: StudySpec, space: SearchSpace) -> Iterable[Mistake]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,10 @@ def is_feasible(trial: Trial, constraints: Iterable[Constraint]) -> bool:
 def candidates(
     trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> list[Trial]:
-    """Return the trials that may be the best: complete, feasible, no replicates; best first objective first."""
+    """Return the trials that may be the best: complete, feasible, no replicates; best first objective first.
+
+    Where trials ran at several fidelities only those at the highest one count: the others are not comparable.
+    """
     able = [
         trial
         for trial in trials
@@ -34,7 +38,13 @@ def candidates(
         and is_feasible(trial, constraints)
     ]
     first = objectives[0]
+    most = max((_fidelity(trial) for trial in able), default=0.0)
+    able = [trial for trial in able if _fidelity(trial) >= most]
     return sorted(able, key=lambda trial: (first.sign * trial.values[first.metric], trial.number))
+
+
+def _fidelity(trial: Trial) -> float:
+    return math.inf if trial.proposal.fidelity is None else trial.proposal.fidelity
 
 
 def incumbent(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
@@ -126,6 +126,37 @@ class FidelityTable(_Table):
     max: Positive = Field(description="a number above min")
 
 
+class ScheduleTable(_Table):
+    """Which trials run to the end, and which at a lower fidelity first."""
+
+    kind: Literal["curves", "halving", "hyperband", "full"] = Field(
+        "curves", description='"curves", "halving", "hyperband" or "full"'
+    )
+    eta: Annotated[float, BeforeValidator(_no_bool), Field(ge=1.5, allow_inf_nan=False)] = Field(
+        3.0, description="a number from 1.5 on: one trial in so many goes on to the next rung"
+    )
+
+
+class StopRuleTable(_Table):
+    """A bound that ends a trial on its way."""
+
+    metric: Annotated[Text, AfterValidator(_one_metric)] = Field(description="the name of a metric")
+    above: Annotated[float, BeforeValidator(_no_bool)] | None = Field(None, description="a number")
+    below: Annotated[float, BeforeValidator(_no_bool)] | None = Field(None, description="a number")
+    after: Annotated[float, BeforeValidator(_no_bool)] = Field(0.0, description="a step from which on it holds")
+
+
+class StopTable(_Table):
+    """When a running trial is ended early."""
+
+    chance: Annotated[float, BeforeValidator(_no_bool), Field(ge=0.0, lt=1.0)] = Field(
+        0.05, description="a probability from 0 (never) to below 1"
+    )
+    nan: StrictBool = Field(True, description="true or false")
+    patience: Count | None = Field(None, description="a whole number of reports, at least 1")
+    rules: list[StopRuleTable] = Field(default_factory=list, description="tables: [[stop.rules]]")
+
+
 class BudgetTable(_Table):
     """Limits; any that is reached ends the study."""
 
@@ -210,6 +241,8 @@ class StudySpec(_Table):
     run: RunTable = Field(description="a table: [run]")
     space: SearchSpace = Field(description="a table: [space]")
     fidelity: FidelityTable | None = Field(None, description="a table: [fidelity]")
+    schedule: ScheduleTable | None = Field(None, description="a table: [schedule]")
+    stop: StopTable = Field(default_factory=lambda: StopTable(), description="a table: [stop]")
     budget: BudgetTable = Field(default_factory=lambda: BudgetTable(), description="a table: [budget]")
     planner: PlannerTable = Field(default_factory=lambda: PlannerTable(), description="a table: [planner]")
     edits: EditsTable | None = Field(None, description="a table: [edits]")
@@ -232,11 +265,19 @@ class StudySpec(_Table):
         return Fidelity(self.fidelity.name, self.fidelity.min, self.fidelity.max) if self.fidelity else None
 
     @property
+    def pace(self) -> str:
+        """How trials are paced: the kind of [schedule]; "curves" where a fidelity is named alone, else "full"."""
+        if self.schedule is not None:
+            return self.schedule.kind
+        return "curves" if self.fidelity else "full"
+
+    @property
     def bounds(self) -> tuple[Constraint, ...]:
         """The constraints as plain values."""
         return tuple(Constraint(metric=c.metric, min=c.min, max=c.max) for c in self.constraints)
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Every metric that the study needs: objectives, then constraints, each once."""
-        return tuple(dict.fromkeys([*self.study.metric, *(c.metric for c in self.constraints)]))
+        """Every metric that the study needs: objectives, then constraints, then those of [stop], each once."""
+        others = [*(c.metric for c in self.constraints), *(rule.metric for rule in self.stop.rules)]
+        return tuple(dict.fromkeys([*self.study.metric, *others]))

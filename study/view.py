@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tunesmith.study.seeds import is_fresh
 from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.trial import Prediction, Trial, TrialState
 
 
 class Direction(StrEnum):
@@ -73,6 +73,8 @@ class StudyView:
         fidelity: what makes trials cheaper; what is proposed runs at its full value.
         earlier: trials of earlier studies with the same parameters, one list for each.
         thrift: how much the seconds that a trial takes weigh in, from 0 (not at all) to 1 (gain per second counts).
+        raised: whether a schedule raises the fidelity of what is worth it, so that no proposal has to.
+        foretold: where the curves of stopped trials would have ended, by number: the first objective, in its own units.
     """
 
     space: SearchSpace
@@ -84,6 +86,12 @@ class StudyView:
     fidelity: Fidelity | None = None
     earlier: tuple[Sequence[Trial], ...] = ()
     thrift: float = 0.0
+    foretold: Mapping[int, Prediction] = field(default_factory=dict)
+    raised: bool = False
+
+    def counts_as_tried(self, trial: Trial) -> bool:
+        """Tell whether a trial's configuration is not to be proposed again: it ran in full, or goes on by itself."""
+        return self.raised or self.fidelity_of(trial) >= 1.0
 
     def fidelity_of(self, trial: Trial) -> float:
         """Return at which fidelity a trial runs, in [0, 1]; 1 is the full one."""
@@ -91,8 +99,13 @@ class StudyView:
 
     @property
     def finished(self) -> list[Trial]:
-        """Finished trials that teach the sampler: no replicates, none outside the present space."""
-        return [t for t in self.trials if t.state.is_finished and not t.is_replicate and self.space.contains(t.params)]
+        """Finished trials that teach the sampler: no replicates, none that went on, none outside the present space."""
+        gone_on = went_on(self.trials)
+        return [
+            t
+            for t in self.trials
+            if t.state.is_finished and not t.is_replicate and t.number not in gone_on and self.space.contains(t.params)
+        ]
 
     @property
     def repeats(self) -> list[Trial]:
@@ -112,6 +125,22 @@ class StudyView:
         return [
             t for t in self.trials if not t.state.is_finished and not t.is_replicate and self.space.contains(t.params)
         ]
+
+
+def went_on(trials: Sequence[Trial]) -> set[int]:
+    """Return the numbers of stopped trials whose configuration runs, or ran, again in a later trial."""
+    if not any(t.state is TrialState.STOPPED for t in trials):
+        return set()
+    last = {same_run(t): t.number for t in trials if not t.is_replicate}
+    return {t.number for t in trials if t.state is TrialState.STOPPED and last.get(same_run(t), -1) > t.number}
+
+
+def same_run(trial: Trial) -> tuple[object, ...]:
+    """Return what is equal for trials of one configuration that goes on: parameters and training seed.
+
+    The files may have changed in between, if only study.toml with a higher maximum; no two proposals share a seed.
+    """
+    return (trial.proposal.seed, *sorted(trial.params.items()))
 
 
 def objective_values(trial: Trial, objectives: Sequence[Objective]) -> tuple[float, ...] | None:

@@ -81,13 +81,14 @@ class Mixture:
                 np.concatenate([posterior.y, posterior.predict(z)[0]]),
                 posterior.theta,
                 group,
+                np.concatenate([posterior.doubt, np.zeros(len(z))]),
             )
             for posterior in self.posteriors
         ]
         return replace(self, posteriors=tuple(extended))
 
 
-def learn(
+def learn(  # noqa: PLR0913  # what the model is fitted to, and how
     z: Array,
     y: Array,
     group: Index,
@@ -96,6 +97,7 @@ def learn(
     *,
     trend: Trend | None = None,
     averaging: bool = True,
+    doubt: Array | None = None,
 ) -> Mixture:
     """Fit to (n, c) features and (n,) finite values, n >= 1; lower is better, as far as anything is.
 
@@ -109,11 +111,12 @@ def learn(
         rng: the source of chance.
         trend: what was expected before; the processes model what is left.
         averaging: False for the mode alone, however few points there are.
+        doubt: (n,) standard deviations of values that were foretold, 0 for those measured.
     """
-    data = _Standard.of(z, y if trend is None else y - trend(z))
+    data = _Standard.of(z, y if trend is None else y - trend(z), doubt)
     mode = data.mode(group, prior)
     draws = next((count for limit, count in _DRAWS if len(y) <= limit), 0) if averaging else 0
-    thetas = gp.draw(mode, z, data.y, group, prior, rng, count=draws) if draws else [mode]
+    thetas = gp.draw(mode, z, data.y, group, prior, rng, data.doubt, count=draws) if draws else [mode]
     return replace(data.mixture(thetas, group), trend=trend)
 
 
@@ -129,22 +132,24 @@ class _Standard:
 
     z: Array
     y: Array
+    doubt: Array
     centre: float
     scale: float
 
     @classmethod
-    def of(cls, z: Array, y: Array) -> _Standard:
+    def of(cls, z: Array, y: Array, doubt: Array | None = None) -> _Standard:
         centre, scale = float(y.mean()), float(y.std())
         # Values that differ by rounding alone are one value.
         scale = scale if scale > 1e-12 * max(1.0, abs(centre)) else 1.0
-        return cls(z, (y - centre) / scale, centre, scale)
+        variance = np.zeros(len(y)) if doubt is None else (doubt / scale) ** 2
+        return cls(z, (y - centre) / scale, variance, centre, scale)
 
     def mode(self, group: Index, prior: gp.Prior) -> Array:
         rows = lowest_and_spread(self.y, _LEARNING_ROWS)
-        return gp.fit(self.z[rows], self.y[rows], group, prior)
+        return gp.fit(self.z[rows], self.y[rows], group, prior, self.doubt[rows])
 
     def mixture(self, thetas: list[Array], group: Index) -> Mixture:
-        posteriors = tuple(gp.condition(self.z, self.y, theta, group) for theta in thetas)
+        posteriors = tuple(gp.condition(self.z, self.y, theta, group, self.doubt) for theta in thetas)
         return Mixture(posteriors, self.centre, self.scale)
 
 

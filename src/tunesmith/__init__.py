@@ -26,6 +26,7 @@ _HOMES = {
     "params": "tunesmith.evaluator.reporting",
     "ray": "tunesmith.ray",
     "report": "tunesmith.evaluator.reporting",
+    "resume_from": "tunesmith.evaluator.reporting",
     "sklearn": "tunesmith.sklearn",
 }
 
@@ -44,13 +45,14 @@ __all__ = [
     "params",
     "ray",
     "report",
+    "resume_from",
     "sklearn",
 ]
 
 if TYPE_CHECKING:
     from tunesmith import hf, lightning, optuna, ray, sklearn
     from tunesmith.agent.tuner import Tuner, minimize
-    from tunesmith.evaluator.reporting import artifacts, params, report
+    from tunesmith.evaluator.reporting import artifacts, params, report, resume_from
     from tunesmith.study.parameters import Bool, Choice, Float, Int
     from tunesmith.study.space import SearchSpace
 

@@ -1,0 +1,1 @@
+"""Compares ways to spend epochs: what is started, what is stopped early, and what goes on."""

@@ -1,0 +1,121 @@
+"""A study of our own, on a task with learning curves: the loop's rules with a table in the place of the training.
+
+What is begun, stopped and continued is decided by the same code as in `tunesmith run`, one trial at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.continuing import Rungs, stopped_due
+from tunesmith.agent.watching import Watch
+from tunesmith.bench.epochs.meter import BudgetSpent, Meter, Training
+from tunesmith.bench.epochs.task import CurveTask
+from tunesmith.study.load import parse_spec, space_document
+from tunesmith.study.observation import Observation
+from tunesmith.study.spec import StudySpec
+from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.view import StudyView, same_run
+
+
+def run_own(kind: str, meter: Meter, seed: int) -> None:
+    """Spend the meter's epochs as a study whose [schedule] is of this kind."""
+    study = _Study(meter, _spec(meter.task, kind), seed)
+    try:
+        while True:
+            study.run_trial()
+    except BudgetSpent:
+        return
+
+
+def _spec(task: CurveTask, kind: str) -> StudySpec:
+    document = {
+        "study": {"name": "epochs", "metric": task.objective.metric, "direction": task.objective.direction.value},
+        "run": {"command": "train"},
+        "space": space_document(task.space),
+        "fidelity": {"name": "epochs", "min": task.steps[0], "max": task.end},
+        "schedule": {"kind": kind},
+    }
+    return parse_spec(document)
+
+
+class _Study:
+    def __init__(self, meter: Meter, spec: StudySpec, seed: int) -> None:
+        self._meter, self._spec, self._seed = meter, spec, seed
+        self._watch, self._rungs, self._sampler = Watch(spec, {}), Rungs.of(spec), BayesSampler()
+        self._trials: list[Trial] = []
+        self._trainings: dict[tuple[object, ...], Training] = {}
+
+    def run_trial(self) -> None:
+        """Run the next trial as far as it may go.
+
+        Raises:
+            BudgetSpent: it could not be run so far.
+        """
+        view = self._view()
+        trial = Trial(number=len(self._trials), proposal=self._proposal(view), state=TrialState.RUNNING)
+        self._watch.adopt(trial, self._trials)
+        key = same_run(trial)
+        if key not in self._trainings:
+            self._trainings[key] = self._meter.begin(trial.params)
+        outcome = self._trained(trial, self._trainings[key])
+        self._trials.append(replace(trial, state=outcome.state, outcome=outcome))
+        self._watch.ended()
+
+    def _view(self) -> StudyView:
+        return StudyView(
+            space=self._spec.space,
+            objectives=self._spec.objectives,
+            trials=self._trials,
+            number=len(self._trials),
+            seed=self._seed,
+            fidelity=self._spec.graded,
+            foretold=self._watch.foretold(self._trials),
+            raised=self._rungs is not None,
+        )
+
+    def _proposal(self, view: StudyView) -> Proposal:
+        foresight = self._watch.foresight(view.trials)
+        due = None
+        if self._rungs is not None:
+            due = self._rungs.due(view.trials)
+        elif foresight is not None:
+            due = stopped_due(view, foresight)
+        if due is not None:
+            return due
+        suggestion = self._sampler.suggest(view)
+        fidelity = self._rungs.start(view.trials) if self._rungs else self._meter.task.end
+        return Proposal(
+            params=suggestion.params,
+            source=Source.SAMPLER,
+            seed=view.number,
+            fidelity=fidelity,
+            prediction=suggestion.prediction,
+        )
+
+    def _trained(self, trial: Trial, training: Training) -> Outcome:
+        until = trial.proposal.fidelity or self._meter.task.end
+        name, sign = self._meter.task.objective.metric, self._meter.task.objective.sign
+        while not training.is_over and training.curve.reached < until:
+            step, value = training.advance()
+            news = [Observation(name, step, sign * value, 0.0)]
+            self._watch.saw(trial, news)
+            verdict = self._watch.verdict(trial, news, self._view)
+            if verdict is not None:
+                return Outcome(state=TrialState.STOPPED, values=_last(training, name, sign), note=verdict.note)
+        values = _last(training, name, sign)
+        if not values:
+            failure = Failure(kind=FailureKind.CRASH, reason="this configuration failed when the table was measured")
+            return Outcome(state=TrialState.FAILED, failure=failure)
+        return Outcome(state=TrialState.COMPLETE, values=values)
+
+
+def _last(training: Training, name: str, sign: float) -> dict[str, float]:
+    values: Sequence[float] = training.curve.values
+    return {name: sign * values[-1]} if values else {}
+
+
+MAKERS = {kind: partial(run_own, kind) for kind in ("curves", "halving", "hyperband", "full")}

@@ -1,0 +1,54 @@
+"""What a task with learning curves is: a configuration answers with a whole curve, and every step of it costs.
+
+Knows no planner and no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tunesmith.bench.task import WORST_REGRET
+from tunesmith.evaluator.curves import Curve
+from tunesmith.study.condition import Value
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.view import Objective
+
+Values = Callable[[Mapping[str, Value]], list[float]]
+"""(active parameters) -> the metric at each of the task's steps, in its own direction; nan where the run failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveTask:
+    """One problem that early stopping is compared on.
+
+    Attributes:
+        space: what is tuned; there is no default.
+        steps: where the curves are known, rising; the last is a full run. A run to step 9 costs 9 epochs, and one that
+            goes on from step 9 to step 27 costs 18 more.
+        best: the metric's best known value at the last step.
+        median_random: the metric's median over random configurations there.
+    """
+
+    name: str
+    space: SearchSpace
+    objective: Objective
+    steps: tuple[float, ...]
+    values: Values
+    best: float
+    median_random: float
+
+    @property
+    def end(self) -> float:
+        """The epochs of a full run."""
+        return self.steps[-1]
+
+    def curve(self, params: Mapping[str, Value]) -> Curve:
+        """Return the whole curve, to be minimized."""
+        sign = self.objective.sign
+        return Curve.of(zip(self.steps, (sign * value for value in self.values(params)), strict=True))
+
+    def regret(self, value: float) -> float:
+        """Return the normalized regret of a value to be minimized: 0 at the best known, 1 at a median random one."""
+        sign = self.objective.sign
+        return min((value - sign * self.best) / (sign * (self.median_random - self.best)), WORST_REGRET)

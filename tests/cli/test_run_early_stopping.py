@@ -1,0 +1,208 @@
+"""`tunesmith run` ends trials early: real processes with real curves, real files."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from fakes.projects import command, events, make_project, start
+
+from tunesmith.history.read import History
+from tunesmith.study.trial import FailureKind, Trial, TrialState
+from tunesmith.study.view import same_run
+
+# A curve falls towards its end, which the parameters alone decide; each step takes a moment, so that it can be ended.
+CURVES = """\
+import sys, time
+values = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+x, epochs = float(values["--x"]), int(values["--epochs"])
+end = 0.1 + 4 * abs(x - 0.3)
+for epoch in range(1, epochs + 1):
+    print(f"epoch={epoch} loss={end + 1 / epoch + 0.001 * (epoch % 2)}", flush=True)
+    time.sleep(float(values.get("--sleep", 0.03)))
+"""
+FIDELITY = '[fidelity]\nname = "epochs"\nmin = 1\nmax = 12'
+
+
+def trials_of(project: Path) -> list[Trial]:
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        return history.trials(history.study("toy").id)
+
+
+def steps_of(project: Path, number: int) -> list[float]:
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        return [o.step for o in history.curve(history.study("toy").id, number) if o.metric == "loss"]
+
+
+def test_hopeless_trials_end_early_and_say_what_their_chance_was(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", script=CURVES, trials=20, more="--epochs {epochs}", tables=FIDELITY)
+    done = command("run", cwd=project)
+    assert done.returncode == 0, done.stderr
+    trials = trials_of(project)
+    assert trials[0].state is TrialState.COMPLETE
+    stopped = {t.number: t.outcome.note for t in trials if t.state is TrialState.STOPPED and t.outcome}
+    hopeless = [number for number, note in stopped.items() if note.endswith("chance to be best")]
+    assert hopeless
+    for number, note in stopped.items():
+        assert re.fullmatch(r"(stopped|rests) at epoch \d+ of 12: .*", note)
+        assert len(steps_of(project, number)) < 12
+    best = min((t for t in trials if t.state is TrialState.COMPLETE), key=lambda t: t.values["loss"])
+    assert abs(float(best.params["x"]) - 0.3) <= min(abs(float(trials[n].params["x"]) - 0.3) for n in stopped)
+    again = [t for t in trials if " goes on: the best of the first trials" in t.proposal.rationale]
+    assert again
+    for trial in again:
+        earlier = int(trial.proposal.rationale.split()[1])
+        assert stopped[earlier].startswith("rests at")
+        assert (trial.params, trial.proposal.seed) == (trials[earlier].params, trials[earlier].proposal.seed)
+    assert f"{len(stopped)} stopped" in command("status", cwd=project).stdout
+    assert "chance to be best" in command("status", "--why", str(hopeless[0]), cwd=project).stdout
+
+
+def test_without_a_fidelity_no_trial_is_ended_for_its_chance(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", script=CURVES, trials=12, more="--epochs 6")
+    assert command("run", cwd=project).returncode == 0
+    assert {t.state for t in trials_of(project)} == {TrialState.COMPLETE}
+
+
+def test_nan_ends_a_trial_at_once_as_a_failure_unless_the_study_says_otherwise(tmp_path: Path) -> None:
+    script = """\
+import time
+for step in range(1, 100):
+    print(f"step={step} loss={'nan' if step == 3 else 0.5}", flush=True)
+    time.sleep(0.1 if step < 4 else 0.2)
+    if step > 5 and {brief}: break
+"""
+    project = make_project(tmp_path / "p", script=script.replace("{brief}", "False"), trials=1)
+    command("run", cwd=project)
+    assert steps_of(project, 0)[-1] < 90
+    (trial,) = trials_of(project)
+    assert trial.failure is not None
+    assert trial.failure.kind is FailureKind.NAN
+    assert trial.failure.reason == "loss was nan at step 3; ended at once ([stop].nan)"
+    patient = make_project(
+        tmp_path / "q", script=script.replace("{brief}", "True"), trials=1, tables="[stop]\nnan = false"
+    )
+    command("run", cwd=patient)
+    assert [t.state for t in trials_of(patient)] == [TrialState.COMPLETE]
+
+
+@pytest.mark.parametrize(
+    ("rules", "note"),
+    [
+        ('[[stop.rules]]\nmetric = "loss"\nabove = 0.7\nafter = 4', "stopped by [stop]: loss = 0.9 is above 0.7"),
+        ("[stop]\npatience = 3", "stopped by [stop]: no better loss in 3 reports"),
+    ],
+)
+def test_a_persons_rule_ends_a_trial(tmp_path: Path, rules: str, note: str) -> None:
+    script = """\
+import time
+for step in range(1, 60):
+    print(f"step={step} loss={0.9}", flush=True)
+    time.sleep(0.1)
+"""
+    project = make_project(tmp_path / "p", script=script, trials=1, tables=rules)
+    command("run", cwd=project)
+    (trial,) = trials_of(project)
+    assert trial.state is TrialState.STOPPED
+    assert trial.outcome is not None
+    assert trial.outcome.note == note
+    assert len(steps_of(project, 0)) < 12
+
+
+def test_a_trial_that_runs_far_off_is_ended_as_diverged(tmp_path: Path) -> None:
+    script = """\
+import sys, time
+from pathlib import Path
+values = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+runs = float(values["--x"]) != 0.9 and int(Path.cwd().parent.name) >= 7
+for epoch in range(1, 13):
+    print(f"epoch={epoch} loss={1e9 if runs and epoch > 2 else 1 / epoch + float(values['--x'])}", flush=True)
+    time.sleep(0.1 if runs else 0.01)
+"""
+    project = make_project(
+        tmp_path / "p", script=script, trials=9, tables=FIDELITY.replace("[f", "[stop]\nchance = 1e-12\n[f")
+    )
+    command("run", cwd=project)
+    notes = [t.outcome.note for t in trials_of(project)[7:] if t.outcome]
+    assert all("loss = 1e+09 has diverged, no complete trial came near it" in note for note in notes)
+    assert len(notes) == 2
+
+
+CHECKPOINTS = """\
+import os, sys, time
+from pathlib import Path
+values = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+x, epochs = float(values["--x"]), int(values["--epochs"])
+earlier = os.environ.get("TUNESMITH_RESUME_FROM")
+begin = int((Path(earlier) / "epoch").read_text()) if earlier else 0
+for epoch in range(begin + 1, epochs + 1):
+    print(f"epoch={epoch} loss={abs(x - 0.3) + 1 / epoch}", flush=True)
+    time.sleep(0.03)
+    (Path(os.environ["TUNESMITH_ARTIFACTS"]) / "epoch").write_text(str(epoch))
+"""
+
+
+@pytest.mark.parametrize("kind", ["halving", "hyperband"])
+def test_the_best_of_a_rung_go_on_from_their_checkpoints_and_only_full_runs_are_compared(
+    tmp_path: Path, kind: str
+) -> None:
+    tables = f'{FIDELITY.replace("12", "9")}\n[schedule]\nkind = "{kind}"'
+    project = make_project(tmp_path / "p", script=CHECKPOINTS, trials=20, more="--epochs {epochs}", tables=tables)
+    done = command("run", cwd=project)
+    assert done.returncode == 0, done.stderr
+    trials = trials_of(project)
+    assert trials[0].proposal.fidelity == 9
+    first: dict[tuple[object, ...], Trial] = {}
+    for trial in trials:
+        epochs = [1.0 * e for e in range(1, int(trial.proposal.fidelity or 0) + 1)]
+        earlier = first.get(same_run(trial))
+        if earlier is not None:
+            assert f"trial {earlier.number} goes on to {trial.proposal.fidelity:g}: number " in trial.proposal.rationale
+            assert (earlier.proposal.fidelity or 0) * 3 == trial.proposal.fidelity
+            epochs = [e for e in epochs if e > (earlier.proposal.fidelity or 0)]
+        assert steps_of(project, trial.number) == epochs
+        first[same_run(trial)] = trial
+    ran = [t.proposal.fidelity for t in trials]
+    assert {1.0, 3.0, 9.0} == set(ran)
+    assert ran.count(1.0) > ran.count(9.0)
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        best = history.best(history.study("toy"))
+    full = [t for t in trials if t.proposal.fidelity == 9]
+    assert best is not None
+    assert best.number == min(full, key=lambda t: t.values["loss"]).number
+
+
+def test_a_larger_maximum_lets_the_best_go_on_instead_of_starting_again(tmp_path: Path) -> None:
+    tables = f'{FIDELITY.replace("12", "3")}\n[schedule]\nkind = "halving"'
+    project = make_project(tmp_path / "p", script=CHECKPOINTS, trials=12, more="--epochs {epochs}", tables=tables)
+    command("run", cwd=project)
+    text = (project / "study.toml").read_text()
+    (project / "study.toml").write_text(text.replace("max = 3", "max = 9").replace("trials = 12", "trials = 13"))
+    command("run", cwd=project)
+    last = trials_of(project)[12]
+    assert last.proposal.fidelity == 9
+    assert " goes on to 9: number 1 of the " in last.proposal.rationale
+    assert steps_of(project, 12) == [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
+
+
+def test_a_killed_study_goes_on_stopping_by_what_it_saw_before(tmp_path: Path) -> None:
+    project = make_project(
+        tmp_path / "p", script=CURVES, trials=24, more="--epochs {epochs} --sleep 0.05", tables=FIDELITY
+    )
+    running = start("run", "--json", cwd=project)
+    assert running.stdout is not None
+    finished = 0
+    while finished < 9:
+        finished += '"event": "finished"' in running.stdout.readline()
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    before = {t.number: t for t in trials_of(project) if t.state.is_finished}
+    told = events(command("run", "--json", cwd=project).stdout)
+    assert told[-1]["event"] == "ended"
+    after = {t.number: t for t in trials_of(project)}
+    assert sorted(after) == list(range(24))
+    assert {number: after[number] for number in before} == before
+    assert any(t.state is TrialState.STOPPED for number, t in after.items() if number not in before)
