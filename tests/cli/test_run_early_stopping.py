@@ -127,7 +127,7 @@ for epoch in range(1, 13):
     )
     command("run", cwd=project, timeout_s=240)
     notes = [t.outcome.note for t in trials_of(project)[7:] if t.outcome]
-    assert all("loss = 1e+09 has diverged, no complete trial came near it" in note for note in notes)
+    assert all("loss = 1.00e9 has diverged, no complete trial came near it" in note for note in notes)
     assert len(notes) == 2
 
 
