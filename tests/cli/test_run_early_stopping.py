@@ -39,7 +39,7 @@ def steps_of(project: Path, number: int) -> list[float]:
 
 def test_hopeless_trials_end_early_and_say_what_their_chance_was(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", script=CURVES, trials=20, more="--epochs {epochs}", tables=FIDELITY)
-    done = command("run", cwd=project)
+    done = command("run", cwd=project, timeout_s=240)
     assert done.returncode == 0, done.stderr
     trials = trials_of(project)
     assert trials[0].state is TrialState.COMPLETE
@@ -63,7 +63,7 @@ def test_hopeless_trials_end_early_and_say_what_their_chance_was(tmp_path: Path)
 
 def test_without_a_fidelity_no_trial_is_ended_for_its_chance(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", script=CURVES, trials=12, more="--epochs 6")
-    assert command("run", cwd=project).returncode == 0
+    assert command("run", cwd=project, timeout_s=240).returncode == 0
     assert {t.state for t in trials_of(project)} == {TrialState.COMPLETE}
 
 
@@ -76,7 +76,7 @@ for step in range(1, 100):
     if step > 5 and {brief}: break
 """
     project = make_project(tmp_path / "p", script=script.replace("{brief}", "False"), trials=1)
-    command("run", cwd=project)
+    command("run", cwd=project, timeout_s=240)
     assert steps_of(project, 0)[-1] < 90
     (trial,) = trials_of(project)
     assert trial.failure is not None
@@ -85,7 +85,7 @@ for step in range(1, 100):
     patient = make_project(
         tmp_path / "q", script=script.replace("{brief}", "True"), trials=1, tables="[stop]\nnan = false"
     )
-    command("run", cwd=patient)
+    command("run", cwd=patient, timeout_s=240)
     assert [t.state for t in trials_of(patient)] == [TrialState.COMPLETE]
 
 
@@ -104,7 +104,7 @@ for step in range(1, 60):
     time.sleep(0.1)
 """
     project = make_project(tmp_path / "p", script=script, trials=1, tables=rules)
-    command("run", cwd=project)
+    command("run", cwd=project, timeout_s=240)
     (trial,) = trials_of(project)
     assert trial.state is TrialState.STOPPED
     assert trial.outcome is not None
@@ -125,7 +125,7 @@ for epoch in range(1, 13):
     project = make_project(
         tmp_path / "p", script=script, trials=9, tables=FIDELITY.replace("[f", "[stop]\nchance = 1e-12\n[f")
     )
-    command("run", cwd=project)
+    command("run", cwd=project, timeout_s=240)
     notes = [t.outcome.note for t in trials_of(project)[7:] if t.outcome]
     assert all("loss = 1.00e9 has diverged, no complete trial came near it" in note for note in notes)
     assert len(notes) == 2
@@ -151,7 +151,7 @@ def test_the_best_of_a_rung_go_on_from_their_checkpoints_and_only_full_runs_are_
 ) -> None:
     tables = f'{FIDELITY.replace("12", "9")}\n[schedule]\nkind = "{kind}"'
     project = make_project(tmp_path / "p", script=CHECKPOINTS, trials=20, more="--epochs {epochs}", tables=tables)
-    done = command("run", cwd=project)
+    done = command("run", cwd=project, timeout_s=240)
     assert done.returncode == 0, done.stderr
     trials = trials_of(project)
     assert trials[0].proposal.fidelity == 9
@@ -178,10 +178,10 @@ def test_the_best_of_a_rung_go_on_from_their_checkpoints_and_only_full_runs_are_
 def test_a_larger_maximum_lets_the_best_go_on_instead_of_starting_again(tmp_path: Path) -> None:
     tables = f'{FIDELITY.replace("12", "3")}\n[schedule]\nkind = "halving"'
     project = make_project(tmp_path / "p", script=CHECKPOINTS, trials=12, more="--epochs {epochs}", tables=tables)
-    command("run", cwd=project)
+    command("run", cwd=project, timeout_s=240)
     text = (project / "study.toml").read_text()
     (project / "study.toml").write_text(text.replace("max = 3", "max = 9").replace("trials = 12", "trials = 13"))
-    command("run", cwd=project)
+    command("run", cwd=project, timeout_s=240)
     last = trials_of(project)[12]
     assert last.proposal.fidelity == 9
     assert " goes on to 9: number 1 of the " in last.proposal.rationale
@@ -200,7 +200,7 @@ def test_a_killed_study_goes_on_stopping_by_what_it_saw_before(tmp_path: Path) -
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     before = {t.number: t for t in trials_of(project) if t.state.is_finished}
-    told = events(command("run", "--json", cwd=project).stdout)
+    told = events(command("run", "--json", cwd=project, timeout_s=240).stdout)
     assert told[-1]["event"] == "ended"
     after = {t.number: t for t in trials_of(project)}
     assert sorted(after) == list(range(24))
