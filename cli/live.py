@@ -115,7 +115,7 @@ class LiveTable:
     def _summary_line(self) -> str:
         parts = [self._best_part(), counts(self._states)]
         if self._confirmed:
-            parts.append(f"{self._confirmed} on fresh seeds")
+            parts.append(f"{self._confirmed} repeated")
         # Under 10 finished trials of uneven length an estimate would jump about more than it tells.
         pace = sum(self._seconds) / len(self._seconds) / self._slots if len(self._seconds) >= 3 else None
         parts.append(budget_bar(self._budget, self._spent, self._clock(), seconds_per_trial=pace))

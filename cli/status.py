@@ -110,7 +110,7 @@ def _best_lines(located: Located, best: Trial | None) -> list[str]:
 
 
 def _replicates(tally: Tally) -> str:
-    return f"{tally.replicates} on fresh seeds" if tally.replicates else ""
+    return f"{tally.replicates} repeated" if tally.replicates else ""
 
 
 def _status_json(located: Located) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _failure_lines(record: StudyRecord, tally: Tally, trials: Sequence[Trial]) -
 def _spent(record: StudyRecord, tally: Tally, meter: Meter) -> str:
     parts = [f"{record.spent.trials} trials"]
     if tally.replicates:
-        parts.append(f"{tally.replicates} runs on fresh seeds")
+        parts.append(f"{tally.replicates} repetitions on other seeds")
     parts.append(f"{short_seconds(record.spent.hours * 3600)}")
     if record.spent.gpu_hours:
         parts.append(f"{record.spent.gpu_hours:.2f} GPU-hours")

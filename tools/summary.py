@@ -240,8 +240,10 @@ def _best(
     if leader is None:
         return None
     rerun = [t for t in able if t.number in held and t.number in replicates and replicates[t.number].count > 1]
-    if rerun and leader.number < min(held.values()):
-        default = default_trial(able)
+    default = default_trial(able)
+    # A person may have any trial repeated; only beside the default does that make it the study's choice.
+    is_choice = leader in rerun or (default is not None and default.number in held)
+    if rerun and is_choice and leader.number < min(held.values()):
         chosen = [t for t in rerun if default is None or t.number != default.number] or rerun
         leader = min(chosen, key=lambda t: first.sign * replicates[t.number].mean)
     return _candidate(leader, first, replicates)

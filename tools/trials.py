@@ -197,7 +197,7 @@ def _counts(view: StudyView) -> str:
     parts = [f"{sum(t.state is state for t in own)} {state.value}" for state in TrialState]
     replicates = len(view.trials) - len(own)
     kept = [part for part in parts if not part.startswith("0 ")]
-    return ", ".join([*kept, *([f"{replicates} again on fresh seeds"] if replicates else [])]) or "none yet"
+    return ", ".join([*kept, *([f"{replicates} repetitions on other seeds"] if replicates else [])]) or "none yet"
 
 
 def _bests(view: StudyView) -> list[str]:

@@ -74,6 +74,15 @@ def test_fresh_seeds_choose_between_the_leading_configurations():
     assert [c.number for c in found.replicated] == [1, 20, 0]
 
 
+def test_a_trial_that_a_person_had_repeated_does_not_become_the_best_by_that():
+    some = [*trials(0.40, 0.20), complete(2, {"val_loss": 0.3})]
+    again = [complete(10 + i, {"val_loss": 0.3}, source=Source.CONFIRM, of=2) for i in range(3)]
+    found = summarize(toy(), [*some, *again])
+    assert found.best is not None
+    assert found.best.number == 1
+    assert found.verdict is Verdict.UNCONFIRMED
+
+
 def test_a_newer_incumbent_that_did_not_run_again_is_not_called_confirmed():
     some = trials(0.40, 0.20, default_seeds=[0.41, 0.40], best_seeds=[0.21, 0.20])
     found = summarize(toy(), [*some, complete(30, {"val_loss": 0.1})])
