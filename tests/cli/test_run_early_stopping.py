@@ -198,7 +198,7 @@ def test_a_killed_study_goes_on_stopping_by_what_it_saw_before(tmp_path: Path) -
     while finished < 9:
         finished += '"event": "finished"' in running.stdout.readline()
     os.kill(running.pid, signal.SIGKILL)
-    running.wait()
+    running.communicate()
     before = {t.number: t for t in trials_of(project) if t.state.is_finished}
     told = events(command("run", "--json", cwd=project, timeout_s=240).stdout)
     assert told[-1]["event"] == "ended"
