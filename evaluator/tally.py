@@ -35,25 +35,29 @@ class Tally:
         self._disk = os.stat(folder).st_dev
         self._deleted_in_memory = 0
         self.next_at = 0.0
-        self._files_at = 0.0
+        self._files_at = self._weighed_at = 0.0
 
     def excess(self) -> str:
         """Return which limit is broken: "memory", "processes" or "disk"; "" when none is, or when it is not time."""
         began = time.monotonic()
         if began < self.next_at:
             return ""
-        found = self._look(began)
-        took = time.monotonic() - began
-        self.next_at = began + max(LOOK_S, 20 * took)
-        return found
-
-    def _look(self, now: float) -> str:
+        # Counting ends at the limit, so it stays cheap and is never put off: who forks without end doubles meanwhile.
+        self.next_at = began + LOOK_S
         pids, tasks = [], 0
         for pid, count in descendants(os.getpid()):
             pids.append(pid)
             tasks += count
             if self._processes and tasks > self._processes:
                 return "processes"
+        if began < self._weighed_at:
+            return ""
+        found = self._weigh(pids, began)
+        now = time.monotonic()
+        self._weighed_at = now + 20 * (now - began)
+        return found
+
+    def _weigh(self, pids: list[int], now: float) -> str:
         if now >= self._files_at:
             self._files_at = now + LOOK_AT_FILES_S
             on_disk, self._deleted_in_memory = deleted_bytes(pids, self._disk)

@@ -18,7 +18,7 @@ from tunesmith.history.read import History
 from tunesmith.study.trial import Source, Trial, TrialState
 
 KEY = "sk-secret-0123456789abcdef"
-SLOWER = f"import time; time.sleep(0.4)\n{SCRIPT}"
+SLOWER = f"import time; time.sleep(0.8)\n{SCRIPT}"
 """An answer takes a second the first time, while the client is imported."""
 
 
@@ -204,7 +204,7 @@ def test_a_server_that_repeats_itself_causes_no_duplicate(tmp_path: Path) -> Non
 
 
 def test_budgets_end_the_llm_and_not_the_study(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "p", trials=12, sampler="bayes")
+    project = make_project(tmp_path / "p", trials=12, sampler="bayes", script=SLOWER)
     text = (project / "study.toml").read_text().replace("trials = 12", "trials = 12\nllm_calls = 2")
     (project / "study.toml").write_text(text)
     with serving(spread) as server:
@@ -219,10 +219,10 @@ def test_budgets_end_the_llm_and_not_the_study(tmp_path: Path) -> None:
 
 def test_a_recorded_run_is_replayed_without_a_network(tmp_path: Path) -> None:
     tape = tmp_path / "tape.jsonl"
-    run(tmp_path / "a", spread, "--record", str(tape), trials=4, script=SLOWER)
+    run(tmp_path / "a", spread, "--record", str(tape), trials=8, script=SLOWER)
     assert tape.stat().st_size > 500
     assert KEY not in tape.read_text()
-    project = make_project(tmp_path / "b", trials=4, sampler="bayes", script=SLOWER)
+    project = make_project(tmp_path / "b", trials=8, sampler="bayes", script=SLOWER)
     done = command("run", "--model", "m", "--replay", str(tape), cwd=project)
     assert done.returncode == 0, done.stderr
     with History.open(project / ".tunesmith" / "history.db") as history:
