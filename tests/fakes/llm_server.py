@@ -118,6 +118,8 @@ def serving(behaviour: Behaviour) -> Iterator[Server]:
                 return
             self.send_response(reply.status)
             headers = {"content-type": "application/json", **reply.headers, "content-length": str(len(reply.body))}
+            # Said, not just done: a client that keeps the connection would meet its end with the next request.
+            headers["connection"] = "close"
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
@@ -128,6 +130,7 @@ def serving(behaviour: Behaviour) -> Iterator[Server]:
             self.send_response(reply.status)
             self.send_header("content-type", "text/event-stream")
             self.send_header("transfer-encoding", "chunked")
+            self.send_header("connection", "close")
             self.end_headers()
             self.close_connection = True
             sent = reply.events[: len(reply.events) // 2] if reply.cut else reply.events
