@@ -14,7 +14,7 @@ demo: .venv/ready
 # Most tests wait for processes of their own, so more run at once than there are cores; those that try to break out of
 # the sandbox fill memory and processes, and run by themselves.
 test: lint
-	$(BIN)/pytest -q -n 4 --ignore tests/evaluator/test_escapes.py
+	$(BIN)/pytest -q -n 4 --dist worksteal --ignore tests/evaluator/test_escapes.py
 	$(BIN)/pytest -q tests/evaluator/test_escapes.py
 
 # Round trips with the packages that are too large for every test run (about 5 GB with what they bring); nightly.
