@@ -266,10 +266,8 @@ class StudySpec(_Table):
 
     @property
     def pace(self) -> str:
-        """How trials are paced: the kind of [schedule]; "curves" where a fidelity is named alone, else "full"."""
-        if self.schedule is not None:
-            return self.schedule.kind
-        return "curves" if self.fidelity else "full"
+        """How trials are paced: the kind of [schedule], "full" without one."""
+        return self.schedule.kind if self.schedule is not None else "full"
 
     @property
     def bounds(self) -> tuple[Constraint, ...]:

@@ -25,6 +25,7 @@ for epoch in range(1, epochs + 1):
     time.sleep(float(values.get("--sleep", 0.03)))
 """
 FIDELITY = '[fidelity]\nname = "epochs"\nmin = 1\nmax = 12'
+CURVED = f'[schedule]\nkind = "curves"\n{FIDELITY}'
 
 
 def trials_of(project: Path) -> list[Trial]:
@@ -38,7 +39,7 @@ def steps_of(project: Path, number: int) -> list[float]:
 
 
 def test_hopeless_trials_end_early_and_say_what_their_chance_was(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "p", script=CURVES, trials=20, more="--epochs {epochs}", tables=FIDELITY)
+    project = make_project(tmp_path / "p", script=CURVES, trials=20, more="--epochs {epochs}", tables=CURVED)
     done = command("run", cwd=project, timeout_s=240)
     assert done.returncode == 0, done.stderr
     trials = trials_of(project)
@@ -123,7 +124,7 @@ for epoch in range(1, 13):
     time.sleep(0.1 if runs else 0.01)
 """
     project = make_project(
-        tmp_path / "p", script=script, trials=9, tables=FIDELITY.replace("[f", "[stop]\nchance = 1e-12\n[f")
+        tmp_path / "p", script=script, trials=9, tables=CURVED.replace("[f", "[stop]\nchance = 1e-12\n[f")
     )
     command("run", cwd=project, timeout_s=240)
     notes = [t.outcome.note for t in trials_of(project)[7:] if t.outcome]
@@ -190,7 +191,7 @@ def test_a_larger_maximum_lets_the_best_go_on_instead_of_starting_again(tmp_path
 
 def test_a_killed_study_goes_on_stopping_by_what_it_saw_before(tmp_path: Path) -> None:
     project = make_project(
-        tmp_path / "p", script=CURVES, trials=24, more="--epochs {epochs} --sleep 0.05", tables=FIDELITY
+        tmp_path / "p", script=CURVES, trials=24, more="--epochs {epochs} --sleep 0.05", tables=CURVED
     )
     running = start("run", "--json", cwd=project)
     assert running.stdout is not None
