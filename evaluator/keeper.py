@@ -24,6 +24,9 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from tunesmith.evaluator.forks import Gate
     from tunesmith.evaluator.tally import Tally
 
 PR_SET_PDEATHSIG = 1
@@ -48,11 +51,11 @@ def main() -> None:
     job = Job(sys.argv[1:])
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     started = time.monotonic()
-    pid, error = spawn(job)
+    pid, listener, error = spawn(job)
     if error:
         answer(job, error)
         return
-    cause = watch(pid, started, job)
+    cause = watch(pid, started, job, open_gate(listener, job))
     _, status, _ = os.wait4(pid, 0)
     end_descendants(pid)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -68,22 +71,34 @@ def main() -> None:
     )
 
 
-def spawn(job: Job) -> tuple[int, str]:
-    """Start the command in a process group of its own; return its pid and, where it could not start, why."""
+def spawn(job: Job) -> tuple[int, int, str]:
+    """Start the command in a process group of its own.
+
+    Returns its pid, the descriptor on which it announces forks (-1 when it does not), and why it could not start.
+    """
     reading, writing = os.pipe()
+    waiting, going = os.pipe()
     pid = os.fork()
     if pid == 0:
-        become(job, writing)
+        os.close(going)
+        become(job, writing, waiting)
     os.close(writing)
+    os.close(waiting)
+    listener = -1
     with open(reading) as stream:
-        error = stream.read()
+        told = stream.readline()
+        if told.startswith("listener="):
+            listener = forks().take(pid, int(told.partition("=")[2]))
+            told = ""
+        os.close(going)
+        error = told + stream.read()
     if error:
         os.waitpid(pid, 0)
-    return pid, error
+    return pid, listener, error
 
 
-def become(job: Job, writing: int) -> None:
-    """Turn this child into the command; never returns."""
+def become(job: Job, writing: int, waiting: int) -> None:
+    """Turn this child into the command; never returns. It waits until the keeper has what it tells."""
     try:
         os.setpgid(0, 0)
         prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
@@ -98,6 +113,8 @@ def become(job: Job, writing: int) -> None:
             os.dup2(null.fileno(), 0)
         os.close(job.status_fd)
         os.chdir(job.cwd)
+        if job.is_enclosed and job.processes and forks().is_needed():
+            announce(writing, waiting)
         os.execvp(job.argv[0], job.argv)
     except OSError as error:
         os.write(writing, f"errno={error.errno}\ntext={error.strerror}\n".encode())
@@ -105,16 +122,28 @@ def become(job: Job, writing: int) -> None:
         os._exit(127)
 
 
-def watch(pid: int, started: float, job: Job) -> str:  # noqa: C901  # one loop over what can happen, told in order
+def announce(writing: int, waiting: int) -> None:
+    """Have forks announced to the keeper, where the kernel can."""
+    try:
+        listener = forks().announce()
+    except OSError:
+        return
+    os.write(writing, f"listener={listener}\n".encode())
+    os.read(waiting, 1)
+
+
+def watch(pid: int, started: float, job: Job, gate: Gate | None) -> str:  # noqa: C901  # one loop over what can happen, told in order
     """Wait for the command's end and obey; return who ended it: exit, timeout, stop, kill, or the name of a limit."""
     deadline = started + job.timeout_s if job.timeout_s else None
-    tally = open_tally(job)
-    if job.is_enclosed:
+    tally = open_tally(job, counts=gate is None)
+    if job.is_enclosed and gate is None:
         go_first()
     cause, killing_at = "exit", None
     poll = select.poll()
     poll.register(0, select.POLLIN | select.POLLHUP)
     wakes = watch_by_descriptor(poll, pid)
+    if gate is not None:
+        poll.register(gate.listener, select.POLLIN)
     while not is_over(pid):
         now = time.monotonic()
         if killing_at is not None and now >= killing_at:
@@ -131,6 +160,8 @@ def watch(pid: int, started: float, job: Job) -> str:  # noqa: C901  # one loop 
         until = [moment for moment in (killing_at, deadline if cause == "exit" else None, look) if moment is not None]
         wait_ms = max(min(until) - now, 0) * 1000 + 1 if until else None
         events = poll.poll(wait_ms if wakes else min(wait_ms or POLL_MS, POLL_MS))
+        if gate is not None and (gate.listener, select.POLLIN) in events and not gate.answer(time.monotonic()):
+            cause, killing_at = ("processes" if cause == "exit" else cause), time.monotonic()
         if any(descriptor == 0 for descriptor, _ in events):
             order = os.read(0, 1)
             if order == b"T" and cause == "exit":
@@ -142,8 +173,8 @@ def watch(pid: int, started: float, job: Job) -> str:  # noqa: C901  # one loop 
 
 
 def go_first() -> None:
-    """Let this process run before those that it watches, where the system allows it: root's alone have no limit of
-    their own on processes, and among thousands that want to run it would come too late.
+    """Let this process run before those that it watches, where the system allows it: among thousands that want to run
+    it would come too late.
     """
     try:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
@@ -151,8 +182,8 @@ def go_first() -> None:
         return
 
 
-def open_tally(job: Job) -> Tally | None:
-    """Return what watches the limits that the kernel does not, where there is one."""
+def open_tally(job: Job, *, counts: bool) -> Tally | None:
+    """Return what watches the limits that the kernel does not, where there is one; a gate counts processes itself."""
     if not (job.memory_bytes or job.processes) or sys.platform != "linux":
         return None
     # The folder of this file is on the path of a process that was started as a keeper (executors/local.py).
@@ -160,11 +191,31 @@ def open_tally(job: Job) -> Tally | None:
 
     opened: Tally = tally.Tally(
         memory_bytes=job.memory_bytes,
-        processes=job.processes,
+        processes=job.processes if counts else 0,
         disk_bytes=job.file_bytes if job.is_enclosed else 0,
         folder=job.cwd,
     )
     return opened
+
+
+def open_gate(listener: int, job: Job) -> Gate | None:
+    """Return what lets forks pass, where they are announced."""
+    if listener < 0:
+        return None
+    import tally
+
+    def count() -> int:
+        return sum(tasks for _, tasks in tally.descendants(os.getpid()))
+
+    opened: Gate = forks().Gate(listener, job.processes, count)
+    return opened
+
+
+def forks() -> Any:
+    """Return the module beside this one, which only some trials need."""
+    import forks as module  # type: ignore[import-not-found]
+
+    return module
 
 
 def group_of(pid: int, job: Job) -> int:

@@ -447,7 +447,7 @@ def test_what_hostile_scripts_say_harms_no_history(tmp_path: Path) -> None:
     (project / "study.toml").write_text(
         '[study]\nname = "toy"\nmetric = "loss"\n'
         f'[run]\ncommand = "{PYTHON} train.py {{kind}}"\nsandbox = true\nparallel = 2\n'
-        '[space]\nkind = { type = "int", low = 0, high = 5 }\n[budget]\ntrials = 6\n[planner]\nsampler = "random"\n',
+        '[space]\nkind = { type = "int", low = 0, high = 5 }\n[budget]\ntrials = 6\n[stop]\nnan = false\n[planner]\nsampler = "random"\n',
         encoding="utf-8",
     )
     (project / "train.py").write_text(HOSTILE, encoding="utf-8")
@@ -463,3 +463,39 @@ def test_what_hostile_scripts_say_harms_no_history(tmp_path: Path) -> None:
     assert all(t.values["loss"] == 0.5 and len(t.values) <= 201 for t in trials if t.failure is None)
     assert command("status", "--json", cwd=project).returncode == 0
     assert command("report", cwd=project).returncode == 0
+
+
+def test_forks_end_at_the_limit_for_root_as_for_anybody(bench: Bench) -> None:
+    script = """
+    import os, time
+    started = 0
+    try:
+        while True:
+            if os.fork() == 0:
+                time.sleep(5)
+                os._exit(0)
+            started += 1
+    except BlockingIOError:
+        print(f"loss={started}")
+        os.kill(-1, 9)  # all in the sandbox but its first process and this one
+    """
+    outcome = enclosed(bench, script, processes=40)
+    assert outcome.state is TrialState.COMPLETE, outcome.failure
+    assert 25 <= outcome.values["loss"] < 40
+
+
+def test_who_forks_on_against_the_limit_is_ended(bench: Bench) -> None:
+    script = """
+    import os
+    while True:
+        try: os.fork()
+        except OSError: pass
+    """
+    outcome = enclosed(bench, script, processes=40, timeout="10s")
+    assert outcome.failure is not None
+    if os.getuid() == 0:
+        assert outcome.failure.kind is FailureKind.KILLED
+        assert "[run].processes" in outcome.failure.reason
+        assert outcome.usage.wall_s < 8
+    else:
+        assert outcome.failure.kind is FailureKind.TIMEOUT
