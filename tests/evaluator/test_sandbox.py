@@ -447,7 +447,8 @@ def test_what_hostile_scripts_say_harms_no_history(tmp_path: Path) -> None:
     (project / "study.toml").write_text(
         '[study]\nname = "toy"\nmetric = "loss"\n'
         f'[run]\ncommand = "{PYTHON} train.py {{kind}}"\nsandbox = true\nparallel = 2\n'
-        '[space]\nkind = { type = "int", low = 0, high = 5 }\n[budget]\ntrials = 6\n[stop]\nnan = false\n[planner]\nsampler = "random"\n',
+        '[space]\nkind = { type = "int", low = 0, high = 5 }\n[budget]\ntrials = 6\n[stop]\nnan = false\n'
+        '[planner]\nsampler = "random"\n',
         encoding="utf-8",
     )
     (project / "train.py").write_text(HOSTILE, encoding="utf-8")
