@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from tunesmith.agent.candidates import Candidate, sift_again
-from tunesmith.agent.llm import COUNT, FIRST_COUNT, Batch, LLMPlanner, Told, Trouble
+from tunesmith.agent.llm import COUNT, FIRST_COUNT, Batch, LLMPlanner, Trouble
+from tunesmith.agent.telling import Told
 from tunesmith.prompts.asking import Standing
 from tunesmith.prompts.compact import tokens_in
 from tunesmith.prompts.untrusted import one_line

@@ -55,13 +55,13 @@ def candidates_form(space: SearchSpace) -> Format[list[Mapping[str, Any]]]:
     Only that each candidate is an object is checked when it is read: one wrong value must not spoil the others.
     """
     properties = {
-        "params": _object({name: _value_schema(p, space, name) for name, p in space.parameters.items()}),
+        "params": closed_object({name: _value_schema(p, space, name) for name, p in space.parameters.items()}),
         "rationale": {"type": "string"},
         "predicted": {"type": ["number", "null"]},
         "refuted_by": {"type": "string"},
         "operator": {"type": "string", "enum": list(OPERATORS)},
     }
-    schema = _object({"candidates": {"type": "array", "minItems": 1, "items": _object(properties)}})
+    schema = closed_object({"candidates": {"type": "array", "minItems": 1, "items": closed_object(properties)}})
     return Format("candidates", schema, _read)
 
 
@@ -152,7 +152,7 @@ def _value_schema(parameter: Parameter, space: SearchSpace, name: str) -> dict[s
     return {"anyOf": [schema, {"type": "null"}]} if name in space.conditions else schema
 
 
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+def closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return a closed object all of whose properties are required, as strict servers want it."""
     return {
         "type": "object",

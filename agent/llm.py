@@ -12,8 +12,9 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from tunesmith.agent.candidates import Candidate, candidates_form, sift
-from tunesmith.agent.models.calls import AsksModels, CallRecord, Format, Tool
+from tunesmith.agent.models.calls import AsksModels, Format, Tool
 from tunesmith.agent.models.errors import AnswerUnusable, ModelDown
+from tunesmith.agent.telling import Told, ask_and_tell
 from tunesmith.prompts.asking import (
     Standing,
     Subject,
@@ -24,7 +25,6 @@ from tunesmith.prompts.asking import (
     starting_messages,
 )
 from tunesmith.prompts.message import Message
-from tunesmith.prompts.render import version
 from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.belief import SamplerBelief
 from tunesmith.study.record import Lesson
@@ -50,19 +50,6 @@ class Trouble(StrEnum):
     DOWN = "down"
     UNUSABLE = "unusable"
     NOTHING_NEW = "nothing new"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """One call as it is kept: what was asked, what came, what it cost. Times are seconds since the epoch."""
-
-    purpose: str
-    prompt_version: str
-    messages: tuple[Message, ...]
-    answer: str
-    error: str
-    call: CallRecord
-    started_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,28 +155,7 @@ class LLMPlanner:
     def _ask(
         self, template: str, messages: Sequence[Message], form: Format[T], calls: list[Told], tools: Sequence[Tool]
     ) -> T:
-        """Ask once, and put what was asked, answered and charged on the end of `calls`, whatever happens."""
-        at, answer, error = self._clock(), "", ""
-        call = CallRecord(model=self.name)
-        try:
-            got = self._model.ask(messages, form, tools=tools)
-            answer, call = got.text, got.call
-            return got.value
-        except (ModelDown, AnswerUnusable) as failure:
-            answer = failure.text if isinstance(failure, AnswerUnusable) else ""
-            error, call = f"{failure.kind.value}: {failure.reason}", failure.call
-            raise
-        finally:
-            told = Told(
-                purpose=template.removesuffix(".md"),
-                prompt_version=version(template),
-                messages=tuple(messages),
-                answer=answer,
-                error=error,
-                call=call,
-                started_at=at,
-            )
-            calls.append(told)
+        return ask_and_tell(self._model, template, messages, form, calls, tools=tools, clock=self._clock)
 
 
 def operator_for(view: StudyView) -> str:

@@ -12,12 +12,13 @@ from tunesmith.agent.advisor import Advisor, Runs
 from tunesmith.agent.arbiter import Arbiter, Rules
 from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.estimate import estimate_llm, estimate_text
-from tunesmith.agent.llm import FIRST_COUNT, LLMPlanner, Told
+from tunesmith.agent.llm import FIRST_COUNT, LLMPlanner
 from tunesmith.agent.llm_tools import lookup_tools
 from tunesmith.agent.models.calls import AsksModels
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.sources import Sampler
 from tunesmith.agent.standing import standing_of
+from tunesmith.agent.telling import Told
 from tunesmith.prompts.asking import Standing, Subject, starting_messages
 from tunesmith.study.budget import Budget, Spent
 from tunesmith.study.command import script_of

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
@@ -20,7 +20,7 @@ from tunesmith.evaluator.executors.local import LocalExecutor, program_path, pro
 from tunesmith.evaluator.failures import TAIL_CHARS, failure_of, metric_failure, printable
 from tunesmith.evaluator.metrics import MetricReader, ReportFile
 from tunesmith.evaluator.protected import changed, oddities, protected_files, signatures
-from tunesmith.evaluator.sandbox import Room, Sandbox, data_folders, hint
+from tunesmith.evaluator.sandbox import Room, Sandbox, data_folders, hint, why_not
 from tunesmith.evaluator.slots import Slot
 from tunesmith.evaluator.visible import is_too_wide
 from tunesmith.evaluator.walk import Unmeasurable
@@ -41,6 +41,19 @@ OBSERVATIONS = 200_000
 """So many values of a trial are handed on; of later ones only the last is kept, as its result."""
 
 
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Edited code to run in place of the project's.
+
+    Attributes:
+        files: the text of each file that was edited, by path.
+        command: the command, with the options of parameters that the code adds.
+    """
+
+    files: Mapping[str, str]
+    command: str
+
+
 class Evaluator:
     """Runs the trials of one study from one snapshot of its project.
 
@@ -48,6 +61,7 @@ class Evaluator:
         spec: the study.
         project: the folder of study.toml.
         folder: the study's own folder; trials live in `folder/trials/0007`.
+        unsafe_edits: whether edited code may run without the sandbox.
         wake: is called, from another thread, whenever a trial's process ended.
 
     Raises:
@@ -56,21 +70,30 @@ class Evaluator:
     """
 
     def __init__(
-        self, spec: StudySpec, *, project: Path, folder: Path, wake: Callable[[], None] = lambda: None
+        self,
+        spec: StudySpec,
+        *,
+        project: Path,
+        folder: Path,
+        unsafe_edits: bool = False,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.spec = spec
         self.folder = folder.absolute()
         self.executor = LocalExecutor(wake)
         try:
             self.snapshot = workspaces.take_snapshot(
-                project.absolute(), self.folder, without=workspaces.SECRETS if spec.run.sandbox else ()
+                project.absolute(), self.folder, without=workspaces.SECRETS if spec.run.sandbox or spec.edits else ()
             )
         except OSError as error:
             message = f"the project cannot be copied to {self.folder}: {error.strerror} ({error.filename})"
             raise ProjectError(message) from None
         names = protected_files(self.snapshot, spec.edits.protect if spec.edits else ())
         self.protected = signatures(self.snapshot.folder, names)
-        self.sandbox = self._sandbox(project.absolute()) if spec.run.sandbox else None
+        self.editable = workspaces.texts(self.snapshot, spec.edits.files) if spec.edits else {}
+        encloses_edits = spec.edits is not None and not unsafe_edits and not why_not()
+        self.unsafe_edits = unsafe_edits
+        self.sandbox = self._sandbox(project.absolute()) if spec.run.sandbox or encloses_edits else None
 
     def _sandbox(self, project: Path) -> Sandbox:
         run = self.spec.run
@@ -89,6 +112,17 @@ class Evaluator:
         """The hash of the files that trials run from."""
         return self.snapshot.variant
 
+    @property
+    def refuses_edits(self) -> str:
+        """Why edited code cannot run here, "" when it can."""
+        if self.sandbox is not None or self.unsafe_edits:
+            return ""
+        return f"edited code runs in a sandbox only, and {why_not()}; --unsafe-edits runs it without, at your own risk"
+
+    def sandbox_for(self, code: Code | None) -> Sandbox | None:
+        """Return the sandbox that a trial runs in: edited code always in one, unless a person insisted."""
+        return self.sandbox if self.spec.run.sandbox or code is not None else None
+
     def start(
         self,
         trial: Trial,
@@ -96,6 +130,7 @@ class Evaluator:
         on_observation: Callable[[Observation], None],
         *,
         earlier: Sequence[Trial] = (),
+        code: Code | None = None,
     ) -> Evaluation:
         """Start a trial; whatever is wrong with its command shows in the outcome, not as an exception.
 
@@ -104,10 +139,16 @@ class Evaluator:
             slot: where.
             on_observation: is handed every number that it reports.
             earlier: shorter runs of the same configuration; it may go on from the files of the last that kept any.
+            code: edited code; None for the project as it is.
+
+        Raises:
+            ProjectError: edited code cannot run here.
         """
+        if code is not None and self.refuses_edits:
+            raise ProjectError(self.refuses_edits)
         kept = [workspaces.artifacts_folder(self.folder, shorter.number) for shorter in earlier]
         folder = next((folder for folder in reversed(kept) if folder.is_dir() and any(folder.iterdir())), None)
-        return Evaluation(self, trial, slot, on_observation, resume_from=folder)
+        return Evaluation(self, trial, slot, on_observation, resume_from=folder, code=code)
 
     def close(self) -> None:
         """Nothing is left to close: every trial cleans up after itself."""
@@ -124,6 +165,7 @@ class Evaluation:
         on_observation: Callable[[Observation], None],
         *,
         resume_from: Path | None = None,
+        code: Code | None = None,
     ) -> None:
         self.trial = trial
         self.slot = slot
@@ -131,6 +173,7 @@ class Evaluation:
         self._spec = evaluator.spec
         self._on_observation = on_observation
         self._resume_from = resume_from
+        self._sandbox = evaluator.sandbox_for(code)
         self._values: dict[str, float] = {}
         self._killed_for = ""
         self._stopped_for = ""
@@ -140,9 +183,10 @@ class Evaluation:
         self._training: Exit | None = None
         self._outcome: Outcome | None = None
         self._next_look_at = 0.0
-        self._workspace = workspaces.make_workspace(evaluator.snapshot, evaluator.folder, trial.number)
+        edited = code.files if code is not None else {}
+        self._workspace = workspaces.make_workspace(evaluator.snapshot, evaluator.folder, trial.number, edited)
         self._running = self._workspace
-        self._begin(self._spec.run.command, self._workspace)
+        self._begin(code.command if code is not None else self._spec.run.command, self._workspace)
 
     @property
     def folder(self) -> Path:
@@ -186,7 +230,7 @@ class Evaluation:
         self._job.kill()
 
     def _begin(self, command: str, workspace: Workspace) -> None:
-        trial, run, sandbox = self.trial, self._spec.run, self._evaluator.sandbox
+        trial, run, sandbox = self.trial, self._spec.run, self._sandbox
         self._running = workspace
         values = template_values(
             self._spec,
@@ -258,7 +302,7 @@ class Evaluation:
         for folder in (self._workspace.work, self._evaluator.snapshot.folder):
             for name in changed(folder, protected):
                 return f"{name} was changed by the trial; it is protected ([edits].protect)"
-        if self._evaluator.sandbox is None or self._spec.evaluate is None:
+        if self._sandbox is None or self._spec.evaluate is None:
             return ""
         return next(oddities(self._workspace.artifacts), "")
 
@@ -338,7 +382,7 @@ class Evaluation:
             failure = metric_failure(self._values, self._spec.study.metric, tail=end.tail)
         if failure is not None and self._training is not None:
             failure = replace(failure, reason=f"evaluate: {failure.reason}")
-        if failure is not None and self._evaluator.sandbox is not None:
+        if failure is not None and self._sandbox is not None:
             failure = replace(failure, reason=failure.reason + hint(failure))
         return failure
 

@@ -14,12 +14,15 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
+from types import MappingProxyType
 
 from tunesmith.evaluator.walk import remove, size, size_below, walk
+from tunesmith.study.errors import ProjectError
+from tunesmith.study.names import did_you_mean
 
 COPY_BYTES = 2**20
 """Larger files are linked: data and checkpoints are, code is not."""
@@ -90,8 +93,17 @@ def take_snapshot(project: Path, study_folder: Path, *, without: Sequence[str] =
     return Snapshot(folder, variant, entries)
 
 
-def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Workspace:
-    """Make the folders of a trial anew; what an earlier attempt left there is removed."""
+def make_workspace(
+    snapshot: Snapshot, study_folder: Path, number: int, edited: Mapping[str, str] = MappingProxyType({})
+) -> Workspace:
+    """Make the folders of a trial anew; what an earlier attempt left there is removed.
+
+    Args:
+        snapshot: what is copied.
+        study_folder: where the trial's folder goes.
+        number: the trial's.
+        edited: texts that stand in the copies' place, by path.
+    """
     folder = study_folder / "trials" / f"{number:04d}"
     if folder.exists():
         remove(folder)
@@ -106,8 +118,37 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
     )
     workspace.artifacts.mkdir(parents=True)
     fill(workspace.work, snapshot.folder, snapshot.entries)
+    for path, text in edited.items():
+        _put(workspace.work / path, text)
     workspace.report.touch(exist_ok=False)
     return workspace
+
+
+def texts(snapshot: Snapshot, patterns: Sequence[str]) -> dict[str, str]:
+    """Return the text of the snapshot's files that one of the patterns names, by path.
+
+    Raises:
+        ProjectError: a pattern names no file that could be edited.
+    """
+    found: dict[str, str] = {}
+    for pattern in patterns:
+        paths = [entry.path for entry in snapshot.entries if not entry.is_linked and is_meant(entry.path, pattern)]
+        if not paths:
+            hint = did_you_mean(pattern, [entry.path for entry in snapshot.entries])
+            raise ProjectError(f"[edits].files: {pattern!r} names no file of the project that can be edited{hint}")
+        for path in paths:
+            try:
+                # Line ends stay as they are: an edit must not change every line.
+                found[path] = (snapshot.folder / path).read_bytes().decode("utf-8")
+            except UnicodeDecodeError:
+                raise ProjectError(f"[edits].files: {path} is no UTF-8 text; leave it out") from None
+    return found
+
+
+def is_meant(path: str, pattern: str) -> bool:
+    """Tell whether a pattern such as train.py, lib or eval/*.py names a file."""
+    name = os.path.normpath(pattern)
+    return path == name or path.startswith(f"{name}/") or fnmatch(path, name)
 
 
 def judges_workspace(workspace: Workspace, snapshot: Snapshot) -> Workspace:
@@ -132,7 +173,10 @@ def artifacts_folder(study_folder: Path, number: int) -> Path:
 
 
 def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:
-    """Remove the project's files from the trial's folder where it did not change them; what it wrote stays."""
+    """Remove the project's files from the trial's folder where it did not change them; what it wrote stays.
+
+    So do files that were edited for the trial: whoever looks into its folder sees what ran.
+    """
     if workspace.scratch.exists():
         remove(workspace.scratch)
     work = os.path.realpath(workspace.work)
@@ -239,6 +283,12 @@ def _is_unchanged(path: Path, original: Path) -> bool:
         return False
     mine, theirs = path.stat(), original.stat()
     return (mine.st_size, mine.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns)
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_bytes(text.encode("utf-8"))
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from tunesmith.history.connect import open_for_reading
-from tunesmith.history.rows import llm_call_of, trial_of
+from tunesmith.history.rows import llm_call_of, trial_of, variant_of
 from tunesmith.study.budget import Spent
 from tunesmith.study.command import script_of
 from tunesmith.study.errors import HistoryError
@@ -22,6 +22,7 @@ from tunesmith.study.observation import Observation
 from tunesmith.study.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.results import Improvement, is_feasible
 from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.variant import Variant
 
 _TRIALS = """
     select trials.*, proposals.rationale, proposals.predicted_mean, proposals.predicted_std, proposals.fallback_reason,
@@ -136,6 +137,11 @@ class History:
             [name],
         )
         return [row["name"] for row in rows]
+
+    def variants(self, study_id: int) -> list[Variant]:
+        """Return every version of the study's code, in the order of making; the user's own have no parent."""
+        sql = "select * from variants where study_id = ? order by created_at, rowid"
+        return [variant_of(row) for row in self._query(sql, [study_id])]
 
     def unfinished(self, study_id: int) -> list[Trial]:
         """Return the trials that wait or run, by number."""

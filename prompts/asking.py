@@ -72,12 +72,12 @@ class Standing:
 def starting_messages(subject: Subject, *, count: int, belief: SamplerBelief | None = None) -> list[Message]:
     """Return the question for starting points, before any result."""
     next_params = params_line(belief.next_params) if belief else ""
-    return [*_opening(subject), Message("user", render_text("start.md", count=count, next_params=next_params))]
+    return [*opening_messages(subject), Message("user", render_text("start.md", count=count, next_params=next_params))]
 
 
 def proposing_messages(subject: Subject, standing: Standing, *, count: int, operator: str) -> list[Message]:
     """Return the question for further candidates; `operator` is a key of operators.toml."""
-    opening = _opening(subject)
+    opening = opening_messages(subject)
     left = MAX_TOKENS - sum(tokens_in(message.text) for message in opening) - _FOR_THE_REST
     facts = _facts(standing, max_tokens=left)
     asked = render_text("propose.md", **facts, count=count, operator=operators()[operator])
@@ -86,7 +86,7 @@ def proposing_messages(subject: Subject, standing: Standing, *, count: int, oper
 
 def insight_messages(subject: Subject, standing: Standing, *, limit: int) -> list[Message]:
     """Return the question for lessons."""
-    opening = _opening(subject)
+    opening = opening_messages(subject)
     left = MAX_TOKENS - sum(tokens_in(message.text) for message in opening) - _FOR_THE_REST
     return [*opening, Message("user", render_text("insights.md", **_facts(standing, max_tokens=left), limit=limit))]
 
@@ -102,7 +102,8 @@ def operators() -> Mapping[str, str]:
     return tomllib.loads(Path(__file__).with_name("operators.toml").read_text(encoding="utf-8"))
 
 
-def _opening(subject: Subject) -> list[Message]:
+def opening_messages(subject: Subject) -> list[Message]:
+    """Return what every question begins with: how answers are used, and what is tuned."""
     study = render_text(
         "study.md",
         name=subject.name,

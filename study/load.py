@@ -82,6 +82,19 @@ def parse_spec(document: Mapping[str, Any], *, where: str = "study.toml") -> Stu
     return spec
 
 
+def parse_space(tables: Mapping[str, Any]) -> SearchSpace:
+    """Return the parameters that tables like those of [space] describe.
+
+    Raises:
+        SpecError: carries every mistake.
+    """
+    found: list[Mistake] = []
+    space = _read_space(dict(tables), found)
+    if space is None or found:
+        raise SpecError(found)
+    return space
+
+
 def space_document(space: SearchSpace) -> dict[str, Any]:
     """Return the [space] table from which `parse_spec` reads an equal space."""
     return {name: parameter_document(parameter) for name, parameter in space.parameters.items()}

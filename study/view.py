@@ -136,11 +136,11 @@ def went_on(trials: Sequence[Trial]) -> set[int]:
 
 
 def same_run(trial: Trial) -> tuple[object, ...]:
-    """Return what is equal for trials of one configuration that goes on: parameters and training seed.
+    """Return what is equal for trials of one configuration that goes on: parameters, training seed and edited code.
 
-    The files may have changed in between, if only study.toml with a higher maximum; no two proposals share a seed.
+    The user's files may have changed in between, if only study.toml with a higher maximum.
     """
-    return (trial.proposal.seed, *sorted(trial.params.items()))
+    return (trial.proposal.seed, trial.proposal.code, *sorted(trial.params.items()))
 
 
 def objective_values(trial: Trial, objectives: Sequence[Objective]) -> tuple[float, ...] | None:

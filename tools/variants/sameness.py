@@ -1,0 +1,114 @@
+"""Tells whether two versions of the code say the same: their syntax trees without what makes no difference.
+
+Names of local variables, comments, docstrings, formatting and code that is never reached do not count. Two that differ
+here may still compute the same; that shows only when they run (agent/code/twins.py). Cf. "Unified functional hashing
+in automatic machine learning" (Gillard et al. 2023).
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+_ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def meaning(files: Mapping[str, str]) -> str:
+    """Return a hash that is equal for versions that say the same. A file that is no Python counts as it stands."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path, text in sorted(files.items()):
+        digest.update(f"\0{path}\0{_said(path, text)}".encode("utf-8", errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def parsed(text: str) -> ast.Module | None:
+    """Return the syntax tree; None for what is no Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _said(path: str, text: str) -> str:
+    tree = parsed(text) if path.endswith(".py") else None
+    if tree is None:
+        return text
+    try:
+        return ast.dump(_Plain().visit(tree))
+    except RecursionError:
+        return text
+
+
+class _Plain(ast.NodeTransformer):
+    """Takes out what makes no difference."""
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        found = super().visit(node)
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(found, name, None)
+            if isinstance(block, list) and block and isinstance(block[0], ast.stmt):
+                setattr(found, name, _reached(block) or ([ast.Pass()] if name == "body" else []))
+        return cast("ast.AST", found)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        self.generic_visit(node)
+        return _renamed(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        self.generic_visit(node)
+        return _renamed(node)
+
+
+def _reached(block: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Return the statements that are ever run and do something."""
+    found: list[ast.stmt] = []
+    for statement in block:
+        if isinstance(statement, ast.Pass) or _is_constant(statement):
+            continue
+        if isinstance(statement, ast.If) and isinstance(statement.test, ast.Constant):
+            found += statement.body if statement.test.value else statement.orelse
+        else:
+            found.append(statement)
+        if found and isinstance(found[-1], _ENDS):
+            break
+    return found
+
+
+def _is_constant(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _renamed(function: _Function) -> ast.AST:
+    """Number the function's own variables in the order in which they are set.
+
+    Arguments keep their names, since callers may use them; so do names that inner functions, or `global`, share.
+    """
+    shared = {name for n in ast.walk(function) if isinstance(n, ast.Global | ast.Nonlocal) for name in n.names}
+    arguments = {argument.arg for n in ast.walk(function) if isinstance(n, ast.arguments) for argument in _all(n)}
+    stored = [n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    own = {name for name in stored if name not in shared | arguments and not name.startswith("_local")}
+    order: dict[str, str] = {}
+    for name in _in_order(function):
+        if name in own and name not in order:
+            order[name] = f"_local{len(order)}"
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and node.id in order:
+            node.id = order[node.id]
+    return function
+
+
+def _in_order(function: _Function) -> list[str]:
+    """Return the names in the function in the order of the text."""
+    names = [n for n in ast.walk(function) if isinstance(n, ast.Name)]
+    return [n.id for n in sorted(names, key=lambda n: (n.lineno, n.col_offset))]
+
+
+def _all(arguments: ast.arguments) -> list[ast.arg]:
+    others = [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *others]
