@@ -7,7 +7,7 @@ question is answered before the call returns, as Python users and benchmarks wan
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
@@ -174,6 +174,17 @@ class Advisor:
         notes, self._notes = self._notes, []
         return notes
 
+    def bill(self, calls: Sequence[Told]) -> None:
+        """Put calls that were made elsewhere for the study on the record and on the bill."""
+        self._finished += calls
+        for told in calls:
+            self._charge(told)
+
+    def why_not(self, view: StudyView) -> str:
+        """Return why the model is not to be asked anything now, "" when it may be, if only not for points."""
+        points_only = not self._off and self.used < 1.0 and self._clock() >= self._resume_s
+        return "" if points_only else self._missing_for_good(view)
+
     def take_over(self, planner: LLMPlanner, budget: Budget) -> None:
         """Go on with a study that was changed, and drop what was offered for the old one."""
         self._planner = planner
@@ -232,9 +243,7 @@ class Advisor:
             self._planner.learned(lessons)
 
     def _keep(self, batch: Batch) -> None:
-        self._finished += batch.calls
-        for told in batch.calls:
-            self._charge(told)
+        self.bill(batch.calls)
 
     def _take(self, batch: Batch, view: StudyView) -> None:
         self._keep(batch)

@@ -18,6 +18,9 @@ from statistics import median
 from tunesmith.agent.arbiter import SAMPLER_FAILED
 from tunesmith.agent.background import Background
 from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.code.doubt import is_doubtful, settled, twin_of
+from tunesmith.agent.code.opening import open_code, rules_of
+from tunesmith.agent.code.search import CodeSearch
 from tunesmith.agent.confirming import Confirmation
 from tunesmith.agent.continuing import Rungs, stopped_due
 from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
@@ -26,21 +29,23 @@ from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, mak
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.steered import steered
 from tunesmith.agent.watching import Watch
-from tunesmith.evaluator.evaluation import Evaluation, Evaluator
+from tunesmith.evaluator.evaluation import Code, Evaluation, Evaluator
 from tunesmith.evaluator.slots import Slot, find_gpus, plan_slots
 from tunesmith.evaluator.strays import end_strays
 from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.prompts.compact import thinned
 from tunesmith.study.budget import Budget, Deadline, Spent
-from tunesmith.study.errors import InputError, SpaceExhausted, ToolRefused
+from tunesmith.study.errors import InputError, ProjectError, SpaceExhausted, ToolRefused
 from tunesmith.study.observation import Observation
 from tunesmith.study.orders import parse_order
 from tunesmith.study.record import Event
 from tunesmith.study.results import incumbent, is_feasible
+from tunesmith.study.seeds import tuning_seed
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.study.view import StudyView, same_run
 from tunesmith.tools.mailbox import Letter, Mailbox
 
@@ -58,10 +63,14 @@ TICK_S = 0.05
 
 @dataclass(slots=True)
 class _Place:
-    """A slot with what runs in it and the observations that are not written yet."""
+    """A slot with what runs in it and the observations that are not written yet.
+
+    `first` is a result too good to be true, of a trial that runs again on another seed.
+    """
 
     slot: Slot
     evaluation: Evaluation | None = None
+    first: Outcome | None = None
     unwritten: list[Observation] = field(default_factory=list)
 
     @property
@@ -78,12 +87,13 @@ class Loop:
         history: the history file.
         tell: is handed every piece of news, from the thread that calls `run`.
         tape: where the LLM's answers are kept or come from.
+        unsafe_edits: whether edited code may run without the sandbox.
 
     Raises:
         InputError: the history is held by another process, a GPU or a package is missing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is another thing that a person may say
         self,
         spec: StudySpec,
         *,
@@ -92,6 +102,7 @@ class Loop:
         cpus: int,
         tell: Callable[[News], None],
         tape: Tape | None = None,
+        unsafe_edits: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._kept = kept_orders(spec, _orders_in(history, spec.study.name))
@@ -116,12 +127,13 @@ class Loop:
         self._recorder = Recorder(history, spec, project=str(project), now=clock())
         self._wake = threading.Event()
         self._confirmation = Confirmation(spec)
+        runs = Background(self._wake.set)
         self._arbiter, self._advisor = make_arbiter(
             spec,
             sampler,
             model=self._model,
             project=project,
-            runs=Background(self._wake.set),
+            runs=runs,
             budget=self._budget,
             spent=self._recorder.record.spent,
             lessons=self._recorder.lessons_known(),
@@ -130,7 +142,11 @@ class Loop:
             wishes=self._steering.words,
         )
         self._mailbox = Mailbox(self._folder)
-        self._evaluator = Evaluator(spec, project=project, folder=self._folder, wake=self._wake.set)
+        self._evaluator = Evaluator(
+            spec, project=project, folder=self._folder, unsafe_edits=unsafe_edits, wake=self._wake.set
+        )
+        self._root = Variant(id=self._evaluator.variant, files=self._evaluator.editable, created_at=clock())
+        self._code = self._open_code(runs) if spec.edits else None
         self._interrupts = 0
         self._interrupts_told = 0
         self._ended_by = ""
@@ -139,6 +155,20 @@ class Loop:
         self._rungs = Rungs.of(spec)
         self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
         self._flushed_at = clock()
+
+    def _open_code(self, runs: Background) -> CodeSearch:
+        if self._model is not None and self._evaluator.refuses_edits:
+            raise ProjectError(f"[edits]: {self._evaluator.refuses_edits}")
+        return open_code(
+            self._spec,
+            self._root,
+            self._recorder.history.variants(self._recorder.study_id),
+            project=self._project,
+            model=self._model,
+            advisor=self._advisor,
+            runs=runs,
+            curve=lambda number: ", ".join(short_number(v) for v in thinned(self._curves.get(number, []))),
+        )
 
     def interrupt(self) -> None:
         """Ask to end: once lets running trials finish, twice ends them now. Safe in a signal handler."""
@@ -220,7 +250,7 @@ class Loop:
         return lost
 
     def _note_variant(self) -> None:
-        if self._recorder.record_variant(self._evaluator.variant, self._clock()) and self._before.trials:
+        if self._recorder.record_variant(self._root) and self._before.trials:
             self._tell(
                 Note(text="the project's files changed since the last run; earlier trials ran with the old ones")
             )
@@ -229,6 +259,8 @@ class Loop:
 
     def _heed(self) -> None:
         """Keep what the LLM was asked and said, and pass on what a person should know of it."""
+        if self._code is not None:
+            self._heed_code(self._code)
         if self._advisor is None:
             return
         calls, lessons = self._advisor.calls(), self._advisor.lessons()
@@ -239,6 +271,17 @@ class Loop:
         for text in self._advisor.notes():
             self._recorder.record_event("llm", self._clock(), detail={"note": text})
             self._tell(Note(text=text))
+
+    def _heed_code(self, code: CodeSearch) -> None:
+        """Keep the versions that were made, and put what they cost on the LLM's bill."""
+        for variant in code.made():
+            self._recorder.record_variant(variant)
+            self._tell(Note(text=_told(variant)))
+        for text in code.notes():
+            self._recorder.record_event("llm", self._clock(), detail={"note": text})
+            self._tell(Note(text=text))
+        if self._advisor is not None:
+            self._advisor.bill(code.calls())
 
     def _recall_curves(self) -> None:
         """Take in the curves that earlier runs of the study saw, for the LLM."""
@@ -286,6 +329,12 @@ class Loop:
 
     def _finish(self, place: _Place, outcome: Outcome) -> None:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation finishes
+        if place.first is None and self._is_doubtful(place.trial, outcome):
+            self._doubt(place, outcome)
+            return
+        if place.first is not None:
+            trials = self._recorder.history.trials(self._recorder.study_id)
+            outcome, place.first = settled(place.first, outcome, trials, self._spec), None
         trial = self._recorder.record_outcome(place.trial, outcome, self._clock(), rest=place.unwritten)
         place.evaluation, place.unwritten = None, []
         self._watch.ended()
@@ -295,6 +344,33 @@ class Loop:
             self._best = trial
         self._tell(Finished(trial=trial, best=self._best, improved=improved, spent=self._spent()))
         self._warn_of_a_bad_start(trial)
+        self._settle_version(trial)
+
+    def _is_doubtful(self, trial: Trial, outcome: Outcome) -> bool:
+        trials = self._recorder.history.trials(self._recorder.study_id) if trial.proposal.code else []
+        return is_doubtful(trial, outcome, trials, self._spec)
+
+    def _doubt(self, place: _Place, outcome: Outcome) -> None:
+        """Run a trial again on another seed before a gain that nothing makes plausible counts."""
+        assert place.evaluation is not None  # noqa: S101  # it ended just now
+        trial, place.first = place.evaluation.trial, outcome
+        text = f"trial {trial.number} is too good to be taken at its word; it runs again on another seed"
+        self._tell(Note(text=text))
+        seed = tuning_seed(trial.proposal.seed, trial.number)
+        again = replace(trial, proposal=replace(trial.proposal, seed=seed))
+        code = self._code_of(again)
+        place.evaluation = self._evaluator.start(again, place.slot, lambda observation: None, code=code)
+
+    def _settle_version(self, trial: Trial) -> None:
+        """Note what a trial says of the version of the code that it ran."""
+        if self._code is None or trial.is_replicate:
+            return
+        trials = self._recorder.history.trials(self._recorder.study_id)
+        fate = self._code.fate(trial, twin_of(trial, trials, self._curves))
+        if fate is not None:
+            self._recorder.record_variant_state(fate.variant, fate.state, fate.reason)
+            name = short_id(fate.variant.id)
+            self._tell(Note(text=f"{name} is {fate.state.value}: {fate.reason}"))
 
     def _warn_of_a_bad_start(self, trial: Trial) -> None:
         """Say it once when nothing has worked yet: most often the command is wrong, and a night would be lost on it."""
@@ -345,7 +421,7 @@ class Loop:
         reason = "interrupted by a person"
         self._recorder.record_requeue(evaluation.trial, self._clock(), reason=reason, attempt=evaluation.trial.attempt)
         self._watch.forget(evaluation.trial)
-        place.evaluation, place.unwritten = None, []
+        place.evaluation, place.first, place.unwritten = None, None, []
 
     def _fill(self) -> None:
         """Start a trial in every free slot while there is budget."""
@@ -380,9 +456,12 @@ class Loop:
         view = self._view()
         proposal = self._due(view)
         try:
+            if proposal is None and self._code is not None and view.number > 0:
+                proposal = self._code.next(view)
             if proposal is None:
-                chosen = steered(self._arbiter.choose(view), view, self._steering, BayesSampler())
-                proposal = self._begun(chosen, view)
+                own = self._code.own_view(view) if self._code is not None else view
+                chosen = steered(self._arbiter.choose(own), own, self._steering, BayesSampler())
+                proposal = self._begun(chosen, own)
         except SpaceExhausted:
             return self._next_replicate("exhausted")
         self._trials_begun += 1
@@ -416,17 +495,47 @@ class Loop:
         return None
 
     def _record(self, proposal: Proposal) -> Trial:
-        return self._recorder.record_proposal(replace(proposal, variant=self._evaluator.variant), self._clock())
+        return self._recorder.record_proposal(self._versioned(proposal), self._clock())
+
+    def _versioned(self, proposal: Proposal) -> Proposal:
+        """Return the proposal with the code that it runs: its own version, or the project as it stands."""
+        return proposal if proposal.code else replace(proposal, variant=self._evaluator.variant)
+
+    def _code_of(self, trial: Trial) -> Code | None:
+        """Return the edited code that a trial runs, None for the project as it stands.
+
+        Raises:
+            ProjectError: the study has no such version any more.
+        """
+        if not trial.proposal.code:
+            return None
+        if self._code is None or trial.proposal.code not in self._code.known():
+            raise ProjectError(f"{short_id(trial.proposal.code)} is not known; [edits] was taken out of study.toml")
+        return Code(*self._code.files_of(trial.proposal.code))
 
     def _start(self, place: _Place, trial: Trial) -> None:
         running = self._recorder.record_start(trial, place.slot.index, self._clock())
         place.unwritten = []
         earlier = self._shorter_runs(running)
-        place.evaluation = self._evaluator.start(running, place.slot, place.unwritten.append, earlier=earlier)
+        try:
+            place.evaluation = self._evaluator.start(
+                running, place.slot, place.unwritten.append, earlier=earlier, code=self._code_of(running)
+            )
+        except ProjectError as error:
+            failure = Failure(kind=FailureKind.CRASH, reason=str(error))
+            self._recorder.record_outcome(running, Outcome(state=TrialState.FAILED, failure=failure), self._clock())
+            return
         self._tell(Started(trial=running))
-        if self._advisor is not None:
-            # While this trial runs, the next proposals are prepared.
-            self._advisor.prepare(self._view())
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """While trials run, the next proposals are prepared."""
+        if self._advisor is None:
+            return
+        view = self._view()
+        self._advisor.prepare(self._code.own_view(view) if self._code is not None else view)
+        if self._code is not None:
+            self._code.prepare(view)
 
     def _shorter_runs(self, trial: Trial) -> list[Trial]:
         """Return the shorter runs of the same configuration; their curves go before this one's."""
@@ -489,7 +598,7 @@ class Loop:
         if decision is None:
             self._recorder.record_event(ORDERS, self._clock(), detail=detail)
             return
-        proposals = [replace(p, variant=self._evaluator.variant) for p in decision.proposals]
+        proposals = [self._versioned(p) for p in decision.proposals]
         trials = self._recorder.record_order(detail, proposals, self._clock(), spec=decision.spec)
         self._queue += trials
         self._trials_begun += sum(not trial.is_replicate for trial in trials)
@@ -511,6 +620,8 @@ class Loop:
         self._spec = self._evaluator.spec = spec
         self._budget = spec.budget.starting_at(self._clock())
         self._confirmation = Confirmation(spec)
+        if self._code is not None:
+            self._code.take_over(spec, rules_of(spec, self._project))
         self._wanted = len(slots)
         for place, slot in zip(self._places, slots, strict=False):
             place.slot = slot
@@ -596,6 +707,8 @@ class Loop:
     def _end(self) -> Ended:
         if self._advisor is not None:
             self._advisor.finish(self._view())
+        if self._code is not None:
+            self._code.finish(self._view())
         self._heed()
         by = self._ended_by or "interrupted"
         self._recorder.record_end(by, self._clock())
@@ -621,9 +734,17 @@ def _orders_in(history: Path, name: str) -> list[Event]:
         return opened.events(record.id, ORDERS) if record else []
 
 
+def _told(variant: Variant) -> str:
+    """Return a version of the code that was made just now in a line."""
+    head = f"{short_id(variant.id)} ({variant.direction})"
+    if variant.state is VariantState.SOUND:
+        return f"{head}: {variant.rationale}"
+    return f"{head} is not run, {variant.state.value}: {variant.reason}"
+
+
 def unused_parts(spec: StudySpec) -> list[str]:
     """Return a line for each part of the study file that this version reads but does not act on."""
     parts = []
-    if spec.edits:
-        parts.append("[edits] is not used yet, but for protect: only the parameters in [space] are tuned")
+    if spec.edits and not spec.planner.model:
+        parts.append("[edits]: without a model in [planner] nobody proposes edits; only people do, by chat")
     return parts

@@ -115,7 +115,7 @@ def make_planner(
     wishes: str = "",
 ) -> LLMPlanner:
     """Return who asks the model about a study; `wishes` is what a person asked proposals to keep to."""
-    subject = _subject(spec, project, lessons)
+    subject = subject_of(spec, project, lessons)
     if wishes:
         asked = f"The person who runs this study asks: {wishes}."
         subject = replace(subject, description=f"{subject.description} {asked}".strip())
@@ -130,7 +130,7 @@ def llm_estimate(spec: StudySpec, project: Path, trials: int) -> str:
     """
     from tunesmith.agent.models.prices import price_of, read_prices
 
-    opening = starting_messages(_subject(spec, project, ()), count=FIRST_COUNT)
+    opening = starting_messages(subject_of(spec, project, ()), count=FIRST_COUNT)
     price = price_of(spec.planner.model or "", read_prices(), own_server=spec.planner.base_url is not None)
     return estimate_text(estimate_llm(opening, trials, price))
 
@@ -163,7 +163,8 @@ def kept(told: Told) -> LlmCall:
     )
 
 
-def _subject(spec: StudySpec, project: Path | None, lessons: Sequence[Lesson]) -> Subject:
+def subject_of(spec: StudySpec, project: Path | None, lessons: Sequence[Lesson]) -> Subject:
+    """Return what a model is shown of a study that does not change while it runs."""
     fidelity = spec.fidelity
     return Subject(
         name=spec.study.name,

@@ -63,6 +63,9 @@ def run(  # noqa: PLR0913  # one argument per option
     record: Record = None,
     replay: Replay = None,
     history: HistoryOption = None,
+    unsafe_edits: Annotated[
+        bool, typer.Option("--unsafe-edits", help="Run edited code even where there is no sandbox.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
 ) -> None:
     """Run a study, or resume it where it ended. Ctrl-C ends it gracefully, twice at once."""
@@ -81,7 +84,7 @@ def run(  # noqa: PLR0913  # one argument per option
             base_url=base_url,
         )
         tape = Tape(record=record, replay=replay)
-        status = run_study(study, wanted, history=history, as_json=as_json, tape=tape)
+        status = run_study(study, wanted, history=history, as_json=as_json, tape=tape, unsafe_edits=unsafe_edits)
     raise typer.Exit(status)
 
 

@@ -94,7 +94,13 @@ class Display(Protocol):
 
 
 def run_study(
-    study: Path, overrides: Overrides, *, history: Path | None, as_json: bool, tape: Tape | None = None
+    study: Path,
+    overrides: Overrides,
+    *,
+    history: Path | None,
+    as_json: bool,
+    tape: Tape | None = None,
+    unsafe_edits: bool = False,
 ) -> int:
     """Run or resume a study; return the exit status.
 
@@ -107,7 +113,15 @@ def run_study(
     display = _display(spec, () if as_json else _leading(spec, database), as_json=as_json)
     try:
         cpus = len(os.sched_getaffinity(0))
-        loop = Loop(spec, project=project, history=database, cpus=cpus, tell=display.tell, tape=tape)
+        loop = Loop(
+            spec,
+            project=project,
+            history=database,
+            cpus=cpus,
+            tell=display.tell,
+            tape=tape,
+            unsafe_edits=unsafe_edits,
+        )
         with _signals(loop):
             ended = loop.run()
     finally:

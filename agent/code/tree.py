@@ -24,6 +24,8 @@ MEMORY = 0.85
 """How much of its weight a success keeps for each later trial of its kind."""
 EDITS = (0.25, 0.7)
 """The share of trials that go to new edits lies between these."""
+WORTH_JOINING = 0.05
+"""An edit that gained less than this part of the best edit's gain is not joined to others."""
 ROW = 3
 """No more edits in a row are asked for of one direction."""
 
@@ -145,16 +147,19 @@ def tired_direction(variants: Sequence[Variant]) -> str:
 
 
 def to_cross(arms: Sequence[Arm], variants: Mapping[str, Variant]) -> list[tuple[Variant, Variant]]:
-    """Return pairs of versions to join, the most promising first: both better than what they were made of."""
+    """Return pairs of versions to join, the most promising first: both clearly better than what they were made of."""
     values = {arm.code: arm.value for arm in arms}
-    winners = [v for code in sorted(values, key=lambda c: values[c]) if (v := variants.get(code)) and _wins(v, values)]
+    gains = {code: _gain(v, values) for code in values if (v := variants.get(code)) is not None and v.is_edited}
+    least = WORTH_JOINING * max(gains.values(), default=0.0)
+    winners = [variants[code] for code in sorted(gains, key=lambda c: values[c]) if gains[code] > least]
     pairs = [(a, b) for i, a in enumerate(winners) for b in winners[i + 1 :]]
     return [(a, b) for a, b in pairs if b.id not in _line(a, variants) and a.id not in _line(b, variants)]
 
 
-def _wins(variant: Variant, values: Mapping[str, float]) -> bool:
-    parent = variant.parent or ""
-    return values[variant.id] < values.get(parent, values.get("", math.inf))
+def _gain(variant: Variant, values: Mapping[str, float]) -> float:
+    """Return by how much a version is better than what it was made of."""
+    before = values.get(variant.parent or "", values.get("", math.inf))
+    return before - values[variant.id] if math.isfinite(before) and math.isfinite(values[variant.id]) else 0.0
 
 
 def _line(variant: Variant, variants: Mapping[str, Variant]) -> set[str]:
