@@ -116,17 +116,46 @@ class Confirmation:
         able, default = candidates(trials, spec.objectives, spec.bounds), default_trial(trials)
         if spec.confirm is None or not able or (default is not None and able[0].number == default.number):
             return []
+        groups = by_code(able)
+        ranked = [t for group in groups for t in self._ranked(group, trials)]
+        ranked = [t for t in ranked if default is None or t.number != default.number]
+        if len(groups) == 1:
+            return ranked[: spec.confirm.top]
+        return self._first_of_each_code(ranked)[: self._wanted(able)]
+
+    def _wanted(self, able: Sequence[Trial]) -> int:
+        """Return how many lead: one more than asked for where code was edited, so that edits are told from chance."""
+        assert self._spec.confirm is not None  # noqa: S101  # asked for by `_choose` alone
+        return max(self._spec.confirm.top, min(len(by_code(able)), 2))
+
+    def _ranked(self, able: Sequence[Trial], trials: Sequence[Trial]) -> list[Trial]:
+        """Return trials of one version of the code, the most promising first: its own trials alone tell of it."""
+        spec, code = self._spec, able[0].proposal.code
+        if len(spec.objectives) > 1:
+            return list(able)
         view = StudyView(
             space=spec.space,
             objectives=spec.objectives,
             constraints=spec.bounds,
-            trials=trials,
+            trials=[t for t in trials if t.proposal.code == code],
             number=len(trials),
             seed=spec.study.seed,
             fidelity=spec.graded,
         )
-        ranked = BayesSampler().ranked(view, able) if len(spec.objectives) == 1 else able
-        return [t for t in ranked if default is None or t.number != default.number][: spec.confirm.top]
+        if not all(spec.space.contains(t.params) for t in able):
+            return list(able)  # a version with parameters of its own, of which this space knows nothing
+        return BayesSampler().ranked(view, able)
+
+    def _first_of_each_code(self, ranked: Sequence[Trial]) -> list[Trial]:
+        """Return the leader of each version of the code before all others, by value in both parts."""
+        objective = self._spec.objectives[0]
+        codes: set[str] = set()
+        first: list[Trial] = []
+        rest: list[Trial] = []
+        for trial in ranked:
+            (rest if trial.proposal.code in codes else first).append(trial)
+            codes.add(trial.proposal.code)
+        return [*sorted(first, key=lambda t: objective.sign * t.values[objective.metric]), *rest]
 
     def _mean(self, trial: Trial, trials: Sequence[Trial], seeds: Sequence[int], leading: Sequence[Trial]) -> float:
         """Return a sort key: the mean on the seeds for choosing, the place in the ranking where there is none."""
@@ -141,6 +170,14 @@ class Confirmation:
             if t.proposal.replicate_of == trial.number and t.proposal.seed in wanted
         ]
         return sample([v[0] for v in values if v is not None])
+
+
+def by_code(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Return the trials of each version of the code, in the order in which the versions come first."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(trial.proposal.code, []).append(trial)
+    return list(groups.values())
 
 
 def _left(trial: Trial, seeds: Sequence[int], trials: Sequence[Trial]) -> list[int]:
