@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from tunesmith.prompts.compact import params_line, shown
 from tunesmith.study import condition as conditions
 from tunesmith.study.changes import Change, Steering, change_of, changed, standing
-from tunesmith.study.condition import ConditionError
+from tunesmith.study.condition import ConditionError, Value
 from tunesmith.study.errors import Mistake, ProposalError, SpecError, ToolRefused
 from tunesmith.study.load import parse_spec
 from tunesmith.study.names import did_you_mean
@@ -21,6 +22,7 @@ from tunesmith.study.orders import (
     Bounds,
     Confirm,
     Constrain,
+    EditCode,
     End,
     Limit,
     Order,
@@ -38,6 +40,8 @@ from tunesmith.study.record import Event
 from tunesmith.study.seeds import choosing_seed, tuning_seed
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.variant import Variant, short_id
+from tunesmith.tools.variants.asked import NO_EDITS, Shelf, asked_version
 
 ORDERS = "order"
 """The kind of event under which an order and its answer are kept."""
@@ -51,6 +55,8 @@ class Situation:
         trials: every trial, by number.
         running: the numbers of those that run.
         paused: no trials are started at present.
+        code: the versions of the code; None where it may not be edited.
+        refuses_edits: why edited code cannot run here, "" when it can.
     """
 
     spec: StudySpec
@@ -58,6 +64,8 @@ class Situation:
     running: frozenset[int]
     steering: Steering
     paused: bool
+    code: Shelf | None = None
+    refuses_edits: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +74,7 @@ class Decision:
 
     Attributes:
         interrupts: 1 to end the run when running trials are done, 2 to end it now.
+        version: edited code to run, and `params`, what it is to be run with beside the best configuration.
     """
 
     answer: str
@@ -77,9 +86,11 @@ class Decision:
     steering: Steering | None = None
     change: Change | None = None
     spec: StudySpec | None = None
+    version: Variant | None = None
+    params: Mapping[str, Value] = field(default_factory=dict)
 
 
-def decide(order: Order, now: Situation) -> Decision:
+def decide(order: Order, now: Situation) -> Decision:  # noqa: C901  # one line for each of a closed list
     """Return what an order comes to.
 
     Raises:
@@ -100,12 +111,22 @@ def decide(order: Order, now: Situation) -> Decision:
         case End(now=at_once):
             how = "running trials are ended and run again later" if at_once else "running trials finish first"
             return Decision(answer=f"the run ends: {how}", interrupts=2 if at_once else 1)
+        case EditCode():
+            return _edit(order, now)
         case Pin():
             return _pin(order, now)
         case Veto():
             return _veto(order, now)
         case Limit() | Parallel() | Bounds() | Constrain():
             return _change(order, now)
+
+
+def _edit(order: EditCode, now: Situation) -> Decision:
+    if now.code is None:
+        raise ToolRefused(now.refuses_edits or NO_EDITS)
+    version = replace(asked_version(order, now.code, now.spec), created_at=time.time())
+    told = [f"{short_id(version.id)} runs next, with the configuration that was best before it", *version.warnings]
+    return Decision(answer="; ".join(told), version=version, params=order.params)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tunesmith.agent.arbiter import SAMPLER_FAILED
 from tunesmith.agent.background import Background
 from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.code.doubt import is_doubtful, settled, twin_of
-from tunesmith.agent.code.opening import open_code, rules_of
+from tunesmith.agent.code.opening import open_code
 from tunesmith.agent.code.search import CodeSearch
 from tunesmith.agent.confirming import Confirmation
 from tunesmith.agent.continuing import Rungs, stopped_due
@@ -48,6 +48,7 @@ from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.study.view import StudyView, same_run
 from tunesmith.tools.mailbox import Letter, Mailbox
+from tunesmith.tools.variants.rules import rules_of
 
 FLUSH_S = 1.0
 """Observations are written at most this long after they were made."""
@@ -590,6 +591,8 @@ class Loop:
             running=frozenset(place.trial.number for place in self._places if place.trial),
             steering=self._steering,
             paused=self._paused,
+            code=self._code.shelf() if self._code is not None and not self._evaluator.refuses_edits else None,
+            refuses_edits=self._evaluator.refuses_edits,
         )
 
     def _settle(self, letter: Letter, decision: Decision | None, answer: str) -> None:
@@ -599,6 +602,9 @@ class Loop:
             self._recorder.record_event(ORDERS, self._clock(), detail=detail)
             return
         proposals = [self._versioned(p) for p in decision.proposals]
+        if decision.version is not None and self._code is not None:
+            self._recorder.record_variant(decision.version)
+            self._code.add(decision.version, dict(decision.params))
         trials = self._recorder.record_order(detail, proposals, self._clock(), spec=decision.spec)
         self._queue += trials
         self._trials_begun += sum(not trial.is_replicate for trial in trials)

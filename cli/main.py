@@ -230,13 +230,18 @@ def mcp(
     allow_run: Annotated[
         bool, typer.Option("--allow-run", help="Let clients steer the study and start trials; else they only read.")
     ] = False,
+    allow_edit: Annotated[
+        bool, typer.Option("--allow-edit", help="Let clients have edits of the code tried, too; implies --allow-run.")
+    ] = False,
     history: HistoryOption = None,
 ) -> None:
     """Serve the study to other agents by the Model Context Protocol."""
     with errors_for_people():
         from tunesmith.cli.mcp import serve_mcp
+        from tunesmith.tools.calling import Effect
 
-        serve_mcp(study, history=history, port=http, allow_run=allow_run)
+        effect = Effect.EDIT if allow_edit else Effect.RUN if allow_run else Effect.READ
+        serve_mcp(study, history=history, port=http, effect=effect)
 
 
 @app.command()

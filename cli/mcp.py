@@ -19,14 +19,14 @@ TOKEN_VARIABLE = "TUNESMITH_MCP_TOKEN"  # noqa: S105  # the name of a variable
 SHORTEST_TOKEN = 16
 
 
-def serve_mcp(study: Path, *, history: Path | None, port: int | None, allow_run: bool) -> None:
+def serve_mcp(study: Path, *, history: Path | None, port: int | None, effect: Effect) -> None:
     """Serve until the client leaves (stdio) or the process is ended (HTTP).
 
     Args:
         study: the study, which may come to be later.
         history: the history file; None for the usual place.
         port: for HTTP, 0 for any free one; None for stdio.
-        allow_run: offer the tools that steer and run, too.
+        effect: tools that do no more than this are offered.
 
     Raises:
         SpecError: the study file has mistakes.
@@ -34,7 +34,7 @@ def serve_mcp(study: Path, *, history: Path | None, port: int | None, allow_run:
     """
     wiring = Wiring(study, history, by="mcp")
     wiring.wired()
-    server = make_server(wiring.context, tools_up_to(Effect.RUN if allow_run else Effect.READ), version=__version__)
+    server = make_server(wiring.context, tools_up_to(effect), version=__version__)
     if port is None:
         asyncio.run(serve_stdio(server))
         return

@@ -116,6 +116,26 @@ class Bounds(_Order):
     choices: list[Plain] | None = None
 
 
+class Block(BaseModel):
+    """A text that stands once in a file, and what takes its place."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Annotated[str, Field(min_length=1, max_length=400, description="The file, relative to the project.")]
+    search: Annotated[str, Field(max_length=20_000, description="Lines that stand exactly once in it, as they are.")]
+    replace: Annotated[str, Field(max_length=20_000, description="What takes their place.")]
+
+
+class EditCode(_Order):
+    """Run an edit of the code: `parent` names the version that it is made on, "" for the project as it stands."""
+
+    kind: Literal["edit"] = "edit"
+    blocks: Annotated[list[Block], Field(min_length=1, max_length=20)]
+    parent: Annotated[str, Field(max_length=40)] = ""
+    direction: str = "other"
+    params: Mapping[str, Plain] = Field(default_factory=dict)
+
+
 class Constrain(_Order):
     """Bound another metric, or (both None) take such a bound away."""
 
@@ -126,7 +146,20 @@ class Constrain(_Order):
 
 
 Order: TypeAlias = Annotated[
-    Queue | Confirm | Withdraw | StopTrial | Pause | Resume | End | Pin | Veto | Limit | Parallel | Bounds | Constrain,
+    Queue
+    | Confirm
+    | Withdraw
+    | StopTrial
+    | Pause
+    | Resume
+    | End
+    | Pin
+    | Veto
+    | Limit
+    | Parallel
+    | Bounds
+    | Constrain
+    | EditCode,
     Field(discriminator="kind"),
 ]
 _READER: TypeAdapter[Order] = TypeAdapter(Order)

@@ -29,6 +29,8 @@ class Effect(IntEnum):
     """Changes what a running study does, but starts and spends nothing."""
     RUN = 2
     """Spends GPU time or money, or writes a file."""
+    EDIT = 3
+    """Runs edited code, or writes it where a person finds it."""
 
 
 class Arguments(BaseModel):

@@ -1,8 +1,9 @@
-"""Every tool, and who gets which. Edits of code are not among them: this version tunes parameters alone."""
+"""Every tool, and who gets which."""
 
 from __future__ import annotations
 
 from tunesmith.tools.calling import AnyTool, Effect
+from tunesmith.tools.edits import EDIT, EDITS, PROPOSE_EDIT
 from tunesmith.tools.files import LOG, SOURCE
 from tunesmith.tools.learning import IMPORTANCE, LESSONS, POINTS, PREDICT, RULE
 from tunesmith.tools.machine import MACHINE
@@ -45,6 +46,8 @@ ALL: tuple[AnyTool, ...] = (
     READ_SCRIPT,
     MACHINE,
     REPORT,
+    EDITS,
+    EDIT,
     QUEUE,
     CONFIRM,
     WITHDRAW,
@@ -61,6 +64,7 @@ ALL: tuple[AnyTool, ...] = (
     WRITE_STUDY,
     BRANCH,
     START,
+    PROPOSE_EDIT,
 )
 
 

@@ -17,6 +17,7 @@ from tunesmith.study.orders import Order
 from tunesmith.study.record import Lesson, StudyRecord
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Prediction
+from tunesmith.study.variant import Variant
 from tunesmith.study.view import StudyView
 
 
@@ -38,6 +39,9 @@ class Facts(Protocol):
 
     def lessons(self) -> Sequence[Lesson]:
         """Return what was learned so far."""
+
+    def variants(self) -> Sequence[Variant]:
+        """Return every version of the code, in the order of making."""
 
 
 class StudyControl(Protocol):

@@ -13,6 +13,7 @@ from tunesmith.study.observation import Observation
 from tunesmith.study.record import Lesson, StudyRecord
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Trial
+from tunesmith.study.variant import Variant
 from tunesmith.study.view import StudyView
 
 
@@ -61,6 +62,11 @@ class FileFacts:
         with self._open() as found:
             return found[0].lessons(found[1].id) if found else []
 
+    def variants(self) -> Sequence[Variant]:
+        """Return every version of the code."""
+        with self._open() as found:
+            return found[0].variants(found[1].id) if found else []
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -104,6 +110,10 @@ class Snapshot:
 
     def lessons(self) -> Sequence[Lesson]:
         """Lessons are shown by whoever took the snapshot."""
+        return []
+
+    def variants(self) -> Sequence[Variant]:
+        """Versions are shown by whoever asks for edits."""
         return []
 
 

@@ -39,8 +39,9 @@ from tunesmith.study.space import SearchSpace
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import FailureKind, Prediction, Proposal, Source, Trial, TrialState
 from tunesmith.study.units import short_number
-from tunesmith.study.variant import COMBINE, Variant, VariantState, short_id
+from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, short_id
 from tunesmith.study.view import StudyView
+from tunesmith.tools.variants.asked import Shelf
 from tunesmith.tools.variants.gate import Rules
 from tunesmith.tools.variants.making import command_of, crossing, space_of
 
@@ -120,7 +121,7 @@ class CodeSearch:
         arms = arms_of(view.trials, objective, view.constraints)
         waiting = self._waiting(view.trials)
         due = edit_is_due(view.trials, objective, view.constraints, seed=view.seed, number=view.number)
-        if waiting and (due or waiting[0].author in ("chat", "mcp")) and any(arm.best for arm in arms):
+        if waiting and (due or waiting[0].author == PERSON) and any(arm.best for arm in arms):
             return self._first_trial(waiting[0], arms, view)
         rising = still_rising([arm for arm in arms if self._runs_on(arm)], self._left(view))
         if not rising or not rising[0].code:
@@ -154,6 +155,10 @@ class CodeSearch:
     def take_over(self, spec: StudySpec, rules: Rules) -> None:
         """Go on with a study that was changed."""
         self._spec, self._rules = spec, rules
+
+    def shelf(self) -> Shelf:
+        """Return what a person's edit is made with."""
+        return Shelf(self._root, dict(self._variants), self._rules)
 
     def known(self) -> dict[str, Variant]:
         """Return every version, by id."""
@@ -224,7 +229,7 @@ class CodeSearch:
         is_crossed = variant.direction == COMBINE
         return Proposal(
             params=params,
-            source=Source.SAMPLER if is_crossed else Source.USER if variant.author in ("chat", "mcp") else Source.LLM,
+            source=Source.SAMPLER if is_crossed else Source.USER if variant.author == PERSON else Source.LLM,
             seed=best.proposal.seed if params == dict(best.params) else tuning_seed(view.seed, view.number),
             rationale=f"{short_id(variant.id)} ({variant.direction}): {variant.rationale}",
             fidelity=best.proposal.fidelity,
@@ -274,7 +279,9 @@ class CodeSearch:
         """Return the sound versions that no trial has run."""
         ran = {t.proposal.code for t in trials}
         sound = [v for v in self._variants.values() if v.is_edited and v.state is VariantState.SOUND]
-        return [v for v in sound if v.id not in ran and self._stands_on_root(v)]
+        waiting = [v for v in sound if v.id not in ran and self._stands_on_root(v)]
+        # What a person asked for goes first.
+        return sorted(waiting, key=lambda v: v.author != PERSON)
 
     def _stands_on_root(self, variant: Variant) -> bool:
         """Tell whether it was made of the project as it stands, which a person may have changed since."""

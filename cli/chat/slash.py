@@ -137,6 +137,10 @@ def _slice(name: str, located: Located, trials: Sequence[Trial]) -> Points:
     return Points(x=x, y=[t.values[metric] for t in able], x_name=name, y_name=metric, log_x=log_x)
 
 
+def _edits(wiring: Wiring, rest: str) -> str:
+    return _do(wiring, EDIT, {"name": rest}) if rest else _do(wiring, EDITS, {})
+
+
 # -- doing ------------------------------------------------------------------------------------------------------
 
 
@@ -257,9 +261,7 @@ COMMANDS: Mapping[str, Slash] = {
     "bounds": Slash("NAME LOW HIGH", "change a range", _bounds),
     "constrain": Slash("METRIC <= X", "bound another metric", _tool(CONSTRAIN, _bound)),
     "budget": Slash("[NAME VALUE]", "the limits; or change one, such as /budget trials 60", _budget),
-    "edits": Slash(
-        "", "changes of code", lambda _, __: "code is not edited in this version: parameters alone are tuned"
-    ),
+    "edits": Slash("[NAME]", "edits of the code and what came of them, or what one changed", _edits),
 }
 OUTSIDE: Mapping[str, tuple[str, str]] = {
     "allow": ("N", "let the model queue up to N trials without asking"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from typing import Any
 import anyio
 import pytest
 from fakes.projects import command, environment, make_project
+from fakes.trials import wait_until
 
+from tunesmith.evaluator.sandbox import why_not
 from tunesmith.history.read import History
 from tunesmith.tools.calling import Effect
 from tunesmith.tools.catalogue import ALL, tools_up_to
@@ -53,9 +56,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "constrain": {"metric": "loss", "max": 100.0},
     "write_study": {"text": "[study]"},
     "branch": {"number": 1, "name": "toy-2"},
+    "edit": {"name": "edit-000000"},
+    "propose_edit": {"blocks": [{"path": "train.py", "search": "x - 0.3", "replace": "x - 0.2"}]},
 }
-REFUSED_AT_REST = {"stop_trial", "pause", "resume", "end", "write_study"}
-"""What can only be asked of a running study, and a study file that is wrong."""
+REFUSED_AT_REST = {"stop_trial", "pause", "resume", "end", "write_study", "edit", "propose_edit"}
+"""What can only be asked of a running study, a study file that is wrong, and edits where there is no [edits]."""
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +137,7 @@ def test_over_stdio_every_reading_tool_answers(finished: Path) -> None:
         assert all(tool.description and tool.annotations.read_only_hint for tool in listed)
         for tool in listed:
             result = await client.call_tool(tool.name, ARGUMENTS.get(tool.name, {}))
-            assert not result.is_error, (tool.name, text_of(result))
+            assert result.is_error == (tool.name in REFUSED_AT_REST), (tool.name, text_of(result))
             assert text_of(result).strip()
 
     stdio(finished, use)
@@ -152,7 +157,7 @@ def test_over_http_every_tool_is_there_and_answers_once_runs_are_allowed(finishe
             )
         assert (finished / "toy-2.toml").exists()
 
-    with serving(finished, "--allow-run") as served:
+    with serving(finished, "--allow-edit") as served:
         over_http(served, use)
 
 
@@ -185,6 +190,36 @@ def test_without_allow_run_nothing_can_start_or_change(transport: str, tmp_path:
         with serving(project) as served:
             over_http(served, use)
     assert {path: path.read_bytes() for path in project.iterdir()} == before
+
+
+@pytest.mark.skipif(why_not() != "" and os.environ.get("CI") != "true", reason=why_not())
+def test_an_edit_is_tried_once_it_is_allowed(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=300, more="--sleep 0.1", tables='[edits]\nfiles = ["train.py"]')
+    block = {"path": "train.py", "search": "(x - 0.3) ** 2", "replace": "0.5 * (x - 0.3) ** 2"}
+
+    async def use(client: Any) -> None:
+        await client.call_tool("start", {})
+        wrong = await client.call_tool("propose_edit", {"blocks": [{**block, "search": "(x - 0.4)"}]})
+        assert "Nearest are lines" in text_of(wrong)
+        given = text_of(await client.call_tool("propose_edit", {"blocks": [block], "why": "gentler"}))
+        assert "runs next" in given, given
+        name = given.split()[0]
+        with anyio.fail_after(30):
+            while "best loss" not in text_of(await client.call_tool("edits", {})):
+                await anyio.sleep(0.2)
+        assert "0.5 * (x - 0.3) ** 2" in text_of(await client.call_tool("edit", {"name": name}))
+        await client.call_tool("end", {"now": True})
+
+    stdio(project, use, "--allow-edit")
+    assert "0.5" not in (project / "train.py").read_text(encoding="utf-8")
+    wait_until(lambda: not Mailbox(project / ".tunesmith" / "toy").is_attended())
+
+
+def test_edits_need_their_own_permission(finished: Path) -> None:
+    async def use(client: Any) -> None:
+        assert "propose_edit" not in {tool.name for tool in (await client.list_tools()).tools}
+
+    stdio(finished, use, "--allow-run")
 
 
 def test_a_run_is_started_and_steered_once_it_is_allowed(tmp_path: Path) -> None:

@@ -54,8 +54,7 @@ def test_names_are_unique_and_reading_tools_come_without_permission() -> None:
 @pytest.mark.parametrize("name", [*COMMANDS, *OUTSIDE])
 def test_every_slash_command_is_in_the_help_and_in_the_docs(name: str) -> None:
     assert f"/{name}" in help_text()
-    if name != "edits":
-        assert f"/{name}" in (ROOT / "docs" / "chat.md").read_text(encoding="utf-8")
+    assert f"/{name}" in (ROOT / "docs" / "chat.md").read_text(encoding="utf-8")
 
 
 def test_planner_and_chat_share_one_function_for_a_trial(tmp_path: Path) -> None:

@@ -1,0 +1,123 @@
+"""Tools for edits of the code: which there are, what each changed, and asking the loop to try another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from tunesmith.prompts.untrusted import fenced, one_line
+from tunesmith.study.errors import ToolRefused
+from tunesmith.study.orders import Block, EditCode
+from tunesmith.study.results import candidates
+from tunesmith.study.units import short_number
+from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, named, short_id
+from tunesmith.tools.calling import Arguments, Effect, StudyTool
+from tunesmith.tools.context import ToolContext
+from tunesmith.tools.trials import Nothing
+from tunesmith.tools.variants.asked import NO_EDITS, Shelf, asked_version
+from tunesmith.tools.variants.rules import rules_of
+
+MOST = 60
+
+
+class OneEdit(Arguments):
+    """An edit."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40, description="Its name, such as edit-3fa9c1.")]
+
+
+class NewEdit(Arguments):
+    """An edit to try."""
+
+    blocks: Annotated[list[Block], Field(min_length=1, max_length=20, description="Made in their order, all or none.")]
+    parent: Annotated[
+        str, Field(max_length=40, description='The version to edit, such as edit-3fa9c1; "" for the project as it is.')
+    ] = ""
+    direction: Annotated[str, Field(description=f"What it is about: {', '.join(DIRECTIONS)}.")] = "other"
+    params: Annotated[dict[str, Any], Field(description="Parameters that must be set otherwise for it; {} mostly.")] = (
+        Field(default_factory=dict)
+    )
+    why: Annotated[str, Field(max_length=500, description="Why it should help, in a sentence.")] = ""
+
+
+def edits(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+    """Return every edit in a line, with what came of it."""
+    facts = context.study
+    found = [variant for variant in facts.variants() if variant.is_edited]
+    if not found:
+        may = "the LLM and you may propose some" if facts.spec.edits else "study.toml has no [edits]"
+        return f"no edit of the code so far; {may}"
+    lines = [edit_line(variant, context) for variant in found[-MOST:]]
+    left_out = f"{len(found) - MOST} earlier ones are not shown\n" if len(found) > MOST else ""
+    return left_out + "\n".join(lines)
+
+
+def edit_line(variant: Variant, context: ToolContext) -> str:
+    """Return an edit in a line."""
+    view = context.study.view()
+    metric = view.objectives[0].metric
+    own = [t for t in view.trials if t.proposal.code == variant.id and not t.is_replicate]
+    best = next(iter(candidates(own, view.objectives, view.constraints)), None)
+    origin = short_id(variant.parent or "") if variant.parent and variant.parent.startswith("edit-") else "the project"
+    parts = [f"{short_id(variant.id)} on {origin}, {variant.direction} by {variant.author}"]
+    if variant.state is not VariantState.SOUND:
+        parts.append(f"{variant.state.value}: {one_line(variant.reason, 160)}")
+    elif best is not None:
+        parts.append(f"best {metric} {short_number(best.values[metric])} (#{best.number}) in {len(own)} trials")
+    else:
+        parts.append(f"{len(own)} trials, none complete" if own else "not run yet")
+    return "; ".join([*parts, one_line(variant.rationale, 160)])
+
+
+def show(context: ToolContext, given: OneEdit) -> str:
+    """Return what an edit changed."""
+    variant = named(given.name, _known(context.study.variants()))
+    declared = "".join(f"new parameter {name}: {table}\n" for name, table in variant.declared.items())
+    warned = "".join(f"{warning}\n" for warning in variant.warnings)
+    return f"{edit_line(variant, context)}\n{declared}{warned}{fenced(variant.diff, 'diff', limit=9000, keep='start')}"
+
+
+def propose(context: ToolContext, given: NewEdit) -> str:
+    """Ask the loop to run an edit."""
+    _made(context, given)
+    if context.control is None:
+        raise ToolRefused("nothing can be asked of this study here")
+    return context.control.give(_order(given))
+
+
+def _diff(context: ToolContext, given: NewEdit) -> str:
+    """Return the edit as a diff, with what is odd about it."""
+    version = _made(context, given)
+    return "\n".join(["run this edit, one trial at first:", version.diff.rstrip(), *version.warnings])
+
+
+def _made(context: ToolContext, given: NewEdit) -> Variant:
+    """Return the version that an edit would make, checked as the loop will check it.
+
+    Raises:
+        ToolRefused: it cannot be made, or does not pass the gate.
+    """
+    spec, known = context.study.spec, _known(context.study.variants())
+    if spec.edits is None or context.project is None:
+        raise ToolRefused(NO_EDITS)
+    roots = [variant for variant in known.values() if not variant.is_edited]
+    if not roots:
+        raise ToolRefused("the study has not run yet, so there is no code on record; start it first")
+    return asked_version(_order(given), Shelf(roots[-1], known, rules_of(spec, context.project)), spec)
+
+
+def _order(given: NewEdit) -> EditCode:
+    return EditCode(
+        blocks=given.blocks, parent=given.parent, direction=given.direction, params=given.params, why=given.why
+    )
+
+
+def _known(variants: Sequence[Variant]) -> dict[str, Variant]:
+    return {variant.id: variant for variant in variants}
+
+
+EDITS = StudyTool("edits", Nothing, edits)
+EDIT = StudyTool("edit", OneEdit, show)
+PROPOSE_EDIT = StudyTool("propose_edit", NewEdit, propose, Effect.EDIT, lambda given: 1, _diff)  # noqa: ARG005  # one at first

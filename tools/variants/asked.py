@@ -1,0 +1,67 @@
+"""An edit that a person asked for, by chat or through another agent: made and checked, or refused in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tunesmith.study.condition import Value
+from tunesmith.study.errors import ToolRefused
+from tunesmith.study.names import did_you_mean
+from tunesmith.study.orders import EditCode
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.spec import StudySpec
+from tunesmith.study.variant import DIRECTIONS, PERSON, Edit, EditRefused, Variant, VariantState, named, root_of
+from tunesmith.tools.variants.gate import Rules
+from tunesmith.tools.variants.making import Change, make_variant, space_of
+
+NO_EDITS = "the study has no [edits]: add it to study.toml, with the files that may be edited"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The versions of a study's code as they stand.
+
+    Attributes:
+        root: the user's project.
+        known: every version, by id.
+        rules: what the gate knows.
+    """
+
+    root: Variant
+    known: Mapping[str, Variant]
+    rules: Rules
+
+
+def asked_version(order: EditCode, shelf: Shelf, spec: StudySpec) -> Variant:
+    """Return the version that an order makes.
+
+    Raises:
+        ToolRefused: it cannot be made, does not pass the gate, or its parameters do not fit.
+    """
+    parent = named(order.parent, shelf.known) if order.parent else shelf.root
+    if root_of(parent, shelf.known).id != shelf.root.id:
+        raise ToolRefused(f"{order.parent} was made on files that have changed since; edit the project as it is")
+    change = Change(
+        edits=[Edit(block.path, block.search, block.replace) for block in order.blocks],
+        author=PERSON,
+        direction=order.direction if order.direction in DIRECTIONS else "other",
+        rationale=order.why,
+    )
+    try:
+        version = make_variant(change, parent, shelf.known, shelf.rules)
+    except EditRefused as refused:
+        raise ToolRefused(str(refused)) from None
+    if version.state is not VariantState.SOUND:
+        raise ToolRefused(f"this edit is not run, {version.state.value}: {version.reason}")
+    space = space_of(version, spec)
+    wrong = [f"{name}: {why}" for name, value in order.params.items() if (why := _refusal(space, name, value))]
+    if wrong:
+        raise ToolRefused("; ".join(wrong))
+    return version
+
+
+def _refusal(space: SearchSpace, name: str, value: Value) -> str:
+    if name not in space.parameters:
+        return f"is no parameter{did_you_mean(name, space.names)}"
+    return space.parameters[name].refuse(value) or ""
