@@ -1,6 +1,6 @@
 """Tools for the study as a file: scripts to tune, a draft, writing study.toml, branching from a trial, starting a run.
 
-Whatever is written is a whole study file that has been read back without a mistake. Code is not edited in this version.
+Whatever is written is a whole study file that has been read back without a mistake.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from tunesmith.study.results import candidates
 from tunesmith.study.trial import Trial
 from tunesmith.study.units import short_number
 from tunesmith.tools.calling import AnyTool
+from tunesmith.tools.edits import EDIT, EDITS
 from tunesmith.tools.steering import BOUNDS, CONFIRM, CONSTRAIN, END, LIMIT, PAUSE, PIN, QUEUE, RESUME, STOP_TRIAL, VETO
 
 FEW = 5

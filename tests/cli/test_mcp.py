@@ -195,11 +195,11 @@ def test_without_allow_run_nothing_can_start_or_change(transport: str, tmp_path:
 @pytest.mark.skipif(why_not() != "" and os.environ.get("CI") != "true", reason=why_not())
 def test_an_edit_is_tried_once_it_is_allowed(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=300, more="--sleep 0.1", tables='[edits]\nfiles = ["train.py"]')
-    block = {"path": "train.py", "search": "(x - 0.3) ** 2", "replace": "0.5 * (x - 0.3) ** 2"}
+    block = {"path": "train.py", "search": "x, y = float(", "replace": "x, y = 0.9 * float("}
 
     async def use(client: Any) -> None:
         await client.call_tool("start", {})
-        wrong = await client.call_tool("propose_edit", {"blocks": [{**block, "search": "(x - 0.4)"}]})
+        wrong = await client.call_tool("propose_edit", {"blocks": [{**block, "search": "x, y = floats("}]})
         assert "Nearest are lines" in text_of(wrong)
         given = text_of(await client.call_tool("propose_edit", {"blocks": [block], "why": "gentler"}))
         assert "runs next" in given, given
@@ -207,11 +207,11 @@ def test_an_edit_is_tried_once_it_is_allowed(tmp_path: Path) -> None:
         with anyio.fail_after(30):
             while "best loss" not in text_of(await client.call_tool("edits", {})):
                 await anyio.sleep(0.2)
-        assert "0.5 * (x - 0.3) ** 2" in text_of(await client.call_tool("edit", {"name": name}))
+        assert "x, y = 0.9 * float(" in text_of(await client.call_tool("edit", {"name": name}))
         await client.call_tool("end", {"now": True})
 
     stdio(project, use, "--allow-edit")
-    assert "0.5" not in (project / "train.py").read_text(encoding="utf-8")
+    assert "0.9" not in (project / "train.py").read_text(encoding="utf-8")
     wait_until(lambda: not Mailbox(project / ".tunesmith" / "toy").is_attended())
 
 
