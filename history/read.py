@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from tunesmith.history.connect import open_for_reading
-from tunesmith.history.rows import llm_call_of, trial_of
+from tunesmith.history.rows import llm_call_of, trial_of, variant_of
 from tunesmith.study.budget import Spent
 from tunesmith.study.command import script_of
 from tunesmith.study.errors import HistoryError
@@ -22,6 +22,7 @@ from tunesmith.study.observation import Observation
 from tunesmith.study.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.results import Improvement, is_feasible
 from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.variant import Variant
 
 _TRIALS = """
     select trials.*, proposals.rationale, proposals.predicted_mean, proposals.predicted_std, proposals.fallback_reason,
@@ -237,6 +238,11 @@ class History:
         """Return every question to an LLM, in order."""
         sql = "select * from llm_calls where study_id = ? order by id"
         return [llm_call_of(row) for row in self._query(sql, [study_id])]
+
+    def variants(self, study_id: int) -> list[Variant]:
+        """Return every state of the project's files that trials ran from, in the order they came."""
+        sql = "select * from variants where study_id = ? order by created_at, rowid"
+        return [variant_of(row) for row in self._query(sql, [study_id])]
 
     def lessons(self, study_id: int) -> list[Lesson]:
         """Return the lessons that hold now, the most useful first."""

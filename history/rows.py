@@ -24,6 +24,7 @@ from tunesmith.study.trial import (
     TrialState,
     Usage,
 )
+from tunesmith.study.variant import Variant
 
 Row = Mapping[str, Any]
 
@@ -116,6 +117,31 @@ def trial_of(row: Row) -> Trial:
         created_at=row["created_at"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
+    )
+
+
+def variant_row(study_id: int, variant: Variant) -> dict[str, Any]:
+    """Return the row of a state of the project's files."""
+    return {
+        "study_id": study_id,
+        "id": variant.id,
+        "parent": variant.parent,
+        "diff": redact(variant.diff),
+        "author": variant.author,
+        "rationale": redact(variant.rationale),
+        "created_at": variant.created_at,
+    }
+
+
+def variant_of(row: Row) -> Variant:
+    """Return the state of the project's files of a row of `variants`."""
+    return Variant(
+        id=row["id"],
+        parent=row["parent"],
+        diff=row["diff"],
+        author=row["author"],
+        rationale=row["rationale"],
+        created_at=row["created_at"],
     )
 
 

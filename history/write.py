@@ -16,12 +16,13 @@ from tunesmith.history.connect import open_for_reading, open_for_writing
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
-from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, reason_row
+from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, reason_row, variant_row
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.observation import Observation
 from tunesmith.study.record import Lesson, LlmCall, StudyRecord
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Outcome, Proposal, Trial, TrialState
+from tunesmith.study.variant import Variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +129,14 @@ class Recorder:
             self._touch(now)
         return replace(trial, state=TrialState.WAITING, attempt=attempt, slot=None, started_at=None)
 
-    def record_variant(self, variant: str, now: float) -> bool:
-        """Note the content that trials run from; return whether it is new to the study."""
-        sql = "insert or ignore into variants (study_id, id, created_at) values (?, ?, ?)"
+    def record_variant(self, variant: str | Variant, now: float) -> bool:
+        """Note the content that trials run from, by its hash when it is the user's own; return whether it is new."""
+        made = Variant(id=variant) if isinstance(variant, str) else variant
+        row = variant_row(self.study_id, replace(made, created_at=now))
+        columns, marks = ", ".join(row), ", ".join("?" * len(row))
+        sql = f"insert or ignore into variants ({columns}) values ({marks})"
         with self._transaction():
-            return bool(self._db.conn.execute(sql, [self.study_id, variant, now]).rowcount)
+            return bool(self._db.conn.execute(sql, list(row.values())).rowcount)
 
     def record_event(
         self, kind: str, now: float, *, trial: Trial | None = None, detail: Mapping[str, Any] | None = None
