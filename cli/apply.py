@@ -115,7 +115,9 @@ def _figures(record: StudyRecord, found: Comparison) -> list[str]:
         "trials": [f"{found.standing.trials}{f' ({failed})' if failed else ''}"],
         "gain": _gain_lines(record, found),
         "cost": _cost_lines(found),
-        "best with": [params_line(found.best.params), command_line(record.spec, found.best.params)] if found.best else [],
+        "best with": [params_line(found.best.params), command_line(record.spec, found.best.params)]
+        if found.best
+        else [],
     }
     return [f"{name if not n else '':<10} {line}" for name, lines in parts.items() for n, line in enumerate(lines)]
 
@@ -134,7 +136,9 @@ def _gain_lines(record: StudyRecord, found: Comparison) -> list[str]:
             f"{_value_text(found.unedited)} (trial {found.unedited.number})"
         )
     if best.confirmed is None:
-        lines.append("Not confirmed on fresh seeds: part of the gain may be luck, since the best of many values is shown.")
+        lines.append(
+            "Not confirmed on fresh seeds: part of the gain may be luck, since the best of many values is shown."
+        )
     return lines
 
 
@@ -177,7 +181,11 @@ def _next_steps(handed: Handed) -> list[str]:
         lines.append(f"{made} branch {handed.branch.name}, one commit ({handed.branch.commit[:10]}).")
         lines += [f"Mind: {remark}." for remark in handed.branch.remarks]
         lines.append("Your files, your index and the branch you are on are as they were.")
-        return [*lines, f"  look at it   git show {handed.branch.name}", f"  take it      git merge {handed.branch.name}"]
+        return [
+            *lines,
+            f"  look at it   git show {handed.branch.name}",
+            f"  take it      git merge {handed.branch.name}",
+        ]
     assert handed.patch is not None  # noqa: S101  # one of the two was made
     if handed.why is not None:
         lines.append(f"No branch was made: {printable(handed.why.reason)}.")

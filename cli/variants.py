@@ -93,7 +93,11 @@ def _line(standing: Standing, deepest: int) -> str:
     variant = standing.variant
     name = f"{'  ' * standing.depth}{variant.id[:SHORT]}"
     direction = f"{variant.direction}: " if variant.direction else ""
-    why = "your project" if variant.is_snapshot else f"{direction}{first_line(variant.rationale) or 'no reason was given'}"
+    why = (
+        "your project"
+        if variant.is_snapshot
+        else f"{direction}{first_line(variant.rationale) or 'no reason was given'}"
+    )
     return f"{name:<{SHORT + 2 * deepest}}  {standing.trials:>6}  {_best(standing):<27}  {why}"
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,8 +91,9 @@ def write_patch(change: Change, path: Path) -> Patch:
         ProjectError: another file stands there, or it cannot be written.
     """
     text = "".join(f"{line}\n" for line in change.message.splitlines()) + f"\n{change.diff}"
-    # `git apply` leaves out what lies outside of the folder it is run in, so it works in a repository and in none.
-    command = f"cd {shlex.quote(str(change.project))} && git apply {shlex.quote(str(path.absolute()))}"
+    # Run in a folder, `git apply` takes paths as relative to it, in a repository and in none.
+    program = "git apply" if shutil.which("git") else "patch -p1 <"
+    command = f"cd {shlex.quote(str(change.project))} && {program} {shlex.quote(str(path.absolute()))}"
     content = text.encode(errors="surrogateescape")
     try:
         with path.open("xb") as file:
@@ -114,16 +117,16 @@ def changed_paths(diff: str) -> list[str]:
 def _branch(repository: Repository, change: Change, name: str) -> Branch:
     reference = f"refs/heads/{name}"
     try:
-        repository.run("check-ref-format", reference)
+        is_name = repository.run("check-ref-format", "--branch", name).strip() == name
     except GitFailed:
-        raise ProjectError(f"{name!r} cannot be a branch's name; give another with --branch") from None
+        is_name = False
+    if not is_name:
+        raise ProjectError(f"{name!r} cannot be a branch's name; give another with --branch")
     head = repository.find("HEAD^{commit}")
     if head is None:
         raise NoBranch("the repository has no commit yet, so there is nothing that a branch could start from")
     tree = _tree(repository, change)
     remarks = tuple(_remarks(repository, change))
-    if tree == repository.find("HEAD^{tree}"):
-        raise NoBranch("the change is already part of what is committed")
     existing = repository.find(f"{reference}^{{commit}}")
     if existing is not None:
         if repository.find(f"{existing}^{{tree}}") == tree:
@@ -151,6 +154,9 @@ def _tree(repository: Repository, change: Change) -> str:
         try:
             repository.run(*words, "-", given=change.diff, variables=own)
         except GitFailed as error:
+            with suppress(GitFailed):
+                repository.run(*words, "--check", "--reverse", "-", given=change.diff, variables=own)
+                raise NoBranch("the change is already part of what is committed") from None
             raise _misfit(repository, change, str(error)) from None
         return repository.run("write-tree", variables=own).strip()
 
@@ -158,7 +164,9 @@ def _tree(repository: Repository, change: Change) -> str:
 def _misfit(repository: Repository, change: Change, said: str) -> NoBranch:
     """Tell why a change does not fit HEAD: what a person can do differs."""
     if HIDDEN in change.diff:
-        return NoBranch("a part of the change looked like a secret and was not kept, so it cannot be applied as a whole")
+        return NoBranch(
+            "a part of the change looked like a secret and was not kept, so it cannot be applied as a whole"
+        )
     paths = [f"{repository.prefix}{path}" for path in changed_paths(change.diff)]
     missing = [path for path in paths if repository.content(path) is None and (repository.top / path).exists()]
     if missing:
@@ -192,7 +200,9 @@ def _remarks(repository: Repository, change: Change) -> list[str]:
         pairs = zip(paths, full, strict=True)
         other = [path for path, whole in pairs if not _is_same(change.base / path, repository.content(whole))]
         if other:
-            found.append(f"{_listed(other)} {_is(other)} committed differently from what the study ran with: run it again")
+            found.append(
+                f"{_listed(other)} {_is(other)} committed differently from what the study ran with: run it again"
+            )
     return found
 
 

@@ -111,14 +111,10 @@ def root_of(variants: Sequence[Variant], variant: Variant) -> Variant:
 def standings(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant]) -> list[Standing]:
     """Return every variant, each one after what it was made from."""
     confirmed = _confirmed(summarize(record, trials))
-    return [
-        _standing(record, trials, variant, depth, confirmed) for variant, depth in _as_tree(variants)
-    ]
+    return [_standing(record, trials, variant, depth, confirmed) for variant, depth in _as_tree(variants)]
 
 
-def compare(
-    record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant], variant: Variant
-) -> Comparison:
+def compare(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant], variant: Variant) -> Comparison:
     """Return a variant beside the user's own code."""
     summary = summarize(record, trials)
     confirmed = _confirmed(summary)

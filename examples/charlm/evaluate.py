@@ -75,7 +75,9 @@ def peeking(model: Model, texts: torch.Tensor) -> str:
         again = log_probabilities(model, torch.where(is_beginning, batch, others))
         change = (again - log_probabilities(model, batch)).abs().amax(dim=2)[is_beginning].max().item()
         if not change <= TOLERANCE:
-            return "the model's predictions change with bytes that come later, or with other texts: it must not see them"
+            return (
+                "the model's predictions change with bytes that come later, or with other texts: it must not see them"
+            )
     return ""
 
 
