@@ -123,7 +123,7 @@ def _operation(name: str) -> Callable[..., Any]:
         return operator.getitem
     library, _, rest = name.partition(".")
     packet, _, overload = rest.partition(".")
-    if library != "aten" or packet in _REFUSED:
+    found = getattr(getattr(torch.ops.aten, packet, None), overload, None)
+    if library != "aten" or packet in _REFUSED or not isinstance(found, torch._ops.OpOverload):
         raise ValueError(f"{name} is no operation that a model may use")
-    found: Callable[..., Any] = getattr(getattr(torch.ops.aten, packet), overload or "default")
     return found

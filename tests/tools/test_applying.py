@@ -91,7 +91,9 @@ def test_a_branch_holds_the_change_as_one_commit_on_head(project: Path) -> None:
 def test_without_an_identity_tunesmith_commits_and_with_one_its_owner_does(project: Path) -> None:
     apply(project)
     who = "%an <%ae> %cn <%ce>"
-    assert git(project, "log", "-1", f"--format={who}", NAME).strip() == " ".join(["Tunesmith <tunesmith@localhost>"] * 2)
+    assert git(project, "log", "-1", f"--format={who}", NAME).strip() == " ".join(
+        ["Tunesmith <tunesmith@localhost>"] * 2
+    )
     git(project, "config", "user.name", "Ada")
     git(project, "config", "user.email", "ada@example.org")
     apply(project, name="other")
@@ -134,7 +136,9 @@ def test_uncommitted_changes_in_the_file_are_told_when_the_change_fits_without_t
 def test_uncommitted_changes_that_the_variant_needs_leave_no_branch(project: Path) -> None:
     mine = SCRIPT.replace("    return RATE\n", "    return 2 * RATE\n")
     (project / "train.py").write_text(mine, encoding="utf-8")
-    with pytest.raises(NoBranch, match="train.py has changes that are not committed; the study ran with them") as caught:
+    with pytest.raises(
+        NoBranch, match="train.py has changes that are not committed; the study ran with them"
+    ) as caught:
         apply(project, diff=diff_of(mine, EDITED))
     assert caught.value.places == ("train.py, line 4",)
     assert "tunesmith" not in git(project, "branch")
