@@ -129,16 +129,13 @@ def _gain_lines(record: StudyRecord, found: Comparison) -> list[str]:
         return ["unknown: none of its trials is complete"]
     lines = [f"{metric} {_value_text(best)} (trial {best.number})"]
     if default is not None:
-        lines.append(f"{_against(found.versus_default, found.gain, default)} the default's {_value_text(default)}")
+        lines.append(f"the default: {_value_text(default)}; {_gain_text(found.versus_default, found.gain, default)}")
     if found.unedited is not None:
-        lines.append(
-            f"{_against(found.versus_unedited, found.gain_on_unedited, found.unedited)} the best without the edit, "
-            f"{_value_text(found.unedited)} (trial {found.unedited.number})"
-        )
+        other = found.unedited
+        gain = _gain_text(found.versus_unedited, found.gain_on_unedited, other)
+        lines.append(f"the best without the edit: {_value_text(other)} (trial {other.number}); {gain}")
     if best.confirmed is None:
-        lines.append(
-            "Not confirmed on fresh seeds: part of the gain may be luck, since the best of many values is shown."
-        )
+        lines.append("not confirmed on fresh seeds: part of the gain may be luck, as of every best of many")
     return lines
 
 
@@ -148,15 +145,17 @@ def _value_text(found: Candidate) -> str:
     return f"{plus_minus(found.confirmed)} on {found.confirmed.count} fresh seeds"
 
 
-def _against(versus: Difference | None, gain: float | None, other: Candidate) -> str:
+def _gain_text(versus: Difference | None, gain: float | None, other: Candidate) -> str:
     """Return a gain: with its interval where both ran on fresh seeds, else the bare one of tuning."""
     if versus is None:
-        return f"{gain_text(gain)} than" if gain is not None else "beside"
-    chance = f"with probability {probability_text(versus.probability)}"
-    mean = other.confirmed.mean if other.confirmed else 0.0
-    if not mean:
-        return f"gain {versus.gain:+.3g} ± {versus.margin:.2g}, better {chance} than"
-    return f"gain {versus.gain / abs(mean):+.1%} ± {versus.margin / abs(mean):.1%}, better {chance} than"
+        return gain_text(gain) if gain is not None else "a gain from 0 has no size"
+    mean = abs(other.confirmed.mean) if other.confirmed else 0.0
+    size = (
+        f"{versus.gain / mean:+.1%} ± {versus.margin / mean:.1%}"
+        if mean
+        else f"{versus.gain:+.3g} ± {versus.margin:.2g}"
+    )
+    return f"{size}, better with p {probability_text(versus.probability)}"
 
 
 def _cost_lines(found: Comparison) -> list[str]:

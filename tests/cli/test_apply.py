@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from fakes.edited import BASE, BROKEN, EDITED, GOOD, SCRIPT, Edited, diff_of, make_edited
+from fakes.studies import make_spec
 from typer.testing import CliRunner, Result
 
 from tunesmith.cli.main import app
+from tunesmith.history.write import Recorder
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs the program git")
 NAME = "tunesmith/small-9aaaaaaa"
@@ -104,15 +106,15 @@ def test_apply_shows_diff_gain_and_cost_and_makes_a_branch(in_git: Edited) -> No
     shown = " ".join(result.stdout.split())
     for part in (
         "gain loss 0.7500 ± 0.0196 on 5 fresh seeds (trial 2)",
-        "gain +25.0% ± 2.6%, better with probability > 0.999 than the default's 1.000 ± 0.020 on 5 fresh seeds",
-        "gain +18.5% ± 2.9%, better with probability > 0.999 than the best without the edit, 0.9200 ± 0.0196",
+        "the default: 1.000 ± 0.020 on 5 fresh seeds; +25.0% ± 2.6%, better with p > 0.999",
+        "the best without the edit: 0.9200 ± 0.0196 on 5 fresh seeds (trial 1); +18.5% ± 2.9%, better with p > 0.999",
         "cost 3.0 s wall, 1.5 s CPU, 0.25 GiB per trial 2.0 s wall, 1.5 s CPU, 0.25 GiB with your own code: 1.50 times",
         "best with lr=0.03000 hidden=64 optimizer=adam python train.py --lr 0.03",
         f"take it git merge {NAME}",
     ):
         assert part in shown
     assert git(in_git.project, "show", f"{NAME}:train.py") == EDITED
-    assert "gain +25.0% ± 2.6%" in git(in_git.project, "log", "-1", "--format=%B", NAME)
+    assert "+25.0% ± 2.6%" in git(in_git.project, "log", "-1", "--format=%B", NAME)
     assert git(in_git.project, "status", "--porcelain") == ""
     assert (in_git.project / "train.py").read_text() == SCRIPT
 
@@ -167,9 +169,9 @@ def test_what_was_not_confirmed_is_said_to_be_so(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.chdir(make_edited(tmp_path / "project", is_confirmed=False).project)
     shown = " ".join(tunesmith("apply", "9a", "--patch").stdout.split())
-    assert "gain loss 0.7000 in tuning (trial 2) 30% better than the default's 1.000 in tuning" in shown
-    assert "22% better than the best without the edit, 0.9000 in tuning (trial 1)" in shown
-    assert "Not confirmed on fresh seeds: part of the gain may be luck" in shown
+    assert "gain loss 0.7000 in tuning (trial 2) the default: 1.000 in tuning; 30% better" in shown
+    assert "the best without the edit: 0.9000 in tuning (trial 1); 22% better" in shown
+    assert "not confirmed on fresh seeds: part of the gain may be luck" in shown
 
 
 def test_a_variant_that_never_completed_has_no_gain(edited: Edited) -> None:
@@ -179,11 +181,9 @@ def test_a_variant_that_never_completed_has_no_gain(edited: Edited) -> None:
     assert (edited.project / "small-9ccccccc.patch").exists()
 
 
-def test_a_study_without_edits_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fakes.projects import command, make_project
-
-    folder = make_project(tmp_path / "plain", trials=1)
-    assert command("run", cwd=folder).returncode == 0
-    monkeypatch.chdir(folder)
-    assert tunesmith("variants").stdout == "toy: no edit of the code was tried yet\n"
-    assert "no edit was tried in this study yet" in tunesmith("apply", "9a").stderr
+def test_a_study_without_edits_says_so(edited: Edited) -> None:
+    spec = make_spec(study={"name": "plain", "metric": "loss"})
+    with Recorder(edited.history, spec, project=str(edited.project), now=2000.0) as recorder:
+        recorder.record_variant(BASE, 2000.0)
+    assert tunesmith("variants", "plain").stdout == "plain: no edit of the code was tried yet\n"
+    assert "no edit was tried in this study yet" in tunesmith("apply", "9a", "--study", "plain").stderr
