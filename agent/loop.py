@@ -41,6 +41,7 @@ from tunesmith.study.results import incumbent, is_feasible
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.study.variant import Variant
 from tunesmith.study.view import StudyView, same_run
 from tunesmith.tools.mailbox import Letter, Mailbox
 
@@ -220,7 +221,8 @@ class Loop:
         return lost
 
     def _note_variant(self) -> None:
-        if self._recorder.record_variant(self._evaluator.variant, self._clock()) and self._before.trials:
+        variant = Variant(id=self._evaluator.variant, created_at=self._clock())
+        if self._recorder.record_variant(variant) and self._before.trials:
             self._tell(
                 Note(text="the project's files changed since the last run; earlier trials ran with the old ones")
             )

@@ -13,12 +13,13 @@ from tunesmith.cli.show import params_line, printable
 from tunesmith.study.command import command_line
 from tunesmith.study.errors import HistoryError, ProjectError
 from tunesmith.study.record import StudyRecord
+from tunesmith.study.trial import EDITED
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.study.variant import Variant
+from tunesmith.study.variant import Variant, VariantState, root_of
 from tunesmith.tools.applying import Branch, Change, NoBranch, Patch, make_branch, write_patch
 from tunesmith.tools.statistics import Difference
 from tunesmith.tools.summary import Candidate, gain_text, plus_minus, probability_text
-from tunesmith.tools.variants import SHORT, Comparison, Cost, compare, find_variant, root_of
+from tunesmith.tools.variants.standing import Comparison, Cost, compare, find_variant, whole_diff
 
 TITLE = 72
 """Characters of a commit's first line."""
@@ -56,20 +57,20 @@ def apply_variant(study: Path, wanted: Wanted, *, history: Path | None, as_json:
         variants = located.history.variants(record.id)
         variant = find_variant(variants, wanted.variant)
         found = compare(record, located.history.trials(record.id), variants, variant)
-    _refuse_what_cannot_be(record, variant)
-    base = located.folder / "snapshots" / root_of(variants, variant).id
+    diff = whole_diff(variant, variants)
+    _refuse_what_cannot_be(record, variant, diff)
     change = Change(
         project=Path(record.project),
-        diff=variant.diff,
+        diff=diff,
         message=commit_message(record, found),
-        base=base if base.is_dir() else None,
+        base=root_of(variant, {v.id: v for v in variants}).files,
     )
     if not as_json:
         print("\n".join(_head(record, variant)), end="\n\n")
-        show_diff(variant.diff)
+        show_diff(diff)
         print("\n".join(["", *_figures(record, found), ""]), flush=True)
-    handed = _hand_over(change, f"{record.name}-{variant.id[:SHORT]}", wanted)
-    print(json.dumps(_told(record, found, handed), indent=2) if as_json else "\n".join(_next_steps(handed)))
+    handed = _hand_over(change, f"{record.name}-{variant.id.removeprefix(EDITED)[:8]}", wanted)
+    print(json.dumps(_told(record, found, handed, diff), indent=2) if as_json else "\n".join(_next_steps(handed)))
 
 
 def commit_message(record: StudyRecord, found: Comparison) -> str:
@@ -84,11 +85,11 @@ def commit_message(record: StudyRecord, found: Comparison) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _refuse_what_cannot_be(record: StudyRecord, variant: Variant) -> None:
-    if variant.is_snapshot:
+def _refuse_what_cannot_be(record: StudyRecord, variant: Variant, diff: str) -> None:
+    if not variant.is_edited:
         raise HistoryError(f"{variant.id} is your own project as a run found it, not an edit: nothing to apply")
-    if not variant.diff.strip():
-        raise ProjectError(f"the history keeps no diff of variant {variant.id}, so it cannot be applied")
+    if not diff.strip():
+        raise ProjectError(f"variant {variant.id} changes nothing in your project")
     if not record.project or not Path(record.project).is_dir():
         raise ProjectError(f"the project's folder {record.project or '(none)'} is not there, so nothing can be applied")
 
@@ -106,7 +107,10 @@ def _hand_over(change: Change, name: str, wanted: Wanted) -> Handed:
 def _head(record: StudyRecord, variant: Variant) -> list[str]:
     direction = f" ({variant.direction})" if variant.direction else ""
     reason = printable(" ".join(variant.rationale.split())) or "no reason was given"
-    return [f"variant {variant.id} of {record.name}{direction}, by {variant.author}", f"  {reason}"]
+    lines = [f"variant {variant.id} of {record.name}{direction}, by {variant.author}", f"  {reason}"]
+    if variant.state is not VariantState.SOUND:
+        lines.append(f"  {variant.state.value}: {printable(variant.reason)}")
+    return lines + [f"  mind: {printable(warning)}" for warning in variant.warnings]
 
 
 def _figures(record: StudyRecord, found: Comparison) -> list[str]:
@@ -194,12 +198,12 @@ def _next_steps(handed: Handed) -> list[str]:
     return [*lines, f"  take it      {handed.patch.command}"]
 
 
-def _told(record: StudyRecord, found: Comparison, handed: Handed) -> dict[str, Any]:
+def _told(record: StudyRecord, found: Comparison, handed: Handed, diff: str) -> dict[str, Any]:
     variant, branch, patch = found.standing.variant, handed.branch, handed.patch
     return {
         "study": record.name,
         "variant": variant_json(variant),
-        "diff": variant.diff,
+        "diff": diff,
         "trials": found.standing.trials,
         "failures": dict(found.standing.failures),
         "best": candidate_json(found.best),
@@ -226,6 +230,10 @@ def variant_json(variant: Variant) -> dict[str, Any]:
         "author": variant.author,
         "direction": variant.direction,
         "rationale": variant.rationale,
+        "state": variant.state.value,
+        "reason": variant.reason,
+        "warnings": list(variant.warnings),
+        "declared": {name: dict(table) for name, table in variant.declared.items()},
         "created_at": variant.created_at,
     }
 

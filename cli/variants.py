@@ -13,9 +13,9 @@ from tunesmith.cli.locate import Located, open_study
 from tunesmith.cli.show import first_line, printable
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.units import short_number
-from tunesmith.study.variant import Variant
+from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.tools.summary import plus_minus
-from tunesmith.tools.variants import SHORT, Standing, find_variant, standings
+from tunesmith.tools.variants.standing import Standing, find_variant, is_meant, standings
 
 
 def show_variants(asked: str | None, study: Path, *, history: Path | None, as_json: bool) -> None:
@@ -62,15 +62,19 @@ def _located(asked: str | None, study: Path, history: Path | None) -> Located:
 
 
 def _is_variant(asked: str, variants: Sequence[Variant]) -> bool:
-    return any(v.id.startswith(asked.lower()) for v in variants)
+    return any(is_meant(v, asked) for v in variants)
 
 
 def _show_one(variant: Variant) -> None:
     direction = f" ({variant.direction})" if variant.direction else ""
-    origin = "your project as a run found it" if variant.is_snapshot else f"from {variant.parent}, by {variant.author}"
+    origin = f"from {variant.parent}, by {variant.author}" if variant.is_edited else "your project as a run found it"
     print(f"variant {variant.id}{direction}, {origin}")
     if variant.rationale:
         print(f"  {printable(' '.join(variant.rationale.split()))}")
+    if variant.state is not VariantState.SOUND:
+        print(f"  {variant.state.value}: {printable(variant.reason)}")
+    for warning in variant.warnings:
+        print(f"  mind: {printable(warning)}")
     if variant.diff.strip():
         print()
         show_diff(variant.diff)
@@ -79,26 +83,25 @@ def _show_one(variant: Variant) -> None:
 def _tree(located: Located, found: Sequence[Standing]) -> list[str]:
     record = located.record
     objective = record.spec.objectives[0]
-    edits = sum(not s.variant.is_snapshot for s in found)
+    edits = sum(s.variant.is_edited for s in found)
     if not edits:
         return [f"{record.name}: no edit of the code was tried yet"]
     width = max(shutil.get_terminal_size((120, 24)).columns, 60)
-    deepest = max(s.depth for s in found)
     lines = [f"{record.name}  {objective.direction.value} {objective.metric}  ·  {edits} edits"]
-    lines.append(f"{'variant':<{SHORT + 2 * deepest}}  trials  {'best':<27}  why")
-    return lines + [_line(s, deepest)[:width] for s in found]
+    name_width = max(len(_name(s)) for s in found)
+    lines.append(f"{'variant':<{name_width}}  trials  {'best':<27}  why")
+    return lines + [_line(s, name_width)[:width] for s in found]
 
 
-def _line(standing: Standing, deepest: int) -> str:
+def _name(standing: Standing) -> str:
+    return f"{'  ' * standing.depth}{short_id(standing.variant.id)}"
+
+
+def _line(standing: Standing, name_width: int) -> str:
     variant = standing.variant
-    name = f"{'  ' * standing.depth}{variant.id[:SHORT]}"
-    direction = f"{variant.direction}: " if variant.direction else ""
-    why = (
-        "your project"
-        if variant.is_snapshot
-        else f"{direction}{first_line(variant.rationale) or 'no reason was given'}"
-    )
-    return f"{name:<{SHORT + 2 * deepest}}  {standing.trials:>6}  {_best(standing):<27}  {why}"
+    reason = first_line(variant.rationale) or "no reason was given"
+    why = f"{variant.direction or 'other'}: {reason}" if variant.is_edited else "your project"
+    return f"{_name(standing):<{name_width}}  {standing.trials:>6}  {_best(standing):<27}  {why}"
 
 
 def _best(standing: Standing) -> str:
@@ -106,6 +109,8 @@ def _best(standing: Standing) -> str:
     if standing.best is not None:
         sample = standing.best.confirmed
         return f"{plus_minus(sample)}, {sample.count} seeds" if sample else short_number(standing.best.value)
+    if standing.variant.state is not VariantState.SOUND:
+        return standing.variant.state.value
     if standing.failures:
         return "failed: " + ", ".join(f"{count} {kind}" for kind, count in standing.failures.items())
     return "not complete yet" if standing.trials else "never ran"

@@ -138,6 +138,11 @@ class History:
         )
         return [row["name"] for row in rows]
 
+    def variants(self, study_id: int) -> list[Variant]:
+        """Return every version of the study's code, in the order of making; the user's own have no parent."""
+        sql = "select * from variants where study_id = ? order by created_at, rowid"
+        return [variant_of(row) for row in self._query(sql, [study_id])]
+
     def unfinished(self, study_id: int) -> list[Trial]:
         """Return the trials that wait or run, by number."""
         return self._select("and state in ('waiting', 'running') order by +number", study_id)
@@ -238,11 +243,6 @@ class History:
         """Return every question to an LLM, in order."""
         sql = "select * from llm_calls where study_id = ? order by id"
         return [llm_call_of(row) for row in self._query(sql, [study_id])]
-
-    def variants(self, study_id: int) -> list[Variant]:
-        """Return every state of the project's files that trials ran from, in the order they came."""
-        sql = "select * from variants where study_id = ? order by created_at, rowid"
-        return [variant_of(row) for row in self._query(sql, [study_id])]
 
     def lessons(self, study_id: int) -> list[Lesson]:
         """Return the lessons that hold now, the most useful first."""

@@ -24,7 +24,7 @@ from tunesmith.study.trial import (
     TrialState,
     Usage,
 )
-from tunesmith.study.variant import Variant
+from tunesmith.study.variant import Variant, VariantState
 
 Row = Mapping[str, Any]
 
@@ -85,6 +85,33 @@ def llm_call_of(row: Row) -> LlmCall:
     return LlmCall(messages=messages, **kept)
 
 
+def variant_row(study_id: int, variant: Variant) -> dict[str, Any]:
+    """Return the row of a version of the code. Its files are kept as they are: they must run again."""
+    return {
+        "study_id": study_id,
+        "id": variant.id,
+        "parent": variant.parent,
+        "files": json.dumps(dict(variant.files)),
+        "diff": variant.diff,
+        "author": variant.author,
+        "rationale": redact(variant.rationale),
+        "direction": variant.direction,
+        "declared": json.dumps({name: dict(table) for name, table in variant.declared.items()}),
+        "state": variant.state.value,
+        "reason": redact(variant.reason),
+        "warnings": redact(json.dumps(variant.warnings)),
+        "created_at": variant.created_at,
+    }
+
+
+def variant_of(row: Row) -> Variant:
+    """Return the version of the code of a row of `variants`."""
+    told = {name: json.loads(row[name]) for name in ("files", "declared")}
+    plain = {name: row[name] for name in ("id", "parent", "diff", "author", "rationale", "direction", "reason")}
+    state, warnings = VariantState(row["state"]), tuple(json.loads(row["warnings"]))
+    return Variant(**told, **plain, state=state, warnings=warnings, created_at=row["created_at"])
+
+
 def outcome_row(outcome: Outcome, first_metric: str, now: float) -> dict[str, Any]:
     """Return the columns that a finished trial changes."""
     failure, usage = outcome.failure, outcome.usage
@@ -117,31 +144,6 @@ def trial_of(row: Row) -> Trial:
         created_at=row["created_at"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
-    )
-
-
-def variant_row(study_id: int, variant: Variant) -> dict[str, Any]:
-    """Return the row of a state of the project's files."""
-    return {
-        "study_id": study_id,
-        "id": variant.id,
-        "parent": variant.parent,
-        "diff": redact(variant.diff),
-        "author": variant.author,
-        "rationale": redact(variant.rationale),
-        "created_at": variant.created_at,
-    }
-
-
-def variant_of(row: Row) -> Variant:
-    """Return the state of the project's files of a row of `variants`."""
-    return Variant(
-        id=row["id"],
-        parent=row["parent"],
-        diff=row["diff"],
-        author=row["author"],
-        rationale=row["rationale"],
-        created_at=row["created_at"],
     )
 
 

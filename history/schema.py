@@ -155,6 +155,20 @@ def m002_rival_of_a_proposal(db: Database) -> None:
     db.execute("alter table proposals add column rival_std real")
 
 
+@MIGRATIONS()
+def m003_variants_of_the_code(db: Database) -> None:
+    """Keep the files of each version of the code, and what became of it."""
+    for column in (
+        "files text not null default '{}'",  # JSON: the whole text of each file that may be edited
+        "direction text not null default ''",
+        "declared text not null default '{}'",  # JSON: further parameters, as tables
+        "state text not null default 'sound' check (state in ('sound', 'refused', 'duplicate', 'broken'))",
+        "reason text not null default ''",
+        "warnings text not null default '[]'",  # JSON
+    ):
+        db.execute(f"alter table variants add column {column}")
+
+
 def migrate(db: Database, path: Path | None) -> None:
     """Bring the tables up to date; an existing history is copied to `NAME.before-MIGRATION` first.
 

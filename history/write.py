@@ -22,7 +22,7 @@ from tunesmith.study.observation import Observation
 from tunesmith.study.record import Lesson, LlmCall, StudyRecord
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Outcome, Proposal, Trial, TrialState
-from tunesmith.study.variant import Variant
+from tunesmith.study.variant import Variant, VariantState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +129,20 @@ class Recorder:
             self._touch(now)
         return replace(trial, state=TrialState.WAITING, attempt=attempt, slot=None, started_at=None)
 
-    def record_variant(self, variant: str | Variant, now: float) -> bool:
-        """Note the content that trials run from, by its hash when it is the user's own; return whether it is new."""
-        made = Variant(id=variant) if isinstance(variant, str) else variant
-        row = variant_row(self.study_id, replace(made, created_at=now))
+    def record_variant(self, variant: Variant) -> bool:
+        """Note a version of the code; return whether it is new to the study."""
+        row = variant_row(self.study_id, variant)
         columns, marks = ", ".join(row), ", ".join("?" * len(row))
         sql = f"insert or ignore into variants ({columns}) values ({marks})"
         with self._transaction():
             return bool(self._db.conn.execute(sql, list(row.values())).rowcount)
+
+    def record_variant_state(self, variant: Variant, state: VariantState, reason: str) -> Variant:
+        """Note what became of a version of the code."""
+        sql = "update variants set state = ?, reason = ? where study_id = ? and id = ?"
+        with self._transaction():
+            self._db.conn.execute(sql, [state.value, redact(reason), self.study_id, variant.id])
+        return replace(variant, state=state, reason=reason)
 
     def record_event(
         self, kind: str, now: float, *, trial: Trial | None = None, detail: Mapping[str, Any] | None = None

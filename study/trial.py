@@ -53,6 +53,10 @@ class Source(StrEnum):
     IMPORT = "import"
 
 
+EDITED = "edit-"
+"""How the names of edited versions of the code begin; any other is a snapshot of the user's project."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """A failed trial's kind, a reason of one line for people, and the end of its log (at most 4,000 characters)."""
@@ -96,6 +100,11 @@ class Proposal:
     replicate_of: int | None = None
     considered: tuple[str, ...] = ()
     rival: Prediction | None = None
+
+    @property
+    def code(self) -> str:
+        """Which edited version of the code runs; "" for the user's project as it stands."""
+        return self.variant if self.variant.startswith(EDITED) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

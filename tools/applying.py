@@ -10,12 +10,11 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunesmith.history.redact import HIDDEN
 from tunesmith.study.errors import ProjectError
 from tunesmith.tools.git import AUTHOR, EMAIL, GitFailed, Repository
 
@@ -28,13 +27,13 @@ class Change:
         project: the folder that the diff's paths are relative to.
         diff: the change, as a unified diff (a/PATH, b/PATH).
         message: the commit's message, also the head of a patch file.
-        base: a copy of the project as it was before the change, where one is left.
+        base: the files that it changes as they were before it, by path; {} when that is not known.
     """
 
     project: Path
     diff: str
     message: str
-    base: Path | None = None
+    base: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,10 +162,6 @@ def _tree(repository: Repository, change: Change) -> str:
 
 def _misfit(repository: Repository, change: Change, said: str) -> NoBranch:
     """Tell why a change does not fit HEAD: what a person can do differs."""
-    if HIDDEN in change.diff:
-        return NoBranch(
-            "a part of the change looked like a secret and was not kept, so it cannot be applied as a whole"
-        )
     paths = [f"{repository.prefix}{path}" for path in changed_paths(change.diff)]
     missing = [path for path in paths if repository.content(path) is None and (repository.top / path).exists()]
     if missing:
@@ -196,18 +191,11 @@ def _remarks(repository: Repository, change: Change) -> list[str]:
     found = []
     if dirty:
         found.append(f"{_listed(dirty)} {_has(dirty)} changes that are not committed; they are not on the branch")
-    if change.base is not None:
-        pairs = zip(paths, full, strict=True)
-        other = [path for path, whole in pairs if not _is_same(change.base / path, repository.content(whole))]
-        if other:
-            found.append(
-                f"{_listed(other)} {_is(other)} committed differently from what the study ran with: run it again"
-            )
+    then = {path: change.base[path].encode(errors="surrogateescape") for path in paths if path in change.base}
+    other = [path for path, text in then.items() if repository.content(f"{repository.prefix}{path}") != text]
+    if other:
+        found.append(f"{_listed(other)} {_is(other)} not committed as the study ran with it: run it again")
     return found
-
-
-def _is_same(file: Path, content: bytes | None) -> bool:
-    return (file.read_bytes() if file.is_file() else None) == content
 
 
 def _listed(paths: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fakes.edited import BASE, BROKEN, EDITED, GOOD, SCRIPT, Edited, diff_of, make_edited
+from fakes.edited import BASE, BROKEN, EDITED, GOOD, MORE, SCRIPT, TWICE, VARIANTS, Edited, diff_of, make_edited
 from fakes.studies import make_spec
 from typer.testing import CliRunner, Result
 
@@ -49,18 +49,20 @@ def in_git(edited: Edited) -> Edited:
 
 def test_the_tree_of_variants_says_what_became_of_each(edited: Edited) -> None:
     assert tunesmith("variants").stdout.splitlines() == [
-        "small  minimize loss  ·  2 edits",
-        "variant     trials  best                         why",
-        "bbbbbbbb         2  0.9200 ± 0.0196, 5 seeds     your project",
-        "  9aaaaaaa       1  0.7500 ± 0.0196, 5 seeds     The rate never falls.",
-        "  9ccccccc       1  failed: 1 crash              ?[31mShorter.",
+        "small  minimize loss  ·  3 edits",
+        "variant          trials  best                         why",
+        "bbbbbbbb              2  0.9200 ± 0.0196, 5 seeds     your project",
+        "  edit-9aaaaa         1  0.7500 ± 0.0196, 5 seeds     schedule: The rate never falls.",
+        "    edit-8ddddd       0  never ran                    efficiency: Five steps do.",
+        "  edit-9ccccc         1  broken                       other: ?[31mShorter.",
     ]
     assert edited.project.is_dir()
 
 
 def test_variants_as_json_hold_the_same(edited: Edited) -> None:
-    base, good, broken = json.loads(tunesmith("variants", "--json").stdout)
-    assert [v["id"] for v in (base, good, broken)] == [BASE, GOOD, BROKEN]
+    base, good, twice, broken = json.loads(tunesmith("variants", "--json").stdout)
+    assert [v["id"] for v in (base, good, twice, broken)] == [BASE, GOOD, TWICE, BROKEN]
+    assert (broken["state"], broken["reason"]) == ("broken", "crash")
     assert (good["parent"], good["author"], good["depth"]) == (BASE, "llm", 1)
     assert good["best"]["confirmed"]["mean"] == pytest.approx(0.75)
     assert (broken["best"], broken["failures"]) == (None, {"crash": 1})
@@ -72,8 +74,9 @@ def test_variants_as_json_hold_the_same(edited: Edited) -> None:
 @pytest.mark.usefixtures("edited")
 def test_a_variant_is_shown_by_the_beginning_of_its_id_and_a_study_by_its_name(tmp_path: Path) -> None:
     shown = tunesmith("variants", "9A").stdout
-    assert shown.startswith(f"variant {GOOD}, from {BASE}, by llm\n  The rate never falls. Let it fall.\n")
+    assert shown.startswith(f"variant {GOOD} (schedule), from {BASE}, by llm\n  The rate never falls. Let it fall.\n")
     assert "-    return RATE\n+    return RATE / (1 + step)\n" in shown
+    assert tunesmith("variants", "edit-9a").stdout == shown
     assert "your project as a run found it" in tunesmith("variants", "b").stdout
     assert tunesmith("variants", "small").stdout == tunesmith("variants").stdout
     assert tunesmith("variants", str(tmp_path / "project")).stdout == tunesmith("variants").stdout
@@ -86,7 +89,7 @@ def test_a_variant_is_shown_by_the_beginning_of_its_id_and_a_study_by_its_name(t
         (("variants", "zz"), "'zz' is neither a study nor a variant; the studies here are small"),
         (("variants", "9"), "'9' stands for 2 variants"),
         (("apply", "9"), "'9' stands for 2 variants"),
-        (("apply", "9aaaaabb"), "no variant '9aaaaabb' in this study; did you mean 9aaaaaaa?"),
+        (("apply", "edit-9aaabb"), "no variant 'edit-9aaabb' in this study; did you mean edit-9aaaaa?"),
         (("apply", "b"), "is your own project as a run found it, not an edit"),
         (("apply", ""), "no variant ''"),
     ],
@@ -128,6 +131,21 @@ def test_apply_as_json_holds_the_same_figures(in_git: Edited) -> None:
     assert told["cost"]["wall_s"] == 3.0
     assert told["command"] == "python train.py --lr 0.03"
     assert (told["patch"], told["no_branch"]) == (None, None)
+
+
+@needs_git
+def test_a_variant_of_a_variant_brings_the_changes_of_both(in_git: Edited) -> None:
+    assert tunesmith("apply", "8").exit_code == 0
+    assert git(in_git.project, "show", "tunesmith/small-8ddddddd:train.py") == MORE
+
+
+@needs_git
+def test_a_project_that_went_on_since_the_study_is_told(in_git: Edited) -> None:
+    (in_git.project / "train.py").write_text(f"# mine\n{SCRIPT}", encoding="utf-8")
+    git(in_git.project, "commit", "--quiet", "--all", "--message", "later")
+    shown = tunesmith("apply", "9a").stdout
+    assert "Mind: train.py is not committed as the study ran with it: run it again.\n" in shown
+    assert git(in_git.project, "show", f"{NAME}:train.py") == f"# mine\n{EDITED}"
 
 
 @needs_git
@@ -184,6 +202,6 @@ def test_a_variant_that_never_completed_has_no_gain(edited: Edited) -> None:
 def test_a_study_without_edits_says_so(edited: Edited) -> None:
     spec = make_spec(study={"name": "plain", "metric": "loss"})
     with Recorder(edited.history, spec, project=str(edited.project), now=2000.0) as recorder:
-        recorder.record_variant(BASE, 2000.0)
+        recorder.record_variant(VARIANTS[0])
     assert tunesmith("variants", "plain").stdout == "plain: no edit of the code was tried yet\n"
     assert "no edit was tried in this study yet" in tunesmith("apply", "9a", "--study", "plain").stderr

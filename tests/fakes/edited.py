@@ -6,13 +6,14 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fakes.studies import failed, make_spec
 
 from tunesmith.history.write import Recorder
 from tunesmith.study.seeds import confirming_seed
 from tunesmith.study.trial import Outcome, Proposal, Source, Trial, TrialState, Usage
-from tunesmith.study.variant import Variant
+from tunesmith.study.variant import Variant, VariantState
 
 SCRIPT = """\
 import sys
@@ -32,13 +33,43 @@ def main():
 main()
 """
 EDITED = SCRIPT.replace("    return RATE\n", "    return RATE / (1 + step)\n")
-BASE, GOOD, BROKEN = "b" * 16, "9" + "a" * 15, "9" + "c" * 15
-SEEDS = 5
+MORE = EDITED.replace("range(3)", "range(5)")
+BASE, GOOD, BROKEN, TWICE = "b" * 16, "edit-9" + "a" * 15, "edit-9" + "c" * 15, "edit-8" + "d" * 15
 
 
 def diff_of(before: str, after: str, path: str = "train.py") -> str:
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), f"a/{path}", f"b/{path}", lineterm="")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _made(name: str, parent: str, before: str, after: str, **more: Any) -> Variant:
+    diff = diff_of(before, after)
+    return Variant(id=name, parent=parent, files={"train.py": after}, diff=diff, author="llm", **more)
+
+
+VARIANTS = (
+    Variant(id=BASE, files={"train.py": SCRIPT}, created_at=1000.0),
+    _made(
+        GOOD,
+        BASE,
+        SCRIPT,
+        EDITED,
+        direction="schedule",
+        rationale="The rate never falls.\nLet it fall.",
+        created_at=1001.0,
+    ),
+    _made(
+        BROKEN,
+        BASE,
+        SCRIPT,
+        ")\n",
+        rationale="\x1b[31mShorter.",
+        state=VariantState.BROKEN,
+        reason="crash",
+        created_at=1002.0,
+    ),
+    _made(TWICE, GOOD, EDITED, MORE, direction="efficiency", rationale="Five steps do.", created_at=1003.0),
+)
 
 
 @dataclass(frozen=True)
@@ -52,15 +83,15 @@ class Edited:
         return self.project / ".tunesmith" / "history.db"
 
 
-def make_edited(project: Path, *, is_confirmed: bool = True, diff: str = "") -> Edited:
+def make_edited(project: Path, *, is_confirmed: bool = True) -> Edited:
     """Write the project and its history; the good edit gains a quarter of the default's loss and takes half longer."""
     project.mkdir(parents=True, exist_ok=True)
     (project / "train.py").write_text(SCRIPT, encoding="utf-8")
     (project / "study.toml").write_text('[study]\nname = "small"\nmetric = "loss"\n', encoding="utf-8")
     spec = make_spec(study={"name": "small", "metric": "loss"})
     with Recorder(project / ".tunesmith" / "history.db", spec, project=str(project), now=1000.0) as recorder:
-        for variant in _variants(diff or diff_of(SCRIPT, EDITED)):
-            recorder.record_variant(variant, variant.created_at)
+        for variant in VARIANTS:
+            recorder.record_variant(variant)
         default = _run(recorder, BASE, [1.0], source=Source.DEFAULT)
         tuned = _run(recorder, BASE, [0.9], lr=0.02)
         best = _run(recorder, GOOD, [0.7], lr=0.03, wall_s=3.0)
@@ -70,15 +101,6 @@ def make_edited(project: Path, *, is_confirmed: bool = True, diff: str = "") -> 
             _again(recorder, tuned, [0.91, 0.93, 0.92, 0.94, 0.9], BASE)
             _again(recorder, best, [0.75, 0.76, 0.74, 0.77, 0.73], GOOD, wall_s=3.0)
     return Edited(project)
-
-
-def _variants(diff: str) -> list[Variant]:
-    made = {"author": "llm", "parent": BASE}
-    return [
-        Variant(id=BASE, created_at=1000.0),
-        Variant(id=GOOD, diff=diff, rationale="The rate never falls.\nLet it fall.", created_at=1001.0, **made),
-        Variant(id=BROKEN, diff=diff_of(SCRIPT, ")\n"), rationale="\x1b[31mShorter.", created_at=1002.0, **made),
-    ]
 
 
 def _run(

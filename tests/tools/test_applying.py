@@ -62,7 +62,7 @@ def state_of(folder: Path) -> dict[str, object]:
     }
 
 
-def apply(folder: Path, *, name: str = NAME, diff: str = "", base: Path | None = None) -> Branch:
+def apply(folder: Path, *, name: str = NAME, diff: str = "", base: str = SCRIPT) -> Branch:
     """Make the branch; whatever comes of it, the owner's files, index, HEAD and branch are as they were."""
     before = state_of(folder)
     try:
@@ -71,9 +71,9 @@ def apply(folder: Path, *, name: str = NAME, diff: str = "", base: Path | None =
         assert state_of(folder) == before
 
 
-def change_of(folder: Path, diff: str = "", base: Path | None = None) -> Change:
+def change_of(folder: Path, diff: str = "", base: str = SCRIPT) -> Change:
     message = "Let the rate fall\n\nIt never did.\n"
-    return Change(project=folder, diff=diff or diff_of(SCRIPT, EDITED), message=message, base=base)
+    return Change(project=folder, diff=diff or diff_of(SCRIPT, EDITED), message=message, base={"train.py": base})
 
 
 def test_a_branch_holds_the_change_as_one_commit_on_head(project: Path) -> None:
@@ -125,11 +125,11 @@ def test_uncommitted_changes_elsewhere_stay_where_they_are(project: Path) -> Non
 
 def test_uncommitted_changes_in_the_file_are_told_when_the_change_fits_without_them(project: Path) -> None:
     (project / "train.py").write_text(f"{SCRIPT}# more\n", encoding="utf-8")
-    branch = apply(project, base=project)
+    branch = apply(project, base=f"{SCRIPT}# more\n")
     assert git(project, "show", f"{NAME}:train.py") == EDITED
     assert branch.remarks == (
         "train.py has changes that are not committed; they are not on the branch",
-        "train.py is committed differently from what the study ran with: run it again",
+        "train.py is not committed as the study ran with it: run it again",
     )
 
 

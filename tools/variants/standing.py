@@ -14,13 +14,10 @@ from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.record import StudyRecord
 from tunesmith.study.results import candidates, relative_gain
-from tunesmith.study.trial import Trial, TrialState
-from tunesmith.study.variant import Variant
+from tunesmith.study.trial import EDITED, Trial, TrialState
+from tunesmith.study.variant import Variant, root_of, short_id, unified
 from tunesmith.tools.statistics import Difference, difference
 from tunesmith.tools.summary import Candidate, Summary, summarize
-
-SHORT = 8
-"""So many characters of a variant's id are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,23 +86,27 @@ def find_variant(variants: Sequence[Variant], asked: str) -> Variant:
     Raises:
         HistoryError: it stands for none, or for several.
     """
-    found = [v for v in variants if asked and v.id.startswith(asked.lower())]
+    found = [v for v in variants if is_meant(v, asked)]
     if len(found) == 1:
         return found[0]
     if found:
         raise HistoryError(f"{asked!r} stands for {len(found)} variants: {', '.join(v.id for v in found)}")
-    edited = [v.id[:SHORT] for v in variants if not v.is_snapshot]
+    edited = [short_id(v.id) for v in variants if v.is_edited]
     if not edited:
         raise HistoryError(f"no variant {asked!r}: no edit was tried in this study yet")
     raise HistoryError(f"no variant {asked!r} in this study{did_you_mean(asked, edited)}")
 
 
-def root_of(variants: Sequence[Variant], variant: Variant) -> Variant:
-    """Return the snapshot of the user's project that a variant goes back to."""
-    known = {v.id: v for v in variants}
-    while variant.parent in known:
-        variant = known[variant.parent]
-    return variant
+def is_meant(variant: Variant, asked: str) -> bool:
+    """Tell whether a text is the beginning of a variant's id, with or without what all ids of edits begin with."""
+    name = asked.lower()
+    return bool(name) and (variant.id.startswith(name) or variant.id.removeprefix(EDITED).startswith(name))
+
+
+def whole_diff(variant: Variant, variants: Sequence[Variant]) -> str:
+    """Return what a variant changes in the user's project, all its forebears' changes among it, as a unified diff."""
+    root = root_of(variant, {v.id: v for v in variants})
+    return unified(root.files, variant.files) if variant.files else variant.diff
 
 
 def standings(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant]) -> list[Standing]:
@@ -119,11 +120,11 @@ def compare(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Var
     summary = summarize(record, trials)
     confirmed = _confirmed(summary)
     objective = record.spec.objectives[0]
-    own = {v.id for v in variants if v.is_snapshot}
     default = summary.default
     depth = next(depth for found, depth in _as_tree(variants) if found.id == variant.id)
     standing = _standing(record, trials, variant, depth, confirmed)
-    plain = [t for t in trials if t.proposal.variant in own and (default is None or t.number != default.number)]
+    own = [t for t in trials if not t.proposal.code]
+    plain = [t for t in own if default is None or t.number != default.number]
     best, unedited = standing.best, _best(record, plain, confirmed)
     return Comparison(
         standing=standing,
@@ -134,7 +135,7 @@ def compare(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Var
         versus_default=_versus(best, default, objective.sign),
         versus_unedited=_versus(best, unedited, objective.sign),
         cost=_cost([t for t in trials if t.proposal.variant == variant.id]),
-        base_cost=_cost([t for t in trials if t.proposal.variant in own]),
+        base_cost=_cost(own),
     )
 
 
