@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tunesmith.study.load import load_spec
+from tunesmith.study.variant import Edit, EditRefused, Variant, VariantState
+
 torch = pytest.importorskip("torch", reason="needs the package torch")
 
 ROOT = Path(__file__).parents[2]
@@ -205,3 +208,35 @@ def test_every_answer_has_the_form_of_the_edit_planner() -> None:
         assert json.loads(json.dumps(answer)) == answer
         assert ("expect" in edit) == (edit["kind"] == "bad")
         assert ("of" in edit) == (edit["kind"] == "duplicate")
+
+
+def test_the_gate_lets_sound_edits_through_and_stops_what_it_should() -> None:
+    making = pytest.importorskip("tunesmith.tools.variants.making")
+    gate = importlib.import_module("tunesmith.tools.variants.gate")
+    spec = load_spec(EXAMPLE)
+    assert spec.edits is not None
+    rules = gate.Rules(
+        editable=spec.edits.files,
+        protected=spec.edits.protect,
+        command=spec.run.command,
+        space=spec.space,
+        metrics=spec.study.metric,
+        has_judge=True,
+    )
+    root = Variant(id="0" * 16, files={"train.py": (EXAMPLE / "train.py").read_text(encoding="utf-8")})
+    known = {root.id: root}
+    states: dict[str, str] = {}
+    for edit in EDITS:
+        change = making.Change(edits=[Edit(**block) for block in edit["edits"]], author="llm")
+        try:
+            made = making.make_variant(change, root, known, rules)
+        except EditRefused:
+            states[edit["name"]] = "refused"
+            continue
+        states[edit["name"]] = made.state.value
+        if made.state is VariantState.SOUND:
+            known[made.id] = made
+    for edit in EDITS:
+        is_stopped = edit.get("expect", "").startswith("the gate")
+        expected = "refused" if is_stopped else "duplicate" if edit.get("is_seen") else "sound"
+        assert states[edit["name"]] == expected, edit["name"]
