@@ -187,6 +187,42 @@ def report(
 
 
 @app.command()
+def variants(
+    asked: Annotated[
+        str | None, typer.Argument(metavar="[STUDY|VARIANT]", help="A study, or a variant to see the diff of.")
+    ] = None,
+    *,
+    study: Annotated[Path, typer.Option(help="study.toml, its folder, or a study's name: where VARIANT is.")] = Path(),
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Show the tree of code variants, what became of each, and why it was tried; or one variant's diff."""
+    with errors_for_people():
+        from tunesmith.cli.variants import show_variants
+
+        show_variants(asked, study, history=history, as_json=as_json)
+
+
+@app.command()
+def apply(  # noqa: PLR0913  # one argument per option
+    variant: Annotated[str, typer.Argument(help="Its id, or the beginning of it.", show_default=False)],
+    *,
+    study: Annotated[Path, typer.Option(help="study.toml, its folder, or a study's name.")] = Path(),
+    patch: Annotated[bool, typer.Option("--patch", help="Write a patch file instead of a branch.")] = False,
+    output: Annotated[Path | None, typer.Option(help="The patch file; STUDY-VARIANT.patch when left out.")] = None,
+    branch: Annotated[str | None, typer.Option(help="The branch; tunesmith/STUDY-VARIANT when left out.")] = None,
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a variant of the code changes, gains and costs, and make a git branch of it, or a patch file."""
+    with errors_for_people():
+        from tunesmith.cli.apply import Wanted, apply_variant
+
+        wanted = Wanted(variant=variant, patch=patch, output=output, branch=branch)
+        apply_variant(study, wanted, history=history, as_json=as_json)
+
+
+@app.command()
 def init(
     script: Annotated[Path, typer.Argument(help="The training script to tune.", show_default=False)],
     *,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tunesmith.study.command import script_of
 from tunesmith.study.load import load_spec
 from tunesmith.study.template import argv
 
@@ -40,10 +41,10 @@ def test_the_default_configuration_prints_its_metric(name, tmp_path):
     assert re.search(rf"{metric}=\d", run(name, tmp_path, seed=1))
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", [*EXAMPLES, "charlm"])
 def test_the_script_alone_uses_the_defaults_of_the_study(name):
     spec = load_spec(ROOT / "examples" / name)
-    script = (ROOT / "examples" / name / spec.run.command.split()[1]).read_text(encoding="utf-8")
+    script = (ROOT / "examples" / name / script_of(spec.run.command)).read_text(encoding="utf-8")
     for key, value in (spec.space.default or {}).items():
         line = re.search(rf'"--{key.replace("_", "-")}".*?default=([^,)]+)', script)
         assert line is not None, key

@@ -1,0 +1,117 @@
+"""A whole study over configurations and edits of examples/charlm, with a scripted LLM over HTTP in a real one's place.
+
+    python benchmarks/charlm_study.py --trials 30 --seed 0
+    python benchmarks/charlm_study.py --trials 30 --seed 0 --no-edits
+
+The LLM gives the edits of charlm_edits.toml, good, useless and bad ones in an order that the seed draws, each once and
+only where it fits the code that it is shown; without edits the sampler tunes the parameters alone, in as many trials.
+Prints what `tunesmith run`, `variants` and, for the best variant, `apply` print. Trials run in the sandbox.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src"), str(ROOT / "benchmarks")]
+
+from charlm_edits import CANDIDATES, DOCUMENT, EXAMPLE, answer
+from fakes.llm_answers import candidates_reply
+from fakes.llm_server import Reply, Request, message, serving
+
+from tunesmith.history.read import History
+from tunesmith.study.load import load_spec
+
+
+class Scripted:
+    """Answers like a model that has many ideas and no judgement."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._left = list(CANDIDATES)
+        self._random.shuffle(self._left)
+        self._space = load_spec(EXAMPLE).space
+        self.told: list[str] = []
+
+    def __call__(self, request: Request, before: int) -> Reply:
+        """Give the next edit that fits the code in the question, or points where points are asked for."""
+        told = "\n".join(str(m["content"]) for m in request["messages"])
+        if "# The code" not in told:
+            unit = [self._random.random() for _ in self._space.names]
+            return candidates_reply([dict(self._space.from_unit(unit))])
+        shown = told.replace("\n| ", "\n")
+        name = next((n for n in self._left if self._fits(n, shown)), None)
+        if name is None:
+            return message(json.dumps({"rationale": "no more ideas", "edits": []}))
+        self._left.remove(name)
+        self.told.append(name)
+        return message(json.dumps(answer(name)))
+
+    def _fits(self, name: str, shown: str) -> bool:
+        # One that never fits is given, too: a model does not know that it errs.
+        found = [edit["search"] in shown for edit in CANDIDATES[name]["edits"]]
+        return all(found) or not any(found)
+
+
+def make_project(folder: Path, *, trials: int, seconds: float, url: str) -> Path:
+    """Copy the example and set its study to so many trials of so many seconds, with edits when there is a `url`."""
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__", ".tunesmith", "artifacts"))
+    file = folder / "study.toml"
+    text = file.read_text(encoding="utf-8")
+    text = text.replace('CHARLM_SECONDS = "60"', f'CHARLM_SECONDS = "{seconds:g}"')
+    text = text.replace("trials = 40", f"trials = {trials}")
+    if url:
+        text += f'\n[planner]\nmodel = "openai:scripted"\nbase_url = "{url}"\n'
+    else:
+        before, _, after = text.partition("[edits]")
+        text = before + after[after.index("[evaluate]") :]
+    file.write_text(text, encoding="utf-8")
+    return folder
+
+
+def tunesmith(folder: Path, *words: str) -> None:
+    """Run the command line in the project, its output shown."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OPENAI_API_KEY": "sk-nobody"}
+    command = [sys.executable, "-m", "tunesmith.cli.main", *words]
+    print(f"\n$ tunesmith {' '.join(words)}", flush=True)
+    subprocess.run(command, cwd=folder, env=environment, check=False)
+
+
+def best_variant(folder: Path) -> str:
+    """Return the edited version of the best trial, "" when that ran the example's own code."""
+    with History.open(folder / ".tunesmith" / "history.db") as history:
+        best = history.best(history.study("charlm"))
+    return best.proposal.variant if best is not None and best.proposal.variant.startswith("edit-") else ""
+
+
+def main() -> None:
+    """Run one study and show what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=DOCUMENT["seconds"], help="of training, per trial")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parallel", type=int, default=1)
+    parser.add_argument("--no-edits", action="store_true", help="the sampler alone, on the example's own code")
+    parser.add_argument("--folder", type=Path, default=None, help="where the study is left; removed when not given")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as kept, serving(Scripted(args.seed)) as server:
+        place = args.folder or Path(kept) / "charlm"
+        url = "" if args.no_edits else server.base_url
+        folder = make_project(place.absolute(), trials=args.trials, seconds=args.seconds, url=url)
+        tunesmith(folder, "run", "--seed", str(args.seed), "--parallel", str(args.parallel))
+        if not args.no_edits:
+            tunesmith(folder, "variants")
+        if variant := best_variant(folder):
+            tunesmith(folder, "apply", variant, "--patch")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""A unified diff in a terminal: coloured where there is one, plain text elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tunesmith.cli.show import printable
+
+
+def show_diff(diff: str) -> None:
+    """Print a diff, without what a terminal would obey: an LLM may have written it."""
+    text = "\n".join(printable(line.expandtabs(4)) for line in diff.splitlines())
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        print(text)
+        return
+    from rich.console import Console
+    from rich.syntax import Syntax
+
+    Console().print(Syntax(text, "diff", theme="ansi_dark", background_color="default", word_wrap=True))

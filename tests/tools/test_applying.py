@@ -1,0 +1,277 @@
+"""A variant becomes a branch or a patch file; whatever state a repository is in, nothing of its owner's is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from fakes.edited import EDITED, SCRIPT, diff_of
+
+from tunesmith.study.errors import ProjectError
+from tunesmith.tools.applying import Branch, Change, NoBranch, changed_paths, make_branch, write_patch
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs the program git")
+NAME = "tunesmith/small-9aaaaaaa"
+
+
+@pytest.fixture(autouse=True)
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git's settings are those of a machine that was just set up: nobody's name, nobody's hooks."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    done = subprocess.run(["git", *who, *words], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def commit_all(folder: Path) -> None:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "as it was")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "my project"
+    folder.mkdir()
+    (folder / "train.py").write_text(SCRIPT, encoding="utf-8")
+    (folder / "notes.txt").write_text("one\n", encoding="utf-8")
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    commit_all(folder)
+    return folder
+
+
+def state_of(folder: Path) -> dict[str, object]:
+    top = next(path for path in (folder, *folder.parents) if (path / ".git").exists())
+    files = {path: path.read_bytes() for path in top.rglob("*") if path.is_file() and ".git" not in path.parts}
+    index = top / ".git" / "index"
+    return {
+        "files": files,
+        "index": (index.read_bytes(), index.stat().st_mtime_ns) if index.exists() else None,
+        "head": (top / ".git" / "HEAD").read_text(),
+        "main": git(top, "rev-parse", "main"),
+    }
+
+
+def apply(folder: Path, *, name: str = NAME, diff: str = "", base: str = SCRIPT) -> Branch:
+    """Make the branch; whatever comes of it, the owner's files, index, HEAD and branch are as they were."""
+    before = state_of(folder)
+    try:
+        return make_branch(change_of(folder, diff, base), name)
+    finally:
+        assert state_of(folder) == before
+
+
+def change_of(folder: Path, diff: str = "", base: str = SCRIPT) -> Change:
+    message = "Let the rate fall\n\nIt never did.\n"
+    return Change(project=folder, diff=diff or diff_of(SCRIPT, EDITED), message=message, base={"train.py": base})
+
+
+def test_a_branch_holds_the_change_as_one_commit_on_head(project: Path) -> None:
+    branch = apply(project)
+    assert branch.is_new
+    assert branch.remarks == ()
+    assert git(project, "show", f"{NAME}:train.py") == EDITED
+    assert git(project, "show", f"{NAME}:notes.txt") == "one\n"
+    assert git(project, "rev-parse", f"{NAME}^") == git(project, "rev-parse", "main")
+    assert git(project, "log", "-1", "--format=%B", NAME).startswith("Let the rate fall\n\nIt never did.\n")
+    git(project, "merge", "--quiet", NAME)
+    assert (project / "train.py").read_text() == EDITED
+
+
+def test_without_an_identity_tunesmith_commits_and_with_one_its_owner_does(project: Path) -> None:
+    apply(project)
+    who = "%an <%ae> %cn <%ce>"
+    assert git(project, "log", "-1", f"--format={who}", NAME).strip() == " ".join(
+        ["Tunesmith <tunesmith@localhost>"] * 2
+    )
+    git(project, "config", "user.name", "Ada")
+    git(project, "config", "user.email", "ada@example.org")
+    apply(project, name="other")
+    shown = git(project, "log", "-1", f"--format={who}", "other").strip()
+    assert shown == "Tunesmith <tunesmith@localhost> Ada <ada@example.org>"
+
+
+def test_a_second_time_it_says_that_it_is_there_and_never_moves_a_branch(project: Path) -> None:
+    first = apply(project)
+    again = apply(project)
+    assert (again.is_new, again.commit) == (False, first.commit)
+    with pytest.raises(ProjectError, match="exists with other content.*--branch"):
+        apply(project, name="main")
+    with pytest.raises(ProjectError, match="cannot be a branch's name"):
+        apply(project, name="so not..good")
+    with pytest.raises(ProjectError, match="cannot be a branch's name"):
+        apply(project, name="--force")
+
+
+def test_uncommitted_changes_elsewhere_stay_where_they_are(project: Path) -> None:
+    (project / "notes.txt").write_text("two\n", encoding="utf-8")
+    (project / "new.txt").write_text("not added\n", encoding="utf-8")
+    git(project, "add", "notes.txt")
+    branch = apply(project)
+    assert branch.remarks == ()
+    assert git(project, "show", f"{NAME}:notes.txt") == "one\n"
+    assert git(project, "status", "--porcelain") == "M  notes.txt\n?? new.txt\n"
+
+
+def test_uncommitted_changes_in_the_file_are_told_when_the_change_fits_without_them(project: Path) -> None:
+    (project / "train.py").write_text(f"{SCRIPT}# more\n", encoding="utf-8")
+    branch = apply(project, base=f"{SCRIPT}# more\n")
+    assert git(project, "show", f"{NAME}:train.py") == EDITED
+    assert branch.remarks == (
+        "train.py has changes that are not committed; they are not on the branch",
+        "train.py is not committed as the study ran with it: run it again",
+    )
+
+
+def test_uncommitted_changes_that_the_variant_needs_leave_no_branch(project: Path) -> None:
+    mine = SCRIPT.replace("    return RATE\n", "    return 2 * RATE\n")
+    (project / "train.py").write_text(mine, encoding="utf-8")
+    with pytest.raises(
+        NoBranch, match="train.py has changes that are not committed; the study ran with them"
+    ) as caught:
+        apply(project, diff=diff_of(mine, EDITED))
+    assert caught.value.places == ("train.py, line 4",)
+    assert "tunesmith" not in git(project, "branch")
+
+
+def test_a_conflict_is_named_with_its_place(project: Path) -> None:
+    (project / "train.py").write_text(SCRIPT.replace("return RATE", "return RATE**2"), encoding="utf-8")
+    commit_all(project)
+    with pytest.raises(NoBranch, match="conflicts with what is committed now") as caught:
+        apply(project)
+    assert caught.value.places == ("train.py, line 4",)
+
+
+def test_other_changes_since_then_do_not_matter(project: Path) -> None:
+    (project / "train.py").write_text(f"# a new head\n\n\n{SCRIPT}", encoding="utf-8")
+    commit_all(project)
+    apply(project)
+    assert git(project, "show", f"{NAME}:train.py") == f"# a new head\n\n\n{EDITED}"
+
+
+def test_what_is_committed_already_makes_no_branch(project: Path) -> None:
+    (project / "train.py").write_text(EDITED, encoding="utf-8")
+    commit_all(project)
+    with pytest.raises(NoBranch, match="already part of what is committed"):
+        apply(project)
+
+
+def test_a_file_that_git_does_not_know_cannot_be_changed_there(project: Path) -> None:
+    (project / "model.py").write_text(SCRIPT, encoding="utf-8")
+    (project / ".gitignore").write_text("model.py\n", encoding="utf-8")
+    with pytest.raises(NoBranch, match=r"model\.py is not committed in git"):
+        apply(project, diff=diff_of(SCRIPT, EDITED, "model.py"))
+
+
+def test_a_project_in_a_folder_of_a_repository(tmp_path: Path) -> None:
+    top = tmp_path / "all"
+    folder = top / "deep down" / "project"
+    folder.mkdir(parents=True)
+    (folder / "train.py").write_text(SCRIPT, encoding="utf-8")
+    (top / "train.py").write_text(SCRIPT, encoding="utf-8")
+    git(top, "init", "--quiet", "--initial-branch", "main")
+    commit_all(top)
+    apply(folder)
+    assert git(top, "show", f"{NAME}:deep down/project/train.py") == EDITED
+    assert git(top, "show", f"{NAME}:train.py") == SCRIPT
+
+
+def test_a_detached_head_and_a_submodule(project: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "--quiet", "--initial-branch", "main")
+    commit_all(other)
+    git(project, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "part")
+    commit_all(project)
+    git(project, "checkout", "--quiet", "--detach")
+    apply(project)
+    assert git(project, "diff", "--name-only", "HEAD", NAME) == "train.py\n"
+
+
+def test_no_hook_runs(project: Path) -> None:
+    for name in ("pre-commit", "post-commit", "commit-msg", "reference-transaction", "post-index-change"):
+        hook = project / ".git" / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {project}/ran\nexit 1\n".replace("my project", "my\\ project"))
+        hook.chmod(0o755)
+    assert apply(project).is_new
+    assert not (project / "ran").exists()
+
+
+def test_variables_of_an_outer_git_mislead_nobody(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_INDEX_FILE", str(project / ".git" / "nowhere"))
+    monkeypatch.setenv("GIT_DIR", "/nonexistent")
+    assert make_branch(change_of(project), NAME).is_new
+    monkeypatch.delenv("GIT_INDEX_FILE")
+    monkeypatch.delenv("GIT_DIR")
+
+
+def test_without_a_repository_a_commit_or_git_itself_there_is_no_branch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    with pytest.raises(NoBranch, match="not a git repository"):
+        make_branch(change_of(folder), NAME)
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    with pytest.raises(NoBranch, match="no commit yet"):
+        make_branch(change_of(folder), NAME)
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    git(bare, "init", "--quiet", "--bare")
+    with pytest.raises(NoBranch, match="bare repository"):
+        make_branch(change_of(bare), NAME)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoBranch, match="git is not installed"):
+        make_branch(change_of(folder), NAME)
+
+
+def test_a_change_cannot_leave_the_project(project: Path) -> None:
+    with pytest.raises(NoBranch):
+        apply(project, diff=diff_of("", "bad\n", "../outside.py"))
+    with pytest.raises(NoBranch):
+        apply(project, diff=diff_of("", "bad\n", ".git/hooks/pre-commit"))
+
+
+def test_a_patch_file_applies_by_the_command_that_is_shown(project: Path, tmp_path: Path) -> None:
+    patch = write_patch(change_of(project), tmp_path / "small 9.patch")
+    assert patch.is_new
+    subprocess.run(["/bin/sh", "-c", patch.command], check=True, capture_output=True)
+    assert (project / "train.py").read_text() == EDITED
+
+
+def test_a_patch_file_applies_without_a_repository(tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "train.py").write_text(SCRIPT, encoding="utf-8")
+    patch = write_patch(change_of(folder), tmp_path / "it.patch")
+    subprocess.run(["/bin/sh", "-c", patch.command], check=True, capture_output=True)
+    assert (folder / "train.py").read_text() == EDITED
+
+
+def test_a_patch_file_never_replaces_another(project: Path, tmp_path: Path) -> None:
+    path = tmp_path / "it.patch"
+    write_patch(change_of(project), path)
+    assert not write_patch(change_of(project), path).is_new
+    path.write_text("mine", encoding="utf-8")
+    with pytest.raises(ProjectError, match=r"exists and is not written over; .*--output"):
+        write_patch(change_of(project), path)
+    assert path.read_text() == "mine"
+    with pytest.raises(ProjectError, match="cannot be written"):
+        write_patch(change_of(project), tmp_path / "none" / "it.patch")
+
+
+def test_the_files_of_a_diff() -> None:
+    several = diff_of("a\n", "b\n", "one.py") + diff_of("a\n", "--- b\n", "two words.py")
+    assert changed_paths(several) == ["one.py", "two words.py"]
+    assert changed_paths("--- /dev/null\n+++ b/new.py\n@@ -0,0 +1 @@\n+x\n") == ["new.py"]
