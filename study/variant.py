@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tunesmith.study.errors import ToolRefused, TunesmithError
+from tunesmith.study.errors import TunesmithError
 from tunesmith.study.trial import EDITED
 
 DIRECTIONS = (
@@ -140,22 +140,6 @@ def variant_id(root: str, files: Mapping[str, str]) -> str:
 def short_id(name: str) -> str:
     """Return the name of a version of the code as people are shown it."""
     return name[: len(EDITED) + 6] if name.startswith(EDITED) else name[:8]
-
-
-def named(text: str, known: Mapping[str, Variant]) -> Variant:
-    """Return the version of the code that a text names, by its id or the start of it, with or without "edit-".
-
-    Raises:
-        ToolRefused: none or several are meant; the message names those that there are.
-    """
-    found = [v for name, v in known.items() if name.startswith(text) or name.startswith(EDITED + text)]
-    exact = [v for v in found if v.id in (text, EDITED + text)]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
-    names = [short_id(v.id) for v in (found or known.values()) if v.is_edited]
-    if found:
-        raise ToolRefused(f"{text} may mean {', '.join(names[:12])}; give more of its name")
-    raise ToolRefused(f"there is no version {text}; known here: {', '.join(names[-12:]) or 'no edit yet'}")
 
 
 def root_of(variant: Variant, variants: Mapping[str, Variant]) -> Variant:

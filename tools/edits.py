@@ -12,11 +12,11 @@ from tunesmith.study.errors import ToolRefused
 from tunesmith.study.orders import Block, EditCode
 from tunesmith.study.results import candidates
 from tunesmith.study.units import short_number
-from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, named, short_id
+from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, short_id
 from tunesmith.tools.calling import Arguments, Effect, StudyTool
 from tunesmith.tools.context import ToolContext
 from tunesmith.tools.trials import Nothing
-from tunesmith.tools.variants.asked import NO_EDITS, Shelf, asked_version
+from tunesmith.tools.variants.asked import NO_EDITS, Shelf, asked_version, meant_by
 from tunesmith.tools.variants.rules import rules_of
 
 MOST = 60
@@ -73,7 +73,7 @@ def edit_line(variant: Variant, context: ToolContext) -> str:
 
 def show(context: ToolContext, given: OneEdit) -> str:
     """Return what an edit changed."""
-    variant = named(given.name, _known(context.study.variants()))
+    variant = meant_by(given.name, _known(context.study.variants()))
     declared = "".join(f"new parameter {name}: {table}\n" for name, table in variant.declared.items())
     warned = "".join(f"{warning}\n" for warning in variant.warnings)
     return f"{edit_line(variant, context)}\n{declared}{warned}{fenced(variant.diff, 'diff', limit=9000, keep='start')}"

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tunesmith.study.condition import Value
-from tunesmith.study.errors import ToolRefused
+from tunesmith.study.errors import HistoryError, ToolRefused
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.orders import EditCode
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.spec import StudySpec
-from tunesmith.study.variant import DIRECTIONS, PERSON, Edit, EditRefused, Variant, VariantState, named, root_of
+from tunesmith.study.variant import DIRECTIONS, PERSON, Edit, EditRefused, Variant, VariantState, root_of
 from tunesmith.tools.variants.gate import Rules
 from tunesmith.tools.variants.making import Change, make_variant, space_of
+from tunesmith.tools.variants.standing import find_variant
 
 NO_EDITS = "the study has no [edits]: add it to study.toml, with the files that may be edited"
 
@@ -39,7 +40,7 @@ def asked_version(order: EditCode, shelf: Shelf, spec: StudySpec) -> Variant:
     Raises:
         ToolRefused: it cannot be made, does not pass the gate, or its parameters do not fit.
     """
-    parent = named(order.parent, shelf.known) if order.parent else shelf.root
+    parent = meant_by(order.parent, shelf.known) if order.parent else shelf.root
     if root_of(parent, shelf.known).id != shelf.root.id:
         raise ToolRefused(f"{order.parent} was made on files that have changed since; edit the project as it is")
     change = Change(
@@ -59,6 +60,18 @@ def asked_version(order: EditCode, shelf: Shelf, spec: StudySpec) -> Variant:
     if wrong:
         raise ToolRefused("; ".join(wrong))
     return version
+
+
+def meant_by(name: str, known: Mapping[str, Variant]) -> Variant:
+    """Return the version that a name, or the beginning of one, stands for.
+
+    Raises:
+        ToolRefused: it stands for none, or for several.
+    """
+    try:
+        return find_variant(list(known.values()), name)
+    except HistoryError as error:
+        raise ToolRefused(str(error)) from None
 
 
 def _refusal(space: SearchSpace, name: str, value: Value) -> str:
