@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.tools.calling import AnyTool, Effect
-from tunesmith.tools.edits import EDIT, EDITS, PROPOSE_EDIT
+from tunesmith.tools.edits import APPLY_EDIT, EDIT, EDITS, PROPOSE_EDIT
 from tunesmith.tools.files import LOG, SOURCE
 from tunesmith.tools.learning import IMPORTANCE, LESSONS, POINTS, PREDICT, RULE
 from tunesmith.tools.machine import MACHINE
@@ -65,6 +65,7 @@ ALL: tuple[AnyTool, ...] = (
     BRANCH,
     START,
     PROPOSE_EDIT,
+    APPLY_EDIT,
 )
 
 

@@ -1,4 +1,4 @@
-"""Tools for edits of the code: which there are, what each changed, and asking the loop to try another."""
+"""Tools for edits of the code: which there are, what each changed, having another tried, handing one over."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tunesmith.prompts.untrusted import fenced, one_line
-from tunesmith.study.errors import ToolRefused
+from tunesmith.study.errors import ProjectError, ToolRefused
 from tunesmith.study.orders import Block, EditCode
 from tunesmith.study.results import candidates
+from tunesmith.study.trial import EDITED
 from tunesmith.study.units import short_number
-from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, short_id
+from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, root_of, short_id
+from tunesmith.tools.applying import Change, NoBranch, make_branch, write_patch
 from tunesmith.tools.calling import Arguments, Effect, StudyTool
 from tunesmith.tools.context import ToolContext
 from tunesmith.tools.trials import Nothing
 from tunesmith.tools.variants.asked import NO_EDITS, Shelf, asked_version, meant_by
 from tunesmith.tools.variants.rules import rules_of
+from tunesmith.tools.variants.standing import whole_diff
 
 MOST = 60
 
@@ -60,7 +63,7 @@ def edit_line(variant: Variant, context: ToolContext) -> str:
     metric = view.objectives[0].metric
     own = [t for t in view.trials if t.proposal.code == variant.id and not t.is_replicate]
     best = next(iter(candidates(own, view.objectives, view.constraints)), None)
-    origin = short_id(variant.parent or "") if variant.parent and variant.parent.startswith("edit-") else "the project"
+    origin = short_id(variant.parent or "") if variant.parent and variant.parent.startswith(EDITED) else "the project"
     parts = [f"{short_id(variant.id)} on {origin}, {variant.direction} by {variant.author}"]
     if variant.state is not VariantState.SOUND:
         parts.append(f"{variant.state.value}: {one_line(variant.reason, 160)}")
@@ -118,6 +121,42 @@ def _known(variants: Sequence[Variant]) -> dict[str, Variant]:
     return {variant.id: variant for variant in variants}
 
 
+def apply(context: ToolContext, given: OneEdit) -> str:
+    """Make a branch of an edit, or a patch file where that cannot be."""
+    change, name = _change(context, given)
+    try:
+        branch = make_branch(change, f"tunesmith/{name}")
+        made = "made" if branch.is_new else "there already, with the same content:"
+        remarks = "".join(f"; mind: {remark}" for remark in branch.remarks)
+        return f"{made} branch {branch.name}{remarks}; to take it: git merge {branch.name}"
+    except NoBranch as why:
+        patch = write_patch(change, change.project / f"{name}.patch")
+        return f"no branch was made: {why.reason}; wrote {patch.path.name}; to take it: {patch.command}"
+    except ProjectError as error:
+        raise ToolRefused(str(error)) from None
+
+
+def _applied(context: ToolContext, given: OneEdit) -> str:
+    """Return what would be handed over."""
+    change, name = _change(context, given)
+    return f"a branch tunesmith/{name}, or a patch file, with:\n{change.diff.rstrip()}"
+
+
+def _change(context: ToolContext, given: OneEdit) -> tuple[Change, str]:
+    facts = context.study
+    variants = list(facts.variants())
+    variant = meant_by(given.name, _known(variants))
+    diff = whole_diff(variant, variants)
+    if context.project is None or not diff.strip():
+        raise ToolRefused(f"{short_id(variant.id)} changes nothing that could be applied here")
+    study = facts.spec.study.name
+    message = f"{one_line(variant.rationale, 72) or 'An edit'}\n\nTunesmith study {study}, variant {variant.id}\n"
+    base = root_of(variant, _known(variants)).files
+    change = Change(project=context.project, diff=diff, message=message, base=base)
+    return change, f"{study}-{variant.id.removeprefix(EDITED)[:8]}"
+
+
 EDITS = StudyTool("edits", Nothing, edits)
 EDIT = StudyTool("edit", OneEdit, show)
 PROPOSE_EDIT = StudyTool("propose_edit", NewEdit, propose, Effect.EDIT, lambda given: 1, _diff)  # noqa: ARG005  # one at first
+APPLY_EDIT = StudyTool("apply_edit", OneEdit, apply, Effect.EDIT, preview=_applied)

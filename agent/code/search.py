@@ -30,6 +30,7 @@ from tunesmith.agent.code.tree import (
 from tunesmith.agent.telling import Told
 from tunesmith.prompts.compact import params_line
 from tunesmith.prompts.editing import Breakage, CodeFacts
+from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.condition import Value
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.parameters import resting
@@ -432,4 +433,4 @@ def _line_of(variant: Variant, arms: Sequence[Arm], metric: str) -> str:
         result = "not run yet"
     else:
         result = f"{metric} {_value(arm, metric)} in {len(arm.curve)} trials"
-    return f"{head}: {result}. {variant.rationale}"[:400]
+    return one_line(f"{head}: {result}. {variant.rationale}", 400)

@@ -57,9 +57,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "write_study": {"text": "[study]"},
     "branch": {"number": 1, "name": "toy-2"},
     "edit": {"name": "edit-000000"},
+    "apply_edit": {"name": "edit-000000"},
     "propose_edit": {"blocks": [{"path": "train.py", "search": "x - 0.3", "replace": "x - 0.2"}]},
 }
-REFUSED_AT_REST = {"stop_trial", "pause", "resume", "end", "write_study", "edit", "propose_edit"}
+REFUSED_AT_REST = {"stop_trial", "pause", "resume", "end", "write_study", "edit", "propose_edit", "apply_edit"}
 """What can only be asked of a running study, a study file that is wrong, and edits where there is no [edits]."""
 
 
@@ -209,8 +210,10 @@ def test_an_edit_is_tried_once_it_is_allowed(tmp_path: Path) -> None:
                 await anyio.sleep(0.2)
         assert "x, y = 0.9 * float(" in text_of(await client.call_tool("edit", {"name": name}))
         await client.call_tool("end", {"now": True})
+        assert "git apply" in text_of(await client.call_tool("apply_edit", {"name": name}))
 
     stdio(project, use, "--allow-edit")
+    assert list(project.glob("toy-*.patch"))
     assert "0.9" not in (project / "train.py").read_text(encoding="utf-8")
     wait_until(lambda: not Mailbox(project / ".tunesmith" / "toy").is_attended())
 
