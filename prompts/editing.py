@@ -17,7 +17,10 @@ MAX_TOKENS = 20_000
 """No question for an edit is longer: code takes more room than a table of trials."""
 
 _TREE_LINES = 24
-_FOR_THE_REST = 3500
+_FOR_THE_REST = 4500
+_FOR_A_REPAIR = 3500
+_BAR = 2
+"""Characters that stand before each line of code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ def editing_messages(subject: Subject, facts: CodeFacts, *, broken: Breakage | N
     # The code is shown once, as the version that is edited, which need not be what stands in the project.
     opening = opening_messages(replace(subject, script=""))
     left = MAX_TOKENS - sum(tokens_in(message.text) for message in opening) - _FOR_THE_REST
+    left -= _FOR_A_REPAIR if broken is not None else 0
     asked = render_text(
         "edit.md",
         name=facts.name,
@@ -99,9 +103,10 @@ def directions() -> Mapping[str, str]:
 
 def _limits(files: Mapping[str, str], tokens: int) -> list[int]:
     """Return how many characters of each file are shown: all of small ones, and of large ones what is left for them."""
-    room = int(max(tokens, 1000) * CHARS_PER_TOKEN)
+    room = max(tokens, 1000) * CHARS_PER_TOKEN
     limits: dict[str, int] = {}
     for place, (path, text) in enumerate(sorted(files.items(), key=lambda item: len(item[1]))):
-        limits[path] = max(min(len(text), room // (len(files) - place)), 200)
-        room -= limits[path]
+        with_bars = 1.0 + _BAR * (text.count("\n") + 1) / max(len(text), 1)
+        limits[path] = max(min(len(text), int(room / (len(files) - place) / with_bars)), 200)
+        room -= limits[path] * with_bars
     return [limits[path] for path in files]
