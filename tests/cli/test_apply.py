@@ -199,6 +199,15 @@ def test_a_variant_that_never_completed_has_no_gain(edited: Edited) -> None:
     assert (edited.project / "small-9ccccccc.patch").exists()
 
 
+def test_a_project_that_was_moved_is_found_by_its_study_file(edited: Edited, tmp_path: Path) -> None:
+    new = edited.project.rename(tmp_path / "moved")
+    assert tunesmith("apply", "9a", "--study", str(new), "--output", str(tmp_path / "it.patch")).exit_code == 0
+    (new / "study.toml").unlink()
+    refused = tunesmith("apply", "9a", "--history", str(new / ".tunesmith" / "history.db"))
+    assert refused.exit_code == 2
+    assert "which is not there; name its folder with --study" in refused.stderr
+
+
 def test_a_study_without_edits_says_so(edited: Edited) -> None:
     spec = make_spec(study={"name": "plain", "metric": "loss"})
     with Recorder(edited.history, spec, project=str(edited.project), now=2000.0) as recorder:
