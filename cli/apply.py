@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.difference import show_diff
-from tunesmith.cli.locate import open_study
+from tunesmith.cli.locate import open_study, study_file
 from tunesmith.cli.show import params_line, printable
 from tunesmith.study.command import command_line
 from tunesmith.study.errors import HistoryError, ProjectError
@@ -58,9 +58,10 @@ def apply_variant(study: Path, wanted: Wanted, *, history: Path | None, as_json:
         variant = find_variant(variants, wanted.variant)
         found = compare(record, located.history.trials(record.id), variants, variant)
     diff = whole_diff(variant, variants)
-    _refuse_what_cannot_be(record, variant, diff)
+    project = _project(record, study)
+    _refuse_what_cannot_be(variant, diff)
     change = Change(
-        project=Path(record.project),
+        project=project,
         diff=diff,
         message=commit_message(record, found),
         base=root_of(variant, {v.id: v for v in variants}).files,
@@ -85,13 +86,22 @@ def commit_message(record: StudyRecord, found: Comparison) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _refuse_what_cannot_be(record: StudyRecord, variant: Variant, diff: str) -> None:
+def _project(record: StudyRecord, study: Path) -> Path:
+    """Return the project's folder: where the study last ran, or, when it was moved since, where its file stands now."""
+    places = [Path(record.project)] if record.project else []
+    places += [study_file(study).absolute().parent] if study_file(study).is_file() else []
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        where = record.project or "no folder: it is one from Python"
+        raise ProjectError(f"study {record.name} ran in {where}, which is not there; name its folder with --study")
+    return found
+
+
+def _refuse_what_cannot_be(variant: Variant, diff: str) -> None:
     if not variant.is_edited:
         raise HistoryError(f"{variant.id} is your own project as a run found it, not an edit: nothing to apply")
     if not diff.strip():
         raise ProjectError(f"variant {variant.id} changes nothing in your project")
-    if not record.project or not Path(record.project).is_dir():
-        raise ProjectError(f"the project's folder {record.project or '(none)'} is not there, so nothing can be applied")
 
 
 def _hand_over(change: Change, name: str, wanted: Wanted) -> Handed:

@@ -14,6 +14,13 @@ from pathlib import Path
 AUTHOR = "Tunesmith"
 EMAIL = "tunesmith@localhost"
 
+_OF_ONE_REPOSITORY = frozenset(
+    {"GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS",
+     "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX",
+     "GIT_NAMESPACE", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE",
+     "GIT_SHALLOW_FILE", "GIT_WORK_TREE"}
+)  # fmt: skip
+"""What `git rev-parse --local-env-vars` lists: variables that an outer git, such as one that runs a hook, leaves."""
 _NOT_OURS = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false")
 
 
@@ -54,7 +61,7 @@ class Repository:
         Raises:
             GitFailed: it ended with an error, with what it said.
         """
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        inherited = {name: value for name, value in os.environ.items() if name not in _OF_ONE_REPOSITORY}
         environment = {**inherited, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(variables or {})}
         done = subprocess.run(
             [self._program, "--no-optional-locks", *_NOT_OURS, *words],

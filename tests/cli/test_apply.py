@@ -192,11 +192,31 @@ def test_what_was_not_confirmed_is_said_to_be_so(tmp_path: Path, monkeypatch: py
     assert "not confirmed on fresh seeds: part of the gain may be luck" in shown
 
 
+def test_that_the_default_ran_again_does_not_make_it_the_best_of_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.chdir(make_edited(tmp_path / "project", is_tuned_again=False).project)
+    assert "bbbbbbbb              2  0.9000  " in tunesmith("variants").stdout
+    shown = " ".join(tunesmith("apply", "9a", "--patch").stdout.split())
+    assert "the default: 1.000 ± 0.020 on 5 fresh seeds; +25.0% ± 2.6%" in shown
+    assert "the best without the edit: 0.9000 in tuning (trial 1); 22% better" in shown
+
+
 def test_a_variant_that_never_completed_has_no_gain(edited: Edited) -> None:
     shown = tunesmith("apply", "9c", "--patch").stdout
     assert "trials     1 (1 crash)" in shown
     assert "gain       unknown: none of its trials is complete" in shown
     assert (edited.project / "small-9ccccccc.patch").exists()
+
+
+def test_a_project_that_was_moved_is_found_by_its_study_file(edited: Edited, tmp_path: Path) -> None:
+    new = edited.project.rename(tmp_path / "moved")
+    assert tunesmith("apply", "9a", "--study", str(new), "--output", str(tmp_path / "it.patch")).exit_code == 0
+    (new / "study.toml").unlink()
+    refused = tunesmith("apply", "9a", "--history", str(new / ".tunesmith" / "history.db"))
+    assert refused.exit_code == 2
+    assert "which is not there; name its folder with --study" in refused.stderr
 
 
 def test_a_study_without_edits_says_so(edited: Edited) -> None:

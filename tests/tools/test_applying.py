@@ -208,6 +208,13 @@ def test_no_hook_runs(project: Path) -> None:
     assert not (project / "ran").exists()
 
 
+def test_a_name_from_the_environment_is_the_committers(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "Grace")
+    monkeypatch.setenv("GIT_COMMITTER_EMAIL", "grace@example.org")
+    apply(project)
+    assert git(project, "log", "-1", "--format=%an %cn", NAME).strip() == "Tunesmith Grace"
+
+
 def test_variables_of_an_outer_git_mislead_nobody(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_INDEX_FILE", str(project / ".git" / "nowhere"))
     monkeypatch.setenv("GIT_DIR", "/nonexistent")

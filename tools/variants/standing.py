@@ -14,7 +14,7 @@ from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.record import StudyRecord
 from tunesmith.study.results import candidates, relative_gain
-from tunesmith.study.trial import EDITED, Trial, TrialState
+from tunesmith.study.trial import EDITED, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, root_of, short_id, unified
 from tunesmith.tools.statistics import Difference, difference
 from tunesmith.tools.summary import Candidate, Summary, summarize
@@ -154,20 +154,24 @@ def _standing(
 
 
 def _best(record: StudyRecord, trials: Sequence[Trial], confirmed: Mapping[int, Candidate]) -> Candidate | None:
-    """Return the best of some trials: those that ran on fresh seeds are preferred, since no luck chose their values."""
+    """Return the best of some trials: those that ran on fresh seeds are preferred, since no luck chose their values.
+
+    The default is no choice of anybody: that it ran again makes it the best of nothing.
+    """
     sign = record.spec.objectives[0].sign
-    rerun = [confirmed[t.number] for t in trials if t.number in confirmed]
+    rerun = [t for t in trials if t.number in confirmed and t.proposal.source is not Source.DEFAULT]
     if rerun:
-        return min(rerun, key=lambda c: sign * c.confirmed.mean if c.confirmed else 0.0)
+        return min((confirmed[t.number] for t in rerun), key=lambda c: sign * c.confirmed.mean if c.confirmed else 0.0)
     able = candidates(trials, record.spec.objectives, record.spec.bounds)
     if not able:
         return None
-    return Candidate(
-        number=able[0].number,
-        source=able[0].proposal.source.value,
-        params=able[0].params,
-        values=able[0].values,
-        value=able[0].values[record.spec.objectives[0].metric],
+    leader = able[0]
+    return confirmed.get(leader.number) or Candidate(
+        number=leader.number,
+        source=leader.proposal.source.value,
+        params=leader.params,
+        values=leader.values,
+        value=leader.values[record.spec.objectives[0].metric],
     )
 
 
