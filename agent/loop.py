@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -18,10 +17,12 @@ from statistics import median
 from tunesmith.agent.arbiter import SAMPLER_FAILED
 from tunesmith.agent.background import Background
 from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.clocks import CLOCK, DEADLINE, Clocks, Drift, budget_from, jump_text
 from tunesmith.agent.confirming import Confirmation
 from tunesmith.agent.continuing import Rungs, stopped_due
 from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
+from tunesmith.agent.notifying import Notifier
 from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.steered import steered
@@ -32,8 +33,8 @@ from tunesmith.evaluator.strays import end_strays
 from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.prompts.compact import thinned
-from tunesmith.study.budget import Budget, Deadline, Spent
-from tunesmith.study.errors import InputError, SpaceExhausted, ToolRefused
+from tunesmith.study.budget import Deadline, Spent
+from tunesmith.study.errors import InputError, SpaceExhausted, ToolRefused, TunesmithError
 from tunesmith.study.observation import Observation
 from tunesmith.study.orders import parse_order
 from tunesmith.study.record import Event
@@ -43,6 +44,7 @@ from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Sourc
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.view import StudyView, same_run
 from tunesmith.tools.mailbox import Letter, Mailbox
+from tunesmith.tools.summary import summarize
 
 FLUSH_S = 1.0
 """Observations are written at most this long after they were made."""
@@ -78,6 +80,7 @@ class Loop:
         history: the history file.
         tell: is handed every piece of news, from the thread that calls `run`.
         tape: where the LLM's answers are kept or come from.
+        clocks: what tells the time.
 
     Raises:
         InputError: the history is held by another process, a GPU or a package is missing.
@@ -92,9 +95,10 @@ class Loop:
         cpus: int,
         tell: Callable[[News], None],
         tape: Tape | None = None,
-        clock: Callable[[], float] = time.time,
+        clocks: Clocks = Clocks(),  # noqa: B008  # frozen
     ) -> None:
-        self._kept = kept_orders(spec, _orders_in(history, spec.study.name))
+        before = _events_before(history, spec.study.name)
+        self._kept = kept_orders(spec, before[ORDERS])
         spec = self._kept.spec
         self._spec = spec
         self._steering = self._kept.steering
@@ -102,18 +106,20 @@ class Loop:
         self._paused = False
         self._project = project
         self._replays = tape is not None and tape.replay is not None
-        self._tell = tell
-        self._clock = clock
+        self._show = tell
+        self._notifier = Notifier(spec, project=project, wall=clocks.wall)
+        self._clock, self._steady = clocks.wall, clocks.steady
+        self._drift = Drift(clocks)
         sampler = make_sampler(spec.planner.sampler)
         self._model = open_model(spec.planner, tape) if spec.planner.model else None
         self._gpus = find_gpus() if spec.run.gpus else []
         self._cpus = cpus
         self._places = [_Place(slot) for slot in plan_slots(spec.run, self._gpus, cpus)]
         self._wanted = len(self._places)
-        self._budget: Budget = spec.budget.starting_at(clock())
-        self._opened_at = clock()
+        self._budget = budget_from(spec.budget, self._clock(), deadlines=before[DEADLINE], ends=before["ended"])
+        self._opened_at = self._steady()
         self._folder = history.parent / spec.study.name
-        self._recorder = Recorder(history, spec, project=str(project), now=clock())
+        self._recorder = Recorder(history, spec, project=str(project), now=self._clock(), steady=self._steady)
         self._wake = threading.Event()
         self._confirmation = Confirmation(spec)
         self._arbiter, self._advisor = make_arbiter(
@@ -138,7 +144,7 @@ class Loop:
         self._curves: dict[int, list[float]] = defaultdict(list)
         self._rungs = Rungs.of(spec)
         self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
-        self._flushed_at = clock()
+        self._flushed_at = self._steady()
 
     def interrupt(self) -> None:
         """Ask to end: once lets running trials finish, twice ends them now. Safe in a signal handler."""
@@ -159,8 +165,16 @@ class Loop:
                     self._wake.wait(TICK_S)
                     self._wake.clear()
                 return self._end()
+        except TunesmithError as error:
+            self._notifier.broke(str(error))
+            self._notifier.close()
+            raise
         finally:
             self._leave()
+
+    def _tell(self, news: News) -> None:
+        self._show(news)
+        self._notifier.heed(news)
 
     # -- opening ------------------------------------------------------------------------------------------------
 
@@ -193,6 +207,12 @@ class Loop:
         for text in [*unused_parts(self._spec), *self._kept.words]:
             self._tell(Note(text=text))
         self._note_variant()
+        self._keep_deadline()
+
+    def _keep_deadline(self) -> None:
+        if self._budget.until is not None and self._spec.budget.until is not None:
+            detail = {"until": self._spec.budget.until.isoformat(), "moment": self._budget.until}
+            self._recorder.record_event(DEADLINE, self._clock(), detail=detail)
 
     def _llm_estimate(self) -> str:
         """Return what the LLM will take for the trials that are left, or for some when only time is limited."""
@@ -228,7 +248,9 @@ class Loop:
     # -- one turn -----------------------------------------------------------------------------------------------
 
     def _heed(self) -> None:
-        """Keep what the LLM was asked and said, and pass on what a person should know of it."""
+        """Keep what the LLM was asked and said, and pass on what a person should know."""
+        for text in self._notifier.problems():
+            self._tell(Note(text=text))
         if self._advisor is None:
             return
         calls, lessons = self._advisor.calls(), self._advisor.lessons()
@@ -315,6 +337,7 @@ class Loop:
     def _obey(self) -> None:
         """End running trials when a person asked twice or when no time is left."""
         self._tell_interrupts()
+        self._tell_jump()
         if self._interrupts >= 2:
             for place in self._running():
                 self._put_back(place)
@@ -333,6 +356,12 @@ class Loop:
                 text = f"ending {trials} now; what ran is queued again when you resume"
             self._tell(Note(text=text))
         self._interrupts_told = asked
+
+    def _tell_jump(self) -> None:
+        jump_s = self._drift.jump_s()
+        if jump_s:
+            self._recorder.record_event(CLOCK, self._clock(), detail={"jump_s": jump_s})
+            self._tell(Note(text=jump_text(jump_s)))
 
     def _put_back(self, place: _Place) -> None:
         """End a trial at once and let it wait: it was ended by a person, so the attempt does not count against it."""
@@ -438,7 +467,7 @@ class Loop:
 
     def _flush(self) -> None:
         """Write what is unwritten, at most once a second."""
-        if self._clock() - self._flushed_at < FLUSH_S:
+        if self._steady() - self._flushed_at < FLUSH_S:
             return
         batches = [
             Batch(trial=place.trial, observations=tuple(place.unwritten))
@@ -449,7 +478,7 @@ class Loop:
             self._recorder.record_observations(batches)
         for place in self._places:
             place.unwritten.clear()
-        self._flushed_at = self._clock()
+        self._flushed_at = self._steady()
 
     # -- what people ask for ------------------------------------------------------------------------------------
 
@@ -508,8 +537,12 @@ class Loop:
 
     def _take_over(self, spec: StudySpec, slots: Sequence[Slot]) -> None:
         """Go on with a study whose budget, space, constraints or parallelism was changed; running trials stay."""
-        self._spec = self._evaluator.spec = spec
-        self._budget = spec.budget.starting_at(self._clock())
+        until, before = self._budget.until, self._spec.budget.until
+        self._spec = self._evaluator.spec = self._notifier.spec = spec
+        # The moment stays: just after it, the next such time of day would be tomorrow's.
+        same = spec.budget.until is not None and spec.budget.until == before
+        self._budget = spec.budget.ending_at(until) if same else spec.budget.starting_at(self._clock())
+        self._keep_deadline()
         self._confirmation = Confirmation(spec)
         self._wanted = len(slots)
         for place, slot in zip(self._places, slots, strict=False):
@@ -556,7 +589,7 @@ class Loop:
             llm_tokens=llm.llm_tokens,
             llm_calls=llm.llm_calls,
             trials=self._trials_begun - running - waiting,
-            hours=self._before.hours + max(self._clock() - self._opened_at, 0.0) / 3600,
+            hours=self._before.hours + (self._steady() - self._opened_at) / 3600,
             gpu_hours=self._gpu_s / 3600,
         )
 
@@ -576,7 +609,7 @@ class Loop:
         if deadline is None or typical_s is None:
             return ""
         kept_s = self._confirmation.seconds_needed(typical_s, len(self._places))
-        share_s = CONFIRMING_SHARE * (self._clock() - self._opened_at + deadline.seconds_left)
+        share_s = CONFIRMING_SHARE * (self._steady() - self._opened_at + deadline.seconds_left)
         return deadline.name if deadline.seconds_left < typical_s + min(kept_s, share_s) else ""
 
     def _typical_s(self) -> float | None:
@@ -599,7 +632,11 @@ class Loop:
         self._heed()
         by = self._ended_by or "interrupted"
         self._recorder.record_end(by, self._clock())
-        ended = Ended(record=self._recorder.record, by=by, best=self._best)
+        record, trials = self._recorder.record, self._recorder.history.trials(self._recorder.study_id)
+        ended = Ended(record=record, by=by, best=self._best)
+        self._notifier.ended(ended, lambda: summarize(record, trials).headline)
+        self._notifier.close()
+        self._heed()
         self._tell(ended)
         return ended
 
@@ -612,13 +649,14 @@ class Loop:
         self._recorder.close()
 
 
-def _orders_in(history: Path, name: str) -> list[Event]:
-    """Return what was asked of the study before."""
+def _events_before(history: Path, name: str) -> Mapping[str, list[Event]]:
+    """Return what earlier runs were asked, when they had to end, and when they did."""
+    kinds = (ORDERS, DEADLINE, "ended")
     if not history.is_file() or not history.stat().st_size:
-        return []
+        return {kind: [] for kind in kinds}
     with History.open(history) as opened:
         record = opened.find(name)
-        return opened.events(record.id, ORDERS) if record else []
+        return {kind: opened.events(record.id, kind) if record else [] for kind in kinds}
 
 
 def unused_parts(spec: StudySpec) -> list[str]:

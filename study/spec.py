@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
@@ -59,6 +59,7 @@ Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan
 Amount = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, strict=True)]
 Metrics = Annotated[list[Annotated[Text, AfterValidator(_one_metric)]], BeforeValidator(_as_list)]
+Occasion = Literal["end", "failures", "best"]
 Directions = Annotated[list[Direction], BeforeValidator(_as_list)]
 
 
@@ -170,8 +171,11 @@ class BudgetTable(_Table):
 
     def starting_at(self, now: float) -> Budget:
         """Return the limits with `until` as the next such moment after `now` (seconds since the epoch)."""
-        limits = self.model_dump(exclude={"until"})
-        return Budget(until=None if self.until is None else next_at(self.until, now), **limits)
+        return self.ending_at(None if self.until is None else next_at(self.until, now))
+
+    def ending_at(self, moment: float | None) -> Budget:
+        """Return the limits with `until` as this moment (seconds since the epoch)."""
+        return Budget(until=moment, **self.model_dump(exclude={"until"}))
 
 
 class PlannerTable(_Table):
@@ -220,6 +224,24 @@ class ConfirmTable(_Table):
         return max(self.seeds, self.seeds * 5 if self.max_seeds is None else self.max_seeds)
 
 
+class NotifyTable(_Table):
+    """Whom to tell what happens while nobody watches."""
+
+    command: Text | None = Field(None, description='a command line, for example "mail -s tunesmith me@example.org"')
+    url: Text | None = Field(
+        None, description='an address such as "https://example.org/hook", or "$NAME" for an environment variable'
+    )
+    on: list[Occasion] = Field(
+        default_factory=lambda: list[Occasion](get_args(Occasion)),
+        description='a list of "end", "failures" and "best"',
+        min_length=1,
+    )
+
+    def address(self, environment: Mapping[str, str]) -> str:
+        """Return the address; `$NAME` and `${NAME}` stand for a variable, so that no key need stand in the file."""
+        return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda m: environment.get(m[1] or m[2], ""), self.url or "")
+
+
 class ConstraintTable(_Table):
     """A bound on another metric."""
 
@@ -249,7 +271,13 @@ class StudySpec(_Table):
     evaluate: EvaluateTable | None = Field(None, description="a table: [evaluate]")
     confirm: ConfirmTable | None = Field(None, description="a table: [confirm]")
     constraints: list[ConstraintTable] = Field(default_factory=list, description="tables: [[constraints]]")
+    notify: NotifyTable | None = Field(None, description="a table: [notify]")
     document: Mapping[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """The document as the history keeps it: without [notify], whose address is often a key in itself."""
+        return {name: table for name, table in self.document.items() if name != "notify"}
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

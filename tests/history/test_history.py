@@ -196,10 +196,12 @@ def test_a_changed_study_file_is_taken_over_and_noted(path: Path) -> None:
 
 
 def test_time_at_work_adds_up_over_runs(path: Path) -> None:
-    with Recorder(path, make_spec(), project="", now=1000.0) as recorder:
+    steady = iter([5.0, *[5.0 + 3600] * 3, 50.0, *[50.0 + 1800] * 3])
+    with Recorder(path, make_spec(), project="", now=1000.0, steady=lambda: next(steady)) as recorder:
         run_one(recorder, complete(1.0), now=1000.0 + 3599)
-    with Recorder(path, make_spec(), project="", now=90000.0) as recorder:
-        run_one(recorder, complete(1.0), now=90000.0 + 1799)
+    # A wall clock that was set back takes nothing away, and one that was set forward adds nothing.
+    with Recorder(path, make_spec(), project="", now=90.0, steady=lambda: next(steady)) as recorder:
+        run_one(recorder, complete(1.0), now=90000.0)
         assert recorder.record.spent.hours == pytest.approx(1.5)
 
 
