@@ -652,9 +652,10 @@ class Loop:
 def _events_before(history: Path, name: str) -> Mapping[str, list[Event]]:
     """Return what earlier runs were asked, when they had to end, and when they did."""
     kinds = (ORDERS, DEADLINE, "ended")
-    if not history.is_file() or not history.stat().st_size:
+    found = History.open_if_any(history)
+    if found is None:
         return {kind: [] for kind in kinds}
-    with History.open(history) as opened:
+    with found as opened:
         record = opened.find(name)
         return {kind: opened.events(record.id, kind) if record else [] for kind in kinds}
 

@@ -15,11 +15,13 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 from tunesmith.evaluator.walk import remove, size, size_below, walk
+from tunesmith.study.errors import ProjectError
 
 COPY_BYTES = 2**20
 """Larger files are linked: data and checkpoints are, code is not."""
@@ -91,7 +93,11 @@ def take_snapshot(project: Path, study_folder: Path, *, without: Sequence[str] =
 
 
 def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Workspace:
-    """Make the folders of a trial anew; what an earlier attempt left there is removed."""
+    """Make the folders of a trial anew; what an earlier attempt left there is removed.
+
+    Raises:
+        ProjectError: they cannot be made: the disk is full, most often.
+    """
     folder = study_folder / "trials" / f"{number:04d}"
     if folder.exists():
         remove(folder)
@@ -104,14 +110,20 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
         scratch=folder / "tmp",
     )
-    workspace.artifacts.mkdir(parents=True)
-    fill(workspace.work, snapshot.folder, snapshot.entries)
-    workspace.report.touch(exist_ok=False)
+    with _writing(folder):
+        workspace.artifacts.mkdir(parents=True)
+        fill(workspace.work, snapshot.folder, snapshot.entries)
+        workspace.report.touch(exist_ok=False)
+        workspace.log.touch()
     return workspace
 
 
 def judges_workspace(workspace: Workspace, snapshot: Snapshot) -> Workspace:
-    """Make the folders in which a trial is judged: a fresh copy of the project beside the trial's artifacts."""
+    """Make the folders in which a trial is judged: a fresh copy of the project beside the trial's artifacts.
+
+    Raises:
+        ProjectError: they cannot be made.
+    """
     folder = workspace.folder / "judge"
     judge = replace(
         workspace,
@@ -121,9 +133,23 @@ def judges_workspace(workspace: Workspace, snapshot: Snapshot) -> Workspace:
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
         scratch=folder / "tmp",
     )
-    fill(judge.work, snapshot.folder, snapshot.entries)
-    judge.report.touch(exist_ok=False)
+    with _writing(folder):
+        fill(judge.work, snapshot.folder, snapshot.entries)
+        judge.report.touch(exist_ok=False)
+        judge.log.touch()
     return judge
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # Not the trial's fault: were it to fail, a full disk would use up the night's trials in seconds.
+        raise ProjectError(
+            f"the folder {folder} cannot be written: {error.strerror}; mend that (a full disk?) and run the same "
+            "command again: everything up to the last finished step is safe"
+        ) from error
 
 
 def artifacts_folder(study_folder: Path, number: int) -> Path:

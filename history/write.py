@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import open_for_reading, open_for_writing
+from tunesmith.history.connect import holds_tables, open_for_reading, open_for_writing
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
@@ -61,7 +61,7 @@ class Recorder:
         now: float,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        if path is not None and path.exists() and path.stat().st_size:
+        if path is not None and holds_tables(path):
             # A file that is no history is refused before anything is put beside it.
             open_for_reading(path).close()
         self._lock = WriterLock(path, now=now) if path else None

@@ -240,6 +240,30 @@ def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
             opening()
 
 
+MIGRATIONS_TABLE = """
+    create table _sqlite_migrations (id integer primary key, migration_set text, name text, applied_at text)
+"""
+
+
+@pytest.mark.parametrize("tables", [[], [MIGRATIONS_TABLE]], ids=["no table", "that of migrations"])
+def test_a_file_whose_maker_was_killed_before_the_first_table_is_as_good_as_none(
+    tmp_path: Path, tables: list[str]
+) -> None:
+    file = tmp_path / "h.db"
+    with sqlite3.connect(file) as db:
+        db.execute("pragma journal_mode=wal")
+        for table in tables:
+            db.execute(table)
+    db.close()
+    assert History.open_if_any(file) is None
+    with pytest.raises(HistoryError, match="no study has run there yet"):
+        History.open(file)
+    with Recorder(file, make_spec(), project="", now=0.0) as recorder:
+        run_one(recorder, complete(0.5))
+    with History.open(file) as history:
+        assert len(history.trials(1)) == 1
+
+
 def test_a_missing_history_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="tunesmith run"):
         History.open(tmp_path / "none.db")
