@@ -43,6 +43,7 @@ from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.view import StudyView, same_run
+from tunesmith.tools.final_test import STARTED, TESTED, ended_detail, is_due, started_detail
 from tunesmith.tools.mailbox import Letter, Mailbox
 from tunesmith.tools.summary import summarize
 
@@ -164,6 +165,7 @@ class Loop:
                     self._flush()
                     self._wake.wait(TICK_S)
                     self._wake.clear()
+                self._test()
                 return self._end()
         except TunesmithError as error:
             self._notifier.broke(str(error))
@@ -610,6 +612,7 @@ class Loop:
             return ""
         kept_s = self._confirmation.seconds_needed(typical_s, len(self._places))
         share_s = CONFIRMING_SHARE * (self._steady() - self._opened_at + deadline.seconds_left)
+        kept_s += typical_s if self._spec.test is not None else 0.0
         return deadline.name if deadline.seconds_left < typical_s + min(kept_s, share_s) else ""
 
     def _typical_s(self) -> float | None:
@@ -625,6 +628,38 @@ class Loop:
 
     def _is_over(self) -> bool:
         return bool(self._interrupts or self._ended_by) and not self._running()
+
+    def _test(self) -> None:
+        """Run [test] on what was chosen, once; killed meanwhile, it runs again."""
+        if self._spec.test is None or self._interrupts or self._is_late():
+            return
+        record, history = self._recorder.record, self._recorder.history
+        trials, events = (
+            history.trials(record.id),
+            [*history.events(record.id, STARTED), *history.events(record.id, TESTED)],
+        )
+        best = summarize(record, trials).best
+        if best is None or not is_due(trials[best.number], sorted(events, key=lambda event: event.at)):
+            return
+        trial = trials[best.number]
+        self._recorder.record_event(STARTED, self._clock(), trial=trial, detail=started_detail(trial))
+        self._tell(Note(text=f"the test of trial {trial.number} runs"))
+        outcome = self._outcome_of(self._evaluator.test(trial, self._places[0].slot))
+        self._recorder.record_event(TESTED, self._clock(), trial=trial, detail=ended_detail(trial, outcome))
+        self._gpu_s += outcome.usage.gpu_s
+
+    def _outcome_of(self, test: Evaluation) -> Outcome:
+        """Wait for a test, heeding the deadline and whoever asks twice to end."""
+        while (outcome := test.poll()) is None:
+            self._serve()
+            self._heed()
+            if self._interrupts >= 2:  # noqa: PLR2004
+                test.stop("interrupted by a person")
+            elif self._is_late():
+                test.stop("the study's time is up")
+            self._wake.wait(TICK_S)
+            self._wake.clear()
+        return outcome
 
     def _end(self) -> Ended:
         if self._advisor is not None:

@@ -109,12 +109,18 @@ class Evaluator:
         folder = next((folder for folder in reversed(kept) if folder.is_dir() and any(folder.iterdir())), None)
         return Evaluation(self, trial, slot, on_observation, resume_from=folder)
 
+    def test(self, trial: Trial, slot: Slot) -> Evaluation:
+        """Start the command of [test] on what a finished trial kept; the trial itself is not touched."""
+        return FinalTest(self, trial, slot, lambda _: None)
+
     def close(self) -> None:
         """Nothing is left to close: every trial cleans up after itself."""
 
 
 class Evaluation:
     """A trial that was started. Call `poll` a few times a second until it returns the outcome."""
+
+    _judge = "evaluate"
 
     def __init__(
         self,
@@ -140,8 +146,10 @@ class Evaluation:
         self._training: Exit | None = None
         self._outcome: Outcome | None = None
         self._next_look_at = 0.0
-        self._workspace = workspaces.make_workspace(evaluator.snapshot, evaluator.folder, trial.number)
-        self._running = self._workspace
+        self._open()
+
+    def _open(self) -> None:
+        self._workspace = workspaces.make_workspace(self._evaluator.snapshot, self._evaluator.folder, self.trial.number)
         self._begin(self._spec.run.command, self._workspace)
 
     @property
@@ -337,7 +345,7 @@ class Evaluation:
         if failure is None:
             failure = metric_failure(self._values, self._spec.study.metric, tail=end.tail)
         if failure is not None and self._training is not None:
-            failure = replace(failure, reason=f"evaluate: {failure.reason}")
+            failure = replace(failure, reason=f"{self._judge}: {failure.reason}")
         if failure is not None and self._evaluator.sandbox is not None:
             failure = replace(failure, reason=failure.reason + hint(failure))
         return failure
@@ -351,3 +359,17 @@ class Evaluation:
             gpu_s=wall_s * self._spec.run.gpus,
             peak_rss_gib=max(part.peak_rss_gib for part in parts),
         )
+
+
+class FinalTest(Evaluation):
+    """The command of [test] on what a finished trial kept: like its judge, once more, and from a folder of its own."""
+
+    _judge = "test"
+
+    def _open(self) -> None:
+        assert self._spec.test is not None  # noqa: S101  # only then is there one
+        self._workspace = workspaces.workspace_of(self._evaluator.folder, self.trial.number)
+        self._workspace.artifacts.mkdir(parents=True, exist_ok=True)
+        self._training = Exit(status=0)
+        test = workspaces.judges_workspace(self._workspace, self._evaluator.snapshot, name=self._judge)
+        self._begin(self._spec.test.command, test)

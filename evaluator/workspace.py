@@ -2,7 +2,7 @@
 
     STUDY/snapshots/HASH/   the project as it was when the run began
     STUDY/trials/0007/      work/ (the copy, and the working directory)  artifacts/  log.txt  report-TOKEN.jsonl
-                            judge/ (the same for the judge's command)
+                            judge/ (the same for the judge's command)  test/ (for that of [test])
 
 Large files, and folders with very many, are not copied but linked to where they stand. The user's own files are never
 written. Knows no command.
@@ -98,10 +98,21 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
     Raises:
         ProjectError: they cannot be made: the disk is full, most often.
     """
+    workspace = workspace_of(study_folder, number)
+    if workspace.folder.exists():
+        remove(workspace.folder)
+    with _writing(workspace.folder):
+        workspace.artifacts.mkdir(parents=True)
+        fill(workspace.work, snapshot.folder, snapshot.entries)
+        workspace.report.touch(exist_ok=False)
+        workspace.log.touch()
+    return workspace
+
+
+def workspace_of(study_folder: Path, number: int) -> Workspace:
+    """Return the folders of a trial; nothing is made or removed."""
     folder = study_folder / "trials" / f"{number:04d}"
-    if folder.exists():
-        remove(folder)
-    workspace = Workspace(
+    return Workspace(
         folder=folder,
         work=folder / "work",
         artifacts=artifacts_folder(study_folder, number),
@@ -110,21 +121,19 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
         scratch=folder / "tmp",
     )
-    with _writing(folder):
-        workspace.artifacts.mkdir(parents=True)
-        fill(workspace.work, snapshot.folder, snapshot.entries)
-        workspace.report.touch(exist_ok=False)
-        workspace.log.touch()
-    return workspace
 
 
-def judges_workspace(workspace: Workspace, snapshot: Snapshot) -> Workspace:
+def judges_workspace(workspace: Workspace, snapshot: Snapshot, *, name: str = "judge") -> Workspace:
     """Make the folders in which a trial is judged: a fresh copy of the project beside the trial's artifacts.
+
+    What an earlier judge left there is removed.
 
     Raises:
         ProjectError: they cannot be made.
     """
-    folder = workspace.folder / "judge"
+    folder = workspace.folder / name
+    if folder.exists():
+        remove(folder)
     judge = replace(
         workspace,
         folder=folder,

@@ -289,6 +289,8 @@ def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mi
     commands = {"run.command": spec.run.command}
     if spec.evaluate:
         commands["evaluate.command"] = spec.evaluate.command
+    if spec.test:
+        commands["test.command"] = spec.test.command
     for key, command in commands.items():
         try:
             if not shlex.split(command):

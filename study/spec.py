@@ -205,6 +205,12 @@ class EvaluateTable(_Table):
     command: Text = Field(description='a command line, for example "python evaluate.py --in {artifacts}/pred.npz"')
 
 
+class FinalTestTable(_Table):
+    """A command that is run once, at the very end, on what was chosen; no choice is ever made by what it says."""
+
+    command: Text = Field(description='a command line, for example "python test.py --in {artifacts}/model.npz"')
+
+
 class ConfirmTable(_Table):
     """How many of the best configurations run again at the end, on how many fresh seeds.
 
@@ -270,6 +276,7 @@ class StudySpec(_Table):
     edits: EditsTable | None = Field(None, description="a table: [edits]")
     evaluate: EvaluateTable | None = Field(None, description="a table: [evaluate]")
     confirm: ConfirmTable | None = Field(None, description="a table: [confirm]")
+    test: FinalTestTable | None = Field(None, description="a table: [test]")
     constraints: list[ConstraintTable] = Field(default_factory=list, description="tables: [[constraints]]")
     notify: NotifyTable | None = Field(None, description="a table: [notify]")
     document: Mapping[str, Any] = Field(default_factory=dict, exclude=True, repr=False)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.trial import Trial
+from tunesmith.tools.final_test import told
 from tunesmith.tools.report import colours, curves, facts, page, parallel
 from tunesmith.tools.report.model import ReportInput
 from tunesmith.tools.report.text import LONGEST_CELL, cut
@@ -68,6 +69,7 @@ def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "summary": summary,
         # A figure and its margin stay on one line.
         "headline": summary.headline.replace(" -> ", " → ").replace(" ± ", "\u00a0±\u00a0"),
+        "test": told(report.tests, summary.best.number if summary.best else None),
         "tiles": page.tiles(summary),
         "plots": plots,
         "curves_thinned": curves.is_thinned(report),

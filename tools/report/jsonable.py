@@ -19,6 +19,7 @@ def to_json(report: ReportInput) -> dict[str, Any]:
         "generated_at": report.generated_at,
         "command": report.command,
         "summary": _summary(summary),
+        "tests": [{**asdict(test), "state": test.state.value, "values": dict(test.values)} for test in report.tests],
         "sources": [asdict(share) for share in facts.sources(report)],
         "lessons": [{"text": lesson.text, "trials": list(lesson.trials)} for lesson in report.lessons],
         "llm_worth": facts.llm_worth(report),

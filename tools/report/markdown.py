@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tunesmith.study.units import short_number
+from tunesmith.tools.final_test import told
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import number_text, value_text
 from tunesmith.tools.report.model import ReportInput
@@ -21,6 +22,7 @@ def to_markdown(report: ReportInput) -> str:
     sections = (
         [f"# {_text(report.record.name)}", summary.headline],
         [_fenced(report.command)] if report.command else [],
+        _tested(report, summary),
         _compared(summary),
         _front(summary),
         _mattered(summary),
@@ -31,6 +33,11 @@ def to_markdown(report: ReportInput) -> str:
         _again(report),
     )
     return "\n\n".join(line for section in sections for line in section) + "\n"
+
+
+def _tested(report: ReportInput, summary: Summary) -> list[str]:
+    line = told(report.tests, summary.best.number if summary.best else None)
+    return [_text(line)] if line else []
 
 
 def _compared(summary: Summary) -> list[str]:
