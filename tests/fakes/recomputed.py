@@ -11,6 +11,7 @@ import sqlite3
 import statistics
 from collections import Counter
 from contextlib import closing
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,11 @@ def _recomputed(db: sqlite3.Connection, study: str, sign: float) -> dict[str, An
         "curves": _curves(db, record["id"]),
         **_llm(db, record["id"]),
     }
+    found["shrinkage"] = {n: _shrinkage(n, rows, fresh, default, sign) for n in fresh if rows[n] in able}
+    again = sorted(
+        (n for n in fresh if rows[n] in able and len(fresh[n]) > 1), key=lambda n: sign * statistics.fmean(fresh[n])
+    )[:5]
+    found["pairs"] = {f"{a} {b}": {"difference": _welch(fresh[a], fresh[b], sign)} for a, b in combinations(again, 2)}
     if chosen and default and default["state"] == "complete":
         found["summary.gain"] = sign * (default["value"] - chosen["value"]) / abs(default["value"])
     if chosen and default and default["state"] == "complete" and chosen["number"] != default["number"]:
@@ -115,6 +121,19 @@ def _welch(a: list[float], b: list[float], sign: float) -> dict[str, float]:
     low, high = test.confidence_interval(0.97)
     gain = sign * (statistics.fmean(b) - statistics.fmean(a))
     return {"gain": gain, "margin": float(high - low) / 2, "probability": float(stats.t.cdf(test.statistic, test.df))}
+
+
+def _shrinkage(
+    number: int, rows: list[sqlite3.Row], fresh: dict[int, list[float]], default: Any, sign: float
+) -> dict[str, Any]:
+    mean = statistics.fmean(fresh[number])
+    kept = None
+    if default is not None and default["number"] in fresh and default["number"] != number:
+        promised = sign * (default["value"] - rows[number]["value"])
+        left = sign * (statistics.fmean(fresh[default["number"]]) - mean)
+        kept = left / promised if promised > 0 else None
+    loss = sign * (mean - rows[number]["value"])
+    return {"confirmed": mean, "seeds": len(fresh[number]), "loss": loss, "kept": kept}
 
 
 def _sources(own: list[sqlite3.Row], able: list[sqlite3.Row], sign: float) -> dict[str, Any]:
@@ -182,6 +201,10 @@ def _at(report: dict[str, Any], key: str) -> Any:
     """Return what the report has at a dotted key, in the form of this module."""
     if key == "sources":
         return {share["source"]: share for share in report["sources"]}
+    if key == "shrinkage":
+        return {found["number"]: found for found in report["shrinkage"]}
+    if key == "pairs":
+        return {f"{pair['number']} {pair['other']}": pair for pair in report["pairs"]}
     if key == "failures":
         return {group["kind"]: sorted(group["trials"]) for group in report["failures"]}
     value: Any = report
