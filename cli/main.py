@@ -218,6 +218,33 @@ def chat(
 
 
 @app.command()
+def watch(
+    study: Study = Path(),
+    *,
+    history: HistoryOption = None,
+) -> None:
+    """Watch a study that runs, from another terminal: trials, curves, slots, the planner's reasons. Reads only."""
+    with errors_for_people():
+        from tunesmith.cli.watch.start import watch_study
+
+        watch_study(study, history=history)
+
+
+@app.command()
+def dashboard(
+    study: Study = Path(),
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of 127.0.0.1; 0 for any free one.")] = 8080,
+    history: HistoryOption = None,
+) -> None:
+    """Show the study in Optuna's dashboard, kept up to date, in a browser on this machine."""
+    with errors_for_people():
+        from tunesmith.cli.dashboard import serve_dashboard
+
+        serve_dashboard(study, history=history, port=port)
+
+
+@app.command()
 def mcp(
     study: Study = Path(),
     *,
