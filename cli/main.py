@@ -245,6 +245,24 @@ def dashboard(
 
 
 @app.command()
+def soup(
+    study: Study = Path(),
+    *,
+    checkpoint: Annotated[
+        str, typer.Option(help="The file among what trials kept: a PyTorch state dict.")
+    ] = "model.pt",
+    top: Annotated[int, typer.Option(min=2, help="Try so many of the best trials.")] = 8,
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Average the weights of the best trials as far as the judge says that it helps."""
+    with errors_for_people():
+        from tunesmith.cli.soup import make_soup
+
+        make_soup(study, checkpoint=checkpoint, top=top, history=history, as_json=as_json)
+
+
+@app.command()
 def mcp(
     study: Study = Path(),
     *,

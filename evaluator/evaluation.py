@@ -111,7 +111,15 @@ class Evaluator:
 
     def test(self, trial: Trial, slot: Slot) -> Evaluation:
         """Start the command of [test] on what a finished trial kept; the trial itself is not touched."""
-        return FinalTest(self, trial, slot, lambda _: None)
+        assert self.spec.test is not None  # noqa: S101  # only then is there one
+        kept = workspaces.workspace_of(self.folder, trial.number)
+        return Afterwards(self, trial, slot, command=self.spec.test.command, kept=kept, name="test")
+
+    def judge(self, trial: Trial, slot: Slot, folder: Path) -> Evaluation:
+        """Start the judge on what stands in `folder/artifacts`, with the trial's parameters and seed."""
+        assert self.spec.evaluate is not None  # noqa: S101  # only then is there one
+        kept = workspaces.workspace_at(folder)
+        return Afterwards(self, trial, slot, command=self.spec.evaluate.command, kept=kept, name="judge")
 
     def close(self) -> None:
         """Nothing is left to close: every trial cleans up after itself."""
@@ -361,15 +369,27 @@ class Evaluation:
         )
 
 
-class FinalTest(Evaluation):
-    """The command of [test] on what a finished trial kept: like its judge, once more, and from a folder of its own."""
+class Afterwards(Evaluation):
+    """A judge's command on files that are there already, from a folder of its own; nothing is trained.
 
-    _judge = "test"
+    Args:
+        evaluator: of the study.
+        trial: whose parameters and seed the command is given.
+        slot: where.
+        command: the template.
+        kept: the folders whose artifacts it reads.
+        name: of its folder, and of the judge in its failures.
+    """
+
+    def __init__(  # noqa: PLR0913  # two of them say what, four where
+        self, evaluator: Evaluator, trial: Trial, slot: Slot, *, command: str, kept: Workspace, name: str
+    ) -> None:
+        self._command, self._kept, self._judge = command, kept, name
+        super().__init__(evaluator, trial, slot, lambda _: None)
 
     def _open(self) -> None:
-        assert self._spec.test is not None  # noqa: S101  # only then is there one
-        self._workspace = workspaces.workspace_of(self._evaluator.folder, self.trial.number)
+        self._workspace = self._kept
         self._workspace.artifacts.mkdir(parents=True, exist_ok=True)
         self._training = Exit(status=0)
-        test = workspaces.judges_workspace(self._workspace, self._evaluator.snapshot, name=self._judge)
-        self._begin(self._spec.test.command, test)
+        place = workspaces.judges_workspace(self._workspace, self._evaluator.snapshot, name=self._judge)
+        self._begin(self._command, place)

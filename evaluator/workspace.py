@@ -23,6 +23,8 @@ from pathlib import Path
 from tunesmith.evaluator.walk import remove, size, size_below, walk
 from tunesmith.study.errors import ProjectError
 
+ARTIFACTS = "artifacts"
+"""The folder of what a trial keeps, below its own."""
 COPY_BYTES = 2**20
 """Larger files are linked: data and checkpoints are, code is not."""
 COPY_FILES = 2000
@@ -111,11 +113,15 @@ def make_workspace(snapshot: Snapshot, study_folder: Path, number: int) -> Works
 
 def workspace_of(study_folder: Path, number: int) -> Workspace:
     """Return the folders of a trial; nothing is made or removed."""
-    folder = study_folder / "trials" / f"{number:04d}"
+    return workspace_at(study_folder / "trials" / f"{number:04d}")
+
+
+def workspace_at(folder: Path) -> Workspace:
+    """Return the folders that a trial has below this one; nothing is made or removed."""
     return Workspace(
         folder=folder,
         work=folder / "work",
-        artifacts=artifacts_folder(study_folder, number),
+        artifacts=folder / ARTIFACTS,
         log=folder / "log.txt",
         # A name that cannot be guessed: neither a stale file nor a script's own can pass for the report.
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
@@ -163,7 +169,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 def artifacts_folder(study_folder: Path, number: int) -> Path:
     """Return where a trial keeps its files."""
-    return study_folder / "trials" / f"{number:04d}" / "artifacts"
+    return study_folder / "trials" / f"{number:04d}" / ARTIFACTS
 
 
 def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:
