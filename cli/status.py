@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tunesmith.cli.limits import limits_now
 from tunesmith.cli.locate import Located, open_study
 from tunesmith.cli.show import budget_bar, counts, header, layout, note, params_line, printable, row, sparkline
 from tunesmith.cli.stream import number as json_number
@@ -63,7 +64,7 @@ def status_text(located: Located) -> str:
     table = layout(record.spec.space, objective, shutil.get_terminal_size((120, 24)).columns)
     lines = [f"{record.name}  {objective.direction.value} {objective.metric}  ·  {_state(located)}"]
     lines += _best_lines(located, best)
-    budget = record.spec.budget.starting_at(time.time())
+    budget = limits_now(history, record, time.time())
     bar = budget_bar(budget, record.spent, time.time(), seconds_per_trial=None)
     lines.append("  ·  ".join(part for part in (f"trials: {counts(tally.states)}", _replicates(tally), bar) if part))
     test = told(tests_in(history.events(record.id, TESTED)), best.number if best else None)
@@ -138,7 +139,7 @@ def _status_json(located: Located) -> dict[str, Any]:
             "llm_tokens": record.spent.llm_tokens,
             "llm_usd": record.spent.llm_usd,
         },
-        "budget": _limits(record.spec.budget.starting_at(time.time())),
+        "budget": _limits(limits_now(history, record, time.time())),
         "latest": [trial_json(trial) for trial in history.latest(record.id, LATEST)],
     }
 

@@ -143,8 +143,7 @@ def _averaged(parts: Sequence[Any], name: str) -> Any:
     if isinstance(first, Mapping):
         if any(not isinstance(p, Mapping) or p.keys() != first.keys() for p in parts):
             raise ProjectError(f"{name} has other names than in the best trial: it is another model")
-        mixed = {key: _averaged([p[key] for p in parts], f"{name}.{key}") for key in first}
-        return type(first)(mixed)
+        return {key: _averaged([p[key] for p in parts], f"{name}.{key}") for key in first}
     if isinstance(first, list | tuple) and all(isinstance(p, list | tuple) and len(p) == len(first) for p in parts):
         return type(first)(_averaged([p[i] for p in parts], f"{name}.{i}") for i in range(len(first)))
     return first

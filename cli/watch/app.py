@@ -49,8 +49,8 @@ class WatchApp(App[None]):
     .-narrow #why { display: none; }
     .-narrow.-tall #why { display: block; }
     """
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (90, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (36, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall")]
     BINDINGS: ClassVar = [
         Binding("q", "quit", "Quit"),
         Binding("escape", "follow", "Follow"),

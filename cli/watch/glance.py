@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.cli.limits import limits_now
 from tunesmith.cli.locate import history_file, open_study
 from tunesmith.history.read import History
 from tunesmith.study.budget import Budget
@@ -113,17 +114,8 @@ def _glance(history: History, record: StudyRecord, chosen: int | None, now: floa
         curves={n: [o for o in history.curve(record.id, n) if o.metric == metric] for n in shown},
         improvements=history.improvements(record),
         states=history.tally(record.id).states,
-        budget=_budget(history, record, now),
+        budget=limits_now(history, record, now),
         notes=notes[-3:],
         chosen=chosen,
         now=now,
     )
-
-
-def _budget(history: History, record: StudyRecord, now: float) -> Budget:
-    """Return the limits, `until` as the moment that the run itself goes by."""
-    kept = history.events(record.id, "deadline")
-    table = record.spec.budget
-    if table.until is not None and kept and not record.ended_by:
-        return table.ending_at(float(kept[-1].detail["moment"]))
-    return table.starting_at(now)
