@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -18,6 +17,7 @@ from statistics import median
 from tunesmith.agent.arbiter import SAMPLER_FAILED
 from tunesmith.agent.background import Background
 from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.clocks import CLOCK, DEADLINE, Clocks, Drift, budget_from, jump_text
 from tunesmith.agent.code.doubt import is_doubtful, settled, twin_of
 from tunesmith.agent.code.opening import open_code
 from tunesmith.agent.code.search import CodeSearch
@@ -25,6 +25,7 @@ from tunesmith.agent.confirming import Confirmation
 from tunesmith.agent.continuing import Rungs, stopped_due
 from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
+from tunesmith.agent.notifying import Notifier
 from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.steered import steered
@@ -35,8 +36,8 @@ from tunesmith.evaluator.strays import end_strays
 from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.prompts.compact import thinned
-from tunesmith.study.budget import Budget, Deadline, Spent
-from tunesmith.study.errors import InputError, ProjectError, SpaceExhausted, ToolRefused
+from tunesmith.study.budget import Deadline, Spent
+from tunesmith.study.errors import InputError, ProjectError, SpaceExhausted, ToolRefused, TunesmithError
 from tunesmith.study.observation import Observation
 from tunesmith.study.orders import parse_order
 from tunesmith.study.record import Event
@@ -47,7 +48,9 @@ from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Sourc
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.study.view import StudyView, same_run
+from tunesmith.tools.final_test import STARTED, TESTED, ended_detail, is_due, started_detail
 from tunesmith.tools.mailbox import Letter, Mailbox
+from tunesmith.tools.summary import summarize
 from tunesmith.tools.variants.rules import rules_of
 
 FLUSH_S = 1.0
@@ -89,6 +92,7 @@ class Loop:
         tell: is handed every piece of news, from the thread that calls `run`.
         tape: where the LLM's answers are kept or come from.
         unsafe_edits: whether edited code may run without the sandbox.
+        clocks: what tells the time.
 
     Raises:
         InputError: the history is held by another process, a GPU or a package is missing.
@@ -104,9 +108,10 @@ class Loop:
         tell: Callable[[News], None],
         tape: Tape | None = None,
         unsafe_edits: bool = False,
-        clock: Callable[[], float] = time.time,
+        clocks: Clocks = Clocks(),  # noqa: B008  # frozen
     ) -> None:
-        self._kept = kept_orders(spec, _orders_in(history, spec.study.name))
+        before = _events_before(history, spec.study.name)
+        self._kept = kept_orders(spec, before[ORDERS])
         spec = self._kept.spec
         self._spec = spec
         self._steering = self._kept.steering
@@ -114,18 +119,20 @@ class Loop:
         self._paused = False
         self._project = project
         self._replays = tape is not None and tape.replay is not None
-        self._tell = tell
-        self._clock = clock
+        self._show = tell
+        self._notifier = Notifier(spec, project=project, wall=clocks.wall)
+        self._clock, self._steady = clocks.wall, clocks.steady
+        self._drift = Drift(clocks)
         sampler = make_sampler(spec.planner.sampler)
         self._model = open_model(spec.planner, tape) if spec.planner.model else None
         self._gpus = find_gpus() if spec.run.gpus else []
         self._cpus = cpus
         self._places = [_Place(slot) for slot in plan_slots(spec.run, self._gpus, cpus)]
         self._wanted = len(self._places)
-        self._budget: Budget = spec.budget.starting_at(clock())
-        self._opened_at = clock()
+        self._budget = budget_from(spec.budget, self._clock(), deadlines=before[DEADLINE], ends=before["ended"])
+        self._opened_at = self._steady()
         self._folder = history.parent / spec.study.name
-        self._recorder = Recorder(history, spec, project=str(project), now=clock())
+        self._recorder = Recorder(history, spec, project=str(project), now=self._clock(), steady=self._steady)
         self._wake = threading.Event()
         self._confirmation = Confirmation(spec)
         runs = Background(self._wake.set)
@@ -146,7 +153,7 @@ class Loop:
         self._evaluator = Evaluator(
             spec, project=project, folder=self._folder, unsafe_edits=unsafe_edits, wake=self._wake.set
         )
-        self._root = Variant(id=self._evaluator.variant, files=self._evaluator.editable, created_at=clock())
+        self._root = Variant(id=self._evaluator.variant, files=self._evaluator.editable, created_at=self._clock())
         self._code = self._open_code(runs) if spec.edits else None
         self._interrupts = 0
         self._interrupts_told = 0
@@ -155,7 +162,7 @@ class Loop:
         self._curves: dict[int, list[float]] = defaultdict(list)
         self._rungs = Rungs.of(spec)
         self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
-        self._flushed_at = clock()
+        self._flushed_at = self._steady()
 
     def _open_code(self, runs: Background) -> CodeSearch:
         if self._model is not None and self._evaluator.refuses_edits:
@@ -189,9 +196,18 @@ class Loop:
                     self._flush()
                     self._wake.wait(TICK_S)
                     self._wake.clear()
+                self._test()
                 return self._end()
+        except TunesmithError as error:
+            self._notifier.broke(str(error))
+            self._notifier.close()
+            raise
         finally:
             self._leave()
+
+    def _tell(self, news: News) -> None:
+        self._show(news)
+        self._notifier.heed(news)
 
     # -- opening ------------------------------------------------------------------------------------------------
 
@@ -224,6 +240,12 @@ class Loop:
         for text in [*unused_parts(self._spec), *self._kept.words]:
             self._tell(Note(text=text))
         self._note_variant()
+        self._keep_deadline()
+
+    def _keep_deadline(self) -> None:
+        if self._budget.until is not None and self._spec.budget.until is not None:
+            detail = {"until": self._spec.budget.until.isoformat(), "moment": self._budget.until}
+            self._recorder.record_event(DEADLINE, self._clock(), detail=detail)
 
     def _llm_estimate(self) -> str:
         """Return what the LLM will take for the trials that are left, or for some when only time is limited."""
@@ -259,7 +281,9 @@ class Loop:
     # -- one turn -----------------------------------------------------------------------------------------------
 
     def _heed(self) -> None:
-        """Keep what the LLM was asked and said, and pass on what a person should know of it."""
+        """Keep what the LLM was asked and said, and pass on what a person should know."""
+        for text in self._notifier.problems():
+            self._tell(Note(text=text))
         if self._code is not None:
             self._heed_code(self._code)
         if self._advisor is None:
@@ -392,6 +416,7 @@ class Loop:
     def _obey(self) -> None:
         """End running trials when a person asked twice or when no time is left."""
         self._tell_interrupts()
+        self._tell_jump()
         if self._interrupts >= 2:
             for place in self._running():
                 self._put_back(place)
@@ -410,6 +435,12 @@ class Loop:
                 text = f"ending {trials} now; what ran is queued again when you resume"
             self._tell(Note(text=text))
         self._interrupts_told = asked
+
+    def _tell_jump(self) -> None:
+        jump_s = self._drift.jump_s()
+        if jump_s:
+            self._recorder.record_event(CLOCK, self._clock(), detail={"jump_s": jump_s})
+            self._tell(Note(text=jump_text(jump_s)))
 
     def _put_back(self, place: _Place) -> None:
         """End a trial at once and let it wait: it was ended by a person, so the attempt does not count against it."""
@@ -506,12 +537,14 @@ class Loop:
         """Return the edited code that a trial runs, None for the project as it stands.
 
         Raises:
-            ProjectError: the study has no such version any more.
+            ProjectError: the study has no such version any more, or it cannot run here.
         """
         if not trial.proposal.code:
             return None
         if self._code is None or trial.proposal.code not in self._code.known():
             raise ProjectError(f"{short_id(trial.proposal.code)} is not known; [edits] was taken out of study.toml")
+        if self._evaluator.refuses_edits:
+            raise ProjectError(self._evaluator.refuses_edits)
         return Code(*self._code.files_of(trial.proposal.code))
 
     def _start(self, place: _Place, trial: Trial) -> None:
@@ -519,13 +552,14 @@ class Loop:
         place.unwritten = []
         earlier = self._shorter_runs(running)
         try:
-            place.evaluation = self._evaluator.start(
-                running, place.slot, place.unwritten.append, earlier=earlier, code=self._code_of(running)
-            )
+            code = self._code_of(running)
         except ProjectError as error:
             failure = Failure(kind=FailureKind.CRASH, reason=str(error))
             self._recorder.record_outcome(running, Outcome(state=TrialState.FAILED, failure=failure), self._clock())
             return
+        place.evaluation = self._evaluator.start(
+            running, place.slot, place.unwritten.append, earlier=earlier, code=code
+        )
         self._tell(Started(trial=running))
         self._prepare()
 
@@ -548,7 +582,7 @@ class Loop:
 
     def _flush(self) -> None:
         """Write what is unwritten, at most once a second."""
-        if self._clock() - self._flushed_at < FLUSH_S:
+        if self._steady() - self._flushed_at < FLUSH_S:
             return
         batches = [
             Batch(trial=place.trial, observations=tuple(place.unwritten))
@@ -559,7 +593,7 @@ class Loop:
             self._recorder.record_observations(batches)
         for place in self._places:
             place.unwritten.clear()
-        self._flushed_at = self._clock()
+        self._flushed_at = self._steady()
 
     # -- what people ask for ------------------------------------------------------------------------------------
 
@@ -623,8 +657,12 @@ class Loop:
 
     def _take_over(self, spec: StudySpec, slots: Sequence[Slot]) -> None:
         """Go on with a study whose budget, space, constraints or parallelism was changed; running trials stay."""
-        self._spec = self._evaluator.spec = spec
-        self._budget = spec.budget.starting_at(self._clock())
+        until, before = self._budget.until, self._spec.budget.until
+        self._spec = self._evaluator.spec = self._notifier.spec = spec
+        # The moment stays: just after it, the next such time of day would be tomorrow's.
+        same = spec.budget.until is not None and spec.budget.until == before
+        self._budget = spec.budget.ending_at(until) if same else spec.budget.starting_at(self._clock())
+        self._keep_deadline()
         self._confirmation = Confirmation(spec)
         if self._code is not None:
             self._code.take_over(spec, rules_of(spec, self._project))
@@ -673,7 +711,7 @@ class Loop:
             llm_tokens=llm.llm_tokens,
             llm_calls=llm.llm_calls,
             trials=self._trials_begun - running - waiting,
-            hours=self._before.hours + max(self._clock() - self._opened_at, 0.0) / 3600,
+            hours=self._before.hours + (self._steady() - self._opened_at) / 3600,
             gpu_hours=self._gpu_s / 3600,
         )
 
@@ -693,7 +731,8 @@ class Loop:
         if deadline is None or typical_s is None:
             return ""
         kept_s = self._confirmation.seconds_needed(typical_s, len(self._places))
-        share_s = CONFIRMING_SHARE * (self._clock() - self._opened_at + deadline.seconds_left)
+        share_s = CONFIRMING_SHARE * (self._steady() - self._opened_at + deadline.seconds_left)
+        kept_s += typical_s if self._spec.test is not None else 0.0
         return deadline.name if deadline.seconds_left < typical_s + min(kept_s, share_s) else ""
 
     def _typical_s(self) -> float | None:
@@ -710,6 +749,38 @@ class Loop:
     def _is_over(self) -> bool:
         return bool(self._interrupts or self._ended_by) and not self._running()
 
+    def _test(self) -> None:
+        """Run [test] on what was chosen, once; killed meanwhile, it runs again."""
+        if self._spec.test is None or self._interrupts or self._is_late():
+            return
+        record, history = self._recorder.record, self._recorder.history
+        trials, events = (
+            history.trials(record.id),
+            [*history.events(record.id, STARTED), *history.events(record.id, TESTED)],
+        )
+        best = summarize(record, trials).best
+        if best is None or not is_due(trials[best.number], sorted(events, key=lambda event: event.at)):
+            return
+        trial = trials[best.number]
+        self._recorder.record_event(STARTED, self._clock(), trial=trial, detail=started_detail(trial))
+        self._tell(Note(text=f"the test of trial {trial.number} runs"))
+        outcome = self._outcome_of(self._evaluator.test(trial, self._places[0].slot))
+        self._recorder.record_event(TESTED, self._clock(), trial=trial, detail=ended_detail(trial, outcome))
+        self._gpu_s += outcome.usage.gpu_s
+
+    def _outcome_of(self, test: Evaluation) -> Outcome:
+        """Wait for a test, heeding the deadline and whoever asks twice to end."""
+        while (outcome := test.poll()) is None:
+            self._serve()
+            self._heed()
+            if self._interrupts >= 2:  # noqa: PLR2004
+                test.stop("interrupted by a person")
+            elif self._is_late():
+                test.stop("the study's time is up")
+            self._wake.wait(TICK_S)
+            self._wake.clear()
+        return outcome
+
     def _end(self) -> Ended:
         if self._advisor is not None:
             self._advisor.finish(self._view())
@@ -718,7 +789,11 @@ class Loop:
         self._heed()
         by = self._ended_by or "interrupted"
         self._recorder.record_end(by, self._clock())
-        ended = Ended(record=self._recorder.record, by=by, best=self._best)
+        record, trials = self._recorder.record, self._recorder.history.trials(self._recorder.study_id)
+        ended = Ended(record=record, by=by, best=self._best)
+        self._notifier.ended(ended, lambda: summarize(record, trials).headline)
+        self._notifier.close()
+        self._heed()
         self._tell(ended)
         return ended
 
@@ -731,13 +806,15 @@ class Loop:
         self._recorder.close()
 
 
-def _orders_in(history: Path, name: str) -> list[Event]:
-    """Return what was asked of the study before."""
-    if not history.is_file() or not history.stat().st_size:
-        return []
-    with History.open(history) as opened:
+def _events_before(history: Path, name: str) -> Mapping[str, list[Event]]:
+    """Return what earlier runs were asked, when they had to end, and when they did."""
+    kinds = (ORDERS, DEADLINE, "ended")
+    found = History.open_if_any(history)
+    if found is None:
+        return {kind: [] for kind in kinds}
+    with found as opened:
         record = opened.find(name)
-        return opened.events(record.id, ORDERS) if record else []
+        return {kind: opened.events(record.id, kind) if record else [] for kind in kinds}
 
 
 def _told(variant: Variant) -> str:

@@ -257,6 +257,51 @@ def chat(
 
 
 @app.command()
+def watch(
+    study: Study = Path(),
+    *,
+    history: HistoryOption = None,
+) -> None:
+    """Watch a study that runs, from another terminal: trials, curves, slots, the planner's reasons. Reads only."""
+    with errors_for_people():
+        from tunesmith.cli.watch.start import watch_study
+
+        watch_study(study, history=history)
+
+
+@app.command()
+def dashboard(
+    study: Study = Path(),
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of 127.0.0.1; 0 for any free one.")] = 8080,
+    history: HistoryOption = None,
+) -> None:
+    """Show the study in Optuna's dashboard, kept up to date, in a browser on this machine."""
+    with errors_for_people():
+        from tunesmith.cli.dashboard import serve_dashboard
+
+        serve_dashboard(study, history=history, port=port)
+
+
+@app.command()
+def soup(
+    study: Study = Path(),
+    *,
+    checkpoint: Annotated[
+        str, typer.Option(help="The file among what trials kept: a PyTorch state dict.")
+    ] = "model.pt",
+    top: Annotated[int, typer.Option(min=2, help="Try so many of the best trials.")] = 8,
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Average the weights of the best trials as far as the judge says that it helps."""
+    with errors_for_people():
+        from tunesmith.cli.soup import make_soup
+
+        make_soup(study, checkpoint=checkpoint, top=top, history=history, as_json=as_json)
+
+
+@app.command()
 def mcp(
     study: Study = Path(),
     *,

@@ -143,9 +143,10 @@ def _leading(spec: StudySpec, database: Path) -> tuple[str, ...]:
     """Return the parameters that mattered most so far in a study that is resumed, for the first columns."""
     from tunesmith.history.read import History
 
-    if not database.exists():
+    found = History.open_if_any(database)
+    if found is None:
         return ()
-    with History.open(database) as history:
+    with found as history:
         record = history.find(spec.study.name)
         if record is None or record.spent.trials < ENOUGH_TO_TELL or record.spec.space != spec.space:
             return ()

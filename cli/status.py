@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tunesmith.cli.limits import limits_now
 from tunesmith.cli.locate import Located, open_study
 from tunesmith.cli.show import budget_bar, counts, header, layout, note, params_line, printable, row, sparkline
 from tunesmith.cli.stream import number as json_number
@@ -18,6 +19,7 @@ from tunesmith.study.errors import HistoryError
 from tunesmith.study.results import relative_gain
 from tunesmith.study.trial import Trial
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.final_test import TESTED, tests_in, told
 from tunesmith.tools.meter import Meter, meter_lines, meter_of
 
 LATEST = 8
@@ -62,9 +64,12 @@ def status_text(located: Located) -> str:
     table = layout(record.spec.space, objective, shutil.get_terminal_size((120, 24)).columns)
     lines = [f"{record.name}  {objective.direction.value} {objective.metric}  ·  {_state(located)}"]
     lines += _best_lines(located, best)
-    budget = record.spec.budget.starting_at(time.time())
+    budget = limits_now(history, record, time.time())
     bar = budget_bar(budget, record.spent, time.time(), seconds_per_trial=None)
     lines.append("  ·  ".join(part for part in (f"trials: {counts(tally.states)}", _replicates(tally), bar) if part))
+    test = told(tests_in(history.events(record.id, TESTED)), best.number if best else None)
+    if test:
+        lines.append(test)
     if tally.failures:
         lines.append("failures: " + ", ".join(f"{count} {kind}" for kind, count in tally.failures.items()))
     lines.append("proposed by: " + ", ".join(f"{source} {count}" for source, count in tally.sources.items()))
@@ -134,7 +139,7 @@ def _status_json(located: Located) -> dict[str, Any]:
             "llm_tokens": record.spent.llm_tokens,
             "llm_usd": record.spent.llm_usd,
         },
-        "budget": _limits(record.spec.budget.starting_at(time.time())),
+        "budget": _limits(limits_now(history, record, time.time())),
         "latest": [trial_json(trial) for trial in history.latest(record.id, LATEST)],
     }
 

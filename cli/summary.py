@@ -17,6 +17,7 @@ from tunesmith.study.command import command_line
 from tunesmith.study.record import Lesson, StudyRecord
 from tunesmith.study.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
+from tunesmith.tools.final_test import TESTED, tests_in, told
 from tunesmith.tools.meter import Meter, meter_of
 from tunesmith.tools.summary import Summary, summarize
 
@@ -34,6 +35,9 @@ def print_end(database: Path, ended: Ended) -> None:
         trials = history.trials(record.id)
         summary = summarize(record, trials)
         lines = end_lines(record, summary, history.tally(record.id), trials, history.lessons(record.id))
+        test = told(tests_in(history.events(record.id, TESTED)), summary.best.number if summary.best else None)
+        if test:
+            lines.append(test)
         if summary.best is not None:
             page = write_files(history, record, database.parent / record.name)
             lines.append(f"Report: {shown(page)}")

@@ -150,12 +150,26 @@ class Evaluator:
         folder = next((folder for folder in reversed(kept) if folder.is_dir() and any(folder.iterdir())), None)
         return Evaluation(self, trial, slot, on_observation, resume_from=folder, code=code)
 
+    def test(self, trial: Trial, slot: Slot) -> Evaluation:
+        """Start the command of [test] on what a finished trial kept; the trial itself is not touched."""
+        assert self.spec.test is not None  # noqa: S101  # only then is there one
+        kept = workspaces.workspace_of(self.folder, trial.number)
+        return Afterwards(self, trial, slot, command=self.spec.test.command, kept=kept, name="test")
+
+    def judge(self, trial: Trial, slot: Slot, folder: Path) -> Evaluation:
+        """Start the judge on what stands in `folder/artifacts`, with the trial's parameters and seed."""
+        assert self.spec.evaluate is not None  # noqa: S101  # only then is there one
+        kept = workspaces.workspace_at(folder)
+        return Afterwards(self, trial, slot, command=self.spec.evaluate.command, kept=kept, name="judge")
+
     def close(self) -> None:
         """Nothing is left to close: every trial cleans up after itself."""
 
 
 class Evaluation:
     """A trial that was started. Call `poll` a few times a second until it returns the outcome."""
+
+    _judge = "evaluate"
 
     def __init__(
         self,
@@ -183,9 +197,12 @@ class Evaluation:
         self._training: Exit | None = None
         self._outcome: Outcome | None = None
         self._next_look_at = 0.0
+        self._open(code)
+
+    def _open(self, code: Code | None) -> None:
         edited = code.files if code is not None else {}
-        self._workspace = workspaces.make_workspace(evaluator.snapshot, evaluator.folder, trial.number, edited)
-        self._running = self._workspace
+        snapshot, folder = self._evaluator.snapshot, self._evaluator.folder
+        self._workspace = workspaces.make_workspace(snapshot, folder, self.trial.number, edited)
         self._begin(code.command if code is not None else self._spec.run.command, self._workspace)
 
     @property
@@ -381,7 +398,7 @@ class Evaluation:
         if failure is None:
             failure = metric_failure(self._values, self._spec.study.metric, tail=end.tail)
         if failure is not None and self._training is not None:
-            failure = replace(failure, reason=f"evaluate: {failure.reason}")
+            failure = replace(failure, reason=f"{self._judge}: {failure.reason}")
         if failure is not None and self._sandbox is not None:
             failure = replace(failure, reason=failure.reason + hint(failure))
         return failure
@@ -395,3 +412,29 @@ class Evaluation:
             gpu_s=wall_s * self._spec.run.gpus,
             peak_rss_gib=max(part.peak_rss_gib for part in parts),
         )
+
+
+class Afterwards(Evaluation):
+    """A judge's command on files that are there already, from a folder of its own; nothing is trained.
+
+    Args:
+        evaluator: of the study.
+        trial: whose parameters and seed the command is given.
+        slot: where.
+        command: the template.
+        kept: the folders whose artifacts it reads.
+        name: of its folder, and of the judge in its failures.
+    """
+
+    def __init__(  # noqa: PLR0913  # two of them say what, four where
+        self, evaluator: Evaluator, trial: Trial, slot: Slot, *, command: str, kept: Workspace, name: str
+    ) -> None:
+        self._command, self._kept, self._judge = command, kept, name
+        super().__init__(evaluator, trial, slot, lambda _: None)
+
+    def _open(self, code: Code | None) -> None:  # noqa: ARG002  # a judge never runs edited code
+        self._workspace = self._kept
+        self._workspace.artifacts.mkdir(parents=True, exist_ok=True)
+        self._training = Exit(status=0)
+        place = workspaces.judges_workspace(self._workspace, self._evaluator.snapshot, name=self._judge)
+        self._begin(self._command, place)

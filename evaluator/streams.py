@@ -6,6 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 CHUNK_BYTES = 65536
@@ -14,7 +15,10 @@ LONGEST_LINE_BYTES = 2**20
 
 
 class CappedLog:
-    """A file that keeps the first and the last half of what is written, at most `cap_bytes`; for several threads."""
+    """A file that keeps the first and the last half of what is written, at most `cap_bytes`; for several threads.
+
+    What a full disk has no room for is left out: whoever pumps must go on, or the command would wait for ever.
+    """
 
     def __init__(self, path: Path, cap_bytes: int) -> None:
         self._file = path.open("wb", buffering=0)
@@ -30,7 +34,8 @@ class CappedLog:
         with self._lock:
             first, rest = chunk[: self._room], chunk[self._room :]
             if first:
-                self._file.write(first)
+                with suppress(OSError):
+                    self._file.write(first)
                 self._room -= len(first)
             if rest:
                 self._keep(rest)
@@ -41,11 +46,13 @@ class CappedLog:
             last = b"".join(self._last)
             kept = last[-self._last_cap :]
             left_out = self._left_out + len(last) - len(kept)
-            if left_out:
-                self._file.write(f"\n[... {left_out} bytes left out ...]\n".encode())
-            self._file.write(kept)
+            with suppress(OSError):
+                if left_out:
+                    self._file.write(f"\n[... {left_out} bytes left out ...]\n".encode())
+                self._file.write(kept)
             self._last.clear()
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
 
     def _keep(self, chunk: bytes) -> None:
         self._last.append(chunk)

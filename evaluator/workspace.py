@@ -2,7 +2,7 @@
 
     STUDY/snapshots/HASH/   the project as it was when the run began
     STUDY/trials/0007/      work/ (the copy, and the working directory)  artifacts/  log.txt  report-TOKEN.jsonl
-                            judge/ (the same for the judge's command)
+                            judge/ (the same for the judge's command)  test/ (for that of [test])
 
 Large files, and folders with very many, are not copied but linked to where they stand. The user's own files are never
 written. Knows no command.
@@ -15,6 +15,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -24,6 +25,8 @@ from tunesmith.evaluator.walk import remove, size, size_below, walk
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.names import did_you_mean
 
+ARTIFACTS = "artifacts"
+"""The folder of what a trial keeps, below its own."""
 COPY_BYTES = 2**20
 """Larger files are linked: data and checkpoints are, code is not."""
 COPY_FILES = 2000
@@ -103,25 +106,39 @@ def make_workspace(
         study_folder: where the trial's folder goes.
         number: the trial's.
         edited: texts that stand in the copies' place, by path.
+
+    Raises:
+        ProjectError: they cannot be made: the disk is full, most often.
     """
-    folder = study_folder / "trials" / f"{number:04d}"
-    if folder.exists():
-        remove(folder)
-    workspace = Workspace(
+    workspace = workspace_of(study_folder, number)
+    if workspace.folder.exists():
+        remove(workspace.folder)
+    with _writing(workspace.folder):
+        workspace.artifacts.mkdir(parents=True)
+        fill(workspace.work, snapshot.folder, snapshot.entries)
+        for path, text in edited.items():
+            _put(workspace.work / path, text)
+        workspace.report.touch(exist_ok=False)
+        workspace.log.touch()
+    return workspace
+
+
+def workspace_of(study_folder: Path, number: int) -> Workspace:
+    """Return the folders of a trial; nothing is made or removed."""
+    return workspace_at(study_folder / "trials" / f"{number:04d}")
+
+
+def workspace_at(folder: Path) -> Workspace:
+    """Return the folders that a trial has below this one; nothing is made or removed."""
+    return Workspace(
         folder=folder,
         work=folder / "work",
-        artifacts=artifacts_folder(study_folder, number),
+        artifacts=folder / ARTIFACTS,
         log=folder / "log.txt",
         # A name that cannot be guessed: neither a stale file nor a script's own can pass for the report.
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
         scratch=folder / "tmp",
     )
-    workspace.artifacts.mkdir(parents=True)
-    fill(workspace.work, snapshot.folder, snapshot.entries)
-    for path, text in edited.items():
-        _put(workspace.work / path, text)
-    workspace.report.touch(exist_ok=False)
-    return workspace
 
 
 def texts(snapshot: Snapshot, patterns: Sequence[str]) -> dict[str, str]:
@@ -151,9 +168,17 @@ def is_meant(path: str, pattern: str) -> bool:
     return path == name or path.startswith(f"{name}/") or fnmatch(path, name)
 
 
-def judges_workspace(workspace: Workspace, snapshot: Snapshot) -> Workspace:
-    """Make the folders in which a trial is judged: a fresh copy of the project beside the trial's artifacts."""
-    folder = workspace.folder / "judge"
+def judges_workspace(workspace: Workspace, snapshot: Snapshot, *, name: str = "judge") -> Workspace:
+    """Make the folders in which a trial is judged: a fresh copy of the project beside the trial's artifacts.
+
+    What an earlier judge left there is removed.
+
+    Raises:
+        ProjectError: they cannot be made.
+    """
+    folder = workspace.folder / name
+    if folder.exists():
+        remove(folder)
     judge = replace(
         workspace,
         folder=folder,
@@ -162,14 +187,28 @@ def judges_workspace(workspace: Workspace, snapshot: Snapshot) -> Workspace:
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
         scratch=folder / "tmp",
     )
-    fill(judge.work, snapshot.folder, snapshot.entries)
-    judge.report.touch(exist_ok=False)
+    with _writing(folder):
+        fill(judge.work, snapshot.folder, snapshot.entries)
+        judge.report.touch(exist_ok=False)
+        judge.log.touch()
     return judge
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # Not the trial's fault: were it to fail, a full disk would use up the night's trials in seconds.
+        raise ProjectError(
+            f"the folder {folder} cannot be written: {error.strerror}; mend that (a full disk?) and run the same "
+            "command again: everything up to the last finished step is safe"
+        ) from error
 
 
 def artifacts_folder(study_folder: Path, number: int) -> Path:
     """Return where a trial keeps its files."""
-    return study_folder / "trials" / f"{number:04d}" / "artifacts"
+    return study_folder / "trials" / f"{number:04d}" / ARTIFACTS
 
 
 def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:

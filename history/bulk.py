@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tunesmith.history.connect import open_for_reading, open_for_writing
+from tunesmith.history.connect import holds_tables, open_for_reading, open_for_writing
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
@@ -39,8 +39,7 @@ def write_import(
         HistoryError: another process writes the file, it is damaged, or it cannot be written.
         SpecError: there is a study of that name.
     """
-    is_new = not path.exists() or not path.stat().st_size
-    if not is_new:
+    if holds_tables(path):
         open_for_reading(path).close()
     lock = WriterLock(path, now=now)
     try:
@@ -59,7 +58,7 @@ def write_import(
 def _insert_all(
     db: sqlite3.Connection, spec: StudySpec, trials: Sequence[Trial], detail: Mapping[str, Any], now: float
 ) -> None:
-    study = {"name": spec.study.name, "spec": redact(json.dumps(spec.document)), "project": "", "created_at": now}
+    study = {"name": spec.study.name, "spec": redact(json.dumps(spec.kept)), "project": "", "created_at": now}
     _insert(db, "studies", [{**study, "ended_by": IMPORTED}])
     study_id = int(db.execute("select last_insert_rowid()").fetchone()[0])
     event = {"study_id": study_id, "at": now, "kind": IMPORTED, "detail": redact(json.dumps(detail))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,23 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 30.0
 
+MIGRATIONS_TABLE = "_sqlite_migrations"
+"""Made before all others, so it alone is no history yet."""
+
 LATEST_MIGRATION = "m003_variants_of_the_code"
 """The newest step of schema.py, named here as well because importing that module takes longer than reading a file."""
+
+
+def holds_tables(path: Path) -> bool:
+    """Tell whether there is a file with tables in it: whoever was killed while making one leaves a file without.
+
+    Raises:
+        HistoryError: the file is damaged, or no database.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with _named(path), closing(_connected(path)) as db:
+        return not _tables(db) <= {MIGRATIONS_TABLE}
 
 
 def open_for_reading(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
@@ -32,13 +47,11 @@ def open_for_reading(path: Path, *, any_thread: bool = False) -> sqlite3.Connect
     if not path.is_file():
         raise HistoryError(f"there is no history at {path}; `tunesmith run` makes one, --history names another file")
     with _named(path):
-        db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=not any_thread
-        )
-        tables = {row[0] for row in db.execute("select name from sqlite_master where type = 'table'")}
-    if not tables:
+        db = _connected(path, any_thread=any_thread)
+        tables = _tables(db)
+    if tables <= {MIGRATIONS_TABLE}:
         raise HistoryError(f"{path} is empty: no study has run there yet")
-    if "_sqlite_migrations" not in tables:
+    if MIGRATIONS_TABLE not in tables:
         raise foreign(path)
     if not db.execute("select 1 from _sqlite_migrations where name = ?", [LATEST_MIGRATION]).fetchone():
         open_for_writing(path).close()
@@ -63,6 +76,15 @@ def open_for_writing(path: Path | None) -> Database:
         db.execute("pragma synchronous=normal")
         migrate(db, path)
     return db
+
+
+def _connected(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=not any_thread)
+
+
+def _tables(db: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in db.execute("select name from sqlite_master where type = 'table'")}
 
 
 def foreign(path: Path | None) -> HistoryError:

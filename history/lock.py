@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -42,11 +43,11 @@ class WriterLock:
             self._file.close()
             self._file = None
             raise HistoryError(f"{history} is being written by {holder}; wait for it, or end it first") from None
-        self._file.truncate(0)
-        self._file.write(
-            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now, "command": _command()})
-        )
-        self._file.flush()
+        told = {"pid": os.getpid(), "host": socket.gethostname(), "since": now, "command": _command()}
+        # The lock holds without it; the disk may be full.
+        with suppress(OSError):
+            self._file.truncate(0)
+            os.write(self._file.fileno(), json.dumps(told).encode())
 
     def release(self) -> None:
         """Let the next writer in."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import open_for_reading
+from tunesmith.history.connect import holds_tables, open_for_reading
 from tunesmith.history.rows import llm_call_of, trial_of, variant_of
 from tunesmith.study.budget import Spent
 from tunesmith.study.command import script_of
@@ -62,6 +62,15 @@ class History:
         self._db = db
         # Finished trials never change, so each is read once; a view then costs only what is new.
         self._finished: dict[int, list[Trial]] = {}
+
+    @classmethod
+    def open_if_any(cls, path: Path, *, any_thread: bool = False) -> History | None:
+        """Open the file for reading; None where no study has run yet.
+
+        Raises:
+            HistoryError: the file is damaged, or it is no history.
+        """
+        return cls.open(path, any_thread=any_thread) if holds_tables(path) else None
 
     @classmethod
     def open(cls, path: Path, *, any_thread: bool = False) -> History:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import open_for_reading, open_for_writing
+from tunesmith.history.connect import holds_tables, open_for_reading, open_for_writing
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
@@ -36,6 +37,14 @@ class Batch:
 class Recorder:
     """Holds the history for writing, and one study in it. Times come in as seconds since the epoch.
 
+    Args:
+        path: the file; None keeps the history in memory.
+        spec: the study.
+        project: the folder of study.toml.
+        now: the time.
+        steady: a clock in seconds that counts the time at work; no setting moves it, and it stands while the machine
+            sleeps.
+
     Attributes:
         earlier: the trials of the studies that this one learns from: those named, and those imported for it.
 
@@ -44,8 +53,16 @@ class Recorder:
             such study to learn from.
     """
 
-    def __init__(self, path: Path | None, spec: StudySpec, *, project: str, now: float) -> None:
-        if path is not None and path.exists() and path.stat().st_size:
+    def __init__(
+        self,
+        path: Path | None,
+        spec: StudySpec,
+        *,
+        project: str,
+        now: float,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if path is not None and holds_tables(path):
             # A file that is no history is refused before anything is put beside it.
             open_for_reading(path).close()
         self._lock = WriterLock(path, now=now) if path else None
@@ -59,7 +76,7 @@ class Recorder:
             self._release()
             raise
         self._first_metric = spec.objectives[0].metric
-        self._opened_at = now
+        self._steady, self._opened_at = steady, steady()
         self._active_before_s: float = self._row()["active_s"]
 
     @property
@@ -78,14 +95,14 @@ class Recorder:
             row = proposal_row(self.study_id, number, proposal, now)
             trial_id = self._insert("trials", row)
             self._insert("proposals", reason_row(trial_id, proposal))
-            self._touch(now)
+            self._touch()
         return Trial(number=number, proposal=proposal, state=TrialState.WAITING, created_at=now)
 
     def record_start(self, trial: Trial, slot: int, now: float) -> Trial:
         """Note that a trial runs in `slot`."""
         with self._transaction():
             self._update(trial, {"state": TrialState.RUNNING.value, "slot": slot, "started_at": now})
-            self._touch(now)
+            self._touch()
         return replace(trial, state=TrialState.RUNNING, slot=slot, started_at=now)
 
     def record_observations(self, batches: Sequence[Batch]) -> None:
@@ -117,7 +134,7 @@ class Recorder:
             trial_id = self._id(trial)
             for path in outcome.artifacts:
                 self._db.execute("insert or ignore into artifacts (trial_id, path) values (?, ?)", [trial_id, path])
-            self._touch(now)
+            self._touch()
         return replace(trial, state=outcome.state, outcome=outcome, ended_at=now)
 
     def record_requeue(self, trial: Trial, now: float, *, reason: str, attempt: int) -> Trial:
@@ -126,7 +143,7 @@ class Recorder:
         with self._transaction():
             self._update(trial, changed)
             self._event("requeued", now, trial, {"reason": reason, "attempt": attempt})
-            self._touch(now)
+            self._touch()
         return replace(trial, state=TrialState.WAITING, attempt=attempt, slot=None, started_at=None)
 
     def record_variant(self, variant: Variant) -> bool:
@@ -158,7 +175,7 @@ class Recorder:
         with self._transaction():
             self._event("order", now, None, detail)
             if spec is not None:
-                text = redact(json.dumps(spec.document))
+                text = redact(json.dumps(spec.kept))
                 self._db.execute("update studies set spec = ? where id = ?", [text, self.study_id])
             return [self.record_proposal(proposal, now) for proposal in proposals]
 
@@ -182,7 +199,7 @@ class Recorder:
         with self._transaction():
             self._db.execute("update studies set ended_by = ? where id = ?", [ended_by, self.study_id])
             self._event("ended", now, None, {"by": ended_by})
-            self._touch(now)
+            self._touch()
 
     def close(self) -> None:
         """Close the file and let the next writer in."""
@@ -197,7 +214,7 @@ class Recorder:
 
     def _enter(self, spec: StudySpec, project: str, now: float) -> int:
         """Find or make the study; a changed study file is taken over unless it changes what is measured."""
-        name, text = spec.study.name, redact(json.dumps(spec.document))
+        name, text = spec.study.name, redact(json.dumps(spec.kept))
         earlier = self.history.find(name)
         with self._transaction():
             if earlier is None:
@@ -210,7 +227,7 @@ class Recorder:
                     "update studies set spec = ?, project = ?, ended_by = '' where id = ?", [text, project, study_id]
                 )
             self.study_id = study_id
-            if earlier is None or redact(json.dumps(earlier.spec.document)) != text:
+            if earlier is None or redact(json.dumps(earlier.spec.kept)) != text:
                 self._event("spec", now, None, {"spec": json.loads(text)})
             self._event("opened", now, None, {})
         return study_id
@@ -226,8 +243,8 @@ class Recorder:
                 "everything up to the last finished step is safe"
             ) from error
 
-    def _touch(self, now: float) -> None:
-        active_s = self._active_before_s + max(now - self._opened_at, 0.0)
+    def _touch(self) -> None:
+        active_s = self._active_before_s + self._steady() - self._opened_at
         self._db.execute("update studies set active_s = ? where id = ?", [active_s, self.study_id])
 
     def _event(self, kind: str, now: float, trial: Trial | None, detail: Mapping[str, Any]) -> None:

@@ -252,9 +252,25 @@ def _cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mist
                 f"constraints.{index}.min", f"{constraint.min} is above max = {constraint.max}; nothing could meet both"
             )
     yield from _pace_mistakes(spec)
+    yield from _notify_mistakes(spec)
     if space is not None:
         yield from _name_mistakes(spec, space)
     yield from _command_mistakes(spec, space)
+
+
+def _notify_mistakes(spec: StudySpec) -> Iterable[Mistake]:
+    table = spec.notify
+    if table is None:
+        return
+    if table.command is None and table.url is None:
+        yield Mistake("notify", "tells nobody; give command, url or both")
+    if table.url is not None and not table.url.startswith(("http://", "https://", "$")):
+        yield Mistake("notify.url", f"{table.url!r} is no web address; write it with http:// or https://")
+    if table.command is not None:
+        try:
+            shlex.split(table.command)
+        except ValueError:
+            yield Mistake("notify.command", f"{table.command!r} has a quote that is not closed")
 
 
 def _pace_mistakes(spec: StudySpec) -> Iterable[Mistake]:
@@ -286,6 +302,8 @@ def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mi
     commands = {"run.command": spec.run.command}
     if spec.evaluate:
         commands["evaluate.command"] = spec.evaluate.command
+    if spec.test:
+        commands["test.command"] = spec.test.command
     for key, command in commands.items():
         try:
             if not shlex.split(command):

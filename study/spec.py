@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
@@ -59,6 +59,7 @@ Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan
 Amount = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, strict=True)]
 Metrics = Annotated[list[Annotated[Text, AfterValidator(_one_metric)]], BeforeValidator(_as_list)]
+Occasion = Literal["end", "failures", "best"]
 Directions = Annotated[list[Direction], BeforeValidator(_as_list)]
 
 
@@ -170,8 +171,11 @@ class BudgetTable(_Table):
 
     def starting_at(self, now: float) -> Budget:
         """Return the limits with `until` as the next such moment after `now` (seconds since the epoch)."""
-        limits = self.model_dump(exclude={"until"})
-        return Budget(until=None if self.until is None else next_at(self.until, now), **limits)
+        return self.ending_at(None if self.until is None else next_at(self.until, now))
+
+    def ending_at(self, moment: float | None) -> Budget:
+        """Return the limits with `until` as this moment (seconds since the epoch)."""
+        return Budget(until=moment, **self.model_dump(exclude={"until"}))
 
 
 class PlannerTable(_Table):
@@ -201,6 +205,12 @@ class EvaluateTable(_Table):
     command: Text = Field(description='a command line, for example "python evaluate.py --in {artifacts}/pred.npz"')
 
 
+class FinalTestTable(_Table):
+    """A command that is run once, at the very end, on what was chosen; no choice is ever made by what it says."""
+
+    command: Text = Field(description='a command line, for example "python test.py --in {artifacts}/model.npz"')
+
+
 class ConfirmTable(_Table):
     """How many of the best configurations run again at the end, on how many fresh seeds.
 
@@ -218,6 +228,24 @@ class ConfirmTable(_Table):
     def most(self) -> int:
         """See above; at least `seeds`."""
         return max(self.seeds, self.seeds * 5 if self.max_seeds is None else self.max_seeds)
+
+
+class NotifyTable(_Table):
+    """Whom to tell what happens while nobody watches."""
+
+    command: Text | None = Field(None, description='a command line, for example "mail -s tunesmith me@example.org"')
+    url: Text | None = Field(
+        None, description='an address such as "https://example.org/hook", or "$NAME" for an environment variable'
+    )
+    on: list[Occasion] = Field(
+        default_factory=lambda: list[Occasion](get_args(Occasion)),
+        description='a list of "end", "failures" and "best"',
+        min_length=1,
+    )
+
+    def address(self, environment: Mapping[str, str]) -> str:
+        """Return the address; `$NAME` and `${NAME}` stand for a variable, so that no key need stand in the file."""
+        return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda m: environment.get(m[1] or m[2], ""), self.url or "")
 
 
 class ConstraintTable(_Table):
@@ -248,8 +276,15 @@ class StudySpec(_Table):
     edits: EditsTable | None = Field(None, description="a table: [edits]")
     evaluate: EvaluateTable | None = Field(None, description="a table: [evaluate]")
     confirm: ConfirmTable | None = Field(None, description="a table: [confirm]")
+    test: FinalTestTable | None = Field(None, description="a table: [test]")
     constraints: list[ConstraintTable] = Field(default_factory=list, description="tables: [[constraints]]")
+    notify: NotifyTable | None = Field(None, description="a table: [notify]")
     document: Mapping[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """The document as the history keeps it: without [notify], whose address is often a key in itself."""
+        return {name: table for name, table in self.document.items() if name != "notify"}
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

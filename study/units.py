@@ -64,9 +64,10 @@ def parse_clock(text: str) -> time:
 
 def next_at(clock: time, now: float) -> float:
     """Return the next moment (seconds since the epoch) at which the local clock shows `clock`, after `now`."""
-    local = datetime.fromtimestamp(now).astimezone()
-    moment = local.replace(hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0)
-    return (moment if moment.timestamp() > now else moment + timedelta(days=1)).timestamp()
+    # Each day's offset is its own: in the night of a change to winter time 07:00 is an hour further away.
+    today = datetime.fromtimestamp(now).astimezone().date()
+    moments = (datetime.combine(today + timedelta(days=days), clock).astimezone().timestamp() for days in (0, 1))
+    return next(moment for moment in moments if moment > now)
 
 
 def short_seconds(seconds: float) -> str:

@@ -78,8 +78,8 @@ class FileFacts:
     def _open(self) -> Iterator[tuple[History, StudyRecord] | None]:
         """Give the history and the study in it. It stays open, since finished trials are then read once."""
         with self._lock:
-            if self._history is None and self._path.is_file() and self._path.stat().st_size:
-                self._history = History.open(self._path, any_thread=True)
+            if self._history is None:
+                self._history = History.open_if_any(self._path, any_thread=True)
             record = self._history.find(self._load().study.name) if self._history else None
             yield (self._history, record) if self._history and record else None
 

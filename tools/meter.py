@@ -88,7 +88,7 @@ def meter_of(
         best = step.value
     sources = [_of(source, own, gains) for source in Source if any(t.proposal.source is source for t in own)]
     stood_in = [t for t in own if t.proposal.source is Source.FALLBACK]
-    kinds = [t.proposal.fallback_reason.partition(":")[0] for t in stood_in]
+    kinds = [_kind(t.proposal.fallback_reason) for t in stood_in]
     reasons = sorted(((kind, kinds.count(kind)) for kind in set(kinds)), key=lambda item: (-item[1], item[0]))
     proposed = sum(t.proposal.source is Source.LLM for t in own)
     return Meter(
@@ -125,6 +125,11 @@ def instead_line(instead: Instead) -> str:
     gained, expected = short_number(instead.gained), short_number(instead.expected)
     trials = f"{instead.trials} trial{'s' if instead.trials > 1 else ''}"
     return f"in {trials} the LLM gained {gained}, where the sampler expected {expected} of its own points"
+
+
+def _kind(reason: str) -> str:
+    # A model's name has colons of its own.
+    return "no answer" if reason.startswith("the model ") else reason.partition(":")[0]
 
 
 def _instead(trials: Sequence[Trial], objective: Objective, gains: Mapping[int, float]) -> Instead | None:

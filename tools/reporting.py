@@ -20,7 +20,7 @@ def report(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
         raise ToolRefused("the study has not run yet, so there is nothing to report")
     with History.open(context.history) as history:
         found = report_input(history, history.study(name))
-    text = to_markdown(found)
+    text, told = to_markdown(found), to_markdown(found.for_models)
     page = context.folder / "report.html"
     try:
         context.folder.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def report(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
         page.with_suffix(".md").write_text(text, encoding="utf-8")
     except OSError as error:
         raise ToolRefused(f"the report cannot be written to {context.folder}: {error.strerror}") from None
-    return f"written: {page}\n\n{text[:SHOWN_CHARS]}"
+    return f"written: {page}\n\n{told[:SHOWN_CHARS]}"
 
 
 def markdown(context: ToolContext) -> str:
@@ -43,7 +43,7 @@ def markdown(context: ToolContext) -> str:
     if context.history is None or not context.history.is_file():
         raise ToolRefused("the study has not run yet, so there is nothing to report")
     with History.open(context.history) as history:
-        return to_markdown(report_input(history, history.study(name)))
+        return to_markdown(report_input(history, history.study(name)).for_models)
 
 
 REPORT = StudyTool("report", Nothing, report)

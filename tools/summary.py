@@ -243,8 +243,9 @@ def _best(
     default = default_trial(able)
     # A person may have any trial repeated; only beside the default does that make it the study's choice.
     is_choice = leader in rerun or (default is not None and default.number in held)
-    if rerun and is_choice and leader.number < min(held.values()):
-        chosen = [t for t in rerun if default is None or t.number != default.number] or rerun
+    # Of the chosen one the repetitions may have failed, or the time ran out: that the default has some chooses nothing.
+    chosen = [t for t in rerun if default is None or t.number != default.number]
+    if chosen and is_choice and leader.number < min(held.values()):
         leader = min(chosen, key=lambda t: first.sign * replicates[t.number].mean)
     return _candidate(leader, first, replicates)
 

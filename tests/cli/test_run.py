@@ -120,6 +120,19 @@ if y == 8: print("loss=0.5")
     assert kinds == {1: "oom", 2: "nan", 3: "timeout", 4: "crash", 5: "no_metric", 6: "killed", 7: "oom", 8: "complete"}
 
 
+def test_a_trial_folder_that_cannot_be_made_ends_the_run_in_words_and_fails_no_trial(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=3)
+    (project / ".tunesmith" / "toy").mkdir(parents=True)
+    (project / ".tunesmith" / "toy" / "trials").write_text("in the way", encoding="utf-8")
+    done = command("run", cwd=project)
+    assert done.returncode == 2
+    assert "trials/0000 cannot be written: Not a directory" in done.stderr
+    assert "Traceback" not in done.stderr
+    (project / ".tunesmith" / "toy" / "trials").unlink()
+    assert command("run", cwd=project).returncode == 0
+    assert len(proposals(project)) == 3
+
+
 def test_an_exhausted_space_ends_the_study_and_says_so(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=50)
     text = (project / "study.toml").read_text(encoding="utf-8")

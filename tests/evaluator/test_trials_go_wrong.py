@@ -16,6 +16,7 @@ from fakes.projects import SOURCE
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
 from tunesmith.evaluator.executors import local
+from tunesmith.evaluator.executors.base import Launch
 from tunesmith.evaluator.strays import end_strays
 from tunesmith.study.trial import FailureKind, TrialState
 
@@ -194,6 +195,26 @@ def test_100_mb_of_output_cost_seconds_and_leave_a_log_within_its_cap(bench: Ben
     assert len(log) < 2**20 + 200
     assert b"bytes left out" in log
     assert log.endswith(b"loss=0.125\n")
+
+
+def test_a_log_that_a_full_disk_has_no_room_for_holds_up_nothing(tmp_path: Path) -> None:
+    code = "print('x' * 2_000_000); print('loss=0.5'); raise SystemExit('the end')"
+    launch = Launch(
+        argv=[sys.executable, "-I", "-S", "-c", code],
+        cwd=tmp_path,
+        environment={},
+        log=Path("/dev/full"),
+        log_bytes=1000,
+        timeout_s=None,
+        file_bytes=0,
+        line_words=["loss"],
+    )
+    job = local.LocalExecutor(lambda: None).start(launch)
+    wait_until(lambda: job.poll() is not None)
+    end = job.poll()
+    assert end is not None
+    assert (end.status, end.tail) == (1, "the end")
+    assert job.lines() == ["loss=0.5"]
 
 
 def test_many_small_files_fill_the_quota_too(bench: Bench) -> None:

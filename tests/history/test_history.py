@@ -196,10 +196,12 @@ def test_a_changed_study_file_is_taken_over_and_noted(path: Path) -> None:
 
 
 def test_time_at_work_adds_up_over_runs(path: Path) -> None:
-    with Recorder(path, make_spec(), project="", now=1000.0) as recorder:
+    steady = iter([5.0, *[5.0 + 3600] * 3, 50.0, *[50.0 + 1800] * 3])
+    with Recorder(path, make_spec(), project="", now=1000.0, steady=lambda: next(steady)) as recorder:
         run_one(recorder, complete(1.0), now=1000.0 + 3599)
-    with Recorder(path, make_spec(), project="", now=90000.0) as recorder:
-        run_one(recorder, complete(1.0), now=90000.0 + 1799)
+    # A wall clock that was set back takes nothing away, and one that was set forward adds nothing.
+    with Recorder(path, make_spec(), project="", now=90.0, steady=lambda: next(steady)) as recorder:
+        run_one(recorder, complete(1.0), now=90000.0)
         assert recorder.record.spent.hours == pytest.approx(1.5)
 
 
@@ -236,6 +238,30 @@ def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
     for opening in (lambda: History.open(file), lambda: Recorder(file, make_spec(), project="", now=0.0)):
         with pytest.raises(HistoryError, match="not Tunesmith's"):
             opening()
+
+
+MIGRATIONS_TABLE = """
+    create table _sqlite_migrations (id integer primary key, migration_set text, name text, applied_at text)
+"""
+
+
+@pytest.mark.parametrize("tables", [[], [MIGRATIONS_TABLE]], ids=["no table", "that of migrations"])
+def test_a_file_whose_maker_was_killed_before_the_first_table_is_as_good_as_none(
+    tmp_path: Path, tables: list[str]
+) -> None:
+    file = tmp_path / "h.db"
+    with sqlite3.connect(file) as db:
+        db.execute("pragma journal_mode=wal")
+        for table in tables:
+            db.execute(table)
+    db.close()
+    assert History.open_if_any(file) is None
+    with pytest.raises(HistoryError, match="no study has run there yet"):
+        History.open(file)
+    with Recorder(file, make_spec(), project="", now=0.0) as recorder:
+        run_one(recorder, complete(0.5))
+    with History.open(file) as history:
+        assert len(history.trials(1)) == 1
 
 
 def test_a_missing_history_says_how_to_get_one(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from report.simulated import study
+from report.simulated import complete, record, report, study
 from report.studies import NAMES, hostile, made
 
 from tunesmith.study.record import Lesson
@@ -43,6 +43,35 @@ def test_every_study_gives_json_without_nan_and_markdown(name):
     found = json.loads(json.dumps(to_json(made_report), allow_nan=False))
     assert len(found["trials"]) == len(made_report.trials)
     assert found["summary"]["headline"] in to_markdown(made_report)
+
+
+def test_the_report_says_how_sure_it_is_of_each_and_what_became_of_tuning_values():
+    made_report = study(40)
+    found = to_json(made_report)
+    best, default = found["summary"]["best"], found["summary"]["default"]
+    against = next(p for p in found["pairs"] if (p["number"], p["other"]) == (best["number"], default["number"]))
+    assert against["difference"]["probability"] == found["summary"]["versus_default"]["probability"]
+    shrunk = next(s for s in found["shrinkage"] if s["number"] == best["number"])
+    assert shrunk["loss"] == pytest.approx(best["confirmed"]["mean"] - best["value"])
+    promised, left = default["value"] - best["value"], default["confirmed"]["mean"] - best["confirmed"]["mean"]
+    assert shrunk["kept"] == pytest.approx(left / promised)
+    text = to_markdown(made_report)
+    assert f"- #{best['number']} is better than the default with probability > 0.999" in text
+    assert "of the gain over the default was left" in text
+
+
+def test_what_to_try_next_rests_on_the_trials():
+    steps = to_json(study(40))["next_steps"]
+    assert steps[0].startswith("Run more trials: the best was found late (#37 of 40)")
+    assert "8 of 40 trials failed as nan" in steps[1]
+    unconfirmed = to_json(study(40, confirm=False))["next_steps"]
+    assert unconfirmed[0].startswith("Run again with more time")
+    narrow = {"lr": {"type": "float", "low": 1e-5, "high": 3e-3, "log": True, "default": 1e-3}}
+    trials = [complete(n, {"val_loss": 1.0 - n / 100}, params={"lr": 1e-5 * 300 ** (n / 29)}) for n in range(30)]
+    rec = record(space=narrow, run={"command": "python train.py --lr {lr}"})
+    edge = to_json(report(rec, trials))["next_steps"]
+    assert any(step.startswith("Widen lr: the best value, 0.003, stands at the upper end") for step in edge)
+    assert to_json(made("nothing yet"))["next_steps"] == []
 
 
 def test_the_page_shows_no_empty_sections(tmp_path):

@@ -91,6 +91,15 @@ def test_a_newer_incumbent_that_did_not_run_again_is_not_called_confirmed():
     assert found.verdict is Verdict.UNCONFIRMED
 
 
+def test_a_default_that_alone_has_repetitions_does_not_win_by_that():
+    # The deadline came, or the chosen one's repetitions failed.
+    some = trials(0.40, 0.20, default_seeds=[0.41, 0.40, 0.42], best_seeds=[0.21])
+    found = summarize(toy(), some)
+    assert found.best is not None
+    assert found.best.number == 1
+    assert found.verdict is Verdict.UNCONFIRMED
+
+
 def test_a_default_that_stays_best_is_said_to_be():
     found = summarize(toy(), trials(0.2, 0.4))
     assert found.headline == "Nothing beat the default (val_loss 0.2000) in 1 other complete trial. Keep the default."

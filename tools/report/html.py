@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.trial import Trial
+from tunesmith.tools.comparing import pair_lines, pairs, shrinkage_lines, shrinkages
+from tunesmith.tools.final_test import told
 from tunesmith.tools.report import colours, curves, facts, page, parallel
 from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.text import LONGEST_CELL, cut
 from tunesmith.tools.summary import Summary, gain_text, plus_minus, summarize
 
@@ -58,6 +61,7 @@ def _rendered(report: ReportInput) -> str:
 
 def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
     plots = page.plots(report, summary)
+    default = summary.default.number if summary.default else None
     return {
         "record": report.record,
         "spec": report.record.spec,
@@ -68,7 +72,11 @@ def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "summary": summary,
         # A figure and its margin stay on one line.
         "headline": summary.headline.replace(" -> ", " → ").replace(" ± ", "\u00a0±\u00a0"),
+        "test": told(report.tests, summary.best.number if summary.best else None),
         "tiles": page.tiles(summary),
+        "pairs": pair_lines(pairs(summary), default),
+        "shrinkage": shrinkage_lines(shrinkages(summary), default),
+        "next_steps": next_steps(report, summary),
         "plots": plots,
         "curves_thinned": curves.is_thinned(report),
         "has_inactive": parallel.has_inactive(report),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from tunesmith.tools.comparing import pairs, shrinkages
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.text import plain
 from tunesmith.tools.summary import Candidate, Summary, summarize
 
@@ -19,6 +21,10 @@ def to_json(report: ReportInput) -> dict[str, Any]:
         "generated_at": report.generated_at,
         "command": report.command,
         "summary": _summary(summary),
+        "tests": [{**asdict(test), "state": test.state.value, "values": dict(test.values)} for test in report.tests],
+        "pairs": [asdict(pair) for pair in pairs(summary)],
+        "shrinkage": [asdict(shrinkage) for shrinkage in shrinkages(summary)],
+        "next_steps": next_steps(report, summary),
         "sources": [asdict(share) for share in facts.sources(report)],
         "lessons": [{"text": lesson.text, "trials": list(lesson.trials)} for lesson in report.lessons],
         "llm_worth": facts.llm_worth(report),
@@ -50,6 +56,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "gain": summary.gain,
         "confirmed_gain": summary.confirmed_gain,
         "versus_default": asdict(versus) if versus else None,
+        "noise": asdict(summary.noise) if summary.noise else None,
         "replicated": [_candidate(c) for c in summary.replicated],
         "front": [_candidate(c) for c in summary.front],
         "states": dict(summary.states),

@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tunesmith.study.units import short_number
+from tunesmith.tools.comparing import pair_lines, pairs, shrinkage_lines, shrinkages
+from tunesmith.tools.final_test import told
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import number_text, value_text
 from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.text import cut
 from tunesmith.tools.summary import Candidate, Summary, gain_text, plus_minus, summarize
 
@@ -21,8 +24,11 @@ def to_markdown(report: ReportInput) -> str:
     sections = (
         [f"# {_text(report.record.name)}", summary.headline],
         [_fenced(report.command)] if report.command else [],
+        _tested(report, summary),
         _compared(summary),
+        _sure(summary),
         _front(summary),
+        _next(report, summary),
         _mattered(summary),
         _learned(report),
         _failed(report),
@@ -31,6 +37,11 @@ def to_markdown(report: ReportInput) -> str:
         _again(report),
     )
     return "\n\n".join(line for section in sections for line in section) + "\n"
+
+
+def _tested(report: ReportInput, summary: Summary) -> list[str]:
+    line = told(report.tests, summary.best.number if summary.best else None)
+    return [_text(line)] if line else []
 
 
 def _compared(summary: Summary) -> list[str]:
@@ -42,6 +53,17 @@ def _compared(summary: Summary) -> list[str]:
         for c in chosen.values()
     ]
     return ["## Values", _table(["configuration", summary.objective.metric, "on fresh seeds (± 95%)", "gain"], lines)]
+
+
+def _sure(summary: Summary) -> list[str]:
+    default = summary.default.number if summary.default else None
+    lines = [*pair_lines(pairs(summary), default), *shrinkage_lines(shrinkages(summary), default)]
+    return ["## How sure", "\n".join(f"- {line}" for line in lines)] if lines else []
+
+
+def _next(report: ReportInput, summary: Summary) -> list[str]:
+    lines = [f"- {_text(line)}" for line in next_steps(report, summary)]
+    return ["## What to try next", "\n".join(lines)] if lines else []
 
 
 def _gain(candidate: Candidate, summary: Summary) -> str:

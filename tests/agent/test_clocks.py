@@ -1,0 +1,131 @@
+"""What a deadline means when the machine sleeps, its clock is set, or the run is killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from fakes.projects import command, events, make_project, start
+from fakes.studies import make_spec
+
+from tunesmith.agent.clocks import Clocks, Drift, budget_from, jump_text
+from tunesmith.agent.loop import Loop
+from tunesmith.agent.news import News, Note, Observed
+from tunesmith.history.read import History
+from tunesmith.study.load import load_spec
+from tunesmith.study.record import Event
+
+
+@dataclass
+class Hands:
+    """Clocks that a test sets: both run with the real one, from where they are put."""
+
+    wall_s: float = 0.0
+    steady_s: float = 0.0
+
+    def wall(self) -> float:
+        return time.time() + self.wall_s
+
+    def steady(self) -> float:
+        return time.monotonic() + self.steady_s
+
+
+def test_sleep_costs_no_hours_but_until_comes_with_the_wall_clock(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=3, more="--sleep 0.1")
+    hands, told = Hands(), list[News]()
+
+    def tell(news: News) -> None:
+        told.append(news)
+        if isinstance(news, Observed) and news.trial.number == 1 and not hands.wall_s:
+            hands.wall_s = 5 * 3600.0
+
+    database = project / ".tunesmith" / "history.db"
+    spec = load_spec(project)
+    budget = spec.budget.model_copy(update={"hours": 4.0})
+    Loop(
+        spec.model_copy(update={"budget": budget}), project=project, history=database, cpus=1, tell=tell,
+        clocks=Clocks(hands.wall, hands.steady),
+    ).run()  # fmt: skip
+    with History.open(database) as history:
+        record = history.study("toy")
+        assert record.ended_by == "trials"
+        assert record.spent.hours < 0.1
+        assert [e.detail["jump_s"] for e in history.events(record.id, "clock")] == pytest.approx([18000.0], abs=1.0)
+    assert [n.text for n in told if isinstance(n, Note)] == [jump_text(18000.0)]
+
+
+def test_until_is_reached_when_the_machine_slept_through_it(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=50, more="--sleep 0.2")
+    hands = Hands()
+
+    def tell(news: News) -> None:
+        if isinstance(news, Observed):
+            hands.wall_s = 7200.0
+
+    at = datetime.fromtimestamp(time.time() + 3600).astimezone().time().replace(microsecond=0)
+    spec = load_spec(project)
+    spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"until": at})})
+    began = time.monotonic()
+    clocks = Clocks(hands.wall, hands.steady)
+    ended = Loop(spec, project=project, history=tmp_path / "h.db", cpus=1, tell=tell, clocks=clocks).run()
+    assert ended.by == "until"
+    assert time.monotonic() - began < 10
+
+
+def test_small_corrections_of_the_clock_are_not_told_and_setting_it_back_is() -> None:
+    hands = Hands()
+    drift = Drift(Clocks(hands.wall, hands.steady))
+    hands.wall_s = 2.0
+    assert drift.jump_s() == 0.0
+    hands.wall_s = -3600.0
+    assert drift.jump_s() == pytest.approx(-3600.0, abs=0.1)
+    assert drift.jump_s() == 0.0
+
+
+def test_a_killed_run_keeps_its_deadline_and_an_ended_one_means_the_next_day() -> None:
+    table = make_spec(budget={"until": "07:00"}).budget
+    seven = table.starting_at(1_790_000_000.0).until
+    assert seven is not None
+    kept = [Event(at=seven - 9000, kind="deadline", detail={"until": "07:00:00", "moment": seven})]
+    assert budget_from(table, seven + 60, deadlines=kept).until == seven
+    assert budget_from(table, seven + 3601, deadlines=kept).until != seven
+    ended = [Event(at=seven + 1, kind="ended")]
+    assert budget_from(table, seven + 60, deadlines=kept, ends=ended).until == pytest.approx(seven + 86400, abs=3601)
+    other = make_spec(budget={"until": "08:00"}).budget
+    assert budget_from(other, seven + 60, deadlines=kept).until == pytest.approx(seven + 3600, abs=3601)
+
+
+def test_a_run_that_is_killed_before_its_deadline_and_started_after_it_ends_at_once(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=5000, more="--sleep 0.3")
+    at = datetime.fromtimestamp(time.time() + 3).astimezone()
+    process = start("run", "--json", "--until", at.strftime("%H:%M:%S"), cwd=project)
+    assert process.stdout is not None
+    next(line for line in process.stdout if '"finished"' in line)
+    process.kill()
+    process.communicate()
+    time.sleep(max(at.timestamp() + 0.2 - time.time(), 0.0))
+    again = command("run", "--json", "--until", at.strftime("%H:%M:%S"), cwd=project)
+    told = events(again.stdout)
+    assert told[-1]["by"] == "until"
+    assert [e for e in told if e["event"] == "started"] == []
+
+
+def test_seven_oclock_is_seven_oclock_in_the_night_of_a_change_of_time() -> None:
+    # 2026-10-24 20:00 UTC is 22:00 in Berlin; the clocks go back at 03:00.
+    code = """
+import time; time.tzset()
+from datetime import time as clock
+from tunesmith.study.units import next_at
+print(next_at(clock(7), 1792872000.0), next_at(clock(7), 1774728000.0))
+"""
+    zone = {**os.environ, "TZ": "Europe/Berlin"}
+    ran = subprocess.run([sys.executable, "-c", code], env=zone, capture_output=True, text=True, check=True)
+    winter, summer = map(float, ran.stdout.split())
+    assert winter == 1792872000.0 + 10 * 3600  # 06:00 UTC
+    assert summer == 1774728000.0 + 9 * 3600  # 2026-03-29 05:00 UTC

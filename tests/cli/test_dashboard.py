@@ -1,0 +1,65 @@
+"""`tunesmith dashboard`: the real server on a study that goes on meanwhile, and one with everything in it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import signal
+import socket
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.projects import SCRIPT, command, make_project, start
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("optuna_dashboard") is None, reason="optuna-dashboard is not installed"
+)
+
+
+def got(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+def test_the_dashboard_shows_notes_and_curves_of_a_study_and_keeps_up(tmp_path: Path) -> None:
+    script = f"import sys\nif float(sys.argv[2]) < 0.3: sys.exit('<b>no</b> room')\n{SCRIPT}"
+    project = make_project(tmp_path / "p", trials=5, script=script, tables="[confirm]\nseeds = 2\nmax_seeds = 2")
+    assert command("run", cwd=project).returncode == 0
+    process = start("dashboard", "--port", "0", cwd=project)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        address = re.match(r"(http://127\.0\.0\.1:\d+/) shows toy", line)
+        assert address is not None, line + (process.stderr.read() if process.stderr and process.poll() else "")
+        url = f"{address[1]}api/studies"
+        (study,) = got(url)["study_summaries"]
+        assert study["study_name"] == "toy"
+        shown = got(f"{url}/{study['study_id']}")
+        assert [t["number"] for t in shown["trials"]] == list(range(5))  # repetitions are no trials there
+        complete = [t for t in shown["trials"] if t["state"] == "Complete"]
+        assert [point["step"] for point in complete[0]["intermediate_values"]] == [0, 1, 2]
+        assert "**default**" in complete[0]["note"]["body"]
+        assert "on fresh seeds" in complete[0]["note"]["body"]
+        assert any("**crash**: `<b>no</b> room`" in t["note"]["body"] for t in shown["trials"] if t["state"] == "Fail")
+        assert command("run", "--trials", "7", cwd=project).returncode == 0
+        until = time.monotonic() + 20
+        while len(got(f"{url}/{study['study_id']}")["trials"]) < 7:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert "Traceback" not in said
+
+
+def test_a_taken_port_is_said_in_words(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=1)
+    command("run", cwd=project)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = command("dashboard", "--port", str(taken.getsockname()[1]), cwd=project)
+    assert done.returncode == 2
+    assert "name another with --port" in done.stderr

@@ -1,0 +1,90 @@
+"""[test]: once, at the very end, on what was chosen; told to people, never to a model."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+from fakes.projects import SCRIPT, command, events, make_project, start
+
+from tunesmith.history.read import History
+from tunesmith.study.load import load_spec
+from tunesmith.tools.context import ToolContext
+from tunesmith.tools.facts import FileFacts
+from tunesmith.tools.reporting import markdown, report
+from tunesmith.tools.trials import Nothing
+
+TRAIN = f"{SCRIPT}\nimport os\nopen(os.environ['TUNESMITH_ARTIFACTS'] + '/model', 'w').write(f'{{x}} {{y}}')\n"
+TEST = """\
+import sys, time
+open(sys.argv[2], "a").write("once ")
+x, y = open(sys.argv[1] + "/model").read().split()
+time.sleep(float(sys.argv[3]))
+print(f"loss={4321 + float(x)}")
+"""
+
+
+def project_with_test(folder: Path, *, sleep_s: float = 0.0, tables: str = "", trials: int = 4) -> Path:
+    made = make_project(folder, trials=trials, script=TRAIN, tables=f'{tables}\n[test]\ncommand = "{{}}"')
+    (made / "final.py").write_text(TEST, encoding="utf-8")
+    line = f"{sys.executable} -I -S final.py {{artifacts}} {folder / 'ran.txt'} {sleep_s}"
+    text = (made / "study.toml").read_text(encoding="utf-8")
+    (made / "study.toml").write_text(text.replace('command = "{}"', f'command = "{line}"'), encoding="utf-8")
+    return made
+
+
+def test_what_was_chosen_is_tested_once_and_people_alone_are_told(tmp_path: Path) -> None:
+    project = project_with_test(tmp_path / "p")
+    done = command("run", cwd=project)
+    assert done.returncode == 0, done.stderr
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        best = history.best(history.study("toy"))
+    assert best is not None
+    told = f"Test of trial {best.number}: loss {4321 + best.params['x']:.0f} ([test], run once)"  # type: ignore[operator]
+    assert told in done.stdout
+    assert command("run", cwd=project).returncode == 0
+    assert (project / "ran.txt").read_text() == "once "
+    assert told in command("status", cwd=project).stdout
+    folder = project / ".tunesmith" / "toy"
+    assert told.replace("[test]", "\\[test\\]") in (folder / "report.md").read_text(encoding="utf-8")
+    assert told in (folder / "report.html").read_text(encoding="utf-8")
+    shown = json.loads(command("report", "--json", cwd=project).stdout)
+    assert [(t["trial"], t["state"]) for t in shown["tests"]] == [(best.number, "complete")]
+    facts = FileFacts(project / ".tunesmith" / "history.db", lambda: load_spec(project))
+    context = ToolContext(facts=facts, project=project, folder=folder, history=project / ".tunesmith" / "history.db")
+    for text in (markdown(context), report(context, Nothing())):
+        assert "4321" not in text
+        assert "Test of" not in text
+    assert told in (folder / "report.html").read_text(encoding="utf-8")
+    facts.close()
+
+
+def test_a_test_that_was_killed_runs_again_once(tmp_path: Path) -> None:
+    project = project_with_test(tmp_path / "p", sleep_s=30.0, trials=1)
+    for runs in (1, 2):
+        process = start("run", "--json", cwd=project)
+        assert process.stdout is not None
+        next(line for line in process.stdout if "the test of trial 0 runs" in line)
+        until = time.monotonic() + 20
+        while not (project / "ran.txt").exists() or (project / "ran.txt").read_text() != "once " * runs:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    told = events(command("run", "--json", cwd=project).stdout)
+    assert [event for event in told if "test of trial" in event.get("text", "")] == []
+    assert told[-1]["by"] == "trials"
+    assert (project / "ran.txt").read_text() == "once once "
+
+
+def test_a_test_that_fails_says_why_and_one_that_runs_into_the_deadline_runs_another_day(tmp_path: Path) -> None:
+    project = project_with_test(tmp_path / "p", sleep_s=30.0, trials=1)
+    late = command("run", "--hours", "0.0006", cwd=project)
+    assert "Test of trial 0: stopped: the study's time is up" in late.stdout
+    (project / "final.py").write_text("raise SystemExit('no such data')", encoding="utf-8")
+    done = command("run", cwd=project)
+    assert "Test of trial 0: failed: crash: test: no such data" in done.stdout
+    assert done.returncode == 0

@@ -1,0 +1,111 @@
+"""`tunesmith soup`: real checkpoints and a real judge, which reads the weights out of the file by itself."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+from fakes.projects import command, make_project
+
+from tunesmith.evaluator.workspace import artifacts_folder
+from tunesmith.history.read import History
+from tunesmith.study.errors import ProjectError
+from tunesmith.tools.soup import Ingredient, average, greedy_soup, load
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+TRAIN = """\
+import os, sys, json
+values = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+with open(os.environ["TUNESMITH_ARTIFACTS"] + "/weights.json", "w") as file:
+    json.dump([float(values["--x"]), 1.0], file)
+"""
+JUDGE = """\
+import glob, json, struct, sys, zipfile
+folder = sys.argv[1]
+try:
+    archive = zipfile.ZipFile(folder + "/model.pt")
+    weights = struct.unpack("<2f", archive.read(next(n for n in archive.namelist() if n.endswith("/data/0"))))
+except FileNotFoundError:
+    weights = json.load(open(folder + "/weights.json"))
+print(f"loss={abs(weights[0] - 0.5)}")
+"""
+
+
+def kitchen(folder: Path) -> Path:
+    judge = f'[evaluate]\ncommand = "{sys.executable} -I -S judge.py {{{{artifacts}}}}"'.replace("{{", "{").replace(
+        "}}", "}"
+    )
+    project = make_project(folder, trials=5, script=TRAIN, tables=judge)
+    (project / "judge.py").write_text(JUDGE, encoding="utf-8")
+    assert command("run", cwd=project).returncode == 0
+    return project
+
+
+def test_a_soup_is_better_than_the_best_alone_by_the_judges_word(tmp_path: Path) -> None:
+    project = kitchen(tmp_path / "p")
+    none = command("soup", cwd=project)
+    assert none.returncode == 2
+    assert "no complete trial kept model.pt; they kept weights.json; name one with --checkpoint" in none.stderr
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        trials = sorted(history.trials(1), key=lambda t: t.values["loss"])[:4]
+    ranked = [trial.number for trial in trials]
+    for number, weight in zip(ranked, (0.7, 0.25, 0.9, 0.52), strict=True):
+        torch.save(
+            {"w": torch.tensor([weight, 1.0])}, artifacts_folder(project / ".tunesmith" / "toy", number) / "model.pt"
+        )
+    found = json.loads(command("soup", "--json", cwd=project).stdout)
+    # 0.7 alone, with 0.25 it is 0.475, 0.9 would spoil it, and 0.52 brings 0.49.
+    assert found["numbers"] == [ranked[0], ranked[1], ranked[3]]
+    assert [step["loss"] for step in found["steps"]] == pytest.approx([0.2, 0.025, 0.35 / 3, 0.01], abs=1e-6)
+    assert (found["alone"], found["loss"]) == (found["steps"][0]["loss"], found["steps"][3]["loss"])
+    weights = torch.load(found["file"], weights_only=True)["w"]
+    assert abs(float(weights[0]) - 0.5) == pytest.approx(found["loss"], abs=1e-6)
+
+
+def test_without_a_judge_there_is_no_soup(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=1)
+    command("run", cwd=project)
+    done = command("soup", cwd=project)
+    assert done.returncode == 2
+    assert "a soup needs a judge" in done.stderr
+
+
+def test_floats_are_averaged_all_else_is_the_first_ones_and_other_models_are_refused() -> None:
+    one = {"model": {"w": torch.tensor([1.0, 2.0], dtype=torch.bfloat16), "steps": torch.tensor(3)}, "epoch": 7}
+    two = {"model": {"w": torch.tensor([3.0, 6.0], dtype=torch.bfloat16), "steps": torch.tensor(9)}, "epoch": 8}
+    mixed = average([one, two])
+    assert mixed["model"]["w"].tolist() == [2.0, 4.0]
+    assert mixed["model"]["w"].dtype is torch.bfloat16
+    assert (int(mixed["model"]["steps"]), mixed["epoch"]) == (3, 7)
+    with pytest.raises(ProjectError, match=r"the checkpoint\.w has another shape"):
+        average([{"w": torch.zeros(2)}, {"w": torch.zeros(3)}])
+    with pytest.raises(ProjectError, match="other names"):
+        average([{"w": torch.zeros(2)}, {"v": torch.zeros(2)}])
+
+
+def test_a_checkpoint_that_would_run_something_is_left_out_and_does_not_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (__import__("os").mkdir, (str(tmp_path / "owned"),))
+
+    torch.save({"w": torch.zeros(1)}, tmp_path / "good.pt")
+    (tmp_path / "evil.pt").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(ProjectError, match="cannot be read as weights alone"):
+        load(tmp_path / "evil.pt")
+    pair = [Ingredient(0, tmp_path / "good.pt", 0.1), Ingredient(1, tmp_path / "evil.pt", 0.2)]
+    soup, _ = greedy_soup(pair, lambda weights: float(weights["w"].sum()))
+    assert soup.numbers == (0,)
+    assert "weights alone" in soup.steps[1].reason
+    assert not (tmp_path / "owned").exists()
+
+
+def test_a_judge_that_does_not_look_at_the_weights_is_found_out(tmp_path: Path) -> None:
+    for number in range(3):
+        torch.save({"w": torch.full((1,), float(number))}, tmp_path / f"{number}.pt")
+    some = [Ingredient(n, tmp_path / f"{n}.pt", float(n)) for n in range(3)]
+    with pytest.raises(ProjectError, match="does not look at these weights"):
+        greedy_soup(some, lambda _: 0.25)
