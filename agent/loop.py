@@ -27,7 +27,8 @@ from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.steered import steered
 from tunesmith.agent.watching import Watch
 from tunesmith.evaluator.evaluation import Evaluation, Evaluator
-from tunesmith.evaluator.slots import Slot, find_gpus, plan_slots
+from tunesmith.evaluator.site import Site
+from tunesmith.evaluator.slots import Slot
 from tunesmith.evaluator.strays import end_strays
 from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
@@ -106,15 +107,14 @@ class Loop:
         self._clock = clock
         sampler = make_sampler(spec.planner.sampler)
         self._model = open_model(spec.planner, tape) if spec.planner.model else None
-        self._gpus = find_gpus() if spec.run.gpus else []
-        self._cpus = cpus
-        self._places = [_Place(slot) for slot in plan_slots(spec.run, self._gpus, cpus)]
+        self._folder = history.parent / spec.study.name
+        self._wake = threading.Event()
+        self._site = Site(spec, folder=self._folder, cpus=cpus, wake=self._wake.set)
+        self._places = [_Place(slot) for slot in self._site.slots(spec)]
         self._wanted = len(self._places)
         self._budget: Budget = spec.budget.starting_at(clock())
         self._opened_at = clock()
-        self._folder = history.parent / spec.study.name
         self._recorder = Recorder(history, spec, project=str(project), now=clock())
-        self._wake = threading.Event()
         self._confirmation = Confirmation(spec)
         self._arbiter, self._advisor = make_arbiter(
             spec,
@@ -130,7 +130,7 @@ class Loop:
             wishes=self._steering.words,
         )
         self._mailbox = Mailbox(self._folder)
-        self._evaluator = Evaluator(spec, project=project, folder=self._folder, wake=self._wake.set)
+        self._evaluator = Evaluator(spec, project=project, folder=self._folder, executor=self._site.executor)
         self._interrupts = 0
         self._interrupts_told = 0
         self._ended_by = ""
@@ -179,7 +179,7 @@ class Loop:
             Opened(
                 record=record,
                 slots=len(self._places),
-                gpus=tuple(self._gpus),
+                gpus=tuple(self._site.gpus),
                 finished=record.spent.trials,
                 requeued=requeued,
                 best=best,
@@ -286,6 +286,9 @@ class Loop:
 
     def _finish(self, place: _Place, outcome: Outcome) -> None:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation finishes
+        if outcome.failure is not None and outcome.failure.kind is FailureKind.LOST and place.trial.attempt == 1:
+            self._run_again(place, outcome.failure.reason)
+            return
         trial = self._recorder.record_outcome(place.trial, outcome, self._clock(), rest=place.unwritten)
         place.evaluation, place.unwritten = None, []
         self._watch.ended()
@@ -295,6 +298,16 @@ class Loop:
             self._best = trial
         self._tell(Finished(trial=trial, best=self._best, improved=improved, spent=self._spent()))
         self._warn_of_a_bad_start(trial)
+
+    def _run_again(self, place: _Place, reason: str) -> None:
+        """Queue a trial whose machine was lost: its number stays, and the attempt counts."""
+        assert place.trial is not None  # noqa: S101  # it ran just now
+        trial = place.trial
+        place.evaluation, place.unwritten = None, []
+        self._queue.append(self._recorder.record_requeue(trial, self._clock(), reason=reason, attempt=2))
+        self._watch.forget(trial)
+        self._curves.pop(trial.number, None)
+        self._tell(Note(text=f"#{trial.number} runs again: {reason}"))
 
     def _warn_of_a_bad_start(self, trial: Trial) -> None:
         """Say it once when nothing has worked yet: most often the command is wrong, and a night would be lost on it."""
@@ -464,7 +477,7 @@ class Loop:
             decision, slots = None, None
             try:
                 decision = decide(parse_order(letter.text), self._situation())
-                slots = plan_slots(decision.spec.run, self._gpus, self._cpus) if decision.spec else None
+                slots = self._site.slots(decision.spec) if decision.spec else None
                 answer = decision.answer
             except (ToolRefused, InputError) as error:
                 decision, answer = None, str(error)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
 from tunesmith.evaluator.environment import trial_environment, without_secrets
-from tunesmith.evaluator.executors.base import Exit, Job, Launch, Stillborn
+from tunesmith.evaluator.executors import base
+from tunesmith.evaluator.executors.base import Executor, Exit, Job, Launch, Stillborn
 from tunesmith.evaluator.executors.local import LocalExecutor, program_path, program_problem
 from tunesmith.evaluator.failures import TAIL_CHARS, failure_of, metric_failure, printable
 from tunesmith.evaluator.metrics import MetricReader, ReportFile
@@ -48,19 +49,17 @@ class Evaluator:
         spec: the study.
         project: the folder of study.toml.
         folder: the study's own folder; trials live in `folder/trials/0007`.
-        wake: is called, from another thread, whenever a trial's process ended.
+        executor: where trials run; closed with the evaluator. This machine when left out.
 
     Raises:
         ProjectError: the project cannot be read, the folder cannot be written, a protected file is missing, or the
             sandbox cannot work here.
     """
 
-    def __init__(
-        self, spec: StudySpec, *, project: Path, folder: Path, wake: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, spec: StudySpec, *, project: Path, folder: Path, executor: Executor | None = None) -> None:
         self.spec = spec
         self.folder = folder.absolute()
-        self.executor = LocalExecutor(wake)
+        self.executor = executor or LocalExecutor(lambda: None)
         try:
             self.snapshot = workspaces.take_snapshot(
                 project.absolute(), self.folder, without=workspaces.SECRETS if spec.run.sandbox else ()
@@ -68,6 +67,7 @@ class Evaluator:
         except OSError as error:
             message = f"the project cannot be copied to {self.folder}: {error.strerror} ({error.filename})"
             raise ProjectError(message) from None
+        self.executor.use(self.snapshot.folder)
         names = protected_files(self.snapshot, spec.edits.protect if spec.edits else ())
         self.protected = signatures(self.snapshot.folder, names)
         self.sandbox = self._sandbox(project.absolute()) if spec.run.sandbox else None
@@ -110,7 +110,8 @@ class Evaluator:
         return Evaluation(self, trial, slot, on_observation, resume_from=folder)
 
     def close(self) -> None:
-        """Nothing is left to close: every trial cleans up after itself."""
+        """Let go of the executor; every trial has cleaned up after itself."""
+        self.executor.close()
 
 
 class Evaluation:
@@ -226,6 +227,10 @@ class Evaluation:
             file_bytes=run.disk,
             line_words=self._spec.metrics,
             memory_bytes=run.memory or 0,
+            grace_s=base.GRACE_S,
+            folder=workspace.folder,
+            report=workspace.report,
+            reads=self._read_beside(workspace),
         )
         self._job = self._started(
             launch if sandbox is None else sandbox.enclose(launch, self._room(workspace)), words[0]
@@ -242,15 +247,20 @@ class Evaluation:
         is_judge = workspace is not self._workspace
         own = [] if is_judge else [workspace.artifacts]
         protected = [] if is_judge else [workspace.work / path for path in self._evaluator.protected]
-        resumed = [] if self._resume_from is None else [self._resume_from]
         linked = [path for path in workspaces.linked_places(snapshot) if not is_too_wide(path)]
         return Room(
             writable=[workspace.work, workspace.report, *own],
-            readable=[*linked, *([workspace.artifacts] if is_judge else resumed)],
+            readable=[*linked, *self._read_beside(workspace)],
             locked=[path for path in protected if not path.is_symlink()],
             scratch=workspace.scratch,
             gpus=bool(self.slot.gpus),
         )
+
+    def _read_beside(self, workspace: Workspace) -> list[Path]:
+        """What the command reads beside the project: a judge the artifacts, a trial those of a shorter run."""
+        if workspace is not self._workspace:
+            return [workspace.artifacts]
+        return [] if self._resume_from is None else [self._resume_from]
 
     def _tampering(self) -> str:
         """Tell what the trial did that it must not, "" when nothing."""

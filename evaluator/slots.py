@@ -59,6 +59,25 @@ def plan_slots(run: RunTable, gpus: Sequence[str], cpus: int) -> list[Slot]:
     return [Slot(index=i, gpus=place, cpus=max(1, cpus // len(chosen))) for i, place in enumerate(chosen)]
 
 
+def plan_slots_elsewhere(run: RunTable, *, cpus: int, room: int | None) -> list[Slot]:
+    """Return one slot for each trial that may run at once on other machines, which place them themselves.
+
+    Args:
+        run: the study's [run].
+        cpus: how many CPUs each trial gets there.
+        room: for how many there is room now; None when nobody can tell.
+
+    Raises:
+        ProjectError: there is room for none.
+    """
+    if room == 0:
+        needed = f"{run.gpus:g} GPUs and {cpus} CPUs" if run.gpus else f"{cpus} CPUs"
+        raise ProjectError(
+            f"no node of the cluster has {needed} for a trial; set [run].gpus, or [executor].cpus, lower"
+        )
+    return [Slot(index=index, cpus=cpus) for index in range(run.parallel or room or 1)]
+
+
 def _gpu_places(share: float, gpus: Sequence[str]) -> list[tuple[str, ...]]:
     if share >= 1:
         each = int(share)

@@ -17,7 +17,7 @@ from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.parameters import KINDS, Bool, Parameter
 from tunesmith.study.space import SearchSpace
-from tunesmith.study.spec import GIVEN_PLACEHOLDERS, SAMPLERS, StudySpec
+from tunesmith.study.spec import EXECUTORS, GIVEN_PLACEHOLDERS, SAMPLERS, ExecutorTable, StudySpec
 from tunesmith.study.template import placeholders
 
 _OTHER_KINDS = {
@@ -238,10 +238,31 @@ def _cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mist
             yield Mistake(
                 f"constraints.{index}.min", f"{constraint.min} is above max = {constraint.max}; nothing could meet both"
             )
+    yield from _executor_mistakes(spec)
     yield from _pace_mistakes(spec)
     if space is not None:
         yield from _name_mistakes(spec, space)
     yield from _command_mistakes(spec, space)
+
+
+def _executor_mistakes(spec: StudySpec) -> Iterable[Mistake]:
+    chosen = spec.run.executor
+    if chosen not in EXECUTORS:
+        yield Mistake("run.executor", f"{chosen!r} is unknown{did_you_mean(chosen, EXECUTORS)}")
+        return
+    for key in spec.executor.model_fields_set:
+        wanted = ExecutorTable.FOR[key]
+        if chosen not in wanted:
+            names = " or ".join(f'"{name}"' for name in wanted)
+            yield Mistake(
+                f"executor.{key}", f"is for executor = {names}, and [run].executor is {chosen!r}; take it out"
+            )
+    if chosen != "local" and spec.run.sandbox:
+        yield Mistake("run.sandbox", f"works on this machine only, not with executor = {chosen!r}; set one of the two")
+    if chosen == "slurm" and spec.run.parallel is None:
+        yield Mistake("run.parallel", 'is missing; with executor = "slurm" give how many jobs may be queued at once')
+    if chosen == "slurm" and 0 < spec.run.gpus < 1:
+        yield Mistake("run.gpus", f"{spec.run.gpus:g} cannot stand here: Slurm gives whole GPUs; set gpus = 1")
 
 
 def _pace_mistakes(spec: StudySpec) -> Iterable[Mistake]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from tunesmith.study.budget import Budget
 from tunesmith.study.space import SearchSpace
@@ -18,6 +18,8 @@ GIVEN_PLACEHOLDERS = ("seed", "artifacts")
 """Names that a command may use beside parameters and the fidelity: the training seed, the folder for files to keep."""
 
 SAMPLERS = ("bayes", "random", "optuna-tpe", "optuna-gp")
+
+EXECUTORS = ("local", "ray", "slurm")
 
 
 def _one_metric(name: str) -> str:
@@ -115,6 +117,38 @@ class RunTable(_Table):
     )
     env: dict[str, Annotated[str, Field(strict=True)]] = Field(
         default_factory=dict, description='a table of texts, for example { OMP_NUM_THREADS = "1" }'
+    )
+    executor: Text = Field("local", description=f"one of {', '.join(EXECUTORS)}")
+
+
+class ExecutorTable(_Table):
+    """Where trials run when that is not this machine. `FOR` says which executor each key is for."""
+
+    FOR: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "cpus": ("ray", "slurm"),
+        "address": ("ray",),
+        "resources": ("ray",),
+        "cluster": ("slurm",),
+        "partition": ("slurm",),
+        "account": ("slurm",),
+        "time": ("slurm",),
+        "options": ("slurm",),
+    }
+
+    cpus: Count = Field(1, description="CPUs per trial: a whole number of at least 1")
+    address: Text | None = Field(None, description='the address of a Ray cluster such as "auto" or "10.0.0.5:6379"')
+    resources: dict[str, Positive] = Field(
+        default_factory=dict, description="Ray's own resources per trial, for example { a100 = 1 }"
+    )
+    cluster: Literal["slurm", "local", "debug"] = Field("slurm", description='"slurm", "local" or "debug"')
+    partition: Text | None = Field(None, description='the name of a partition, for example "gpu"')
+    account: Text | None = Field(None, description="the name of an account")
+    time: Annotated[float, BeforeValidator(parse_seconds)] | None = Field(
+        None, description='a duration such as "2h": the time limit of a job'
+    )
+    options: dict[str, StrictStr | StrictInt | StrictBool] = Field(
+        default_factory=dict,
+        description='further options of sbatch, for example { qos = "night" }',
     )
 
 
@@ -244,6 +278,7 @@ class StudySpec(_Table):
     schedule: ScheduleTable | None = Field(None, description="a table: [schedule]")
     stop: StopTable = Field(default_factory=lambda: StopTable(), description="a table: [stop]")
     budget: BudgetTable = Field(default_factory=lambda: BudgetTable(), description="a table: [budget]")
+    executor: ExecutorTable = Field(default_factory=lambda: ExecutorTable(), description="a table: [executor]")
     planner: PlannerTable = Field(default_factory=lambda: PlannerTable(), description="a table: [planner]")
     edits: EditsTable | None = Field(None, description="a table: [edits]")
     evaluate: EvaluateTable | None = Field(None, description="a table: [evaluate]")

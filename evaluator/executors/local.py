@@ -16,8 +16,6 @@ from tunesmith.evaluator import keeper
 from tunesmith.evaluator.executors.base import Cause, Executor, Exit, Job, Launch
 from tunesmith.evaluator.streams import CappedLog, Pump
 
-GRACE_S = 5.0
-
 
 class LocalExecutor(Executor):
     """Starts each command as a process of its own.
@@ -94,7 +92,7 @@ class _LocalJob(Job):
 def _start_keeper(launch: Launch, *, status_fd: int) -> subprocess.Popen[bytes]:
     # Imported, not run as a file, so that Python compiles it once and not at every start.
     start = f"import sys; sys.path.append({str(Path(keeper.__file__).parent)!r}); import keeper; keeper.main()"
-    limits = (launch.timeout_s or 0, GRACE_S, launch.file_bytes, launch.memory_bytes, launch.processes)
+    limits = (launch.timeout_s or 0, launch.grace_s, launch.file_bytes, launch.memory_bytes, launch.processes)
     others = (int(launch.is_enclosed), status_fd)
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", start, str(launch.cwd), *map(str, (*limits, *others)), *launch.argv],
