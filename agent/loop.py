@@ -110,8 +110,6 @@ class Loop:
         self._folder = history.parent / spec.study.name
         self._wake = threading.Event()
         self._site = Site(spec, folder=self._folder, cpus=cpus, wake=self._wake.set)
-        self._places = [_Place(slot) for slot in self._site.slots(spec)]
-        self._wanted = len(self._places)
         self._budget: Budget = spec.budget.starting_at(clock())
         self._opened_at = clock()
         self._recorder = Recorder(history, spec, project=str(project), now=clock())
@@ -131,6 +129,8 @@ class Loop:
         )
         self._mailbox = Mailbox(self._folder)
         self._evaluator = Evaluator(spec, project=project, folder=self._folder, executor=self._site.executor)
+        self._places = [_Place(slot) for slot in self._site.slots(spec)]
+        self._wanted = len(self._places)
         self._interrupts = 0
         self._interrupts_told = 0
         self._ended_by = ""

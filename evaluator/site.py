@@ -35,10 +35,12 @@ class Site:
     def __init__(self, spec: StudySpec, *, folder: Path, cpus: int, wake: Callable[[], None]) -> None:
         self._cpus = cpus
         self.gpus = find_gpus() if spec.run.gpus and spec.run.executor == "local" else []
+        if spec.run.executor == "local":
+            self.slots(spec)  # a GPU that is missing is told before anything is begun
         self.executor = open_executor(spec, folder=folder, wake=wake)
 
     def slots(self, spec: StudySpec) -> list[Slot]:
-        """Return a slot for each trial that may run at once.
+        """Return a slot for each trial that may run at once; of a cluster only once its executor knows the project.
 
         Raises:
             ProjectError: there is room for fewer trials than the study asks for, or for none.
@@ -63,8 +65,20 @@ def open_executor(spec: StudySpec, *, folder: Path, wake: Callable[[], None]) ->
     match spec.run.executor:
         case "slurm":
             return _slurm(spec, folder, wake)
+        case "ray":
+            return _ray(spec, folder, wake)
         case _:
             return LocalExecutor(wake)
+
+
+def _ray(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Executor:
+    from tunesmith.evaluator.executors.ray import Needs, RayExecutor
+
+    needs = Needs(cpus=spec.executor.cpus, gpus=spec.run.gpus, resources=spec.executor.resources)
+    try:
+        return RayExecutor(spec.executor.address, needs, scratch=folder.absolute() / "ray", wake=wake)
+    except ImportError:
+        raise ProjectError('[run].executor = "ray" needs the package ray; pip install "tunesmith[ray]"') from None
 
 
 def _slurm(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Executor:

@@ -49,7 +49,8 @@ class Launch:
         folder: all that the command writes and that is kept lies below; None is `cwd`. On another machine it is a
             folder there, and the command line and the environment say so.
         report: the file in `folder` to which it reports.
-        reads: what it reads beside the project's files, outside of `cwd`.
+        reads: folders that it reads beside the project's files, outside of `cwd`.
+        gpus: how many GPUs it gets where the executor places it; None is what the study says.
     """
 
     argv: Sequence[str]
@@ -67,6 +68,7 @@ class Launch:
     folder: Path | None = None
     report: Path | None = None
     reads: Sequence[Path] = ()
+    gpus: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

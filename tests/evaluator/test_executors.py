@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from fakes.clusters import CLUSTERS, Cluster
+from fakes.clusters import CLUSTERS, DATA, Cluster
 from fakes.trials import wait_until
 
 from tunesmith.evaluator.executors.base import Cause, Exit, Job, Launch
@@ -39,11 +39,11 @@ def test_a_command_runs_in_its_folder_and_reports_how_it_ended(cluster: Cluster)
         """
         echo noise; echo loss=0.5; echo "$GIVEN" >&2; echo "loss=lone[$OF_THE_LOOP_ALONE]"
         printf '{"values": {"loss": 1}}\\n' >> "$TUNESMITH_REPORT"
-        cat data.txt; echo mine > made.txt; mkdir -p "$ARTIFACTS/deep"; echo kept > "$ARTIFACTS/deep/model"
+        cat data.txt; wc -c < large/data.bin; rm data.txt; echo mine > made.txt
+        mkdir -p "$ARTIFACTS/deep"; echo kept > "$ARTIFACTS/deep/model"
         exit 3
         """,
         environment={"GIVEN": "a b"},
-        files={"data.txt": "of the project"},
         line_words=("loss",),
     )
     job = cluster.executor.start(launch)
@@ -54,7 +54,9 @@ def test_a_command_runs_in_its_folder_and_reports_how_it_ended(cluster: Cluster)
     assert end.peak_rss_gib > 0.0001
     assert launch.report is not None
     assert launch.report.read_text() == '{"values": {"loss": 1}}\n'
-    assert launch.log.read_text().count("of the project") == 1
+    assert launch.log.read_text().count(DATA) == 1
+    assert "2000000" in launch.log.read_text()
+    assert not (launch.cwd / "data.txt").exists()
     assert (launch.cwd / "made.txt").read_text() == "mine\n"
     assert (cluster.artifacts(launch) / "deep" / "model").read_text() == "kept\n"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
+import secrets
+import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -11,11 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+import pytest
+
 from tunesmith.evaluator.executors.base import Executor, Launch
 from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.slurm import Request, SlurmExecutor
 
-NETWORK = "TUNESMITH_TESTS_OWN_NETWORK"
+DATA = "of the project\n"
 
 
 @dataclass
@@ -26,27 +32,35 @@ class Cluster:
     root: Path
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
+    def __post_init__(self) -> None:
+        self.project.mkdir(parents=True)
+        (self.project / "data.txt").write_text(DATA)
+        (self.project / ".gitignore").write_text("large\n")
+        (self.project / "large").mkdir()
+        (self.project / "large" / "data.bin").write_bytes(b"x" * 2_000_000)
+        self.executor.use(self.project)
+
+    @property
+    def project(self) -> Path:
+        return self.root / "project"
+
     def launch(
         self,
         script: str,
         *,
         program: str = "sh",
         environment: Mapping[str, str] | None = None,
-        files: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Launch:
         folder = self.root / f"{next(self.numbers):04d}"
         work, artifacts, report = folder / "work", folder / "artifacts", folder / "report-1.jsonl"
-        work.mkdir(parents=True)
+        shutil.copytree(self.project, work)
         artifacts.mkdir()
         report.touch()
-        for name, text in {**(files or {}), "script": textwrap.dedent(script)}.items():
-            (work / name).write_text(text)
-        self.executor.use(work)
-        own = {"PATH": os.environ["PATH"], "MARK": str(folder), "ARTIFACTS": str(artifacts)}
+        own = {"PATH": os.environ["PATH"], "MARK": secrets.token_hex(8), "ARTIFACTS": str(artifacts)}
         given = {"log_bytes": 2**20, "timeout_s": None, "file_bytes": 2**30, "grace_s": 0.4, **options}
         return Launch(
-            argv=[program, "script"],
+            argv=[program, "-c", textwrap.dedent(script)],
             cwd=work,
             environment={**own, "TUNESMITH_REPORT": str(report), **(environment or {})},
             log=folder / "log.txt",
@@ -78,4 +92,39 @@ def slurm(root: Path) -> Iterator[Cluster]:
     executor.close()
 
 
-CLUSTERS: dict[str, Callable[[Path], AbstractContextManager[Cluster]]] = {"local": local, "slurm": slurm}
+@contextmanager
+def ray(root: Path) -> Iterator[Cluster]:
+    with ray_nodes(1, cpus=4) as address:
+        yield from _ray(root, address)
+
+
+@contextmanager
+def ray_nodes(count: int, *, cpus: int) -> Iterator[str]:
+    """Play a Ray cluster of several nodes on this machine and yield its address. Skips where it would be reachable."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("ray is not installed; run `make test-targets`")
+    if set(psutil.net_if_addrs()) != {"lo"}:
+        pytest.skip("ray would listen beyond this machine; `make test-targets` gives it a network of its own")
+    from ray.cluster_utils import Cluster as Nodes
+
+    head = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": 200 * 2**20}
+    nodes = Nodes(initialize_head=True, head_node_args=head)
+    for _ in range(count - 1):
+        nodes.add_node(num_cpus=cpus, object_store_memory=100 * 2**20)
+    try:
+        yield nodes.address
+    finally:
+        nodes.shutdown()
+
+
+def _ray(root: Path, address: str) -> Iterator[Cluster]:
+    from tunesmith.evaluator.executors.ray import Needs, RayExecutor
+
+    executor = RayExecutor(address, Needs(), scratch=root / "ray", wake=lambda: None)
+    try:
+        yield Cluster(executor, root)
+    finally:
+        executor.close()
+
+
+CLUSTERS: dict[str, Callable[[Path], AbstractContextManager[Cluster]]] = {"local": local, "slurm": slurm, "ray": ray}
