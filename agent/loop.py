@@ -22,6 +22,7 @@ from tunesmith.agent.confirming import Confirmation
 from tunesmith.agent.continuing import Rungs, stopped_due
 from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
+from tunesmith.agent.packing import Tenant, expected_gib, has_room
 from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.steered import steered
@@ -33,7 +34,7 @@ from tunesmith.evaluator.strays import end_strays
 from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.prompts.compact import thinned
-from tunesmith.study.budget import Budget, Deadline, Spent
+from tunesmith.study.budget import JOULES, Budget, Deadline, Spent
 from tunesmith.study.errors import InputError, SpaceExhausted, ToolRefused
 from tunesmith.study.observation import Observation
 from tunesmith.study.orders import parse_order
@@ -59,10 +60,16 @@ TICK_S = 0.05
 
 @dataclass(slots=True)
 class _Place:
-    """A slot with what runs in it and the observations that are not written yet."""
+    """A slot with what runs in it and the observations that are not written yet.
+
+    Attributes:
+        was_shared: whether anything else ran on its GPU at any time since the trial began.
+    """
 
     slot: Slot
     evaluation: Evaluation | None = None
+    expected_gib: float | None = None
+    was_shared: bool = False
     unwritten: list[Observation] = field(default_factory=list)
 
     @property
@@ -131,6 +138,8 @@ class Loop:
         self._evaluator = Evaluator(spec, project=project, folder=self._folder, executor=self._site.executor)
         self._places = [_Place(slot) for slot in self._site.slots(spec)]
         self._wanted = len(self._places)
+        self._endings = 0
+        self._expected: tuple[tuple[int, int], float | None] = ((-1, 0), None)
         self._interrupts = 0
         self._interrupts_told = 0
         self._ended_by = ""
@@ -168,6 +177,7 @@ class Loop:
         record = self._recorder.record
         self._before = record.spent
         self._gpu_s = record.spent.gpu_hours * 3600
+        self._kwh = record.spent.kwh
         self._trials_begun = record.spent.trials
         strays = end_strays(self._folder)
         requeued = self._recover()
@@ -179,7 +189,7 @@ class Loop:
             Opened(
                 record=record,
                 slots=len(self._places),
-                gpus=tuple(self._site.gpus),
+                gpus=tuple(gpu.id for gpu in self._site.found.gpus),
                 finished=record.spent.trials,
                 requeued=requeued,
                 best=best,
@@ -286,12 +296,15 @@ class Loop:
 
     def _finish(self, place: _Place, outcome: Outcome) -> None:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation finishes
-        if outcome.failure is not None and outcome.failure.kind is FailureKind.LOST and place.trial.attempt == 1:
-            self._run_again(place, outcome.failure.reason)
+        again = _why_again(place, outcome)
+        if again:
+            self._run_again(place, again)
             return
         trial = self._recorder.record_outcome(place.trial, outcome, self._clock(), rest=place.unwritten)
         place.evaluation, place.unwritten = None, []
         self._watch.ended()
+        self._endings += 1
+        self._kwh += (outcome.usage.energy_j or 0.0) / JOULES
         self._gpu_s += outcome.usage.gpu_s
         improved = self._improves(trial)
         if improved:
@@ -300,7 +313,7 @@ class Loop:
         self._warn_of_a_bad_start(trial)
 
     def _run_again(self, place: _Place, reason: str) -> None:
-        """Queue a trial whose machine was lost: its number stays, and the attempt counts."""
+        """Queue a trial for a second attempt; its number stays, and the attempt counts."""
         assert place.trial is not None  # noqa: S101  # it ran just now
         trial = place.trial
         place.evaluation, place.unwritten = None, []
@@ -331,7 +344,7 @@ class Loop:
         if self._interrupts >= 2:
             for place in self._running():
                 self._put_back(place)
-        elif self._ended_by in ("", "hours", "until", "gpu_hours") and self._is_late():
+        elif self._ended_by in ("", "hours", "until", "gpu_hours", "kwh") and self._is_late():
             for place in self._running():
                 assert place.evaluation is not None  # noqa: S101  # it runs
                 place.evaluation.stop("the study's time is up")
@@ -362,11 +375,55 @@ class Loop:
 
     def _fill(self) -> None:
         """Start a trial in every free slot while there is budget."""
-        for place in self._places[: self._wanted]:
-            if place.evaluation is None and not self._interrupts and not self._ended_by:
-                trial = self._next_trial()
-                if trial is not None:
-                    self._start(place, trial)
+        while not self._interrupts and not self._ended_by:
+            free = [place for place in self._places[: self._wanted] if place.evaluation is None]
+            trial = self._next_trial() if free else None
+            if trial is None:
+                return
+            place = self._roomy(trial, free)
+            if place is None:
+                # It is the next one as soon as a GPU has room for it.
+                self._queue.insert(0, trial)
+                return
+            self._start(place, trial)
+
+    def _roomy(self, trial: Trial, free: Sequence[_Place]) -> _Place | None:
+        """Return the first of the free places that the trial may take, None when its GPU would be too full."""
+        if not self._shares_gpus:
+            return free[0]
+        run, alone = self._spec.run, trial.attempt > 1
+        running = [
+            Tenant(slot=p.slot, expected_gib=p.expected_gib, is_alone=p.trial.attempt > 1)
+            for p in self._places
+            if p.trial is not None
+        ]
+        expected = self._expected_gib(trial) if run.packs else None
+        memory = {gpu.id: gpu.memory_gib for gpu in self._site.found.gpus} if run.packs else None
+        for place in free:
+            if has_room(Tenant(slot=place.slot, expected_gib=expected, is_alone=alone), running, memory):
+                place.expected_gib = expected
+                return place
+        return None
+
+    def _expected_gib(self, trial: Trial) -> float | None:
+        """Return the GPU memory that a trial will need; asked anew whenever a trial ended in between."""
+        key = (trial.number, self._endings)
+        if key != self._expected[0]:
+            trials = self._recorder.history.trials(self._recorder.study_id)
+            self._expected = key, expected_gib(trial, trials, self._spec.space)
+        return self._expected[1]
+
+    @property
+    def _shares_gpus(self) -> bool:
+        return self._spec.run.packs or 0 < self._spec.run.gpu_count < 1
+
+    def _note_sharing(self, place: _Place) -> None:
+        """Note for a trial that begins, and for those on its GPU, that they are not alone there."""
+        beside = [p for p in self._running() if p is not place and set(p.slot.gpus) & set(place.slot.gpus)]
+        for other in beside:
+            other.was_shared = True
+        # A cluster puts others on the same GPU without telling.
+        place.was_shared = bool(beside) or self._shares_gpus and not place.slot.gpus
 
     def _next_trial(self) -> Trial | None:
         limit = self._budget.ended_by(self._spent(), self._clock())
@@ -434,6 +491,7 @@ class Loop:
     def _start(self, place: _Place, trial: Trial) -> None:
         running = self._recorder.record_start(trial, place.slot.index, self._clock())
         place.unwritten = []
+        self._note_sharing(place)
         earlier = self._shorter_runs(running)
         place.evaluation = self._evaluator.start(running, place.slot, place.unwritten.append, earlier=earlier)
         self._tell(Started(trial=running))
@@ -571,6 +629,7 @@ class Loop:
             trials=self._trials_begun - running - waiting,
             hours=self._before.hours + max(self._clock() - self._opened_at, 0.0) / 3600,
             gpu_hours=self._gpu_s / 3600,
+            kwh=self._kwh,
         )
 
     def _deadline(self) -> Deadline | None:
@@ -623,6 +682,18 @@ class Loop:
             place.evaluation.kill("tunesmith ended")
         self._evaluator.close()
         self._recorder.close()
+
+
+def _why_again(place: _Place, outcome: Outcome) -> str:
+    """Return why a trial that failed gets a second attempt, "" when its failure stands."""
+    failure = outcome.failure
+    if failure is None or place.trial is None or place.trial.attempt > 1:
+        return ""
+    if failure.kind is FailureKind.LOST:
+        return failure.reason
+    if failure.kind is FailureKind.OOM and place.was_shared:
+        return "it ran out of memory beside another trial on its GPU; it now has the GPU for itself"
+    return ""
 
 
 def _orders_in(history: Path, name: str) -> list[Event]:

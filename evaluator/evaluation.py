@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,6 +132,9 @@ class Evaluation:
         self._spec = evaluator.spec
         self._on_observation = on_observation
         self._resume_from = resume_from
+        # A second attempt has its GPU for itself: the first may have failed for what ran beside it.
+        is_alone = trial.attempt > 1 and 0 < self._spec.run.gpu_count < 1
+        self._gpus = 1.0 if is_alone else self._spec.run.gpu_count
         self._values: dict[str, float] = {}
         self._killed_for = ""
         self._stopped_for = ""
@@ -231,6 +234,8 @@ class Evaluation:
             folder=workspace.folder,
             report=workspace.report,
             reads=self._read_beside(workspace),
+            gpus=self._gpus,
+            cores=self.slot.cores,
         )
         self._job = self._started(
             launch if sandbox is None else sandbox.enclose(launch, self._room(workspace)), words[0]
@@ -358,6 +363,15 @@ class Evaluation:
         return Usage(
             wall_s=wall_s,
             cpu_s=sum(part.cpu_s for part in parts),
-            gpu_s=wall_s * self._spec.run.gpus,
+            gpu_s=_sum(part.gpu_share_s for part in parts) or 0.0 if self._spec.run.packs else wall_s * self._gpus,
             peak_rss_gib=max(part.peak_rss_gib for part in parts),
+            gpu_mem_gib=max((part.gpu_mem_gib for part in parts if part.gpu_mem_gib is not None), default=None),
+            gpu_busy=parts[0].gpu_busy,
+            energy_j=_sum(part.energy_j for part in parts),
         )
+
+
+def _sum(parts: Iterable[float | None]) -> float | None:
+    """Return the sum of what was measured, None when nothing was."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None

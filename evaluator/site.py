@@ -5,12 +5,14 @@ Each executor is imported only when it is asked for: Ray and submitit are extras
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from tunesmith.evaluator.executors.base import Executor
 from tunesmith.evaluator.executors.local import LocalExecutor
-from tunesmith.evaluator.slots import Slot, find_gpus, plan_slots, plan_slots_elsewhere
+from tunesmith.evaluator.gpus import Found, discover
+from tunesmith.evaluator.slots import Slot, pinned, plan_slots, plan_slots_elsewhere
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.spec import StudySpec
 
@@ -34,8 +36,12 @@ class Site:
 
     def __init__(self, spec: StudySpec, *, folder: Path, cpus: int, wake: Callable[[], None]) -> None:
         self._cpus = cpus
-        self.gpus = find_gpus() if spec.run.gpus and spec.run.executor == "local" else []
-        if spec.run.executor == "local":
+        is_here = spec.run.executor == "local"
+        self.found = discover() if spec.run.gpu_count and is_here else Found()
+        if spec.run.packs and any(gpu.memory_gib is None for gpu in self.found.gpus):
+            message = '[run].gpus = "auto", but how much memory the GPUs have cannot be read'
+            raise ProjectError(f'{message}; pip install "tunesmith[gpu]", or give a number such as 0.5')
+        if is_here:
             self.slots(spec)  # a GPU that is missing is told before anything is begun
         self.executor = open_executor(spec, folder=folder, wake=wake)
 
@@ -46,8 +52,11 @@ class Site:
             ProjectError: there is room for fewer trials than the study asks for, or for none.
         """
         if spec.run.executor == "local":
-            return plan_slots(spec.run, self.gpus, self._cpus)
-        room = self.executor.room(gpus=spec.run.gpus, cpus=spec.executor.cpus)
+            ids = [gpu.id for gpu in self.found.gpus]
+            slots = plan_slots(spec.run, ids, self._cpus, note=self.found.note)
+            cores = sorted(os.sched_getaffinity(0)) if spec.run.pin and hasattr(os, "sched_getaffinity") else []
+            return pinned(slots, cores if len(cores) == self._cpus else [])
+        room = self.executor.room(gpus=spec.run.gpu_count, cpus=spec.executor.cpus)
         return plan_slots_elsewhere(spec.run, cpus=spec.executor.cpus, room=room)
 
 
@@ -74,7 +83,7 @@ def open_executor(spec: StudySpec, *, folder: Path, wake: Callable[[], None]) ->
 def _ray(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Executor:
     from tunesmith.evaluator.executors.ray import Needs, RayExecutor
 
-    needs = Needs(cpus=spec.executor.cpus, gpus=spec.run.gpus, resources=spec.executor.resources)
+    needs = Needs(cpus=spec.executor.cpus, resources=spec.executor.resources)
     try:
         return RayExecutor(spec.executor.address, needs, scratch=folder.absolute() / "ray", wake=wake)
     except ImportError:
@@ -89,7 +98,7 @@ def _slurm(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Executor:
         cluster=table.cluster,
         time_s=table.time or (run.timeout + SPARE_S if run.timeout else DAY_S),
         cpus=table.cpus,
-        gpus=int(run.gpus),
+        gpus=int(run.gpu_count),
         memory_bytes=run.memory,
         partition=table.partition,
         account=table.account,

@@ -261,8 +261,10 @@ def _executor_mistakes(spec: StudySpec) -> Iterable[Mistake]:
         yield Mistake("run.sandbox", f"works on this machine only, not with executor = {chosen!r}; set one of the two")
     if chosen == "slurm" and spec.run.parallel is None:
         yield Mistake("run.parallel", 'is missing; with executor = "slurm" give how many jobs may be queued at once')
-    if chosen == "slurm" and 0 < spec.run.gpus < 1:
-        yield Mistake("run.gpus", f"{spec.run.gpus:g} cannot stand here: Slurm gives whole GPUs; set gpus = 1")
+    if chosen == "slurm" and 0 < spec.run.gpu_count < 1:
+        yield Mistake("run.gpus", f"{spec.run.gpu_count:g} cannot stand here: Slurm gives whole GPUs; set gpus = 1")
+    if chosen != "local" and spec.run.packs:
+        yield Mistake("run.gpus", f'"auto" works on this machine only, not with executor = {chosen!r}; give a number')
 
 
 def _pace_mistakes(spec: StudySpec) -> Iterable[Mistake]:

@@ -50,7 +50,8 @@ class Launch:
             folder there, and the command line and the environment say so.
         report: the file in `folder` to which it reports.
         reads: folders that it reads beside the project's files, outside of `cwd`.
-        gpus: how many GPUs it gets where the executor places it; None is what the study says.
+        gpus: how many GPUs it has the use of, a part of one as a part; those on this machine stand in the environment.
+        cores: the cores that it keeps to; none for any.
     """
 
     argv: Sequence[str]
@@ -68,7 +69,8 @@ class Launch:
     folder: Path | None = None
     report: Path | None = None
     reads: Sequence[Path] = ()
-    gpus: float | None = None
+    gpus: float = 0.0
+    cores: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,10 @@ class Exit:
         status: exit status; -N when signal N ended it; None when it could not start.
         error: why it could not start; "" otherwise.
         tail: the end of its standard error, else of its standard output; at most 16 KiB.
+        gpu_mem_gib: the peak of its GPU memory; None, as with the next three, where it was not measured.
+        gpu_busy: the mean share of the time in which its GPUs computed, from 0 to 1.
+        energy_j: what its GPUs used, in equal parts for those that shared one.
+        gpu_share_s: seconds of GPU, in such parts.
     """
 
     status: int | None
@@ -88,6 +94,10 @@ class Exit:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     peak_rss_gib: float = 0.0
+    gpu_mem_gib: float | None = None
+    gpu_busy: float | None = None
+    energy_j: float | None = None
+    gpu_share_s: float | None = None
 
 
 class Job(ABC):

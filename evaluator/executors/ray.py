@@ -48,10 +48,9 @@ _KILLED = -int(signal.SIGKILL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What each command asks of the cluster: CPUs, GPUs (may be a part of one), and resources by Ray's own names."""
+    """What each command asks of the cluster beside GPUs: CPUs, and resources by Ray's own names."""
 
     cpus: int = 1
-    gpus: float = 0.0
     resources: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -147,8 +146,7 @@ class RayExecutor(Executor):
             if self._hub is None:
                 self._open_hub()
             if job.poll() is None:
-                gpus = self._needs.gpus if launch.gpus is None else launch.gpus
-                job.task = self._run.options(num_gpus=gpus, resources=dict(self._needs.resources)).remote(
+                job.task = self._run.options(num_gpus=launch.gpus, resources=dict(self._needs.resources)).remote(
                     self._hub, job.number, order
                 )
         except Exception as error:  # noqa: BLE001  # whatever Ray says: the trial fails, the study goes on

@@ -14,7 +14,7 @@ from typing import Protocol
 from tunesmith.evaluator.executors.base import Exit, Launch
 from tunesmith.evaluator.executors.local import LocalExecutor
 
-LOOK_S = 0.1
+LOOK_S = 0.25
 """How often orders and output are looked at."""
 STOP, KILL = "T", "K"
 _PLACED = re.compile(r"(CUDA|ROCR|HIP)_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL|TMPDIR|SLURM_\w+")
