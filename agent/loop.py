@@ -136,7 +136,7 @@ class Loop:
         )
         self._mailbox = Mailbox(self._folder)
         self._evaluator = Evaluator(spec, project=project, folder=self._folder, executor=self._site.executor)
-        self._places = [_Place(slot) for slot in self._site.slots(spec)]
+        self._places = [_Place(slot) for slot in self._slots_or_leave()]
         self._wanted = len(self._places)
         self._endings = 0
         self._expected: tuple[tuple[int, int], float | None] = ((-1, 0), None)
@@ -148,6 +148,15 @@ class Loop:
         self._rungs = Rungs.of(spec)
         self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
         self._flushed_at = clock()
+
+    def _slots_or_leave(self) -> list[Slot]:
+        """Return the places, which a cluster tells only now; where it has none, nothing is left open."""
+        try:
+            return self._site.slots(self._spec)
+        except InputError:
+            self._evaluator.close()
+            self._recorder.close()
+            raise
 
     def interrupt(self) -> None:
         """Ask to end: once lets running trials finish, twice ends them now. Safe in a signal handler."""

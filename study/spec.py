@@ -16,8 +16,6 @@ from pydantic import (
     Field,
     PlainValidator,
     StrictBool,
-    StrictInt,
-    StrictStr,
 )
 
 from tunesmith.study.budget import ENDING, Budget
@@ -69,6 +67,12 @@ def _gpus(value: Any) -> float | Literal["auto"]:
     if value > 1 and value != int(value):
         raise ValueError("a part of several GPUs")
     return float(value)
+
+
+def _option(value: Any) -> str | int:
+    if not isinstance(value, str | int):
+        raise ValueError("no text, number or switch")
+    return value
 
 
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
@@ -173,7 +177,7 @@ class ExecutorTable(_Table):
     time: Annotated[float, BeforeValidator(parse_seconds)] | None = Field(
         None, description='a duration such as "2h": the time limit of a job'
     )
-    options: dict[str, StrictStr | StrictInt | StrictBool] = Field(
+    options: dict[str, Annotated[str | int, PlainValidator(_option)]] = Field(
         default_factory=dict,
         description='further options of sbatch, for example { qos = "night" }',
     )

@@ -32,6 +32,8 @@ SILENT_S = 90.0
 WATCH_S = 0.1
 ASK_S = 20.0
 """How often Slurm is asked about jobs that say nothing: one call for all of them."""
+PATIENCE_S, AGAIN_S = 3600.0, 15.0
+"""For so long, and so often, a job is submitted again that Slurm does not take."""
 LEAVING_S = 10.0
 """How long a job that has said how it ended may take to leave the queue."""
 _KILLED = -int(signal.SIGKILL)
@@ -76,6 +78,7 @@ class SlurmExecutor(Executor):
         self._jobs: list[_SlurmJob] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._was_taken = False
         # Submitting takes a second or more, and the loop does not wait for it.
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -100,17 +103,24 @@ class SlurmExecutor(Executor):
         self._beat.unlink(missing_ok=True)
 
     def _submit(self, job: _SlurmJob, launch: Launch) -> None:
-        if job.poll() is not None:
-            return  # it was ended before it was submitted
-        try:
-            submitted = self._submitit.submit(run_job, launch, job.channel, self._beat)
+        # What was taken once is no mistake in study.toml: the queue is full, or Slurm is away for a while.
+        until = time.monotonic() + (PATIENCE_S if self._was_taken else 0.0)
+        while job.poll() is None:
+            try:
+                submitted = self._submitit.submit(run_job, launch, job.channel, self._beat)
+            except Exception as error:  # noqa: BLE001  # whatever sbatch says: the trial fails, the study goes on
+                if time.monotonic() >= until:
+                    last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+                    job.end(Exit(status=None, error=f"the job could not be submitted: {last}"))
+                    self._wake()
+                    return
+                self._closed.wait(AGAIN_S)
+                continue
+            self._was_taken = True
             if self._submitit.cluster == "debug":
                 submitted.done()  # this runs it, here
             job.submitted = submitted
-        except Exception as error:  # noqa: BLE001  # whatever sbatch or submitit say: the trial fails, the study goes on
-            last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            job.end(Exit(status=None, error=f"the job could not be submitted: {last}"))
-            self._wake()
+            return
 
     def _watch(self) -> None:
         beat_at = asked_at = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -96,14 +97,28 @@ def test_a_job_that_waits_in_the_queue_can_be_ended(cluster: Cluster, commands: 
         (commands / "held").unlink()
 
 
-def test_a_full_queue_fails_the_trial_with_slurms_own_words(cluster: Cluster, commands: Path) -> None:
+def test_a_wrong_request_fails_at_once_and_a_queue_that_is_full_for_a_while_does_not(
+    tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "AGAIN_S", 0.05)
+    executor = SlurmExecutor(tmp_path, request("slurm"), lambda: None)
+    fresh = Cluster(executor, tmp_path / "trials")
     (commands / "full").touch()
     try:
-        end = finished(cluster, cluster.launch("echo never"))
+        end = finished(fresh, fresh.launch("echo never"))
+        assert end.status is None
+        assert "could not be submitted: sbatch: error: QOSMaxSubmitJobPerUserLimit" in end.error
+        (commands / "full").unlink()
+        assert finished(fresh, fresh.launch("exit 5")).status == 5
+        (commands / "full").touch()
+        job = executor.start(fresh.launch("exit 6"))
+        time.sleep(0.3)
+        assert job.poll() is None
     finally:
         (commands / "full").unlink()
-    assert end.status is None
-    assert "could not be submitted: sbatch: error: QOSMaxSubmitJobPerUserLimit" in end.error
+    wait_until(job.poll)
+    assert job.poll() is not None
+    executor.close()
 
 
 def test_a_job_that_slurm_starts_a_second_time_does_not_run(tmp_path: Path, cluster: Cluster) -> None:

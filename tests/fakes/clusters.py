@@ -94,26 +94,28 @@ def slurm(root: Path) -> Iterator[Cluster]:
 
 @contextmanager
 def ray(root: Path) -> Iterator[Cluster]:
-    with ray_nodes(1, cpus=4) as address:
-        yield from _ray(root, address)
+    with ray_nodes(1, cpus=4) as nodes:
+        yield from _ray(root, nodes.address)
 
 
 @contextmanager
-def ray_nodes(count: int, *, cpus: int) -> Iterator[str]:
-    """Play a Ray cluster of several nodes on this machine and yield its address. Skips where it would be reachable."""
+def ray_nodes(count: int, *, cpus: int, gpus: int = 0) -> Iterator[Any]:
+    """Play a Ray cluster of several nodes on this machine and yield it. Skips where it would be reachable."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("ray is not installed; run `make test-targets`")
     if set(psutil.net_if_addrs()) != {"lo"}:
         pytest.skip("ray would listen beyond this machine; `make test-targets` gives it a network of its own")
+    import ray as ray_package
     from ray.cluster_utils import Cluster as Nodes
 
-    head = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": 200 * 2**20}
-    nodes = Nodes(initialize_head=True, head_node_args=head)
+    options = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": 100 * 2**20}
+    nodes = Nodes(initialize_head=True, head_node_args={**options, "include_dashboard": False})
     for _ in range(count - 1):
-        nodes.add_node(num_cpus=cpus, object_store_memory=100 * 2**20)
+        nodes.add_node(**options)
     try:
-        yield nodes.address
+        yield nodes
     finally:
+        ray_package.shutdown()
         nodes.shutdown()
 
 
