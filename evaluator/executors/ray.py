@@ -11,6 +11,7 @@ import itertools
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 import zipfile
@@ -41,6 +42,7 @@ from tunesmith.study.errors import ProjectError
 SENT_BYTES = 256 * 2**20
 """Of a project's large files so much is sent to the nodes; beyond that they must find them under the same path."""
 TAKE_S = 0.5
+CONNECT_S = 10.0
 LATE_S = 10.0
 """A worker that has not obeyed so long after the grace is ended by Ray."""
 _KILLED = -int(signal.SIGKILL)
@@ -133,6 +135,7 @@ class RayExecutor(Executor):
     def _connect(self, runtime_env: Mapping[str, Any]) -> None:
         options = {"runtime_env": dict(runtime_env), "log_to_driver": False, "logging_level": logging.ERROR}
         address = self._address or os.environ.get("RAY_ADDRESS")
+        _must_answer(address or "")
         try:
             self._ray.init(address=address or "auto", **options)
         except ConnectionError:
@@ -346,6 +349,13 @@ def inside(folder: Path, path: str) -> Path:
     if not Path(os.path.realpath(target.parent)).is_relative_to(os.path.realpath(folder)) or ".." in Path(path).parts:
         raise ValueError(f"{path} leads out of the folder")
     return target
+
+
+def _must_answer(address: str) -> None:
+    """Raise OSError when nothing answers at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
 
 
 def _files(path: Path) -> list[Path]:
