@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Trials say `python`, which must be the one that has their packages.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-targets lint bench bench-loop bench-latency clean
+.PHONY: demo test test-targets lint bench bench-loop bench-latency bench-ray clean
 
 demo: .venv/ready
 	rm -rf build/demo
@@ -17,10 +17,14 @@ test: lint
 	$(BIN)/pytest -q -n 4 --dist worksteal --ignore tests/evaluator/test_escapes.py
 	$(BIN)/pytest -q tests/evaluator/test_escapes.py
 
+# Ray listens on every network that it sees, so it is shown one of its own.
+OWN_NETWORK := bwrap --unshare-net --unshare-pid --die-with-parent --dev-bind / / --proc /proc
+
 # Round trips with the packages that are too large for every test run (about 5 GB with what they bring); nightly.
 test-targets: .venv/ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[targets]"
 	$(BIN)/pytest -q tests/tools/warmstart tests/agent/test_live_adapters.py tests/docs/test_warm_start_pages.py
+	$(OWN_NETWORK) $(BIN)/pytest -q tests/evaluator/test_ray.py tests/evaluator/test_executors.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -35,6 +39,11 @@ bench: .venv/ready
 bench-loop: .venv/ready
 	$(BIN)/python benchmarks/loop_overhead.py
 	$(BIN)/python benchmarks/history_figures.py
+
+bench-ray: .venv/ready
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[ray]"
+	$(OWN_NETWORK) $(BIN)/python benchmarks/ray_cluster.py lost
+	$(OWN_NETWORK) $(BIN)/python benchmarks/ray_cluster.py busy
 
 bench-latency: .venv/ready
 	$(BIN)/python benchmarks/latency.py

@@ -13,6 +13,7 @@ from typing import Any
 
 from tunesmith.prompts.compact import params_line, shown
 from tunesmith.study import condition as conditions
+from tunesmith.study.budget import ENDING
 from tunesmith.study.changes import Change, Steering, change_of, changed, standing
 from tunesmith.study.condition import ConditionError, Value
 from tunesmith.study.errors import Mistake, ProposalError, SpecError, ToolRefused
@@ -283,9 +284,8 @@ def _change(order: Limit | Parallel | Bounds | Constrain, now: Situation) -> Dec
         spec = parse_spec(changed(now.spec.document, change), where="the study with this change")
     except SpecError as error:
         raise ToolRefused(str(error)) from None
-    limits = (spec.budget.trials, spec.budget.hours, spec.budget.until, spec.budget.gpu_hours)
-    if not any(limits):
-        raise ToolRefused("then nothing would end the study; leave one of trials, hours, until, gpu_hours")
+    if not spec.budget.ends:
+        raise ToolRefused(f"then nothing would end the study; leave one of {', '.join(ENDING)}")
     answer = f"{change.key}: {_spelled(change.before)} -> {_spelled(change.after)}"
     if isinstance(order, Constrain) and change.after is not None:
         missing = sum(order.metric not in t.values for t in now.trials if t.state is TrialState.COMPLETE)

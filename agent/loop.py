@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 from tunesmith.agent.arbiter import SAMPLER_FAILED
 from tunesmith.agent.background import Background
@@ -26,17 +27,19 @@ from tunesmith.agent.continuing import Rungs, stopped_due
 from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
 from tunesmith.agent.notifying import Notifier
+from tunesmith.agent.packing import Tenant, expected_gib, has_room
 from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.steered import steered
 from tunesmith.agent.watching import Watch
 from tunesmith.evaluator.evaluation import Code, Evaluation, Evaluator
-from tunesmith.evaluator.slots import Slot, find_gpus, plan_slots
+from tunesmith.evaluator.site import Site
+from tunesmith.evaluator.slots import Slot
 from tunesmith.evaluator.strays import end_strays
 from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.prompts.compact import thinned
-from tunesmith.study.budget import Deadline, Spent
+from tunesmith.study.budget import JOULES, Deadline, Spent
 from tunesmith.study.errors import InputError, ProjectError, SpaceExhausted, ToolRefused, TunesmithError
 from tunesmith.study.observation import Observation
 from tunesmith.study.orders import parse_order
@@ -65,16 +68,23 @@ TICK_S = 0.05
 """How long the loop sleeps when no trial ends; a trial's end wakes it at once."""
 
 
+T = TypeVar("T")
+
+
 @dataclass(slots=True)
 class _Place:
     """A slot with what runs in it and the observations that are not written yet.
 
-    `first` is a result too good to be true, of a trial that runs again on another seed.
+    Attributes:
+        first: a result too good to be true, of a trial that runs again on another seed.
+        was_shared: whether anything else ran on its GPU at any time since the trial began.
     """
 
     slot: Slot
     evaluation: Evaluation | None = None
     first: Outcome | None = None
+    expected_gib: float | None = None
+    was_shared: bool = False
     unwritten: list[Observation] = field(default_factory=list)
 
     @property
@@ -125,15 +135,12 @@ class Loop:
         self._drift = Drift(clocks)
         sampler = make_sampler(spec.planner.sampler)
         self._model = open_model(spec.planner, tape) if spec.planner.model else None
-        self._gpus = find_gpus() if spec.run.gpus else []
-        self._cpus = cpus
-        self._places = [_Place(slot) for slot in plan_slots(spec.run, self._gpus, cpus)]
-        self._wanted = len(self._places)
+        self._folder = history.parent / spec.study.name
+        self._wake = threading.Event()
+        self._site = Site(spec, folder=self._folder, cpus=cpus, wake=self._wake.set)
         self._budget = budget_from(spec.budget, self._clock(), deadlines=before[DEADLINE], ends=before["ended"])
         self._opened_at = self._steady()
-        self._folder = history.parent / spec.study.name
         self._recorder = Recorder(history, spec, project=str(project), now=self._clock(), steady=self._steady)
-        self._wake = threading.Event()
         self._confirmation = Confirmation(spec)
         runs = Background(self._wake.set)
         self._arbiter, self._advisor = make_arbiter(
@@ -151,10 +158,14 @@ class Loop:
         )
         self._mailbox = Mailbox(self._folder)
         self._evaluator = Evaluator(
-            spec, project=project, folder=self._folder, unsafe_edits=unsafe_edits, wake=self._wake.set
+            spec, project=project, folder=self._folder, unsafe_edits=unsafe_edits, executor=self._site.executor
         )
+        self._places = [_Place(slot) for slot in self._or_leave(lambda: self._site.slots(spec))]
+        self._wanted = len(self._places)
+        self._endings = 0
+        self._expected: tuple[tuple[int, int], float | None] = ((-1, 0), None)
         self._root = Variant(id=self._evaluator.variant, files=self._evaluator.editable, created_at=self._clock())
-        self._code = self._open_code(runs) if spec.edits else None
+        self._code = self._or_leave(lambda: self._open_code(runs)) if spec.edits else None
         self._interrupts = 0
         self._interrupts_told = 0
         self._ended_by = ""
@@ -177,6 +188,15 @@ class Loop:
             runs=runs,
             curve=lambda number: ", ".join(short_number(v) for v in thinned(self._curves.get(number, []))),
         )
+
+    def _or_leave(self, make: Callable[[], T]) -> T:
+        """Return what only now can be told, such as a cluster's places; where it is missing, nothing is left open."""
+        try:
+            return make()
+        except InputError:
+            self._evaluator.close()
+            self._recorder.close()
+            raise
 
     def interrupt(self) -> None:
         """Ask to end: once lets running trials finish, twice ends them now. Safe in a signal handler."""
@@ -215,6 +235,7 @@ class Loop:
         record = self._recorder.record
         self._before = record.spent
         self._gpu_s = record.spent.gpu_hours * 3600
+        self._kwh = record.spent.kwh
         self._trials_begun = record.spent.trials
         strays = end_strays(self._folder)
         requeued = self._recover()
@@ -226,7 +247,7 @@ class Loop:
             Opened(
                 record=record,
                 slots=len(self._places),
-                gpus=tuple(self._gpus),
+                gpus=tuple(gpu.id for gpu in self._site.found.gpus),
                 finished=record.spent.trials,
                 requeued=requeued,
                 best=best,
@@ -354,6 +375,10 @@ class Loop:
 
     def _finish(self, place: _Place, outcome: Outcome) -> None:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation finishes
+        again = _why_again(place, outcome) if place.first is None else ""
+        if again:
+            self._run_again(place, again)
+            return
         if place.first is None and self._is_doubtful(place.trial, outcome):
             self._doubt(place, outcome)
             return
@@ -363,6 +388,8 @@ class Loop:
         trial = self._recorder.record_outcome(place.trial, outcome, self._clock(), rest=place.unwritten)
         place.evaluation, place.unwritten = None, []
         self._watch.ended()
+        self._endings += 1
+        self._kwh += (outcome.usage.energy_j or 0.0) / JOULES
         self._gpu_s += outcome.usage.gpu_s
         improved = self._improves(trial)
         if improved:
@@ -397,6 +424,16 @@ class Loop:
             name = short_id(fate.variant.id)
             self._tell(Note(text=f"{name} is {fate.state.value}: {fate.reason}"))
 
+    def _run_again(self, place: _Place, reason: str) -> None:
+        """Queue a trial for a second attempt; its number stays, and the attempt counts."""
+        assert place.trial is not None  # noqa: S101  # it ran just now
+        trial = place.trial
+        place.evaluation, place.unwritten = None, []
+        self._queue.append(self._recorder.record_requeue(trial, self._clock(), reason=reason, attempt=2))
+        self._watch.forget(trial)
+        self._curves.pop(trial.number, None)
+        self._tell(Note(text=f"#{trial.number} runs again: {reason}"))
+
     def _warn_of_a_bad_start(self, trial: Trial) -> None:
         """Say it once when nothing has worked yet: most often the command is wrong, and a night would be lost on it."""
         if trial.number != BAD_START - 1 or self._best is not None or trial.failure is None:
@@ -420,7 +457,7 @@ class Loop:
         if self._interrupts >= 2:
             for place in self._running():
                 self._put_back(place)
-        elif self._ended_by in ("", "hours", "until", "gpu_hours") and self._is_late():
+        elif self._ended_by in ("", "hours", "until", "gpu_hours", "kwh") and self._is_late():
             for place in self._running():
                 assert place.evaluation is not None  # noqa: S101  # it runs
                 place.evaluation.stop("the study's time is up")
@@ -457,11 +494,55 @@ class Loop:
 
     def _fill(self) -> None:
         """Start a trial in every free slot while there is budget."""
-        for place in self._places[: self._wanted]:
-            if place.evaluation is None and not self._interrupts and not self._ended_by:
-                trial = self._next_trial()
-                if trial is not None:
-                    self._start(place, trial)
+        while not self._interrupts and not self._ended_by:
+            free = [place for place in self._places[: self._wanted] if place.evaluation is None]
+            trial = self._next_trial() if free else None
+            if trial is None:
+                return
+            place = self._roomy(trial, free)
+            if place is None:
+                # It is the next one as soon as a GPU has room for it.
+                self._queue.insert(0, trial)
+                return
+            self._start(place, trial)
+
+    def _roomy(self, trial: Trial, free: Sequence[_Place]) -> _Place | None:
+        """Return the first of the free places that the trial may take, None when its GPU would be too full."""
+        if not self._shares_gpus:
+            return free[0]
+        run, alone = self._spec.run, trial.attempt > 1
+        running = [
+            Tenant(slot=p.slot, expected_gib=p.expected_gib, is_alone=p.trial.attempt > 1)
+            for p in self._places
+            if p.trial is not None
+        ]
+        expected = self._expected_gib(trial) if run.packs else None
+        memory = {gpu.id: gpu.memory_gib for gpu in self._site.found.gpus} if run.packs else None
+        for place in free:
+            if has_room(Tenant(slot=place.slot, expected_gib=expected, is_alone=alone), running, memory):
+                place.expected_gib = expected
+                return place
+        return None
+
+    def _expected_gib(self, trial: Trial) -> float | None:
+        """Return the GPU memory that a trial will need; asked anew whenever a trial ended in between."""
+        key = (trial.number, self._endings)
+        if key != self._expected[0]:
+            trials = self._recorder.history.trials(self._recorder.study_id)
+            self._expected = key, expected_gib(trial, trials, self._spec.space)
+        return self._expected[1]
+
+    @property
+    def _shares_gpus(self) -> bool:
+        return self._spec.run.packs or 0 < self._spec.run.gpu_count < 1
+
+    def _note_sharing(self, place: _Place) -> None:
+        """Note for a trial that begins, and for those on its GPU, that they are not alone there."""
+        beside = [p for p in self._running() if p is not place and set(p.slot.gpus) & set(place.slot.gpus)]
+        for other in beside:
+            other.was_shared = True
+        # A cluster puts others on the same GPU without telling.
+        place.was_shared = bool(beside) or self._shares_gpus and not place.slot.gpus
 
     def _next_trial(self) -> Trial | None:
         limit = self._budget.ended_by(self._spent(), self._clock())
@@ -550,6 +631,7 @@ class Loop:
     def _start(self, place: _Place, trial: Trial) -> None:
         running = self._recorder.record_start(trial, place.slot.index, self._clock())
         place.unwritten = []
+        self._note_sharing(place)
         earlier = self._shorter_runs(running)
         try:
             code = self._code_of(running)
@@ -608,7 +690,7 @@ class Loop:
             decision, slots = None, None
             try:
                 decision = decide(parse_order(letter.text), self._situation())
-                slots = plan_slots(decision.spec.run, self._gpus, self._cpus) if decision.spec else None
+                slots = self._site.slots(decision.spec) if decision.spec else None
                 answer = decision.answer
             except (ToolRefused, InputError) as error:
                 decision, answer = None, str(error)
@@ -713,6 +795,7 @@ class Loop:
             trials=self._trials_begun - running - waiting,
             hours=self._before.hours + (self._steady() - self._opened_at) / 3600,
             gpu_hours=self._gpu_s / 3600,
+            kwh=self._kwh,
         )
 
     def _deadline(self) -> Deadline | None:
@@ -804,6 +887,18 @@ class Loop:
             place.evaluation.kill("tunesmith ended")
         self._evaluator.close()
         self._recorder.close()
+
+
+def _why_again(place: _Place, outcome: Outcome) -> str:
+    """Return why a trial that failed gets a second attempt, "" when its failure stands."""
+    failure = outcome.failure
+    if failure is None or place.trial is None or place.trial.attempt > 1:
+        return ""
+    if failure.kind is FailureKind.LOST:
+        return failure.reason
+    if failure.kind is FailureKind.OOM and place.was_shared:
+        return "it ran out of memory beside another trial on its GPU; it now has the GPU for itself"
+    return ""
 
 
 def _events_before(history: Path, name: str) -> Mapping[str, list[Event]]:

@@ -192,8 +192,8 @@ def _hardware() -> str:
 
     import psutil
 
-    from tunesmith.evaluator.slots import find_gpus
+    from tunesmith.evaluator.gpus import discover
 
-    gpus = find_gpus()
+    gpus = discover().gpus
     memory_gib = psutil.virtual_memory().total / 2**30
     return f"{os.cpu_count()} CPU cores, {memory_gib:.0f} GiB of memory, {len(gpus)} GPU{'s' if len(gpus) != 1 else ''}"

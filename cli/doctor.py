@@ -15,8 +15,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tunesmith.cli.locate import history_file, study_file
+from tunesmith.evaluator.gpus import discover
 from tunesmith.evaluator.sandbox import why_not
-from tunesmith.evaluator.slots import find_gpus, plan_slots
+from tunesmith.evaluator.slots import plan_slots
 from tunesmith.history.read import History
 from tunesmith.study.errors import InputError
 from tunesmith.study.load import load_spec
@@ -25,6 +26,7 @@ from tunesmith.study.template import argv, placeholders
 
 NEEDED_DISK_BYTES = 2 * 2**30
 PACKAGES = ("optuna", "pydantic", "sqlite-utils", "numpy", "scipy", "plotly", "rich", "typer")
+EXECUTORS = {"ray": "ray", "slurm": "submitit"}
 OPTIONAL = {"torch": "sampler optuna-gp and the examples", "scikit-learn": "the examples"}
 
 
@@ -66,12 +68,20 @@ def _machine() -> Iterator[Finding]:
         yield Finding(level="ok" if found else "warning", what="optional", detail=detail)
     cores = len(os.sched_getaffinity(0))
     yield Finding(level="ok", what="cpu", detail=f"{cores} core{'s' if cores > 1 else ''}")
-    gpus = find_gpus()
-    yield Finding(
-        level="ok", what="gpu", detail=f"NVIDIA GPU {', '.join(gpus)}" if gpus else "none found (NVIDIA only)"
-    )
+    yield from _gpus()
     problem = why_not()
     yield Finding(level="warning" if problem else "ok", what="sandbox", detail=problem or "trials can be enclosed")
+
+
+def _gpus() -> Iterator[Finding]:
+    found = discover()
+    for gpu in found.gpus:
+        memory = "" if gpu.memory_gib is None else f", {gpu.memory_gib:.1f} GiB"
+        yield Finding(level="ok", what="gpu", detail=f"{gpu.id}: {gpu.name or 'NVIDIA'}{memory}")
+    if found.note:
+        yield Finding(level="warning", what="gpu", detail=found.note)
+    elif not found.gpus:
+        yield Finding(level="ok", what="gpu", detail="none found (NVIDIA only)")
 
 
 def _study(study: Path, history: Path | None) -> Iterator[Finding]:
@@ -155,8 +165,16 @@ def _refused(base_url: str) -> str:
 
 
 def _slots(spec: StudySpec) -> Finding:
+    package = EXECUTORS.get(spec.run.executor)
+    if package is not None:
+        found = _version(package)
+        missing = f'{package} is not installed; pip install "tunesmith[{spec.run.executor}]"'
+        detail = f"trials run by {package} {found}, which places them" if found else missing
+        return Finding(level="ok" if found else "problem", what="executor", detail=detail)
+    machine = discover()
     try:
-        slots = plan_slots(spec.run, find_gpus(), len(os.sched_getaffinity(0)))
+        ids = [gpu.id for gpu in machine.gpus]
+        slots = plan_slots(spec.run, ids, len(os.sched_getaffinity(0)), note=machine.note)
     except InputError as error:
         return Finding(level="problem", what="slots", detail=str(error))
     return Finding(level="ok", what="slots", detail=f"{len(slots)} trial{'s' if len(slots) > 1 else ''} at once")

@@ -58,7 +58,7 @@ class Overrides:
             SpecError: a value cannot stand there, or nothing would ever end the study.
         """
         changed = overridden(spec, {option: getattr(self, option) for option in OPTIONS})
-        if not any((changed.budget.trials, changed.budget.hours, changed.budget.until, changed.budget.gpu_hours)):
+        if not changed.budget.ends:
             message = 'nothing would end this study; set trials = 40, hours = 8 or until = "07:00", or pass --trials 40'
             raise SpecError([Mistake("budget", message)], where="study.toml")
         return changed

@@ -16,7 +16,8 @@ from typing import Any
 from tunesmith.cli.locate import Located, open_study
 from tunesmith.cli.show import shown
 from tunesmith.evaluator.evaluation import Evaluator
-from tunesmith.evaluator.slots import find_gpus, plan_slots
+from tunesmith.evaluator.gpus import discover
+from tunesmith.evaluator.slots import plan_slots
 from tunesmith.evaluator.workspace import artifacts_folder
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.results import candidates
@@ -68,7 +69,7 @@ class _Judge:
             shutil.rmtree(folder)
         shutil.copytree(artifacts_folder(located.folder, best.number), folder / "artifacts")
         self._evaluator = Evaluator(spec, project=Path(located.record.project), folder=located.folder)
-        gpus = find_gpus() if spec.run.gpus else []
+        gpus = [gpu.id for gpu in discover().gpus] if spec.run.gpu_count else []
         self._slot = plan_slots(spec.run, gpus, len(os.sched_getaffinity(0)))[0]
 
     def put(self, weights: Any) -> None:

@@ -14,7 +14,8 @@ from tunesmith.cli.show import budget_bar, counts, header, layout, note, params_
 from tunesmith.cli.stream import number as json_number
 from tunesmith.cli.stream import trial_json
 from tunesmith.history.read import Tally
-from tunesmith.study.budget import Budget
+from tunesmith.study.budget import ENDING, Budget
+from tunesmith.study.energy import gpu_line
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.results import relative_gain
 from tunesmith.study.trial import Trial
@@ -135,6 +136,7 @@ def _status_json(located: Located) -> dict[str, Any]:
             "trials": record.spent.trials,
             "hours": record.spent.hours,
             "gpu_hours": record.spent.gpu_hours,
+            "kwh": record.spent.kwh,
             "llm_calls": record.spent.llm_calls,
             "llm_tokens": record.spent.llm_tokens,
             "llm_usd": record.spent.llm_usd,
@@ -145,7 +147,7 @@ def _status_json(located: Located) -> dict[str, Any]:
 
 
 def _limits(budget: Budget) -> dict[str, float | None]:
-    return {name: getattr(budget, name) for name in ("trials", "hours", "until", "gpu_hours")}
+    return {name: getattr(budget, name) for name in ENDING}
 
 
 def story_text(located: Located, trial: Trial) -> str:
@@ -175,6 +177,7 @@ def story_text(located: Located, trial: Trial) -> str:
             f"  used           {short_seconds(usage.wall_s)} wall, {short_seconds(usage.cpu_s)} CPU, "
             f"{short_seconds(usage.gpu_s)} GPU, {usage.peak_rss_gib:.2f} GiB at the peak"
         )
+        lines += [f"  GPU            {gpu}" for gpu in [gpu_line(usage)] if gpu]
     lines.append(f"  runs           attempt {trial.attempt}, training seed {proposal.seed}, files {proposal.variant}")
     lines.append(f"  folder         {located.folder / 'trials' / f'{trial.number:04d}'}")
     if trial.failure and trial.failure.tail:

@@ -78,6 +78,9 @@ def trial_json(trial: Trial) -> dict[str, Any]:
         "cpu_s": usage.cpu_s if usage else None,
         "gpu_s": usage.gpu_s if usage else None,
         "peak_rss_gib": usage.peak_rss_gib if usage else None,
+        "gpu_mem_gib": usage.gpu_mem_gib if usage else None,
+        "gpu_busy": usage.gpu_busy if usage else None,
+        "energy_j": usage.energy_j if usage else None,
         "started_at": trial.started_at,
         "ended_at": trial.ended_at,
     }

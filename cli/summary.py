@@ -14,6 +14,7 @@ from tunesmith.cli.report import write_files
 from tunesmith.cli.show import first_line, shown
 from tunesmith.history.read import History, Tally
 from tunesmith.study.command import command_line
+from tunesmith.study.energy import energy_line
 from tunesmith.study.record import Lesson, StudyRecord
 from tunesmith.study.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
@@ -105,6 +106,8 @@ def _spent(record: StudyRecord, tally: Tally, meter: Meter) -> str:
     parts.append(f"{short_seconds(record.spent.hours * 3600)}")
     if record.spent.gpu_hours:
         parts.append(f"{record.spent.gpu_hours:.2f} GPU-hours")
+    if record.spent.kwh:
+        parts.append(energy_line(record.spent.kwh, record.spec.run.co2_g_per_kwh))
     if record.spent.llm_calls:
         found = sum(source.improvements for source in meter.sources if source.source is Source.LLM)
         total = sum(source.improvements for source in meter.sources)

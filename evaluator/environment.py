@@ -53,6 +53,9 @@ def trial_environment(
     """
     threads = {} if any(name in inherited for name in _THREAD_VARIABLES) else {_THREAD_VARIABLES[0]: str(slot.cpus)}
     gpus = {"CUDA_VISIBLE_DEVICES": ",".join(slot.gpus)} if slot.gpus else {}
+    if slot.gpus and "CUDA_VISIBLE_DEVICES" not in inherited:
+        # The ids are NVML's, which counts by PCI address; CUDA would count by speed.
+        gpus["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     return {
         **inherited,
         **threads,

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
 from tunesmith.evaluator.environment import trial_environment, without_secrets
-from tunesmith.evaluator.executors.base import Exit, Job, Launch, Stillborn
+from tunesmith.evaluator.executors import base
+from tunesmith.evaluator.executors.base import Executor, Exit, Job, Launch, Stillborn
 from tunesmith.evaluator.executors.local import LocalExecutor, program_path, program_problem
 from tunesmith.evaluator.failures import TAIL_CHARS, failure_of, metric_failure, printable
 from tunesmith.evaluator.metrics import MetricReader, ReportFile
@@ -62,7 +63,7 @@ class Evaluator:
         project: the folder of study.toml.
         folder: the study's own folder; trials live in `folder/trials/0007`.
         unsafe_edits: whether edited code may run without the sandbox.
-        wake: is called, from another thread, whenever a trial's process ended.
+        executor: where trials run; closed with the evaluator. This machine when left out.
 
     Raises:
         ProjectError: the project cannot be read, the folder cannot be written, a protected file is missing, or the
@@ -76,11 +77,11 @@ class Evaluator:
         project: Path,
         folder: Path,
         unsafe_edits: bool = False,
-        wake: Callable[[], None] = lambda: None,
+        executor: Executor | None = None,
     ) -> None:
         self.spec = spec
         self.folder = folder.absolute()
-        self.executor = LocalExecutor(wake)
+        self.executor = executor or LocalExecutor(lambda: None)
         try:
             self.snapshot = workspaces.take_snapshot(
                 project.absolute(), self.folder, without=workspaces.SECRETS if spec.run.sandbox or spec.edits else ()
@@ -88,6 +89,7 @@ class Evaluator:
         except OSError as error:
             message = f"the project cannot be copied to {self.folder}: {error.strerror} ({error.filename})"
             raise ProjectError(message) from None
+        self.executor.use(self.snapshot.folder)
         names = protected_files(self.snapshot, spec.edits.protect if spec.edits else ())
         self.protected = signatures(self.snapshot.folder, names)
         self.editable = workspaces.texts(self.snapshot, spec.edits.files) if spec.edits else {}
@@ -163,7 +165,8 @@ class Evaluator:
         return Afterwards(self, trial, slot, command=self.spec.evaluate.command, kept=kept, name="judge")
 
     def close(self) -> None:
-        """Nothing is left to close: every trial cleans up after itself."""
+        """Let go of the executor; every trial has cleaned up after itself."""
+        self.executor.close()
 
 
 class Evaluation:
@@ -188,6 +191,9 @@ class Evaluation:
         self._on_observation = on_observation
         self._resume_from = resume_from
         self._sandbox = evaluator.sandbox_for(code)
+        # A second attempt has its GPU for itself: the first may have failed for what ran beside it.
+        is_alone = trial.attempt > 1 and 0 < self._spec.run.gpu_count < 1
+        self._gpus = 1.0 if is_alone else self._spec.run.gpu_count
         self._values: dict[str, float] = {}
         self._killed_for = ""
         self._stopped_for = ""
@@ -287,6 +293,12 @@ class Evaluation:
             file_bytes=run.disk,
             line_words=self._spec.metrics,
             memory_bytes=run.memory or 0,
+            grace_s=base.GRACE_S,
+            folder=workspace.folder,
+            report=workspace.report,
+            reads=self._read_beside(workspace),
+            gpus=self._gpus,
+            cores=self.slot.cores,
         )
         self._job = self._started(
             launch if sandbox is None else sandbox.enclose(launch, self._room(workspace)), words[0]
@@ -303,15 +315,20 @@ class Evaluation:
         is_judge = workspace is not self._workspace
         own = [] if is_judge else [workspace.artifacts]
         protected = [] if is_judge else [workspace.work / path for path in self._evaluator.protected]
-        resumed = [] if self._resume_from is None else [self._resume_from]
         linked = [path for path in workspaces.linked_places(snapshot) if not is_too_wide(path)]
         return Room(
             writable=[workspace.work, workspace.report, *own],
-            readable=[*linked, *([workspace.artifacts] if is_judge else resumed)],
+            readable=[*linked, *self._read_beside(workspace)],
             locked=[path for path in protected if not path.is_symlink()],
             scratch=workspace.scratch,
             gpus=bool(self.slot.gpus),
         )
+
+    def _read_beside(self, workspace: Workspace) -> list[Path]:
+        """What the command reads beside the project: a judge the artifacts, a trial those of a shorter run."""
+        if workspace is not self._workspace:
+            return [workspace.artifacts]
+        return [] if self._resume_from is None else [self._resume_from]
 
     def _tampering(self) -> str:
         """Tell what the trial did that it must not, "" when nothing."""
@@ -409,8 +426,11 @@ class Evaluation:
         return Usage(
             wall_s=wall_s,
             cpu_s=sum(part.cpu_s for part in parts),
-            gpu_s=wall_s * self._spec.run.gpus,
+            gpu_s=_sum(part.gpu_share_s for part in parts) or 0.0 if self._spec.run.packs else wall_s * self._gpus,
             peak_rss_gib=max(part.peak_rss_gib for part in parts),
+            gpu_mem_gib=max((part.gpu_mem_gib for part in parts if part.gpu_mem_gib is not None), default=None),
+            gpu_busy=parts[0].gpu_busy,
+            energy_j=_sum(part.energy_j for part in parts),
         )
 
 
@@ -438,3 +458,9 @@ class Afterwards(Evaluation):
         self._training = Exit(status=0)
         place = workspaces.judges_workspace(self._workspace, self._evaluator.snapshot, name=self._judge)
         self._begin(self._command, place)
+
+
+def _sum(parts: Iterable[float | None]) -> float | None:
+    """Return the sum of what was measured, None when nothing was."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None

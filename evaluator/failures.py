@@ -31,6 +31,9 @@ _OVER_A_LIMIT = {
     Cause.MEMORY: (FailureKind.OOM, "used more memory than [run].memory allows"),
     Cause.PROCESSES: (FailureKind.KILLED, "started more processes and threads than [run].processes allows"),
     Cause.DISK: (FailureKind.KILLED, "filled its disk quota ([run].disk) with files that it had deleted"),
+    Cause.QUOTA: (FailureKind.KILLED, "filled its disk quota ([run].disk)"),
+    Cause.CANCELLED: (FailureKind.KILLED, "was taken off the cluster by somebody else"),
+    Cause.LOST: (FailureKind.LOST, "its machine was lost"),
 }
 _KILLED_BY_KERNEL = (-signal.SIGKILL, 128 + signal.SIGKILL)
 _FILE_TOO_LARGE = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
@@ -79,7 +82,8 @@ def _kind(end: Exit, timeout_s: float | None, killed_for: str, disk_bytes: int) 
     if end.error:
         return FailureKind.CRASH, end.error
     if end.cause is Cause.TIMEOUT:
-        return FailureKind.TIMEOUT, f"ran longer than its {short_seconds(timeout_s or 0)}"
+        limit = short_seconds(timeout_s) if timeout_s else "time limit as a job ([executor].time)"
+        return FailureKind.TIMEOUT, f"ran longer than its {limit}"
     if end.cause in _OVER_A_LIMIT:
         return _OVER_A_LIMIT[end.cause]
     if killed_for:

@@ -1,11 +1,12 @@
 """Runs one command and leaves nothing of it behind. Started as its own small process; standard library alone.
 
-    python -I -S keeper.py CWD TIMEOUT_S GRACE_S FILE_BYTES MEMORY_BYTES PROCESSES IS_ENCLOSED STATUS_FD PROGRAM [...]
+    keeper.py CWD TIMEOUT_S GRACE_S FILE_BYTES MEMORY_BYTES PROCESSES IS_ENCLOSED CORES STATUS_FD PROGRAM [...]
 
 Standard input is a control pipe: "T" asks the command to end (SIGTERM, then SIGKILL after the grace), "K" ends it at
 once, and so does the end of the pipe, which comes when the process that started the keeper is gone, however it went.
 On Linux the keeper adopts every orphan among its descendants, so daemons are found as well. Whatever is left when the
-command exits is killed. The result goes to STATUS_FD as lines of NAME=VALUE. A limit of 0 is none. IS_ENCLOSED is 1
+command exits is killed. The result goes to STATUS_FD as lines of NAME=VALUE. A limit of 0 is none; CORES is a
+list such as 0,1, or - for all. IS_ENCLOSED is 1
 when the program is bubblewrap: SIGTERM then goes to what runs in the sandbox, which bubblewrap's own end would kill.
 
 Knows no trial. Imports as little as it can, since its start is part of every trial's: json and contextlib alone would
@@ -42,8 +43,8 @@ class Job:
         self.cwd = words[0]
         self.timeout_s, self.grace_s = float(words[1]), float(words[2])
         self.file_bytes, self.memory_bytes, self.processes = int(words[3]), int(words[4]), int(words[5])
-        self.is_enclosed, self.status_fd = words[6] == "1", int(words[7])
-        self.argv = words[8:]
+        self.is_enclosed, self.cores, self.status_fd = words[6] == "1", words[7], int(words[8])
+        self.argv = words[9:]
 
 
 def main() -> None:
@@ -106,6 +107,8 @@ def become(job: Job, writing: int, waiting: int) -> None:
         if job.memory_bytes:
             # Not RLIMIT_AS: CUDA and thread stacks reserve addresses by the terabyte without using them.
             resource.setrlimit(resource.RLIMIT_DATA, (job.memory_bytes, job.memory_bytes))
+        if job.cores != "-":
+            os.sched_setaffinity(0, [int(core) for core in job.cores.split(",")])
         # Python ignores these two for itself; a command expects the system's own behaviour.
         _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
         _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tunesmith.history.connect import holds_tables, open_for_reading
 from tunesmith.history.rows import llm_call_of, trial_of, variant_of
-from tunesmith.study.budget import Spent
+from tunesmith.study.budget import JOULES, Spent
 from tunesmith.study.command import script_of
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.load import parse_spec
@@ -289,7 +289,8 @@ class History:
         row = next(
             self._query(
                 """
-                select sum(replicate_of is null) as trials, sum(gpu_s) as gpu_s from trials
+                select sum(replicate_of is null) as trials, sum(gpu_s) as gpu_s, sum(energy_j) as energy_j
+                from trials
                 where study_id = ? and state in ('complete', 'stopped', 'failed')
                 """,
                 [study["id"]],
@@ -310,6 +311,7 @@ class History:
             trials=row["trials"] or 0,
             hours=study["active_s"] / 3600,
             gpu_hours=(row["gpu_s"] or 0.0) / 3600,
+            kwh=(row["energy_j"] or 0.0) / JOULES,
             llm_usd=llm["usd"],
             llm_tokens=int(llm["tokens"]),
             llm_calls=llm["calls"],

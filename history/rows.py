@@ -128,6 +128,9 @@ def outcome_row(outcome: Outcome, first_metric: str, now: float) -> dict[str, An
         "cpu_s": usage.cpu_s,
         "gpu_s": usage.gpu_s,
         "peak_rss_gib": usage.peak_rss_gib,
+        "gpu_mem_gib": usage.gpu_mem_gib,
+        "gpu_busy": usage.gpu_busy,
+        "energy_j": usage.energy_j,
     }
 
 
@@ -188,5 +191,5 @@ def _outcome_of(row: Row, state: TrialState) -> Outcome:
         values={name: float(value) for name, value in values.items()},
         failure=failure,
         note=row["note"],
-        usage=Usage(wall_s=row["wall_s"], cpu_s=row["cpu_s"], gpu_s=row["gpu_s"], peak_rss_gib=row["peak_rss_gib"]),
+        usage=Usage(**{name: row[name] for name in Usage.__slots__}),
     )

@@ -169,6 +169,17 @@ def m003_variants_of_the_code(db: Database) -> None:
         db.execute(f"alter table variants add column {column}")
 
 
+@MIGRATIONS()
+def m004_gpu_usage(db: Database) -> None:
+    """Keep what a trial used of its GPUs; NULL where it was not measured."""
+    for column in ("gpu_mem_gib", "gpu_busy", "energy_j"):
+        db.execute(f"alter table trials add column {column} real")
+    # What `status` adds up stands in this index.
+    db.execute("drop index trials_by_kind")
+    kinds = "study_id, state, source, failure_kind, replicate_of, gpu_s, energy_j"
+    db.execute(f"create index trials_by_kind on trials ({kinds})")
+
+
 def migrate(db: Database, path: Path | None) -> None:
     """Bring the tables up to date; an existing history is copied to `NAME.before-MIGRATION` first.
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+JOULES = 3.6e6
+"""In a kWh."""
+ENDING = ("trials", "hours", "until", "gpu_hours", "kwh")
+"""The limits of which at least one must be set, or nothing would end a study."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What is used up. `hours` counts the time during which a `tunesmith run` was at work on the study."""
+    """What is used up. `hours` counts the time during which a `tunesmith run` was at work on the study; `kwh` is what
+    GPUs used, as far as it was measured.
+    """
 
     trials: int = 0
     hours: float = 0.0
     gpu_hours: float = 0.0
+    kwh: float = 0.0
     llm_usd: float = 0.0
     llm_tokens: int = 0
     llm_calls: int = 0
@@ -51,6 +59,7 @@ class Budget:
     hours: float | None = None
     until: float | None = None
     gpu_hours: float | None = None
+    kwh: float | None = None
     llm_usd: float | None = None
     llm_tokens: int | None = None
     llm_calls: int | None = None
@@ -61,6 +70,7 @@ class Budget:
             ("trials", spent.trials, self.trials),
             ("hours", spent.hours, self.hours),
             ("gpu_hours", spent.gpu_hours, self.gpu_hours),
+            ("kwh", spent.kwh, self.kwh),
         )
         for name, used, limit in pairs:
             if limit is not None:

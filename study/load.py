@@ -17,7 +17,7 @@ from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.parameters import KINDS, Bool, Parameter
 from tunesmith.study.space import SearchSpace
-from tunesmith.study.spec import GIVEN_PLACEHOLDERS, SAMPLERS, StudySpec
+from tunesmith.study.spec import EXECUTORS, GIVEN_PLACEHOLDERS, SAMPLERS, ExecutorTable, StudySpec
 from tunesmith.study.template import placeholders
 
 _OTHER_KINDS = {
@@ -251,6 +251,7 @@ def _cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mist
             yield Mistake(
                 f"constraints.{index}.min", f"{constraint.min} is above max = {constraint.max}; nothing could meet both"
             )
+    yield from _executor_mistakes(spec)
     yield from _pace_mistakes(spec)
     yield from _notify_mistakes(spec)
     if space is not None:
@@ -271,6 +272,30 @@ def _notify_mistakes(spec: StudySpec) -> Iterable[Mistake]:
             shlex.split(table.command)
         except ValueError:
             yield Mistake("notify.command", f"{table.command!r} has a quote that is not closed")
+
+
+def _executor_mistakes(spec: StudySpec) -> Iterable[Mistake]:
+    chosen = spec.run.executor
+    if chosen not in EXECUTORS:
+        yield Mistake("run.executor", f"{chosen!r} is unknown{did_you_mean(chosen, EXECUTORS)}")
+        return
+    for key in spec.executor.model_fields_set:
+        wanted = ExecutorTable.FOR[key]
+        if chosen not in wanted:
+            names = " or ".join(f'"{name}"' for name in wanted)
+            yield Mistake(
+                f"executor.{key}", f"is for executor = {names}, and [run].executor is {chosen!r}; take it out"
+            )
+    if chosen != "local" and spec.run.sandbox:
+        yield Mistake("run.sandbox", f"works on this machine only, not with executor = {chosen!r}; set one of the two")
+    if chosen != "local" and spec.edits is not None:
+        yield Mistake("edits", f"edited code runs in a sandbox, on this machine only, not with executor = {chosen!r}")
+    if chosen == "slurm" and spec.run.parallel is None:
+        yield Mistake("run.parallel", 'is missing; with executor = "slurm" give how many jobs may be queued at once')
+    if chosen == "slurm" and 0 < spec.run.gpu_count < 1:
+        yield Mistake("run.gpus", f"{spec.run.gpu_count:g} cannot stand here: Slurm gives whole GPUs; set gpus = 1")
+    if chosen != "local" and spec.run.packs:
+        yield Mistake("run.gpus", f'"auto" works on this machine only, not with executor = {chosen!r}; give a number')
 
 
 def _pace_mistakes(spec: StudySpec) -> Iterable[Mistake]:

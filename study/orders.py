@@ -18,7 +18,7 @@ LONGEST_ORDER = 64 * 1024
 """Characters of an order as JSON at most; a longer text is no order."""
 
 Plain: TypeAlias = bool | int | float | str | None
-LIMITS = ("trials", "hours", "until", "gpu_hours", "llm_usd", "llm_tokens", "llm_calls")
+LIMITS = ("trials", "hours", "until", "gpu_hours", "kwh", "llm_usd", "llm_tokens", "llm_calls")
 
 
 class _Order(BaseModel):
@@ -95,7 +95,7 @@ class Limit(_Order):
     """Change a limit of [budget]; None takes it away."""
 
     kind: Literal["limit"] = "limit"
-    name: Literal["trials", "hours", "until", "gpu_hours", "llm_usd", "llm_tokens", "llm_calls"]
+    name: Literal["trials", "hours", "until", "gpu_hours", "kwh", "llm_usd", "llm_tokens", "llm_calls"]
     value: float | str | None
 
 

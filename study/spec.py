@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import time
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+)
 
-from tunesmith.study.budget import Budget
+from tunesmith.study.budget import ENDING, Budget
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.units import next_at, parse_bytes, parse_clock, parse_seconds
 from tunesmith.study.view import Constraint, Direction, Fidelity, Objective
@@ -18,6 +27,8 @@ GIVEN_PLACEHOLDERS = ("seed", "artifacts")
 """Names that a command may use beside parameters and the fidelity: the training seed, the folder for files to keep."""
 
 SAMPLERS = ("bayes", "random", "optuna-tpe", "optuna-gp")
+
+EXECUTORS = ("local", "ray", "slurm")
 
 
 def _one_metric(name: str) -> str:
@@ -48,9 +59,19 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
-def _gpus(value: float) -> float:
+def _gpus(value: Any) -> float | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError("no number of GPUs")
     if value > 1 and value != int(value):
         raise ValueError("a part of several GPUs")
+    return float(value)
+
+
+def _option(value: Any) -> str | int:
+    if not isinstance(value, str | int):
+        raise ValueError("no text, number or switch")
     return value
 
 
@@ -93,8 +114,8 @@ class RunTable(_Table):
     timeout: Annotated[float, BeforeValidator(parse_seconds)] | None = Field(
         None, description='a duration such as "10m", "1.5h" or 90 (seconds)'
     )
-    gpus: Annotated[Amount, AfterValidator(_gpus)] = Field(
-        0.0, description="GPUs per trial: 0, a whole number, or a part of one such as 0.25"
+    gpus: Annotated[float | Literal["auto"], PlainValidator(_gpus)] = Field(
+        0.0, description='GPUs per trial: 0, a whole number, a part of one such as 0.25, or "auto"'
     )
     parallel: Count | None = Field(None, description="a whole number of trials at once, at least 1")
     disk: Annotated[int, BeforeValidator(parse_bytes)] = Field(
@@ -116,6 +137,50 @@ class RunTable(_Table):
     )
     env: dict[str, Annotated[str, Field(strict=True)]] = Field(
         default_factory=dict, description='a table of texts, for example { OMP_NUM_THREADS = "1" }'
+    )
+    executor: Text = Field("local", description=f"one of {', '.join(EXECUTORS)}")
+    pin: StrictBool = Field(True, description="true or false: whether each trial keeps to cores of its own")
+    co2_g_per_kwh: Positive | None = Field(None, description="a number of grams above 0, for example 380")
+
+    @property
+    def gpu_count(self) -> float:
+        """How many GPUs a trial has the use of; where trials are packed by their memory, one that others use too."""
+        return 1.0 if self.gpus == "auto" else self.gpus
+
+    @property
+    def packs(self) -> bool:
+        """Whether trials share a GPU as their memory allows."""
+        return self.gpus == "auto"
+
+
+class ExecutorTable(_Table):
+    """Where trials run when that is not this machine. `FOR` says which executor each key is for."""
+
+    FOR: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "cpus": ("ray", "slurm"),
+        "address": ("ray",),
+        "resources": ("ray",),
+        "cluster": ("slurm",),
+        "partition": ("slurm",),
+        "account": ("slurm",),
+        "time": ("slurm",),
+        "options": ("slurm",),
+    }
+
+    cpus: Count = Field(1, description="CPUs per trial: a whole number of at least 1")
+    address: Text | None = Field(None, description='the address of a Ray cluster such as "auto" or "10.0.0.5:6379"')
+    resources: dict[str, Positive] = Field(
+        default_factory=dict, description="Ray's own resources per trial, for example { a100 = 1 }"
+    )
+    cluster: Literal["slurm", "local", "debug"] = Field("slurm", description='"slurm", "local" or "debug"')
+    partition: Text | None = Field(None, description='the name of a partition, for example "gpu"')
+    account: Text | None = Field(None, description="the name of an account")
+    time: Annotated[float, BeforeValidator(parse_seconds)] | None = Field(
+        None, description='a duration such as "2h": the time limit of a job'
+    )
+    options: dict[str, Annotated[str | int, PlainValidator(_option)]] = Field(
+        default_factory=dict,
+        description='further options of sbatch, for example { qos = "night" }',
     )
 
 
@@ -165,9 +230,15 @@ class BudgetTable(_Table):
     hours: Positive | None = Field(None, description="a number above 0")
     until: Annotated[time, BeforeValidator(_clock)] | None = Field(None, description='a time of day such as "07:00"')
     gpu_hours: Positive | None = Field(None, description="a number above 0")
+    kwh: Positive | None = Field(None, description="a number of kilowatt-hours above 0")
     llm_usd: Amount | None = Field(None, description="a number of dollars from 0 on")
     llm_tokens: Count | None = Field(None, description="a whole number of at least 1")
     llm_calls: Count | None = Field(None, description="a whole number of at least 1")
+
+    @property
+    def ends(self) -> bool:
+        """Tell whether any limit is set that ends a study."""
+        return any(getattr(self, name) for name in ENDING)
 
     def starting_at(self, now: float) -> Budget:
         """Return the limits with `until` as the next such moment after `now` (seconds since the epoch)."""
@@ -272,6 +343,7 @@ class StudySpec(_Table):
     schedule: ScheduleTable | None = Field(None, description="a table: [schedule]")
     stop: StopTable = Field(default_factory=lambda: StopTable(), description="a table: [stop]")
     budget: BudgetTable = Field(default_factory=lambda: BudgetTable(), description="a table: [budget]")
+    executor: ExecutorTable = Field(default_factory=lambda: ExecutorTable(), description="a table: [executor]")
     planner: PlannerTable = Field(default_factory=lambda: PlannerTable(), description="a table: [planner]")
     edits: EditsTable | None = Field(None, description="a table: [edits]")
     evaluate: EvaluateTable | None = Field(None, description="a table: [evaluate]")

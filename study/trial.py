@@ -109,12 +109,22 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What one trial used: seconds, and GiB at the peak. `gpu_s` counts each GPU, a fraction as a fraction."""
+    """What one trial used: seconds, and GiB at the peak. `gpu_s` counts each GPU, a fraction as a fraction.
+
+    Attributes:
+        gpu_mem_gib: the peak of its GPU memory, on the GPU where it used most; None where that could not be measured,
+            as with the next two.
+        gpu_busy: how busy its GPUs were on average, from 0 to 1, whoever kept them so.
+        energy_j: the energy of its GPUs in joules, divided among the trials that shared one.
+    """
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
     gpu_s: float = 0.0
     peak_rss_gib: float = 0.0
+    gpu_mem_gib: float | None = None
+    gpu_busy: float | None = None
+    energy_j: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,7 +138,7 @@ def checked(text: str) -> StudySpec:
         raise ToolRefused(f"this is no TOML: {error}") from None
     except SpecError as error:
         raise ToolRefused(str(error)) from None
-    if not any((spec.budget.trials, spec.budget.hours, spec.budget.until, spec.budget.gpu_hours)):
+    if not spec.budget.ends:
         raise ToolRefused('nothing would end this study; give [budget] trials = 40, hours = 8 or until = "07:00"')
     return spec
 

@@ -95,7 +95,7 @@ class Vetoed(Arguments):
 class Limited(Arguments):
     """A limit of the budget."""
 
-    name: Literal["trials", "hours", "until", "gpu_hours", "llm_usd", "llm_tokens", "llm_calls"]
+    name: Literal["trials", "hours", "until", "gpu_hours", "kwh", "llm_usd", "llm_tokens", "llm_calls"]
     value: Annotated[
         float | str | None, Field(description='A number; for until a time of day such as "07:00"; null for no limit.')
     ] = None

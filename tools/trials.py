@@ -12,6 +12,7 @@ from tunesmith.prompts.compact import params_line, shown, space_table, thinned
 from tunesmith.prompts.untrusted import fenced, one_line
 from tunesmith.study import condition as conditions
 from tunesmith.study.condition import Condition, ConditionError, Value
+from tunesmith.study.energy import gpu_line
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.results import candidates
@@ -122,6 +123,7 @@ def show(context: ToolContext, given: OneTrial) -> str:
     if trial.outcome:
         usage = trial.outcome.usage
         lines.append(f"took {short_seconds(usage.wall_s)}, {usage.peak_rss_gib:.2f} GiB at the peak")
+        lines += [f"GPU: {gpu}" for gpu in [gpu_line(usage)] if gpu]
         lines += [f"note: {one_line(trial.outcome.note)}"] if trial.outcome.note else []
     if trial.failure:
         lines.append(f"failed as {trial.failure.kind.value}: {one_line(trial.failure.reason)}")

@@ -9,14 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from tunesmith.evaluator import keeper
 from tunesmith.evaluator.executors.base import Cause, Executor, Exit, Job, Launch
+from tunesmith.evaluator.gpus import GpuMeter, GpuUse, open_nvml
 from tunesmith.evaluator.streams import CappedLog, Pump
-
-GRACE_S = 5.0
 
 
 class LocalExecutor(Executor):
@@ -28,14 +28,20 @@ class LocalExecutor(Executor):
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
+        self._meter: GpuMeter | None = None
+        self._has_looked = False
 
     def start(self, launch: Launch) -> Job:
         """Start the command under a keeper."""
-        return _LocalJob(launch, self._wake)
+        if launch.gpus and not self._has_looked:
+            self._has_looked = True
+            nvml = open_nvml()
+            self._meter = None if nvml is None else GpuMeter(nvml)
+        return _LocalJob(launch, self._wake, self._meter if launch.gpus else None)
 
 
 class _LocalJob(Job):
-    def __init__(self, launch: Launch, wake: Callable[[], None]) -> None:
+    def __init__(self, launch: Launch, wake: Callable[[], None], meter: GpuMeter | None) -> None:
         self._wake = wake
         self._exit: Exit | None = None
         self._lines: SimpleQueue[str] = SimpleQueue()
@@ -43,6 +49,8 @@ class _LocalJob(Job):
         reading, writing = os.pipe()
         self._process = _start_keeper(launch, status_fd=writing)
         os.close(writing)
+        self._meter = meter
+        self._reading = None if meter is None else meter.begin(self._process.pid, _gpus_of(launch))
         assert self._process.stdout is not None  # noqa: S101  # it was asked for as a pipe
         assert self._process.stderr is not None  # noqa: S101
         self._out = Pump(os.dup(self._process.stdout.fileno()), self._log, self._lines.put, launch.line_words)
@@ -87,15 +95,26 @@ class _LocalJob(Job):
         self._log.close()
         if self._process.stdin is not None:
             self._process.stdin.close()
-        self._exit = _exit_of(text, status, launch, self._err.tail.strip() or self._out.tail.strip())
+        end = _exit_of(text, status, launch, self._err.tail.strip() or self._out.tail.strip())
+        if self._meter is not None and self._reading is not None:
+            end = _with_gpu_use(end, self._meter.end(self._reading))
+        self._exit = end
         self._wake()
+
+
+def _gpus_of(launch: Launch) -> list[str]:
+    return [part for part in launch.environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if part]
+
+
+def _with_gpu_use(end: Exit, use: GpuUse) -> Exit:
+    return replace(end, gpu_mem_gib=use.mem_gib, gpu_busy=use.busy, energy_j=use.energy_j, gpu_share_s=use.share_s)
 
 
 def _start_keeper(launch: Launch, *, status_fd: int) -> subprocess.Popen[bytes]:
     # Imported, not run as a file, so that Python compiles it once and not at every start.
     start = f"import sys; sys.path.append({str(Path(keeper.__file__).parent)!r}); import keeper; keeper.main()"
-    limits = (launch.timeout_s or 0, GRACE_S, launch.file_bytes, launch.memory_bytes, launch.processes)
-    others = (int(launch.is_enclosed), status_fd)
+    limits = (launch.timeout_s or 0, launch.grace_s, launch.file_bytes, launch.memory_bytes, launch.processes)
+    others = (int(launch.is_enclosed), ",".join(map(str, launch.cores)) or "-", status_fd)
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", start, str(launch.cwd), *map(str, (*limits, *others)), *launch.argv],
         stdin=subprocess.PIPE,

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
-from tunesmith.evaluator.slots import Slot, find_gpus, plan_slots
+from tunesmith.evaluator.gpus import discover
+from tunesmith.evaluator.slots import Slot, plan_slots
 from tunesmith.evaluator.streams import CappedLog
 from tunesmith.evaluator.workspace import make_workspace
 from tunesmith.study.errors import ProjectError
@@ -243,9 +244,9 @@ def test_too_few_gpus_are_said_to_be(run: dict[str, Any], gpus: list[str], messa
 
 def test_visible_devices_decide_which_gpus_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-abc")
-    assert find_gpus() == ["2", "GPU-abc"]
+    assert [gpu.id for gpu in discover().gpus] == ["2", "GPU-abc"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert find_gpus() == []
+    assert discover().gpus == ()
 
 
 def test_progress_bars_and_colours_hide_no_metric(bench: Bench) -> None:

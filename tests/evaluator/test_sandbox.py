@@ -18,7 +18,7 @@ from fakes.trials import PYTHON, Bench, finish, wait_until
 
 from tunesmith.evaluator import sandbox, visible
 from tunesmith.evaluator.evaluation import Evaluator
-from tunesmith.evaluator.executors import local
+from tunesmith.evaluator.executors import base
 from tunesmith.evaluator.seccomp import MACHINES, filter_program
 from tunesmith.history.read import History
 from tunesmith.study.errors import ProjectError
@@ -158,7 +158,7 @@ def test_workers_threads_and_shared_memory_work(bench: Bench) -> None:
 
 @pytest.mark.parametrize("obeys", [True, False], ids=["obeys SIGTERM", "ignores SIGTERM"])
 def test_sigterm_reaches_the_script_before_the_end(bench: Bench, obeys: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "GRACE_S", 3 if obeys else 0.3)
+    monkeypatch.setattr(base, "GRACE_S", 3 if obeys else 0.3)
     end = "open('saved', 'w').close(), sys.exit(0)" if obeys else "None"
     script = f"""
     import signal, sys, time

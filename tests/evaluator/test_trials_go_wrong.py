@@ -15,7 +15,7 @@ import pytest
 from fakes.projects import SOURCE
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
-from tunesmith.evaluator.executors import local
+from tunesmith.evaluator.executors import base, local
 from tunesmith.evaluator.executors.base import Launch
 from tunesmith.evaluator.strays import end_strays
 from tunesmith.study.trial import FailureKind, TrialState
@@ -86,7 +86,7 @@ def test_a_command_that_cannot_start_says_what_to_do(bench: Bench, command: str,
 
 @pytest.mark.parametrize("ignores", [False, True], ids=["obeys SIGTERM", "ignores SIGTERM"])
 def test_a_script_that_hangs_is_ended_in_time(bench: Bench, ignores: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "GRACE_S", 0.5)
+    monkeypatch.setattr(base, "GRACE_S", 0.5)
     ignore = "import signal; signal.signal(15, signal.SIG_IGN)\n" if ignores else ""
     began = time.monotonic()
     outcome = bench.run(f"{ignore}import time\nprint('loss=1')\ntime.sleep(60)", timeout="1s")

@@ -240,10 +240,10 @@ def main() -> None:
     from fakes.trials import PYTHON, Bench, finish
 
     from tunesmith.evaluator.evaluation import Evaluator
-    from tunesmith.evaluator.executors import local
+    from tunesmith.evaluator.executors import base
 
     _tell(os.getpid())
-    local.GRACE_S = 0.2
+    base.GRACE_S = 0.2
     bench = Bench(Path.cwd())
     tables = {
         "evaluate": {"command": f"{PYTHON} evaluate.py {{artifacts}}/prediction"},

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.condition import Value
+from tunesmith.study.energy import energy_line
 from tunesmith.study.results import improvements
 from tunesmith.study.trial import Failure, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
@@ -121,12 +122,14 @@ def failures(trials: Sequence[Trial]) -> list[FailureGroup]:
 def spending(report: ReportInput) -> list[Spending]:
     """Return what was used, with the limits that the study set."""
     spent, limits = report.record.spent, report.record.spec.budget
+    co2 = report.record.spec.run.co2_g_per_kwh
     replicates = sum(t.is_replicate for t in report.trials)
     busy = sum(wall_s(t) or 0.0 for t in report.trials)
     lines = [
         _spending("trials", spent.trials, limits.trials, str),
         _spending("time at work", spent.hours, limits.hours, _hours),
         _spending("GPU time", spent.gpu_hours, limits.gpu_hours, _hours),
+        _spending("energy of GPUs", spent.kwh, limits.kwh, lambda kwh: energy_line(kwh, co2)),
         _spending("LLM cost", spent.llm_usd, limits.llm_usd, lambda usd: f"${usd:.2f}"),
         _spending("LLM tokens", spent.llm_tokens, limits.llm_tokens, lambda count: f"{count:,.0f}"),
         _spending("LLM calls", spent.llm_calls, limits.llm_calls, str),

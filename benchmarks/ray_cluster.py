@@ -1,0 +1,144 @@
+"""Plays a Ray cluster of several nodes on one machine and measures what the loop makes of it.
+
+    python benchmarks/ray_cluster.py lost   200 short trials on 4 nodes, of which one is killed in the middle
+    python benchmarks/ray_cluster.py busy   how much of the time 64 slots run trials of 2 s
+
+Ray listens beyond 127.0.0.1. To keep it in, run it in a network of its own:
+`bwrap --unshare-net --unshare-pid --dev-bind / / --proc /proc python benchmarks/ray_cluster.py lost`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from ray.cluster_utils import Cluster
+
+from tunesmith.agent.loop import Loop
+from tunesmith.agent.news import Finished, News
+from tunesmith.history.read import History
+from tunesmith.study.load import parse_spec
+from tunesmith.study.trial import Trial
+
+# The script tells by its own clock when it began and ended.
+SCRIPT = """\
+date +%s.%N
+sleep $1
+echo loss=$2
+date +%s.%N
+"""
+
+
+def main() -> None:
+    """Run one of the two scenarios and print its figures as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("scenario", choices=["lost", "busy"])
+    parser.add_argument("--nodes", type=int, default=4)
+    parser.add_argument("--slots", type=int)
+    parser.add_argument("--trials", type=int)
+    parser.add_argument("--seconds", type=float)
+    given = parser.parse_args()
+    defaults = {"lost": (8, 200, 0.3), "busy": (64, 640, 2.0)}[given.scenario]
+    slots, trials, seconds = (a or b for a, b in zip((given.slots, given.trials, given.seconds), defaults, strict=True))
+    run = lost if given.scenario == "lost" else busy
+    print(json.dumps(run(nodes=given.nodes, slots=slots, trials=trials, seconds=seconds), indent=2))
+
+
+def lost(*, nodes: int, slots: int, trials: int, seconds: float) -> dict[str, object]:
+    """Kill a node in the middle; return how many results there are, and how often each trial ran."""
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = start(nodes, slots)
+        victim = cluster.list_all_nodes()[-1]
+        ended = 0
+
+        def tell(news: News) -> None:
+            nonlocal ended
+            ended += isinstance(news, Finished)
+            if ended == trials // 2 and victim in cluster.list_all_nodes():
+                cluster.remove_node(victim, allow_graceful=False)
+
+        began = time.monotonic()
+        found = study(Path(folder), cluster.address, slots=slots, trials=trials, seconds=seconds, tell=tell)
+        wall_s = time.monotonic() - began
+        cluster.shutdown()
+    return {
+        "results": sum(trial.state.value == "complete" for trial in found),
+        "trials": len(found),
+        "numbers twice": sum(count > 1 for count in Counter(trial.number for trial in found).values()),
+        "attempts": dict(Counter(trial.attempt for trial in found)),
+        "failures": dict(Counter(trial.failure.kind.value for trial in found if trial.failure)),
+        "wall_s": round(wall_s, 1),
+    }
+
+
+def busy(*, nodes: int, slots: int, trials: int, seconds: float) -> dict[str, object]:
+    """Return the share of its slots in which a process ran, once all of them were taken for the first time."""
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = start(nodes, slots)
+        psutil.cpu_percent()
+        found = study(
+            Path(folder), cluster.address, slots=slots, trials=trials, seconds=seconds, tell=lambda news: None
+        )
+        cpu = psutil.cpu_percent()
+        spans = sorted(
+            tuple(float(line) for line in log(Path(folder), trial).splitlines() if line[:1].isdigit())
+            for trial in found
+        )
+        cluster.shutdown()
+    # Ray starts a worker for each slot at first; the last round leaves slots empty. Neither says anything of the rest.
+    first, last = spans[slots * 2][0], spans[-slots][0]
+    inside = sum(max(min(end, last) - max(begin, first), 0.0) for begin, end in spans)
+    return {
+        "slots": slots,
+        "trials": len(found),
+        "busy": round(inside / (slots * (last - first)), 3),
+        "trials per second": round(sum(first <= begin < last for begin, _ in spans) / (last - first), 1),
+        "cores": psutil.cpu_count(),
+        "cpu_percent": cpu,
+    }
+
+
+def start(nodes: int, slots: int) -> Cluster:
+    """Start the nodes; together they have a CPU for each slot."""
+    options = {"num_cpus": slots // nodes, "object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
+    for _ in range(nodes - 1):
+        cluster.add_node(**options)
+    return cluster
+
+
+def study(
+    project: Path, address: str, *, slots: int, trials: int, seconds: float, tell: Callable[[News], None]
+) -> list[Trial]:
+    """Run a study of such trials and return them all."""
+    (project / "train.sh").write_text(SCRIPT, encoding="utf-8")
+    spec = parse_spec(
+        {
+            "study": {"name": "cluster", "metric": "loss"},
+            "run": {"command": f"sh train.sh {seconds} {{x}}", "parallel": slots, "executor": "ray"},
+            "executor": {"address": address},
+            "space": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
+            "budget": {"trials": trials},
+            "planner": {"sampler": "random"},
+        }
+    )
+    history = project / ".tunesmith" / "history.db"
+    Loop(spec, project=project, history=history, cpus=1, tell=tell).run()
+    with History.open(history) as opened:
+        return list(opened.trials(opened.study("cluster").id))
+
+
+def log(project: Path, trial: Trial) -> str:
+    """Return a trial's log."""
+    path = project / ".tunesmith" / "cluster" / "trials" / f"{trial.number:04d}" / "log.txt"
+    return path.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""The loop where trials share GPUs or run on a cluster: packing, second attempts, and what is written of them."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import slurm_commands
+from fakes.gpus import TRAIN, played_gpus
+from fakes.studies import SPACE, complete, failed
+from fakes.trials import PYTHON
+
+from tunesmith.agent.loop import Loop
+from tunesmith.agent.news import Finished, News, Started
+from tunesmith.agent.packing import Tenant, expected_gib, has_room
+from tunesmith.evaluator import gpus
+from tunesmith.evaluator.executors import slurm
+from tunesmith.evaluator.slots import Slot
+from tunesmith.history.read import History
+from tunesmith.study.budget import JOULES
+from tunesmith.study.energy import energy_line, gpu_line
+from tunesmith.study.load import parse_spec
+from tunesmith.study.trial import FailureKind, Outcome, Proposal, Source, Trial, TrialState
+
+
+def run(
+    folder: Path, settings: dict[str, Any], *, tell: Callable[[News], None] = lambda news: None, **tables: Any
+) -> tuple[list[Trial], History]:
+    """Run a study in this process and return its trials with the history, open."""
+    spec = parse_spec(
+        {
+            "study": {"name": "toy", "metric": "loss"},
+            "run": settings,
+            "space": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
+            "budget": {"trials": 4},
+            "planner": {"sampler": "random"},
+            **tables,
+        }
+    )
+    project = folder / "project"
+    project.mkdir(exist_ok=True)
+    (project / "train.py").write_text(TRAIN)
+    history = project / ".tunesmith" / "history.db"
+    Loop(spec, project=project, history=history, cpus=1, tell=tell).run()
+    opened = History.open(history)
+    return list(opened.trials(opened.study("toy").id)), opened
+
+
+@pytest.mark.parametrize(
+    ("gib", "kinds", "attempts"), [(6, {"complete"}, 2), (12, {"oom"}, 2)], ids=["fits alone", "never fits"]
+)
+def test_who_runs_out_of_memory_beside_another_runs_again_alone(
+    tmp_path: Path, gib: float, kinds: set[str], attempts: int
+) -> None:
+    told: list[str] = []
+    beside: list[int] = []
+    running: set[int] = set()
+
+    def tell(news: News) -> None:
+        if isinstance(news, Started):
+            if news.trial.attempt == attempts:
+                beside.append(len(running))
+            running.add(news.trial.number)
+        elif isinstance(news, Finished):
+            running.discard(news.trial.number)
+        elif text := getattr(news, "text", ""):
+            running.discard(int(text.split()[0][1:])) if "runs again" in text else None
+            told.append(text)
+
+    with played_gpus(tmp_path / "gpu", {"memory": 10}):
+        trials, opened = run(tmp_path, {"command": f"{PYTHON} train.py {gib} 0.4", "gpus": 0.5}, tell=tell)
+        opened.close()
+    assert {t.failure.kind.value if t.failure else t.state.value for t in trials} == kinds
+    second = [t for t in trials if t.attempt == attempts]
+    assert second
+    assert beside == [0] * len(second)
+    assert any("ran out of memory beside another trial" in text for text in told)
+
+
+def test_trials_are_packed_by_the_memory_that_others_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "SAMPLE_S", 0.1)
+    running: set[int] = set()
+    at_once: dict[int, int] = {}
+
+    def tell(news: News) -> None:
+        if isinstance(news, Started):
+            running.add(news.trial.number)
+            at_once[news.trial.number] = len(running)
+        elif isinstance(news, Finished):
+            running.discard(news.trial.number)
+
+    settings = {"command": f"{PYTHON} train.py 6 0.4", "gpus": "auto", "co2_g_per_kwh": 400}
+    with played_gpus(tmp_path / "gpu", {"memory": 24, "watt": 300, "busy": 80}):
+        trials, opened = run(tmp_path, settings, tell=tell, budget={"trials": 9})
+    assert Counter(t.state.value for t in trials) == {"complete": 9}
+    # 1.15 times 6 GiB go three times into 92% of 24 GiB; until three are measured, each is alone.
+    assert [at_once[number] for number in range(3)] == [1, 1, 1]
+    assert max(at_once.values()) == 3
+    spent = opened.study("toy").spent
+    energy_j = sum(t.outcome.usage.energy_j or 0 for t in trials if t.outcome)
+    assert spent.kwh == pytest.approx(energy_j / JOULES)
+    # A GPU that three share for a second is one GPU second.
+    assert spent.gpu_hours * 3600 == pytest.approx(energy_j / 300, rel=0.1)
+    opened.close()
+    assert trials[0].outcome is not None
+    assert gpu_line(trials[0].outcome.usage).startswith("6.0 GiB at the peak, 80% busy, ")
+    assert energy_line(3.1, 400) == "3.10 kWh (1.24 kg CO2)"
+
+
+def test_a_budget_of_energy_ends_the_study(tmp_path: Path) -> None:
+    with played_gpus(tmp_path / "gpu", {"memory": 24, "watt": 300}):
+        settings = {"command": f"{PYTHON} train.py 6 0.3", "gpus": 1}
+        trials, opened = run(tmp_path, settings, budget={"kwh": 150 / JOULES})
+    assert opened.study("toy").ended_by == "kwh"
+    assert len(trials) < 4
+    assert opened.study("toy").spent.kwh >= 150 / JOULES
+    opened.close()
+
+
+def test_a_trial_whose_node_is_lost_runs_again_and_is_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "slurm"
+    monkeypatch.setenv("PATH", f"{slurm_commands.install(folder)}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_SLURM", str(folder))
+    monkeypatch.setattr(slurm, "ASK_S", 0.2)
+    lost: list[int] = []
+
+    def tell(news: News) -> None:
+        if type(news).__name__ == "Observed" and not lost:
+            lost.append(news.trial.number)  # type: ignore[union-attr]  # what is observed has a trial
+            os.killpg(int((folder / "pid-1").read_text()), signal.SIGKILL)
+            (folder / "state-1").write_text("NODE_FAIL")
+
+    command = "sh -c 'echo loss=1; sleep 0.5; echo loss=0.5'"
+    settings = {"command": command, "executor": "slurm", "parallel": 1}
+    trials, opened = run(tmp_path, settings, tell=tell, budget={"trials": 2})
+    opened.close()
+    assert [(t.number, t.attempt, t.state.value, t.values["loss"]) for t in trials] == [
+        (0, 2, "complete", 0.5), (1, 1, "complete", 0.5),
+    ]  # fmt: skip
+
+
+def gpu(index: int, gpu: str, gib: float | None = None, *, alone: bool = False) -> Tenant:
+    return Tenant(slot=Slot(index=index, gpus=(gpu,)), expected_gib=gib, is_alone=alone)
+
+
+@pytest.mark.parametrize(
+    ("new", "others", "memory", "expected"),
+    [
+        (gpu(0, "0", None), [], {"0": 10}, True),
+        (gpu(0, "0", 5), [gpu(1, "0", 4)], {"0": 10}, True),
+        (gpu(0, "0", 5), [gpu(1, "0", 5)], {"0": 10}, False),
+        (gpu(0, "0", None), [gpu(1, "0", 1)], {"0": 10}, False),
+        (gpu(0, "0", 1), [gpu(1, "0", None)], {"0": 10}, False),
+        (gpu(0, "0", math.inf), [gpu(1, "0", 1)], {"0": 10}, False),
+        (gpu(0, "0", 9), [gpu(1, "1", 9)], {"0": 10, "1": 10}, True),
+        (gpu(0, "0", 1, alone=True), [gpu(1, "0", 1)], {"0": 10}, False),
+        (gpu(0, "0", 1), [gpu(1, "0", 1, alone=True)], {"0": 10}, False),
+        (gpu(0, "0"), [gpu(1, "0")], None, True),
+        (gpu(0, "0"), [gpu(1, "0", alone=True)], None, False),
+    ],
+)
+def test_there_is_room_when_all_memory_together_fits(
+    new: Tenant, others: Sequence[Tenant], memory: dict[str, float | None] | None, expected: bool
+) -> None:
+    assert has_room(new, others, memory) is expected
+
+
+def trial(hidden: int, outcome: Outcome | None = None, gib: float | None = None) -> Trial:
+    params = {"lr": 0.01, "hidden": hidden, "optimizer": "adam"}
+    if outcome is not None:
+        outcome = replace(outcome, usage=replace(outcome.usage, gpu_mem_gib=gib))
+    state = TrialState.WAITING if outcome is None else outcome.state
+    return Trial(
+        number=0, proposal=Proposal(params=params, source=Source.SAMPLER, seed=1), state=state, outcome=outcome
+    )
+
+
+def test_a_trial_is_expected_to_need_what_the_nearest_three_did() -> None:
+    space = parse_spec({"study": {"name": "s", "metric": "loss"}, "run": {"command": "x"}, "space": SPACE}).space
+    small = [trial(8 + i, complete(0.1), 2.0) for i in range(3)]
+    large = [trial(400 + i, complete(0.1), 10.0 + i) for i in range(3)]
+    assert expected_gib(trial(9), [*small, *large], space) == pytest.approx(1.15 * 2)
+    assert expected_gib(trial(500), [*small, *large], space) == pytest.approx(1.15 * 12)
+    assert expected_gib(trial(500), large[:2], space) is None
+    assert expected_gib(trial(500), [*large, trial(510, failed(FailureKind.OOM))], space) == math.inf
+    assert expected_gib(trial(500), [*large[:2], trial(510, failed(FailureKind.CRASH), 1.0)], space) is None
