@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.agent.belief import Belief, Inputs, Settings, Several, earlier_models, learn_belief, told_targets
+from tunesmith.agent.belief import Belief, Inputs, Settings, Several, learn_belief, learn_sources, told_targets
 from tunesmith.agent.cores import one_core
 from tunesmith.agent.interactions import interactions_of
 from tunesmith.agent.past import Past, earlier_past, past_of
@@ -22,7 +22,7 @@ from tunesmith.agent.surrogate.axes import Array, Axes
 from tunesmith.agent.surrogate.classifier import learn_failures
 from tunesmith.agent.surrogate.mixture import Index
 from tunesmith.agent.surrogate.pareto import nondominated
-from tunesmith.agent.surrogate.transfer import Trend, trend_of
+from tunesmith.agent.surrogate.transfer import Sources, of_use
 from tunesmith.agent.untried import draw_untried, identity, known, random_params
 from tunesmith.study.condition import Value
 from tunesmith.study.seeds import derived_seed
@@ -60,12 +60,12 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A view as arrays, earlier studies and what they say, and the source of chance."""
+    """A view as arrays, earlier studies and what they know, and the source of chance."""
 
     inputs: Inputs
     past: Past
     earlier: list[Past]
-    trend: Trend | None
+    sources: Sources | None
     rng: np.random.Generator
 
 
@@ -136,11 +136,10 @@ class BayesSampler:
     def _suggest(self, view: StudyView) -> Suggestion:
         known = self._known(view)
         past = known.past
-        if past.spread < self._settings.first:
-            # What was best elsewhere takes turns with points that would have been tried anyway: they tell whether the
-            # earlier study ranks as this one does, and stand if it does not.
-            if known.trend is not None and past.spread % 2 == 0:
-                return _as_before(view, known, known.trend)
+        if known.sources is not None and past.spread == 0:
+            return _as_before(view, known, known.sources)
+        # What would have been tried anyway comes second: it tells whether earlier studies rank as this one does.
+        if past.spread < (2 if known.sources is not None and past.complete.any() else self._settings.first):
             return self._opening(view, known)
         if past.complete.any():
             return self._improvement(view, known)
@@ -148,13 +147,14 @@ class BayesSampler:
 
     def _known(self, view: StudyView) -> _Known:
         axes, past = Axes(view.space), past_of(view)
-        earlier = [earlier_past(view, trials) for trials in view.earlier] if len(view.objectives) == 1 else []
+        earlier = [earlier_past(view, study) for study in view.earlier] if len(view.objectives) == 1 else []
         graded = any((study.fidelity < 1.0).any() for study in [past, *earlier])
         inputs, told = Inputs(axes, graded), past.complete
-        models = earlier_models(earlier, inputs, self._settings)
-        trend = trend_of(models, inputs.of(past.units[told], past.fidelity[told]), past.values[told][:, 0])
+        learned = learn_sources(earlier, inputs, self._settings)
+        sources = of_use(learned, inputs.of(past.units[told], past.fidelity[told]), past.values[told][:, 0])
         rng = np.random.default_rng(derived_seed(view.seed, "bayes", view.number))
-        return _Known(inputs, past, earlier, trend, rng)
+        inputs = Inputs(axes, graded, len(sources.each) if sources else 0)
+        return _Known(inputs, past, earlier, sources, rng)
 
     def _opening(self, view: StudyView, known: _Known) -> Suggestion:
         """Propose the next of the first points: about the user's default, or all over the space without one."""
@@ -174,7 +174,7 @@ class BayesSampler:
             pool = _safest(axes, past, np.concatenate([points, spare]))
             rationale += ", where least seems to fail"
         else:
-            turn = past.spread if known.trend is None else past.spread // 2
+            turn = past.spread if not view.earlier else max(past.spread - 1, 0)
             pool = np.concatenate([points[turn:], points, spare])
         return Suggestion(params=_new(view, axes, past, pool, rng), rationale=rationale)
 
@@ -201,7 +201,7 @@ class BayesSampler:
     def _search(self, view: StudyView, known: _Known) -> tuple[Belief, Array, Array]:
         """Return the models, and the points (m, d) with their scores (m,), the most promising first."""
         settings, past, axes = self._settings, known.past, known.inputs.axes
-        belief = learn_belief(past, known.trend, known.inputs, view.number, view.thrift, settings, known.rng)
+        belief = learn_belief(past, known.sources, known.inputs, view.number, view.thrift, settings, known.rng)
         good = _good(past, belief, known.rng)
         local = settings.local_every and view.number % settings.local_every == 0
         near = search.around_the_best(past.units[good[: settings.local_points]], axes)
@@ -221,10 +221,11 @@ def _good(past: Past, belief: Belief, rng: np.random.Generator) -> Index:
     return np.argsort(np.linalg.norm(targets - targets[centre], axis=1), kind="stable")
 
 
-def _as_before(view: StudyView, known: _Known, trend: Trend) -> Suggestion:
+def _as_before(view: StudyView, known: _Known, sources: Sources) -> Suggestion:
     """Propose what did best in earlier studies, as their models see it: among what ran there, nothing extrapolated."""
     ran = np.concatenate([past.units[past.complete] for past in known.earlier])
-    order = np.argsort(trend(known.inputs.of(ran)), kind="stable")
+    plain = Inputs(known.inputs.axes, known.inputs.graded)
+    order = np.argsort(sources.expected(plain.of(ran)), kind="stable")
     chosen = _new(view, known.inputs.axes, known.past, ran[order], known.rng)
     return Suggestion(params=chosen, rationale="among the best of an earlier study")
 

@@ -19,8 +19,10 @@ from tunesmith.agent.surrogate.classifier import FailureModel, learn_failures
 from tunesmith.agent.surrogate.mixture import Index, Mixture, learn, learn_mode, lowest_and_spread
 from tunesmith.agent.surrogate.pareto import free_boxes, log_expected_gain, nondominated
 from tunesmith.agent.surrogate.targets import Warp, squash, warp_for
-from tunesmith.agent.surrogate.transfer import Trend
+from tunesmith.agent.surrogate.transfer import Source, Sources, marked, marked_group
 
+SOFT=3.0
+REACH=3.0
 MODEL_ROWS = 400
 """Models are conditioned on at most so many trials, the best and a spread of the rest; more would cost seconds."""
 
@@ -93,23 +95,29 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """How configurations become features; with a column for the fidelity when trials ran at several."""
+    """How configurations become features; with a column for the fidelity when trials ran at several.
+
+    Attributes:
+        earlier: how many earlier studies stand beside this one, each with a column that tells them apart.
+    """
 
     axes: Axes
     graded: bool
+    earlier: int = 0
 
     def of(self, units: Array, fidelity: Array | None = None) -> Array:
         """(m, d), (m,) or all at full fidelity -> (m, c)."""
         z = self.axes.features(units)
-        if not self.graded:
-            return z
-        return np.concatenate([z, (np.ones(len(z)) if fidelity is None else fidelity)[:, None]], axis=1)
+        if self.graded:
+            z = np.concatenate([z, (np.ones(len(z)) if fidelity is None else fidelity)[:, None]], axis=1)
+        return marked(z, self.earlier)
 
     @property
     def group(self) -> Index:
         """(c,) the parameter of each feature; the fidelity is one more."""
         group = self.axes.group
-        return np.append(group, group[-1] + 1) if self.graded else group
+        group = np.append(group, group[-1] + 1) if self.graded else group
+        return marked_group(group, self.earlier)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,14 +175,14 @@ class Belief:
 
 
 def learn_belief(
-    past: Past, trend: Trend | None, inputs: Inputs, turn: int, thrift: float, settings: Settings,
+    past: Past, sources: Sources | None, inputs: Inputs, turn: int, thrift: float, settings: Settings,
     rng: np.random.Generator,
 ) -> Belief:  # fmt: skip
     """Fit all models to what was seen; at least one trial must be complete.
 
     Args:
         past: the study.
-        trend: what earlier studies lead to expect of a single objective.
+        sources: what earlier studies know of a single objective.
         inputs: how configurations become features.
         turn: the number of the proposal, which decides on the prior of smoothness.
         thrift: how much seconds weigh in.
@@ -183,6 +191,11 @@ def learn_belief(
     """
     softness = settings.softness if past.values.shape[1] == 1 else settings.softness_of_several
     warps = tuple(warp_for(_fully(past, column), softness=softness) for column in past.values.T)
+    if sources is not None:
+        plain, told = Inputs(inputs.axes, inputs.graded), past.complete
+        z = plain.of(past.units[told], past.fidelity[told])
+        factor, shift = sources.scale_for(z, warps[0].apply(past.values[told][:, 0]))
+        warps = (warps[0].rescaled(factor, shift),)
     targets = [told_targets(column, past, warp) for column, warp in zip(past.values.T, warps, strict=True)]
     rows = lowest_and_spread(targets[0] if len(targets) == 1 else _depth(np.stack(targets, axis=1)), MODEL_ROWS)
     z, group = inputs.of(past.units[rows], past.fidelity[rows]), inputs.group
@@ -192,10 +205,12 @@ def learn_belief(
         objective = Several(tuple(learn_mode(z, target[rows], group, prior) for target in targets))
     else:
         prior = prior.knowing_noise(measured_noise(past, targets[0]), float(targets[0][rows].std()))
-        doubt = target_doubt(past, warps[0])[rows]
-        objective = learn(
-            z, targets[0][rows], group, prior, rng, trend=trend, averaging=settings.averaging, doubt=doubt
-        )
+        doubt, known, told_to = target_doubt(past, warps[0])[rows], z, targets[0][rows]
+        if sources is not None:
+            beside, values = sources.rows()
+            known, told_to = np.concatenate([z, beside]), np.concatenate([told_to, values])
+            doubt = np.concatenate([doubt, np.zeros(len(values))])
+        objective = learn(known, told_to, group, prior, rng, averaging=settings.averaging, doubt=doubt)
     failed = past.failed[rows]
     allowed = past.allowed[rows]
     return Belief(
@@ -224,17 +239,18 @@ def measured_noise(past: Past, targets: Array) -> float | None:
     return squares / freedom if freedom > 0 else None
 
 
-def earlier_models(earlier: Sequence[Past], inputs: Inputs, settings: Settings) -> list[Mixture]:
+def learn_sources(earlier: Sequence[Past], inputs: Inputs, settings: Settings) -> list[Source]:
     """Return a model of the targets of each earlier study of which at least two trials are complete."""
-    models = []
+    sources = []
     for past in earlier:
         if past.complete.sum() >= 2:  # noqa: PLR2004  # one value has no ranks
-            warp = warp_for(_fully(past, past.values[:, 0]), softness=settings.softness)
+            warp = warp_for(_fully(past, past.values[:, 0]), softness=SOFT, reach=REACH)
             targets = told_targets(past.values[:, 0], past, warp)
-            rows = lowest_and_spread(targets, MODEL_ROWS // 2)
+            rows = lowest_and_spread(targets, MODEL_ROWS // 4)
             z = inputs.of(past.units[rows], past.fidelity[rows])
-            models.append(learn_mode(z, targets[rows], inputs.group, settings.smoothness[0]))
-    return models
+            model = learn_mode(z, targets[rows], inputs.group, settings.smoothness[0])
+            sources.append(Source(model, z, targets[rows]))
+    return sources
 
 
 def told_targets(values: Array, past: Past, warp: Warp) -> Array:

@@ -541,6 +541,7 @@ class Loop:
             seed=self._spec.study.seed,
             fidelity=self._spec.graded,
             earlier=self._recorder.earlier,
+            scale=self._spec.scale,
             thrift=self._budget.thrift(self._spent()),
             foretold=self._watch.foretold(trials),
             raised=self._rungs is not None,
