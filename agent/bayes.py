@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.agent.belief import Belief, Inputs, Settings, Several, learn_belief, learn_sources, told_targets
+from tunesmith.agent.belief import Belief, Inputs, Settings, Several, earlier_models, learn_belief, told_targets
 from tunesmith.agent.cores import one_core
 from tunesmith.agent.interactions import interactions_of
 from tunesmith.agent.past import Past, earlier_past, past_of
@@ -22,11 +22,11 @@ from tunesmith.agent.surrogate.axes import Array, Axes
 from tunesmith.agent.surrogate.classifier import learn_failures
 from tunesmith.agent.surrogate.mixture import Index
 from tunesmith.agent.surrogate.pareto import nondominated
-from tunesmith.agent.surrogate.transfer import Sources, of_use
+from tunesmith.agent.surrogate.transfer import Lore, lore_of
 from tunesmith.agent.untried import draw_untried, identity, known, random_params
 from tunesmith.study.condition import Value
 from tunesmith.study.seeds import derived_seed
-from tunesmith.study.trial import Prediction, Trial
+from tunesmith.study.trial import Prediction, Source, Trial
 from tunesmith.study.view import Objective, StudyView
 
 NEAR = 1e-3
@@ -39,6 +39,7 @@ _ATTEMPTS = 200
 _SPARE = 64
 _ENOUGH_TO_JUDGE = 4
 _ENOUGH_FOR_PAIRS = 12
+_FIRST_WITH_LORE = 2
 _SAME = 1e-9
 
 
@@ -60,12 +61,12 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A view as arrays, earlier studies and what they know, and the source of chance."""
+    """A view as arrays, what earlier studies ran (r, d) and say, and the source of chance."""
 
     inputs: Inputs
     past: Past
-    earlier: list[Past]
-    sources: Sources | None
+    ran: Array
+    lore: Lore | None
     rng: np.random.Generator
 
 
@@ -136,10 +137,13 @@ class BayesSampler:
     def _suggest(self, view: StudyView) -> Suggestion:
         known = self._known(view)
         past = known.past
-        if known.sources is not None and past.spread == 0:
-            return _as_before(view, known, known.sources)
-        # What would have been tried anyway comes second: it tells whether earlier studies rank as this one does.
-        if past.spread < (2 if known.sources is not None and past.complete.any() else self._settings.first):
+        first = self._settings.first
+        if known.lore is not None:
+            if past.spread == sum(t.proposal.source is Source.DEFAULT for t in view.trials[:1]):
+                return _as_before(view, known, known.lore)
+            # One point that would have been tried anyway tells whether earlier studies rank as this one does.
+            first = _FIRST_WITH_LORE if past.complete.any() else first
+        if past.spread < first:
             return self._opening(view, known)
         if past.complete.any():
             return self._improvement(view, known)
@@ -150,11 +154,12 @@ class BayesSampler:
         earlier = [earlier_past(view, study) for study in view.earlier] if len(view.objectives) == 1 else []
         graded = any((study.fidelity < 1.0).any() for study in [past, *earlier])
         inputs, told = Inputs(axes, graded), past.complete
-        learned = learn_sources(earlier, inputs, self._settings)
-        sources = of_use(learned, inputs.of(past.units[told], past.fidelity[told]), past.values[told][:, 0])
+        models = earlier_models(earlier, inputs, self._settings)
+        ran = np.concatenate([np.empty((0, len(axes))), *(study.units[study.complete] for study in earlier)])
+        seen = inputs.of(past.units[told], past.fidelity[told])
+        lore = lore_of(models, inputs.of(ran), seen, past.values[told][:, 0]) if models else None
         rng = np.random.default_rng(derived_seed(view.seed, "bayes", view.number))
-        inputs = Inputs(axes, graded, len(sources.each) if sources else 0)
-        return _Known(inputs, past, earlier, sources, rng)
+        return _Known(inputs, past, ran, lore, rng)
 
     def _opening(self, view: StudyView, known: _Known) -> Suggestion:
         """Propose the next of the first points: about the user's default, or all over the space without one."""
@@ -174,7 +179,7 @@ class BayesSampler:
             pool = _safest(axes, past, np.concatenate([points, spare]))
             rationale += ", where least seems to fail"
         else:
-            turn = past.spread if not view.earlier else max(past.spread - 1, 0)
+            turn = max(past.spread - 1, 0) if view.earlier else past.spread
             pool = np.concatenate([points[turn:], points, spare])
         return Suggestion(params=_new(view, axes, past, pool, rng), rationale=rationale)
 
@@ -201,7 +206,7 @@ class BayesSampler:
     def _search(self, view: StudyView, known: _Known) -> tuple[Belief, Array, Array]:
         """Return the models, and the points (m, d) with their scores (m,), the most promising first."""
         settings, past, axes = self._settings, known.past, known.inputs.axes
-        belief = learn_belief(past, known.sources, known.inputs, view.number, view.thrift, settings, known.rng)
+        belief = learn_belief(past, known.lore, known.inputs, view.number, view.thrift, settings, known.rng)
         good = _good(past, belief, known.rng)
         local = settings.local_every and view.number % settings.local_every == 0
         near = search.around_the_best(past.units[good[: settings.local_points]], axes)
@@ -221,12 +226,10 @@ def _good(past: Past, belief: Belief, rng: np.random.Generator) -> Index:
     return np.argsort(np.linalg.norm(targets - targets[centre], axis=1), kind="stable")
 
 
-def _as_before(view: StudyView, known: _Known, sources: Sources) -> Suggestion:
+def _as_before(view: StudyView, known: _Known, lore: Lore) -> Suggestion:
     """Propose what did best in earlier studies, as their models see it: among what ran there, nothing extrapolated."""
-    ran = np.concatenate([past.units[past.complete] for past in known.earlier])
-    plain = Inputs(known.inputs.axes, known.inputs.graded)
-    order = np.argsort(sources.expected(plain.of(ran)), kind="stable")
-    chosen = _new(view, known.inputs.axes, known.past, ran[order], known.rng)
+    order = np.argsort(lore.expected(known.inputs.of(known.ran)), kind="stable")
+    chosen = _new(view, known.inputs.axes, known.past, known.ran[order], known.rng)
     return Suggestion(params=chosen, rationale="among the best of an earlier study")
 
 

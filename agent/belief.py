@@ -19,12 +19,13 @@ from tunesmith.agent.surrogate.classifier import FailureModel, learn_failures
 from tunesmith.agent.surrogate.mixture import Index, Mixture, learn, learn_mode, lowest_and_spread
 from tunesmith.agent.surrogate.pareto import free_boxes, log_expected_gain, nondominated
 from tunesmith.agent.surrogate.targets import Warp, squash, warp_for
-from tunesmith.agent.surrogate.transfer import Source, Sources, marked, marked_group
+from tunesmith.agent.surrogate.transfer import Lore
 
-SOFT=3.0
-REACH=3.0
 MODEL_ROWS = 400
 """Models are conditioned on at most so many trials, the best and a spread of the rest; more would cost seconds."""
+
+EARLIER_ROWS = 100
+"""The same for each earlier study, whose model is fitted anew for every suggestion."""
 
 _FRONT = {2: 24, 3: 10}
 """At most so many points of a front are told apart: with three objectives the boxes grow with their square."""
@@ -41,6 +42,8 @@ class Settings:
         smoothness: the objective's priors. Proposals take them in turn, so that a model that is too rough or too smooth
             for a problem cannot stall the whole search.
         softness: see `warp_for`.
+        softness_of_earlier: the same for earlier studies, of which the shape of the whole is wanted, not the fine
+            differences near a best that may lie elsewhere now.
         softness_of_several: the same with several objectives, where the middle of a front counts as its ends do.
         averaging: whether few points are met with draws of the hyperparameters instead of their mode.
         failures: whether the chance to fail weighs in.
@@ -58,6 +61,7 @@ class Settings:
     centre_first: bool = True
     smoothness: tuple[gp.Prior, ...] = (gp.Prior(),) * 3 + (gp.Prior(length_centre=1.2),)
     softness: float = 0.5
+    softness_of_earlier: float = 3.0
     softness_of_several: float = 3.0
     averaging: bool = True
     failures: bool = True
@@ -95,29 +99,23 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """How configurations become features; with a column for the fidelity when trials ran at several.
-
-    Attributes:
-        earlier: how many earlier studies stand beside this one, each with a column that tells them apart.
-    """
+    """How configurations become features; with a column for the fidelity when trials ran at several."""
 
     axes: Axes
     graded: bool
-    earlier: int = 0
 
     def of(self, units: Array, fidelity: Array | None = None) -> Array:
         """(m, d), (m,) or all at full fidelity -> (m, c)."""
         z = self.axes.features(units)
-        if self.graded:
-            z = np.concatenate([z, (np.ones(len(z)) if fidelity is None else fidelity)[:, None]], axis=1)
-        return marked(z, self.earlier)
+        if not self.graded:
+            return z
+        return np.concatenate([z, (np.ones(len(z)) if fidelity is None else fidelity)[:, None]], axis=1)
 
     @property
     def group(self) -> Index:
         """(c,) the parameter of each feature; the fidelity is one more."""
         group = self.axes.group
-        group = np.append(group, group[-1] + 1) if self.graded else group
-        return marked_group(group, self.earlier)
+        return np.append(group, group[-1] + 1) if self.graded else group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +130,8 @@ class Belief:
         seconds: of the log of how long a trial takes; None where that does not matter.
         best: (k, c) features of the allowed trials, at full fidelity, whose best is to be improved on.
         priors: what the names of parameters say.
-        faith: the power to which that is raised.
+        lore: what earlier studies say.
+        faith: the power to which both are raised.
     """
 
     inputs: Inputs
@@ -144,6 +143,7 @@ class Belief:
     thrift: float
     best: Array
     priors: Priors
+    lore: Lore | None
     faith: float
     caution: float
     bar: float
@@ -171,18 +171,21 @@ class Belief:
         if self.seconds is not None:
             promise = promise - self.thrift * self.seconds.predict(z)[0]
         # Hvarfner et al. 2022 (piBO): what was known beforehand loses weight as one over the number of trials.
-        return promise + self.faith * self.priors.log_plausibility(units)
+        beforehand = self.priors.log_plausibility(units)
+        if self.lore is not None:
+            beforehand = beforehand + self.lore.log_plausibility(z)
+        return promise + self.faith * beforehand
 
 
 def learn_belief(
-    past: Past, sources: Sources | None, inputs: Inputs, turn: int, thrift: float, settings: Settings,
+    past: Past, lore: Lore | None, inputs: Inputs, turn: int, thrift: float, settings: Settings,
     rng: np.random.Generator,
 ) -> Belief:  # fmt: skip
     """Fit all models to what was seen; at least one trial must be complete.
 
     Args:
         past: the study.
-        sources: what earlier studies know of a single objective.
+        lore: what earlier studies say of a single objective.
         inputs: how configurations become features.
         turn: the number of the proposal, which decides on the prior of smoothness.
         thrift: how much seconds weigh in.
@@ -191,11 +194,6 @@ def learn_belief(
     """
     softness = settings.softness if past.values.shape[1] == 1 else settings.softness_of_several
     warps = tuple(warp_for(_fully(past, column), softness=softness) for column in past.values.T)
-    if sources is not None:
-        plain, told = Inputs(inputs.axes, inputs.graded), past.complete
-        z = plain.of(past.units[told], past.fidelity[told])
-        factor, shift = sources.scale_for(z, warps[0].apply(past.values[told][:, 0]))
-        warps = (warps[0].rescaled(factor, shift),)
     targets = [told_targets(column, past, warp) for column, warp in zip(past.values.T, warps, strict=True)]
     rows = lowest_and_spread(targets[0] if len(targets) == 1 else _depth(np.stack(targets, axis=1)), MODEL_ROWS)
     z, group = inputs.of(past.units[rows], past.fidelity[rows]), inputs.group
@@ -205,12 +203,8 @@ def learn_belief(
         objective = Several(tuple(learn_mode(z, target[rows], group, prior) for target in targets))
     else:
         prior = prior.knowing_noise(measured_noise(past, targets[0]), float(targets[0][rows].std()))
-        doubt, known, told_to = target_doubt(past, warps[0])[rows], z, targets[0][rows]
-        if sources is not None:
-            beside, values = sources.rows()
-            known, told_to = np.concatenate([z, beside]), np.concatenate([told_to, values])
-            doubt = np.concatenate([doubt, np.zeros(len(values))])
-        objective = learn(known, told_to, group, prior, rng, averaging=settings.averaging, doubt=doubt)
+        doubt = target_doubt(past, warps[0])[rows]
+        objective = learn(z, targets[0][rows], group, prior, rng, averaging=settings.averaging, doubt=doubt)
     failed = past.failed[rows]
     allowed = past.allowed[rows]
     return Belief(
@@ -223,6 +217,7 @@ def learn_belief(
         thrift=thrift,
         best=inputs.of(past.units[rows][allowed]),
         priors=Priors(inputs.axes),
+        lore=lore,
         faith=settings.knowledge / max(past.count, 1),
         caution=settings.caution,
         bar=settings.bar,
@@ -239,18 +234,17 @@ def measured_noise(past: Past, targets: Array) -> float | None:
     return squares / freedom if freedom > 0 else None
 
 
-def learn_sources(earlier: Sequence[Past], inputs: Inputs, settings: Settings) -> list[Source]:
+def earlier_models(earlier: Sequence[Past], inputs: Inputs, settings: Settings) -> list[Mixture]:
     """Return a model of the targets of each earlier study of which at least two trials are complete."""
-    sources = []
+    models = []
     for past in earlier:
         if past.complete.sum() >= 2:  # noqa: PLR2004  # one value has no ranks
-            warp = warp_for(_fully(past, past.values[:, 0]), softness=SOFT, reach=REACH)
+            warp = warp_for(_fully(past, past.values[:, 0]), softness=settings.softness_of_earlier)
             targets = told_targets(past.values[:, 0], past, warp)
-            rows = lowest_and_spread(targets, MODEL_ROWS // 4)
+            rows = lowest_and_spread(targets, EARLIER_ROWS)
             z = inputs.of(past.units[rows], past.fidelity[rows])
-            model = learn_mode(z, targets[rows], inputs.group, settings.smoothness[0])
-            sources.append(Source(model, z, targets[rows]))
-    return sources
+            models.append(learn_mode(z, targets[rows], inputs.group, settings.smoothness[0]))
+    return models
 
 
 def told_targets(values: Array, past: Past, warp: Warp) -> Array:

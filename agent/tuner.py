@@ -307,7 +307,9 @@ def _evaluate(tuner: Tuner, trial: Asked, objective: Callable[[dict[str, Value]]
         tuner.tell(trial, value)
 
 
-def _spec(space: SearchSpace, study: Mapping[str, Any], planner: Mapping[str, Any], learn_from: Sequence[str]) -> StudySpec:
+def _spec(
+    space: SearchSpace, study: Mapping[str, Any], planner: Mapping[str, Any], learn_from: Sequence[str]
+) -> StudySpec:
     listed = {k: [v] if isinstance(v, str) else list(v) for k, v in study.items() if k in ("metric", "direction")}
     document = {
         "study": {**study, **listed},

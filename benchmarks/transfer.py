@@ -1,8 +1,9 @@
 """Do earlier studies help the next one? 10 trials with them against 25 without, on related and on misleading tables.
 
 Each source study is 50 trials of our own sampler on its table, seeded as the study that learns from it. *Alone* is the
-sampler on the target for 25 trials; *with* is the same sampler, handed the source studies, for as many. A misleading
-source is the target's own table turned about: a study that looked for the worst. Run it as
+sampler on the target for 25 trials; *with* is the same sampler, handed the source studies, for as many. TABLE@7 is a
+table at a lower fidelity: what a cheap study found. A misleading source is the target's own table turned about: a
+study that looked for the worst. Run it as
 
     python benchmarks/transfer.py --data DIR [--seeds 6] [--only fcnet] [--results build/bench/transfer.jsonl]
 
@@ -41,6 +42,7 @@ FCNET = ("fcnet_naval", "fcnet_parkinsons", "fcnet_protein")
 NETS = ("hpobench_nn_car", "hpobench_nn_credit_g", "hpobench_nn_segment", "hpobench_nn_vehicle")
 FORESTS = ("skl_rf_breast_cancer", "skl_rf_digits")
 BOOSTING = ("skl_hgb_diabetes", "skl_hgb_digits")
+CHEAP = ("skl_mlp_breast_cancer@7", "skl_hgb_digits@20", "skl_hgb_diabetes@20")
 TURNED = "turned about"
 
 
@@ -54,16 +56,16 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """Return every case: each related pair, each whole family, and the misleading ones."""
-    related = [*FCNET, *NETS, *FORESTS]
-    families = [family for family in (FCNET, NETS, FORESTS)]
-    pairs = [Case("pair", (a,), b) for family in families for a in family for b in family if a != b]
+    """Return every case: each table as the target of its family's next one, of all others in it, and misleading ones."""
+    families = (FCNET, NETS, FORESTS)
+    pairs = [Case("pair", (a,), b) for family in families for a, b in zip(family, family[1:] + family[:1], strict=True)]
     whole = [
         Case("family", tuple(a for a in family if a != b), b) for family in families if len(family) > 2 for b in family
     ]
-    turned = [Case("misleading", (TURNED,), b) for b in related]
+    cheap = [Case("cheap", (name,), name.partition("@")[0]) for name in CHEAP]
+    turned = [Case("misleading", (TURNED,), family[-1]) for family in families]
     against = [Case("misleading", (a,), b) for a in BOOSTING for b in BOOSTING if a != b]
-    return [*pairs, *whole, *turned, *against]
+    return [*pairs, *whole, *cheap, *turned, *against]
 
 
 def main() -> None:
@@ -105,7 +107,7 @@ def _run(data: Path, case: Case, seed: int) -> list[float]:
 def _source(data: Path, name: str, seed: int, turned: bool) -> tuple[Trial, ...]:
     """Return the trials of a source study, kept beside the tables' results so that every case learns from the same."""
     kept = Path("build/bench/transfer_sources") / f"{name}{'_turned' if turned else ''}_{seed}.json"
-    task = read_table(data / f"{name}.json")
+    task = _table(data, name)
     if turned:
         task = _turned(task)
     if kept.exists():
@@ -115,6 +117,16 @@ def _source(data: Path, name: str, seed: int, turned: bool) -> tuple[Trial, ...]
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(rows), encoding="utf-8")
     return tuple(_trial(n, params, value, task) for n, (params, value) in enumerate(rows))
+
+
+def _table(data: Path, name: str) -> Task:
+    """Return the table of that name; TABLE@7 is the one at fidelity 7."""
+    table, _, fidelity = name.partition("@")
+    path = data / f"{table}.json"
+    if not fidelity:
+        return read_table(path)
+    levels = json.loads(path.read_text(encoding="utf-8"))["fidelity"]["values"]
+    return read_table(path, level=levels.index(float(fidelity)))
 
 
 def _turned(task: Task) -> Task:

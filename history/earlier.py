@@ -1,4 +1,4 @@
-"""Finds the studies that a study learns from: those that its file names, here or in other files, and those imported for it."""
+"""Finds the studies that a study learns from: those that its file names, and those that were imported for it."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ class PlannerTable(_Table):
 class SourceTable(_Table):
     """An earlier study to learn from, and its scale where the study itself does not say it."""
 
-    study: Text = Field(description='a study in this history, or in another file: "../small/.tunesmith/history.db:small"')
+    study: Text = Field(description='a study in this history, or in another file: "../small/history.db:small"')
     scale: Scale = Field(
         default_factory=dict, description="a table of numbers above 0, for example { width = 128 }"
     )

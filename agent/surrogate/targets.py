@@ -5,7 +5,7 @@ Values are to be minimized. Knows no model and no trial.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +32,6 @@ class Warp:
         """(n,) values -> (n,) targets."""
         clipped = np.clip(values, self.low, self.high)
         return np.asarray((np.log(clipped - self.low + self.offset) - self.centre) / self.scale)
-
-    def rescaled(self, factor: float, shift: float) -> Warp:
-        """Return the map to `factor` times the targets plus `shift`; factor is above 0."""
-        return replace(self, centre=self.centre - shift * self.scale / factor, scale=self.scale / factor)
 
     def invert(self, targets: Array) -> Array:
         """(m,) targets -> (m,) values; what lies outside the values that were seen is kept near them."""

@@ -1,9 +1,8 @@
-"""What earlier studies of the same parameters say of the present one, as far as they rank what is seen now.
+"""What earlier studies say of where the present one does well, weighed by how well they rank what is seen now.
 
-Their rows stand beside the present ones in one Gaussian process, each study with a feature of its own: the longer that
-feature's lengthscale, the more it is taken to be the same function, and the data decide how long it is. A study that
-ranks the present trials wrongly is left out before that (after the ranking-weighted ensembles of Feurer et al. 2018).
-Knows no trial.
+Each earlier study has a model of its own targets. Their weighted mean is no part of the present model: it makes points
+more or less plausible beforehand, as the names of parameters do, and fades as trials come in (Hvarfner et al. 2022,
+piBO). The weights are after the ranking-weighted ensembles of Feurer et al. 2018. Knows no trial.
 """
 
 from __future__ import annotations
@@ -14,90 +13,60 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.surrogate.mixture import Index, Mixture, lowest_and_spread
+from tunesmith.agent.surrogate.mixture import Mixture
 
 Array = NDArray[np.float64]
-
-ROWS = 60
-"""So many rows of all earlier studies stand beside the present ones: more would cost seconds."""
 
 _BENEFIT_OF_DOUBT = 2.0
 """How many trials' worth of agreement an earlier study is granted before anything is seen."""
 
-_LEAST_AGREEMENT = 0.2
-_APART = 0.5
-"""The distance between the same configuration in two studies, where opposite faces of the space are 1 apart."""
-
-_TYPICAL_SPREAD, _TYPICAL_COUNT = 0.5, 2.0
-"""Before anything is seen, present targets are taken to spread so much on the earlier studies' scale."""
+_LEAST_WEIGHT = 0.05
+_FARTHEST = 3.0
+"""So many standard deviations of an earlier study above its best, a point is as implausible as one can be."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """An earlier study: its own model, and its rows (k, c) with targets (k,) of mean 0 and standard deviation 1."""
+class Lore:
+    """Models of earlier studies with their weights, each in (0, 1].
 
-    model: Mixture
-    z: Array
-    y: Array
+    Attributes:
+        lowest: what they expect of the best point that was run in any of them.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The earlier studies that are of use, with the weight of each in (0, 1]."""
-
-    each: tuple[Source, ...]
+    models: tuple[Mixture, ...]
     weights: Array
+    lowest: float
 
     def expected(self, z: Array) -> Array:
-        """(m, c) -> (m,) what earlier studies lead to expect, on their scale."""
-        means = np.stack([source.model.predict(z)[0] for source in self.each])
-        return np.asarray(self.weights @ means / self.weights.sum())
+        """(m, c) -> (m,) the weighted mean of what they expect, in their own targets' standard deviations."""
+        return _mean(self.models, self.weights, z)
 
-    def scale_for(self, z: Array, y: Array) -> tuple[float, float]:
-        """Return factor and shift that bring the present (n,) targets at (n, c), n >= 1, to the earlier studies' scale.
-
-        Present trials lie where earlier ones were good, so mean 0 and standard deviation 1 are not the same there.
-        """
-        t = self.expected(z)
-        squares = float(((t - t.mean()) ** 2).sum()) + _TYPICAL_COUNT * _TYPICAL_SPREAD**2
-        spread = float(np.sqrt(squares / (len(t) + _TYPICAL_COUNT)))
-        factor = spread / float(y.std()) if y.std() > 1e-9 else 1.0  # noqa: PLR2004  # equal but for rounding
-        return factor, float(t.mean()) - factor * float(y.mean())
-
-    def rows(self) -> tuple[Array, Array]:
-        """Return features (k, c + sources) and targets (k,) of at most ROWS rows, the best of each and some others."""
-        limit = max(ROWS // len(self.each), 2)
-        z, y = [], []
-        for index, source in enumerate(self.each):
-            kept = lowest_and_spread(source.y, limit)
-            z.append(np.concatenate([source.z[kept], _marks(len(kept), len(self.each), index)], axis=1))
-            y.append(source.y[kept])
-        return np.concatenate(z), np.concatenate(y)
+    def log_plausibility(self, z: Array) -> Array:
+        """(m, c) -> (m,), at most 0: the worse a point is expected to be than the best one run, the lower."""
+        above = np.clip(self.expected(z) - self.lowest, 0.0, _FARTHEST)
+        return np.asarray(-float(self.weights.max()) * above)
 
 
-def marked(z: Array, sources: int) -> Array:
-    """(m, c) features -> (m, c + sources) of the present study."""
-    return np.concatenate([z, np.zeros((len(z), sources))], axis=1) if sources else z
+def lore_of(models: Sequence[Mixture], ran: Array, z: Array, y: Array) -> Lore | None:
+    """Weigh earlier models by the present (n, c) features and (n,) values; None when none of them is of use.
 
-
-def marked_group(group: Index, sources: int) -> Index:
-    """(c,) the parameter of each feature -> (c + sources,): each earlier study counts as one more."""
-    return np.concatenate([group, group[-1] + 1 + np.arange(sources)])
-
-
-def of_use(sources: Sequence[Source], z: Array, y: Array) -> Sources | None:
-    """Weigh earlier studies by the present (n, c) features and (n,) values; None when none of them is of use."""
-    weights = np.array([_weight(source.model.predict(z)[0] if len(z) else y, y) for source in sources])
-    useful = weights > _LEAST_AGREEMENT**2
+    Args:
+        models: one of each earlier study.
+        ran: (r, c) what was run in any of them.
+        z: features of what was run now.
+        y: its values, smaller is better.
+    """
+    weights = np.array([_weight(model.predict(z)[0] if len(z) else y, y) for model in models])
+    useful = weights > _LEAST_WEIGHT
     if not useful.any():
         return None
-    return Sources(tuple(s for s, keep in zip(sources, useful, strict=True) if keep), weights[useful])
+    kept = tuple(m for m, keep in zip(models, useful, strict=True) if keep)
+    return Lore(kept, weights[useful], float(_mean(kept, weights[useful], ran).min()))
 
 
-def _marks(rows: int, sources: int, index: int) -> Array:
-    marks = np.zeros((rows, sources))
-    marks[:, index] = _APART
-    return marks
+def _mean(models: Sequence[Mixture], weights: Array, z: Array) -> Array:
+    means = np.stack([model.predict(z)[0] for model in models])
+    return np.asarray(weights @ means / float(weights.sum()))
 
 
 def _weight(predicted: Array, y: Array) -> float:
