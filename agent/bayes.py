@@ -14,8 +14,9 @@ import numpy as np
 from tunesmith.agent.belief import Belief, Inputs, Settings, Several, earlier_models, learn_belief, told_targets
 from tunesmith.agent.cores import one_core
 from tunesmith.agent.interactions import interactions_of
-from tunesmith.agent.past import Past, earlier_past, past_of
+from tunesmith.agent.past import Past, past_of
 from tunesmith.agent.priors import Priors
+from tunesmith.agent.scales import earlier_pasts, optimum_at_scale, scale_words
 from tunesmith.agent.sources import Suggestion
 from tunesmith.agent.surrogate import search
 from tunesmith.agent.surrogate.axes import Array, Axes
@@ -61,11 +62,12 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A view as arrays, what earlier studies ran (r, d) and say, and the source of chance."""
+    """A view as arrays, what earlier studies ran (r, d), under which names, and say, and the source of chance."""
 
     inputs: Inputs
     past: Past
     ran: Array
+    origins: Sequence[str]
     lore: Lore | None
     rng: np.random.Generator
 
@@ -143,6 +145,9 @@ class BayesSampler:
                 return _as_before(view, known, known.lore)
             # One point that would have been tried anyway tells whether earlier studies rank as this one does.
             first = _FIRST_WITH_LORE if past.complete.any() else first
+        elif len(known.ran):
+            # What was tried on the word of a misleading study tells little of the space.
+            first += 1
         if past.spread < first:
             return self._opening(view, known)
         if past.complete.any():
@@ -151,15 +156,18 @@ class BayesSampler:
 
     def _known(self, view: StudyView) -> _Known:
         axes, past = Axes(view.space), past_of(view)
-        earlier = [earlier_past(view, study) for study in view.earlier] if len(view.objectives) == 1 else []
+        earlier = earlier_pasts(view) if len(view.objectives) == 1 else []
         graded = any((study.fidelity < 1.0).any() for study in [past, *earlier])
         inputs, told = Inputs(axes, graded), past.complete
         models = earlier_models(earlier, inputs, self._settings)
         ran = np.concatenate([np.empty((0, len(axes))), *(study.units[study.complete] for study in earlier)])
+        origins = [
+            study.name for study, past in zip(view.earlier, earlier, strict=False) for _ in past.units[past.complete]
+        ]
         seen = inputs.of(past.units[told], past.fidelity[told])
         lore = lore_of(models, inputs.of(ran), seen, past.values[told][:, 0]) if models else None
         rng = np.random.default_rng(derived_seed(view.seed, "bayes", view.number))
-        return _Known(inputs, past, ran, lore, rng)
+        return _Known(inputs, past, ran, origins, lore, rng)
 
     def _opening(self, view: StudyView, known: _Known) -> Suggestion:
         """Propose the next of the first points: about the user's default, or all over the space without one."""
@@ -227,10 +235,23 @@ def _good(past: Past, belief: Belief, rng: np.random.Generator) -> Index:
 
 
 def _as_before(view: StudyView, known: _Known, lore: Lore) -> Suggestion:
-    """Propose what did best in earlier studies, as their models see it: among what ran there, nothing extrapolated."""
+    """Propose what did best in earlier studies, as their models see it: among what ran there, nothing extrapolated.
+
+    Of studies at another scale, where they lead to expect the optimum at the present one.
+    """
     order = np.argsort(lore.expected(known.inputs.of(known.ran)), kind="stable")
-    chosen = _new(view, known.inputs.axes, known.past, known.ran[order], known.rng)
-    return Suggestion(params=chosen, rationale="among the best of an earlier study")
+    pool = known.ran[order]
+    forecast = optimum_at_scale(view)
+    if forecast is not None:
+        pool = np.concatenate([[view.space.to_unit(forecast.params)], pool])
+    chosen = _new(view, known.inputs.axes, known.past, pool, known.rng)
+    if forecast is not None and chosen == forecast.params:
+        found_in = " and ".join(forecast.studies)
+        rationale = f"where {found_in} lead to expect the optimum at {scale_words(view.scale)}"
+    else:
+        nearest = np.abs(known.ran - np.array(view.space.to_unit(chosen))).sum(axis=1).argmin()
+        rationale = f"among the best of {known.origins[int(nearest)]}"
+    return Suggestion(params=chosen, rationale=rationale)
 
 
 def _far_from_failures(view: StudyView, axes: Axes, past: Past, rng: np.random.Generator) -> Suggestion:

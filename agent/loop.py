@@ -192,6 +192,8 @@ class Loop:
             self._tell(Note(text=f"ended {strays} process{'es' if strays > 1 else ''} left over from an earlier run"))
         for text in [*unused_parts(self._spec), *self._kept.words]:
             self._tell(Note(text=text))
+        for study in self._recorder.earlier:
+            self._tell(Note(text=f"learns from {study.name}, {len(study.trials)} trials"))
         self._note_variant()
 
     def _llm_estimate(self) -> str:

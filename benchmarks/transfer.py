@@ -38,6 +38,7 @@ from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Sourc
 from tunesmith.study.view import StudyView
 
 SOURCE_TRIALS, ALONE, WITH = 50, 25, 10
+STEPLAW = "steplaw_dense_215M"
 FCNET = ("fcnet_naval", "fcnet_parkinsons", "fcnet_protein")
 NETS = ("hpobench_nn_car", "hpobench_nn_credit_g", "hpobench_nn_segment", "hpobench_nn_vehicle")
 FORESTS = ("skl_rf_breast_cancer", "skl_rf_digits")
@@ -56,7 +57,7 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """Return every case: each table as the target of its family's next one, of all others in it, and misleading ones."""
+    """Return every case: each table from one of its family, from all others in it; cheap and misleading ones."""
     families = (FCNET, NETS, FORESTS)
     pairs = [Case("pair", (a,), b) for family in families for a, b in zip(family, family[1:] + family[:1], strict=True)]
     whole = [

@@ -61,7 +61,7 @@ def _read(history: History, source: SourceTable, spec: StudySpec, project: Path)
 
 def _study(history: History, source: SourceTable, name: str) -> EarlierStudy:
     if history.find(name) is None and name.endswith(".db"):
-        raise HistoryError(f"{name!r} names a file; name a study in it as well, for example \"{name}:digits\"")
+        raise HistoryError(f'{name!r} names a file; name a study in it as well, for example "{name}:digits"')
     record = history.study(name)
     return EarlierStudy(
         name=source.study, trials=history.trials(record.id), scale={**record.spec.scale, **source.scale}
@@ -81,8 +81,12 @@ def _refuse_misfit(study: EarlierStudy, spec: StudySpec) -> None:
     """Say why nothing can be learned from a study, if so.
 
     Raises:
-        HistoryError: it has no complete trial with the metric, or none that is valid here.
+        HistoryError: it does not say its scale, has no complete trial with the metric, or none that is valid here.
     """
+    silent = [name for name in spec.scale if name not in study.scale]
+    if silent:
+        example = f'{{ study = "{study.name}", scale = {{ {silent[0]} = 1 }} }}'
+        raise HistoryError(f"{study.name} does not say its {silent[0]}, as [scale] does here; write {example}")
     complete = [t for t in study.trials if t.state is TrialState.COMPLETE]
     metric = spec.study.metric[0]
     if not complete:

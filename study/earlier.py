@@ -32,11 +32,6 @@ class EarlierStudy:
             if params is not None:
                 yield replace(trial, proposal=replace(trial.proposal, params=params, replicate_of=None))
 
-    def scale_of(self, trial: Trial, name: str) -> float | None:
-        """Return at which scale a trial ran: what the study says, else what the trial's own parameter does."""
-        value = self.scale.get(name, trial.params.get(name))
-        return float(value) if isinstance(value, int | float) and value > 0 else None
-
 
 def adopted(params: Mapping[str, Value], space: SearchSpace) -> dict[str, Value] | None:
     """Return a configuration of another space in this one; None when a value lies outside of it.

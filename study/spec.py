@@ -197,9 +197,7 @@ class SourceTable(_Table):
     """An earlier study to learn from, and its scale where the study itself does not say it."""
 
     study: Text = Field(description='a study in this history, or in another file: "../small/history.db:small"')
-    scale: Scale = Field(
-        default_factory=dict, description="a table of numbers above 0, for example { width = 128 }"
-    )
+    scale: Scale = Field(default_factory=dict, description="a table of numbers above 0, for example { width = 128 }")
 
 
 class WarmStartTable(_Table):

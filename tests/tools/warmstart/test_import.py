@@ -259,7 +259,9 @@ def test_an_import_gives_a_head_start(study: Path, tmp_path: Path) -> None:
 
     imported(study, write_csv(tmp_path / "a.csv", study, 60))
     spec = load_spec(study)
-    view = StudyView(space=spec.space, objectives=spec.objectives, earlier=(EarlierStudy(name="a", trials=earlier(study)[0]),))
+    view = StudyView(
+        space=spec.space, objectives=spec.objectives, earlier=(EarlierStudy(name="a", trials=earlier(study)[0]),)
+    )
     best = min(loss(t.params) for t in earlier(study)[0])
     assert loss(BayesSampler().suggest(view).params) <= best + 0.3
     assert loss(BayesSampler().suggest(StudyView(space=spec.space, objectives=spec.objectives)).params) > best + 0.3
