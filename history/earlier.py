@@ -25,11 +25,11 @@ class Found:
     mistakes: tuple[Mistake, ...]
 
 
-def find_earlier(history: History, spec: StudySpec, project: str) -> Found:
+def find_earlier(history: History | None, spec: StudySpec, project: str) -> Found:
     """Read every study that this one learns from.
 
     Args:
-        history: where the study itself stands.
+        history: where the study itself stands; None when there is none yet.
         spec: the study.
         project: the folder of study.toml, from which other files are named.
     """
@@ -43,17 +43,40 @@ def find_earlier(history: History, spec: StudySpec, project: str) -> Found:
         else:
             studies.append(study)
     named = {source.study for source in spec.sources}
-    for name in history.imported_for(spec.study.name):
-        if name not in named:
+    for name in history.imported_for(spec.study.name) if history else ():
+        if history and name not in named:
             studies.append(_study(history, SourceTable(study=name), name))
     return Found(tuple(studies), tuple(mistakes))
 
 
-def _read(history: History, source: SourceTable, spec: StudySpec, project: Path) -> EarlierStudy:
+def overlapping(history: History, spec: StudySpec) -> Found:
+    """Read the other studies of a history that have the same aim and at least half of the parameters, the latest first.
+
+    Those that the study learns from anyway are left out.
+    """
+    known = {spec.study.name, *(source.study for source in spec.sources), *history.imported_for(spec.study.name)}
+    studies = []
+    for name in [name for name in history.names() if name not in known]:
+        other = history.study(name).spec
+        shared = [p for p in spec.space.parameters if p in other.space.parameters]
+        if other.objectives[:1] != spec.objectives[:1] or 2 * len(shared) < len(spec.space):
+            continue
+        study = _study(history, SourceTable(study=name), name)
+        try:
+            _refuse_misfit(study, spec)
+        except HistoryError:
+            continue
+        studies.append(study)
+    return Found(tuple(studies), ())
+
+
+def _read(history: History | None, source: SourceTable, spec: StudySpec, project: Path) -> EarlierStudy:
     file, _, name = source.study.rpartition(":")
     if not file:
         if name == spec.study.name:
             raise HistoryError(f"{name} is this study itself; name an earlier one, or take it out")
+        if history is None:
+            raise HistoryError(f"there is no history yet, so no study {name!r}; name a file as well: FILE:{name}")
         return _study(history, source, name)
     with _opened(project / Path(file).expanduser()) as other:
         return _study(other, source, name)
