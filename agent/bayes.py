@@ -161,6 +161,7 @@ class BayesSampler:
         inputs, told = Inputs(axes, graded), past.complete
         models = earlier_models(earlier, inputs, self._settings)
         ran = np.concatenate([np.empty((0, len(axes))), *(study.units[study.complete] for study in earlier)])
+        ran = axes.settle(ran)
         origins = [
             study.name for study, past in zip(view.earlier, earlier, strict=False) for _ in past.units[past.complete]
         ]

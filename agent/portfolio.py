@@ -13,7 +13,7 @@ import numpy as np
 
 from tunesmith.agent.belief import Inputs, Settings, earlier_models
 from tunesmith.agent.cores import one_core
-from tunesmith.agent.scales import earlier_pasts
+from tunesmith.agent.scales import earlier_pasts, is_elsewhere, scale_words
 from tunesmith.agent.surrogate.axes import Array, Axes
 from tunesmith.study.condition import Value
 from tunesmith.study.units import short_number
@@ -61,7 +61,7 @@ def _select(view: StudyView, count: int) -> list[Selected]:
         return []
     pasts = [past for _, past in pairs]
     inputs = Inputs(axes, any((past.fidelity < 1.0).any() for past in pasts))
-    found = _candidates([(past.units[past.complete], past.values[past.complete, 0]) for past in pasts])
+    found = _candidates([(axes.settle(past.units[past.complete]), past.values[past.complete, 0]) for past in pasts])
     losses = np.stack([m.predict(inputs.of(found.units))[0] for m in earlier_models(pasts, inputs, Settings())], axis=1)
     losses = losses - losses.min(axis=0)
     chosen: list[Selected] = []
@@ -75,7 +75,8 @@ def _select(view: StudyView, count: int) -> list[Selected]:
         study, value = pairs[int(found.study[best])][0], view.objectives[0].sign * float(found.value[best])
         gains = [s.name for (s, _), gain in zip(pairs, reached - losses[best], strict=True) if gain > _LEAST_GAIN]
         helps = "" if not chosen or gains == [study.name] else f", for {', '.join(gains)}"
-        why = f"from {study.name}, where it had {view.objectives[0].metric} {short_number(value)}{helps}"
+        at = f", moved to {scale_words(view.scale)}" if is_elsewhere(view, study) else ""
+        why = f"from {study.name}, where it had {view.objectives[0].metric} {short_number(value)}{at}{helps}"
         chosen.append(Selected(params, why))
         reached = np.minimum(reached, losses[best])
     return chosen

@@ -5,7 +5,7 @@ sampler on the target for 25 trials; *with* is the same sampler, handed the sour
 table at a lower fidelity: what a cheap study found. A misleading source is the target's own table turned about: a
 study that looked for the worst. Run it as
 
-    python benchmarks/transfer.py --data DIR [--seeds 6] [--only fcnet] [--results build/bench/transfer.jsonl]
+    python benchmarks/transfer.py --data DIR [--data DIR2] [--seeds 6] [--only fcnet] [--results FILE]
 
 DIR holds the tables (docs/benchmark.md); only those of scikit-learn come with the project. A run that stands in the
 results file is not run again.
@@ -17,12 +17,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -39,12 +39,16 @@ from tunesmith.study.view import StudyView
 
 SOURCE_TRIALS, ALONE, WITH = 50, 25, 10
 STEPLAW = "steplaw_dense_215M"
+TOKENS = {f"{STEPLAW}@4e9": 4e9, f"{STEPLAW}@1.14e10": 1.14e10, STEPLAW: 1e11}
 FCNET = ("fcnet_naval", "fcnet_parkinsons", "fcnet_protein")
 NETS = ("hpobench_nn_car", "hpobench_nn_credit_g", "hpobench_nn_segment", "hpobench_nn_vehicle")
 FORESTS = ("skl_rf_breast_cancer", "skl_rf_digits")
 BOOSTING = ("skl_hgb_diabetes", "skl_hgb_digits")
 CHEAP = ("skl_mlp_breast_cancer@7", "skl_hgb_digits@20", "skl_hgb_diabetes@20")
 TURNED = "turned about"
+
+
+Scale: TypeAlias = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,15 @@ def cases() -> list[Case]:
     cheap = [Case("cheap", (name,), name.partition("@")[0]) for name in CHEAP]
     turned = [Case("misleading", (TURNED,), family[-1]) for family in families]
     against = [Case("misleading", (a,), b) for a in BOOSTING for b in BOOSTING if a != b]
-    return [*pairs, *whole, *cheap, *turned, *against]
+    small = tuple(name for name in TOKENS if name != STEPLAW)
+    scales = [Case("scale said", small, STEPLAW), Case("scale not said", small, STEPLAW)]
+    return [*pairs, *whole, *cheap, *turned, *against, *scales]
 
 
 def main() -> None:
     """Run what is missing and print a row per case and kind."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--only", default="", help="cases whose kind, sources or target contain this")
     parser.add_argument("--jobs", type=int, default=1)
@@ -84,7 +90,7 @@ def main() -> None:
     alone = [Case("alone", (), target) for target in dict.fromkeys(c.target for c in chosen)]
     missing = [(c, s) for s in range(wanted.seeds) for c in [*alone, *chosen] if (c, s) not in done]
     with ProcessPoolExecutor(wanted.jobs) as pool:
-        running = {pool.submit(_run, wanted.data, case, seed): (case, seed) for case, seed in missing}
+        running = {pool.submit(_run, tuple(wanted.data), case, seed): (case, seed) for case, seed in missing}
         for future in as_completed(running):
             case, seed = running[future]
             done[case, seed] = future.result()
@@ -94,18 +100,23 @@ def main() -> None:
     _print(chosen, done, wanted.seeds)
 
 
-def _run(data: Path, case: Case, seed: int) -> list[float]:
+def _run(data: Sequence[Path], case: Case, seed: int) -> list[float]:
     """Return the regret after each of 25 trials on the target."""
-    target = read_table(data / f"{case.target}.json")
+    target = _table(data, case.target)
     found = [_source(data, case.target if s == TURNED else s, seed, s == TURNED) for s in case.sources]
-    earlier = tuple(EarlierStudy(name=name, trials=trials) for name, trials in zip(case.sources, found, strict=True))
-    trials = _study(target, seed, ALONE, earlier)
+    said = TOKENS if case.kind == "scale said" else {}
+    scales = [{"tokens": said[name]} if name in said else {} for name in (*case.sources, case.target)]
+    earlier = tuple(
+        EarlierStudy(name=name, trials=trials, scale=scale)
+        for name, trials, scale in zip(case.sources, found, scales, strict=False)
+    )
+    trials = _study(target, seed, ALONE, earlier, scales[-1])
     values = [t.values.get(target.objective.metric) for t in trials]
     return regret_curve(values, best=target.best, median_random=target.median_random, trials=ALONE).round(6).tolist()
 
 
 @cache
-def _source(data: Path, name: str, seed: int, turned: bool) -> tuple[Trial, ...]:
+def _source(data: tuple[Path, ...], name: str, seed: int, turned: bool) -> tuple[Trial, ...]:
     """Return the trials of a source study, kept beside the tables' results so that every case learns from the same."""
     kept = Path("build/bench/transfer_sources") / f"{name}{'_turned' if turned else ''}_{seed}.json"
     task = _table(data, name)
@@ -120,10 +131,10 @@ def _source(data: Path, name: str, seed: int, turned: bool) -> tuple[Trial, ...]
     return tuple(_trial(n, params, value, task) for n, (params, value) in enumerate(rows))
 
 
-def _table(data: Path, name: str) -> Task:
+def _table(data: Sequence[Path], name: str) -> Task:
     """Return the table of that name; TABLE@7 is the one at fidelity 7."""
     table, _, fidelity = name.partition("@")
-    path = data / f"{table}.json"
+    path = next(path for folder in data if (path := folder / f"{table}.json").exists())
     if not fidelity:
         return read_table(path)
     levels = json.loads(path.read_text(encoding="utf-8"))["fidelity"]["values"]
@@ -140,11 +151,19 @@ def _turned(task: Task) -> Task:
     return replace(task, evaluate=evaluate)
 
 
-def _study(task: Task, seed: int, count: int, earlier: tuple[EarlierStudy, ...] = ()) -> list[Trial]:
+def _study(
+    task: Task, seed: int, count: int, earlier: tuple[EarlierStudy, ...] = (), scale: Scale | None = None
+) -> list[Trial]:
     sampler, trials = BayesSampler(), list[Trial]()
     for number in range(count):
         view = StudyView(
-            space=task.space, objectives=(task.objective,), trials=trials, number=number, seed=seed, earlier=earlier
+            space=task.space,
+            objectives=(task.objective,),
+            trials=trials,
+            number=number,
+            seed=seed,
+            earlier=earlier,
+            scale=scale or {},
         )
         params = dict(sampler.suggest(view).params)
         found = task.evaluate(params, seed)

@@ -131,7 +131,7 @@ def _lines(spec: StudySpec, start: Start) -> list[str]:
 def _ranges(optimum: OptimumAtScale) -> list[str]:
     width = max((len(name) for name in optimum.ranges), default=0)
     return [
-        f"{name:<{width}}  {_shown(low)} to {_shown(high)}, likeliest {_shown(optimum.params[name])}"
+        f"{name:<{width}}  {_shown(low)} to {_shown(high)}; suggested {_shown(optimum.params[name])}"
         for name, (low, high) in optimum.ranges.items()
     ]
 

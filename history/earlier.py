@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from tunesmith.history.read import History
 from tunesmith.study.earlier import EarlierStudy
-from tunesmith.study.errors import HistoryError, Mistake
+from tunesmith.study.errors import HistoryError, InputError, Mistake
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.spec import SourceTable, StudySpec
 from tunesmith.study.trial import TrialState
@@ -38,7 +39,7 @@ def find_earlier(history: History | None, spec: StudySpec, project: str) -> Foun
         try:
             study = _read(history, source, spec, Path(project))
             _refuse_misfit(study, spec)
-        except HistoryError as error:
+        except InputError as error:
             mistakes.append(Mistake(KEY, str(error)))
         else:
             studies.append(study)
@@ -96,8 +97,11 @@ def _opened(file: Path) -> Iterator[History]:
     if not file.is_file():
         beside = sorted(path.name for path in file.parent.glob("*.db")) if file.parent.is_dir() else []
         raise HistoryError(f"there is no file {file}{did_you_mean(file.name, beside)}")
-    with History.open(file) as opened:
-        yield opened
+    try:
+        with History.open(file) as opened:
+            yield opened
+    except sqlite3.DatabaseError as error:
+        raise HistoryError(f"{file} cannot be read: {error}; restore a copy, or take it out") from None
 
 
 def _refuse_misfit(study: EarlierStudy, spec: StudySpec) -> None:
