@@ -137,7 +137,7 @@ def _rows(view: StudyView, pairs: Sequence[tuple[EarlierStudy, Past]]) -> Rows |
 
 
 def _is_geometric(parameter: Parameter) -> bool:
-    """Tell whether equal steps of the coordinate are about equal factors: a log scale, or choices such as 16, 32, 64."""
+    """Tell whether equal steps of the coordinate are equal factors: a log scale, or choices such as 16, 32, 64."""
     if not isinstance(parameter, Choice):
         return bool(getattr(parameter, "log", False))
     numbers = [float(c) for c in parameter.choices if isinstance(c, int | float) and c > 0]

@@ -32,10 +32,10 @@ def near(point: Selected, x: float, y: float) -> bool:
 
 
 def test_studies_that_disagree_give_a_point_each() -> None:
-    first, second, *_ = selected(study("a", 0.1, 0.1, seed=0), study("b", 0.9, 0.9, seed=1))
-    assert {near(first, 0.1, 0.1), near(second, 0.1, 0.1)} == {True, False}
-    assert {near(first, 0.9, 0.9), near(second, 0.9, 0.9)} == {True, False}
-    assert {first.why.partition(",")[0], second.why.partition(",")[0]} == {"from a", "from b"}
+    points = selected(study("a", 0.1, 0.1, seed=0), study("b", 0.9, 0.9, seed=1))
+    assert any(near(point, 0.1, 0.1) for point in points)
+    assert any(near(point, 0.9, 0.9) for point in points)
+    assert {point.why.partition(",")[0] for point in points} == {"from a", "from b"}
 
 
 def test_studies_that_agree_need_fewer_points() -> None:
