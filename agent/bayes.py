@@ -14,19 +14,20 @@ import numpy as np
 from tunesmith.agent.belief import Belief, Inputs, Settings, Several, earlier_models, learn_belief, told_targets
 from tunesmith.agent.cores import one_core
 from tunesmith.agent.interactions import interactions_of
-from tunesmith.agent.past import Past, earlier_past, past_of
+from tunesmith.agent.past import Past, past_of
 from tunesmith.agent.priors import Priors
+from tunesmith.agent.scales import earlier_pasts, optimum_at_scale, scale_words
 from tunesmith.agent.sources import Suggestion
 from tunesmith.agent.surrogate import search
 from tunesmith.agent.surrogate.axes import Array, Axes
 from tunesmith.agent.surrogate.classifier import learn_failures
 from tunesmith.agent.surrogate.mixture import Index
 from tunesmith.agent.surrogate.pareto import nondominated
-from tunesmith.agent.surrogate.transfer import Trend, trend_of
+from tunesmith.agent.surrogate.transfer import Lore, lore_of
 from tunesmith.agent.untried import draw_untried, identity, known, random_params
 from tunesmith.study.condition import Value
 from tunesmith.study.seeds import derived_seed
-from tunesmith.study.trial import Prediction, Trial
+from tunesmith.study.trial import Prediction, Source, Trial
 from tunesmith.study.view import Objective, StudyView
 
 NEAR = 1e-3
@@ -39,6 +40,7 @@ _ATTEMPTS = 200
 _SPARE = 64
 _ENOUGH_TO_JUDGE = 4
 _ENOUGH_FOR_PAIRS = 12
+_FIRST_WITH_LORE = 2
 _SAME = 1e-9
 
 
@@ -60,12 +62,13 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A view as arrays, earlier studies and what they say, and the source of chance."""
+    """A view as arrays, what earlier studies ran (r, d), under which names, and say, and the source of chance."""
 
     inputs: Inputs
     past: Past
-    earlier: list[Past]
-    trend: Trend | None
+    ran: Array
+    origins: Sequence[str]
+    lore: Lore | None
     rng: np.random.Generator
 
 
@@ -136,11 +139,16 @@ class BayesSampler:
     def _suggest(self, view: StudyView) -> Suggestion:
         known = self._known(view)
         past = known.past
-        if past.spread < self._settings.first:
-            # What was best elsewhere takes turns with points that would have been tried anyway: they tell whether the
-            # earlier study ranks as this one does, and stand if it does not.
-            if known.trend is not None and past.spread % 2 == 0:
-                return _as_before(view, known, known.trend)
+        first = self._settings.first
+        if known.lore is not None:
+            if past.spread == sum(t.proposal.source is Source.DEFAULT for t in view.trials[:1]):
+                return _as_before(view, known, known.lore)
+            # One point that would have been tried anyway tells whether earlier studies rank as this one does.
+            first = _FIRST_WITH_LORE if past.complete.any() else first
+        elif len(known.ran):
+            # What was tried on the word of a misleading study tells little of the space.
+            first += 1
+        if past.spread < first:
             return self._opening(view, known)
         if past.complete.any():
             return self._improvement(view, known)
@@ -148,13 +156,19 @@ class BayesSampler:
 
     def _known(self, view: StudyView) -> _Known:
         axes, past = Axes(view.space), past_of(view)
-        earlier = [earlier_past(view, trials) for trials in view.earlier] if len(view.objectives) == 1 else []
+        earlier = earlier_pasts(view) if len(view.objectives) == 1 else []
         graded = any((study.fidelity < 1.0).any() for study in [past, *earlier])
         inputs, told = Inputs(axes, graded), past.complete
         models = earlier_models(earlier, inputs, self._settings)
-        trend = trend_of(models, inputs.of(past.units[told], past.fidelity[told]), past.values[told][:, 0])
+        ran = np.concatenate([np.empty((0, len(axes))), *(study.units[study.complete] for study in earlier)])
+        ran = axes.settle(ran)
+        origins = [
+            study.name for study, past in zip(view.earlier, earlier, strict=False) for _ in past.units[past.complete]
+        ]
+        seen = inputs.of(past.units[told], past.fidelity[told])
+        lore = lore_of(models, inputs.of(ran), seen, past.values[told][:, 0]) if models else None
         rng = np.random.default_rng(derived_seed(view.seed, "bayes", view.number))
-        return _Known(inputs, past, earlier, trend, rng)
+        return _Known(inputs, past, ran, origins, lore, rng)
 
     def _opening(self, view: StudyView, known: _Known) -> Suggestion:
         """Propose the next of the first points: about the user's default, or all over the space without one."""
@@ -174,7 +188,7 @@ class BayesSampler:
             pool = _safest(axes, past, np.concatenate([points, spare]))
             rationale += ", where least seems to fail"
         else:
-            turn = past.spread if known.trend is None else past.spread // 2
+            turn = max(past.spread - 1, 0) if view.earlier else past.spread
             pool = np.concatenate([points[turn:], points, spare])
         return Suggestion(params=_new(view, axes, past, pool, rng), rationale=rationale)
 
@@ -201,7 +215,7 @@ class BayesSampler:
     def _search(self, view: StudyView, known: _Known) -> tuple[Belief, Array, Array]:
         """Return the models, and the points (m, d) with their scores (m,), the most promising first."""
         settings, past, axes = self._settings, known.past, known.inputs.axes
-        belief = learn_belief(past, known.trend, known.inputs, view.number, view.thrift, settings, known.rng)
+        belief = learn_belief(past, known.lore, known.inputs, view.number, view.thrift, settings, known.rng)
         good = _good(past, belief, known.rng)
         local = settings.local_every and view.number % settings.local_every == 0
         near = search.around_the_best(past.units[good[: settings.local_points]], axes)
@@ -221,12 +235,24 @@ def _good(past: Past, belief: Belief, rng: np.random.Generator) -> Index:
     return np.argsort(np.linalg.norm(targets - targets[centre], axis=1), kind="stable")
 
 
-def _as_before(view: StudyView, known: _Known, trend: Trend) -> Suggestion:
-    """Propose what did best in earlier studies, as their models see it: among what ran there, nothing extrapolated."""
-    ran = np.concatenate([past.units[past.complete] for past in known.earlier])
-    order = np.argsort(trend(known.inputs.of(ran)), kind="stable")
-    chosen = _new(view, known.inputs.axes, known.past, ran[order], known.rng)
-    return Suggestion(params=chosen, rationale="among the best of an earlier study")
+def _as_before(view: StudyView, known: _Known, lore: Lore) -> Suggestion:
+    """Propose what did best in earlier studies, as their models see it: among what ran there, nothing extrapolated.
+
+    Of studies at another scale, where they lead to expect the optimum at the present one.
+    """
+    order = np.argsort(lore.expected(known.inputs.of(known.ran)), kind="stable")
+    pool = known.ran[order]
+    forecast = optimum_at_scale(view)
+    if forecast is not None:
+        pool = np.concatenate([[view.space.to_unit(forecast.params)], pool])
+    chosen = _new(view, known.inputs.axes, known.past, pool, known.rng)
+    if forecast is not None and chosen == forecast.params:
+        found_in = " and ".join(forecast.studies)
+        rationale = f"where {found_in} lead to expect the optimum at {scale_words(view.scale)}"
+    else:
+        nearest = np.abs(known.ran - np.array(view.space.to_unit(chosen))).sum(axis=1).argmin()
+        rationale = f"among the best of {known.origins[int(nearest)]}"
+    return Suggestion(params=chosen, rationale=rationale)
 
 
 def _far_from_failures(view: StudyView, axes: Axes, past: Past, rng: np.random.Generator) -> Suggestion:

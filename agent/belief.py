@@ -19,10 +19,13 @@ from tunesmith.agent.surrogate.classifier import FailureModel, learn_failures
 from tunesmith.agent.surrogate.mixture import Index, Mixture, learn, learn_mode, lowest_and_spread
 from tunesmith.agent.surrogate.pareto import free_boxes, log_expected_gain, nondominated
 from tunesmith.agent.surrogate.targets import Warp, squash, warp_for
-from tunesmith.agent.surrogate.transfer import Trend
+from tunesmith.agent.surrogate.transfer import Lore
 
 MODEL_ROWS = 400
 """Models are conditioned on at most so many trials, the best and a spread of the rest; more would cost seconds."""
+
+EARLIER_ROWS = 100
+"""The same for each earlier study, whose model is fitted anew for every suggestion."""
 
 _FRONT = {2: 24, 3: 10}
 """At most so many points of a front are told apart: with three objectives the boxes grow with their square."""
@@ -39,6 +42,8 @@ class Settings:
         smoothness: the objective's priors. Proposals take them in turn, so that a model that is too rough or too smooth
             for a problem cannot stall the whole search.
         softness: see `warp_for`.
+        softness_of_earlier: the same for earlier studies, of which the shape of the whole is wanted, not the fine
+            differences near a best that may lie elsewhere now.
         softness_of_several: the same with several objectives, where the middle of a front counts as its ends do.
         averaging: whether few points are met with draws of the hyperparameters instead of their mode.
         failures: whether the chance to fail weighs in.
@@ -56,6 +61,7 @@ class Settings:
     centre_first: bool = True
     smoothness: tuple[gp.Prior, ...] = (gp.Prior(),) * 3 + (gp.Prior(length_centre=1.2),)
     softness: float = 0.5
+    softness_of_earlier: float = 3.0
     softness_of_several: float = 3.0
     averaging: bool = True
     failures: bool = True
@@ -124,7 +130,8 @@ class Belief:
         seconds: of the log of how long a trial takes; None where that does not matter.
         best: (k, c) features of the allowed trials, at full fidelity, whose best is to be improved on.
         priors: what the names of parameters say.
-        faith: the power to which that is raised.
+        lore: what earlier studies say.
+        faith: the power to which both are raised.
     """
 
     inputs: Inputs
@@ -136,6 +143,7 @@ class Belief:
     thrift: float
     best: Array
     priors: Priors
+    lore: Lore | None
     faith: float
     caution: float
     bar: float
@@ -163,18 +171,21 @@ class Belief:
         if self.seconds is not None:
             promise = promise - self.thrift * self.seconds.predict(z)[0]
         # Hvarfner et al. 2022 (piBO): what was known beforehand loses weight as one over the number of trials.
-        return promise + self.faith * self.priors.log_plausibility(units)
+        beforehand = self.priors.log_plausibility(units)
+        if self.lore is not None:
+            beforehand = beforehand + self.lore.log_plausibility(z)
+        return promise + self.faith * beforehand
 
 
 def learn_belief(
-    past: Past, trend: Trend | None, inputs: Inputs, turn: int, thrift: float, settings: Settings,
+    past: Past, lore: Lore | None, inputs: Inputs, turn: int, thrift: float, settings: Settings,
     rng: np.random.Generator,
 ) -> Belief:  # fmt: skip
     """Fit all models to what was seen; at least one trial must be complete.
 
     Args:
         past: the study.
-        trend: what earlier studies lead to expect of a single objective.
+        lore: what earlier studies say of a single objective.
         inputs: how configurations become features.
         turn: the number of the proposal, which decides on the prior of smoothness.
         thrift: how much seconds weigh in.
@@ -193,9 +204,7 @@ def learn_belief(
     else:
         prior = prior.knowing_noise(measured_noise(past, targets[0]), float(targets[0][rows].std()))
         doubt = target_doubt(past, warps[0])[rows]
-        objective = learn(
-            z, targets[0][rows], group, prior, rng, trend=trend, averaging=settings.averaging, doubt=doubt
-        )
+        objective = learn(z, targets[0][rows], group, prior, rng, averaging=settings.averaging, doubt=doubt)
     failed = past.failed[rows]
     allowed = past.allowed[rows]
     return Belief(
@@ -208,6 +217,7 @@ def learn_belief(
         thrift=thrift,
         best=inputs.of(past.units[rows][allowed]),
         priors=Priors(inputs.axes),
+        lore=lore,
         faith=settings.knowledge / max(past.count, 1),
         caution=settings.caution,
         bar=settings.bar,
@@ -229,9 +239,9 @@ def earlier_models(earlier: Sequence[Past], inputs: Inputs, settings: Settings) 
     models = []
     for past in earlier:
         if past.complete.sum() >= 2:  # noqa: PLR2004  # one value has no ranks
-            warp = warp_for(_fully(past, past.values[:, 0]), softness=settings.softness)
+            warp = warp_for(_fully(past, past.values[:, 0]), softness=settings.softness_of_earlier)
             targets = told_targets(past.values[:, 0], past, warp)
-            rows = lowest_and_spread(targets, MODEL_ROWS // 2)
+            rows = lowest_and_spread(targets, EARLIER_ROWS)
             z = inputs.of(past.units[rows], past.fidelity[rows])
             models.append(learn_mode(z, targets[rows], inputs.group, settings.smoothness[0]))
     return models

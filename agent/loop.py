@@ -260,6 +260,8 @@ class Loop:
             self._tell(Note(text=f"ended {strays} process{'es' if strays > 1 else ''} left over from an earlier run"))
         for text in [*unused_parts(self._spec), *self._kept.words]:
             self._tell(Note(text=text))
+        for study in self._recorder.earlier:
+            self._tell(Note(text=f"learns from {study.name}, {len(study.trials)} trials"))
         self._note_variant()
         self._keep_deadline()
 
@@ -778,6 +780,7 @@ class Loop:
             seed=self._spec.study.seed,
             fidelity=self._spec.graded,
             earlier=self._recorder.earlier,
+            scale=self._spec.scale,
             thrift=self._budget.thrift(self._spent()),
             foretold=self._watch.foretold(trials),
             raised=self._rungs is not None,

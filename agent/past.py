@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tunesmith.agent.surrogate.axes import Array, Mask
 from tunesmith.agent.surrogate.mixture import lowest_and_spread
-from tunesmith.study.condition import Value
-from tunesmith.study.parameters import resting
+from tunesmith.study.earlier import EarlierStudy
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.view import StudyView
@@ -104,18 +103,14 @@ def past_of(view: StudyView) -> Past:
     )
 
 
-def earlier_past(view: StudyView, trials: Sequence[Trial]) -> Past:
+def earlier_past(view: StudyView, study: EarlierStudy) -> Past:
     """Return the arrays of an earlier study: its trials as far as they fit the present space.
 
     A parameter that it did not have takes its default, or its middle; one that is gone is left out; a configuration
     with a value outside the present range is left out as a whole. Of very many trials a selection stands for all.
     """
-    fitting = []
-    for trial in _selected(view, trials):
-        params = _adopted(trial.params, view.space)
-        if params is not None:
-            fitting.append(replace(trial, proposal=replace(trial.proposal, params=params, replicate_of=None)))
-    return past_of(replace(view, trials=fitting))
+    selected = replace(study, trials=_selected(view, study.trials))
+    return past_of(replace(view, trials=list(selected.fitting(view.space)), foretold={}))
 
 
 def _selected(view: StudyView, trials: Sequence[Trial]) -> Sequence[Trial]:
@@ -124,12 +119,6 @@ def _selected(view: StudyView, trials: Sequence[Trial]) -> Sequence[Trial]:
     first = view.objectives[0]
     values = np.array([first.sign * t.values.get(first.metric, np.inf) for t in trials], dtype=float)
     return [trials[row] for row in lowest_and_spread(np.where(np.isnan(values), np.inf, values), MOST_EARLIER)]
-
-
-def _adopted(params: Mapping[str, Value], space: SearchSpace) -> dict[str, Value] | None:
-    known = {name: params.get(name, resting(parameter)) for name, parameter in space.parameters.items()}
-    fitting = {name: known[name] for name in space.active(known)}
-    return fitting if space.contains(fitting) else None
 
 
 def _seconds(trial: Trial) -> float:

@@ -101,7 +101,7 @@ class Tuner:
         if isinstance(model, str):
             named |= {"model": model, **({"base_url": base_url} if base_url else {})}
         study = {"name": name, "metric": metric, "direction": direction, "seed": seed, "description": description}
-        self._spec = _spec(full_space, study, {**named, "learn_from": list(learn_from)})
+        self._spec = _spec(full_space, study, named, learn_from)
         path = Path(history) if history is not None else None
         self._recorder = Recorder(path, self._spec, project="", now=time.time())
         self._arbiter, self._advisor = make_arbiter(
@@ -307,12 +307,15 @@ def _evaluate(tuner: Tuner, trial: Asked, objective: Callable[[dict[str, Value]]
         tuner.tell(trial, value)
 
 
-def _spec(space: SearchSpace, study: Mapping[str, Any], planner: Mapping[str, Any]) -> StudySpec:
+def _spec(
+    space: SearchSpace, study: Mapping[str, Any], planner: Mapping[str, Any], learn_from: Sequence[str]
+) -> StudySpec:
     listed = {k: [v] if isinstance(v, str) else list(v) for k, v in study.items() if k in ("metric", "direction")}
     document = {
         "study": {**study, **listed},
         "run": {"command": "(a Python function)"},
         "space": space_document(space),
         "planner": dict(planner),
+        **({"warm_start": {"from": list(learn_from)}} if learn_from else {}),
     }
     return parse_spec(document, where="this tuner")

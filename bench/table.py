@@ -30,8 +30,8 @@ LENGTHS = ("epoch", "epochs", "boosting_iterations", "iterations", "steps")
 """Fidelities that are how long a run trains, so that one run passes through the lower ones on its way."""
 
 
-def read_table(path: Path) -> Task:
-    """Return the task that NAME.json describes.
+def read_table(path: Path, *, level: int = -1) -> Task:
+    """Return the task that NAME.json describes, at one of its fidelities: by its index, the full one by default.
 
     Raises:
         SpecError: a key is missing or holds what it may not.
@@ -42,7 +42,7 @@ def read_table(path: Path) -> Task:
         space = space_of(meta["space"])
         objective = Objective(meta["metric"]["name"], Direction(meta["metric"]["direction"]))
         data = path.parent / meta["data_file"]
-        answer = _kind(meta["kind"], path)(meta, data)
+        answer = _kind(meta["kind"], path)(meta, data, level)
         best, median = float(meta["stats"]["best"]), float(meta["stats"]["median_random"])
     except KeyError as error:
         # numpy says "val is not a file in the archive".

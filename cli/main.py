@@ -108,19 +108,26 @@ def suggest(  # noqa: PLR0913  # one argument per option
     study: Study = Path(),
     *,
     n: Annotated[int, typer.Option("--n", help="How many points.")] = 10,
+    script: Annotated[Path | None, typer.Option(help="A training script to read, in place of a study.toml.")] = None,
+    to: Annotated[str | None, typer.Option(help="Write them for this optimizer; `export --to list` names all.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", help="The file for --to; NAME.TARGET when left out.")
+    ] = None,
     model: Model = None,
     base_url: BaseUrl = None,
     record: Record = None,
     replay: Replay = None,
+    history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
-    """Print starting points without running a trial: your default, the LLM's where there is one, the sampler's."""
+    """Suggest starting points without a trial: your default, the best of earlier studies, the LLM's, the sampler's."""
     with errors_for_people():
         from tunesmith.agent.planning import Tape
-        from tunesmith.cli.suggest import suggest_points
+        from tunesmith.cli.suggest import Wanted, suggest_points
 
         tape = Tape(record=record, replay=replay)
-        suggest_points(study, count=n, model=model, base_url=base_url, tape=tape, as_json=as_json)
+        wanted = Wanted(study=study, script=script, count=n, model=model, base_url=base_url, to=to, out=out)
+        suggest_points(wanted, history=history, tape=tape, as_json=as_json)
 
 
 @app.command()

@@ -1,94 +1,155 @@
-"""`tunesmith suggest`: starting points without a trial: the default, the LLM's where there is one, the sampler's."""
+"""`tunesmith suggest`: starting points without a trial, for a person to read or for another optimizer to begin with."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tunesmith.agent.planning import Tape, make_planner, open_model
-from tunesmith.agent.samplers import make_sampler
-from tunesmith.cli.locate import study_file
+from tunesmith.agent.scales import OptimumAtScale, scale_words
+from tunesmith.agent.starting import Point, Start, starting_points
+from tunesmith.cli.locate import history_file, study_file
 from tunesmith.cli.run import overridden
+from tunesmith.history.earlier import Found, find_earlier, overlapping
+from tunesmith.history.read import History
 from tunesmith.study.command import command_line
 from tunesmith.study.condition import Value
-from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
-from tunesmith.study.load import load_spec
+from tunesmith.study.errors import Mistake, SpecError
+from tunesmith.study.load import load_spec, parse_spec
 from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Proposal, Source, Trial, TrialState
-from tunesmith.study.view import StudyView
+from tunesmith.study.units import short_number
+from tunesmith.tools.scripts.reader import read_script
+from tunesmith.tools.scripts.writer import study_toml
+from tunesmith.tools.warmstart.handover import hand_over
+from tunesmith.tools.warmstart.registry import Target, find_target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """A suggested configuration, who suggests it, and why."""
+class Wanted:
+    """What `suggest` was asked for.
 
-    params: Mapping[str, Value]
-    source: Source
-    rationale: str
+    Attributes:
+        script: a training script to read in place of a study file.
+        to: the optimizer that the points are written for; None to print them.
+    """
+
+    study: Path
+    script: Path | None
+    count: int
+    model: str | None
+    base_url: str | None
+    to: str | None
+    out: str | None
 
 
-def suggest_points(  # noqa: PLR0913  # one argument per option
-    study: Path, *, count: int, model: str | None, base_url: str | None, tape: Tape, as_json: bool
-) -> None:
-    """Print `count` starting points.
+def suggest_points(wanted: Wanted, *, history: Path | None, tape: Tape, as_json: bool) -> None:
+    """Print starting points, or write them for another optimizer.
 
     Raises:
-        InputError: the study file or an option is wrong.
+        InputError: the study file, the script, a named study or an option is wrong.
     """
-    if count < 1:
-        raise SpecError([Mistake("--n", f"is {count}; give 1 or more")], where="the command line")
-    spec = overridden(load_spec(study), {"model": model, "base_url": base_url})
-    points, trouble = _points(spec, study_file(study).absolute().parent, count, tape)
+    target = _target(wanted)
+    spec, project = _study(wanted)
+    spec = overridden(spec, {"model": wanted.model, "base_url": wanted.base_url})
+    named, others = _earlier(spec, project, history or history_file(project, None))
+    planner = make_planner(spec, open_model(spec.planner, tape), project=project) if spec.planner.model else None
+    start = starting_points(spec, wanted.count, named=named.studies, others=others.studies, planner=planner)
+    written: dict[str, Any] = {}
+    if target is not None:
+        out = wanted.out or f"{spec.study.name}{target.suffix}"
+        handover = hand_over(spec, [], [dict(p.params) for p in start.points], folder=str(project))
+        remarks = target.export(handover, out)
+        written = {"to": target.name, "out": out, "remarks": [*handover.remarks, *remarks]}
     if as_json:
-        print(
-            json.dumps(
-                [{"params": dict(p.params), "source": p.source.value, "why": p.rationale} for p in points], indent=2
-            )
-        )
+        print(json.dumps(_told(start, written), indent=2))
         return
-    for line in trouble:
+    for line in _lines(spec, start):
         print(line)
-    for number, point in enumerate(points, start=1):
-        print(f"{number}. {point.source.value}: {point.rationale}")
-        print(f"   {command_line(spec, point.params)}")
+    if target is not None:
+        print(f"{written['out']}: {target.takes}; {len(start.points)} points to try first")
+        for line in written["remarks"]:
+            print(f"  {line}")
 
 
-def _points(spec: StudySpec, project: Path, count: int, tape: Tape) -> tuple[list[Point], list[str]]:
-    found: list[Point] = []
-    trouble: list[str] = []
-    if spec.space.default is not None:
-        found.append(Point(params=spec.space.default, source=Source.DEFAULT, rationale="your default"))
-    if spec.planner.model:
-        planner = make_planner(spec, open_model(spec.planner, tape), project=project)
-        batch = planner.starting_points(_view(spec, found), count=max(count - len(found), 1))
-        trouble += [f"{batch.reason}; the sampler's points follow alone"] if batch.reason else []
-        found += [
-            Point(params=c.params, source=Source.LLM, rationale=c.rationale or "no reason given")
-            for c in batch.candidates
-        ]
-    sampler = make_sampler(spec.planner.sampler)
-    while len(found) < count:
-        try:
-            suggestion = sampler.suggest(_view(spec, found))
-        except SpaceExhausted:
-            break
-        found.append(Point(params=suggestion.params, source=Source.SAMPLER, rationale=suggestion.rationale))
-    return found[:count], trouble
+def _target(wanted: Wanted) -> Target | None:
+    mistakes = []
+    if wanted.count < 1:
+        mistakes.append(Mistake("--n", f"is {wanted.count}; give 1 or more"))
+    if wanted.script is not None and wanted.study != Path():
+        mistakes.append(Mistake("--script", "takes the place of a study; leave one of both out"))
+    target = None if wanted.to is None else find_target(wanted.to)
+    if target is not None and target.no_points:
+        mistakes.append(Mistake("--to", f"{target.name} takes no points to try first: {target.no_points}"))
+    if wanted.out is not None and target is None:
+        mistakes.append(Mistake("--out", "names the file for --to; give that, too"))
+    if mistakes:
+        raise SpecError(mistakes, where="the command line")
+    return target
 
 
-def _view(spec: StudySpec, found: list[Point]) -> StudyView:
-    """Return a view in which the points so far wait to run, so that no point comes twice."""
-    waiting = [
-        Trial(number=n, proposal=Proposal(params=p.params, source=p.source, seed=0), state=TrialState.WAITING)
-        for n, p in enumerate(found)
+def _study(wanted: Wanted) -> tuple[StudySpec, Path]:
+    """Return the study and the folder that its command runs in."""
+    if wanted.script is None:
+        return load_spec(wanted.study), study_file(wanted.study).absolute().parent
+    folder = wanted.script.absolute().parent
+    text = study_toml(read_script(wanted.script), script=wanted.script.name, name=folder.name)
+    return parse_spec(tomllib.loads(text), where=f"what was read from {wanted.script}"), folder
+
+
+def _earlier(spec: StudySpec, project: Path, history: Path) -> tuple[Found, Found]:
+    """Return the studies that are learned from, and others in the history whose spaces overlap.
+
+    Raises:
+        SpecError: nothing can be learned from a study that [warm_start] names.
+    """
+    if history.is_file():
+        with History.open(history) as opened:
+            named, others = find_earlier(opened, spec, str(project)), overlapping(opened, spec)
+    else:
+        named, others = find_earlier(None, spec, str(project)), Found((), ())
+    if named.mistakes:
+        raise SpecError(named.mistakes, where="study.toml")
+    return named, others
+
+
+def _lines(spec: StudySpec, start: Start) -> list[str]:
+    lines = [f"{start.trouble}; the sampler's points follow alone"] if start.trouble else []
+    for number, point in enumerate(start.points, start=1):
+        lines.append(f"{number}. {point.origin}: {point.why}")
+        runs = not spec.run.command.startswith("(")
+        lines.append(f"   {command_line(spec, point.params) if runs else dict(point.params)}")
+    if start.optimum is not None:
+        lines.append(f"At {scale_words(spec.scale)} the optimum should lie, with 80%, at")
+        lines += [f"   {line}" for line in _ranges(start.optimum)]
+    return lines
+
+
+def _ranges(optimum: OptimumAtScale) -> list[str]:
+    width = max((len(name) for name in optimum.ranges), default=0)
+    return [
+        f"{name:<{width}}  {_shown(low)} to {_shown(high)}; suggested {_shown(optimum.params[name])}"
+        for name, (low, high) in optimum.ranges.items()
     ]
-    return StudyView(
-        space=spec.space,
-        objectives=spec.objectives,
-        constraints=spec.bounds,
-        trials=waiting,
-        number=len(waiting),
-        seed=spec.study.seed,
-    )
+
+
+def _shown(value: Value) -> str:
+    return short_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _told(start: Start, written: Mapping[str, Any]) -> Any:
+    points = [_point(p) for p in start.points]
+    if start.optimum is None and not written:
+        return points
+    told: dict[str, Any] = {"points": points, **written}
+    if start.optimum is not None:
+        ranges = {name: list(ends) for name, ends in start.optimum.ranges.items()}
+        told["optimum"] = {"params": dict(start.optimum.params), "with_80_percent": ranges}
+    return told
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {"params": dict(point.params), "source": point.origin, "why": point.why}

@@ -53,7 +53,11 @@ def open_for_reading(path: Path, *, any_thread: bool = False) -> sqlite3.Connect
         raise HistoryError(f"{path} is empty: no study has run there yet")
     if MIGRATIONS_TABLE not in tables:
         raise foreign(path)
-    if not db.execute("select 1 from _sqlite_migrations where name = ?", [LATEST_MIGRATION]).fetchone():
+    with _named(path):
+        steps = [row[0] for row in db.execute("select name from _sqlite_migrations order by name")]
+    if steps and steps[-1] > LATEST_MIGRATION:
+        raise HistoryError(f"{path} was written by a newer Tunesmith (it has {steps[-1]}); upgrade Tunesmith")
+    if LATEST_MIGRATION not in steps:
         open_for_writing(path).close()
     return db
 

@@ -128,14 +128,6 @@ class History:
             done.append(trial)
         return done + rest[len([t for t in rest if t.number < len(done)]) :]
 
-    def trials_of(self, names: Sequence[str]) -> tuple[list[Trial], ...]:
-        """Return every trial of each named study.
-
-        Raises:
-            HistoryError: there is none of such a name.
-        """
-        return tuple(self.trials(self.study(name).id) for name in names)
-
     def imported_for(self, name: str) -> list[str]:
         """Return the names of the studies that were imported for the one of this name, in that order."""
         rows = self._query(

@@ -14,11 +14,12 @@ from types import TracebackType
 from typing import Any
 
 from tunesmith.history.connect import holds_tables, open_for_reading, open_for_writing
+from tunesmith.history.earlier import find_earlier
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, reason_row, variant_row
-from tunesmith.study.errors import HistoryError
+from tunesmith.study.errors import HistoryError, SpecError
 from tunesmith.study.observation import Observation
 from tunesmith.study.record import Lesson, LlmCall, StudyRecord
 from tunesmith.study.spec import StudySpec
@@ -46,11 +47,11 @@ class Recorder:
             sleeps.
 
     Attributes:
-        earlier: the trials of the studies that this one learns from: those named, and those imported for it.
+        earlier: the studies that this one learns from: those named, and those imported for it.
 
     Raises:
-        HistoryError: another process writes the file, it is damaged, the study in it has other metrics, or there is no
-            such study to learn from.
+        HistoryError: another process writes the file, it is damaged, or the study in it has other metrics.
+        SpecError: nothing can be learned from a study that is named in [warm_start].
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class Recorder:
         try:
             self._db = open_for_writing(path)
             self.history = History(self._db.conn)
-            imported = self.history.imported_for(spec.study.name)
-            self.earlier = self.history.trials_of(list(dict.fromkeys([*spec.planner.learn_from, *imported])))
+            found = find_earlier(self.history, spec, project)
+            if found.mistakes:
+                raise SpecError(found.mistakes, where="study.toml" if project else "the call")
+            self.earlier = found.studies
             self.study_id = self._enter(spec, project, now)
         except BaseException:
             self._release()

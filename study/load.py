@@ -184,7 +184,7 @@ def _translated(error: ValidationError, document: Mapping[str, Any]) -> list[Mis
         model, field = _place(item["loc"])
         key = ".".join(path)
         if item["type"] == "extra_forbidden":
-            message = f"unknown key{did_you_mean(path[-1], set(model.model_fields) - {'document'})}"
+            message = f"unknown key{did_you_mean(path[-1], set(_keys(model)) - {'document'})}"
         elif item["type"] == "missing":
             message = f"is missing; give {field.description if field else 'it'}"
         else:
@@ -219,13 +219,18 @@ def _place(path: tuple[str | int, ...]) -> tuple[type[BaseModel], FieldInfo | No
     model: type[BaseModel] = StudySpec
     field: FieldInfo | None = None
     for part in path:
-        if not isinstance(part, str) or part not in model.model_fields:
+        if not isinstance(part, str) or part not in _keys(model):
             continue
-        field = model.model_fields[part]
+        field = _keys(model)[part]
         inner = _table_of(field.annotation)
         if inner is not None and part != path[-1]:
             model, field = inner, None
     return model, field
+
+
+def _keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields by the keys that stand in the file: `from` is no name in Python."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _table_of(annotation: Any) -> type[BaseModel] | None:
@@ -312,6 +317,9 @@ def _name_mistakes(spec: StudySpec, space: SearchSpace) -> Iterable[Mistake]:
     for name in GIVEN_PLACEHOLDERS:
         if name in space.parameters:
             yield Mistake(f"space.{name}", f"{{{name}}} is given to each trial by Tunesmith; rename the parameter")
+    for name in spec.scale:
+        if name in space.parameters:
+            yield Mistake(f"scale.{name}", "is a parameter too; what varies within the study belongs in [space] alone")
     if spec.fidelity is None:
         return
     name = spec.fidelity.name

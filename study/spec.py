@@ -59,6 +59,10 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _as_source(value: Any) -> Any:
+    return {"study": value} if isinstance(value, str) else value
+
+
 def _gpus(value: Any) -> float | Literal["auto"]:
     if value == "auto":
         return "auto"
@@ -79,6 +83,7 @@ Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
 Amount = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, strict=True)]
+Scale = dict[Text, Positive]
 Metrics = Annotated[list[Annotated[Text, AfterValidator(_one_metric)]], BeforeValidator(_as_list)]
 Occasion = Literal["end", "failures", "best"]
 Directions = Annotated[list[Direction], BeforeValidator(_as_list)]
@@ -263,6 +268,21 @@ class PlannerTable(_Table):
     )
 
 
+class SourceTable(_Table):
+    """An earlier study to learn from, and its scale where the study itself does not say it."""
+
+    study: Text = Field(description='a study in this history, or in another file: "../small/history.db:small"')
+    scale: Scale = Field(default_factory=dict, description="a table of numbers above 0, for example { width = 128 }")
+
+
+class WarmStartTable(_Table):
+    """What was learned elsewhere before the first trial."""
+
+    sources: list[Annotated[SourceTable, BeforeValidator(_as_source)]] = Field(
+        alias="from", description='a list of studies, for example ["digits-small", "other.db:digits"]', min_length=1
+    )
+
+
 class EditsTable(_Table):
     """Which code the LLM may change."""
 
@@ -345,6 +365,10 @@ class StudySpec(_Table):
     budget: BudgetTable = Field(default_factory=lambda: BudgetTable(), description="a table: [budget]")
     executor: ExecutorTable = Field(default_factory=lambda: ExecutorTable(), description="a table: [executor]")
     planner: PlannerTable = Field(default_factory=lambda: PlannerTable(), description="a table: [planner]")
+    warm_start: WarmStartTable | None = Field(None, description="a table: [warm_start]")
+    scale: Scale = Field(
+        default_factory=dict, description="a table of numbers above 0 that are fixed in this study: [scale]"
+    )
     edits: EditsTable | None = Field(None, description="a table: [edits]")
     evaluate: EvaluateTable | None = Field(None, description="a table: [evaluate]")
     confirm: ConfirmTable | None = Field(None, description="a table: [confirm]")
@@ -382,7 +406,17 @@ class StudySpec(_Table):
         return tuple(Constraint(metric=c.metric, min=c.min, max=c.max) for c in self.constraints)
 
     @property
+    def sources(self) -> tuple[SourceTable, ...]:
+        """The studies to learn from: those of [warm_start], then those of [planner], each once."""
+        named = [*(self.warm_start.sources if self.warm_start else []), *map(_planned_source, self.planner.learn_from)]
+        return tuple({source.study: source for source in reversed(named)}.values())[::-1]
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """Every metric that the study needs: objectives, then constraints, then those of [stop], each once."""
         others = [*(c.metric for c in self.constraints), *(rule.metric for rule in self.stop.rules)]
         return tuple(dict.fromkeys([*self.study.metric, *others]))
+
+
+def _planned_source(name: str) -> SourceTable:
+    return SourceTable(study=name)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tunesmith.study.earlier import EarlierStudy
 from tunesmith.study.seeds import is_fresh
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import Prediction, Trial, TrialState
@@ -71,7 +72,8 @@ class StudyView:
         number: the number of the trial that is to be proposed.
         seed: the study's seed; with the rest it determines a proposal.
         fidelity: what makes trials cheaper; what is proposed runs at its full value.
-        earlier: trials of earlier studies with the same parameters, one list for each.
+        earlier: the studies that this one learns from.
+        scale: what is fixed in this study and makes its runs large, such as {"width": 1024}.
         thrift: how much the seconds that a trial takes weigh in, from 0 (not at all) to 1 (gain per second counts).
         raised: whether a schedule raises the fidelity of what is worth it, so that no proposal has to.
         foretold: where the curves of stopped trials would have ended, by number: the first objective, in its own units.
@@ -84,7 +86,8 @@ class StudyView:
     number: int = 0
     seed: int = 0
     fidelity: Fidelity | None = None
-    earlier: tuple[Sequence[Trial], ...] = ()
+    earlier: tuple[EarlierStudy, ...] = ()
+    scale: Mapping[str, float] = field(default_factory=dict)
     thrift: float = 0.0
     foretold: Mapping[int, Prediction] = field(default_factory=dict)
     raised: bool = False

@@ -94,12 +94,11 @@ def keys_of_study_toml() -> list[str]:
     tables = {name: field for name, field in StudySpec.model_fields.items() if name not in ("document", "space")}
     keys = []
     for name, field in tables.items():
-        table = next(
-            cls
-            for cls in (field.annotation, *getattr(field.annotation, "__args__", ()))
-            if hasattr(cls, "model_fields")
-        )
-        keys += [f"{name}.{key}" for key in table.model_fields]
+        classes = (field.annotation, *getattr(field.annotation, "__args__", ()))
+        table = next((cls for cls in classes if hasattr(cls, "model_fields")), None)
+        # [scale] has no keys of its own: it takes any name.
+        fields = {} if table is None else table.model_fields
+        keys += [f"{name}.{field.alias or key}" for key, field in fields.items()]
     return keys
 
 

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.history.earlier import find_earlier
 from tunesmith.history.read import History
+from tunesmith.study.earlier import EarlierStudy
 from tunesmith.study.observation import Observation
 from tunesmith.study.record import Lesson, StudyRecord
 from tunesmith.study.spec import StudySpec
@@ -43,8 +45,8 @@ class FileFacts:
             if found is None:
                 return view_of(self._load(), [])
             history, record = found
-            taught_by = [*record.spec.planner.learn_from, *history.imported_for(record.name)]
-            earlier = history.trials_of(list(dict.fromkeys(taught_by)))
+            # What cannot be read any more teaches nothing; only a run refuses to begin without it.
+            earlier = find_earlier(history, record.spec, record.project).studies
             return view_of(record.spec, history.trials(record.id), earlier=earlier)
 
     def record(self) -> StudyRecord | None:
@@ -117,7 +119,7 @@ class Snapshot:
         return []
 
 
-def view_of(spec: StudySpec, trials: Sequence[Trial], *, earlier: tuple[Sequence[Trial], ...] = ()) -> StudyView:
+def view_of(spec: StudySpec, trials: Sequence[Trial], *, earlier: tuple[EarlierStudy, ...] = ()) -> StudyView:
     """Return a study's trials as a proposer sees them."""
     return StudyView(
         space=spec.space,
@@ -128,4 +130,5 @@ def view_of(spec: StudySpec, trials: Sequence[Trial], *, earlier: tuple[Sequence
         seed=spec.study.seed,
         fidelity=spec.graded,
         earlier=earlier,
+        scale=spec.scale,
     )

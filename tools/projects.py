@@ -86,8 +86,8 @@ def branch(context: ToolContext, given: Branch) -> str:
     for name, value in trial.params.items():
         if name in document["space"]:
             document["space"][name] = {**document["space"][name], "default": value}
-    before = document.get("planner", {}).get("learn_from", [])
-    document["planner"] = {**document.get("planner", {}), "learn_from": list(dict.fromkeys([*before, spec.study.name]))}
+    before = [source for source in document.get("warm_start", {}).get("from", []) if source != spec.study.name]
+    document["warm_start"] = {"from": [*before, spec.study.name]}
     if given.trials is not None:
         document["budget"] = {**document.get("budget", {}), "trials": given.trials}
     target = _project(context) / f"{given.name}.toml"

@@ -95,6 +95,16 @@ class Posterior:
         variance = signal - np.einsum("ij,ij->i", cross @ self.inverse, cross)
         return mean, np.sqrt(np.maximum(variance, 1e-12 * signal))
 
+    def draw(self, queries: Array, rng: np.random.Generator) -> Array:
+        """(m, c) -> (m,) a function drawn from the posterior; the time grows with the cube of m."""
+        scaled, signal = queries * self.weights, self.signal
+        cross = signal * _matern(_squared(scaled, self.scaled))
+        covariance = signal * _matern(_squared(scaled, scaled)) - cross @ self.inverse @ cross.T
+        values, vectors = np.linalg.eigh(covariance)
+        return np.asarray(
+            cross @ self.alpha + vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.normal(size=len(values)))
+        )
+
 
 def condition(z: Array, y: Array, theta: Array, group: Index, doubt: Array | None = None) -> Posterior:
     """Condition the process with hyperparameters `theta` on the data.
@@ -178,21 +188,29 @@ def draw(  # noqa: PLR0913  # what fit takes, and the source of chance
     doubt = _none(y) if doubt is None else doubt
 
     def loss_at(away: Array) -> float:
-        return _negative_log_likelihood(centre + away, z, y, group, doubt)
+        return negative_log_likelihood(centre + away, z, y, group, doubt)
 
     away = start - centre
     loss, drawn = loss_at(away), []
     for _ in range(count):
         for _ in range(_THINNING):
-            away, loss = _slice(away, loss, loss_at, spread, rng)
+            away, loss = slice_step(away, loss, loss_at, spread, rng)
         drawn.append(centre + away)
     return drawn
 
 
-def _slice(
+def slice_step(
     away: Array, loss: float, loss_at: Callable[[Array], float], spread: Array, rng: np.random.Generator
 ) -> tuple[Array, float]:
-    """Move along a random ellipse through `away` to a point whose loss lies under a random bar."""
+    """Return the next (k,) state, drawn along a random ellipse through `away`, and its loss.
+
+    Args:
+        away: (k,) the state, whose prior is normal with mean 0.
+        loss: negative log likelihood there.
+        loss_at: the same anywhere.
+        spread: (k,) the prior's standard deviations.
+        rng: the source of chance.
+    """
     other = rng.normal(size=len(away)) * spread
     bar = loss + float(rng.exponential())
     angle = float(rng.random()) * 2.0 * math.pi
@@ -207,13 +225,14 @@ def _slice(
     return away, loss
 
 
-def _negative_log_likelihood(theta: Array, z: Array, y: Array, group: Index, doubt: Array) -> float:
+def negative_log_likelihood(theta: Array, z: Array, y: Array, group: Index, doubt: Array | None = None) -> float:
+    """Return the negative log likelihood of the targets, up to a constant."""
     from scipy.linalg import lapack
 
     scaled = z * np.exp(-theta[:-2])[group]
     signal = math.exp(theta[-2])
     kernel = signal * _matern(_squared(scaled, scaled))
-    kernel.flat[:: len(kernel) + 1] += _JITTER * signal + math.exp(theta[-1]) + doubt
+    kernel.flat[:: len(kernel) + 1] += _JITTER * signal + math.exp(theta[-1]) + (0.0 if doubt is None else doubt)
     factor, failed = lapack.dpotrf(kernel, lower=1, overwrite_a=1, clean=0)
     if failed:
         return 1e10

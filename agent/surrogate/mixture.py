@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +12,6 @@ from tunesmith.agent.surrogate.acquisition import log_expected_improvement, log_
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-Trend = Callable[[Array], Array]
 
 _LEARNING_ROWS = 150
 """Hyperparameters are learned from at most so many points: more would cost seconds and hardly move them."""
@@ -29,13 +27,11 @@ class Mixture:
         posteriors: at least one.
         centre: what is added to the processes' means.
         scale: what their units are multiplied by.
-        trend: (m, c) -> (m,) what was expected before; the processes model what is left.
     """
 
     posteriors: tuple[gp.Posterior, ...]
     centre: float
     scale: float
-    trend: Trend | None = None
 
     def predict(self, z: Array) -> tuple[Array, Array]:
         """(m, c) -> mean (m,) and standard deviation (m,) of the mixture, noise left out."""
@@ -43,20 +39,16 @@ class Mixture:
         means = np.stack([mean for mean, _ in each])
         mean = means.mean(axis=0)
         variance = np.stack([std * std for _, std in each]).mean(axis=0) + means.var(axis=0)
-        return self.centre + self.scale * mean + self._expected(z), self.scale * np.sqrt(variance)
+        return self.centre + self.scale * mean, self.scale * np.sqrt(variance)
 
     def log_improvement(self, z: Array, at: Array) -> Array:
         """(m, c) -> (m,) log expected improvement on the lowest mean among `at` (k, c), each process with its own."""
-        shift, shift_at = self._expected(z) / self.scale, self._expected(at) / self.scale
         each = []
         for posterior in self.posteriors:
             mean, std = posterior.predict(z)
-            best = float((posterior.predict(at)[0] + shift_at).min())
-            each.append(log_expected_improvement(mean + shift, std, best))
+            best = float(posterior.predict(at)[0].min())
+            each.append(log_expected_improvement(mean, std, best))
         return log_mean_exp(np.stack(each))
-
-    def _expected(self, z: Array) -> Array:
-        return np.zeros(len(z)) if self.trend is None else self.trend(z)
 
     def log_below(self, z: Array, bound: float) -> Array:
         """(m, c) -> (m,) log probability that a measurement lies at `bound` or below."""
@@ -95,7 +87,6 @@ def learn(  # noqa: PLR0913  # what the model is fitted to, and how
     prior: gp.Prior,
     rng: np.random.Generator,
     *,
-    trend: Trend | None = None,
     averaging: bool = True,
     doubt: Array | None = None,
 ) -> Mixture:
@@ -109,15 +100,14 @@ def learn(  # noqa: PLR0913  # what the model is fitted to, and how
         group: the parameter of each feature.
         prior: of the hyperparameters.
         rng: the source of chance.
-        trend: what was expected before; the processes model what is left.
         averaging: False for the mode alone, however few points there are.
         doubt: (n,) standard deviations of values that were foretold, 0 for those measured.
     """
-    data = _Standard.of(z, y if trend is None else y - trend(z), doubt)
+    data = _Standard.of(z, y, doubt)
     mode = data.mode(group, prior)
     draws = next((count for limit, count in _DRAWS if len(y) <= limit), 0) if averaging else 0
     thetas = gp.draw(mode, z, data.y, group, prior, rng, data.doubt, count=draws) if draws else [mode]
-    return replace(data.mixture(thetas, group), trend=trend)
+    return data.mixture(thetas, group)
 
 
 def learn_mode(z: Array, y: Array, group: Index, prior: gp.Prior) -> Mixture:

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from fakes.views import Params, trial, view
 
 from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.surrogate.pareto import hypervolume
+from tunesmith.study.earlier import EarlierStudy
 from tunesmith.study.parameters import Choice, Float, Parameter
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import Trial, Usage
@@ -36,6 +38,10 @@ def random_trials(
     rng, parsed = np.random.default_rng(seed), SearchSpace(space)
     drawn = [parsed.from_unit(rng.random(len(parsed)).tolist()) for _ in range(count)]
     return [trial(number, params, objective(params)) for number, params in enumerate(drawn)]
+
+
+def earlier_study(*args: Any, **kwargs: Any) -> tuple[EarlierStudy, ...]:
+    return (EarlierStudy(name="earlier", trials=random_trials(*args, **kwargs)),)
 
 
 def best_after(
@@ -78,7 +84,7 @@ def test_an_earlier_study_of_the_same_problem_gives_a_head_start() -> None:
 
     led, alone = [], []
     for seed in range(4):
-        known = (random_trials(40, earlier, seed=seed),)
+        known = earlier_study(40, earlier, seed=seed)
         led.append(best_after([], 8, seed=seed, earlier=known))
         alone.append(best_after([], 8, seed=seed))
     assert statistics.mean(led) < 0.6 * statistics.mean(alone)
@@ -88,7 +94,7 @@ def test_an_earlier_study_that_ranks_the_wrong_way_is_soon_ignored() -> None:
     def opposite(params: Params) -> float:
         return -bowl(params)
 
-    misled = [best_after([], 20, seed=s, earlier=(random_trials(40, opposite, seed=s),)) for s in range(4)]
+    misled = [best_after([], 20, seed=s, earlier=earlier_study(40, opposite, seed=s)) for s in range(4)]
     alone = [best_after([], 20, seed=s) for s in range(4)]
     typical = statistics.median(bowl(t.params) for t in random_trials(200, bowl))
     assert statistics.mean(misled) < statistics.mean(alone) + 0.05 * typical
@@ -100,13 +106,13 @@ def test_an_earlier_study_with_other_parameters_counts_as_far_as_it_fits() -> No
     def loss(params: Params) -> float:
         return sum((float(params[f"x{i}"]) - 0.7) ** 2 for i in range(3))  # type: ignore[arg-type]
 
-    known = (random_trials(60, loss, space=others),)
+    known = earlier_study(60, loss, space=others)
     first = BayesSampler().suggest(replace(view(SPACE), earlier=known)).params
     assert all(abs(float(first[f"x{i}"]) - 0.7) < 0.25 for i in range(3))  # type: ignore[arg-type]
 
 
 def test_an_earlier_study_in_which_all_failed_changes_nothing() -> None:
-    known = (random_trials(10, lambda _: math.nan),)
+    known = earlier_study(10, lambda _: math.nan)
     assert BayesSampler().suggest(replace(view(SPACE), earlier=known)) == BayesSampler().suggest(view(SPACE))
 
 

@@ -210,7 +210,7 @@ def test_a_tuner_learns_from_an_earlier_study_in_the_same_file(tmp_path: Path) -
     ts.minimize(loss, space, trials=20, history=file, name="first")
     with ts.Tuner(space, history=file, name="second", learn_from=["first"]) as tuner:
         assert loss(tuner.ask().params) < 0.01
-    with pytest.raises(HistoryError, match="did you mean"):
+    with pytest.raises(SpecError, match="did you mean"):
         ts.Tuner(space, history=file, name="third", learn_from=["frist"])
     with ts.Tuner(space, history=file, name="first") as tuner:
         assert len(tuner.trials) == 20

@@ -32,6 +32,14 @@ MODULES = {
 }
 
 
+OPTIONS = """\
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=1e-3)
+print("val_loss=", parser.parse_args().lr)
+"""
+
+
 def blocks(page: str, language: str) -> list[str]:
     text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
@@ -54,6 +62,16 @@ def test_the_page_runs_as_it_stands(page: str, tmp_path: Path) -> None:
         [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False, env=kept, timeout=300
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
+
+
+def test_the_commands_for_starting_points_run(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "digits", python=sys.executable)
+    (folder / "train.py").write_text(OPTIONS, encoding="utf-8")
+    lines = [line for line in "".join(blocks("README", "sh")).splitlines() if line.startswith("tunesmith suggest")]
+    for line in lines:
+        done = command(*shlex.split(line, comments=True)[1:], cwd=folder)
+        assert done.returncode == 0, done.stderr
+    assert len(lines) == 3
 
 
 @pytest.mark.filterwarnings("default")

@@ -27,12 +27,14 @@ class Target:
         suffix: of the file that is written when none is named.
         package: what pip calls it; "" when nothing is needed.
         takes: one line for people: the form that it takes.
+        no_points: why it takes no points to try first; "" when it does.
     """
 
     name: str
     suffix: str
     package: str
     takes: str
+    no_points: str = ""
 
     def export(self, handover: Handover, out: str) -> list[str]:
         """Write the study to `out`; return what to say about it, a line each."""
@@ -55,8 +57,10 @@ TARGETS = {
         Target("hyperopt", ".hyperopt.py", "hyperopt", _PROGRAM),
         Target("syne-tune", ".syne_tune.py", "syne-tune", _PROGRAM),
         Target("botorch", ".botorch.py", "botorch", _PROGRAM),
-        Target("mlflow", ".mlflow.db", "mlflow", "runs in a tracking database"),
-        Target("wandb", ".wandb.py", "wandb", "a Python program that logs runs and starts a sweep"),
+        Target("mlflow", ".mlflow.db", "mlflow", "runs in a tracking database", "a run there is one that ran"),
+        Target(
+            "wandb", ".wandb.py", "wandb", "a Python program that logs runs and starts a sweep", "a sweep draws its own"
+        ),
         Target("ray", ".ray.py", "ray[tune]", _PROGRAM),
     )
 }

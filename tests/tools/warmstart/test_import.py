@@ -48,7 +48,7 @@ def earlier(study: Path) -> list[list[Trial]]:
     """Return what the study learns from, as a run would be given it."""
     history = study / ".tunesmith" / "history.db"
     with Recorder(history, load_spec(study), project=str(study), now=2000.0) as recorder:
-        return [list(trials) for trials in recorder.earlier]
+        return [list(study.trials) for study in recorder.earlier]
 
 
 def random_params(study: Path, count: int, seed: int = 0) -> list[dict[str, object]]:
@@ -254,11 +254,14 @@ def test_tensorboard_logs_are_read(study: Path, tmp_path: Path) -> None:
 
 def test_an_import_gives_a_head_start(study: Path, tmp_path: Path) -> None:
     from tunesmith.agent.bayes import BayesSampler
+    from tunesmith.study.earlier import EarlierStudy
     from tunesmith.study.view import StudyView
 
     imported(study, write_csv(tmp_path / "a.csv", study, 60))
     spec = load_spec(study)
-    view = StudyView(space=spec.space, objectives=spec.objectives, earlier=tuple(earlier(study)))
+    view = StudyView(
+        space=spec.space, objectives=spec.objectives, earlier=(EarlierStudy(name="a", trials=earlier(study)[0]),)
+    )
     best = min(loss(t.params) for t in earlier(study)[0])
     assert loss(BayesSampler().suggest(view).params) <= best + 0.3
     assert loss(BayesSampler().suggest(StudyView(space=spec.space, objectives=spec.objectives)).params) > best + 0.3
