@@ -7,6 +7,7 @@ whoever watches gets `News`.
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections import defaultdict
@@ -19,7 +20,7 @@ from tunesmith.agent.arbiter import SAMPLER_FAILED
 from tunesmith.agent.background import Background
 from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.confirming import Confirmation
-from tunesmith.agent.continuing import Rungs, stopped_due
+from tunesmith.agent.continuing import Rungs, resting_due
 from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
 from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
@@ -52,6 +53,8 @@ CONFIRMING_SHARE = 0.25
 """At most so much of the time is kept for confirming."""
 ESTIMATED = 50
 """For so many trials the LLM's cost is estimated when only time is limited."""
+LEAST_LEFT = 0.5
+"""A trial is begun when the budget still allows at least so much of a full run."""
 TICK_S = 0.05
 """How long the loop sleeps when no trial ends; a trial's end wakes it at once."""
 
@@ -169,6 +172,7 @@ class Loop:
         self._before = record.spent
         self._gpu_s = record.spent.gpu_hours * 3600
         self._trials_begun = record.spent.trials
+        self._saved = record.spent.saved
         strays = end_strays(self._folder)
         requeued = self._recover()
         if self._advisor is not None:
@@ -290,6 +294,8 @@ class Loop:
         place.evaluation, place.unwritten = None, []
         self._watch.ended()
         self._gpu_s += outcome.usage.gpu_s
+        if self._spec.pace == "curves":
+            self._saved = self._recorder.history.saved_runs(self._recorder.study_id)
         improved = self._improves(trial)
         if improved:
             self._best = trial
@@ -367,7 +373,7 @@ class Loop:
         late = self._too_late_to_tune()
         if late:
             return self._next_replicate(late)
-        if limit is None and (self._budget.trials is None or self._trials_begun < self._budget.trials):
+        if limit is None and self._trials_left() >= LEAST_LEFT:
             return self._next_noise_run() or self._propose()
         return self._next_replicate("trials")
 
@@ -395,7 +401,7 @@ class Loop:
         if self._rungs is not None:
             return self._rungs.due(view.trials)
         foresight = self._watch.foresight(view.trials)
-        return None if foresight is None else stopped_due(view, foresight)
+        return None if foresight is None else resting_due(view, foresight)
 
     def _begun(self, proposal: Proposal, view: StudyView) -> Proposal:
         """Let a new configuration begin on its rung; the default runs to the end, as what is to be beaten."""
@@ -433,8 +439,11 @@ class Loop:
         if self._spec.fidelity is None or trial.is_replicate:
             return []
         trials = self._recorder.history.trials(self._recorder.study_id)
-        self._watch.adopt(trial, trials)
-        return [t for t in trials if t.number < trial.number and same_run(t) == same_run(trial) and not t.is_replicate]
+        earlier = [
+            t for t in trials if t.number < trial.number and same_run(t) == same_run(trial) and not t.is_replicate
+        ]
+        self._watch.began(trial, earlier)
+        return earlier
 
     def _flush(self) -> None:
         """Write what is unwritten, at most once a second."""
@@ -543,7 +552,8 @@ class Loop:
             earlier=self._recorder.earlier,
             thrift=self._budget.thrift(self._spent()),
             foretold=self._watch.foretold(trials),
-            raised=self._rungs is not None,
+            left=self._runs_left(),
+            raised=self._spec.pace != "full",
         )
 
     def _spent(self) -> Spent:
@@ -556,9 +566,22 @@ class Loop:
             llm_tokens=llm.llm_tokens,
             llm_calls=llm.llm_calls,
             trials=self._trials_begun - running - waiting,
+            saved=self._saved,
             hours=self._before.hours + max(self._clock() - self._opened_at, 0.0) / 3600,
             gpu_hours=self._gpu_s / 3600,
         )
+
+    def _trials_left(self) -> float:
+        """Return how many more trials the budget allows, in full runs; running ones count as such until they end."""
+        if self._budget.trials is None:
+            return math.inf
+        return self._budget.trials - (self._trials_begun - self._saved)
+
+    def _runs_left(self) -> float:
+        """Return how many more full runs the budget allows in all."""
+        deadline, typical_s = self._deadline(), self._typical_s()
+        in_time = deadline.seconds_left / typical_s * self._wanted if deadline and typical_s else math.inf
+        return min(self._trials_left(), in_time)
 
     def _deadline(self) -> Deadline | None:
         return self._budget.deadline(self._spent(), self._clock())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 30.0
 
-LATEST_MIGRATION = "m002_rival_of_a_proposal"
+LATEST_MIGRATION = "m006_what_a_trial_goes_on_from"
 """The newest step of schema.py, named here as well because importing that module takes longer than reading a file."""
 
 

@@ -155,6 +155,12 @@ def m002_rival_of_a_proposal(db: Database) -> None:
     db.execute("alter table proposals add column rival_std real")
 
 
+@MIGRATIONS()
+def m006_what_a_trial_goes_on_from(db: Database) -> None:
+    """Keep from which trial's files another goes on."""
+    db.execute("alter table trials add column parent integer")
+
+
 def migrate(db: Database, path: Path | None) -> None:
     """Bring the tables up to date; an existing history is copied to `NAME.before-MIGRATION` first.
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from tunesmith.study.seeds import is_fresh
 from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Prediction, Trial, TrialState
+from tunesmith.study.trial import Trial, TrialState
 
 
 class Direction(StrEnum):
@@ -62,6 +62,21 @@ class Fidelity:
         return min(max(math.log(value / self.min) / math.log(self.max / self.min), 0.0), 1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """What a part of a curve says of its end.
+
+    Attributes:
+        part: how far the part reaches, in [0, 1], on a log scale; below 1.
+        value: where curves that were there at that step end: the first objective, in its own units.
+        doubt: its standard deviation.
+    """
+
+    part: float
+    value: float
+    doubt: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyView:
     """A study at one moment.
@@ -73,8 +88,10 @@ class StudyView:
         fidelity: what makes trials cheaper; what is proposed runs at its full value.
         earlier: trials of earlier studies with the same parameters, one list for each.
         thrift: how much the seconds that a trial takes weigh in, from 0 (not at all) to 1 (gain per second counts).
+        left: how many full runs the budget still allows, those that run now left out; inf without a limit.
         raised: whether a schedule raises the fidelity of what is worth it, so that no proposal has to.
-        foretold: where the curves of stopped trials would have ended, by number: the first objective, in its own units.
+        foretold: what parts of trials' curves said of the end, by number: of a stopped trial its whole curve, of a
+            complete one the parts at which others stopped.
     """
 
     space: SearchSpace
@@ -86,7 +103,8 @@ class StudyView:
     fidelity: Fidelity | None = None
     earlier: tuple[Sequence[Trial], ...] = ()
     thrift: float = 0.0
-    foretold: Mapping[int, Prediction] = field(default_factory=dict)
+    foretold: Mapping[int, Sequence[Foretold]] = field(default_factory=dict)
+    left: float = math.inf
     raised: bool = False
 
     def counts_as_tried(self, trial: Trial) -> bool:
