@@ -89,10 +89,7 @@ class Foresight:
         if forecast is None:
             return []
         part = 1.0 + math.log(max(curve.reached, 1e-12) / self.model.end) / math.log(_SMALLEST)
-        return [Foretold(max(part, 0.0), self._objective.sign * forecast.value, DOUBT * forecast.spread)]
-
-
-DOUBT = 0.0
+        return [Foretold(max(part, 0.0), self._objective.sign * forecast.value)]
 
 
 def _some(steps: Sequence[float]) -> Sequence[float]:

@@ -36,7 +36,6 @@ class Past:
         pending: (p, d) coordinates of what is waiting or running.
         fidelity: (n,) at which fidelity each ran, in [0, 1], 1 for the full one.
         seconds: (n,) how long each took; nan where that is not known.
-        doubt: (n,) standard deviations of the first objective's values that are foretold, 0 where one was measured.
         offered: how many of all these an LLM proposed.
         echoes: how many say of a trial that ran through what a part of its curve had foretold; before the repeats.
         repeats: how many repeat a configuration, to tell how much is chance; the last ones.
@@ -54,7 +53,6 @@ class Past:
     pending: Array
     fidelity: Array
     seconds: Array
-    doubt: Array
     offered: int
     echoes: int
     repeats: int
@@ -106,7 +104,6 @@ def past_of(view: StudyView) -> Past:
         pending=_units(view.pending, view.space),
         fidelity=fidelity,
         seconds=np.where(known, np.nan, np.array([_seconds(t) for t in told], dtype=float)),
-        doubt=np.array([0.0 if p is None else p.doubt for p in parts], dtype=float),
         offered=sum(t.proposal.source is Source.LLM for t in [*own, *view.pending]),
         echoes=len(echoes),
         repeats=len(repeats),

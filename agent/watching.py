@@ -54,7 +54,7 @@ class Watch:
     def __init__(self, spec: StudySpec, known: Mapping[int, Sequence[Observation]]) -> None:
         self._rules, self._objective = spec.stop, spec.objectives[0]
         self._metrics = spec.study.metric
-        self._chance = spec.stop.chance if spec.pace == "curves" and len(spec.objectives) == 1 else 0.0
+        self._by_curves = spec.pace == "curves" and len(spec.objectives) == 1
         self._unit = spec.fidelity.name.removesuffix("s") if spec.fidelity else "step"
         self._most = spec.fidelity.max if spec.fidelity else 0.0
         self._bounds = [Bound(metric=r.metric, above=r.above, below=r.below, after=r.after) for r in spec.stop.rules]
@@ -95,15 +95,15 @@ class Watch:
         rule = self._rule(news) or self._stall(trial)
         if rule:
             return Verdict(f"stopped by [stop]: {rule}")
-        return self._at_a_look(trial, view) if self._chance and trial.proposal.source is not Source.DEFAULT else None
+        return self._at_a_look(trial, view) if self._by_curves and trial.proposal.source is not Source.DEFAULT else None
 
     def foresight(self, trials: Sequence[Trial]) -> Foresight | None:
         """Return what the curves promise; None where the study does not stop by them."""
-        return self._seen(trials) if self._chance else None
+        return self._seen(trials) if self._by_curves else None
 
     def foretold(self, trials: Sequence[Trial]) -> dict[int, tuple[Foretold, ...]]:
         """Return what parts of curves said of their ends, by number; nothing as long as no trial was stopped."""
-        if not self._chance or not any(t.state is TrialState.STOPPED for t in trials):
+        if not self._by_curves or not any(t.state is TrialState.STOPPED for t in trials):
             return {}
         if self._foresight is None:
             self._foresight = self._seen(trials)
@@ -165,7 +165,9 @@ class Watch:
         if best is None or foresight.expect(trial) is None:
             return None
         chance = foresight.chance(trial, self._objective.sign * best.values[self._objective.metric])
-        return None if chance >= self._chance else Verdict(f"stopped at {where}: {percent(chance)} chance to be best")
+        if chance >= self._rules.chance:
+            return None
+        return Verdict(f"stopped at {where}: {percent(chance)} chance to be best")
 
     # -- what it knows ------------------------------------------------------------------------------------------
 

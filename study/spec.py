@@ -150,7 +150,7 @@ class StopTable(_Table):
     """When a running trial is ended early."""
 
     chance: Annotated[float, BeforeValidator(_no_bool), Field(ge=0.0, lt=1.0)] = Field(
-        0.05, description="a probability from 0 (never) to below 1"
+        0.01, description="a probability from 0 (never) to below 1"
     )
     nan: StrictBool = Field(True, description="true or false")
     patience: Count | None = Field(None, description="a whole number of reports, at least 1")

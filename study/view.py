@@ -69,12 +69,10 @@ class Foretold:
     Attributes:
         part: how far the part reaches, in [0, 1], on a log scale; below 1.
         value: where curves that were there at that step end: the first objective, in its own units.
-        doubt: its standard deviation.
     """
 
     part: float
     value: float
-    doubt: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -208,13 +208,11 @@ def test_a_larger_maximum_lets_the_best_go_on_instead_of_starting_again(tmp_path
 
 
 def test_a_killed_study_goes_on_stopping_by_what_it_saw_before(tmp_path: Path) -> None:
-    project = make_project(
-        tmp_path / "p", script=CURVES, trials=24, more="--epochs {epochs}", tables=CURVED
-    )
+    project = make_project(tmp_path / "p", script=CURVES, trials=8, more="--epochs {epochs}", tables=CURVED)
     running = start("run", "--json", cwd=project)
     assert running.stdout is not None
     finished = 0
-    while finished < 9:
+    while finished < 7:
         finished += '"event": "finished"' in running.stdout.readline()
     os.kill(running.pid, signal.SIGKILL)
     running.communicate()
@@ -222,6 +220,7 @@ def test_a_killed_study_goes_on_stopping_by_what_it_saw_before(tmp_path: Path) -
     told = events(command("run", "--json", cwd=project, timeout_s=240).stdout)
     assert told[-1]["event"] == "ended"
     after = {t.number: t for t in trials_of(project)}
-    assert sorted(after) == list(range(24))
+    assert sorted(after) == list(range(len(after)))
+    assert len(after) > 8
     assert {number: after[number] for number in before} == before
     assert any(t.state is TrialState.STOPPED for number, t in after.items() if number not in before)
