@@ -24,6 +24,7 @@ from tunesmith.agent.continuing import Rungs, resting_due
 from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
 from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
+from tunesmith.agent.population import Population
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.steered import steered
 from tunesmith.agent.watching import Watch
@@ -42,7 +43,7 @@ from tunesmith.study.results import incumbent, is_feasible
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.study.view import StudyView, same_run
+from tunesmith.study.view import StudyView, ancestors
 from tunesmith.tools.mailbox import Letter, Mailbox
 
 FLUSH_S = 1.0
@@ -140,6 +141,8 @@ class Loop:
         self._queue: list[Trial] = []
         self._curves: dict[int, list[float]] = defaultdict(list)
         self._rungs = Rungs.of(spec)
+        self._population = Population.of(spec)
+        self._sampler = sampler
         self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
         self._flushed_at = clock()
 
@@ -384,6 +387,8 @@ class Loop:
 
     def _propose(self) -> Trial | None:
         view = self._view()
+        if self._population is not None and self._population.waits(view.trials):
+            return None
         proposal = self._due(view)
         try:
             if proposal is None:
@@ -400,11 +405,15 @@ class Loop:
         """Return the earlier configuration that goes on now, if there is one."""
         if self._rungs is not None:
             return self._rungs.due(view.trials)
+        if self._population is not None:
+            return self._population.due(view, self._sampler)
         foresight = self._watch.foresight(view.trials)
         return None if foresight is None else resting_due(view, foresight)
 
     def _begun(self, proposal: Proposal, view: StudyView) -> Proposal:
         """Let a new configuration begin on its rung; the default runs to the end, as what is to be beaten."""
+        if self._population is not None:
+            return self._population.begin(proposal)
         if self._rungs is None or proposal.source is Source.DEFAULT:
             return proposal
         return replace(proposal, fidelity=self._rungs.start(view.trials))
@@ -435,13 +444,11 @@ class Loop:
             self._advisor.prepare(self._view())
 
     def _shorter_runs(self, trial: Trial) -> list[Trial]:
-        """Return the shorter runs of the same configuration; their curves go before this one's."""
+        """Return the runs that this one goes on from; their curves go before its own."""
         if self._spec.fidelity is None or trial.is_replicate:
             return []
         trials = self._recorder.history.trials(self._recorder.study_id)
-        earlier = [
-            t for t in trials if t.number < trial.number and same_run(t) == same_run(trial) and not t.is_replicate
-        ]
+        earlier = ancestors(trial, trials)
         self._watch.began(trial, earlier)
         return earlier
 

@@ -151,6 +151,17 @@ def went_on(trials: Sequence[Trial]) -> set[int]:
     return {t.number for t in trials if t.state is TrialState.STOPPED and last.get(same_run(t), -1) > t.number}
 
 
+def ancestors(trial: Trial, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that one goes on from, the first one first: by its parent and that one's, and so on."""
+    by_number = {t.number: t for t in trials}
+    found: list[Trial] = []
+    parent = trial.proposal.parent
+    while parent is not None and parent in by_number and parent < (found[-1] if found else trial).number:
+        found.append(by_number[parent])
+        parent = found[-1].proposal.parent
+    return found[::-1]
+
+
 def same_run(trial: Trial) -> tuple[object, ...]:
     """Return what is equal for trials of one configuration that goes on: parameters and training seed.
 
