@@ -203,8 +203,7 @@ def learn_belief(
         objective = Several(tuple(learn_mode(z, target[rows], group, prior) for target in targets))
     else:
         prior = prior.knowing_noise(measured_noise(past, targets[0]), float(targets[0][rows].std()))
-        doubt = target_doubt(past, warps[0])[rows]
-        objective = learn(z, targets[0][rows], group, prior, rng, averaging=settings.averaging, doubt=doubt)
+        objective = learn(z, targets[0][rows], group, prior, rng, averaging=settings.averaging)
     failed = past.failed[rows]
     allowed = past.allowed[rows]
     return Belief(
@@ -248,27 +247,18 @@ def earlier_models(earlier: Sequence[Past], inputs: Inputs, settings: Settings) 
 
 
 def told_targets(values: Array, past: Past, warp: Warp) -> Array:
-    """Return (n,) targets: complete trials warped, failures at the worst success, stops where their curves would end.
+    """Return (n,) targets: complete trials warped, failures at the worst success, other stops at the median at best.
 
-    A stop of which that is not foretold stands at the median at best: it was stopped for being unlikely to become good.
+    Those were stopped for being unlikely to become good.
     """
     targets = np.full(len(values), -np.inf)
     targets[past.complete] = warp.apply(values[past.complete])
     worst, middle = targets[past.complete].max(), float(np.median(targets[past.complete]))
     stopped = ~past.complete & ~past.failed
     at_stop = warp.apply(np.where(np.isfinite(values), values, np.inf)[stopped])
-    targets[stopped] = np.where(past.doubt[stopped] > 0.0, at_stop, np.maximum(at_stop, middle))
+    targets[stopped] = np.maximum(at_stop, middle)
     targets[past.failed] = worst
     return targets
-
-
-def target_doubt(past: Past, warp: Warp) -> Array:
-    """Return (n,) standard deviations of the targets of the first objective: 0 but where one is foretold."""
-    values, doubt = past.values[:, 0], past.doubt
-    some = (doubt > 0.0) & np.isfinite(values)
-    found = np.zeros(len(values))
-    found[some] = 0.5 * (warp.apply(values[some] + doubt[some]) - warp.apply(values[some] - doubt[some]))
-    return found
 
 
 def _fully(past: Past, values: Array) -> Array:

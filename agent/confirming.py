@@ -204,4 +204,5 @@ def _again(trial: Trial, seed: int, rationale: str) -> Proposal:
         considered=(),
         fallback_reason="",
         replicate_of=trial.number,
+        parent=None,
     )

@@ -10,51 +10,36 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tunesmith.agent.watching import OPENING, Foresight
-from tunesmith.evaluator.curves import FEWEST
+from tunesmith.agent.foresight import Foresight
+from tunesmith.agent.resting import Resting
 from tunesmith.evaluator.stopping import Ladder, bracket, percent, survivors
 from tunesmith.study.results import incumbent
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Proposal, Source, Trial, TrialState
-from tunesmith.study.view import Objective, StudyView, same_run, went_on
+from tunesmith.study.view import Objective, StudyView, same_run
 
-WORTH_RESUMING = 0.25
-"""A stopped trial goes on when what was learned since gives it such a chance to be best."""
+LAST_CHANCE = 0.02
+"""Near the end of the budget a resting trial goes on when it has such a chance to be best, the best chance first."""
 
 
-def stopped_due(view: StudyView, foresight: Foresight) -> Proposal | None:
-    """Return the stopped trial that goes on now, None when none is due.
-
-    While hardly anything ran through, the best of the first trials go on, one after the other; later on whoever has a
-    fair chance to be best in the light of the curves that came since.
-    """
-    gone = went_on(view.trials)
-    rest = [t for t in foresight.stopped if t.number not in gone]
-    if not rest:
-        return None
-    objective = view.objectives[0]
-    if not foresight.model.is_able:
-        begun = sum(not t.is_replicate for t in view.trials) - len(gone)
-        complete = sum(t.state is TrialState.COMPLETE and not t.is_replicate for t in view.trials)
-        if begun < OPENING or complete + len(view.pending) >= FEWEST:
-            return None
-        best = min(rest, key=lambda t: (foresight.curves[t.number].values[-1], t.number))
-        return _again(best, best.proposal.fidelity, f"trial {best.number} goes on: the best of the first trials so far")
+def resting_due(view: StudyView, foresight: Foresight) -> Proposal | None:
+    """Return the resting trial that goes on now, None when none is due."""
+    resting = Resting(view, foresight)
+    found = resting.due()
+    if found is not None:
+        trial, place = found
+        why = f"trial {trial.number} goes on: number {place.rank} of the {place.count} that came as far"
+        return _again(trial, trial.proposal.fidelity, why)
     top = incumbent(view.trials, view.objectives, view.constraints)
     if top is None:
         return None
-    bar = objective.sign * top.values[objective.metric]
-    chances = {t.number: _chance(foresight, t, bar) for t in rest}
-    best = max(rest, key=lambda t: (chances[t.number], -t.number))
-    chance = chances[best.number]
-    if chance < WORTH_RESUMING:
+    objective = view.objectives[0]
+    last = resting.last_hope(objective.sign * top.values[objective.metric])
+    if last is None or last[1] < LAST_CHANCE:
         return None
-    return _again(best, best.proposal.fidelity, f"trial {best.number} goes on: {percent(chance)} chance to be best now")
-
-
-def _chance(foresight: Foresight, trial: Trial, bar: float) -> float:
-    forecast = foresight.expect(trial, foresight.curves[trial.number])
-    return 0.0 if forecast is None else forecast.chance_below(bar)
+    trial, chance = last
+    why = f"trial {trial.number} goes on: {percent(chance)} chance to be best, and the budget ends soon"
+    return _again(trial, trial.proposal.fidelity, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +116,12 @@ def _place(number: int, here: Mapping[int, Trial], values: Mapping[int, float]) 
 def _again(trial: Trial, fidelity: float | None, rationale: str) -> Proposal:
     proposal = trial.proposal
     source = Source.SAMPLER if proposal.source is Source.FALLBACK else proposal.source
-    return replace(proposal, fidelity=fidelity, source=source, rationale=rationale, fallback_reason="", considered=())
+    return replace(
+        proposal,
+        fidelity=fidelity,
+        source=source,
+        rationale=rationale,
+        fallback_reason="",
+        considered=(),
+        parent=trial.number,
+    )

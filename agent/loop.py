@@ -7,6 +7,7 @@ whoever watches gets `News`.
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,12 +24,13 @@ from tunesmith.agent.code.doubt import is_doubtful, settled, twin_of
 from tunesmith.agent.code.opening import open_code
 from tunesmith.agent.code.search import CodeSearch
 from tunesmith.agent.confirming import Confirmation
-from tunesmith.agent.continuing import Rungs, stopped_due
+from tunesmith.agent.continuing import Rungs, resting_due
 from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
 from tunesmith.agent.notifying import Notifier
 from tunesmith.agent.packing import Tenant, expected_gib, has_room
 from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
+from tunesmith.agent.population import Population
 from tunesmith.agent.samplers import make_sampler
 from tunesmith.agent.steered import steered
 from tunesmith.agent.watching import Watch
@@ -50,7 +52,7 @@ from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.variant import Variant, VariantState, short_id
-from tunesmith.study.view import StudyView, same_run
+from tunesmith.study.view import StudyView, ancestors
 from tunesmith.tools.final_test import STARTED, TESTED, ended_detail, is_due, started_detail
 from tunesmith.tools.mailbox import Letter, Mailbox
 from tunesmith.tools.summary import summarize
@@ -64,6 +66,8 @@ CONFIRMING_SHARE = 0.25
 """At most so much of the time is kept for confirming."""
 ESTIMATED = 50
 """For so many trials the LLM's cost is estimated when only time is limited."""
+LEAST_LEFT = 0.5
+"""A trial is begun when the budget still allows at least so much of a full run."""
 TICK_S = 0.05
 """How long the loop sleeps when no trial ends; a trial's end wakes it at once."""
 
@@ -108,7 +112,7 @@ class Loop:
         InputError: the history is held by another process, a GPU or a package is missing.
     """
 
-    def __init__(  # noqa: PLR0913  # each is another thing that a person may say
+    def __init__(  # noqa: PLR0913, PLR0915  # each is another part of a study
         self,
         spec: StudySpec,
         *,
@@ -172,6 +176,8 @@ class Loop:
         self._queue: list[Trial] = []
         self._curves: dict[int, list[float]] = defaultdict(list)
         self._rungs = Rungs.of(spec)
+        self._population = Population.of(spec)
+        self._sampler = sampler
         self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
         self._flushed_at = self._steady()
 
@@ -237,6 +243,7 @@ class Loop:
         self._gpu_s = record.spent.gpu_hours * 3600
         self._kwh = record.spent.kwh
         self._trials_begun = record.spent.trials
+        self._saved = record.spent.saved
         strays = end_strays(self._folder)
         requeued = self._recover()
         if self._advisor is not None:
@@ -393,6 +400,8 @@ class Loop:
         self._endings += 1
         self._kwh += (outcome.usage.energy_j or 0.0) / JOULES
         self._gpu_s += outcome.usage.gpu_s
+        if self._spec.pace == "curves":
+            self._saved = self._recorder.history.saved_runs(self._recorder.study_id)
         improved = self._improves(trial)
         if improved:
             self._best = trial
@@ -558,7 +567,7 @@ class Loop:
         late = self._too_late_to_tune()
         if late:
             return self._next_replicate(late)
-        if limit is None and (self._budget.trials is None or self._trials_begun < self._budget.trials):
+        if limit is None and self._trials_left() >= LEAST_LEFT:
             return self._next_noise_run() or self._propose()
         return self._next_replicate("trials")
 
@@ -569,6 +578,8 @@ class Loop:
 
     def _propose(self) -> Trial | None:
         view = self._view()
+        if self._population is not None and self._population.waits(view.trials):
+            return None
         proposal = self._due(view)
         try:
             if proposal is None and self._code is not None and view.number > 0:
@@ -588,11 +599,15 @@ class Loop:
         """Return the earlier configuration that goes on now, if there is one."""
         if self._rungs is not None:
             return self._rungs.due(view.trials)
+        if self._population is not None:
+            return self._population.due(view, self._sampler)
         foresight = self._watch.foresight(view.trials)
-        return None if foresight is None else stopped_due(view, foresight)
+        return None if foresight is None else resting_due(view, foresight)
 
     def _begun(self, proposal: Proposal, view: StudyView) -> Proposal:
         """Let a new configuration begin on its rung; the default runs to the end, as what is to be beaten."""
+        if self._population is not None:
+            return self._population.begin(proposal)
         if self._rungs is None or proposal.source is Source.DEFAULT:
             return proposal
         return replace(proposal, fidelity=self._rungs.start(view.trials))
@@ -657,12 +672,13 @@ class Loop:
             self._code.prepare(view)
 
     def _shorter_runs(self, trial: Trial) -> list[Trial]:
-        """Return the shorter runs of the same configuration; their curves go before this one's."""
+        """Return the runs that this one goes on from; their curves go before its own."""
         if self._spec.fidelity is None or trial.is_replicate:
             return []
         trials = self._recorder.history.trials(self._recorder.study_id)
-        self._watch.adopt(trial, trials)
-        return [t for t in trials if t.number < trial.number and same_run(t) == same_run(trial) and not t.is_replicate]
+        earlier = ancestors(trial, trials)
+        self._watch.began(trial, earlier)
+        return earlier
 
     def _flush(self) -> None:
         """Write what is unwritten, at most once a second."""
@@ -783,7 +799,8 @@ class Loop:
             scale=self._spec.scale,
             thrift=self._budget.thrift(self._spent()),
             foretold=self._watch.foretold(trials),
-            raised=self._rungs is not None,
+            left=self._runs_left(),
+            raised=self._spec.pace != "full",
         )
 
     def _spent(self) -> Spent:
@@ -796,10 +813,23 @@ class Loop:
             llm_tokens=llm.llm_tokens,
             llm_calls=llm.llm_calls,
             trials=self._trials_begun - running - waiting,
+            saved=self._saved,
             hours=self._before.hours + (self._steady() - self._opened_at) / 3600,
             gpu_hours=self._gpu_s / 3600,
             kwh=self._kwh,
         )
+
+    def _trials_left(self) -> float:
+        """Return how many more trials the budget allows, in full runs; running ones count as such until they end."""
+        if self._budget.trials is None:
+            return math.inf
+        return self._budget.trials - (self._trials_begun - self._saved)
+
+    def _runs_left(self) -> float:
+        """Return how many more full runs the budget allows in all."""
+        deadline, typical_s = self._deadline(), self._typical_s()
+        in_time = deadline.seconds_left / typical_s * self._wanted if deadline and typical_s else math.inf
+        return min(self._trials_left(), in_time)
 
     def _deadline(self) -> Deadline | None:
         return self._budget.deadline(self._spent(), self._clock())

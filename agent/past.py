@@ -13,7 +13,7 @@ from tunesmith.agent.surrogate.mixture import lowest_and_spread
 from tunesmith.study.earlier import EarlierStudy
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import FailureKind, Source, Trial, TrialState
-from tunesmith.study.view import StudyView
+from tunesmith.study.view import Foretold, StudyView
 
 MOST_EARLIER = 2_000
 """So many trials of an earlier study are looked at: the best for one half, the rest selected evenly by rank."""
@@ -35,12 +35,13 @@ class Past:
         pending: (p, d) coordinates of what is waiting or running.
         fidelity: (n,) at which fidelity each ran, in [0, 1], 1 for the full one.
         seconds: (n,) how long each took; nan where that is not known.
-        doubt: (n,) standard deviations of the first objective's values that are foretold, 0 where one was measured.
         offered: how many of all these an LLM proposed.
+        echoes: how many say of a trial that ran through what a part of its curve had foretold; before the repeats.
         repeats: how many repeat a configuration, to tell how much is chance; the last ones.
 
-    A row that is neither complete nor failed was stopped early. Its first value is where its curve would have ended,
-    with its doubt; without such a forecast it is the value at that moment.
+    A trial that was stopped early counts as complete at a lower fidelity, with the end that its curve foretells; the
+    echoes tell the model how such forecasts differ from ends, and where in the space. Where nothing is foretold, a stop
+    is neither complete nor failed, and its first value is the one at that moment.
     """
 
     units: Array
@@ -51,8 +52,8 @@ class Past:
     pending: Array
     fidelity: Array
     seconds: Array
-    doubt: Array
     offered: int
+    echoes: int
     repeats: int
 
     @property
@@ -63,7 +64,7 @@ class Past:
     @property
     def count(self) -> int:
         """How many configurations are known, pending ones too."""
-        return len(self.units) + len(self.pending)
+        return len(self.units) - self.echoes + len(self.pending)
 
     @property
     def allowed(self) -> Mask:
@@ -73,18 +74,23 @@ class Past:
 
 def past_of(view: StudyView) -> Past:
     """Return the arrays. A run that was lost with its machine says nothing about its configuration and is left out."""
+    own = [t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST]
+    stopped = [_foretold(t, view) if t.state is TrialState.STOPPED else None for t in own]
+    echoes = [(t, part) for t in own if t.state is TrialState.COMPLETE for part in view.foretold.get(t.number, ())]
     repeats = view.repeats
-    told = [*(t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST), *repeats]
+    told = [*own, *(t for t, _ in echoes), *repeats]
+    parts = [*stopped, *(part for _, part in echoes), *(None for _ in repeats)]
     n, k = len(told), len(view.objectives)
     signed = [[o.sign * t.values.get(o.metric, np.nan) for o in view.objectives] for t in told]
     values = np.reshape(np.array(signed, dtype=float), (n, k))
-    foretold = [view.foretold.get(t.number) if t.state is TrialState.STOPPED else None for t in told]
-    for row, forecast in enumerate(foretold):
-        if forecast is not None:
-            values[row, 0] = view.objectives[0].sign * forecast.mean
+    fidelity = np.array([view.fidelity_of(t) for t in told], dtype=float)
+    for row, part in enumerate(parts):
+        if part is not None:
+            values[row, 0], fidelity[row] = view.objectives[0].sign * part.value, part.part
+    known = np.array([p is not None for p in parts], dtype=bool)
     ran = np.array([t.state is TrialState.COMPLETE for t in told], dtype=bool)
-    complete = ran & np.isfinite(values).all(axis=1)
-    stopped = np.array([t.state is TrialState.STOPPED for t in told], dtype=bool)
+    complete = (ran | known) & np.isfinite(values).all(axis=1)
+    ended = np.array([t.state is TrialState.STOPPED for t in told], dtype=bool)
     broken = [
         [c.violation(t.values[c.metric]) if c.metric in t.values else np.nan for c in view.constraints] for t in told
     ]
@@ -92,15 +98,21 @@ def past_of(view: StudyView) -> Past:
         units=_units(told, view.space),
         values=np.clip(values, -_HUGE, _HUGE),
         complete=complete,
-        failed=~complete & ~stopped,
+        failed=~complete & ~ended,
         violations=np.reshape(np.array(broken, dtype=float), (n, len(view.constraints))),
         pending=_units(view.pending, view.space),
-        fidelity=np.array([view.fidelity_of(t) for t in told], dtype=float),
-        seconds=np.array([_seconds(t) for t in told], dtype=float),
-        doubt=np.array([0.0 if f is None else f.std for f in foretold], dtype=float),
-        offered=sum(t.proposal.source is Source.LLM for t in [*told, *view.pending]),
+        fidelity=fidelity,
+        seconds=np.where(known, np.nan, np.array([_seconds(t) for t in told], dtype=float)),
+        offered=sum(t.proposal.source is Source.LLM for t in [*own, *view.pending]),
+        echoes=len(echoes),
         repeats=len(repeats),
     )
+
+
+def _foretold(trial: Trial, view: StudyView) -> Foretold | None:
+    """Return what the whole curve of a stopped trial said of its end, None where nothing is known."""
+    parts = view.foretold.get(trial.number, ())
+    return parts[-1] if parts else None
 
 
 def earlier_past(view: StudyView, study: EarlierStudy) -> Past:

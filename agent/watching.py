@@ -1,6 +1,7 @@
 """Watches curves while trials run: keeps them, says who should end early, and where stopped ones would have ended.
 
-The rules are evaluator/stopping.py and the forecast evaluator/curves.py; here they meet the study. Writes nothing.
+The rules are evaluator/stopping.py, what curves promise foresight.py, who rests resting.py; here they meet the study.
+Writes nothing.
 """
 
 from __future__ import annotations
@@ -9,27 +10,21 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
-from tunesmith.evaluator.curves import Curve, CurveModel, Forecast
+from tunesmith.agent.foresight import Foresight
+from tunesmith.agent.resting import ENDING, MARKS, Resting, Tempo, resting_pays
+from tunesmith.evaluator.curves import SAME, Curve
 from tunesmith.evaluator.stopping import Bound, diverged, percent, stalled
 from tunesmith.study.observation import Observation
 from tunesmith.study.results import incumbent
 from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import FailureKind, Prediction, Source, Trial, TrialState
+from tunesmith.study.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.units import short_number
-from tunesmith.study.view import Objective, StudyView, same_run
+from tunesmith.study.view import Foretold, StudyView, same_run
 
 LOOK_AGAIN = 1.25
 """After a look at a trial's chance the next one is due when it has come so many times as far."""
-
-OPENING = 5
-"""As long as too few curves ran through to foretell by, so many configurations are begun before any goes on."""
-
-FIRST_LOOK = 9.0
-"""Those of the opening rest after one part in so many of a full run."""
-
-SURE = 2.0
-"""The sampler's prediction counts with so many times the spread that it claims: it knows little of noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,42 +35,12 @@ class Verdict:
     failure: FailureKind | None = None
 
 
-class Foresight:
-    """What the curves of a study's trials promise, at one moment.
+@dataclass(slots=True)
+class _Track:
+    """What is kept of one trial: (step, value to be minimized, seconds since the epoch), and where it was looked at."""
 
-    Attributes:
-        stopped: the trials that were stopped, with a curve.
-        curves: the first objective's curve of each trial, to be minimized, by number.
-        full: the values of each curve that ran through.
-        model: what they teach.
-    """
-
-    def __init__(self, trials: Sequence[Trial], curves: Mapping[int, Curve], objective: Objective) -> None:
-        own = [t for t in trials if not t.is_replicate and t.number in curves]
-        self._objective = objective
-        self.curves = curves
-        self.stopped = [t for t in own if t.state is TrialState.STOPPED and curves[t.number].steps]
-        full = [curves[t.number] for t in own if t.state is TrialState.COMPLETE]
-        self.full = [curve.values for curve in full if curve.steps]
-        self.model = CurveModel(full, [curves[t.number] for t in self.stopped])
-
-    def foretold(self) -> dict[int, Prediction]:
-        """Return where the stopped trials would have ended, by number, as far as their curves alone tell."""
-        found = {}
-        for trial in self.stopped:
-            forecast = self.model.foretell(self.curves[trial.number])
-            if forecast is not None:
-                mean = self._objective.sign * forecast.value
-                found[trial.number] = Prediction(mean=mean, std=max(forecast.spread, 1e-12))
-        return found
-
-    def expect(self, trial: Trial, curve: Curve) -> Forecast | None:
-        """Return where a running trial will end: its curve, and what the sampler expected of it; None if unknown."""
-        forecast = self.model.foretell(curve)
-        expected = trial.proposal.prediction
-        if forecast is None or expected is None or not expected.std > 0.0:
-            return forecast
-        return forecast.with_prior(self._objective.sign * expected.mean, SURE * expected.std)
+    points: list[tuple[float, float, float]]
+    looked_at: float = -math.inf
 
 
 class Watch:
@@ -89,16 +54,20 @@ class Watch:
     def __init__(self, spec: StudySpec, known: Mapping[int, Sequence[Observation]]) -> None:
         self._rules, self._objective = spec.stop, spec.objectives[0]
         self._metrics = spec.study.metric
-        self._chance = spec.stop.chance if spec.pace == "curves" and len(spec.objectives) == 1 else 0.0
+        self._by_curves = spec.pace == "curves" and len(spec.objectives) == 1
         self._unit = spec.fidelity.name.removesuffix("s") if spec.fidelity else "step"
         self._most = spec.fidelity.max if spec.fidelity else 0.0
         self._bounds = [Bound(metric=r.metric, above=r.above, below=r.below, after=r.after) for r in spec.stop.rules]
-        self._points: dict[int, list[tuple[float, float]]] = defaultdict(list)
-        self._looked_at: dict[int, float] = {}
-        self._adopted: set[int] = set()
+        self._tracks: dict[int, _Track] = defaultdict(lambda: _Track([]))
         self._foresight: Foresight | None = None
+        self._end = 0.0
         for number, observations in known.items():
             self._keep(number, observations)
+
+    def began(self, trial: Trial, earlier: Sequence[Trial]) -> None:
+        """Take it that a trial goes on where shorter runs of its configuration ended: it was looked at up to there."""
+        reached = self._curve([t.number for t in earlier if t.number in self._tracks]).reached
+        self._tracks[trial.number].looked_at = max(reached, 0.0) if earlier else -math.inf
 
     def saw(self, trial: Trial, news: Sequence[Observation]) -> None:
         """Take in what a running trial observed."""
@@ -106,8 +75,7 @@ class Watch:
 
     def forget(self, trial: Trial) -> None:
         """Drop a trial's curve: it runs again from its beginning."""
-        self._points.pop(trial.number, None)
-        self._looked_at.pop(trial.number, None)
+        self._tracks.pop(trial.number, None)
 
     def ended(self) -> None:
         """Take it that a trial ended: what is known has changed."""
@@ -127,25 +95,19 @@ class Watch:
         rule = self._rule(news) or self._stall(trial)
         if rule:
             return Verdict(f"stopped by [stop]: {rule}")
-        return self._hopeless(trial, view) if self._chance and trial.proposal.source is not Source.DEFAULT else None
-
-    def adopt(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        """Let a trial that goes on begin with what its configuration showed before, so that it is one curve."""
-        earlier = [t.number for t in trials if t.number < trial.number and same_run(t) == same_run(trial)]
-        for number in earlier:
-            self._points[trial.number] += self._points.get(number, [])
-            self._adopted.add(trial.number)
-            self._looked_at[trial.number] = max(self._curve(trial.number).reached, 0.0)
+        return self._at_a_look(trial, view) if self._by_curves and trial.proposal.source is not Source.DEFAULT else None
 
     def foresight(self, trials: Sequence[Trial]) -> Foresight | None:
         """Return what the curves promise; None where the study does not stop by them."""
-        return self._seen(trials) if self._chance else None
+        return self._seen(trials) if self._by_curves else None
 
-    def foretold(self, trials: Sequence[Trial]) -> dict[int, Prediction]:
-        """Return where stopped trials would have ended, by number."""
-        if not self._chance or not any(t.state is TrialState.STOPPED for t in trials):
+    def foretold(self, trials: Sequence[Trial]) -> dict[int, tuple[Foretold, ...]]:
+        """Return what parts of curves said of their ends, by number; nothing as long as no trial was stopped."""
+        if not self._by_curves or not any(t.state is TrialState.STOPPED for t in trials):
             return {}
-        return self._seen(trials).foretold()
+        if self._foresight is None:
+            self._foresight = self._seen(trials)
+        return self._foresight.foretold()
 
     # -- the rules ----------------------------------------------------------------------------------------------
 
@@ -164,51 +126,80 @@ class Watch:
 
     def _stall(self, trial: Trial) -> str:
         patience = self._rules.patience
-        if patience is None or not stalled(self._curve(trial.number).values, patience):
+        if patience is None or not stalled(self._curve([trial.number]).values, patience):
             return ""
         return f"no better {self._objective.metric} in {patience} reports"
 
-    def _hopeless(self, trial: Trial, view: Callable[[], StudyView]) -> Verdict | None:
-        curve = self._curve(trial.number)
-        if not curve.steps or curve.reached < LOOK_AGAIN * self._looked_at.get(trial.number, -math.inf):
+    def _at_a_look(self, trial: Trial, view: Callable[[], StudyView]) -> Verdict | None:
+        track = self._tracks[trial.number]
+        reached = max((step for step, _, _ in track.points), default=-math.inf)
+        if not math.isfinite(reached) or not (reached >= LOOK_AGAIN * track.looked_at or self._passed(track, reached)):
             return None
-        self._looked_at[trial.number] = max(curve.reached, 0.0)
         seen = view()
         foresight = self._seen(seen.trials)
-        end = foresight.model.end
-        where = f"{self._unit if end == self._most else 'step'} {curve.reached:g} of {end:g}"
-        name = self._objective.metric
-        if diverged(curve.values[-1], foresight.full):
-            value = short_number(self._objective.sign * curve.values[-1])
-            return Verdict(f"stopped at {where}: {name} = {value} has diverged, no complete trial came near it")
-        if not foresight.model.is_able:
-            return self._rest(trial, curve, foresight)
-        best = incumbent(seen.trials, seen.objectives, seen.constraints)
-        forecast = foresight.expect(trial, curve)
-        if best is None or forecast is None:
+        curve, end = foresight.curve(trial), foresight.model.end
+        if not curve.steps:
             return None
-        chance = forecast.chance_below(self._objective.sign * best.values[name])
-        if chance >= self._chance:
+        where = f"{self._unit if end == self._most else 'step'} {curve.reached:g} of {end:g}"
+        if diverged(curve.values[-1], foresight.full):
+            value = f"{self._objective.metric} = {short_number(self._objective.sign * curve.values[-1])}"
+            return Verdict(f"stopped at {where}: {value} has diverged, no complete trial came near it")
+        passed = self._passed(track, curve.reached)
+        track.looked_at = max(curve.reached, 0.0)
+        if seen.left <= ENDING or not MARKS[0] * end * (1 - SAME) <= curve.reached < end * (1 - SAME):
+            return None
+        if not resting_pays(curve.reached, end, self._tempo(seen.trials)):
+            return None
+        verdict = self._hopeless(trial, seen, foresight, where)
+        if verdict is not None or not passed:
+            return verdict
+        place = Resting(seen, foresight).rests(trial)
+        return None if place is None else Verdict(f"rests at {where}: number {place.rank} of {place.count} there")
+
+    def _passed(self, track: _Track, reached: float) -> bool:
+        """Tell whether a mark was passed since the last look, as far as it is known how long a run is."""
+        return any(track.looked_at < mark * self._end * (1 - SAME) <= reached for mark in MARKS)
+
+    def _hopeless(self, trial: Trial, view: StudyView, foresight: Foresight, where: str) -> Verdict | None:
+        best = incumbent(view.trials, view.objectives, view.constraints)
+        if best is None or foresight.expect(trial) is None:
+            return None
+        chance = foresight.chance(trial, self._objective.sign * best.values[self._objective.metric])
+        if chance >= self._rules.chance:
             return None
         return Verdict(f"stopped at {where}: {percent(chance)} chance to be best")
 
-    def _rest(self, trial: Trial, curve: Curve, foresight: Foresight) -> Verdict | None:
-        """Let one of the first trials rest, once it is known how long a run is; the best of them go on later."""
-        end = foresight.model.end
-        if not end or curve.reached < end / FIRST_LOOK or curve.reached >= end or trial.number in self._adopted:
-            return None
-        where = f"{self._unit if end == self._most else 'step'} {curve.reached:g} of {end:g}"
-        return Verdict(f"rests at {where}: the best of the first trials go on")
+    # -- what it knows ------------------------------------------------------------------------------------------
 
     def _seen(self, trials: Sequence[Trial]) -> Foresight:
-        if self._foresight is None:
-            curves = {number: self._curve(number) for number in list(self._points)}
-            self._foresight = Foresight(trials, curves, self._objective)
-        return self._foresight
+        curves: dict[int, Curve] = {}
+        runs: dict[tuple[object, ...], list[int]] = defaultdict(list)
+        for trial in trials:
+            if trial.number in self._tracks and not trial.is_replicate:
+                # A trial that goes on has one curve with what its configuration showed before.
+                runs[same_run(trial)].append(trial.number)
+                curves[trial.number] = self._curve(runs[same_run(trial)])
+        foresight = Foresight(trials, curves, self._objective)
+        self._end = foresight.model.end
+        return foresight
+
+    def _tempo(self, trials: Sequence[Trial]) -> Tempo | None:
+        """Return how long trials take, from those that ran through at once; None without a clock."""
+        starts, steps = [], []
+        for trial in trials:
+            points = self._tracks[trial.number].points if trial.number in self._tracks else []
+            if trial.state is not TrialState.COMPLETE or len(points) < 2:  # noqa: PLR2004  # a pace needs two reports
+                continue
+            (first, _, since), (last, _, until) = points[0], points[-1]
+            if last > first and until > since and trial.started_at is not None:
+                steps.append((until - since) / (last - first))
+                starts.append(max(since - trial.started_at - first * steps[-1], 0.0))
+        kept = any(t.outcome is not None and t.outcome.artifacts for t in trials)
+        return Tempo(median(starts), median(steps), keeps_files=kept) if steps else None
 
     def _keep(self, number: int, observations: Iterable[Observation]) -> None:
         name, sign = self._objective.metric, self._objective.sign
-        self._points[number] += [(o.step, sign * o.value) for o in observations if o.metric == name]
+        self._tracks[number].points += [(o.step, sign * o.value, o.at) for o in observations if o.metric == name]
 
-    def _curve(self, number: int) -> Curve:
-        return Curve.of(self._points[number])
+    def _curve(self, numbers: Sequence[int]) -> Curve:
+        return Curve.of((step, value) for number in numbers for step, value, _ in self._tracks[number].points)

@@ -122,12 +122,14 @@ def budget_bar(budget: Budget, spent: Spent, now: float, *, seconds_per_trial: f
     deadline = budget.deadline(spent, now)
     seconds = [deadline.seconds_left] if deadline else []
     if budget.trials is not None and seconds_per_trial is not None:
-        seconds.append(max(budget.trials - spent.trials, 0) * seconds_per_trial)
+        seconds.append(max(budget.trials - spent.full_runs, 0) * seconds_per_trial)
     if not shares and not seconds:
         return ""
     parts = []
     if budget.trials is not None:
-        parts.append(f"{spent.trials} of {budget.trials} trials")
+        whole = f"{spent.trials} of {budget.trials} trials"
+        part = f"{spent.full_runs:.1f} of {budget.trials} full runs in {spent.trials} trials"
+        parts.append(part if spent.saved else whole)
     if seconds:
         parts.append(f"about {short_seconds(min(seconds))} left")
     fullest = max((share.fraction for share in shares), default=0.0)

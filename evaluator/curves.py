@@ -60,6 +60,11 @@ class Curve:
         index = bisect_right(self.steps, step + SAME * abs(step))
         return self.values[index - 1] if index else math.nan
 
+    def until(self, step: float) -> Curve:
+        """Return the part up to `step`."""
+        index = bisect_right(self.steps, step + SAME * abs(step))
+        return Curve(self.steps[:index], self.values[:index])
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:

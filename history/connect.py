@@ -18,7 +18,7 @@ BUSY_TIMEOUT_S = 30.0
 MIGRATIONS_TABLE = "_sqlite_migrations"
 """Made before all others, so it alone is no history yet."""
 
-LATEST_MIGRATION = "m004_gpu_usage"
+LATEST_MIGRATION = "m006_what_a_trial_goes_on_from"
 """The newest step of schema.py, named here as well because importing that module takes longer than reading a file."""
 
 

@@ -21,6 +21,7 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.observation import Observation
 from tunesmith.study.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.results import Improvement, is_feasible
+from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Trial, TrialState
 from tunesmith.study.variant import Variant
 
@@ -107,13 +108,14 @@ class History:
         row = next(self._query("select * from studies where name = ?", [name]), None)
         if row is None:
             return None
+        spec = parse_spec(json.loads(row["spec"]), where=f"the stored study {name}")
         return StudyRecord(
             id=row["id"],
             name=row["name"],
-            spec=parse_spec(json.loads(row["spec"]), where=f"the stored study {name}"),
+            spec=spec,
             project=row["project"],
             created_at=row["created_at"],
-            spent=self._spent(row),
+            spent=self._spent(row, spec),
             ended_by=row["ended_by"],
         )
 
@@ -277,7 +279,29 @@ class History:
     def _select(self, clause: str, study_id: int, **values: int) -> list[Trial]:
         return [trial_of(row) for row in self._query(f"{_TRIALS} {clause}", {"study": study_id, **values})]
 
-    def _spent(self, study: Mapping[str, Any]) -> Spent:
+    def saved_runs(self, study_id: int) -> float:
+        """Return how many full runs less than its trials a study took, since some were stopped or went on; 0 or more.
+
+        A trial that was stopped, or that went on from an earlier one, counts by its seconds over the mean of those that
+        ran through at once. A failure counts as a whole run, so that a script that always fails comes to an end.
+        """
+        row = next(
+            self._query(
+                """
+                with full as (
+                    select avg(wall_s) as wall_s from trials
+                    where study_id = :study and state = 'complete' and replicate_of is null and parent is null
+                )
+                select total(max(1.0 - trials.wall_s / full.wall_s, 0.0)) as saved from trials, full
+                where study_id = :study and replicate_of is null and trials.wall_s > 0.0 and full.wall_s > 0.0
+                      and (state = 'stopped' or (state = 'complete' and parent is not null))
+                """,
+                {"study": study_id},
+            )
+        )
+        return float(row["saved"])
+
+    def _spent(self, study: Mapping[str, Any], spec: StudySpec) -> Spent:
         row = next(
             self._query(
                 """
@@ -301,6 +325,7 @@ class History:
         )
         return Spent(
             trials=row["trials"] or 0,
+            saved=self.saved_runs(study["id"]) if spec.pace == "curves" else 0.0,
             hours=study["active_s"] / 3600,
             gpu_hours=(row["gpu_s"] or 0.0) / 3600,
             kwh=(row["energy_j"] or 0.0) / JOULES,

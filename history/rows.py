@@ -41,6 +41,7 @@ def proposal_row(study_id: int, number: int, proposal: Proposal, now: float) -> 
         "seed": proposal.seed,
         "fidelity": proposal.fidelity,
         "replicate_of": proposal.replicate_of,
+        "parent": proposal.parent,
         "created_at": now,
     }
 
@@ -171,6 +172,7 @@ def _proposal_of(row: Row) -> Proposal:
         prediction=_prediction_of(row["predicted_mean"], row["predicted_std"]),
         fallback_reason=row["fallback_reason"],
         replicate_of=row["replicate_of"],
+        parent=row["parent"],
         considered=() if row["considered"] == "[]" else tuple(json.loads(row["considered"])),
         rival=_prediction_of(row["rival_mean"], row["rival_std"]),
     )

@@ -180,6 +180,12 @@ def m004_gpu_usage(db: Database) -> None:
     db.execute(f"create index trials_by_kind on trials ({kinds})")
 
 
+@MIGRATIONS()
+def m006_what_a_trial_goes_on_from(db: Database) -> None:
+    """Keep from which trial's files another goes on."""
+    db.execute("alter table trials add column parent integer")
+
+
 def migrate(db: Database, path: Path | None) -> None:
     """Bring the tables up to date; an existing history is copied to `NAME.before-MIGRATION` first.
 

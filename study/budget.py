@@ -13,17 +13,29 @@ ENDING = ("trials", "hours", "until", "gpu_hours", "kwh")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What is used up. `hours` counts the time during which a `tunesmith run` was at work on the study; `kwh` is what
-    GPUs used, as far as it was measured.
+    """What is used up.
+
+    Attributes:
+        trials: how many ended.
+        saved: how many full runs less they took: a trial that was stopped early, or went on from an earlier one, counts
+            by its seconds over those of a full run.
+        hours: the time during which a `tunesmith run` was at work on the study.
+        kwh: what GPUs used, as far as it was measured.
     """
 
     trials: int = 0
+    saved: float = 0.0
     hours: float = 0.0
     gpu_hours: float = 0.0
     kwh: float = 0.0
     llm_usd: float = 0.0
     llm_tokens: int = 0
     llm_calls: int = 0
+
+    @property
+    def full_runs(self) -> float:
+        """How many runs to the end the trials amount to."""
+        return self.trials - self.saved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +79,7 @@ class Budget:
     def shares(self, spent: Spent) -> Iterator[Share]:
         """Yield every limit that ends the study and is counted (not `until`)."""
         pairs = (
-            ("trials", spent.trials, self.trials),
+            ("trials", spent.full_runs, self.trials),
             ("hours", spent.hours, self.hours),
             ("gpu_hours", spent.gpu_hours, self.gpu_hours),
             ("kwh", spent.kwh, self.kwh),

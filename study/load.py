@@ -259,6 +259,7 @@ def _cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mist
     yield from _executor_mistakes(spec)
     yield from _pace_mistakes(spec)
     yield from _notify_mistakes(spec)
+    yield from _population_mistakes(spec, space)
     if space is not None:
         yield from _name_mistakes(spec, space)
     yield from _command_mistakes(spec, space)
@@ -307,10 +308,20 @@ def _pace_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     for index, rule in enumerate(spec.stop.rules):
         if rule.above is None and rule.below is None:
             yield Mistake(f"stop.rules.{index}", "bounds nothing; give above, below or both")
-    if spec.fidelity is None and spec.pace in ("halving", "hyperband"):
+    if spec.fidelity is None and spec.pace in ("halving", "hyperband", "pbt"):
         yield Mistake(
             "schedule.kind", f"{spec.pace!r} needs a fidelity to raise; add [fidelity] with name, min and max"
         )
+
+
+def _population_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mistake]:
+    if spec.pace != "pbt" or spec.schedule is None:
+        return
+    if spec.confirm is not None:
+        yield Mistake("confirm", "cannot repeat what 'pbt' found, as parameters change on the way; take [confirm] out")
+    for name in spec.schedule.movable:
+        if space is not None and name not in space.names:
+            yield Mistake("schedule.movable", f"{name!r} is no parameter{did_you_mean(name, space.names)}")
 
 
 def _name_mistakes(spec: StudySpec, space: SearchSpace) -> Iterable[Mistake]:

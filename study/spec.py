@@ -200,11 +200,17 @@ class FidelityTable(_Table):
 class ScheduleTable(_Table):
     """Which trials run to the end, and which at a lower fidelity first."""
 
-    kind: Literal["curves", "halving", "hyperband", "full"] = Field(
-        "curves", description='"curves", "halving", "hyperband" or "full"'
+    kind: Literal["curves", "halving", "hyperband", "pbt", "full"] = Field(
+        "curves", description='"curves", "halving", "hyperband", "pbt" or "full"'
     )
     eta: Annotated[float, BeforeValidator(_no_bool), Field(ge=1.5, allow_inf_nan=False)] = Field(
         3.0, description="a number from 1.5 on: one trial in so many goes on to the next rung"
+    )
+    population: Annotated[int, BeforeValidator(_no_bool), Field(ge=4)] = Field(
+        8, description="a whole number of members, at least 4"
+    )
+    movable: list[Text] = Field(
+        default_factory=list, description='a list of parameters that may change on the way, for example ["lr"]'
     )
 
 
@@ -221,7 +227,7 @@ class StopTable(_Table):
     """When a running trial is ended early."""
 
     chance: Annotated[float, BeforeValidator(_no_bool), Field(ge=0.0, lt=1.0)] = Field(
-        0.05, description="a probability from 0 (never) to below 1"
+        0.01, description="a probability from 0 (never) to below 1"
     )
     nan: StrictBool = Field(True, description="true or false")
     patience: Count | None = Field(None, description="a whole number of reports, at least 1")

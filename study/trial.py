@@ -85,6 +85,7 @@ class Proposal:
         fallback_reason: why the planned source did not answer; "" unless source is FALLBACK.
         replicate_of: the number of the trial whose configuration is run again on a fresh seed; a replicate measures
             noise, so it neither teaches the sampler nor counts in the budget of trials.
+        parent: the number of the trial from whose files it goes on; None when it begins anew.
         considered: why this one, and what became of the others, a sentence each.
         rival: what the sampler expected of its own next point when another source's was run; None when it had no model.
     """
@@ -98,6 +99,7 @@ class Proposal:
     prediction: Prediction | None = None
     fallback_reason: str = ""
     replicate_of: int | None = None
+    parent: int | None = None
     considered: tuple[str, ...] = ()
     rival: Prediction | None = None
 

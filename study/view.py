@@ -10,7 +10,7 @@ from enum import StrEnum
 from tunesmith.study.earlier import EarlierStudy
 from tunesmith.study.seeds import is_fresh
 from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Prediction, Trial, TrialState
+from tunesmith.study.trial import Trial, TrialState
 
 
 class Direction(StrEnum):
@@ -63,6 +63,19 @@ class Fidelity:
         return min(max(math.log(value / self.min) / math.log(self.max / self.min), 0.0), 1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """What a part of a curve says of its end.
+
+    Attributes:
+        part: how far the part reaches, in [0, 1], on a log scale; below 1.
+        value: where curves that were there at that step end: the first objective, in its own units.
+    """
+
+    part: float
+    value: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyView:
     """A study at one moment.
@@ -75,8 +88,10 @@ class StudyView:
         earlier: the studies that this one learns from.
         scale: what is fixed in this study and makes its runs large, such as {"width": 1024}.
         thrift: how much the seconds that a trial takes weigh in, from 0 (not at all) to 1 (gain per second counts).
+        left: how many full runs the budget still allows, those that run now left out; inf without a limit.
         raised: whether a schedule raises the fidelity of what is worth it, so that no proposal has to.
-        foretold: where the curves of stopped trials would have ended, by number: the first objective, in its own units.
+        foretold: what parts of trials' curves said of the end, by number: of a stopped trial its whole curve, of a
+            complete one the parts at which others stopped.
     """
 
     space: SearchSpace
@@ -89,7 +104,8 @@ class StudyView:
     earlier: tuple[EarlierStudy, ...] = ()
     scale: Mapping[str, float] = field(default_factory=dict)
     thrift: float = 0.0
-    foretold: Mapping[int, Prediction] = field(default_factory=dict)
+    foretold: Mapping[int, Sequence[Foretold]] = field(default_factory=dict)
+    left: float = math.inf
     raised: bool = False
 
     def counts_as_tried(self, trial: Trial) -> bool:
@@ -136,6 +152,17 @@ def went_on(trials: Sequence[Trial]) -> set[int]:
         return set()
     last = {same_run(t): t.number for t in trials if not t.is_replicate}
     return {t.number for t in trials if t.state is TrialState.STOPPED and last.get(same_run(t), -1) > t.number}
+
+
+def ancestors(trial: Trial, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that one goes on from, the first one first: by its parent and that one's, and so on."""
+    by_number = {t.number: t for t in trials}
+    found: list[Trial] = []
+    parent = trial.proposal.parent
+    while parent is not None and parent in by_number and parent < (found[-1] if found else trial).number:
+        found.append(by_number[parent])
+        parent = found[-1].proposal.parent
+    return found[::-1]
 
 
 def same_run(trial: Trial) -> tuple[object, ...]:

@@ -32,6 +32,7 @@ from tunesmith.prompts.compact import params_line
 from tunesmith.prompts.editing import Breakage, CodeFacts
 from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.condition import Value
+from tunesmith.study.earlier import EarlierStudy
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.parameters import resting
 from tunesmith.study.results import default_trial
@@ -254,7 +255,7 @@ class CodeSearch:
             view,
             space=self.space_of(variant.id),
             trials=own,
-            earlier=(*(group for group in before if group), *view.earlier),
+            earlier=(*(EarlierStudy(name="the code before", trials=group) for group in before if group), *view.earlier),
         )
         fidelity = self._spec.fidelity.max if self._spec.fidelity else None
         try:

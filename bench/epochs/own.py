@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.continuing import Rungs, stopped_due
+from tunesmith.agent.continuing import Rungs, resting_due
 from tunesmith.agent.watching import Watch
 from tunesmith.bench.epochs.meter import BudgetSpent, Meter, Training
 from tunesmith.bench.epochs.task import CurveTask
@@ -57,24 +57,25 @@ class _Study:
         """
         view = self._view()
         trial = Trial(number=len(self._trials), proposal=self._proposal(view), state=TrialState.RUNNING)
-        self._watch.adopt(trial, self._trials)
         key = same_run(trial)
+        self._watch.began(trial, [t for t in self._trials if same_run(t) == key])
         if key not in self._trainings:
             self._trainings[key] = self._meter.begin(trial.params)
         outcome = self._trained(trial, self._trainings[key])
         self._trials.append(replace(trial, state=outcome.state, outcome=outcome))
         self._watch.ended()
 
-    def _view(self) -> StudyView:
+    def _view(self, *running: Trial) -> StudyView:
         return StudyView(
             space=self._spec.space,
             objectives=self._spec.objectives,
-            trials=self._trials,
+            trials=[*self._trials, *running],
             number=len(self._trials),
             seed=self._seed,
             fidelity=self._spec.graded,
             foretold=self._watch.foretold(self._trials),
-            raised=self._rungs is not None,
+            left=(self._meter.budget - self._meter.spent) / self._meter.task.end,
+            raised=self._spec.pace != "full",
         )
 
     def _proposal(self, view: StudyView) -> Proposal:
@@ -83,7 +84,7 @@ class _Study:
         if self._rungs is not None:
             due = self._rungs.due(view.trials)
         elif foresight is not None:
-            due = stopped_due(view, foresight)
+            due = resting_due(view, foresight)
         if due is not None:
             return due
         suggestion = self._sampler.suggest(view)
@@ -103,7 +104,7 @@ class _Study:
             step, value = training.advance()
             news = [Observation(name, step, sign * value, 0.0)]
             self._watch.saw(trial, news)
-            verdict = self._watch.verdict(trial, news, self._view)
+            verdict = self._watch.verdict(trial, news, partial(self._view, trial))
             if verdict is not None:
                 return Outcome(state=TrialState.STOPPED, values=_last(training, name, sign), note=verdict.note)
         values = _last(training, name, sign)

@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes.studies import make_spec
 from fakes.views import Params, trial, view
 
 from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.surrogate.pareto import hypervolume
+from tunesmith.agent.watching import Watch
 from tunesmith.study.earlier import EarlierStudy
+from tunesmith.study.observation import Observation
 from tunesmith.study.parameters import Choice, Float, Parameter
 from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Trial, Usage
+from tunesmith.study.trial import Outcome, Trial, TrialState, Usage
 from tunesmith.study.view import Fidelity, StudyView
 
 SPACE: Mapping[str, Parameter] = {f"x{i}": Float(0.0, 1.0) for i in range(4)}
@@ -161,3 +164,34 @@ def test_several_objectives_dominate_more_than_random_points_do(metrics: int) ->
         volume([trial(0, t.params, values(t.params)) for t in random_trials(50, bowl, seed=s)]) for s in range(5)
     ]
     assert volume(told) > statistics.mean(by_chance)
+
+
+def curve(end: float) -> list[Observation]:
+    """Fall over 9 epochs towards an end."""
+    return [Observation("loss", step, end + 1.0 / step - 1.0 / 9.0, 0.0) for step in range(1, 10)]
+
+
+def test_a_stopped_trial_teaches_by_where_its_curve_was_heading_not_by_the_value_at_which_it_stopped() -> None:
+    spec = make_spec(
+        run={"command": "python train.py --x {x}"},
+        space={"x": {"type": "float", "low": 0.0, "high": 1.0}},
+        fidelity={"name": "epochs", "min": 1, "max": 9},
+        schedule={"kind": "curves"},
+    )
+    full = [trial(n, {"x": x}, x) for n, x in enumerate((0.3, 0.4, 0.6, 0.8, 1.0))]
+    ended = Outcome(state=TrialState.STOPPED, values={"loss": curve(0.35)[0].value})
+    stopped = replace(trial(5, {"x": 0.1}, None), state=TrialState.STOPPED, outcome=ended)
+    seen = {t.number: curve(t.values["loss"]) for t in full} | {5: curve(0.35)[:1]}
+    watch = Watch(spec, seen)
+    foretold = watch.foretold([*full, stopped])
+    (said,) = foretold[5]
+    assert said.value == pytest.approx(0.35, abs=0.1)
+    assert 0.0 < said.part < 1.0
+    # What ran through says at the same step how such forecasts compare with ends.
+    assert all(echo.part == said.part for t in full for echo in foretold[t.number])
+    told = replace(view(spec.space), trials=(*full, stopped), number=6, raised=True)
+    taught, untaught = (BayesSampler().judge(replace(told, foretold=known), [{"x": 0.12}]) for known in (foretold, {}))
+    assert taught is not None
+    assert untaught is not None
+    assert taught[0].prediction.mean == pytest.approx(0.35, abs=0.12)
+    assert untaught[0].prediction.mean > taught[0].prediction.mean + 0.1
