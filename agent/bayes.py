@@ -144,7 +144,7 @@ class BayesSampler:
             if past.spread == sum(t.proposal.source is Source.DEFAULT for t in view.trials[:1]):
                 return _as_before(view, known, known.lore)
             # One point that would have been tried anyway tells whether earlier studies rank as this one does.
-            first = _FIRST_WITH_LORE if past.complete.any() else first
+            first = min(first, _FIRST_WITH_LORE) if past.complete.any() else first
         elif len(known.ran):
             # What was tried on the word of a misleading study tells little of the space.
             first += 1
