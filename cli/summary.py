@@ -13,14 +13,15 @@ from tunesmith.agent.news import Ended
 from tunesmith.cli.report import write_files
 from tunesmith.cli.show import first_line, shown
 from tunesmith.history.read import History, Tally
-from tunesmith.study.command import command_line
 from tunesmith.study.energy import energy_line
 from tunesmith.study.record import Lesson, StudyRecord
 from tunesmith.study.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
+from tunesmith.study.variant import Variant
 from tunesmith.tools.final_test import TESTED, tests_in, told
 from tunesmith.tools.meter import Meter, meter_of
 from tunesmith.tools.summary import Summary, summarize
+from tunesmith.tools.variants.running import code_needed, run_line
 
 TOLD_LESSONS = 3
 
@@ -35,7 +36,8 @@ def print_end(database: Path, ended: Ended) -> None:
         record = history.study(ended.record.name)
         trials = history.trials(record.id)
         summary = summarize(record, trials)
-        lines = end_lines(record, summary, history.tally(record.id), trials, history.lessons(record.id))
+        versions = history.variants(record.id)
+        lines = end_lines(record, summary, history.tally(record.id), trials, history.lessons(record.id), versions)
         test = told(tests_in(history.events(record.id, TESTED)), summary.best.number if summary.best else None)
         if test:
             lines.append(test)
@@ -47,14 +49,21 @@ def print_end(database: Path, ended: Ended) -> None:
     print("\n".join(["", *(_wrapped(line) for line in lines)]))
 
 
-def end_lines(
-    record: StudyRecord, summary: Summary, tally: Tally, trials: Sequence[Trial], lessons: Sequence[Lesson] = ()
+def end_lines(  # noqa: PLR0913  # each is another thing that a summary tells
+    record: StudyRecord,
+    summary: Summary,
+    tally: Tally,
+    trials: Sequence[Trial],
+    lessons: Sequence[Lesson] = (),
+    versions: Sequence[Variant] = (),
 ) -> list[str]:
     """Return the summary, a line each."""
     meter = meter_of(trials, record.spec.objectives, record.spec.bounds, record.spent)
     lines = [*_fallback_lines(meter), summary.headline]
     if summary.best is not None:
-        lines.append(f"    {command_line(record.spec, summary.best.params)}")
+        code = next((t.proposal.code for t in trials if t.number == summary.best.number), "")
+        lines.append(f"    {run_line(record.spec, summary.best.params, code, versions)}")
+        lines += [f"    {code_needed(code)}"] if code else []
     if summary.important:
         lines.append("What mattered: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.important))
     if lessons:

@@ -20,6 +20,7 @@ from tunesmith.tools.report import colours, curves, facts, page, parallel
 from tunesmith.tools.report.model import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.text import LONGEST_CELL, cut
+from tunesmith.tools.report.versions import MOST, best_code, version_rows
 from tunesmith.tools.summary import Summary, gain_text, plus_minus, summarize
 
 
@@ -67,6 +68,8 @@ def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "spec": report.record.spec,
         "description": cut(report.record.spec.study.description, 2000),
         "command": report.command,
+        "needed": best_code(report, summary.best),
+        "versions": version_rows(report)[:MOST],
         "generated": page.when(report.generated_at),
         "began": page.when(report.record.created_at) if report.record.created_at else "",
         "summary": summary,

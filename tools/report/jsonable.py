@@ -10,6 +10,7 @@ from tunesmith.tools.report import facts
 from tunesmith.tools.report.model import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.text import plain
+from tunesmith.tools.report.versions import version_rows
 from tunesmith.tools.summary import Candidate, Summary, summarize
 
 
@@ -26,6 +27,7 @@ def to_json(report: ReportInput) -> dict[str, Any]:
         "shrinkage": [asdict(shrinkage) for shrinkage in shrinkages(summary)],
         "next_steps": next_steps(report, summary),
         "sources": [asdict(share) for share in facts.sources(report)],
+        "versions": [asdict(row) for row in version_rows(report)],
         "lessons": [{"text": lesson.text, "trials": list(lesson.trials)} for lesson in report.lessons],
         "llm_worth": facts.llm_worth(report),
         "failures": [asdict(group) for group in facts.failures(report.trials)],

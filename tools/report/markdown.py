@@ -13,6 +13,7 @@ from tunesmith.tools.report.facts import number_text, value_text
 from tunesmith.tools.report.model import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.text import cut
+from tunesmith.tools.report.versions import best_code, version_lines
 from tunesmith.tools.summary import Candidate, Summary, gain_text, plus_minus, summarize
 
 _FRONT_ROWS = 15
@@ -23,7 +24,7 @@ def to_markdown(report: ReportInput) -> str:
     summary = summarize(report.record, report.trials)
     sections = (
         [f"# {_text(report.record.name)}", summary.headline],
-        [_fenced(report.command)] if report.command else [],
+        [_fenced(report.command), *_needed(report, summary)] if report.command else [],
         _tested(report, summary),
         _compared(summary),
         _sure(summary),
@@ -31,6 +32,7 @@ def to_markdown(report: ReportInput) -> str:
         _next(report, summary),
         _mattered(summary),
         _learned(report),
+        _edited(report),
         _failed(report),
         _contributed(report),
         _took(report),
@@ -99,6 +101,18 @@ def _mattered(summary: Summary) -> list[str]:
         return []
     shares = [f"{_text(name)} {share:.0%}" for name, share in summary.importance.items() if share >= 0.005]
     return ["## What mattered", ", ".join(shares)]
+
+
+def _needed(report: ReportInput, summary: Summary) -> list[str]:
+    line = best_code(report, summary.best)
+    return [line] if line else []
+
+
+def _edited(report: ReportInput) -> list[str]:
+    # What an edit says of itself is no Markdown of ours.
+    found = [(len(line) - len(line.lstrip()), line.lstrip(" -")) for line in version_lines(report)]
+    lines = [f"{' ' * depth}- {_text(text)}" for depth, text in found]
+    return ["## Edits of the code", "\n".join(lines)] if lines else []
 
 
 def _learned(report: ReportInput) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from tunesmith.study.observation import Observation
 from tunesmith.study.record import Event, Lesson, StudyRecord
 from tunesmith.study.trial import Trial
+from tunesmith.study.variant import Variant
 from tunesmith.tools.final_test import FinalTest
 
 
@@ -19,6 +20,7 @@ class ReportInput:
         curves: the reported values of each trial, by its number; trials without any may be missing.
         lessons: what the LLM learned, the most useful first.
         tests: what [test] gave, in order; for people alone.
+        versions: the versions of the code, the user's own among them.
         command: the best configuration as a command line ready to paste; "" when there is none.
         generated_at: seconds since the epoch.
     """
@@ -29,6 +31,7 @@ class ReportInput:
     events: Sequence[Event] = ()
     lessons: Sequence[Lesson] = ()
     tests: Sequence[FinalTest] = ()
+    versions: Sequence[Variant] = ()
     command: str = ""
     generated_at: float
 

@@ -1,0 +1,84 @@
+"""The versions of the code as a report shows them: a tree, each with what it changed and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tunesmith.study.trial import Trial
+from tunesmith.study.units import short_number
+from tunesmith.study.variant import VariantState, short_id
+from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.summary import Candidate, plus_minus
+from tunesmith.tools.variants.running import code_needed
+from tunesmith.tools.variants.standing import Standing, standings
+
+MOST = 80
+"""So many edits are shown; all of them stand in the JSON report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRow:
+    """One edit.
+
+    Attributes:
+        depth: how many edits stand between it and the user's project.
+        result: its best value, or why it did not run.
+    """
+
+    name: str
+    depth: int
+    direction: str
+    author: str
+    rationale: str
+    state: str
+    trials: int
+    result: str
+    diff: str
+    warnings: tuple[str, ...]
+
+
+def version_rows(report: ReportInput) -> list[VersionRow]:
+    """Return the edits of the code, each after what it was made of."""
+    found = standings(report.record, report.trials, report.versions)
+    return [_row(standing) for standing in found if standing.variant.is_edited]
+
+
+def best_code(report: ReportInput, best: Candidate | None) -> str:
+    """Return what is needed before the best configuration gives its value, "" where the code is the user's own."""
+    trial: Trial | None = next((t for t in report.trials if best is not None and t.number == best.number), None)
+    return code_needed(trial.proposal.code) if trial is not None else ""
+
+
+def version_lines(report: ReportInput) -> Iterator[str]:
+    """Yield a line for each edit."""
+    for row in version_rows(report)[:MOST]:
+        trials = f", {row.trials} trial{'s' if row.trials != 1 else ''}" if row.trials else ""
+        yield f"{'  ' * row.depth}- {row.name} ({row.direction}{trials}): {row.result}. {row.rationale}"
+
+
+def _row(standing: Standing) -> VersionRow:
+    variant = standing.variant
+    return VersionRow(
+        name=short_id(variant.id),
+        depth=max(standing.depth - 1, 0),
+        direction=variant.direction or "other",
+        author=variant.author,
+        rationale=variant.rationale,
+        state=variant.state.value,
+        trials=standing.trials,
+        result=_result(standing),
+        diff=variant.diff,
+        warnings=variant.warnings,
+    )
+
+
+def _result(standing: Standing) -> str:
+    variant, best = standing.variant, standing.best
+    if variant.state is not VariantState.SOUND:
+        return f"{variant.state.value}: {variant.reason}"
+    if best is None:
+        return "no complete trial" if standing.trials else "never ran"
+    if best.confirmed is not None:
+        return f"{plus_minus(best.confirmed)} on {best.confirmed.count} fresh seeds"
+    return f"best {short_number(best.value)}"
