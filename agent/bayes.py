@@ -175,7 +175,7 @@ class BayesSampler:
         axes, past, rng = known.inputs.axes, known.past, known.rng
         first, default = self._settings.first, view.space.default
         where = "all over the space" if default is None else "about the default"
-        rationale = f"first points {where}: {past.spread + 1} of {first}"
+        rationale = f"first points {where}: {past.spread + 1} of {max(first, past.spread + 1)}"
         spread = self._spread(view, axes)
         design_rng = np.random.default_rng(derived_seed(view.seed, "bayes", "first"))
         points = spread(search.latin_hypercube(first, len(axes), design_rng))
