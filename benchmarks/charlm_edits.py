@@ -34,16 +34,20 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "charlm"
 DOCUMENT = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 CANDIDATES: Mapping[str, Mapping[str, Any]] = {candidate["name"]: candidate for candidate in DOCUMENT["candidates"]}
 
+QUICK_S = 8
+"""The quick setting: so many seconds of training tell a good edit from a useless one, if not every good one."""
+
 _ANSWERED = ("edits", "direction", "rationale", "predicted_mean")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table: which edits, with which parameters; `against` names the line it is compared with."""
+    """A line of the table: edits, parameters, seconds of training; `against` names the line it is compared with."""
 
     name: str
     edits: tuple[str, ...]
     params: Mapping[str, Any]
+    seconds: float
     against: str = ""
 
 
@@ -68,15 +72,17 @@ def edited(names: Iterable[str], source: str) -> str:
     return source
 
 
-def rows() -> list[Row]:
-    """Return what is measured."""
+def rows(seconds: float) -> list[Row]:
+    """Return what is measured in runs of so many seconds."""
     known = {"default": dict(load_spec(EXAMPLE).space.default or {}), **DOCUMENT["params"]}
     return [
-        Row(row["name"], tuple(row["edits"]), known[row["params"]], row.get("against", "")) for row in DOCUMENT["rows"]
+        Row(row["name"], tuple(row["edits"]), known[row["params"]], seconds, row.get("against", ""))
+        for row in DOCUMENT["rows"]
+        if row["seconds"] == seconds
     ]
 
 
-def run(row: Row, seed: int, seconds: float) -> float:
+def run(row: Row, seed: int) -> float:
     """Train and judge once, in a copy of the example, and return bits per byte; nan when it failed."""
     spec = load_spec(EXAMPLE)
     assert spec.evaluate is not None  # noqa: S101  # this example has a judge
@@ -85,7 +91,12 @@ def run(row: Row, seed: int, seconds: float) -> float:
         shutil.copytree(EXAMPLE, work, ignore=shutil.ignore_patterns("__pycache__", ".tunesmith", "artifacts"))
         (work / "train.py").write_text(edited(row.edits, (work / "train.py").read_text(encoding="utf-8")))
         artifacts = str(Path(folder) / "artifacts")
-        environment = {**os.environ, **spec.run.env, "CHARLM_SECONDS": str(seconds), "TUNESMITH_ARTIFACTS": artifacts}
+        environment = {
+            **os.environ,
+            **spec.run.env,
+            "CHARLM_SECONDS": str(row.seconds),
+            "TUNESMITH_ARTIFACTS": artifacts,
+        }
         environment["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
         output = ""
         for command in (spec.run.command, spec.evaluate.command):
@@ -99,12 +110,12 @@ def run(row: Row, seed: int, seconds: float) -> float:
     return float(found[1]) if found else float("nan")
 
 
-def measure(wanted: Sequence[Row], *, seeds: int, seconds: float, jobs: int) -> dict[str, list[float]]:
+def measure(wanted: Sequence[Row], *, seeds: int, jobs: int) -> dict[str, list[float]]:
     """Return every row's values, by its name; seeds are interleaved, so that a busy hour makes no row worse."""
     work = [(row, seed) for seed in range(seeds) for row in wanted]
     values: dict[str, list[float]] = {row.name: [] for row in wanted}
     with ThreadPoolExecutor(jobs) as pool:
-        for (row, seed), value in zip(work, pool.map(lambda job: run(*job, seconds), work), strict=True):
+        for (row, seed), value in zip(work, pool.map(lambda job: run(*job), work), strict=True):
             values[row.name].append(value)
             print(f"seed {seed}  {value:.4f}  {row.name}", file=sys.stderr, flush=True)
     return values
@@ -130,13 +141,13 @@ def main() -> None:
     """Measure and show."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=DOCUMENT["seconds"], help="of training, per run")
+    parser.add_argument("--seconds", type=float, default=QUICK_S, choices=[8, 60], help="of training, per run")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, each with one thread")
     parser.add_argument("--only", nargs="*", default=None, help="names of rows")
     parser.add_argument("--json", type=Path, default=None, help="write all values here")
     args = parser.parse_args()
-    wanted = [row for row in rows() if args.only is None or row.name in args.only]
-    values = measure(wanted, seeds=args.seeds, seconds=args.seconds, jobs=args.jobs)
+    wanted = [row for row in rows(args.seconds) if args.only is None or row.name in args.only]
+    values = measure(wanted, seeds=args.seeds, jobs=args.jobs)
     if args.json is not None:
         args.json.write_text(json.dumps(values, indent=2), encoding="utf-8")
     print("\n".join(table(wanted, values)))

@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src"), str(ROOT / "benchmarks")]
 
-from charlm_edits import CANDIDATES, DOCUMENT, EXAMPLE, answer
+from charlm_edits import CANDIDATES, EXAMPLE, QUICK_S, answer
 from fakes.llm_answers import candidates_reply
 from fakes.llm_server import Reply, Request, message, serving
 
@@ -96,7 +96,7 @@ def main() -> None:
     """Run one study and show what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=DOCUMENT["seconds"], help="of training, per trial")
+    parser.add_argument("--seconds", type=float, default=QUICK_S, help="of training, per trial")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--no-edits", action="store_true", help="the sampler alone, on the example's own code")
