@@ -17,9 +17,10 @@ from tunesmith.study.command import command_line
 from tunesmith.study.record import Lesson, StudyRecord
 from tunesmith.study.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
-from tunesmith.tools.final_test import TESTED, tests_in, told
+from tunesmith.tools.final_test import told
 from tunesmith.tools.meter import Meter, meter_of
-from tunesmith.tools.summary import Summary, summarize
+from tunesmith.tools.report import report_input
+from tunesmith.tools.summary import Summary
 
 TOLD_LESSONS = 3
 
@@ -32,14 +33,14 @@ def print_end(database: Path, ended: Ended) -> None:
     """
     with History.open(database) as history:
         record = history.study(ended.record.name)
-        trials = history.trials(record.id)
-        summary = summarize(record, trials)
-        lines = end_lines(record, summary, history.tally(record.id), trials, history.lessons(record.id))
-        test = told(tests_in(history.events(record.id, TESTED)), summary.best.number if summary.best else None)
+        report = report_input(history, record)
+        summary = report.summary
+        lines = end_lines(record, summary, history.tally(record.id), report.trials, report.lessons)
+        test = told(report.tests, summary.best.number if summary.best else None)
         if test:
             lines.append(test)
         if summary.best is not None:
-            page = write_files(history, record, database.parent / record.name)
+            page = write_files(report, database.parent / record.name)
             lines.append(f"Report: {shown(page)}")
     if ended.by == "interrupted":
         lines.append("Interrupted: `tunesmith run` with the same arguments resumes it.")

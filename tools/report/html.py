@@ -20,7 +20,7 @@ from tunesmith.tools.report import colours, curves, facts, page, parallel
 from tunesmith.tools.report.model import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.text import LONGEST_CELL, cut
-from tunesmith.tools.summary import Summary, gain_text, plus_minus, summarize
+from tunesmith.tools.summary import Summary, gain_text, plus_minus
 
 
 def write_html(report: ReportInput, path: Path) -> None:
@@ -48,7 +48,7 @@ def _rendered(report: ReportInput) -> str:
     }  # fmt: skip
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     template = environment.from_string(_part("template.html.j2"))
-    summary = summarize(report.record, report.trials)
+    summary = report.summary
     plotly = get_plotlyjs()
     return template.render(
         **_words(report, summary),

@@ -13,14 +13,14 @@ from tunesmith.tools.report.facts import number_text, value_text
 from tunesmith.tools.report.model import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.text import cut
-from tunesmith.tools.summary import Candidate, Summary, gain_text, plus_minus, summarize
+from tunesmith.tools.summary import Candidate, Summary, gain_text, plus_minus
 
 _FRONT_ROWS = 15
 
 
 def to_markdown(report: ReportInput) -> str:
     """Return the report without its plots and its table of trials."""
-    summary = summarize(report.record, report.trials)
+    summary = report.summary
     sections = (
         [f"# {_text(report.record.name)}", summary.headline],
         [_fenced(report.command)] if report.command else [],
