@@ -346,6 +346,10 @@ def findings(project: Path, night: Night) -> Iterator[tuple[str, Sequence[str]]]
         yield "the history is sound", [r[0] for r in db.execute("pragma integrity_check") if r[0] != "ok"]
         rows = db.execute("select * from trials order by number").fetchall()
         ended = [r[0] for r in db.execute("select ended_by from studies")]
+        (at,) = db.execute("select max(at) from events where kind = 'ended'").fetchone()
+        kept = "select json_extract(detail, '$.moment') from events where kind = 'deadline' order by id desc"
+        (deadline,) = db.execute(kept).fetchone()
+    yield f"the last trial had ended {at - deadline:.1f} s after the deadline; then comes the report", []
     yield "numbers have no gap", [] if [r["number"] for r in rows] == list(range(len(rows))) else ["they do"]
     yield "nothing is said to run", [f"trial {r['number']}" for r in rows if r["state"] == "running"]
     yield "it ended by its deadline", [] if ended == ["until"] else ended

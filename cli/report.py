@@ -7,9 +7,8 @@ from pathlib import Path
 
 from tunesmith.cli.locate import open_study
 from tunesmith.cli.show import shown
-from tunesmith.history.read import History
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.record import StudyRecord
+from tunesmith.tools.report.model import ReportInput
 
 
 def write_report(study: Path, *, history: Path | None, out: Path | None, as_json: bool) -> None:
@@ -26,19 +25,20 @@ def write_report(study: Path, *, history: Path | None, out: Path | None, as_json
 
             print(json.dumps(to_json(report_input(located.history, located.record)), indent=2))
             return
-        page = write_files(located.history, located.record, out or located.folder)
+        from tunesmith.tools.report import report_input
+
+        page = write_files(report_input(located.history, located.record), out or located.folder)
     print(f"{shown(page)}\n{shown(page.with_suffix('.md'))}")
 
 
-def write_files(history: History, record: StudyRecord, folder: Path) -> Path:
+def write_files(report: ReportInput, folder: Path) -> Path:
     """Write report.html and report.md into `folder`; return the page's path.
 
     Raises:
         ProjectError: the folder cannot be written.
     """
-    from tunesmith.tools.report import report_input, to_markdown, write_html
+    from tunesmith.tools.report import to_markdown, write_html
 
-    report = report_input(history, record)
     page = folder / "report.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,9 +18,10 @@ from tunesmith.study.record import Lesson, StudyRecord
 from tunesmith.study.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.study.variant import Variant
-from tunesmith.tools.final_test import TESTED, tests_in, told
+from tunesmith.tools.final_test import told
 from tunesmith.tools.meter import Meter, meter_of
-from tunesmith.tools.summary import Summary, summarize
+from tunesmith.tools.report import report_input
+from tunesmith.tools.summary import Summary
 from tunesmith.tools.variants.running import code_needed, run_line
 
 TOLD_LESSONS = 3
@@ -34,15 +35,14 @@ def print_end(database: Path, ended: Ended) -> None:
     """
     with History.open(database) as history:
         record = history.study(ended.record.name)
-        trials = history.trials(record.id)
-        summary = summarize(record, trials)
-        versions = history.variants(record.id)
-        lines = end_lines(record, summary, history.tally(record.id), trials, history.lessons(record.id), versions)
-        test = told(tests_in(history.events(record.id, TESTED)), summary.best.number if summary.best else None)
+        report = report_input(history, record)
+        summary = report.summary
+        lines = end_lines(record, summary, history.tally(record.id), report.trials, report.lessons, report.versions)
+        test = told(report.tests, summary.best.number if summary.best else None)
         if test:
             lines.append(test)
         if summary.best is not None:
-            page = write_files(history, record, database.parent / record.name)
+            page = write_files(report, database.parent / record.name)
             lines.append(f"Report: {shown(page)}")
     if ended.by == "interrupted":
         lines.append("Interrupted: `tunesmith run` with the same arguments resumes it.")

@@ -75,8 +75,7 @@ def study(count: int = 40, *, seed: int = 0, confirm: bool = True, **changes: An
 def report(rec: StudyRecord, trials: list[Trial], curves: Mapping[int, list[Observation]] | None = None) -> ReportInput:
     """Return the input of a report with a command line."""
     return ReportInput(
-        record=rec, trials=trials, curves=curves or {}, command="python train.py --lr 0.00274 --hidden 289",
-        generated_at=BEGAN + 7200,
+        record=rec, trials=trials, curves=curves or {}, generated_at=BEGAN + 7200
     )  # fmt: skip
 
 

@@ -20,8 +20,9 @@ from tunesmith.tools.report import colours, curves, facts, page, parallel
 from tunesmith.tools.report.model import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.text import LONGEST_CELL, cut
-from tunesmith.tools.report.versions import MOST, best_code, version_rows
-from tunesmith.tools.summary import Summary, gain_text, plus_minus, summarize
+from tunesmith.tools.report.versions import MOST, version_rows
+from tunesmith.tools.summary import Summary, gain_text, plus_minus
+from tunesmith.tools.variants.running import code_needed
 
 
 def write_html(report: ReportInput, path: Path) -> None:
@@ -49,7 +50,7 @@ def _rendered(report: ReportInput) -> str:
     }  # fmt: skip
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     template = environment.from_string(_part("template.html.j2"))
-    summary = summarize(report.record, report.trials)
+    summary = report.summary
     plotly = get_plotlyjs()
     return template.render(
         **_words(report, summary),
@@ -68,7 +69,7 @@ def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "spec": report.record.spec,
         "description": cut(report.record.spec.study.description, 2000),
         "command": report.command,
-        "needed": best_code(report, summary.best),
+        "needed": code_needed(report.best_code),
         "versions": version_rows(report)[:MOST],
         "generated": page.when(report.generated_at),
         "began": page.when(report.record.created_at) if report.record.created_at else "",

@@ -11,12 +11,12 @@ from tunesmith.tools.report.model import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.text import plain
 from tunesmith.tools.report.versions import version_rows
-from tunesmith.tools.summary import Candidate, Summary, summarize
+from tunesmith.tools.summary import Candidate, Summary
 
 
 def to_json(report: ReportInput) -> dict[str, Any]:
     """Return the report; json.dumps takes it as it is."""
-    summary = summarize(report.record, report.trials)
+    summary = report.summary
     found = {
         "study": report.record.name,
         "generated_at": report.generated_at,

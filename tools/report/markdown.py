@@ -13,18 +13,19 @@ from tunesmith.tools.report.facts import number_text, value_text
 from tunesmith.tools.report.model import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.text import cut
-from tunesmith.tools.report.versions import best_code, version_lines
-from tunesmith.tools.summary import Candidate, Summary, gain_text, plus_minus, summarize
+from tunesmith.tools.report.versions import version_lines
+from tunesmith.tools.summary import Candidate, Summary, gain_text, plus_minus
+from tunesmith.tools.variants.running import code_needed
 
 _FRONT_ROWS = 15
 
 
 def to_markdown(report: ReportInput) -> str:
     """Return the report without its plots and its table of trials."""
-    summary = summarize(report.record, report.trials)
+    summary = report.summary
     sections = (
         [f"# {_text(report.record.name)}", summary.headline],
-        [_fenced(report.command), *_needed(report, summary)] if report.command else [],
+        [_fenced(report.command), *_needed(report)] if report.command else [],
         _tested(report, summary),
         _compared(summary),
         _sure(summary),
@@ -103,8 +104,8 @@ def _mattered(summary: Summary) -> list[str]:
     return ["## What mattered", ", ".join(shares)]
 
 
-def _needed(report: ReportInput, summary: Summary) -> list[str]:
-    line = best_code(report, summary.best)
+def _needed(report: ReportInput) -> list[str]:
+    line = code_needed(report.best_code)
     return [line] if line else []
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from tunesmith.study.observation import Observation
 from tunesmith.study.record import Event, Lesson, StudyRecord
 from tunesmith.study.trial import Trial
 from tunesmith.study.variant import Variant
 from tunesmith.tools.final_test import FinalTest
+from tunesmith.tools.summary import Summary, summarize
+from tunesmith.tools.variants.running import run_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +24,6 @@ class ReportInput:
         lessons: what the LLM learned, the most useful first.
         tests: what [test] gave, in order; for people alone.
         versions: the versions of the code, the user's own among them.
-        command: the best configuration as a command line ready to paste; "" when there is none.
         generated_at: seconds since the epoch.
     """
 
@@ -32,8 +34,24 @@ class ReportInput:
     lessons: Sequence[Lesson] = ()
     tests: Sequence[FinalTest] = ()
     versions: Sequence[Variant] = ()
-    command: str = ""
     generated_at: float
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What the study amounts to; worked out once, as it takes half a second for thousands of trials."""
+        return summarize(self.record, self.trials)
+
+    @property
+    def command(self) -> str:
+        """The best configuration as a command line ready to paste; "" when there is none."""
+        best = self.summary.best
+        return run_line(self.record.spec, best.params, self.best_code, self.versions) if best else ""
+
+    @property
+    def best_code(self) -> str:
+        """Which edited version of the code the best configuration ran with; "" for the user's own."""
+        best = self.summary.best
+        return next((t.proposal.code for t in self.trials if best is not None and t.number == best.number), "")
 
     @property
     def for_models(self) -> ReportInput:

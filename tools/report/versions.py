@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tunesmith.study.trial import Trial
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import VariantState, short_id
 from tunesmith.tools.report.model import ReportInput
-from tunesmith.tools.summary import Candidate, plus_minus
-from tunesmith.tools.variants.running import code_needed
+from tunesmith.tools.summary import plus_minus
 from tunesmith.tools.variants.standing import Standing, standings
 
 MOST = 80
@@ -42,12 +40,6 @@ def version_rows(report: ReportInput) -> list[VersionRow]:
     """Return the edits of the code, each after what it was made of."""
     found = standings(report.record, report.trials, report.versions)
     return [_row(standing) for standing in found if standing.variant.is_edited]
-
-
-def best_code(report: ReportInput, best: Candidate | None) -> str:
-    """Return what is needed before the best configuration gives its value, "" where the code is the user's own."""
-    trial: Trial | None = next((t for t in report.trials if best is not None and t.number == best.number), None)
-    return code_needed(trial.proposal.code) if trial is not None else ""
 
 
 def version_lines(report: ReportInput) -> Iterator[str]:
