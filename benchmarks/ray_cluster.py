@@ -81,11 +81,11 @@ def busy(*, nodes: int, slots: int, trials: int, seconds: float) -> dict[str, ob
     """Return the share of its slots in which a process ran, once all of them were taken for the first time."""
     with tempfile.TemporaryDirectory() as folder:
         cluster = start(nodes, slots)
-        psutil.cpu_percent()
+        before = cpu_s()
         found = study(
             Path(folder), cluster.address, slots=slots, trials=trials, seconds=seconds, tell=lambda news: None
         )
-        cpu = psutil.cpu_percent()
+        spent = [now - then for now, then in zip(cpu_s(), before, strict=True)]
         spans = sorted(
             tuple(float(line) for line in log(Path(folder), trial).splitlines() if line[:1].isdigit())
             for trial in found
@@ -100,8 +100,17 @@ def busy(*, nodes: int, slots: int, trials: int, seconds: float) -> dict[str, ob
         "busy": round(inside / (slots * (last - first)), 3),
         "trials per second": round(sum(first <= begin < last for begin, _ in spans) / (last - first), 1),
         "cores": psutil.cpu_count(),
-        "cpu_percent": cpu,
+        "CPU ms per trial": {
+            name: round(1000 * each / len(found)) for name, each in zip(("loop", "Ray and trials"), spent, strict=True)
+        },
     }
+
+
+def cpu_s() -> tuple[float, float]:
+    """Return the CPU seconds of this process, and those of all that it started."""
+    started = psutil.Process().children(recursive=True)
+    times = [process.cpu_times() for process in started if process.is_running()]
+    return time.process_time(), sum(t.user + t.system + t.children_user + t.children_system for t in times)
 
 
 def start(nodes: int, slots: int) -> Cluster:

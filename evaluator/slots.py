@@ -48,7 +48,8 @@ def plan_slots(run: RunTable, gpus: Sequence[str], cpus: int, *, note: str = "")
     if not places:
         found = f"{len(gpus)} NVIDIA GPU{'s' if len(gpus) > 1 else ''} found" if gpus else "no NVIDIA GPU was found"
         why = f" ({note})" if note else ""
-        raise ProjectError(f"[run].gpus = {run.gpus}, but {found} on this machine{why}; set gpus = 0 or run elsewhere")
+        asked = '"auto"' if run.packs else f"{run.gpu_count:g}"
+        raise ProjectError(f"[run].gpus = {asked}, but {found} on this machine{why}; set gpus = 0 or run elsewhere")
     if run.parallel is not None and run.parallel > len(places):
         raise ProjectError(
             f"[run].parallel = {run.parallel}, but {len(gpus)} GPUs have room for {len(places)} trials of "
