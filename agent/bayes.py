@@ -40,7 +40,7 @@ _ATTEMPTS = 200
 _SPARE = 64
 _ENOUGH_TO_JUDGE = 4
 _ENOUGH_FOR_PAIRS = 12
-_FIRST_WITH_LORE = 2
+_MOST_AS_BEFORE = 4
 _SAME = 1e-9
 
 
@@ -141,10 +141,12 @@ class BayesSampler:
         past = known.past
         first = self._settings.first
         if known.lore is not None:
-            if past.spread == sum(t.proposal.source is Source.DEFAULT for t in view.trials[:1]):
-                return _as_before(view, known, known.lore)
+            given = sum(t.proposal.source is Source.DEFAULT for t in view.trials[:1])
+            before = 1 if len(known.lore.models) == 1 else min(len(known.lore.models) + 1, _MOST_AS_BEFORE)
+            if past.spread < given + before:
+                return _as_before(view, known, known.lore, past.spread - given)
             # One point that would have been tried anyway tells whether earlier studies rank as this one does.
-            first = min(first, _FIRST_WITH_LORE) if past.complete.any() else first
+            first = min(first, before + 1) if past.complete.any() else first
         elif len(known.ran):
             # What was tried on the word of a misleading study tells little of the space.
             first += 1
@@ -235,12 +237,13 @@ def _good(past: Past, belief: Belief, rng: np.random.Generator) -> Index:
     return np.argsort(np.linalg.norm(targets - targets[centre], axis=1), kind="stable")
 
 
-def _as_before(view: StudyView, known: _Known, lore: Lore) -> Suggestion:
+def _as_before(view: StudyView, known: _Known, lore: Lore, turn: int) -> Suggestion:
     """Propose what did best in earlier studies, as their models see it: among what ran there, nothing extrapolated.
 
     Of studies at another scale, where they lead to expect the optimum at the present one.
     """
-    order = np.argsort(lore.expected(known.inputs.of(known.ran)), kind="stable")
+    z = known.inputs.of(known.ran)
+    order = np.argsort(lore.models[turn - 1].predict(z)[0] if turn else lore.expected(z), kind="stable")
     pool = known.ran[order]
     forecast = optimum_at_scale(view)
     if forecast is not None:

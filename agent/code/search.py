@@ -248,15 +248,13 @@ class CodeSearch:
         return arm.best
 
     def _tuned(self, variant: Variant, view: StudyView) -> Proposal | None:
-        """Propose a configuration of a version; what is known of those it was made of comes in as earlier studies."""
-        groups = [[t for t in view.trials if t.proposal.code == code] for code in self._line(variant)]
-        own, *before = groups
-        tuned = replace(
-            view,
-            space=self.space_of(variant.id),
-            trials=own,
-            earlier=(*(EarlierStudy(name="the code before", trials=group) for group in before if group), *view.earlier),
-        )
+        """Propose a configuration of a version; what it was made of comes in as an earlier study."""
+        own, *before = [[t for t in view.trials if t.proposal.code == code] for code in self._line(variant)]
+        # One of them: each earlier study has its best run here first, and these would mostly be the same.
+        most = max(before, key=lambda group: sum(t.state is TrialState.COMPLETE for t in group))
+        taught_by = EarlierStudy(name="the code before", trials=most)
+        space = self.space_of(variant.id)
+        tuned = replace(view, space=space, trials=own, earlier=(taught_by, *view.earlier))
         fidelity = self._spec.fidelity.max if self._spec.fidelity else None
         try:
             proposal = Arbiter(BayesSampler(Settings(first=1)), fidelity=fidelity).choose(tuned)

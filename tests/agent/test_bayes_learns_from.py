@@ -21,7 +21,7 @@ from tunesmith.study.observation import Observation
 from tunesmith.study.parameters import Choice, Float, Parameter
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import Outcome, Trial, TrialState, Usage
-from tunesmith.study.view import Fidelity, StudyView
+from tunesmith.study.view import Fidelity, Foretold, StudyView
 
 SPACE: Mapping[str, Parameter] = {f"x{i}": Float(0.0, 1.0) for i in range(4)}
 EPOCHS = Fidelity("epochs", 1, 27)
@@ -112,6 +112,15 @@ def test_an_earlier_study_with_other_parameters_counts_as_far_as_it_fits() -> No
     known = earlier_study(60, loss, space=others)
     first = BayesSampler().suggest(replace(view(SPACE), earlier=known)).params
     assert all(abs(float(first[f"x{i}"]) - 0.7) < 0.25 for i in range(3))  # type: ignore[arg-type]
+
+
+def test_a_forecast_of_the_present_study_says_nothing_of_an_earlier_one() -> None:
+    (study,) = earlier_study(10, bowl)
+    stopped = replace(study.trials[3], state=TrialState.STOPPED)
+    known = (replace(study, trials=[*study.trials[:3], stopped, *study.trials[4:]]),)
+    plain = replace(view(SPACE), earlier=known)
+    foreseen = replace(plain, foretold={3: (Foretold(part=0.5, value=-100.0),)})
+    assert BayesSampler().suggest(foreseen) == BayesSampler().suggest(plain)
 
 
 def test_an_earlier_study_in_which_all_failed_changes_nothing() -> None:
