@@ -29,7 +29,7 @@ def resting_due(view: StudyView, foresight: Foresight) -> Proposal | None:
     if found is not None:
         trial, place = found
         why = f"trial {trial.number} goes on: number {place.rank} of the {place.count} that came as far"
-        return _again(trial, trial.proposal.fidelity, why)
+        return _again(trial, view.fidelity.max if view.fidelity else None, why)
     top = incumbent(view.trials, view.objectives, view.constraints)
     if top is None:
         return None
@@ -39,7 +39,7 @@ def resting_due(view: StudyView, foresight: Foresight) -> Proposal | None:
         return None
     trial, chance = last
     why = f"trial {trial.number} goes on: {percent(chance)} chance to be best, and the budget ends soon"
-    return _again(trial, trial.proposal.fidelity, why)
+    return _again(trial, view.fidelity.max if view.fidelity else None, why)
 
 
 @dataclass(frozen=True, slots=True)

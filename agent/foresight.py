@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from tunesmith.evaluator.curves import Curve, CurveModel, Forecast
+from tunesmith.evaluator.curves import SAME, Curve, CurveModel, Forecast
 from tunesmith.study.trial import Trial, TrialState
-from tunesmith.study.view import Foretold, Objective, went_on
+from tunesmith.study.view import Foretold, Objective, same_run
 
 SURE = 2.0
 """The sampler's prediction counts with so many times the spread that it claims: it knows little of noise."""
@@ -31,19 +31,27 @@ class Foresight:
         objective: the first objective.
 
     Attributes:
-        stopped: the trials that were stopped, with a curve.
+        stopped: the trials that were stopped, or ran through before the full length was raised, and did not go on yet.
         full: the values of each curve that ran through.
         model: what they teach.
     """
 
     def __init__(self, trials: Sequence[Trial], curves: Mapping[int, Curve], objective: Objective) -> None:
         own = [t for t in trials if not t.is_replicate and t.number in curves and curves[t.number].steps]
-        gone = went_on(trials)
+        latest = {same_run(t): t.number for t in trials if not t.is_replicate}
         self._objective, self._curves = objective, curves
-        self.stopped = [t for t in own if t.state is TrialState.STOPPED and t.number not in gone]
-        self._complete = [t for t in own if t.state is TrialState.COMPLETE]
+        self._most = max((_length(t) for t in own), default=0.0)
+        self._complete = [t for t in own if self.is_through(t)]
+        ended = (TrialState.STOPPED, TrialState.COMPLETE)
+        self.stopped = [
+            t for t in own if t.state in ended and not self.is_through(t) and latest[same_run(t)] == t.number
+        ]
         self.full = [curves[t.number].values for t in self._complete]
         self.model = CurveModel([curves[t.number] for t in self._complete], [curves[t.number] for t in self.stopped])
+
+    def is_through(self, trial: Trial) -> bool:
+        """Tell whether a trial ran to the end, as far as any trial of the study was to run."""
+        return trial.state is TrialState.COMPLETE and _length(trial) >= self._most * (1 - SAME)
 
     def curve(self, trial: Trial) -> Curve:
         """Return a trial's curve so far; an empty one while it has none."""
@@ -55,7 +63,7 @@ class Foresight:
 
     def end_of(self, trial: Trial) -> float | None:
         """Return where a trial ended or is expected to end, to be minimized; None while nothing is known."""
-        if trial.state is TrialState.COMPLETE:
+        if self.is_through(trial):
             return self._objective.sign * trial.values.get(self._objective.metric, math.nan)
         forecast = self.expect(trial)
         return None if forecast is None else forecast.value
@@ -90,6 +98,10 @@ class Foresight:
             return []
         part = 1.0 + math.log(max(curve.reached, 1e-12) / self.model.end) / math.log(_SMALLEST)
         return [Foretold(max(part, 0.0), self._objective.sign * forecast.value)]
+
+
+def _length(trial: Trial) -> float:
+    return math.inf if trial.proposal.fidelity is None else trial.proposal.fidelity
 
 
 def _some(steps: Sequence[float]) -> Sequence[float]:

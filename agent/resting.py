@@ -63,7 +63,7 @@ class Resting:
         self._is_ending = view.left <= ENDING
         latest = {same_run(t): t for t in view.trials if not t.is_replicate and t.state is not TrialState.FAILED}
         self._all = [self._standing(trial) for trial in latest.values()]
-        self._complete = sum(s.trial.state is TrialState.COMPLETE for s in self._all)
+        self._complete = sum(foresight.is_through(s.trial) for s in self._all)
 
     def rests(self, trial: Trial) -> Place | None:
         """Return the place for which a running trial rests at the mark that it has just come to, None if it goes on."""
@@ -100,9 +100,9 @@ class Resting:
         return None if best is None else (best, chances[best.number])
 
     def _standing(self, trial: Trial) -> _Standing:
-        if trial.state is TrialState.COMPLETE:
+        if self._foresight.is_through(trial):
             return _Standing(trial, len(MARKS), rests=False)
-        return _Standing(trial, self._mark(trial), rests=trial.state is TrialState.STOPPED)
+        return _Standing(trial, self._mark(trial), rests=trial.state.is_finished)
 
     def _mark(self, trial: Trial) -> int:
         reached = self._foresight.reached(trial)

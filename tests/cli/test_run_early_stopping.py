@@ -207,6 +207,21 @@ def test_a_larger_maximum_lets_the_best_go_on_instead_of_starting_again(tmp_path
     assert steps_of(project, 12) == [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
 
 
+def test_under_curves_too_a_larger_maximum_lets_the_best_go_on(tmp_path: Path) -> None:
+    tables = CURVED.replace("max = 12", "max = 4")
+    project = make_project(tmp_path / "p", script=CURVES, trials=6, more="--epochs {epochs}", tables=tables)
+    command("run", cwd=project, timeout_s=240)
+    before = trials_of(project)
+    text = (project / "study.toml").read_text()
+    (project / "study.toml").write_text(text.replace("max = 4", "max = 12").replace("trials = 6", "trials = 11"))
+    command("run", cwd=project, timeout_s=240)
+    again = [t for t in trials_of(project)[len(before) :] if (t.proposal.parent or len(before)) < len(before)]
+    assert again
+    for trial in again:
+        assert trial.proposal.fidelity == 12
+        assert steps_of(project, trial.number)[0] == steps_of(project, trial.proposal.parent or 0)[-1] + 1
+
+
 def test_a_killed_study_goes_on_stopping_by_what_it_saw_before(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", script=CURVES, trials=8, more="--epochs {epochs}", tables=CURVED)
     running = start("run", "--json", cwd=project)
