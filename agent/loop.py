@@ -429,7 +429,7 @@ class Loop:
         if self._code is None or trial.is_replicate:
             return
         trials = self._recorder.history.trials(self._recorder.study_id)
-        fate = self._code.fate(trial, twin_of(trial, trials, self._curves))
+        fate = self._code.fate(trial, trials, twin_of(trial, trials, self._curves))
         if fate is not None:
             self._recorder.record_variant_state(fate.variant, fate.state, fate.reason)
             name = short_id(fate.variant.id)

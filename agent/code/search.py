@@ -197,17 +197,19 @@ class CodeSearch:
         changed = {path: text for path, text in variant.files.items() if self._root.files.get(path) != text}
         return changed, command_of(variant, self._spec.run.command)
 
-    def fate(self, trial: Trial, twin: Trial | None) -> Fate | None:
-        """Return what the first trial of a version says of it; None when it stands.
+    def fate(self, trial: Trial, trials: Sequence[Trial], twin: Trial | None) -> Fate | None:
+        """Return what a trial says of the version that it ran; None when that stands.
 
         Args:
             trial: it ended just now.
+            trials: all of the study's; a version of which one completed is not broken.
             twin: an earlier trial of other code with the same configuration and seed that reported the same numbers.
         """
         variant = self._variants.get(trial.proposal.code)
         if variant is None or variant.state is not VariantState.SOUND:
             return None
-        if trial.failure is not None and trial.failure.kind is not FailureKind.LOST:
+        works = any(t.proposal.code == variant.id and t.state is TrialState.COMPLETE for t in trials)
+        if trial.failure is not None and trial.failure.kind is not FailureKind.LOST and not works:
             if variant.author == "llm":
                 self._to_repair.append(trial)
             return self._ended(variant, VariantState.BROKEN, f"{trial.failure.kind.value}: {trial.failure.reason}")

@@ -11,7 +11,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tunesmith.evaluator.workspace import is_meant
 from tunesmith.study.errors import SpecError
@@ -46,9 +46,9 @@ class Rules:
 
     Attributes:
         editable: patterns of the files that may be edited.
+        space: the study's parameters.
         protected: patterns of those that may not, even where they are editable.
         command: the study's command.
-        space: its parameters.
         fidelity: the name of the parameter that makes trials shorter; "" for none.
         metrics: what the study needs to be told.
         has_judge: whether another command decides the metrics' values.
@@ -56,9 +56,9 @@ class Rules:
     """
 
     editable: Sequence[str]
+    space: SearchSpace
     protected: Sequence[str] = ()
     command: str = ""
-    space: SearchSpace = field(default_factory=lambda: SearchSpace({}))
     fidelity: str = ""
     metrics: Sequence[str] = ()
     has_judge: bool = False

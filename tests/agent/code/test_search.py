@@ -1,0 +1,168 @@
+"""The code side of a study, step by step: what is asked, what runs first, what is given up, what is joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from fakes.views import trial
+
+from tunesmith.agent.code.editor import Edited, Question
+from tunesmith.agent.code.search import CodeSearch
+from tunesmith.study.load import parse_spec
+from tunesmith.study.trial import FailureKind, Proposal, Source, Trial
+from tunesmith.study.variant import Edit, Variant, VariantState
+from tunesmith.study.view import StudyView
+from tunesmith.tools.facts import view_of
+from tunesmith.tools.variants.gate import Rules
+from tunesmith.tools.variants.making import Change, make_variant
+
+SPEC = parse_spec(
+    {
+        "study": {"name": "s", "metric": "loss"},
+        "run": {"command": "python train.py --x {x} --seed {seed}"},
+        "space": {"x": {"type": "float", "low": 0.0, "high": 1.0, "default": 0.5}},
+        "budget": {"trials": 40},
+        "edits": {"files": ["train.py"]},
+    }
+)
+ROOT = Variant(id="root", files={"train.py": "a = 1\n\n\n\n\nb = 1\n\n\n\n\nc = 1\n"})
+RULES = Rules(editable=["train.py"], space=SPEC.space, metrics=["loss"])
+
+
+class Editor:
+    """Makes the next of these replacements, each (old, new); None stands for no answer."""
+
+    def __init__(self, *replacements: tuple[str, str] | None) -> None:
+        self._left = list(replacements)
+        self.asked: list[Question] = []
+
+    def edit(self, question: Question) -> Edited:
+        self.asked.append(question)
+        found = self._left.pop(0) if self._left else None
+        if found is None:
+            return Edited(trouble="no idea")
+        change = Change(edits=[Edit("train.py", *found)], author="llm", direction="data", rationale=f"{found}")
+        return Edited(made=(make_variant(change, question.parent, question.known, RULES),), predicted=0.1)
+
+
+def search(editor: Editor | None, known: Sequence[Variant] = ()) -> CodeSearch:
+    return CodeSearch(SPEC, ROOT, known, rules=RULES, editor=editor)
+
+
+def ran(number: int, loss: float | FailureKind, proposal: Proposal | None = None, *, x: float = 0.5) -> Trial:
+    made = trial(number, {"x": x}, loss)
+    if proposal is not None:
+        return replace(made, proposal=proposal)
+    return replace(made, proposal=replace(made.proposal, seed=100 + number, variant="root"))
+
+
+def view(trials: Sequence[Trial]) -> StudyView:
+    return view_of(SPEC, trials)
+
+
+def first_of_an_edit(code: CodeSearch, trials: list[Trial], result: Callable[[Proposal], float | FailureKind]) -> Trial:
+    """Go on, with trials of the user's code in between, until the first trial of a new version; return that."""
+    seen = {t.proposal.code for t in trials}
+    for _ in range(30):
+        proposal = code.next(view(trials))
+        number = len(trials)
+        if proposal is not None and proposal.code not in seen:
+            trials.append(ran(number, result(proposal), proposal))
+            return trials[-1]
+        trials.append(ran(number, 1.0, proposal, x=0.5 + number / 1000))
+    raise AssertionError("no edit was tried")
+
+
+def test_nothing_is_asked_before_a_trial_completed() -> None:
+    editor = Editor(("a = 1", "a = 2"))
+    code = search(editor)
+    assert code.next(view([])) is None
+    assert code.next(view([ran(0, FailureKind.CRASH)])) is None
+    assert editor.asked == []
+    code.next(view([ran(0, 1.0)]))
+    assert len(editor.asked) == 1
+
+
+def test_a_version_first_runs_as_its_parent_ran_best_on_the_same_seed() -> None:
+    code, trials = search(Editor(("a = 1", "a = 2"))), [ran(0, 1.0), ran(1, 0.6, x=0.3), ran(2, 0.9)]
+    found = first_of_an_edit(code, trials, lambda _: 0.5)
+    assert (dict(found.params), found.proposal.seed) == ({"x": 0.3}, 101)
+    assert found.proposal.source is Source.LLM
+    assert found.proposal.prediction is not None
+    files, line = code.files_of(found.proposal.code)
+    assert files["train.py"].startswith("a = 2")
+    assert line == SPEC.run.command
+
+
+def test_a_version_that_never_ran_through_is_broken_and_its_repair_is_asked_for_once() -> None:
+    editor = Editor(("a = 1", "a = 2"), ("a = 1", "a = 3"))
+    code, trials = search(editor), [ran(0, 1.0)]
+    failed = first_of_an_edit(code, trials, lambda _: FailureKind.CRASH)
+    fate = code.fate(failed, trials, None)
+    assert fate is not None
+    assert fate.state is VariantState.BROKEN
+    second = first_of_an_edit(code, trials, lambda _: 0.5)
+    assert editor.asked[1].broken is not None
+    assert editor.asked[1].parent is ROOT
+    assert all(q.broken is None for q in editor.asked[2:])
+    later = ran(len(trials), FailureKind.OOM, replace(second.proposal, params={"x": 0.9}))
+    assert code.fate(later, [*trials, later], None) is None, "one configuration that fails breaks no version"
+
+
+def test_a_twin_is_a_duplicate_and_gets_no_further_trial() -> None:
+    code, trials = search(Editor(("a = 1", "a = 2"))), [ran(0, 1.0)]
+    found = first_of_an_edit(code, trials, lambda _: 1.0)
+    fate = code.fate(found, trials, trials[0])
+    assert fate is not None
+    assert fate.state is VariantState.DUPLICATE
+    for number in range(len(trials), len(trials) + 6):
+        assert code.next(view(trials)) is None
+        trials.append(ran(number, 1.0, x=0.5 + number / 1000))
+
+
+def test_two_edits_that_gained_are_joined_without_a_question() -> None:
+    code, trials = search(Editor(("a = 1", "a = 2"), ("c = 1", "c = 2"))), [ran(0, 1.0)]
+    # The second edit is asked for while the first is not known to be better, so both stand on the user's code.
+    one = first_of_an_edit(code, trials, lambda _: 1.5)
+    two = first_of_an_edit(code, trials, lambda _: 0.8)
+    trials[one.number] = replace(one, outcome=ran(0, 0.9).outcome)
+    both = first_of_an_edit(code, trials, lambda _: 0.5)
+    variant = code.known()[both.proposal.code]
+    assert {one.proposal.code, two.proposal.code} != {variant.parent}
+    if variant.direction == "combine":
+        assert variant.author == "crossover"
+        assert "a = 2" in variant.files["train.py"]
+        assert "c = 2" in variant.files["train.py"]
+
+
+def test_a_model_without_an_idea_is_left_alone_for_longer_and_longer() -> None:
+    editor = Editor()
+    code, trials = search(editor), [ran(0, 1.0)]
+    asked = []
+    for number in range(1, 30):
+        code.next(view(trials))
+        asked.append(len(editor.asked))
+        trials.append(ran(number, 1.0, x=0.5 + number / 1000))
+    assert asked[-1] < 8
+    assert "no edit of the code" in code.notes()[0]
+
+
+def test_what_a_person_asked_for_runs_next() -> None:
+    code, trials = search(None), [ran(0, 1.0)]
+    change = Change(edits=[Edit("train.py", "b = 1", "b = 5")], author="chat", rationale="mine")
+    code.add(make_variant(change, ROOT, code.known(), RULES), {"x": 0.25})
+    proposal = code.next(view(trials))
+    assert proposal is not None
+    assert proposal.source is Source.USER
+    assert dict(proposal.params) == {"x": 0.25}
+    assert [v.author for v in code.made()] == ["chat"]
+
+
+def test_versions_made_on_files_that_changed_since_rest() -> None:
+    stale = Variant(id="edit-old", parent="another-root", files={"train.py": "a = 9\n"}, author="llm")
+    code, trials = (
+        search(None, [stale]),
+        [ran(0, 1.0), ran(1, 0.1, Proposal(params={"x": 0.5}, source=Source.LLM, seed=1, variant="edit-old"))],
+    )
+    assert code.next(view(trials)) is None
