@@ -12,10 +12,10 @@ demo: .venv/ready
 	$(BIN)/tunesmith report examples/digits --history build/demo/history.db
 
 # Most tests wait for processes of their own, so more run at once than there are cores; those that try to break out of
-# the sandbox fill memory and processes, and run by themselves.
+# the sandbox fill memory and processes, and run by themselves, two at once.
 test: lint
 	$(BIN)/pytest -q -n 4 --dist worksteal --ignore tests/evaluator/test_escapes.py
-	$(BIN)/pytest -q tests/evaluator/test_escapes.py
+	$(BIN)/pytest -q -n 2 tests/evaluator/test_escapes.py
 
 # Ray listens on every network that it sees, so it is shown one of its own.
 OWN_NETWORK := bwrap --unshare-net --unshare-pid --die-with-parent --dev-bind / / --proc /proc
