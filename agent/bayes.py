@@ -245,7 +245,7 @@ def _as_before(view: StudyView, known: _Known, lore: Lore, turn: int) -> Suggest
     z = known.inputs.of(known.ran)
     order = np.argsort(lore.models[turn - 1].predict(z)[0] if turn else lore.expected(z), kind="stable")
     pool = known.ran[order]
-    forecast = optimum_at_scale(view)
+    forecast = optimum_at_scale(view) if turn == 0 else None
     if forecast is not None:
         pool = np.concatenate([[view.space.to_unit(forecast.params)], pool])
     chosen = _new(view, known.inputs.axes, known.past, pool, known.rng)
