@@ -36,6 +36,7 @@ PATIENCE_S, AGAIN_S = 3600.0, 15.0
 """For so long, and so often, a job is submitted again that Slurm does not take."""
 LEAVING_S = 10.0
 """How long a job that has said how it ended may take to leave the queue."""
+_UNDER_WAY = {"READY", "PENDING", "CONFIGURING", "RUNNING", "UNKNOWN", "REQUEUED", "COMPLETING", "SUSPENDED"}
 _KILLED = -int(signal.SIGKILL)
 
 
@@ -217,13 +218,17 @@ class _SlurmJob(Job):
 
     def _verdict(self) -> Exit | None:
         """Return how a job ended that Slurm knows to be over and that has said nothing, twice in a row."""
-        if self.submitted is None or not self.submitted.done(force_check=True):
+        if self.submitted is None:
+            return None
+        # submitit takes a preempted job for one that comes back; ours do not.
+        state = str(self.submitted.get_info(mode="force").get("State") or self.submitted.state)
+        if state.upper().split()[0] in _UNDER_WAY:
             return None
         if not self._suspected:
             # Its last words may still be on their way through the filesystem.
             self._suspected = True
             return None
-        return exit_for(str(self.submitted.state))
+        return exit_for(state)
 
     def _is_done(self) -> bool:
         return bool(self.submitted.done()) or time.monotonic() > self._ended_at + LEAVING_S

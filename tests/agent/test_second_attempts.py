@@ -143,8 +143,8 @@ def test_a_trial_whose_node_is_lost_runs_again_and_is_counted_once(
     settings = {"command": command, "executor": "slurm", "parallel": 1}
     trials, opened = run(tmp_path, settings, tell=tell, budget={"trials": 2})
     opened.close()
-    assert [(t.number, t.attempt, t.state.value, t.values["loss"]) for t in trials] == [
-        (0, 2, "complete", 0.5), (1, 1, "complete", 0.5),
+    assert [(t.number, t.attempt, t.failure, t.values.get("loss")) for t in trials] == [
+        (0, 2, None, 0.5), (1, 1, None, 0.5),
     ]  # fmt: skip
 
 

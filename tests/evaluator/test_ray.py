@@ -30,10 +30,10 @@ def run(project: Path, address: str, *, tell: Callable[[News], None] = lambda ne
     spec = parse_spec(
         {
             "study": {"name": "toy", "metric": "loss"},
-            "run": {"command": "sh -c 'echo loss={x}; sleep 0.2; echo loss={x}'", "executor": "ray", **run},
+            "run": {"command": "sh -c 'echo loss={x}; sleep 0.5; echo loss={x}'", "executor": "ray", **run},
             "executor": {"address": address},
             "space": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
-            "budget": {"trials": 40},
+            "budget": {"trials": 30},
             "planner": {"sampler": "random"},
         }
     )
@@ -53,10 +53,11 @@ def test_a_node_that_dies_costs_no_result_and_gives_none_twice(tmp_path: Path) -
                 nodes.remove_node(nodes.list_all_nodes()[-1], allow_graceful=False)
 
         trials = run(tmp_path / "study", nodes.address, tell=tell)
-    assert [t.number for t in trials] == list(range(40))
+    assert [t.number for t in trials] == list(range(30))
     assert {t.state.value for t in trials} == {"complete"}
-    assert sorted(ended) == list(range(40))
-    assert 1 <= sum(t.attempt == 2 for t in trials) <= 3
+    assert sorted(ended) == list(range(30))
+    # Two ran on it, unless one had just ended there.
+    assert sum(t.attempt == 2 for t in trials) <= 2
 
 
 def test_ray_places_by_gpus_and_a_whole_gpu_has_one_trial(tmp_path: Path) -> None:

@@ -71,7 +71,12 @@ def test_a_job_asks_for_what_the_study_says_and_keeps_its_nodes_gpus(cluster: Cl
 
 @pytest.mark.parametrize(
     ("state", "cause"),
-    [("NODE_FAIL", Cause.LOST), ("CANCELLED by 0", Cause.CANCELLED), ("OUT_OF_MEMORY", Cause.MEMORY)],
+    [
+        ("NODE_FAIL", Cause.LOST),
+        ("PREEMPTED", Cause.LOST),
+        ("CANCELLED by 0", Cause.CANCELLED),
+        ("OUT_OF_MEMORY", Cause.MEMORY),
+    ],
 )
 def test_a_job_that_slurm_ends_says_how(cluster: Cluster, commands: Path, state: str, cause: Cause) -> None:
     job = cluster.executor.start(cluster.launch("echo loss=1; sleep 60", line_words=("loss",)))
