@@ -20,7 +20,7 @@ from tunesmith.study.errors import HistoryError
 from tunesmith.study.results import relative_gain
 from tunesmith.study.trial import Trial
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.final_test import TESTED, tests_in, told
+from tunesmith.tools.final_test import TESTED, results_in, told
 from tunesmith.tools.meter import Meter, meter_lines, meter_of
 
 LATEST = 8
@@ -68,7 +68,7 @@ def status_text(located: Located) -> str:
     budget = limits_now(history, record, time.time())
     bar = budget_bar(budget, record.spent, time.time(), seconds_per_trial=None)
     lines.append("  ·  ".join(part for part in (f"trials: {counts(tally.states)}", _replicates(tally), bar) if part))
-    test = told(tests_in(history.events(record.id, TESTED)), best.number if best else None)
+    test = told(results_in(history.events(record.id, TESTED)), best.number if best else None)
     if test:
         lines.append(test)
     if tally.failures:

@@ -58,7 +58,7 @@ def ended_detail(trial: Trial, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def tests_in(events: Sequence[Event]) -> list[FinalTest]:
+def results_in(events: Sequence[Event]) -> list[FinalTest]:
     """Return every test that ended, in order."""
     return [
         FinalTest(

@@ -11,13 +11,14 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from fakes.projects import command, events, make_project, start
+from fakes.projects import command, events, make_project
 from fakes.studies import make_spec
 
 from tunesmith.agent.clocks import Clocks, Drift, budget_from, jump_text
 from tunesmith.agent.loop import Loop
 from tunesmith.agent.news import News, Note, Observed
 from tunesmith.history.read import History
+from tunesmith.history.write import Recorder
 from tunesmith.study.load import load_spec
 from tunesmith.study.record import Event
 
@@ -101,17 +102,14 @@ def test_a_killed_run_keeps_its_deadline_and_an_ended_one_means_the_next_day() -
     assert budget_from(other, seven + 60, deadlines=kept).until == pytest.approx(seven + 3600, abs=3601)
 
 
-def test_a_run_that_is_killed_before_its_deadline_and_started_after_it_ends_at_once(tmp_path: Path) -> None:
+def test_a_run_that_starts_just_after_the_deadline_of_one_that_was_killed_ends_at_once(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=5000, more="--sleep 0.3")
-    at = datetime.fromtimestamp(time.time() + 3).astimezone()
-    process = start("run", "--json", "--until", at.strftime("%H:%M:%S"), cwd=project)
-    assert process.stdout is not None
-    next(line for line in process.stdout if '"finished"' in line)
-    process.kill()
-    process.communicate()
-    time.sleep(max(at.timestamp() + 0.2 - time.time(), 0.0))
-    again = command("run", "--json", "--until", at.strftime("%H:%M:%S"), cwd=project)
-    told = events(again.stdout)
+    at = datetime.fromtimestamp(time.time() - 10).astimezone().replace(microsecond=0)
+    with Recorder(project / ".tunesmith" / "history.db", load_spec(project), project=str(project), now=0.0) as recorder:
+        # What a killed run leaves: its deadline, and no end.
+        detail = {"until": at.time().isoformat(), "moment": at.timestamp()}
+        recorder.record_event("deadline", at.timestamp() - 60, detail=detail)
+    told = events(command("run", "--json", "--until", at.strftime("%H:%M:%S"), cwd=project).stdout)
     assert told[-1]["by"] == "until"
     assert [e for e in told if e["event"] == "started"] == []
 

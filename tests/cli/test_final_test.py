@@ -6,14 +6,22 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from fakes.projects import SCRIPT, command, events, make_project, start
+from typer.testing import CliRunner
 
+from tunesmith.agent.clocks import Clocks
+from tunesmith.agent.loop import Loop
+from tunesmith.agent.news import News, Note
+from tunesmith.cli.main import app
 from tunesmith.history.read import History
 from tunesmith.study.load import load_spec
 from tunesmith.tools.context import ToolContext
 from tunesmith.tools.facts import FileFacts
+from tunesmith.tools.final_test import FinalTest, results_in, told
 from tunesmith.tools.reporting import markdown, report
 from tunesmith.tools.trials import Nothing
 
@@ -43,22 +51,21 @@ def test_what_was_chosen_is_tested_once_and_people_alone_are_told(tmp_path: Path
     with History.open(project / ".tunesmith" / "history.db") as history:
         best = history.best(history.study("toy"))
     assert best is not None
-    told = f"Test of trial {best.number}: loss {4321 + best.params['x']:.0f} ([test], run once)"  # type: ignore[operator]
-    assert told in done.stdout
-    assert command("run", cwd=project).returncode == 0
+    line = f"Test of trial {best.number}: loss {4321 + best.params['x']:.0f} ([test], run once)"  # type: ignore[operator]
+    assert line in done.stdout
     assert (project / "ran.txt").read_text() == "once "
-    assert told in command("status", cwd=project).stdout
+    assert line in CliRunner().invoke(app, ["status", str(project)]).output
     folder = project / ".tunesmith" / "toy"
-    assert told.replace("[test]", "\\[test\\]") in (folder / "report.md").read_text(encoding="utf-8")
-    assert told in (folder / "report.html").read_text(encoding="utf-8")
-    shown = json.loads(command("report", "--json", cwd=project).stdout)
+    assert line.replace("[test]", "\\[test\\]") in (folder / "report.md").read_text(encoding="utf-8")
+    assert line in (folder / "report.html").read_text(encoding="utf-8")
+    shown = json.loads(CliRunner().invoke(app, ["report", "--json", str(project)]).output)
     assert [(t["trial"], t["state"]) for t in shown["tests"]] == [(best.number, "complete")]
     facts = FileFacts(project / ".tunesmith" / "history.db", lambda: load_spec(project))
     context = ToolContext(facts=facts, project=project, folder=folder, history=project / ".tunesmith" / "history.db")
     for text in (markdown(context), report(context, Nothing())):
         assert "4321" not in text
         assert "Test of" not in text
-    assert told in (folder / "report.html").read_text(encoding="utf-8")
+    assert line in (folder / "report.html").read_text(encoding="utf-8")
     facts.close()
 
 
@@ -68,23 +75,37 @@ def test_a_test_that_was_killed_runs_again_once(tmp_path: Path) -> None:
         process = start("run", "--json", cwd=project)
         assert process.stdout is not None
         next(line for line in process.stdout if "the test of trial 0 runs" in line)
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not (project / "ran.txt").exists() or (project / "ran.txt").read_text() != "once " * runs:
             assert time.monotonic() < until
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    told = events(command("run", "--json", cwd=project).stdout)
-    assert [event for event in told if "test of trial" in event.get("text", "")] == []
-    assert told[-1]["by"] == "trials"
+    seen = events(command("run", "--json", cwd=project).stdout)
+    assert [event for event in seen if "test of trial" in event.get("text", "")] == []
+    assert seen[-1]["by"] == "trials"
     assert (project / "ran.txt").read_text() == "once once "
 
 
-def test_a_test_that_fails_says_why_and_one_that_runs_into_the_deadline_runs_another_day(tmp_path: Path) -> None:
+def test_one_that_runs_into_the_deadline_runs_another_day_and_one_that_fails_says_why(tmp_path: Path) -> None:
     project = project_with_test(tmp_path / "p", sleep_s=30.0, trials=1)
-    late = command("run", "--hours", "0.0006", cwd=project)
-    assert "Test of trial 0: stopped: the study's time is up" in late.stdout
+    database, jumped = project / ".tunesmith" / "history.db", [0.0]
+
+    def run(tell: Callable[[News], None], **budget: object) -> list[FinalTest]:
+        spec = load_spec(project)
+        spec = spec.model_copy(update={"budget": spec.budget.model_copy(update=budget)})
+        clocks = Clocks(wall=lambda: time.time() + jumped[0])
+        Loop(spec, project=project, history=database, cpus=1, tell=tell, clocks=clocks).run()
+        with History.open(database) as history:
+            return results_in(history.events(1, "test"))
+
+    def sleep_until_the_end(news: News) -> None:
+        if isinstance(news, Note) and "the test of trial 0 runs" in news.text:
+            jumped[0] = 7200.0
+
+    at = datetime.fromtimestamp(time.time() + 3600).astimezone().time().replace(microsecond=0)
+    late = run(sleep_until_the_end, until=at)
+    assert [(test.state, test.reason) for test in late] == [("stopped", "the study's time is up")]
     (project / "final.py").write_text("raise SystemExit('no such data')", encoding="utf-8")
-    done = command("run", cwd=project)
-    assert "Test of trial 0: failed: crash: test: no such data" in done.stdout
-    assert done.returncode == 0
+    found = run(lambda _: None)
+    assert told(found, 0) == "Test of trial 0: failed: crash: test: no such data"

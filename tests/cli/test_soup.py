@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 from fakes.projects import command, make_project
+from fakes.studies import make_spec
 
+from tunesmith.cli.soup import make_soup
 from tunesmith.evaluator.workspace import artifacts_folder
 from tunesmith.history.read import History
-from tunesmith.study.errors import ProjectError
+from tunesmith.history.write import Recorder
+from tunesmith.study.errors import ProjectError, SpecError
 from tunesmith.tools.soup import Ingredient, average, greedy_soup, load
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -47,9 +50,8 @@ def kitchen(folder: Path) -> Path:
 
 def test_a_soup_is_better_than_the_best_alone_by_the_judges_word(tmp_path: Path) -> None:
     project = kitchen(tmp_path / "p")
-    none = command("soup", cwd=project)
-    assert none.returncode == 2
-    assert "no complete trial kept model.pt; they kept weights.json; name one with --checkpoint" in none.stderr
+    with pytest.raises(ProjectError, match=r"no complete trial kept model\.pt; they kept weights\.json; name one"):
+        make_soup(project, checkpoint="model.pt", top=8, history=None, as_json=False)
     with History.open(project / ".tunesmith" / "history.db") as history:
         trials = sorted(history.trials(1), key=lambda t: t.values["loss"])[:4]
     ranked = [trial.number for trial in trials]
@@ -67,11 +69,9 @@ def test_a_soup_is_better_than_the_best_alone_by_the_judges_word(tmp_path: Path)
 
 
 def test_without_a_judge_there_is_no_soup(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "p", trials=1)
-    command("run", cwd=project)
-    done = command("soup", cwd=project)
-    assert done.returncode == 2
-    assert "a soup needs a judge" in done.stderr
+    Recorder(tmp_path / ".tunesmith" / "history.db", make_spec(), project=str(tmp_path), now=0.0).close()
+    with pytest.raises(SpecError, match="a soup needs a judge"):
+        make_soup(tmp_path, checkpoint="model.pt", top=8, history=None, as_json=False)
 
 
 def test_floats_are_averaged_all_else_is_the_first_ones_and_other_models_are_refused() -> None:

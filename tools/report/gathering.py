@@ -6,7 +6,7 @@ import time
 
 from tunesmith.history.read import History
 from tunesmith.study.record import StudyRecord
-from tunesmith.tools.final_test import tests_in
+from tunesmith.tools.final_test import results_in
 from tunesmith.tools.report.model import ReportInput
 
 
@@ -18,7 +18,7 @@ def report_input(history: History, record: StudyRecord) -> ReportInput:
         trials=history.trials(record.id),
         curves=history.curves(record.id),
         events=events,
-        tests=tests_in(events),
+        tests=results_in(events),
         lessons=history.lessons(record.id),
         versions=history.variants(record.id),
         generated_at=time.time(),
