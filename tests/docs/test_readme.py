@@ -21,8 +21,9 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_study_file_loads() -> None:
-    (text,) = blocks("toml")
+    text, edits = blocks("toml")
     assert parse_spec(tomllib.loads(text)).study.name == "digits"
+    assert parse_spec({**tomllib.loads(text), **tomllib.loads(edits)}).edits is not None
 
 
 def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
