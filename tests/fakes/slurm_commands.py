@@ -17,6 +17,11 @@ HERE = Path(os.environ.get("FAKE_SLURM", "."))
 
 def install(folder: Path) -> Path:
     """Write the four commands into a folder and return the one to be put on PATH."""
+    from submitit.slurm.slurm import SlurmJob
+
+    # It remembers jobs by their numbers, which begin at 1 again with every Slurm that is played.
+    SlurmJob.watcher.clear()
+    SlurmJob.watcher._registered.clear()
     places = folder / "bin"
     places.mkdir(parents=True)
     for name in COMMANDS:
@@ -51,7 +56,7 @@ def srun(words: list[str]) -> None:
 def sacct(words: list[str]) -> None:
     """Tell the states of the jobs that are asked about."""
     sys.stdout.write("JobID|State|NodeList\n")
-    for number in (word for word in words if word.isdigit()):
+    for number in (word for word in words if (HERE / f"pid-{word}").exists()):
         overruled = HERE / f"state-{number}"
         alive = Path("/proc", (HERE / f"pid-{number}").read_text()).exists()
         running = "PENDING" if (HERE / "held").exists() else "RUNNING" if alive else "COMPLETED"
