@@ -10,7 +10,6 @@ from typing import Any
 from tunesmith.cli.difference import show_diff
 from tunesmith.cli.locate import open_study, study_file
 from tunesmith.cli.show import params_line, printable
-from tunesmith.study.command import command_line
 from tunesmith.study.errors import HistoryError, ProjectError
 from tunesmith.study.record import StudyRecord
 from tunesmith.study.trial import EDITED
@@ -19,6 +18,7 @@ from tunesmith.study.variant import Variant, VariantState, root_of
 from tunesmith.tools.applying import Branch, Change, NoBranch, Patch, make_branch, write_patch
 from tunesmith.tools.statistics import Difference
 from tunesmith.tools.summary import Candidate, gain_text, plus_minus, probability_text
+from tunesmith.tools.variants.running import run_line
 from tunesmith.tools.variants.standing import Comparison, Cost, compare, find_variant, whole_diff
 
 TITLE = 72
@@ -81,7 +81,7 @@ def commit_message(record: StudyRecord, found: Comparison) -> str:
     title = reason if len(reason) <= TITLE else f"{reason[: TITLE - 4].rsplit(' ', 1)[0]} ..."
     paragraphs = [title, *([reason] if title != reason else []), "\n".join(_gain_lines(record, found))]
     if found.best is not None:
-        paragraphs.append(f"Best with: {command_line(record.spec, found.best.params)}")
+        paragraphs.append(f"Best with: {_line(record, found)}")
     paragraphs.append(f"Tunesmith study {record.name}, variant {variant.id}")
     return "\n\n".join(paragraphs) + "\n"
 
@@ -95,6 +95,13 @@ def _project(record: StudyRecord, study: Path) -> Path:
         where = record.project or "no folder: it is one from Python"
         raise ProjectError(f"study {record.name} ran in {where}, which is not there; name its folder with --study")
     return found
+
+
+def _line(record: StudyRecord, found: Comparison) -> str:
+    """Return the best configuration with this code as a line to paste."""
+    assert found.best is not None  # noqa: S101  # asked for where there is one
+    variant = found.standing.variant
+    return run_line(record.spec, found.best.params, variant.id, [variant])
 
 
 def _refuse_what_cannot_be(variant: Variant, diff: str) -> None:
@@ -129,9 +136,7 @@ def _figures(record: StudyRecord, found: Comparison) -> list[str]:
         "trials": [f"{found.standing.trials}{f' ({failed})' if failed else ''}"],
         "gain": _gain_lines(record, found),
         "cost": _cost_lines(found),
-        "best with": [params_line(found.best.params), command_line(record.spec, found.best.params)]
-        if found.best
-        else [],
+        "best with": [params_line(found.best.params), _line(record, found)] if found.best else [],
     }
     return [f"{name if not n else '':<10} {line}" for name, lines in parts.items() for n, line in enumerate(lines)]
 
@@ -224,7 +229,7 @@ def _told(record: StudyRecord, found: Comparison, handed: Handed, diff: str) -> 
         "versus_unedited": _versus_json(found.versus_unedited),
         "cost": _cost_json(found.cost),
         "base_cost": _cost_json(found.base_cost),
-        "command": command_line(record.spec, found.best.params) if found.best else None,
+        "command": _line(record, found) if found.best else None,
         "branch": {"name": branch.name, "commit": branch.commit, "is_new": branch.is_new} if branch else None,
         "remarks": list(branch.remarks) if branch else [],
         "patch": {"path": str(patch.path), "command": patch.command, "is_new": patch.is_new} if patch else None,

@@ -52,7 +52,10 @@ class Linear:
         """Value -> the nearest decimal of the grid, or an end of the range when it is nearer."""
         widest = max(abs(self.low), abs(self.high))
         quantum = max((self.high - self.low) * 1e-12, 16 * math.ulp(widest))
-        return _between(self.low, _round_to(value, -math.ceil(math.log10(quantum))), self.high)
+        found = _between(self.low, _round_to(value, -math.ceil(math.log10(quantum))), self.high)
+        # Beside an end that is tiny, as 1e-279 in [-1, 1e-279], a coordinate cannot tell the grid's point from it.
+        place = self.encode(found)
+        return found if 0.0 < place < 1.0 else self.high if place else self.low
 
 
 @dataclass(frozen=True, slots=True)

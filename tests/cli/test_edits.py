@@ -220,6 +220,11 @@ def test_new_parameters_are_tuned_with_their_version(tmp_path: Path) -> None:
     with_it = [t for t in trials if t.proposal.code == made.id]
     assert with_it[0].params["shift"] == 0.5
     assert len({t.params["shift"] for t in with_it}) > 1, "it is tuned"
+    for tried in with_it:
+        bias = abs(float(tried.params["shift"]) - 0.2)
+        assert abs(tried.values["loss"] - bias - (float(tried.params["x"]) - 0.3) ** 2) < 0.011, (
+            "and reaches the script"
+        )
 
 
 def test_a_study_resumes_with_its_versions(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tunesmith.study.condition import ConditionError, parse
@@ -53,6 +53,7 @@ PARAMETERS = floats() | ints() | CHOICES | st.just(Bool())
 
 @settings(max_examples=500, deadline=None)
 @given(parameter=PARAMETERS, u=UNIT)
+@example(parameter=Float(-1.0, 2.0888436839126473e-279), u=0.9999999999999999)
 def test_what_decoding_gives_survives_the_way_back_and_forth(parameter: Parameter, u: float) -> None:
     value: Any = parameter.from_unit(u)
     assert parameter.refuse(value) is None

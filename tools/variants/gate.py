@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.evaluator.workspace import is_meant
@@ -157,10 +157,23 @@ def _options(variant: Variant, parent: Variant, changed: Sequence[str], rules: R
         before, after = _option_names(parent.files.get(path, "")), _option_names(variant.files[path])
         for name in sorted((before - after) & set(re.findall(r"--([\w-]+)", rules.command))):
             yield f"{path}: the option --{name} is gone, but the study's command uses it; keep it"
-    options = {name for text in variant.files.values() for name in _option_names(text)}
     for name in variant.declared:
-        if options and name not in options and name.replace("_", "-") not in options and not _reads_params(variant):
+        if not option_of(name, variant.files) and not _reads_params(variant):
             yield f"new parameter {name}: add the option --{name} to the script, by which its value is handed over"
+
+
+def option_of(name: str, files: Mapping[str, str]) -> str:
+    """Return how a parameter is handed to the script on its command line, "" when the script has no such option."""
+    for text in files.values():
+        tree = parsed(text)
+        words = {s.name: s.word for s in find_settings(tree)[1]} if tree is not None else {}
+        if words.get(name):
+            return words[name]
+    # A script may read its options by itself.
+    spelled = (f"--{name}", f"--{name.replace('_', '-')}")
+    found = (word for word in spelled for text in files.values() if f'"{word}"' in text or f"'{word}'" in text)
+    word = next(found, "")
+    return f"{word} {{{name}}}" if word else ""
 
 
 def _option_names(text: str) -> set[str]:

@@ -21,9 +21,8 @@ from tunesmith.study.variant import (
     unified,
     variant_id,
 )
-from tunesmith.tools.scripts.styles import find_settings
-from tunesmith.tools.variants.gate import Rules, check, is_editable
-from tunesmith.tools.variants.sameness import meaning, parsed
+from tunesmith.tools.variants.gate import Rules, check, is_editable, option_of
+from tunesmith.tools.variants.sameness import meaning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +104,7 @@ def space_of(variant: Variant, spec: StudySpec) -> SearchSpace:
 
 def command_of(variant: Variant, command: str) -> str:
     """Return the study's command with the options of the declared parameters."""
-    trees = [tree for text in variant.files.values() if (tree := parsed(text)) is not None]
-    words = {setting.name: setting.word for tree in trees for setting in find_settings(tree)[1]}
-    return " ".join([command, *(words[name] for name in variant.declared if words.get(name))])
+    return " ".join([command, *(word for name in variant.declared if (word := option_of(name, variant.files)))])
 
 
 def _laid_over(parent: Variant, files: Mapping[str, str], change: Change, known: Mapping[str, Variant]) -> Variant:
