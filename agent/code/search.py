@@ -18,6 +18,7 @@ from tunesmith.agent.arbiter import Arbiter
 from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.belief import Settings
 from tunesmith.agent.code.editor import Edited, Question
+from tunesmith.agent.code.pooling import pooled, shifts_of
 from tunesmith.agent.code.tree import (
     Arm,
     arms_of,
@@ -250,13 +251,16 @@ class CodeSearch:
         return arm.best
 
     def _tuned(self, variant: Variant, view: StudyView) -> Proposal | None:
-        """Propose a configuration of a version; what it was made of comes in as an earlier study."""
-        own, *before = [[t for t in view.trials if t.proposal.code == code] for code in self._line(variant)]
-        # One of them: each earlier study has its best run here first, and these would mostly be the same.
-        most = max(before, key=lambda group: sum(t.state is TrialState.COMPLETE for t in group))
-        taught_by = EarlierStudy(name="the code before", trials=most)
-        space = self.space_of(variant.id)
-        tuned = replace(view, space=space, trials=own, earlier=(taught_by, *view.earlier))
+        """Propose a configuration of a version from all that is known of configurations, with whatever code."""
+        objective, space = view.objectives[0], self.space_of(variant.id)
+        shifts = {c: s for c, s in shifts_of(view.trials, objective).items() if c == variant.id or self._is_sound(c)}
+        if variant.id in shifts:
+            tuned = replace(view, space=space, trials=pooled(view.trials, variant.id, space, objective, shifts))
+        else:
+            # Its first trial had to be run otherwise than its parent's: the others teach as an earlier study would.
+            own = [t for t in view.trials if t.proposal.code == variant.id]
+            before = EarlierStudy(name="the code before", trials=[t for t in view.trials if not t.proposal.code])
+            tuned = replace(view, space=space, trials=own, earlier=(before, *view.earlier))
         fidelity = self._spec.fidelity.max if self._spec.fidelity else None
         try:
             proposal = Arbiter(BayesSampler(Settings(first=1)), fidelity=fidelity).choose(tuned)
@@ -264,16 +268,8 @@ class CodeSearch:
             return None
         return replace(proposal, variant=variant.id, rationale=f"{short_id(variant.id)}: {proposal.rationale}")
 
-    def _line(self, variant: Variant) -> list[str]:
-        """Return a version's code and that of all it was made of, the user's own last."""
-        codes = []
-        while variant.is_edited:
-            codes.append(variant.id)
-            parent = self._variants.get(variant.parent or "")
-            if parent is None:
-                break
-            variant = parent
-        return [*codes, ""]
+    def _is_sound(self, code: str) -> bool:
+        return not code or (code in self._variants and self._variants[code].state is VariantState.SOUND)
 
     # -- edits --------------------------------------------------------------------------------------------------
 

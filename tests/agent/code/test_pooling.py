@@ -1,0 +1,63 @@
+"""Trials of all versions teach about configurations: shifted by what each version's paired first trial shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from fakes.views import trial
+
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.belief import Settings
+from tunesmith.agent.code.pooling import pooled, shifts_of
+from tunesmith.study.parameters import Float
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import FailureKind, Trial
+from tunesmith.study.view import Objective, StudyView
+
+LOSS = Objective("loss")
+SPACE = SearchSpace({"x": Float(0.0, 1.0, default=0.5), "y": Float(0.0, 1.0, default=0.5)})
+
+
+def run(number: int, code: str, loss: float | FailureKind, *, seed: int, **params: float) -> Trial:
+    made = trial(number, {"x": 0.5, "y": 0.5, **params}, loss)
+    return replace(made, proposal=replace(made.proposal, variant=code or "root", seed=seed))
+
+
+def test_shifts_are_read_off_pairs_and_add_up_along_the_tree() -> None:
+    trials = [
+        run(0, "", 1.0, seed=1),
+        run(1, "edit-a", 0.7, seed=1),
+        run(2, "edit-a", 0.6, seed=2, x=0.4),
+        run(3, "edit-b", 0.5, seed=2, x=0.4),
+        run(4, "edit-c", 0.1, seed=9),
+        run(5, "edit-d", FailureKind.CRASH, seed=1),
+    ]
+    found = shifts_of(trials, LOSS)
+    assert set(found) == {"", "edit-a", "edit-b"}, "c ran on a seed of its own, d did not complete"
+    assert np.isclose([found["edit-a"], found["edit-b"]], [-0.3, -0.4]).all()
+
+
+def test_pooled_trials_read_as_if_they_had_run_with_one_version() -> None:
+    wider = SearchSpace({**SPACE.parameters, "warmup": Float(0.0, 1.0, default=0.1)})
+    trials = [run(0, "", 1.0, seed=1), run(1, "edit-a", 0.7, seed=1), run(2, "", 0.9, seed=3, x=0.3)]
+    found = pooled(trials, "edit-a", wider, LOSS, shifts_of(trials, LOSS))
+    assert np.isclose([t.values["loss"] for t in found], [0.7, 0.7, 0.6]).all()
+    assert all(t.params["warmup"] == 0.1 for t in found)
+
+
+def test_tuning_a_new_version_goes_on_where_the_old_one_was() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.random((14, 2)).round(3)
+    trials = [
+        run(n, "", float((x - 0.8) ** 2 + (y - 0.2) ** 2), seed=n, x=float(x), y=float(y))
+        for n, (x, y) in enumerate(points)
+    ]
+    best = min(trials, key=lambda t: t.values["loss"])
+    first = replace(best, number=14, proposal=replace(best.proposal, variant="edit-a"))
+    trials.append(replace(first, outcome=run(14, "edit-a", best.values["loss"] - 0.5, seed=0).outcome))
+    known = pooled(trials, "edit-a", SPACE, LOSS, shifts_of(trials, LOSS))
+    view = StudyView(space=SPACE, objectives=(LOSS,), trials=known, number=15)
+    params = BayesSampler(Settings(first=1)).suggest(view).params
+    assert abs(float(params["x"]) - 0.8) < 0.2  # type: ignore[arg-type]
+    assert abs(float(params["y"]) - 0.2) < 0.2  # type: ignore[arg-type]
