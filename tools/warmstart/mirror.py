@@ -1,7 +1,7 @@
 """Mirrors a study into an Optuna storage in memory, trial by trial as they come, for Optuna's dashboard to show.
 
-Rationales, considered alternatives and ends of logs become notes, curves become intermediate values. The history is
-only read. Trials that repeat another on fresh seeds stand in that one's note: among the others they would pass for a
+Rationales, considered alternatives, diffs of edits and ends of logs become notes, curves become intermediate values. The
+history is only read. Trials that repeat another on fresh seeds stand in that one's note: among the others they would pass for a
 new best.
 """
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 200
 """A longer curve is thinned to so many points."""
+
+MOST_LINES = 200
+"""So many lines of a diff are shown."""
 
 
 class Mirror:
@@ -52,6 +55,7 @@ class Mirror:
         """Take over what is new; return how many trials are mirrored."""
         trials = history.trials(record.id)
         repeated = _repetitions(trials)
+        diffs = {v.id: v.diff for v in history.variants(record.id)} if record.spec.edits else {}
         for trial in trials:
             if trial.is_replicate or trial.state is TrialState.WAITING:
                 continue
@@ -59,7 +63,8 @@ class Mirror:
                 self._ids[trial.number] = self._begun(record, trial)
             if trial.number not in self._done:
                 self._follow(history, record, trial)
-            self._note(trial, repeated.get(trial.number, []), record)
+            text = note_of(trial, repeated.get(trial.number, []), record, diff=diffs.get(trial.proposal.code, ""))
+            self._note(trial, text)
         return len(self._ids)
 
     def _begun(self, record: StudyRecord, trial: Trial) -> int:
@@ -92,18 +97,17 @@ class Mirror:
             self.storage.set_trial_state_values(identity, state, values)
             self._done.add(trial.number)
 
-    def _note(self, trial: Trial, repeated: Sequence[float], record: StudyRecord) -> None:
+    def _note(self, trial: Trial, text: str) -> None:
         from optuna.trial import Trial as OptunaTrial
         from optuna_dashboard import save_note
 
-        text = note_of(trial, repeated, record)
         if self._notes.get(trial.number) != text:
             self._notes[trial.number] = text
             save_note(OptunaTrial(self._study, self._ids[trial.number]), text)
 
 
-def note_of(trial: Trial, repeated: Sequence[float], record: StudyRecord) -> str:
-    """Return what a person should know of a trial, as Markdown."""
+def note_of(trial: Trial, repeated: Sequence[float], record: StudyRecord, *, diff: str = "") -> str:
+    """Return what a person should know of a trial, as Markdown; `diff` is what its version of the code changed."""
     proposal = trial.proposal
     parts = [f"**{proposal.source.value}**: {_code(proposal.rationale or 'no reason was given')}"]
     if proposal.fallback_reason:
@@ -121,6 +125,8 @@ def note_of(trial: Trial, repeated: Sequence[float], record: StudyRecord) -> str
             parts.append("\n".join(f"    {line}" for line in trial.failure.tail.splitlines()[-15:]))
     elif trial.outcome and trial.outcome.note:
         parts.append(_code(trial.outcome.note))
+    if diff:
+        parts.append("\n".join(f"    {line}" for line in diff.splitlines()[:MOST_LINES]))
     return "\n\n".join(parts)
 
 
