@@ -1,8 +1,8 @@
 """Mirrors a study into an Optuna storage in memory, trial by trial as they come, for Optuna's dashboard to show.
 
-Rationales, considered alternatives, diffs of edits and ends of logs become notes, curves become intermediate values. The
-history is only read. Trials that repeat another on fresh seeds stand in that one's note: among the others they would pass for a
-new best.
+Rationales, considered alternatives, diffs of edits and ends of logs become notes, curves become intermediate values.
+The history is only read. Trials that repeat another on fresh seeds stand in that one's note: among the others they
+would pass for a new best.
 """
 
 from __future__ import annotations
