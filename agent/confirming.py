@@ -119,7 +119,7 @@ class Confirmation:
         groups = by_code(able)
         ranked = [t for group in groups for t in self._ranked(group, trials)]
         ranked = [t for t in ranked if default is None or t.number != default.number]
-        if len(groups) == 1:
+        if len(groups) == 1 or not ranked:
             return ranked[: spec.confirm.top]
         return self._first_of_each_code(ranked)[: self._wanted(able)]
 
@@ -147,7 +147,10 @@ class Confirmation:
         return BayesSampler().ranked(view, able)
 
     def _first_of_each_code(self, ranked: Sequence[Trial]) -> list[Trial]:
-        """Return the leader of each version of the code before all others, by value in both parts."""
+        """Return the leaders of the versions of the code: the best one's, that of the user's own code, then all others.
+
+        So a study tells what its edits gain over configurations alone.
+        """
         objective = self._spec.objectives[0]
         codes: set[str] = set()
         first: list[Trial] = []
@@ -155,7 +158,8 @@ class Confirmation:
         for trial in ranked:
             (rest if trial.proposal.code in codes else first).append(trial)
             codes.add(trial.proposal.code)
-        return [*sorted(first, key=lambda t: objective.sign * t.values[objective.metric]), *rest]
+        best, *others = sorted(first, key=lambda t: objective.sign * t.values[objective.metric])
+        return [best, *sorted(others, key=lambda t: bool(t.proposal.code)), *rest]
 
     def _mean(self, trial: Trial, trials: Sequence[Trial], seeds: Sequence[int], leading: Sequence[Trial]) -> float:
         """Return a sort key: the mean on the seeds for choosing, the place in the ranking where there is none."""

@@ -2,8 +2,8 @@
 
 Versions form a tree. Each is an arm of a rising bandit (Li et al. 2020, "Efficient automatic CASH via rising bandits"):
 values only improve while a version is tuned, so one whose best value plus all that tuning could still gain stays behind
-the best of another gets no further trial. Whether a trial goes to a new edit or to tuning is decided by which of the
-two has improved the best value more often of late.
+the best of another gets no further trial. Whether a trial goes to a new edit or to tuning is decided by what either has
+gained per trial of late.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tunesmith.study.view import Constraint, Objective
 WINDOW = 3
 """A version's slope is its gain over so many trials; so many it gets before there is one."""
 MEMORY = 0.85
-"""How much of its weight a success keeps for each later trial of its kind."""
+"""How much of its weight a gain keeps for each later trial of its kind."""
 EDITS = (0.25, 0.7)
 """The share of trials that go to new edits lies between these."""
 WORTH_JOINING = 0.05
@@ -102,21 +102,25 @@ def edit_is_due(
 
 
 def edit_share(trials: Sequence[Trial], objective: Objective, constraints: Sequence[Constraint]) -> float:
-    """Return the share of trials for new edits: by how often each of the two ways improved the best value."""
+    """Return the share of trials for new edits: by what each of the two ways gained per trial, of late above all."""
     able = {t.number for t in candidates(trials, (objective,), constraints)}
     seen: set[str] = set()
-    lead = math.inf
-    tally = {True: [1.0, 2.0], False: [1.0, 2.0]}
+    lead, gained = math.inf, {True: [0.0, 0.0], False: [0.0, 0.0]}
     for trial in trials:
         if trial.is_replicate or not trial.state.is_finished:
             continue
         is_new = bool(trial.proposal.code) and trial.proposal.code not in seen
         seen.add(trial.proposal.code)
         loss = objective.sign * trial.values[objective.metric] if trial.number in able else math.inf
-        kind = tally[is_new]
-        kind[0], kind[1] = MEMORY * kind[0] + (loss < lead < math.inf), MEMORY * kind[1] + 1.0
+        kind = gained[is_new]
+        kind[0] = MEMORY * kind[0] + (max(lead - loss, 0.0) if math.isfinite(lead) else 0.0)
+        kind[1] = MEMORY * kind[1] + 1.0
         lead = min(lead, loss)
-    edits, tuning = (tally[kind][0] / tally[kind][1] for kind in (True, False))
+    # One trial each that gained a tenth of all: nothing known is no reason to prefer either.
+    prior = 0.1 * sum(total for total, _ in gained.values())
+    if prior == 0.0:
+        return 0.5
+    edits, tuning = ((gained[kind][0] + prior) / (gained[kind][1] + 1.0) for kind in (True, False))
     return min(max(edits / (edits + tuning), EDITS[0]), EDITS[1])
 
 
