@@ -20,6 +20,7 @@ from tunesmith.agent.belief import Settings
 from tunesmith.agent.code.editor import Edited, Question
 from tunesmith.agent.code.pooling import pooled, shifts_of
 from tunesmith.agent.code.tree import (
+    TUNED_FIRST,
     Arm,
     arms_of,
     edit_is_due,
@@ -123,7 +124,14 @@ class CodeSearch:
         objective = view.objectives[0]
         arms = arms_of(view.trials, objective, view.constraints)
         waiting = self._waiting(view.trials)
-        due = edit_is_due(view.trials, objective, view.constraints, seed=view.seed, number=view.number)
+        due = edit_is_due(
+            view.trials,
+            objective,
+            view.constraints,
+            tuned_first=self._tuned_first(),
+            seed=view.seed,
+            number=view.number,
+        )
         if waiting and (due or waiting[0].author == PERSON) and any(arm.best for arm in arms):
             return self._first_trial(waiting[0], arms, view)
         rising = still_rising([arm for arm in arms if self._runs_on(arm)], self._left(view))
@@ -373,6 +381,11 @@ class CodeSearch:
     def _ended(self, variant: Variant, state: VariantState, reason: str) -> Fate:
         self._variants[variant.id] = replace(variant, state=state, reason=reason)
         return Fate(variant, state, reason)
+
+    def _tuned_first(self) -> float:
+        """Return how many trials of tuning come first: some for each parameter, at most half of the budget."""
+        wanted, trials = TUNED_FIRST * len(self._spec.space), self._spec.budget.trials
+        return wanted if trials is None else min(wanted, trials / 2)
 
     def _left(self, view: StudyView) -> int:
         """Return how many trials of tuning are left; as many as there were where trials are not limited."""

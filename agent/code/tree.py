@@ -26,6 +26,8 @@ EDITS = (0.25, 0.7)
 """The share of trials that go to new edits lies between these."""
 WORTH_JOINING = 0.05
 """An edit that gained less than this part of the best edit's gain is not joined to others."""
+TUNED_FIRST = 2
+"""So many trials of tuning for each parameter come before edits get more than their least share."""
 ROW = 3
 """No more edits in a row are asked for of one direction."""
 
@@ -94,10 +96,22 @@ def _hope(arm: Arm, gained: float, trials_left: int) -> float:
 
 
 def edit_is_due(
-    trials: Sequence[Trial], objective: Objective, constraints: Sequence[Constraint], *, seed: int, number: int
+    trials: Sequence[Trial],
+    objective: Objective,
+    constraints: Sequence[Constraint],
+    *,
+    tuned_first: float,
+    seed: int,
+    number: int,
 ) -> bool:
-    """Tell whether the next trial goes to a new edit rather than to tuning what is there."""
-    share = edit_share(trials, objective, constraints)
+    """Tell whether the next trial goes to a new edit rather than to tuning what is there.
+
+    Before `tuned_first` trials of tuning edits have their least share: what an edit gains beside a poor configuration
+    tells little of what it gains beside a good one.
+    """
+    edits = len({t.proposal.code for t in trials} - {""})
+    tuning = sum(not t.is_replicate for t in trials) - edits
+    share = EDITS[0] if tuning < tuned_first else edit_share(trials, objective, constraints)
     return derived_seed(seed, "edit", number) / 2**31 < share
 
 
