@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Trials say `python`, which must be the one that has their packages.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-targets lint bench bench-loop bench-latency bench-ray clean
+.PHONY: demo test test-nightly test-targets lint bench bench-loop bench-latency bench-ray clean
 
 demo: .venv/ready
 	rm -rf build/demo
@@ -14,8 +14,12 @@ demo: .venv/ready
 # Most tests wait for processes of their own, so more run at once than there are cores; those that try to break out of
 # the sandbox fill memory and processes, and run by themselves, two at once.
 test: lint
-	$(BIN)/pytest -q -n 4 --dist worksteal --ignore tests/evaluator/test_escapes.py
+	$(BIN)/pytest -q -n 4 --dist worksteal -m 'not nightly' --ignore tests/evaluator/test_escapes.py
 	$(BIN)/pytest -q -n 2 tests/evaluator/test_escapes.py
+
+# Further cases of what faster tests check, which would take every run beyond a quarter of an hour.
+test-nightly: .venv/ready
+	$(BIN)/pytest -q -n 4 --dist worksteal -m nightly
 
 # Ray listens on every network that it sees, so it is shown one of its own.
 OWN_NETWORK := bwrap --unshare-net --unshare-pid --die-with-parent --dev-bind / / --proc /proc

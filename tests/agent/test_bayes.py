@@ -66,7 +66,11 @@ def mixed(params: Params) -> float:
 
 @pytest.mark.parametrize(
     ("space", "objective", "trials", "share"),
-    [(BRANIN, branin, 25, 0.1), (HARTMANN, hartmann6, 35, 0.5), (MIXED, mixed, 30, 0.75)],
+    [
+        (BRANIN, branin, 25, 0.1),
+        pytest.param(HARTMANN, hartmann6, 35, 0.5, marks=pytest.mark.nightly),
+        pytest.param(MIXED, mixed, 30, 0.75, marks=pytest.mark.nightly),
+    ],
     ids=["branin", "hartmann6", "mixed"],
 )
 def test_it_comes_much_nearer_than_random_search(
@@ -90,6 +94,7 @@ def test_it_improves_on_ten_good_points_it_was_handed(seed: int) -> None:
     assert best(after) < 0.4 * best(handed)
 
 
+@pytest.mark.nightly
 def test_it_learns_to_stay_out_of_the_half_that_fails() -> None:
     space = {name: Float(0.0, 1.0) for name in "abc"}
 

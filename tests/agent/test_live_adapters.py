@@ -159,6 +159,7 @@ def test_a_search_by_cross_validation_finds_good_parameters() -> None:
     assert again.cv_results_["params"] == fitted.cv_results_["params"]
 
 
+@pytest.mark.nightly
 @NOISY
 def test_scikit_learns_own_checks_pass() -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")

@@ -91,7 +91,10 @@ def test_a_good_model_leads_the_first_trials_and_halves_the_regret() -> None:
     assert sources[:10].count("llm") >= 4
 
 
-@pytest.mark.parametrize("hostile", [random_words, worst_corner, same_point])
+@pytest.mark.parametrize(
+    "hostile",
+    [random_words, *(pytest.param(way, marks=pytest.mark.nightly) for way in (worst_corner, same_point))],
+)
 def test_a_hostile_model_costs_little_and_is_nearly_silent_after_a_handful(hostile: Any) -> None:
     typical = statistics.median(loss(p) for p in drawn_points(NAMES, 1, count=300))
     curves = [curve(hostile, 40, seed) for seed in range(5)]

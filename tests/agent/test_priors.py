@@ -114,6 +114,7 @@ def test_what_names_say_helps_from_the_first_trials_on() -> None:
     assert mean_best(usual, Settings(), 6) < 0.6 * mean_best(usual, Settings(knowledge=0.0), 6)
 
 
+@pytest.mark.nightly
 def test_priors_centred_on_the_worst_corner_cost_little() -> None:
     # The optimum lies where names say it hardly ever does: a rate of 1, a decay of 1, nine in ten dropped.
     corner = loss_about(1.0, 1.0, 0.9)

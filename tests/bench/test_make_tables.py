@@ -17,7 +17,9 @@ from tunesmith.bench.table import read_table
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("family", ["forest", "svm", "mlp"])
+@pytest.mark.parametrize(
+    "family", ["mlp", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("forest", "svm"))]
+)
 def test_a_made_table_can_be_read_and_tuned(family: str, tmp_path: Path) -> None:
     script = [sys.executable, "benchmarks/make_tables.py", "--family", family, "--dataset", "iris"]
     done = subprocess.run(

@@ -52,7 +52,7 @@ def test_the_dashboard_shows_notes_and_curves_of_a_study_and_keeps_up(tmp_path: 
             time.sleep(0.2)
     finally:
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
     assert "Traceback" not in said
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(why_not() != "" and os.environ.get("CI") != "tru
 SCRIPT = """\
 import random, sys, time
 
-time.sleep(0.25)  # so that the model has time to answer
+time.sleep(0.4)  # so that the model has time to answer
 values = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 x, seed = float(values["--x"]), int(values["--seed"])
 random.seed(seed)
@@ -143,7 +143,7 @@ def test_good_edits_win_and_bad_ones_cost_nothing(tmp_path: Path) -> None:
     assert states.count(VariantState.DUPLICATE) == 1
     best = min((t for t in trials if t.state is TrialState.COMPLETE), key=lambda t: t.values["loss"])
     won = variants[best.proposal.code].files["train.py"]
-    assert "bias = 0.4" in won or "bias = 0.3" in won
+    assert any(f"bias = {value}" in won for value in (0.6, 0.4, 0.3))
     assert (folder / "train.py").read_text(encoding="utf-8") == SCRIPT
     assert all(variants[code].state is VariantState.SOUND for code in first_runs(trials)), "only sound ones ran"
     assert "Nearest are lines" in "\n".join(model.questions)
@@ -159,7 +159,7 @@ def test_good_edits_win_and_bad_ones_cost_nothing(tmp_path: Path) -> None:
 
 def test_what_computes_the_same_is_a_duplicate_by_function(tmp_path: Path) -> None:
     with serving(Scripted([edit_reply("bias = 1.0", "bias = 4.0 / 4")])) as server:
-        folder = project(tmp_path / "p", server.base_url, trials=12)
+        folder = project(tmp_path / "p", server.base_url, trials=14)
         run(folder)
     trials, variants = outcome(folder)
     (twin,) = [v for v in variants.values() if v.is_edited]
@@ -178,7 +178,7 @@ def test_a_broken_edit_comes_back_once_with_its_traceback(tmp_path: Path) -> Non
         )
 
     with serving(repairing) as server:
-        folder = project(tmp_path / "p", server.base_url, trials=12)
+        folder = project(tmp_path / "p", server.base_url, trials=14)
         run(folder)
     trials, variants = outcome(folder)
     made = [v for v in variants.values() if v.is_edited]

@@ -254,7 +254,10 @@ def test_kill_9_at_30_random_moments_loses_nothing_and_counts_nothing_twice(tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["bayes", "random", "optuna-tpe", "optuna-gp"])
+@pytest.mark.parametrize(
+    "sampler",
+    ["bayes", "random", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("optuna-tpe", "optuna-gp"))],
+)
 def test_a_killed_and_resumed_study_proposes_what_the_uninterrupted_one_does(tmp_path: Path, sampler: str) -> None:
     whole = make_project(tmp_path / "whole", trials=12, sampler=sampler)
     assert command("run", cwd=whole).returncode == 0
@@ -298,7 +301,7 @@ def test_the_users_folder_is_not_written(tmp_path: Path) -> None:
 def test_parts_of_the_study_file_that_are_not_used_are_named(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=1, tables='[edits]\nfiles = ["train.py"]')
     done = command("run", cwd=project)
-    assert "note: [edits] is not used yet" in done.stdout
+    assert "note: [edits]: without a model in [planner] nobody proposes edits" in done.stdout
 
 
 def test_changed_files_are_noted_on_resume(tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ def test_the_table_sorts_on_a_click_and_filters_by_words(browser, tmp_path):
     assert browser.find_element("id", "count").text == "9 of 63 trials"
 
 
+@pytest.mark.nightly
 def test_five_thousand_trials_draw_in_time(browser, tmp_path):
     show(browser, study(5000), tmp_path)
     browser.execute_script("document.getElementById('more').click()")

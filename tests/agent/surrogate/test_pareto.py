@@ -38,7 +38,7 @@ def test_free_boxes_tile_what_nothing_dominates(values: np.ndarray) -> None:
     assert (inside == ~beaten).all()
 
 
-@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("k", [2, pytest.param(3, marks=pytest.mark.nightly)])
 def test_the_expected_gain_is_the_mean_gain_of_draws(k: int) -> None:
     rng = np.random.default_rng(0)
     front = rng.random((6, k))
