@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from pathlib import Path
@@ -55,6 +56,9 @@ def serve_dashboard(study: Path, *, history: Path | None, port: int) -> None:
             f"http://{HOST}:{server.server_port}/ shows {located.record.name} as it goes on; Ctrl-C ends this",
             flush=True,
         )
+        # Set by us: a process that a script starts in the background ignores Ctrl-C otherwise.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         try:
             _follow(mirror, located)
         except KeyboardInterrupt:
