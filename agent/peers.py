@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from tunesmith.study.seeds import derived_seed
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import Trial
 from tunesmith.study.view import StudyView, objective_values
+from tunesmith.tools.quiet import quiet_optuna
 
 if TYPE_CHECKING:
     import optuna
@@ -67,7 +66,7 @@ class OptunaSampler:
     def _ask(self, view: StudyView, seed: int) -> dict[str, Value]:
         import optuna  # 0.2 s
 
-        with warnings.catch_warnings(), quiet(optuna.logging):
+        with warnings.catch_warnings(), quiet_optuna():
             # Optuna marks constraints and grouped TPE as experimental; the user did not choose them.
             warnings.simplefilter("ignore")
             study = optuna.create_study(
@@ -82,17 +81,6 @@ class OptunaSampler:
         if self.name == "optuna-gp":
             return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-
-
-@contextmanager
-def quiet(logging: Any) -> Iterator[None]:
-    """Keep Optuna's remarks on each conditional parameter out of the terminal, and the user's own setting as it was."""
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
 
 
 def ask_each(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:

@@ -17,6 +17,7 @@ from tunesmith.study.parameters import Bool, Choice
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.trial import Trial
 from tunesmith.study.view import Objective, objective_values
+from tunesmith.tools.quiet import quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -48,14 +49,8 @@ def _teaches(space: SearchSpace, trial: Trial, objective: Objective) -> bool:
 
 
 def _evaluated(space: SearchSpace, trials: Sequence[Trial], losses: Sequence[float]) -> dict[str, float]:
-    import optuna  # 0.5 s
-
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
+    with quiet_optuna():
         return {name: _divergence(space, name, trials, losses) for name in space.names}
-    finally:
-        optuna.logging.set_verbosity(verbosity)
 
 
 def _divergence(space: SearchSpace, name: str, trials: Sequence[Trial], losses: Sequence[float]) -> float:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tunesmith.agent.peers import ask_each, quiet
+from tunesmith.agent.peers import ask_each
 from tunesmith.bench.epochs.meter import BudgetSpent, Meter
 from tunesmith.bench.epochs.task import CurveTask
+from tunesmith.tools.quiet import quiet_optuna
 
 if TYPE_CHECKING:
     import optuna
@@ -20,7 +21,7 @@ def run_optuna(pruner: Callable[[CurveTask], optuna.pruners.BasePruner], meter: 
     import optuna  # 0.2 s
 
     task = meter.task
-    with warnings.catch_warnings(), quiet(optuna.logging):
+    with warnings.catch_warnings(), quiet_optuna():
         warnings.simplefilter("ignore")
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner(task))
         try:

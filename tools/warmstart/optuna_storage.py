@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.errors import ProjectError
+from tunesmith.tools.quiet import quiet_optuna
 
 JOURNALS = (".journal", ".log")
 
@@ -68,17 +69,12 @@ def _refuse_foreign(url: str, address: str) -> None:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep Optuna's remarks out of the terminal, and the user's own setting as it was."""
+    """Keep Optuna's remarks and its warnings of what is experimental out of the terminal."""
     import optuna
 
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)
+    with quiet_optuna(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
 
 
 def _first(error: Exception) -> str:

@@ -1,0 +1,28 @@
+"""Optuna stays silent while any of our threads uses it, and the user's own setting comes back."""
+
+from __future__ import annotations
+
+import threading
+
+from optuna import logging
+
+from tunesmith.tools.quiet import quiet_optuna
+
+
+def test_the_last_thread_out_puts_the_setting_back() -> None:
+    before = logging.get_verbosity()
+    inside, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with quiet_optuna():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with quiet_optuna():
+        thread.start()
+        assert inside.wait(10)
+    assert logging.get_verbosity() == logging.ERROR, "the other thread is still at work"
+    leave.set()
+    thread.join(10)
+    assert logging.get_verbosity() == before
