@@ -180,10 +180,13 @@ class Advisor:
         for told in calls:
             self._charge(told)
 
-    def why_not(self, view: StudyView) -> str:
+    def why_not(self, view: StudyView) -> str:  # noqa: ARG002  # of an interface that takes it
         """Return why the model is not to be asked anything now, "" when it may be, if only not for points."""
-        points_only = not self._off and self.used < 1.0 and self._clock() >= self._resume_s
-        return "" if points_only else self._missing_for_good(view)
+        if self._off:
+            return self._off
+        if self.used >= 1.0:
+            return "the LLM's budget is spent"
+        return self._reason if self._clock() < self._resume_s else ""
 
     def take_over(self, planner: LLMPlanner, budget: Budget) -> None:
         """Go on with a study that was changed, and drop what was offered for the old one."""
@@ -271,13 +274,7 @@ class Advisor:
     # -- why not ------------------------------------------------------------------------------------------------
 
     def _missing_for_good(self, view: StudyView) -> str:
-        if self._off:
-            return self._off
-        if self.used >= 1.0:
-            return "the LLM's budget is spent"
-        if view.number < self._resume_at or self._clock() < self._resume_s:
-            return self._reason
-        return ""
+        return self.why_not(view) or (self._reason if view.number < self._resume_at else "")
 
     def _missing(self, view: StudyView) -> str:
         if self._asking is not None:

@@ -18,7 +18,8 @@ from tunesmith.study.seeds import choosing_seed, confirming_seed, noise_seed
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.template import placeholders
 from tunesmith.study.trial import Proposal, Source, Trial, TrialState
-from tunesmith.study.view import StudyView, objective_values
+from tunesmith.study.view import objective_values
+from tunesmith.tools.facts import view_of
 from tunesmith.tools.sequential import Clarity, clarity
 from tunesmith.tools.statistics import Sample, sample
 
@@ -133,15 +134,8 @@ class Confirmation:
         spec, code = self._spec, able[0].proposal.code
         if len(spec.objectives) > 1:
             return list(able)
-        view = StudyView(
-            space=spec.space,
-            objectives=spec.objectives,
-            constraints=spec.bounds,
-            trials=[t for t in trials if t.proposal.code == code],
-            number=len(trials),
-            seed=spec.study.seed,
-            fidelity=spec.graded,
-        )
+        own = [t for t in trials if t.proposal.code == code]
+        view = replace(view_of(spec, own), number=len(trials))
         if not all(spec.space.contains(t.params) for t in able):
             return list(able)  # a version with parameters of its own, of which this space knows nothing
         return BayesSampler().ranked(view, able)

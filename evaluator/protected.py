@@ -9,11 +9,10 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 
 from tunesmith.evaluator.walk import walk
-from tunesmith.evaluator.workspace import Snapshot
+from tunesmith.evaluator.workspace import Snapshot, is_meant
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.names import did_you_mean
 
@@ -28,7 +27,7 @@ def protected_files(snapshot: Snapshot, patterns: Sequence[str]) -> list[str]:
     found: set[str] = set()
     for pattern in patterns:
         name = os.path.normpath(pattern)
-        matched = {path for path in paths if _is_meant(path, name)}
+        matched = {path for path in paths if is_meant(path, name) or name.startswith(f"{path}/")}
         if not matched:
             hint = did_you_mean(pattern, paths)
             raise ProjectError(f"[edits].protect: {pattern!r} names no file of the project{hint}")
@@ -63,11 +62,6 @@ def oddities(folder: Path) -> Iterator[str]:
             yield f"{shown} is a link that leads out of the folder"
         elif not (stat.S_ISLNK(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             yield f"{shown} is neither a file nor a folder"
-
-
-def _is_meant(path: str, pattern: str) -> bool:
-    is_within = path.startswith(f"{pattern}/") or pattern.startswith(f"{path}/")
-    return path == pattern or is_within or fnmatch(path, pattern)
 
 
 def _signature(folder: Path, path: str) -> str:

@@ -14,6 +14,7 @@ from tunesmith.study.results import candidates
 from tunesmith.study.trial import EDITED
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, root_of, short_id
+from tunesmith.study.view import StudyView
 from tunesmith.tools.applying import Change, NoBranch, make_branch, write_patch
 from tunesmith.tools.calling import Arguments, Effect, StudyTool
 from tunesmith.tools.context import ToolContext
@@ -52,14 +53,14 @@ def edits(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
     if not found:
         may = "the LLM and you may propose some" if facts.spec.edits else "study.toml has no [edits]"
         return f"no edit of the code so far; {may}"
-    lines = [edit_line(variant, context) for variant in found[-MOST:]]
+    view = facts.view()
+    lines = [edit_line(variant, view) for variant in found[-MOST:]]
     left_out = f"{len(found) - MOST} earlier ones are not shown\n" if len(found) > MOST else ""
     return left_out + "\n".join(lines)
 
 
-def edit_line(variant: Variant, context: ToolContext) -> str:
+def edit_line(variant: Variant, view: StudyView) -> str:
     """Return an edit in a line."""
-    view = context.study.view()
     metric = view.objectives[0].metric
     own = [t for t in view.trials if t.proposal.code == variant.id and not t.is_replicate]
     best = next(iter(candidates(own, view.objectives, view.constraints)), None)
@@ -79,7 +80,8 @@ def show(context: ToolContext, given: OneEdit) -> str:
     variant = meant_by(given.name, _known(context.study.variants()))
     declared = "".join(f"new parameter {name}: {table}\n" for name, table in variant.declared.items())
     warned = "".join(f"{warning}\n" for warning in variant.warnings)
-    return f"{edit_line(variant, context)}\n{declared}{warned}{fenced(variant.diff, 'diff', limit=9000, keep='start')}"
+    line = edit_line(variant, context.study.view())
+    return f"{line}\n{declared}{warned}{fenced(variant.diff, 'diff', limit=9000, keep='start')}"
 
 
 def propose(context: ToolContext, given: NewEdit) -> str:

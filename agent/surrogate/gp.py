@@ -3,7 +3,6 @@
 Notation: n points, m queries, c features, d parameters (groups of features).
     z: (n, c) features     y: (n,) standardized targets, smaller is better     group: (c,) feature -> parameter
     theta: (d + 2,) = log lengthscales, log signal variance, log noise variance
-    doubt: (n,) variances that targets have beside the common noise, 0 for what was measured
 Knows no space and no trial. One lengthscale serves all features of a parameter.
 """
 
@@ -70,7 +69,6 @@ class Posterior:
 
     z: Array
     y: Array
-    doubt: Array
     theta: Array
     scaled: Array
     weights: Array
@@ -106,7 +104,7 @@ class Posterior:
         )
 
 
-def condition(z: Array, y: Array, theta: Array, group: Index, doubt: Array | None = None) -> Posterior:
+def condition(z: Array, y: Array, theta: Array, group: Index) -> Posterior:
     """Condition the process with hyperparameters `theta` on the data.
 
     Raises:
@@ -115,14 +113,11 @@ def condition(z: Array, y: Array, theta: Array, group: Index, doubt: Array | Non
     weights = np.exp(-theta[:-2])[group]
     scaled = z * weights
     kernel = math.exp(theta[-2]) * _matern(_squared(scaled, scaled))
-    doubt = _none(y) if doubt is None else doubt
-    inverse, _ = _inverse(kernel, math.exp(theta[-1]) + doubt)
-    return Posterior(z, y, doubt, theta, scaled, weights, inverse @ y, inverse)
+    inverse, _ = _inverse(kernel, math.exp(theta[-1]))
+    return Posterior(z, y, theta, scaled, weights, inverse @ y, inverse)
 
 
-def fit(
-    z: Array, y: Array, group: Index, prior: Prior, doubt: Array | None = None, *, starts: int = 1, steps: int = 60
-) -> Array:
+def fit(z: Array, y: Array, group: Index, prior: Prior, *, starts: int = 1, steps: int = 60) -> Array:
     """Return the theta with the highest posterior density that L-BFGS finds from the prior's centre.
 
     Further starts lie at shorter and longer lengthscales, so that the result depends on nothing but the data.
@@ -137,7 +132,7 @@ def fit(
         start = centre.copy()
         start[:d] += shift * spread[:d]
         found: Any = optimize.minimize(
-            negative_log_posterior, start, args=(z, y, group, centre, spread, doubt), jac=True, method="L-BFGS-B",
+            negative_log_posterior, start, args=(z, y, group, centre, spread), jac=True, method="L-BFGS-B",
             bounds=bounds, options={"maxiter": steps, "ftol": 1e-6, "gtol": 1e-3},
         )  # fmt: skip
         if best is None or found.fun < best[0]:
@@ -147,7 +142,7 @@ def fit(
 
 
 def negative_log_posterior(
-    theta: Array, z: Array, y: Array, group: Index, centre: Array, spread: Array, doubt: Array | None = None
+    theta: Array, z: Array, y: Array, group: Index, centre: Array, spread: Array
 ) -> tuple[float, Array]:
     """Return the negative log density of theta given the data, up to a constant, and its gradient (d + 2,)."""
     d = len(theta) - 2
@@ -159,7 +154,7 @@ def negative_log_posterior(
     slope = (1.0 + _SQRT5 * root) * decay
     kernel = signal * (slope + (5.0 / 3.0) * root * root * decay)
     try:
-        inverse, half_log_det = _inverse(kernel, noise + (_none(y) if doubt is None else doubt))
+        inverse, half_log_det = _inverse(kernel, noise)
     except np.linalg.LinAlgError:
         return 1e10, np.zeros_like(theta)
     alpha = inverse @ y
@@ -177,7 +172,7 @@ def negative_log_posterior(
 
 def draw(  # noqa: PLR0913  # what fit takes, and the source of chance
     start: Array, z: Array, y: Array, group: Index, prior: Prior, rng: np.random.Generator,
-    doubt: Array | None = None, *, count: int,
+    *, count: int,
 ) -> list[Array]:  # fmt: skip
     """Return `count` thetas from their posterior by elliptical slice sampling, a few steps apart. Murray et al. 2010.
 
@@ -185,10 +180,9 @@ def draw(  # noqa: PLR0913  # what fit takes, and the source of chance
     """
     d = len(start) - 2
     centre, spread = prior.centre(d), prior.spread(d)
-    doubt = _none(y) if doubt is None else doubt
 
     def loss_at(away: Array) -> float:
-        return negative_log_likelihood(centre + away, z, y, group, doubt)
+        return negative_log_likelihood(centre + away, z, y, group)
 
     away = start - centre
     loss, drawn = loss_at(away), []
@@ -225,14 +219,14 @@ def slice_step(
     return away, loss
 
 
-def negative_log_likelihood(theta: Array, z: Array, y: Array, group: Index, doubt: Array | None = None) -> float:
+def negative_log_likelihood(theta: Array, z: Array, y: Array, group: Index) -> float:
     """Return the negative log likelihood of the targets, up to a constant."""
     from scipy.linalg import lapack
 
     scaled = z * np.exp(-theta[:-2])[group]
     signal = math.exp(theta[-2])
     kernel = signal * _matern(_squared(scaled, scaled))
-    kernel.flat[:: len(kernel) + 1] += _JITTER * signal + math.exp(theta[-1]) + (0.0 if doubt is None else doubt)
+    kernel.flat[:: len(kernel) + 1] += _JITTER * signal + math.exp(theta[-1])
     factor, failed = lapack.dpotrf(kernel, lower=1, overwrite_a=1, clean=0)
     if failed:
         return 1e10
@@ -240,12 +234,8 @@ def negative_log_likelihood(theta: Array, z: Array, y: Array, group: Index, doub
     return 0.5 * float(y @ alpha) + float(np.log(np.diagonal(factor)).sum())
 
 
-def _none(y: Array) -> Array:
-    return np.zeros(len(y))
-
-
-def _inverse(kernel: Array, noise: Array) -> tuple[Array, float]:
-    """Return the inverse of kernel + noise (n,) on its diagonal, and half the log of its determinant."""
+def _inverse(kernel: Array, noise: float) -> tuple[Array, float]:
+    """Return the inverse of kernel + noise on its diagonal, and half the log of its determinant."""
     from scipy.linalg import lapack  # 0.1 s
 
     jitter = _JITTER * float(kernel[0, 0]) + noise
@@ -257,7 +247,7 @@ def _inverse(kernel: Array, noise: Array) -> tuple[Array, float]:
             half_log_det = float(np.log(np.diagonal(factor)).sum())
             lower, _ = lapack.dpotri(factor, lower=1)
             return lower + np.tril(lower, -1).T, half_log_det
-        jitter = np.maximum(jitter * 10.0, 1e-6 * float(kernel[0, 0]))
+        jitter = max(jitter * 10.0, 1e-6 * float(kernel[0, 0]))
     raise np.linalg.LinAlgError("the kernel matrix is not positive definite")
 
 

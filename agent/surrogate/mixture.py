@@ -73,7 +73,6 @@ class Mixture:
                 np.concatenate([posterior.y, posterior.predict(z)[0]]),
                 posterior.theta,
                 group,
-                np.concatenate([posterior.doubt, np.zeros(len(z))]),
             )
             for posterior in self.posteriors
         ]
@@ -88,7 +87,6 @@ def learn(  # noqa: PLR0913  # what the model is fitted to, and how
     rng: np.random.Generator,
     *,
     averaging: bool = True,
-    doubt: Array | None = None,
 ) -> Mixture:
     """Fit to (n, c) features and (n,) finite values, n >= 1; lower is better, as far as anything is.
 
@@ -101,12 +99,11 @@ def learn(  # noqa: PLR0913  # what the model is fitted to, and how
         prior: of the hyperparameters.
         rng: the source of chance.
         averaging: False for the mode alone, however few points there are.
-        doubt: (n,) standard deviations of values that were foretold, 0 for those measured.
     """
-    data = _Standard.of(z, y, doubt)
+    data = _Standard.of(z, y)
     mode = data.mode(group, prior)
     draws = next((count for limit, count in _DRAWS if len(y) <= limit), 0) if averaging else 0
-    thetas = gp.draw(mode, z, data.y, group, prior, rng, data.doubt, count=draws) if draws else [mode]
+    thetas = gp.draw(mode, z, data.y, group, prior, rng, count=draws) if draws else [mode]
     return data.mixture(thetas, group)
 
 
@@ -122,24 +119,22 @@ class _Standard:
 
     z: Array
     y: Array
-    doubt: Array
     centre: float
     scale: float
 
     @classmethod
-    def of(cls, z: Array, y: Array, doubt: Array | None = None) -> _Standard:
+    def of(cls, z: Array, y: Array) -> _Standard:
         centre, scale = float(y.mean()), float(y.std())
         # Values that differ by rounding alone are one value.
         scale = scale if scale > 1e-12 * max(1.0, abs(centre)) else 1.0
-        variance = np.zeros(len(y)) if doubt is None else (doubt / scale) ** 2
-        return cls(z, (y - centre) / scale, variance, centre, scale)
+        return cls(z, (y - centre) / scale, centre, scale)
 
     def mode(self, group: Index, prior: gp.Prior) -> Array:
         rows = lowest_and_spread(self.y, _LEARNING_ROWS)
-        return gp.fit(self.z[rows], self.y[rows], group, prior, self.doubt[rows])
+        return gp.fit(self.z[rows], self.y[rows], group, prior)
 
     def mixture(self, thetas: list[Array], group: Index) -> Mixture:
-        posteriors = tuple(gp.condition(self.z, self.y, theta, group, self.doubt) for theta in thetas)
+        posteriors = tuple(gp.condition(self.z, self.y, theta, group) for theta in thetas)
         return Mixture(posteriors, self.centre, self.scale)
 
 

@@ -11,6 +11,7 @@ from tunesmith.study.load import parse_space
 from tunesmith.study.space import SearchSpace
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.variant import (
+    COMBINE,
     Edit,
     EditRefused,
     Variant,
@@ -74,7 +75,7 @@ def crossing(first: Variant, second: Variant, known: Mapping[str, Variant], rule
     change = Change(
         edits=edits,
         author="crossover",
-        direction="combine",
+        direction=COMBINE,
         rationale=f"{short_id(first.id)} with the change of {short_id(second.id)}: {second.rationale}",
         declared={**first.declared, **second.declared},
     )
