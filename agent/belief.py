@@ -202,7 +202,7 @@ def learn_belief(
     if len(targets) > 1:
         objective = Several(tuple(learn_mode(z, target[rows], group, prior) for target in targets))
     else:
-        prior = prior.knowing_noise(measured_noise(past, targets[0]), float(targets[0][rows].std()))
+        prior = prior.knowing_noise(measured_noise(past, warps[0]), float(targets[0][rows].std()))
         objective = learn(z, targets[0][rows], group, prior, rng, averaging=settings.averaging)
     failed = past.failed[rows]
     allowed = past.allowed[rows]
@@ -223,14 +223,20 @@ def learn_belief(
     )
 
 
-def measured_noise(past: Past, targets: Array) -> float | None:
-    """Return the variance of the targets (n,) between runs of one configuration; None when none ran twice."""
-    squares, freedom = 0.0, 0
+def measured_noise(past: Past, warp: Warp) -> float | None:
+    """Return the variance of a target between runs of one configuration; None when none ran twice.
+
+    It is measured on values and put into targets where most trials lie. The targets of what ran twice say little: of a
+    bad default, whose values the warp presses together, they hardly differ however large the noise is elsewhere.
+    """
+    values, squares, freedom = past.values[:, 0], 0.0, 0
     for unit in np.unique(past.units[len(past.units) - past.repeats :], axis=0):
         same = past.complete & (past.fidelity >= 1.0) & (past.units == unit).all(axis=1)
-        squares += float(((targets[same] - targets[same].mean()) ** 2).sum())
+        squares += float(((values[same] - values[same].mean()) ** 2).sum())
         freedom += int(same.sum()) - 1
-    return squares / freedom if freedom > 0 else None
+    if not freedom:
+        return None
+    return squares / freedom * float((warp.slope(_fully(past, values)) ** 2).mean())
 
 
 def earlier_models(earlier: Sequence[Past], inputs: Inputs, settings: Settings) -> list[Mixture]:

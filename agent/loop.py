@@ -7,50 +7,45 @@ whoever watches gets `News`.
 from __future__ import annotations
 
 import json
-import math
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import TypeVar
 
-from tunesmith.agent.arbiter import SAMPLER_FAILED
+from tunesmith.agent.account import Account
+from tunesmith.agent.agenda import Agenda, Past, Proposers
 from tunesmith.agent.background import Background
-from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.clocks import CLOCK, DEADLINE, Clocks, Drift, budget_from, jump_text
 from tunesmith.agent.code.doubt import is_doubtful, settled, twin_of
 from tunesmith.agent.code.opening import open_code
 from tunesmith.agent.code.search import CodeSearch
-from tunesmith.agent.confirming import Confirmation
-from tunesmith.agent.continuing import Rungs, resting_due
 from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
 from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
 from tunesmith.agent.notifying import Notifier
-from tunesmith.agent.packing import Tenant, expected_gib, has_room
+from tunesmith.agent.places import Place, Places, why_again
 from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
-from tunesmith.agent.population import Population
 from tunesmith.agent.samplers import make_sampler
-from tunesmith.agent.steered import steered
 from tunesmith.agent.watching import Watch
 from tunesmith.evaluator.evaluation import Code, Evaluation, Evaluator
+from tunesmith.evaluator.room import has_room, no_room_text
 from tunesmith.evaluator.site import Site
 from tunesmith.evaluator.slots import Slot
 from tunesmith.evaluator.strays import end_strays
 from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.prompts.compact import thinned
-from tunesmith.study.budget import JOULES, Deadline, Spent
-from tunesmith.study.errors import InputError, ProjectError, SpaceExhausted, ToolRefused, TunesmithError
+from tunesmith.study.budget import Spent
+from tunesmith.study.errors import InputError, ProjectError, ToolRefused, TunesmithError
 from tunesmith.study.observation import Observation
 from tunesmith.study.orders import parse_order
 from tunesmith.study.record import Event
 from tunesmith.study.results import incumbent, is_feasible
 from tunesmith.study.seeds import tuning_seed
 from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.study.units import short_number, short_seconds
+from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Trial, TrialState, Usage
+from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.study.view import StudyView, ancestors
 from tunesmith.tools.final_test import STARTED, TESTED, ended_detail, is_due, started_detail
@@ -62,38 +57,13 @@ FLUSH_S = 1.0
 """Observations are written at most this long after they were made."""
 BAD_START = 3
 """After so many failures in a row from the first trial on, a person is told."""
-CONFIRMING_SHARE = 0.25
-"""At most so much of the time is kept for confirming."""
 ESTIMATED = 50
 """For so many trials the LLM's cost is estimated when only time is limited."""
-LEAST_LEFT = 0.5
-"""A trial is begun when the budget still allows at least so much of a full run."""
 TICK_S = 0.05
 """How long the loop sleeps when no trial ends; a trial's end wakes it at once."""
 
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Place:
-    """A slot with what runs in it and the observations that are not written yet.
-
-    Attributes:
-        first: a result too good to be true, of a trial that runs again on another seed.
-        was_shared: whether anything else ran on its GPU at any time since the trial began.
-    """
-
-    slot: Slot
-    evaluation: Evaluation | None = None
-    first: Outcome | None = None
-    expected_gib: float | None = None
-    was_shared: bool = False
-    unwritten: list[Observation] = field(default_factory=list)
-
-    @property
-    def trial(self) -> Trial | None:
-        return self.evaluation.trial if self.evaluation else None
 
 
 class Loop:
@@ -127,11 +97,8 @@ class Loop:
         before = _events_before(history, spec.study.name)
         self._kept = kept_orders(spec, before[ORDERS])
         spec = self._kept.spec
-        self._spec = spec
-        self._steering = self._kept.steering
+        self._spec, self._project = spec, project
         self._answered = set(self._kept.names)
-        self._paused = False
-        self._project = project
         self._replays = tape is not None and tape.replay is not None
         self._show = tell
         self._notifier = Notifier(spec, project=project, wall=clocks.wall)
@@ -142,43 +109,53 @@ class Loop:
         self._folder = history.parent / spec.study.name
         self._wake = threading.Event()
         self._site = Site(spec, folder=self._folder, cpus=cpus, wake=self._wake.set)
-        self._budget = budget_from(spec.budget, self._clock(), deadlines=before[DEADLINE], ends=before["ended"])
-        self._opened_at = self._steady()
+        budget = budget_from(spec.budget, self._clock(), deadlines=before[DEADLINE], ends=before["ended"])
+        opened_at = self._steady()
         self._recorder = Recorder(history, spec, project=str(project), now=self._clock(), steady=self._steady)
-        self._confirmation = Confirmation(spec)
+        spent = self._recorder.record.spent
+        self._account = Account(budget, spent, clocks=clocks, opened_at=opened_at, llm=self._llm_spent)
         runs = Background(self._wake.set)
-        self._arbiter, self._advisor = make_arbiter(
+        arbiter, self._advisor = make_arbiter(
             spec,
             sampler,
             model=self._model,
             project=project,
             runs=runs,
-            budget=self._budget,
-            spent=self._recorder.record.spent,
+            budget=budget,
+            spent=spent,
             lessons=self._recorder.lessons_known(),
-            left=self._left,
+            left=self._account.left_in_words,
             curves=self._curves_so_far,
-            wishes=self._steering.words,
+            wishes=self._kept.steering.words,
         )
         self._mailbox = Mailbox(self._folder)
         self._evaluator = Evaluator(
             spec, project=project, folder=self._folder, unsafe_edits=unsafe_edits, executor=self._site.executor
         )
-        self._places = [_Place(slot) for slot in self._or_leave(lambda: self._site.slots(spec))]
-        self._wanted = len(self._places)
-        self._endings = 0
-        self._expected: tuple[tuple[int, int], float | None] = ((-1, 0), None)
+        self._places = Places(
+            self._or_leave(lambda: self._site.slots(spec)),
+            spec,
+            memory_gib={gpu.id: gpu.memory_gib for gpu in self._site.found.gpus},
+            trials=self._trials,
+        )
         self._root = Variant(id=self._evaluator.variant, files=self._evaluator.editable, created_at=self._clock())
         self._code = self._or_leave(lambda: self._open_code(runs)) if spec.edits else None
+        self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
+        self._agenda = Agenda(
+            spec,
+            past=Past(trials=self._trials, record=self._record, earlier=self._recorder.earlier),
+            account=self._account,
+            places=self._places,
+            proposers=Proposers(arbiter=arbiter, sampler=sampler, code=self._code, variant=self._evaluator.variant),
+            watch=self._watch,
+            steering=self._kept.steering,
+            note=lambda text: self._tell(Note(text=text)),
+        )
+        self._curves: dict[int, list[float]] = defaultdict(list)
+        self._best: Trial | None = None
         self._interrupts = 0
         self._interrupts_told = 0
-        self._ended_by = ""
-        self._queue: list[Trial] = []
-        self._curves: dict[int, list[float]] = defaultdict(list)
-        self._rungs = Rungs.of(spec)
-        self._population = Population.of(spec)
-        self._sampler = sampler
-        self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
+        self._had_room = True
         self._flushed_at = self._steady()
 
     def _open_code(self, runs: Background) -> CodeSearch:
@@ -204,9 +181,23 @@ class Loop:
             self._recorder.close()
             raise
 
+    def _llm_spent(self) -> Spent | None:
+        return self._advisor.spent if self._advisor is not None else None
+
+    def _trials(self) -> Sequence[Trial]:
+        return self._recorder.history.trials(self._recorder.study_id)
+
+    def _record(self, proposal: Proposal) -> Trial:
+        return self._recorder.record_proposal(proposal, self._clock())
+
     def interrupt(self) -> None:
         """Ask to end: once lets running trials finish, twice ends them now. Safe in a signal handler."""
         self._interrupts += 1
+
+    @property
+    def until(self) -> float | None:
+        """The moment at which the study has to end, in seconds since the epoch; None where it has none."""
+        return self._account.budget.until
 
     def run(self) -> Ended:
         """Run until a limit is reached, the space is exhausted, or `interrupt` was called; return how it ended."""
@@ -217,11 +208,12 @@ class Loop:
                     self._collect()
                     self._serve()
                     self._obey()
-                    self._fill()
+                    started = self._fill()
                     self._heed()
                     self._flush()
-                    self._wake.wait(TICK_S)
-                    self._wake.clear()
+                    if not started:
+                        self._wake.wait(TICK_S)
+                        self._wake.clear()
                 self._test()
                 return self._end()
         except TunesmithError as error:
@@ -239,11 +231,6 @@ class Loop:
 
     def _open(self) -> None:
         record = self._recorder.record
-        self._before = record.spent
-        self._gpu_s = record.spent.gpu_hours * 3600
-        self._kwh = record.spent.kwh
-        self._trials_begun = record.spent.trials
-        self._saved = record.spent.saved
         strays = end_strays(self._folder)
         requeued = self._recover()
         if self._advisor is not None:
@@ -253,13 +240,13 @@ class Loop:
         self._tell(
             Opened(
                 record=record,
-                slots=len(self._places),
+                slots=self._places.wanted,
                 gpus=tuple(gpu.id for gpu in self._site.found.gpus),
                 finished=record.spent.trials,
                 requeued=requeued,
                 best=best,
                 default=default,
-                budget=self._budget,
+                budget=self._account.budget,
                 estimate=self._llm_estimate(),
             )
         )
@@ -273,37 +260,40 @@ class Loop:
         self._keep_deadline()
 
     def _keep_deadline(self) -> None:
-        if self._budget.until is not None and self._spec.budget.until is not None:
-            detail = {"until": self._spec.budget.until.isoformat(), "moment": self._budget.until}
+        until, moment = self._spec.budget.until, self._account.budget.until
+        if until is not None and moment is not None:
+            detail = {"until": until.isoformat(), "moment": moment}
             self._recorder.record_event(DEADLINE, self._clock(), detail=detail)
 
     def _llm_estimate(self) -> str:
         """Return what the LLM will take for the trials that are left, or for some when only time is limited."""
         if self._advisor is None or self._replays:
             return ""
-        left = ESTIMATED if self._budget.trials is None else self._budget.trials - self._trials_begun
+        trials = self._account.budget.trials
+        left = ESTIMATED if trials is None else trials - self._account.begun
         return llm_estimate(self._spec, self._project, left) if left > 0 else ""
 
     def _recover(self) -> int:
         """Queue what an earlier run left unfinished: lost trials run again once, those never started simply run."""
         lost = 0
         for trial in self._recorder.history.unfinished(self._recorder.study_id):
-            self._trials_begun += not trial.is_replicate
+            self._account.add_begun(trial)
             if trial.state is TrialState.WAITING:
-                self._queue.append(trial)
+                self._agenda.queue.append(trial)
             elif trial.attempt == 1:
                 reason = "its process was lost when tunesmith ended"
-                self._queue.append(self._recorder.record_requeue(trial, self._clock(), reason=reason, attempt=2))
+                self._agenda.queue.append(self._recorder.record_requeue(trial, self._clock(), reason=reason, attempt=2))
                 self._watch.forget(trial)
                 lost += 1
             else:
                 failure = Failure(kind=FailureKind.LOST, reason="lost twice: tunesmith ended while it ran, both times")
                 outcome = Outcome(state=TrialState.FAILED, failure=failure)
                 self._recorder.record_outcome(trial, outcome, self._clock())
+                self._account.add_ended(trial)
         return lost
 
     def _note_variant(self) -> None:
-        if self._recorder.record_variant(self._root) and self._before.trials:
+        if self._recorder.record_variant(self._root) and self._account.before.trials:
             self._tell(
                 Note(text="the project's files changed since the last run; earlier trials ran with the old ones")
             )
@@ -348,17 +338,6 @@ class Loop:
         """Return every curve as a few numbers. Called beside the training, so it touches no database."""
         return {number: thinned(list(values)) for number, values in list(self._curves.items())}
 
-    def _left(self) -> str:
-        """Return what is left of the budget, in words for the LLM."""
-        spent, now = self._spent(), self._clock()
-        shares = [*self._budget.shares(spent), *self._budget.llm_shares(spent)]
-        parts = [
-            f"{share.name} {short_number(share.limit - share.used)} of {short_number(share.limit)}" for share in shares
-        ]
-        if self._budget.until is not None:
-            parts.append(f"{short_seconds(max(self._budget.until - now, 0.0))} until the end")
-        return ", ".join(parts)
-
     def _collect(self) -> None:
         """Take in what running trials report, and record those that ended."""
         for place in self._places:
@@ -371,10 +350,10 @@ class Loop:
                 self._tell_progress(place, news)
             if outcome is not None:
                 self._finish(place, outcome)
-            elif news and (verdict := self._watch.verdict(place.evaluation.trial, news, self._view)):
+            elif news and (verdict := self._watch.verdict(place.evaluation.trial, news, self._agenda.view)):
                 place.evaluation.stop(verdict.note, verdict.failure)
 
-    def _tell_progress(self, place: _Place, news: Sequence[Observation]) -> None:
+    def _tell_progress(self, place: Place, news: Sequence[Observation]) -> None:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation reports
         first = self._spec.objectives[0].metric
         self._curves[place.trial.number] += [o.value for o in news if o.metric == first]
@@ -382,38 +361,38 @@ class Loop:
         latest = {observation.metric: observation.value for observation in news}
         self._tell(Observed(trial=place.trial, latest=latest, step=news[-1].step))
 
-    def _finish(self, place: _Place, outcome: Outcome) -> None:
+    def _finish(self, place: Place, outcome: Outcome) -> None:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation finishes
-        again = _why_again(place, outcome) if place.first is None else ""
+        again = why_again(place, outcome, has_room=has_room(self._folder)) if place.first is None else ""
         if again:
-            self._run_again(place, again)
+            self._run_again(place, again, outcome.usage)
             return
         if place.first is None and self._is_doubtful(place.trial, outcome):
             self._doubt(place, outcome)
             return
         if place.first is not None:
-            trials = self._recorder.history.trials(self._recorder.study_id)
+            trials = self._trials()
             outcome, place.first = settled(place.first, outcome, trials, self._spec), None
         trial = self._recorder.record_outcome(place.trial, outcome, self._clock(), rest=place.unwritten)
-        place.evaluation, place.unwritten = None, []
+        place.clear()
         self._watch.ended()
-        self._endings += 1
-        self._kwh += (outcome.usage.energy_j or 0.0) / JOULES
-        self._gpu_s += outcome.usage.gpu_s
+        self._places.ended()
+        self._account.add_ended(trial)
+        self._account.add_usage(outcome.usage)
         if self._spec.pace == "curves":
-            self._saved = self._recorder.history.saved_runs(self._recorder.study_id)
+            self._account.saved = self._recorder.history.saved_runs(self._recorder.study_id)
         improved = self._improves(trial)
         if improved:
             self._best = trial
-        self._tell(Finished(trial=trial, best=self._best, improved=improved, spent=self._spent()))
+        self._tell(Finished(trial=trial, best=self._best, improved=improved, spent=self._account.spent()))
         self._warn_of_a_bad_start(trial)
         self._settle_version(trial)
 
     def _is_doubtful(self, trial: Trial, outcome: Outcome) -> bool:
-        trials = self._recorder.history.trials(self._recorder.study_id) if trial.proposal.code else []
+        trials = self._trials() if trial.proposal.code else []
         return is_doubtful(trial, outcome, trials, self._spec)
 
-    def _doubt(self, place: _Place, outcome: Outcome) -> None:
+    def _doubt(self, place: Place, outcome: Outcome) -> None:
         """Run a trial again on another seed before a gain that nothing makes plausible counts."""
         assert place.evaluation is not None  # noqa: S101  # it ended just now
         trial, place.first = place.evaluation.trial, outcome
@@ -428,19 +407,21 @@ class Loop:
         """Note what a trial says of the version of the code that it ran."""
         if self._code is None or trial.is_replicate:
             return
-        trials = self._recorder.history.trials(self._recorder.study_id)
+        trials = self._trials()
         fate = self._code.fate(trial, trials, twin_of(trial, trials, self._curves))
         if fate is not None:
             self._recorder.record_variant_state(fate.variant, fate.state, fate.reason)
             name = short_id(fate.variant.id)
             self._tell(Note(text=f"{name} is {fate.state.value}: {fate.reason}"))
 
-    def _run_again(self, place: _Place, reason: str) -> None:
+    def _run_again(self, place: Place, reason: str, usage: Usage) -> None:
         """Queue a trial for a second attempt; its number stays, and the attempt counts."""
         assert place.trial is not None  # noqa: S101  # it ran just now
         trial = place.trial
-        place.evaluation, place.unwritten = None, []
-        self._queue.append(self._recorder.record_requeue(trial, self._clock(), reason=reason, attempt=2))
+        place.clear()
+        waiting = self._recorder.record_requeue(trial, self._clock(), reason=reason, attempt=2, usage=usage)
+        self._agenda.queue.append(waiting)
+        self._account.add_usage(usage)
         self._watch.forget(trial)
         self._curves.pop(trial.number, None)
         self._tell(Note(text=f"#{trial.number} runs again: {reason}"))
@@ -449,7 +430,7 @@ class Loop:
         """Say it once when nothing has worked yet: most often the command is wrong, and a night would be lost on it."""
         if trial.number != BAD_START - 1 or self._best is not None or trial.failure is None:
             return
-        trials = self._recorder.history.trials(self._recorder.study_id)
+        trials = self._trials()
         if all(t.failure and t.failure.kind is trial.failure.kind for t in trials if t.state.is_finished):
             kind, reason = trial.failure.kind.value, trial.failure.reason
             text = f"all {BAD_START} trials so far failed as {kind}: {reason}; if the command is wrong, end with Ctrl-C"
@@ -466,16 +447,16 @@ class Loop:
         self._tell_interrupts()
         self._tell_jump()
         if self._interrupts >= 2:
-            for place in self._running():
+            for place in self._places.running():
                 self._put_back(place)
-        elif self._ended_by in ("", "hours", "until", "gpu_hours", "kwh") and self._is_late():
-            for place in self._running():
+        elif self._agenda.ended_by in ("", "hours", "until", "gpu_hours", "kwh") and self._account.is_late:
+            for place in self._places.running():
                 assert place.evaluation is not None  # noqa: S101  # it runs
                 place.evaluation.stop("the study's time is up")
 
     def _tell_interrupts(self) -> None:
         """Say what an interrupt does. Not done in `interrupt` itself, where a signal may have cut any line in two."""
-        asked, running = self._interrupts, len(self._running())
+        asked, running = self._interrupts, len(self._places.running())
         if asked > self._interrupts_told and running:
             trials = f"{running} running trial{'s' if running > 1 else ''}"
             text = f"stopping: {trials} will finish (Ctrl-C again to end them now); resume with the same command"
@@ -490,7 +471,7 @@ class Loop:
             self._recorder.record_event(CLOCK, self._clock(), detail={"jump_s": jump_s})
             self._tell(Note(text=jump_text(jump_s)))
 
-    def _put_back(self, place: _Place) -> None:
+    def _put_back(self, place: Place) -> None:
         """End a trial at once and let it wait: it was ended by a person, so the attempt does not count against it."""
         evaluation = place.evaluation
         assert evaluation is not None  # noqa: S101  # it runs
@@ -501,135 +482,39 @@ class Loop:
         reason = "interrupted by a person"
         self._recorder.record_requeue(evaluation.trial, self._clock(), reason=reason, attempt=evaluation.trial.attempt)
         self._watch.forget(evaluation.trial)
-        place.evaluation, place.first, place.unwritten = None, None, []
+        place.clear()
 
-    def _fill(self) -> None:
-        """Start a trial in every free slot while there is budget."""
-        while not self._interrupts and not self._ended_by:
-            free = [place for place in self._places[: self._wanted] if place.evaluation is None]
-            trial = self._next_trial() if free else None
-            if trial is None:
-                return
-            place = self._roomy(trial, free)
-            if place is None:
-                # It is the next one as soon as a GPU has room for it.
-                self._queue.insert(0, trial)
-                return
-            self._start(place, trial)
+    def _fill(self) -> bool:
+        """Start a trial in a free place if one is due; return whether one was.
 
-    def _roomy(self, trial: Trial, free: Sequence[_Place]) -> _Place | None:
-        """Return the first of the free places that the trial may take, None when its GPU would be too full."""
-        if not self._shares_gpus:
-            return free[0]
-        run, alone = self._spec.run, trial.attempt > 1
-        running = [
-            Tenant(slot=p.slot, expected_gib=p.expected_gib, is_alone=p.trial.attempt > 1)
-            for p in self._places
-            if p.trial is not None
-        ]
-        expected = self._expected_gib(trial) if run.packs else None
-        memory = {gpu.id: gpu.memory_gib for gpu in self._site.found.gpus} if run.packs else None
-        for place in free:
-            if has_room(Tenant(slot=place.slot, expected_gib=expected, is_alone=alone), running, memory):
-                place.expected_gib = expected
-                return place
-        return None
+        One a turn: choosing it may take long, and meanwhile others end.
+        """
+        if self._interrupts or self._agenda.ended_by or not self._places.free():
+            return False
+        if not self._has_room():
+            self._agenda.is_over_by_limit()
+            return False
+        trial = self._agenda.next()
+        if trial is None:
+            return False
+        place = self._places.roomy(trial)
+        if place is None:
+            # It is the next one as soon as a GPU has room for it.
+            self._agenda.queue.insert(0, trial)
+            return False
+        self._start(place, trial)
+        return True
 
-    def _expected_gib(self, trial: Trial) -> float | None:
-        """Return the GPU memory that a trial will need; asked anew whenever a trial ended in between."""
-        key = (trial.number, self._endings)
-        if key != self._expected[0]:
-            trials = self._recorder.history.trials(self._recorder.study_id)
-            self._expected = key, expected_gib(trial, trials, self._spec.space)
-        return self._expected[1]
-
-    @property
-    def _shares_gpus(self) -> bool:
-        return self._spec.run.packs or 0 < self._spec.run.gpu_count < 1
-
-    def _note_sharing(self, place: _Place) -> None:
-        """Note for a trial that begins, and for those on its GPU, that they are not alone there."""
-        beside = [p for p in self._running() if p is not place and set(p.slot.gpus) & set(place.slot.gpus)]
-        for other in beside:
-            other.was_shared = True
-        # A cluster puts others on the same GPU without telling.
-        place.was_shared = bool(beside) or self._shares_gpus and not place.slot.gpus
-
-    def _next_trial(self) -> Trial | None:
-        limit = self._budget.ended_by(self._spent(), self._clock())
-        if limit not in (None, "trials"):
-            self._ended_by = str(limit)
-            return None
-        if self._paused:
-            return None
-        if self._queue:
-            return self._queue.pop(0)
-        late = self._too_late_to_tune()
-        if late:
-            return self._next_replicate(late)
-        if limit is None and self._trials_left() >= LEAST_LEFT:
-            return self._next_noise_run() or self._propose()
-        return self._next_replicate("trials")
-
-    def _next_noise_run(self) -> Trial | None:
-        trials = self._recorder.history.trials(self._recorder.study_id)
-        due = self._confirmation.noise_due(trials)
-        return self._record(due[0]) if due else None
-
-    def _propose(self) -> Trial | None:
-        view = self._view()
-        if self._population is not None and self._population.waits(view.trials):
-            return None
-        proposal = self._due(view)
-        try:
-            if proposal is None and self._code is not None and view.number > 0:
-                proposal = self._code.next(view)
-            if proposal is None:
-                own = self._code.own_view(view) if self._code is not None else view
-                chosen = steered(self._arbiter.choose(own), own, self._steering, BayesSampler())
-                proposal = self._begun(chosen, own)
-        except SpaceExhausted:
-            return self._next_replicate("exhausted")
-        self._trials_begun += 1
-        if proposal.fallback_reason.startswith(SAMPLER_FAILED):
-            self._tell(Note(text=f"a random point was used: {proposal.fallback_reason}"))
-        return self._record(proposal)
-
-    def _due(self, view: StudyView) -> Proposal | None:
-        """Return the earlier configuration that goes on now, if there is one."""
-        if self._rungs is not None:
-            return self._rungs.due(view.trials)
-        if self._population is not None:
-            return self._population.due(view, self._sampler)
-        foresight = self._watch.foresight(view.trials)
-        return None if foresight is None else resting_due(view, foresight)
-
-    def _begun(self, proposal: Proposal, view: StudyView) -> Proposal:
-        """Let a new configuration begin on its rung; the default runs to the end, as what is to be beaten."""
-        if self._population is not None:
-            return self._population.begin(proposal)
-        if self._rungs is None or proposal.source is Source.DEFAULT:
-            return proposal
-        return replace(proposal, fidelity=self._rungs.start(view.trials))
-
-    def _next_replicate(self, ended_by: str) -> Trial | None:
-        """Confirm the best once all of tuning is done; without anything to confirm, the study ends."""
-        if any(place.trial and not place.trial.is_replicate for place in self._places):
-            return None
-        trials = self._recorder.history.trials(self._recorder.study_id)
-        due = self._confirmation.due(trials)
-        if due:
-            return self._record(due[0])
-        if not self._running():
-            self._ended_by = ended_by
-        return None
-
-    def _record(self, proposal: Proposal) -> Trial:
-        return self._recorder.record_proposal(self._versioned(proposal), self._clock())
-
-    def _versioned(self, proposal: Proposal) -> Proposal:
-        """Return the proposal with the code that it runs: its own version, or the project as it stands."""
-        return proposal if proposal.code else replace(proposal, variant=self._evaluator.variant)
+    def _has_room(self) -> bool:
+        """Tell whether the disk has room for another trial; a person is told when that changes."""
+        has = has_room(self._folder)
+        if has != self._had_room:
+            self._had_room = has
+            text = "the disk has room again" if has else no_room_text(self._folder)
+            self._tell(Note(text=text))
+            if not has:
+                self._notifier.stuck(text)
+        return has
 
     def _code_of(self, trial: Trial) -> Code | None:
         """Return the edited code that a trial runs, None for the project as it stands.
@@ -645,16 +530,17 @@ class Loop:
             raise ProjectError(self._evaluator.refuses_edits)
         return Code(*self._code.files_of(trial.proposal.code))
 
-    def _start(self, place: _Place, trial: Trial) -> None:
+    def _start(self, place: Place, trial: Trial) -> None:
         running = self._recorder.record_start(trial, place.slot.index, self._clock())
         place.unwritten = []
-        self._note_sharing(place)
+        self._places.note_sharing(place)
         earlier = self._shorter_runs(running)
         try:
             code = self._code_of(running)
         except ProjectError as error:
             failure = Failure(kind=FailureKind.CRASH, reason=str(error))
             self._recorder.record_outcome(running, Outcome(state=TrialState.FAILED, failure=failure), self._clock())
+            self._account.add_ended(running)
             return
         place.evaluation = self._evaluator.start(
             running, place.slot, place.unwritten.append, earlier=earlier, code=code
@@ -666,7 +552,7 @@ class Loop:
         """While trials run, the next proposals are prepared."""
         if self._advisor is None:
             return
-        view = self._view()
+        view = self._agenda.view()
         self._advisor.prepare(self._code.own_view(view) if self._code is not None else view)
         if self._code is not None:
             self._code.prepare(view)
@@ -675,7 +561,7 @@ class Loop:
         """Return the runs that this one goes on from; their curves go before its own."""
         if self._spec.fidelity is None or trial.is_replicate:
             return []
-        trials = self._recorder.history.trials(self._recorder.study_id)
+        trials = self._trials()
         earlier = ancestors(trial, trials)
         self._watch.began(trial, earlier)
         return earlier
@@ -684,15 +570,9 @@ class Loop:
         """Write what is unwritten, at most once a second."""
         if self._steady() - self._flushed_at < FLUSH_S:
             return
-        batches = [
-            Batch(trial=place.trial, observations=tuple(place.unwritten))
-            for place in self._places
-            if place.trial and place.unwritten
-        ]
-        if batches:
-            self._recorder.record_observations(batches)
-        for place in self._places:
-            place.unwritten.clear()
+        observed = self._places.unwritten()
+        if observed:
+            self._recorder.record_observations([Batch(trial=trial, observations=news) for trial, news in observed])
         self._flushed_at = self._steady()
 
     # -- what people ask for ------------------------------------------------------------------------------------
@@ -721,10 +601,10 @@ class Loop:
     def _situation(self) -> Situation:
         return Situation(
             spec=self._spec,
-            trials=self._recorder.history.trials(self._recorder.study_id),
+            trials=self._trials(),
             running=frozenset(place.trial.number for place in self._places if place.trial),
-            steering=self._steering,
-            paused=self._paused,
+            steering=self._agenda.steering,
+            paused=self._agenda.is_paused,
             code=self._code.shelf() if self._code is not None and not self._evaluator.refuses_edits else None,
             refuses_edits=self._evaluator.refuses_edits,
         )
@@ -735,139 +615,58 @@ class Loop:
         if decision is None:
             self._recorder.record_event(ORDERS, self._clock(), detail=detail)
             return
-        proposals = [self._versioned(p) for p in decision.proposals]
+        proposals = [self._agenda.versioned(p) for p in decision.proposals]
         if decision.version is not None and self._code is not None:
             self._recorder.record_variant(decision.version)
             self._code.add(decision.version, dict(decision.params))
         trials = self._recorder.record_order(detail, proposals, self._clock(), spec=decision.spec)
-        self._queue += trials
-        self._trials_begun += sum(not trial.is_replicate for trial in trials)
+        self._agenda.queue += trials
+        self._account.add_begun(*trials)
         self._interrupts += decision.interrupts
-        self._paused = self._paused if decision.paused is None else decision.paused
+        self._agenda.is_paused = self._agenda.is_paused if decision.paused is None else decision.paused
         if decision.steering is not None:
-            self._steering = decision.steering
+            self._agenda.steering = decision.steering
             self._tell_planner()
-        for place in self._running():
+        for place in self._places.running():
             if place.evaluation is not None and place.evaluation.trial.number == decision.stop:
                 place.evaluation.stop(f"ended by a person ({letter.by})")
-        for trial in [trial for trial in self._queue if trial.number == decision.withdraw]:
-            self._queue.remove(trial)
+        for trial in [trial for trial in self._agenda.queue if trial.number == decision.withdraw]:
+            self._agenda.queue.remove(trial)
             outcome = Outcome(state=TrialState.STOPPED, note=f"taken back by a person ({letter.by}) before it ran")
             self._recorder.record_outcome(trial, outcome, self._clock())
+            self._account.add_ended(trial)
 
     def _take_over(self, spec: StudySpec, slots: Sequence[Slot]) -> None:
         """Go on with a study whose budget, space, constraints or parallelism was changed; running trials stay."""
-        until, before = self._budget.until, self._spec.budget.until
+        until, before = self._account.budget.until, self._spec.budget.until
         self._spec = self._evaluator.spec = self._notifier.spec = spec
         # The moment stays: just after it, the next such time of day would be tomorrow's.
         same = spec.budget.until is not None and spec.budget.until == before
-        self._budget = spec.budget.ending_at(until) if same else spec.budget.starting_at(self._clock())
+        self._account.budget = spec.budget.ending_at(until) if same else spec.budget.starting_at(self._clock())
         self._keep_deadline()
-        self._confirmation = Confirmation(spec)
         if self._code is not None:
             self._code.take_over(spec, rules_of(spec, self._project))
-        self._wanted = len(slots)
-        for place, slot in zip(self._places, slots, strict=False):
-            place.slot = slot
-        self._places += [_Place(slot) for slot in slots[len(self._places) :]]
-        if self._ended_by not in ("", "exhausted"):
-            self._ended_by = ""
-        self._best = incumbent(self._recorder.history.trials(self._recorder.study_id), spec.objectives, spec.bounds)
+        self._places.take_over(slots, spec)
+        self._agenda.take_over(spec)
+        self._best = incumbent(self._trials(), spec.objectives, spec.bounds)
         self._tell_planner()
 
     def _tell_planner(self) -> None:
         if self._advisor is None or self._model is None:
             return
         lessons = self._recorder.lessons_known()
-        wishes = self._steering.words
+        wishes = self._agenda.steering.words
         planner = make_planner(self._spec, self._model, project=self._project, lessons=lessons, wishes=wishes)
-        self._advisor.take_over(planner, self._budget)
-
-    # -- what it knows ------------------------------------------------------------------------------------------
-
-    def _view(self) -> StudyView:
-        trials = self._recorder.history.trials(self._recorder.study_id)
-        return StudyView(
-            space=self._spec.space,
-            objectives=self._spec.objectives,
-            constraints=self._spec.bounds,
-            trials=trials,
-            number=len(trials),
-            seed=self._spec.study.seed,
-            fidelity=self._spec.graded,
-            earlier=self._recorder.earlier,
-            scale=self._spec.scale,
-            thrift=self._budget.thrift(self._spent()),
-            foretold=self._watch.foretold(trials),
-            left=self._runs_left(),
-            raised=self._spec.pace != "full",
-        )
-
-    def _spent(self) -> Spent:
-        running = sum(not place.trial.is_replicate for place in self._places if place.trial)
-        waiting = sum(not trial.is_replicate for trial in self._queue)
-        llm = self._advisor.spent if self._advisor else self._before
-        return replace(
-            self._before,
-            llm_usd=llm.llm_usd,
-            llm_tokens=llm.llm_tokens,
-            llm_calls=llm.llm_calls,
-            trials=self._trials_begun - running - waiting,
-            saved=self._saved,
-            hours=self._before.hours + (self._steady() - self._opened_at) / 3600,
-            gpu_hours=self._gpu_s / 3600,
-            kwh=self._kwh,
-        )
-
-    def _trials_left(self) -> float:
-        """Return how many more trials the budget allows, in full runs; running ones count as such until they end."""
-        if self._budget.trials is None:
-            return math.inf
-        return self._budget.trials - (self._trials_begun - self._saved)
-
-    def _runs_left(self) -> float:
-        """Return how many more full runs the budget allows in all."""
-        deadline, typical_s = self._deadline(), self._typical_s()
-        in_time = deadline.seconds_left / typical_s * self._wanted if deadline and typical_s else math.inf
-        return min(self._trials_left(), in_time)
-
-    def _deadline(self) -> Deadline | None:
-        return self._budget.deadline(self._spent(), self._clock())
-
-    def _is_late(self) -> bool:
-        deadline = self._deadline()
-        return deadline is not None and deadline.seconds_left == 0.0
-
-    def _too_late_to_tune(self) -> str:
-        """Return the limit of time before which another trial would not end, or confirmation not begin; "" for none.
-
-        Unless no trial has ended yet: then nobody knows how long one takes.
-        """
-        deadline, typical_s = self._deadline(), self._typical_s()
-        if deadline is None or typical_s is None:
-            return ""
-        kept_s = self._confirmation.seconds_needed(typical_s, len(self._places))
-        share_s = CONFIRMING_SHARE * (self._steady() - self._opened_at + deadline.seconds_left)
-        kept_s += typical_s if self._spec.test is not None else 0.0
-        return deadline.name if deadline.seconds_left < typical_s + min(kept_s, share_s) else ""
-
-    def _typical_s(self) -> float | None:
-        """Return the median time of the complete trials, in seconds."""
-        trials = self._recorder.history.trials(self._recorder.study_id)
-        walls = [t.outcome.usage.wall_s for t in trials if t.outcome and t.state is TrialState.COMPLETE]
-        return median(walls) if walls else None
-
-    def _running(self) -> list[_Place]:
-        return [place for place in self._places if place.evaluation is not None]
+        self._advisor.take_over(planner, self._account.budget)
 
     # -- ending -------------------------------------------------------------------------------------------------
 
     def _is_over(self) -> bool:
-        return bool(self._interrupts or self._ended_by) and not self._running()
+        return bool(self._interrupts or self._agenda.ended_by) and not self._places.running()
 
     def _test(self) -> None:
         """Run [test] on what was chosen, once; killed meanwhile, it runs again."""
-        if self._spec.test is None or self._interrupts or self._is_late():
+        if self._spec.test is None or self._interrupts or self._account.is_late:
             return
         record, history = self._recorder.record, self._recorder.history
         trials, events = (
@@ -880,9 +679,9 @@ class Loop:
         trial = trials[best.number]
         self._recorder.record_event(STARTED, self._clock(), trial=trial, detail=started_detail(trial))
         self._tell(Note(text=f"the test of trial {trial.number} runs"))
-        outcome = self._outcome_of(self._evaluator.test(trial, self._places[0].slot))
+        outcome = self._outcome_of(self._evaluator.test(trial, next(iter(self._places)).slot))
         self._recorder.record_event(TESTED, self._clock(), trial=trial, detail=ended_detail(trial, outcome))
-        self._gpu_s += outcome.usage.gpu_s
+        self._account.add_usage(outcome.usage)
 
     def _outcome_of(self, test: Evaluation) -> Outcome:
         """Wait for a test, heeding the deadline and whoever asks twice to end."""
@@ -891,7 +690,7 @@ class Loop:
             self._heed()
             if self._interrupts >= 2:  # noqa: PLR2004
                 test.stop("interrupted by a person")
-            elif self._is_late():
+            elif self._account.is_late:
                 test.stop("the study's time is up")
             self._wake.wait(TICK_S)
             self._wake.clear()
@@ -899,13 +698,13 @@ class Loop:
 
     def _end(self) -> Ended:
         if self._advisor is not None:
-            self._advisor.finish(self._view())
+            self._advisor.finish(self._agenda.view())
         if self._code is not None:
-            self._code.finish(self._view())
+            self._code.finish(self._agenda.view())
         self._heed()
-        by = self._ended_by or "interrupted"
+        by = self._agenda.ended_by or "interrupted"
         self._recorder.record_end(by, self._clock())
-        record, trials = self._recorder.record, self._recorder.history.trials(self._recorder.study_id)
+        record, trials = self._recorder.record, self._trials()
         ended = Ended(record=record, by=by, best=self._best)
         self._notifier.ended(ended, lambda: summarize(record, trials).headline)
         self._notifier.close()
@@ -915,23 +714,11 @@ class Loop:
 
     def _leave(self) -> None:
         """Leave no process and no lock behind, whatever happened."""
-        for place in self._running():
+        for place in self._places.running():
             assert place.evaluation is not None  # noqa: S101  # it runs
             place.evaluation.kill("tunesmith ended")
         self._evaluator.close()
         self._recorder.close()
-
-
-def _why_again(place: _Place, outcome: Outcome) -> str:
-    """Return why a trial that failed gets a second attempt, "" when its failure stands."""
-    failure = outcome.failure
-    if failure is None or place.trial is None or place.trial.attempt > 1:
-        return ""
-    if failure.kind is FailureKind.LOST:
-        return failure.reason
-    if failure.kind is FailureKind.OOM and place.was_shared:
-        return "it ran out of memory beside another trial on its GPU; it now has the GPU for itself"
-    return ""
 
 
 def _events_before(history: Path, name: str) -> Mapping[str, list[Event]]:

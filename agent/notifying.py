@@ -80,6 +80,10 @@ class Notifier:
         """Send that the run cannot go on."""
         self._send("end", lambda: {"by": "error", "text": reason, **self._trial(self._best)})
 
+    def stuck(self, text: str) -> None:
+        """Send that the run waits for something that a person can mend."""
+        self._send("failures", lambda: {"text": text, "trial": None, "failure": "disk"})
+
     def problems(self) -> list[str]:
         """Return what went wrong since this was last asked; each way of sending says it once only."""
         with self._changed:

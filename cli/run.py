@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import shutil
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from tunesmith.agent.loop import Loop
-from tunesmith.agent.news import Ended, News
+from tunesmith.agent.news import Ended, News, Note
 from tunesmith.agent.planning import Tape
 from tunesmith.cli.exits import DONE, INTERRUPTED, NOTHING_COMPLETE
 from tunesmith.cli.locate import history_file, study_file
-from tunesmith.study.errors import Mistake, SpecError
+from tunesmith.evaluator.room import has_room, no_room_text
+from tunesmith.study.errors import DiskFull, Mistake, SpecError
 from tunesmith.study.load import load_spec, parse_spec
 from tunesmith.study.spec import StudySpec
 
 ENOUGH_TO_TELL = 20
 """From so many trials on, importance decides which parameters get a column."""
+LOOK_S = 5.0
+"""So often a full disk is looked at again."""
+NIGHT_S = 12 * 3600.0
+"""So long room is waited for where the study has no deadline."""
 OPTIONS = {
     "trials": "budget.trials",
     "hours": "budget.hours",
@@ -111,19 +118,20 @@ def run_study(
     project = study_file(study).absolute().parent
     database = history_file(study, history)
     display = _display(spec, () if as_json else _leading(spec, database), as_json=as_json)
-    try:
-        cpus = len(os.sched_getaffinity(0))
-        loop = Loop(
+
+    def opened() -> Loop:
+        return Loop(
             spec,
             project=project,
             history=database,
-            cpus=cpus,
+            cpus=len(os.sched_getaffinity(0)),
             tell=display.tell,
             tape=tape,
             unsafe_edits=unsafe_edits,
         )
-        with _signals(loop):
-            ended = loop.run()
+
+    try:
+        ended = _through_full_disks(opened, database.parent, display)
     finally:
         display.close()
     if not as_json:
@@ -131,6 +139,37 @@ def run_study(
 
         print_end(database, ended)
     return _exit_status(ended)
+
+
+def _through_full_disks(opened: Callable[[], Loop], folder: Path, display: Display) -> Ended:
+    """Run a study to its end; where the disk is full, wait for room and go on.
+
+    Raises:
+        InputError: it cannot be run.
+        DiskFull: there was no room until the study's deadline, for a night, or until a person interrupted.
+    """
+    while True:
+        loop = opened()
+        try:
+            with _signals(loop.interrupt):
+                return loop.run()
+        except DiskFull as error:
+            display.tell(Note(text=str(error)))
+            display.tell(Note(text=no_room_text(folder)))
+            if not _room_came(folder, loop.until):
+                raise
+
+
+def _room_came(folder: Path, until: float | None) -> bool:
+    """Wait until a folder's disk has room; tell whether that came before `until`, a night's end and an interrupt."""
+    interrupted = threading.Event()
+    last = min(time.time() + NIGHT_S, math.inf if until is None else until)
+    with _signals(interrupted.set):
+        # What broke may have been something else after all: without a pause it would break in a circle.
+        while not interrupted.wait(LOOK_S) and time.time() < last:
+            if has_room(folder):
+                return True
+    return False
 
 
 def _exit_status(ended: Ended) -> int:
@@ -171,11 +210,11 @@ def _display(spec: StudySpec, leading: Sequence[str], *, as_json: bool) -> Displ
 
 
 @contextmanager
-def _signals(loop: Loop) -> Iterator[None]:
-    """Hand Ctrl-C and SIGTERM to the loop; the second one ends running trials too."""
+def _signals(call: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM call a function."""
 
     def ask(number: int, frame: object) -> None:
-        loop.interrupt()
+        call()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 ENTRIES = 1_000_000
@@ -79,23 +80,31 @@ def remove(folder: Path) -> None:
         OSError: something in it cannot be removed.
     """
     folder.chmod(0o700)
-    fresh = itertools.count()
+    fresh = (folder / f"removing-{n}" for n in itertools.count())
     waiting = [folder]
     while waiting:
         place = waiting.pop()
-        with os.scandir(place) as found:
-            entries = list(found)
-        for entry in entries:
-            if not _is_folder(entry):
-                os.unlink(entry.path)
-                continue
-            os.chmod(entry.path, 0o700)
-            top = next(path for path in (folder / f"removing-{n}" for n in fresh) if not os.path.lexists(path))
-            os.rename(entry.path, top)
-            waiting.append(top)
-        if place != folder:
-            os.rmdir(place)
+        # What is gone by now was removed by its owner: on a cluster a lost trial's node may still be clearing up.
+        with suppress(FileNotFoundError):
+            with os.scandir(place) as found:
+                entries = list(found)
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    waiting += _emptied_later(entry, fresh)
+            if place != folder:
+                os.rmdir(place)
     os.rmdir(folder)
+
+
+def _emptied_later(entry: os.DirEntry[str], fresh: Iterator[Path]) -> list[Path]:
+    """Remove a file, or move a folder to the first place that is free; return where it is to be emptied."""
+    if not _is_folder(entry):
+        os.unlink(entry.path)
+        return []
+    os.chmod(entry.path, 0o700)
+    top = next(path for path in fresh if not os.path.lexists(path))
+    os.rename(entry.path, top)
+    return [top]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

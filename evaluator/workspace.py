@@ -21,8 +21,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from types import MappingProxyType
 
+from tunesmith.evaluator.room import is_full
 from tunesmith.evaluator.walk import remove, size, size_below, walk
-from tunesmith.study.errors import ProjectError
+from tunesmith.study.errors import DiskFull, ProjectError
 from tunesmith.study.names import did_you_mean
 
 ARTIFACTS = "artifacts"
@@ -108,7 +109,8 @@ def make_workspace(
         edited: texts that stand in the copies' place, by path.
 
     Raises:
-        ProjectError: they cannot be made: the disk is full, most often.
+        DiskFull: there is no room for them.
+        ProjectError: they cannot be made.
     """
     workspace = workspace_of(study_folder, number)
     if workspace.folder.exists():
@@ -200,10 +202,10 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         # Not the trial's fault: were it to fail, a full disk would use up the night's trials in seconds.
-        raise ProjectError(
-            f"the folder {folder} cannot be written: {error.strerror}; mend that (a full disk?) and run the same "
-            "command again: everything up to the last finished step is safe"
-        ) from error
+        text = f"the folder {folder} cannot be written: {error.strerror}"
+        if is_full(error):
+            raise DiskFull(f"{text}; everything up to the last finished step is safe") from error
+        raise ProjectError(f"{text}; mend that and run the same command again") from error
 
 
 def artifacts_folder(study_folder: Path, number: int) -> Path:

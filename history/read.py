@@ -312,6 +312,17 @@ class History:
                 [study["id"]],
             )
         )
+        # What ran and gave no result of a trial: first attempts and tests.
+        beside = next(
+            self._query(
+                """
+                select total(json_extract(detail, '$.gpu_s')) as gpu_s,
+                       total(json_extract(detail, '$.energy_j')) as energy_j
+                from events where study_id = ? and kind in ('requeued', 'test')
+                """,
+                [study["id"]],
+            )
+        )
         # A server that counts no tokens is charged for about what the texts have.
         llm = next(
             self._query(
@@ -327,8 +338,8 @@ class History:
             trials=row["trials"] or 0,
             saved=self.saved_runs(study["id"]) if spec.pace == "curves" else 0.0,
             hours=study["active_s"] / 3600,
-            gpu_hours=(row["gpu_s"] or 0.0) / 3600,
-            kwh=(row["energy_j"] or 0.0) / JOULES,
+            gpu_hours=((row["gpu_s"] or 0.0) + beside["gpu_s"]) / 3600,
+            kwh=((row["energy_j"] or 0.0) + beside["energy_j"]) / JOULES,
             llm_usd=llm["usd"],
             llm_tokens=int(llm["tokens"]),
             llm_calls=llm["calls"],

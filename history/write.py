@@ -19,12 +19,17 @@ from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, reason_row, variant_row
-from tunesmith.study.errors import HistoryError, SpecError
+from tunesmith.study.errors import DiskFull, HistoryError, SpecError
 from tunesmith.study.observation import Observation
-from tunesmith.study.record import Lesson, LlmCall, StudyRecord
+from tunesmith.study.record import Lesson, LlmCall, StudyRecord, used_detail
 from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Outcome, Proposal, Trial, TrialState
+from tunesmith.study.trial import Outcome, Proposal, Trial, TrialState, Usage
 from tunesmith.study.variant import Variant, VariantState
+
+AS_IT_WAS = "everything up to the last finished step is safe"
+
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""How SQLite says that there is no room: for the database, for its log (a person's share), for what readers share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +145,22 @@ class Recorder:
             self._touch()
         return replace(trial, state=outcome.state, outcome=outcome, ended_at=now)
 
-    def record_requeue(self, trial: Trial, now: float, *, reason: str, attempt: int) -> Trial:
-        """Put a trial that ran back to waiting; it keeps its number and its configuration."""
+    def record_requeue(
+        self, trial: Trial, now: float, *, reason: str, attempt: int, usage: Usage | None = None
+    ) -> Trial:
+        """Put a trial that ran back to waiting; it keeps its number and its configuration.
+
+        Args:
+            trial: what ran.
+            now: seconds since the epoch.
+            reason: why its result does not count.
+            attempt: which one comes next.
+            usage: what it used; None where nobody knows.
+        """
         changed = {"state": TrialState.WAITING.value, "attempt": attempt, "slot": None, "started_at": None}
         with self._transaction():
             self._update(trial, changed)
-            self._event("requeued", now, trial, {"reason": reason, "attempt": attempt})
+            self._event("requeued", now, trial, {"reason": reason, "attempt": attempt, **used_detail(usage)})
             self._touch()
         return replace(trial, state=TrialState.WAITING, attempt=attempt, slot=None, started_at=None)
 
@@ -241,10 +256,10 @@ class Recorder:
             with self._db.atomic():
                 yield
         except sqlite3.OperationalError as error:
-            raise HistoryError(
-                f"the history cannot be written: {error}; mend that (a full disk?) and run the same command again: "
-                "everything up to the last finished step is safe"
-            ) from error
+            text = f"the history cannot be written: {error}"
+            if error.sqlite_errorcode in _FULL:
+                raise DiskFull(f"{text}; {AS_IT_WAS}") from error
+            raise HistoryError(f"{text}; mend that and run the same command again: {AS_IT_WAS}") from error
 
     def _touch(self) -> None:
         active_s = self._active_before_s + self._steady() - self._opened_at

@@ -4,6 +4,7 @@ TunesmithError
     InputError           the user reads it: exit status 2, no traceback, nothing was written
         SpecError        study.toml, a search space or an option is wrong; carries every mistake
         HistoryError     the history cannot be used: held by another process, damaged, from a newer version
+        DiskFull         nothing more can be written; the run goes on where it was once there is room
         ProjectError     what the study points at is not there: the script's folder, a GPU, a missing extra
     ProposalError        a proposal does not fit the space; whoever proposed it reads it and may try again
     ToolRefused          a tool cannot do what an LLM asked of it; the LLM reads it and adapts
@@ -64,6 +65,10 @@ class SpecError(InputError):
 
 class HistoryError(InputError):
     """The history file cannot be used; the message says who holds it or what is wrong with it."""
+
+
+class DiskFull(InputError):
+    """The disk has no room; the message says where. Everything up to the last finished step is safe."""
 
 
 class ProjectError(InputError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from tunesmith.study.budget import Spent
 from tunesmith.study.spec import StudySpec
+from tunesmith.study.trial import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,12 @@ class Event:
     kind: str
     trial: int | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def used_detail(usage: Usage | None) -> dict[str, float]:
+    """Return what an event keeps of a command whose usage stands in no trial; nothing where none was measured."""
+    used = {"gpu_s": usage.gpu_s, "energy_j": usage.energy_j} if usage is not None else {}
+    return {name: value for name, value in used.items() if value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.study.record import Event
+from tunesmith.study.record import Event, used_detail
 from tunesmith.study.trial import Outcome, Trial, TrialState
 from tunesmith.study.units import short_number
 
@@ -55,6 +55,7 @@ def ended_detail(trial: Trial, outcome: Outcome) -> dict[str, Any]:
         "values": dict(outcome.values) if outcome.state is TrialState.COMPLETE else {},
         "reason": reason,
         "wall_s": outcome.usage.wall_s,
+        **used_detail(outcome.usage),
     }
 
 

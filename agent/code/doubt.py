@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tunesmith.study.results import candidates
 from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Trial, TrialState
+from tunesmith.study.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.units import short_number
 
 JUMP = 3.0
@@ -79,7 +79,7 @@ def settled(first: Outcome, again: Outcome, trials: Sequence[Trial], spec: Study
     """
     objective = spec.objectives[0]
     name, sign = objective.metric, objective.sign
-    usage = replace(again.usage, wall_s=first.usage.wall_s + again.usage.wall_s)
+    usage = _together(first.usage, again.usage)
     if again.state is not TrialState.COMPLETE or name not in again.values:
         return replace(again, usage=usage)
     best = candidates(trials, spec.objectives, spec.bounds)[0].values[name]
@@ -93,3 +93,15 @@ def settled(first: Outcome, again: Outcome, trials: Sequence[Trial], spec: Study
         return replace(again, state=TrialState.FAILED, failure=failure, usage=usage)
     worse = again if sign * two > sign * one or math.isnan(two) else first
     return replace(worse, usage=usage, artifacts=again.artifacts)
+
+
+def _together(first: Usage, again: Usage) -> Usage:
+    """Return what two runs of one trial used, one after the other; peaks are the second's."""
+    energies = [usage.energy_j for usage in (first, again) if usage.energy_j is not None]
+    return replace(
+        again,
+        wall_s=first.wall_s + again.wall_s,
+        cpu_s=first.cpu_s + again.cpu_s,
+        gpu_s=first.gpu_s + again.gpu_s,
+        energy_j=sum(energies) if energies else None,
+    )

@@ -24,8 +24,8 @@ _JITTER = 1e-8
 _THINNING = 5
 _LONGEST_SLICE = 40
 _LEAST_NOISE, _MOST_NOISE = 1e-6, 2.0
-_MEASURED_SPREAD = 0.8
-"""Of the log of a variance that was taken from three values or so."""
+_MEASURED_SPREAD = 1.2
+"""Of the log of a variance that was taken from three values or so: of a chi-square with two degrees of freedom."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,11 @@ class Warp:
         clipped = np.clip(values, self.low, self.high)
         return np.asarray((np.log(clipped - self.low + self.offset) - self.centre) / self.scale)
 
+    def slope(self, values: Array) -> Array:
+        """(n,) values -> (n,) by how much a target grows with its value, per unit."""
+        clipped = np.clip(values, self.low, self.high)
+        return np.asarray(1.0 / ((clipped - self.low + self.offset) * self.scale))
+
     def invert(self, targets: Array) -> Array:
         """(m,) targets -> (m,) values; what lies outside the values that were seen is kept near them."""
         most = np.log(self.high - self.low + self.offset) + 1.0

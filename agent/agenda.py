@@ -1,0 +1,240 @@
+"""What runs next: what waits, what measures noise, what goes on, an edit, a proposal, a repetition, in this order.
+
+What is decided on gets its number in the history at once, through `Past`; nothing is started here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from tunesmith.agent.account import Account
+from tunesmith.agent.arbiter import SAMPLER_FAILED, Arbiter
+from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.code.search import CodeSearch
+from tunesmith.agent.confirming import Confirmation
+from tunesmith.agent.continuing import Rungs, resting_due
+from tunesmith.agent.places import Places
+from tunesmith.agent.population import Population
+from tunesmith.agent.sources import Sampler
+from tunesmith.agent.steered import steered
+from tunesmith.agent.watching import Watch
+from tunesmith.study.changes import Steering
+from tunesmith.study.earlier import EarlierStudy
+from tunesmith.study.errors import SpaceExhausted
+from tunesmith.study.spec import StudySpec
+from tunesmith.study.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.view import StudyView
+
+CONFIRMING_SHARE = 0.25
+"""At most so much of the time is kept for confirming."""
+LEAST_LEFT = 0.5
+"""A trial is begun when the budget still allows at least so much of a full run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposers:
+    """Whoever has a say in what is tried.
+
+    Attributes:
+        sampler: proposes for a population.
+        code: the versions of the code; None where it is not edited.
+        variant: the hash of the project as it stands, which trials without edited code run.
+    """
+
+    arbiter: Arbiter
+    sampler: Sampler
+    code: CodeSearch | None
+    variant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """The study's history, as far as what runs next depends on it.
+
+    Attributes:
+        trials: returns every trial, by number.
+        record: gives a proposal its number.
+        earlier: the studies that this one learns from.
+    """
+
+    trials: Callable[[], Sequence[Trial]]
+    record: Callable[[Proposal], Trial]
+    earlier: tuple[EarlierStudy, ...]
+
+
+class Agenda:
+    """What is left to run in one study.
+
+    Args:
+        spec: the study.
+        past: the history.
+        account: what may still be used.
+        places: where trials run.
+        proposers: whoever has a say.
+        watch: the curves.
+        steering: what people pinned and vetoed.
+        note: is handed what a person should know.
+
+    Attributes:
+        queue: trials that have a number and wait, the next one first.
+        steering: as above; it may be changed while the study runs.
+        is_paused: a person asked that nothing starts.
+        ended_by: the limit that ended the study, "exhausted" when there is nothing left to try, "" while it goes on.
+    """
+
+    def __init__(  # noqa: PLR0913  # each has a say
+        self,
+        spec: StudySpec,
+        *,
+        past: Past,
+        account: Account,
+        places: Places,
+        proposers: Proposers,
+        watch: Watch,
+        steering: Steering,
+        note: Callable[[str], None],
+    ) -> None:
+        self._spec = spec
+        self._past, self._account, self._places = past, account, places
+        self._proposers, self._watch = proposers, watch
+        self._note = note
+        self._confirmation = Confirmation(spec)
+        self._rungs, self._population = Rungs.of(spec), Population.of(spec)
+        self.queue: list[Trial] = []
+        self.steering = steering
+        self.is_paused = False
+        self.ended_by = ""
+
+    def take_over(self, spec: StudySpec) -> None:
+        """Go on with a study that a person changed; what ended it may not hold any more."""
+        self._spec, self._confirmation = spec, Confirmation(spec)
+        if self.ended_by != "exhausted":
+            self.ended_by = ""
+
+    def next(self) -> Trial | None:
+        """Return the trial to start now; None when none is due yet, or, with `ended_by` set, when none will be."""
+        if self.is_over_by_limit() or self.is_paused:
+            return None
+        if self.queue:
+            return self.queue.pop(0)
+        late = self._too_late_to_tune()
+        if late:
+            return self._replicate(late)
+        if self._account.trials_left() >= LEAST_LEFT:
+            return self._noise_run() or self._propose()
+        return self._replicate("trials")
+
+    def is_over_by_limit(self) -> bool:
+        """Tell whether a limit other than that of trials has ended the study, and note which."""
+        limit = self._account.reached()
+        if limit in (None, "trials"):
+            return False
+        self.ended_by = str(limit)
+        return True
+
+    def versioned(self, proposal: Proposal) -> Proposal:
+        """Return the proposal with the code that it runs: its own version, or the project as it stands."""
+        return proposal if proposal.code else replace(proposal, variant=self._proposers.variant)
+
+    def view(self) -> StudyView:
+        """Return the study as it stands."""
+        trials = self._past.trials()
+        return StudyView(
+            space=self._spec.space,
+            objectives=self._spec.objectives,
+            constraints=self._spec.bounds,
+            trials=trials,
+            number=len(trials),
+            seed=self._spec.study.seed,
+            fidelity=self._spec.graded,
+            earlier=self._past.earlier,
+            scale=self._spec.scale,
+            thrift=self._account.thrift,
+            foretold=self._watch.foretold(trials),
+            left=self._account.runs_left(self._typical_s(), self._places.wanted),
+            raised=self._spec.pace != "full",
+        )
+
+    # -- tuning -------------------------------------------------------------------------------------------------
+
+    def _propose(self) -> Trial | None:
+        view, code = self.view(), self._proposers.code
+        if self._population is not None and self._population.waits(view.trials):
+            return None
+        proposal = self._going_on(view)
+        try:
+            if proposal is None and code is not None and view.number > 0:
+                proposal = code.next(view)
+            if proposal is None:
+                own = code.own_view(view) if code is not None else view
+                chosen = steered(self._proposers.arbiter.choose(own), own, self.steering, BayesSampler())
+                proposal = self._begun(chosen, own)
+        except SpaceExhausted:
+            return self._replicate("exhausted")
+        if proposal.fallback_reason.startswith(SAMPLER_FAILED):
+            self._note(f"a random point was used: {proposal.fallback_reason}")
+        trial = self._record(proposal)
+        self._account.add_begun(trial)
+        return trial
+
+    def _going_on(self, view: StudyView) -> Proposal | None:
+        """Return the earlier configuration that goes on now, if there is one."""
+        if self._rungs is not None:
+            return self._rungs.due(view.trials)
+        if self._population is not None:
+            return self._population.due(view, self._proposers.sampler)
+        foresight = self._watch.foresight(view.trials)
+        return None if foresight is None else resting_due(view, foresight)
+
+    def _begun(self, proposal: Proposal, view: StudyView) -> Proposal:
+        """Let a new configuration begin on its rung; the default runs to the end, as what is to be beaten."""
+        if self._population is not None:
+            return self._population.begin(proposal)
+        if self._rungs is None or proposal.source is Source.DEFAULT:
+            return proposal
+        return replace(proposal, fidelity=self._rungs.start(view.trials))
+
+    # -- repeating ----------------------------------------------------------------------------------------------
+
+    def _noise_run(self) -> Trial | None:
+        due = self._confirmation.noise_due(self._past.trials())
+        return self._record(due[0]) if due else None
+
+    def _replicate(self, ended_by: str) -> Trial | None:
+        """Confirm the best once all of tuning is done; without anything to confirm, the study ends."""
+        running = self._places.running()
+        if any(place.trial and not place.trial.is_replicate for place in running):
+            return None
+        due = self._confirmation.due(self._past.trials())
+        if due:
+            return self._record(due[0])
+        if not running:
+            self.ended_by = ended_by
+        return None
+
+    def _record(self, proposal: Proposal) -> Trial:
+        return self._past.record(self.versioned(proposal))
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    def _too_late_to_tune(self) -> str:
+        """Return the limit of time before which another trial would not end, or confirmation not begin; "" for none.
+
+        Unless no trial has ended yet: then nobody knows how long one takes.
+        """
+        typical_s = self._typical_s()
+        if typical_s is None:
+            return ""
+        kept_s = self._confirmation.seconds_needed(typical_s, self._places.wanted)
+        kept_s += typical_s if self._spec.test is not None else 0.0
+        return self._account.too_late_for(typical_s, kept_s=kept_s, most=CONFIRMING_SHARE)
+
+    def _typical_s(self) -> float | None:
+        """Return the median time of the complete trials, in seconds; None while there is none, or no limit of time."""
+        if self._account.deadline() is None:
+            return None
+        trials = self._past.trials()
+        walls = [t.outcome.usage.wall_s for t in trials if t.outcome and t.state is TrialState.COMPLETE]
+        return median(walls) if walls else None

@@ -1,0 +1,22 @@
+"""Removing what a trial left behind."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+from tunesmith.evaluator.walk import remove
+
+
+def test_a_folder_is_removed_although_its_owner_removes_from_it_at_the_same_time(tmp_path: Path) -> None:
+    folder = tmp_path / "trial"
+    for number in range(2000):
+        (folder / f"{number}" / "deep").mkdir(parents=True)
+        (folder / f"{number}" / "file").touch()
+    owned = sorted(folder.iterdir(), reverse=True)
+    owner = threading.Thread(target=lambda: [shutil.rmtree(path, ignore_errors=True) for path in owned])
+    owner.start()
+    remove(folder)
+    owner.join()
+    assert not folder.exists()
