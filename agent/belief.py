@@ -16,7 +16,7 @@ from tunesmith.agent.priors import Priors
 from tunesmith.agent.surrogate import gp
 from tunesmith.agent.surrogate.axes import Array, Axes, Mask
 from tunesmith.agent.surrogate.classifier import FailureModel, learn_failures
-from tunesmith.agent.surrogate.mixture import Index, Mixture, learn, learn_mode, lowest_and_spread
+from tunesmith.agent.surrogate.mixture import Index, Mixture, learn, learn_mode, lowest_and_spread, promising_and_spread
 from tunesmith.agent.surrogate.pareto import free_boxes, log_expected_gain, nondominated
 from tunesmith.agent.surrogate.targets import Warp, squash, warp_for
 from tunesmith.agent.surrogate.transfer import Lore
@@ -195,8 +195,12 @@ def learn_belief(
     softness = settings.softness if past.values.shape[1] == 1 else settings.softness_of_several
     warps = tuple(warp_for(_fully(past, column), softness=softness) for column in past.values.T)
     targets = [told_targets(column, past, warp) for column, warp in zip(past.values.T, warps, strict=True)]
-    rows = lowest_and_spread(targets[0] if len(targets) == 1 else _depth(np.stack(targets, axis=1)), MODEL_ROWS)
-    z, group = inputs.of(past.units[rows], past.fidelity[rows]), inputs.group
+    z, group = inputs.of(past.units, past.fidelity), inputs.group
+    if len(targets) == 1:
+        rows = promising_and_spread(z, targets[0], MODEL_ROWS)
+    else:
+        rows = lowest_and_spread(_depth(np.stack(targets, axis=1)), MODEL_ROWS)
+    z = z[rows]
     prior = settings.smoothness[turn % len(settings.smoothness)]
     objective: Mixture | Several
     if len(targets) > 1:

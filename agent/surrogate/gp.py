@@ -23,7 +23,7 @@ _SQRT5 = math.sqrt(5.0)
 _JITTER = 1e-8
 _THINNING = 5
 _LONGEST_SLICE = 40
-_LEAST_NOISE, _MOST_NOISE = 1e-6, 2.0
+_LEAST_NOISE, _SOME_NOISE, _MOST_NOISE = 1e-6, 0.04, 2.0
 _MEASURED_SPREAD = 1.2
 """Of the log of a variance that was taken from three values or so: of a chi-square with two degrees of freedom."""
 
@@ -117,27 +117,27 @@ def condition(z: Array, y: Array, theta: Array, group: Index) -> Posterior:
     return Posterior(z, y, theta, scaled, weights, inverse @ y, inverse)
 
 
-def fit(z: Array, y: Array, group: Index, prior: Prior, *, starts: int = 1, steps: int = 60) -> Array:
-    """Return the theta with the highest posterior density that L-BFGS finds from the prior's centre.
+def fit(z: Array, y: Array, group: Index, prior: Prior, *, steps: int = 60) -> Array:
+    """Return the theta with the highest posterior density that L-BFGS finds from the prior's centre, and from noise.
 
-    Further starts lie at shorter and longer lengthscales, so that the result depends on nothing but the data.
+    Noisy values have two explanations, a smooth function with noise and a rough one without, with a valley between them
+    that a search from the quiet side does not cross.
     """
     from scipy import optimize  # 0.3 s
 
     d = int(group[-1]) + 1
     centre, spread = prior.centre(d), prior.spread(d)
-    bounds = list(zip(centre - 4 * spread, centre + 4 * spread, strict=True))
+    low, high = centre - 4 * spread, centre + 4 * spread
+    high[-1] = max(high[-1], math.log(_MOST_NOISE))
     best: tuple[float, Array] | None = None
-    for shift in (0.0, -1.0, 1.0)[:starts]:
-        start = centre.copy()
-        start[:d] += shift * spread[:d]
+    for start in (centre, np.append(centre[:-1], math.log(_SOME_NOISE))):
         found: Any = optimize.minimize(
             negative_log_posterior, start, args=(z, y, group, centre, spread), jac=True, method="L-BFGS-B",
-            bounds=bounds, options={"maxiter": steps, "ftol": 1e-6, "gtol": 1e-3},
+            bounds=list(zip(low, high, strict=True)), options={"maxiter": steps, "ftol": 1e-6, "gtol": 1e-3},
         )  # fmt: skip
         if best is None or found.fun < best[0]:
             best = (float(found.fun), np.asarray(found.x))
-    assert best is not None  # noqa: S101  # starts is at least 1
+    assert best is not None  # noqa: S101  # there are two starts
     return best[1]
 
 

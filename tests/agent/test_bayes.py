@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
-from fakes.views import Params, best, run, view
+from fakes.views import Params, best, run, trial, view
 
 from tunesmith.agent.bayes import BayesSampler
 from tunesmith.agent.peers import RandomSampler
 from tunesmith.study.parameters import Choice, Float, Int, Parameter
-from tunesmith.study.trial import FailureKind
-from tunesmith.study.view import Constraint
+from tunesmith.study.seeds import noise_seed
+from tunesmith.study.space import SearchSpace
+from tunesmith.study.trial import FailureKind, Proposal, Source
+from tunesmith.study.view import Constraint, StudyView
 
 SEEDS = range(4)
 
@@ -153,3 +157,54 @@ def test_what_it_expects_is_near_what_comes_when_the_problem_is_smooth() -> None
     assert suggestion.prediction.std > 0
     assert abs(suggestion.prediction.mean - branin(suggestion.params)) < 3.0
     assert "expected" in suggestion.rationale
+
+
+def noisy_study(default_s: Sequence[float]) -> StudyView:
+    """A valley with noise at x = 0.3, a value that luck made the best at x = 0.8, and a bad default that ran often."""
+    space = SearchSpace({"x": Float(0.0, 1.0, default=0.5), "mode": Choice(["a", "b"], default="b")})
+    chance = random.Random(0)
+    found: list[tuple[Params, float]] = [({"x": 0.5, "mode": "b"}, default_s[0])]
+    for index in range(60):
+        x = index / 59
+        found.append(({"x": x, "mode": "a"}, (x - 0.3) ** 2 + 0.1 * chance.random()))
+    found.append(({"x": 0.8, "mode": "a"}, -0.02))
+    repeats = [
+        replace(
+            trial(len(found) + index, {"x": 0.5, "mode": "b"}, value),
+            proposal=Proposal(
+                params={"x": 0.5, "mode": "b"}, source=Source.CONFIRM, seed=noise_seed(0, index), replicate_of=0
+            ),
+        )
+        for index, value in enumerate(default_s[1:])
+    ]
+    seen = view(space, found)
+    return replace(seen, trials=(*seen.trials, *repeats), number=len(seen.trials) + len(repeats))
+
+
+def test_noise_that_was_measured_at_a_bad_default_keeps_luck_from_being_taken_for_skill() -> None:
+    study = noisy_study([5.02, 5.09, 4.97])
+    ran = [t for t in study.trials if not t.is_replicate]
+    luckiest = min(ran, key=lambda t: t.values["loss"])
+    leading = BayesSampler().ranked(study, ran)[0]
+    assert luckiest.params["x"] == 0.8
+    assert abs(float(leading.params["x"]) - 0.3) < 0.15  # type: ignore[arg-type]
+
+
+def test_noise_without_repetitions_is_told_from_shape() -> None:
+    chance = random.Random(3)
+
+    def bowl(params: Params) -> float:
+        return (float(params["x"]) - 0.3) ** 2 + 0.05 * abs(int(params["y"]) - 4)  # type: ignore[arg-type]
+
+    def drawn() -> Params:
+        if chance.random() >= 0.7:
+            return {"x": chance.random(), "y": chance.randint(1, 8)}
+        x, y = chance.gauss(0.35, 0.2), round(chance.gauss(4, 1.5))
+        return {"x": min(max(x, 0.0), 1.0), "y": min(max(y, 1), 8)}
+
+    points = [drawn() for _ in range(200)]
+    study = view({"x": Float(0.0, 1.0), "y": Int(1, 8)}, [(p, bowl(p) + 0.3 * chance.random()) for p in points])
+    grid: list[Params] = [{"x": x / 20, "y": y} for y in range(1, 9) for x in range(21)]
+    judged = BayesSampler().judge(study, grid) or []
+    errors = [j.prediction.mean - 0.15 - bowl(p) for p, j in zip(grid, judged, strict=True)]
+    assert math.sqrt(statistics.fmean(e * e for e in errors)) < 0.1
