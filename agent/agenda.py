@@ -115,7 +115,7 @@ class Agenda:
 
     def next(self) -> Trial | None:
         """Return the trial to start now; None when none is due yet, or, with `ended_by` set, when none will be."""
-        if self.is_over_by_limit() or self.is_paused:
+        if self._is_out_of_budget() or self.is_paused:
             return None
         if self.queue:
             return self.queue.pop(0)
@@ -126,13 +126,11 @@ class Agenda:
             return self._noise_run() or self._propose()
         return self._replicate("trials")
 
-    def is_over_by_limit(self) -> bool:
-        """Tell whether a limit other than that of trials has ended the study, and note which."""
-        limit = self._account.reached()
-        if limit in (None, "trials"):
-            return False
-        self.ended_by = str(limit)
-        return True
+    def end_if_over(self) -> None:
+        """Note what ended the study, if anything did, where nothing can be started anyway."""
+        is_waiting = self.queue or self._places.running() or self._spec.confirm is not None
+        if not self._is_out_of_budget() and not is_waiting and self._account.trials_left() < LEAST_LEFT:
+            self.ended_by = "trials"
 
     def versioned(self, proposal: Proposal) -> Proposal:
         """Return the proposal with the code that it runs: its own version, or the project as it stands."""
@@ -217,7 +215,15 @@ class Agenda:
     def _record(self, proposal: Proposal) -> Trial:
         return self._past.record(self.versioned(proposal))
 
-    # -- time ---------------------------------------------------------------------------------------------------
+    # -- limits ---------------------------------------------------------------------------------------------------
+
+    def _is_out_of_budget(self) -> bool:
+        """Tell whether a limit other than that of trials has ended the study, and note which."""
+        limit = self._account.reached()
+        if limit in (None, "trials"):
+            return False
+        self.ended_by = str(limit)
+        return True
 
     def _too_late_to_tune(self) -> str:
         """Return the limit of time before which another trial would not end, or confirmation not begin; "" for none.

@@ -492,7 +492,7 @@ class Loop:
         if self._interrupts or self._agenda.ended_by or not self._places.free():
             return False
         if not self._has_room():
-            self._agenda.is_over_by_limit()
+            self._agenda.end_if_over()
             return False
         trial = self._agenda.next()
         if trial is None:

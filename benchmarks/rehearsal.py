@@ -104,7 +104,7 @@ class Night:
 
     Attributes:
         kills: how often it was killed.
-        full: how often it ended because the disk was full.
+        full: how often it waited, or ended, because the disk was full.
         late_s: how long after the deadline it ended; negative before it.
         status: its last exit status.
         output: what its last run printed.
@@ -237,10 +237,10 @@ def _night(project: Path, wanted: argparse.Namespace) -> Night:
             night.output, night.status = output.read(), process.returncode
         if "Traceback" in night.output:
             night.tracebacks.append(night.output.strip()[-600:])
-        if ended and not _is_full_disk(night.output):
+        night.full += _is_full_disk(night.output)
+        if ended and (night.status == 0 or not _is_full_disk(night.output)):
             night.late_s = time.time() - deadline
             return night
-        night.full += ended
         night.kills += not ended
         before = _compare(project, before, night)
         time.sleep(0.5 if ended else 0.0)
@@ -271,9 +271,7 @@ def _sound_seed() -> int:
 
 
 def _is_full_disk(output: str) -> bool:
-    return any(
-        word in output for word in ("disk is full", "No space left on device", "disk I/O error", "cannot be written")
-    )
+    return "the disk is full" in output or "No space left on device" in output
 
 
 def _started(project: Path, until: str, output: Any) -> subprocess.Popen[bytes]:

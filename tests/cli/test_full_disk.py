@@ -1,0 +1,63 @@
+"""A disk that is full for a while: the run waits, and goes on by itself with nothing lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes.projects import environment, make_project
+
+DISK_BYTES = 256 * 2**20
+
+# Inside, the folder is a small disk of its own, which only these processes see.
+NIGHT = """
+import json, os, subprocess, sys, time
+from pathlib import Path
+
+project, left = Path(sys.argv[1]), int(sys.argv[2])
+run = [sys.executable, "-m", "tunesmith.cli.main"]
+with open(sys.argv[3], "w") as output:
+    night = subprocess.Popen([*run, "run"], cwd=project, stdout=output, stderr=subprocess.STDOUT)
+
+def said(words):
+    while night.poll() is None and words not in open(sys.argv[3]).read():
+        time.sleep(0.02)
+
+def filled():
+    with open(project.parent / "ballast", "wb", buffering=0) as ballast:
+        disk = os.statvfs(project)
+        os.posix_fallocate(ballast.fileno(), 0, disk.f_bavail * disk.f_frsize - left)
+
+said("default")
+filled()
+said("the disk is full")
+time.sleep(0.5)
+(project.parent / "ballast").unlink()
+night.wait()
+print(night.returncode)
+print(subprocess.run([*run, "status", "--json"], cwd=project, capture_output=True, text=True).stdout)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed: apt install bubblewrap")
+@pytest.mark.parametrize("left", [20 * 2**20, 0], ids=["hardly any room", "no room at all"])
+def test_a_run_waits_for_a_full_disk_and_goes_on(tmp_path: Path, left: int) -> None:
+    disk, output = tmp_path / "disk", tmp_path / "output"
+    disk.mkdir()
+    project = make_project(tmp_path / "made", trials=8, more="--sleep 0.3")
+    night = f"import shutil; shutil.copytree({str(project)!r}, {str(disk / 'project')!r})\n{NIGHT}"
+    small = ["bwrap", "--dev-bind", "/", "/", "--size", str(DISK_BYTES), "--tmpfs", str(disk), "--"]
+    done = subprocess.run(
+        [*small, sys.executable, "-c", night, str(disk / "project"), str(left), str(output)],
+        env=environment(), capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    told = output.read_text()
+    assert done.returncode == 0, done.stderr + told
+    status, found = done.stdout.split("\n", 1)
+    assert status == "0", told
+    assert "the disk is full: it goes on by itself once 64 MiB are free" in told
+    assert json.loads(found)["trials"]["complete"] == 8, found
