@@ -85,8 +85,7 @@ def test_it_comes_much_nearer_than_random_search(
     assert statistics.mean(ours) < share * statistics.mean(random)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_it_improves_on_ten_good_points_it_was_handed(seed: int) -> None:
+def test_it_improves_on_ten_good_points_it_was_handed() -> None:
     space = {name: Float(0.0, 1.0) for name in "abcd"}
 
     def bowl(params: Params) -> float:
@@ -94,8 +93,8 @@ def test_it_improves_on_ten_good_points_it_was_handed(seed: int) -> None:
 
     near = [{n: 0.62 + 0.06 * math.sin(7.0 * i + j) for j, n in enumerate("abcd")} for i in range(10)]
     handed = [(params, bowl(params)) for params in near]
-    after = run(BayesSampler(), space, bowl, 15, seed=seed, history=handed)
-    assert best(after) < 0.4 * best(handed)
+    after = [best(run(BayesSampler(), space, bowl, 15, seed=seed, history=handed)) for seed in SEEDS]
+    assert statistics.mean(after) < 0.35 * best(handed)
 
 
 @pytest.mark.nightly

@@ -15,7 +15,7 @@ DISK_BYTES = 256 * 2**20
 
 # Inside, the folder is a small disk of its own, which only these processes see.
 NIGHT = """
-import json, os, subprocess, sys, time
+import contextlib, json, os, subprocess, sys, time
 from pathlib import Path
 
 project, left = Path(sys.argv[1]), int(sys.argv[2])
@@ -28,9 +28,15 @@ def said(words):
         time.sleep(0.02)
 
 def filled():
-    with open(project.parent / "ballast", "wb", buffering=0) as ballast:
-        disk = os.statvfs(project)
-        os.posix_fallocate(ballast.fileno(), 0, disk.f_bavail * disk.f_frsize - left)
+    free = left + 1
+    with open(project.parent / "ballast", "ab", buffering=0) as ballast:
+        while free > left:
+            # The run writes meanwhile, so what was free just now may be gone.
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(ballast.fileno(), ballast.tell(), free - left)
+                ballast.seek(0, os.SEEK_END)
+            disk = os.statvfs(project)
+            free = disk.f_bavail * disk.f_frsize
 
 said("default")
 filled()
