@@ -5,6 +5,7 @@ What is decided on gets its number in the history at once, through `Past`; nothi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -29,6 +30,10 @@ from tunesmith.study.view import StudyView
 
 CONFIRMING_SHARE = 0.25
 """At most so much of the time is kept for confirming."""
+SLOW = 0.9
+"""A trial is planned to take as long as all but a tenth do."""
+START_S = 0.3
+"""Starting and recording a trial takes about so long beside the trial itself."""
 LEAST_LEFT = 0.5
 """A trial is begun when the budget still allows at least so much of a full run."""
 
@@ -230,17 +235,23 @@ class Agenda:
 
         Unless no trial has ended yet: then nobody knows how long one takes.
         """
-        typical_s = self._typical_s()
-        if typical_s is None:
+        walls = self._walls_s()
+        if not walls:
             return ""
-        kept_s = self._confirmation.seconds_needed(typical_s, self._places.wanted)
-        kept_s += typical_s if self._spec.test is not None else 0.0
-        return self._account.too_late_for(typical_s, kept_s=kept_s, most=CONFIRMING_SHARE)
+        # By the median every second one of those that run last would take longer than planned.
+        longest_s = sorted(walls)[math.ceil(SLOW * len(walls)) - 1] + START_S
+        kept_s = self._confirmation.seconds_needed(longest_s, self._places.wanted)
+        kept_s += longest_s if self._spec.test is not None else 0.0
+        return self._account.too_late_for(longest_s, kept_s=kept_s, most=CONFIRMING_SHARE)
 
     def _typical_s(self) -> float | None:
-        """Return the median time of the complete trials, in seconds; None while there is none, or no limit of time."""
-        if self._account.deadline() is None:
-            return None
-        trials = self._past.trials()
-        walls = [t.outcome.usage.wall_s for t in trials if t.outcome and t.state is TrialState.COMPLETE]
+        """Return the median time of the complete trials, in seconds; None while nobody knows or needs it."""
+        walls = self._walls_s()
         return median(walls) if walls else None
+
+    def _walls_s(self) -> list[float]:
+        """Return how long each complete trial took, in seconds; nothing where time has no limit."""
+        if self._account.deadline() is None:
+            return []
+        trials = self._past.trials()
+        return [t.outcome.usage.wall_s for t in trials if t.outcome and t.state is TrialState.COMPLETE]

@@ -38,7 +38,7 @@ from fakes.llm_server import Reply, Request, error, message, serving
 from fakes.projects import environment
 from fakes.recomputed import differences
 
-from tunesmith.study.seeds import tuning_seed
+from tunesmith.study.seeds import is_fresh, tuning_seed
 
 STUDY = "night"
 DISK_BYTES = 512 * 2**20
@@ -48,6 +48,8 @@ QUIET_S = 20.0
 """So long before the deadline, or half of the whole, nothing is killed any more."""
 FULL_S = 8.0
 """The disk stays full for so long, or for a tenth of the whole."""
+ENOUGH = 50
+"""A night of fewer trials may end before there is anything to confirm."""
 GRACE_S = 60.0
 """After so long beyond the deadline the rehearsal gives up."""
 
@@ -349,6 +351,9 @@ def findings(project: Path, night: Night) -> Iterator[tuple[str, Sequence[str]]]
         (deadline,) = db.execute(kept).fetchone()
     yield f"the last trial had ended {at - deadline:.1f} s after the deadline; then comes the report", []
     yield "numbers have no gap", [] if [r["number"] for r in rows] == list(range(len(rows))) else ["they do"]
+    fresh = [r for r in rows if r["replicate_of"] is not None and is_fresh(r["seed"])]
+    if len(rows) > ENOUGH:
+        yield f"the best was held against the default in time, {len(fresh)} runs", [] if fresh else ["it was not"]
     yield "nothing is said to run", [f"trial {r['number']}" for r in rows if r["state"] == "running"]
     yield "it ended by its deadline", [] if ended == ["until"] else ended
     yield "every value is what the script gives", list(_wrong_values(rows))
