@@ -18,6 +18,7 @@ from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.view import StudyView
+from tunesmith.tools.facts import view_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +112,4 @@ def _view(spec: StudySpec, found: Sequence[Point], named: Sequence[EarlierStudy]
         )
         for n, p in enumerate(found)
     ]
-    return StudyView(
-        space=spec.space,
-        objectives=spec.objectives,
-        constraints=spec.bounds,
-        trials=waiting,
-        number=len(waiting),
-        seed=spec.study.seed,
-        earlier=tuple(named),
-        scale=spec.scale,
-    )
+    return view_of(spec, waiting, earlier=tuple(named))
