@@ -30,6 +30,8 @@ from tunesmith.study.view import StudyView
 
 CONFIRMING_SHARE = 0.25
 """At most so much of the time is kept for confirming."""
+TIMES = ("hours", "until")
+"""The limits of time."""
 SLOW = 0.9
 """A trial is planned to take as long as all but a tenth do."""
 START_S = 0.3
@@ -80,6 +82,7 @@ class Agenda:
         proposers: whoever has a say.
         watch: the curves.
         steering: what people pinned and vetoed.
+        wall: the time, in seconds since the epoch.
         note: is handed what a person should know.
 
     Attributes:
@@ -99,12 +102,13 @@ class Agenda:
         proposers: Proposers,
         watch: Watch,
         steering: Steering,
+        wall: Callable[[], float],
         note: Callable[[str], None],
     ) -> None:
         self._spec = spec
         self._past, self._account, self._places = past, account, places
         self._proposers, self._watch = proposers, watch
-        self._note = note
+        self._wall, self._note = wall, note
         self._confirmation = Confirmation(spec)
         self._rungs, self._population = Rungs.of(spec), Population.of(spec)
         self.queue: list[Trial] = []
@@ -206,9 +210,13 @@ class Agenda:
         return self._record(due[0]) if due else None
 
     def _replicate(self, ended_by: str) -> Trial | None:
-        """Confirm the best once all of tuning is done; without anything to confirm, the study ends."""
+        """Confirm the best once all of tuning is done; without anything to confirm, the study ends.
+
+        Where time runs out, a trial that takes longer than planned is not waited for: it may hang.
+        """
         running = self._places.running()
-        if any(place.trial and not place.trial.is_replicate for place in running):
+        tuning = [place.trial for place in running if place.trial and not place.trial.is_replicate]
+        if any(ended_by not in TIMES or not self._is_overdue(trial) for trial in tuning):
             return None
         due = self._confirmation.due(self._past.trials())
         if due:
@@ -235,14 +243,25 @@ class Agenda:
 
         Unless no trial has ended yet: then nobody knows how long one takes.
         """
-        walls = self._walls_s()
-        if not walls:
+        longest_s = self._longest_s()
+        if longest_s is None:
             return ""
-        # By the median every second one of those that run last would take longer than planned.
-        longest_s = sorted(walls)[math.ceil(SLOW * len(walls)) - 1] + START_S
         kept_s = self._confirmation.seconds_needed(longest_s, self._places.wanted)
         kept_s += longest_s if self._spec.test is not None else 0.0
         return self._account.too_late_for(longest_s, kept_s=kept_s, most=CONFIRMING_SHARE)
+
+    def _is_overdue(self, trial: Trial) -> bool:
+        """Tell whether a running trial takes longer than planned."""
+        longest_s = self._longest_s()
+        return longest_s is not None and self._wall() - (trial.started_at or self._wall()) > longest_s
+
+    def _longest_s(self) -> float | None:
+        """Return how long a trial is planned to take at the end, in seconds; None while nobody knows or needs it.
+
+        Planned by the median, every second one of those that run last would take longer.
+        """
+        walls = self._walls_s()
+        return sorted(walls)[math.ceil(SLOW * len(walls)) - 1] + START_S if walls else None
 
     def _typical_s(self) -> float | None:
         """Return the median time of the complete trials, in seconds; None while nobody knows or needs it."""

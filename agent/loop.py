@@ -10,6 +10,7 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -112,6 +113,8 @@ class Loop:
         budget = budget_from(spec.budget, self._clock(), deadlines=before[DEADLINE], ends=before["ended"])
         opened_at = self._steady()
         self._recorder = Recorder(history, spec, project=str(project), now=self._clock(), steady=self._steady)
+        self._opened = ExitStack()
+        self._opened.callback(self._recorder.close)
         spent = self._recorder.record.spent
         self._account = Account(budget, spent, clocks=clocks, opened_at=opened_at, llm=self._llm_spent)
         runs = Background(self._wake.set)
@@ -129,9 +132,12 @@ class Loop:
             wishes=self._kept.steering.words,
         )
         self._mailbox = Mailbox(self._folder)
-        self._evaluator = Evaluator(
-            spec, project=project, folder=self._folder, unsafe_edits=unsafe_edits, executor=self._site.executor
+        self._evaluator = self._or_leave(
+            lambda: Evaluator(
+                spec, project=project, folder=self._folder, unsafe_edits=unsafe_edits, executor=self._site.executor
+            )
         )
+        self._opened.callback(self._evaluator.close)
         self._places = Places(
             self._or_leave(lambda: self._site.slots(spec)),
             spec,
@@ -149,6 +155,7 @@ class Loop:
             proposers=Proposers(arbiter=arbiter, sampler=sampler, code=self._code, variant=self._evaluator.variant),
             watch=self._watch,
             steering=self._kept.steering,
+            wall=clocks.wall,
             note=lambda text: self._tell(Note(text=text)),
         )
         self._curves: dict[int, list[float]] = defaultdict(list)
@@ -177,8 +184,7 @@ class Loop:
         try:
             return make()
         except InputError:
-            self._evaluator.close()
-            self._recorder.close()
+            self._opened.close()
             raise
 
     def _llm_spent(self) -> Spent | None:
@@ -193,11 +199,6 @@ class Loop:
     def interrupt(self) -> None:
         """Ask to end: once lets running trials finish, twice ends them now. Safe in a signal handler."""
         self._interrupts += 1
-
-    @property
-    def until(self) -> float | None:
-        """The moment at which the study has to end, in seconds since the epoch; None where it has none."""
-        return self._account.budget.until
 
     def run(self) -> Ended:
         """Run until a limit is reached, the space is exhausted, or `interrupt` was called; return how it ended."""
@@ -717,8 +718,7 @@ class Loop:
         for place in self._places.running():
             assert place.evaluation is not None  # noqa: S101  # it runs
             place.evaluation.kill("tunesmith ended")
-        self._evaluator.close()
-        self._recorder.close()
+        self._opened.close()
 
 
 def _events_before(history: Path, name: str) -> Mapping[str, list[Event]]:

@@ -131,7 +131,7 @@ def run_study(
         )
 
     try:
-        ended = _through_full_disks(opened, database.parent, display)
+        ended = _through_full_disks(opened, database.parent, spec.budget.starting_at(time.time()).until, display)
     finally:
         display.close()
     if not as_json:
@@ -141,22 +141,28 @@ def run_study(
     return _exit_status(ended)
 
 
-def _through_full_disks(opened: Callable[[], Loop], folder: Path, display: Display) -> Ended:
+def _through_full_disks(opened: Callable[[], Loop], folder: Path, until: float | None, display: Display) -> Ended:
     """Run a study to its end; where the disk is full, wait for room and go on.
+
+    Args:
+        opened: makes the run anew.
+        folder: where it writes.
+        until: the moment at which the study has to end, in seconds since the epoch; None where it has none.
+        display: is told what is waited for.
 
     Raises:
         InputError: it cannot be run.
         DiskFull: there was no room until the study's deadline, for a night, or until a person interrupted.
     """
     while True:
-        loop = opened()
         try:
+            loop = opened()
             with _signals(loop.interrupt):
                 return loop.run()
         except DiskFull as error:
             display.tell(Note(text=str(error)))
             display.tell(Note(text=no_room_text(folder)))
-            if not _room_came(folder, loop.until):
+            if not _room_came(folder, until):
                 raise
 
 

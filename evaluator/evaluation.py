@@ -21,13 +21,14 @@ from tunesmith.evaluator.executors.local import LocalExecutor, program_path, pro
 from tunesmith.evaluator.failures import TAIL_CHARS, failure_of, metric_failure, printable
 from tunesmith.evaluator.metrics import MetricReader, ReportFile
 from tunesmith.evaluator.protected import changed, oddities, protected_files, signatures
+from tunesmith.evaluator.room import is_full
 from tunesmith.evaluator.sandbox import Room, Sandbox, data_folders, hint, why_not
 from tunesmith.evaluator.slots import Slot
 from tunesmith.evaluator.visible import is_too_wide
 from tunesmith.evaluator.walk import Unmeasurable
 from tunesmith.evaluator.workspace import Workspace
 from tunesmith.study.command import template_values
-from tunesmith.study.errors import ProjectError
+from tunesmith.study.errors import DiskFull, ProjectError
 from tunesmith.study.observation import Observation
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.template import argv, shell_line
@@ -88,7 +89,7 @@ class Evaluator:
             )
         except OSError as error:
             message = f"the project cannot be copied to {self.folder}: {error.strerror} ({error.filename})"
-            raise ProjectError(message) from None
+            raise (DiskFull if is_full(error) else ProjectError)(message) from None
         self.executor.use(self.snapshot.folder)
         names = protected_files(self.snapshot, spec.edits.protect if spec.edits else ())
         self.protected = signatures(self.snapshot.folder, names)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.study.errors import HistoryError
+from tunesmith.study.errors import DiskFull, HistoryError
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
 BUSY_TIMEOUT_S = 30.0
+
+AS_IT_WAS = "everything up to the last finished step is safe"
+
+_NOTHING_BYTES = 2**20
+"""With less than this free, an error of the disk is for want of room."""
 
 MIGRATIONS_TABLE = "_sqlite_migrations"
 """Made before all others, so it alone is no history yet."""
@@ -82,6 +88,14 @@ def open_for_writing(path: Path | None) -> Database:
     return db
 
 
+def is_full(error: sqlite3.Error, path: Path | None) -> bool:
+    """Tell whether an error means that the disk of a file is full: SQLite calls that by many names."""
+    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return True
+    is_refused = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+    return is_refused and path is not None and shutil.disk_usage(path.absolute().parent).free < _NOTHING_BYTES
+
+
 def _connected(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode=ro"
     return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=not any_thread)
@@ -101,6 +115,8 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
+        if is_full(error, path):
+            raise DiskFull(f"{path} cannot be opened: {error}; {AS_IT_WAS}") from None
         raise HistoryError(
             f"{path} cannot be opened as a history: {error}; restore a copy or name another file with --history"
         ) from None

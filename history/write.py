@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import holds_tables, open_for_reading, open_for_writing
+from tunesmith.history.connect import AS_IT_WAS, holds_tables, is_full, open_for_reading, open_for_writing
 from tunesmith.history.earlier import find_earlier
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
@@ -25,11 +25,6 @@ from tunesmith.study.record import Lesson, LlmCall, StudyRecord, used_detail
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Outcome, Proposal, Trial, TrialState, Usage
 from tunesmith.study.variant import Variant, VariantState
-
-AS_IT_WAS = "everything up to the last finished step is safe"
-
-_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
-"""How SQLite says that there is no room: for the database, for its log (a person's share), for what readers share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +66,7 @@ class Recorder:
         if path is not None and holds_tables(path):
             # A file that is no history is refused before anything is put beside it.
             open_for_reading(path).close()
+        self._path = path
         self._lock = WriterLock(path, now=now) if path else None
         try:
             self._db = open_for_writing(path)
@@ -257,7 +253,7 @@ class Recorder:
                 yield
         except sqlite3.OperationalError as error:
             text = f"the history cannot be written: {error}"
-            if error.sqlite_errorcode in _FULL:
+            if is_full(error, self._path):
                 raise DiskFull(f"{text}; {AS_IT_WAS}") from error
             raise HistoryError(f"{text}; mend that and run the same command again: {AS_IT_WAS}") from error
 

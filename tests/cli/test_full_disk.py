@@ -20,8 +20,10 @@ from pathlib import Path
 
 project, left = Path(sys.argv[1]), int(sys.argv[2])
 run = [sys.executable, "-m", "tunesmith.cli.main"]
-with open(sys.argv[3], "w") as output:
-    night = subprocess.Popen([*run, "run"], cwd=project, stdout=output, stderr=subprocess.STDOUT)
+
+def started():
+    with open(sys.argv[3], "w") as output:
+        return subprocess.Popen([*run, "run"], cwd=project, stdout=output, stderr=subprocess.STDOUT)
 
 def said(words):
     while night.poll() is None and words not in open(sys.argv[3]).read():
@@ -38,8 +40,14 @@ def filled():
             disk = os.statvfs(project)
             free = disk.f_bavail * disk.f_frsize
 
-said("default")
-filled()
+if sys.argv[4] == "from the start":
+    subprocess.run([*run, "run", "--trials", "2"], cwd=project, capture_output=True)
+    filled()
+    night = started()
+else:
+    night = started()
+    said("default")
+    filled()
 said("the disk is full")
 time.sleep(0.5)
 (project.parent / "ballast").unlink()
@@ -50,15 +58,15 @@ print(subprocess.run([*run, "status", "--json"], cwd=project, capture_output=Tru
 
 
 @pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed: apt install bubblewrap")
-@pytest.mark.parametrize("left", [20 * 2**20, 0], ids=["hardly any room", "no room at all"])
-def test_a_run_waits_for_a_full_disk_and_goes_on(tmp_path: Path, left: int) -> None:
+@pytest.mark.parametrize(("left", "when"), [(20 * 2**20, "in the middle"), (0, "in the middle"), (0, "from the start")])
+def test_a_run_waits_for_a_full_disk_and_goes_on(tmp_path: Path, left: int, when: str) -> None:
     disk, output = tmp_path / "disk", tmp_path / "output"
     disk.mkdir()
     project = make_project(tmp_path / "made", trials=8, more="--sleep 0.3")
     night = f"import shutil; shutil.copytree({str(project)!r}, {str(disk / 'project')!r})\n{NIGHT}"
     small = ["bwrap", "--dev-bind", "/", "/", "--size", str(DISK_BYTES), "--tmpfs", str(disk), "--"]
     done = subprocess.run(
-        [*small, sys.executable, "-c", night, str(disk / "project"), str(left), str(output)],
+        [*small, sys.executable, "-c", night, str(disk / "project"), str(left), str(output), when],
         env=environment(), capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     told = output.read_text()
