@@ -13,6 +13,7 @@ from statistics import median
 from tunesmith.agent.account import Account
 from tunesmith.agent.arbiter import SAMPLER_FAILED, Arbiter
 from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.clocks import Clocks
 from tunesmith.agent.code.search import CodeSearch
 from tunesmith.agent.confirming import Confirmation
 from tunesmith.agent.continuing import Rungs, resting_due
@@ -34,6 +35,8 @@ TIMES = ("hours", "until")
 """The limits of time."""
 SLOW = 0.9
 """A trial is planned to take as long as all but a tenth do."""
+FADING = 0.95
+"""How long choosing took counts for so much less with each choice: the first of a kind takes longest."""
 START_S = 0.3
 """Starting and recording a trial takes about so long beside the trial itself."""
 LEAST_LEFT = 0.5
@@ -82,7 +85,7 @@ class Agenda:
         proposers: whoever has a say.
         watch: the curves.
         steering: what people pinned and vetoed.
-        wall: the time, in seconds since the epoch.
+        clocks: what tells the time.
         note: is handed what a person should know.
 
     Attributes:
@@ -102,13 +105,14 @@ class Agenda:
         proposers: Proposers,
         watch: Watch,
         steering: Steering,
-        wall: Callable[[], float],
+        clocks: Clocks,
         note: Callable[[str], None],
     ) -> None:
         self._spec = spec
         self._past, self._account, self._places = past, account, places
         self._proposers, self._watch = proposers, watch
-        self._wall, self._note = wall, note
+        self._wall, self._steady, self._note = clocks.wall, clocks.steady, note
+        self._chosen_in_s = 0.0
         self._confirmation = Confirmation(spec)
         self._rungs, self._population = Rungs.of(spec), Population.of(spec)
         self.queue: list[Trial] = []
@@ -132,7 +136,10 @@ class Agenda:
         if late:
             return self._replicate(late)
         if self._account.trials_left() >= LEAST_LEFT:
-            return self._noise_run() or self._propose()
+            began = self._steady()
+            trial = self._noise_run() or self._propose()
+            self._chosen_in_s = max(self._steady() - began, FADING * self._chosen_in_s)
+            return trial
         return self._replicate("trials")
 
     def end_if_over(self) -> None:
@@ -246,7 +253,7 @@ class Agenda:
         longest_s = self._longest_s()
         if longest_s is None:
             return ""
-        kept_s = self._confirmation.seconds_needed(longest_s, self._places.wanted)
+        kept_s = self._chosen_in_s + self._confirmation.seconds_needed(longest_s, self._places.wanted)
         kept_s += longest_s if self._spec.test is not None else 0.0
         return self._account.too_late_for(longest_s, kept_s=kept_s, most=CONFIRMING_SHARE)
 
@@ -261,7 +268,7 @@ class Agenda:
         Planned by the median, every second one of those that run last would take longer.
         """
         walls = self._walls_s()
-        return sorted(walls)[math.ceil(SLOW * len(walls)) - 1] + START_S if walls else None
+        return sorted(walls)[math.ceil(SLOW * len(walls)) - 1] + START_S + self._chosen_in_s if walls else None
 
     def _typical_s(self) -> float | None:
         """Return the median time of the complete trials, in seconds; None while nobody knows or needs it."""

@@ -155,7 +155,7 @@ class Loop:
             proposers=Proposers(arbiter=arbiter, sampler=sampler, code=self._code, variant=self._evaluator.variant),
             watch=self._watch,
             steering=self._kept.steering,
-            wall=clocks.wall,
+            clocks=clocks,
             note=lambda text: self._tell(Note(text=text)),
         )
         self._curves: dict[int, list[float]] = defaultdict(list)
