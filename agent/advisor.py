@@ -180,7 +180,7 @@ class Advisor:
         for told in calls:
             self._charge(told)
 
-    def why_not(self, view: StudyView) -> str:  # noqa: ARG002  # of an interface that takes it
+    def why_not(self) -> str:
         """Return why the model is not to be asked anything now, "" when it may be, if only not for points."""
         if self._off:
             return self._off
@@ -274,7 +274,7 @@ class Advisor:
     # -- why not ------------------------------------------------------------------------------------------------
 
     def _missing_for_good(self, view: StudyView) -> str:
-        return self.why_not(view) or (self._reason if view.number < self._resume_at else "")
+        return self.why_not() or (self._reason if view.number < self._resume_at else "")
 
     def _missing(self, view: StudyView) -> str:
         if self._asking is not None:

@@ -1,6 +1,6 @@
 """What runs next: what waits, what measures noise, what goes on, an edit, a proposal, a repetition, in this order.
 
-What is decided on gets its number in the history at once, through `Past`; nothing is started here.
+What is decided on gets its number in the history at once, through the `Logbook`; nothing is started here.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.spec import StudySpec
 from tunesmith.study.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.view import StudyView
+from tunesmith.tools.facts import view_of
 
 CONFIRMING_SHARE = 0.25
 """At most so much of the time is kept for confirming."""
@@ -60,7 +61,7 @@ class Proposers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class Logbook:
     """The study's history, as far as what runs next depends on it.
 
     Attributes:
@@ -99,7 +100,7 @@ class Agenda:
         self,
         spec: StudySpec,
         *,
-        past: Past,
+        past: Logbook,
         account: Account,
         places: Places,
         proposers: Proposers,
@@ -155,16 +156,8 @@ class Agenda:
     def view(self) -> StudyView:
         """Return the study as it stands."""
         trials = self._past.trials()
-        return StudyView(
-            space=self._spec.space,
-            objectives=self._spec.objectives,
-            constraints=self._spec.bounds,
-            trials=trials,
-            number=len(trials),
-            seed=self._spec.study.seed,
-            fidelity=self._spec.graded,
-            earlier=self._past.earlier,
-            scale=self._spec.scale,
+        return replace(
+            view_of(self._spec, trials, earlier=self._past.earlier),
             thrift=self._account.thrift,
             foretold=self._watch.foretold(trials),
             left=self._account.runs_left(self._typical_s(), self._places.wanted),
@@ -223,7 +216,8 @@ class Agenda:
         """
         running = self._places.running()
         tuning = [place.trial for place in running if place.trial and not place.trial.is_replicate]
-        if any(ended_by not in TIMES or not self._is_overdue(trial) for trial in tuning):
+        longest_s = self._longest_s() if tuning and ended_by in TIMES else None
+        if any(longest_s is None or self._wall() - (t.started_at or math.inf) <= longest_s for t in tuning):
             return None
         due = self._confirmation.due(self._past.trials())
         if due:
@@ -256,11 +250,6 @@ class Agenda:
         kept_s = self._chosen_in_s + self._confirmation.seconds_needed(longest_s, self._places.wanted)
         kept_s += longest_s if self._spec.test is not None else 0.0
         return self._account.too_late_for(longest_s, kept_s=kept_s, most=CONFIRMING_SHARE)
-
-    def _is_overdue(self, trial: Trial) -> bool:
-        """Tell whether a running trial takes longer than planned."""
-        longest_s = self._longest_s()
-        return longest_s is not None and self._wall() - (trial.started_at or self._wall()) > longest_s
 
     def _longest_s(self) -> float | None:
         """Return how long a trial is planned to take at the end, in seconds; None while nobody knows or needs it.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tunesmith.agent.account import Account
-from tunesmith.agent.agenda import Agenda, Past, Proposers
+from tunesmith.agent.agenda import Agenda, Logbook, Proposers
 from tunesmith.agent.background import Background
 from tunesmith.agent.clocks import CLOCK, DEADLINE, Clocks, Drift, budget_from, jump_text
 from tunesmith.agent.code.doubt import is_doubtful, settled, twin_of
@@ -149,7 +149,7 @@ class Loop:
         self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
         self._agenda = Agenda(
             spec,
-            past=Past(trials=self._trials, record=self._record, earlier=self._recorder.earlier),
+            past=Logbook(trials=self._trials, record=self._record, earlier=self._recorder.earlier),
             account=self._account,
             places=self._places,
             proposers=Proposers(arbiter=arbiter, sampler=sampler, code=self._code, variant=self._evaluator.variant),

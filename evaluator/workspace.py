@@ -23,7 +23,7 @@ from types import MappingProxyType
 
 from tunesmith.evaluator.room import is_full
 from tunesmith.evaluator.walk import remove, size, size_below, walk
-from tunesmith.study.errors import DiskFull, ProjectError
+from tunesmith.study.errors import AS_IT_WAS, DiskFull, ProjectError
 from tunesmith.study.names import did_you_mean
 
 ARTIFACTS = "artifacts"
@@ -204,7 +204,7 @@ def _writing(folder: Path) -> Iterator[None]:
         # Not the trial's fault: were it to fail, a full disk would use up the night's trials in seconds.
         text = f"the folder {folder} cannot be written: {error.strerror}"
         if is_full(error):
-            raise DiskFull(f"{text}; everything up to the last finished step is safe") from error
+            raise DiskFull(f"{text}; {AS_IT_WAS}") from error
         raise ProjectError(f"{text}; mend that and run the same command again") from error
 
 

@@ -9,14 +9,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.study.errors import DiskFull, HistoryError
+from tunesmith.study.errors import AS_IT_WAS, DiskFull, HistoryError
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
 BUSY_TIMEOUT_S = 30.0
-
-AS_IT_WAS = "everything up to the last finished step is safe"
 
 _NOTHING_BYTES = 2**20
 """With less than this free, an error of the disk is for want of room."""

@@ -13,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import AS_IT_WAS, holds_tables, is_full, open_for_reading, open_for_writing
+from tunesmith.history.connect import holds_tables, is_full, open_for_reading, open_for_writing
 from tunesmith.history.earlier import find_earlier
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, reason_row, variant_row
-from tunesmith.study.errors import DiskFull, HistoryError, SpecError
+from tunesmith.study.errors import AS_IT_WAS, DiskFull, HistoryError, SpecError
 from tunesmith.study.observation import Observation
 from tunesmith.study.record import Lesson, LlmCall, StudyRecord, used_detail
 from tunesmith.study.spec import StudySpec

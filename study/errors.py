@@ -20,6 +20,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+AS_IT_WAS = "everything up to the last finished step is safe"
+"""What whoever reads of a broken run wants to know first."""
+
 
 class TunesmithError(Exception):
     """Anything that Tunesmith raises on purpose."""

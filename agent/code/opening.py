@@ -44,5 +44,5 @@ def open_code(  # noqa: PLR0913  # each is another part of a study
     return CodeSearch(spec, root, known, rules=rules, editor=editor, runs=runs, may_ask=may_ask, curve=curve)
 
 
-def _nobody(view: object) -> str:  # noqa: ARG001
+def _nobody() -> str:
     return "there is no model"

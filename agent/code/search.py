@@ -92,7 +92,7 @@ class CodeSearch:
         rules: Rules,
         editor: Edits | None = None,
         runs: Runs | None = None,
-        may_ask: Callable[[StudyView], str] = lambda view: "",  # noqa: ARG005
+        may_ask: Callable[[], str] = str,
         curve: Callable[[int], str] = lambda number: "",  # noqa: ARG005
     ) -> None:
         self._spec = spec
@@ -149,7 +149,7 @@ class CodeSearch:
         if not arms or self._crossed(arms):
             return
         rests = view.number < self._rest_until and not self._to_repair
-        if self._editor is None or self._off or rests or self._may_ask(view):
+        if self._editor is None or self._off or rests or self._may_ask():
             return
         question = self._question(arms, view)
         if self._runs is None:

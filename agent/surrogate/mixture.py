@@ -146,10 +146,10 @@ def promising_and_spread(z: Array, y: Array, limit: int) -> Index:
     Selected by the mean about them and not by their own values: of noisy values the lowest are the lucky ones, and a
     model of them alone takes luck for shape and finds no noise.
     """
-    from scipy.spatial import KDTree  # 0.1 s
-
     if len(y) <= limit:
         return np.arange(len(y))
+    from scipy.spatial import KDTree  # 0.1 s, which short studies do without
+
     _, nearest = KDTree(z).query(z, k=_NEIGHBOURS)
     return lowest_and_spread(y[nearest].mean(axis=1), limit)
 

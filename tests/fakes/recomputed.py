@@ -27,6 +27,12 @@ def differences(history: Path, study: str, report: dict[str, Any], *, minimized:
     return [line for key, value in found.items() for line in _compare(key, value, _at(report, key))]
 
 
+def _gpu_s_beside(db: sqlite3.Connection, study: int) -> float:
+    """Return the GPU time of first attempts and tests, which stand in no trial."""
+    details = db.execute("select detail from events where study_id = ? and kind in ('requeued', 'test')", [study])
+    return float(sum(json.loads(row["detail"]).get("gpu_s", 0.0) for row in details))
+
+
 def _recomputed(db: sqlite3.Connection, study: str, sign: float) -> dict[str, Any]:
     record = db.execute("select * from studies where name = ?", [study]).fetchone()
     rows = db.execute("select * from trials where study_id = ? order by number", [record["id"]]).fetchall()
@@ -44,7 +50,7 @@ def _recomputed(db: sqlite3.Connection, study: str, sign: float) -> dict[str, An
         "summary.versus_default": None,
         "spent.trials": sum(r["state"] in ("complete", "stopped", "failed") for r in own),
         "spent.hours": record["active_s"] / 3600,
-        "spent.gpu_hours": sum(r["gpu_s"] or 0.0 for r in rows) / 3600,
+        "spent.gpu_hours": (sum(r["gpu_s"] or 0.0 for r in rows) + _gpu_s_beside(db, record["id"])) / 3600,
         "sources": _sources(own, able, sign),
         "failures": _failures(rows),
         "lessons": _lessons(db, record["id"]),
