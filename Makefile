@@ -27,7 +27,7 @@ OWN_NETWORK := bwrap --unshare-net --unshare-pid --die-with-parent --dev-bind / 
 # Round trips with the packages that are too large for every test run (about 5 GB with what they bring); nightly.
 test-targets: .venv/ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[targets]"
-	$(BIN)/pytest -q tests/tools/warmstart tests/agent/test_live_adapters.py tests/docs/test_warm_start_pages.py
+	$(BIN)/pytest -q tests/tools/warmstart tests/agent/adapters/test_live_adapters.py tests/docs/test_warm_start_pages.py
 	$(OWN_NETWORK) $(BIN)/pytest -q tests/evaluator/test_ray.py tests/evaluator/test_executors.py
 
 lint: .venv/ready
@@ -41,16 +41,16 @@ bench: .venv/ready
 		--json build/bench/out.json --per-task
 
 bench-loop: .venv/ready
-	$(BIN)/python benchmarks/loop_overhead.py
-	$(BIN)/python benchmarks/history_figures.py
+	$(BIN)/python bench/experiments/latency/loop_overhead.py
+	$(BIN)/python bench/experiments/latency/history_figures.py
 
 bench-ray: .venv/ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[ray]"
-	$(OWN_NETWORK) $(BIN)/python benchmarks/ray_cluster.py lost
-	$(OWN_NETWORK) $(BIN)/python benchmarks/ray_cluster.py busy
+	$(OWN_NETWORK) $(BIN)/python bench/experiments/stress/ray_cluster.py lost
+	$(OWN_NETWORK) $(BIN)/python bench/experiments/stress/ray_cluster.py busy
 
 bench-latency: .venv/ready
-	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python bench/experiments/latency/planner_latency.py
 
 .venv/ready: pyproject.toml constraints.txt
 	test -d .venv || $(PYTHON) -m venv .venv

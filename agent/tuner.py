@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.agent.arbiter import Rules
-from tunesmith.agent.models.calls import AsksModels
-from tunesmith.agent.planning import kept, make_arbiter, open_model
-from tunesmith.agent.samplers import make_sampler
-from tunesmith.agent.sources import Sampler
+from tunesmith.agent.llm.client.types import AsksModels
+from tunesmith.agent.planner.arbiter import Rules
+from tunesmith.agent.planner.factory import kept, make_arbiter, open_model
+from tunesmith.agent.sampler.base import Sampler
+from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.history.write import Batch, Recorder
-from tunesmith.study.condition import Value
+from tunesmith.study.config.load import parse_spec, space_document
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
-from tunesmith.study.load import parse_spec, space_document
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.observation import Observation
-from tunesmith.study.parameters import Parameter
-from tunesmith.study.results import incumbent
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
-from tunesmith.study.view import StudyView
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.results import incumbent
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
+from tunesmith.study.trials.view import StudyView
 
 TAIL_CHARS = 4000
 

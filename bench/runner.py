@@ -19,9 +19,9 @@ from tunesmith.bench.planners import Planner, find_planner
 from tunesmith.bench.runs import ResultsFile, Run, RunKey
 from tunesmith.bench.task import Task
 from tunesmith.bench.tasks import task_makers
-from tunesmith.study.condition import Value
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.trial import Failure, FailureKind
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Failure, FailureKind
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

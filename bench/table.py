@@ -15,13 +15,13 @@ import numpy as np
 
 from tunesmith.bench.epochs.task import CurveTask
 from tunesmith.bench.task import Task
-from tunesmith.study.condition import Value
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.parameters import Choice, Float, Int, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Failure, FailureKind
-from tunesmith.study.view import Direction, Objective
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Failure, FailureKind
+from tunesmith.study.trials.view import Direction, Objective
 
 Entry: TypeAlias = Mapping[str, Any]
 Answer: TypeAlias = Callable[[Mapping[str, Value]], float]

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tunesmith.study.condition import Value
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Failure
-from tunesmith.study.view import Objective
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Failure
+from tunesmith.study.trials.view import Objective
 
 WORST_REGRET = 10.0
 """Where regret is clipped, and what counts while every trial has failed."""

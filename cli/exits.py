@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from tunesmith.agent.background import BACKGROUND_THREAD
+from tunesmith.agent.llm.background import BACKGROUND_THREAD
 from tunesmith.study.errors import InputError, SpecError
 
 DONE = 0

@@ -70,8 +70,8 @@ def run(  # noqa: PLR0913  # one argument per option
 ) -> None:
     """Run a study, or resume it where it ended. Ctrl-C ends it gracefully, twice at once."""
     with errors_for_people("Nothing was started."):
-        from tunesmith.agent.planning import Tape
-        from tunesmith.cli.run import Overrides, run_study
+        from tunesmith.agent.planner.factory import Tape
+        from tunesmith.cli.commands.run import Overrides, run_study
 
         wanted = Overrides(
             trials=trials,
@@ -98,7 +98,7 @@ def status(
 ) -> None:
     """Show where a study stands; works while it runs."""
     with errors_for_people():
-        from tunesmith.cli.status import show_status
+        from tunesmith.cli.commands.status import show_status
 
         show_status(study, history=history, why=why, as_json=as_json)
 
@@ -122,8 +122,8 @@ def suggest(  # noqa: PLR0913  # one argument per option
 ) -> None:
     """Suggest starting points without a trial: your default, the best of earlier studies, the LLM's, the sampler's."""
     with errors_for_people():
-        from tunesmith.agent.planning import Tape
-        from tunesmith.cli.suggest import Wanted, suggest_points
+        from tunesmith.agent.planner.factory import Tape
+        from tunesmith.cli.commands.suggest import Wanted, suggest_points
 
         tape = Tape(record=record, replay=replay)
         wanted = Wanted(study=study, script=script, count=n, model=model, base_url=base_url, to=to, out=out)
@@ -145,7 +145,7 @@ def export(  # noqa: PLR0913  # one argument per option
 ) -> None:
     """Hand the study to another optimizer: results, points to try first, or both."""
     with errors_for_people("Nothing was written."):
-        from tunesmith.cli.export import Wanted, export_study, targets_for_people
+        from tunesmith.cli.commands.interop.export import Wanted, export_study, targets_for_people
 
         if to == "list":
             print(targets_for_people())
@@ -172,7 +172,7 @@ def import_(  # noqa: PLR0913  # one argument per option
 ) -> None:
     """Learn from trials that ran elsewhere: Optuna, Ray Tune, MLflow, TensorBoard, CSV, JSON, another history."""
     with errors_for_people("Nothing was written."):
-        from tunesmith.cli.importing import Wanted, import_trials
+        from tunesmith.cli.commands.interop.importing import Wanted, import_trials
 
         wanted = Wanted(source=source, study=study, named=named, columns=columns or [], name=name, dry_run=dry_run)
         import_trials(wanted, history=history, as_json=as_json)
@@ -188,7 +188,7 @@ def report(
 ) -> None:
     """Write report.html and report.md; works while the study runs."""
     with errors_for_people():
-        from tunesmith.cli.report import write_report
+        from tunesmith.cli.commands.report import write_report
 
         write_report(study, history=history, out=out, as_json=as_json)
 
@@ -205,7 +205,7 @@ def variants(
 ) -> None:
     """Show the tree of code variants, what became of each, and why it was tried; or one variant's diff."""
     with errors_for_people():
-        from tunesmith.cli.variants import show_variants
+        from tunesmith.cli.commands.variants import show_variants
 
         show_variants(asked, study, history=history, as_json=as_json)
 
@@ -223,7 +223,7 @@ def apply(  # noqa: PLR0913  # one argument per option
 ) -> None:
     """Show what a variant of the code changes, gains and costs, and make a git branch of it, or a patch file."""
     with errors_for_people():
-        from tunesmith.cli.apply import Wanted, apply_variant
+        from tunesmith.cli.commands.apply import Wanted, apply_variant
 
         wanted = Wanted(variant=variant, patch=patch, output=output, branch=branch)
         apply_variant(study, wanted, history=history, as_json=as_json)
@@ -242,7 +242,7 @@ def init(
 ) -> None:
     """Read a training script and write a study.toml for it, with a reason beside each range."""
     with errors_for_people("Nothing was written."):
-        from tunesmith.cli.init import write_study
+        from tunesmith.cli.commands.init import write_study
 
         write_study(script, out=out, force=force, model=model, base_url=base_url)
 
@@ -285,7 +285,7 @@ def dashboard(
 ) -> None:
     """Show the study in Optuna's dashboard, kept up to date, in a browser on this machine."""
     with errors_for_people():
-        from tunesmith.cli.dashboard import serve_dashboard
+        from tunesmith.cli.commands.dashboard import serve_dashboard
 
         serve_dashboard(study, history=history, port=port)
 
@@ -303,7 +303,7 @@ def soup(
 ) -> None:
     """Average the weights of the best trials as far as the judge says that it helps."""
     with errors_for_people():
-        from tunesmith.cli.soup import make_soup
+        from tunesmith.cli.commands.soup import make_soup
 
         make_soup(study, checkpoint=checkpoint, top=top, history=history, as_json=as_json)
 
@@ -325,8 +325,8 @@ def mcp(
 ) -> None:
     """Serve the study to other agents by the Model Context Protocol."""
     with errors_for_people():
-        from tunesmith.cli.mcp import serve_mcp
-        from tunesmith.tools.calling import Effect
+        from tunesmith.cli.commands.mcp import serve_mcp
+        from tunesmith.tools.llm_tools.tool import Effect
 
         effect = Effect.EDIT if allow_edit else Effect.RUN if allow_run else Effect.READ
         serve_mcp(study, history=history, port=http, effect=effect)
@@ -341,7 +341,7 @@ def doctor(
 ) -> None:
     """Check this machine and the study: packages, GPUs, disk, the study file, its command and its history."""
     with errors_for_people():
-        from tunesmith.cli.doctor import examine
+        from tunesmith.cli.commands.doctor import examine
 
         healthy = examine(study, history=history, as_json=as_json)
     raise typer.Exit(0 if healthy else 1)
@@ -373,10 +373,10 @@ def bench(  # noqa: PLR0913  # one argument per option
 ) -> None:
     """Compare planners on the project's tasks or on tables of your own; a run that is there is not run again."""
     with errors_for_people():
-        from tunesmith.cli.bench import Wanted, run_bench
+        from tunesmith.cli.commands.bench.tables import Wanted, run_bench
 
         if full_runs is not None:
-            from tunesmith.cli.bench_epochs import run_epochs
+            from tunesmith.cli.commands.bench.epochs import run_epochs
 
             status = run_epochs(
                 planners=planner,

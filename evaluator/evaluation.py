@@ -14,25 +14,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
-from tunesmith.evaluator.environment import trial_environment, without_secrets
 from tunesmith.evaluator.executors import base
 from tunesmith.evaluator.executors.base import Executor, Exit, Job, Launch, Stillborn
 from tunesmith.evaluator.executors.local import LocalExecutor, program_path, program_problem
+from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.failures import TAIL_CHARS, failure_of, metric_failure, printable
+from tunesmith.evaluator.free_disk import is_full
 from tunesmith.evaluator.metrics import MetricReader, ReportFile
-from tunesmith.evaluator.protected import changed, oddities, protected_files, signatures
-from tunesmith.evaluator.room import is_full
-from tunesmith.evaluator.sandbox import Room, Sandbox, data_folders, hint, why_not
-from tunesmith.evaluator.slots import Slot
-from tunesmith.evaluator.visible import is_too_wide
-from tunesmith.evaluator.walk import Unmeasurable
+from tunesmith.evaluator.sandbox.bubblewrap import Room, Sandbox, data_folders, hint, why_not
+from tunesmith.evaluator.sandbox.environment import trial_environment, without_secrets
+from tunesmith.evaluator.sandbox.mounts import is_too_wide
+from tunesmith.evaluator.sandbox.protected import changed, oddities, protected_files, signatures
+from tunesmith.evaluator.tree_walk import Unmeasurable
 from tunesmith.evaluator.workspace import Workspace
-from tunesmith.study.command import template_values
+from tunesmith.study.config.command import template_values
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.template import argv, shell_line
 from tunesmith.study.errors import DiskFull, ProjectError
-from tunesmith.study.observation import Observation
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.template import argv, shell_line
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 
 TRAINING = "train/"
 """Where a judge decides, the training script's own values of the judged metrics are kept under this prefix."""

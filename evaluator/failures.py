@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tunesmith.evaluator.executors.base import Cause, Exit
-from tunesmith.study.trial import Failure, FailureKind
+from tunesmith.study.trials.trial import Failure, FailureKind
 from tunesmith.study.units import short_seconds
 
 TAIL_CHARS = 4000

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.evaluator.tally import descendants
+from tunesmith.evaluator.supervision.resource_monitor import descendants
 
 SAMPLE_S = 1.0
 """A peak of memory that lasts shorter than this may be missed."""

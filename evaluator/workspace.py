@@ -21,8 +21,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from types import MappingProxyType
 
-from tunesmith.evaluator.room import is_full
-from tunesmith.evaluator.walk import remove, size, size_below, walk
+from tunesmith.evaluator.free_disk import is_full
+from tunesmith.evaluator.tree_walk import remove, size, size_below, walk
 from tunesmith.study.errors import AS_IT_WAS, DiskFull, ProjectError
 from tunesmith.study.names import did_you_mean
 

@@ -14,9 +14,9 @@ from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import outcome_row, proposal_row, reason_row
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError, Mistake, SpecError
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Trial
+from tunesmith.study.trials.trial import Trial
 
 IMPORTED = "imported"
 """The kind of event that marks a study as imported."""

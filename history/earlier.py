@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.history.read import History
-from tunesmith.study.earlier import EarlierStudy
+from tunesmith.study.config.spec import SourceTable, StudySpec
 from tunesmith.study.errors import HistoryError, InputError, Mistake
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.spec import SourceTable, StudySpec
-from tunesmith.study.trial import TrialState
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.trial import TrialState
 
 KEY = "warm_start.from"
 

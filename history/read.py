@@ -13,16 +13,16 @@ from typing import Any
 
 from tunesmith.history.connect import holds_tables, open_for_reading
 from tunesmith.history.rows import llm_call_of, trial_of, variant_of
-from tunesmith.study.budget import JOULES, Spent
-from tunesmith.study.command import script_of
+from tunesmith.study.config.budget import JOULES, Spent
+from tunesmith.study.config.command import script_of
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError
-from tunesmith.study.load import parse_spec
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.observation import Observation
-from tunesmith.study.record import Event, Lesson, LlmCall, StudyRecord
-from tunesmith.study.results import Improvement, is_feasible
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.results import Improvement, is_feasible
+from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.variant import Variant
 
 _TRIALS = """
@@ -39,7 +39,7 @@ _ABLE = """
         where study_id = :study and state = 'complete' and replicate_of is null and value is not null
     )
 """
-"""Trials that may be the best, as study/results.py has it: of several fidelities, those at the highest."""
+"""Trials that may be the best, as study/trials/results.py has it: of several fidelities, those at the highest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.history.redact import redact
-from tunesmith.study.condition import Value
-from tunesmith.study.record import LlmCall
-from tunesmith.study.trial import (
+from tunesmith.study.config.record import LlmCall
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import (
     Failure,
     FailureKind,
     Outcome,

@@ -19,11 +19,11 @@ from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, reason_row, variant_row
+from tunesmith.study.config.record import Lesson, LlmCall, StudyRecord, used_detail
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import AS_IT_WAS, DiskFull, HistoryError, SpecError
-from tunesmith.study.observation import Observation
-from tunesmith.study.record import Lesson, LlmCall, StudyRecord, used_detail
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Outcome, Proposal, Trial, TrialState, Usage
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import Outcome, Proposal, Trial, TrialState, Usage
 from tunesmith.study.variant import Variant, VariantState
 
 

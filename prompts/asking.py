@@ -15,13 +15,13 @@ from typing import Any
 from tunesmith.prompts.compact import CHARS_PER_TOKEN, compact, params_line, shown, space_table, tokens_in
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text
-from tunesmith.study.belief import SamplerBelief
-from tunesmith.study.record import Lesson
-from tunesmith.study.results import default_trial, improvements, incumbent
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Trial
+from tunesmith.study.config.record import Lesson
+from tunesmith.study.sampler_state import SamplerBelief
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.results import default_trial, improvements, incumbent
+from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.view import Constraint, Objective, StudyView
 from tunesmith.study.units import short_number
-from tunesmith.study.view import Constraint, Objective, StudyView
 
 MAX_TOKENS = 8000
 """No prompt is longer, however long the history is."""

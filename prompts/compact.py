@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.prompts.untrusted import fenced, one_line
-from tunesmith.study.condition import Value
-from tunesmith.study.parameters import Bool, Choice, Int, Parameter, has_default
-from tunesmith.study.results import candidates
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import FailureKind, Trial, TrialState
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Bool, Choice, Int, Parameter, has_default
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.trial import FailureKind, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
-from tunesmith.study.view import StudyView
 
 CHARS_PER_TOKEN = 3.0
 """Tables of numbers have about three characters a token; prose has more, so this errs on the safe side."""

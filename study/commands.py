@@ -1,4 +1,6 @@
-"""What a person, a chat or another agent may ask of a running study, as plain data. agent/desk.py decides on it.
+"""What a person, a chat or another agent may ask of a running study, as plain data.
+
+agent/loop/commands/decisions.py decides on it.
 
 Text that comes in from outside becomes one of these once, in `parse_order`; what does not fit is refused with every
 mistake.

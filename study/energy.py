@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.study.trial import Usage
+from tunesmith.study.trials.trial import Usage
 from tunesmith.study.units import short_number
 
 

@@ -8,8 +8,8 @@ TunesmithError
         ProjectError     what the study points at is not there: the script's folder, a GPU, a missing extra
     ProposalError        a proposal does not fit the space; whoever proposed it reads it and may try again
     ToolRefused          a tool cannot do what an LLM asked of it; the LLM reads it and adapts
-    ModelDown            no answer was got from an LLM (agent/models/errors.py); the sampler goes on alone
-    AnswerUnusable       an LLM's answer cannot be used (agent/models/errors.py); it may be asked again
+    ModelDown            no answer was got from an LLM (agent/llm/client/errors.py); the sampler goes on alone
+    AnswerUnusable       an LLM's answer cannot be used (agent/llm/client/errors.py); it may be asked again
     SpaceExhausted       every configuration of a finite space was tried; the loop ends the study with it
 
 A failed trial is no exception but a `Failure` (trial.py).

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tunesmith.study.condition import Value
-from tunesmith.study.trial import Prediction
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

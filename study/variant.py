@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from tunesmith.study.errors import TunesmithError
-from tunesmith.study.trial import EDITED
+from tunesmith.study.trials.trial import EDITED
 
 DIRECTIONS = (
     "architecture", "optimizer", "schedule", "data", "regularisation", "efficiency", "bugfix", "simplify", "other",

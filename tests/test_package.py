@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from fakes.projects import environment, make_project
 
-from tunesmith.study.spec import StudySpec
+from tunesmith.study.config.spec import StudySpec
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "langchain", "openai", "ray", "plotly", "optuna", "scipy", "sklearn", "sqlite_utils", "pydantic")
@@ -40,7 +40,7 @@ def test_nothing_heavy_is_imported_before_a_command_needs_it(code: str) -> None:
 
 
 def test_status_needs_neither_a_sampler_nor_plots() -> None:
-    loaded = modules_after("import tunesmith.cli.status")
+    loaded = modules_after("import tunesmith.cli.commands.status")
     assert loaded.isdisjoint({"torch", "langchain", "openai", "ray", "plotly", "optuna", "scipy", "numpy"})
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ProjectError, TunesmithError
-from tunesmith.tools.calling import AnyTool, Effect, find_tool
-from tunesmith.tools.context import ToolContext
-from tunesmith.tools.reporting import markdown
-from tunesmith.tools.trials import Which, query
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.report import markdown
+from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
+from tunesmith.tools.llm_tools.trials import Which, query
 
 if TYPE_CHECKING:
     from mcp.server import Server

@@ -19,8 +19,7 @@ from optuna.search_space import intersection_search_space
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.optuna_view import (
+from tunesmith.agent.adapters.optuna_view import (
     SUGGESTED,
     Translation,
     companions,
@@ -31,12 +30,13 @@ from tunesmith.agent.optuna_view import (
     translate,
     view_of,
 )
-from tunesmith.agent.untried import random_params
-from tunesmith.study.condition import Value
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.deduplication import random_params
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
-from tunesmith.study.parameters import Parameter
-from tunesmith.study.seeds import derived_seed
-from tunesmith.study.space import SearchSpace
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.seeds import derived_seed
 
 ENOUGH = 4
 """From so many finished trials on a parameter that is sampled alone is learned from; before, it is drawn evenly."""

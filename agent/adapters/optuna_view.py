@@ -12,13 +12,13 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from tunesmith.study.condition import Value, same
 from tunesmith.study.errors import SpecError
-from tunesmith.study.parameters import Bool, Choice, Float, Parameter, resting
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.study.view import Constraint, Direction, Objective, StudyView
-from tunesmith.tools.warmstart.optuna_space import distribution_of, parameter_of
+from tunesmith.study.space.condition import Value, same
+from tunesmith.study.space.parameters import Bool, Choice, Float, Parameter, resting
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import Constraint, Direction, Objective, StudyView
+from tunesmith.tools.interop.optuna.space import distribution_of, parameter_of
 
 SUGGESTED = "tunesmith:params"
 """The attribute of an Optuna trial under which a suggestion stands, so that other workers see what is on its way."""

@@ -15,13 +15,13 @@ from ray.tune.search.sample import Float as RayFloat
 from ray.tune.search.sample import Integer as RayInteger
 from ray.tune.search.variant_generator import parse_spec_vars
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.study.condition import Value
+from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
-from tunesmith.study.parameters import Choice, Float, Int, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
-from tunesmith.study.view import Direction, Objective, StudyView
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
+from tunesmith.study.trials.view import Direction, Objective, StudyView
 
 _DIRECTIONS = {"min": Direction.MINIMIZE, "max": Direction.MAXIMIZE}
 

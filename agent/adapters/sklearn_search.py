@@ -10,8 +10,8 @@ from sklearn.model_selection._search import BaseSearchCV
 
 from tunesmith.agent.tuner import Asked, Tuner
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
-from tunesmith.study.parameters import Parameter
-from tunesmith.study.space import SearchSpace
+from tunesmith.study.space.parameters import Parameter
+from tunesmith.study.space.space import SearchSpace
 
 _MEAN = "mean_test_score"
 

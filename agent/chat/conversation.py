@@ -27,14 +27,14 @@ from tunesmith.agent.chat.events import (
     ToolEnded,
     Words,
 )
-from tunesmith.agent.models.calls import TokenUse
-from tunesmith.agent.models.errors import TRANSIENT
-from tunesmith.agent.models.failures import diagnose
-from tunesmith.agent.models.model import Model
+from tunesmith.agent.llm.client.client import Model
+from tunesmith.agent.llm.client.diagnosis import diagnose
+from tunesmith.agent.llm.client.errors import TRANSIENT
+from tunesmith.agent.llm.client.types import TokenUse
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ProjectError, ToolRefused
-from tunesmith.tools.calling import AnyTool, Effect, find_tool
-from tunesmith.tools.context import ToolContext
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 
 SUMMARY_TOKENS = 24_000
 """From so many tokens on, all but the latest messages give way to a summary."""

@@ -16,8 +16,8 @@ from langgraph.config import get_stream_writer
 from tunesmith.agent.chat.events import ToolBegan, ToolEnded
 from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.errors import ToolRefused, TunesmithError
-from tunesmith.tools.calling import AnyTool, Effect, find_tool
-from tunesmith.tools.context import ToolContext
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 
 
 class RunTools(AgentMiddleware[Any, Any, Any]):

@@ -12,11 +12,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.results import candidates
-from tunesmith.study.seeds import derived_seed
-from tunesmith.study.trial import Trial
+from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.view import Constraint, Objective
 from tunesmith.study.variant import Variant, VariantState
-from tunesmith.study.view import Constraint, Objective
 
 WINDOW = 3
 """A version's slope is its gain over so many trials; so many it gets before there is one."""

@@ -10,20 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.agent.candidates import closed_object
-from tunesmith.agent.models.calls import AsksModels, Format
-from tunesmith.agent.models.errors import AnswerUnusable, ModelDown
-from tunesmith.agent.telling import Told, ask_and_tell
+from tunesmith.agent.llm.call_log import Told, ask_and_tell
+from tunesmith.agent.llm.candidates import closed_object
+from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
+from tunesmith.agent.llm.client.types import AsksModels, Format
 from tunesmith.prompts.asking import Subject
 from tunesmith.prompts.editing import Breakage, CodeFacts, again_about_an_edit, editing_messages
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.untrusted import one_line
-from tunesmith.study.condition import Value
-from tunesmith.study.parameters import KINDS
-from tunesmith.study.space import SearchSpace
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import KINDS
+from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import DIRECTIONS, Edit, EditRefused, Variant, VariantState
+from tunesmith.tools.variants.build import Change, make_variant
 from tunesmith.tools.variants.gate import Rules
-from tunesmith.tools.variants.making import Change, make_variant
 
 QUESTIONS = 3
 """An edit that cannot be made comes back to the model, twice at most."""

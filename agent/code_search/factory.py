@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tunesmith.agent.advisor import Advisor, Runs
-from tunesmith.agent.code.editor import Editor
-from tunesmith.agent.code.search import CodeSearch
-from tunesmith.agent.models.calls import AsksModels
-from tunesmith.agent.planning import subject_of
-from tunesmith.study.spec import StudySpec
+from tunesmith.agent.code_search.editor import Editor
+from tunesmith.agent.code_search.search import CodeSearch
+from tunesmith.agent.llm.candidate_pool import Advisor, Runs
+from tunesmith.agent.llm.client.types import AsksModels
+from tunesmith.agent.planner.factory import subject_of
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.variant import Variant
 from tunesmith.tools.variants.rules import rules_of
 

@@ -13,13 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import stdev
 from typing import Protocol
 
-from tunesmith.agent.advisor import PATIENCE_S, Runs
-from tunesmith.agent.arbiter import Arbiter
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.belief import Settings
-from tunesmith.agent.code.editor import Edited, Question
-from tunesmith.agent.code.pooling import pooled, shifts_of
-from tunesmith.agent.code.tree import (
+from tunesmith.agent.code_search.bandit import (
     TUNED_FIRST,
     Arm,
     arms_of,
@@ -29,25 +23,31 @@ from tunesmith.agent.code.tree import (
     tired_direction,
     to_cross,
 )
-from tunesmith.agent.telling import Told
+from tunesmith.agent.code_search.editor import Edited, Question
+from tunesmith.agent.code_search.task_model import pooled, shifts_of
+from tunesmith.agent.llm.call_log import Told
+from tunesmith.agent.llm.candidate_pool import PATIENCE_S, Runs
+from tunesmith.agent.planner.arbiter import Arbiter
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.surrogate_model import Settings
 from tunesmith.prompts.compact import params_line
 from tunesmith.prompts.editing import Breakage, CodeFacts
 from tunesmith.prompts.untrusted import one_line
-from tunesmith.study.condition import Value
-from tunesmith.study.earlier import EarlierStudy
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.parameters import resting
-from tunesmith.study.results import default_trial
-from tunesmith.study.seeds import tuning_seed
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import FailureKind, Prediction, Proposal, Source, Trial, TrialState
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import resting
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.results import default_trial
+from tunesmith.study.trials.seeds import tuning_seed
+from tunesmith.study.trials.trial import FailureKind, Prediction, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, short_id
-from tunesmith.study.view import StudyView
-from tunesmith.tools.variants.asked import Shelf
+from tunesmith.tools.variants.build import command_of, crossing, space_of
 from tunesmith.tools.variants.gate import Rules
-from tunesmith.tools.variants.making import command_of, crossing, space_of
+from tunesmith.tools.variants.user_edit import Shelf
 
 REST = 8
 """After an answer without an edit that can run, so many trials pass at most before the next question."""

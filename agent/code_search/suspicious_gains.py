@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tunesmith.study.results import candidates
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.units import short_number
 
 JUMP = 3.0

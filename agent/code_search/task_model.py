@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tunesmith.study.earlier import adopted
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Trial, TrialState
-from tunesmith.study.view import Objective
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.earlier import adopted
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import Objective
 
 
 def shifts_of(trials: Sequence[Trial], objective: Objective) -> dict[str, float]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tunesmith.agent.models.calls import AsksModels, CallRecord, Format, Tool
-from tunesmith.agent.models.errors import AnswerUnusable, ModelDown
+from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
+from tunesmith.agent.llm.client.types import AsksModels, CallRecord, Format, Tool
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import version
 

@@ -13,17 +13,17 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from tunesmith.agent.candidates import Candidate, sift_again
-from tunesmith.agent.llm import COUNT, FIRST_COUNT, Batch, LLMPlanner, Trouble
-from tunesmith.agent.telling import Told
+from tunesmith.agent.llm.call_log import Told
+from tunesmith.agent.llm.candidates import Candidate, sift_again
+from tunesmith.agent.llm.planner import COUNT, FIRST_COUNT, Batch, LLMPlanner, Trouble
 from tunesmith.prompts.asking import Standing
 from tunesmith.prompts.compact import tokens_in
 from tunesmith.prompts.untrusted import one_line
-from tunesmith.study.budget import Budget, Spent
+from tunesmith.study.config.budget import Budget, Spent
+from tunesmith.study.config.record import Lesson
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.record import Lesson
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
-from tunesmith.study.view import StudyView
 
 STALE = 10
 """Candidates that were proposed so many trials ago give way to new ones."""

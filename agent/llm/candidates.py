@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.agent.models.calls import Format
-from tunesmith.agent.surrogate.axes import Axes
-from tunesmith.agent.untried import identity, known
-from tunesmith.study.condition import Value
+from tunesmith.agent.llm.client.types import Format
+from tunesmith.agent.sampler.deduplication import identity, known
+from tunesmith.agent.sampler.surrogate.encoding import Axes
 from tunesmith.study.errors import ProposalError
-from tunesmith.study.parameters import Bool, Choice, Float, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.view import StudyView
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Bool, Choice, Float, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.view import StudyView
 
 NEAR = 5e-3
 """A near duplicate differs by no more from a known configuration in any smooth coordinate, and in nothing else."""

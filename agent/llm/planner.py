@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from tunesmith.agent.candidates import Candidate, candidates_form, sift
-from tunesmith.agent.models.calls import AsksModels, Format, Tool
-from tunesmith.agent.models.errors import AnswerUnusable, ModelDown
-from tunesmith.agent.telling import Told, ask_and_tell
+from tunesmith.agent.llm.call_log import Told, ask_and_tell
+from tunesmith.agent.llm.candidates import Candidate, candidates_form, sift
+from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
+from tunesmith.agent.llm.client.types import AsksModels, Format, Tool
 from tunesmith.prompts.asking import (
     Standing,
     Subject,
@@ -26,9 +26,9 @@ from tunesmith.prompts.asking import (
 )
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.untrusted import one_line
-from tunesmith.study.belief import SamplerBelief
-from tunesmith.study.record import Lesson
-from tunesmith.study.view import StudyView
+from tunesmith.study.config.record import Lesson
+from tunesmith.study.sampler_state import SamplerBelief
+from tunesmith.study.trials.view import StudyView
 
 T = TypeVar("T")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.sources import Sampler
+from tunesmith.agent.sampler.base import Sampler
+from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.prompts.asking import Standing
-from tunesmith.study.belief import SamplerBelief
-from tunesmith.study.view import StudyView
-from tunesmith.tools.failing import failing_regions
-from tunesmith.tools.importance import importance
+from tunesmith.study.sampler_state import SamplerBelief
+from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.analysis.failure_regions import failing_regions
+from tunesmith.tools.analysis.importance import importance
 
 _PAIRED = 4
 """Among so many of the parameters that matter most pairs are looked at."""

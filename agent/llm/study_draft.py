@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.agent.models.calls import AsksModels, Format
-from tunesmith.agent.models.errors import AnswerUnusable, ModelDown, Unusable
+from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown, Unusable
+from tunesmith.agent.llm.client.types import AsksModels, Format
 from tunesmith.history.redact import redact
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text

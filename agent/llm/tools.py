@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tunesmith.agent.models.calls import Tool
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.view import StudyView
-from tunesmith.tools.calling import AnyTool
-from tunesmith.tools.catalogue import PLANNER
-from tunesmith.tools.context import ToolContext
-from tunesmith.tools.facts import Snapshot
-from tunesmith.tools.files import SOURCE
+from tunesmith.agent.llm.client.types import Tool
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.control.study_reader import Snapshot
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.files import SOURCE
+from tunesmith.tools.llm_tools.registry import PLANNER
+from tunesmith.tools.llm_tools.tool import AnyTool
 
 
 def lookup_tools(spec: StudySpec, view: StudyView, project: Path | None) -> list[Tool]:

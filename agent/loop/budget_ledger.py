@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from tunesmith.agent.clocks import Clocks
-from tunesmith.study.budget import JOULES, Budget, Deadline, Spent
-from tunesmith.study.trial import Trial, Usage
+from tunesmith.agent.loop.clocks import Clocks
+from tunesmith.study.config.budget import JOULES, Budget, Deadline, Spent
+from tunesmith.study.trials.trial import Trial, Usage
 from tunesmith.study.units import short_number, short_seconds
 
 

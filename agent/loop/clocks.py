@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.budget import Budget
-from tunesmith.study.record import Event
-from tunesmith.study.spec import BudgetTable
+from tunesmith.study.config.budget import Budget
+from tunesmith.study.config.record import Event
+from tunesmith.study.config.spec import BudgetTable
 from tunesmith.study.units import short_seconds
 
 DEADLINE = "deadline"

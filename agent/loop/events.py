@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from tunesmith.study.budget import Budget, Spent
-from tunesmith.study.record import StudyRecord
-from tunesmith.study.trial import Trial
+from tunesmith.study.config.budget import Budget, Spent
+from tunesmith.study.config.record import StudyRecord
+from tunesmith.study.trials.trial import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.evaluator.slots import Slot
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import FailureKind, Trial
+from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import FailureKind, Trial
 
 FULL = 0.92
 """Of a GPU's memory so much is given away; drivers and fragmentation take the rest."""

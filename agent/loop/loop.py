@@ -15,43 +15,43 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from tunesmith.agent.account import Account
-from tunesmith.agent.agenda import Agenda, Logbook, Proposers
-from tunesmith.agent.background import Background
-from tunesmith.agent.clocks import CLOCK, DEADLINE, Clocks, Drift, budget_from, jump_text
-from tunesmith.agent.code.doubt import is_doubtful, settled, twin_of
-from tunesmith.agent.code.opening import open_code
-from tunesmith.agent.code.search import CodeSearch
-from tunesmith.agent.desk import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
-from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
-from tunesmith.agent.notifying import Notifier
-from tunesmith.agent.places import Place, Places, why_again
-from tunesmith.agent.planning import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
-from tunesmith.agent.samplers import make_sampler
-from tunesmith.agent.watching import Watch
+from tunesmith.agent.code_search.factory import open_code
+from tunesmith.agent.code_search.search import CodeSearch
+from tunesmith.agent.code_search.suspicious_gains import is_doubtful, settled, twin_of
+from tunesmith.agent.llm.background import Background
+from tunesmith.agent.loop.budget_ledger import Account
+from tunesmith.agent.loop.clocks import CLOCK, DEADLINE, Clocks, Drift, budget_from, jump_text
+from tunesmith.agent.loop.commands.decisions import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
+from tunesmith.agent.loop.events import Ended, Finished, News, Note, Observed, Opened, Started
+from tunesmith.agent.loop.notifications import Notifier
+from tunesmith.agent.loop.slot_pool import Place, Places, why_again
+from tunesmith.agent.loop.trial_queue import Agenda, Logbook, Proposers
+from tunesmith.agent.planner.factory import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
+from tunesmith.agent.sampler.registry import make_sampler
+from tunesmith.agent.scheduler.early_stopping import Watch
 from tunesmith.evaluator.evaluation import Code, Evaluation, Evaluator
-from tunesmith.evaluator.room import has_room, no_room_text
-from tunesmith.evaluator.site import Site
-from tunesmith.evaluator.slots import Slot
-from tunesmith.evaluator.strays import end_strays
+from tunesmith.evaluator.executors.handle import Site
+from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.evaluator.free_disk import has_room, no_room_text
+from tunesmith.evaluator.supervision.orphans import end_strays
 from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.prompts.compact import thinned
-from tunesmith.study.budget import Spent
+from tunesmith.study.commands import parse_order
+from tunesmith.study.config.budget import Spent
+from tunesmith.study.config.record import Event
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import InputError, ProjectError, ToolRefused, TunesmithError
-from tunesmith.study.observation import Observation
-from tunesmith.study.orders import parse_order
-from tunesmith.study.record import Event
-from tunesmith.study.results import incumbent, is_feasible
-from tunesmith.study.seeds import tuning_seed
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Trial, TrialState, Usage
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.results import incumbent, is_feasible
+from tunesmith.study.trials.seeds import tuning_seed
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Trial, TrialState, Usage
+from tunesmith.study.trials.view import StudyView, ancestors
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
-from tunesmith.study.view import StudyView, ancestors
-from tunesmith.tools.final_test import STARTED, TESTED, ended_detail, is_due, started_detail
-from tunesmith.tools.mailbox import Letter, Mailbox
-from tunesmith.tools.summary import summarize
+from tunesmith.tools.analysis.held_out_test import STARTED, TESTED, ended_detail, is_due, started_detail
+from tunesmith.tools.analysis.summary import summarize
+from tunesmith.tools.control.inbox import Letter, Mailbox
 from tunesmith.tools.variants.rules import rules_of
 
 FLUSH_S = 1.0

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tunesmith.agent.news import Ended, Finished, News, Opened
+from tunesmith.agent.loop.events import Ended, Finished, News, Opened
 from tunesmith.history.redact import redact
 from tunesmith.prompts.compact import params_line
-from tunesmith.study.results import relative_gain
-from tunesmith.study.spec import NotifyTable, StudySpec
-from tunesmith.study.trial import Failure, Trial
+from tunesmith.study.config.spec import NotifyTable, StudySpec
+from tunesmith.study.trials.results import relative_gain
+from tunesmith.study.trials.trial import Failure, Trial
 from tunesmith.study.units import short_number
 
 STREAK = 5

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tunesmith.agent.packing import Tenant, expected_gib, has_room
+from tunesmith.agent.loop.gpu_packing import Tenant, expected_gib, has_room
 from tunesmith.evaluator.evaluation import Evaluation
-from tunesmith.evaluator.slots import Slot
-from tunesmith.study.observation import Observation
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import FailureKind, Outcome, Trial
+from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import FailureKind, Outcome, Trial
 
 
 @dataclass(slots=True)

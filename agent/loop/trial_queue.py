@@ -10,25 +10,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from tunesmith.agent.account import Account
-from tunesmith.agent.arbiter import SAMPLER_FAILED, Arbiter
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.clocks import Clocks
-from tunesmith.agent.code.search import CodeSearch
-from tunesmith.agent.confirming import Confirmation
-from tunesmith.agent.continuing import Rungs, resting_due
-from tunesmith.agent.places import Places
-from tunesmith.agent.population import Population
-from tunesmith.agent.sources import Sampler
-from tunesmith.agent.steered import steered
-from tunesmith.agent.watching import Watch
-from tunesmith.study.changes import Steering
-from tunesmith.study.earlier import EarlierStudy
+from tunesmith.agent.code_search.search import CodeSearch
+from tunesmith.agent.loop.budget_ledger import Account
+from tunesmith.agent.loop.clocks import Clocks
+from tunesmith.agent.loop.slot_pool import Places
+from tunesmith.agent.planner.arbiter import SAMPLER_FAILED, Arbiter
+from tunesmith.agent.planner.steering import steered
+from tunesmith.agent.sampler.base import Sampler
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.scheduler.confirmation import Confirmation
+from tunesmith.agent.scheduler.early_stopping import Watch
+from tunesmith.agent.scheduler.pbt import Population
+from tunesmith.agent.scheduler.successive_halving import Rungs, resting_due
+from tunesmith.study.config.changes import Steering
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Proposal, Source, Trial, TrialState
-from tunesmith.study.view import StudyView
-from tunesmith.tools.facts import view_of
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.control.study_reader import view_of
 
 CONFIRMING_SHARE = 0.25
 """At most so much of the time is kept for confirming."""

@@ -12,21 +12,21 @@ from typing import Protocol
 
 import numpy as np
 
-from tunesmith.agent.advisor import Advisor
-from tunesmith.agent.bayes import BayesSampler, Judgement
-from tunesmith.agent.candidates import Candidate
-from tunesmith.agent.llm import COUNT
-from tunesmith.agent.share import REJECTED, Shares, shares_of
-from tunesmith.agent.sources import Sampler, Suggestion
-from tunesmith.agent.trust import gain_by_prediction, shown_error
-from tunesmith.agent.untried import draw_untried, random_params
+from tunesmith.agent.llm.candidate_pool import Advisor
+from tunesmith.agent.llm.candidates import Candidate
+from tunesmith.agent.llm.planner import COUNT
+from tunesmith.agent.planner.llm_calibration import gain_by_prediction, shown_error
+from tunesmith.agent.planner.source_credit import REJECTED, Shares, shares_of
+from tunesmith.agent.sampler.base import Sampler, Suggestion
+from tunesmith.agent.sampler.bayes import BayesSampler, Judgement
+from tunesmith.agent.sampler.deduplication import draw_untried, random_params
 from tunesmith.prompts.compact import params_line
-from tunesmith.study.condition import Value
 from tunesmith.study.errors import TunesmithError
-from tunesmith.study.results import incumbent
-from tunesmith.study.seeds import derived_seed, tuning_seed
-from tunesmith.study.trial import Prediction, Proposal, Source
-from tunesmith.study.view import StudyView
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.results import incumbent
+from tunesmith.study.trials.seeds import derived_seed, tuning_seed
+from tunesmith.study.trials.trial import Prediction, Proposal, Source
+from tunesmith.study.trials.view import StudyView
 
 INTERLEAVED = 8
 """Among so many first trials the LLM and the sampler take turns, unless one of them has shown to be of no use."""

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunesmith.agent.advisor import LESSONS_EVERY, STALE
-from tunesmith.agent.llm import COUNT, FIRST_COUNT
-from tunesmith.agent.models.calls import TokenUse
-from tunesmith.agent.models.prices import Price
-from tunesmith.agent.share import LEAST, MOST
+from tunesmith.agent.llm.candidate_pool import LESSONS_EVERY, STALE
+from tunesmith.agent.llm.client.prices import Price
+from tunesmith.agent.llm.client.types import TokenUse
+from tunesmith.agent.llm.planner import COUNT, FIRST_COUNT
+from tunesmith.agent.planner.source_credit import LEAST, MOST
 from tunesmith.prompts.asking import MAX_TOKENS
 from tunesmith.prompts.compact import tokens_in
 from tunesmith.prompts.message import Message

@@ -8,25 +8,25 @@ from pathlib import Path
 
 import numpy as np
 
-from tunesmith.agent.advisor import Advisor, Runs
-from tunesmith.agent.arbiter import Arbiter, Rules
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.estimate import estimate_llm, estimate_text
-from tunesmith.agent.llm import FIRST_COUNT, LLMPlanner
-from tunesmith.agent.llm_tools import lookup_tools
-from tunesmith.agent.models.calls import AsksModels
-from tunesmith.agent.samplers import make_sampler
-from tunesmith.agent.sources import Sampler
-from tunesmith.agent.standing import standing_of
-from tunesmith.agent.telling import Told
+from tunesmith.agent.llm.call_log import Told
+from tunesmith.agent.llm.candidate_pool import Advisor, Runs
+from tunesmith.agent.llm.client.types import AsksModels
+from tunesmith.agent.llm.planner import FIRST_COUNT, LLMPlanner
+from tunesmith.agent.llm.prompt_context import standing_of
+from tunesmith.agent.llm.tools import lookup_tools
+from tunesmith.agent.planner.arbiter import Arbiter, Rules
+from tunesmith.agent.planner.cost_estimate import estimate_llm, estimate_text
+from tunesmith.agent.sampler.base import Sampler
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.prompts.asking import Standing, Subject, starting_messages
-from tunesmith.study.budget import Budget, Spent
-from tunesmith.study.command import script_of
-from tunesmith.study.record import Lesson, LlmCall
-from tunesmith.study.seeds import derived_seed
-from tunesmith.study.spec import PlannerTable, StudySpec
+from tunesmith.study.config.budget import Budget, Spent
+from tunesmith.study.config.command import script_of
+from tunesmith.study.config.record import Lesson, LlmCall
+from tunesmith.study.config.spec import PlannerTable, StudySpec
+from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
-from tunesmith.study.view import StudyView
 
 SCRIPT_BYTES = 40_000
 
@@ -46,9 +46,9 @@ def open_model(planner: PlannerTable, tape: Tape | None = None) -> AsksModels:
         SpecError: the user's price list cannot be read.
         ProjectError: the file to replay cannot be read.
     """
-    from tunesmith.agent.models.fallbacks import FirstOf
-    from tunesmith.agent.models.model import Model
-    from tunesmith.agent.models.replay import Recording, Replay
+    from tunesmith.agent.llm.client.client import Model
+    from tunesmith.agent.llm.client.fallbacks import FirstOf
+    from tunesmith.agent.llm.client.recording import Recording, Replay
 
     tape = tape or Tape()
     names = [planner.model or "", *planner.fallbacks]
@@ -128,7 +128,7 @@ def llm_estimate(spec: StudySpec, project: Path, trials: int) -> str:
     Raises:
         SpecError: the user's price list cannot be read.
     """
-    from tunesmith.agent.models.prices import price_of, read_prices
+    from tunesmith.agent.llm.client.prices import price_of, read_prices
 
     opening = starting_messages(subject_of(spec, project, ()), count=FIRST_COUNT)
     price = price_of(spec.planner.model or "", read_prices(), own_server=spec.planner.base_url is not None)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.samplers import make_sampler
-from tunesmith.study.condition import Value
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.trial import Proposal, Source, Trial, TrialState
-from tunesmith.study.view import StudyView
-from tunesmith.tools.context import Forecast, Point
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.llm_tools.context import Forecast, Point
 
 
 class SamplerForecaster:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tunesmith.agent.surrogate.acquisition import log_expected_improvement
-from tunesmith.study.trial import Prediction, Source, Trial
-from tunesmith.study.view import Objective, objective_values
+from tunesmith.agent.sampler.surrogate.acquisition import log_expected_improvement
+from tunesmith.study.trials.trial import Prediction, Source, Trial
+from tunesmith.study.trials.view import Objective, objective_values
 
 _FARTHEST = 3.0
 """No error counts for more than so many spreads; nor does the one made-up prediction with which every LLM starts."""

@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.trial import Source, Trial
-from tunesmith.study.view import Objective, objective_values
+from tunesmith.study.trials.trial import Source, Trial
+from tunesmith.study.trials.view import Objective, objective_values
 
 LEAST = 0.05
 MOST = 0.8

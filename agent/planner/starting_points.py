@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tunesmith.agent.llm import LLMPlanner
-from tunesmith.agent.portfolio import select_portfolio
-from tunesmith.agent.samplers import make_sampler
-from tunesmith.agent.scales import OptimumAtScale, optimum_at_scale, scale_words
-from tunesmith.study.condition import Value
-from tunesmith.study.earlier import EarlierStudy
+from tunesmith.agent.llm.planner import LLMPlanner
+from tunesmith.agent.sampler.registry import make_sampler
+from tunesmith.agent.sampler.warm_start.portfolio import select_portfolio
+from tunesmith.agent.sampler.warm_start.scale_transfer import OptimumAtScale, optimum_at_scale, scale_words
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Proposal, Source, Trial, TrialState
-from tunesmith.study.view import StudyView
-from tunesmith.tools.facts import view_of
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.control.study_reader import view_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

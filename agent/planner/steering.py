@@ -11,17 +11,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from tunesmith.agent.arbiter import Judge
-from tunesmith.agent.untried import identity, known, random_params
-from tunesmith.study import condition as conditions
-from tunesmith.study.changes import Steering
-from tunesmith.study.condition import Condition, Value
+from tunesmith.agent.planner.arbiter import Judge
+from tunesmith.agent.sampler.deduplication import identity, known, random_params
+from tunesmith.study.config.changes import Steering
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.parameters import resting
-from tunesmith.study.results import candidates
-from tunesmith.study.seeds import derived_seed
-from tunesmith.study.trial import Proposal, Source
-from tunesmith.study.view import StudyView
+from tunesmith.study.space import condition as conditions
+from tunesmith.study.space.condition import Condition, Value
+from tunesmith.study.space.parameters import resting
+from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.trial import Proposal, Source
+from tunesmith.study.trials.view import StudyView
 
 _DRAWS = 4000
 _POOL = 128

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from tunesmith.study.condition import Value
-from tunesmith.study.trial import Prediction
-from tunesmith.study.view import StudyView
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Prediction
+from tunesmith.study.trials.view import StudyView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,24 +11,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.agent.belief import Belief, Inputs, Settings, Several, earlier_models, learn_belief, told_targets
-from tunesmith.agent.cores import one_core
-from tunesmith.agent.interactions import interactions_of
-from tunesmith.agent.past import Past, past_of
-from tunesmith.agent.priors import Priors
-from tunesmith.agent.scales import earlier_pasts, optimum_at_scale, scale_words
-from tunesmith.agent.sources import Suggestion
-from tunesmith.agent.surrogate import search
-from tunesmith.agent.surrogate.axes import Array, Axes
-from tunesmith.agent.surrogate.classifier import learn_failures
-from tunesmith.agent.surrogate.mixture import Index
-from tunesmith.agent.surrogate.pareto import nondominated
-from tunesmith.agent.surrogate.transfer import Lore, lore_of
-from tunesmith.agent.untried import draw_untried, identity, known, random_params
-from tunesmith.study.condition import Value
-from tunesmith.study.seeds import derived_seed
-from tunesmith.study.trial import Prediction, Source, Trial
-from tunesmith.study.view import Objective, StudyView
+from tunesmith.agent.sampler.base import Suggestion
+from tunesmith.agent.sampler.deduplication import draw_untried, identity, known, random_params
+from tunesmith.agent.sampler.interactions import interactions_of
+from tunesmith.agent.sampler.priors import Priors
+from tunesmith.agent.sampler.surrogate import acquisition_optimizer
+from tunesmith.agent.sampler.surrogate.blas_threads import one_core
+from tunesmith.agent.sampler.surrogate.encoding import Array, Axes
+from tunesmith.agent.sampler.surrogate.failure_classifier import learn_failures
+from tunesmith.agent.sampler.surrogate.gp_ensemble import Index
+from tunesmith.agent.sampler.surrogate.hypervolume import nondominated
+from tunesmith.agent.sampler.surrogate.transfer import Lore, lore_of
+from tunesmith.agent.sampler.surrogate_model import (
+    Belief,
+    Inputs,
+    Settings,
+    Several,
+    earlier_models,
+    learn_belief,
+    told_targets,
+)
+from tunesmith.agent.sampler.training_data import Past, past_of
+from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_pasts, optimum_at_scale, scale_words
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.trial import Prediction, Source, Trial
+from tunesmith.study.trials.view import Objective, StudyView
 
 NEAR = 1e-3
 """Configurations are near duplicates when no smooth coordinate differs by more and all others are equal."""
@@ -180,7 +188,7 @@ class BayesSampler:
         rationale = f"first points {where}: {past.spread + 1} of {max(first, past.spread + 1)}"
         spread = self._spread(view, axes)
         design_rng = np.random.default_rng(derived_seed(view.seed, "bayes", "first"))
-        points = spread(search.latin_hypercube(first, len(axes), design_rng))
+        points = spread(acquisition_optimizer.latin_hypercube(first, len(axes), design_rng))
         priors = Priors(axes) if self._settings.knowledge else None
         if default is not None or self._settings.centre_first:
             centre = priors.mode(axes.rest) if priors and default is None else axes.rest
@@ -197,7 +205,7 @@ class BayesSampler:
     def _spread(self, view: StudyView, axes: Axes) -> Callable[[Array], Array]:
         """Return the map from (m, d) levels in [0, 1] to settled first points."""
         if view.space.default is not None:
-            return lambda levels: search.scatter(levels, axes.rest, axes)
+            return lambda levels: acquisition_optimizer.scatter(levels, axes.rest, axes)
         if self._settings.knowledge:
             priors = Priors(axes)
             return lambda levels: axes.settle(priors.drawn_at(levels))
@@ -220,9 +228,9 @@ class BayesSampler:
         belief = learn_belief(past, known.lore, known.inputs, view.number, view.thrift, settings, known.rng)
         good = _good(past, belief, known.rng)
         local = settings.local_every and view.number % settings.local_every == 0
-        near = search.around_the_best(past.units[good[: settings.local_points]], axes)
-        region = near if local else search.everywhere(axes)
-        return belief, *search.climb(belief.score, axes, past.units[good[:8]], known.rng, region=region)
+        near = acquisition_optimizer.around_the_best(past.units[good[: settings.local_points]], axes)
+        region = near if local else acquisition_optimizer.everywhere(axes)
+        return belief, *acquisition_optimizer.climb(belief.score, axes, past.units[good[:8]], known.rng, region=region)
 
 
 def _good(past: Past, belief: Belief, rng: np.random.Generator) -> Index:
@@ -271,7 +279,9 @@ def _safest(axes: Axes, past: Past, points: Array) -> Array:
     if past.failed.any():
         chance = learn_failures(seen, past.failed).log_success(axes.features(points))
         safe = points[np.argsort(-chance, kind="stable")[: max(len(points) // 4, 1)]]
-    return safe[search.farthest(axes.features(safe), np.concatenate([seen, axes.features(past.pending)]))]
+    return safe[
+        acquisition_optimizer.farthest(axes.features(safe), np.concatenate([seen, axes.features(past.pending)]))
+    ]
 
 
 def _new(view: StudyView, axes: Axes, past: Past, pool: Array, rng: np.random.Generator) -> dict[str, Value]:

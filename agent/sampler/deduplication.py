@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tunesmith.study.condition import Value
-from tunesmith.study.encoding import Bins, Integers
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.parameters import Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.view import StudyView
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.encoding import Bins, Integers
+from tunesmith.study.space.parameters import Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.view import StudyView
 
 REDRAWS = 50
 """So many random draws are made before a space is gone through one by one."""

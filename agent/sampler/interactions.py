@@ -12,9 +12,9 @@ from itertools import combinations
 
 import numpy as np
 
-from tunesmith.agent.surrogate.axes import Array, Axes
+from tunesmith.agent.sampler.surrogate.encoding import Array, Axes
 from tunesmith.prompts.compact import shown
-from tunesmith.study.parameters import Parameter
+from tunesmith.study.space.parameters import Parameter
 
 Surface = Callable[[Array], Array]
 """(m, d) settled coordinates -> (m,) expected value, smaller is better, in any monotone unit."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.agent.sources import Suggestion
-from tunesmith.agent.untried import draw_untried, random_params
-from tunesmith.study.condition import Value
+from tunesmith.agent.sampler.base import Suggestion
+from tunesmith.agent.sampler.deduplication import draw_untried, random_params
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.study.seeds import derived_seed
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Trial
-from tunesmith.study.view import StudyView, objective_values
-from tunesmith.tools.quiet import quiet_optuna
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.view import StudyView, objective_values
+from tunesmith.tools.quiet_optuna import quiet_optuna
 
 if TYPE_CHECKING:
     import optuna

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.agent.surrogate.axes import Array, Axes, Mask
-from tunesmith.study.condition import Value
-from tunesmith.study.encoding import Bins
-from tunesmith.study.parameters import Bool, Choice, Parameter
-from tunesmith.study.space import SearchSpace
+from tunesmith.agent.sampler.surrogate.encoding import Array, Axes, Mask
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.encoding import Bins
+from tunesmith.study.space.parameters import Bool, Choice, Parameter
+from tunesmith.study.space.space import SearchSpace
 
 FLOOR = 0.1
 """The plausibility of the least plausible value: what is known in general may be wrong for the study at hand."""

@@ -1,11 +1,11 @@
-"""Finds a sampler by its name. Adding one is one line here and its name in study/spec.py."""
+"""Finds a sampler by its name. Adding one is one line here and its name in study/config/spec.py."""
 
 from __future__ import annotations
 
-from tunesmith.agent.sources import Sampler
+from tunesmith.agent.sampler.base import Sampler
+from tunesmith.study.config.spec import SAMPLERS
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.spec import SAMPLERS
 
 
 def make_sampler(name: str) -> Sampler:
@@ -16,10 +16,10 @@ def make_sampler(name: str) -> Sampler:
         ProjectError: the sampler needs a package that is not installed.
     """
     if name == "bayes":
-        from tunesmith.agent.bayes import BayesSampler  # scipy: 0.2 s
+        from tunesmith.agent.sampler.bayes import BayesSampler  # scipy: 0.2 s
 
         return BayesSampler()
-    from tunesmith.agent.peers import OptunaSampler, RandomSampler
+    from tunesmith.agent.sampler.optuna_samplers import OptunaSampler, RandomSampler
 
     if name == "random":
         return RandomSampler()

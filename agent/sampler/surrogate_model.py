@@ -11,15 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.agent.past import Past
-from tunesmith.agent.priors import Priors
-from tunesmith.agent.surrogate import gp
-from tunesmith.agent.surrogate.axes import Array, Axes, Mask
-from tunesmith.agent.surrogate.classifier import FailureModel, learn_failures
-from tunesmith.agent.surrogate.mixture import Index, Mixture, learn, learn_mode, lowest_and_spread, promising_and_spread
-from tunesmith.agent.surrogate.pareto import free_boxes, log_expected_gain, nondominated
-from tunesmith.agent.surrogate.targets import Warp, squash, warp_for
-from tunesmith.agent.surrogate.transfer import Lore
+from tunesmith.agent.sampler.priors import Priors
+from tunesmith.agent.sampler.surrogate import gp
+from tunesmith.agent.sampler.surrogate.encoding import Array, Axes, Mask
+from tunesmith.agent.sampler.surrogate.failure_classifier import FailureModel, learn_failures
+from tunesmith.agent.sampler.surrogate.gp_ensemble import (
+    Index,
+    Mixture,
+    learn,
+    learn_mode,
+    lowest_and_spread,
+    promising_and_spread,
+)
+from tunesmith.agent.sampler.surrogate.hypervolume import free_boxes, log_expected_gain, nondominated
+from tunesmith.agent.sampler.surrogate.output_transform import Warp, squash, warp_for
+from tunesmith.agent.sampler.surrogate.transfer import Lore
+from tunesmith.agent.sampler.training_data import Past
 
 MODEL_ROWS = 400
 """Models are conditioned on at most so many trials, the best and a spread of the rest; more would cost seconds."""

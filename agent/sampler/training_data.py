@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tunesmith.agent.surrogate.axes import Array, Mask
-from tunesmith.agent.surrogate.mixture import lowest_and_spread
-from tunesmith.study.earlier import EarlierStudy
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import FailureKind, Source, Trial, TrialState
-from tunesmith.study.view import Foretold, StudyView
+from tunesmith.agent.sampler.surrogate.encoding import Array, Mask
+from tunesmith.agent.sampler.surrogate.gp_ensemble import lowest_and_spread
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
+from tunesmith.study.trials.view import Foretold, StudyView
 
 MOST_EARLIER = 2_000
 """So many trials of an earlier study are looked at: the best for one half, the rest selected evenly by rank."""

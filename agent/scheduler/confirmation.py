@@ -1,6 +1,7 @@
 """Which configurations run again and on which seeds, so that a lucky trial is not taken for a good one.
 
-Three steps, each on seeds of its own (study/seeds.py): the default is repeated early, to measure noise; of several
+Three steps, each on seeds of its own (study/trials/seeds.py): the default is repeated early, to measure noise; of
+several
 leading configurations one is chosen; and that one is held against the default, until it is clear whether it is better.
 The best value among many noisy trials flatters itself; values on seeds that no choice was made by do not (Eimer et al.
 2023, "Hyperparameters in Reinforcement Learning and How To Tune Them").
@@ -12,16 +13,16 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.study.results import candidates, default_trial
-from tunesmith.study.seeds import choosing_seed, confirming_seed, noise_seed
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.template import placeholders
-from tunesmith.study.trial import Proposal, Source, Trial, TrialState
-from tunesmith.study.view import objective_values
-from tunesmith.tools.facts import view_of
-from tunesmith.tools.sequential import Clarity, clarity
-from tunesmith.tools.statistics import Sample, sample
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.template import placeholders
+from tunesmith.study.trials.results import candidates, default_trial
+from tunesmith.study.trials.seeds import choosing_seed, confirming_seed, noise_seed
+from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import objective_values
+from tunesmith.tools.analysis.sequential_test import Clarity, clarity
+from tunesmith.tools.analysis.significance import Sample, sample
+from tunesmith.tools.control.study_reader import view_of
 
 NOISE_RUNS = 2
 """So often the default runs again, early: with its first run three values tell how much chance there is."""

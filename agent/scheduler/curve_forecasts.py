@@ -1,6 +1,6 @@
 """What the curves of a study's trials promise, at one moment: where each would end, and what that teaches the sampler.
 
-The forecast is evaluator/curves.py; here it meets trials. Pure; knows no process.
+The forecast is agent/scheduler/curve_model.py; here it meets trials. Pure; knows no process.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from tunesmith.evaluator.curves import SAME, Curve, CurveModel, Forecast
-from tunesmith.study.trial import Trial, TrialState
-from tunesmith.study.view import Foretold, Objective, same_run
+from tunesmith.agent.scheduler.curve_model import SAME, Curve, CurveModel, Forecast
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import Foretold, Objective, same_run
 
 SURE = 2.0
 """The sampler's prediction counts with so many times the spread that it claims: it knows little of noise."""

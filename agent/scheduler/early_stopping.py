@@ -1,6 +1,7 @@
 """Watches curves while trials run: keeps them, says who should end early, and where stopped ones would have ended.
 
-The rules are evaluator/stopping.py, what curves promise foresight.py, who rests resting.py; here they meet the study.
+The rules are agent/scheduler/rules.py, what curves promise foresight.py, who rests resting.py; here they meet the
+study.
 Writes nothing.
 """
 
@@ -12,16 +13,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tunesmith.agent.foresight import Foresight
-from tunesmith.agent.resting import ENDING, MARKS, Resting, Tempo, resting_pays
-from tunesmith.evaluator.curves import SAME, Curve
-from tunesmith.evaluator.stopping import Bound, diverged, percent, stalled
-from tunesmith.study.observation import Observation
-from tunesmith.study.results import incumbent
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import FailureKind, Source, Trial, TrialState
+from tunesmith.agent.scheduler.curve_forecasts import Foresight
+from tunesmith.agent.scheduler.curve_model import SAME, Curve
+from tunesmith.agent.scheduler.pausing import ENDING, MARKS, Resting, Tempo, resting_pays
+from tunesmith.agent.scheduler.rules import Bound, diverged, percent, stalled
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.results import incumbent
+from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
+from tunesmith.study.trials.view import Foretold, StudyView, same_run
 from tunesmith.study.units import short_number
-from tunesmith.study.view import Foretold, StudyView, same_run
 
 LOOK_AGAIN = 1.25
 """After a look at a trial's chance the next one is due when it has come so many times as far."""

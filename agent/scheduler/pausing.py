@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tunesmith.agent.foresight import Foresight
-from tunesmith.evaluator.curves import SAME
-from tunesmith.study.trial import Trial, TrialState
-from tunesmith.study.view import StudyView, same_run
+from tunesmith.agent.scheduler.curve_forecasts import Foresight
+from tunesmith.agent.scheduler.curve_model import SAME
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import StudyView, same_run
 
 MARKS = (1 / 9, 2 / 9, 4 / 9)
 """Where trials rest, as parts of a full run. The first comes late enough to be more than a warm-up."""

@@ -18,14 +18,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from tunesmith.agent.sources import Sampler
-from tunesmith.study.condition import Value
+from tunesmith.agent.sampler.base import Sampler
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.parameters import resting
-from tunesmith.study.seeds import tuning_seed
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.study.view import Objective, StudyView
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import resting
+from tunesmith.study.trials.seeds import tuning_seed
+from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import Objective, StudyView
 
 QUARTER = 0.25
 """So many of a generation end, and so many of its best are continued in their place."""

@@ -10,13 +10,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tunesmith.agent.foresight import Foresight
-from tunesmith.agent.resting import Resting
-from tunesmith.evaluator.stopping import Ladder, bracket, percent, survivors
-from tunesmith.study.results import incumbent
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Proposal, Source, Trial, TrialState
-from tunesmith.study.view import Objective, StudyView, same_run
+from tunesmith.agent.scheduler.curve_forecasts import Foresight
+from tunesmith.agent.scheduler.pausing import Resting
+from tunesmith.agent.scheduler.rules import Ladder, bracket, percent, survivors
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.results import incumbent
+from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import Objective, StudyView, same_run
 
 LAST_CHANCE = 0.02
 """Near the end of the budget a resting trial goes on when it has such a chance to be best, the best chance first."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tunesmith.agent.scheduler.curve_model import Curve
 from tunesmith.bench.epochs.task import CurveTask
-from tunesmith.evaluator.curves import Curve
-from tunesmith.study.condition import Value
+from tunesmith.study.space.condition import Value
 
 
 class BudgetSpent(Exception):

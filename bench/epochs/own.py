@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.continuing import Rungs, resting_due
-from tunesmith.agent.watching import Watch
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.scheduler.early_stopping import Watch
+from tunesmith.agent.scheduler.successive_halving import Rungs, resting_due
 from tunesmith.bench.epochs.meter import BudgetSpent, Meter, Training
 from tunesmith.bench.epochs.task import CurveTask
-from tunesmith.study.load import parse_spec, space_document
-from tunesmith.study.observation import Observation
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.study.view import StudyView, same_run
+from tunesmith.study.config.load import parse_spec, space_document
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView, same_run
 
 
 def run_own(kind: str, meter: Meter, seed: int) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tunesmith.agent.scheduler.curve_model import Curve
 from tunesmith.bench.task import WORST_REGRET
-from tunesmith.evaluator.curves import Curve
-from tunesmith.study.condition import Value
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.view import Objective
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.view import Objective
 
 Values = Callable[[Mapping[str, Value]], list[float]]
 """(active parameters) -> the metric at each of the task's steps, in its own direction; nan where the run failed."""

@@ -1,6 +1,6 @@
 """Makes tables for `tunesmith bench` by training scikit-learn models on its bundled data sets.
 
-    python benchmarks/make_tables.py --family forest --dataset digits --configurations 400 --out DIR
+    python bench/experiments/make_tables.py --family forest --dataset digits --configurations 400 --out DIR
 
 Every configuration of a Sobol sequence is trained on three splits; a random forest over the logs of their mean losses
 answers for what lies between. Writes NAME.json and NAME.npz in the format of docs/benchmark.md.
@@ -29,7 +29,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 
 from tunesmith.bench.table import entry_features, space_of
-from tunesmith.study.space import SearchSpace
+from tunesmith.study.space.space import SearchSpace
 
 SPLITS = 3
 WORST = 10.0
@@ -164,7 +164,7 @@ def make_table(family_name: str, dataset: str, count: int, out: Path) -> Path:
         "metric": {"name": "valid_loss", "direction": "minimize"},
         "fidelity": None,
         "description": f"scikit-learn: {family.words} on the {dataset} data. Minimize the loss on held-out quarters.",
-        "source": f"benchmarks/make_tables.py, scikit-learn {sklearn.__version__}, numpy {np.__version__}",
+        "source": f"bench/experiments/make_tables.py, scikit-learn {sklearn.__version__}, numpy {np.__version__}",
         "data_file": f"{name}.npz",
         "n_points": count,
         "surrogate": {"model": "ExtraTreesRegressor trees=60", "target": "log", "cv": {"spearman": agreement}},

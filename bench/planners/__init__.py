@@ -11,10 +11,10 @@ from functools import partial
 from typing import Protocol
 
 from tunesmith.bench.task import Task
-from tunesmith.study.condition import Value
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.trial import Failure
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Failure
 
 
 class Planner(Protocol):

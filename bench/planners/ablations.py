@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.belief import Settings
-from tunesmith.agent.surrogate.gp import Prior
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.surrogate.gp import Prior
+from tunesmith.agent.sampler.surrogate_model import Settings
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
 

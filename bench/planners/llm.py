@@ -15,18 +15,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from tunesmith.agent.arbiter import Rules
-from tunesmith.agent.llm import LLMPlanner
-from tunesmith.agent.peers import RandomSampler
-from tunesmith.agent.planning import open_model
+from tunesmith.agent.llm.planner import LLMPlanner
+from tunesmith.agent.planner.arbiter import Rules
+from tunesmith.agent.planner.factory import open_model
+from tunesmith.agent.sampler.optuna_samplers import RandomSampler
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
 from tunesmith.prompts.asking import Subject
-from tunesmith.study.condition import Value
+from tunesmith.study.config.spec import PlannerTable
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.spec import PlannerTable
-from tunesmith.study.trial import Failure, Proposal, Source, Trial, TrialState
-from tunesmith.study.view import StudyView
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Failure, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
 
 ASKED_AT_ONCE = 32
 """So many points best-of-n asks for."""

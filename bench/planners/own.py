@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from tunesmith.agent.sources import Sampler
+from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.tuner import Asked, Tuner
 from tunesmith.bench.task import Task
-from tunesmith.study.condition import Value
-from tunesmith.study.spec import SAMPLERS
-from tunesmith.study.trial import Failure
+from tunesmith.study.config.spec import SAMPLERS
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Failure
 
 
 class TunerPlanner:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.bench.task import Task
-from tunesmith.study import condition as conditions
-from tunesmith.study.condition import Comparison, Condition, Value
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Failure
+from tunesmith.study.space import condition as conditions
+from tunesmith.study.space.condition import Comparison, Condition, Value
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Failure
 
 
 class SmacPlanner:

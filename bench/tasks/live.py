@@ -16,10 +16,10 @@ import numpy as np
 
 from tunesmith.bench.task import Task
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Failure, FailureKind
-from tunesmith.study.view import Objective
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Failure, FailureKind
+from tunesmith.study.trials.view import Objective
 
 EPOCHS = 8
 

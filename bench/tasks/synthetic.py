@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from tunesmith.bench.task import Evaluate, Task
-from tunesmith.study.condition import Value
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Failure, FailureKind
-from tunesmith.study.view import Objective
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Failure, FailureKind
+from tunesmith.study.trials.view import Objective
 
 
 def _task(name: str, space: Mapping[str, Parameter], evaluate: Evaluate, best: float, median_random: float) -> Task:

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.agent.chat.events import Action, Approval, ChatEvent, Decision
-from tunesmith.cli.chat.news import News
+from tunesmith.cli.chat.input_reader import Typist, typist
 from tunesmith.cli.chat.screen import Screen
 from tunesmith.cli.chat.slash import COMMANDS, OUTSIDE, help_text, run_slash
-from tunesmith.cli.chat.typing import Typist, typist
+from tunesmith.cli.chat.study_changes import News
 from tunesmith.cli.exits import DONE
-from tunesmith.cli.wiring import Wired, Wiring
+from tunesmith.cli.session.tool_context import Wired, Wiring
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused, TunesmithError
 from tunesmith.study.units import short_number
-from tunesmith.tools.calling import find_tool
-from tunesmith.tools.catalogue import ALL
+from tunesmith.tools.llm_tools.registry import ALL
+from tunesmith.tools.llm_tools.tool import find_tool
 
 if TYPE_CHECKING:
     from tunesmith.agent.chat.conversation import Conversation
@@ -226,7 +226,7 @@ class Chat:
             self._screen.line(NO_MODEL)
             return
         from tunesmith.agent.chat.conversation import Conversation
-        from tunesmith.agent.models.model import Model
+        from tunesmith.agent.llm.client.client import Model
 
         talk = Conversation(
             Model(name, base_url=base_url),
@@ -312,7 +312,7 @@ class Chat:
 
 
 def _best_words(wired: Wired) -> str:
-    from tunesmith.study.results import incumbent
+    from tunesmith.study.trials.results import incumbent
 
     view = wired.facts.view()
     best = incumbent(view.trials, view.objectives, view.constraints)

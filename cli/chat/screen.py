@@ -26,7 +26,7 @@ from tunesmith.agent.chat.events import (
     ToolEnded,
     Words,
 )
-from tunesmith.tools.calling import given_text
+from tunesmith.tools.llm_tools.tool import given_text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 

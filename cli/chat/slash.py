@@ -12,20 +12,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.cli.chat.plot import Points, plotted
-from tunesmith.cli.locate import Located, open_study
-from tunesmith.cli.status import status_text, story_text, trial_in
-from tunesmith.cli.wiring import Wired, Wiring
+from tunesmith.cli.commands.status import status_text, story_text, trial_in
+from tunesmith.cli.display.ascii_plot import Points, plotted
+from tunesmith.cli.session.locate import Located, open_study
+from tunesmith.cli.session.tool_context import Wired, Wiring
 from tunesmith.prompts.compact import params_line
-from tunesmith.study.command import command_line
+from tunesmith.study.config.command import command_line
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.results import candidates
-from tunesmith.study.trial import Trial
+from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
-from tunesmith.tools.calling import AnyTool
-from tunesmith.tools.edits import EDIT, EDITS
-from tunesmith.tools.steering import BOUNDS, CONFIRM, CONSTRAIN, END, LIMIT, PAUSE, PIN, QUEUE, RESUME, STOP_TRIAL, VETO
+from tunesmith.tools.llm_tools.edits import EDIT, EDITS
+from tunesmith.tools.llm_tools.steering import (
+    BOUNDS,
+    CONFIRM,
+    CONSTRAIN,
+    END,
+    LIMIT,
+    PAUSE,
+    PIN,
+    QUEUE,
+    RESUME,
+    STOP_TRIAL,
+    VETO,
+)
+from tunesmith.tools.llm_tools.tool import AnyTool
 
 FEW = 5
 WIDEST = 80

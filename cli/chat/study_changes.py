@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tunesmith.cli.wiring import Wiring
+from tunesmith.cli.session.tool_context import Wiring
 from tunesmith.study.errors import InputError
-from tunesmith.study.results import incumbent
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.trials.results import incumbent
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
-from tunesmith.study.view import StudyView
 
 
 class News:

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.cli.difference import show_diff
-from tunesmith.cli.locate import open_study, study_file
-from tunesmith.cli.show import params_line, printable
+from tunesmith.cli.display.diff import show_diff
+from tunesmith.cli.display.format import params_line, printable
+from tunesmith.cli.session.locate import open_study, study_file
+from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError, ProjectError
-from tunesmith.study.record import StudyRecord
-from tunesmith.study.trial import EDITED
+from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.variant import Variant, VariantState, root_of
-from tunesmith.tools.applying import Branch, Change, NoBranch, Patch, make_branch, write_patch
-from tunesmith.tools.statistics import Difference
-from tunesmith.tools.summary import Candidate, gain_text, plus_minus, probability_text
-from tunesmith.tools.variants.running import run_line
-from tunesmith.tools.variants.standing import Comparison, Cost, compare, find_variant, whole_diff
+from tunesmith.tools.analysis.significance import Difference
+from tunesmith.tools.analysis.summary import Candidate, gain_text, plus_minus, probability_text
+from tunesmith.tools.variants.apply import Branch, Change, NoBranch, Patch, make_branch, write_patch
+from tunesmith.tools.variants.results import Comparison, Cost, compare, find_variant, whole_diff
+from tunesmith.tools.variants.run_command import run_line
 
 TITLE = 72
 """Characters of a commit's first line."""

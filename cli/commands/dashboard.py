@@ -10,7 +10,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from tunesmith.cli.locate import Located, open_study
+from tunesmith.cli.session.locate import Located, open_study
 from tunesmith.study.errors import ProjectError
 
 HOST = "127.0.0.1"
@@ -43,8 +43,8 @@ def serve_dashboard(study: Path, *, history: Path | None, port: int) -> None:
         from optuna_dashboard import wsgi  # 1 s
     except ImportError:
         raise ProjectError("the dashboard needs a package: pip install 'tunesmith[dashboard]'") from None
-    from tunesmith.tools.warmstart.mirror import Mirror
-    from tunesmith.tools.warmstart.optuna_storage import quietly
+    from tunesmith.tools.interop.optuna.mirror import Mirror
+    from tunesmith.tools.interop.optuna.storage import quietly
 
     located = open_study(study, history)
     with located.history, quietly():

@@ -14,15 +14,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tunesmith.cli.locate import history_file, study_file
+from tunesmith.cli.session.locate import history_file, study_file
+from tunesmith.evaluator.executors.slots import plan_slots
 from tunesmith.evaluator.gpus import discover
-from tunesmith.evaluator.sandbox import why_not
-from tunesmith.evaluator.slots import plan_slots
+from tunesmith.evaluator.sandbox.bubblewrap import why_not
 from tunesmith.history.read import History
+from tunesmith.study.config.load import load_spec
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.template import argv, placeholders
 from tunesmith.study.errors import InputError
-from tunesmith.study.load import load_spec
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.template import argv, placeholders
 
 NEEDED_DISK_BYTES = 2 * 2**30
 PACKAGES = ("optuna", "pydantic", "sqlite-utils", "numpy", "scipy", "plotly", "rich", "typer")
@@ -136,7 +136,7 @@ def _model(spec: StudySpec) -> Iterator[Finding]:
         detail = "none: the sampler proposes alone; [planner].model adds one"
         yield Finding(level="ok", what="LLM", detail=detail)
         return
-    from tunesmith.agent.models.model import Model  # LangChain: 1 s
+    from tunesmith.agent.llm.client.client import Model  # LangChain: 1 s
 
     for name in [planner.model, *planner.fallbacks]:
         try:

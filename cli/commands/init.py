@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.cli.show import shown
+from tunesmith.cli.display.format import shown
+from tunesmith.study.config.load import parse_spec
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.load import parse_spec
-from tunesmith.tools.scripts.reader import read_script
-from tunesmith.tools.scripts.reading import ScriptReading
-from tunesmith.tools.scripts.writer import paste_lines, study_toml
+from tunesmith.tools.script_reader.findings import ScriptReading
+from tunesmith.tools.script_reader.reader import read_script
+from tunesmith.tools.script_reader.writer import paste_lines, study_toml
 
 if TYPE_CHECKING:
-    from tunesmith.agent.drafting import Draft
+    from tunesmith.agent.llm.study_draft import Draft
 
 
 def write_study(
@@ -47,9 +47,9 @@ def write_study(
 
 
 def _improved(text: str, script: Path, model: str, base_url: str | None) -> Draft:
-    from tunesmith.agent.drafting import improved_draft
-    from tunesmith.agent.models.model import Model
-    from tunesmith.tools.projects import checked
+    from tunesmith.agent.llm.client.client import Model
+    from tunesmith.agent.llm.study_draft import improved_draft
+    from tunesmith.tools.llm_tools.study_files import checked
 
     source = script.read_text(encoding="utf-8-sig", errors="replace")
     return improved_draft(Model(model, base_url=base_url), text, source, check=checked)

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from tunesmith import __version__
-from tunesmith.cli.wiring import Wiring
+from tunesmith.cli.session.tool_context import Wiring
 from tunesmith.study.errors import ProjectError
-from tunesmith.tools.calling import Effect
-from tunesmith.tools.catalogue import tools_up_to
+from tunesmith.tools.llm_tools.registry import tools_up_to
+from tunesmith.tools.llm_tools.tool import Effect
 from tunesmith.tools.mcp_server import HOST, http_app, make_server, serve_stdio
 
 TOKEN_VARIABLE = "TUNESMITH_MCP_TOKEN"  # noqa: S105  # the name of a variable

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tunesmith.cli.locate import open_study
-from tunesmith.cli.show import shown
+from tunesmith.cli.display.format import shown
+from tunesmith.cli.session.locate import open_study
 from tunesmith.study.errors import ProjectError
-from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.inputs import ReportInput
 
 
 def write_report(study: Path, *, history: Path | None, out: Path | None, as_json: bool) -> None:

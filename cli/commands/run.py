@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tunesmith.agent.loop import Loop
-from tunesmith.agent.news import Ended, News, Note
-from tunesmith.agent.planning import Tape
+from tunesmith.agent.loop.events import Ended, News, Note
+from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.planner.factory import Tape
 from tunesmith.cli.exits import DONE, INTERRUPTED, NOTHING_COMPLETE
-from tunesmith.cli.locate import history_file, study_file
-from tunesmith.evaluator.room import has_room, no_room_text
+from tunesmith.cli.session.locate import history_file, study_file
+from tunesmith.evaluator.free_disk import has_room, no_room_text
+from tunesmith.study.config.load import load_spec, parse_spec
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import DiskFull, Mistake, SpecError
-from tunesmith.study.load import load_spec, parse_spec
-from tunesmith.study.spec import StudySpec
 
 ENOUGH_TO_TELL = 20
 """From so many trials on, importance decides which parameters get a column."""
@@ -135,7 +135,7 @@ def run_study(
     finally:
         display.close()
     if not as_json:
-        from tunesmith.cli.summary import print_end
+        from tunesmith.cli.display.end_summary import print_end
 
         print_end(database, ended)
     return _exit_status(ended)
@@ -195,21 +195,21 @@ def _leading(spec: StudySpec, database: Path) -> tuple[str, ...]:
         record = history.find(spec.study.name)
         if record is None or record.spent.trials < ENOUGH_TO_TELL or record.spec.space != spec.space:
             return ()
-        from tunesmith.tools.importance import importance  # optuna: 0.5 s
+        from tunesmith.tools.analysis.importance import importance  # optuna: 0.5 s
 
         return tuple(importance(spec.space, history.trials(record.id), spec.objectives[0]))
 
 
 def _display(spec: StudySpec, leading: Sequence[str], *, as_json: bool) -> Display:
     if as_json:
-        from tunesmith.cli.stream import JsonLines
+        from tunesmith.cli.display.json_lines import JsonLines
 
         return JsonLines(sys.stdout)
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        from tunesmith.cli.live import LiveTable
+        from tunesmith.cli.display.live import LiveTable
 
         return LiveTable(spec, clock=time.time, leading=leading)
-    from tunesmith.cli.plain import PlainLines
+    from tunesmith.cli.display.plain import PlainLines
 
     width = shutil.get_terminal_size((120, 24)).columns
     return PlainLines(spec, sys.stdout, width=width, leading=leading)

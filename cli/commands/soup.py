@@ -13,15 +13,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tunesmith.cli.locate import Located, open_study
-from tunesmith.cli.show import shown
+from tunesmith.cli.display.format import shown
+from tunesmith.cli.session.locate import Located, open_study
 from tunesmith.evaluator.evaluation import Evaluator
+from tunesmith.evaluator.executors.slots import plan_slots
 from tunesmith.evaluator.gpus import discover
-from tunesmith.evaluator.slots import plan_slots
 from tunesmith.evaluator.workspace import artifacts_folder
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
-from tunesmith.study.results import candidates
-from tunesmith.study.trial import Trial
+from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
 from tunesmith.tools.soup import Ingredient, Soup, Tasted, greedy_soup
 

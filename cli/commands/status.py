@@ -8,20 +8,30 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tunesmith.cli.limits import limits_now
-from tunesmith.cli.locate import Located, open_study
-from tunesmith.cli.show import budget_bar, counts, header, layout, note, params_line, printable, row, sparkline
-from tunesmith.cli.stream import number as json_number
-from tunesmith.cli.stream import trial_json
+from tunesmith.cli.display.format import (
+    budget_bar,
+    counts,
+    header,
+    layout,
+    note,
+    params_line,
+    printable,
+    row,
+    sparkline,
+)
+from tunesmith.cli.display.json_lines import number as json_number
+from tunesmith.cli.display.json_lines import trial_json
+from tunesmith.cli.session.limits import limits_now
+from tunesmith.cli.session.locate import Located, open_study
 from tunesmith.history.read import Tally
-from tunesmith.study.budget import ENDING, Budget
+from tunesmith.study.config.budget import ENDING, Budget
 from tunesmith.study.energy import gpu_line
 from tunesmith.study.errors import HistoryError
-from tunesmith.study.results import relative_gain
-from tunesmith.study.trial import Trial
+from tunesmith.study.trials.results import relative_gain
+from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.final_test import TESTED, results_in, told
-from tunesmith.tools.meter import Meter, meter_lines, meter_of
+from tunesmith.tools.analysis.held_out_test import TESTED, results_in, told
+from tunesmith.tools.analysis.source_credit import Meter, meter_lines, meter_of
 
 LATEST = 8
 

@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.agent.planning import Tape, make_planner, open_model
-from tunesmith.agent.scales import OptimumAtScale, scale_words
-from tunesmith.agent.starting import Point, Start, starting_points
-from tunesmith.cli.locate import history_file, study_file
-from tunesmith.cli.run import overridden
+from tunesmith.agent.planner.factory import Tape, make_planner, open_model
+from tunesmith.agent.planner.starting_points import Point, Start, starting_points
+from tunesmith.agent.sampler.warm_start.scale_transfer import OptimumAtScale, scale_words
+from tunesmith.cli.commands.run import overridden
+from tunesmith.cli.session.locate import history_file, study_file
 from tunesmith.history.earlier import Found, find_earlier, overlapping
 from tunesmith.history.read import History
-from tunesmith.study.command import command_line
-from tunesmith.study.condition import Value
+from tunesmith.study.config.command import command_line
+from tunesmith.study.config.load import load_spec, parse_spec
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
-from tunesmith.study.load import load_spec, parse_spec
-from tunesmith.study.spec import StudySpec
+from tunesmith.study.space.condition import Value
 from tunesmith.study.units import short_number
-from tunesmith.tools.scripts.reader import read_script
-from tunesmith.tools.scripts.writer import study_toml
-from tunesmith.tools.warmstart.handover import hand_over
-from tunesmith.tools.warmstart.registry import Target, find_target
+from tunesmith.tools.interop.export.registry import Target, find_target
+from tunesmith.tools.interop.study_export import hand_over
+from tunesmith.tools.script_reader.reader import read_script
+from tunesmith.tools.script_reader.writer import study_toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

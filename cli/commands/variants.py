@@ -7,15 +7,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunesmith.cli.apply import candidate_json, variant_json
-from tunesmith.cli.difference import show_diff
-from tunesmith.cli.locate import Located, open_study
-from tunesmith.cli.show import first_line, printable
+from tunesmith.cli.commands.apply import candidate_json, variant_json
+from tunesmith.cli.display.diff import show_diff
+from tunesmith.cli.display.format import first_line, printable
+from tunesmith.cli.session.locate import Located, open_study
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
-from tunesmith.tools.summary import plus_minus
-from tunesmith.tools.variants.standing import Standing, find_variant, is_meant, standings
+from tunesmith.tools.analysis.summary import plus_minus
+from tunesmith.tools.variants.results import Standing, find_variant, is_meant, standings
 
 
 def show_variants(asked: str | None, study: Path, *, history: Path | None, as_json: bool) -> None:

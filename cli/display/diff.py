@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tunesmith.cli.show import printable
+from tunesmith.cli.display.format import printable
 
 
 def show_diff(diff: str) -> None:

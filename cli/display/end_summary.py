@@ -9,20 +9,20 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunesmith.agent.news import Ended
-from tunesmith.cli.report import write_files
-from tunesmith.cli.show import first_line, shown
+from tunesmith.agent.loop.events import Ended
+from tunesmith.cli.commands.report import write_files
+from tunesmith.cli.display.format import first_line, shown
 from tunesmith.history.read import History, Tally
+from tunesmith.study.config.record import Lesson, StudyRecord
 from tunesmith.study.energy import energy_line
-from tunesmith.study.record import Lesson, StudyRecord
-from tunesmith.study.trial import Source, Trial, TrialState
+from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.study.variant import Variant
-from tunesmith.tools.final_test import told
-from tunesmith.tools.meter import Meter, meter_of
+from tunesmith.tools.analysis.held_out_test import told
+from tunesmith.tools.analysis.source_credit import Meter, meter_of
+from tunesmith.tools.analysis.summary import Summary
 from tunesmith.tools.report import report_input
-from tunesmith.tools.summary import Summary
-from tunesmith.tools.variants.running import code_needed, run_line
+from tunesmith.tools.variants.run_command import code_needed, run_line
 
 TOLD_LESSONS = 3
 

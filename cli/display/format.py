@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.study.budget import Budget, Spent
-from tunesmith.study.condition import Value
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.config.budget import Budget, Spent
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import Objective
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.study.view import Objective
 
 _BARS = "▁▂▃▄▅▆▇█"
 NOTE_WIDTH = 34

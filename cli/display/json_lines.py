@@ -6,8 +6,8 @@ import json
 import math
 from typing import IO, Any
 
-from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
-from tunesmith.study.trial import Trial
+from tunesmith.agent.loop.events import Ended, Finished, News, Note, Observed, Opened, Started
+from tunesmith.study.trials.trial import Trial
 
 
 class JsonLines:

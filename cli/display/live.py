@@ -8,13 +8,13 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from tunesmith.agent.news import Ended, Finished, News, Note, Observed, Opened, Started
-from tunesmith.cli.show import budget_bar, counts, header, layout, params_line, printable, row, sparkline
-from tunesmith.cli.welcome import welcome
-from tunesmith.study.budget import Budget, Spent
-from tunesmith.study.results import relative_gain
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.agent.loop.events import Ended, Finished, News, Note, Observed, Opened, Started
+from tunesmith.cli.display.format import budget_bar, counts, header, layout, params_line, printable, row, sparkline
+from tunesmith.cli.display.run_header import welcome
+from tunesmith.study.config.budget import Budget, Spent
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.results import relative_gain
+from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
 
 

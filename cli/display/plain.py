@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO
 
-from tunesmith.agent.news import Finished, News, Note, Opened
-from tunesmith.cli.show import header, layout, printable, row
-from tunesmith.cli.welcome import welcome
-from tunesmith.study.spec import StudySpec
+from tunesmith.agent.loop.events import Finished, News, Note, Opened
+from tunesmith.cli.display.format import header, layout, printable, row
+from tunesmith.cli.display.run_header import welcome
+from tunesmith.study.config.spec import StudySpec
 
 
 class PlainLines:

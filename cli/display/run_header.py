@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.agent.news import Opened
+from tunesmith.agent.loop.events import Opened
 from tunesmith.study.units import short_number
 
 

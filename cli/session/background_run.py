@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tunesmith.study.errors import ToolRefused
-from tunesmith.tools.mailbox import Mailbox
+from tunesmith.tools.control.inbox import Mailbox
 
 PATIENCE_S = 20.0
 

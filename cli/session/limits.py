@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tunesmith.history.read import History
-from tunesmith.study.budget import Budget
-from tunesmith.study.record import StudyRecord
+from tunesmith.study.config.budget import Budget
+from tunesmith.study.config.record import StudyRecord
 
 
 def limits_now(history: History, record: StudyRecord, now: float) -> Budget:

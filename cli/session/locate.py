@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.history.read import History
+from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError
-from tunesmith.study.record import StudyRecord
 
 FOLDER = ".tunesmith"
 

@@ -6,15 +6,15 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.agent.forecaster import SamplerForecaster
-from tunesmith.cli.background import BackgroundRuns
-from tunesmith.cli.locate import history_file, study_file
+from tunesmith.agent.planner.forecaster import SamplerForecaster
+from tunesmith.cli.session.background_run import BackgroundRuns
+from tunesmith.cli.session.locate import history_file, study_file
+from tunesmith.study.config.load import load_spec
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpecError
-from tunesmith.study.load import load_spec
-from tunesmith.study.spec import StudySpec
-from tunesmith.tools.context import ToolContext
-from tunesmith.tools.facts import FileFacts
-from tunesmith.tools.mailbox import Mailbox, MailboxControl
+from tunesmith.tools.control.inbox import Mailbox, MailboxControl
+from tunesmith.tools.control.study_reader import FileFacts
+from tunesmith.tools.llm_tools.context import ToolContext
 
 
 @dataclass(frozen=True, slots=True)

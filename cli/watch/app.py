@@ -12,9 +12,9 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.widgets import DataTable, Footer, Static
 
-from tunesmith.cli.watch import parts
-from tunesmith.cli.watch.glance import Glance
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.cli.watch import panels
+from tunesmith.cli.watch.snapshot import Glance
+from tunesmith.study.trials.trial import Trial, TrialState
 
 EVERY_S = 1.0
 GPUS_EVERY = 5
@@ -80,7 +80,7 @@ class WatchApp(App[None]):
     def on_mount(self) -> None:
         """Begin to look."""
         table = self.query_one("#trials", DataTable)
-        for name in parts.COLUMNS:
+        for name in panels.COLUMNS:
             table.add_column(name, key=name)
         self.query_one("#plot").border_title = "curve"
         self.query_one("#slots").border_title = "slots"
@@ -112,27 +112,27 @@ class WatchApp(App[None]):
             self._gpu_lines = self._gpus()
         self._rounds += 1
         if isinstance(glance, str):
-            self.query_one("#head", Static).update("\n".join(parts.wrapped(glance, self.size.width - 2)))
+            self.query_one("#head", Static).update("\n".join(panels.wrapped(glance, self.size.width - 2)))
             return
-        self.query_one("#head", Static).update("\n".join(parts.head(glance, self.size.width - 2)))
+        self.query_one("#head", Static).update("\n".join(panels.head(glance, self.size.width - 2)))
         self._show_trials(glance)
         plot = self.query_one("#plot", Static)
         size = plot.content_size
-        lines = parts.plot(glance, width=max(size.width, 20), height=max(size.height - 3, 3))
+        lines = panels.plot(glance, width=max(size.width, 20), height=max(size.height - 3, 3))
         plot.update("\n".join(lines))
         width = max(self.query_one("#slots").content_size.width, 20)
-        self.query_one("#slots", Static).update("\n".join(parts.slots(glance, self._gpu_lines, width)))
+        self.query_one("#slots", Static).update("\n".join(panels.slots(glance, self._gpu_lines, width)))
         most = max(self.size.height // 4, 4)
-        self.query_one("#why", Static).update("\n".join(parts.why(glance, width, most=most)))
+        self.query_one("#why", Static).update("\n".join(panels.why(glance, width, most=most)))
 
     def _show_trials(self, glance: Glance) -> None:
         """Write the table anew where it changed; the cursor stays on its trial."""
         table = self.query_one("#trials", DataTable)
         numbers = [trial.number for trial in glance.trials]
-        cells = [tuple(_cell(text, trial) for text in parts.row(trial, glance)) for trial in glance.trials]
+        cells = [tuple(_cell(text, trial) for text in panels.row(trial, glance)) for trial in glance.trials]
         for trial, row in zip(glance.trials, cells, strict=True):
             if str(trial.number) in table.rows and numbers == self._numbers:
-                for name, cell in zip(parts.COLUMNS, row, strict=True):
+                for name, cell in zip(panels.COLUMNS, row, strict=True):
                     table.update_cell(str(trial.number), name, cell, update_width=True)
         if numbers != self._numbers:
             self._numbers = numbers

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from tunesmith.cli.chat.plot import Points, plotted
-from tunesmith.cli.show import budget_bar, counts, note, params_line, printable, sparkline, state_word
-from tunesmith.cli.watch.glance import Glance
-from tunesmith.study.results import relative_gain
-from tunesmith.study.trial import Trial
+from tunesmith.cli.display.ascii_plot import Points, plotted
+from tunesmith.cli.display.format import budget_bar, counts, note, params_line, printable, sparkline, state_word
+from tunesmith.cli.watch.snapshot import Glance
+from tunesmith.study.trials.results import relative_gain
+from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number, short_seconds
 
 COLUMNS = ("#", "source", "value", "time", "note")

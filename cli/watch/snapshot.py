@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.cli.limits import limits_now
-from tunesmith.cli.locate import history_file, open_study
+from tunesmith.cli.session.limits import limits_now
+from tunesmith.cli.session.locate import history_file, open_study
 from tunesmith.history.read import History
-from tunesmith.study.budget import Budget
+from tunesmith.study.config.budget import Budget
+from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError
-from tunesmith.study.observation import Observation
-from tunesmith.study.record import StudyRecord
-from tunesmith.study.results import Improvement
-from tunesmith.study.trial import Source, Trial, TrialState
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.results import Improvement
+from tunesmith.study.trials.trial import Source, Trial, TrialState
 
 LATEST = 100
 """So many trials are listed; the report has all of them."""

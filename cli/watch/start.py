@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tunesmith.cli.watch.glance import Glancer
+from tunesmith.cli.watch.snapshot import Glancer
 from tunesmith.study.errors import ProjectError
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from tunesmith.evaluator.executors.base import Executor
 from tunesmith.evaluator.executors.local import LocalExecutor
+from tunesmith.evaluator.executors.slots import Slot, pinned, plan_slots, plan_slots_elsewhere
 from tunesmith.evaluator.gpus import Found, discover
-from tunesmith.evaluator.slots import Slot, pinned, plan_slots, plan_slots_elsewhere
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.spec import StudySpec
 
 DAY_S = 86400.0
 SPARE_S = 600.0

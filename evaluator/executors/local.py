@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from tunesmith.evaluator import keeper
 from tunesmith.evaluator.executors.base import Cause, Executor, Exit, Job, Launch
 from tunesmith.evaluator.gpus import GpuMeter, GpuUse, open_nvml
 from tunesmith.evaluator.streams import CappedLog, Pump
+from tunesmith.evaluator.supervision import supervisor
 
 
 class LocalExecutor(Executor):
@@ -32,7 +32,7 @@ class LocalExecutor(Executor):
         self._has_looked = False
 
     def start(self, launch: Launch) -> Job:
-        """Start the command under a keeper."""
+        """Start the command under a supervisor."""
         if launch.gpus and not self._has_looked:
             self._has_looked = True
             nvml = open_nvml()
@@ -112,7 +112,9 @@ def _with_gpu_use(end: Exit, use: GpuUse) -> Exit:
 
 def _start_keeper(launch: Launch, *, status_fd: int) -> subprocess.Popen[bytes]:
     # Imported, not run as a file, so that Python compiles it once and not at every start.
-    start = f"import sys; sys.path.append({str(Path(keeper.__file__).parent)!r}); import keeper; keeper.main()"
+    start = (
+        f"import sys; sys.path.append({str(Path(supervisor.__file__).parent)!r}); import supervisor; supervisor.main()"
+    )
     limits = (launch.timeout_s or 0, launch.grace_s, launch.file_bytes, launch.memory_bytes, launch.processes)
     others = (int(launch.is_enclosed), ",".join(map(str, launch.cores)) or "-", status_fd)
     return subprocess.Popen(

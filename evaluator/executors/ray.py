@@ -36,7 +36,7 @@ from tunesmith.evaluator.executors.ray_worker import (
     run_task,
 )
 from tunesmith.evaluator.executors.worker import KILL, STOP
-from tunesmith.evaluator.walk import walk
+from tunesmith.evaluator.tree_walk import walk
 from tunesmith.study.errors import ProjectError
 
 SENT_BYTES = 256 * 2**20

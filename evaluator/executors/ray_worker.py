@@ -24,7 +24,7 @@ from typing import Any
 
 from tunesmith.evaluator.executors.base import Cause, Exit, Launch
 from tunesmith.evaluator.executors.worker import KILL, placed, work
-from tunesmith.evaluator.walk import Unmeasurable, remove, size_below, walk
+from tunesmith.evaluator.tree_walk import Unmeasurable, remove, size_below, walk
 
 PROJECT = "project"
 """Where the project lies in the working_dir. Not at its top: that is on every worker's import path."""

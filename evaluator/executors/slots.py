@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tunesmith.study.config.spec import RunTable
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.spec import RunTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
-from tunesmith.evaluator import visible
 from tunesmith.evaluator.executors.base import Launch
-from tunesmith.evaluator.seccomp import MACHINES, filter_program
+from tunesmith.evaluator.sandbox import mounts
+from tunesmith.evaluator.sandbox.seccomp import MACHINES, filter_program
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.trial import Failure
+from tunesmith.study.trials.trial import Failure
 
 OPEN_FILES = 65536
 _FILTER_DESCRIPTOR = 9
@@ -107,7 +107,7 @@ class Sandbox:
     def _places(self, launch: Launch, room: Room) -> list[str]:
         words = [word for place in _SCRATCH for word in ("--bind", str(room.scratch), str(place))]
         candidates = {*_needed(launch), *self._data, *room.readable}
-        shown = {p for p in candidates if not visible.is_in_system(p) or self._is_hidden(p)}
+        shown = {p for p in candidates if not mounts.is_in_system(p) or self._is_hidden(p)}
         # Each mount costs every launch, so what is shown with its folder anyway has none of its own.
         shown = {p for p in shown if self._is_hidden(p) or not any(q in shown for q in p.parents)}
         hidden = {p for p in self._hidden if p.is_dir() and p not in shown and _is_seen(p, shown)}
@@ -134,7 +134,7 @@ def _top_in_scratch(path: Path) -> Path | None:
 
 
 def _is_seen(path: Path, shown: set[Path]) -> bool:
-    return visible.is_in_system(path) or any(path.is_relative_to(root) for root in shown)
+    return mounts.is_in_system(path) or any(path.is_relative_to(root) for root in shown)
 
 
 def _with_parents(locked: Sequence[Path], writable: Sequence[Path]) -> list[Path]:
@@ -155,12 +155,12 @@ def _isolation(network: bool) -> list[str]:
 
 def _system(settings: Path, network: bool) -> list[str]:
     words: list[str] = []
-    for root in map(Path, visible.SYSTEM):
+    for root in map(Path, mounts.SYSTEM):
         if root.is_symlink():
             words += ["--symlink", os.readlink(root), str(root)]
         elif root.is_dir():
             words += _bound(root, "--ro-bind")
-    folders = visible.make_settings(settings)
+    folders = mounts.make_settings(settings)
     words += ["--ro-bind", str(settings), "/etc"]
     for path in folders:
         words += _bound(path, "--ro-bind")
@@ -197,7 +197,7 @@ def data_folders(data: Sequence[str], project: Path) -> list[Path]:
         path = Path(os.path.normpath(project / os.path.expanduser(text)))
         if not path.exists():
             raise ProjectError(f"[run].data: there is no {path}; correct it or take it out")
-        if visible.is_too_wide(path) or visible.is_too_wide(path.resolve()):
+        if mounts.is_too_wide(path) or mounts.is_too_wide(path.resolve()):
             raise ProjectError(f"[run].data: {path} would show every trial far more than data; name a folder within it")
         found += [path, path.resolve()]
     return found
@@ -233,8 +233,8 @@ def _needed(launch: Launch) -> tuple[Path, ...]:
 
 @lru_cache(maxsize=64)
 def _needed_by(programs: tuple[str, ...], path: str | None, python_path: str) -> tuple[Path, ...]:
-    found = visible.programs(programs, path)
-    return (*found, *visible.import_paths(found, python_path), *visible.own_package())
+    found = mounts.programs(programs, path)
+    return (*found, *mounts.import_paths(found, python_path), *mounts.own_package())
 
 
 @cache

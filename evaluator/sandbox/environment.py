@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tunesmith.evaluator.slots import Slot
-from tunesmith.study.condition import Value
+from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.study.space.condition import Value
 
 _ALLOWED = re.compile(
     r"""PATH|LANG|LANGUAGE|LC_\w+|TZ|TERM|COLUMNS|LINES|NO_COLOR|USER|LOGNAME|SHELL

@@ -93,8 +93,8 @@ def import_paths(prefixes: Iterable[Path], python_path: str) -> list[Path]:
 
 def own_package() -> list[Path]:
     """Return where Tunesmith itself stands, so that a script can import `tunesmith` to report."""
-    package = Path(__file__).parent.parent
-    return sorted({package, Path(__file__).parent.resolve()})
+    package = Path(__file__).parents[2]
+    return sorted({package, Path(__file__).parents[1].resolve()})
 
 
 def _needed_by(program: Path, depth: int = 8) -> Iterator[Path]:

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tunesmith.evaluator.walk import walk
+from tunesmith.evaluator.tree_walk import walk
 from tunesmith.evaluator.workspace import Snapshot, is_meant
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.names import did_you_mean

@@ -27,8 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tunesmith.evaluator.forks import Gate
-    from tunesmith.evaluator.tally import Tally
+    from tunesmith.evaluator.supervision.fork_gate import Gate
+    from tunesmith.evaluator.supervision.resource_monitor import Tally
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -190,9 +190,9 @@ def open_tally(job: Job, *, counts: bool) -> Tally | None:
     if not (job.memory_bytes or job.processes) or sys.platform != "linux":
         return None
     # The folder of this file is on the path of a process that was started as a keeper (executors/local.py).
-    import tally  # type: ignore[import-not-found]
+    import resource_monitor  # type: ignore[import-not-found]
 
-    opened: Tally = tally.Tally(
+    opened: Tally = resource_monitor.Tally(
         memory_bytes=job.memory_bytes,
         processes=job.processes if counts else 0,
         disk_bytes=job.file_bytes if job.is_enclosed else 0,
@@ -205,10 +205,10 @@ def open_gate(listener: int, job: Job) -> Gate | None:
     """Return what lets forks pass, where they are announced."""
     if listener < 0:
         return None
-    import tally
+    import resource_monitor
 
     def count() -> int:
-        return sum(tasks for _, tasks in tally.descendants(os.getpid()))
+        return sum(tasks for _, tasks in resource_monitor.descendants(os.getpid()))
 
     opened: Gate = forks().Gate(listener, job.processes, count)
     return opened
@@ -216,7 +216,7 @@ def open_gate(listener: int, job: Job) -> Gate | None:
 
 def forks() -> Any:
     """Return the module beside this one, which only some trials need."""
-    import forks as module  # type: ignore[import-not-found]
+    import fork_gate as module  # type: ignore[import-not-found]
 
     return module
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Bool": "tunesmith.study.parameters",
-    "Choice": "tunesmith.study.parameters",
-    "Float": "tunesmith.study.parameters",
-    "Int": "tunesmith.study.parameters",
-    "SearchSpace": "tunesmith.study.space",
+    "Bool": "tunesmith.study.space.parameters",
+    "Choice": "tunesmith.study.space.parameters",
+    "Float": "tunesmith.study.space.parameters",
+    "Int": "tunesmith.study.space.parameters",
+    "SearchSpace": "tunesmith.study.space.space",
     "Tuner": "tunesmith.agent.tuner",
     "artifacts": "tunesmith.evaluator.reporting",
     "hf": "tunesmith.hf",
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from tunesmith import hf, lightning, optuna, ray, sklearn
     from tunesmith.agent.tuner import Tuner, minimize
     from tunesmith.evaluator.reporting import artifacts, params, report, resume_from
-    from tunesmith.study.parameters import Bool, Choice, Float, Int
-    from tunesmith.study.space import SearchSpace
+    from tunesmith.study.space.parameters import Bool, Choice, Float, Int
+    from tunesmith.study.space.space import SearchSpace
 
 
 def __getattr__(name: str) -> Any:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.study.condition import Value
+from tunesmith.study.commands import Bounds, Constrain, Limit, Parallel
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.orders import Bounds, Constrain, Limit, Parallel
+from tunesmith.study.space.condition import Value
 
 Document = Mapping[str, Any]
 

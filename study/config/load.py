@@ -13,12 +13,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from tunesmith.study.config.spec import EXECUTORS, GIVEN_PLACEHOLDERS, SAMPLERS, ExecutorTable, StudySpec
+from tunesmith.study.config.template import placeholders
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.parameters import KINDS, Bool, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.spec import EXECUTORS, GIVEN_PLACEHOLDERS, SAMPLERS, ExecutorTable, StudySpec
-from tunesmith.study.template import placeholders
+from tunesmith.study.space.parameters import KINDS, Bool, Parameter
+from tunesmith.study.space.space import SearchSpace
 
 _OTHER_KINDS = {
     "categorical": "choice", "categories": "choice", "ordinal": "choice", "enum": "choice", "string": "choice",

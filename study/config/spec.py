@@ -18,10 +18,10 @@ from pydantic import (
     StrictBool,
 )
 
-from tunesmith.study.budget import ENDING, Budget
-from tunesmith.study.space import SearchSpace
+from tunesmith.study.config.budget import ENDING, Budget
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.view import Constraint, Direction, Fidelity, Objective
 from tunesmith.study.units import next_at, parse_bytes, parse_clock, parse_seconds
-from tunesmith.study.view import Constraint, Direction, Fidelity, Objective
 
 GIVEN_PLACEHOLDERS = ("seed", "artifacts")
 """Names that a command may use beside parameters and the fidelity: the training seed, the folder for files to keep."""

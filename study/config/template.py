@@ -14,7 +14,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from tunesmith.study.condition import Value
+from tunesmith.study.space.condition import Value
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)(\?[^{}]*)?\}")
 

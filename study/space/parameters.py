@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
-from tunesmith.study import condition as conditions
-from tunesmith.study.condition import ConditionError, Value, same
-from tunesmith.study.encoding import EXACT_BINS, Bins, Integers, Linear, Log, Scale
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.space import condition as conditions
+from tunesmith.study.space.condition import ConditionError, Value, same
+from tunesmith.study.space.encoding import EXACT_BINS, Bins, Integers, Linear, Log, Scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

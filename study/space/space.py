@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from tunesmith.study import condition as conditions
-from tunesmith.study.condition import Condition, Params, Value
 from tunesmith.study.errors import Mistake, ProposalError, SpecError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.parameters import Parameter, has_default, resting, typed
+from tunesmith.study.space import condition as conditions
+from tunesmith.study.space.condition import Condition, Params, Value
+from tunesmith.study.space.parameters import Parameter, has_default, resting, typed
 
 
 class SearchSpace:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tunesmith.study.condition import Value
-from tunesmith.study.parameters import resting
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Trial
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import resting
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.trial import Source, Trial
-from tunesmith.study.view import Constraint, Objective, objective_values
+from tunesmith.study.trials.trial import Source, Trial
+from tunesmith.study.trials.view import Constraint, Objective, objective_values
 
 
 @dataclass(frozen=True, slots=True)

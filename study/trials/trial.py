@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tunesmith.study.condition import Value
+from tunesmith.study.space.condition import Value
 
 
 class TrialState(StrEnum):

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tunesmith.study.earlier import EarlierStudy
-from tunesmith.study.seeds import is_fresh
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.seeds import is_fresh
+from tunesmith.study.trials.trial import Trial, TrialState
 
 
 class Direction(StrEnum):

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import tunesmith as ts
-from tunesmith.agent.sources import Suggestion
+from tunesmith.agent.sampler.base import Suggestion
 from tunesmith.study.errors import HistoryError, SpaceExhausted, SpecError
-from tunesmith.study.trial import FailureKind, TrialState
-from tunesmith.study.view import StudyView
+from tunesmith.study.trials.trial import FailureKind, TrialState
+from tunesmith.study.trials.view import StudyView
 
 SPACE = {
     "lr": ts.Float(1e-5, 1, log=True, default=1e-3),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes.llm_answers import candidates_text
-from fakes.llm_server import Reply, Request, message, serving
+from fakes.llm.answers import candidates_text
+from fakes.llm.server import Reply, Request, message, serving
 from fakes.projects import command
 
 from tunesmith.bench.runs import ResultsFile, Run, RunKey
@@ -17,7 +17,7 @@ from tunesmith.bench.table import read_table
 from tunesmith.bench.tasks import choose_tasks
 from tunesmith.bench.tasks.synthetic import ackley_value, branin_value
 from tunesmith.study.errors import ProjectError, SpecError
-from tunesmith.study.trial import Failure
+from tunesmith.study.trials.trial import Failure
 
 BENCH = ("bench", "--planner", "random", "--trials", "6", "--seeds", "2")
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
     "family", ["mlp", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("forest", "svm"))]
 )
 def test_a_made_table_can_be_read_and_tuned(family: str, tmp_path: Path) -> None:
-    script = [sys.executable, "benchmarks/make_tables.py", "--family", family, "--dataset", "iris"]
+    script = [sys.executable, "bench/experiments/make_tables.py", "--family", family, "--dataset", "iris"]
     done = subprocess.run(
         [*script, "--configurations", "8", "--out", str(tmp_path)],
         cwd=ROOT,

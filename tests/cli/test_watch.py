@@ -9,15 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes.machine.terminal import TMUX, terminal
 from fakes.projects import command, make_project, start
-from fakes.terminal import TMUX, terminal
 
 pytest.importorskip("textual", reason="textual is not installed")
 
 from textual.widgets import DataTable, Static
 
 from tunesmith.cli.watch.app import WatchApp
-from tunesmith.cli.watch.glance import Glancer
+from tunesmith.cli.watch.snapshot import Glancer
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from fakes.handed import fill, write_study
 from fakes.projects import command
 
-from tunesmith.tools.warmstart.registry import TARGETS
+from tunesmith.tools.interop.export.registry import TARGETS
 
 PAGES = Path(__file__).parents[2] / "docs" / "warm-start"
 MODULES = {

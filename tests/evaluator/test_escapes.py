@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes.escapes import ESCAPES, HONEST, Escape
-from fakes.prison import Prison
+from fakes.machine.escapes import ESCAPES, HONEST, Escape
+from fakes.machine.prison import Prison
 
-from tunesmith.evaluator.sandbox import why_not
+from tunesmith.evaluator.sandbox.bubblewrap import why_not
 
 pytestmark = pytest.mark.skipif(why_not() != "" and os.environ.get("CI") != "true", reason=why_not())
 USERS = ["root", "nobody"] if os.getuid() == 0 else ["me"]

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
+from tunesmith.evaluator.executors.slots import Slot, plan_slots
 from tunesmith.evaluator.gpus import discover
-from tunesmith.evaluator.slots import Slot, plan_slots
 from tunesmith.evaluator.streams import CappedLog
 from tunesmith.evaluator.workspace import make_workspace
+from tunesmith.study.config.spec import RunTable
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.spec import RunTable
-from tunesmith.study.trial import TrialState
+from tunesmith.study.trials.trial import TrialState
 
 SHOW = """
 import json, os, sys

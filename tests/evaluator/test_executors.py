@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from fakes.clusters import CLUSTERS, DATA, Cluster
+from fakes.machine.clusters import CLUSTERS, DATA, Cluster
 from fakes.trials import wait_until
 
 from tunesmith.evaluator.executors.base import Cause, Exit, Job, Launch

@@ -7,15 +7,15 @@ import os
 from pathlib import Path
 
 import pytest
-from fakes.gpus import TRAIN, played_gpus
+from fakes.machine.gpus import TRAIN, played_gpus
 from fakes.trials import PYTHON, Bench, finish
 
 from tunesmith.evaluator import gpus
+from tunesmith.evaluator.executors.handle import Site
+from tunesmith.evaluator.executors.slots import Slot, pinned
 from tunesmith.evaluator.gpus import Gpu, GpuMeter, discover, open_nvml
-from tunesmith.evaluator.site import Site
-from tunesmith.evaluator.slots import Slot, pinned
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.trial import Outcome
+from tunesmith.study.trials.trial import Outcome
 
 
 @pytest.fixture

@@ -10,17 +10,17 @@ from typing import Any
 
 import psutil
 import pytest
-from fakes.clusters import ray_nodes
+from fakes.machine.clusters import ray_nodes
 from fakes.projects import make_project
 from fakes.trials import wait_until
 
-from tunesmith.agent.loop import Loop
-from tunesmith.agent.news import Finished, News
+from tunesmith.agent.loop.events import Finished, News
+from tunesmith.agent.loop.loop import Loop
 from tunesmith.evaluator.executors.ray import Needs, RayExecutor, inside, pack_project, write_piece
 from tunesmith.history.read import History
+from tunesmith.study.config.load import parse_spec
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.load import parse_spec
-from tunesmith.study.trial import Trial
+from tunesmith.study.trials.trial import Trial
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 

@@ -16,15 +16,16 @@ from fakes.projects import SOURCE, command
 from fakes.studies import make_spec
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
-from tunesmith.evaluator import sandbox, visible
 from tunesmith.evaluator.evaluation import Evaluator
 from tunesmith.evaluator.executors import base
-from tunesmith.evaluator.seccomp import MACHINES, filter_program
+from tunesmith.evaluator.sandbox import bubblewrap, mounts
+from tunesmith.evaluator.sandbox.seccomp import MACHINES, filter_program
 from tunesmith.history.read import History
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.trial import FailureKind, Outcome, TrialState
+from tunesmith.study.trials.trial import FailureKind, Outcome, TrialState
 
-pytestmark = pytest.mark.skipif(sandbox.why_not() != "" and os.environ.get("CI") != "true", reason=sandbox.why_not())
+WHY_NOT = bubblewrap.why_not()
+pytestmark = pytest.mark.skipif(WHY_NOT != "" and os.environ.get("CI") != "true", reason=WHY_NOT)
 
 
 @pytest.fixture
@@ -322,7 +323,7 @@ def test_a_bubblewrap_that_cannot_work_is_explained(bench: Bench, monkeypatch: p
     fake.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
-    problem = sandbox.why_not()
+    problem = bubblewrap.why_not()
     assert "setting up uid map: Permission denied" in problem
     assert "--privileged" in problem or "sysctl" in problem
 
@@ -353,9 +354,9 @@ def test_an_interpreter_in_a_home_is_shown_and_the_home_is_not(tmp_path: Path, m
     tool.write_text(f"#!{venv / 'bin/python'}\n")
     tool.chmod(0o755)
     monkeypatch.setenv("HOME", str(home))
-    found = visible.programs(["tool"], f"{tool.parent}")
+    found = mounts.programs(["tool"], f"{tool.parent}")
     assert set(found) == {tool, venv, base}
-    assert not any(visible.is_too_wide(path) for path in found)
+    assert not any(mounts.is_too_wide(path) for path in found)
 
 
 def test_packages_of_the_user_and_those_installed_in_place_are_shown(
@@ -369,7 +370,7 @@ def test_packages_of_the_user_and_those_installed_in_place_are_shown(
     (site / "__editable___b_finder.py").write_text(f"MAPPING: dict[str, str] = {{'b': '{tmp_path / 'b'}'}}\n")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("PYTHONUSERBASE", raising=False)
-    found = visible.import_paths([venv], f"{tmp_path / 'c'}:relative")
+    found = mounts.import_paths([venv], f"{tmp_path / 'c'}:relative")
     # The whole of tmp_path is named as well, and would show the home.
     assert set(found) == {*(tmp_path / name for name in "abc"), home / ".local/lib/python3.12"}
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import slurm_commands
-from fakes.clusters import Cluster, request
+from fakes.machine import slurm_commands
+from fakes.machine.clusters import Cluster, request
 from fakes.trials import wait_until
 
 from tunesmith.evaluator.executors import slurm

@@ -17,8 +17,8 @@ from fakes.trials import PYTHON, Bench, finish, wait_until
 
 from tunesmith.evaluator.executors import base, local
 from tunesmith.evaluator.executors.base import Launch
-from tunesmith.evaluator.strays import end_strays
-from tunesmith.study.trial import FailureKind, TrialState
+from tunesmith.evaluator.supervision.orphans import end_strays
+from tunesmith.study.trials.trial import FailureKind, TrialState
 
 
 @pytest.fixture

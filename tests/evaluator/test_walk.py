@@ -6,7 +6,7 @@ import shutil
 import threading
 from pathlib import Path
 
-from tunesmith.evaluator.walk import remove
+from tunesmith.evaluator.tree_walk import remove
 
 
 def test_a_folder_is_removed_although_its_owner_removes_from_it_at_the_same_time(tmp_path: Path) -> None:

@@ -18,14 +18,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunesmith.study.load import load_spec
+from tunesmith.study.config.load import load_spec
 from tunesmith.study.variant import Edit, EditRefused, Variant, VariantState
 
 torch = pytest.importorskip("torch", reason="needs the package torch")
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "charlm"
-EDITS = tomllib.loads((ROOT / "benchmarks" / "charlm_edits.toml").read_text(encoding="utf-8"))["candidates"]
+EDITS_FILE = ROOT / "bench" / "experiments" / "edits" / "charlm_edits.toml"
+EDITS = tomllib.loads(EDITS_FILE.read_text(encoding="utf-8"))["candidates"]
+   
+  
+   
 TEXT = np.frombuffer(b"def main() -> None:\n    print('so it goes')\n\n\nclass Kept(list):\n    pass\n" * 600, np.uint8)
 NAMES = ("data", "budget", "checkpoint", "evaluate", "train")
 
@@ -181,11 +185,11 @@ def test_a_script_that_ignores_the_clock_is_ended(charlm: SimpleNamespace, tmp_p
 
 
 def modules() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
+    sys.path.insert(0, str(ROOT / "bench" / "experiments" / "edits"))
     try:
         return importlib.import_module("charlm_edits")
     finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+        sys.path.remove(str(ROOT / "bench" / "experiments" / "edits"))
 
 
 def test_sound_edits_fit_in_any_order_and_compile() -> None:
@@ -211,7 +215,7 @@ def test_every_answer_has_the_form_of_the_edit_planner() -> None:
 
 
 def test_the_gate_lets_sound_edits_through_and_stops_what_it_should() -> None:
-    making = pytest.importorskip("tunesmith.tools.variants.making")
+    making = pytest.importorskip("tunesmith.tools.variants.build")
     gate = importlib.import_module("tunesmith.tools.variants.gate")
     spec = load_spec(EXAMPLE)
     assert spec.edits is not None

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.study.command import script_of
-from tunesmith.study.load import load_spec
-from tunesmith.study.template import argv
+from tunesmith.study.config.command import script_of
+from tunesmith.study.config.load import load_spec
+from tunesmith.study.config.template import argv
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ["boosting", "digits", "sqlite_knobs"]

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tunesmith.history.write import Recorder
-from tunesmith.study.condition import Value
-from tunesmith.study.load import parse_spec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, TrialState, Usage
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, TrialState, Usage
 
 STUDY = """\
 [study]

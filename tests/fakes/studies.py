@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.study.load import parse_spec
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, TrialState, Usage
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, TrialState, Usage
 
 SPACE = {
     "lr": {"type": "float", "low": 1e-5, "high": 1.0, "log": True, "default": 1e-3},

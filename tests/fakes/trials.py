@@ -13,9 +13,9 @@ from typing import Any
 from fakes.studies import make_spec
 
 from tunesmith.evaluator.evaluation import Evaluation, Evaluator
-from tunesmith.evaluator.slots import Slot
-from tunesmith.study.observation import Observation
-from tunesmith.study.trial import Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 
 PYTHON = f"{sys.executable} -I -S"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from tunesmith.agent.sources import Sampler
-from tunesmith.study.condition import Value
-from tunesmith.study.parameters import Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.study.view import Constraint, Direction, Objective, StudyView
+from tunesmith.agent.sampler.base import Sampler
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import Constraint, Direction, Objective, StudyView
 
 Params = Mapping[str, Value]
 Result = float | FailureKind | Mapping[str, float] | None

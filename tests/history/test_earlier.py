@@ -14,7 +14,7 @@ from tunesmith.history.earlier import overlapping
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
 from tunesmith.study.errors import SpecError
-from tunesmith.study.trial import Outcome, Proposal, Source, TrialState
+from tunesmith.study.trials.trial import Outcome, Proposal, Source, TrialState
 
 LR = {"type": "float", "low": 1e-5, "high": 1.0, "log": True, "default": 1e-3}
 HIDDEN = {"type": "int", "low": 8, "high": 512, "default": 64}

@@ -23,8 +23,8 @@ from tunesmith.history.connect import LATEST_MIGRATION
 from tunesmith.history.read import History
 from tunesmith.history.write import Batch, Recorder
 from tunesmith.study.errors import HistoryError
-from tunesmith.study.observation import Observation
-from tunesmith.study.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_the_best_meets_the_constraints_and_follows_the_direction(path: Path) ->
 
 def make_spec_constraints() -> object:
     document = {**make_spec().document, "constraints": [{"metric": "mem", "max": 70}]}
-    from tunesmith.study.load import parse_spec
+    from tunesmith.study.config.load import parse_spec
 
     return parse_spec(document).constraints
 

@@ -18,10 +18,10 @@ from tunesmith.prompts.editing import (
     directions,
     editing_messages,
 )
-from tunesmith.study.parameters import Float
-from tunesmith.study.space import SearchSpace
+from tunesmith.study.space.parameters import Float
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.view import Objective
 from tunesmith.study.variant import DIRECTIONS
-from tunesmith.study.view import Objective
 
 SUBJECT = Subject(
     name="toy", space=SearchSpace({"lr": Float(0.0, 1.0)}), objectives=(Objective("val_loss"),), script="old"

@@ -27,14 +27,14 @@ from tunesmith.prompts.compact import params_line, tokens_in
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text, version
 from tunesmith.prompts.untrusted import fenced, one_line
-from tunesmith.study.belief import SamplerBelief
-from tunesmith.study.parameters import Bool, Choice, Float, Int
-from tunesmith.study.record import Lesson
-from tunesmith.study.results import incumbent
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import FailureKind, Prediction, Trial
+from tunesmith.study.config.record import Lesson
+from tunesmith.study.sampler_state import SamplerBelief
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.results import incumbent
+from tunesmith.study.trials.trial import FailureKind, Prediction, Trial
+from tunesmith.study.trials.view import Constraint, Objective, StudyView
 from tunesmith.study.units import short_number
-from tunesmith.study.view import Constraint, Objective, StudyView
 
 SPACE = SearchSpace(
     {

@@ -11,15 +11,15 @@ from fakes.studies import complete, failed, make_spec, proposal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.study.budget import Budget, Spent
-from tunesmith.study.command import command_line
+from tunesmith.study.config.budget import Budget, Spent
+from tunesmith.study.config.command import command_line
+from tunesmith.study.config.template import argv, placeholders, shell_line
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.results import default_trial, improvements, incumbent, pareto_front, relative_gain
-from tunesmith.study.seeds import derived_seed
-from tunesmith.study.template import argv, placeholders, shell_line
-from tunesmith.study.trial import Outcome, Source, Trial, TrialState
+from tunesmith.study.trials.results import default_trial, improvements, incumbent, pareto_front, relative_gain
+from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.trial import Outcome, Source, Trial, TrialState
+from tunesmith.study.trials.view import Constraint, Direction, Objective, StudyView
 from tunesmith.study.units import next_at, parse_bytes, parse_seconds, short_number, short_seconds
-from tunesmith.study.view import Constraint, Direction, Objective, StudyView
 
 LOSS = (Objective("loss"),)
 numbers = count()

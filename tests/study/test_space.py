@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tunesmith.study.condition import ConditionError, parse
+from tunesmith.study.config.load import parse_spec, space_document
 from tunesmith.study.errors import ProposalError, SpecError
-from tunesmith.study.load import parse_spec, space_document
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.study.space import SearchSpace
+from tunesmith.study.space.condition import ConditionError, parse
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
 
 UNIT = st.floats(0, 1)
 NUMBERS = st.floats(-1e12, 1e12) | st.floats(1e-12, 1e12) | st.integers(-1000, 1000).map(float)

@@ -13,9 +13,9 @@ from fakes.study_tables import GOOD, WRONG, Wrong
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunesmith.study.config.load import load_spec, parse_spec
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpecError
-from tunesmith.study.load import load_spec, parse_spec
-from tunesmith.study.spec import StudySpec
 
 
 def mistakes_of(read: Callable[[], StudySpec]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.condition import Value
-from tunesmith.study.parameters import Bool, Choice, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import FailureKind, Trial, TrialState
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Bool, Choice, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import FailureKind, Trial, TrialState
 from tunesmith.study.units import short_number
 
 MIN_FAILURES = 2

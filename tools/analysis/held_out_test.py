@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.study.record import Event, used_detail
-from tunesmith.study.trial import Outcome, Trial, TrialState
+from tunesmith.study.config.record import Event, used_detail
+from tunesmith.study.trials.trial import Outcome, Trial, TrialState
 from tunesmith.study.units import short_number
 
 STARTED = "test_started"

@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tunesmith.study.encoding import Bins
-from tunesmith.study.parameters import Bool, Choice
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Trial
-from tunesmith.study.view import Objective, objective_values
-from tunesmith.tools.quiet import quiet_optuna
+from tunesmith.study.space.encoding import Bins
+from tunesmith.study.space.parameters import Bool, Choice
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.view import Objective, objective_values
+from tunesmith.tools.quiet_optuna import quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

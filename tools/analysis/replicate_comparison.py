@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from tunesmith.study.units import short_number
-from tunesmith.tools.statistics import Difference, difference
-from tunesmith.tools.summary import Candidate, Summary, probability_text
+from tunesmith.tools.analysis.significance import Difference, difference
+from tunesmith.tools.analysis.summary import Candidate, Summary, probability_text
 
 MOST = 5
 """So many configurations are held against each other."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
-from tunesmith.tools.statistics import BAR, Sample, difference, t_cdf, t_quantile
+from tunesmith.tools.analysis.significance import BAR, Sample, difference, t_cdf, t_quantile
 
 LOOKS = 5
 """From the first look on, with as many further seeds each time."""

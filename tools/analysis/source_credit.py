@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.budget import Spent
-from tunesmith.study.results import improvements
-from tunesmith.study.trial import Source, Trial
+from tunesmith.study.config.budget import Spent
+from tunesmith.study.trials.results import improvements
+from tunesmith.study.trials.trial import Source, Trial
+from tunesmith.study.trials.view import Constraint, Objective
 from tunesmith.study.units import short_number
-from tunesmith.study.view import Constraint, Objective
-from tunesmith.tools.statistics import expected_gain
+from tunesmith.tools.analysis.significance import expected_gain
 
 MANY_FALLBACKS = 0.2
 """From this share of the LLM's turns on a study says in its first line that they fell back."""

@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tunesmith.study.condition import Value
-from tunesmith.study.record import StudyRecord
-from tunesmith.study.results import candidates, default_trial, incumbent, pareto_front, relative_gain
-from tunesmith.study.seeds import is_confirming, is_fresh
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.config.record import StudyRecord
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.results import candidates, default_trial, incumbent, pareto_front, relative_gain
+from tunesmith.study.trials.seeds import is_confirming, is_fresh
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import Objective, objective_values
 from tunesmith.study.units import short_number
-from tunesmith.study.view import Objective, objective_values
-from tunesmith.tools.importance import importance
-from tunesmith.tools.statistics import Difference, Sample, difference, sample
+from tunesmith.tools.analysis.importance import importance
+from tunesmith.tools.analysis.significance import Difference, Sample, difference, sample
 
 TOP_PARAMETERS = 3
 

@@ -21,8 +21,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.study.commands import LONGEST_ORDER, Order, order_text
 from tunesmith.study.errors import ProjectError, ToolRefused
-from tunesmith.study.orders import LONGEST_ORDER, Order, order_text
 
 ANSWERS_KEPT_S = 24 * 3600.0
 PATIENCE_S = 10.0

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tunesmith.history.earlier import find_earlier
 from tunesmith.history.read import History
-from tunesmith.study.earlier import EarlierStudy
-from tunesmith.study.observation import Observation
-from tunesmith.study.record import Lesson, StudyRecord
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Trial
+from tunesmith.study.config.record import Lesson, StudyRecord
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Variant
-from tunesmith.study.view import StudyView
 
 
 class FileFacts:

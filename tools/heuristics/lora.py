@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tunesmith.tools.knowledge.advice import Advice, positive
+from tunesmith.tools.heuristics.advice import Advice, positive
 
 LORA = "Hu et al. 2021, LoRA, arXiv 2106.09685"
 RANK_STABLE = "Kalajdzievski 2023, A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA, arXiv 2312.03732"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.study.errors import Mistake, SpecError
-from tunesmith.tools.knowledge.advice import Advice, outside, positive
+from tunesmith.tools.heuristics.advice import Advice, outside, positive
 
 STATES = "Rajbhandari et al. 2020, ZeRO, arXiv 1910.02054"
 ACTIVATIONS = "Korthikanti et al. 2022, Reducing Activation Recomputation, arXiv 2205.05198"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.tools.knowledge.advice import Advice, outside, positive
+from tunesmith.tools.heuristics.advice import Advice, outside, positive
 
 STEP_LAW = "Li et al. 2025, Predictable Scale: Part I, arXiv 2503.04715"
 POWER = "Shen et al. 2024, Power Scheduler, arXiv 2408.13359"

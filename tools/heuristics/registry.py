@@ -9,11 +9,11 @@ from typing import Any
 
 from tunesmith.study.errors import Mistake, SpecError, ToolRefused
 from tunesmith.study.names import did_you_mean
-from tunesmith.tools.knowledge.advice import Advice
-from tunesmith.tools.knowledge.lora import lora_parameters, lora_scale, qlora_start
-from tunesmith.tools.knowledge.memory import RECOMPUTE, transformer_memory
-from tunesmith.tools.knowledge.pretraining import power_rate, step_law
-from tunesmith.tools.knowledge.scaling import linear_batch_scaling, mup_transfer, root_batch_scaling
+from tunesmith.tools.heuristics.advice import Advice
+from tunesmith.tools.heuristics.lora import lora_parameters, lora_scale, qlora_start
+from tunesmith.tools.heuristics.memory import RECOMPUTE, transformer_memory
+from tunesmith.tools.heuristics.pretraining import power_rate, step_law
+from tunesmith.tools.heuristics.scaling import linear_batch_scaling, mup_transfer, root_batch_scaling
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tunesmith.tools.knowledge.advice import Advice, outside, positive
+from tunesmith.tools.heuristics.advice import Advice, outside, positive
 
 LINEAR = "Goyal et al. 2017, Accurate, Large Minibatch SGD, arXiv 1706.02677"
 ROOT = "Malladi et al. 2022, On the SDEs and Scaling Rules for Adaptive Gradient Algorithms, arXiv 2205.10287"

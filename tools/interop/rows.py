@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from tunesmith.study.condition import Value
-from tunesmith.study.trial import Trial
-from tunesmith.tools.warmstart.handover import Handover
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Trial
+from tunesmith.tools.interop.study_export import Handover
 
 FIXED = ("number", "state", "source", "seconds", "failure")
 """Columns that are neither a parameter nor a metric; `seconds` of wall time."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.condition import Value
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
-from tunesmith.study.parameters import resting
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import FailureKind, Trial, TrialState
-from tunesmith.study.view import Constraint, Objective, StudyView, objective_values
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import resting
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import FailureKind, Trial, TrialState
+from tunesmith.study.trials.view import Constraint, Objective, StudyView, objective_values
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tunesmith.study.parameters import Float, Int, Parameter
-from tunesmith.tools.warmstart.program import aligned_top, values_of
+from tunesmith.study.space.parameters import Float, Int, Parameter
+from tunesmith.tools.interop.export.program import aligned_top, values_of
 
 
 def say(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter

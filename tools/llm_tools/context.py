@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tunesmith.study.condition import Value
+from tunesmith.study.commands import Order
+from tunesmith.study.config.record import Lesson, StudyRecord
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ToolRefused
-from tunesmith.study.observation import Observation
-from tunesmith.study.orders import Order
-from tunesmith.study.record import Lesson, StudyRecord
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Prediction
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import Prediction
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Variant
-from tunesmith.study.view import StudyView
 
 
 class Facts(Protocol):

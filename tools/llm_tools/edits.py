@@ -8,20 +8,20 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tunesmith.prompts.untrusted import fenced, one_line
+from tunesmith.study.commands import Block, EditCode
 from tunesmith.study.errors import ProjectError, ToolRefused
-from tunesmith.study.orders import Block, EditCode
-from tunesmith.study.results import candidates
-from tunesmith.study.trial import EDITED
+from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.trial import EDITED
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, root_of, short_id
-from tunesmith.study.view import StudyView
-from tunesmith.tools.applying import Change, NoBranch, make_branch, write_patch
-from tunesmith.tools.calling import Arguments, Effect, StudyTool
-from tunesmith.tools.context import ToolContext
-from tunesmith.tools.trials import Nothing
-from tunesmith.tools.variants.asked import NO_EDITS, Shelf, asked_version, meant_by
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
+from tunesmith.tools.llm_tools.trials import Nothing
+from tunesmith.tools.variants.apply import Change, NoBranch, make_branch, write_patch
+from tunesmith.tools.variants.results import whole_diff
 from tunesmith.tools.variants.rules import rules_of
-from tunesmith.tools.variants.standing import whole_diff
+from tunesmith.tools.variants.user_edit import NO_EDITS, Shelf, asked_version, meant_by
 
 MOST = 60
 

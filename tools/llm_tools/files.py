@@ -10,9 +10,9 @@ from pydantic import Field
 from tunesmith.history.redact import redact
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.errors import ToolRefused
-from tunesmith.tools.calling import Arguments, StudyTool
-from tunesmith.tools.context import ToolContext
-from tunesmith.tools.trials import Number, trial_of
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
+from tunesmith.tools.llm_tools.trials import Number, trial_of
 
 SOURCE_CHARS = 3500
 LOG_BYTES = 64 * 1024

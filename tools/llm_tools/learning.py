@@ -8,19 +8,19 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tunesmith.prompts.compact import params_line
-from tunesmith.study.condition import Value
 from tunesmith.study.errors import ToolRefused
-from tunesmith.study.parameters import resting
-from tunesmith.study.results import candidates
-from tunesmith.study.space import SearchSpace
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import resting
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
-from tunesmith.study.view import StudyView
-from tunesmith.tools.calling import Arguments, StudyTool
-from tunesmith.tools.context import Forecaster, ToolContext
-from tunesmith.tools.failing import failing_regions
-from tunesmith.tools.importance import MIN_TRIALS, importance
-from tunesmith.tools.knowledge.catalogue import RULES, apply_rule
-from tunesmith.tools.trials import Nothing, trial_of
+from tunesmith.tools.analysis.failure_regions import failing_regions
+from tunesmith.tools.analysis.importance import MIN_TRIALS, importance
+from tunesmith.tools.heuristics.registry import RULES, apply_rule
+from tunesmith.tools.llm_tools.context import Forecaster, ToolContext
+from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
+from tunesmith.tools.llm_tools.trials import Nothing, trial_of
 
 BASES = ("best", "default")
 _EDGE = 0.02

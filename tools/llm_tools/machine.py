@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 from tunesmith.study.units import short_number
-from tunesmith.tools.calling import StudyTool
-from tunesmith.tools.context import ToolContext
-from tunesmith.tools.trials import Nothing
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.tool import StudyTool
+from tunesmith.tools.llm_tools.trials import Nothing
 
 _ASKED = "index,name,memory.used,memory.total,utilization.gpu"
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from tunesmith.tools.calling import AnyTool, Effect
-from tunesmith.tools.edits import APPLY_EDIT, EDIT, EDITS, PROPOSE_EDIT
-from tunesmith.tools.files import LOG, SOURCE
-from tunesmith.tools.learning import IMPORTANCE, LESSONS, POINTS, PREDICT, RULE
-from tunesmith.tools.machine import MACHINE
-from tunesmith.tools.projects import BRANCH, READ_SCRIPT, SCRIPTS, START, WRITE_STUDY
-from tunesmith.tools.reporting import REPORT
-from tunesmith.tools.steering import (
+from tunesmith.tools.llm_tools.edits import APPLY_EDIT, EDIT, EDITS, PROPOSE_EDIT
+from tunesmith.tools.llm_tools.files import LOG, SOURCE
+from tunesmith.tools.llm_tools.learning import IMPORTANCE, LESSONS, POINTS, PREDICT, RULE
+from tunesmith.tools.llm_tools.machine import MACHINE
+from tunesmith.tools.llm_tools.report import REPORT
+from tunesmith.tools.llm_tools.steering import (
     BOUNDS,
     CONFIRM,
     CONSTRAIN,
@@ -24,7 +22,9 @@ from tunesmith.tools.steering import (
     VETO,
     WITHDRAW,
 )
-from tunesmith.tools.trials import COMPARE, CURVE, STUDY, TRIAL, TRIALS
+from tunesmith.tools.llm_tools.study_files import BRANCH, READ_SCRIPT, SCRIPTS, START, WRITE_STUDY
+from tunesmith.tools.llm_tools.tool import AnyTool, Effect
+from tunesmith.tools.llm_tools.trials import COMPARE, CURVE, STUDY, TRIAL, TRIALS
 
 PLANNER: tuple[AnyTool, ...] = (TRIAL, TRIALS, COMPARE, RULE, SOURCE)
 """What the LLM planner may look up before it proposes; it is shown the rest anyway."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tunesmith.history.read import History
 from tunesmith.study.errors import ToolRefused
-from tunesmith.tools.calling import StudyTool
-from tunesmith.tools.context import ToolContext
-from tunesmith.tools.trials import Nothing
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.tool import StudyTool
+from tunesmith.tools.llm_tools.trials import Nothing
 
 SHOWN_CHARS = 4000
 

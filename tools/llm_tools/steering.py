@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from tunesmith.prompts.compact import params_line
-from tunesmith.study.errors import ProposalError, ToolRefused
-from tunesmith.study.orders import (
+from tunesmith.study.commands import (
     Bounds,
     Confirm,
     Constrain,
@@ -30,11 +29,12 @@ from tunesmith.study.orders import (
     Veto,
     Withdraw,
 )
+from tunesmith.study.errors import ProposalError, ToolRefused
 from tunesmith.study.units import short_seconds
-from tunesmith.tools.calling import Arguments, Effect, StudyTool
-from tunesmith.tools.context import StudyControl, ToolContext
-from tunesmith.tools.learning import filled
-from tunesmith.tools.trials import Nothing, Number, trial_of
+from tunesmith.tools.llm_tools.context import StudyControl, ToolContext
+from tunesmith.tools.llm_tools.learning import filled
+from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
+from tunesmith.tools.llm_tools.trials import Nothing, Number, trial_of
 
 MOST_AT_ONCE = 20
 Why = Annotated[str, Field(max_length=500, description="Why, in a sentence; it is kept with the trial.")]

@@ -13,16 +13,16 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tunesmith.prompts.untrusted import fenced
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError, SpecError, ToolRefused
-from tunesmith.study.load import parse_spec
-from tunesmith.study.spec import StudySpec
-from tunesmith.tools.calling import Arguments, Effect, StudyTool
-from tunesmith.tools.context import ToolContext
-from tunesmith.tools.files import SourceFile
-from tunesmith.tools.scripts.reader import read_script
-from tunesmith.tools.scripts.writer import study_toml
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.files import SourceFile
+from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
+from tunesmith.tools.llm_tools.trials import Nothing, Number, trial_of
+from tunesmith.tools.script_reader.reader import read_script
+from tunesmith.tools.script_reader.writer import study_toml
 from tunesmith.tools.toml_text import study_text
-from tunesmith.tools.trials import Nothing, Number, trial_of
 
 MOST_SCRIPTS = 40
 STUDY_FILE = "study.toml"

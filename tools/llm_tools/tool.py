@@ -11,10 +11,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tunesmith.prompts.render import render_text
+from tunesmith.study.commands import mistakes_of
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.orders import mistakes_of
-from tunesmith.tools.context import ToolContext
+from tunesmith.tools.llm_tools.context import ToolContext
 
 LONGEST_ANSWER = 12_000
 """Characters of an answer; a tool pages long before."""
@@ -64,7 +64,7 @@ class StudyTool(Generic[A]):
     @property
     def description(self) -> str:
         """What it is for, in the words of prompts/templates."""
-        from tunesmith.tools.knowledge.catalogue import RULES
+        from tunesmith.tools.heuristics.registry import RULES
 
         return render_text(f"tool_{self.name}.md", rules=RULES.values())
 

@@ -10,17 +10,17 @@ from pydantic import Field
 
 from tunesmith.prompts.compact import params_line, shown, space_table, thinned
 from tunesmith.prompts.untrusted import fenced, one_line
-from tunesmith.study import condition as conditions
-from tunesmith.study.condition import Condition, ConditionError, Value
 from tunesmith.study.energy import gpu_line
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.results import candidates
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.space import condition as conditions
+from tunesmith.study.space.condition import Condition, ConditionError, Value
+from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.study.view import StudyView
-from tunesmith.tools.calling import Arguments, StudyTool
-from tunesmith.tools.context import ToolContext
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 
 MOST = 50
 COMPARED = 8

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tunesmith.tools.report.gathering import report_input
+from tunesmith.tools.report.gather import report_input
 from tunesmith.tools.report.html import write_html
-from tunesmith.tools.report.jsonable import to_json
+from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.markdown import to_markdown
-from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.to_json import to_json
 
 __all__ = ["ReportInput", "report_input", "to_json", "to_markdown", "write_html"]

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.condition import Value
 from tunesmith.study.energy import energy_line
-from tunesmith.study.results import improvements
-from tunesmith.study.trial import Failure, Source, Trial, TrialState
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.results import improvements
+from tunesmith.study.trials.trial import Failure, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.meter import meter_lines, meter_of
-from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.analysis.source_credit import meter_lines, meter_of
+from tunesmith.tools.report.inputs import ReportInput
 
 _EXAMPLES_PER_KIND = 4
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from tunesmith.history.read import History
-from tunesmith.study.record import StudyRecord
-from tunesmith.tools.final_test import results_in
-from tunesmith.tools.report.model import ReportInput
+from tunesmith.study.config.record import StudyRecord
+from tunesmith.tools.analysis.held_out_test import results_in
+from tunesmith.tools.report.inputs import ReportInput
 
 
 def report_input(history: History, record: StudyRecord) -> ReportInput:

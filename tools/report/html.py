@@ -13,16 +13,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tunesmith.study.trial import Trial
-from tunesmith.tools.comparing import pair_lines, pairs, shrinkage_lines, shrinkages
-from tunesmith.tools.final_test import told
-from tunesmith.tools.report import colours, curves, facts, page, parallel
-from tunesmith.tools.report.model import ReportInput
+from tunesmith.study.trials.trial import Trial
+from tunesmith.tools.analysis.held_out_test import told
+from tunesmith.tools.analysis.replicate_comparison import pair_lines, pairs, shrinkage_lines, shrinkages
+from tunesmith.tools.analysis.summary import Summary, gain_text, plus_minus
+from tunesmith.tools.report import facts, view_model
+from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
-from tunesmith.tools.report.text import LONGEST_CELL, cut
+from tunesmith.tools.report.plots import colours, curves, parallel
+from tunesmith.tools.report.sanitize import LONGEST_CELL, cut
 from tunesmith.tools.report.versions import MOST, version_rows
-from tunesmith.tools.summary import Summary, gain_text, plus_minus
-from tunesmith.tools.variants.running import code_needed
+from tunesmith.tools.variants.run_command import code_needed
 
 
 def write_html(report: ReportInput, path: Path) -> None:
@@ -62,7 +63,7 @@ def _rendered(report: ReportInput) -> str:
 
 
 def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
-    plots = page.plots(report, summary)
+    plots = view_model.plots(report, summary)
     default = summary.default.number if summary.default else None
     return {
         "record": report.record,
@@ -71,13 +72,13 @@ def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "command": report.command,
         "needed": code_needed(report.best_code),
         "versions": version_rows(report)[:MOST],
-        "generated": page.when(report.generated_at),
-        "began": page.when(report.record.created_at) if report.record.created_at else "",
+        "generated": view_model.when(report.generated_at),
+        "began": view_model.when(report.record.created_at) if report.record.created_at else "",
         "summary": summary,
         # A figure and its margin stay on one line.
         "headline": summary.headline.replace(" -> ", " → ").replace(" ± ", "\u00a0±\u00a0"),
         "test": told(report.tests, summary.best.number if summary.best else None),
-        "tiles": page.tiles(summary),
+        "tiles": view_model.tiles(summary),
         "pairs": pair_lines(pairs(summary), default),
         "shrinkage": shrinkage_lines(shrinkages(summary), default),
         "next_steps": next_steps(report, summary),
@@ -94,7 +95,7 @@ def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "settings": json.dumps(facts.document(report), indent=2, ensure_ascii=False),
         "trials": len(report.trials),
         "best_rationale": _rationale(report.trials, summary),
-        "data": page.data(plots, report),
+        "data": view_model.data(plots, report),
     }
 
 
@@ -104,7 +105,7 @@ def _rationale(trials: Any, summary: Summary) -> str:
 
 
 def _part(name: str) -> str:
-    return (resources.files("tunesmith.tools.report") / name).read_text(encoding="utf-8")
+    return (resources.files("tunesmith.tools.report") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _nonce(report: ReportInput) -> str:

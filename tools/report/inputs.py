@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from tunesmith.study.observation import Observation
-from tunesmith.study.record import Event, Lesson, StudyRecord
-from tunesmith.study.trial import Trial
+from tunesmith.study.config.record import Event, Lesson, StudyRecord
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import Trial
 from tunesmith.study.variant import Variant
-from tunesmith.tools.final_test import FinalTest
-from tunesmith.tools.summary import Summary, summarize
-from tunesmith.tools.variants.running import run_line
+from tunesmith.tools.analysis.held_out_test import FinalTest
+from tunesmith.tools.analysis.summary import Summary, summarize
+from tunesmith.tools.variants.run_command import run_line
 
 
 @dataclass(frozen=True, kw_only=True)

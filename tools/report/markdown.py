@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tunesmith.study.units import short_number
-from tunesmith.tools.comparing import pair_lines, pairs, shrinkage_lines, shrinkages
-from tunesmith.tools.final_test import told
+from tunesmith.tools.analysis.held_out_test import told
+from tunesmith.tools.analysis.replicate_comparison import pair_lines, pairs, shrinkage_lines, shrinkages
+from tunesmith.tools.analysis.summary import Candidate, Summary, gain_text, plus_minus
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import number_text, value_text
-from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
-from tunesmith.tools.report.text import cut
+from tunesmith.tools.report.sanitize import cut
 from tunesmith.tools.report.versions import version_lines
-from tunesmith.tools.summary import Candidate, Summary, gain_text, plus_minus
-from tunesmith.tools.variants.running import code_needed
+from tunesmith.tools.variants.run_command import code_needed
 
 _FRONT_ROWS = 15
 

@@ -6,13 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from tunesmith.study.parameters import Float, Int
-from tunesmith.study.results import improvements
-from tunesmith.study.trial import Trial
+from tunesmith.study.space.parameters import Float, Int
+from tunesmith.study.trials.results import improvements
+from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.summary import Summary, Verdict
 from tunesmith.tools.report.facts import value_text
-from tunesmith.tools.report.model import ReportInput
-from tunesmith.tools.summary import Summary, Verdict
+from tunesmith.tools.report.inputs import ReportInput
 
 MOST = 5
 EDGE = 0.02

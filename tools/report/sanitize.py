@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.study.trial import Trial
+from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
 from tunesmith.tools.report.facts import value_text
 

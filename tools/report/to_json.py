@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from tunesmith.tools.comparing import pairs, shrinkages
+from tunesmith.tools.analysis.replicate_comparison import pairs, shrinkages
+from tunesmith.tools.analysis.summary import Candidate, Summary
 from tunesmith.tools.report import facts
-from tunesmith.tools.report.model import ReportInput
+from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
-from tunesmith.tools.report.text import plain
+from tunesmith.tools.report.sanitize import plain
 from tunesmith.tools.report.versions import version_rows
-from tunesmith.tools.summary import Candidate, Summary
 
 
 def to_json(report: ReportInput) -> dict[str, Any]:

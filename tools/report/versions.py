@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import VariantState, short_id
-from tunesmith.tools.report.model import ReportInput
-from tunesmith.tools.summary import plus_minus
-from tunesmith.tools.variants.standing import Standing, standings
+from tunesmith.tools.analysis.summary import plus_minus
+from tunesmith.tools.report.inputs import ReportInput
+from tunesmith.tools.variants.results import Standing, standings
 
 MOST = 80
 """So many edits are shown; all of them stand in the JSON report."""

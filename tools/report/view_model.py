@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.report import colours, facts
-from tunesmith.tools.report.curves import learning_curves
+from tunesmith.tools.analysis.summary import Summary, gain_text, plus_minus, probability_text
+from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import Row, number_text, value_text
-from tunesmith.tools.report.figures import (
+from tunesmith.tools.report.inputs import ReportInput
+from tunesmith.tools.report.plots import colours
+from tunesmith.tools.report.plots.curves import learning_curves
+from tunesmith.tools.report.plots.figures import (
     Plot,
     confirmed_values,
     fronts,
@@ -19,10 +22,8 @@ from tunesmith.tools.report.figures import (
     slices,
     values_over_trials,
 )
-from tunesmith.tools.report.model import ReportInput
-from tunesmith.tools.report.parallel import parallel_coordinates
-from tunesmith.tools.report.text import LONGEST_CELL, cut, plain
-from tunesmith.tools.summary import Summary, gain_text, plus_minus, probability_text
+from tunesmith.tools.report.plots.parallel import parallel_coordinates
+from tunesmith.tools.report.sanitize import LONGEST_CELL, cut, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tunesmith.study.condition import Value
+from tunesmith.study.space.condition import Value
 
 
 class Style(StrEnum):

@@ -6,8 +6,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from tunesmith.tools.scripts.literals import dotted
-from tunesmith.tools.scripts.reading import MetricGuess
+from tunesmith.tools.script_reader.findings import MetricGuess
+from tunesmith.tools.script_reader.literals import dotted
 
 _SMALL = re.compile(
     r"loss|err|rmse|mse|mae|mape|perplexity|ppl|bpb|nll|regret|cost|seconds|latency|(?:^|_)ms$|time|wer|cer|fid|deviance"

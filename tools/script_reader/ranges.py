@@ -11,8 +11,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.tools.scripts.reading import Setting
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.tools.script_reader.findings import Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def _choices(setting: Setting) -> Guess:
 
 @cache
 def _rules() -> list[dict[str, Any]]:
-    text = files("tunesmith.tools.scripts").joinpath("ranges.toml").read_text(encoding="utf-8")
+    text = files("tunesmith.tools.script_reader").joinpath("ranges.toml").read_text(encoding="utf-8")
     rules: list[dict[str, Any]] = tomllib.loads(text)["rule"]
     return rules
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TypeGuard
 
 from tunesmith.study.errors import ProjectError
-from tunesmith.tools.scripts.metrics import guess_metrics
-from tunesmith.tools.scripts.reading import ScriptReading, Setting, Style
-from tunesmith.tools.scripts.styles import find_settings, has_subcommands
+from tunesmith.tools.script_reader.findings import ScriptReading, Setting, Style
+from tunesmith.tools.script_reader.metrics import guess_metrics
+from tunesmith.tools.script_reader.styles import find_settings, has_subcommands
 
 _FIDELITY = re.compile(r"^(num_|n_|max_|total_)?(train_)?(epochs?|steps|iters?|iterations)$|^max_iter$", re.IGNORECASE)
 _LARGEST = 10**15

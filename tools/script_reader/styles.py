@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tunesmith.tools.scripts.literals import constants, dotted, keyword, literal_or
-from tunesmith.tools.scripts.reading import Setting, Style
+from tunesmith.tools.script_reader.findings import Setting, Style
+from tunesmith.tools.script_reader.literals import constants, dotted, keyword, literal_or
 
 Names = Mapping[str, Any]
 _PARSERS_OF_DATACLASSES = ("transformers", "simple_parsing", "tyro", "draccus", "jsonargparse", "pyrallis")

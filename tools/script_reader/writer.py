@@ -6,9 +6,9 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from tunesmith.study.load import parameter_document
-from tunesmith.tools.scripts.ranges import guess_range
-from tunesmith.tools.scripts.reading import MetricGuess, ScriptReading, Setting, Style
+from tunesmith.study.config.load import parameter_document
+from tunesmith.tools.script_reader.findings import MetricGuess, ScriptReading, Setting, Style
+from tunesmith.tools.script_reader.ranges import guess_range
 from tunesmith.tools.toml_text import toml_value
 
 TRIALS = 40

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunesmith.study.errors import ProjectError
-from tunesmith.tools.git import AUTHOR, EMAIL, GitFailed, Repository
+from tunesmith.tools.variants.git import AUTHOR, EMAIL, GitFailed, Repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.study.load import parse_space
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.spec import StudySpec
+from tunesmith.study.config.load import parse_space
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import (
     COMBINE,
     Edit,
@@ -22,8 +22,8 @@ from tunesmith.study.variant import (
     unified,
     variant_id,
 )
+from tunesmith.tools.variants.ast_equivalence import meaning
 from tunesmith.tools.variants.gate import Rules, check, is_editable, option_of
-from tunesmith.tools.variants.sameness import meaning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.evaluator.workspace import is_meant
+from tunesmith.study.config.load import parse_space
 from tunesmith.study.errors import SpecError
-from tunesmith.study.load import parse_space
-from tunesmith.study.space import SearchSpace
+from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import Variant
-from tunesmith.tools.scripts.literals import dotted
-from tunesmith.tools.scripts.styles import find_settings
-from tunesmith.tools.variants.sameness import parsed
-from tunesmith.tools.variants.shortcuts import shortcuts
+from tunesmith.tools.script_reader.literals import dotted
+from tunesmith.tools.script_reader.styles import find_settings
+from tunesmith.tools.variants.ast_equivalence import parsed
+from tunesmith.tools.variants.metric_gaming import shortcuts
 
 CHANGED_LINES = 400
 FILE_CHARS = 400_000

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from tunesmith.tools.scripts.literals import dotted
+from tunesmith.tools.script_reader.literals import dotted
 
 _SEED_NAME = re.compile(r"seed|random_state", re.IGNORECASE)
 _SEED_CALL = re.compile(r"(^|\.)(manual_seed(_all)?|seed|set_seed|seed_everything|use_deterministic_algorithms)$")

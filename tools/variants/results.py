@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.record import StudyRecord
-from tunesmith.study.results import candidates, relative_gain
-from tunesmith.study.trial import EDITED, Source, Trial, TrialState
+from tunesmith.study.trials.results import candidates, relative_gain
+from tunesmith.study.trials.trial import EDITED, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, root_of, short_id, unified
-from tunesmith.tools.statistics import Difference, difference
-from tunesmith.tools.summary import Candidate, Summary, summarize
+from tunesmith.tools.analysis.significance import Difference, difference
+from tunesmith.tools.analysis.summary import Candidate, Summary, summarize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tunesmith.study.spec import StudySpec
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.tools.variants.gate import Rules
 
 

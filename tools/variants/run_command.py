@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tunesmith.study.command import command_line
-from tunesmith.study.condition import Value
-from tunesmith.study.spec import StudySpec
+from tunesmith.study.config.command import command_line
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.space.condition import Value
 from tunesmith.study.variant import Variant, short_id
-from tunesmith.tools.variants.making import command_of
+from tunesmith.tools.variants.build import command_of
 
 
 def run_line(spec: StudySpec, params: Mapping[str, Value], code: str, variants: Sequence[Variant]) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tunesmith.study.condition import Value
+from tunesmith.study.commands import EditCode
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError, ToolRefused
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.orders import EditCode
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.spec import StudySpec
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import DIRECTIONS, PERSON, Edit, EditRefused, Variant, VariantState, root_of
+from tunesmith.tools.variants.build import Change, make_variant, space_of
 from tunesmith.tools.variants.gate import Rules
-from tunesmith.tools.variants.making import Change, make_variant, space_of
-from tunesmith.tools.variants.standing import find_variant
+from tunesmith.tools.variants.results import find_variant
 
 NO_EDITS = "the study has no [edits]: add it to study.toml, with the files that may be edited"
 

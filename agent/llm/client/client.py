@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from tunesmith.agent.models.calls import Answer, CallRecord, Format, TokenUse, Tool, ToolUse
-from tunesmith.agent.models.errors import TRANSIENT, AnswerUnusable, Down, ModelDown, Unusable
-from tunesmith.agent.models.failures import Diagnosis, diagnose
-from tunesmith.agent.models.prices import Prices, price_of, read_prices
-from tunesmith.agent.models.reading import NoJson, object_in
-from tunesmith.agent.models.talk import arguments_of, bound, opening, text_of, usage_of, with_results
+from tunesmith.agent.llm.client.diagnosis import Diagnosis, diagnose
+from tunesmith.agent.llm.client.errors import TRANSIENT, AnswerUnusable, Down, ModelDown, Unusable
+from tunesmith.agent.llm.client.messages import arguments_of, bound, opening, text_of, usage_of, with_results
+from tunesmith.agent.llm.client.parsing import NoJson, object_in
+from tunesmith.agent.llm.client.prices import Prices, price_of, read_prices
+from tunesmith.agent.llm.client.types import Answer, CallRecord, Format, TokenUse, Tool, ToolUse
 from tunesmith.prompts.message import Message
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from tunesmith.agent.models.errors import Down
+from tunesmith.agent.llm.client.errors import Down
 
 _BY_STATUS = {
     401: Down.AUTH,

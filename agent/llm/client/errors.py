@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from tunesmith.agent.models.calls import CallRecord
+from tunesmith.agent.llm.client.types import CallRecord
 from tunesmith.study.errors import TunesmithError
 
 

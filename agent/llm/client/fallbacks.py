@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from tunesmith.agent.models.calls import Answer, AsksModels, Format, Tool
-from tunesmith.agent.models.errors import ModelDown
+from tunesmith.agent.llm.client.errors import ModelDown
+from tunesmith.agent.llm.client.types import Answer, AsksModels, Format, Tool
 from tunesmith.prompts.message import Message
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.agent.models.calls import Format, TokenUse, Tool, ToolUse
+from tunesmith.agent.llm.client.types import Format, TokenUse, Tool, ToolUse
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ToolRefused

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.agent.models.calls import TokenUse
+from tunesmith.agent.llm.client.types import TokenUse
 from tunesmith.study.errors import Mistake, SpecError
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tunesmith.agent.models.calls import Answer, AsksModels, CallRecord, Format, TokenUse, Tool
-from tunesmith.agent.models.errors import AnswerUnusable, Down, ModelDown, Unusable
-from tunesmith.agent.models.reading import object_in
+from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
+from tunesmith.agent.llm.client.parsing import object_in
+from tunesmith.agent.llm.client.types import Answer, AsksModels, CallRecord, Format, TokenUse, Tool
 from tunesmith.prompts.message import Message
 from tunesmith.study.errors import ProjectError
 

@@ -12,14 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunesmith.prompts.compact import params_line, shown
-from tunesmith.study import condition as conditions
-from tunesmith.study.budget import ENDING
-from tunesmith.study.changes import Change, Steering, change_of, changed, standing
-from tunesmith.study.condition import ConditionError, Value
-from tunesmith.study.errors import Mistake, ProposalError, SpecError, ToolRefused
-from tunesmith.study.load import parse_spec
-from tunesmith.study.names import did_you_mean
-from tunesmith.study.orders import (
+from tunesmith.study.commands import (
     Bounds,
     Confirm,
     Constrain,
@@ -36,13 +29,20 @@ from tunesmith.study.orders import (
     Veto,
     Withdraw,
 )
-from tunesmith.study.parameters import typed
-from tunesmith.study.record import Event
-from tunesmith.study.seeds import choosing_seed, tuning_seed
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.config.budget import ENDING
+from tunesmith.study.config.changes import Change, Steering, change_of, changed, standing
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.record import Event
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.errors import Mistake, ProposalError, SpecError, ToolRefused
+from tunesmith.study.names import did_you_mean
+from tunesmith.study.space import condition as conditions
+from tunesmith.study.space.condition import ConditionError, Value
+from tunesmith.study.space.parameters import typed
+from tunesmith.study.trials.seeds import choosing_seed, tuning_seed
+from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, short_id
-from tunesmith.tools.variants.asked import NO_EDITS, Shelf, asked_version
+from tunesmith.tools.variants.user_edit import NO_EDITS, Shelf, asked_version
 
 ORDERS = "order"
 """The kind of event under which an order and its answer are kept."""

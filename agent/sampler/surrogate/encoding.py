@@ -12,11 +12,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.study import condition as conditions
-from tunesmith.study.condition import Comparison, Condition, Junction, Negation
-from tunesmith.study.encoding import Bins, Integers
-from tunesmith.study.parameters import Bool, Choice, Parameter, resting
-from tunesmith.study.space import SearchSpace
+from tunesmith.study.space import condition as conditions
+from tunesmith.study.space.condition import Comparison, Condition, Junction, Negation
+from tunesmith.study.space.encoding import Bins, Integers
+from tunesmith.study.space.parameters import Bool, Choice, Parameter, resting
+from tunesmith.study.space.space import SearchSpace
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

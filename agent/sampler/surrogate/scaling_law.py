@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.surrogate import gp
-from tunesmith.agent.surrogate.axes import Array, Axes, Mask
+from tunesmith.agent.sampler.surrogate import gp
+from tunesmith.agent.sampler.surrogate.encoding import Array, Axes, Mask
 
 Index = NDArray[np.intp]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.surrogate.mixture import Mixture
+from tunesmith.agent.sampler.surrogate.gp_ensemble import Mixture
 
 Array = NDArray[np.float64]
 

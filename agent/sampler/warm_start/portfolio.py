@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.agent.belief import Inputs, Settings, earlier_models
-from tunesmith.agent.cores import one_core
-from tunesmith.agent.scales import earlier_pasts, is_elsewhere, scale_words
-from tunesmith.agent.surrogate.axes import Array, Axes
-from tunesmith.study.condition import Value
+from tunesmith.agent.sampler.surrogate.blas_threads import one_core
+from tunesmith.agent.sampler.surrogate.encoding import Array, Axes
+from tunesmith.agent.sampler.surrogate_model import Inputs, Settings, earlier_models
+from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_pasts, is_elsewhere, scale_words
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
-from tunesmith.study.view import StudyView
 
 CANDIDATES = 20
 """So many of the best of each study may be selected."""

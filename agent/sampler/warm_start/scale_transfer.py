@@ -12,17 +12,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from tunesmith.agent.cores import one_core
-from tunesmith.agent.past import Past, earlier_past, past_of
-from tunesmith.agent.surrogate.axes import Array, Axes
-from tunesmith.agent.surrogate.mixture import lowest_and_spread
-from tunesmith.agent.surrogate.scaling import Rows, draw_moves, draw_optima, likeliest_move
-from tunesmith.agent.surrogate.targets import warp_for
-from tunesmith.study.condition import Value
-from tunesmith.study.earlier import EarlierStudy
-from tunesmith.study.parameters import Choice, Parameter
-from tunesmith.study.seeds import derived_seed
-from tunesmith.study.view import StudyView
+from tunesmith.agent.sampler.surrogate.blas_threads import one_core
+from tunesmith.agent.sampler.surrogate.encoding import Array, Axes
+from tunesmith.agent.sampler.surrogate.gp_ensemble import lowest_and_spread
+from tunesmith.agent.sampler.surrogate.output_transform import warp_for
+from tunesmith.agent.sampler.surrogate.scaling_law import Rows, draw_moves, draw_optima, likeliest_move
+from tunesmith.agent.sampler.training_data import Past, earlier_past, past_of
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Choice, Parameter
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.view import StudyView
 
 ROWS = 80
 """At most so many trials of all scales tell how the optimum moves."""

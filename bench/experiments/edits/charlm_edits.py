@@ -1,6 +1,6 @@
 """Edits of examples/charlm as an LLM would propose them (charlm_edits.toml), and what each is worth.
 
-    python benchmarks/charlm_edits.py --seeds 5 --jobs 2
+    python bench/experiments/edits/charlm_edits.py --seeds 5 --jobs 2
 
 trains the example's own code and edited code on the same seeds and shows bits per byte, each ± half of a 95% interval.
 Which configurations, which edits and what is compared with what stands in the .toml.
@@ -23,14 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "src"))
 
-from tunesmith.study.load import load_spec
-from tunesmith.study.template import argv
-from tunesmith.tools.statistics import difference, sample
-from tunesmith.tools.summary import plus_minus, probability_text
+from tunesmith.study.config.load import load_spec
+from tunesmith.study.config.template import argv
+from tunesmith.tools.analysis.significance import difference, sample
+from tunesmith.tools.analysis.summary import plus_minus, probability_text
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "charlm"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "charlm"
 DOCUMENT = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 CANDIDATES: Mapping[str, Mapping[str, Any]] = {candidate["name"]: candidate for candidate in DOCUMENT["candidates"]}
 
@@ -97,7 +97,7 @@ def run(row: Row, seed: int) -> float:
             "CHARLM_SECONDS": str(row.seconds),
             "TUNESMITH_ARTIFACTS": artifacts,
         }
-        environment["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
+        environment["PYTHONPATH"] = str(Path(__file__).parents[3] / "src")
         output = ""
         for command in (spec.run.command, spec.evaluate.command):
             words = [sys.executable, *argv(command, {**row.params, "seed": seed, "artifacts": artifacts})[1:]]

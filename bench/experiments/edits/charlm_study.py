@@ -1,7 +1,7 @@
 """A whole study over configurations and edits of examples/charlm, with a scripted LLM over HTTP in a real one's place.
 
-    python benchmarks/charlm_study.py --trials 30 --seed 0
-    python benchmarks/charlm_study.py --trials 30 --seed 0 --no-edits
+    python bench/experiments/edits/charlm_study.py --trials 30 --seed 0
+    python bench/experiments/edits/charlm_study.py --trials 30 --seed 0 --no-edits
 
 The LLM gives the edits of charlm_edits.toml, good, useless and bad ones in an order that the seed draws, each once and
 only where it fits the code that it is shown; without edits the sampler tunes the parameters alone, in as many trials.
@@ -20,15 +20,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src"), str(ROOT / "benchmarks")]
+ROOT = Path(__file__).parents[3]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src"), str(Path(__file__).parent)]
 
 from charlm_edits import CANDIDATES, EXAMPLE, QUICK_S, answer
-from fakes.llm_answers import candidates_reply
-from fakes.llm_server import Reply, Request, message, serving
+from fakes.llm.answers import candidates_reply
+from fakes.llm.server import Reply, Request, message, serving
 
 from tunesmith.history.read import History
-from tunesmith.study.load import load_spec
+from tunesmith.study.config.load import load_spec
 
 
 class Scripted:

@@ -1,6 +1,6 @@
 """How soon a chat shows the first word of an answer: from the server's first byte of it to the terminal's screen.
 
-    python benchmarks/chat_latency.py [ROUNDS]        needs tmux; the target is 0.3 s
+    python bench/experiments/latency/chat_latency.py [ROUNDS]        needs tmux; the target is 0.3 s
 
 The screen is looked at every few milliseconds through tmux, which itself takes some 5 ms.
 """
@@ -13,11 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 
-from fakes.llm_server import Reply, Request, serving, streamed
+from fakes.llm.server import Reply, Request, serving, streamed
+from fakes.machine.terminal import TMUX, terminal
 from fakes.projects import command, make_project
-from fakes.terminal import TMUX, terminal
 
 TARGET_S = 0.3
 

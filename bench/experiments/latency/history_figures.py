@@ -1,6 +1,6 @@
 """Measures the history: observations a second, `tunesmith status` and opening for resume on 100,000 trials.
 
-Run it as `python benchmarks/history_figures.py [--trials 100000]`.
+Run it as `python bench/experiments/latency/history_figures.py [--trials 100000]`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from tunesmith.history.write import Batch, Recorder
-from tunesmith.study.load import parse_spec
-from tunesmith.study.observation import Observation
-from tunesmith.study.trial import Outcome, Proposal, Source, Trial, TrialState, Usage
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState, Usage
 
 SPEC = parse_spec(
     {

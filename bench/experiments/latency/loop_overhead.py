@@ -1,6 +1,6 @@
 """Measures what the loop adds to a trial: proposal recorded to process started, and process ended to outcome committed.
 
-Run it as `python benchmarks/loop_overhead.py [--trials 60]`.
+Run it as `python bench/experiments/latency/loop_overhead.py [--trials 60]`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from tunesmith.agent.loop import Loop
+from tunesmith.agent.loop.loop import Loop
 from tunesmith.history.read import History
-from tunesmith.study.load import parse_spec
+from tunesmith.study.config.load import parse_spec
 
 # The script tells by its own clock when it began and ended; `date` itself takes about a millisecond.
 SCRIPT = """\

@@ -1,6 +1,7 @@
 """Measures how long slots stand idle for the planner while an LLM takes its time: 20 s an answer, 30 s a trial.
 
-Run it as `python benchmarks/latency.py [--scale 0.2] [--trials 24]`; a scale of 0.2 makes that 4 s and 6 s. What the
+Run it as `python bench/experiments/latency/planner_latency.py [--scale 0.2] [--trials 24]`; a scale of 0.2 makes that
+4 s and 6 s. What the
 planner itself computes is not scaled, so a small scale is the harder test.
 """
 
@@ -12,15 +13,15 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 
-from fakes.llm_answers import candidates_reply, drawn_points
-from fakes.llm_server import Reply, Request, serving
+from fakes.llm.answers import candidates_reply, drawn_points
+from fakes.llm.server import Reply, Request, serving
 
-from tunesmith.agent.loop import Loop
+from tunesmith.agent.loop.loop import Loop
 from tunesmith.history.read import History
-from tunesmith.study.load import parse_spec
-from tunesmith.study.trial import Source, Trial
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.trials.trial import Source, Trial
 
 ANSWER_S, TRIAL_S, PARALLEL = 20.0, 30.0, 2
 

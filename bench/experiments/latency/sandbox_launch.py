@@ -1,6 +1,7 @@
 """Measures what the sandbox adds to a trial, from the order to start it to its outcome, its clean-up included.
 
-Run it as `python benchmarks/sandbox_launch.py [--trials 40]`. Trials with and without the sandbox take turns, so that
+Run it as `python bench/experiments/latency/sandbox_launch.py [--trials 40]`. Trials with and without the sandbox take
+turns, so that
 whatever else the machine does falls on both.
 """
 
@@ -15,9 +16,9 @@ import time
 from pathlib import Path
 
 from tunesmith.evaluator.evaluation import Evaluator
-from tunesmith.evaluator.slots import Slot
-from tunesmith.study.load import parse_spec
-from tunesmith.study.trial import Proposal, Source, Trial, TrialState
+from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 
 COMMANDS = {"a shell": "sh train.sh", "Python": f"{sys.executable} train.py"}
 

@@ -1,6 +1,7 @@
 """What hostile and gifted models do to our planner: servers on loopback with scripted answers, on public tables.
 
-Run it as `python benchmarks/made_up_models.py [--task NAME ...] [--data FOLDER ...] [--seeds 6] [--trials 50]`.
+Run it as `python bench/experiments/quality/made_up_models.py [--task NAME ...] [--data FOLDER ...] [--seeds 6]
+[--trials 50]`.
 Prints the mean normalized regret at a few numbers of trials for each model, with a bootstrap interval over tasks and
 seeds, its ratio to the sampler alone, and the LLM's share of the trials.
 """
@@ -17,17 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 
-from fakes.llm_answers import candidates_text
-from fakes.llm_server import Reply, Request, message, serving
+from fakes.llm.answers import candidates_text
+from fakes.llm.server import Reply, Request, message, serving
 
 from tunesmith.agent.tuner import Tuner
 from tunesmith.bench.statistics import bootstrap
 from tunesmith.bench.task import Task
 from tunesmith.bench.tasks import choose_tasks
-from tunesmith.study.condition import Value
-from tunesmith.study.trial import Failure
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Failure
 
 Params = Mapping[str, Value]
 MARKS = (5, 10, 20, 50)

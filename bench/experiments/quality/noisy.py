@@ -1,6 +1,7 @@
 """What luck costs: tasks whose values are known, shown to every planner with noise, and judged by what they chose.
 
-Run it as `python benchmarks/noisy.py [--seeds 6] [--trials 100] [--repeats 2] [--data FOLDER]`. Noise is normal, its
+Run it as `python bench/experiments/quality/noisy.py [--seeds 6] [--trials 100] [--repeats 2] [--data FOLDER]`. Noise
+is normal, its
 standard deviation a share of the distance from a median random configuration to the best. Optuna's samplers choose what
 `study.best_trial` is, the best value that they saw; ours what its model expects most of, as before confirmation. The
 regret is that of the true value: 0 for the best configuration, 1 for a median random one.
@@ -16,16 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from tunesmith.agent.arbiter import Arbiter
-from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.planner.arbiter import Arbiter
+from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.bench.planners import find_planner
 from tunesmith.bench.runner import one_thread
 from tunesmith.bench.statistics import bootstrap
 from tunesmith.bench.task import Task
 from tunesmith.bench.tasks import task_makers
-from tunesmith.study.seeds import derived_seed, noise_seed
-from tunesmith.study.trial import Failure, Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.study.view import StudyView
+from tunesmith.study.trials.seeds import derived_seed, noise_seed
+from tunesmith.study.trials.trial import Failure, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
 
 TASKS = ("branin", "hartmann6", "skl_svm_digits", "skl_rf_digits", "skl_mlp_breast_cancer")
 LEVELS = (0.1, 0.3, 1.0)

@@ -1,6 +1,7 @@
 """How often a gain is claimed that is none, and how often one that is: whole studies on made-up objectives with noise.
 
-Run it as `python benchmarks/null_studies.py [--studies 200] [--kind null]`. Each study runs the sampler, the
+Run it as `python bench/experiments/quality/null_studies.py [--studies 200] [--kind null]`. Each study runs the
+sampler, the
 default, and then what [confirm] asks for, through the same rules as `tunesmith run`, with a function in the place of
 training. In a null study no parameter matters; in the others the best region is better than the default by one standard
 deviation of the noise.
@@ -16,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.agent.arbiter import Arbiter
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.confirming import Confirmation
-from tunesmith.study.load import parse_spec
-from tunesmith.study.record import StudyRecord
-from tunesmith.study.seeds import derived_seed
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Outcome, Proposal, Trial, TrialState
-from tunesmith.study.view import StudyView
-from tunesmith.tools.summary import Verdict, summarize
+from tunesmith.agent.planner.arbiter import Arbiter
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.scheduler.confirmation import Confirmation
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.record import StudyRecord
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.trial import Outcome, Proposal, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.analysis.summary import Verdict, summarize
 
 Params = Mapping[str, Any]
 Truth = Callable[[Params], float]

@@ -4,7 +4,7 @@ Each way is given the epochs of so many full runs, of 24 epochs each: full runs 
 eight whose generations train 3 epochs. Both choose by the validation loss; what is compared is the loss of the chosen
 network on digits that neither saw.
 
-    python benchmarks/population.py --seeds 5
+    python bench/experiments/quality/population.py --seeds 5
 """
 
 from __future__ import annotations

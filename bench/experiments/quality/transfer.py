@@ -5,7 +5,7 @@ sampler on the target for 25 trials; *with* is the same sampler, handed the sour
 table at a lower fidelity: what a cheap study found. A misleading source is the target's own table turned about: a
 study that looked for the worst. Run it as
 
-    python benchmarks/transfer.py --data DIR [--data DIR2] [--seeds 6] [--only fcnet] [--results FILE]
+    python bench/experiments/quality/transfer.py --data DIR [--data DIR2] [--seeds 6] [--only fcnet] [--results FILE]
 
 DIR holds the tables (docs/benchmark.md); only those of scikit-learn come with the project. A run that stands in the
 results file is not run again.
@@ -29,13 +29,13 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
-from tunesmith.agent.bayes import BayesSampler
+from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.bench.statistics import regret_curve
 from tunesmith.bench.table import read_table
 from tunesmith.bench.task import Task
-from tunesmith.study.earlier import EarlierStudy
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.study.view import StudyView
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
 
 SOURCE_TRIALS, ALONE, WITH = 50, 25, 10
 STEPLAW = "steplaw_dense_215M"

@@ -4,7 +4,8 @@ Both sides evaluate 20 configurations in all. The warm side is handed the result
 through `tunesmith export`'s own program and goes on for 10; the cold side runs the same program without results for 20,
 with the task's default as its first point where there is one, as ours has. Run it as
 
-    python benchmarks/warm_start.py [--optimizer nevergrad ...] [--seeds 10] [--results build/bench/warm_start.jsonl]
+    python bench/experiments/quality/warm_start.py [--optimizer nevergrad ...] [--seeds 10] [--results
+    build/bench/warm_start.jsonl]
 
 A run that stands in the results file is not run again.
 """
@@ -34,10 +35,10 @@ from tunesmith.agent.tuner import Tuner
 from tunesmith.bench.statistics import regret_curve
 from tunesmith.bench.task import WORST_REGRET, Task
 from tunesmith.bench.tasks import task_makers
-from tunesmith.study.condition import Value
-from tunesmith.study.trial import Failure, Trial
-from tunesmith.tools.warmstart.handover import Handover
-from tunesmith.tools.warmstart.registry import find_target
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Failure, Trial
+from tunesmith.tools.interop.export.registry import find_target
+from tunesmith.tools.interop.study_export import Handover
 
 TASKS = ("branin", "hartmann6", "ackley10", "mixed", "conditional", "half_fails",
          "skl_mlp_breast_cancer", "skl_rf_digits", "skl_svm_digits")  # fmt: skip
@@ -139,7 +140,7 @@ def _by_program(optimizer: str, handover: Handover, folder: Path, count: int, tr
 def _in_optuna(handover: Handover, folder: Path, count: int, train: Any, seed: int) -> None:
     import optuna
 
-    from tunesmith.tools.warmstart.optuna_space import distribution_of
+    from tunesmith.tools.interop.optuna.space import distribution_of
 
     space = handover.space
     journal = str(folder / "o.journal")

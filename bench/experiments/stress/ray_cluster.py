@@ -1,10 +1,11 @@
 """Plays a Ray cluster of several nodes on one machine and measures what the loop makes of it.
 
-    python benchmarks/ray_cluster.py lost   200 short trials on 4 nodes, of which one is killed in the middle
-    python benchmarks/ray_cluster.py busy   how much of the time 64 slots run trials of 2 s
+    python bench/experiments/stress/ray_cluster.py lost   200 short trials on 4 nodes, of which one is killed in the
+    middle
+    python bench/experiments/stress/ray_cluster.py busy   how much of the time 64 slots run trials of 2 s
 
 Ray listens beyond 127.0.0.1. To keep it in, run it in a network of its own:
-`bwrap --unshare-net --unshare-pid --dev-bind / / --proc /proc python benchmarks/ray_cluster.py lost`.
+`bwrap --unshare-net --unshare-pid --dev-bind / / --proc /proc python bench/experiments/stress/ray_cluster.py lost`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from pathlib import Path
 import psutil
 from ray.cluster_utils import Cluster
 
-from tunesmith.agent.loop import Loop
-from tunesmith.agent.news import Finished, News
+from tunesmith.agent.loop.events import Finished, News
+from tunesmith.agent.loop.loop import Loop
 from tunesmith.history.read import History
-from tunesmith.study.load import parse_spec
-from tunesmith.study.trial import Trial
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.trials.trial import Trial
 
 # The script tells by its own clock when it began and ended.
 SCRIPT = """\

@@ -1,6 +1,7 @@
 """A night in a quarter of an hour: a study that everything goes wrong with, and what its morning report is worth.
 
-Run it as `python benchmarks/rehearsal.py --minutes 15 --slots 6`, or for a quick look `--minutes 1.2 --kill-every 15`.
+Run it as `python bench/experiments/stress/rehearsal.py --minutes 15 --slots 6`, or for a quick look `--minutes 1.2
+--kill-every 15`.
 Trials of half a second crash, hang, run out of memory, print nan, leave processes behind; the loop is killed by
 SIGKILL again and again; the LLM answers with errors, nonsense and silence; the disk is full once. The study has to end
 by itself at its deadline, lose nothing, leave nothing behind, and report nothing that its history does not say. The
@@ -33,12 +34,12 @@ from typing import Any
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from fakes.llm_server import Reply, Request, error, message, serving
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
+from fakes.llm.server import Reply, Request, error, message, serving
 from fakes.projects import environment
 from fakes.recomputed import differences
 
-from tunesmith.study.seeds import is_fresh, tuning_seed
+from tunesmith.study.trials.seeds import is_fresh, tuning_seed
 
 STUDY = "night"
 DISK_BYTES = 512 * 2**20

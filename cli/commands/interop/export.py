@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.agent.samplers import make_sampler
-from tunesmith.cli.locate import history_file, open_study, study_file
-from tunesmith.study.condition import Value
+from tunesmith.agent.sampler.registry import make_sampler
+from tunesmith.cli.session.locate import history_file, open_study, study_file
+from tunesmith.study.config.load import load_spec
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
-from tunesmith.study.load import load_spec
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Proposal, Source, Trial, TrialState
-from tunesmith.study.view import StudyView
-from tunesmith.tools.warmstart.handover import best_configurations, counted, hand_over
-from tunesmith.tools.warmstart.registry import TARGETS, find_target
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.interop.export.registry import TARGETS, find_target
+from tunesmith.tools.interop.study_export import best_configurations, counted, hand_over
 
 FIRST_POINTS = 10
 """So many starting points are handed over of a study that has no results yet."""

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.cli.locate import history_file
+from tunesmith.cli.session.locate import history_file
 from tunesmith.history.bulk import write_import
+from tunesmith.study.config.load import load_spec, parse_spec, space_document
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
-from tunesmith.study.load import load_spec, parse_spec, space_document
-from tunesmith.study.spec import StudySpec
-from tunesmith.tools.warmstart.fit import Fitted, fit
-from tunesmith.tools.warmstart.found import Found
-from tunesmith.tools.warmstart.handover import counted
-from tunesmith.tools.warmstart.mapping import Mapped, map_columns
-from tunesmith.tools.warmstart.reading.source import read_source
+from tunesmith.tools.interop.importing.fit import Fitted, fit
+from tunesmith.tools.interop.importing.imported_table import Found
+from tunesmith.tools.interop.importing.mapping import Mapped, map_columns
+from tunesmith.tools.interop.importing.source import read_source
+from tunesmith.tools.interop.study_export import counted
 
 SHOWN_REASONS = 6
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 from fakes.views import trial
 
-from tunesmith.agent.code.doubt import is_doubtful, settled, twin_of
-from tunesmith.agent.code.tree import (
+from tunesmith.agent.code_search.bandit import (
     EDITS,
     arms_of,
     edit_share,
@@ -18,10 +17,11 @@ from tunesmith.agent.code.tree import (
     tired_direction,
     to_cross,
 )
-from tunesmith.study.load import parse_spec
-from tunesmith.study.trial import FailureKind, Outcome, Trial, TrialState
+from tunesmith.agent.code_search.suspicious_gains import is_doubtful, settled, twin_of
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.trials.trial import FailureKind, Outcome, Trial, TrialState
+from tunesmith.study.trials.view import Objective
 from tunesmith.study.variant import Variant, VariantState
-from tunesmith.study.view import Objective
 
 LOSS = Objective("loss")
 SPEC = parse_spec(

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from fakes.views import trial
 
-from tunesmith.agent.code.editor import Edited, Question
-from tunesmith.agent.code.search import CodeSearch
-from tunesmith.study.load import parse_spec
-from tunesmith.study.trial import FailureKind, Proposal, Source, Trial
+from tunesmith.agent.code_search.editor import Edited, Question
+from tunesmith.agent.code_search.search import CodeSearch
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.trials.trial import FailureKind, Proposal, Source, Trial
+from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Edit, Variant, VariantState
-from tunesmith.study.view import StudyView
-from tunesmith.tools.facts import view_of
+from tunesmith.tools.control.study_reader import view_of
+from tunesmith.tools.variants.build import Change, make_variant
 from tunesmith.tools.variants.gate import Rules
-from tunesmith.tools.variants.making import Change, make_variant
 
 SPEC = parse_spec(
     {

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from fakes.views import trial
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.belief import Settings
-from tunesmith.agent.code.pooling import pooled, shifts_of
-from tunesmith.study.parameters import Float
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import FailureKind, Trial
-from tunesmith.study.view import Objective, StudyView
+from tunesmith.agent.code_search.task_model import pooled, shifts_of
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.surrogate_model import Settings
+from tunesmith.study.space.parameters import Float
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import FailureKind, Trial
+from tunesmith.study.trials.view import Objective, StudyView
 
 LOSS = Objective("loss")
 SPACE = SearchSpace({"x": Float(0.0, 1.0, default=0.5), "y": Float(0.0, 1.0, default=0.5)})

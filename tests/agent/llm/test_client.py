@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from fakes.llm_server import Behaviour, Reply, Request, Server, error, message, serving, tool_call, way_of
+from fakes.llm.server import Behaviour, Reply, Request, Server, error, message, serving, tool_call, way_of
 
-from tunesmith.agent.models.calls import Answer, Format, Tool
-from tunesmith.agent.models.errors import AnswerUnusable, Down, ModelDown, Unusable
-from tunesmith.agent.models.fallbacks import FirstOf
-from tunesmith.agent.models.model import Model
+from tunesmith.agent.llm.client.client import Model
+from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
+from tunesmith.agent.llm.client.fallbacks import FirstOf
+from tunesmith.agent.llm.client.types import Answer, Format, Tool
 from tunesmith.prompts.message import Message
 from tunesmith.study.errors import ToolRefused
 

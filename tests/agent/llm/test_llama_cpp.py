@@ -13,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from fakes.llm.tiny_llm import CONTEXT, write_tiny_llm
 from fakes.projects import command, make_project
-from fakes.tiny_llm import CONTEXT, write_tiny_llm
 
 from tunesmith.history.read import History
-from tunesmith.study.trial import Source, TrialState
+from tunesmith.study.trials.trial import Source, TrialState
 
 pytestmark = [
     pytest.mark.slow,

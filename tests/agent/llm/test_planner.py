@@ -11,26 +11,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes.llm_answers import ScriptedModel, candidates_text, drawn_points
+from fakes.llm.answers import ScriptedModel, candidates_text, drawn_points
 from fakes.views import trial, view
 
 import tunesmith as ts
-from tunesmith.agent.advisor import Advisor
-from tunesmith.agent.arbiter import Rules
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.candidates import candidates_form, sift
-from tunesmith.agent.llm import LLMPlanner, Trouble, operator_for
-from tunesmith.agent.models.calls import CallRecord
-from tunesmith.agent.models.errors import AnswerUnusable, Down, ModelDown, Unusable
-from tunesmith.agent.share import LEAST, MOST, shares_of
-from tunesmith.agent.standing import standing_of
+from tunesmith.agent.llm.candidate_pool import Advisor
+from tunesmith.agent.llm.candidates import candidates_form, sift
+from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
+from tunesmith.agent.llm.client.types import CallRecord
+from tunesmith.agent.llm.planner import LLMPlanner, Trouble, operator_for
+from tunesmith.agent.llm.prompt_context import standing_of
+from tunesmith.agent.planner.arbiter import Rules
+from tunesmith.agent.planner.source_credit import LEAST, MOST, shares_of
+from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.prompts.asking import Subject
 from tunesmith.prompts.message import Message
-from tunesmith.study.budget import Budget
+from tunesmith.study.config.budget import Budget
 from tunesmith.study.errors import SpaceExhausted, SpecError
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Proposal, Source, Trial
-from tunesmith.study.view import Objective, StudyView
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Proposal, Source, Trial
+from tunesmith.study.trials.view import Objective, StudyView
 
 NAMES = [f"x{i}" for i in range(4)]
 SPACE = {name: ts.Float(0.0, 1.0) for name in NAMES}
@@ -106,7 +106,7 @@ def worth(pairs: Sequence[tuple[Source, float | None]]) -> list[Trial]:
     """Return trials with these sources and values; None failed."""
     from dataclasses import replace
 
-    from tunesmith.study.trial import FailureKind
+    from tunesmith.study.trials.trial import FailureKind
 
     made = []
     for number, (source, value) in enumerate(pairs):

@@ -14,13 +14,13 @@ import pytest
 from fakes.projects import command, events, make_project
 from fakes.studies import make_spec
 
-from tunesmith.agent.clocks import Clocks, Drift, budget_from, jump_text
-from tunesmith.agent.loop import Loop
-from tunesmith.agent.news import News, Note, Observed
+from tunesmith.agent.loop.clocks import Clocks, Drift, budget_from, jump_text
+from tunesmith.agent.loop.events import News, Note, Observed
+from tunesmith.agent.loop.loop import Loop
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
-from tunesmith.study.load import load_spec
-from tunesmith.study.record import Event
+from tunesmith.study.config.load import load_spec
+from tunesmith.study.config.record import Event
 
 
 @dataclass

@@ -15,8 +15,7 @@ import pytest
 from fakes.projects import command, make_project, start
 
 from tunesmith.history.read import History
-from tunesmith.study.errors import ToolRefused
-from tunesmith.study.orders import (
+from tunesmith.study.commands import (
     Bounds,
     Confirm,
     Constrain,
@@ -32,9 +31,10 @@ from tunesmith.study.orders import (
     Veto,
     Withdraw,
 )
-from tunesmith.study.record import Event
-from tunesmith.study.trial import Source, Trial, TrialState
-from tunesmith.tools.mailbox import Mailbox, MailboxControl
+from tunesmith.study.config.record import Event
+from tunesmith.study.errors import ToolRefused
+from tunesmith.study.trials.trial import Source, Trial, TrialState
+from tunesmith.tools.control.inbox import Mailbox, MailboxControl
 
 
 def mailbox(project: Path) -> Mailbox:

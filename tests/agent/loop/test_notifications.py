@@ -16,11 +16,11 @@ import pytest
 from fakes.projects import SCRIPT, command, make_project
 from fakes.studies import make_spec
 
-from tunesmith.agent.news import Ended, Finished
-from tunesmith.agent.notifying import STREAK, Notifier
-from tunesmith.study.budget import Spent
-from tunesmith.study.record import StudyRecord
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.agent.loop.events import Ended, Finished
+from tunesmith.agent.loop.notifications import STREAK, Notifier
+from tunesmith.study.config.budget import Spent
+from tunesmith.study.config.record import StudyRecord
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 
 KEY = "not-for-others-0123456789"
 

@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import slurm_commands
-from fakes.gpus import TRAIN, played_gpus
+from fakes.machine import slurm_commands
+from fakes.machine.gpus import TRAIN, played_gpus
 from fakes.studies import SPACE, complete, failed
 from fakes.trials import PYTHON
 
-from tunesmith.agent.loop import Loop
-from tunesmith.agent.news import Finished, News, Started
-from tunesmith.agent.packing import Tenant, expected_gib, has_room
+from tunesmith.agent.loop.events import Finished, News, Started
+from tunesmith.agent.loop.gpu_packing import Tenant, expected_gib, has_room
+from tunesmith.agent.loop.loop import Loop
 from tunesmith.evaluator import gpus
 from tunesmith.evaluator.executors import slurm
-from tunesmith.evaluator.slots import Slot
+from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.history.read import History
-from tunesmith.study.budget import JOULES
+from tunesmith.study.config.budget import JOULES
+from tunesmith.study.config.load import parse_spec
 from tunesmith.study.energy import energy_line, gpu_line
-from tunesmith.study.load import parse_spec
-from tunesmith.study.trial import FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.trial import FailureKind, Outcome, Proposal, Source, Trial, TrialState
 
 
 def run(

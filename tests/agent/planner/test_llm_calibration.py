@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from fakes.views import trial
 
-from tunesmith.agent.trust import gain_by_prediction, shown_error
-from tunesmith.study.trial import Prediction, Source, Trial
-from tunesmith.study.view import Objective
+from tunesmith.agent.planner.llm_calibration import gain_by_prediction, shown_error
+from tunesmith.study.trials.trial import Prediction, Source, Trial
+from tunesmith.study.trials.view import Objective
 
 LOSS = Objective("loss")
 MODEL = Prediction(mean=1.0, std=0.2)

@@ -11,13 +11,13 @@ from dataclasses import replace
 import pytest
 from fakes.views import Params, best, run, trial, view
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.peers import RandomSampler
-from tunesmith.study.parameters import Choice, Float, Int, Parameter
-from tunesmith.study.seeds import noise_seed
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import FailureKind, Proposal, Source
-from tunesmith.study.view import Constraint, StudyView
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.optuna_samplers import RandomSampler
+from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.seeds import noise_seed
+from tunesmith.study.trials.trial import FailureKind, Proposal, Source
+from tunesmith.study.trials.view import Constraint, StudyView
 
 SEEDS = range(4)
 

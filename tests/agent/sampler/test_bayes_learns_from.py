@@ -13,15 +13,15 @@ import pytest
 from fakes.studies import make_spec
 from fakes.views import Params, trial, view
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.surrogate.pareto import hypervolume
-from tunesmith.agent.watching import Watch
-from tunesmith.study.earlier import EarlierStudy
-from tunesmith.study.observation import Observation
-from tunesmith.study.parameters import Choice, Float, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Outcome, Trial, TrialState, Usage
-from tunesmith.study.view import Fidelity, Foretold, StudyView
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.surrogate.hypervolume import hypervolume
+from tunesmith.agent.scheduler.early_stopping import Watch
+from tunesmith.study.space.parameters import Choice, Float, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import Outcome, Trial, TrialState, Usage
+from tunesmith.study.trials.view import Fidelity, Foretold, StudyView
 
 SPACE: Mapping[str, Parameter] = {f"x{i}": Float(0.0, 1.0) for i in range(4)}
 EPOCHS = Fidelity("epochs", 1, 27)

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from tunesmith.agent.surrogate import gp, search
-from tunesmith.agent.surrogate.acquisition import log_expected_improvement, log_mean_exp, log_probability_below
-from tunesmith.agent.surrogate.axes import Axes
-from tunesmith.agent.surrogate.mixture import learn, learn_mode, lowest_and_spread
-from tunesmith.agent.surrogate.targets import warp_for
-from tunesmith.agent.untried import every_configuration
-from tunesmith.study.parameters import Bool, Choice, Float, Int
-from tunesmith.study.space import SearchSpace
+from tunesmith.agent.sampler.deduplication import every_configuration
+from tunesmith.agent.sampler.surrogate import acquisition_optimizer, gp
+from tunesmith.agent.sampler.surrogate.acquisition import log_expected_improvement, log_mean_exp, log_probability_below
+from tunesmith.agent.sampler.surrogate.encoding import Axes
+from tunesmith.agent.sampler.surrogate.gp_ensemble import learn, learn_mode, lowest_and_spread
+from tunesmith.agent.sampler.surrogate.output_transform import warp_for
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int
+from tunesmith.study.space.space import SearchSpace
 
 RNG = np.random.default_rng(7)
 Z = RNG.random((12, 3))
@@ -170,14 +170,14 @@ def test_every_configuration_of_a_finite_space_comes_once() -> None:
 
 
 def test_a_latin_hypercube_has_one_point_in_each_stratum() -> None:
-    points = search.latin_hypercube(7, 3, np.random.default_rng(0))
+    points = acquisition_optimizer.latin_hypercube(7, 3, np.random.default_rng(0))
     np.testing.assert_array_equal(np.sort(np.floor(points * 7), axis=0), np.arange(7)[:, None].repeat(3, axis=1))
 
 
 def test_the_local_box_shrinks_as_good_points_gather() -> None:
     axes = Axes(SearchSpace({"x": Float(0.0, 1.0), "k": Choice(["a", "b", "c"])}))
-    wide = search.around_the_best(np.array([[0.5, 0.5], [0.1, 0.5], [0.9, 0.5]]), axes)
-    tight = search.around_the_best(np.array([[0.5, 0.5], [0.51, 0.5], [0.53, 0.5]]), axes)
+    wide = acquisition_optimizer.around_the_best(np.array([[0.5, 0.5], [0.1, 0.5], [0.9, 0.5]]), axes)
+    tight = acquisition_optimizer.around_the_best(np.array([[0.5, 0.5], [0.51, 0.5], [0.53, 0.5]]), axes)
     drawn = tight.draw(500, axes, np.random.default_rng(0))
     assert wide.half[0] == pytest.approx(0.5)
     assert np.abs(drawn[:, 0] - 0.5).max() <= 0.045 + 1e-9
@@ -187,9 +187,9 @@ def test_the_local_box_shrinks_as_good_points_gather() -> None:
 def test_the_climb_finds_a_narrow_hill() -> None:
     axes = Axes(SearchSpace({f"x{i}": Float(0.0, 1.0) for i in range(4)}))
     hill = np.array([0.31, 0.77, 0.12, 0.5])
-    points, scores = search.climb(
+    points, scores = acquisition_optimizer.climb(
         lambda u: -(((u - hill) / 0.05) ** 2).sum(axis=1), axes, np.full((1, 4), 0.5),
-        np.random.default_rng(0), region=search.everywhere(axes),
+        np.random.default_rng(0), region=acquisition_optimizer.everywhere(axes),
     )  # fmt: skip
     assert np.abs(points[0] - hill).max() < 0.02
     assert (np.diff(scores) <= 0).all()

@@ -14,13 +14,13 @@ from fakes.views import Params, Result, view
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.agent.bayes import NEAR, BayesSampler
-from tunesmith.agent.untried import identity, random_params
+from tunesmith.agent.sampler.bayes import NEAR, BayesSampler
+from tunesmith.agent.sampler.deduplication import identity, random_params
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import FailureKind, Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.study.view import Constraint, Objective, StudyView
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import Constraint, Objective, StudyView
 
 DEEP: Mapping[str, Parameter] = {
     "lr": Float(1e-5, 1.0, log=True),
@@ -204,9 +204,9 @@ def test_a_fresh_process_proposes_the_same() -> None:
     script = (
         f"import sys, json; sys.path[:] = {sys.path!r}\n"
         f"from fakes.views import view\n"
-        f"from tunesmith.agent.bayes import BayesSampler\n"
-        f"from tunesmith.study.parameters import Bool, Choice, Float, Int\n"
-        f"from tunesmith.study.trial import FailureKind\n"
+        f"from tunesmith.agent.sampler.bayes import BayesSampler\n"
+        f"from tunesmith.study.space.parameters import Bool, Choice, Float, Int\n"
+        f"from tunesmith.study.trials.trial import FailureKind\n"
         f"kinds = {{kind.value: kind for kind in FailureKind}}\n"
         f"history = [(p, kinds.get(r, r) if isinstance(r, str) else r) for p, r in {history!r}]\n"
         f"space = {dict(DEEP)!r}\n"

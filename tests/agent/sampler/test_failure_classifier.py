@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.agent.surrogate.classifier import learn_failures
+from tunesmith.agent.sampler.surrogate.failure_classifier import learn_failures
 
 
 def memory(z: np.ndarray) -> np.ndarray:

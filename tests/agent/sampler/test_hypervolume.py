@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tunesmith.agent.surrogate.pareto import free_boxes, hypervolume, log_expected_gain, nondominated
+from tunesmith.agent.sampler.surrogate.hypervolume import free_boxes, hypervolume, log_expected_gain, nondominated
 
 
 def dominated_share(front: np.ndarray, points: np.ndarray) -> float:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from fakes.views import trial
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.interactions import interactions_of
-from tunesmith.agent.surrogate.axes import Array, Axes
-from tunesmith.study.parameters import Choice, Float, Int
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.view import Objective, StudyView
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.interactions import interactions_of
+from tunesmith.agent.sampler.surrogate.encoding import Array, Axes
+from tunesmith.study.space.parameters import Choice, Float, Int
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.view import Objective, StudyView
 
 SPACE = SearchSpace(
     {

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from fakes.views import trial, view
 
-from tunesmith.agent.portfolio import Selected, select_portfolio
-from tunesmith.study.earlier import EarlierStudy
-from tunesmith.study.parameters import Float
-from tunesmith.study.space import SearchSpace
+from tunesmith.agent.sampler.warm_start.portfolio import Selected, select_portfolio
+from tunesmith.study.space.parameters import Float
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.earlier import EarlierStudy
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
 

@@ -14,13 +14,13 @@ from fakes.views import Params, best, run, view
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tunesmith.agent.priors as priors_module
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.belief import Settings
-from tunesmith.agent.priors import FLOOR, Entry, Priors, spellings
-from tunesmith.agent.surrogate.axes import Axes
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.study.space import SearchSpace
+import tunesmith.agent.sampler.priors as priors_module
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.priors import FLOOR, Entry, Priors, spellings
+from tunesmith.agent.sampler.surrogate.encoding import Axes
+from tunesmith.agent.sampler.surrogate_model import Settings
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
 
 NETWORK: Mapping[str, Parameter] = {
     "optimizer": Choice(["adam", "sgd"]),

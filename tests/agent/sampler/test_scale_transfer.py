@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 from fakes.views import trial, view
 
-from tunesmith.agent.bayes import BayesSampler
-from tunesmith.agent.scales import optimum_at_scale
-from tunesmith.study.earlier import EarlierStudy
-from tunesmith.study.parameters import Choice, Float
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.view import StudyView
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.warm_start.scale_transfer import optimum_at_scale
+from tunesmith.study.space.parameters import Choice, Float
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.view import StudyView
 
 SPACE = SearchSpace(
     {"lr": Float(1e-5, 1.0, log=True), "decay": Float(0.0, 1.0), "opt": Choice(["adam", "sgd", "lion"])}

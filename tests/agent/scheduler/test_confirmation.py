@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunesmith.agent.confirming import NOISE_RUNS, Confirmation
-from tunesmith.study.load import parse_spec
-from tunesmith.study.seeds import is_confirming, is_fresh
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.tools.sequential import Clarity, clarity
-from tunesmith.tools.statistics import Sample, sample
+from tunesmith.agent.scheduler.confirmation import NOISE_RUNS, Confirmation
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.seeds import is_confirming, is_fresh
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.tools.analysis.sequential_test import Clarity, clarity
+from tunesmith.tools.analysis.significance import Sample, sample
 
 
 def spec_of(*, trials: int = 40, command: str = "f {x} {seed}", **confirm: Any) -> StudySpec:

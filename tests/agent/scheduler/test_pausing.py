@@ -10,13 +10,13 @@ import pytest
 from fakes.studies import make_spec
 from fakes.views import trial, view
 
-from tunesmith.agent.continuing import resting_due
-from tunesmith.agent.foresight import Foresight
-from tunesmith.agent.resting import OPENING, Resting, Tempo, resting_pays
-from tunesmith.agent.watching import Watch
-from tunesmith.study.observation import Observation
-from tunesmith.study.trial import Outcome, Trial, TrialState
-from tunesmith.study.view import Fidelity, StudyView
+from tunesmith.agent.scheduler.curve_forecasts import Foresight
+from tunesmith.agent.scheduler.early_stopping import Watch
+from tunesmith.agent.scheduler.pausing import OPENING, Resting, Tempo, resting_pays
+from tunesmith.agent.scheduler.successive_halving import resting_due
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import Outcome, Trial, TrialState
+from tunesmith.study.trials.view import Fidelity, StudyView
 
 EPOCHS = Fidelity("epochs", 1, 9)
 

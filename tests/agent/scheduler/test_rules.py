@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.evaluator.curves import FEWEST, Curve, CurveModel
-from tunesmith.evaluator.stopping import Bound, Ladder, bracket, diverged, stalled, survivors
+from tunesmith.agent.scheduler.curve_model import FEWEST, Curve, CurveModel
+from tunesmith.agent.scheduler.rules import Bound, Ladder, bracket, diverged, stalled, survivors
 
 finite = st.floats(-1e6, 1e6)
 ladders = st.builds(

@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.llm_server import Behaviour, Reply, Request, Server, error, serving, streamed
+from fakes.llm.server import Behaviour, Reply, Request, Server, error, serving, streamed
 from fakes.projects import SCRIPT, command, environment, make_project
 
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
+from tunesmith.study.commands import End
+from tunesmith.study.config.load import load_spec
 from tunesmith.study.errors import HistoryError
-from tunesmith.study.load import load_spec
-from tunesmith.study.orders import End
-from tunesmith.study.trial import Outcome, Proposal, Source, Trial, TrialState, Usage
-from tunesmith.tools.mailbox import Mailbox, MailboxControl
+from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState, Usage
+from tunesmith.tools.control.inbox import Mailbox, MailboxControl
 
 KEY = "sk-secret-0123456789abcdef"
 TRAINER = """\
@@ -581,7 +581,7 @@ def test_init_with_a_model_writes_what_it_improved(tmp_path: Path) -> None:
     good = TOML.format(python="python")
 
     def reply(request: Request, before: int) -> Reply:
-        from fakes.llm_server import message
+        from fakes.llm.server import message
 
         return message(json.dumps({"toml": good.replace("low", "lw") if before == 0 else good}))
 

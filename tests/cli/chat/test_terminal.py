@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fakes.llm_server import Behaviour, Reply, Server, serving, streamed
+from fakes.llm.server import Behaviour, Reply, Server, serving, streamed
+from fakes.machine.terminal import TMUX, Terminal, terminal
 from fakes.projects import command, make_project
-from fakes.terminal import TMUX, Terminal, terminal
 
 pytestmark = pytest.mark.skipif(TMUX is None, reason="tmux is not installed")
 

@@ -21,11 +21,11 @@ import pytest
 from fakes.projects import command, environment, make_project
 from fakes.trials import wait_until
 
-from tunesmith.evaluator.sandbox import why_not
+from tunesmith.evaluator.sandbox.bubblewrap import why_not
 from tunesmith.history.read import History
-from tunesmith.tools.calling import Effect
-from tunesmith.tools.catalogue import ALL, tools_up_to
-from tunesmith.tools.mailbox import Mailbox
+from tunesmith.tools.control.inbox import Mailbox
+from tunesmith.tools.llm_tools.registry import ALL, tools_up_to
+from tunesmith.tools.llm_tools.tool import Effect
 
 mcp = pytest.importorskip("mcp", reason="the package mcp is not installed")
 httpx2 = pytest.importorskip("httpx2", reason="the package mcp is not installed")

@@ -11,7 +11,7 @@ import pytest
 from fakes.projects import command, make_project
 from fakes.studies import make_spec
 
-from tunesmith.cli.soup import make_soup
+from tunesmith.cli.commands.soup import make_soup
 from tunesmith.evaluator.workspace import artifacts_folder
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder

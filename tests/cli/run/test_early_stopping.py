@@ -11,8 +11,8 @@ import pytest
 from fakes.projects import command, events, make_project, start
 
 from tunesmith.history.read import History
-from tunesmith.study.trial import FailureKind, Trial, TrialState
-from tunesmith.study.view import same_run
+from tunesmith.study.trials.trial import FailureKind, Trial, TrialState
+from tunesmith.study.trials.view import same_run
 
 # A curve falls towards its end, which the parameters alone decide; a step takes the processor for a moment, so that it
 # is worth to be ended on a busy machine too, and the trial goes on from what it kept.

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.llm_answers import candidates_reply
-from fakes.llm_server import Reply, Request, message, serving
+from fakes.llm.answers import candidates_reply
+from fakes.llm.server import Reply, Request, message, serving
 from fakes.projects import command, environment
 
-from tunesmith.evaluator.sandbox import why_not
+from tunesmith.evaluator.sandbox.bubblewrap import why_not
 from tunesmith.history.read import History
-from tunesmith.study.trial import FailureKind, Source, Trial, TrialState
+from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, VariantState
 
 pytestmark = pytest.mark.skipif(why_not() != "" and os.environ.get("CI") != "true", reason=why_not())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.projects import environment, make_project
 
-from tunesmith.evaluator.sandbox import why_not
+from tunesmith.evaluator.sandbox.bubblewrap import why_not
 
 DISK_BYTES = 256 * 2**20
 

@@ -13,17 +13,17 @@ from pathlib import Path
 from fakes.projects import SCRIPT, command, events, make_project, start
 from typer.testing import CliRunner
 
-from tunesmith.agent.clocks import Clocks
-from tunesmith.agent.loop import Loop
-from tunesmith.agent.news import News, Note
+from tunesmith.agent.loop.clocks import Clocks
+from tunesmith.agent.loop.events import News, Note
+from tunesmith.agent.loop.loop import Loop
 from tunesmith.cli.main import app
 from tunesmith.history.read import History
-from tunesmith.study.load import load_spec
-from tunesmith.tools.context import ToolContext
-from tunesmith.tools.facts import FileFacts
-from tunesmith.tools.final_test import FinalTest, results_in, told
-from tunesmith.tools.reporting import markdown, report
-from tunesmith.tools.trials import Nothing
+from tunesmith.study.config.load import load_spec
+from tunesmith.tools.analysis.held_out_test import FinalTest, results_in, told
+from tunesmith.tools.control.study_reader import FileFacts
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.report import markdown, report
+from tunesmith.tools.llm_tools.trials import Nothing
 
 TRAIN = f"{SCRIPT}\nimport os\nopen(os.environ['TUNESMITH_ARTIFACTS'] + '/model', 'w').write(f'{{x}} {{y}}')\n"
 TEST = """\

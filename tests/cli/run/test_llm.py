@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.llm_server import Behaviour, Reply, Request, error, message, serving, tool_call, way_of
+from fakes.llm.server import Behaviour, Reply, Request, error, message, serving, tool_call, way_of
 from fakes.projects import SCRIPT, command, make_project
 
 from tunesmith.history.read import History
-from tunesmith.study.trial import Source, Trial, TrialState
+from tunesmith.study.trials.trial import Source, Trial, TrialState
 
 KEY = "sk-secret-0123456789abcdef"
 SLOWER = f"import time; time.sleep(0.8)\n{SCRIPT}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from fakes.projects import command, make_project
 
 from tunesmith.history.read import History
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.trials.trial import Trial, TrialState
 
 # Gradient descent on w^2 from w = 1, one step an epoch: a rate of 0.5 would be perfect at once, and 1.1 diverges.
 DESCENT = """\

@@ -1,4 +1,4 @@
-"""A night in seconds: benchmarks/rehearsal.py, which has the faults and the checks, on a small scale."""
+"""A night in seconds: bench/experiments/stress/rehearsal.py, which has the faults and the checks, on a small scale."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-REHEARSAL = Path(__file__).parents[2] / "benchmarks" / "rehearsal.py"
+REHEARSAL = Path(__file__).parents[3] / "bench" / "experiments" / "stress" / "rehearsal.py"
 
 
 def test_a_night_of_crashes_kills_and_llm_faults_ends_in_time_and_its_report_is_true() -> None:

@@ -16,7 +16,7 @@ import pytest
 from fakes.projects import SCRIPT, command, events, make_project, start
 
 from tunesmith.history.read import History
-from tunesmith.study.trial import Source, TrialState
+from tunesmith.study.trials.trial import Source, TrialState
 
 
 def history(project: Path) -> History:

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from fakes.views import trial
 
-from tunesmith.study.budget import Spent
-from tunesmith.study.parameters import Choice, Float
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
-from tunesmith.study.view import Objective
-from tunesmith.tools.failing import failing_regions
-from tunesmith.tools.meter import meter_lines, meter_of
-from tunesmith.tools.statistics import expected_gain
+from tunesmith.study.config.budget import Spent
+from tunesmith.study.space.parameters import Choice, Float
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
+from tunesmith.study.trials.view import Objective
+from tunesmith.tools.analysis.failure_regions import failing_regions
+from tunesmith.tools.analysis.significance import expected_gain
+from tunesmith.tools.analysis.source_credit import meter_lines, meter_of
 
 LOSS = (Objective("loss"),)
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.study.errors import SpecError, ToolRefused
-from tunesmith.tools.knowledge.catalogue import RULES, apply_rule
-from tunesmith.tools.knowledge.early import Signal, read_curve
-from tunesmith.tools.knowledge.lora import lora_parameters, lora_scale, qlora_start
-from tunesmith.tools.knowledge.memory import transformer_memory
-from tunesmith.tools.knowledge.pretraining import power_rate, step_law
-from tunesmith.tools.knowledge.scaling import linear_batch_scaling, mup_transfer, root_batch_scaling
+from tunesmith.tools.heuristics.early import Signal, read_curve
+from tunesmith.tools.heuristics.lora import lora_parameters, lora_scale, qlora_start
+from tunesmith.tools.heuristics.memory import transformer_memory
+from tunesmith.tools.heuristics.pretraining import power_rate, step_law
+from tunesmith.tools.heuristics.registry import RULES, apply_rule
+from tunesmith.tools.heuristics.scaling import linear_batch_scaling, mup_transfer, root_batch_scaling
 
 amounts = st.floats(1e-3, 1e9)
 

@@ -15,8 +15,8 @@ from fakes.handed import fill, loss, write_study
 from typer.testing import CliRunner
 
 from tunesmith.cli.main import app
-from tunesmith.study.condition import Value
-from tunesmith.study.load import load_spec
+from tunesmith.study.config.load import load_spec
+from tunesmith.study.space.condition import Value
 
 RESULTS, FAILED, POINTS = 9, 1, 2
 

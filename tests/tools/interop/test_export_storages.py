@@ -13,7 +13,7 @@ from fakes.handed import fill, write_study
 from typer.testing import CliRunner, Result
 
 from tunesmith.cli.main import app
-from tunesmith.study.load import load_spec
+from tunesmith.study.config.load import load_spec
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

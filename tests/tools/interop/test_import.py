@@ -20,10 +20,10 @@ from typer.testing import CliRunner, Result
 from tunesmith.cli.main import app
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
-from tunesmith.study.load import load_spec
-from tunesmith.study.trial import Source, Trial, TrialState
-from tunesmith.tools.warmstart.found import Found, FoundRow
-from tunesmith.tools.warmstart.mapping import map_columns
+from tunesmith.study.config.load import load_spec
+from tunesmith.study.trials.trial import Source, Trial, TrialState
+from tunesmith.tools.interop.importing.imported_table import Found, FoundRow
+from tunesmith.tools.interop.importing.mapping import map_columns
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -253,9 +253,9 @@ def test_tensorboard_logs_are_read(study: Path, tmp_path: Path) -> None:
 
 
 def test_an_import_gives_a_head_start(study: Path, tmp_path: Path) -> None:
-    from tunesmith.agent.bayes import BayesSampler
-    from tunesmith.study.earlier import EarlierStudy
-    from tunesmith.study.view import StudyView
+    from tunesmith.agent.sampler.bayes import BayesSampler
+    from tunesmith.study.trials.earlier import EarlierStudy
+    from tunesmith.study.trials.view import StudyView
 
     imported(study, write_csv(tmp_path / "a.csv", study, 60))
     spec = load_spec(study)

@@ -11,14 +11,14 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tunesmith.study.condition import Value, parse
 from tunesmith.study.errors import SpecError
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.view import Objective
-from tunesmith.tools.warmstart.handover import Handover
-from tunesmith.tools.warmstart.program import spelled
-from tunesmith.tools.warmstart.registry import TARGETS
+from tunesmith.study.space.condition import Value, parse
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.view import Objective
+from tunesmith.tools.interop.export.program import spelled
+from tunesmith.tools.interop.export.registry import TARGETS
+from tunesmith.tools.interop.study_export import Handover
 
 COMPARISONS = ["opt == 'sgd'", "opt != 'sgd'", "n > 2", "n <= 2", "n in [1, 3]", "n not in [1, 3]", "flag", "not flag"]
 CONDITIONS = st.recursive(
@@ -92,7 +92,7 @@ def constant(text: str, name: str) -> object:
 
 
 def test_a_program_is_never_longer_than_a_person_reads(tmp_path: Path) -> None:
-    from tunesmith.study.trial import Outcome, Proposal, Source, Trial, TrialState
+    from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 
     space = SearchSpace({"x": Float(0.0, 1.0)})
 

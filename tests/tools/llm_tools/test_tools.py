@@ -12,25 +12,25 @@ from fakes.studies import SPACE, complete, make_spec, proposal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.agent.desk import Situation, decide, kept_detail, kept_orders
-from tunesmith.agent.llm_tools import lookup_tools
-from tunesmith.cli.chat.plot import Points, plotted
+from tunesmith.agent.llm.tools import lookup_tools
+from tunesmith.agent.loop.commands.decisions import Situation, decide, kept_detail, kept_orders
 from tunesmith.cli.chat.screen import harmless, split_blocks
 from tunesmith.cli.chat.slash import COMMANDS, OUTSIDE, help_text
+from tunesmith.cli.display.ascii_plot import Points, plotted
 from tunesmith.history.write import Recorder
-from tunesmith.study.changes import Change, Steering, changed, standing
+from tunesmith.study.commands import Bounds, Constrain, Limit, Pin, Queue, Veto, order_text, parse_order
+from tunesmith.study.config.changes import Change, Steering, changed, standing
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.record import Event
 from tunesmith.study.errors import ToolRefused
-from tunesmith.study.load import parse_spec
-from tunesmith.study.orders import Bounds, Constrain, Limit, Pin, Queue, Veto, order_text, parse_order
-from tunesmith.study.record import Event
-from tunesmith.study.view import StudyView
-from tunesmith.tools.calling import AnyTool, Effect, given_text
-from tunesmith.tools.catalogue import ALL, PLANNER, tools_up_to
-from tunesmith.tools.context import ToolContext
-from tunesmith.tools.facts import FileFacts, Snapshot, view_of
+from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.control.study_reader import FileFacts, Snapshot, view_of
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.registry import ALL, PLANNER, tools_up_to
+from tunesmith.tools.llm_tools.tool import AnyTool, Effect, given_text
 from tunesmith.tools.toml_text import study_text
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("tool", ALL, ids=lambda tool: tool.name)

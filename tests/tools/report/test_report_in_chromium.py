@@ -7,8 +7,8 @@ import shutil
 import time
 
 import pytest
-from report.simulated import study
-from report.studies import NAMES, made
+from fakes.report.simulated import study
+from fakes.report.studies import NAMES, made
 
 from tunesmith.tools.report import write_html
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from report.simulated import complete, record, report, study
-from report.studies import NAMES, hostile, made
+from fakes.report.simulated import complete, record, report, study
+from fakes.report.studies import NAMES, hostile, made
 
-from tunesmith.study.record import Lesson
+from tunesmith.study.config.record import Lesson
 from tunesmith.tools.report import to_json, to_markdown, write_html
 
 

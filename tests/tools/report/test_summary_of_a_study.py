@@ -1,10 +1,10 @@
 import math
 
-from report.simulated import complete, failed, record, study
+from fakes.report.simulated import complete, failed, record, study
 
-from tunesmith.study.trial import FailureKind, Source
-from tunesmith.tools.statistics import sample
-from tunesmith.tools.summary import Verdict, gain_text, plus_minus, summarize
+from tunesmith.study.trials.trial import FailureKind, Source
+from tunesmith.tools.analysis.significance import sample
+from tunesmith.tools.analysis.summary import Verdict, gain_text, plus_minus, summarize
 
 X = {"x": {"type": "float", "low": 0.0, "high": 1.0, "default": 0.1}}
 

@@ -12,16 +12,16 @@ from fakes.projects import command, events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import InputError, ProjectError
-from tunesmith.study.load import parse_spec
-from tunesmith.study.parameters import Bool, Choice, Float, Int
-from tunesmith.study.spec import StudySpec
-from tunesmith.tools.scripts.ranges import guess_range
-from tunesmith.tools.scripts.reader import read_script
-from tunesmith.tools.scripts.reading import Setting, Style
-from tunesmith.tools.scripts.writer import study_toml
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int
+from tunesmith.tools.script_reader.findings import Setting, Style
+from tunesmith.tools.script_reader.ranges import guess_range
+from tunesmith.tools.script_reader.reader import read_script
+from tunesmith.tools.script_reader.writer import study_toml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 ARGPARSE = """
 import argparse

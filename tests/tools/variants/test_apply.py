@@ -11,7 +11,7 @@ import pytest
 from fakes.edited import EDITED, SCRIPT, diff_of
 
 from tunesmith.study.errors import ProjectError
-from tunesmith.tools.applying import Branch, Change, NoBranch, changed_paths, make_branch, write_patch
+from tunesmith.tools.variants.apply import Branch, Change, NoBranch, changed_paths, make_branch, write_patch
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs the program git")
 NAME = "tunesmith/small-9aaaaaaa"

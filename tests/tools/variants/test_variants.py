@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.study.load import parse_space
+from tunesmith.study.config.load import parse_space
 from tunesmith.study.variant import Edit, EditRefused, Variant, VariantState, edited, unified, variant_id
+from tunesmith.tools.variants.build import Change, command_of, crossing, make_variant
 from tunesmith.tools.variants.gate import Rules
-from tunesmith.tools.variants.making import Change, command_of, crossing, make_variant
 
 SCRIPT = textwrap.dedent('''
     """Trains."""

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tunesmith.study.condition import Comparison, Condition, Junction, Negation, Value, comparisons
+from tunesmith.study.config.template import placeholders
 from tunesmith.study.errors import Mistake, SpecError
-from tunesmith.study.parameters import Choice, Float, Int, Parameter
-from tunesmith.study.template import placeholders
-from tunesmith.study.trial import TrialState
-from tunesmith.tools.warmstart.handover import Handover
-from tunesmith.tools.warmstart.registry import new_file
-from tunesmith.tools.warmstart.rows import replace_file
+from tunesmith.study.space.condition import Comparison, Condition, Junction, Negation, Value, comparisons
+from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
+from tunesmith.study.trials.trial import TrialState
+from tunesmith.tools.interop.export.registry import new_file
+from tunesmith.tools.interop.rows import replace_file
+from tunesmith.tools.interop.study_export import Handover
 
 MOST_RESULTS = 10_000
 """A program with more results is no longer one to read: the best and the latest half of these are kept."""

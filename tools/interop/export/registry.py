@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.names import did_you_mean
-from tunesmith.tools.warmstart.handover import Handover
+from tunesmith.tools.interop.study_export import Handover
 
 Export: TypeAlias = Callable[[Handover, str], list[str]]
 """(what is handed over, where to: a file, or an address where the target knows them) -> what to say, a line each.
@@ -38,11 +38,14 @@ class Target:
 
     def export(self, handover: Handover, out: str) -> list[str]:
         """Write the study to `out`; return what to say about it, a line each."""
-        module = importlib.import_module(f"tunesmith.tools.warmstart.targets.{self.name.replace('-', '_')}")
+        kind = "storages" if self.name in STORAGES else "programs"
+        module = importlib.import_module(f"tunesmith.tools.interop.export.{kind}.{self.name.replace('-', '_')}")
         export: Export = module.export
         return export(handover, out)
 
 
+STORAGES = frozenset({"csv", "jsonl", "mlflow", "optuna"})
+"""Targets that are files or databases of results; the others are programs to run."""
 _PROGRAM = "a Python program to read and run"
 TARGETS = {
     target.name: target

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunesmith.study import condition as conditions
-from tunesmith.study.condition import Value
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, ProposalError, SpecError
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
-from tunesmith.tools.warmstart.found import Found, FoundRow
-from tunesmith.tools.warmstart.mapping import Mapped
+from tunesmith.study.space import condition as conditions
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
+from tunesmith.tools.interop.importing.imported_table import Found, FoundRow
+from tunesmith.tools.interop.importing.mapping import Mapped
 
 _TRUE, _FALSE = ("true", "yes", "on", "1", "1.0"), ("false", "no", "off", "0", "0.0")
 

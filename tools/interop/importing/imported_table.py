@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunesmith.study.trial import TrialState
-from tunesmith.study.view import Direction
+from tunesmith.study.trials.trial import TrialState
+from tunesmith.study.trials.view import Direction
 
 VALUE = "value."
 """What stands before a metric's name where the source tells metrics from parameters."""

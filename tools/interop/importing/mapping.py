@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.spec import StudySpec
-from tunesmith.tools.warmstart.found import VALUE
+from tunesmith.tools.interop.importing.imported_table import VALUE
 
 _PREFIXES = (
     *("params.", "params_", "param.", "param_", "config/", "config.", "config_", "hparams.", "hparams/", "hp/"),

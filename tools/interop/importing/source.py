@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunesmith.study.errors import HistoryError, ProjectError
-from tunesmith.tools.warmstart.found import Found
-from tunesmith.tools.warmstart.optuna_storage import JOURNALS, is_url, sqlite_file, tables
-from tunesmith.tools.warmstart.reading.folders import read_folder
-from tunesmith.tools.warmstart.reading.history import read_history
-from tunesmith.tools.warmstart.reading.optuna import read_optuna
-from tunesmith.tools.warmstart.reading.table import read_csv, read_json
+from tunesmith.tools.interop.importing.imported_table import Found
+from tunesmith.tools.interop.importing.readers.folders import read_folder
+from tunesmith.tools.interop.importing.readers.history import read_history
+from tunesmith.tools.interop.importing.readers.optuna import read_optuna
+from tunesmith.tools.interop.importing.readers.table import read_csv, read_json
+from tunesmith.tools.interop.optuna.storage import JOURNALS, is_url, sqlite_file, tables
 
 _KNOWN = (
     "an Optuna storage (URL, .db, .journal), a Tunesmith or MLflow .db, .csv, .tsv, .json, .jsonl, "
@@ -57,7 +57,7 @@ def _read_database(file: Path, named: str | None) -> Found:
     if "version_info" in found:
         return read_optuna(url, named)
     if {"experiments", "runs"} <= found:
-        from tunesmith.tools.warmstart.reading.mlflow import read_mlflow
+        from tunesmith.tools.interop.importing.readers.mlflow import read_mlflow
 
         return read_mlflow(url, named)
     try:

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.history.read import History
-from tunesmith.study.observation import Observation
-from tunesmith.study.record import StudyRecord
-from tunesmith.study.seeds import is_fresh
-from tunesmith.study.trial import Trial, TrialState
+from tunesmith.study.config.record import StudyRecord
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.seeds import is_fresh
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import objective_values
 from tunesmith.study.units import short_number
-from tunesmith.study.view import objective_values
 
 if TYPE_CHECKING:
     import optuna
@@ -70,7 +70,7 @@ class Mirror:
     def _begun(self, record: StudyRecord, trial: Trial) -> int:
         import optuna
 
-        from tunesmith.tools.warmstart.optuna_space import distribution_of
+        from tunesmith.tools.interop.optuna.space import distribution_of
 
         known = {name: value for name, value in trial.params.items() if name in record.spec.space.parameters}
         distributions = {name: distribution_of(record.spec.space.parameters[name]) for name in known}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tunesmith.study.errors import SpecError
-from tunesmith.study.parameters import Choice, Float, Int, Parameter
+from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 
 
 def distribution_of(parameter: Parameter) -> BaseDistribution:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.errors import ProjectError
-from tunesmith.tools.quiet import quiet_optuna
+from tunesmith.tools.quiet_optuna import quiet_optuna
 
 JOURNALS = (".journal", ".log")
 

@@ -5,7 +5,7 @@ Each is of middle lightness and stands on white as on near-black; sources differ
 
 from __future__ import annotations
 
-from tunesmith.study.trial import Source
+from tunesmith.study.trials.trial import Source
 
 BEST = "#009e73"
 DEFAULT = "#c2649a"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.observation import Observation
-from tunesmith.study.trial import Trial, TrialState
-from tunesmith.tools.report import colours
-from tunesmith.tools.report.figures import LEGEND, MARGIN, Plot
-from tunesmith.tools.report.model import ReportInput
-from tunesmith.tools.report.scale import axis_scale
-from tunesmith.tools.report.text import in_plot
-from tunesmith.tools.summary import Summary
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.tools.analysis.summary import Summary
+from tunesmith.tools.report.inputs import ReportInput
+from tunesmith.tools.report.plots import colours
+from tunesmith.tools.report.plots.figures import LEGEND, MARGIN, Plot
+from tunesmith.tools.report.plots.scale import axis_scale
+from tunesmith.tools.report.sanitize import in_plot
 
 MAX_CURVES = 250
 MAX_POINTS = 100

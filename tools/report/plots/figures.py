@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.study.parameters import Bool, Choice, Parameter
-from tunesmith.study.results import improvements
-from tunesmith.study.trial import Trial, TrialState
-from tunesmith.study.view import Objective
-from tunesmith.tools.report import colours
+from tunesmith.study.space.parameters import Bool, Choice, Parameter
+from tunesmith.study.trials.results import improvements
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import Objective
+from tunesmith.tools.analysis.summary import Candidate, Summary, plus_minus
 from tunesmith.tools.report.facts import is_valued, value_text
-from tunesmith.tools.report.model import ReportInput
-from tunesmith.tools.report.scale import AxisScale, axis_scale
-from tunesmith.tools.report.text import hover, in_plot
-from tunesmith.tools.summary import Candidate, Summary, plus_minus
+from tunesmith.tools.report.inputs import ReportInput
+from tunesmith.tools.report.plots import colours
+from tunesmith.tools.report.plots.scale import AxisScale, axis_scale
+from tunesmith.tools.report.sanitize import hover, in_plot
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

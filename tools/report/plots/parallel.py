@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tunesmith.study.condition import Value
-from tunesmith.study.encoding import Bins
-from tunesmith.study.parameters import Bool, Choice, Parameter
-from tunesmith.study.space import SearchSpace
-from tunesmith.study.trial import Trial
-from tunesmith.tools.report import colours
+from tunesmith.study.space.condition import Value
+from tunesmith.study.space.encoding import Bins
+from tunesmith.study.space.parameters import Bool, Choice, Parameter
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Trial
+from tunesmith.tools.analysis.summary import Summary
 from tunesmith.tools.report.facts import is_valued, value_text
-from tunesmith.tools.report.figures import Plot
-from tunesmith.tools.report.model import ReportInput
-from tunesmith.tools.report.text import in_plot
-from tunesmith.tools.summary import Summary
+from tunesmith.tools.report.inputs import ReportInput
+from tunesmith.tools.report.plots import colours
+from tunesmith.tools.report.plots.figures import Plot
+from tunesmith.tools.report.sanitize import in_plot
 
 MAX_LINES = 300
 MAX_AXES = 16

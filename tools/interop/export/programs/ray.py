@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tunesmith.tools.warmstart.handover import Handover
-from tunesmith.tools.warmstart.program import write_program
-from tunesmith.tools.warmstart.tune_space import say
+from tunesmith.tools.interop.export.program import write_program
+from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.tune_space import say
 
 
 def export(handover: Handover, out: str) -> list[str]:

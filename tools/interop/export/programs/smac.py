@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tunesmith.study.condition import Comparison, Condition, Junction
 from tunesmith.study.errors import Mistake, SpecError
-from tunesmith.study.parameters import Bool, Choice, Float, Int, Parameter, resting
-from tunesmith.study.space import SearchSpace
-from tunesmith.tools.warmstart.handover import Handover
-from tunesmith.tools.warmstart.program import Untranslatable, grid, values_of, write_program
+from tunesmith.study.space.condition import Comparison, Condition, Junction
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter, resting
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.tools.interop.export.program import Untranslatable, grid, values_of, write_program
+from tunesmith.tools.interop.study_export import Handover
 
 _SIDES = {"<": "LessThan", ">": "GreaterThan", "=": "Equals"}
 

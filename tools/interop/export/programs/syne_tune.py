@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tunesmith.study.parameters import Choice, Float, Int, Parameter
-from tunesmith.tools.warmstart.handover import Handover
-from tunesmith.tools.warmstart.program import grid, values_of, write_program
+from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
+from tunesmith.tools.interop.export.program import grid, values_of, write_program
+from tunesmith.tools.interop.study_export import Handover
 
 
 def export(handover: Handover, out: str) -> list[str]:

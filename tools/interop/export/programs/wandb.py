@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tunesmith.study.parameters import Float, Int, Parameter
-from tunesmith.tools.warmstart.handover import Handover
-from tunesmith.tools.warmstart.program import values_of, write_program
+from tunesmith.study.space.parameters import Float, Int, Parameter
+from tunesmith.tools.interop.export.program import values_of, write_program
+from tunesmith.tools.interop.study_export import Handover
 
 
 def export(handover: Handover, out: str) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 
-from tunesmith.tools.warmstart.handover import Handover
-from tunesmith.tools.warmstart.registry import new_file
-from tunesmith.tools.warmstart.rows import all_rows, columns, replace_file
+from tunesmith.tools.interop.export.registry import new_file
+from tunesmith.tools.interop.rows import all_rows, columns, replace_file
+from tunesmith.tools.interop.study_export import Handover
 
 
 def export(handover: Handover, out: str) -> list[str]:

@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tunesmith.study.trial import Trial
-from tunesmith.tools.warmstart.handover import Handover
-from tunesmith.tools.warmstart.registry import new_file
-from tunesmith.tools.warmstart.rows import replace_file, row
+from tunesmith.study.trials.trial import Trial
+from tunesmith.tools.interop.export.registry import new_file
+from tunesmith.tools.interop.rows import replace_file, row
+from tunesmith.tools.interop.study_export import Handover
 
 
 def export(handover: Handover, out: str) -> list[str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.errors import ProjectError, SpecError
-from tunesmith.study.trial import Trial, TrialState
-from tunesmith.tools.warmstart.handover import Handover
-from tunesmith.tools.warmstart.optuna_storage import is_url
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.tools.interop.optuna.storage import is_url
+from tunesmith.tools.interop.study_export import Handover
 
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.STOPPED: "KILLED", TrialState.FAILED: "FAILED"}
 

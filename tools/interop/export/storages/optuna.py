@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
-from tunesmith.study.trial import Trial, TrialState
-from tunesmith.study.view import objective_values
-from tunesmith.tools.warmstart.handover import Handover
-from tunesmith.tools.warmstart.optuna_storage import is_url, open_storage, quietly
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import objective_values
+from tunesmith.tools.interop.optuna.storage import is_url, open_storage, quietly
+from tunesmith.tools.interop.study_export import Handover
 
 if TYPE_CHECKING:
     import optuna
@@ -64,7 +64,7 @@ def _write(handover: Handover, out: str) -> None:
 def _frozen(handover: Handover) -> Iterable[optuna.trial.FrozenTrial]:
     import optuna
 
-    from tunesmith.tools.warmstart.optuna_space import distribution_of
+    from tunesmith.tools.interop.optuna.space import distribution_of
 
     distributions = {name: distribution_of(p) for name, p in handover.space.parameters.items()}
     states = optuna.trial.TrialState

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.trial import TrialState
-from tunesmith.tools.warmstart.found import VALUE, Found, FoundRow
+from tunesmith.study.trials.trial import TrialState
+from tunesmith.tools.interop.importing.imported_table import VALUE, Found, FoundRow
 
 _MLFLOW_STATES = {"1": TrialState.RUNNING, "2": TrialState.WAITING, "3": TrialState.COMPLETE,
                   "4": TrialState.FAILED, "5": TrialState.STOPPED}  # fmt: skip

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tunesmith.history.read import History
 from tunesmith.study.errors import HistoryError, InputError
-from tunesmith.study.trial import FailureKind, Trial
-from tunesmith.tools.warmstart.found import VALUE, Found, FoundRow
-from tunesmith.tools.warmstart.reading.choice import the_one
+from tunesmith.study.trials.trial import FailureKind, Trial
+from tunesmith.tools.interop.importing.choice import the_one
+from tunesmith.tools.interop.importing.imported_table import VALUE, Found, FoundRow
 
 
 def read_history(path: Path, named: str | None) -> Found:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tunesmith.study.errors import ProjectError
-from tunesmith.tools.warmstart.found import STATES, VALUE, Found, FoundRow
-from tunesmith.tools.warmstart.reading.choice import the_one
+from tunesmith.tools.interop.importing.choice import the_one
+from tunesmith.tools.interop.importing.imported_table import STATES, VALUE, Found, FoundRow
 
 
 def read_mlflow(address: str, named: str | None) -> Found:

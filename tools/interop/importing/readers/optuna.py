@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.trial import TrialState
-from tunesmith.study.view import Direction
-from tunesmith.tools.warmstart.found import VALUE, Found, FoundRow
-from tunesmith.tools.warmstart.optuna_storage import open_storage, quietly
-from tunesmith.tools.warmstart.reading.choice import the_one
+from tunesmith.study.trials.trial import TrialState
+from tunesmith.study.trials.view import Direction
+from tunesmith.tools.interop.importing.choice import the_one
+from tunesmith.tools.interop.importing.imported_table import VALUE, Found, FoundRow
+from tunesmith.tools.interop.optuna.storage import open_storage, quietly
 
 
 def read_optuna(address: str, named: str | None) -> Found:

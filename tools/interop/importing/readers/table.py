@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.errors import ProjectError
-from tunesmith.tools.warmstart.found import STATES, VALUE, Found, FoundRow
+from tunesmith.tools.interop.importing.imported_table import STATES, VALUE, Found, FoundRow
 
 _STATE = ("state", "status")
 _SECONDS = ("seconds", "wall_s", "time_total_s", "duration_s", "runtime", "_runtime", "duration")

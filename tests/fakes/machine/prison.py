@@ -1,6 +1,7 @@
 """A machine to be broken out of: a user with secrets, services and files, and trials that run as that user.
 
-`Prison` sets it up and looks for traces; trials run in a warden, a process of the same user (`python -m fakes.prison`),
+`Prison` sets it up and looks for traces; trials run in a warden, a process of the same user (`python -m
+fakes.machine.prison`),
 so that a test that runs as root can be an ordinary user as well.
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 import psutil
 from fakes.projects import SOURCE
 
-from tunesmith.evaluator.walk import remove, walk
+from tunesmith.evaluator.tree_walk import remove, walk
 
 MARK = "MARK-5b1f0c"
 """Stands in every secret; must appear nowhere that a trial can write to."""
@@ -68,7 +69,7 @@ class Prison:
         self._listeners = [self._listen(*place) for place in self._doors()]
         for path in [self.root, *self.root.rglob("*")]:
             os.chown(path, self.uid, self.uid, follow_symlinks=False)
-        self._warden = self._as_user([sys.executable, "-m", "fakes.prison"])
+        self._warden = self._as_user([sys.executable, "-m", "fakes.machine.prison"])
         idle = "import os, sys; print(os.getpid(), flush=True); sys.stdin.read()"
         self._other = self._as_user([sys.executable, "-I", "-S", "-c", idle])
         # bubblewrap and setpriv may stand before them, so they tell their numbers themselves.

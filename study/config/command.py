@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from tunesmith.study.condition import Value
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.template import argv, shell_line
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.template import argv, shell_line
+from tunesmith.study.space.condition import Value
 
 _SCRIPTS = (".py", ".sh", ".jl", ".r", ".R")
 

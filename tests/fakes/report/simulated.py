@@ -7,12 +7,12 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.study.budget import Spent
-from tunesmith.study.load import parse_spec
-from tunesmith.study.observation import Observation
-from tunesmith.study.record import StudyRecord
-from tunesmith.study.seeds import confirming_seed
-from tunesmith.study.trial import (
+from tunesmith.study.config.budget import Spent
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.record import StudyRecord
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.seeds import confirming_seed
+from tunesmith.study.trials.trial import (
     Failure,
     FailureKind,
     Outcome,

@@ -7,10 +7,10 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from fakes.llm_server import Reply, message
+from fakes.llm.server import Reply, message
 
-from tunesmith.agent.models.calls import Answer, CallRecord, Format, TokenUse, Tool
-from tunesmith.agent.models.errors import AnswerUnusable, Unusable
+from tunesmith.agent.llm.client.errors import AnswerUnusable, Unusable
+from tunesmith.agent.llm.client.types import Answer, CallRecord, Format, TokenUse, Tool
 from tunesmith.prompts.message import Message
 
 T = TypeVar("T")

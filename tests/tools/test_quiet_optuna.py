@@ -6,7 +6,7 @@ import threading
 
 from optuna import logging
 
-from tunesmith.tools.quiet import quiet_optuna
+from tunesmith.tools.quiet_optuna import quiet_optuna
 
 
 def test_the_last_thread_out_puts_the_setting_back() -> None:

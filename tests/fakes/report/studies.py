@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from report.simulated import HOSTILE, complete, failed, record, report, study
+from fakes.report.simulated import HOSTILE, complete, failed, record, report, study
 
-from tunesmith.study.trial import FailureKind, Source
+from tunesmith.study.trials.trial import FailureKind, Source
 from tunesmith.tools.report import ReportInput
 
 NAMES = ["ordinary", "one trial", "all failed", "nothing yet", "two objectives", "three objectives", "hostile", "nan"]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunesmith.study.budget import Spent
-from tunesmith.study.spec import StudySpec
-from tunesmith.study.trial import Usage
+from tunesmith.study.config.budget import Spent
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.trial import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
