@@ -27,9 +27,8 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "charlm"
 EDITS_FILE = ROOT / "bench" / "experiments" / "edits" / "charlm_edits.toml"
 EDITS = tomllib.loads(EDITS_FILE.read_text(encoding="utf-8"))["candidates"]
-   
-  
-   
+
+
 TEXT = np.frombuffer(b"def main() -> None:\n    print('so it goes')\n\n\nclass Kept(list):\n    pass\n" * 600, np.uint8)
 NAMES = ("data", "budget", "checkpoint", "evaluate", "train")
 
