@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Trials say `python`, which must be the one that has their packages.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-nightly test-targets lint bench bench-loop bench-latency bench-ray clean
+.PHONY: demo test test-nightly test-targets lint coverage docs bench bench-loop bench-latency bench-ray clean
 
 demo: .venv/ready
 	rm -rf build/demo
@@ -35,6 +35,17 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/lint/phrases.py
+
+# The pages under build/site; a broken link or a missing docstring reference fails.
+docs: .venv/ready
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Lines and branches that no test runs, processes that tests start included.
+coverage: .venv/ready
+	rm -f build/coverage/.coverage*
+	$(BIN)/pytest -q -n 4 --dist worksteal -m 'not nightly' --cov --cov-report=term:skip-covered --cov-report=html:build/coverage/html
 
 bench: .venv/ready
 	$(BIN)/tunesmith bench --planner bayes --planner optuna-tpe --planner random --task all --seeds 8 --jobs 2 \
