@@ -16,7 +16,7 @@ from tunesmith.study.errors import ProjectError, TunesmithError
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.report import markdown
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
-from tunesmith.tools.llm_tools.trials import Which, query
+from tunesmith.tools.llm_tools.trials import TrialsArguments, trial_lines
 
 if TYPE_CHECKING:
     from mcp.server import Server
@@ -135,7 +135,7 @@ def _resource(uri: str, context: Callable[[], ToolContext]) -> str:
         if uri == "tunesmith://report":
             return markdown(context())
         if uri == "tunesmith://trials":
-            return query(context(), Which(which="latest", limit=50))
+            return trial_lines(context(), TrialsArguments(which="latest", limit=50))
         return f"there is no resource {uri}; there are {', '.join(RESOURCES)}"
     except TunesmithError as error:
         return str(error)

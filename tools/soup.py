@@ -25,7 +25,7 @@ class Ingredient:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tasted:
+class SoupStep:
     """One step: the trial that was tried beside those in the soup, and the judge's word.
 
     Attributes:
@@ -52,11 +52,14 @@ class Soup:
     numbers: tuple[int, ...]
     alone: float
     loss: float
-    steps: tuple[Tasted, ...]
+    steps: tuple[SoupStep, ...]
 
 
 def greedy_soup(
-    ingredients: Sequence[Ingredient], judge: Callable[[Any], float], *, tell: Callable[[Tasted], None] = lambda _: None
+    ingredients: Sequence[Ingredient],
+    judge: Callable[[Any], float],
+    *,
+    tell: Callable[[SoupStep], None] = lambda _: None,
 ) -> tuple[Soup, Any]:
     """Return the soup and its checkpoint, to be saved by torch.
 
@@ -72,7 +75,7 @@ def greedy_soup(
     kept = [load(first.file)]
     best = kept[0]
     alone = loss = judge(best)
-    numbers, steps = [first.number], [Tasted(number=first.number, loss=loss, is_in=True)]
+    numbers, steps = [first.number], [SoupStep(number=first.number, loss=loss, is_in=True)]
     tell(steps[0])
     for other in others:
         step, mixed = _taste(other, kept, judge, loss)
@@ -91,13 +94,13 @@ def greedy_soup(
     return Soup(numbers=tuple(numbers), alone=alone, loss=loss, steps=tuple(steps)), best
 
 
-def _taste(other: Ingredient, kept: Sequence[Any], judge: Callable[[Any], float], loss: float) -> tuple[Tasted, Any]:
+def _taste(other: Ingredient, kept: Sequence[Any], judge: Callable[[Any], float], loss: float) -> tuple[SoupStep, Any]:
     try:
         mixed = average([*kept, load(other.file)])
         found = judge(mixed)
     except ProjectError as error:
-        return Tasted(number=other.number, loss=None, is_in=False, reason=str(error)), None
-    return Tasted(number=other.number, loss=found, is_in=found < loss), mixed
+        return SoupStep(number=other.number, loss=None, is_in=False, reason=str(error)), None
+    return SoupStep(number=other.number, loss=found, is_in=found < loss), mixed
 
 
 def load(file: Path) -> Any:

@@ -211,7 +211,7 @@ class Conversation:
         """Return a call as a person is shown it."""
         try:
             tool = find_tool(self._tools, name)
-            return Action(name, given, tool.shown(self._context(), given), tool.price(tool.parse(given)))
+            return Action(name, given, tool.preview_text(self._context(), given), tool.trial_cost(tool.parse(given)))
         except ToolRefused as error:
             return Action(name, given, f"this will be refused: {error}")
 

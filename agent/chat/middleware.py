@@ -86,7 +86,7 @@ class RunTools(AgentMiddleware[Any, Any, Any]):
         try:
             tool = find_tool(self._tools, str(call["name"]))
             if tool.effect > Effect.READ:
-                tool.shown(self._context(), call["args"])
+                tool.preview_text(self._context(), call["args"])
         except ToolRefused as error:
             return str(error)
         return ""

@@ -22,8 +22,8 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import KINDS
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import DIRECTIONS, Edit, EditRefused, Variant, VariantState
-from tunesmith.tools.variants.build import Change, make_variant
-from tunesmith.tools.variants.gate import Rules
+from tunesmith.tools.variants.build import EditProposal, make_variant
+from tunesmith.tools.variants.gate import GateRules
 
 QUESTIONS = 3
 """An edit that cannot be made comes back to the model, twice at most."""
@@ -75,7 +75,7 @@ class Edited:
 class _Answer:
     """One answer of the model, as far as it can be read."""
 
-    change: Change
+    change: EditProposal
     params: Mapping[str, Any]
     predicted: float | None
 
@@ -91,7 +91,7 @@ class Editor:
     """
 
     def __init__(
-        self, model: AsksModels, subject: Subject, rules: Rules, *, clock: Callable[[], float] = time.time
+        self, model: AsksModels, subject: Subject, rules: GateRules, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._model = model
         self._subject = subject
@@ -167,7 +167,7 @@ def _read(found: Any) -> _Answer:
     predicted = found.get("predicted", found.get("predicted_mean"))
     params = found.get("params")
     direction = found.get("direction")
-    change = Change(
+    change = EditProposal(
         edits=edits,
         author="llm",
         direction=direction if direction in DIRECTIONS else "other",

@@ -12,7 +12,7 @@ from tunesmith.agent.llm.client.types import AsksModels
 from tunesmith.agent.planner.factory import subject_of
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.variant import Variant
-from tunesmith.tools.variants.rules import rules_of
+from tunesmith.tools.variants.rules import gate_rules
 
 
 def open_code(  # noqa: PLR0913  # each is another part of a study
@@ -38,7 +38,7 @@ def open_code(  # noqa: PLR0913  # each is another part of a study
         runs: runs questions beside the training; None to wait for each.
         curve: the metric of a trial while it trained, in words.
     """
-    rules = rules_of(spec, project)
+    rules = gate_rules(spec, project)
     editor = Editor(model, subject_of(spec, project, ()), rules) if model is not None else None
     may_ask = advisor.why_not if advisor is not None else _nobody
     return CodeSearch(spec, root, known, rules=rules, editor=editor, runs=runs, may_ask=may_ask, curve=curve)

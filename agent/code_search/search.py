@@ -29,7 +29,7 @@ from tunesmith.agent.llm.call_log import Told
 from tunesmith.agent.llm.candidate_pool import PATIENCE_S, Runs
 from tunesmith.agent.planner.arbiter import Arbiter
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.surrogate_model import Settings
+from tunesmith.agent.sampler.surrogate_model import SamplerSettings
 from tunesmith.prompts.compact import params_line
 from tunesmith.prompts.editing import Breakage, CodeFacts
 from tunesmith.prompts.untrusted import one_line
@@ -45,9 +45,9 @@ from tunesmith.study.trials.trial import FailureKind, Prediction, Proposal, Sour
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, short_id
-from tunesmith.tools.variants.build import command_of, crossing, space_of
-from tunesmith.tools.variants.gate import Rules
-from tunesmith.tools.variants.user_edit import Shelf
+from tunesmith.tools.variants.build import command_of, cross_variants, space_of
+from tunesmith.tools.variants.gate import GateRules
+from tunesmith.tools.variants.user_edit import EditContext
 
 REST = 8
 """After an answer without an edit that can run, so many trials pass at most before the next question."""
@@ -89,7 +89,7 @@ class CodeSearch:
         root: Variant,
         known: Sequence[Variant],
         *,
-        rules: Rules,
+        rules: GateRules,
         editor: Edits | None = None,
         runs: Runs | None = None,
         may_ask: Callable[[], str] = str,
@@ -163,13 +163,13 @@ class CodeSearch:
             wait_for([self._asking], timeout=PATIENCE_S)
             self._collect(view)
 
-    def take_over(self, spec: StudySpec, rules: Rules) -> None:
+    def take_over(self, spec: StudySpec, rules: GateRules) -> None:
         """Go on with a study that was changed."""
         self._spec, self._rules = spec, rules
 
-    def shelf(self) -> Shelf:
+    def edit_context(self) -> EditContext:
         """Return what a person's edit is made with."""
-        return Shelf(self._root, dict(self._variants), self._rules)
+        return EditContext(self._root, dict(self._variants), self._rules)
 
     def known(self) -> dict[str, Variant]:
         """Return every version, by id."""
@@ -271,7 +271,7 @@ class CodeSearch:
             tuned = replace(view, space=space, trials=own, earlier=(before, *view.earlier))
         fidelity = self._spec.fidelity.max if self._spec.fidelity else None
         try:
-            proposal = Arbiter(BayesSampler(Settings(first=1)), fidelity=fidelity).choose(tuned)
+            proposal = Arbiter(BayesSampler(SamplerSettings(n_initial=1)), fidelity=fidelity).choose(tuned)
         except SpaceExhausted:
             return None
         return replace(proposal, variant=variant.id, rationale=f"{short_id(variant.id)}: {proposal.rationale}")
@@ -313,7 +313,7 @@ class CodeSearch:
             if name in self._with:
                 continue
             self._with[name] = Edited()
-            variant = crossing(first, second, self._variants, self._rules)
+            variant = cross_variants(first, second, self._variants, self._rules)
             if variant is not None and variant.state is VariantState.SOUND:
                 self.add(replace(variant, created_at=max(first.created_at, second.created_at)))
                 return True

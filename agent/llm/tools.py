@@ -9,7 +9,7 @@ from typing import Any
 from tunesmith.agent.llm.client.types import Tool
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.view import StudyView
-from tunesmith.tools.control.study_reader import Snapshot
+from tunesmith.tools.control.study_reader import InMemoryStudyReader
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.files import SOURCE
 from tunesmith.tools.llm_tools.registry import PLANNER
@@ -24,7 +24,7 @@ def lookup_tools(spec: StudySpec, view: StudyView, project: Path | None) -> list
         view: what is known at the moment of the question.
         project: the folder whose files may be read; None for a study from Python.
     """
-    context = ToolContext(facts=Snapshot(spec, view), project=project)
+    context = ToolContext(reader=InMemoryStudyReader(spec, view), project=project)
     return [_tool(tool, context) for tool in PLANNER if project is not None or tool is not SOURCE]
 
 

@@ -1,7 +1,7 @@
 """Runs one study: asks, runs, watches and records until the budget is spent. The only process that writes its history.
 
 Everything it needs to go on stands in the history: it may be killed at any line and started again. Knows no terminal:
-whoever watches gets `News`.
+whoever watches gets `LoopEvent`.
 """
 
 from __future__ import annotations
@@ -19,25 +19,32 @@ from tunesmith.agent.code_search.factory import open_code
 from tunesmith.agent.code_search.search import CodeSearch
 from tunesmith.agent.code_search.suspicious_gains import is_doubtful, settled, twin_of
 from tunesmith.agent.llm.background import Background
-from tunesmith.agent.loop.budget_ledger import Account
-from tunesmith.agent.loop.clocks import CLOCK, DEADLINE, Clocks, Drift, budget_from, jump_text
-from tunesmith.agent.loop.commands.decisions import ORDERS, Decision, Situation, decide, kept_detail, kept_orders
-from tunesmith.agent.loop.events import Ended, Finished, News, Note, Observed, Opened, Started
+from tunesmith.agent.loop.budget_ledger import BudgetLedger
+from tunesmith.agent.loop.clocks import CLOCK_EVENT, DEADLINE_EVENT, ClockDrift, Clocks, clock_jump_text, resolve_budget
+from tunesmith.agent.loop.commands.decisions import (
+    COMMAND_EVENT,
+    CommandDecision,
+    RunState,
+    decide,
+    event_detail,
+    read_earlier_commands,
+)
+from tunesmith.agent.loop.events import Ended, Finished, LoopEvent, Note, Observed, Opened, Started
 from tunesmith.agent.loop.notifications import Notifier
-from tunesmith.agent.loop.slot_pool import Place, Places, why_again
-from tunesmith.agent.loop.trial_queue import Agenda, Logbook, Proposers
+from tunesmith.agent.loop.slot_pool import PoolSlot, SlotPool, retry_reason
+from tunesmith.agent.loop.trial_queue import Proposers, TrialQueue, TrialStore
 from tunesmith.agent.planner.factory import Tape, kept, llm_estimate, make_arbiter, make_planner, open_model
 from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.agent.scheduler.early_stopping import Watch
-from tunesmith.evaluator.evaluation import Code, Evaluation, Evaluator
-from tunesmith.evaluator.executors.handle import Site
+from tunesmith.evaluator.evaluation import EditedCode, Evaluation, Evaluator
+from tunesmith.evaluator.executors.handle import ExecutorHandle
 from tunesmith.evaluator.executors.slots import Slot
-from tunesmith.evaluator.free_disk import has_room, no_room_text
-from tunesmith.evaluator.supervision.orphans import end_strays
+from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
+from tunesmith.evaluator.supervision.orphans import end_orphans
 from tunesmith.history.read import History
-from tunesmith.history.write import Batch, Recorder
+from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.prompts.compact import thinned
-from tunesmith.study.commands import parse_order
+from tunesmith.study.commands import parse_command
 from tunesmith.study.config.budget import Spent
 from tunesmith.study.config.record import Event
 from tunesmith.study.config.spec import StudySpec
@@ -49,10 +56,16 @@ from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal
 from tunesmith.study.trials.view import StudyView, ancestors
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
-from tunesmith.tools.analysis.held_out_test import STARTED, TESTED, ended_detail, is_due, started_detail
+from tunesmith.tools.analysis.held_out_test import (
+    TEST_ENDED,
+    TEST_STARTED,
+    is_test_due,
+    test_ended_detail,
+    test_started_detail,
+)
 from tunesmith.tools.analysis.summary import summarize
-from tunesmith.tools.control.inbox import Letter, Mailbox
-from tunesmith.tools.variants.rules import rules_of
+from tunesmith.tools.control.inbox import Inbox, PendingCommand
+from tunesmith.tools.variants.rules import gate_rules
 
 FLUSH_S = 1.0
 """Observations are written at most this long after they were made."""
@@ -90,13 +103,13 @@ class Loop:
         project: Path,
         history: Path,
         cpus: int,
-        tell: Callable[[News], None],
+        tell: Callable[[LoopEvent], None],
         tape: Tape | None = None,
         unsafe_edits: bool = False,
         clocks: Clocks = Clocks(),  # noqa: B008  # frozen
     ) -> None:
         before = _events_before(history, spec.study.name)
-        self._kept = kept_orders(spec, before[ORDERS])
+        self._kept = read_earlier_commands(spec, before[COMMAND_EVENT])
         spec = self._kept.spec
         self._spec, self._project = spec, project
         self._answered = set(self._kept.names)
@@ -104,19 +117,19 @@ class Loop:
         self._show = tell
         self._notifier = Notifier(spec, project=project, wall=clocks.wall)
         self._clock, self._steady = clocks.wall, clocks.steady
-        self._drift = Drift(clocks)
+        self._drift = ClockDrift(clocks)
         sampler = make_sampler(spec.planner.sampler)
         self._model = open_model(spec.planner, tape) if spec.planner.model else None
         self._folder = history.parent / spec.study.name
         self._wake = threading.Event()
-        self._site = Site(spec, folder=self._folder, cpus=cpus, wake=self._wake.set)
-        budget = budget_from(spec.budget, self._clock(), deadlines=before[DEADLINE], ends=before["ended"])
+        self._site = ExecutorHandle(spec, folder=self._folder, cpus=cpus, wake=self._wake.set)
+        budget = resolve_budget(spec.budget, self._clock(), deadlines=before[DEADLINE_EVENT], ends=before["ended"])
         opened_at = self._steady()
         self._recorder = Recorder(history, spec, project=str(project), now=self._clock(), steady=self._steady)
         self._opened = ExitStack()
         self._opened.callback(self._recorder.close)
         spent = self._recorder.record.spent
-        self._account = Account(budget, spent, clocks=clocks, opened_at=opened_at, llm=self._llm_spent)
+        self._account = BudgetLedger(budget, spent, clocks=clocks, opened_at=opened_at, llm=self._llm_spent)
         runs = Background(self._wake.set)
         arbiter, self._advisor = make_arbiter(
             spec,
@@ -131,25 +144,25 @@ class Loop:
             curves=self._curves_so_far,
             wishes=self._kept.steering.words,
         )
-        self._mailbox = Mailbox(self._folder)
+        self._mailbox = Inbox(self._folder)
         self._evaluator = self._or_leave(
             lambda: Evaluator(
                 spec, project=project, folder=self._folder, unsafe_edits=unsafe_edits, executor=self._site.executor
             )
         )
         self._opened.callback(self._evaluator.close)
-        self._places = Places(
+        self._places = SlotPool(
             self._or_leave(lambda: self._site.slots(spec)),
             spec,
-            memory_gib={gpu.id: gpu.memory_gib for gpu in self._site.found.gpus},
+            memory_gib={gpu.id: gpu.memory_gib for gpu in self._site.inventory.gpus},
             trials=self._trials,
         )
         self._root = Variant(id=self._evaluator.variant, files=self._evaluator.editable, created_at=self._clock())
         self._code = self._or_leave(lambda: self._open_code(runs)) if spec.edits else None
         self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
-        self._agenda = Agenda(
+        self._agenda = TrialQueue(
             spec,
-            past=Logbook(trials=self._trials, record=self._record, earlier=self._recorder.earlier),
+            past=TrialStore(trials=self._trials, record=self._record, earlier=self._recorder.earlier),
             account=self._account,
             places=self._places,
             proposers=Proposers(arbiter=arbiter, sampler=sampler, code=self._code, variant=self._evaluator.variant),
@@ -224,7 +237,7 @@ class Loop:
         finally:
             self._leave()
 
-    def _tell(self, news: News) -> None:
+    def _tell(self, news: LoopEvent) -> None:
         self._show(news)
         self._notifier.heed(news)
 
@@ -232,7 +245,7 @@ class Loop:
 
     def _open(self) -> None:
         record = self._recorder.record
-        strays = end_strays(self._folder)
+        strays = end_orphans(self._folder)
         requeued = self._recover()
         if self._advisor is not None:
             self._recall_curves()
@@ -242,7 +255,7 @@ class Loop:
             Opened(
                 record=record,
                 slots=self._places.wanted,
-                gpus=tuple(gpu.id for gpu in self._site.found.gpus),
+                gpus=tuple(gpu.id for gpu in self._site.inventory.gpus),
                 finished=record.spent.trials,
                 requeued=requeued,
                 best=best,
@@ -264,7 +277,7 @@ class Loop:
         until, moment = self._spec.budget.until, self._account.budget.until
         if until is not None and moment is not None:
             detail = {"until": until.isoformat(), "moment": moment}
-            self._recorder.record_event(DEADLINE, self._clock(), detail=detail)
+            self._recorder.record_event(DEADLINE_EVENT, self._clock(), detail=detail)
 
     def _llm_estimate(self) -> str:
         """Return what the LLM will take for the trials that are left, or for some when only time is limited."""
@@ -354,7 +367,7 @@ class Loop:
             elif news and (verdict := self._watch.verdict(place.evaluation.trial, news, self._agenda.view)):
                 place.evaluation.stop(verdict.note, verdict.failure)
 
-    def _tell_progress(self, place: Place, news: Sequence[Observation]) -> None:
+    def _tell_progress(self, place: PoolSlot, news: Sequence[Observation]) -> None:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation reports
         first = self._spec.objectives[0].metric
         self._curves[place.trial.number] += [o.value for o in news if o.metric == first]
@@ -362,9 +375,9 @@ class Loop:
         latest = {observation.metric: observation.value for observation in news}
         self._tell(Observed(trial=place.trial, latest=latest, step=news[-1].step))
 
-    def _finish(self, place: Place, outcome: Outcome) -> None:
+    def _finish(self, place: PoolSlot, outcome: Outcome) -> None:
         assert place.trial is not None  # noqa: S101  # only a place with an evaluation finishes
-        again = why_again(place, outcome, has_room=has_room(self._folder)) if place.first is None else ""
+        again = retry_reason(place, outcome, has_room=has_free_disk(self._folder)) if place.first is None else ""
         if again:
             self._run_again(place, again, outcome.usage)
             return
@@ -393,7 +406,7 @@ class Loop:
         trials = self._trials() if trial.proposal.code else []
         return is_doubtful(trial, outcome, trials, self._spec)
 
-    def _doubt(self, place: Place, outcome: Outcome) -> None:
+    def _doubt(self, place: PoolSlot, outcome: Outcome) -> None:
         """Run a trial again on another seed before a gain that nothing makes plausible counts."""
         assert place.evaluation is not None  # noqa: S101  # it ended just now
         trial, place.first = place.evaluation.trial, outcome
@@ -415,7 +428,7 @@ class Loop:
             name = short_id(fate.variant.id)
             self._tell(Note(text=f"{name} is {fate.state.value}: {fate.reason}"))
 
-    def _run_again(self, place: Place, reason: str, usage: Usage) -> None:
+    def _run_again(self, place: PoolSlot, reason: str, usage: Usage) -> None:
         """Queue a trial for a second attempt; its number stays, and the attempt counts."""
         assert place.trial is not None  # noqa: S101  # it ran just now
         trial = place.trial
@@ -469,10 +482,10 @@ class Loop:
     def _tell_jump(self) -> None:
         jump_s = self._drift.jump_s()
         if jump_s:
-            self._recorder.record_event(CLOCK, self._clock(), detail={"jump_s": jump_s})
-            self._tell(Note(text=jump_text(jump_s)))
+            self._recorder.record_event(CLOCK_EVENT, self._clock(), detail={"jump_s": jump_s})
+            self._tell(Note(text=clock_jump_text(jump_s)))
 
-    def _put_back(self, place: Place) -> None:
+    def _put_back(self, place: PoolSlot) -> None:
         """End a trial at once and let it wait: it was ended by a person, so the attempt does not count against it."""
         evaluation = place.evaluation
         assert evaluation is not None  # noqa: S101  # it runs
@@ -508,16 +521,16 @@ class Loop:
 
     def _has_room(self) -> bool:
         """Tell whether the disk has room for another trial; a person is told when that changes."""
-        has = has_room(self._folder)
+        has = has_free_disk(self._folder)
         if has != self._had_room:
             self._had_room = has
-            text = "the disk has room again" if has else no_room_text(self._folder)
+            text = "the disk has room again" if has else waiting_for_disk_text(self._folder)
             self._tell(Note(text=text))
             if not has:
                 self._notifier.stuck(text)
         return has
 
-    def _code_of(self, trial: Trial) -> Code | None:
+    def _code_of(self, trial: Trial) -> EditedCode | None:
         """Return the edited code that a trial runs, None for the project as it stands.
 
         Raises:
@@ -529,9 +542,9 @@ class Loop:
             raise ProjectError(f"{short_id(trial.proposal.code)} is not known; [edits] was taken out of study.toml")
         if self._evaluator.refuses_edits:
             raise ProjectError(self._evaluator.refuses_edits)
-        return Code(*self._code.files_of(trial.proposal.code))
+        return EditedCode(*self._code.files_of(trial.proposal.code))
 
-    def _start(self, place: Place, trial: Trial) -> None:
+    def _start(self, place: PoolSlot, trial: Trial) -> None:
         running = self._recorder.record_start(trial, place.slot.index, self._clock())
         place.unwritten = []
         self._places.note_sharing(place)
@@ -573,7 +586,9 @@ class Loop:
             return
         observed = self._places.unwritten()
         if observed:
-            self._recorder.record_observations([Batch(trial=trial, observations=news) for trial, news in observed])
+            self._recorder.record_observations(
+                [ObservationBatch(trial=trial, observations=news) for trial, news in observed]
+            )
         self._flushed_at = self._steady()
 
     # -- what people ask for ------------------------------------------------------------------------------------
@@ -588,7 +603,7 @@ class Loop:
             self._answered.add(letter.name)
             decision, slots = None, None
             try:
-                decision = decide(parse_order(letter.text), self._situation())
+                decision = decide(parse_command(letter.text), self._situation())
                 slots = self._site.slots(decision.spec) if decision.spec else None
                 answer = decision.answer
             except (ToolRefused, InputError) as error:
@@ -599,28 +614,28 @@ class Loop:
             self._mailbox.answer(letter, answer, done=decision is not None)
             self._tell(Note(text=f"{letter.by}: {answer}" if decision else f"{letter.by} was refused: {answer}"))
 
-    def _situation(self) -> Situation:
-        return Situation(
+    def _situation(self) -> RunState:
+        return RunState(
             spec=self._spec,
             trials=self._trials(),
             running=frozenset(place.trial.number for place in self._places if place.trial),
             steering=self._agenda.steering,
             paused=self._agenda.is_paused,
-            code=self._code.shelf() if self._code is not None and not self._evaluator.refuses_edits else None,
+            code=self._code.edit_context() if self._code is not None and not self._evaluator.refuses_edits else None,
             refuses_edits=self._evaluator.refuses_edits,
         )
 
-    def _settle(self, letter: Letter, decision: Decision | None, answer: str) -> None:
+    def _settle(self, letter: PendingCommand, decision: CommandDecision | None, answer: str) -> None:
         """Record an order with its answer and, in the same transaction, the trials that it queues; then act on it."""
-        detail = kept_detail(letter.name, letter.by, json.loads(letter.text), answer, decision)
+        detail = event_detail(letter.name, letter.by, json.loads(letter.text), answer, decision)
         if decision is None:
-            self._recorder.record_event(ORDERS, self._clock(), detail=detail)
+            self._recorder.record_event(COMMAND_EVENT, self._clock(), detail=detail)
             return
         proposals = [self._agenda.versioned(p) for p in decision.proposals]
         if decision.version is not None and self._code is not None:
             self._recorder.record_variant(decision.version)
             self._code.add(decision.version, dict(decision.params))
-        trials = self._recorder.record_order(detail, proposals, self._clock(), spec=decision.spec)
+        trials = self._recorder.record_command(detail, proposals, self._clock(), spec=decision.spec)
         self._agenda.queue += trials
         self._account.add_begun(*trials)
         self._interrupts += decision.interrupts
@@ -646,7 +661,7 @@ class Loop:
         self._account.budget = spec.budget.ending_at(until) if same else spec.budget.starting_at(self._clock())
         self._keep_deadline()
         if self._code is not None:
-            self._code.take_over(spec, rules_of(spec, self._project))
+            self._code.take_over(spec, gate_rules(spec, self._project))
         self._places.take_over(slots, spec)
         self._agenda.take_over(spec)
         self._best = incumbent(self._trials(), spec.objectives, spec.bounds)
@@ -672,16 +687,16 @@ class Loop:
         record, history = self._recorder.record, self._recorder.history
         trials, events = (
             history.trials(record.id),
-            [*history.events(record.id, STARTED), *history.events(record.id, TESTED)],
+            [*history.events(record.id, TEST_STARTED), *history.events(record.id, TEST_ENDED)],
         )
         best = summarize(record, trials).best
-        if best is None or not is_due(trials[best.number], sorted(events, key=lambda event: event.at)):
+        if best is None or not is_test_due(trials[best.number], sorted(events, key=lambda event: event.at)):
             return
         trial = trials[best.number]
-        self._recorder.record_event(STARTED, self._clock(), trial=trial, detail=started_detail(trial))
+        self._recorder.record_event(TEST_STARTED, self._clock(), trial=trial, detail=test_started_detail(trial))
         self._tell(Note(text=f"the test of trial {trial.number} runs"))
         outcome = self._outcome_of(self._evaluator.test(trial, next(iter(self._places)).slot))
-        self._recorder.record_event(TESTED, self._clock(), trial=trial, detail=ended_detail(trial, outcome))
+        self._recorder.record_event(TEST_ENDED, self._clock(), trial=trial, detail=test_ended_detail(trial, outcome))
         self._account.add_usage(outcome.usage)
 
     def _outcome_of(self, test: Evaluation) -> Outcome:
@@ -723,7 +738,7 @@ class Loop:
 
 def _events_before(history: Path, name: str) -> Mapping[str, list[Event]]:
     """Return what earlier runs were asked, when they had to end, and when they did."""
-    kinds = (ORDERS, DEADLINE, "ended")
+    kinds = (COMMAND_EVENT, DEADLINE_EVENT, "ended")
     found = History.open_if_any(history)
     if found is None:
         return {kind: [] for kind in kinds}

@@ -1,6 +1,6 @@
 """What runs next: what waits, what measures noise, what goes on, an edit, a proposal, a repetition, in this order.
 
-What is decided on gets its number in the history at once, through the `Logbook`; nothing is started here.
+What is decided on gets its number in the history at once, through the `TrialStore`; nothing is started here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from tunesmith.agent.code_search.search import CodeSearch
-from tunesmith.agent.loop.budget_ledger import Account
+from tunesmith.agent.loop.budget_ledger import BudgetLedger
 from tunesmith.agent.loop.clocks import Clocks
-from tunesmith.agent.loop.slot_pool import Places
+from tunesmith.agent.loop.slot_pool import SlotPool
 from tunesmith.agent.planner.arbiter import SAMPLER_FAILED, Arbiter
 from tunesmith.agent.planner.steering import steered
 from tunesmith.agent.sampler.base import Sampler
@@ -28,7 +28,7 @@ from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
-from tunesmith.tools.control.study_reader import view_of
+from tunesmith.tools.control.study_reader import study_view
 
 CONFIRMING_SHARE = 0.25
 """At most so much of the time is kept for confirming."""
@@ -61,7 +61,7 @@ class Proposers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Logbook:
+class TrialStore:
     """The study's history, as far as what runs next depends on it.
 
     Attributes:
@@ -75,7 +75,7 @@ class Logbook:
     earlier: tuple[EarlierStudy, ...]
 
 
-class Agenda:
+class TrialQueue:
     """What is left to run in one study.
 
     Args:
@@ -100,9 +100,9 @@ class Agenda:
         self,
         spec: StudySpec,
         *,
-        past: Logbook,
-        account: Account,
-        places: Places,
+        past: TrialStore,
+        account: BudgetLedger,
+        places: SlotPool,
         proposers: Proposers,
         watch: Watch,
         steering: Steering,
@@ -157,7 +157,7 @@ class Agenda:
         """Return the study as it stands."""
         trials = self._past.trials()
         return replace(
-            view_of(self._spec, trials, earlier=self._past.earlier),
+            study_view(self._spec, trials, earlier=self._past.earlier),
             thrift=self._account.thrift,
             foretold=self._watch.foretold(trials),
             left=self._account.runs_left(self._typical_s(), self._places.wanted),

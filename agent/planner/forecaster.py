@@ -11,7 +11,7 @@ from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
-from tunesmith.tools.llm_tools.context import Forecast, Point
+from tunesmith.tools.llm_tools.context import ConfigForecast, SuggestedConfig
 
 
 class SamplerForecaster:
@@ -24,21 +24,21 @@ class SamplerForecaster:
     def __init__(self, sampler: str = "bayes") -> None:
         self._sampler = sampler
 
-    def forecast(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[Forecast] | None:
+    def forecast(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[ConfigForecast] | None:
         """Return what is expected of valid configurations; None while too little is known."""
-        judged = BayesSampler().judge(view, configurations)
-        return None if judged is None else [Forecast(j.prediction, j.chance) for j in judged]
+        judged = BayesSampler().score(view, configurations)
+        return None if judged is None else [ConfigForecast(j.prediction, j.p_feasible) for j in judged]
 
-    def points(self, view: StudyView, count: int) -> list[Point]:
+    def points(self, view: StudyView, count: int) -> list[SuggestedConfig]:
         """Return up to `count` configurations; each is thought to run while the next is chosen."""
         sampler = make_sampler(self._sampler)
-        found: list[Point] = []
+        found: list[SuggestedConfig] = []
         while len(found) < count:
             try:
                 suggestion = sampler.suggest(view)
             except SpaceExhausted:
                 break
-            found.append(Point(suggestion.params, self._sampler, suggestion.rationale))
+            found.append(SuggestedConfig(suggestion.params, self._sampler, suggestion.rationale))
             proposal = Proposal(params=suggestion.params, source=Source.SAMPLER, seed=0)
             waits = Trial(number=view.number, proposal=proposal, state=TrialState.WAITING)
             view = replace(view, trials=[*view.trials, waits], number=view.number + 1)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from tunesmith.agent.llm.planner import LLMPlanner
 from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.agent.sampler.warm_start.portfolio import select_portfolio
-from tunesmith.agent.sampler.warm_start.scale_transfer import OptimumAtScale, optimum_at_scale, scale_words
+from tunesmith.agent.sampler.warm_start.scale_transfer import OptimumAtScale, format_scale, optimum_at_scale
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
-from tunesmith.tools.control.study_reader import view_of
+from tunesmith.tools.control.study_reader import study_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def starting_points(
     view = _view(spec, found, named)
     optimum = optimum_at_scale(view)
     if optimum is not None:
-        why = f"where {' and '.join(optimum.studies)} lead to expect the optimum at {scale_words(spec.scale)}"
+        why = f"where {' and '.join(optimum.studies)} lead to expect the optimum at {format_scale(spec.scale)}"
         _add(found, Point(params=optimum.params, origin="scale", why=why))
     for selected in select_portfolio(replace(view, earlier=(*named, *others)), (count - len(found)) // 2):
         _add(found, Point(params=selected.params, origin="earlier", why=selected.why))
@@ -112,4 +112,4 @@ def _view(spec: StudySpec, found: Sequence[Point], named: Sequence[EarlierStudy]
         )
         for n, p in enumerate(found)
     ]
-    return view_of(spec, waiting, earlier=tuple(named))
+    return study_view(spec, waiting, earlier=tuple(named))

@@ -20,9 +20,9 @@ from tunesmith.study.trials.results import candidates, default_trial
 from tunesmith.study.trials.seeds import choosing_seed, confirming_seed, noise_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import objective_values
-from tunesmith.tools.analysis.sequential_test import Clarity, clarity
+from tunesmith.tools.analysis.sequential_test import SequentialDecision, sequential_decision
 from tunesmith.tools.analysis.significance import Sample, sample
-from tunesmith.tools.control.study_reader import view_of
+from tunesmith.tools.control.study_reader import study_view
 
 NOISE_RUNS = 2
 """So often the default runs again, early: with its first run three values tell how much chance there is."""
@@ -104,7 +104,10 @@ class Confirmation:
         best, reference = (self._sample(t, trials, seeds) for t in (chosen, default))
         if best is None or reference is None:
             return True
-        return clarity(best, reference, sign=objective.sign, most=self._spec.confirm.most) is not Clarity.OPEN
+        return (
+            sequential_decision(best, reference, sign=objective.sign, most=self._spec.confirm.most)
+            is not SequentialDecision.CONTINUE
+        )
 
     def _leading(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the configurations that promise most, as the sampler's model sees them: it knows which were lucky."""
@@ -136,10 +139,10 @@ class Confirmation:
         if len(spec.objectives) > 1:
             return list(able)
         own = [t for t in trials if t.proposal.code == code]
-        view = replace(view_of(spec, own), number=len(trials))
+        view = replace(study_view(spec, own), number=len(trials))
         if not all(spec.space.contains(t.params) for t in able):
             return list(able)  # a version with parameters of its own, of which this space knows nothing
-        return BayesSampler().ranked(view, able)
+        return BayesSampler().rank(view, able)
 
     def _first_of_each_code(self, ranked: Sequence[Trial]) -> list[Trial]:
         """Return the leaders of the versions of the code: the best one's, that of the user's own code, then all others.

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.agent.chat.events import Action, Approval, ChatEvent, Decision
-from tunesmith.cli.chat.input_reader import Typist, typist
+from tunesmith.cli.chat.input_reader import InputReader, input_reader
 from tunesmith.cli.chat.screen import Screen
 from tunesmith.cli.chat.slash import COMMANDS, OUTSIDE, help_text, run_slash
-from tunesmith.cli.chat.study_changes import News
+from tunesmith.cli.chat.study_changes import StudyChanges
 from tunesmith.cli.exits import DONE
-from tunesmith.cli.session.tool_context import Wired, Wiring
+from tunesmith.cli.session.study_session import LoadedStudy, StudySession
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused, TunesmithError
 from tunesmith.study.units import short_number
 from tunesmith.tools.llm_tools.registry import ALL
@@ -49,7 +49,7 @@ def run_chat(study: Path, *, history: Path | None, model: str | None, base_url: 
     Raises:
         InputError: the study's folder cannot be read, or the conversation cannot be kept.
     """
-    wiring = Wiring(study, history, by="chat")
+    wiring = StudySession(study, history, by="chat")
     chat = Chat(wiring, Screen(), Chosen(model, base_url))
     with suppress(KeyboardInterrupt):
         return asyncio.run(chat.run())
@@ -59,13 +59,15 @@ def run_chat(study: Path, *, history: Path | None, model: str | None, base_url: 
 class Chat:
     """One chat in one terminal."""
 
-    def __init__(self, wiring: Wiring, screen: Screen, chosen: Chosen) -> None:
+    def __init__(self, wiring: StudySession, screen: Screen, chosen: Chosen) -> None:
         self._wiring = wiring
         self._screen = screen
         self._chosen = chosen
         self._folder = wiring.history.parent
-        self._typist: Typist = typist([f"/{name}" for name in (*COMMANDS, *OUTSIDE)], self._folder / "chat-typed.txt")
-        self._news = News(wiring)
+        self._typist: InputReader = input_reader(
+            [f"/{name}" for name in (*COMMANDS, *OUTSIDE)], self._folder / "chat-typed.txt"
+        )
+        self._news = StudyChanges(wiring)
         self._untold: list[str] = []
         self._talk: Conversation | None = None
         self._showing: asyncio.Task[None] | None = None
@@ -199,7 +201,7 @@ class Chat:
             given = json.loads(text or "")
             if not isinstance(given, dict):
                 raise ValueError("no object")
-            shown = find_tool(ALL, action.name).shown(self._wiring.context(), given)
+            shown = find_tool(ALL, action.name).preview_text(self._wiring.context(), given)
         except ValueError:
             self._screen.line('these are no arguments; write JSON, such as {"number": 3}', "yellow")
             return None
@@ -293,7 +295,7 @@ class Chat:
             name = wired.spec.study.name
             self._screen.line(f"{name} goes on; `tunesmith status` shows it, `tunesmith chat` comes back", "dim")
 
-    def _sound(self) -> Wired | None:
+    def _sound(self) -> LoadedStudy | None:
         try:
             return self._wiring.wired()
         except InputError:
@@ -311,7 +313,7 @@ class Chat:
             self._tell_news()
 
 
-def _best_words(wired: Wired) -> str:
+def _best_words(wired: LoadedStudy) -> str:
     from tunesmith.study.trials.results import incumbent
 
     view = wired.facts.view()

@@ -26,7 +26,7 @@ from tunesmith.agent.chat.events import (
     ToolEnded,
     Words,
 )
-from tunesmith.tools.llm_tools.tool import given_text
+from tunesmith.tools.llm_tools.tool import arguments_text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -90,7 +90,7 @@ class Answer:
                 self._words(harmless(text))
             case ToolBegan(call=call, name=name, given=given):
                 self._finish_text()
-                self._running[call] = f"⚙ {name}({given_text(given)}) …"
+                self._running[call] = f"⚙ {name}({arguments_text(given)}) …"
                 self._draw()
             case ToolEnded(call=call):
                 self._finish_text()
@@ -106,7 +106,7 @@ class Answer:
                 self._finish_text()
 
     def _tool(self, event: ToolEnded) -> None:
-        call = f"{event.name}({given_text(event.given)})"
+        call = f"{event.name}({arguments_text(event.given)})"
         self._say(f"  ⚙ {call} {event.wall_s:.2f} s", "dim")
         if event.refused:
             self._say(f"    refused: {event.refused}", "dim yellow")

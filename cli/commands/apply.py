@@ -16,9 +16,9 @@ from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.variant import Variant, VariantState, root_of
 from tunesmith.tools.analysis.significance import Difference
-from tunesmith.tools.analysis.summary import Candidate, gain_text, plus_minus, probability_text
-from tunesmith.tools.variants.apply import Branch, Change, NoBranch, Patch, make_branch, write_patch
-from tunesmith.tools.variants.results import Comparison, Cost, compare, find_variant, whole_diff
+from tunesmith.tools.analysis.summary import ConfigResult, gain_text, plus_minus, probability_text
+from tunesmith.tools.variants.apply import BranchFailed, CodePatch, GitBranch, PatchFile, make_branch, write_patch
+from tunesmith.tools.variants.results import TrialCost, VariantComparison, compare_variant, find_variant, whole_diff
 from tunesmith.tools.variants.run_command import run_line
 
 TITLE = 72
@@ -26,7 +26,7 @@ TITLE = 72
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ApplyOptions:
     """What `apply` was asked for; `branch` and `output` None: names made from the study's and the variant's."""
 
     variant: str
@@ -36,15 +36,15 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handed:
+class ApplyResult:
     """What was made: a branch, or a patch and, where a branch was wanted, why there is none."""
 
-    branch: Branch | None = None
-    patch: Patch | None = None
-    why: NoBranch | None = None
+    branch: GitBranch | None = None
+    patch: PatchFile | None = None
+    why: BranchFailed | None = None
 
 
-def apply_variant(study: Path, wanted: Wanted, *, history: Path | None, as_json: bool) -> None:
+def apply_variant(study: Path, wanted: ApplyOptions, *, history: Path | None, as_json: bool) -> None:
     """Show what a variant changes, gains and costs; then make a branch of it, or a patch file where that cannot be.
 
     Raises:
@@ -56,11 +56,11 @@ def apply_variant(study: Path, wanted: Wanted, *, history: Path | None, as_json:
         record = located.record
         variants = located.history.variants(record.id)
         variant = find_variant(variants, wanted.variant)
-        found = compare(record, located.history.trials(record.id), variants, variant)
+        found = compare_variant(record, located.history.trials(record.id), variants, variant)
     diff = whole_diff(variant, variants)
     project = _project(record, study)
     _refuse_what_cannot_be(variant, diff)
-    change = Change(
+    change = CodePatch(
         project=project,
         diff=diff,
         message=commit_message(record, found),
@@ -74,7 +74,7 @@ def apply_variant(study: Path, wanted: Wanted, *, history: Path | None, as_json:
     print(json.dumps(_told(record, found, handed, diff), indent=2) if as_json else "\n".join(_next_steps(handed)))
 
 
-def commit_message(record: StudyRecord, found: Comparison) -> str:
+def commit_message(record: StudyRecord, found: VariantComparison) -> str:
     """Return the reason in a line, then what the variant gained and with which parameters."""
     variant = found.standing.variant
     reason = printable(" ".join(variant.rationale.split())) or f"Apply variant {variant.id}"
@@ -97,7 +97,7 @@ def _project(record: StudyRecord, study: Path) -> Path:
     return found
 
 
-def _line(record: StudyRecord, found: Comparison) -> str:
+def _line(record: StudyRecord, found: VariantComparison) -> str:
     """Return the best configuration with this code as a line to paste."""
     assert found.best is not None  # noqa: S101  # asked for where there is one
     variant = found.standing.variant
@@ -111,14 +111,14 @@ def _refuse_what_cannot_be(variant: Variant, diff: str) -> None:
         raise ProjectError(f"variant {variant.id} changes nothing in your project")
 
 
-def _hand_over(change: Change, name: str, wanted: Wanted) -> Handed:
+def _hand_over(change: CodePatch, name: str, wanted: ApplyOptions) -> ApplyResult:
     output = wanted.output or Path(f"{name}.patch")
     if wanted.patch or (wanted.output is not None and wanted.branch is None):
-        return Handed(patch=write_patch(change, output))
+        return ApplyResult(patch=write_patch(change, output))
     try:
-        return Handed(branch=make_branch(change, wanted.branch or f"tunesmith/{name}"))
-    except NoBranch as why:
-        return Handed(patch=write_patch(change, output), why=why)
+        return ApplyResult(branch=make_branch(change, wanted.branch or f"tunesmith/{name}"))
+    except BranchFailed as why:
+        return ApplyResult(patch=write_patch(change, output), why=why)
 
 
 def _head(record: StudyRecord, variant: Variant) -> list[str]:
@@ -130,7 +130,7 @@ def _head(record: StudyRecord, variant: Variant) -> list[str]:
     return lines + [f"  mind: {printable(warning)}" for warning in variant.warnings]
 
 
-def _figures(record: StudyRecord, found: Comparison) -> list[str]:
+def _figures(record: StudyRecord, found: VariantComparison) -> list[str]:
     failed = ", ".join(f"{count} {kind}" for kind, count in found.standing.failures.items())
     parts = {
         "trials": [f"{found.standing.trials}{f' ({failed})' if failed else ''}"],
@@ -141,7 +141,7 @@ def _figures(record: StudyRecord, found: Comparison) -> list[str]:
     return [f"{name if not n else '':<10} {line}" for name, lines in parts.items() for n, line in enumerate(lines)]
 
 
-def _gain_lines(record: StudyRecord, found: Comparison) -> list[str]:
+def _gain_lines(record: StudyRecord, found: VariantComparison) -> list[str]:
     """Return what the variant gained and how sure that is; values on fresh seeds come before those of tuning."""
     best, default, metric = found.best, found.default, record.spec.objectives[0].metric
     if best is None:
@@ -158,13 +158,13 @@ def _gain_lines(record: StudyRecord, found: Comparison) -> list[str]:
     return lines
 
 
-def _value_text(found: Candidate) -> str:
+def _value_text(found: ConfigResult) -> str:
     if found.confirmed is None:
         return f"{short_number(found.value)} in tuning"
     return f"{plus_minus(found.confirmed)} on {found.confirmed.count} fresh seeds"
 
 
-def _gain_text(versus: Difference | None, gain: float | None, other: Candidate) -> str:
+def _gain_text(versus: Difference | None, gain: float | None, other: ConfigResult) -> str:
     """Return a gain: with its interval where both ran on fresh seeds, else the bare one of tuning."""
     if versus is None:
         return gain_text(gain) if gain is not None else "a gain from 0 has no size"
@@ -177,7 +177,7 @@ def _gain_text(versus: Difference | None, gain: float | None, other: Candidate) 
     return f"{size}, better with p {probability_text(versus.probability)}"
 
 
-def _cost_lines(found: Comparison) -> list[str]:
+def _cost_lines(found: VariantComparison) -> list[str]:
     if found.cost is None:
         return ["unknown: none of its trials is complete"]
     line = f"{_cost_text(found.cost)} per trial"
@@ -187,12 +187,12 @@ def _cost_lines(found: Comparison) -> list[str]:
     return [line, f"{_cost_text(found.base_cost)} with your own code: {ratio:.2f} times the wall time"]
 
 
-def _cost_text(cost: Cost) -> str:
+def _cost_text(cost: TrialCost) -> str:
     gpu = f", {short_seconds(cost.gpu_s)} GPU" if cost.gpu_s else ""
     return f"{short_seconds(cost.wall_s)} wall, {short_seconds(cost.cpu_s)} CPU{gpu}, {cost.peak_rss_gib:.2f} GiB"
 
 
-def _next_steps(handed: Handed) -> list[str]:
+def _next_steps(handed: ApplyResult) -> list[str]:
     lines = []
     if handed.branch is not None:
         made = "Made" if handed.branch.is_new else "There already, with the same content:"
@@ -207,13 +207,13 @@ def _next_steps(handed: Handed) -> list[str]:
     assert handed.patch is not None  # noqa: S101  # one of the two was made
     if handed.why is not None:
         lines.append(f"No branch was made: {printable(handed.why.reason)}.")
-        lines += [f"  does not fit: {printable(place)}" for place in handed.why.places]
+        lines += [f"  does not fit: {printable(place)}" for place in handed.why.locations]
     made = "Wrote" if handed.patch.is_new else "There already, with the same content:"
     lines.append(f"{made} {handed.patch.path}. Your files are as they were.")
     return [*lines, f"  take it      {handed.patch.command}"]
 
 
-def _told(record: StudyRecord, found: Comparison, handed: Handed, diff: str) -> dict[str, Any]:
+def _told(record: StudyRecord, found: VariantComparison, handed: ApplyResult, diff: str) -> dict[str, Any]:
     variant, branch, patch = found.standing.variant, handed.branch, handed.patch
     return {
         "study": record.name,
@@ -233,7 +233,7 @@ def _told(record: StudyRecord, found: Comparison, handed: Handed, diff: str) -> 
         "branch": {"name": branch.name, "commit": branch.commit, "is_new": branch.is_new} if branch else None,
         "remarks": list(branch.remarks) if branch else [],
         "patch": {"path": str(patch.path), "command": patch.command, "is_new": patch.is_new} if patch else None,
-        "no_branch": {"reason": handed.why.reason, "places": list(handed.why.places)} if handed.why else None,
+        "no_branch": {"reason": handed.why.reason, "places": list(handed.why.locations)} if handed.why else None,
     }
 
 
@@ -253,7 +253,7 @@ def variant_json(variant: Variant) -> dict[str, Any]:
     }
 
 
-def candidate_json(found: Candidate | None) -> dict[str, Any] | None:
+def candidate_json(found: ConfigResult | None) -> dict[str, Any] | None:
     """Return a trial's configuration and values as JSON values."""
     if found is None:
         return None
@@ -272,7 +272,7 @@ def _versus_json(versus: Difference | None) -> dict[str, float] | None:
     return {"gain": versus.gain, "margin": versus.margin, "probability": versus.probability}
 
 
-def _cost_json(cost: Cost | None) -> dict[str, float] | None:
+def _cost_json(cost: TrialCost | None) -> dict[str, float] | None:
     if cost is None:
         return None
     return {

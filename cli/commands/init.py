@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.cli.display.format import shown
+from tunesmith.cli.display.format import short_path
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.errors import ProjectError
 from tunesmith.tools.script_reader.findings import ScriptReading
@@ -49,10 +49,10 @@ def write_study(
 def _improved(text: str, script: Path, model: str, base_url: str | None) -> Draft:
     from tunesmith.agent.llm.client.client import Model
     from tunesmith.agent.llm.study_draft import improved_draft
-    from tunesmith.tools.llm_tools.study_files import checked
+    from tunesmith.tools.llm_tools.study_files import parse_study_text
 
     source = script.read_text(encoding="utf-8-sig", errors="replace")
-    return improved_draft(Model(model, base_url=base_url), text, source, check=checked)
+    return improved_draft(Model(model, base_url=base_url), text, source, check=parse_study_text)
 
 
 def _told(draft: Draft, target: Path, model: str) -> list[str]:
@@ -65,9 +65,9 @@ def _told(draft: Draft, target: Path, model: str) -> list[str]:
     spec = parse_spec(tomllib.loads(draft.text), where=str(target))
     aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)
     cost = f", ${draft.cost_usd:.4f}" if draft.cost_usd else ""
-    folder = shown(target.absolute().parent)
+    folder = short_path(target.absolute().parent)
     return [
-        f"{shown(target)}: {len(spec.space)} parameters ({', '.join(spec.space.names)}), written by {model}{cost}",
+        f"{short_path(target)}: {len(spec.space)} parameters ({', '.join(spec.space.names)}), written by {model}{cost}",
         f"metric    {aims}",
         f"Look it over, then: tunesmith run{'' if folder == '.' else f' {folder}'}",
     ]
@@ -82,7 +82,7 @@ def _relative(script: Path, target: Path) -> str:
 
 def _found(reading: ScriptReading, target: Path) -> list[str]:
     names = ", ".join(setting.name for setting in reading.settings)
-    lines = [f"{shown(target)}: {len(reading.settings)} parameters by {reading.style.value} ({names})"]
+    lines = [f"{short_path(target)}: {len(reading.settings)} parameters by {reading.style.value} ({names})"]
     if reading.metrics:
         guess = reading.metrics[0]
         lines.append(f"metric    {guess.direction} {guess.name}, a guess: look at it")
@@ -103,5 +103,5 @@ def _found(reading: ScriptReading, target: Path) -> list[str]:
         lines.append(f"The script also needs {names}: put the values into the command.")
     if paste_lines(reading):
         lines.append("The script takes no options: paste the lines that stand above [run] into it.")
-    folder = shown(target.absolute().parent)
+    folder = short_path(target.absolute().parent)
     return [*lines, f"Look it over, then: tunesmith run{'' if folder == '.' else f' {folder}'}"]

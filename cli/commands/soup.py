@@ -13,17 +13,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tunesmith.cli.display.format import shown
-from tunesmith.cli.session.locate import Located, open_study
+from tunesmith.cli.display.format import short_path
+from tunesmith.cli.session.locate import OpenStudy, open_study
 from tunesmith.evaluator.evaluation import Evaluator
 from tunesmith.evaluator.executors.slots import plan_slots
-from tunesmith.evaluator.gpus import discover
+from tunesmith.evaluator.gpus import find_gpus
 from tunesmith.evaluator.workspace import artifacts_folder
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
-from tunesmith.tools.soup import Ingredient, Soup, Tasted, greedy_soup
+from tunesmith.tools.soup import Ingredient, Soup, SoupStep, greedy_soup
 
 TICK_S = 0.05
 
@@ -61,7 +61,7 @@ def make_soup(study: Path, *, checkpoint: str, top: int, history: Path | None, a
 class _Judge:
     """Runs the study's judge on a checkpoint, among what the best trial kept beside it."""
 
-    def __init__(self, located: Located, best: Trial, checkpoint: str, folder: Path) -> None:
+    def __init__(self, located: OpenStudy, best: Trial, checkpoint: str, folder: Path) -> None:
         spec = located.record.spec
         self._objective, self._trial = spec.objectives[0], best
         self._folder, self._file = folder, folder / "artifacts" / checkpoint
@@ -69,7 +69,7 @@ class _Judge:
             shutil.rmtree(folder)
         shutil.copytree(artifacts_folder(located.folder, best.number), folder / "artifacts")
         self._evaluator = Evaluator(spec, project=Path(located.record.project), folder=located.folder)
-        gpus = [gpu.id for gpu in discover().gpus] if spec.run.gpu_count else []
+        gpus = [gpu.id for gpu in find_gpus().gpus] if spec.run.gpu_count else []
         self._slot = plan_slots(spec.run, gpus, len(os.sched_getaffinity(0)))[0]
 
     def put(self, weights: Any) -> None:
@@ -99,7 +99,7 @@ class _Judge:
         return self._objective.sign * value
 
 
-def _ingredients(located: Located, checkpoint: str, top: int) -> tuple[list[Ingredient], Trial]:
+def _ingredients(located: OpenStudy, checkpoint: str, top: int) -> tuple[list[Ingredient], Trial]:
     record = located.record
     objective = record.spec.objectives[0]
     able = candidates(located.history.trials(record.id), record.spec.objectives, record.spec.bounds)
@@ -112,15 +112,15 @@ def _ingredients(located: Located, checkpoint: str, top: int) -> tuple[list[Ingr
     return [Ingredient(t.number, file, objective.sign * t.values[objective.metric]) for t, file in kept], kept[0][0]
 
 
-def _kept(located: Located, trial: Trial) -> list[str]:
+def _kept(located: OpenStudy, trial: Trial) -> list[str]:
     folder = artifacts_folder(located.folder, trial.number)
     return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
 
 
-def _teller(located: Located) -> Callable[[Tasted], None]:
+def _teller(located: OpenStudy) -> Callable[[SoupStep], None]:
     objective = located.record.spec.objectives[0]
 
-    def tell(step: Tasted) -> None:
+    def tell(step: SoupStep) -> None:
         if step.loss is None:
             print(f"#{step.number}  left out: {step.reason}")
         else:
@@ -130,7 +130,7 @@ def _teller(located: Located) -> Callable[[Tasted], None]:
     return tell
 
 
-def _told(soup: Soup, located: Located, file: Path) -> str:
+def _told(soup: Soup, located: OpenStudy, file: Path) -> str:
     objective = located.record.spec.objectives[0]
     alone, value = (short_number(objective.sign * loss) for loss in (soup.alone, soup.loss))
     if len(soup.numbers) == 1:
@@ -139,5 +139,5 @@ def _told(soup: Soup, located: Located, file: Path) -> str:
     return (
         f"The average of {len(soup.numbers)} trials ({named}): {objective.metric} {value}, against {alone} of "
         f"#{soup.numbers[0]} alone.\nThe judge chose it, so part of that may be luck: see it on data of its own "
-        f"before you trust it.\n{shown(file)}"
+        f"before you trust it.\n{short_path(file)}"
     )

@@ -10,12 +10,12 @@ from pathlib import Path
 from tunesmith.cli.commands.apply import candidate_json, variant_json
 from tunesmith.cli.display.diff import show_diff
 from tunesmith.cli.display.format import first_line, printable
-from tunesmith.cli.session.locate import Located, open_study
+from tunesmith.cli.session.locate import OpenStudy, open_study
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.tools.analysis.summary import plus_minus
-from tunesmith.tools.variants.results import Standing, find_variant, is_meant, standings
+from tunesmith.tools.variants.results import VariantResult, find_variant, matches_id, variant_results
 
 
 def show_variants(asked: str | None, study: Path, *, history: Path | None, as_json: bool) -> None:
@@ -41,11 +41,11 @@ def show_variants(asked: str | None, study: Path, *, history: Path | None, as_js
             else:
                 _show_one(variant)
             return
-        found = standings(record, located.history.trials(record.id), variants)
+        found = variant_results(record, located.history.trials(record.id), variants)
     print(json.dumps([_json(s) for s in found], indent=2) if as_json else "\n".join(_tree(located, found)))
 
 
-def _located(asked: str | None, study: Path, history: Path | None) -> Located:
+def _located(asked: str | None, study: Path, history: Path | None) -> OpenStudy:
     """Open the study that is meant: a name or a path in `asked` is a study, anything else may be a variant's id."""
     if asked is None:
         return open_study(study, history)
@@ -62,7 +62,7 @@ def _located(asked: str | None, study: Path, history: Path | None) -> Located:
 
 
 def _is_variant(asked: str, variants: Sequence[Variant]) -> bool:
-    return any(is_meant(v, asked) for v in variants)
+    return any(matches_id(v, asked) for v in variants)
 
 
 def _show_one(variant: Variant) -> None:
@@ -80,7 +80,7 @@ def _show_one(variant: Variant) -> None:
         show_diff(variant.diff)
 
 
-def _tree(located: Located, found: Sequence[Standing]) -> list[str]:
+def _tree(located: OpenStudy, found: Sequence[VariantResult]) -> list[str]:
     record = located.record
     objective = record.spec.objectives[0]
     edits = sum(s.variant.is_edited for s in found)
@@ -93,18 +93,18 @@ def _tree(located: Located, found: Sequence[Standing]) -> list[str]:
     return lines + [_line(s, name_width)[:width] for s in found]
 
 
-def _name(standing: Standing) -> str:
+def _name(standing: VariantResult) -> str:
     return f"{'  ' * standing.depth}{short_id(standing.variant.id)}"
 
 
-def _line(standing: Standing, name_width: int) -> str:
+def _line(standing: VariantResult, name_width: int) -> str:
     variant = standing.variant
     reason = first_line(variant.rationale) or "no reason was given"
     why = f"{variant.direction or 'other'}: {reason}" if variant.is_edited else "your project"
     return f"{_name(standing):<{name_width}}  {standing.trials:>6}  {_best(standing):<27}  {why}"
 
 
-def _best(standing: Standing) -> str:
+def _best(standing: VariantResult) -> str:
     """Return the best value, or why there is none."""
     if standing.best is not None:
         sample = standing.best.confirmed
@@ -116,7 +116,7 @@ def _best(standing: Standing) -> str:
     return "not complete yet" if standing.trials else "never ran"
 
 
-def _json(standing: Standing) -> dict[str, object]:
+def _json(standing: VariantResult) -> dict[str, object]:
     return {
         **variant_json(standing.variant),
         "depth": standing.depth,

@@ -7,58 +7,31 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
-from tunesmith.agent.loop.events import Ended
-from tunesmith.cli.commands.report import write_files
-from tunesmith.cli.display.format import first_line, shown
-from tunesmith.history.read import History, Tally
+from tunesmith.cli.display.format import first_line
+from tunesmith.history.read import TrialCounts
 from tunesmith.study.config.record import Lesson, StudyRecord
 from tunesmith.study.energy import energy_line
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.study.variant import Variant
-from tunesmith.tools.analysis.held_out_test import told
-from tunesmith.tools.analysis.source_credit import Meter, meter_of
+from tunesmith.tools.analysis.source_credit import CreditReport, credit_report
 from tunesmith.tools.analysis.summary import Summary
-from tunesmith.tools.report import report_input
 from tunesmith.tools.variants.run_command import code_needed, run_line
 
 TOLD_LESSONS = 3
 
 
-def print_end(database: Path, ended: Ended) -> None:
-    """Print the summary of a study that just ended, and write its report.
-
-    Raises:
-        HistoryError: the history cannot be read.
-    """
-    with History.open(database) as history:
-        record = history.study(ended.record.name)
-        report = report_input(history, record)
-        summary = report.summary
-        lines = end_lines(record, summary, history.tally(record.id), report.trials, report.lessons, report.versions)
-        test = told(report.tests, summary.best.number if summary.best else None)
-        if test:
-            lines.append(test)
-        if summary.best is not None:
-            page = write_files(report, database.parent / record.name)
-            lines.append(f"Report: {shown(page)}")
-    if ended.by == "interrupted":
-        lines.append("Interrupted: `tunesmith run` with the same arguments resumes it.")
-    print("\n".join(["", *(_wrapped(line) for line in lines)]))
-
-
 def end_lines(  # noqa: PLR0913  # each is another thing that a summary tells
     record: StudyRecord,
     summary: Summary,
-    tally: Tally,
+    trial_counts: TrialCounts,
     trials: Sequence[Trial],
     lessons: Sequence[Lesson] = (),
     versions: Sequence[Variant] = (),
 ) -> list[str]:
     """Return the summary, a line each."""
-    meter = meter_of(trials, record.spec.objectives, record.spec.bounds, record.spent)
+    meter = credit_report(trials, record.spec.objectives, record.spec.bounds, record.spent)
     lines = [*_fallback_lines(meter), summary.headline]
     if summary.best is not None:
         code = next((t.proposal.code for t in trials if t.number == summary.best.number), "")
@@ -72,8 +45,8 @@ def end_lines(  # noqa: PLR0913  # each is another thing that a summary tells
             for i, lesson in enumerate(lessons[:TOLD_LESSONS], start=1)
         )
         lines.append("Learned: " + "   ".join(learned))
-    lines += _failure_lines(record, tally, trials)
-    lines.append(_spent(record, tally, meter))
+    lines += _failure_lines(record, trial_counts, trials)
+    lines.append(_spent(record, trial_counts, meter))
     return lines
 
 
@@ -84,7 +57,7 @@ def _wrapped(line: str) -> str:
     return textwrap.fill(line, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
 
 
-def _fallback_lines(meter: Meter) -> list[str]:
+def _fallback_lines(meter: CreditReport) -> list[str]:
     """Say it first when those who should have proposed often could not."""
     if not meter.falls_back_often:
         return []
@@ -94,24 +67,24 @@ def _fallback_lines(meter: Meter) -> list[str]:
     return [f"{who} was stood in for {turns}: `tunesmith status --why N` tells the reason"]
 
 
-def _failure_lines(record: StudyRecord, tally: Tally, trials: Sequence[Trial]) -> list[str]:
+def _failure_lines(record: StudyRecord, trial_counts: TrialCounts, trials: Sequence[Trial]) -> list[str]:
     failures = [(trial.failure.kind.value, first_line(trial.failure.reason)) for trial in trials if trial.failure]
     if not failures:
         return []
-    kinds = ", ".join(f"{count} {kind}" for kind, count in tally.failures.items())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in trial_counts.failures.items())
     (kind, reason), count = Counter(failures).most_common(1)[0]
     last = max(trial.number for trial in trials if trial.failure)
     return [
-        f"Failed: {tally.states.get(TrialState.FAILED, 0)} of {record.spent.trials} trials ({kinds})",
+        f"Failed: {trial_counts.states.get(TrialState.FAILED, 0)} of {record.spent.trials} trials ({kinds})",
         f"    {count} of them: {kind}: {reason}",
         f"    `tunesmith status --why {last}` shows the end of a log",
     ]
 
 
-def _spent(record: StudyRecord, tally: Tally, meter: Meter) -> str:
+def _spent(record: StudyRecord, trial_counts: TrialCounts, meter: CreditReport) -> str:
     parts = [f"{record.spent.trials} trials"]
-    if tally.replicates:
-        parts.append(f"{tally.replicates} repetitions on other seeds")
+    if trial_counts.replicates:
+        parts.append(f"{trial_counts.replicates} repetitions on other seeds")
     parts.append(f"{short_seconds(record.spent.hours * 3600)}")
     if record.spent.gpu_hours:
         parts.append(f"{record.spent.gpu_hours:.2f} GPU-hours")

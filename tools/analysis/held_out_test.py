@@ -14,15 +14,15 @@ from tunesmith.study.config.record import Event, used_detail
 from tunesmith.study.trials.trial import Outcome, Trial, TrialState
 from tunesmith.study.units import short_number
 
-STARTED = "test_started"
-TESTED = "test"
+TEST_STARTED = "test_started"
+TEST_ENDED = "test"
 """The kinds of event: a test began, a test ended."""
 ATTEMPTS = 2
 """Killed with the loop so often, it counts as failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinalTest:
+class HeldOutTest:
     """What [test] gave for one trial.
 
     Attributes:
@@ -41,12 +41,12 @@ class FinalTest:
     at: float
 
 
-def started_detail(trial: Trial) -> dict[str, Any]:
+def test_started_detail(trial: Trial) -> dict[str, Any]:
     """Return what is kept when a test begins."""
     return {"trial": trial.number}
 
 
-def ended_detail(trial: Trial, outcome: Outcome) -> dict[str, Any]:
+def test_ended_detail(trial: Trial, outcome: Outcome) -> dict[str, Any]:
     """Return what is kept when a test ends; a value that JSON has no word for makes it failed before (as nan)."""
     reason = f"{outcome.failure.kind.value}: {outcome.failure.reason}" if outcome.failure else outcome.note
     return {
@@ -59,10 +59,10 @@ def ended_detail(trial: Trial, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def results_in(events: Sequence[Event]) -> list[FinalTest]:
+def held_out_tests(events: Sequence[Event]) -> list[HeldOutTest]:
     """Return every test that ended, in order."""
     return [
-        FinalTest(
+        HeldOutTest(
             trial=event.detail["trial"],
             state=TrialState(event.detail["state"]),
             values=event.detail["values"],
@@ -71,21 +71,23 @@ def results_in(events: Sequence[Event]) -> list[FinalTest]:
             at=event.at,
         )
         for event in events
-        if event.kind == TESTED
+        if event.kind == TEST_ENDED
     ]
 
 
-def is_due(trial: Trial, events: Sequence[Event]) -> bool:
+def is_test_due(trial: Trial, events: Sequence[Event]) -> bool:
     """Tell whether a trial is to be tested: never yet to an end, and not lost with the loop too often."""
-    own = [event for event in events if event.kind in (STARTED, TESTED) and event.detail["trial"] == trial.number]
+    own = [
+        event for event in events if event.kind in (TEST_STARTED, TEST_ENDED) and event.detail["trial"] == trial.number
+    ]
     # One that was stopped for want of time or by a person was not lost.
-    last = max((index for index, event in enumerate(own) if event.kind == TESTED), default=-1)
-    if any(event.kind == TESTED and event.detail["state"] != TrialState.STOPPED.value for event in own):
+    last = max((index for index, event in enumerate(own) if event.kind == TEST_ENDED), default=-1)
+    if any(event.kind == TEST_ENDED and event.detail["state"] != TrialState.STOPPED.value for event in own):
         return False
     return len(own[last + 1 :]) < ATTEMPTS
 
 
-def told(tests: Sequence[FinalTest], best: int | None) -> str:
+def held_out_test_line(tests: Sequence[HeldOutTest], best: int | None) -> str:
     """Return what people are told: the test of the best trial, else the last one; "" without any."""
     if not tests:
         return ""

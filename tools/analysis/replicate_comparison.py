@@ -8,14 +8,14 @@ from itertools import combinations
 
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.significance import Difference, difference
-from tunesmith.tools.analysis.summary import Candidate, Summary, probability_text
+from tunesmith.tools.analysis.summary import ConfigResult, Summary, probability_text
 
 MOST = 5
 """So many configurations are held against each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class PairComparison:
     """Two configurations on fresh seeds. `difference.gain` is above 0 when `number` is the better one on average."""
 
     number: int
@@ -43,7 +43,7 @@ class Shrinkage:
     kept: float | None
 
 
-def pairs(summary: Summary) -> list[Pair]:
+def pair_comparisons(summary: Summary) -> list[PairComparison]:
     """Return every pair of configurations that ran on two fresh seeds or more, the better one first."""
     sign = summary.objective.sign
     able = [c for c in summary.replicated if c.confirmed and c.confirmed.count > 1]
@@ -54,7 +54,7 @@ def pairs(summary: Summary) -> list[Pair]:
         assert b.confirmed is not None  # noqa: S101
         held = difference(a.confirmed, b.confirmed, sign=sign)
         if held is not None:
-            found.append(Pair(number=a.number, other=b.number, difference=held))
+            found.append(PairComparison(number=a.number, other=b.number, difference=held))
     return found
 
 
@@ -64,7 +64,7 @@ def shrinkages(summary: Summary) -> list[Shrinkage]:
     return [_shrinkage(c, default, sign) for c in summary.replicated if c.confirmed is not None]
 
 
-def _shrinkage(candidate: Candidate, default: Candidate | None, sign: float) -> Shrinkage:
+def _shrinkage(candidate: ConfigResult, default: ConfigResult | None, sign: float) -> Shrinkage:
     assert candidate.confirmed is not None  # noqa: S101  # chosen above
     kept = None
     if default is not None and default.confirmed is not None and default.number != candidate.number:
@@ -81,7 +81,7 @@ def _shrinkage(candidate: Candidate, default: Candidate | None, sign: float) -> 
     )
 
 
-def pair_lines(found: Sequence[Pair], default: int | None) -> list[str]:
+def pair_lines(found: Sequence[PairComparison], default: int | None) -> list[str]:
     """Return each pair as a sentence."""
     return [
         f"{_name(pair.number, default)} is better than {_name(pair.other, default)} with probability "

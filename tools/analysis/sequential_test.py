@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
-from tunesmith.tools.analysis.significance import BAR, Sample, difference, t_cdf, t_quantile
+from tunesmith.tools.analysis.significance import ONE_SIDED_ALPHA, Sample, difference, t_cdf, t_quantile
 
 LOOKS = 5
 """From the first look on, with as many further seeds each time."""
@@ -19,15 +19,15 @@ LOOKS = 5
 _HOPELESS = 0.1
 
 
-class Clarity(StrEnum):
+class SequentialDecision(StrEnum):
     """Where a comparison stands."""
 
     BETTER = "better"
-    HOPELESS = "hopeless"
-    OPEN = "open"
+    FUTILE = "futile"
+    CONTINUE = "continue"
 
 
-def clarity(candidate: Sample, reference: Sample, *, sign: float, most: int) -> Clarity:
+def sequential_decision(candidate: Sample, reference: Sample, *, sign: float, most: int) -> SequentialDecision:
     """Return whether the candidate is clearly better, hardly will be, or needs more seeds.
 
     Args:
@@ -38,16 +38,16 @@ def clarity(candidate: Sample, reference: Sample, *, sign: float, most: int) -> 
     """
     found = difference(candidate, reference, sign=sign)
     if found is None:
-        return Clarity.OPEN
+        return SequentialDecision.CONTINUE
     if found.is_beyond_noise:
-        return Clarity.BETTER
+        return SequentialDecision.BETTER
     count = min(candidate.count, reference.count)
     if count >= most:
-        return Clarity.HOPELESS
+        return SequentialDecision.FUTILE
     return (
-        Clarity.HOPELESS
+        SequentialDecision.FUTILE
         if _chance(found.gain, _spread(candidate, reference), count, most) < _HOPELESS
-        else Clarity.OPEN
+        else SequentialDecision.CONTINUE
     )
 
 
@@ -60,6 +60,8 @@ def _chance(gain: float, spread: float, count: int, most: int) -> float:
     if spread == 0.0:
         return 0.0
     rest = most - count
-    needed = (t_quantile(2 * most - 2, 1.0 - BAR) * spread * math.sqrt(2.0 / most) * most - gain * count) / rest
+    needed = (
+        t_quantile(2 * most - 2, 1.0 - ONE_SIDED_ALPHA) * spread * math.sqrt(2.0 / most) * most - gain * count
+    ) / rest
     doubt = spread * math.sqrt(2.0 / count + 2.0 / rest)
     return 1.0 - t_cdf((needed - gain) / doubt, 2 * count - 2)

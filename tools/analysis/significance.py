@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CONFIDENCE = 0.95
+CONFIDENCE_LEVEL = 0.95
 """Of the interval of one mean."""
 
-BAR = 0.015
+ONE_SIDED_ALPHA = 0.015
 """A gain counts when luck alone would bring it at most so often: half of what is left of a difference's interval.
 
 Less than the usual 2.5%, because a difference is looked at up to five times (sequential.py).
@@ -69,7 +69,7 @@ def sample(values: Sequence[float]) -> Sample | None:
     if len(kept) == 1:
         return Sample(values=kept, mean=mean, std=None, margin=None)
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in kept) / (len(kept) - 1))
-    margin = t_quantile(len(kept) - 1, 0.5 + CONFIDENCE / 2) * std / math.sqrt(len(kept))
+    margin = t_quantile(len(kept) - 1, 0.5 + CONFIDENCE_LEVEL / 2) * std / math.sqrt(len(kept))
     return Sample(values=kept, mean=mean, std=std, margin=margin)
 
 
@@ -93,7 +93,7 @@ def difference(candidate: Sample, reference: Sample, *, sign: float) -> Differen
     freedom = 1 / sum(p**2 / (s.count - 1) for p, s in zip(proportions, (candidate, reference), strict=True))
     return Difference(
         gain=gain,
-        margin=t_quantile(freedom, 1.0 - BAR) * error,
+        margin=t_quantile(freedom, 1.0 - ONE_SIDED_ALPHA) * error,
         probability=t_cdf(gain / error, freedom),
     )
 

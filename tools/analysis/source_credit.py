@@ -14,14 +14,14 @@ from tunesmith.study.trials.view import Constraint, Objective
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.significance import expected_gain
 
-MANY_FALLBACKS = 0.2
+FALLBACK_WARNING_SHARE = 0.2
 """From this share of the LLM's turns on a study says in its first line that they fell back."""
 
 _FEW_TURNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceMeter:
+class SourceCredit:
     """What one source did.
 
     Attributes:
@@ -40,7 +40,7 @@ class SourceMeter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instead:
+class SamplerComparison:
     """The LLM's trials for which it is known what the sampler expected of its own point.
 
     Attributes:
@@ -54,31 +54,31 @@ class Instead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Meter:
+class CreditReport:
     """All sources that ran, and the LLM's turns.
 
     Attributes:
-        instead: the LLM against what the sampler would have tried; None while nothing is known of that.
+        versus_sampler: the LLM against what the sampler would have tried; None while nothing is known of that.
         turns: trials that were the LLM's to propose.
         fallbacks: those of them in which the sampler stood in, with the reasons and how often each.
     """
 
-    sources: tuple[SourceMeter, ...]
+    sources: tuple[SourceCredit, ...]
     turns: int
     fallbacks: int
     reasons: tuple[tuple[str, int], ...]
     spent: Spent
-    instead: Instead | None = None
+    versus_sampler: SamplerComparison | None = None
 
     @property
     def falls_back_often(self) -> bool:
         """Whether more than a fifth of the LLM's turns fell back."""
-        return self.turns >= _FEW_TURNS and self.fallbacks > MANY_FALLBACKS * self.turns
+        return self.turns >= _FEW_TURNS and self.fallbacks > FALLBACK_WARNING_SHARE * self.turns
 
 
-def meter_of(
+def credit_report(
     trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint], spent: Spent
-) -> Meter:
+) -> CreditReport:
     """Return what every source was worth so far."""
     own = [t for t in trials if not t.is_replicate]
     gains: dict[int, float] = {}
@@ -91,17 +91,17 @@ def meter_of(
     kinds = [_kind(t.proposal.fallback_reason) for t in stood_in]
     reasons = sorted(((kind, kinds.count(kind)) for kind in set(kinds)), key=lambda item: (-item[1], item[0]))
     proposed = sum(t.proposal.source is Source.LLM for t in own)
-    return Meter(
+    return CreditReport(
         sources=tuple(sources),
         turns=proposed + len(stood_in),
         fallbacks=len(stood_in),
         reasons=tuple(reasons),
         spent=spent,
-        instead=_instead(own, objectives[0], gains),
+        versus_sampler=_versus_sampler(own, objectives[0], gains),
     )
 
 
-def meter_lines(meter: Meter) -> list[str]:
+def credit_lines(meter: CreditReport) -> list[str]:
     """Return the meter for a terminal; nothing when no LLM took part."""
     if not meter.turns and not meter.spent.llm_calls:
         return []
@@ -115,12 +115,12 @@ def meter_lines(meter: Meter) -> list[str]:
     for source in meter.sources:
         if source.trials and source.source is not Source.DEFAULT:
             lines.append(f"     {_line(source, spent)}")
-    if meter.instead:
-        lines.append(f"     {instead_line(meter.instead)}")
+    if meter.versus_sampler:
+        lines.append(f"     {sampler_comparison_line(meter.versus_sampler)}")
     return lines
 
 
-def instead_line(instead: Instead) -> str:
+def sampler_comparison_line(instead: SamplerComparison) -> str:
     """Return the comparison with the sampler in a sentence."""
     gained, expected = short_number(instead.gained), short_number(instead.expected)
     trials = f"{instead.trials} trial{'s' if instead.trials > 1 else ''}"
@@ -132,7 +132,9 @@ def _kind(reason: str) -> str:
     return "no answer" if reason.startswith("the model ") else reason.partition(":")[0]
 
 
-def _instead(trials: Sequence[Trial], objective: Objective, gains: Mapping[int, float]) -> Instead | None:
+def _versus_sampler(
+    trials: Sequence[Trial], objective: Objective, gains: Mapping[int, float]
+) -> SamplerComparison | None:
     gained = expected = 0.0
     count, best = 0, None
     for trial in trials:
@@ -143,10 +145,10 @@ def _instead(trials: Sequence[Trial], objective: Objective, gains: Mapping[int, 
             expected += expected_gain(rival.mean, rival.std, best, sign=objective.sign)
         if trial.number in gains:
             best = trial.values[objective.metric]
-    return Instead(trials=count, gained=gained, expected=expected) if count else None
+    return SamplerComparison(trials=count, gained=gained, expected=expected) if count else None
 
 
-def _line(source: SourceMeter, spent: Spent) -> str:
+def _line(source: SourceCredit, spent: Spent) -> str:
     parts = [f"{source.source.value}: {source.trials} trials, {source.improvements} improvements"]
     parts.append(f"gain {short_number(source.gain)}")
     if source.failed:
@@ -158,9 +160,9 @@ def _line(source: SourceMeter, spent: Spent) -> str:
     return ", ".join(parts)
 
 
-def _of(source: Source, trials: Sequence[Trial], gains: dict[int, float]) -> SourceMeter:
+def _of(source: Source, trials: Sequence[Trial], gains: dict[int, float]) -> SourceCredit:
     mine = [t for t in trials if t.proposal.source is source and t.state.is_finished]
-    return SourceMeter(
+    return SourceCredit(
         source=source,
         trials=len(mine),
         improvements=sum(gains.get(t.number, 0.0) > 0.0 for t in mine),

@@ -25,7 +25,7 @@ from tunesmith.tools.analysis.significance import Difference, Sample, difference
 TOP_PARAMETERS = 3
 
 
-class Verdict(StrEnum):
+class StudyVerdict(StrEnum):
     """How sure it is that something was found."""
 
     NOTHING_COMPLETE = "nothing_complete"
@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class ConfigResult:
     """One configuration with its tuning value and, where it ran again, its values on fresh seeds.
 
     Attributes:
@@ -72,16 +72,16 @@ class Summary:
     """
 
     objectives: tuple[Objective, ...]
-    verdict: Verdict
+    verdict: StudyVerdict
     headline: str
-    best: Candidate | None = None
-    default: Candidate | None = None
+    best: ConfigResult | None = None
+    default: ConfigResult | None = None
     gain: float | None = None
     versus_default: Difference | None = None
     confirmed_gain: float | None = None
     noise: Sample | None = None
-    replicated: tuple[Candidate, ...] = ()
-    front: tuple[Candidate, ...] = ()
+    replicated: tuple[ConfigResult, ...] = ()
+    front: tuple[ConfigResult, ...] = ()
     states: Mapping[str, int] = field(default_factory=dict)
     importance: Mapping[str, float] = field(default_factory=dict)
 
@@ -101,9 +101,9 @@ class _Facts:
     """What the headline is written from."""
 
     objectives: tuple[Objective, ...]
-    best: Candidate | None
-    default: Candidate | None
-    front: tuple[Candidate, ...]
+    best: ConfigResult | None
+    default: ConfigResult | None
+    front: tuple[ConfigResult, ...]
     trials: Sequence[Trial]
     gain: float | None
     versus: Difference | None
@@ -214,11 +214,11 @@ def _held_against_default(trials: Sequence[Trial]) -> dict[int, int]:
     return found
 
 
-def _candidate(trial: Trial, objective: Objective, replicates: Mapping[int, Sample]) -> Candidate | None:
+def _candidate(trial: Trial, objective: Objective, replicates: Mapping[int, Sample]) -> ConfigResult | None:
     value = trial.values.get(objective.metric)
     if trial.state is not TrialState.COMPLETE or value is None or not math.isfinite(value):
         return None
-    return Candidate(
+    return ConfigResult(
         number=trial.number,
         source=trial.proposal.source.value,
         params=trial.params,
@@ -230,7 +230,7 @@ def _candidate(trial: Trial, objective: Objective, replicates: Mapping[int, Samp
 
 def _best(
     able: Sequence[Trial], objectives: Sequence[Objective], replicates: Mapping[int, Sample], held: Mapping[int, int]
-) -> Candidate | None:
+) -> ConfigResult | None:
     """Return the configuration that was held against the default, the incumbent where none was or a newer one leads.
 
     What was chosen is what the model expects most of: the incumbent may just have been lucky.
@@ -250,7 +250,7 @@ def _best(
     return _candidate(leader, first, replicates)
 
 
-def _versus(best: Candidate | None, default: Candidate | None, objective: Objective) -> Difference | None:
+def _versus(best: ConfigResult | None, default: ConfigResult | None, objective: Objective) -> Difference | None:
     if best is None or default is None or best.number == default.number:
         return None
     if best.confirmed is None or default.confirmed is None:
@@ -258,7 +258,7 @@ def _versus(best: Candidate | None, default: Candidate | None, objective: Object
     return difference(best.confirmed, default.confirmed, sign=objective.sign)
 
 
-def _relative(versus: Difference | None, default: Candidate | None) -> tuple[float | None, float | None]:
+def _relative(versus: Difference | None, default: ConfigResult | None) -> tuple[float | None, float | None]:
     """Return gain and margin as fractions of the default's mean on fresh seeds; its own noise is left out."""
     if versus is None or default is None or default.confirmed is None or default.confirmed.mean == 0:
         return None, None
@@ -266,30 +266,30 @@ def _relative(versus: Difference | None, default: Candidate | None) -> tuple[flo
     return versus.gain / size, versus.margin / size
 
 
-def _verdict(facts: _Facts) -> Verdict:
+def _verdict(facts: _Facts) -> StudyVerdict:
     if facts.best is None:
-        return Verdict.NOTHING_COMPLETE
+        return StudyVerdict.NOTHING_COMPLETE
     if facts.front:
-        return Verdict.FRONT
+        return StudyVerdict.FRONT
     if facts.default is None:
-        return Verdict.NO_DEFAULT
+        return StudyVerdict.NO_DEFAULT
     if facts.best.number == facts.default.number:
-        return Verdict.DEFAULT_IS_BEST
+        return StudyVerdict.DEFAULT_IS_BEST
     if facts.versus is None:
-        return Verdict.UNCONFIRMED
-    return Verdict.CONFIRMED if facts.versus.is_beyond_noise else Verdict.WITHIN_NOISE
+        return StudyVerdict.UNCONFIRMED
+    return StudyVerdict.CONFIRMED if facts.versus.is_beyond_noise else StudyVerdict.WITHIN_NOISE
 
 
-def _headline(verdict: Verdict, facts: _Facts) -> str:
+def _headline(verdict: StudyVerdict, facts: _Facts) -> str:
     if facts.best is None:
         return _nothing_complete(facts.trials)
     writers = {
-        Verdict.FRONT: _front_line,
-        Verdict.NO_DEFAULT: _no_default_line,
-        Verdict.DEFAULT_IS_BEST: _default_is_best_line,
-        Verdict.UNCONFIRMED: _unconfirmed_line,
-        Verdict.WITHIN_NOISE: _within_noise_line,
-        Verdict.CONFIRMED: _confirmed_line,
+        StudyVerdict.FRONT: _front_line,
+        StudyVerdict.NO_DEFAULT: _no_default_line,
+        StudyVerdict.DEFAULT_IS_BEST: _default_is_best_line,
+        StudyVerdict.UNCONFIRMED: _unconfirmed_line,
+        StudyVerdict.WITHIN_NOISE: _within_noise_line,
+        StudyVerdict.CONFIRMED: _confirmed_line,
     }
     return writers[verdict](facts, facts.best)
 
@@ -305,7 +305,7 @@ def _nothing_complete(trials: Sequence[Trial]) -> str:
     return f"No trial completed: {', '.join(parts)}{f' ({why})' if why else ''}."
 
 
-def _front_line(facts: _Facts, best: Candidate) -> str:
+def _front_line(facts: _Facts, best: ConfigResult) -> str:
     count = len(facts.front)
     text = f"{count} {'trial is' if count == 1 else 'trials are'} on the Pareto front: {_ranges(facts)}."
     if facts.default is None:
@@ -324,20 +324,20 @@ def _ranges(facts: _Facts) -> str:
     return ", ".join(parts)
 
 
-def _dominates(a: Candidate, b: Candidate, objectives: Sequence[Objective]) -> bool:
+def _dominates(a: ConfigResult, b: ConfigResult, objectives: Sequence[Objective]) -> bool:
     if any(o.metric not in b.values for o in objectives):
         return False
     return all(o.sign * a.values[o.metric] < o.sign * b.values[o.metric] for o in objectives)
 
 
-def _no_default_line(facts: _Facts, best: Candidate) -> str:
+def _no_default_line(facts: _Facts, best: ConfigResult) -> str:
     value = f"Best: {facts.objective.metric} {short_number(best.value)} (trial {best.number})"
     if best.confirmed and best.confirmed.margin is not None:
         value += f" -> {plus_minus(best.confirmed)} on {best.confirmed.count} fresh seeds"
     return f"{value}. The default did not complete, so there is nothing to compare with."
 
 
-def _default_is_best_line(facts: _Facts, best: Candidate) -> str:
+def _default_is_best_line(facts: _Facts, best: ConfigResult) -> str:
     others = sum(t.state is TrialState.COMPLETE for t in facts.trials) - 1
     metric = f"{facts.objective.metric} {short_number(best.value)}"
     if others < 1:
@@ -346,7 +346,7 @@ def _default_is_best_line(facts: _Facts, best: Candidate) -> str:
     return f"Nothing beat the default ({metric}) in {counted}. Keep the default."
 
 
-def _unconfirmed_line(facts: _Facts, best: Candidate) -> str:
+def _unconfirmed_line(facts: _Facts, best: ConfigResult) -> str:
     against = f"the default's {short_number(facts.default.value)}" if facts.default else "the default"
     gain = gain_text(facts.gain) if facts.gain is not None else "better"
     value = f"Best: {facts.objective.metric} {short_number(best.value)} (trial {best.number}), {gain} than {against}"
@@ -356,7 +356,7 @@ def _unconfirmed_line(facts: _Facts, best: Candidate) -> str:
     return f"{value}. Not confirmed on fresh seeds yet, so {chance}."
 
 
-def _within_noise_line(facts: _Facts, best: Candidate) -> str:
+def _within_noise_line(facts: _Facts, best: ConfigResult) -> str:
     gain, margin = _relative(facts.versus, facts.default)
     seeds = best.confirmed.count if best.confirmed else 0
     if gain is None or margin is None:
@@ -369,7 +369,7 @@ def _within_noise_line(facts: _Facts, best: Candidate) -> str:
     )
 
 
-def _confirmed_line(facts: _Facts, best: Candidate) -> str:
+def _confirmed_line(facts: _Facts, best: ConfigResult) -> str:
     if best.confirmed is None or facts.default is None or facts.default.confirmed is None or facts.versus is None:
         return _unconfirmed_line(facts, best)
     gain, _ = _relative(facts.versus, facts.default)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.history.earlier import find_earlier
+from tunesmith.history.earlier import find_earlier_studies
 from tunesmith.history.read import History
 from tunesmith.study.config.record import Lesson, StudyRecord
 from tunesmith.study.config.spec import StudySpec
@@ -19,7 +19,7 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Variant
 
 
-class FileFacts:
+class FileStudyReader:
     """The facts of a study in a history file. The file, and the study in it, may come to be later.
 
     Args:
@@ -43,11 +43,11 @@ class FileFacts:
         """Return every trial so far."""
         with self._open() as found:
             if found is None:
-                return view_of(self._load(), [])
+                return study_view(self._load(), [])
             history, record = found
             # What cannot be read any more teaches nothing; only a run refuses to begin without it.
-            earlier = find_earlier(history, record.spec, record.project).studies
-            return view_of(record.spec, history.trials(record.id), earlier=earlier)
+            earlier = find_earlier_studies(history, record.spec, record.project).studies
+            return study_view(record.spec, history.trials(record.id), earlier=earlier)
 
     def record(self) -> StudyRecord | None:
         """Return the study as a whole; None before its first run."""
@@ -87,7 +87,7 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class InMemoryStudyReader:
     """Facts that are at hand: nothing is read, so this may be used beside the training."""
 
     study: StudySpec
@@ -119,7 +119,7 @@ class Snapshot:
         return []
 
 
-def view_of(spec: StudySpec, trials: Sequence[Trial], *, earlier: tuple[EarlierStudy, ...] = ()) -> StudyView:
+def study_view(spec: StudySpec, trials: Sequence[Trial], *, earlier: tuple[EarlierStudy, ...] = ()) -> StudyView:
     """Return a study's trials as a proposer sees them."""
     return StudyView(
         space=spec.space,

@@ -17,7 +17,7 @@ from tunesmith.tools.heuristics.scaling import linear_batch_scaling, mup_transfe
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Heuristic:
     """A rule: its name, what it is for in a sentence, its inputs, and whether each may be left out."""
 
     name: str
@@ -26,13 +26,13 @@ class Rule:
     apply: Callable[..., Advice]
 
 
-def _rule(function: Callable[..., Advice]) -> Rule:
+def _rule(function: Callable[..., Advice]) -> Heuristic:
     first = (inspect.getdoc(function) or "").splitlines()[0]
     parameters = inspect.signature(function).parameters.values()
-    return Rule(function.__name__, first, {p.name: p.default is not p.empty for p in parameters}, function)
+    return Heuristic(function.__name__, first, {p.name: p.default is not p.empty for p in parameters}, function)
 
 
-RULES = {
+HEURISTICS = {
     function.__name__: _rule(function)
     for function in (
         step_law,
@@ -48,15 +48,17 @@ RULES = {
 }
 
 
-def apply_rule(name: str, inputs: Mapping[str, Any]) -> Advice:
+def apply_heuristic(name: str, inputs: Mapping[str, Any]) -> Advice:
     """Apply a rule by its name.
 
     Raises:
         ToolRefused: there is no such rule, or an input is missing, unknown or no number; the message says which.
     """
-    if name not in RULES:
-        raise ToolRefused(f"there is no rule {name!r}{did_you_mean(name, RULES)}; there are {', '.join(RULES)}")
-    rule = RULES[name]
+    if name not in HEURISTICS:
+        raise ToolRefused(
+            f"there is no rule {name!r}{did_you_mean(name, HEURISTICS)}; there are {', '.join(HEURISTICS)}"
+        )
+    rule = HEURISTICS[name]
     found = [Mistake(i, f"is no input{did_you_mean(i, rule.inputs)}") for i in inputs if i not in rule.inputs]
     found += [Mistake(i, "is missing") for i, optional in rule.inputs.items() if not optional and i not in inputs]
     found += [Mistake(i, f"is {v!r}; give a number") for i, v in inputs.items() if not _fits(i, v)]

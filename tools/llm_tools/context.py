@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tunesmith.study.commands import Order
+from tunesmith.study.commands import Command
 from tunesmith.study.config.record import Lesson, StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ToolRefused
@@ -21,7 +21,7 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Variant
 
 
-class Facts(Protocol):
+class StudyReader(Protocol):
     """What is known of one study. May be called from any thread."""
 
     @property
@@ -50,7 +50,7 @@ class StudyControl(Protocol):
     def is_running(self) -> bool:
         """Tell whether a loop is at work on the study."""
 
-    def give(self, order: Order) -> str:
+    def send(self, command: Command) -> str:
         """Hand over an order and return what the loop answered, or that it will be done when a loop next runs.
 
         Raises:
@@ -59,15 +59,15 @@ class StudyControl(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class ConfigForecast:
     """What a model expects of a configuration: the first objective, and the probability that it runs through."""
 
     prediction: Prediction
-    chance: float
+    p_feasible: float
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class SuggestedConfig:
     """A configuration that somebody suggests, and why."""
 
     params: Mapping[str, Value]
@@ -78,10 +78,10 @@ class Point:
 class Forecaster(Protocol):
     """Has a model of the study."""
 
-    def forecast(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[Forecast] | None:
+    def forecast(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[ConfigForecast] | None:
         """Return what is expected of valid configurations; None while too little is known."""
 
-    def points(self, view: StudyView, count: int) -> list[Point]:
+    def points(self, view: StudyView, count: int) -> list[SuggestedConfig]:
         """Return configurations that are worth a trial next."""
 
 
@@ -90,14 +90,14 @@ class ToolContext:
     """What the tools of one conversation work on. What is None is not there, and tools say so.
 
     Attributes:
-        facts: the study; None as long as there is none.
+        reader: the study; None as long as there is none.
         project: the folder whose files may be read; None for a study from Python.
         folder: the study's own folder, with its trials' logs.
         history: the history file, which may come to be later.
         start: starts a run of the study in the background, and returns a line about it.
     """
 
-    facts: Facts | None = None
+    reader: StudyReader | None = None
     project: Path | None = None
     folder: Path | None = None
     history: Path | None = None
@@ -106,12 +106,12 @@ class ToolContext:
     start: Callable[[], str] | None = None
 
     @property
-    def study(self) -> Facts:
+    def study(self) -> StudyReader:
         """The study.
 
         Raises:
             ToolRefused: there is none yet.
         """
-        if self.facts is None:
+        if self.reader is None:
             raise ToolRefused("there is no study here yet: read the training script, and propose one by write_study")
-        return self.facts
+        return self.reader

@@ -17,22 +17,22 @@ from tunesmith.study.units import short_number
 from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, root_of, short_id
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
-from tunesmith.tools.llm_tools.trials import Nothing
-from tunesmith.tools.variants.apply import Change, NoBranch, make_branch, write_patch
+from tunesmith.tools.llm_tools.trials import NoArguments
+from tunesmith.tools.variants.apply import BranchFailed, CodePatch, make_branch, write_patch
 from tunesmith.tools.variants.results import whole_diff
-from tunesmith.tools.variants.rules import rules_of
-from tunesmith.tools.variants.user_edit import NO_EDITS, Shelf, asked_version, meant_by
+from tunesmith.tools.variants.rules import gate_rules
+from tunesmith.tools.variants.user_edit import NO_EDITS, EditContext, build_user_edit, find_known_variant
 
 MOST = 60
 
 
-class OneEdit(Arguments):
+class EditArguments(Arguments):
     """An edit."""
 
     name: Annotated[str, Field(min_length=1, max_length=40, description="Its name, such as edit-3fa9c1.")]
 
 
-class NewEdit(Arguments):
+class ProposeEditArguments(Arguments):
     """An edit to try."""
 
     blocks: Annotated[list[Block], Field(min_length=1, max_length=20, description="Made in their order, all or none.")]
@@ -46,7 +46,7 @@ class NewEdit(Arguments):
     why: Annotated[str, Field(max_length=500, description="Why it should help, in a sentence.")] = ""
 
 
-def edits(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+def edits(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return every edit in a line, with what came of it."""
     facts = context.study
     found = [variant for variant in facts.variants() if variant.is_edited]
@@ -75,30 +75,30 @@ def edit_line(variant: Variant, view: StudyView) -> str:
     return "; ".join([*parts, one_line(variant.rationale, 160)])
 
 
-def show(context: ToolContext, given: OneEdit) -> str:
+def show(context: ToolContext, args: EditArguments) -> str:
     """Return what an edit changed."""
-    variant = meant_by(given.name, _known(context.study.variants()))
+    variant = find_known_variant(args.name, _known(context.study.variants()))
     declared = "".join(f"new parameter {name}: {table}\n" for name, table in variant.declared.items())
     warned = "".join(f"{warning}\n" for warning in variant.warnings)
     line = edit_line(variant, context.study.view())
     return f"{line}\n{declared}{warned}{fenced(variant.diff, 'diff', limit=9000, keep='start')}"
 
 
-def propose(context: ToolContext, given: NewEdit) -> str:
+def propose(context: ToolContext, args: ProposeEditArguments) -> str:
     """Ask the loop to run an edit."""
-    _made(context, given)
+    _made(context, args)
     if context.control is None:
         raise ToolRefused("nothing can be asked of this study here")
-    return context.control.give(_order(given))
+    return context.control.send(_order(args))
 
 
-def _diff(context: ToolContext, given: NewEdit) -> str:
+def _diff(context: ToolContext, args: ProposeEditArguments) -> str:
     """Return the edit as a diff, with what is odd about it."""
-    version = _made(context, given)
+    version = _made(context, args)
     return "\n".join(["run this edit, one trial at first:", version.diff.rstrip(), *version.warnings])
 
 
-def _made(context: ToolContext, given: NewEdit) -> Variant:
+def _made(context: ToolContext, args: ProposeEditArguments) -> Variant:
     """Return the version that an edit would make, checked as the loop will check it.
 
     Raises:
@@ -110,55 +110,53 @@ def _made(context: ToolContext, given: NewEdit) -> Variant:
     roots = [variant for variant in known.values() if not variant.is_edited]
     if not roots:
         raise ToolRefused("the study has not run yet, so there is no code on record; start it first")
-    return asked_version(_order(given), Shelf(roots[-1], known, rules_of(spec, context.project)), spec)
+    return build_user_edit(_order(args), EditContext(roots[-1], known, gate_rules(spec, context.project)), spec)
 
 
-def _order(given: NewEdit) -> EditCode:
-    return EditCode(
-        blocks=given.blocks, parent=given.parent, direction=given.direction, params=given.params, why=given.why
-    )
+def _order(args: ProposeEditArguments) -> EditCode:
+    return EditCode(blocks=args.blocks, parent=args.parent, direction=args.direction, params=args.params, why=args.why)
 
 
 def _known(variants: Sequence[Variant]) -> dict[str, Variant]:
     return {variant.id: variant for variant in variants}
 
 
-def apply(context: ToolContext, given: OneEdit) -> str:
+def apply(context: ToolContext, args: EditArguments) -> str:
     """Make a branch of an edit, or a patch file where that cannot be."""
-    change, name = _change(context, given)
+    change, name = _change(context, args)
     try:
         branch = make_branch(change, f"tunesmith/{name}")
         made = "made" if branch.is_new else "there already, with the same content:"
         remarks = "".join(f"; mind: {remark}" for remark in branch.remarks)
         return f"{made} branch {branch.name}{remarks}; to take it: git merge {branch.name}"
-    except NoBranch as why:
+    except BranchFailed as why:
         patch = write_patch(change, change.project / f"{name}.patch")
         return f"no branch was made: {why.reason}; wrote {patch.path.name}; to take it: {patch.command}"
     except ProjectError as error:
         raise ToolRefused(str(error)) from None
 
 
-def _applied(context: ToolContext, given: OneEdit) -> str:
+def _applied(context: ToolContext, args: EditArguments) -> str:
     """Return what would be handed over."""
-    change, name = _change(context, given)
+    change, name = _change(context, args)
     return f"a branch tunesmith/{name}, or a patch file, with:\n{change.diff.rstrip()}"
 
 
-def _change(context: ToolContext, given: OneEdit) -> tuple[Change, str]:
+def _change(context: ToolContext, args: EditArguments) -> tuple[CodePatch, str]:
     facts = context.study
     variants = list(facts.variants())
-    variant = meant_by(given.name, _known(variants))
+    variant = find_known_variant(args.name, _known(variants))
     diff = whole_diff(variant, variants)
     if context.project is None or not diff.strip():
         raise ToolRefused(f"{short_id(variant.id)} changes nothing that could be applied here")
     study = facts.spec.study.name
     message = f"{one_line(variant.rationale, 72) or 'An edit'}\n\nTunesmith study {study}, variant {variant.id}\n"
     base = root_of(variant, _known(variants)).files
-    change = Change(project=context.project, diff=diff, message=message, base=base)
+    change = CodePatch(project=context.project, diff=diff, message=message, base=base)
     return change, f"{study}-{variant.id.removeprefix(EDITED)[:8]}"
 
 
-EDITS = StudyTool("edits", Nothing, edits)
-EDIT = StudyTool("edit", OneEdit, show)
-PROPOSE_EDIT = StudyTool("propose_edit", NewEdit, propose, Effect.EDIT, lambda given: 1, _diff)  # noqa: ARG005  # one at first
-APPLY_EDIT = StudyTool("apply_edit", OneEdit, apply, Effect.EDIT, preview=_applied)
+EDITS = StudyTool("edits", NoArguments, edits)
+EDIT = StudyTool("edit", EditArguments, show)
+PROPOSE_EDIT = StudyTool("propose_edit", ProposeEditArguments, propose, Effect.EDIT, lambda args: 1, _diff)  # noqa: ARG005  # one at first
+APPLY_EDIT = StudyTool("apply_edit", EditArguments, apply, Effect.EDIT, preview=_applied)

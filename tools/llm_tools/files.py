@@ -12,7 +12,7 @@ from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.errors import ToolRefused
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
-from tunesmith.tools.llm_tools.trials import Number, trial_of
+from tunesmith.tools.llm_tools.trials import Number, find_trial
 
 SOURCE_CHARS = 3500
 LOG_BYTES = 64 * 1024
@@ -23,46 +23,46 @@ _READABLE = frozenset(
 """Sources and settings; data and checkpoints are of no use as text, and may be large or private."""
 
 
-class SourceFile(Arguments):
+class SourceArguments(Arguments):
     """A file of the project."""
 
     path: Annotated[str, Field(max_length=300, description="Relative to the project, such as train.py.")]
     offset: Annotated[int, Field(ge=0, description="Characters to pass over, for the next page.")] = 0
 
 
-class LogTail(Arguments):
+class LogArguments(Arguments):
     """The end of a trial's log."""
 
     number: Number
     lines: Annotated[int, Field(ge=1, le=200, description="Lines from its end, at most 200.")] = 40
 
 
-def source(context: ToolContext, given: SourceFile) -> str:
+def source(context: ToolContext, args: SourceArguments) -> str:
     """Return a page of a file of the project."""
     project = context.project
     if project is None:
         raise ToolRefused("this study has no project folder")
-    path = _inside(project, given.path)
+    path = _inside(project, args.path)
     text = redact(path.read_bytes().decode("utf-8", errors="replace"))
-    page = text[given.offset : given.offset + SOURCE_CHARS]
-    end = given.offset + len(page)
-    more = f"\n({given.offset} to {end} of {len(text)} characters; offset={end} gives more)" if end < len(text) else ""
+    page = text[args.offset : args.offset + SOURCE_CHARS]
+    end = args.offset + len(page)
+    more = f"\n({args.offset} to {end} of {len(text)} characters; offset={end} gives more)" if end < len(text) else ""
     return fenced(page, "file", limit=SOURCE_CHARS, keep="start") + more
 
 
-def log(context: ToolContext, given: LogTail) -> str:
+def log(context: ToolContext, args: LogArguments) -> str:
     """Return the end of what a trial printed; works while it runs."""
-    trial_of(context.study.view(), given.number)
+    find_trial(context.study.view(), args.number)
     if context.folder is None:
         raise ToolRefused("this study keeps no logs")
-    path = context.folder / "trials" / f"{given.number:04d}" / "log.txt"
+    path = context.folder / "trials" / f"{args.number:04d}" / "log.txt"
     if not path.is_file():
-        raise ToolRefused(f"trial {given.number} has no log: it has not started, or its folder was removed")
+        raise ToolRefused(f"trial {args.number} has no log: it has not started, or its folder was removed")
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - LOG_BYTES, 0))
         text = redact(file.read(LOG_BYTES).decode("utf-8", errors="replace"))
-    kept = "\n".join(text.splitlines()[-given.lines :])
-    return fenced(kept, "log", limit=8000) if kept.strip() else f"trial {given.number} has printed nothing"
+    kept = "\n".join(text.splitlines()[-args.lines :])
+    return fenced(kept, "log", limit=8000) if kept.strip() else f"trial {args.number} has printed nothing"
 
 
 def _inside(project: Path, asked: str) -> Path:
@@ -80,5 +80,5 @@ def _inside(project: Path, asked: str) -> Path:
     raise ToolRefused(f"there is no such source file in the project; at its top there are {', '.join(files) or 'none'}")
 
 
-SOURCE = StudyTool("source", SourceFile, source)
-LOG = StudyTool("log", LogTail, log)
+SOURCE = StudyTool("source", SourceArguments, source)
+LOG = StudyTool("log", LogArguments, log)

@@ -17,16 +17,16 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.failure_regions import failing_regions
 from tunesmith.tools.analysis.importance import MIN_TRIALS, importance
-from tunesmith.tools.heuristics.registry import RULES, apply_rule
+from tunesmith.tools.heuristics.registry import HEURISTICS, apply_heuristic
 from tunesmith.tools.llm_tools.context import Forecaster, ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
-from tunesmith.tools.llm_tools.trials import Nothing, trial_of
+from tunesmith.tools.llm_tools.trials import NoArguments, find_trial
 
 BASES = ("best", "default")
 _EDGE = 0.02
 
 
-class WhatIf(Arguments):
+class PredictArguments(Arguments):
     """A configuration, as changes to a known one."""
 
     params: Annotated[
@@ -36,20 +36,20 @@ class WhatIf(Arguments):
     base: Annotated[str, Field(max_length=20, description="best, default, or a trial's number.")] = "best"
 
 
-class Several(Arguments):
+class PointsArguments(Arguments):
     """How many."""
 
     count: Annotated[int, Field(ge=1, le=20, description="How many points, at most 20.")] = 5
 
 
-class RuleCall(Arguments):
+class RuleArguments(Arguments):
     """A published rule and the numbers to put into it."""
 
-    name: Annotated[str, Field(max_length=60, description=f"One of {', '.join(RULES)}.")]
+    name: Annotated[str, Field(max_length=60, description=f"One of {', '.join(HEURISTICS)}.")]
     inputs: Annotated[dict[str, Any], Field(description="Its inputs by name, each a number.")]
 
 
-def what_mattered(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+def what_mattered(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return which parameters decided the value, where trials fail, and where the best lie at the edge of a range."""
     view = context.study.view()
     shares = importance(view.space, view.finished, view.objectives[0])
@@ -61,17 +61,17 @@ def what_mattered(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
     return "\n".join([*lines, *_at_the_edge(view)])
 
 
-def lessons(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+def lessons(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return what the planner wrote down, with the trials that support it."""
     found = context.study.lessons()
     lines = [f"{lesson.text} ({' '.join(f'#{n}' for n in lesson.trials)})" for lesson in found]
     return "\n".join(lines) or "no lesson is written down yet"
 
 
-def what_if(context: ToolContext, given: WhatIf) -> str:
+def what_if(context: ToolContext, args: PredictArguments) -> str:
     """Return what the sampler's model expects of a configuration that may never have run."""
     view = context.study.view()
-    params = filled(view, given.params, given.base)
+    params = complete_configuration(view, args.params, args.base)
     forecast = _forecaster(context).forecast(view, [params])
     same = [t.number for t in view.trials if dict(t.params) == params]
     lines = [params_line(params)]
@@ -82,26 +82,26 @@ def what_if(context: ToolContext, given: WhatIf) -> str:
     expected = forecast[0].prediction
     lines.append(
         f"expected {view.objectives[0].metric}: {short_number(expected.mean)} ± {short_number(expected.std, 2)} "
-        f"(one standard deviation), {forecast[0].chance:.0%} to run through"
+        f"(one standard deviation), {forecast[0].p_feasible:.0%} to run through"
     )
     return "\n".join(lines)
 
 
-def points(context: ToolContext, given: Several) -> str:
+def points(context: ToolContext, args: PointsArguments) -> str:
     """Return configurations that would be worth a trial next; runs nothing."""
-    found = _forecaster(context).points(context.study.view(), given.count)
+    found = _forecaster(context).points(context.study.view(), args.count)
     lines = [f"{n}. {p.source}: {params_line(p.params)}  ({p.why})" for n, p in enumerate(found, start=1)]
     return "\n".join(lines) or "every configuration was tried"
 
 
-def rule(context: ToolContext, given: RuleCall) -> str:  # noqa: ARG001
+def rule(context: ToolContext, args: RuleArguments) -> str:  # noqa: ARG001
     """Return what a published rule says for some numbers."""
-    advice = apply_rule(given.name, given.inputs)
+    advice = apply_heuristic(args.name, args.inputs)
     lines = [f"{name} = {value:.6g}" for name, value in advice.values.items()]
     return "\n".join([*lines, f"source: {advice.source}", *advice.outside])
 
 
-def filled(view: StudyView, params: Mapping[str, Any], base: str) -> dict[str, Value]:
+def complete_configuration(view: StudyView, params: Mapping[str, Any], base: str) -> dict[str, Value]:
     """Return a whole configuration: the given values over those of `base` (best, default or a trial's number).
 
     Raises:
@@ -119,7 +119,7 @@ def _resting(space: SearchSpace) -> Mapping[str, Value]:
 
 def _base(view: StudyView, base: str) -> Mapping[str, Value]:
     if base.lstrip("#").isdigit():
-        return trial_of(view, int(base.lstrip("#"))).params
+        return find_trial(view, int(base.lstrip("#"))).params
     if base not in BASES:
         raise ToolRefused(f"base: {base!r} is none; give best, default or a trial's number")
     if base == "best":
@@ -150,8 +150,8 @@ def _at_the_edge(view: StudyView) -> list[str]:
     return lines
 
 
-IMPORTANCE = StudyTool("importance", Nothing, what_mattered)
-LESSONS = StudyTool("lessons", Nothing, lessons)
-PREDICT = StudyTool("predict", WhatIf, what_if)
-POINTS = StudyTool("points", Several, points)
-RULE = StudyTool("rule", RuleCall, rule)
+IMPORTANCE = StudyTool("importance", NoArguments, what_mattered)
+LESSONS = StudyTool("lessons", NoArguments, lessons)
+PREDICT = StudyTool("predict", PredictArguments, what_if)
+POINTS = StudyTool("points", PointsArguments, points)
+RULE = StudyTool("rule", RuleArguments, rule)

@@ -10,12 +10,12 @@ from pathlib import Path
 from tunesmith.study.units import short_number
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import StudyTool
-from tunesmith.tools.llm_tools.trials import Nothing
+from tunesmith.tools.llm_tools.trials import NoArguments
 
 _ASKED = "index,name,memory.used,memory.total,utilization.gpu"
 
 
-def machine(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+def machine(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return GPUs, processors, memory and free disk."""
     import psutil
 
@@ -44,4 +44,4 @@ def _gpus() -> list[str]:
     ]
 
 
-MACHINE = StudyTool("machine", Nothing, machine)
+MACHINE = StudyTool("machine", NoArguments, machine)

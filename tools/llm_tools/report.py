@@ -6,12 +6,12 @@ from tunesmith.history.read import History
 from tunesmith.study.errors import ToolRefused
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import StudyTool
-from tunesmith.tools.llm_tools.trials import Nothing
+from tunesmith.tools.llm_tools.trials import NoArguments
 
 SHOWN_CHARS = 4000
 
 
-def report(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+def report(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Write report.html and report.md into the study's folder."""
     from tunesmith.tools.report import report_input, to_markdown, write_html  # plotly: 1 s
 
@@ -46,4 +46,4 @@ def markdown(context: ToolContext) -> str:
         return to_markdown(report_input(history, history.study(name)).for_models)
 
 
-REPORT = StudyTool("report", Nothing, report)
+REPORT = StudyTool("report", NoArguments, report)

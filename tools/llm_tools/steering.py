@@ -14,15 +14,15 @@ from pydantic import Field
 from tunesmith.prompts.compact import params_line
 from tunesmith.study.commands import (
     Bounds,
+    Command,
     Confirm,
     Constrain,
     End,
+    JsonScalar,
     Limit,
-    Order,
     Parallel,
     Pause,
     Pin,
-    Plain,
     Queue,
     Resume,
     StopTrial,
@@ -32,9 +32,9 @@ from tunesmith.study.commands import (
 from tunesmith.study.errors import ProposalError, ToolRefused
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.llm_tools.context import StudyControl, ToolContext
-from tunesmith.tools.llm_tools.learning import filled
+from tunesmith.tools.llm_tools.learning import complete_configuration
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
-from tunesmith.tools.llm_tools.trials import Nothing, Number, trial_of
+from tunesmith.tools.llm_tools.trials import NoArguments, Number, find_trial
 
 MOST_AT_ONCE = 20
 Why = Annotated[str, Field(max_length=500, description="Why, in a sentence; it is kept with the trial.")]
@@ -42,7 +42,7 @@ Name = Annotated[str, Field(max_length=80, description="A parameter's name.")]
 A = TypeVar("A", bound=Arguments)
 
 
-class Configurations(Arguments):
+class QueueArguments(Arguments):
     """Configurations to run."""
 
     configurations: Annotated[
@@ -57,7 +57,7 @@ class Configurations(Arguments):
     why: Why = ""
 
 
-class Again(Arguments):
+class ConfirmArguments(Arguments):
     """A trial to run again."""
 
     number: Number
@@ -65,34 +65,34 @@ class Again(Arguments):
     why: Why = ""
 
 
-class OneTrialWhy(Arguments):
+class TrialReasonArguments(Arguments):
     """A trial, and why."""
 
     number: Number
     why: Why = ""
 
 
-class Ending(Arguments):
+class EndArguments(Arguments):
     """How to end."""
 
     now: Annotated[bool, Field(description="End running trials at once.")] = False
 
 
-class Pinned(Arguments):
+class PinArguments(Arguments):
     """A parameter and its value."""
 
     name: Name
-    value: Annotated[Plain, Field(description="The value; null sets the parameter free.")] = None
+    value: Annotated[JsonScalar, Field(description="The value; null sets the parameter free.")] = None
 
 
-class Vetoed(Arguments):
+class VetoArguments(Arguments):
     """A condition that no trial may meet."""
 
     condition: Annotated[str, Field(min_length=1, max_length=400, description="Such as batch_size == 128.")]
     lift: Annotated[bool, Field(description="Take this veto back.")] = False
 
 
-class Limited(Arguments):
+class LimitArguments(Arguments):
     """A limit of the budget."""
 
     name: Literal["trials", "hours", "until", "gpu_hours", "kwh", "llm_usd", "llm_tokens", "llm_calls"]
@@ -101,22 +101,22 @@ class Limited(Arguments):
     ] = None
 
 
-class AtOnce(Arguments):
+class ParallelArguments(Arguments):
     """How many."""
 
     count: Annotated[int, Field(ge=1, le=1024, description="Trials at once.")]
 
 
-class Bounded(Arguments):
+class BoundsArguments(Arguments):
     """A parameter's new range."""
 
     name: Name
     low: Annotated[float | None, Field(description="The new lower end; null leaves it.")] = None
     high: Annotated[float | None, Field(description="The new upper end; null leaves it.")] = None
-    choices: Annotated[list[Plain] | None, Field(description="The new choices; null leaves them.")] = None
+    choices: Annotated[list[JsonScalar] | None, Field(description="The new choices; null leaves them.")] = None
 
 
-class Constrained(Arguments):
+class ConstrainArguments(Arguments):
     """A bound on a metric."""
 
     metric: Annotated[str, Field(max_length=80, description="A metric that the script reports.")]
@@ -124,16 +124,16 @@ class Constrained(Arguments):
     max: Annotated[float | None, Field(description="At most; null for no such bound.")] = None
 
 
-def queue(context: ToolContext, given: Configurations) -> str:
+def queue(context: ToolContext, args: QueueArguments) -> str:
     """Queue configurations; all are checked before any is queued."""
     control = _control(context)
-    found = _whole(context, given)
-    return "\n".join(f"{line}: {control.give(Queue(params=params, why=given.why))}" for params, line in found)
+    found = _whole(context, args)
+    return "\n".join(f"{line}: {control.send(Queue(params=params, why=args.why))}" for params, line in found)
 
 
-def _planned(context: ToolContext, given: Configurations) -> str:
+def _planned(context: ToolContext, args: QueueArguments) -> str:
     """Return the whole configurations, and about how long they take."""
-    lines = [line for _, line in _whole(context, given)]
+    lines = [line for _, line in _whole(context, args)]
     took = [t.outcome.usage.wall_s for t in context.study.view().finished if t.outcome and t.values]
     about = f"{len(lines)} trial{'s' if len(lines) > 1 else ''}"
     if took:
@@ -141,7 +141,7 @@ def _planned(context: ToolContext, given: Configurations) -> str:
     return "\n".join([about, *lines])
 
 
-def _whole(context: ToolContext, given: Configurations) -> list[tuple[dict[str, Plain], str]]:
+def _whole(context: ToolContext, args: QueueArguments) -> list[tuple[dict[str, JsonScalar], str]]:
     """Return each configuration with every parameter, and as a line.
 
     Raises:
@@ -149,9 +149,9 @@ def _whole(context: ToolContext, given: Configurations) -> list[tuple[dict[str, 
     """
     view = context.study.view()
     whole, mistakes = [], []
-    for index, params in enumerate(given.configurations):
+    for index, params in enumerate(args.configurations):
         try:
-            whole.append(filled(view, params, given.base))
+            whole.append(complete_configuration(view, params, args.base))
         except ProposalError as error:
             mistakes.append(f"configuration {index}: {error}")
     if mistakes:
@@ -163,30 +163,30 @@ def _whole(context: ToolContext, given: Configurations) -> list[tuple[dict[str, 
     return found
 
 
-def confirm(context: ToolContext, given: Again) -> str:
+def confirm(context: ToolContext, args: ConfirmArguments) -> str:
     """Run a trial again on fresh seeds."""
-    trial_of(context.study.view(), given.number)
-    return _control(context).give(Confirm(number=given.number, seeds=given.seeds, why=given.why))
+    find_trial(context.study.view(), args.number)
+    return _control(context).send(Confirm(number=args.number, seeds=args.seeds, why=args.why))
 
 
-def stop_trial(context: ToolContext, given: OneTrialWhy) -> str:
+def stop_trial(context: ToolContext, args: TrialReasonArguments) -> str:
     """End a running trial."""
-    trial_of(context.study.view(), given.number)
-    return _running(context, "end").give(StopTrial(number=given.number, why=given.why))
+    find_trial(context.study.view(), args.number)
+    return _running(context, "end").send(StopTrial(number=args.number, why=args.why))
 
 
-def withdraw(context: ToolContext, given: OneTrialWhy) -> str:
+def withdraw(context: ToolContext, args: TrialReasonArguments) -> str:
     """Take back a trial that waits."""
-    trial_of(context.study.view(), given.number)
-    return _control(context).give(Withdraw(number=given.number, why=given.why))
+    find_trial(context.study.view(), args.number)
+    return _control(context).send(Withdraw(number=args.number, why=args.why))
 
 
-def _order(make: Callable[[A], Order], doing: str = "") -> Callable[[ToolContext, A], str]:
+def _order(make: Callable[[A], Command], doing: str = "") -> Callable[[ToolContext, A], str]:
     """Return a tool's function that gives one order; `doing` names what only a running study can be asked."""
 
-    def give(context: ToolContext, given: A) -> str:
+    def give(context: ToolContext, args: A) -> str:
         _ = context.study
-        return (_running(context, doing) if doing else _control(context)).give(make(given))
+        return (_running(context, doing) if doing else _control(context)).send(make(args))
 
     return give
 
@@ -204,16 +204,20 @@ def _running(context: ToolContext, doing: str) -> StudyControl:
     return control
 
 
-QUEUE = StudyTool("queue", Configurations, queue, Effect.RUN, lambda given: len(given.configurations), _planned)
-CONFIRM = StudyTool("confirm", Again, confirm, Effect.RUN, lambda given: given.seeds)
-WITHDRAW = StudyTool("withdraw", OneTrialWhy, withdraw, Effect.STEER)
-STOP_TRIAL = StudyTool("stop_trial", OneTrialWhy, stop_trial, Effect.STEER)
-PAUSE = StudyTool("pause", Nothing, _order(lambda _: Pause(), "pause"), Effect.STEER)
-RESUME = StudyTool("resume", Nothing, _order(lambda _: Resume(), "resume"), Effect.STEER)
-END = StudyTool("end", Ending, _order(lambda given: End(now=given.now), "end"), Effect.STEER)
-PIN = StudyTool("pin", Pinned, _order(lambda given: Pin(name=given.name, value=given.value)), Effect.STEER)
-VETO = StudyTool("veto", Vetoed, _order(lambda given: Veto(condition=given.condition, lift=given.lift)), Effect.STEER)
-LIMIT = StudyTool("limit", Limited, _order(lambda given: Limit(name=given.name, value=given.value)), Effect.RUN)
-PARALLEL = StudyTool("parallel", AtOnce, _order(lambda given: Parallel(count=given.count)), Effect.RUN)
-BOUNDS = StudyTool("bounds", Bounded, _order(lambda given: Bounds(**given.model_dump())), Effect.STEER)
-CONSTRAIN = StudyTool("constrain", Constrained, _order(lambda given: Constrain(**given.model_dump())), Effect.STEER)
+QUEUE = StudyTool("queue", QueueArguments, queue, Effect.RUN, lambda args: len(args.configurations), _planned)
+CONFIRM = StudyTool("confirm", ConfirmArguments, confirm, Effect.RUN, lambda args: args.seeds)
+WITHDRAW = StudyTool("withdraw", TrialReasonArguments, withdraw, Effect.STEER)
+STOP_TRIAL = StudyTool("stop_trial", TrialReasonArguments, stop_trial, Effect.STEER)
+PAUSE = StudyTool("pause", NoArguments, _order(lambda _: Pause(), "pause"), Effect.STEER)
+RESUME = StudyTool("resume", NoArguments, _order(lambda _: Resume(), "resume"), Effect.STEER)
+END = StudyTool("end", EndArguments, _order(lambda args: End(now=args.now), "end"), Effect.STEER)
+PIN = StudyTool("pin", PinArguments, _order(lambda args: Pin(name=args.name, value=args.value)), Effect.STEER)
+VETO = StudyTool(
+    "veto", VetoArguments, _order(lambda args: Veto(condition=args.condition, lift=args.lift)), Effect.STEER
+)
+LIMIT = StudyTool("limit", LimitArguments, _order(lambda args: Limit(name=args.name, value=args.value)), Effect.RUN)
+PARALLEL = StudyTool("parallel", ParallelArguments, _order(lambda args: Parallel(count=args.count)), Effect.RUN)
+BOUNDS = StudyTool("bounds", BoundsArguments, _order(lambda args: Bounds(**args.model_dump())), Effect.STEER)
+CONSTRAIN = StudyTool(
+    "constrain", ConstrainArguments, _order(lambda args: Constrain(**args.model_dump())), Effect.STEER
+)

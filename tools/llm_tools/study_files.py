@@ -17,9 +17,9 @@ from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError, SpecError, ToolRefused
 from tunesmith.tools.llm_tools.context import ToolContext
-from tunesmith.tools.llm_tools.files import SourceFile
+from tunesmith.tools.llm_tools.files import SourceArguments
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
-from tunesmith.tools.llm_tools.trials import Nothing, Number, trial_of
+from tunesmith.tools.llm_tools.trials import NoArguments, Number, find_trial
 from tunesmith.tools.script_reader.reader import read_script
 from tunesmith.tools.script_reader.writer import study_toml
 from tunesmith.tools.toml_text import study_text
@@ -28,14 +28,14 @@ MOST_SCRIPTS = 40
 STUDY_FILE = "study.toml"
 
 
-class NewStudy(Arguments):
+class WriteStudyArguments(Arguments):
     """A study file."""
 
     text: Annotated[str, Field(min_length=1, max_length=40_000, description="The whole of study.toml, as TOML.")]
     replace: Annotated[bool, Field(description="Whether a study.toml that stands there is replaced.")] = False
 
 
-class Branch(Arguments):
+class BranchArguments(Arguments):
     """A new study that goes on from a trial."""
 
     number: Number
@@ -43,7 +43,7 @@ class Branch(Arguments):
     trials: Annotated[int | None, Field(ge=1, le=100_000, description="Its budget of trials; null keeps it.")] = None
 
 
-def scripts(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+def scripts(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return the Python files of the project, and what init finds in each."""
     root = _project(context)
     found = [*sorted(root.glob("*.py")), *sorted(root.glob("*/*.py"))]
@@ -53,10 +53,10 @@ def scripts(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
     return "\n".join([here, *lines]) if lines else f"{here}; there is no Python file in {root.name}"
 
 
-def read(context: ToolContext, given: SourceFile) -> str:
+def read(context: ToolContext, args: SourceArguments) -> str:
     """Return what init finds in a script, as a draft of a study.toml, with the script's start."""
     root = _project(context)
-    path = (root / given.path).resolve()
+    path = (root / args.path).resolve()
     if not path.is_relative_to(root.resolve()) or path.suffix != ".py":
         raise ToolRefused("give the path of a Python file in the project, such as train.py")
     reading = read_script(path)
@@ -64,42 +64,42 @@ def read(context: ToolContext, given: SourceFile) -> str:
     return f"A draft, by rules of thumb; improve it from what the script says:\n{fenced(draft, 'toml', limit=8000)}"
 
 
-def write(context: ToolContext, given: NewStudy) -> str:
+def write(context: ToolContext, args: WriteStudyArguments) -> str:
     """Check a study file and write it."""
     target = _project(context) / STUDY_FILE
-    spec = checked(given.text)
-    if target.exists() and not given.replace:
+    spec = parse_study_text(args.text)
+    if target.exists() and not args.replace:
         raise ToolRefused(f"{STUDY_FILE} stands there already; read it, and give replace=true to replace it")
-    _write(target, given.text)
+    _write(target, args.text)
     return f"written: {STUDY_FILE}, {len(spec.space)} parameters; start runs it"
 
 
-def branch(context: ToolContext, given: Branch) -> str:
+def branch(context: ToolContext, args: BranchArguments) -> str:
     """Write a study that starts from a trial of this one."""
     facts = context.study
     spec, view = facts.spec, facts.view()
-    trial = trial_of(view, given.number)
-    if given.name == spec.study.name:
-        raise ToolRefused(f"{given.name} is this study's own name; give another")
+    trial = find_trial(view, args.number)
+    if args.name == spec.study.name:
+        raise ToolRefused(f"{args.name} is this study's own name; give another")
     document: dict[str, Any] = copy.deepcopy(dict(spec.document))
-    document["study"] = {**document["study"], "name": given.name}
+    document["study"] = {**document["study"], "name": args.name}
     for name, value in trial.params.items():
         if name in document["space"]:
             document["space"][name] = {**document["space"][name], "default": value}
     before = [source for source in document.get("warm_start", {}).get("from", []) if source != spec.study.name]
     document["warm_start"] = {"from": [*before, spec.study.name]}
-    if given.trials is not None:
-        document["budget"] = {**document.get("budget", {}), "trials": given.trials}
-    target = _project(context) / f"{given.name}.toml"
+    if args.trials is not None:
+        document["budget"] = {**document.get("budget", {}), "trials": args.trials}
+    target = _project(context) / f"{args.name}.toml"
     if target.exists():
         raise ToolRefused(f"{target.name} exists; give the study another name")
     text = study_text(document)
-    checked(text)
+    parse_study_text(text)
     _write(target, text)
-    return f"written: {target.name}, which starts from trial {given.number}; run it by: tunesmith run {target.name}"
+    return f"written: {target.name}, which starts from trial {args.number}; run it by: tunesmith run {target.name}"
 
 
-def start(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+def start(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Start a run in the background."""
     _ = context.study
     if context.start is None:
@@ -109,16 +109,16 @@ def start(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
     return context.start()
 
 
-def _file(context: ToolContext, given: NewStudy) -> str:
+def _file(context: ToolContext, args: WriteStudyArguments) -> str:
     """Return the file as it would stand there."""
     target = _project(context) / STUDY_FILE
-    checked(given.text)
-    if target.exists() and not given.replace:
+    parse_study_text(args.text)
+    if target.exists() and not args.replace:
         raise ToolRefused(f"{STUDY_FILE} stands there already; read it, and give replace=true to replace it")
-    return f"{'replace' if target.exists() else 'write'} {target.name}:\n{given.text.rstrip()}"
+    return f"{'replace' if target.exists() else 'write'} {target.name}:\n{args.text.rstrip()}"
 
 
-def _run(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+def _run(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return what a run would take at most."""
     spec = context.study.spec
     limits = [f"{name} {value}" for name, value in spec.document.get("budget", {}).items()]
@@ -126,7 +126,7 @@ def _run(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
     return f"run {spec.study.name}: {spec.run.command}\nlimits: {', '.join(limits)}{llm}"
 
 
-def checked(text: str) -> StudySpec:
+def parse_study_text(text: str) -> StudySpec:
     """Return the study that a text describes, which must say when to end.
 
     Raises:
@@ -165,8 +165,8 @@ def _write(target: Path, text: str) -> None:
         raise ToolRefused(f"{target.name} cannot be written: {error.strerror}") from None
 
 
-SCRIPTS = StudyTool("scripts", Nothing, scripts)
-READ_SCRIPT = StudyTool("read_script", SourceFile, read)
-WRITE_STUDY = StudyTool("write_study", NewStudy, write, Effect.RUN, preview=_file)
-BRANCH = StudyTool("branch", Branch, branch, Effect.RUN)
-START = StudyTool("start", Nothing, start, Effect.RUN, preview=_run)
+SCRIPTS = StudyTool("scripts", NoArguments, scripts)
+READ_SCRIPT = StudyTool("read_script", SourceArguments, read)
+WRITE_STUDY = StudyTool("write_study", WriteStudyArguments, write, Effect.RUN, preview=_file)
+BRANCH = StudyTool("branch", BranchArguments, branch, Effect.RUN)
+START = StudyTool("start", NoArguments, start, Effect.RUN, preview=_run)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tunesmith.prompts.render import render_text
-from tunesmith.study.commands import mistakes_of
+from tunesmith.study.commands import mistakes_text
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused
 from tunesmith.study.names import did_you_mean
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -49,7 +49,7 @@ class StudyTool(Generic[A]):
     Attributes:
         arguments: their names, types, units and bounds.
         run: does it and returns text for the model; raises ToolRefused with what can be asked instead.
-        price: how many trials a call may cost, for limits that a person sets once.
+        trial_cost: how many trials a call may cost, for limits that a person sets once.
         preview: what exactly a call would do, for the person who is asked to approve it; raises ToolRefused where it is
             plain beforehand that it cannot be done.
     """
@@ -58,15 +58,15 @@ class StudyTool(Generic[A]):
     arguments: type[A]
     run: Callable[[ToolContext, A], str]
     effect: Effect = Effect.READ
-    price: Callable[[A], int] = lambda _: 0
+    trial_cost: Callable[[A], int] = lambda _: 0
     preview: Callable[[ToolContext, A], str] | None = None
 
     @property
     def description(self) -> str:
         """What it is for, in the words of prompts/templates."""
-        from tunesmith.tools.heuristics.registry import RULES
+        from tunesmith.tools.heuristics.registry import HEURISTICS
 
-        return render_text(f"tool_{self.name}.md", rules=RULES.values())
+        return render_text(f"tool_{self.name}.md", rules=HEURISTICS.values())
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -76,38 +76,38 @@ class StudyTool(Generic[A]):
         found.pop("title", None)
         return found
 
-    def parse(self, given: Mapping[str, Any]) -> A:
+    def parse(self, args: Mapping[str, Any]) -> A:
         """Return the arguments.
 
         Raises:
             ToolRefused: they do not fit; every mistake is named.
         """
         try:
-            return self.arguments.model_validate(dict(given))
+            return self.arguments.model_validate(dict(args))
         except ValidationError as error:
             known = ", ".join(self.arguments.model_fields) or "none"
-            raise ToolRefused(f"{self.name}: {mistakes_of(error)}. Its arguments: {known}") from None
+            raise ToolRefused(f"{self.name}: {mistakes_text(error)}. Its arguments: {known}") from None
 
-    def call(self, context: ToolContext, given: Mapping[str, Any]) -> str:
+    def call(self, context: ToolContext, args: Mapping[str, Any]) -> str:
         """Check the arguments and run.
 
         Raises:
             ToolRefused: the arguments do not fit, or what they ask cannot be done.
         """
         try:
-            return self.run(context, self.parse(given))[:LONGEST_ANSWER]
+            return self.run(context, self.parse(args))[:LONGEST_ANSWER]
         except (InputError, ProposalError) as error:
             raise ToolRefused(str(error)) from None
 
-    def shown(self, context: ToolContext, given: Mapping[str, Any]) -> str:
+    def preview_text(self, context: ToolContext, args: Mapping[str, Any]) -> str:
         """Return what a call would do, for a person; its arguments alone where there is nothing better.
 
         Raises:
             ToolRefused: the arguments do not fit, or it is plain that it cannot be done.
         """
-        arguments = self.parse(given)
+        arguments = self.parse(args)
         try:
-            return self.preview(context, arguments) if self.preview else given_text(given, limit=2000)
+            return self.preview(context, arguments) if self.preview else arguments_text(args, limit=2000)
         except (InputError, ProposalError) as error:
             raise ToolRefused(str(error)) from None
 
@@ -127,9 +127,9 @@ def find_tool(tools: Sequence[AnyTool], name: str) -> AnyTool:
     raise ToolRefused(f"there is no tool {name[:80]!r}{did_you_mean(name[:80], [t.name for t in tools])}")
 
 
-def given_text(given: Mapping[str, Any], limit: int = 60) -> str:
+def arguments_text(args: Mapping[str, Any], limit: int = 60) -> str:
     """Return a call's arguments as a person reads them: `19` for one alone, `which=best, limit=5` for several."""
-    words = [_word(v) if len(given) == 1 else f"{k}={_word(v)}" for k, v in given.items()]
+    words = [_word(v) if len(args) == 1 else f"{k}={_word(v)}" for k, v in args.items()]
     text = " ".join(", ".join(words).split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 

@@ -30,11 +30,11 @@ COLUMNS = ("number", "state", "source", "failure", "seconds", "seed")
 Number = Annotated[int, Field(ge=0, description="A trial's number, from 0.")]
 
 
-class Nothing(Arguments):
+class NoArguments(Arguments):
     """No arguments."""
 
 
-class Which(Arguments):
+class TrialsArguments(Arguments):
     """Which trials, and how many of them."""
 
     which: Literal["best", "worst", "latest", "failed", "open"] = Field(
@@ -49,19 +49,19 @@ class Which(Arguments):
     offset: Annotated[int, Field(ge=0, description="Rows to pass over, for the next page.")] = 0
 
 
-class OneTrial(Arguments):
+class TrialArguments(Arguments):
     """One trial."""
 
     number: Number
 
 
-class SeveralTrials(Arguments):
+class CompareArguments(Arguments):
     """Trials to put side by side."""
 
     numbers: Annotated[list[Number], Field(min_length=2, max_length=COMPARED)]
 
 
-def describe(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
+def describe(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return what is tuned, where it stands, and what is left to spend."""
     facts = context.study
     spec, view, record = facts.spec, facts.view(), facts.record()
@@ -85,7 +85,7 @@ def describe(context: ToolContext, given: Nothing) -> str:  # noqa: ARG001
     return "\n".join([*lines, "space:", space_table(spec.space)])
 
 
-def query(context: ToolContext, given: Which) -> str:
+def trial_lines(context: ToolContext, args: TrialsArguments) -> str:
     """Return trials, a line each, best or latest first."""
     view = context.study.view()
     ranked = candidates(view.trials, view.objectives, view.constraints)
@@ -96,21 +96,21 @@ def query(context: ToolContext, given: Which) -> str:
         "failed": [t for t in view.trials if t.state is TrialState.FAILED][::-1],
         "open": [t for t in view.trials if not t.state.is_finished],
     }
-    found = _filtered(chosen[given.which], _condition(given.where, view)) if given.where else chosen[given.which]
-    page = found[given.offset : given.offset + given.limit]
+    found = _filtered(chosen[args.which], _condition(args.where, view)) if args.where else chosen[args.which]
+    page = found[args.offset : args.offset + args.limit]
     if not page:
         return "there is none" if not found else f"there are only {len(found)}; give a smaller offset"
     lines = [trial_line(t, view) for t in page]
-    last = given.offset + len(page)
+    last = args.offset + len(page)
     if last < len(found):
-        lines.append(f"({given.offset + 1} to {last} of {len(found):,}; offset={last} gives more)")
+        lines.append(f"({args.offset + 1} to {last} of {len(found):,}; offset={last} gives more)")
     return "\n".join(lines)
 
 
-def show(context: ToolContext, given: OneTrial) -> str:
+def show(context: ToolContext, args: TrialArguments) -> str:
     """Return one trial: configuration, who proposed it and why, values, and for a failed one the end of its log."""
     view = context.study.view()
-    trial = trial_of(view, given.number)
+    trial = find_trial(view, args.number)
     proposal = trial.proposal
     lines = [trial_line(trial, view), f"reason: {one_line(proposal.rationale, 400)}"]
     if proposal.prediction:
@@ -132,12 +132,12 @@ def show(context: ToolContext, given: OneTrial) -> str:
     return "\n".join(lines)
 
 
-def curve(context: ToolContext, given: OneTrial) -> str:
+def curve(context: ToolContext, args: TrialArguments) -> str:
     """Return what a trial reported over time, in a few numbers for each metric."""
-    trial_of(context.study.view(), given.number)
-    observed = context.study.curve(given.number)
+    find_trial(context.study.view(), args.number)
+    observed = context.study.curve(args.number)
     if not observed:
-        return f"trial {given.number} has reported nothing yet"
+        return f"trial {args.number} has reported nothing yet"
     lines = []
     for metric in dict.fromkeys(o.metric for o in observed):
         points = [o for o in observed if o.metric == metric]
@@ -149,10 +149,10 @@ def curve(context: ToolContext, given: OneTrial) -> str:
     return "\n".join(lines)
 
 
-def compare(context: ToolContext, given: SeveralTrials) -> str:
+def compare(context: ToolContext, args: CompareArguments) -> str:
     """Return trials side by side: what is equal in one line, what differs in a table."""
     view = context.study.view()
-    trials = [trial_of(view, number) for number in dict.fromkeys(given.numbers)]
+    trials = [find_trial(view, number) for number in dict.fromkeys(args.numbers)]
     names = [name for name in view.space.names if any(name in t.params for t in trials)]
     rows = {name: [_cell(t.params, name) for t in trials] for name in names}
     metrics = list(dict.fromkeys(name for t in trials for name in t.values))
@@ -168,7 +168,7 @@ def compare(context: ToolContext, given: SeveralTrials) -> str:
     return "\n".join(lines)
 
 
-def trial_of(view: StudyView, number: int) -> Trial:
+def find_trial(view: StudyView, number: int) -> Trial:
     """Return one trial.
 
     Raises:
@@ -247,8 +247,8 @@ def _row(trial: Trial) -> dict[str, Value]:
     return row
 
 
-STUDY = StudyTool("study", Nothing, describe)
-TRIALS = StudyTool("trials", Which, query)
-TRIAL = StudyTool("trial", OneTrial, show)
-CURVE = StudyTool("curve", OneTrial, curve)
-COMPARE = StudyTool("compare", SeveralTrials, compare)
+STUDY = StudyTool("study", NoArguments, describe)
+TRIALS = StudyTool("trials", TrialsArguments, trial_lines)
+TRIAL = StudyTool("trial", TrialArguments, show)
+CURVE = StudyTool("curve", TrialArguments, curve)
+COMPARE = StudyTool("compare", CompareArguments, compare)

@@ -12,7 +12,7 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.results import improvements
 from tunesmith.study.trials.trial import Failure, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.analysis.source_credit import meter_lines, meter_of
+from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
 from tunesmith.tools.report.inputs import ReportInput
 
 _EXAMPLES_PER_KIND = 4
@@ -105,8 +105,8 @@ def sources(report: ReportInput) -> list[SourceShare]:
 def llm_worth(report: ReportInput) -> list[str]:
     """Return the meter of sources in lines, the LLM's first; nothing where no LLM took part."""
     spec = report.record.spec
-    meter = meter_of(report.trials, spec.objectives, spec.bounds, report.record.spent)
-    return [line.strip() for line in meter_lines(meter)]
+    meter = credit_report(report.trials, spec.objectives, spec.bounds, report.record.spent)
+    return [line.strip() for line in credit_lines(meter)]
 
 
 def failures(trials: Sequence[Trial]) -> list[FailureGroup]:

@@ -6,7 +6,7 @@ import time
 
 from tunesmith.history.read import History
 from tunesmith.study.config.record import StudyRecord
-from tunesmith.tools.analysis.held_out_test import results_in
+from tunesmith.tools.analysis.held_out_test import held_out_tests
 from tunesmith.tools.report.inputs import ReportInput
 
 
@@ -18,7 +18,7 @@ def report_input(history: History, record: StudyRecord) -> ReportInput:
         trials=history.trials(record.id),
         curves=history.curves(record.id),
         events=events,
-        tests=results_in(events),
+        tests=held_out_tests(events),
         lessons=history.lessons(record.id),
         versions=history.variants(record.id),
         generated_at=time.time(),

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.trials.trial import Trial
-from tunesmith.tools.analysis.held_out_test import told
-from tunesmith.tools.analysis.replicate_comparison import pair_lines, pairs, shrinkage_lines, shrinkages
+from tunesmith.tools.analysis.held_out_test import held_out_test_line
+from tunesmith.tools.analysis.replicate_comparison import pair_comparisons, pair_lines, shrinkage_lines, shrinkages
 from tunesmith.tools.analysis.summary import Summary, gain_text, plus_minus
 from tunesmith.tools.report import facts, view_model
 from tunesmith.tools.report.inputs import ReportInput
@@ -77,9 +77,9 @@ def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "summary": summary,
         # A figure and its margin stay on one line.
         "headline": summary.headline.replace(" -> ", " → ").replace(" ± ", "\u00a0±\u00a0"),
-        "test": told(report.tests, summary.best.number if summary.best else None),
+        "test": held_out_test_line(report.tests, summary.best.number if summary.best else None),
         "tiles": view_model.tiles(summary),
-        "pairs": pair_lines(pairs(summary), default),
+        "pairs": pair_lines(pair_comparisons(summary), default),
         "shrinkage": shrinkage_lines(shrinkages(summary), default),
         "next_steps": next_steps(report, summary),
         "plots": plots,

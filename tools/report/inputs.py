@@ -10,7 +10,7 @@ from tunesmith.study.config.record import Event, Lesson, StudyRecord
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.variant import Variant
-from tunesmith.tools.analysis.held_out_test import FinalTest
+from tunesmith.tools.analysis.held_out_test import HeldOutTest
 from tunesmith.tools.analysis.summary import Summary, summarize
 from tunesmith.tools.variants.run_command import run_line
 
@@ -32,7 +32,7 @@ class ReportInput:
     curves: Mapping[int, Sequence[Observation]] = field(default_factory=dict)
     events: Sequence[Event] = ()
     lessons: Sequence[Lesson] = ()
-    tests: Sequence[FinalTest] = ()
+    tests: Sequence[HeldOutTest] = ()
     versions: Sequence[Variant] = ()
     generated_at: float
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tunesmith.study.units import short_number
-from tunesmith.tools.analysis.held_out_test import told
-from tunesmith.tools.analysis.replicate_comparison import pair_lines, pairs, shrinkage_lines, shrinkages
-from tunesmith.tools.analysis.summary import Candidate, Summary, gain_text, plus_minus
+from tunesmith.tools.analysis.held_out_test import held_out_test_line
+from tunesmith.tools.analysis.replicate_comparison import pair_comparisons, pair_lines, shrinkage_lines, shrinkages
+from tunesmith.tools.analysis.summary import ConfigResult, Summary, gain_text, plus_minus
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import number_text, value_text
 from tunesmith.tools.report.inputs import ReportInput
@@ -43,7 +43,7 @@ def to_markdown(report: ReportInput) -> str:
 
 
 def _tested(report: ReportInput, summary: Summary) -> list[str]:
-    line = told(report.tests, summary.best.number if summary.best else None)
+    line = held_out_test_line(report.tests, summary.best.number if summary.best else None)
     return [_text(line)] if line else []
 
 
@@ -60,7 +60,7 @@ def _compared(summary: Summary) -> list[str]:
 
 def _sure(summary: Summary) -> list[str]:
     default = summary.default.number if summary.default else None
-    lines = [*pair_lines(pairs(summary), default), *shrinkage_lines(shrinkages(summary), default)]
+    lines = [*pair_lines(pair_comparisons(summary), default), *shrinkage_lines(shrinkages(summary), default)]
     return ["## How sure", "\n".join(f"- {line}" for line in lines)] if lines else []
 
 
@@ -69,13 +69,13 @@ def _next(report: ReportInput, summary: Summary) -> list[str]:
     return ["## What to try next", "\n".join(lines)] if lines else []
 
 
-def _gain(candidate: Candidate, summary: Summary) -> str:
+def _gain(candidate: ConfigResult, summary: Summary) -> str:
     if not summary.best or candidate.number != summary.best.number or summary.gain is None:
         return ""
     return gain_text(summary.gain if summary.confirmed_gain is None else summary.confirmed_gain)
 
 
-def _named(candidate: Candidate, summary: Summary) -> str:
+def _named(candidate: ConfigResult, summary: Summary) -> str:
     is_default = summary.default is not None and candidate.number == summary.default.number
     return f"default (#{candidate.number})" if is_default else f"trial #{candidate.number} ({candidate.source})"
 
@@ -93,7 +93,7 @@ def _front(summary: Summary) -> list[str]:
     return ["## The Pareto front", table, *([f"{more} more."] if more > 0 else [])]
 
 
-def _parameters(candidate: Candidate) -> str:
+def _parameters(candidate: ConfigResult) -> str:
     return ", ".join(f"{name} {cut(value_text(value), 40)}" for name, value in candidate.params.items())
 
 

@@ -10,7 +10,7 @@ from tunesmith.study.space.parameters import Float, Int
 from tunesmith.study.trials.results import improvements
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
-from tunesmith.tools.analysis.summary import Summary, Verdict
+from tunesmith.tools.analysis.summary import StudyVerdict, Summary
 from tunesmith.tools.report.facts import value_text
 from tunesmith.tools.report.inputs import ReportInput
 
@@ -48,11 +48,11 @@ def next_steps(report: ReportInput, summary: Summary) -> list[str]:
 
 def _confirmed(report: ReportInput, summary: Summary) -> Iterator[str]:
     versus = summary.versus_default
-    if summary.verdict is Verdict.UNCONFIRMED and report.record.spec.confirm is None:
+    if summary.verdict is StudyVerdict.UNCONFIRMED and report.record.spec.confirm is None:
         yield "Add [confirm] with seeds = 5 and run again: whether the gain is real is not known yet."
-    elif summary.verdict is Verdict.UNCONFIRMED:
+    elif summary.verdict is StudyVerdict.UNCONFIRMED:
         yield "Run again with more time: whether the gain is real was not found out before the end."
-    elif summary.verdict is Verdict.WITHIN_NOISE and versus is not None and versus.gain > 0 and summary.best:
+    elif summary.verdict is StudyVerdict.WITHIN_NOISE and versus is not None and versus.gain > 0 and summary.best:
         seeds = summary.best.confirmed.count if summary.best.confirmed else 0
         # The margin shrinks with the square root of the number of seeds.
         needed = math.ceil(seeds * (versus.margin / versus.gain) ** 2)

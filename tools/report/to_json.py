@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from tunesmith.tools.analysis.replicate_comparison import pairs, shrinkages
-from tunesmith.tools.analysis.summary import Candidate, Summary
+from tunesmith.tools.analysis.replicate_comparison import pair_comparisons, shrinkages
+from tunesmith.tools.analysis.summary import ConfigResult, Summary
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
@@ -23,7 +23,7 @@ def to_json(report: ReportInput) -> dict[str, Any]:
         "command": report.command,
         "summary": _summary(summary),
         "tests": [{**asdict(test), "state": test.state.value, "values": dict(test.values)} for test in report.tests],
-        "pairs": [asdict(pair) for pair in pairs(summary)],
+        "pairs": [asdict(pair) for pair in pair_comparisons(summary)],
         "shrinkage": [asdict(shrinkage) for shrinkage in shrinkages(summary)],
         "next_steps": next_steps(report, summary),
         "sources": [asdict(share) for share in facts.sources(report)],
@@ -66,7 +66,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _candidate(candidate: Candidate | None) -> dict[str, Any] | None:
+def _candidate(candidate: ConfigResult | None) -> dict[str, Any] | None:
     if candidate is None:
         return None
     return {

@@ -9,7 +9,7 @@ from tunesmith.study.units import short_number
 from tunesmith.study.variant import VariantState, short_id
 from tunesmith.tools.analysis.summary import plus_minus
 from tunesmith.tools.report.inputs import ReportInput
-from tunesmith.tools.variants.results import Standing, standings
+from tunesmith.tools.variants.results import VariantResult, variant_results
 
 MOST = 80
 """So many edits are shown; all of them stand in the JSON report."""
@@ -38,7 +38,7 @@ class VersionRow:
 
 def version_rows(report: ReportInput) -> list[VersionRow]:
     """Return the edits of the code, each after what it was made of."""
-    found = standings(report.record, report.trials, report.versions)
+    found = variant_results(report.record, report.trials, report.versions)
     return [_row(standing) for standing in found if standing.variant.is_edited]
 
 
@@ -49,7 +49,7 @@ def version_lines(report: ReportInput) -> Iterator[str]:
         yield f"{'  ' * row.depth}- {row.name} ({row.direction}{trials}): {row.result}. {row.rationale}"
 
 
-def _row(standing: Standing) -> VersionRow:
+def _row(standing: VariantResult) -> VersionRow:
     variant = standing.variant
     return VersionRow(
         name=short_id(variant.id),
@@ -65,7 +65,7 @@ def _row(standing: Standing) -> VersionRow:
     )
 
 
-def _result(standing: Standing) -> str:
+def _result(standing: VariantResult) -> str:
     variant, best = standing.variant, standing.best
     if variant.state is not VariantState.SOUND:
         return f"{variant.state.value}: {variant.reason}"

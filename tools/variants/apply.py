@@ -20,7 +20,7 @@ from tunesmith.tools.variants.git import AUTHOR, EMAIL, GitFailed, Repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class CodePatch:
     """What is to be applied.
 
     Attributes:
@@ -37,7 +37,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Branch:
+class GitBranch:
     """A branch that holds the change as one commit on HEAD; `remarks` are what a person should know before merging."""
 
     name: str
@@ -47,7 +47,7 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patch:
+class PatchFile:
     """A file that holds the change; `command` applies it."""
 
     path: Path
@@ -55,21 +55,21 @@ class Patch:
     is_new: bool
 
 
-class NoBranch(Exception):
+class BranchFailed(Exception):
     """No branch can be made.
 
     Attributes:
         reason: why, for people.
-        places: where the change does not fit, such as "train.py, line 41".
+        locations: where the change does not fit, such as "train.py, line 41".
     """
 
-    def __init__(self, reason: str, places: Sequence[str] = ()) -> None:
+    def __init__(self, reason: str, locations: Sequence[str] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.places = tuple(places)
+        self.locations = tuple(locations)
 
 
-def make_branch(change: Change, name: str) -> Branch:
+def make_branch(change: CodePatch, name: str) -> GitBranch:
     """Put the change on a new branch, one commit on HEAD, whatever the working tree looks like.
 
     Raises:
@@ -80,10 +80,10 @@ def make_branch(change: Change, name: str) -> Branch:
         repository = Repository(change.project)
         return _branch(repository, change, name)
     except GitFailed as error:
-        raise NoBranch(f"git cannot make a branch here: {error}") from None
+        raise BranchFailed(f"git cannot make a branch here: {error}") from None
 
 
-def write_patch(change: Change, path: Path) -> Patch:
+def write_patch(change: CodePatch, path: Path) -> PatchFile:
     """Write the change as a patch file; one that stands there with the same content is left as it is.
 
     Raises:
@@ -99,11 +99,11 @@ def write_patch(change: Change, path: Path) -> Patch:
             file.write(content)
     except FileExistsError:
         if path.is_file() and path.read_bytes() == content:
-            return Patch(path=path, command=command, is_new=False)
+            return PatchFile(path=path, command=command, is_new=False)
         raise ProjectError(f"{path} exists and is not written over; give another name with --output") from None
     except OSError as error:
         raise ProjectError(f"{path} cannot be written: {error.strerror}; give another place with --output") from None
-    return Patch(path=path, command=command, is_new=True)
+    return PatchFile(path=path, command=command, is_new=True)
 
 
 def changed_paths(diff: str) -> list[str]:
@@ -113,7 +113,7 @@ def changed_paths(diff: str) -> list[str]:
     return list(dict.fromkeys(path.strip('"') for path in paths))
 
 
-def _branch(repository: Repository, change: Change, name: str) -> Branch:
+def _branch(repository: Repository, change: CodePatch, name: str) -> GitBranch:
     reference = f"refs/heads/{name}"
     try:
         is_name = repository.run("check-ref-format", "--branch", name).strip() == name
@@ -123,22 +123,22 @@ def _branch(repository: Repository, change: Change, name: str) -> Branch:
         raise ProjectError(f"{name!r} cannot be a branch's name; give another with --branch")
     head = repository.find("HEAD^{commit}")
     if head is None:
-        raise NoBranch("the repository has no commit yet, so there is nothing that a branch could start from")
+        raise BranchFailed("the repository has no commit yet, so there is nothing that a branch could start from")
     tree = _tree(repository, change)
     remarks = tuple(_remarks(repository, change))
     existing = repository.find(f"{reference}^{{commit}}")
     if existing is not None:
         if repository.find(f"{existing}^{{tree}}") == tree:
-            return Branch(name=name, commit=existing, is_new=False, remarks=remarks)
+            return GitBranch(name=name, commit=existing, is_new=False, remarks=remarks)
         raise ProjectError(f"branch {name} exists with other content and is left as it is; give another with --branch")
     who = {"GIT_AUTHOR_NAME": AUTHOR, "GIT_AUTHOR_EMAIL": EMAIL, **repository.identity()}
     commit = repository.run("commit-tree", tree, "-p", head, "-F", "-", given=change.message, variables=who).strip()
     # Zeros: it fails when another process made the branch meanwhile.
     repository.run("update-ref", "-m", "tunesmith apply", reference, commit, "0" * len(commit))
-    return Branch(name=name, commit=commit, is_new=True, remarks=remarks)
+    return GitBranch(name=name, commit=commit, is_new=True, remarks=remarks)
 
 
-def _tree(repository: Repository, change: Change) -> str:
+def _tree(repository: Repository, change: CodePatch) -> str:
     """Return the tree of HEAD with the change in it, made in an index of its own.
 
     Raises:
@@ -155,26 +155,28 @@ def _tree(repository: Repository, change: Change) -> str:
         except GitFailed as error:
             with suppress(GitFailed):
                 repository.run(*words, "--check", "--reverse", "-", given=change.diff, variables=own)
-                raise NoBranch("the change is already part of what is committed") from None
+                raise BranchFailed("the change is already part of what is committed") from None
             raise _misfit(repository, change, str(error)) from None
         return repository.run("write-tree", variables=own).strip()
 
 
-def _misfit(repository: Repository, change: Change, said: str) -> NoBranch:
+def _misfit(repository: Repository, change: CodePatch, said: str) -> BranchFailed:
     """Tell why a change does not fit HEAD: what a person can do differs."""
     paths = [f"{repository.prefix}{path}" for path in changed_paths(change.diff)]
     missing = [path for path in paths if repository.content(path) is None and (repository.top / path).exists()]
     if missing:
-        return NoBranch(f"{_listed(missing)} {_is(missing)} not committed in git, so there is nothing to change there")
+        return BranchFailed(
+            f"{_listed(missing)} {_is(missing)} not committed in git, so there is nothing to change there"
+        )
     places = tuple(_places(said, repository.prefix))
     dirty = sorted(set(repository.uncommitted(paths)) & set(paths))
     if dirty:
-        return NoBranch(
+        return BranchFailed(
             f"{_listed(dirty)} {_has(dirty)} changes that are not committed; the study ran with them, and the variant "
             "does not fit what is committed. Commit them and apply again, or use the patch",
             places,
         )
-    return NoBranch("the change conflicts with what is committed now", places or (said,))
+    return BranchFailed("the change conflicts with what is committed now", places or (said,))
 
 
 def _places(said: str, prefix: str) -> list[str]:
@@ -183,7 +185,7 @@ def _places(said: str, prefix: str) -> list[str]:
     return [f"{path.removeprefix(prefix)}, line {line}" for path, line in found]
 
 
-def _remarks(repository: Repository, change: Change) -> list[str]:
+def _remarks(repository: Repository, change: CodePatch) -> list[str]:
     """Return in what the branch differs from the code that ran."""
     paths = changed_paths(change.diff)
     full = [f"{repository.prefix}{path}" for path in paths]

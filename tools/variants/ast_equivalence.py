@@ -17,7 +17,7 @@ _ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def meaning(files: Mapping[str, str]) -> str:
+def equivalence_hash(files: Mapping[str, str]) -> str:
     """Return a hash that is equal for versions that say the same. A file that is no Python counts as it stands."""
     digest = hashlib.blake2b(digest_size=16)
     for path, text in sorted(files.items()):
@@ -25,7 +25,7 @@ def meaning(files: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def parsed(text: str) -> ast.Module | None:
+def parse_python(text: str) -> ast.Module | None:
     """Return the syntax tree; None for what is no Python."""
     try:
         with warnings.catch_warnings():
@@ -36,7 +36,7 @@ def parsed(text: str) -> ast.Module | None:
 
 
 def _said(path: str, text: str) -> str:
-    tree = parsed(text) if path.endswith(".py") else None
+    tree = parse_python(text) if path.endswith(".py") else None
     if tree is None:
         return text
     try:

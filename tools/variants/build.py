@@ -22,12 +22,12 @@ from tunesmith.study.variant import (
     unified,
     variant_id,
 )
-from tunesmith.tools.variants.ast_equivalence import meaning
-from tunesmith.tools.variants.gate import Rules, check, is_editable, option_of
+from tunesmith.tools.variants.ast_equivalence import equivalence_hash
+from tunesmith.tools.variants.gate import GateRules, check, is_editable, option_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class EditProposal:
     """Edits on one variant, with what their author says of them.
 
     Attributes:
@@ -41,7 +41,7 @@ class Change:
     declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def make_variant(change: Change, parent: Variant, known: Mapping[str, Variant], rules: Rules) -> Variant:
+def make_variant(change: EditProposal, parent: Variant, known: Mapping[str, Variant], rules: GateRules) -> Variant:
     """Return the variant that a change makes of its parent; one that may not run says so in its state and reason.
 
     Args:
@@ -55,10 +55,10 @@ def make_variant(change: Change, parent: Variant, known: Mapping[str, Variant], 
     """
     new = {edit.path for edit in change.edits} - set(parent.files)
     files = edited(parent.files, change.edits, [p for p in new if is_editable(p, rules.editable, rules.protected)])
-    return judged(_laid_over(parent, files, change, known), parent, known, rules)
+    return checked_variant(_laid_over(parent, files, change, known), parent, known, rules)
 
 
-def crossing(first: Variant, second: Variant, known: Mapping[str, Variant], rules: Rules) -> Variant | None:
+def cross_variants(first: Variant, second: Variant, known: Mapping[str, Variant], rules: GateRules) -> Variant | None:
     """Return `first` with the changes of `second` laid over it; None where they touch the same lines.
 
     What `second` changed is taken against the parent that it was made on, line by line.
@@ -72,23 +72,23 @@ def crossing(first: Variant, second: Variant, known: Mapping[str, Variant], rule
         files = edited(first.files, edits)
     except EditRefused:
         return None
-    change = Change(
+    change = EditProposal(
         edits=edits,
         author="crossover",
         direction=COMBINE,
         rationale=f"{short_id(first.id)} with the change of {short_id(second.id)}: {second.rationale}",
         declared={**first.declared, **second.declared},
     )
-    return judged(_laid_over(first, files, change, known), first, known, rules)
+    return checked_variant(_laid_over(first, files, change, known), first, known, rules)
 
 
-def judged(variant: Variant, parent: Variant, known: Mapping[str, Variant], rules: Rules) -> Variant:
+def checked_variant(variant: Variant, parent: Variant, known: Mapping[str, Variant], rules: GateRules) -> Variant:
     """Return the variant with what the gate, and a look at all others, say of it."""
     verdict = check(variant, parent, rules)
     if verdict.problems:
         return replace(variant, state=VariantState.REFUSED, reason="; ".join(verdict.problems))
-    said = meaning(variant.files)
-    twin = next((v for v in known.values() if v.id == variant.id or meaning(v.files) == said), None)
+    said = equivalence_hash(variant.files)
+    twin = next((v for v in known.values() if v.id == variant.id or equivalence_hash(v.files) == said), None)
     if twin is not None:
         which = "what it was made of" if twin.id == parent.id else f"variant {short_id(twin.id)}"
         reason = f"it says the same as {which}; propose something else"
@@ -108,7 +108,9 @@ def command_of(variant: Variant, command: str) -> str:
     return " ".join([command, *(word for name in variant.declared if (word := option_of(name, variant.files)))])
 
 
-def _laid_over(parent: Variant, files: Mapping[str, str], change: Change, known: Mapping[str, Variant]) -> Variant:
+def _laid_over(
+    parent: Variant, files: Mapping[str, str], change: EditProposal, known: Mapping[str, Variant]
+) -> Variant:
     return Variant(
         id=variant_id(root_of(parent, known).id, files),
         parent=parent.id,

@@ -13,15 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.evaluator.workspace import is_meant
+from tunesmith.evaluator.workspace import matches_pattern
 from tunesmith.study.config.load import parse_space
 from tunesmith.study.errors import SpecError
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import Variant
 from tunesmith.tools.script_reader.literals import dotted
 from tunesmith.tools.script_reader.styles import find_settings
-from tunesmith.tools.variants.ast_equivalence import parsed
-from tunesmith.tools.variants.metric_gaming import shortcuts
+from tunesmith.tools.variants.ast_equivalence import parse_python
+from tunesmith.tools.variants.metric_gaming import gaming_problems
 
 CHANGED_LINES = 400
 FILE_CHARS = 400_000
@@ -41,7 +41,7 @@ _BLOCKING = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class GateRules:
     """What the gate knows of the study.
 
     Attributes:
@@ -66,14 +66,14 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GateResult:
     """Why an edit may not run, and what is odd about it; sentences that fit behind its name."""
 
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
-def check(variant: Variant, parent: Variant, rules: Rules) -> Verdict:
+def check(variant: Variant, parent: Variant, rules: GateRules) -> GateResult:
     """Return what is wrong with an edit. Later checks read what earlier ones found sound."""
     changed = [path for path, text in variant.files.items() if parent.files.get(path) != text]
     checks: tuple[Callable[[], Iterator[str]], ...] = (
@@ -90,20 +90,20 @@ def check(variant: Variant, parent: Variant, rules: Rules) -> Verdict:
     for found in checks:
         problems = tuple(found())
         if problems:
-            return Verdict(problems)
-    return Verdict(warnings=tuple(_warnings(variant, parent, changed)))
+            return GateResult(problems)
+    return GateResult(warnings=tuple(_warnings(variant, parent, changed)))
 
 
 def is_editable(path: str, editable: Sequence[str], protected: Sequence[str]) -> bool:
     """Tell whether a file of the project may be edited."""
     if path != os.path.normpath(path) or os.path.isabs(path) or path.startswith(".."):
         return False
-    return any(is_meant(path, p) for p in editable) and not any(is_meant(path, p) for p in protected)
+    return any(matches_pattern(path, p) for p in editable) and not any(matches_pattern(path, p) for p in protected)
 
 
-def _places(changed: Sequence[str], rules: Rules) -> Iterator[str]:
+def _places(changed: Sequence[str], rules: GateRules) -> Iterator[str]:
     for path in changed:
-        if any(is_meant(path, pattern) for pattern in rules.protected):
+        if any(matches_pattern(path, pattern) for pattern in rules.protected):
             yield f"{path} is protected ([edits].protect)"
         elif not is_editable(path, rules.editable, rules.protected):
             yield f"{path} is not among the files that may be edited: {', '.join(rules.editable)}"
@@ -126,7 +126,7 @@ def _regions(variant: Variant, parent: Variant, changed: Sequence[str]) -> Itera
 
 def _syntax(variant: Variant, changed: Sequence[str]) -> Iterator[str]:
     for path in changed:
-        if not path.endswith(".py") or parsed(variant.files[path]) is not None:
+        if not path.endswith(".py") or parse_python(variant.files[path]) is not None:
             continue
         try:
             ast.parse(variant.files[path])
@@ -136,7 +136,7 @@ def _syntax(variant: Variant, changed: Sequence[str]) -> Iterator[str]:
             yield f"{path} is no Python any more: {error}"
 
 
-def _declared(variant: Variant, rules: Rules) -> Iterator[str]:
+def _declared(variant: Variant, rules: GateRules) -> Iterator[str]:
     if len(variant.declared) > DECLARED:
         yield f"it declares {len(variant.declared)} parameters; at most {DECLARED}"
     for name in variant.declared:
@@ -151,7 +151,7 @@ def _declared(variant: Variant, rules: Rules) -> Iterator[str]:
         yield from (f"new parameter {m.key}: {m.message}" for m in error.mistakes)
 
 
-def _options(variant: Variant, parent: Variant, changed: Sequence[str], rules: Rules) -> Iterator[str]:
+def _options(variant: Variant, parent: Variant, changed: Sequence[str], rules: GateRules) -> Iterator[str]:
     """Parameters that the command hands over must still be read, and declared ones be options."""
     for path in changed:
         before, after = _option_names(parent.files.get(path, "")), _option_names(variant.files[path])
@@ -165,7 +165,7 @@ def _options(variant: Variant, parent: Variant, changed: Sequence[str], rules: R
 def option_of(name: str, files: Mapping[str, str]) -> str:
     """Return how a parameter is handed to the script on its command line, "" when the script has no such option."""
     for text in files.values():
-        tree = parsed(text)
+        tree = parse_python(text)
         words = {s.name: s.word for s in find_settings(tree)[1]} if tree is not None else {}
         if words.get(name):
             return words[name]
@@ -177,7 +177,7 @@ def option_of(name: str, files: Mapping[str, str]) -> str:
 
 
 def _option_names(text: str) -> set[str]:
-    tree = parsed(text)
+    tree = parse_python(text)
     if tree is None:
         return set()
     return {match[1] for s in find_settings(tree)[1] for match in re.finditer(r"--([\w-]+)", s.word or "")}
@@ -187,7 +187,7 @@ def _reads_params(variant: Variant) -> bool:
     return any("tunesmith.params" in text or "TUNESMITH_PARAMS" in text for text in variant.files.values())
 
 
-def _imports(variant: Variant, parent: Variant, changed: Sequence[str], rules: Rules) -> Iterator[str]:
+def _imports(variant: Variant, parent: Variant, changed: Sequence[str], rules: GateRules) -> Iterator[str]:
     own = {path.split("/")[0].removesuffix(".py") for path in variant.files}
     for path in changed:
         new = _modules(variant.files[path]) - _modules(parent.files.get(path, ""))
@@ -197,7 +197,7 @@ def _imports(variant: Variant, parent: Variant, changed: Sequence[str], rules: R
 
 
 def _modules(text: str) -> set[str]:
-    tree = parsed(text)
+    tree = parse_python(text)
     names = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names] if tree else []
     if tree:
         names += [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module and not n.level]
@@ -223,18 +223,18 @@ def _errors(path: str, text: str) -> list[tuple[str, int]]:
     """Return what would fail at run time as far as a linter sees it, with the lines."""
     from pyflakes.checker import Checker
 
-    tree = parsed(text) if path.endswith(".py") else None
+    tree = parse_python(text) if path.endswith(".py") else None
     if tree is None:
         return []
     found = Checker(tree, filename=path).messages
     return [(m.message % m.message_args, m.lineno) for m in found if type(m).__name__ in _BLOCKING]
 
 
-def _shortcuts(variant: Variant, parent: Variant, changed: Sequence[str], rules: Rules) -> Iterator[str]:
+def _shortcuts(variant: Variant, parent: Variant, changed: Sequence[str], rules: GateRules) -> Iterator[str]:
     for path in changed:
-        before, after = parsed(parent.files.get(path, "")), parsed(variant.files[path])
+        before, after = parse_python(parent.files.get(path, "")), parse_python(variant.files[path])
         if path.endswith(".py") and before is not None and after is not None:
-            for sentence in shortcuts(
+            for sentence in gaming_problems(
                 before, after, fidelity=rules.fidelity, metrics=rules.metrics, has_judge=rules.has_judge
             ):
                 yield f"{path}: {sentence}"
@@ -248,6 +248,6 @@ def _warnings(variant: Variant, parent: Variant, changed: Sequence[str]) -> Iter
 
 
 def _reaching_out(text: str) -> list[tuple[str, int]]:
-    tree = parsed(text)
+    tree = parse_python(text)
     calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)] if tree else []
     return [(dotted(n.func), n.lineno) for n in calls if _REACHES_OUT.search(dotted(n.func))]

@@ -20,7 +20,7 @@ _TIME = re.compile(r"seconds|time_limit|time_budget|max_time|deadline|wall_?time
 _LOADS = re.compile(r"(^|\.)(torch\.load|pickle\.loads?|joblib\.load|load_file|from_pretrained|hub\.load)$")
 
 
-def shortcuts(
+def gaming_problems(
     before: ast.Module, after: ast.Module, *, fidelity: str = "", metrics: Sequence[str] = (), has_judge: bool = False
 ) -> list[str]:
     """Return what an edit does that never counts as a gain, a sentence each.

@@ -17,11 +17,11 @@ from tunesmith.study.trials.results import candidates, relative_gain
 from tunesmith.study.trials.trial import EDITED, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, root_of, short_id, unified
 from tunesmith.tools.analysis.significance import Difference, difference
-from tunesmith.tools.analysis.summary import Candidate, Summary, summarize
+from tunesmith.tools.analysis.summary import ConfigResult, Summary, summarize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class TrialCost:
     """What a complete trial takes, the median of several; `count` is of how many."""
 
     count: int
@@ -32,7 +32,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class VariantResult:
     """One variant and what became of it.
 
     Attributes:
@@ -46,11 +46,11 @@ class Standing:
     depth: int
     trials: int
     failures: Mapping[str, int] = field(default_factory=dict)
-    best: Candidate | None = None
+    best: ConfigResult | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class VariantComparison:
     """A variant beside the user's own code.
 
     Attributes:
@@ -64,18 +64,18 @@ class Comparison:
         cost: of the variant's trials; None while none is complete, as is base_cost of those of the user's own code.
     """
 
-    standing: Standing
-    default: Candidate | None
-    unedited: Candidate | None
+    standing: VariantResult
+    default: ConfigResult | None
+    unedited: ConfigResult | None
     gain: float | None
     gain_on_unedited: float | None
     versus_default: Difference | None
     versus_unedited: Difference | None
-    cost: Cost | None
-    base_cost: Cost | None
+    cost: TrialCost | None
+    base_cost: TrialCost | None
 
     @property
-    def best(self) -> Candidate | None:
+    def best(self) -> ConfigResult | None:
         """The variant's best trial."""
         return self.standing.best
 
@@ -86,7 +86,7 @@ def find_variant(variants: Sequence[Variant], asked: str) -> Variant:
     Raises:
         HistoryError: it stands for none, or for several.
     """
-    found = [v for v in variants if is_meant(v, asked)]
+    found = [v for v in variants if matches_id(v, asked)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -97,7 +97,7 @@ def find_variant(variants: Sequence[Variant], asked: str) -> Variant:
     raise HistoryError(f"no variant {asked!r} in this study{did_you_mean(asked, edited)}")
 
 
-def is_meant(variant: Variant, asked: str) -> bool:
+def matches_id(variant: Variant, asked: str) -> bool:
     """Tell whether a text is the beginning of a variant's id, with or without what all ids of edits begin with."""
     name = asked.lower()
     return bool(name) and (variant.id.startswith(name) or variant.id.removeprefix(EDITED).startswith(name))
@@ -109,13 +109,15 @@ def whole_diff(variant: Variant, variants: Sequence[Variant]) -> str:
     return unified(root.files, variant.files) if variant.files else variant.diff
 
 
-def standings(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant]) -> list[Standing]:
+def variant_results(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant]) -> list[VariantResult]:
     """Return every variant, each one after what it was made from."""
     confirmed = _confirmed(summarize(record, trials))
     return [_standing(record, trials, variant, depth, confirmed) for variant, depth in _as_tree(variants)]
 
 
-def compare(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant], variant: Variant) -> Comparison:
+def compare_variant(
+    record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant], variant: Variant
+) -> VariantComparison:
     """Return a variant beside the user's own code."""
     summary = summarize(record, trials)
     confirmed = _confirmed(summary)
@@ -126,7 +128,7 @@ def compare(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Var
     own = [t for t in trials if not t.proposal.code]
     plain = [t for t in own if default is None or t.number != default.number]
     best, unedited = standing.best, _best(record, plain, confirmed)
-    return Comparison(
+    return VariantComparison(
         standing=standing,
         default=default,
         unedited=unedited,
@@ -140,11 +142,11 @@ def compare(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Var
 
 
 def _standing(
-    record: StudyRecord, trials: Sequence[Trial], variant: Variant, depth: int, confirmed: Mapping[int, Candidate]
-) -> Standing:
+    record: StudyRecord, trials: Sequence[Trial], variant: Variant, depth: int, confirmed: Mapping[int, ConfigResult]
+) -> VariantResult:
     own = [t for t in trials if t.proposal.variant == variant.id]
     tuned = [t for t in own if not t.is_replicate]
-    return Standing(
+    return VariantResult(
         variant=variant,
         depth=depth,
         trials=len(tuned),
@@ -153,7 +155,7 @@ def _standing(
     )
 
 
-def _best(record: StudyRecord, trials: Sequence[Trial], confirmed: Mapping[int, Candidate]) -> Candidate | None:
+def _best(record: StudyRecord, trials: Sequence[Trial], confirmed: Mapping[int, ConfigResult]) -> ConfigResult | None:
     """Return the best of some trials: those that ran on fresh seeds are preferred, since no luck chose their values.
 
     The default is no choice of anybody: that it ran again makes it the best of nothing.
@@ -166,7 +168,7 @@ def _best(record: StudyRecord, trials: Sequence[Trial], confirmed: Mapping[int, 
     if not able:
         return None
     leader = able[0]
-    return confirmed.get(leader.number) or Candidate(
+    return confirmed.get(leader.number) or ConfigResult(
         number=leader.number,
         source=leader.proposal.source.value,
         params=leader.params,
@@ -175,22 +177,22 @@ def _best(record: StudyRecord, trials: Sequence[Trial], confirmed: Mapping[int, 
     )
 
 
-def _confirmed(summary: Summary) -> dict[int, Candidate]:
+def _confirmed(summary: Summary) -> dict[int, ConfigResult]:
     """Return the configurations that ran on two fresh seeds or more, by number."""
     return {c.number: c for c in summary.replicated if c.confirmed is not None and c.confirmed.count > 1}
 
 
-def _versus(best: Candidate | None, other: Candidate | None, sign: float) -> Difference | None:
+def _versus(best: ConfigResult | None, other: ConfigResult | None, sign: float) -> Difference | None:
     if best is None or other is None or best.confirmed is None or other.confirmed is None:
         return None
     return difference(best.confirmed, other.confirmed, sign=sign)
 
 
-def _cost(trials: Sequence[Trial]) -> Cost | None:
+def _cost(trials: Sequence[Trial]) -> TrialCost | None:
     used = [t.outcome.usage for t in trials if t.outcome and t.state is TrialState.COMPLETE]
     if not used:
         return None
-    return Cost(
+    return TrialCost(
         count=len(used),
         wall_s=statistics.median(u.wall_s for u in used),
         cpu_s=statistics.median(u.cpu_s for u in used),

@@ -10,17 +10,17 @@ from functools import cache
 from pathlib import Path
 
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.tools.variants.gate import Rules
+from tunesmith.tools.variants.gate import GateRules
 
 
-def rules_of(spec: StudySpec, project: Path) -> Rules:
+def gate_rules(spec: StudySpec, project: Path) -> GateRules:
     """Return what the gate knows of a study."""
     python = _python_of(spec.run.command)
 
     def importable(module: str) -> bool:
         return (project / f"{module}.py").is_file() or (project / module).is_dir() or _finds(python, module)
 
-    return Rules(
+    return GateRules(
         editable=spec.edits.files if spec.edits else (),
         protected=spec.edits.protect if spec.edits else (),
         command=spec.run.command,

@@ -12,15 +12,15 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import DIRECTIONS, PERSON, Edit, EditRefused, Variant, VariantState, root_of
-from tunesmith.tools.variants.build import Change, make_variant, space_of
-from tunesmith.tools.variants.gate import Rules
+from tunesmith.tools.variants.build import EditProposal, make_variant, space_of
+from tunesmith.tools.variants.gate import GateRules
 from tunesmith.tools.variants.results import find_variant
 
 NO_EDITS = "the study has no [edits]: add it to study.toml, with the files that may be edited"
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class EditContext:
     """The versions of a study's code as they stand.
 
     Attributes:
@@ -31,19 +31,19 @@ class Shelf:
 
     root: Variant
     known: Mapping[str, Variant]
-    rules: Rules
+    rules: GateRules
 
 
-def asked_version(order: EditCode, shelf: Shelf, spec: StudySpec) -> Variant:
+def build_user_edit(order: EditCode, shelf: EditContext, spec: StudySpec) -> Variant:
     """Return the version that an order makes.
 
     Raises:
         ToolRefused: it cannot be made, does not pass the gate, or its parameters do not fit.
     """
-    parent = meant_by(order.parent, shelf.known) if order.parent else shelf.root
+    parent = find_known_variant(order.parent, shelf.known) if order.parent else shelf.root
     if root_of(parent, shelf.known).id != shelf.root.id:
         raise ToolRefused(f"{order.parent} was made on files that have changed since; edit the project as it is")
-    change = Change(
+    change = EditProposal(
         edits=[Edit(block.path, block.search, block.replace) for block in order.blocks],
         author=PERSON,
         direction=order.direction if order.direction in DIRECTIONS else "other",
@@ -62,7 +62,7 @@ def asked_version(order: EditCode, shelf: Shelf, spec: StudySpec) -> Variant:
     return version
 
 
-def meant_by(name: str, known: Mapping[str, Variant]) -> Variant:
+def find_known_variant(name: str, known: Mapping[str, Variant]) -> Variant:
     """Return the version that a name, or the beginning of one, stands for.
 
     Raises:

@@ -14,12 +14,12 @@ from typing import Any
 from tunesmith.prompts.compact import params_line, shown
 from tunesmith.study.commands import (
     Bounds,
+    Command,
     Confirm,
     Constrain,
     EditCode,
     End,
     Limit,
-    Order,
     Parallel,
     Pause,
     Pin,
@@ -42,14 +42,14 @@ from tunesmith.study.space.parameters import typed
 from tunesmith.study.trials.seeds import choosing_seed, tuning_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, short_id
-from tunesmith.tools.variants.user_edit import NO_EDITS, Shelf, asked_version
+from tunesmith.tools.variants.user_edit import NO_EDITS, EditContext, build_user_edit
 
-ORDERS = "order"
+COMMAND_EVENT = "order"
 """The kind of event under which an order and its answer are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class RunState:
     """What an order is judged by.
 
     Attributes:
@@ -65,12 +65,12 @@ class Situation:
     running: frozenset[int]
     steering: Steering
     paused: bool
-    code: Shelf | None = None
+    code: EditContext | None = None
     refuses_edits: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class CommandDecision:
     """What the loop is to do, and what it answers. What is None or empty is left as it is.
 
     Attributes:
@@ -91,7 +91,7 @@ class Decision:
     params: Mapping[str, Value] = field(default_factory=dict)
 
 
-def decide(order: Order, now: Situation) -> Decision:  # noqa: C901  # one line for each of a closed list
+def decide(order: Command, now: RunState) -> CommandDecision:  # noqa: C901  # one line for each of a closed list
     """Return what an order comes to.
 
     Raises:
@@ -106,12 +106,14 @@ def decide(order: Order, now: Situation) -> Decision:  # noqa: C901  # one line 
             return _end_trial(order, now)
         case Pause():
             running = f"; {len(now.running)} running go on" if now.running else ""
-            return Decision(answer=f"paused: no more trials start until resume{running}", paused=True)
+            return CommandDecision(answer=f"paused: no more trials start until resume{running}", paused=True)
         case Resume():
-            return Decision(answer="trials start again" if now.paused else "the study was not paused", paused=False)
+            return CommandDecision(
+                answer="trials start again" if now.paused else "the study was not paused", paused=False
+            )
         case End(now=at_once):
             how = "running trials are ended and run again later" if at_once else "running trials finish first"
-            return Decision(answer=f"the run ends: {how}", interrupts=2 if at_once else 1)
+            return CommandDecision(answer=f"the run ends: {how}", interrupts=2 if at_once else 1)
         case EditCode():
             return _edit(order, now)
         case Pin():
@@ -122,16 +124,16 @@ def decide(order: Order, now: Situation) -> Decision:  # noqa: C901  # one line 
             return _change(order, now)
 
 
-def _edit(order: EditCode, now: Situation) -> Decision:
+def _edit(order: EditCode, now: RunState) -> CommandDecision:
     if now.code is None:
         raise ToolRefused(now.refuses_edits or NO_EDITS)
-    version = replace(asked_version(order, now.code, now.spec), created_at=time.time())
+    version = replace(build_user_edit(order, now.code, now.spec), created_at=time.time())
     told = [f"{short_id(version.id)} runs next, with the configuration that was best before it", *version.warnings]
-    return Decision(answer="; ".join(told), version=version, params=order.params)
+    return CommandDecision(answer="; ".join(told), version=version, params=order.params)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class EarlierCommands:
     """What earlier orders left behind, read from the history.
 
     Attributes:
@@ -146,12 +148,12 @@ class Kept:
     words: tuple[str, ...] = ()
 
 
-def kept_orders(spec: StudySpec, events: Sequence[Event]) -> Kept:
+def read_earlier_commands(spec: StudySpec, events: Sequence[Event]) -> EarlierCommands:
     """Return what earlier orders left behind.
 
     Args:
         spec: the study as its file has it now.
-        events: those of the kind ORDERS, in order.
+        events: those of the kind COMMAND_EVENT, in order.
     """
     done = [event.detail for event in events if event.detail.get("done")]
     changes = [Change(**detail["change"]) for detail in done if detail.get("change")]
@@ -168,7 +170,7 @@ def kept_orders(spec: StudySpec, events: Sequence[Event]) -> Kept:
     known = {name: value for name, value in steering.pins.items() if name in made.space.parameters}
     steering = replace(steering, pins={n: v for n, v in known.items() if not made.space.parameters[n].refuse(v)})
     words = [f"{change.key} = {_spelled(change.after)}, as asked earlier" for change in held]
-    return Kept(
+    return EarlierCommands(
         spec=made,
         steering=steering,
         names=frozenset(str(event.detail.get("name")) for event in events),
@@ -176,7 +178,7 @@ def kept_orders(spec: StudySpec, events: Sequence[Event]) -> Kept:
     )
 
 
-def kept_detail(name: str, by: str, order: object, answer: str, decision: Decision | None) -> dict[str, Any]:
+def event_detail(name: str, by: str, order: object, answer: str, decision: CommandDecision | None) -> dict[str, Any]:
     """Return what is kept of an order in the history."""
     detail: dict[str, Any] = {"name": name, "by": by, "order": order, "answer": answer, "done": decision is not None}
     if decision is not None and decision.change is not None:
@@ -187,7 +189,7 @@ def kept_detail(name: str, by: str, order: object, answer: str, decision: Decisi
     return detail
 
 
-def _queue(order: Queue, now: Situation) -> Decision:
+def _queue(order: Queue, now: RunState) -> CommandDecision:
     try:
         params = now.spec.space.parse(order.params)
     except ProposalError as error:
@@ -197,10 +199,10 @@ def _queue(order: Queue, now: Situation) -> Decision:
     seed = tuning_seed(now.spec.study.seed, number)
     why = order.why or "asked for by a person"
     proposal = Proposal(params=params, source=Source.USER, seed=seed, rationale=why, fidelity=fidelity)
-    return Decision(answer=f"queued as trial {number}", proposals=(proposal,))
+    return CommandDecision(answer=f"queued as trial {number}", proposals=(proposal,))
 
 
-def _confirm(order: Confirm, now: Situation) -> Decision:
+def _confirm(order: Confirm, now: RunState) -> CommandDecision:
     trial = _known(order.number, now)
     if trial.state is not TrialState.COMPLETE:
         raise ToolRefused(f"trial {order.number} is {trial.state.value}; only a complete one can be confirmed")
@@ -222,45 +224,47 @@ def _confirm(order: Confirm, now: Situation) -> Decision:
     proposals = tuple(replace(again, seed=seed) for seed in seeds)
     first = len(now.trials)
     numbers = f"{first}" if len(seeds) == 1 else f"{first} to {first + len(seeds) - 1}"
-    return Decision(answer=f"trial {original} runs again on fresh seeds, as {numbers}", proposals=proposals)
+    return CommandDecision(answer=f"trial {original} runs again on fresh seeds, as {numbers}", proposals=proposals)
 
 
-def _end_trial(order: Withdraw | StopTrial, now: Situation) -> Decision:
+def _end_trial(order: Withdraw | StopTrial, now: RunState) -> CommandDecision:
     trial = _known(order.number, now)
     if isinstance(order, StopTrial):
         if order.number not in now.running:
             listed = ", ".join(str(n) for n in sorted(now.running)) or "none"
             raise ToolRefused(f"trial {order.number} is {trial.state.value}, not running; running: {listed}")
-        return Decision(answer=f"trial {order.number} is being ended; its values so far stand", stop=order.number)
+        return CommandDecision(
+            answer=f"trial {order.number} is being ended; its values so far stand", stop=order.number
+        )
     if trial.state is not TrialState.WAITING:
         raise ToolRefused(f"trial {order.number} is {trial.state.value}; only one that waits can be taken back")
-    return Decision(answer=f"trial {order.number} will not run", withdraw=order.number)
+    return CommandDecision(answer=f"trial {order.number} will not run", withdraw=order.number)
 
 
-def _pin(order: Pin, now: Situation) -> Decision:
+def _pin(order: Pin, now: RunState) -> CommandDecision:
     parameters = now.spec.space.parameters
     if order.name not in parameters:
         raise ToolRefused(f"there is no parameter {order.name!r}{did_you_mean(order.name, parameters)}")
     pins = {name: value for name, value in now.steering.pins.items() if name != order.name}
     if order.value is None:
         said = "is free again" if order.name in now.steering.pins else "was not pinned"
-        return Decision(answer=f"{order.name} {said}", steering=replace(now.steering, pins=pins))
+        return CommandDecision(answer=f"{order.name} {said}", steering=replace(now.steering, pins=pins))
     value = typed(parameters[order.name], order.value)
     refused = parameters[order.name].refuse(value)
     if refused:
         raise ToolRefused(f"{order.name}: {refused}")
     steering = replace(now.steering, pins={**pins, order.name: value})
-    return Decision(answer=f"{order.name} is held at {shown(value)} in all trials to come", steering=steering)
+    return CommandDecision(answer=f"{order.name} is held at {shown(value)} in all trials to come", steering=steering)
 
 
-def _veto(order: Veto, now: Situation) -> Decision:
+def _veto(order: Veto, now: RunState) -> CommandDecision:
     text = " ".join(order.condition.split())
     rest = tuple(veto for veto in now.steering.vetoes if veto != text)
     if order.lift:
         if text not in now.steering.vetoes:
             listed = "; ".join(now.steering.vetoes) or "none"
             raise ToolRefused(f"there is no veto {text!r}; there are: {listed}")
-        return Decision(answer=f"no longer vetoed: {text}", steering=replace(now.steering, vetoes=rest))
+        return CommandDecision(answer=f"no longer vetoed: {text}", steering=replace(now.steering, vetoes=rest))
     try:
         parsed = conditions.parse(text)
     except ConditionError as error:
@@ -273,10 +277,10 @@ def _veto(order: Veto, now: Situation) -> Decision:
     hit = [t.number for t in now.trials if not t.state.is_finished and parsed.holds(t.params)]
     also = f"; it holds for {', '.join(f'#{n}' for n in hit)}, which stop_trial or withdraw can end" if hit else ""
     steering = replace(now.steering, vetoes=(*rest, text))
-    return Decision(answer=f"nothing more is proposed for which {text} holds{also}", steering=steering)
+    return CommandDecision(answer=f"nothing more is proposed for which {text} holds{also}", steering=steering)
 
 
-def _change(order: Limit | Parallel | Bounds | Constrain, now: Situation) -> Decision:
+def _change(order: Limit | Parallel | Bounds | Constrain, now: RunState) -> CommandDecision:
     change = change_of(now.spec.document, order)
     if change.before == change.after:
         raise ToolRefused(f"{change.key} is {_spelled(change.after)} already")
@@ -298,10 +302,10 @@ def _change(order: Limit | Parallel | Bounds | Constrain, now: Situation) -> Dec
             del pins[order.name]
             steering = replace(now.steering, pins=pins)
             answer += f"; {order.name} was pinned outside of that, and is free again"
-    return Decision(answer=answer, change=change, spec=spec, steering=steering)
+    return CommandDecision(answer=answer, change=change, spec=spec, steering=steering)
 
 
-def _known(number: int, now: Situation) -> Trial:
+def _known(number: int, now: RunState) -> Trial:
     if number < len(now.trials):
         return now.trials[number]
     last = f"the last is {len(now.trials) - 1}" if now.trials else "there is none yet"

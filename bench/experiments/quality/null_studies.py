@@ -26,7 +26,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Outcome, Proposal, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
-from tunesmith.tools.analysis.summary import Verdict, summarize
+from tunesmith.tools.analysis.summary import StudyVerdict, summarize
 
 Params = Mapping[str, Any]
 Truth = Callable[[Params], float]
@@ -94,7 +94,12 @@ def study(number: int, truth_name: str, trials: int, top: int) -> tuple[bool, fl
         raise RuntimeError("every study has complete trials")
     true = truth(found.best.params)
     error = found.best.confirmed.mean - true if found.best.confirmed else None
-    return found.verdict is Verdict.CONFIRMED, error, truth(dict(spec.space.default or {})) - true, len(done) - trials
+    return (
+        found.verdict is StudyVerdict.CONFIRMED,
+        error,
+        truth(dict(spec.space.default or {})) - true,
+        len(done) - trials,
+    )
 
 
 def main() -> None:

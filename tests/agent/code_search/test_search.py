@@ -13,9 +13,9 @@ from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import FailureKind, Proposal, Source, Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Edit, Variant, VariantState
-from tunesmith.tools.control.study_reader import view_of
-from tunesmith.tools.variants.build import Change, make_variant
-from tunesmith.tools.variants.gate import Rules
+from tunesmith.tools.control.study_reader import study_view
+from tunesmith.tools.variants.build import EditProposal, make_variant
+from tunesmith.tools.variants.gate import GateRules
 
 SPEC = parse_spec(
     {
@@ -27,7 +27,7 @@ SPEC = parse_spec(
     }
 )
 ROOT = Variant(id="root", files={"train.py": "a = 1\n\n\n\n\nb = 1\n\n\n\n\nc = 1\n"})
-RULES = Rules(editable=["train.py"], space=SPEC.space, metrics=["loss"])
+RULES = GateRules(editable=["train.py"], space=SPEC.space, metrics=["loss"])
 
 
 class Editor:
@@ -42,7 +42,7 @@ class Editor:
         found = self._left.pop(0) if self._left else None
         if found is None:
             return Edited(trouble="no idea")
-        change = Change(edits=[Edit("train.py", *found)], author="llm", direction="data", rationale=f"{found}")
+        change = EditProposal(edits=[Edit("train.py", *found)], author="llm", direction="data", rationale=f"{found}")
         return Edited(made=(make_variant(change, question.parent, question.known, RULES),), predicted=0.1)
 
 
@@ -58,7 +58,7 @@ def ran(number: int, loss: float | FailureKind, proposal: Proposal | None = None
 
 
 def view(trials: Sequence[Trial]) -> StudyView:
-    return view_of(SPEC, trials)
+    return study_view(SPEC, trials)
 
 
 def first_of_an_edit(code: CodeSearch, trials: list[Trial], result: Callable[[Proposal], float | FailureKind]) -> Trial:
@@ -150,7 +150,7 @@ def test_a_model_without_an_idea_is_left_alone_for_longer_and_longer() -> None:
 
 def test_what_a_person_asked_for_runs_next() -> None:
     code, trials = search(None), [ran(0, 1.0)]
-    change = Change(edits=[Edit("train.py", "b = 1", "b = 5")], author="chat", rationale="mine")
+    change = EditProposal(edits=[Edit("train.py", "b = 1", "b = 5")], author="chat", rationale="mine")
     code.add(make_variant(change, ROOT, code.known(), RULES), {"x": 0.25})
     proposal = code.next(view(trials))
     assert proposal is not None

@@ -14,7 +14,7 @@ from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.seeds import is_confirming, is_fresh
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.tools.analysis.sequential_test import Clarity, clarity
+from tunesmith.tools.analysis.sequential_test import SequentialDecision, sequential_decision
 from tunesmith.tools.analysis.significance import Sample, sample
 
 
@@ -137,20 +137,24 @@ def values(*given: float) -> Sample:
 @pytest.mark.parametrize(
     ("candidate", "reference", "expected"),
     [
-        (values(1.0, 1.1, 0.9, 1.0, 1.0), values(2.0, 2.1, 1.9, 2.0, 2.0), Clarity.BETTER),
-        (values(2.0, 2.1, 1.9, 2.0, 2.0), values(1.0, 1.1, 0.9, 1.0, 1.0), Clarity.HOPELESS),
-        (values(0.0, 1.0, 0.2, 0.8, 0.4), values(0.6, 1.5, 0.1, 1.2, 0.7), Clarity.OPEN),
-        (values(1.0, 1.0), values(1.0, 1.0), Clarity.HOPELESS),
+        (values(1.0, 1.1, 0.9, 1.0, 1.0), values(2.0, 2.1, 1.9, 2.0, 2.0), SequentialDecision.BETTER),
+        (values(2.0, 2.1, 1.9, 2.0, 2.0), values(1.0, 1.1, 0.9, 1.0, 1.0), SequentialDecision.FUTILE),
+        (values(0.0, 1.0, 0.2, 0.8, 0.4), values(0.6, 1.5, 0.1, 1.2, 0.7), SequentialDecision.CONTINUE),
+        (values(1.0, 1.0), values(1.0, 1.0), SequentialDecision.FUTILE),
     ],
 )
-def test_a_comparison_is_clear_hopeless_or_open(candidate: Sample, reference: Sample, expected: Clarity) -> None:
-    assert clarity(candidate, reference, sign=1.0, most=25) is expected
+def test_a_comparison_is_clear_hopeless_or_open(
+    candidate: Sample, reference: Sample, expected: SequentialDecision
+) -> None:
+    assert sequential_decision(candidate, reference, sign=1.0, most=25) is expected
     flipped = [values(*(-v for v in s.values)) for s in (candidate, reference)]
-    assert clarity(*flipped, sign=-1.0, most=25) is expected
+    assert sequential_decision(*flipped, sign=-1.0, most=25) is expected
 
 
 def test_at_the_last_look_nothing_stays_open() -> None:
-    assert clarity(values(0.0, 1.0, 0.2), values(0.6, 1.5, 0.1), sign=1.0, most=3) is Clarity.HOPELESS
+    assert (
+        sequential_decision(values(0.0, 1.0, 0.2), values(0.6, 1.5, 0.1), sign=1.0, most=3) is SequentialDecision.FUTILE
+    )
 
 
 @pytest.mark.parametrize(("gain", "least", "most"), [(0.0, 0.02, 0.06), (1.0, 0.8, 1.0)])
@@ -160,8 +164,8 @@ def test_luck_is_seldom_claimed_and_a_gain_of_one_deviation_mostly(gain: float, 
     for _ in range(1000):
         candidate, reference = rng.normal(-gain, 1.0, 25), rng.normal(0.0, 1.0, 25)
         for look in range(5, 26, 5):
-            found = clarity(values(*candidate[:look]), values(*reference[:look]), sign=1.0, most=25)
-            claims += found is Clarity.BETTER
-            if found is not Clarity.OPEN:
+            found = sequential_decision(values(*candidate[:look]), values(*reference[:look]), sign=1.0, most=25)
+            claims += found is SequentialDecision.BETTER
+            if found is not SequentialDecision.CONTINUE:
                 break
     assert least <= claims / 1000 <= most

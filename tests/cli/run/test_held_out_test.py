@@ -14,16 +14,16 @@ from fakes.projects import SCRIPT, command, events, make_project, start
 from typer.testing import CliRunner
 
 from tunesmith.agent.loop.clocks import Clocks
-from tunesmith.agent.loop.events import News, Note
+from tunesmith.agent.loop.events import LoopEvent, Note
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.cli.main import app
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
-from tunesmith.tools.analysis.held_out_test import FinalTest, results_in, told
-from tunesmith.tools.control.study_reader import FileFacts
+from tunesmith.tools.analysis.held_out_test import HeldOutTest, held_out_test_line, held_out_tests
+from tunesmith.tools.control.study_reader import FileStudyReader
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.report import markdown, report
-from tunesmith.tools.llm_tools.trials import Nothing
+from tunesmith.tools.llm_tools.trials import NoArguments
 
 TRAIN = f"{SCRIPT}\nimport os\nopen(os.environ['TUNESMITH_ARTIFACTS'] + '/model', 'w').write(f'{{x}} {{y}}')\n"
 TEST = """\
@@ -60,9 +60,9 @@ def test_what_was_chosen_is_tested_once_and_people_alone_are_told(tmp_path: Path
     assert line in (folder / "report.html").read_text(encoding="utf-8")
     shown = json.loads(CliRunner().invoke(app, ["report", "--json", str(project)]).output)
     assert [(t["trial"], t["state"]) for t in shown["tests"]] == [(best.number, "complete")]
-    facts = FileFacts(project / ".tunesmith" / "history.db", lambda: load_spec(project))
-    context = ToolContext(facts=facts, project=project, folder=folder, history=project / ".tunesmith" / "history.db")
-    for text in (markdown(context), report(context, Nothing())):
+    facts = FileStudyReader(project / ".tunesmith" / "history.db", lambda: load_spec(project))
+    context = ToolContext(reader=facts, project=project, folder=folder, history=project / ".tunesmith" / "history.db")
+    for text in (markdown(context), report(context, NoArguments())):
         assert "4321" not in text
         assert "Test of" not in text
     assert line in (folder / "report.html").read_text(encoding="utf-8")
@@ -91,15 +91,15 @@ def test_one_that_runs_into_the_deadline_runs_another_day_and_one_that_fails_say
     project = project_with_test(tmp_path / "p", sleep_s=30.0, trials=1)
     database, jumped = project / ".tunesmith" / "history.db", [0.0]
 
-    def run(tell: Callable[[News], None], **budget: object) -> list[FinalTest]:
+    def run(tell: Callable[[LoopEvent], None], **budget: object) -> list[HeldOutTest]:
         spec = load_spec(project)
         spec = spec.model_copy(update={"budget": spec.budget.model_copy(update=budget)})
         clocks = Clocks(wall=lambda: time.time() + jumped[0])
         Loop(spec, project=project, history=database, cpus=1, tell=tell, clocks=clocks).run()
         with History.open(database) as history:
-            return results_in(history.events(1, "test"))
+            return held_out_tests(history.events(1, "test"))
 
-    def sleep_until_the_end(news: News) -> None:
+    def sleep_until_the_end(news: LoopEvent) -> None:
         if isinstance(news, Note) and "the test of trial 0 runs" in news.text:
             jumped[0] = 7200.0
 
@@ -108,4 +108,4 @@ def test_one_that_runs_into_the_deadline_runs_another_day_and_one_that_fails_say
     assert [(test.state, test.reason) for test in late] == [("stopped", "the study's time is up")]
     (project / "final.py").write_text("raise SystemExit('no such data')", encoding="utf-8")
     found = run(lambda _: None)
-    assert told(found, 0) == "Test of trial 0: failed: crash: test: no such data"
+    assert held_out_test_line(found, 0) == "Test of trial 0: failed: crash: test: no such data"

@@ -15,7 +15,7 @@ from tunesmith.study.trials.trial import FailureKind, Outcome, Prediction, Sourc
 from tunesmith.study.trials.view import Objective
 from tunesmith.tools.analysis.failure_regions import failing_regions
 from tunesmith.tools.analysis.significance import expected_gain
-from tunesmith.tools.analysis.source_credit import meter_lines, meter_of
+from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
 
 LOSS = (Objective("loss"),)
 
@@ -38,13 +38,13 @@ TRIALS = [
 
 
 def test_gains_are_counted_by_who_proposed() -> None:
-    meter = meter_of(TRIALS, LOSS, (), Spent(llm_calls=3, llm_tokens=12_345, llm_usd=0.2))
+    meter = credit_report(TRIALS, LOSS, (), Spent(llm_calls=3, llm_tokens=12_345, llm_usd=0.2))
     found = {m.source: m for m in meter.sources}
     assert round(found[Source.LLM].gain, 6) == 0.4
     assert round(found[Source.SAMPLER].gain, 6) == 0.05
     assert (found[Source.LLM].trials, found[Source.LLM].improvements, found[Source.LLM].failed) == (2, 1, 1)
     assert (meter.turns, meter.fallbacks, meter.falls_back_often) == (3, 1, True)
-    text = "\n".join(meter_lines(meter))
+    text = "\n".join(credit_lines(meter))
     assert "LLM: 3 calls, 12,345 tokens, $0.20; 2 of its 3 turns became trials" in text
     assert "fell back: 1 late" in text
     assert "0.4000 per GPU-hour, 2.000 per dollar" in text
@@ -53,12 +53,12 @@ def test_gains_are_counted_by_who_proposed() -> None:
 def test_the_llm_is_held_against_what_the_sampler_expected_of_its_own_points() -> None:
     rival = Prediction(mean=0.8, std=0.0)
     trials = [replace(t, proposal=replace(t.proposal, rival=rival)) if t.number in (1, 4) else t for t in TRIALS]
-    found = meter_of(trials, LOSS, (), Spent(llm_calls=3)).instead
+    found = credit_report(trials, LOSS, (), Spent(llm_calls=3)).versus_sampler
     assert found is not None
     assert (found.trials, round(found.gained, 6), round(found.expected, 6)) == (2, 0.4, 0.2)
-    lines = meter_lines(meter_of(trials, LOSS, (), Spent(llm_calls=3)))
+    lines = credit_lines(credit_report(trials, LOSS, (), Spent(llm_calls=3)))
     assert "in 2 trials the LLM gained 0.4000, where the sampler expected 0.2000 of its own points" in lines[-1]
-    assert meter_of(TRIALS, LOSS, (), Spent()).instead is None
+    assert credit_report(TRIALS, LOSS, (), Spent()).versus_sampler is None
 
 
 @pytest.mark.parametrize(("sign", "best"), [(1, 1.0), (-1, -1.0)])
@@ -70,7 +70,7 @@ def test_an_expected_gain_is_the_mean_of_the_gains(sign: int, best: float) -> No
 
 
 def test_a_study_without_an_llm_has_no_meter() -> None:
-    assert meter_lines(meter_of([TRIALS[0], TRIALS[2]], LOSS, (), Spent())) == []
+    assert credit_lines(credit_report([TRIALS[0], TRIALS[2]], LOSS, (), Spent())) == []
 
 
 def test_where_trials_fail_is_said_by_the_border_that_tells_most() -> None:

@@ -14,7 +14,7 @@ from tunesmith.tools.heuristics.early import Signal, read_curve
 from tunesmith.tools.heuristics.lora import lora_parameters, lora_scale, qlora_start
 from tunesmith.tools.heuristics.memory import transformer_memory
 from tunesmith.tools.heuristics.pretraining import power_rate, step_law
-from tunesmith.tools.heuristics.registry import RULES, apply_rule
+from tunesmith.tools.heuristics.registry import HEURISTICS, apply_heuristic
 from tunesmith.tools.heuristics.scaling import linear_batch_scaling, mup_transfer, root_batch_scaling
 
 amounts = st.floats(1e-3, 1e9)
@@ -114,15 +114,15 @@ def test_nonsense_is_refused_by_name(bad: float) -> None:
 )
 def test_the_catalogue_says_what_is_wrong(name: str, inputs: dict[str, Any], says: str) -> None:
     with pytest.raises(ToolRefused, match=says):
-        apply_rule(name, inputs)
+        apply_heuristic(name, inputs)
 
 
 def test_every_rule_has_a_purpose_and_a_source() -> None:
-    assert len(RULES) == 9
-    for rule in RULES.values():
+    assert len(HEURISTICS) == 9
+    for rule in HEURISTICS.values():
         assert rule.purpose.endswith(".")
         inputs = {i: 1.0 for i, optional in rule.inputs.items() if not optional and i != "b"}
-        advice = apply_rule(rule.name, {**inputs, **({"b": -0.5} if "b" in rule.inputs else {})})
+        advice = apply_heuristic(rule.name, {**inputs, **({"b": -0.5} if "b" in rule.inputs else {})})
         assert "arXiv" in advice.source
 
 

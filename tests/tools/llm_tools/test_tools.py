@@ -13,21 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.agent.llm.tools import lookup_tools
-from tunesmith.agent.loop.commands.decisions import Situation, decide, kept_detail, kept_orders
+from tunesmith.agent.loop.commands.decisions import RunState, decide, event_detail, read_earlier_commands
 from tunesmith.cli.chat.screen import harmless, split_blocks
 from tunesmith.cli.chat.slash import COMMANDS, OUTSIDE, help_text
-from tunesmith.cli.display.ascii_plot import Points, plotted
+from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
 from tunesmith.history.write import Recorder
-from tunesmith.study.commands import Bounds, Constrain, Limit, Pin, Queue, Veto, order_text, parse_order
+from tunesmith.study.commands import Bounds, Constrain, Limit, Pin, Queue, Veto, command_json, parse_command
 from tunesmith.study.config.changes import Change, Steering, changed, standing
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.trials.view import StudyView
-from tunesmith.tools.control.study_reader import FileFacts, Snapshot, view_of
+from tunesmith.tools.control.study_reader import FileStudyReader, InMemoryStudyReader, study_view
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.registry import ALL, PLANNER, tools_up_to
-from tunesmith.tools.llm_tools.tool import AnyTool, Effect, given_text
+from tunesmith.tools.llm_tools.tool import AnyTool, Effect, arguments_text
 from tunesmith.tools.toml_text import study_text
 
 ROOT = Path(__file__).parents[3]
@@ -63,11 +63,11 @@ def test_planner_and_chat_share_one_function_for_a_trial(tmp_path: Path) -> None
         for lr in (0.01, 0.02):
             recorder.record_outcome(recorder.record_proposal(proposal(lr), 0.0), complete(lr * 10), 1.0)
         trials = recorder.history.trials(recorder.study_id)
-    by_planner = next(t for t in lookup_tools(spec, view_of(spec, trials), None) if t.name == "trial").run(
+    by_planner = next(t for t in lookup_tools(spec, study_view(spec, trials), None) if t.name == "trial").run(
         {"number": 1}
     )
-    facts = FileFacts(path, lambda: spec)
-    by_chat = next(t for t in ALL if t.name == "trial").call(ToolContext(facts=facts), {"number": 1})
+    facts = FileStudyReader(path, lambda: spec)
+    by_chat = next(t for t in ALL if t.name == "trial").call(ToolContext(reader=facts), {"number": 1})
     facts.close()
     assert by_planner == by_chat
     assert "lr=0.02" in by_chat
@@ -75,8 +75,8 @@ def test_planner_and_chat_share_one_function_for_a_trial(tmp_path: Path) -> None
 
 def test_conditions_over_trials_know_parameters_metrics_and_states() -> None:
     spec = make_spec()
-    view = view_of(spec, trials_of(spec, [0.001, 0.01, 0.1]))
-    context = ToolContext(facts=Snapshot(spec, view))
+    view = study_view(spec, trials_of(spec, [0.001, 0.01, 0.1]))
+    context = ToolContext(reader=InMemoryStudyReader(spec, view))
     trials = next(t for t in ALL if t.name == "trials")
     assert trials.call(context, {"where": "lr >= 0.01 and loss < 0.5"}).count("#") == 1
     assert trials.call(context, {"where": "state == 'complete' and number in [0, 2]"}).count("#") == 2
@@ -86,7 +86,7 @@ def test_conditions_over_trials_know_parameters_metrics_and_states() -> None:
 
 def test_a_forecast_without_a_model_at_hand_is_refused() -> None:
     spec = make_spec()
-    context = ToolContext(facts=Snapshot(spec, view_of(spec, [])))
+    context = ToolContext(reader=InMemoryStudyReader(spec, study_view(spec, [])))
     with pytest.raises(ToolRefused, match="no model"):
         next(t for t in ALL if t.name == "points").call(context, {})
     with pytest.raises(ToolRefused, match="there is no study here yet"):
@@ -103,7 +103,7 @@ def trials_of(spec: Any, rates: list[float]) -> list[Any]:
         return recorder.history.trials(recorder.study_id)
 
 
-def situation(**more: Any) -> Situation:
+def situation(**more: Any) -> RunState:
     usual: dict[str, Any] = {
         "spec": make_spec(),
         "trials": [],
@@ -111,7 +111,7 @@ def situation(**more: Any) -> Situation:
         "steering": Steering({}),
         "paused": False,
     }
-    return Situation(**{**usual, **more})
+    return RunState(**{**usual, **more})
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,13 @@ def test_a_default_outside_of_new_bounds_moves_to_the_border() -> None:
 
 def test_orders_survive_json() -> None:
     for order in (Queue(params={"lr": 0.1, "on": True, "n": None}, why="é"), Veto(condition="lr > 1", lift=True)):
-        assert parse_order(order_text(order)) == order
+        assert parse_command(command_json(order)) == order
 
 
 @given(st.text(max_size=60))
 def test_no_text_breaks_the_reader_of_orders(text: str) -> None:
     with pytest.raises(ToolRefused):
-        parse_order(text if text.strip() not in ("", "null") else "null")
+        parse_command(text if text.strip() not in ("", "null") else "null")
 
 
 def test_what_was_asked_is_read_back_from_events() -> None:
@@ -172,15 +172,15 @@ def test_what_was_asked_is_read_back_from_events() -> None:
         (Pin(name="hidden", value=32), Limit(name="trials", value=99), Veto(condition="lr > 0.5"))
     ):
         decision = decide(order, now)
-        detail = kept_detail(str(n), "test", order.model_dump(), decision.answer, decision)
+        detail = event_detail(str(n), "test", order.model_dump(), decision.answer, decision)
         events.append(Event(at=0.0, kind="order", detail=detail))
         now = situation(spec=decision.spec or now.spec, steering=decision.steering or now.steering)
-    kept = kept_orders(spec, events)
+    kept = read_earlier_commands(spec, events)
     assert kept.spec.budget.trials == 99
     assert kept.steering == Steering({"hidden": 32}, ("lr > 0.5",))
     assert kept.names == {"0", "1", "2"}
     edited = make_spec(budget={"trials": 12})
-    assert kept_orders(edited, events).spec.budget.trials == 12
+    assert read_earlier_commands(edited, events).spec.budget.trials == 12
 
 
 @given(st.lists(st.sampled_from([5, 6, 7, None]), max_size=6))
@@ -234,14 +234,14 @@ def test_nothing_that_is_shown_can_steer_a_terminal(text: str) -> None:
     st.integers(20, 100),
 )
 def test_any_points_are_drawn_within_the_width(pairs: list[tuple[float, float]], log_x: bool, width: int) -> None:
-    points = Points(x=[x for x, _ in pairs], y=[y for _, y in pairs], x_name="x", y_name="y", log_x=log_x)
-    lines = plotted(points, width=width)
+    points = PlotPoints(x=[x for x, _ in pairs], y=[y for _, y in pairs], x_name="x", y_name="y", log_x=log_x)
+    lines = plot_lines(points, width=width)
     assert lines
     assert all(len(line) <= width for line in lines)
 
 
 def test_a_plot_puts_the_highest_on_top() -> None:
-    lines = plotted(Points(x=[0, 1, 2], y=[1.0, 3.0, math.nan], x_name="trial", y_name="loss"))
+    lines = plot_lines(PlotPoints(x=[0, 1, 2], y=[1.0, 3.0, math.nan], x_name="trial", y_name="loss"))
     assert lines[0] == "loss"
     assert lines[1].lstrip().startswith("3.000 │")
     assert lines[1].rstrip().endswith("▀")
@@ -249,13 +249,13 @@ def test_a_plot_puts_the_highest_on_top() -> None:
 
 @given(st.dictionaries(st.text(string.ascii_letters, min_size=1, max_size=5), st.integers() | st.text(max_size=80)))
 def test_a_call_is_shown_on_one_short_line(given_: dict[str, Any]) -> None:
-    text = given_text(given_)
+    text = arguments_text(given_)
     assert "\n" not in text
     assert len(text) <= 60
 
 
 def test_snapshots_need_no_file() -> None:
     spec = make_spec()
-    snapshot = Snapshot(spec, StudyView(space=spec.space, objectives=spec.objectives))
+    snapshot = InMemoryStudyReader(spec, StudyView(space=spec.space, objectives=spec.objectives))
     assert snapshot.record() is None
     assert list(snapshot.curve(0)) == []

@@ -4,7 +4,7 @@ from fakes.report.simulated import complete, failed, record, study
 
 from tunesmith.study.trials.trial import FailureKind, Source
 from tunesmith.tools.analysis.significance import sample
-from tunesmith.tools.analysis.summary import Verdict, gain_text, plus_minus, summarize
+from tunesmith.tools.analysis.summary import StudyVerdict, gain_text, plus_minus, summarize
 
 X = {"x": {"type": "float", "low": 0.0, "high": 1.0, "default": 0.1}}
 
@@ -26,7 +26,7 @@ def test_a_confirmed_gain_is_said_with_its_interval_and_probability():
         toy(),
         trials(0.40, 0.20, default_seeds=[0.40, 0.41, 0.42, 0.40, 0.41], best_seeds=[0.21, 0.20, 0.22, 0.21, 0.21]),
     )
-    assert found.verdict is Verdict.CONFIRMED
+    assert found.verdict is StudyVerdict.CONFIRMED
     assert found.best is not None
     assert found.best.confirmed is not None
     assert found.headline == (
@@ -41,14 +41,14 @@ def test_a_gain_within_noise_is_called_nothing():
     found = summarize(
         toy(), trials(0.40, 0.35, default_seeds=[0.40, 0.36, 0.44, 0.38], best_seeds=[0.39, 0.37, 0.43, 0.38])
     )
-    assert found.verdict is Verdict.WITHIN_NOISE
+    assert found.verdict is StudyVerdict.WITHIN_NOISE
     assert found.headline.startswith("Nothing beat the default beyond noise (best candidate, trial 1: +0.6% ± ")
     assert found.headline.endswith("on 4 fresh seeds). Keep the default.")
 
 
 def test_an_unconfirmed_gain_says_so():
     found = summarize(toy(), trials(0.40, 0.20))
-    assert found.verdict is Verdict.UNCONFIRMED
+    assert found.verdict is StudyVerdict.UNCONFIRMED
     assert found.headline == (
         "Best: val_loss 0.2000 (trial 1), 50% better than the default's 0.4000. "
         "Not confirmed on fresh seeds yet, so part of the gain may be luck."
@@ -58,7 +58,7 @@ def test_an_unconfirmed_gain_says_so():
 def test_larger_is_better_when_the_study_says_so():
     up = toy(study={"name": "up", "metric": "val_loss", "direction": "maximize"})
     found = summarize(up, trials(0.5, 0.75, default_seeds=[0.50, 0.51, 0.49], best_seeds=[0.74, 0.75, 0.74]))
-    assert found.verdict is Verdict.CONFIRMED
+    assert found.verdict is StudyVerdict.CONFIRMED
     assert found.gain == 0.5
     assert found.best is not None
     assert found.best.number == 1
@@ -80,7 +80,7 @@ def test_a_trial_that_a_person_had_repeated_does_not_become_the_best_by_that():
     found = summarize(toy(), [*some, *again])
     assert found.best is not None
     assert found.best.number == 1
-    assert found.verdict is Verdict.UNCONFIRMED
+    assert found.verdict is StudyVerdict.UNCONFIRMED
 
 
 def test_a_newer_incumbent_that_did_not_run_again_is_not_called_confirmed():
@@ -88,7 +88,7 @@ def test_a_newer_incumbent_that_did_not_run_again_is_not_called_confirmed():
     found = summarize(toy(), [*some, complete(30, {"val_loss": 0.1})])
     assert found.best is not None
     assert found.best.number == 30
-    assert found.verdict is Verdict.UNCONFIRMED
+    assert found.verdict is StudyVerdict.UNCONFIRMED
 
 
 def test_a_default_that_alone_has_repetitions_does_not_win_by_that():
@@ -97,7 +97,7 @@ def test_a_default_that_alone_has_repetitions_does_not_win_by_that():
     found = summarize(toy(), some)
     assert found.best is not None
     assert found.best.number == 1
-    assert found.verdict is Verdict.UNCONFIRMED
+    assert found.verdict is StudyVerdict.UNCONFIRMED
 
 
 def test_a_default_that_stays_best_is_said_to_be():

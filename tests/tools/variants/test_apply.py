@@ -11,7 +11,7 @@ import pytest
 from fakes.edited import EDITED, SCRIPT, diff_of
 
 from tunesmith.study.errors import ProjectError
-from tunesmith.tools.variants.apply import Branch, Change, NoBranch, changed_paths, make_branch, write_patch
+from tunesmith.tools.variants.apply import BranchFailed, CodePatch, GitBranch, changed_paths, make_branch, write_patch
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs the program git")
 NAME = "tunesmith/small-9aaaaaaa"
@@ -62,7 +62,7 @@ def state_of(folder: Path) -> dict[str, object]:
     }
 
 
-def apply(folder: Path, *, name: str = NAME, diff: str = "", base: str = SCRIPT) -> Branch:
+def apply(folder: Path, *, name: str = NAME, diff: str = "", base: str = SCRIPT) -> GitBranch:
     """Make the branch; whatever comes of it, the owner's files, index, HEAD and branch are as they were."""
     before = state_of(folder)
     try:
@@ -71,9 +71,9 @@ def apply(folder: Path, *, name: str = NAME, diff: str = "", base: str = SCRIPT)
         assert state_of(folder) == before
 
 
-def change_of(folder: Path, diff: str = "", base: str = SCRIPT) -> Change:
+def change_of(folder: Path, diff: str = "", base: str = SCRIPT) -> CodePatch:
     message = "Let the rate fall\n\nIt never did.\n"
-    return Change(project=folder, diff=diff or diff_of(SCRIPT, EDITED), message=message, base={"train.py": base})
+    return CodePatch(project=folder, diff=diff or diff_of(SCRIPT, EDITED), message=message, base={"train.py": base})
 
 
 def test_a_branch_holds_the_change_as_one_commit_on_head(project: Path) -> None:
@@ -137,19 +137,19 @@ def test_uncommitted_changes_that_the_variant_needs_leave_no_branch(project: Pat
     mine = SCRIPT.replace("    return RATE\n", "    return 2 * RATE\n")
     (project / "train.py").write_text(mine, encoding="utf-8")
     with pytest.raises(
-        NoBranch, match="train.py has changes that are not committed; the study ran with them"
+        BranchFailed, match="train.py has changes that are not committed; the study ran with them"
     ) as caught:
         apply(project, diff=diff_of(mine, EDITED))
-    assert caught.value.places == ("train.py, line 4",)
+    assert caught.value.locations == ("train.py, line 4",)
     assert "tunesmith" not in git(project, "branch")
 
 
 def test_a_conflict_is_named_with_its_place(project: Path) -> None:
     (project / "train.py").write_text(SCRIPT.replace("return RATE", "return RATE**2"), encoding="utf-8")
     commit_all(project)
-    with pytest.raises(NoBranch, match="conflicts with what is committed now") as caught:
+    with pytest.raises(BranchFailed, match="conflicts with what is committed now") as caught:
         apply(project)
-    assert caught.value.places == ("train.py, line 4",)
+    assert caught.value.locations == ("train.py, line 4",)
 
 
 def test_other_changes_since_then_do_not_matter(project: Path) -> None:
@@ -162,14 +162,14 @@ def test_other_changes_since_then_do_not_matter(project: Path) -> None:
 def test_what_is_committed_already_makes_no_branch(project: Path) -> None:
     (project / "train.py").write_text(EDITED, encoding="utf-8")
     commit_all(project)
-    with pytest.raises(NoBranch, match="already part of what is committed"):
+    with pytest.raises(BranchFailed, match="already part of what is committed"):
         apply(project)
 
 
 def test_a_file_that_git_does_not_know_cannot_be_changed_there(project: Path) -> None:
     (project / "model.py").write_text(SCRIPT, encoding="utf-8")
     (project / ".gitignore").write_text("model.py\n", encoding="utf-8")
-    with pytest.raises(NoBranch, match=r"model\.py is not committed in git"):
+    with pytest.raises(BranchFailed, match=r"model\.py is not committed in git"):
         apply(project, diff=diff_of(SCRIPT, EDITED, "model.py"))
 
 
@@ -228,25 +228,25 @@ def test_without_a_repository_a_commit_or_git_itself_there_is_no_branch(
 ) -> None:
     folder = tmp_path / "plain"
     folder.mkdir()
-    with pytest.raises(NoBranch, match="not a git repository"):
+    with pytest.raises(BranchFailed, match="not a git repository"):
         make_branch(change_of(folder), NAME)
     git(folder, "init", "--quiet", "--initial-branch", "main")
-    with pytest.raises(NoBranch, match="no commit yet"):
+    with pytest.raises(BranchFailed, match="no commit yet"):
         make_branch(change_of(folder), NAME)
     bare = tmp_path / "bare"
     bare.mkdir()
     git(bare, "init", "--quiet", "--bare")
-    with pytest.raises(NoBranch, match="bare repository"):
+    with pytest.raises(BranchFailed, match="bare repository"):
         make_branch(change_of(bare), NAME)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NoBranch, match="git is not installed"):
+    with pytest.raises(BranchFailed, match="git is not installed"):
         make_branch(change_of(folder), NAME)
 
 
 def test_a_change_cannot_leave_the_project(project: Path) -> None:
-    with pytest.raises(NoBranch):
+    with pytest.raises(BranchFailed):
         apply(project, diff=diff_of("", "bad\n", "../outside.py"))
-    with pytest.raises(NoBranch):
+    with pytest.raises(BranchFailed):
         apply(project, diff=diff_of("", "bad\n", ".git/hooks/pre-commit"))
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tunesmith.study.config.load import parse_space
 from tunesmith.study.variant import Edit, EditRefused, Variant, VariantState, edited, unified, variant_id
-from tunesmith.tools.variants.build import Change, command_of, crossing, make_variant
-from tunesmith.tools.variants.gate import Rules
+from tunesmith.tools.variants.build import EditProposal, command_of, cross_variants, make_variant
+from tunesmith.tools.variants.gate import GateRules
 
 SCRIPT = textwrap.dedent('''
     """Trains."""
@@ -48,7 +48,7 @@ SCRIPT = textwrap.dedent('''
 ''').lstrip()
 
 SPACE = parse_space({"lr": {"type": "float", "low": 0.01, "high": 1.0, "log": True, "default": 0.1}})
-RULES = Rules(
+RULES = GateRules(
     editable=["train.py", "lib/*.py"],
     protected=["lib/metric.py"],
     command="python train.py --lr {lr} --epochs {epochs} --seed {seed}",
@@ -60,11 +60,11 @@ RULES = Rules(
 ROOT = Variant(id="root", files={"train.py": SCRIPT, "lib/metric.py": "loss = 1\n"})
 
 
-def change(search: str, replacement: str, path: str = "train.py", **others: Any) -> Change:
-    return Change(edits=[Edit(path, search, replacement)], author="llm", **others)
+def change(search: str, replacement: str, path: str = "train.py", **others: Any) -> EditProposal:
+    return EditProposal(edits=[Edit(path, search, replacement)], author="llm", **others)
 
 
-def made(search: str, replacement: str, *, rules: Rules = RULES, path: str = "train.py", **others: Any) -> Variant:
+def made(search: str, replacement: str, *, rules: GateRules = RULES, path: str = "train.py", **others: Any) -> Variant:
     return make_variant(change(search, replacement, path, **others), ROOT, {"root": ROOT}, rules)
 
 
@@ -186,12 +186,12 @@ def test_swapped_names_are_no_duplicate() -> None:
 def test_two_winners_are_crossed_where_they_touch_other_lines() -> None:
     first, second = made("return result", "return 0.9 * result"), made("weight = 1.0", "weight = 0.5")
     known = {v.id: v for v in (ROOT, first, second)}
-    both = crossing(first, second, known, RULES)
+    both = cross_variants(first, second, known, RULES)
     assert both is not None
     assert both.state is VariantState.SOUND
     assert both.files["train.py"] == first.files["train.py"].replace("weight = 1.0", "weight = 0.5")
     other = made("return result", "return 0.8 * result")
-    assert crossing(first, other, {**known, other.id: other}, RULES) is None
+    assert cross_variants(first, other, {**known, other.id: other}, RULES) is None
 
 
 TEXTS = st.lists(st.sampled_from(["a\n", "b\n", "a b\n", "\n", "c"]), max_size=12).map("".join)

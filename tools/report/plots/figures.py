@@ -11,7 +11,7 @@ from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.trials.results import improvements
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective
-from tunesmith.tools.analysis.summary import Candidate, Summary, plus_minus
+from tunesmith.tools.analysis.summary import ConfigResult, Summary, plus_minus
 from tunesmith.tools.report.facts import is_valued, value_text
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.plots import colours
@@ -221,7 +221,7 @@ def _add_incumbent(figure: Figure, report: ReportInput, last: int) -> None:
         )  # fmt: skip
 
 
-def _candidate_name(candidate: Candidate, summary: Summary) -> str:
+def _candidate_name(candidate: ConfigResult, summary: Summary) -> str:
     if summary.default and candidate.number == summary.default.number:
         return "default"
     return f"trial {candidate.number}"
