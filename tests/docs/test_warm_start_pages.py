@@ -75,7 +75,7 @@ def test_the_commands_for_starting_points_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize(("number", "module"), list(enumerate(["ray.tune", "sklearn", "transformers", "lightning"])))
+@pytest.mark.parametrize(("number", "module"), list(enumerate(["optuna", "ray.tune", "sklearn", "transformers", "lightning"])))
 def test_the_live_snippets_run(number: int, module: str, tmp_path: Path) -> None:
     pytest.importorskip(module, reason=f"{module} is not installed", exc_type=ImportError)
     program = blocks("live", "python")[number]
