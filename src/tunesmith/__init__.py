@@ -1,7 +1,7 @@
 """Tunesmith tunes training scripts.
 
-The names below load on first use, so that `import tunesmith` inside a training script needs the standard library alone
-and costs next to nothing.
+The public names load on first use: `import tunesmith` inside a training script imports nothing but the standard
+library and takes a few milliseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_MODULES = {
     "Bool": "tunesmith.study.space.parameters",
     "Choice": "tunesmith.study.space.parameters",
     "Float": "tunesmith.study.space.parameters",
@@ -58,10 +58,10 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
-    home = importlib.import_module(_HOMES[name])
-    return home if _HOMES[name] == f"{__name__}.{name}" else getattr(home, name)
+    module = importlib.import_module(_MODULES[name])
+    return module if _MODULES[name] == f"{__name__}.{name}" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -1,17 +1,17 @@
-"""For people who train with Hugging Face: `Trainer(callbacks=[tunesmith.hf.TunesmithCallback()])`. Needs transformers.
+"""The callback for Hugging Face: `Trainer(callbacks=[tunesmith.hf.TunesmithCallback()])`. Needs transformers.
 
-It runs in the training process: what it needs of Tunesmith is the standard library alone.
+It runs in the training process, so it imports only the framework and the standard library.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import threading
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from tunesmith.evaluator.reporting import report
+from tunesmith.evaluator.reporting import numbers_in, report
 
 try:
     from transformers import TrainerCallback
@@ -20,47 +20,58 @@ except ModuleNotFoundError as error:
 
 
 class TunesmithCallback(TrainerCallback):  # type: ignore[misc]  # transformers gives it no types here
-    """Reports what the Trainer logs to the trial that it runs in: `eval_loss` and the like, with their step.
+    """Reports what the Trainer logs, such as `eval_loss`, to the trial that it runs in, with the step.
 
-    The rule that stops a hopeless trial early reads the same numbers; when the trial is then asked to end, training ends
-    after the present step, in time for what the Trainer does at its end. Outside of a trial it does nothing.
+    Early stopping reads the same numbers. When the trial is asked to stop, training ends after the present step, so
+    that the Trainer can finish as usual. A metric may have any name; a value that is not a number is left out.
+    Outside of a trial the callback does nothing.
 
     Args:
-        metrics: which of the logged numbers; left out, all of them.
+        metrics: which of the logged metrics to report; None for all.
     """
 
-    def __init__(self, metrics: list[str] | None = None) -> None:
+    def __init__(self, metrics: Collection[str] | None = None) -> None:
         self._metrics = metrics
-        self._is_asked_to_end = False
+        self._stop_requested = False
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  # the Trainer's signature
-        """Listen for the trial's end, where this is a trial."""
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Install the handler of SIGTERM, which asks a trial to stop."""
         if os.environ.get("TUNESMITH_REPORT") and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._note_end)
+            signal.signal(signal.SIGTERM, self._request_stop)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  # the Trainer's signature
-        """End training where that was asked for."""
-        if self._is_asked_to_end:
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """End training if the trial was asked to stop."""
+        if self._stop_requested:
             control.should_training_stop = True
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:  # noqa: ARG002  # the Trainer's signature
-        """Report training figures, and the totals at the end."""
+    def on_log(
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        logs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Report the metrics of training and of evaluations that the Trainer logs, and its totals at the end."""
         self._report(logs, state)
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:  # noqa: ARG002  # the Trainer's signature
+    def on_evaluate(
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        metrics: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Report an evaluation that the Trainer does not log."""
-        logged = state.log_history[-1] if state.log_history else {}
-        if not metrics or not set(metrics) <= set(logged):
+        last_log = state.log_history[-1] if state.log_history else {}
+        if not metrics or not set(metrics) <= set(last_log):
             self._report(metrics, state)
 
-    def _note_end(self, number: int, frame: Any) -> None:  # noqa: ARG002  # a handler's signature
-        self._is_asked_to_end = True
+    def _request_stop(self, number: int, frame: Any) -> None:
+        self._stop_requested = True
 
-    def _report(self, found: dict[str, Any] | None, state: Any) -> None:
-        chosen = {
-            name: float(value)
-            for name, value in (found or {}).items()
-            if isinstance(value, int | float) and (self._metrics is None or name in self._metrics)
-        }
-        if chosen and state.is_world_process_zero:
-            report(step=state.global_step, **{name: v for name, v in chosen.items() if not math.isinf(v)})
+    def _report(self, logged: Mapping[str, Any] | None, state: Any) -> None:
+        metrics = numbers_in(logged or {}, self._metrics)
+        if metrics and state.is_world_process_zero:
+            report(metrics, step=state.global_step)

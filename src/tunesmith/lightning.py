@@ -1,48 +1,48 @@
-"""For people who train with Lightning: `Trainer(callbacks=[tunesmith.lightning.TunesmithCallback()])`. Needs lightning.
+"""The callback for Lightning: `Trainer(callbacks=[tunesmith.lightning.TunesmithCallback()])`. Needs lightning.
 
-It runs in the training process: what it needs of Tunesmith is the standard library alone.
+It runs in the training process, so it imports only the framework and the standard library.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from tunesmith.evaluator.reporting import report
+from tunesmith.evaluator.reporting import numbers_in, report
 
 try:
     from lightning.pytorch import Callback
 except ModuleNotFoundError as error:
-    raise ImportError(f"tunesmith.lightning needs {error.name}; `pip install 'tunesmith[lightning]'`") from error
+    raise ImportError(
+        f"tunesmith.lightning needs {error.name}; install it with `pip install 'tunesmith[lightning]'`"
+    ) from error
 
 
 class TunesmithCallback(Callback):  # type: ignore[misc]  # lightning is optional and may be untyped
-    """Reports the metrics of each validation, or of each training epoch where nothing validates, to the trial.
+    """Reports the metrics of each validation, or of each training epoch if there is no validation, to the trial.
 
-    The rule that stops a hopeless trial early reads the same numbers. Outside of a trial it does nothing.
+    Early stopping reads the same numbers. A metric may have any name; a value that is not a number is left out.
+    Outside of a trial the callback does nothing.
 
     Args:
-        metrics: which of the logged metrics; left out, all of them.
+        metrics: which of the logged metrics to report; None for all.
     """
 
-    def __init__(self, metrics: list[str] | None = None) -> None:
+    def __init__(self, metrics: Collection[str] | None = None) -> None:
         super().__init__()
         self._metrics = metrics
 
-    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002  # Lightning's signature
-        """Report what the validation gave; the check before training is not one."""
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Report the metrics of a validation; the sanity check before training is not one."""
         if not trainer.sanity_checking:
             self._report(trainer)
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002  # Lightning's signature
-        """Report what training gave where no validation does."""
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Report the metrics of a training epoch where there is no validation."""
         if not trainer.enable_validation:
             self._report(trainer)
 
     def _report(self, trainer: Any) -> None:
-        found = {
-            name: float(value)
-            for name, value in trainer.callback_metrics.items()
-            if self._metrics is None or name in self._metrics
-        }
-        if found and trainer.is_global_zero:
-            report(step=trainer.current_epoch + 1, **found)
+        metrics = numbers_in(trainer.callback_metrics, self._metrics)
+        if metrics and trainer.is_global_zero:
+            report(metrics, step=trainer.current_epoch + 1)

@@ -1,4 +1,4 @@
-"""For people who live in Optuna: `optuna.create_study(sampler=tunesmith.optuna.TunesmithSampler())`."""
+"""The sampler for Optuna: `optuna.create_study(sampler=tunesmith.optuna.TunesmithSampler())`."""
 
 from tunesmith.agent.adapters.optuna_sampler import TunesmithSampler
 

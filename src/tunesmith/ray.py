@@ -1,4 +1,4 @@
-"""For people who live in Ray Tune: `tune.TuneConfig(search_alg=tunesmith.ray.TunesmithSearch())`. Needs `ray[tune]`."""
+"""The searcher for Ray Tune: `tune.TuneConfig(search_alg=tunesmith.ray.TunesmithSearch())`. Needs `ray[tune]`."""
 
 try:
     from tunesmith.agent.adapters.ray_search import TunesmithSearch
