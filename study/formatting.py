@@ -1,0 +1,115 @@
+"""Renders values as text and JSON: parameter values, configurations, numbers, text without control characters.
+
+Every package that shows a value uses these functions, so that one value reads the same everywhere. Uses the standard
+library only. Knows no terminal and no markup: cutting to a width and escaping for HTML are up to the caller.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.study.space.condition import Value
+
+SHORT_DIGITS = 4
+"""Significant digits of a parameter's value in tables and lines for people."""
+
+_ESCAPE_SEQUENCE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|\x1b[^\[\]PX^_]?"
+)
+"""CSI sequences (colours, cursor), string sequences (titles, clipboard) and two-character sequences of ECMA-48."""
+
+_JOINERS = "\u200c\u200d"
+"""Zero-width joiners are invisible, but Persian, Indic scripts and emoji are misspelled without them."""
+
+
+def render_parameter(value: Value, *, digits: int = 6) -> str:
+    """Return a parameter's value as people write it: 0.003, 1e-05, 64, true, none, adam.
+
+    Floats have at most `digits` significant digits and no trailing zeros; whole floats below 10^7 keep all digits.
+    """
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            text = f"{value:.{digits}g}"
+            # 98,270 in four digits is 98270 to people, not 9.827e+04.
+            return f"{value:.0f}" if "e+" in text and abs(value) < 10**7 else text
+    return one_line(str(value), limit=None)
+
+
+def render_params(params: Mapping[str, Value], *, digits: int = 6) -> str:
+    """Return a configuration as a line: `lr=0.003 hidden=64`."""
+    return " ".join(f"{name}={render_parameter(value, digits=digits)}" for name, value in params.items())
+
+
+def render_exact(value: Value) -> str:
+    """Return a value as a command line takes it: floats with all their digits, so that float() gives them back."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def json_number(value: float) -> float | None:
+    """Return the number, or None for nan and the infinities, which JSON cannot hold."""
+    return value if math.isfinite(value) else None
+
+
+def json_number_or_text(value: float) -> float | str:
+    """Return the number; nan and the infinities as the texts "nan", "inf" and "-inf", which float() reads back."""
+    return value if math.isfinite(value) else str(float(value))
+
+
+def json_values(value: Any, *, digits: int | None = None) -> Any:
+    """Return a nested value that strict JSON can hold: nan and the infinities as None, keys as text, tuples as lists.
+
+    With `digits`, floats are rounded to that many significant digits.
+    """
+    if isinstance(value, float):
+        finite = json_number(value)
+        return finite if finite is None or digits is None else float(f"{finite:.{digits}g}")
+    if isinstance(value, Mapping):
+        return {str(key): json_values(item, digits=digits) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_values(item, digits=digits) for item in value]
+    return value
+
+
+def strip_escapes(text: str) -> str:
+    """Return the text without the escape sequences of terminals, such as colours; other characters stay."""
+    return _ESCAPE_SEQUENCE.sub("", text) if "\x1b" in text else text
+
+
+def strip_control(text: str) -> str:
+    """Return the text without escape sequences and unprintable characters; line breaks and tabs stay.
+
+    A terminal, a browser and a model all act on such characters, and training scripts print them. Carriage returns
+    become line breaks; half of a surrogate pair, which stands for an undecodable byte, becomes a question mark.
+    """
+    if text.isprintable():
+        return text
+    clean = strip_escapes(text).encode("utf-8", "replace").decode("utf-8")
+    clean = clean.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(_printable(character) for character in clean)
+
+
+def mark_control(line: str) -> str:
+    """Return the line with a question mark for each unprintable character, where leaving them out would mislead."""
+    return "".join(character if character.isprintable() else "?" for character in line)
+
+
+def one_line(text: str, limit: int | None = 200) -> str:
+    """Return the text without control characters on one line, cut to at most `limit` characters."""
+    flat = " ".join(strip_control(text).split())
+    return flat if limit is None or len(flat) <= limit else f"{flat[: limit - 1]}…"
+
+
+def _printable(character: str) -> str:
+    if character.isprintable() or character in "\n\t" or character in _JOINERS:
+        return character
+    # str.isprintable is true for one space only; the others, from form feed to the no-break space, still part words.
+    return " " if character.isspace() else ""
