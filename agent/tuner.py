@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.agent.llm.client.types import AsksModels
+from tunesmith.agent.llm.client.types import LanguageModel
 from tunesmith.agent.planner.arbiter import Rules
 from tunesmith.agent.planner.factory import kept, make_arbiter, open_model
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.registry import make_sampler
-from tunesmith.history.write import Batch, Recorder
+from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.config.load import parse_spec, space_document
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
@@ -86,7 +86,7 @@ class Tuner:
         direction: str | Sequence[str] = "minimize",
         planner: str | Sampler = "bayes",
         seed: int = 0,
-        model: str | AsksModels | None = None,
+        model: str | LanguageModel | None = None,
         base_url: str | None = None,
         description: str = "",
         history: str | Path | None = None,
@@ -159,7 +159,7 @@ class Tuner:
         if step is not None:
             now = time.time()
             seen = [Observation(metric, float(step), number, now) for metric, number in values.items()]
-            self._recorder.record_observations([Batch(trial=running, observations=seen)])
+            self._recorder.record_observations([ObservationBatch(trial=running, observations=seen)])
             return
         missing = [o.metric for o in self._spec.objectives if o.metric not in values]
         if missing:
@@ -250,7 +250,7 @@ class Tuner:
         del self._open[running.number]
 
 
-def _planned(planner: str | Sampler, model: str | AsksModels | None) -> tuple[Rules | None, str | Sampler]:
+def _planned(planner: str | Sampler, model: str | LanguageModel | None) -> tuple[Rules | None, str | Sampler]:
     """Return the rules for the LLM's part, and the sampler beside it."""
     if planner not in ("llm", "hybrid"):
         return None, planner

@@ -1,4 +1,4 @@
-"""Puts data into templates. A template's version is the hash of its text, so that every call tells what it was asked.
+"""Puts data into templates. A template's template_version is the hash of its text, so that every call tells what it was asked.
 
 Templates are Jinja files with strict undefined names: a fact that a template promises and nobody gave is an error.
 """
@@ -38,7 +38,7 @@ def render_text(template: str, **data: Any) -> str:
 
 
 @cache
-def version(template: str) -> str:
+def template_version(template: str) -> str:
     """Return the first 12 hex digits of the hash of a template's text."""
     loader = _environment().loader
     assert loader is not None  # noqa: S101  # set above

@@ -16,18 +16,18 @@ from types import TracebackType
 from typing import Any
 
 from tunesmith.agent.chat.events import (
-    Action,
-    Allowed,
     Approval,
-    Bill,
+    AutoApproved,
+    ChatCost,
     ChatEvent,
     Decision,
     Notice,
-    ToolBegan,
-    ToolEnded,
-    Words,
+    ProposedAction,
+    TextChunk,
+    ToolFinished,
+    ToolStarted,
 )
-from tunesmith.agent.llm.client.client import Model
+from tunesmith.agent.llm.client.client import LangChainModel
 from tunesmith.agent.llm.client.diagnosis import diagnose
 from tunesmith.agent.llm.client.errors import TRANSIENT
 from tunesmith.agent.llm.client.types import TokenUse
@@ -41,7 +41,7 @@ SUMMARY_TOKENS = 24_000
 
 KEPT_TOKENS = 8_000
 MOST_CALLS = 30
-"""Model calls in one turn; a model that goes round in circles is stopped."""
+"""LangChainModel calls in one turn; a model that goes round in circles is stopped."""
 
 ATTEMPTS = 3
 PAUSE_S = 1.0
@@ -64,7 +64,13 @@ class Conversation:
     """
 
     def __init__(
-        self, model: Model, tools: Sequence[AnyTool], context: Callable[[], ToolContext], *, store: Path, thread: str
+        self,
+        model: LangChainModel,
+        tools: Sequence[AnyTool],
+        context: Callable[[], ToolContext],
+        *,
+        store: Path,
+        thread: str,
     ) -> None:
         self._model = model
         self._tools = tools
@@ -145,7 +151,7 @@ class Conversation:
             spoke = False
             try:
                 async for event in self._events(given):
-                    spoke = spoke or isinstance(event, Words)
+                    spoke = spoke or isinstance(event, TextChunk)
                     yield event
             except Exception as error:  # noqa: BLE001  # every provider raises classes of its own
                 found = diagnose(error)
@@ -166,7 +172,7 @@ class Conversation:
                 yield waiting
                 return
             self.allowance -= price
-            yield Allowed(waiting.actions, self.allowance)
+            yield AutoApproved(waiting.actions, self.allowance)
             given = _approved(len(waiting.actions))
 
     async def _events(self, given: Any) -> AsyncIterator[ChatEvent]:
@@ -180,8 +186,8 @@ class Conversation:
                 if mode == "messages" and chunk[1].get("langgraph_node") == "model":
                     text = _text_of(chunk[0])
                     if text:
-                        yield Words(text)
-                elif mode == "custom" and isinstance(chunk, ToolBegan | ToolEnded):
+                        yield TextChunk(text)
+                elif mode == "custom" and isinstance(chunk, ToolStarted | ToolFinished):
                     yield chunk
                 elif mode == "updates" and "model" in chunk:
                     calls.seen += 1
@@ -207,13 +213,15 @@ class Conversation:
     def _approval(self, asked: Any) -> Approval:
         return Approval(tuple(self.action(str(a["name"]), a["args"]) for a in asked["action_requests"]))
 
-    def action(self, name: str, given: dict[str, Any]) -> Action:
+    def action(self, name: str, given: dict[str, Any]) -> ProposedAction:
         """Return a call as a person is shown it."""
         try:
             tool = find_tool(self._tools, name)
-            return Action(name, given, tool.preview_text(self._context(), given), tool.trial_cost(tool.parse(given)))
+            return ProposedAction(
+                name, given, tool.preview_text(self._context(), given), tool.trial_cost(tool.parse(given))
+            )
         except ToolRefused as error:
-            return Action(name, given, f"this will be refused: {error}")
+            return ProposedAction(name, given, f"this will be refused: {error}")
 
     # -- money --------------------------------------------------------------------------------------------------
 
@@ -241,11 +249,11 @@ class Conversation:
         half.write_text(json.dumps(kept), encoding="utf-8")
         half.replace(self._bills)
 
-    def _read_bill(self) -> Bill:
+    def _read_bill(self) -> ChatCost:
         try:
-            return Bill(**self._all_bills().get(self._thread, {}))
+            return ChatCost(**self._all_bills().get(self._thread, {}))
         except TypeError:
-            return Bill()
+            return ChatCost()
 
     def _all_bills(self) -> dict[str, Any]:
         try:
@@ -264,7 +272,7 @@ class Conversation:
             SummarizationMiddleware,
         )
 
-        from tunesmith.agent.chat.middleware import RunTools, as_langchain
+        from tunesmith.agent.chat.middleware import ToolMiddleware, to_langchain_tool
 
         spends = [tool for tool in self._tools if tool.effect > Effect.READ]
         asks: dict[str, Any] = {tool.name: {"allowed_decisions": _DECISIONS} for tool in spends}
@@ -278,11 +286,11 @@ class Conversation:
             ModelCallLimitMiddleware(run_limit=MOST_CALLS, exit_behavior="end"),
             HumanInTheLoopMiddleware(interrupt_on=asks),
             # The last one is the first to see what the model said: what cannot be done is not asked about.
-            RunTools(self._tools, self._context),
+            ToolMiddleware(self._tools, self._context),
         ]
         return create_agent(
             client,
-            [as_langchain(tool, self._context) for tool in self._tools],
+            [to_langchain_tool(tool, self._context) for tool in self._tools],
             system_prompt=render_text("chat.md"),
             middleware=middleware,
             checkpointer=saver,
@@ -301,7 +309,7 @@ def _approved(count: int) -> Any:
     return Command(resume={"decisions": [{"type": "approve"}] * count})
 
 
-def _told(decision: Decision, action: Action) -> dict[str, Any]:
+def _told(decision: Decision, action: ProposedAction) -> dict[str, Any]:
     if decision.kind == "edit":
         return {"type": "edit", "edited_action": {"name": action.name, "args": dict(decision.given or action.given)}}
     if decision.kind == "reject":

@@ -8,14 +8,14 @@ from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class TextChunk:
     """More of the answer, as it comes."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class ToolBegan:
+class ToolStarted:
     """A tool runs."""
 
     call: str
@@ -24,7 +24,7 @@ class ToolBegan:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolEnded:
+class ToolFinished:
     """A tool ended after `wall_s` seconds; `refused` holds what it said when it would not."""
 
     call: str
@@ -35,7 +35,7 @@ class ToolEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class ProposedAction:
     """One call that a person decides on. `preview` is what exactly it would do; `trials` what it may cost."""
 
     name: str
@@ -48,14 +48,14 @@ class Action:
 class Approval:
     """The conversation waits until `decide` is called with a decision for each action."""
 
-    actions: tuple[Action, ...]
+    actions: tuple[ProposedAction, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class AutoApproved:
     """Actions went through without asking, on a limit that was set before; `left` trials are left of it."""
 
-    actions: tuple[Action, ...]
+    actions: tuple[ProposedAction, ...]
     left: int
 
 
@@ -66,7 +66,7 @@ class Notice:
     text: str
 
 
-ChatEvent: TypeAlias = Words | ToolBegan | ToolEnded | Approval | Allowed | Notice
+ChatEvent: TypeAlias = TextChunk | ToolStarted | ToolFinished | Approval | AutoApproved | Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
+class ChatCost:
     """What a conversation has cost. `unpriced` calls are not in `usd`."""
 
     calls: int = 0

@@ -13,14 +13,14 @@ from langchain_core.messages.tool import tool_call
 from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.config import get_stream_writer
 
-from tunesmith.agent.chat.events import ToolBegan, ToolEnded
+from tunesmith.agent.chat.events import ToolFinished, ToolStarted
 from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.errors import ToolRefused, TunesmithError
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 
 
-class RunTools(AgentMiddleware[Any, Any, Any]):
+class ToolMiddleware(AgentMiddleware[Any, Any, Any]):
     """Runs tools: tells when each begins and ends, and turns what goes wrong into words for the model.
 
     Args:
@@ -58,7 +58,7 @@ class RunTools(AgentMiddleware[Any, Any, Any]):
         for call in whole.tool_calls:
             if str(call["id"]) in faults:
                 name, fault = str(call["name"]), faults[str(call["id"])]
-                writer(ToolEnded(str(call["id"]), name, call["args"], 0.0, one_line(fault)))
+                writer(ToolFinished(str(call["id"]), name, call["args"], 0.0, one_line(fault)))
         return {"messages": [whole, *answers], "jump_to": "model"}
 
     async def awrap_tool_call(
@@ -68,7 +68,7 @@ class RunTools(AgentMiddleware[Any, Any, Any]):
         call = request.tool_call
         identity, name, given = str(call["id"]), str(call["name"]), call["args"]
         writer = get_stream_writer()
-        writer(ToolBegan(identity, name, given))
+        writer(ToolStarted(identity, name, given))
         began, refused = time.monotonic(), ""
         try:
             find_tool(self._tools, name)
@@ -78,7 +78,7 @@ class RunTools(AgentMiddleware[Any, Any, Any]):
         except Exception as error:  # noqa: BLE001  # a tool's bug must not end a conversation; the model reads its name
             refused = f"the tool failed: {type(error).__name__}"
         finally:
-            writer(ToolEnded(identity, name, given, time.monotonic() - began, one_line(refused)))
+            writer(ToolFinished(identity, name, given, time.monotonic() - began, one_line(refused)))
         return ToolMessage(content=refused, name=name, tool_call_id=identity, status="error")
 
     def _fault(self, call: Any) -> str:
@@ -95,7 +95,7 @@ class RunTools(AgentMiddleware[Any, Any, Any]):
 _UNREADABLE = "the arguments are no JSON object; write them again"
 
 
-def as_langchain(tool: AnyTool, context: Callable[[], ToolContext]) -> BaseTool:
+def to_langchain_tool(tool: AnyTool, context: Callable[[], ToolContext]) -> BaseTool:
     """Return a tool as LangChain knows it; its arguments are checked by ours, whose words are for models."""
 
     def run(**given: Any) -> str:

@@ -18,17 +18,17 @@ from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Constraint, Objective
 from tunesmith.study.variant import Variant, VariantState
 
-WINDOW = 3
+SLOPE_WINDOW = 3
 """A version's slope is its gain over so many trials; so many it gets before there is one."""
-MEMORY = 0.85
+GAIN_DECAY = 0.85
 """How much of its weight a gain keeps for each later trial of its kind."""
-EDITS = (0.25, 0.7)
+EDIT_SHARE_RANGE = (0.25, 0.7)
 """The share of trials that go to new edits lies between these."""
-WORTH_JOINING = 0.05
+MIN_COMBINE_GAIN = 0.05
 """An edit that gained less than this part of the best edit's gain is not joined to others."""
-TUNED_FIRST = 2
+TUNING_TRIALS_PER_PARAMETER = 2
 """So many trials of tuning for each parameter come before edits get more than their least share."""
-ROW = 3
+MAX_SAME_DIRECTION = 3
 """No more edits in a row are asked for of one direction."""
 
 
@@ -51,7 +51,7 @@ class Arm:
         return self.curve[-1] if self.curve else math.inf
 
 
-def arms_of(trials: Sequence[Trial], objective: Objective, constraints: Sequence[Constraint]) -> list[Arm]:
+def build_arms(trials: Sequence[Trial], objective: Objective, constraints: Sequence[Constraint]) -> list[Arm]:
     """Return the versions that have trials, the user's own ("") among them."""
     own = [t for t in trials if not t.is_replicate and t.state.is_finished]
     able = {t.number for t in candidates(own, (objective,), constraints)}
@@ -72,7 +72,7 @@ def _arm(code: str, trials: Sequence[Trial], able: set[int], objective: Objectiv
     return Arm(code, best, tuple(curve))
 
 
-def still_rising(arms: Sequence[Arm], trials_left: int) -> list[Arm]:
+def active_arms(arms: Sequence[Arm], trials_left: int) -> list[Arm]:
     """Return the arms that may still come out best, the most promising first."""
     known = [arm for arm in arms if arm.best is not None]
     if not known:
@@ -87,15 +87,15 @@ def still_rising(arms: Sequence[Arm], trials_left: int) -> list[Arm]:
 def _hope(arm: Arm, gained: float, trials_left: int) -> float:
     """Return how good an arm may become: along its slope, or, while it is young, by what tuning gained elsewhere."""
     count = len(arm.curve)
-    if count <= WINDOW:
-        return arm.value - gained * (1.0 - (count - 1) / (WINDOW + 1))
-    before = arm.curve[-1 - WINDOW]
-    slope = (before - arm.value) / WINDOW if math.isfinite(before) else gained
+    if count <= SLOPE_WINDOW:
+        return arm.value - gained * (1.0 - (count - 1) / (SLOPE_WINDOW + 1))
+    before = arm.curve[-1 - SLOPE_WINDOW]
+    slope = (before - arm.value) / SLOPE_WINDOW if math.isfinite(before) else gained
     # Gains shrink as tuning goes on; a straight line to the end would keep every arm alive.
     return arm.value - slope * min(trials_left, count)
 
 
-def edit_is_due(
+def should_edit(
     trials: Sequence[Trial],
     objective: Objective,
     constraints: Sequence[Constraint],
@@ -111,7 +111,7 @@ def edit_is_due(
     """
     edits = len({t.proposal.code for t in trials} - {""})
     tuning = sum(not t.is_replicate for t in trials) - edits
-    share = EDITS[0] if tuning < tuned_first else edit_share(trials, objective, constraints)
+    share = EDIT_SHARE_RANGE[0] if tuning < tuned_first else edit_share(trials, objective, constraints)
     return derived_seed(seed, "edit", number) / 2**31 < share
 
 
@@ -127,20 +127,18 @@ def edit_share(trials: Sequence[Trial], objective: Objective, constraints: Seque
         seen.add(trial.proposal.code)
         loss = objective.sign * trial.values[objective.metric] if trial.number in able else math.inf
         kind = gained[is_new]
-        kind[0] = MEMORY * kind[0] + (max(lead - loss, 0.0) if math.isfinite(lead) else 0.0)
-        kind[1] = MEMORY * kind[1] + 1.0
+        kind[0] = GAIN_DECAY * kind[0] + (max(lead - loss, 0.0) if math.isfinite(lead) else 0.0)
+        kind[1] = GAIN_DECAY * kind[1] + 1.0
         lead = min(lead, loss)
     # One trial each that gained a tenth of all: nothing known is no reason to prefer either.
     prior = 0.1 * sum(total for total, _ in gained.values())
     if prior == 0.0:
         return 0.5
     edits, tuning = ((gained[kind][0] + prior) / (gained[kind][1] + 1.0) for kind in (True, False))
-    return min(max(edits / (edits + tuning), EDITS[0]), EDITS[1])
+    return min(max(edits / (edits + tuning), EDIT_SHARE_RANGE[0]), EDIT_SHARE_RANGE[1])
 
 
-def parent_for_edit(
-    arms: Sequence[Arm], variants: Mapping[str, Variant], noise: float, *, seed: int, number: int
-) -> Arm:
+def choose_parent(arms: Sequence[Arm], variants: Mapping[str, Variant], noise: float, *, seed: int, number: int) -> Arm:
     """Return the arm that is edited next: mostly the best, at times the second best.
 
     A plainer version that is no worse than the best by more than chance stands in its place.
@@ -158,17 +156,19 @@ def _is_simplified(arm: Arm, variants: Mapping[str, Variant]) -> bool:
     return variant is not None and variant.direction == "simplify"
 
 
-def tired_direction(variants: Sequence[Variant]) -> str:
+def overused_direction(variants: Sequence[Variant]) -> str:
     """Return the direction of which there were enough in a row; "" when there is none."""
-    latest = [v.direction for v in variants if v.is_edited and v.state is not VariantState.REFUSED][-ROW:]
-    return latest[0] if len(latest) == ROW and len(set(latest)) == 1 else ""
+    latest = [v.direction for v in variants if v.is_edited and v.state is not VariantState.REFUSED][
+        -MAX_SAME_DIRECTION:
+    ]
+    return latest[0] if len(latest) == MAX_SAME_DIRECTION and len(set(latest)) == 1 else ""
 
 
-def to_cross(arms: Sequence[Arm], variants: Mapping[str, Variant]) -> list[tuple[Variant, Variant]]:
+def pairs_to_combine(arms: Sequence[Arm], variants: Mapping[str, Variant]) -> list[tuple[Variant, Variant]]:
     """Return pairs of versions to join, the most promising first: both clearly better than what they were made of."""
     values = {arm.code: arm.value for arm in arms}
     gains = {code: _gain(v, values) for code in values if (v := variants.get(code)) is not None and v.is_edited}
-    least = WORTH_JOINING * max(gains.values(), default=0.0)
+    least = MIN_COMBINE_GAIN * max(gains.values(), default=0.0)
     winners = [variants[code] for code in sorted(gains, key=lambda c: values[c]) if gains[code] > least]
     pairs = [(a, b) for i, a in enumerate(winners) for b in winners[i + 1 :]]
     return [(a, b) for a, b in pairs if b.id not in _line(a, variants) and a.id not in _line(b, variants)]

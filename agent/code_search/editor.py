@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.agent.llm.call_log import Told, ask_and_tell
+from tunesmith.agent.llm.call_log import LoggedCall, ask_and_log
 from tunesmith.agent.llm.candidates import closed_object
 from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
-from tunesmith.agent.llm.client.types import AsksModels, Format
-from tunesmith.prompts.asking import Subject
-from tunesmith.prompts.editing import Breakage, CodeFacts, again_about_an_edit, editing_messages
+from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel
+from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit, edit_retry_message, editing_messages
 from tunesmith.prompts.message import Message
+from tunesmith.prompts.planner_prompts import StudyBrief
 from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import KINDS
@@ -25,7 +25,7 @@ from tunesmith.study.variant import DIRECTIONS, Edit, EditRefused, Variant, Vari
 from tunesmith.tools.variants.build import EditProposal, make_variant
 from tunesmith.tools.variants.gate import GateRules
 
-QUESTIONS = 3
+MAX_QUESTIONS = 3
 """An edit that cannot be made comes back to the model, twice at most."""
 
 _LONGEST_WORDS = 600
@@ -33,7 +33,7 @@ _MOST_BLOCKS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class EditQuestion:
     """What an edit is asked for.
 
     Attributes:
@@ -48,11 +48,11 @@ class Question:
     known: Mapping[str, Variant]
     facts: CodeFacts
     space: SearchSpace
-    broken: Breakage | None = None
+    broken: FailedEdit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edited:
+class EditResult:
     """What a question brought.
 
     Attributes:
@@ -66,7 +66,7 @@ class Edited:
     made: tuple[Variant, ...] = ()
     params: Mapping[str, Value] = field(default_factory=dict)
     predicted: float | None = None
-    calls: tuple[Told, ...] = ()
+    calls: tuple[LoggedCall, ...] = ()
     trouble: str = ""
     lasting: bool = False
 
@@ -91,37 +91,37 @@ class Editor:
     """
 
     def __init__(
-        self, model: AsksModels, subject: Subject, rules: GateRules, *, clock: Callable[[], float] = time.time
+        self, model: LanguageModel, subject: StudyBrief, rules: GateRules, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._model = model
         self._subject = subject
         self._rules = rules
         self._clock = clock
 
-    def edit(self, question: Question) -> Edited:
+    def edit(self, question: EditQuestion) -> EditResult:
         """Return what the model made of it; whatever happens to the model shows in the answer."""
-        calls: list[Told] = []
+        calls: list[LoggedCall] = []
         made: list[Variant] = []
         messages = editing_messages(self._subject, question.facts, broken=question.broken)
-        form = edit_form(question.space)
-        for turn in range(QUESTIONS):
+        form = edit_format(question.space)
+        for turn in range(MAX_QUESTIONS):
             try:
-                answer = ask_and_tell(self._model, "edit.md", messages, form, calls, clock=self._clock)
+                answer = ask_and_log(self._model, "edit.md", messages, form, calls, clock=self._clock)
             except ModelDown as error:
-                return Edited(made=tuple(made), calls=tuple(calls), trouble=error.reason, lasting=error.lasting)
+                return EditResult(made=tuple(made), calls=tuple(calls), trouble=error.reason, lasting=error.lasting)
             except AnswerUnusable as error:
-                messages = [*messages, again_about_an_edit(error.reason, last=turn == QUESTIONS - 2)]
+                messages = [*messages, edit_retry_message(error.reason, last=turn == MAX_QUESTIONS - 2)]
                 continue
             problem = self._tried(answer, question, made)
             if not problem:
                 params = _fitting(answer.params, question.space)
-                return Edited(made=tuple(made), params=params, predicted=answer.predicted, calls=tuple(calls))
+                return EditResult(made=tuple(made), params=params, predicted=answer.predicted, calls=tuple(calls))
             said = Message("assistant", calls[-1].answer[:8000])
-            messages = [*messages, said, again_about_an_edit(problem, last=turn == QUESTIONS - 2)]
-        trouble = "" if made else f"{self._model.name} gave no edit that can be made, asked {QUESTIONS} times"
-        return Edited(made=tuple(made), calls=tuple(calls), trouble=trouble)
+            messages = [*messages, said, edit_retry_message(problem, last=turn == MAX_QUESTIONS - 2)]
+        trouble = "" if made else f"{self._model.name} gave no edit that can be made, asked {MAX_QUESTIONS} times"
+        return EditResult(made=tuple(made), calls=tuple(calls), trouble=trouble)
 
-    def _tried(self, answer: _Answer, question: Question, made: list[Variant]) -> str:
+    def _tried(self, answer: _Answer, question: EditQuestion, made: list[Variant]) -> str:
         """Put the version that an answer makes on the end of `made`; return why it may not run, "" when it may."""
         if answer.change.direction == question.facts.tired:
             return f"its direction is {question.facts.tired}, of which there were enough; choose another"
@@ -134,7 +134,7 @@ class Editor:
         return variant.reason if variant.state is not VariantState.SOUND else ""
 
 
-def edit_form(space: SearchSpace) -> Format[_Answer]:
+def edit_format(space: SearchSpace) -> AnswerFormat[_Answer]:
     """Return the form of an answer with an edit, for a study with this space."""
     text, number = {"type": "string"}, {"type": ["number", "null"]}
     scalar = {"type": ["string", "number", "boolean", "null"]}
@@ -156,7 +156,7 @@ def edit_form(space: SearchSpace) -> Format[_Answer]:
         "new_params": {"type": "array", "items": closed_object(new)},
         "predicted": number,
     }
-    return Format("edit", closed_object(properties), _read)
+    return AnswerFormat("edit", closed_object(properties), _read)
 
 
 def _read(found: Any) -> _Answer:

@@ -7,23 +7,23 @@ from pathlib import Path
 
 from tunesmith.agent.code_search.editor import Editor
 from tunesmith.agent.code_search.search import CodeSearch
-from tunesmith.agent.llm.candidate_pool import Advisor, Runs
-from tunesmith.agent.llm.client.types import AsksModels
+from tunesmith.agent.llm.candidate_pool import BackgroundRunner, CandidatePool
+from tunesmith.agent.llm.client.types import LanguageModel
 from tunesmith.agent.planner.factory import subject_of
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.variant import Variant
 from tunesmith.tools.variants.rules import gate_rules
 
 
-def open_code(  # noqa: PLR0913  # each is another part of a study
+def make_code_search(  # noqa: PLR0913  # each is another part of a study
     spec: StudySpec,
     root: Variant,
     known: Sequence[Variant],
     *,
     project: Path,
-    model: AsksModels | None,
-    advisor: Advisor | None,
-    runs: Runs | None,
+    model: LanguageModel | None,
+    advisor: CandidatePool | None,
+    runs: BackgroundRunner | None,
     curve: Callable[[int], str] = lambda number: "",  # noqa: ARG005
 ) -> CodeSearch:
     """Return the code side of a study that has [edits].

@@ -14,24 +14,24 @@ from statistics import stdev
 from typing import Protocol
 
 from tunesmith.agent.code_search.bandit import (
-    TUNED_FIRST,
+    TUNING_TRIALS_PER_PARAMETER,
     Arm,
-    arms_of,
-    edit_is_due,
-    parent_for_edit,
-    still_rising,
-    tired_direction,
-    to_cross,
+    active_arms,
+    build_arms,
+    choose_parent,
+    overused_direction,
+    pairs_to_combine,
+    should_edit,
 )
-from tunesmith.agent.code_search.editor import Edited, Question
-from tunesmith.agent.code_search.task_model import pooled, shifts_of
-from tunesmith.agent.llm.call_log import Told
-from tunesmith.agent.llm.candidate_pool import PATIENCE_S, Runs
+from tunesmith.agent.code_search.editor import EditQuestion, EditResult
+from tunesmith.agent.code_search.task_model import pool_trials, variant_shifts
+from tunesmith.agent.llm.call_log import LoggedCall
+from tunesmith.agent.llm.candidate_pool import ANSWER_WAIT_S, BackgroundRunner
 from tunesmith.agent.planner.arbiter import Arbiter
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.surrogate_model import SamplerSettings
-from tunesmith.prompts.compact import params_line
-from tunesmith.prompts.editing import Breakage, CodeFacts
+from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit
+from tunesmith.prompts.history_summary import format_params
 from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
@@ -49,19 +49,19 @@ from tunesmith.tools.variants.build import command_of, cross_variants, space_of
 from tunesmith.tools.variants.gate import GateRules
 from tunesmith.tools.variants.user_edit import EditContext
 
-REST = 8
+MAX_PAUSE_TRIALS = 8
 """After an answer without an edit that can run, so many trials pass at most before the next question."""
 
 
-class Edits(Protocol):
+class EditSource(Protocol):
     """Whoever makes edits; `Editor` is one."""
 
-    def edit(self, question: Question) -> Edited:
+    def edit(self, question: EditQuestion) -> EditResult:
         """Return what the question brought."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class VariantOutcome:
     """What became of a version."""
 
     variant: Variant
@@ -90,8 +90,8 @@ class CodeSearch:
         known: Sequence[Variant],
         *,
         rules: GateRules,
-        editor: Edits | None = None,
-        runs: Runs | None = None,
+        editor: EditSource | None = None,
+        runs: BackgroundRunner | None = None,
         may_ask: Callable[[], str] = str,
         curve: Callable[[int], str] = lambda number: "",  # noqa: ARG005
     ) -> None:
@@ -103,10 +103,10 @@ class CodeSearch:
         self._runs = runs
         self._may_ask = may_ask
         self._curve = curve
-        self._asking: Future[Edited] | None = None
-        self._with: dict[str, Edited] = {}
+        self._asking: Future[EditResult] | None = None
+        self._with: dict[str, EditResult] = {}
         self._made: list[Variant] = []
-        self._told: list[Told] = []
+        self._told: list[LoggedCall] = []
         self._notes: list[str] = []
         self._to_repair: list[Trial] = []
         self._strikes, self._rest_until = 0, 0
@@ -122,9 +122,9 @@ class CodeSearch:
         """Return the next trial of an edited version; None when the user's own code is to be tuned."""
         self.prepare(view)
         objective = view.objectives[0]
-        arms = arms_of(view.trials, objective, view.constraints)
+        arms = build_arms(view.trials, objective, view.constraints)
         waiting = self._waiting(view.trials)
-        due = edit_is_due(
+        due = should_edit(
             view.trials,
             objective,
             view.constraints,
@@ -134,7 +134,7 @@ class CodeSearch:
         )
         if waiting and (due or waiting[0].author == PERSON) and any(arm.best for arm in arms):
             return self._first_trial(waiting[0], arms, view)
-        rising = still_rising([arm for arm in arms if self._runs_on(arm)], self._left(view))
+        rising = active_arms([arm for arm in arms if self._runs_on(arm)], self._left(view))
         if not rising or not rising[0].code:
             return None
         return self._tuned(self._variants[rising[0].code], view)
@@ -144,7 +144,7 @@ class CodeSearch:
         self._collect(view)
         if self._asking is not None or self._waiting(view.trials) or self._left(view) < 2:  # noqa: PLR2004
             return
-        found = arms_of(view.trials, view.objectives[0], view.constraints)
+        found = build_arms(view.trials, view.objectives[0], view.constraints)
         arms = [arm for arm in found if arm.best is not None and self._runs_on(arm)]
         if not arms or self._crossed(arms):
             return
@@ -160,7 +160,7 @@ class CodeSearch:
     def finish(self, view: StudyView) -> None:
         """Wait a moment for an answer under way, so that what it cost is on record."""
         if self._asking is not None:
-            wait_for([self._asking], timeout=PATIENCE_S)
+            wait_for([self._asking], timeout=ANSWER_WAIT_S)
             self._collect(view)
 
     def take_over(self, spec: StudySpec, rules: GateRules) -> None:
@@ -178,7 +178,7 @@ class CodeSearch:
     def add(self, variant: Variant, params: dict[str, Value] | None = None) -> None:
         """Take in a version that a person asked for; it is recorded with the others."""
         self._variants[variant.id] = variant
-        self._with[variant.id] = Edited(params=params or {})
+        self._with[variant.id] = EditResult(params=params or {})
         self._made.append(variant)
 
     def made(self) -> list[Variant]:
@@ -186,7 +186,7 @@ class CodeSearch:
         made, self._made = self._made, []
         return made
 
-    def calls(self) -> list[Told]:
+    def calls(self) -> list[LoggedCall]:
         """Return the calls that ended since this was last asked, for the record and the bill."""
         told, self._told = self._told, []
         return told
@@ -206,7 +206,7 @@ class CodeSearch:
         changed = {path: text for path, text in variant.files.items() if self._root.files.get(path) != text}
         return changed, command_of(variant, self._spec.run.command)
 
-    def fate(self, trial: Trial, trials: Sequence[Trial], twin: Trial | None) -> Fate | None:
+    def fate(self, trial: Trial, trials: Sequence[Trial], twin: Trial | None) -> VariantOutcome | None:
         """Return what a trial says of the version that it ran; None when that stands.
 
         Args:
@@ -233,7 +233,7 @@ class CodeSearch:
     def _first_trial(self, variant: Variant, arms: Sequence[Arm], view: StudyView) -> Proposal:
         """Run a new version as its parent ran best, on the same seed: what differs is the edit alone."""
         best = self._model_trial(variant, arms)
-        asked = self._with.get(variant.id, Edited())
+        asked = self._with.get(variant.id, EditResult())
         space = self.space_of(variant.id)
         merged = {name: resting(p) for name, p in space.parameters.items()} | dict(best.params) | dict(asked.params)
         params = {name: merged[name] for name in space.active(merged)}
@@ -261,9 +261,11 @@ class CodeSearch:
     def _tuned(self, variant: Variant, view: StudyView) -> Proposal | None:
         """Propose a configuration of a version from all that is known of configurations, with whatever code."""
         objective, space = view.objectives[0], self.space_of(variant.id)
-        shifts = {c: s for c, s in shifts_of(view.trials, objective).items() if c == variant.id or self._is_sound(c)}
+        shifts = {
+            c: s for c, s in variant_shifts(view.trials, objective).items() if c == variant.id or self._is_sound(c)
+        }
         if variant.id in shifts:
-            tuned = replace(view, space=space, trials=pooled(view.trials, variant.id, space, objective, shifts))
+            tuned = replace(view, space=space, trials=pool_trials(view.trials, variant.id, space, objective, shifts))
         else:
             # Its first trial had to be run otherwise than its parent's: the others teach as an earlier study would.
             own = [t for t in view.trials if t.proposal.code == variant.id]
@@ -308,18 +310,18 @@ class CodeSearch:
 
     def _crossed(self, arms: Sequence[Arm]) -> bool:
         """Join the best pair of winners that was not joined yet; return whether there was one."""
-        for first, second in to_cross(arms, self._variants):
+        for first, second in pairs_to_combine(arms, self._variants):
             name = f"{first.id}+{second.id}"
             if name in self._with:
                 continue
-            self._with[name] = Edited()
+            self._with[name] = EditResult()
             variant = cross_variants(first, second, self._variants, self._rules)
             if variant is not None and variant.state is VariantState.SOUND:
                 self.add(replace(variant, created_at=max(first.created_at, second.created_at)))
                 return True
         return False
 
-    def _question(self, arms: Sequence[Arm], view: StudyView) -> Question:
+    def _question(self, arms: Sequence[Arm], view: StudyView) -> EditQuestion:
         broken = self._to_repair.pop(0) if self._to_repair else None
         if broken is not None:
             failed = self._variants[broken.proposal.code]
@@ -327,9 +329,9 @@ class CodeSearch:
             arm = next((a for a in arms if a.code == parent.id), None) or next(a for a in arms)
         else:
             failed = None
-            arm = parent_for_edit(arms, self._variants, _noise(view), seed=view.seed, number=view.number)
+            arm = choose_parent(arms, self._variants, _noise(view), seed=view.seed, number=view.number)
             parent = self._variants[arm.code] if arm.code else self._root
-        return Question(
+        return EditQuestion(
             parent=parent,
             known=dict(self._variants),
             facts=self._facts(parent, arm, arms, view),
@@ -352,10 +354,10 @@ class CodeSearch:
             metric=metric,
             protected=self._spec.edits.protect if self._spec.edits else (),
             standing="; ".join(told),
-            params=params_line(arm.best.params) if arm.best else "",
+            params=format_params(arm.best.params) if arm.best else "",
             curve=self._curve(arm.best.number) if arm.best else "",
             tree=[_line_of(v, arms, metric) for v in self._variants.values() if v.is_edited],
-            tired=tired_direction(list(self._variants.values())),
+            tired=overused_direction(list(self._variants.values())),
         )
 
     def _collect(self, view: StudyView) -> None:
@@ -363,7 +365,7 @@ class CodeSearch:
             asking, self._asking = self._asking, None
             self._take(_result(asking), view)
 
-    def _take(self, answer: Edited, view: StudyView) -> None:
+    def _take(self, answer: EditResult, view: StudyView) -> None:
         self._told += answer.calls
         self._made += answer.made
         self._variants.update({v.id: v for v in answer.made if v.id not in self._variants})
@@ -373,18 +375,18 @@ class CodeSearch:
             self._with[sound[-1].id] = answer
             return
         self._strikes += 1
-        self._rest_until = view.number + min(2**self._strikes, REST)
+        self._rest_until = view.number + min(2**self._strikes, MAX_PAUSE_TRIALS)
         if answer.trouble:
             self._off = answer.trouble if answer.lasting else ""
             self._notes.append(f"no edit of the code: {answer.trouble}")
 
-    def _ended(self, variant: Variant, state: VariantState, reason: str) -> Fate:
+    def _ended(self, variant: Variant, state: VariantState, reason: str) -> VariantOutcome:
         self._variants[variant.id] = replace(variant, state=state, reason=reason)
-        return Fate(variant, state, reason)
+        return VariantOutcome(variant, state, reason)
 
     def _tuned_first(self) -> float:
         """Return how many trials of tuning come first: some for each parameter, at most half of the budget."""
-        wanted, trials = TUNED_FIRST * len(self._spec.space), self._spec.budget.trials
+        wanted, trials = TUNING_TRIALS_PER_PARAMETER * len(self._spec.space), self._spec.budget.trials
         return wanted if trials is None else min(wanted, trials / 2)
 
     def _left(self, view: StudyView) -> int:
@@ -393,12 +395,12 @@ class CodeSearch:
         return self._spec.budget.trials - own if self._spec.budget.trials is not None else max(own, 8)
 
 
-def _result(asking: Future[Edited]) -> Edited:
+def _result(asking: Future[EditResult]) -> EditResult:
     """Return the answer; whatever went wrong in asking is trouble, and no end of the study."""
     try:
         return asking.result()
     except Exception as error:  # noqa: BLE001  # see above
-        return Edited(trouble=f"asking for an edit failed: {type(error).__name__}: {error}")
+        return EditResult(trouble=f"asking for an edit failed: {type(error).__name__}: {error}")
 
 
 def _noise(view: StudyView) -> float:
@@ -411,11 +413,11 @@ def _noise(view: StudyView) -> float:
     return stdev(values) if len(values) > 1 else 0.0
 
 
-def _breakage(trial: Trial, variant: Variant) -> Breakage | None:
+def _breakage(trial: Trial, variant: Variant) -> FailedEdit | None:
     failure = trial.failure
     if failure is None:
         return None
-    return Breakage(
+    return FailedEdit(
         name=short_id(variant.id),
         rationale=variant.rationale,
         diff=variant.diff,

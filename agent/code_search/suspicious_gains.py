@@ -12,7 +12,7 @@ from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.units import short_number
 
-JUMP = 3.0
+SUSPICIOUS_GAIN_FACTOR = 3.0
 """A gain that is so many times as large as all that the study knew before is run again before it counts."""
 
 _ENOUGH = 3
@@ -20,7 +20,7 @@ _DIGITS = 6
 _CLOCKS = re.compile(r"time|sec|speed|per_|throughput|mem|_ms$|_s$", re.IGNORECASE)
 
 
-def twin_of(trial: Trial, trials: Sequence[Trial], curves: Mapping[int, Sequence[float]]) -> Trial | None:
+def identical_run(trial: Trial, trials: Sequence[Trial], curves: Mapping[int, Sequence[float]]) -> Trial | None:
     """Return an earlier trial of other code that reported the very same numbers on the same configuration and seed.
 
     Cf. "Unified functional hashing in automatic machine learning" (Gillard et al. 2023): what computes the same, to
@@ -58,7 +58,7 @@ def _same_numbers(values: Mapping[str, float], others: Mapping[str, float], poin
     return telling and all(values[name] == others[name] for name in told)
 
 
-def is_doubtful(trial: Trial, outcome: Outcome, trials: Sequence[Trial], spec: StudySpec) -> bool:
+def is_suspicious_gain(trial: Trial, outcome: Outcome, trials: Sequence[Trial], spec: StudySpec) -> bool:
     """Tell whether edited code reports a gain that nothing in the study makes plausible, where no judge decides."""
     objective = spec.objectives[0]
     if not trial.proposal.code or spec.evaluate is not None or outcome.state is not TrialState.COMPLETE:
@@ -69,10 +69,10 @@ def is_doubtful(trial: Trial, outcome: Outcome, trials: Sequence[Trial], spec: S
     losses = [objective.sign * t.values[objective.metric] for t in able]
     gain = losses[0] - objective.sign * outcome.values[objective.metric]
     known = max(losses[len(losses) // 2] - losses[0], 0.02 * abs(losses[0]))
-    return gain > JUMP * known
+    return gain > SUSPICIOUS_GAIN_FACTOR * known
 
 
-def settled(first: Outcome, again: Outcome, trials: Sequence[Trial], spec: StudySpec) -> Outcome:
+def resolve_rerun(first: Outcome, again: Outcome, trials: Sequence[Trial], spec: StudySpec) -> Outcome:
     """Return what a doubtful result counts for, now that it ran again on another seed: the worse of the two.
 
     One that does not come back is no result but tampering, or luck.

@@ -16,7 +16,7 @@ from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective
 
 
-def shifts_of(trials: Sequence[Trial], objective: Objective) -> dict[str, float]:
+def variant_shifts(trials: Sequence[Trial], objective: Objective) -> dict[str, float]:
     """Return by how much each version's values lie above those of the user's own code (""), in the metric's units.
 
     A version without a trial that can be compared is left out.
@@ -34,7 +34,7 @@ def shifts_of(trials: Sequence[Trial], objective: Objective) -> dict[str, float]
     return shifts
 
 
-def pooled(
+def pool_trials(
     trials: Sequence[Trial], code: str, space: SearchSpace, objective: Objective, shifts: Mapping[str, float]
 ) -> list[Trial]:
     """Return every trial of a version that can be compared, as it would have come out with `code`.
@@ -44,7 +44,7 @@ def pooled(
         code: the version that is tuned; one of `shifts`.
         space: its parameters; what a trial lacks stands at its default.
         objective: whose values are moved.
-        shifts: of `shifts_of`.
+        shifts: of `variant_shifts`.
     """
     found = []
     for trial in trials:

@@ -14,7 +14,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Background:
+class DaemonRunner:
     """Starts a daemon thread per call; the standard library's executors wait for theirs when the interpreter ends.
 
     Args:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
-from tunesmith.agent.llm.client.types import AsksModels, CallRecord, Format, Tool
+from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LanguageModel, LookupTool
 from tunesmith.prompts.message import Message
-from tunesmith.prompts.render import version
+from tunesmith.prompts.render import template_version
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class LoggedCall:
     """One call as it is kept: what was asked, what came, what it cost. Times are seconds since the epoch."""
 
     purpose: str
@@ -28,14 +28,14 @@ class Told:
     started_at: float
 
 
-def ask_and_tell(
-    model: AsksModels,
+def ask_and_log(
+    model: LanguageModel,
     template: str,
     messages: Sequence[Message],
-    form: Format[T],
-    calls: list[Told],
+    form: AnswerFormat[T],
+    calls: list[LoggedCall],
     *,
-    tools: Sequence[Tool] = (),
+    tools: Sequence[LookupTool] = (),
     clock: Callable[[], float] = time.time,
 ) -> T:
     """Ask once, and put what was asked, answered and charged on the end of `calls`, whatever happens.
@@ -64,9 +64,9 @@ def ask_and_tell(
         error, call = f"{failure.kind.value}: {failure.reason}", failure.call
         raise
     finally:
-        told = Told(
+        told = LoggedCall(
             purpose=template.removesuffix(".md"),
-            prompt_version=version(template),
+            prompt_version=template_version(template),
             messages=tuple(messages),
             answer=answer,
             error=error,

@@ -13,11 +13,11 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from tunesmith.agent.llm.call_log import Told
-from tunesmith.agent.llm.candidates import Candidate, sift_again
-from tunesmith.agent.llm.planner import COUNT, FIRST_COUNT, Batch, LLMPlanner, Trouble
-from tunesmith.prompts.asking import Standing
-from tunesmith.prompts.compact import tokens_in
+from tunesmith.agent.llm.call_log import LoggedCall
+from tunesmith.agent.llm.candidates import Candidate, revalidate
+from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, FIRST_CANDIDATES, Batch, BatchFailure, LLMPlanner
+from tunesmith.prompts.history_summary import estimate_tokens
+from tunesmith.prompts.planner_prompts import PromptContext
 from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.record import Lesson
@@ -25,13 +25,13 @@ from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 
-STALE = 10
+STALE_AFTER_TRIALS = 10
 """Candidates that were proposed so many trials ago give way to new ones."""
 
-PATIENCE_S = 1.0
+ANSWER_WAIT_S = 1.0
 """So long a slot waits for an answer that is on its way; then the sampler fills it."""
 
-LESSONS_EVERY = 10
+LESSON_INTERVAL = 10
 """After so many finished trials the LLM is asked what they teach."""
 
 _LONGEST_PAUSE = 16
@@ -39,8 +39,8 @@ _TOLD_AT = (0.8, 1.0)
 _STRIKES = 3
 
 
-class Runs(Protocol):
-    """Runs a function beside the training."""
+class BackgroundRunner(Protocol):
+    """BackgroundRunner a function beside the training."""
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Return the future of its result."""
@@ -58,7 +58,7 @@ class Offer:
     missing: str = ""
 
 
-class Advisor:
+class CandidatePool:
     """The LLM's side of one study.
 
     Args:
@@ -75,11 +75,11 @@ class Advisor:
         self,
         planner: LLMPlanner,
         *,
-        stand: Callable[[StudyView], Standing],
+        stand: Callable[[StudyView], PromptContext],
         budget: Budget | None = None,
         spent: Spent | None = None,
-        runs: Runs | None = None,
-        count: int = COUNT,
+        runs: BackgroundRunner | None = None,
+        count: int = CANDIDATES_PER_QUESTION,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._planner = planner
@@ -95,7 +95,7 @@ class Advisor:
         self._learning: Future[tuple[tuple[Lesson, ...], Batch]] | None = None
         self._lessons: tuple[Lesson, ...] | None = None
         self._learned_at = -1
-        self._finished: list[Told] = []
+        self._finished: list[LoggedCall] = []
         self._notes: list[str] = []
         self._strikes = 0
         self._resume_at = 0
@@ -125,9 +125,9 @@ class Advisor:
         """Return what may run now, re-checked against the present trials."""
         self.prepare(view)
         if not self._ready and self._asking is not None:
-            wait_for([self._asking], timeout=PATIENCE_S)
+            wait_for([self._asking], timeout=ANSWER_WAIT_S)
             self._collect(view)
-        self._ready = list(sift_again(self._ready, view))
+        self._ready = list(revalidate(self._ready, view))
         if not self._ready and self._runs is None:
             self.prepare(view)
         if self._ready:
@@ -156,7 +156,7 @@ class Advisor:
     def finish(self, view: StudyView) -> None:
         """Wait a moment for answers under way, so that what they cost is on record; later ones are let go."""
         futures: tuple[Future[Any] | None, ...] = (self._asking, self._learning)
-        wait_for([future for future in futures if future is not None], timeout=PATIENCE_S)
+        wait_for([future for future in futures if future is not None], timeout=ANSWER_WAIT_S)
         self._collect(view)
 
     def lessons(self) -> tuple[Lesson, ...] | None:
@@ -164,7 +164,7 @@ class Advisor:
         lessons, self._lessons = self._lessons, None
         return lessons
 
-    def calls(self) -> list[Told]:
+    def calls(self) -> list[LoggedCall]:
         """Return the calls that ended since this was last asked, for the record."""
         told, self._finished = self._finished, []
         return told
@@ -174,7 +174,7 @@ class Advisor:
         notes, self._notes = self._notes, []
         return notes
 
-    def bill(self, calls: Sequence[Told]) -> None:
+    def bill(self, calls: Sequence[LoggedCall]) -> None:
         """Put calls that were made elsewhere for the study on the record and on the bill."""
         self._finished += calls
         for told in calls:
@@ -203,13 +203,13 @@ class Advisor:
             standing = self._stand(view)
             if any(t.state.is_finished for t in view.trials):
                 return self._planner.candidates(standing, count=self._count)
-            count = max(FIRST_COUNT, self._count) if self._count > 1 else 1
+            count = max(FIRST_CANDIDATES, self._count) if self._count > 1 else 1
             return self._planner.starting_points(view, count=count, belief=standing.belief)
         except Exception as error:  # noqa: BLE001  # see above
             return _broken(error, view)
 
     def _wants_more(self, view: StudyView) -> bool:
-        stale = len(view.trials) - self._seen > STALE
+        stale = len(view.trials) - self._seen > STALE_AFTER_TRIALS
         return not self._ready or stale or (len(self._ready) < 2 and self._runs is not None)  # noqa: PLR2004
 
     def _collect(self, view: StudyView) -> None:
@@ -225,7 +225,7 @@ class Advisor:
         finished = sum(t.state.is_finished for t in view.trials)
         if self._learned_at < 0:
             self._learned_at = finished
-        due = finished - self._learned_at >= LESSONS_EVERY
+        due = finished - self._learned_at >= LESSON_INTERVAL
         if self._learning is None and due and not self._missing_for_good(view):
             self._learned_at = finished
             if self._runs is None:
@@ -264,7 +264,7 @@ class Advisor:
         self._resume_at = view.number + min(2 ** (self._strikes - 1), _LONGEST_PAUSE)
         self._resume_s = self._clock() + (batch.retry_after_s or 0.0)
         self._off = batch.reason if batch.lasting else ""
-        first = not self._trouble and (batch.trouble is Trouble.DOWN or self._strikes >= _STRIKES)
+        first = not self._trouble and (batch.trouble is BatchFailure.DOWN or self._strikes >= _STRIKES)
         if first:
             until = "" if batch.lasting else "; it is asked again later"
             self._notes.append(f"{batch.reason}; the sampler goes on alone{until}")
@@ -283,10 +283,14 @@ class Advisor:
 
     # -- money --------------------------------------------------------------------------------------------------
 
-    def _charge(self, told: Told) -> None:
+    def _charge(self, told: LoggedCall) -> None:
         """Count a call. A server that does not count tokens is charged for about what the text has."""
         usage = told.call.usage
-        guess = sum(tokens_in(m.text) for m in told.messages) + tokens_in(told.answer) if told.call.requests else 0
+        guess = (
+            sum(estimate_tokens(m.text) for m in told.messages) + estimate_tokens(told.answer)
+            if told.call.requests
+            else 0
+        )
         known = usage.input is not None and usage.output is not None
         tokens = (usage.input or 0) + (usage.output or 0) if known else guess
         self._spent = replace(
@@ -319,6 +323,6 @@ class Advisor:
 def _broken(error: Exception, view: StudyView) -> Batch:
     """Return the batch of a question that could not even be asked."""
     if isinstance(error, SpaceExhausted):
-        return Batch(seen=len(view.trials), trouble=Trouble.NOTHING_NEW, reason="every configuration was tried")
+        return Batch(seen=len(view.trials), trouble=BatchFailure.NOTHING_NEW, reason="every configuration was tried")
     reason = f"asking the LLM failed: {type(error).__name__}: {one_line(str(error), 160)}"
-    return Batch(seen=len(view.trials), trouble=Trouble.UNUSABLE, reason=reason)
+    return Batch(seen=len(view.trials), trouble=BatchFailure.UNUSABLE, reason=reason)

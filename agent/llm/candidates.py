@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.agent.llm.client.types import Format
-from tunesmith.agent.sampler.deduplication import identity, known
-from tunesmith.agent.sampler.surrogate.encoding import Axes
+from tunesmith.agent.llm.client.types import AnswerFormat
+from tunesmith.agent.sampler.deduplication import config_key, tried_keys
+from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
 from tunesmith.study.errors import ProposalError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice, Float, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.view import StudyView
 
-NEAR = 5e-3
+NEAR_DUPLICATE_DISTANCE = 5e-3
 """A near duplicate differs by no more from a known configuration in any smooth coordinate, and in nothing else."""
 
 OPERATORS = ("explore", "refine", "ablate", "combine", "simplify")
@@ -42,14 +42,14 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Sifted:
+class ValidatedCandidates:
     """Candidates that may run, and why each other one may not, so that the model can do better."""
 
     sound: tuple[Candidate, ...]
     problems: tuple[str, ...]
 
 
-def candidates_form(space: SearchSpace) -> Format[list[Mapping[str, Any]]]:
+def candidates_format(space: SearchSpace) -> AnswerFormat[list[Mapping[str, Any]]]:
     """Return the form of an answer with candidates for this space.
 
     Only that each candidate is an object is checked when it is read: one wrong value must not spoil the others.
@@ -62,14 +62,14 @@ def candidates_form(space: SearchSpace) -> Format[list[Mapping[str, Any]]]:
         "operator": {"type": "string", "enum": list(OPERATORS)},
     }
     schema = closed_object({"candidates": {"type": "array", "minItems": 1, "items": closed_object(properties)}})
-    return Format("candidates", schema, _read)
+    return AnswerFormat("candidates", schema, _read)
 
 
-def sift(raw: Sequence[Mapping[str, Any]], view: StudyView) -> Sifted:
+def validate_candidates(raw: Sequence[Mapping[str, Any]], view: StudyView) -> ValidatedCandidates:
     """Check candidates against the space, what is known, and each other."""
-    axes, tried = Axes(view.space), known(view)
+    encoding, tried = SpaceEncoding(view.space), tried_keys(view)
     taken = [view.space.to_unit(t.params) for t in [*view.finished, *view.pending] if view.counts_as_tried(t)]
-    numbers = {identity(t.params): t.number for t in reversed(view.trials)}
+    numbers = {config_key(t.params): t.number for t in reversed(view.trials)}
     sound: list[Candidate] = []
     problems: list[str] = []
     for index, entry in enumerate(raw[:_MOST], start=1):
@@ -78,31 +78,31 @@ def sift(raw: Sequence[Mapping[str, Any]], view: StudyView) -> Sifted:
         except ProposalError as error:
             problems.append(f"candidate {index}: {error}")
             continue
-        name = identity(candidate.params)
+        name = config_key(candidate.params)
         unit = view.space.to_unit(candidate.params)
         if name in tried:
             which = f"trial #{numbers[name]}" if name in numbers else "an earlier candidate"
             problems.append(f"candidate {index} is {which} again: {name}")
-        elif _near(np.array(unit), taken, axes):
+        elif _near(np.array(unit), taken, encoding):
             problems.append(f"candidate {index} is next to one that is known: {name}")
         else:
             sound.append(candidate)
             tried.add(name)
             taken.append(unit)
-    return Sifted(tuple(sound), tuple(problems))
+    return ValidatedCandidates(tuple(sound), tuple(problems))
 
 
-def sift_again(candidates: Sequence[Candidate], view: StudyView) -> tuple[Candidate, ...]:
+def revalidate(candidates: Sequence[Candidate], view: StudyView) -> tuple[Candidate, ...]:
     """Return those of earlier candidates that are still new: others may have run since."""
     raw = [{"params": dict(candidate.params)} for candidate in candidates]
-    sound = {identity(fresh.params) for fresh in sift(raw, view).sound}
-    return tuple(candidate for candidate in candidates if identity(candidate.params) in sound)
+    sound = {config_key(fresh.params) for fresh in validate_candidates(raw, view).sound}
+    return tuple(candidate for candidate in candidates if config_key(candidate.params) in sound)
 
 
-def _near(unit: np.ndarray[Any, Any], taken: Sequence[Sequence[float]], axes: Axes) -> bool:
+def _near(unit: np.ndarray[Any, Any], taken: Sequence[Sequence[float]], encoding: SpaceEncoding) -> bool:
     if not taken:
         return False
-    reach = np.where(axes.smooth, NEAR, 1e-9)
+    reach = np.where(encoding.smooth, NEAR_DUPLICATE_DISTANCE, 1e-9)
     return bool((np.abs(np.array(taken) - unit) <= reach).all(axis=1).any())
 
 

@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from tunesmith.agent.llm.call_log import Told, ask_and_tell
-from tunesmith.agent.llm.candidates import Candidate, candidates_form, sift
+from tunesmith.agent.llm.call_log import LoggedCall, ask_and_log
+from tunesmith.agent.llm.candidates import Candidate, candidates_format, validate_candidates
 from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
-from tunesmith.agent.llm.client.types import AsksModels, Format, Tool
-from tunesmith.prompts.asking import (
-    Standing,
-    Subject,
-    again_message,
+from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel, LookupTool
+from tunesmith.prompts.message import Message
+from tunesmith.prompts.planner_prompts import (
+    PromptContext,
+    StudyBrief,
     insight_messages,
     proposing_messages,
-    stale_trials,
+    retry_message,
     starting_messages,
+    trials_since_improvement,
 )
-from tunesmith.prompts.message import Message
 from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.sampler_state import SamplerBelief
@@ -32,19 +32,19 @@ from tunesmith.study.trials.view import StudyView
 
 T = TypeVar("T")
 
-FIRST_COUNT = 8
-COUNT = 4
+FIRST_CANDIDATES = 8
+CANDIDATES_PER_QUESTION = 4
 """How many candidates are asked for before any result, and later."""
 
-QUESTIONS = 3
+MAX_QUESTIONS = 3
 """A model that proposes nothing new is told what collided, twice at most."""
 
-INSIGHTS = 12
-STUCK = 5
+MAX_LESSONS = 12
+STAGNATION_TRIALS = 5
 """After so many trials without gain another kind of move is asked for."""
 
 
-class Trouble(StrEnum):
+class BatchFailure(StrEnum):
     """Why a turn of the LLM brought nothing; a closed list."""
 
     DOWN = "down"
@@ -65,9 +65,9 @@ class Batch:
     """
 
     candidates: tuple[Candidate, ...] = ()
-    calls: tuple[Told, ...] = ()
+    calls: tuple[LoggedCall, ...] = ()
     seen: int = 0
-    trouble: Trouble | None = None
+    trouble: BatchFailure | None = None
     reason: str = ""
     lasting: bool = False
     retry_after_s: float | None = None
@@ -85,10 +85,10 @@ class LLMPlanner:
 
     def __init__(
         self,
-        model: AsksModels,
-        subject: Subject,
+        model: LanguageModel,
+        subject: StudyBrief,
         *,
-        tools: Callable[[StudyView], Sequence[Tool]] = lambda view: (),  # noqa: ARG005
+        tools: Callable[[StudyView], Sequence[LookupTool]] = lambda view: (),  # noqa: ARG005
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._model = model
@@ -102,14 +102,14 @@ class LLMPlanner:
         return self._model.name
 
     def starting_points(
-        self, view: StudyView, *, count: int = FIRST_COUNT, belief: SamplerBelief | None = None
+        self, view: StudyView, *, count: int = FIRST_CANDIDATES, belief: SamplerBelief | None = None
     ) -> Batch:
         """Return points to start with, asked for before any result."""
         return self._candidates(view, starting_messages(self._subject, count=count, belief=belief), "start.md", count)
 
-    def candidates(self, standing: Standing, *, count: int = COUNT) -> Batch:
+    def candidates(self, standing: PromptContext, *, count: int = CANDIDATES_PER_QUESTION) -> Batch:
         """Return candidates for the study as it stands."""
-        operator = operator_for(standing.view)
+        operator = choose_operator(standing.view)
         messages = proposing_messages(self._subject, standing, count=count, operator=operator)
         return self._candidates(standing.view, messages, "propose.md", count)
 
@@ -117,61 +117,68 @@ class LLMPlanner:
         """Show these lessons from now on."""
         self._subject = replace(self._subject, insights=tuple(lessons))
 
-    def insights(self, standing: Standing) -> tuple[tuple[Lesson, ...], Batch]:
+    def insights(self, standing: PromptContext) -> tuple[tuple[Lesson, ...], Batch]:
         """Return what the trials teach, each lesson with trials that exist, and what asking cost."""
         existing = {t.number for t in standing.view.trials}
-        calls: list[Told] = []
-        messages = insight_messages(self._subject, standing, limit=INSIGHTS)
+        calls: list[LoggedCall] = []
+        messages = insight_messages(self._subject, standing, limit=MAX_LESSONS)
         try:
             found = self._ask("insights.md", messages, _INSIGHTS, calls, ())
         except (ModelDown, AnswerUnusable) as error:
             return (), _troubled(error, calls, len(standing.view.trials))
         kept = [Lesson(text=i.text, trials=tuple(n for n in i.trials if n in existing)) for i in found]
-        return tuple(i for i in kept if i.trials)[:INSIGHTS], Batch(calls=tuple(calls), seen=len(standing.view.trials))
+        return tuple(i for i in kept if i.trials)[:MAX_LESSONS], Batch(
+            calls=tuple(calls), seen=len(standing.view.trials)
+        )
 
     def _candidates(self, view: StudyView, messages: list[Message], template: str, count: int) -> Batch:
-        calls: list[Told] = []
-        form = candidates_form(view.space)
+        calls: list[LoggedCall] = []
+        form = candidates_format(view.space)
         seen, problems = len(view.trials), [""]
-        for _ in range(QUESTIONS):
+        for _ in range(MAX_QUESTIONS):
             try:
                 raw = self._ask(template, messages, form, calls, self._tools(view))
             except ModelDown as error:
                 return _troubled(error, calls, seen)
             except AnswerUnusable as error:
                 problems = [error.reason]
-                messages = [*messages, again_message(problems, count=count)]
+                messages = [*messages, retry_message(problems, count=count)]
                 continue
-            sifted = sift(raw, view)
+            sifted = validate_candidates(raw, view)
             if sifted.sound:
                 return Batch(candidates=sifted.sound, calls=tuple(calls), seen=seen)
             problems = list(sifted.problems)
             said = Message("assistant", calls[-1].answer[:4000])
-            messages = [*messages, said, again_message(problems, count=count)]
-        trouble = Trouble.UNUSABLE if calls[-1].error else Trouble.NOTHING_NEW
-        reason = f"{self.name} proposed nothing that can run, asked {QUESTIONS} times: {one_line(problems[0], 160)}"
+            messages = [*messages, said, retry_message(problems, count=count)]
+        trouble = BatchFailure.UNUSABLE if calls[-1].error else BatchFailure.NOTHING_NEW
+        reason = f"{self.name} proposed nothing that can run, asked {MAX_QUESTIONS} times: {one_line(problems[0], 160)}"
         return Batch(calls=tuple(calls), seen=seen, trouble=trouble, reason=reason)
 
     def _ask(
-        self, template: str, messages: Sequence[Message], form: Format[T], calls: list[Told], tools: Sequence[Tool]
+        self,
+        template: str,
+        messages: Sequence[Message],
+        form: AnswerFormat[T],
+        calls: list[LoggedCall],
+        tools: Sequence[LookupTool],
     ) -> T:
-        return ask_and_tell(self._model, template, messages, form, calls, tools=tools, clock=self._clock)
+        return ask_and_log(self._model, template, messages, form, calls, tools=tools, clock=self._clock)
 
 
-def operator_for(view: StudyView) -> str:
+def choose_operator(view: StudyView) -> str:
     """Return which kind of move to ask for: refine while that pays, another kind in turn after trials without gain."""
-    stale = stale_trials(view)
-    if stale < STUCK:
-        return "refine" if len(view.finished) > STUCK else "explore"
-    return ("explore", "combine", "ablate", "simplify")[(stale // STUCK - 1) % 4]
+    stale = trials_since_improvement(view)
+    if stale < STAGNATION_TRIALS:
+        return "refine" if len(view.finished) > STAGNATION_TRIALS else "explore"
+    return ("explore", "combine", "ablate", "simplify")[(stale // STAGNATION_TRIALS - 1) % 4]
 
 
-def _troubled(error: ModelDown | AnswerUnusable, calls: Sequence[Told], seen: int) -> Batch:
+def _troubled(error: ModelDown | AnswerUnusable, calls: Sequence[LoggedCall], seen: int) -> Batch:
     down = isinstance(error, ModelDown)
     return Batch(
         calls=tuple(calls),
         seen=seen,
-        trouble=Trouble.DOWN if down else Trouble.UNUSABLE,
+        trouble=BatchFailure.DOWN if down else BatchFailure.UNUSABLE,
         reason=error.reason,
         lasting=isinstance(error, ModelDown) and error.lasting,
         retry_after_s=error.retry_after_s if isinstance(error, ModelDown) else None,
@@ -190,7 +197,7 @@ def _read_insights(found: Any) -> list[Lesson]:
     return lessons
 
 
-_INSIGHTS = Format(
+_INSIGHTS = AnswerFormat(
     "insights",
     {
         "type": "object",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.prompts.asking import Standing
+from tunesmith.prompts.planner_prompts import PromptContext
 from tunesmith.study.sampler_state import SamplerBelief
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.analysis.failure_regions import failing_regions
@@ -16,23 +16,23 @@ _PAIRED = 4
 """Among so many of the parameters that matter most pairs are looked at."""
 
 
-def standing_of(
+def make_prompt_context(
     view: StudyView,
     sampler: Sampler,
     *,
     budget: str = "",
     curves: Callable[[StudyView], Mapping[int, Sequence[float]]] | None = None,
-) -> Standing:
+) -> PromptContext:
     """Return where a study stands: the sampler's next point, what mattered, where it fails, and the budget left."""
-    return Standing(
+    return PromptContext(
         view=view,
-        belief=belief_of(view, sampler),
+        belief=summarize_sampler(view, sampler),
         budget=budget,
         curves=curves(view) if curves else {},
     )
 
 
-def belief_of(view: StudyView, sampler: Sampler) -> SamplerBelief:
+def summarize_sampler(view: StudyView, sampler: Sampler) -> SamplerBelief:
     """Return what the sampler thinks.
 
     Raises:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown, Unusable
-from tunesmith.agent.llm.client.types import AsksModels, Format
+from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel
 from tunesmith.history.redact import redact
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ToolRefused
 
-QUESTIONS = 3
+MAX_QUESTIONS = 3
 """A file with mistakes is sent back with all of them named, twice at most."""
 
 _SCHEMA = {
@@ -28,7 +28,7 @@ _SCHEMA = {
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class StudyDraft:
     """A study file. `trouble` says why it is the draft by rules of thumb after all; "" when the model wrote it."""
 
     text: str
@@ -36,9 +36,9 @@ class Draft:
     cost_usd: float | None = None
 
 
-def improved_draft(
-    model: AsksModels, draft: str, script: str, *, check: Callable[[str], object], wish: str = ""
-) -> Draft:
+def improve_draft(
+    model: LanguageModel, draft: str, script: str, *, check: Callable[[str], object], wish: str = ""
+) -> StudyDraft:
     """Return the study file as the model improves it.
 
     Args:
@@ -49,21 +49,21 @@ def improved_draft(
         wish: what the person wants of the study, in their own words.
     """
     mistakes, cost_usd = "", 0.0
-    for _ in range(QUESTIONS):
+    for _ in range(MAX_QUESTIONS):
         asked = render_text("init_ask.md", draft=draft, script=redact(script), wish=wish, mistakes=mistakes)
         messages = [Message("system", render_text("init.md")), Message("user", asked)]
         try:
-            answer = model.ask(messages, Format("study_file", _SCHEMA, lambda found: _checked(found, check)))
+            answer = model.ask(messages, AnswerFormat("study_file", _SCHEMA, lambda found: _checked(found, check)))
         except ModelDown as error:
-            return Draft(draft, error.reason, cost_usd or None)
+            return StudyDraft(draft, error.reason, cost_usd or None)
         except AnswerUnusable as error:
             mistakes = error.reason
             cost_usd += error.call.cost_usd or 0.0
             if error.kind not in (Unusable.WRONG_SHAPE, Unusable.NOT_JSON):
                 break
             continue
-        return Draft(answer.value, cost_usd=cost_usd + (answer.call.cost_usd or 0.0) or None)
-    return Draft(draft, f"{model.name} wrote no file that can be used: {mistakes}", cost_usd or None)
+        return StudyDraft(answer.value, cost_usd=cost_usd + (answer.call.cost_usd or 0.0) or None)
+    return StudyDraft(draft, f"{model.name} wrote no file that can be used: {mistakes}", cost_usd or None)
 
 
 def _checked(found: Any, check: Callable[[str], object]) -> str:

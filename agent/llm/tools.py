@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tunesmith.agent.llm.client.types import Tool
+from tunesmith.agent.llm.client.types import LookupTool
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.control.study_reader import InMemoryStudyReader
@@ -16,7 +16,7 @@ from tunesmith.tools.llm_tools.registry import PLANNER
 from tunesmith.tools.llm_tools.tool import AnyTool
 
 
-def lookup_tools(spec: StudySpec, view: StudyView, project: Path | None) -> list[Tool]:
+def lookup_tools(spec: StudySpec, view: StudyView, project: Path | None) -> list[LookupTool]:
     """Return the tools for one question.
 
     Args:
@@ -28,8 +28,8 @@ def lookup_tools(spec: StudySpec, view: StudyView, project: Path | None) -> list
     return [_tool(tool, context) for tool in PLANNER if project is not None or tool is not SOURCE]
 
 
-def _tool(tool: AnyTool, context: ToolContext) -> Tool:
+def _tool(tool: AnyTool, context: ToolContext) -> LookupTool:
     def run(given: Mapping[str, Any]) -> str:
         return tool.call(context, given)
 
-    return Tool(tool.name, tool.description, tool.schema, run)
+    return LookupTool(tool.name, tool.description, tool.schema, run)

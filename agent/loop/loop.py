@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from tunesmith.agent.code_search.factory import open_code
+from tunesmith.agent.code_search.factory import make_code_search
 from tunesmith.agent.code_search.search import CodeSearch
-from tunesmith.agent.code_search.suspicious_gains import is_doubtful, settled, twin_of
-from tunesmith.agent.llm.background import Background
+from tunesmith.agent.code_search.suspicious_gains import is_suspicious_gain, resolve_rerun, identical_run
+from tunesmith.agent.llm.background import DaemonRunner
 from tunesmith.agent.loop.budget_ledger import BudgetLedger
 from tunesmith.agent.loop.clocks import CLOCK_EVENT, DEADLINE_EVENT, ClockDrift, Clocks, clock_jump_text, resolve_budget
 from tunesmith.agent.loop.commands.decisions import (
@@ -43,7 +43,7 @@ from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
 from tunesmith.evaluator.supervision.orphans import end_orphans
 from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder
-from tunesmith.prompts.compact import thinned
+from tunesmith.prompts.history_summary import downsample
 from tunesmith.study.commands import parse_command
 from tunesmith.study.config.budget import Spent
 from tunesmith.study.config.record import Event
@@ -130,7 +130,7 @@ class Loop:
         self._opened.callback(self._recorder.close)
         spent = self._recorder.record.spent
         self._account = BudgetLedger(budget, spent, clocks=clocks, opened_at=opened_at, llm=self._llm_spent)
-        runs = Background(self._wake.set)
+        runs = DaemonRunner(self._wake.set)
         arbiter, self._advisor = make_arbiter(
             spec,
             sampler,
@@ -178,10 +178,10 @@ class Loop:
         self._had_room = True
         self._flushed_at = self._steady()
 
-    def _open_code(self, runs: Background) -> CodeSearch:
+    def _open_code(self, runs: DaemonRunner) -> CodeSearch:
         if self._model is not None and self._evaluator.refuses_edits:
             raise ProjectError(f"[edits]: {self._evaluator.refuses_edits}")
-        return open_code(
+        return make_code_search(
             self._spec,
             self._root,
             self._recorder.history.variants(self._recorder.study_id),
@@ -189,7 +189,7 @@ class Loop:
             model=self._model,
             advisor=self._advisor,
             runs=runs,
-            curve=lambda number: ", ".join(short_number(v) for v in thinned(self._curves.get(number, []))),
+            curve=lambda number: ", ".join(short_number(v) for v in downsample(self._curves.get(number, []))),
         )
 
     def _or_leave(self, make: Callable[[], T]) -> T:
@@ -350,7 +350,7 @@ class Loop:
 
     def _curves_so_far(self, view: StudyView) -> dict[int, list[float]]:  # noqa: ARG002  # all that are known
         """Return every curve as a few numbers. Called beside the training, so it touches no database."""
-        return {number: thinned(list(values)) for number, values in list(self._curves.items())}
+        return {number: downsample(list(values)) for number, values in list(self._curves.items())}
 
     def _collect(self) -> None:
         """Take in what running trials report, and record those that ended."""
@@ -386,7 +386,7 @@ class Loop:
             return
         if place.first is not None:
             trials = self._trials()
-            outcome, place.first = settled(place.first, outcome, trials, self._spec), None
+            outcome, place.first = resolve_rerun(place.first, outcome, trials, self._spec), None
         trial = self._recorder.record_outcome(place.trial, outcome, self._clock(), rest=place.unwritten)
         place.clear()
         self._watch.ended()
@@ -404,7 +404,7 @@ class Loop:
 
     def _is_doubtful(self, trial: Trial, outcome: Outcome) -> bool:
         trials = self._trials() if trial.proposal.code else []
-        return is_doubtful(trial, outcome, trials, self._spec)
+        return is_suspicious_gain(trial, outcome, trials, self._spec)
 
     def _doubt(self, place: PoolSlot, outcome: Outcome) -> None:
         """Run a trial again on another seed before a gain that nothing makes plausible counts."""
@@ -422,7 +422,7 @@ class Loop:
         if self._code is None or trial.is_replicate:
             return
         trials = self._trials()
-        fate = self._code.fate(trial, trials, twin_of(trial, trials, self._curves))
+        fate = self._code.fate(trial, trials, identical_run(trial, trials, self._curves))
         if fate is not None:
             self._recorder.record_variant_state(fate.variant, fate.state, fate.reason)
             name = short_id(fate.variant.id)

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tunesmith.agent.loop.events import Ended, Finished, News, Opened
+from tunesmith.agent.loop.events import Ended, Finished, LoopEvent, Opened
 from tunesmith.history.redact import redact
-from tunesmith.prompts.compact import params_line
+from tunesmith.prompts.history_summary import format_params
 from tunesmith.study.config.spec import NotifyTable, StudySpec
 from tunesmith.study.trials.results import relative_gain
 from tunesmith.study.trials.trial import Failure, Trial
@@ -62,7 +62,7 @@ class Notifier:
         self._is_busy = False
         self._thread: threading.Thread | None = None
 
-    def heed(self, news: News) -> None:
+    def heed(self, news: LoopEvent) -> None:
         """Send what a piece of news is worth; most are worth nothing."""
         match news:
             case Opened(best=best, default=default):
@@ -120,7 +120,7 @@ class Notifier:
     def _best_text(self, trial: Trial) -> str:
         objective = self.spec.objectives[0]
         value = trial.values[objective.metric]
-        text = f"new best: {objective.metric} {short_number(value)} (trial {trial.number}: {params_line(trial.params)})"
+        text = f"new best: {objective.metric} {short_number(value)} (trial {trial.number}: {format_params(trial.params)})"
         if self._default and objective.metric in self._default.values:
             gain = relative_gain(value, self._default.values[objective.metric], objective)
             text += f", {gain:+.0%} against the default while tuning" if gain is not None else ""

@@ -12,15 +12,15 @@ from typing import Protocol
 
 import numpy as np
 
-from tunesmith.agent.llm.candidate_pool import Advisor
+from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.candidates import Candidate
-from tunesmith.agent.llm.planner import COUNT
+from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION
 from tunesmith.agent.planner.llm_calibration import gain_by_prediction, shown_error
 from tunesmith.agent.planner.source_credit import REJECTED, Shares, shares_of
 from tunesmith.agent.sampler.base import Sampler, Suggestion
-from tunesmith.agent.sampler.bayes import BayesSampler, Judgement
-from tunesmith.agent.sampler.deduplication import draw_untried, random_params
-from tunesmith.prompts.compact import params_line
+from tunesmith.agent.sampler.bayes import BayesSampler, CandidateScore
+from tunesmith.agent.sampler.deduplication import draw_new_params, random_params
+from tunesmith.prompts.history_summary import format_params
 from tunesmith.study.errors import TunesmithError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.results import incumbent
@@ -42,7 +42,7 @@ _HOPELESS = 0.35
 class Judge(Protocol):
     """Whoever has a model of the study; `BayesSampler` is one."""
 
-    def judge(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[Judgement] | None:
+    def score(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[CandidateScore] | None:
         """Return what the model thinks of configurations; None while there is no model."""
 
 
@@ -60,7 +60,7 @@ class Rules:
     share: float | None = None
     judged: bool = True
     by_prediction: bool = False
-    count: int = COUNT
+    count: int = CANDIDATES_PER_QUESTION
 
 
 class Arbiter:
@@ -79,7 +79,7 @@ class Arbiter:
         sampler: Sampler,
         *,
         fidelity: float | None = None,
-        advisor: Advisor | None = None,
+        advisor: CandidatePool | None = None,
         rules: Rules | None = None,
         judge: Judge | None = None,
     ) -> None:
@@ -120,22 +120,22 @@ class Arbiter:
             return self._proposal(view, _random_suggestion(view), Source.FALLBACK, fallback_reason=reason)
         return self._proposal(view, suggestion, source, fallback_reason=instead_of, considered=considered)
 
-    def _advised(self, view: StudyView, advisor: Advisor, shares: Shares, why: str) -> Proposal:
+    def _advised(self, view: StudyView, advisor: CandidatePool, shares: Shares, why: str) -> Proposal:
         offer = advisor.offer(view)
         if not offer.candidates:
             return self._sampled(view, considered=(why,), instead_of=offer.missing)
-        found = self._judge.judge(view, [c.params for c in offer.candidates]) if self._rules.judged else None
+        found = self._judge.score(view, [c.params for c in offer.candidates]) if self._rules.judged else None
         if found is None:
             chosen = self._unjudged(view, offer.candidates)
             advisor.taken(chosen)
-            lost = tuple(f"also offered: {params_line(c.params)}" for c in offer.candidates if c is not chosen)
+            lost = tuple(f"also offered: {format_params(c.params)}" for c in offer.candidates if c is not chosen)
             how = "nobody can judge it yet" if self._rules.judged else "it is taken as it comes"
             return self._llm_proposal(view, chosen, (why, how, *lost))
         tolerance = _tolerance(shares, sum(bool(t.values) for t in view.finished))
         found = _with_second_opinions(found, offer.candidates, view)
         verdicts = [_verdict(judgement, tolerance) for judgement in found]
         lines = tuple(
-            f"{params_line(c.params)}: {verdict or 'worth a trial'}, {_numbers(j)}"
+            f"{format_params(c.params)}: {verdict or 'worth a trial'}, {_numbers(j)}"
             for c, j, verdict in zip(offer.candidates, found, verdicts, strict=True)
         )
         able = [i for i, verdict in enumerate(verdicts) if not verdict]
@@ -144,7 +144,7 @@ class Arbiter:
             reason = f"{REJECTED}: {verdicts[0]}" if len(set(verdicts)) == 1 else f"{REJECTED}: {'; '.join(verdicts)}"
             return self._sampled(view, considered=(why, *lines), instead_of=reason)
         # Among what is worth a trial the model's gain decides, and a little the order in which the LLM named them.
-        best = min(able, key=lambda i: found[i].lag + 0.3 * i)
+        best = min(able, key=lambda i: found[i].log_ei_gap + 0.3 * i)
         advisor.taken(offer.candidates[best])
         return self._llm_proposal(view, offer.candidates[best], (why, *lines), rival=found[best].rival)
 
@@ -210,8 +210,8 @@ def _drawn(view: StudyView, share: float) -> tuple[bool, str]:
 
 
 def _with_second_opinions(
-    found: Sequence[Judgement], candidates: Sequence[Candidate], view: StudyView
-) -> list[Judgement]:
+    found: Sequence[CandidateScore], candidates: Sequence[Candidate], view: StudyView
+) -> list[CandidateScore]:
     """Return the judgements with what the LLM predicts taken in, as far as its predictions were right so far."""
     objective, best = view.objectives[0], incumbent(view.trials, view.objectives, view.constraints)
     error = shown_error(view.trials, objective)
@@ -219,12 +219,12 @@ def _with_second_opinions(
         return list(found)
     value = best.values[objective.metric]
 
-    def gain(judgement: Judgement, predicted: float | None) -> float:
+    def gain(judgement: CandidateScore, predicted: float | None) -> float:
         if predicted is None:
             return 0.0
         return gain_by_prediction(judgement.prediction, predicted, error, best=value, sign=objective.sign)
 
-    return [replace(j, lag=j.lag - gain(j, c.predicted)) for j, c in zip(found, candidates, strict=True)]
+    return [replace(j, log_ei_gap=j.log_ei_gap - gain(j, c.predicted)) for j, c in zip(found, candidates, strict=True)]
 
 
 def _tolerance(shares: Shares, complete: int) -> float:
@@ -235,19 +235,19 @@ def _tolerance(shares: Shares, complete: int) -> float:
     return 1.5 + 8.0 * shares.llm.mean + 15.0 / max(complete, 1)
 
 
-def _verdict(judgement: Judgement, tolerance: float) -> str:
+def _verdict(judgement: CandidateScore, tolerance: float) -> str:
     """Return why a candidate is not worth a trial, "" when it is."""
-    if judgement.chance < _HOPELESS:
+    if judgement.p_feasible < _HOPELESS:
         return "it would probably fail"
-    return "it promises too little" if judgement.lag > tolerance else ""
+    return "it promises too little" if judgement.log_ei_gap > tolerance else ""
 
 
-def _numbers(judgement: Judgement) -> str:
+def _numbers(judgement: CandidateScore) -> str:
     mean, std = judgement.prediction.mean, judgement.prediction.std
-    return f"the model expects {mean:.4g} ± {std:.2g}, {judgement.chance:.0%} to run, log gain {-judgement.lag:+.1f}"
+    return f"the model expects {mean:.4g} ± {std:.2g}, {judgement.p_feasible:.0%} to run, log gain {-judgement.log_ei_gap:+.1f}"
 
 
 def _random_suggestion(view: StudyView) -> Suggestion:
     rng = np.random.default_rng(derived_seed(view.seed, "fallback", view.number))
-    params = draw_untried(view, lambda: random_params(view.space, rng), rng)
+    params = draw_new_params(view, lambda: random_params(view.space, rng), rng)
     return Suggestion(params=params, rationale="random point in the sampler's place")

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunesmith.agent.llm.candidate_pool import LESSONS_EVERY, STALE
+from tunesmith.agent.llm.candidate_pool import LESSON_INTERVAL, STALE_AFTER_TRIALS
 from tunesmith.agent.llm.client.prices import Price
 from tunesmith.agent.llm.client.types import TokenUse
-from tunesmith.agent.llm.planner import COUNT, FIRST_COUNT
+from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, FIRST_CANDIDATES
 from tunesmith.agent.planner.source_credit import LEAST, MOST
-from tunesmith.prompts.asking import MAX_TOKENS
-from tunesmith.prompts.compact import tokens_in
+from tunesmith.prompts.planner_prompts import MAX_TOKENS
+from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.message import Message
 from tunesmith.study.units import short_number
 
@@ -46,14 +46,14 @@ def estimate_llm(opening: Sequence[Message], trials: int, price: Price | None) -
         trials: how many.
         price: of the model's tokens; None when unknown.
     """
-    start = sum(tokens_in(message.text) for message in opening)
-    lessons = trials // LESSONS_EVERY
+    start = sum(estimate_tokens(message.text) for message in opening)
+    lessons = trials // LESSON_INTERVAL
     # Candidates that grow stale are asked for again; each turn takes one, and asks when none is left that is worth it.
-    few = 1 + lessons + max(trials // STALE - 1, 0)
+    few = 1 + lessons + max(trials // STALE_AFTER_TRIALS - 1, 0)
     many = 1 + lessons + math.ceil(MOST * trials)
     calls = Range(low=few, high=many)
     small, large = start + trials * LEAST * 40, min(MAX_TOKENS, start + 2500)
-    answers = FIRST_COUNT * ANSWER_TOKENS, COUNT * ANSWER_TOKENS
+    answers = FIRST_CANDIDATES * ANSWER_TOKENS, CANDIDATES_PER_QUESTION * ANSWER_TOKENS
     low = _use(few, small, answers[1])
     high = _use(many, large, answers[0])
     usd = Range(low=price.of(low) or 0.0, high=price.of(high) or 0.0) if price else None

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from tunesmith.agent.llm.call_log import Told
-from tunesmith.agent.llm.candidate_pool import Advisor, Runs
-from tunesmith.agent.llm.client.types import AsksModels
-from tunesmith.agent.llm.planner import FIRST_COUNT, LLMPlanner
-from tunesmith.agent.llm.prompt_context import standing_of
+from tunesmith.agent.llm.call_log import LoggedCall
+from tunesmith.agent.llm.candidate_pool import CandidatePool, BackgroundRunner
+from tunesmith.agent.llm.client.types import LanguageModel
+from tunesmith.agent.llm.planner import FIRST_CANDIDATES, LLMPlanner
+from tunesmith.agent.llm.prompt_context import make_prompt_context
 from tunesmith.agent.llm.tools import lookup_tools
 from tunesmith.agent.planner.arbiter import Arbiter, Rules
 from tunesmith.agent.planner.cost_estimate import estimate_llm, estimate_text
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.registry import make_sampler
-from tunesmith.prompts.asking import Standing, Subject, starting_messages
+from tunesmith.prompts.planner_prompts import PromptContext, StudyBrief, starting_messages
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.command import script_of
 from tunesmith.study.config.record import Lesson, LlmCall
@@ -39,33 +39,33 @@ class Tape:
     replay: Path | None = None
 
 
-def open_model(planner: PlannerTable, tape: Tape | None = None) -> AsksModels:
+def open_model(planner: PlannerTable, tape: Tape | None = None) -> LanguageModel:
     """Return the model of [planner], with its fallbacks, a recording, or a recorded one in its place.
 
     Raises:
         SpecError: the user's price list cannot be read.
         ProjectError: the file to replay cannot be read.
     """
-    from tunesmith.agent.llm.client.client import Model
-    from tunesmith.agent.llm.client.fallbacks import FirstOf
-    from tunesmith.agent.llm.client.recording import Recording, Replay
+    from tunesmith.agent.llm.client.client import LangChainModel
+    from tunesmith.agent.llm.client.fallbacks import FallbackModel
+    from tunesmith.agent.llm.client.recording import RecordingModel, ReplayModel
 
     tape = tape or Tape()
     names = [planner.model or "", *planner.fallbacks]
     if tape.replay is not None:
-        return Replay(tape.replay, names[0])
-    models = [Model(name, base_url=planner.base_url) for name in names]
-    model: AsksModels = models[0] if len(models) == 1 else FirstOf(models)
-    return Recording(model, tape.record) if tape.record else model
+        return ReplayModel(tape.replay, names[0])
+    models = [LangChainModel(name, base_url=planner.base_url) for name in names]
+    model: LanguageModel = models[0] if len(models) == 1 else FallbackModel(models)
+    return RecordingModel(model, tape.record) if tape.record else model
 
 
 def make_arbiter(  # noqa: PLR0913  # each is another part of a study
     spec: StudySpec,
     sampler: Sampler | None = None,
     *,
-    model: AsksModels | None = None,
+    model: LanguageModel | None = None,
     project: Path | None = None,
-    runs: Runs | None = None,
+    runs: BackgroundRunner | None = None,
     budget: Budget | None = None,
     spent: Spent | None = None,
     lessons: Sequence[Lesson] = (),
@@ -74,7 +74,7 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
     rules: Rules | None = None,
     permuted: bool = False,
     wishes: str = "",
-) -> tuple[Arbiter, Advisor | None]:
+) -> tuple[Arbiter, CandidatePool | None]:
     """Return the arbiter of a study and the LLM's side of it, None without a model.
 
     Args:
@@ -97,18 +97,18 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
     if model is None:
         return Arbiter(sampler, fidelity=fidelity), None
 
-    def stand(view: StudyView) -> Standing:
-        return standing_of(_shuffled(view) if permuted else view, sampler, budget=left(), curves=curves)
+    def stand(view: StudyView) -> PromptContext:
+        return make_prompt_context(_shuffled(view) if permuted else view, sampler, budget=left(), curves=curves)
 
     planner = make_planner(spec, model, project=project, lessons=lessons, wishes=wishes)
-    advisor = Advisor(planner, stand=stand, budget=budget, spent=spent, runs=runs, count=(rules or Rules()).count)
+    advisor = CandidatePool(planner, stand=stand, budget=budget, spent=spent, runs=runs, count=(rules or Rules()).count)
     judge = sampler if isinstance(sampler, BayesSampler) else None
     return Arbiter(sampler, fidelity=fidelity, advisor=advisor, rules=rules, judge=judge), advisor
 
 
 def make_planner(
     spec: StudySpec,
-    model: AsksModels,
+    model: LanguageModel,
     *,
     project: Path | None = None,
     lessons: Sequence[Lesson] = (),
@@ -130,7 +130,7 @@ def llm_estimate(spec: StudySpec, project: Path, trials: int) -> str:
     """
     from tunesmith.agent.llm.client.prices import price_of, read_prices
 
-    opening = starting_messages(subject_of(spec, project, ()), count=FIRST_COUNT)
+    opening = starting_messages(subject_of(spec, project, ()), count=FIRST_CANDIDATES)
     price = price_of(spec.planner.model or "", read_prices(), own_server=spec.planner.base_url is not None)
     return estimate_text(estimate_llm(opening, trials, price))
 
@@ -146,7 +146,7 @@ def _shuffled(view: StudyView) -> StudyView:
     return replace(view, trials=[dealt.get(t.number, t) for t in view.trials])
 
 
-def kept(told: Told) -> LlmCall:
+def kept(told: LoggedCall) -> LlmCall:
     """Return a call as it is kept in the history."""
     return LlmCall(
         purpose=told.purpose,
@@ -163,10 +163,10 @@ def kept(told: Told) -> LlmCall:
     )
 
 
-def subject_of(spec: StudySpec, project: Path | None, lessons: Sequence[Lesson]) -> Subject:
+def subject_of(spec: StudySpec, project: Path | None, lessons: Sequence[Lesson]) -> StudyBrief:
     """Return what a model is shown of a study that does not change while it runs."""
     fidelity = spec.fidelity
-    return Subject(
+    return StudyBrief(
         name=spec.study.name,
         space=spec.space,
         objectives=spec.objectives,
@@ -192,8 +192,8 @@ def _hardware() -> str:
 
     import psutil
 
-    from tunesmith.evaluator.gpus import discover
+    from tunesmith.evaluator.gpus import find_gpus
 
-    gpus = discover().gpus
+    gpus = find_gpus().gpus
     memory_gib = psutil.virtual_memory().total / 2**30
     return f"{os.cpu_count()} CPU cores, {memory_gib:.0f} GiB of memory, {len(gpus)} GPU{'s' if len(gpus) != 1 else ''}"

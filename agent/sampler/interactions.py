@@ -12,8 +12,8 @@ from itertools import combinations
 
 import numpy as np
 
-from tunesmith.agent.sampler.surrogate.encoding import Array, Axes
-from tunesmith.prompts.compact import shown
+from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
+from tunesmith.prompts.history_summary import format_value
 from tunesmith.study.space.parameters import Parameter
 
 Surface = Callable[[Array], Array]
@@ -33,44 +33,44 @@ class _Pair:
     words: str
 
 
-def interactions_of(
-    surface: Surface, axes: Axes, names: Sequence[str], rng: np.random.Generator, *, limit: int = 3
+def describe_interactions(
+    surface: Surface, encoding: SpaceEncoding, names: Sequence[str], rng: np.random.Generator, *, limit: int = 3
 ) -> tuple[str, ...]:
     """Return sentences on the pairs that act together most, the strongest first; empty when none does.
 
     Args:
         surface: what the model expects.
-        axes: of the space.
+        encoding: of the space.
         names: the parameters to look at; those that are active under a condition alone are passed over.
         rng: draws the settings of all other parameters.
         limit: how many sentences at most.
     """
-    background = axes.settle(rng.random((_BACKGROUND, len(axes))))
-    always = [name for name in names if name not in axes.space.conditions]
-    spread = float(surface(axes.settle(rng.random((512, len(axes))))).var())
+    background = encoding.project_to_valid(rng.random((_BACKGROUND, len(encoding))))
+    always = [name for name in names if name not in encoding.space.conditions]
+    spread = float(surface(encoding.project_to_valid(rng.random((512, len(encoding))))).var())
     if spread <= 0.0:
         return ()
-    pairs = [_pair(surface, axes, background, a, b, spread) for a, b in combinations(always, 2)]
+    pairs = [_pair(surface, encoding, background, a, b, spread) for a, b in combinations(always, 2)]
     told = sorted((p for p in pairs if p.share >= _MATTERS and p.words), key=lambda p: -p.share)
     return tuple(f"{p.first} with {p.second} ({p.share:.0%}): {p.words}" for p in told[:limit])
 
 
-def _pair(surface: Surface, axes: Axes, background: Array, a: str, b: str, spread: float) -> _Pair:
-    table, levels_a, levels_b = _dependence(surface, axes, background, a, b)
+def _pair(surface: Surface, encoding: SpaceEncoding, background: Array, a: str, b: str, spread: float) -> _Pair:
+    table, levels_a, levels_b = _dependence(surface, encoding, background, a, b)
     rows, columns = table.mean(axis=1, keepdims=True), table.mean(axis=0, keepdims=True)
     beyond = table - rows - columns + table.mean()
-    return _Pair(a, b, float(beyond.var()) / spread, _words(table, axes, (a, levels_a), (b, levels_b)))
+    return _Pair(a, b, float(beyond.var()) / spread, _words(table, encoding, (a, levels_a), (b, levels_b)))
 
 
-def _dependence(surface: Surface, axes: Axes, background: Array, a: str, b: str) -> tuple[Array, Array, Array]:
+def _dependence(surface: Surface, encoding: SpaceEncoding, background: Array, a: str, b: str) -> tuple[Array, Array, Array]:
     """Return the surface over levels of `a` (rows) and `b` (columns), all else averaged, and both levels."""
-    names = list(axes.space.names)
+    names = list(encoding.space.names)
     i, j = names.index(a), names.index(b)
-    levels_a, levels_b = _levels(axes.space.parameters[a]), _levels(axes.space.parameters[b])
+    levels_a, levels_b = _levels(encoding.space.parameters[a]), _levels(encoding.space.parameters[b])
     points = np.tile(background, (len(levels_a) * len(levels_b), 1))
     grid = np.stack(np.meshgrid(levels_a, levels_b, indexing="ij"), axis=-1).reshape(-1, 2)
     points[:, [i, j]] = np.repeat(grid, len(background), axis=0)
-    values = surface(axes.settle(points)).reshape(len(levels_a), len(levels_b), len(background))
+    values = surface(encoding.project_to_valid(points)).reshape(len(levels_a), len(levels_b), len(background))
     return np.asarray(values.mean(axis=2)), levels_a, levels_b
 
 
@@ -82,17 +82,17 @@ def _levels(parameter: Parameter) -> Array:
     return np.linspace(0.0, 1.0, _LEVELS, dtype=np.float64)
 
 
-def _words(table: Array, axes: Axes, first: tuple[str, Array], second: tuple[str, Array]) -> str:
+def _words(table: Array, encoding: SpaceEncoding, first: tuple[str, Array], second: tuple[str, Array]) -> str:
     """Return how the best value of the first shifts with the second, or the other way round; "" when neither does."""
     for (a, levels_a), (b, levels_b), values in ((first, second, table), (second, first, table.T)):
         low, high = int(values[:, 0].argmin()), int(values[:, -1].argmin())
         if low != high:
-            best = [_value(axes, a, levels_a[index]) for index in (low, high)]
-            at = [_value(axes, b, levels_b[index]) for index in (0, -1)]
+            best = [_value(encoding, a, levels_a[index]) for index in (low, high)]
+            at = [_value(encoding, b, levels_b[index]) for index in (0, -1)]
             return f"best {a} about {best[0]} at {b}={at[0]}, about {best[1]} at {b}={at[1]}"
     return ""
 
 
-def _value(axes: Axes, name: str, level: float) -> str:
-    value = axes.space.parameters[name].from_unit(float(level))
-    return f"{value:.2g}" if isinstance(value, float) else shown(value)
+def _value(encoding: SpaceEncoding, name: str, level: float) -> str:
+    value = encoding.space.parameters[name].from_unit(float(level))
+    return f"{value:.2g}" if isinstance(value, float) else format_value(value)

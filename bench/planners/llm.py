@@ -21,7 +21,7 @@ from tunesmith.agent.planner.factory import open_model
 from tunesmith.agent.sampler.optuna_samplers import RandomSampler
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
-from tunesmith.prompts.asking import Subject
+from tunesmith.prompts.planner_prompts import StudyBrief
 from tunesmith.study.config.spec import PlannerTable
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.space.condition import Value
@@ -81,7 +81,7 @@ class BestOfN:
 
 
 def _planner(task: Task, model: str, base_url: str) -> LLMPlanner:
-    subject = Subject(name=task.name, space=task.space, objectives=(task.objective,), description=task.description)
+    subject = StudyBrief(name=task.name, space=task.space, objectives=(task.objective,), description=task.description)
     return LLMPlanner(open_model(PlannerTable(model=model, base_url=base_url or None)), subject)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.agent.chat.events import Action, Approval, ChatEvent, Decision
+from tunesmith.agent.chat.events import ProposedAction, Approval, ChatEvent, Decision
 from tunesmith.cli.chat.input_reader import InputReader, input_reader
 from tunesmith.cli.chat.screen import Screen
 from tunesmith.cli.chat.slash import COMMANDS, OUTSIDE, help_text, run_slash
@@ -175,7 +175,7 @@ class Chat:
     async def _ask(self, waiting: Approval) -> list[Decision]:
         return [await self._decide(action) for action in waiting.actions]
 
-    async def _decide(self, action: Action) -> Decision:
+    async def _decide(self, action: ProposedAction) -> Decision:
         self._screen.action(action)
         while True:
             try:
@@ -194,7 +194,7 @@ class Chat:
             else:
                 self._screen.line("type approve, edit, or reject and why (a, e, r do)", "yellow")
 
-    async def _edited(self, action: Action) -> Decision | None:
+    async def _edited(self, action: ProposedAction) -> Decision | None:
         """Let the person change the arguments; None when what came of it cannot be done."""
         text = await self._typist.line("arguments: ", default=json.dumps(dict(action.given)))
         try:
@@ -228,10 +228,10 @@ class Chat:
             self._screen.line(NO_MODEL)
             return
         from tunesmith.agent.chat.conversation import Conversation
-        from tunesmith.agent.llm.client.client import Model
+        from tunesmith.agent.llm.client.client import LangChainModel
 
         talk = Conversation(
-            Model(name, base_url=base_url),
+            LangChainModel(name, base_url=base_url),
             ALL,
             self._wiring.context,
             store=self._folder / "chat.db",

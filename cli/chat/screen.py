@@ -17,14 +17,14 @@ from rich.markdown import Markdown
 from rich.text import Text
 
 from tunesmith.agent.chat.events import (
-    Action,
-    Allowed,
+    ProposedAction,
+    AutoApproved,
     Approval,
     ChatEvent,
     Notice,
-    ToolBegan,
-    ToolEnded,
-    Words,
+    ToolStarted,
+    ToolFinished,
+    TextChunk,
 )
 from tunesmith.tools.llm_tools.tool import arguments_text
 
@@ -55,7 +55,7 @@ class Screen:
         """Begin an answer."""
         return Answer(self)
 
-    def action(self, action: Action) -> None:
+    def action(self, action: ProposedAction) -> None:
         """Show what a call would do, before a person decides on it."""
         self.line(f"{action.name} would:", "bold")
         self.line("\n".join(f"  {line}" for line in action.preview.split("\n")))
@@ -86,17 +86,17 @@ class Answer:
     def show(self, event: ChatEvent) -> None:
         """Show one event; an Approval is left to whoever asks the person."""
         match event:
-            case Words(text=text):
+            case TextChunk(text=text):
                 self._words(harmless(text))
-            case ToolBegan(call=call, name=name, given=given):
+            case ToolStarted(call=call, name=name, given=given):
                 self._finish_text()
                 self._running[call] = f"⚙ {name}({arguments_text(given)}) …"
                 self._draw()
-            case ToolEnded(call=call):
+            case ToolFinished(call=call):
                 self._finish_text()
                 self._running.pop(call, None)
                 self._tool(event)
-            case Allowed(actions=actions, left=left):
+            case AutoApproved(actions=actions, left=left):
                 names = ", ".join(f"{a.name} ({a.trials} trial{'s' if a.trials > 1 else ''})" for a in actions)
                 self._say(f"allowed before: {names}; {left} left", "dim")
             case Notice(text=text):
@@ -105,7 +105,7 @@ class Answer:
             case Approval():
                 self._finish_text()
 
-    def _tool(self, event: ToolEnded) -> None:
+    def _tool(self, event: ToolFinished) -> None:
         call = f"{event.name}({arguments_text(event.given)})"
         self._say(f"  ⚙ {call} {event.wall_s:.2f} s", "dim")
         if event.refused:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.cli.commands.status import status_text, story_text, trial_in
-from tunesmith.cli.display.ascii_plot import Points, plotted
-from tunesmith.cli.session.locate import Located, open_study
-from tunesmith.cli.session.tool_context import Wired, Wiring
-from tunesmith.prompts.compact import params_line
+from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
+from tunesmith.cli.display.status_text import status_text
+from tunesmith.cli.display.trial_story import trial_story
+from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
+from tunesmith.cli.session.study_session import LoadedStudy, StudySession
+from tunesmith.prompts.history_summary import format_params
 from tunesmith.study.config.command import command_line
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.names import did_you_mean
@@ -49,10 +50,10 @@ class Slash:
 
     usage: str
     about: str
-    run: Callable[[Wiring, str], str]
+    run: Callable[[StudySession, str], str]
 
 
-def run_slash(text: str, wiring: Wiring) -> str:
+def run_slash(text: str, wiring: StudySession) -> str:
     """Do what a line such as `/trial 12` says and return what to print.
 
     Raises:
@@ -76,32 +77,32 @@ def help_text() -> str:
 # -- looking ----------------------------------------------------------------------------------------------------
 
 
-def _status(wiring: Wiring, _: str) -> str:
+def _status(wiring: StudySession, _: str) -> str:
     return _located(wiring, status_text)
 
 
-def _best(wiring: Wiring, _: str) -> str:
-    def text(located: Located) -> str:
+def _best(wiring: StudySession, _: str) -> str:
+    def text(located: OpenStudy) -> str:
         record = located.record
         ranked = candidates(located.history.trials(record.id), record.spec.objectives, record.spec.bounds)[:FEW]
         if not ranked:
             return "no trial is complete yet"
         metric = record.spec.objectives[0].metric
-        rows = [f"#{t.number}  {metric} {short_number(t.values[metric])}  {params_line(t.params)}" for t in ranked]
+        rows = [f"#{t.number}  {metric} {short_number(t.values[metric])}  {format_params(t.params)}" for t in ranked]
         return "\n".join([*rows, "", f"  {command_line(record.spec, ranked[0].params)}"])
 
     return _located(wiring, text)
 
 
-def _trial(wiring: Wiring, rest: str) -> str:
-    return _located(wiring, lambda located: story_text(located, trial_in(located, _number(rest, "/trial 12"))))
+def _trial(wiring: StudySession, rest: str) -> str:
+    return _located(wiring, lambda located: trial_story(located, find_trial(located, _number(rest, "/trial 12"))))
 
 
-def _why(wiring: Wiring, rest: str) -> str:
+def _why(wiring: StudySession, rest: str) -> str:
     number = _number(rest, "/why 12")
 
-    def text(located: Located) -> str:
-        trial = trial_in(located, number)
+    def text(located: OpenStudy) -> str:
+        trial = find_trial(located, number)
         proposal = trial.proposal
         lines = [f"trial {number} came from {proposal.source.value}: {proposal.rationale or 'no reason was given'}"]
         lines += [f"  it stood in for the LLM: {proposal.fallback_reason}"] if proposal.fallback_reason else []
@@ -115,27 +116,27 @@ def _why(wiring: Wiring, rest: str) -> str:
     return _located(wiring, text)
 
 
-def _plot(wiring: Wiring, rest: str) -> str:
+def _plot(wiring: StudySession, rest: str) -> str:
     """Draw value over trials, the curve of one (`/plot 12`), or a slice over a parameter (`/plot lr`)."""
 
-    def text(located: Located) -> str:
+    def text(located: OpenStudy) -> str:
         record, trials = located.record, located.history.trials(located.record.id)
         metric = record.spec.objectives[0].metric
         if rest.lstrip("#").isdigit():
             curve = [o for o in located.history.curve(record.id, int(rest.lstrip("#"))) if o.metric == metric]
-            points = Points(x=[o.step for o in curve], y=[o.value for o in curve], x_name="step", y_name=metric)
+            points = PlotPoints(x=[o.step for o in curve], y=[o.value for o in curve], x_name="step", y_name=metric)
         elif rest:
             points = _slice(rest, located, trials)
         else:
             able = [t for t in trials if not t.is_replicate]
             values = [t.values.get(metric, math.nan) for t in able]
-            points = Points(x=[t.number for t in able], y=values, x_name="trial", y_name=metric)
-        return "\n".join(plotted(points, width=min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)))
+            points = PlotPoints(x=[t.number for t in able], y=values, x_name="trial", y_name=metric)
+        return "\n".join(plot_lines(points, width=min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)))
 
     return _located(wiring, text)
 
 
-def _slice(name: str, located: Located, trials: Sequence[Trial]) -> Points:
+def _slice(name: str, located: OpenStudy, trials: Sequence[Trial]) -> PlotPoints:
     space, metric = located.record.spec.space, located.record.spec.objectives[0].metric
     if name not in space.parameters:
         raise ToolRefused(f"there is no parameter {name!r}{did_you_mean(name, space.names)}")
@@ -144,33 +145,33 @@ def _slice(name: str, located: Located, trials: Sequence[Trial]) -> Points:
     if parameter.kind in ("choice", "bool"):
         known = list(dict.fromkeys(str(t.params[name]) for t in able))
         x, label = [float(known.index(str(t.params[name]))) for t in able], f"{name}: {', '.join(known)}"
-        return Points(x=x, y=[t.values[metric] for t in able], x_name=label, y_name=metric)
+        return PlotPoints(x=x, y=[t.values[metric] for t in able], x_name=label, y_name=metric)
     x = [float(str(t.params[name])) for t in able]
     log_x = bool(getattr(parameter, "log", False))
-    return Points(x=x, y=[t.values[metric] for t in able], x_name=name, y_name=metric, log_x=log_x)
+    return PlotPoints(x=x, y=[t.values[metric] for t in able], x_name=name, y_name=metric, log_x=log_x)
 
 
-def _edits(wiring: Wiring, rest: str) -> str:
+def _edits(wiring: StudySession, rest: str) -> str:
     return _do(wiring, EDIT, {"name": rest}) if rest else _do(wiring, EDITS, {})
 
 
 # -- doing ------------------------------------------------------------------------------------------------------
 
 
-def _run(wiring: Wiring, _: str) -> str:
+def _run(wiring: StudySession, _: str) -> str:
     wired = _wired(wiring)
     if wired.context.control is not None and wired.context.control.is_running():
         raise ToolRefused("the study is running already; /status shows it")
     return wired.runs.start()
 
 
-def _stop(wiring: Wiring, rest: str) -> str:
+def _stop(wiring: StudySession, rest: str) -> str:
     if rest.lstrip("#").isdigit():
         return _do(wiring, STOP_TRIAL, {"number": int(rest.lstrip("#"))})
     return _do(wiring, END, {"now": rest == "now"})
 
 
-def _budget(wiring: Wiring, rest: str) -> str:
+def _budget(wiring: StudySession, rest: str) -> str:
     """Show the limits, or change one: `/budget trials 60`, `/budget hours none`."""
     if not rest:
         wired = _wired(wiring)
@@ -182,29 +183,31 @@ def _budget(wiring: Wiring, rest: str) -> str:
     return _do(wiring, LIMIT, {"name": name, "value": None if value.strip() == "none" else _value(value.strip())})
 
 
-def _queue(wiring: Wiring, rest: str) -> str:
+def _queue(wiring: StudySession, rest: str) -> str:
     return _do(
         wiring, QUEUE, {"configurations": [_pairs(rest, "/queue lr=0.01 hidden=64")], "why": "typed in the chat"}
     )
 
 
-def _pin(wiring: Wiring, rest: str) -> str:
+def _pin(wiring: StudySession, rest: str) -> str:
     ((name, value),) = (_pairs(rest, "/pin lr=0.01") if "=" in rest else {rest: None}).items()
     return _do(wiring, PIN, {"name": name, "value": value})
 
 
-def _bounds(wiring: Wiring, rest: str) -> str:
+def _bounds(wiring: StudySession, rest: str) -> str:
     name, *ends = rest.split()
     if len(ends) != 2:  # noqa: PLR2004  # two ends
         raise ToolRefused("give the parameter and both ends, such as /bounds lr 1e-4 1e-2")
     return _do(wiring, BOUNDS, {"name": name, "low": _value(ends[0]), "high": _value(ends[1])})
 
 
-def _tool(tool: AnyTool, given: Callable[[str], Mapping[str, Any]] = lambda _: {}) -> Callable[[Wiring, str], str]:
+def _tool(
+    tool: AnyTool, given: Callable[[str], Mapping[str, Any]] = lambda _: {}
+) -> Callable[[StudySession, str], str]:
     return lambda wiring, rest: _do(wiring, tool, given(rest))
 
 
-def _do(wiring: Wiring, tool: AnyTool, given: Mapping[str, Any]) -> str:
+def _do(wiring: StudySession, tool: AnyTool, given: Mapping[str, Any]) -> str:
     _wired(wiring)
     return tool.call(wiring.context(), given)
 
@@ -212,14 +215,14 @@ def _do(wiring: Wiring, tool: AnyTool, given: Mapping[str, Any]) -> str:
 # -- reading what was typed -------------------------------------------------------------------------------------
 
 
-def _located(wiring: Wiring, text: Callable[[Located], str]) -> str:
+def _located(wiring: StudySession, text: Callable[[OpenStudy], str]) -> str:
     _wired(wiring)
     located = open_study(wiring.file, wiring.history)
     with located.history:
         return text(located)
 
 
-def _wired(wiring: Wiring) -> Wired:
+def _wired(wiring: StudySession) -> LoadedStudy:
     wired = wiring.wired()
     if wired is None:
         raise ToolRefused(f"there is no {wiring.file.name} here yet; `tunesmith init SCRIPT` writes one")

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from tunesmith.cli.session.locate import history_file, study_file
 from tunesmith.evaluator.executors.slots import plan_slots
-from tunesmith.evaluator.gpus import discover
-from tunesmith.evaluator.sandbox.bubblewrap import why_not
+from tunesmith.evaluator.gpus import find_gpus
+from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.spec import StudySpec
@@ -69,12 +69,12 @@ def _machine() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     yield Finding(level="ok", what="cpu", detail=f"{cores} core{'s' if cores > 1 else ''}")
     yield from _gpus()
-    problem = why_not()
+    problem = sandbox_problem()
     yield Finding(level="warning" if problem else "ok", what="sandbox", detail=problem or "trials can be enclosed")
 
 
 def _gpus() -> Iterator[Finding]:
-    found = discover()
+    found = find_gpus()
     for gpu in found.gpus:
         memory = "" if gpu.memory_gib is None else f", {gpu.memory_gib:.1f} GiB"
         yield Finding(level="ok", what="gpu", detail=f"{gpu.id}: {gpu.name or 'NVIDIA'}{memory}")
@@ -98,7 +98,7 @@ def _study(study: Path, history: Path | None) -> Iterator[Finding]:
     yield Finding(level="ok", what="study", detail=f"{spec.study.name}: {len(spec.space)} parameters, sound")
     yield from _command(spec, file.absolute().parent)
     yield from _model(spec)
-    if spec.run.sandbox and (problem := why_not()):
+    if spec.run.sandbox and (problem := sandbox_problem()):
         yield Finding(level="problem", what="sandbox", detail=f"this study asks for it ([run].sandbox), but {problem}")
     yield _slots(spec)
     yield _disk(history_file(study, history))
@@ -136,11 +136,11 @@ def _model(spec: StudySpec) -> Iterator[Finding]:
         detail = "none: the sampler proposes alone; [planner].model adds one"
         yield Finding(level="ok", what="LLM", detail=detail)
         return
-    from tunesmith.agent.llm.client.client import Model  # LangChain: 1 s
+    from tunesmith.agent.llm.client.client import LangChainModel  # LangChain: 1 s
 
     for name in [planner.model, *planner.fallbacks]:
         try:
-            down = Model(name, base_url=planner.base_url).ready()
+            down = LangChainModel(name, base_url=planner.base_url).ready()
         except InputError as error:
             yield Finding(level="problem", what="LLM", detail=str(error))
             continue
@@ -171,7 +171,7 @@ def _slots(spec: StudySpec) -> Finding:
         missing = f'{package} is not installed; pip install "tunesmith[{spec.run.executor}]"'
         detail = f"trials run by {package} {found}, which places them" if found else missing
         return Finding(level="ok" if found else "problem", what="executor", detail=detail)
-    machine = discover()
+    machine = find_gpus()
     try:
         ids = [gpu.id for gpu in machine.gpus]
         slots = plan_slots(spec.run, ids, len(os.sched_getaffinity(0)), note=machine.note)

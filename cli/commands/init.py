@@ -13,7 +13,7 @@ from tunesmith.tools.script_reader.reader import read_script
 from tunesmith.tools.script_reader.writer import paste_lines, study_toml
 
 if TYPE_CHECKING:
-    from tunesmith.agent.llm.study_draft import Draft
+    from tunesmith.agent.llm.study_draft import StudyDraft
 
 
 def write_study(
@@ -46,16 +46,16 @@ def write_study(
     print("\n".join(lines))
 
 
-def _improved(text: str, script: Path, model: str, base_url: str | None) -> Draft:
-    from tunesmith.agent.llm.client.client import Model
-    from tunesmith.agent.llm.study_draft import improved_draft
+def _improved(text: str, script: Path, model: str, base_url: str | None) -> StudyDraft:
+    from tunesmith.agent.llm.client.client import LangChainModel
+    from tunesmith.agent.llm.study_draft import improve_draft
     from tunesmith.tools.llm_tools.study_files import parse_study_text
 
     source = script.read_text(encoding="utf-8-sig", errors="replace")
-    return improved_draft(Model(model, base_url=base_url), text, source, check=parse_study_text)
+    return improve_draft(LangChainModel(model, base_url=base_url), text, source, check=parse_study_text)
 
 
-def _told(draft: Draft, target: Path, model: str) -> list[str]:
+def _told(draft: StudyDraft, target: Path, model: str) -> list[str]:
     """Return what to say of a file that the model wrote; nothing when it did not."""
     import tomllib
 

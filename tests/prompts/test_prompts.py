@@ -13,19 +13,19 @@ from fakes.views import trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.prompts.asking import (
+from tunesmith.prompts.history_summary import estimate_tokens, format_params
+from tunesmith.prompts.message import Message
+from tunesmith.prompts.planner_prompts import (
     MAX_TOKENS,
-    Standing,
-    Subject,
-    again_message,
+    PromptContext,
+    StudyBrief,
     insight_messages,
     operators,
     proposing_messages,
+    retry_message,
     starting_messages,
 )
-from tunesmith.prompts.compact import params_line, tokens_in
-from tunesmith.prompts.message import Message
-from tunesmith.prompts.render import render_text, version
+from tunesmith.prompts.render import render_text, template_version
 from tunesmith.prompts.untrusted import fenced, one_line
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.sampler_state import SamplerBelief
@@ -75,7 +75,7 @@ BELIEF = SamplerBelief(
     interactions=("lr with batch (12%): best lr about 0.001 at batch=16, about 0.01 at batch=64",),
     failing=("batch >= 64: 5 of 6 failed",),
 )
-SUBJECT = Subject(
+SUBJECT = StudyBrief(
     name="toy",
     space=SPACE,
     objectives=(Objective("loss"),),
@@ -90,8 +90,10 @@ SUBJECT = Subject(
 )
 
 
-def standing(view: StudyView) -> Standing:
-    return Standing(view=view, belief=BELIEF, budget="trials 28 of 40, llm_usd 1.50 of 2", curves={1: (2.0, 1.0, 0.5)})
+def standing(view: StudyView) -> PromptContext:
+    return PromptContext(
+        view=view, belief=BELIEF, budget="trials 28 of 40, llm_usd 1.50 of 2", curves={1: (2.0, 1.0, 0.5)}
+    )
 
 
 def text_of(messages: list[Message]) -> str:
@@ -105,7 +107,7 @@ PROMPTS: dict[str, Callable[[], str]] = {
         proposing_messages(SUBJECT, standing(view_of(0)), count=4, operator="explore")
     ),
     "insights": lambda: text_of(insight_messages(SUBJECT, standing(view_of(12)), limit=12)),
-    "again": lambda: again_message(["candidate 1 is trial #3 again"], count=4).text + "\n",
+    "retry": lambda: retry_message(["candidate 1 is trial #3 again"], count=4).text + "\n",
     "answer_as_json": lambda: render_text("answer_as_json.md", schema='{"type": "object"}') + "\n",
 }
 
@@ -127,7 +129,7 @@ def test_every_fact_is_there_with_its_right_number(seed: int) -> None:
     text = proposing_messages(SUBJECT, standing(view), count=4, operator="refine")[-1].text
     best = incumbent(view.trials, view.objectives)
     if best is not None:
-        told = f"#{best.number} with loss {short_number(best.values['loss'])} ({params_line(best.params)})"
+        told = f"#{best.number} with loss {short_number(best.values['loss'])} ({format_params(best.params)})"
         assert f"best so far: {told}" in text
     for kind in (FailureKind.OOM, FailureKind.NAN):
         count = sum(t.failure is not None and t.failure.kind is kind for t in view.trials)
@@ -144,12 +146,12 @@ def test_every_fact_is_there_with_its_right_number(seed: int) -> None:
 
 @pytest.mark.parametrize("count", [100, 10_000])
 def test_a_prompt_never_outgrows_its_budget(count: int) -> None:
-    long = Subject(
+    long = StudyBrief(
         name="toy", space=SPACE, objectives=SUBJECT.objectives, description="d" * 9000, script="x = 1\n" * 9000
     )
     for subject in (SUBJECT, long):
         messages = proposing_messages(subject, standing(view_of(count)), count=4, operator="refine")
-        assert sum(tokens_in(m.text) for m in messages) < MAX_TOKENS
+        assert sum(estimate_tokens(m.text) for m in messages) < MAX_TOKENS
 
 
 def test_the_stable_part_comes_first_and_is_the_same_later() -> None:
@@ -160,8 +162,8 @@ def test_the_stable_part_comes_first_and_is_the_same_later() -> None:
 
 
 def test_templates_have_versions_and_operators_have_words() -> None:
-    assert re.fullmatch("[0-9a-f]{12}", version("propose.md"))
-    assert version("propose.md") != version("start.md")
+    assert re.fullmatch("[0-9a-f]{12}", template_version("propose.md"))
+    assert template_version("propose.md") != template_version("start.md")
     assert set(operators()) == {"explore", "refine", "ablate", "combine", "simplify"}
 
 

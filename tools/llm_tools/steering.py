@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from tunesmith.prompts.compact import params_line
+from tunesmith.prompts.history_summary import format_params
 from tunesmith.study.commands import (
     Bounds,
     Command,
@@ -159,7 +159,7 @@ def _whole(context: ToolContext, args: QueueArguments) -> list[tuple[dict[str, J
     found = []
     for params in whole:
         same = [f"#{t.number}" for t in view.trials if dict(t.params) == params and not t.is_replicate]
-        found.append((params, f"{params_line(params)}{f' (the same as {same[0]})' if same else ''}"))
+        found.append((params, f"{format_params(params)}{f' (the same as {same[0]})' if same else ''}"))
     return found
 
 

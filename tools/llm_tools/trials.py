@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tunesmith.prompts.compact import params_line, shown, space_table, thinned
+from tunesmith.prompts.history_summary import format_params, format_value, space_table, downsample
 from tunesmith.prompts.untrusted import fenced, one_line
 from tunesmith.study.energy import gpu_line
 from tunesmith.study.errors import ToolRefused
@@ -142,7 +142,7 @@ def curve(context: ToolContext, args: TrialArguments) -> str:
     for metric in dict.fromkeys(o.metric for o in observed):
         points = [o for o in observed if o.metric == metric]
         values = [o.value for o in points]
-        few = thinned(values, 12) or values
+        few = downsample(values, 12) or values
         steps = f"steps {short_number(points[0].step)} to {short_number(points[-1].step)}, {len(points)} values"
         lines.append(f"{one_line(metric, 60)} ({steps}): {' '.join(short_number(value) for value in few)}")
         lines.append(f"  lowest {short_number(min(values))}, highest {short_number(max(values))}")
@@ -187,11 +187,11 @@ def trial_line(trial: Trial, view: StudyView) -> str:
     state = f"failed ({trial.failure.kind.value})" if trial.failure else trial.state.value
     again = f" (trial {trial.proposal.replicate_of} again)" if trial.is_replicate else ""
     source = f"{trial.proposal.source.value}{again}"
-    return f"#{trial.number} {source} {state} {' '.join(values) or 'no value'}  {params_line(trial.params)}"
+    return f"#{trial.number} {source} {state} {' '.join(values) or 'no value'}  {format_params(trial.params)}"
 
 
 def _cell(params: Mapping[str, Value], name: str) -> str:
-    return shown(params[name]) if name in params else "-"
+    return format_value(params[name]) if name in params else "-"
 
 
 def _counts(view: StudyView) -> str:

@@ -15,10 +15,17 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from tunesmith.agent.llm.client.diagnosis import Diagnosis, diagnose
 from tunesmith.agent.llm.client.errors import TRANSIENT, AnswerUnusable, Down, ModelDown, Unusable
-from tunesmith.agent.llm.client.messages import arguments_of, bound, opening, text_of, usage_of, with_results
-from tunesmith.agent.llm.client.parsing import NoJson, object_in
+from tunesmith.agent.llm.client.messages import (
+    arguments_json,
+    bind_format,
+    reply_text,
+    to_langchain_messages,
+    token_use,
+    tool_results,
+)
+from tunesmith.agent.llm.client.parsing import NoJsonObject, find_json_object
 from tunesmith.agent.llm.client.prices import Prices, price_of, read_prices
-from tunesmith.agent.llm.client.types import Answer, CallRecord, Format, TokenUse, Tool, ToolUse
+from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LookupTool, ModelAnswer, TokenUse, ToolUse
 from tunesmith.prompts.message import Message
 
 if TYPE_CHECKING:
@@ -44,7 +51,7 @@ class _Spending:
     began: float = field(default_factory=time.monotonic)
 
 
-class Model:
+class LangChainModel:
     """One model of one provider, or behind one address. Its client is made at the first question: that takes a second.
 
     Args:
@@ -105,8 +112,13 @@ class Model:
         return None
 
     def ask(
-        self, messages: Sequence[Message], form: Format[T], *, tools: Sequence[Tool] = (), max_tool_calls: int = 6
-    ) -> Answer[T]:
+        self,
+        messages: Sequence[Message],
+        form: AnswerFormat[T],
+        *,
+        tools: Sequence[LookupTool] = (),
+        max_tool_calls: int = 6,
+    ) -> ModelAnswer[T]:
         """Return the answer in the form asked for; see `AsksModels`."""
         spending = _Spending(self._name)
         first: ModelDown | None = None
@@ -152,28 +164,33 @@ class Model:
     # -- one conversation ---------------------------------------------------------------------------------------
 
     def _converse(
-        self, messages: Sequence[Message], form: Format[T], tools: list[Tool], allowed: int, spending: _Spending
-    ) -> Answer[T]:
+        self,
+        messages: Sequence[Message],
+        form: AnswerFormat[T],
+        tools: list[LookupTool],
+        allowed: int,
+        spending: _Spending,
+    ) -> ModelAnswer[T]:
         if spending.method != "function_calling":
             tools = []
-        talk = opening(messages, form, spending.method)
+        talk = to_langchain_messages(messages, form, spending.method)
         last_word = False
         while True:
             reply = self._request(talk, form, tools, spending, forced=last_word)
-            text = text_of(reply)
+            text = reply_text(reply)
             if len(text) > self._max_output_chars:
                 self._unusable(Unusable.TOO_LONG, f"the answer has {len(text):,} characters", text, spending)
             calls = [*reply.tool_calls, *reply.invalid_tool_calls]
             answer = next((call for call in calls if call["name"] == form.name), None)
             if answer is not None:
-                return self._read(arguments_of(answer), form, spending)
+                return self._read(arguments_json(answer), form, spending)
             if not calls:
                 self._check_stop(reply, text, spending)
                 return self._read(text, form, spending)
             if last_word:
                 self._unusable(Unusable.ENDLESS_TOOLS, "it went on calling tools", text, spending)
             last_word = len(spending.tools) + len(calls) > allowed
-            talk = [*talk, *with_results(reply, calls, tools, spending.tools, refuse=last_word)]
+            talk = [*talk, *tool_results(reply, calls, tools, spending.tools, refuse=last_word)]
 
     def _check_stop(self, reply: AIMessage, text: str, spending: _Spending) -> None:
         stop = str(reply.response_metadata.get("finish_reason") or reply.response_metadata.get("stop_reason") or "")
@@ -186,13 +203,13 @@ class Model:
         if not text.strip():
             self._unusable(Unusable.EMPTY, "the answer is empty", text, spending)
 
-    def _read(self, text: str, form: Format[T], spending: _Spending) -> Answer[T]:
+    def _read(self, text: str, form: AnswerFormat[T], spending: _Spending) -> ModelAnswer[T]:
         try:
-            found = object_in(text)
-        except NoJson as error:
+            found = find_json_object(text)
+        except NoJsonObject as error:
             self._unusable(Unusable.NOT_JSON, str(error), text, spending)
         try:
-            return Answer(form.read(found), text, self._record(spending))
+            return ModelAnswer(form.read(found), text, self._record(spending))
         except ValueError as error:
             self._unusable(Unusable.WRONG_SHAPE, str(error)[:1000], text, spending)
 
@@ -202,9 +219,15 @@ class Model:
     # -- one request --------------------------------------------------------------------------------------------
 
     def _request(
-        self, talk: list[BaseMessage], form: Format[Any], tools: list[Tool], spending: _Spending, *, forced: bool
+        self,
+        talk: list[BaseMessage],
+        form: AnswerFormat[Any],
+        tools: list[LookupTool],
+        spending: _Spending,
+        *,
+        forced: bool,
     ) -> AIMessage:
-        asked = bound(self._opened(spending), form, tools, spending.method, forced=forced)
+        asked = bind_format(self._opened(spending), form, tools, spending.method, forced=forced)
 
         def once() -> AIMessage:
             spending.requests += 1
@@ -222,7 +245,7 @@ class Model:
             reply = retrying(once)
         except Exception as error:  # noqa: BLE001  # every provider raises classes of its own
             self._give_up(error, spending)
-        spending.usage = spending.usage.plus(usage_of(reply))
+        spending.usage = spending.usage.plus(token_use(reply))
         return reply
 
     def _give_up(self, error: BaseException, spending: _Spending) -> NoReturn:

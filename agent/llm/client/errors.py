@@ -34,7 +34,7 @@ TRANSIENT = frozenset(
 )
 """Worth another try within seconds."""
 
-LASTING = frozenset({Down.AUTH, Down.FORBIDDEN, Down.NOT_FOUND, Down.QUOTA, Down.MISSING_PACKAGE})
+PERMANENT = frozenset({Down.AUTH, Down.FORBIDDEN, Down.NOT_FOUND, Down.QUOTA, Down.MISSING_PACKAGE})
 """Trying again is pointless until a person has changed something."""
 
 
@@ -58,7 +58,7 @@ class ModelDown(TunesmithError):
     @property
     def lasting(self) -> bool:
         """Whether a person has to change something before it can work."""
-        return self.kind in LASTING
+        return self.kind in PERMANENT
 
 
 class Unusable(StrEnum):

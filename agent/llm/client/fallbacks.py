@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from tunesmith.agent.llm.client.errors import ModelDown
-from tunesmith.agent.llm.client.types import Answer, AsksModels, Format, Tool
+from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel, LookupTool, ModelAnswer
 from tunesmith.prompts.message import Message
 
 T = TypeVar("T")
 
 
-class FirstOf:
+class FallbackModel:
     """Several models; the first one that is up answers. One that a person has to mend is not asked again.
 
     Args:
         models: at least one, the preferred one first.
     """
 
-    def __init__(self, models: Sequence[AsksModels]) -> None:
+    def __init__(self, models: Sequence[LanguageModel]) -> None:
         self._models = list(models)
 
     @property
@@ -28,8 +28,13 @@ class FirstOf:
         return self._models[0].name
 
     def ask(
-        self, messages: Sequence[Message], form: Format[T], *, tools: Sequence[Tool] = (), max_tool_calls: int = 6
-    ) -> Answer[T]:
+        self,
+        messages: Sequence[Message],
+        form: AnswerFormat[T],
+        *,
+        tools: Sequence[LookupTool] = (),
+        max_tool_calls: int = 6,
+    ) -> ModelAnswer[T]:
         """Return the first answer; the last failure is raised when there is none."""
         for model in list(self._models):
             try:

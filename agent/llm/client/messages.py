@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.agent.llm.client.types import Format, TokenUse, Tool, ToolUse
+from tunesmith.agent.llm.client.types import AnswerFormat, LookupTool, TokenUse, ToolUse
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ToolRefused
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TOOL_RESULT_CHARS = 4000
 
 
-def opening(messages: Sequence[Message], form: Format[Any], method: str) -> list[BaseMessage]:
+def to_langchain_messages(messages: Sequence[Message], form: AnswerFormat[Any], method: str) -> list[BaseMessage]:
     """Return the messages that open the conversation; unless the server is told the form, the last one describes it."""
     from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
@@ -30,7 +30,9 @@ def opening(messages: Sequence[Message], form: Format[Any], method: str) -> list
     return [classes[message.role](content=message.text) for message in messages]
 
 
-def bound(client: BaseChatModel, form: Format[Any], tools: list[Tool], method: str, *, forced: bool) -> Any:
+def bind_format(
+    client: BaseChatModel, form: AnswerFormat[Any], tools: list[LookupTool], method: str, *, forced: bool
+) -> Any:
     """Return the client with the form and the tools attached in the given way."""
     definitions = [_definition(tool.name, tool.description, tool.arguments) for tool in tools]
     if method == "json_schema":
@@ -52,8 +54,8 @@ def _definition(name: str, description: str, arguments: Mapping[str, Any]) -> di
     }
 
 
-def with_results(
-    reply: AIMessage, calls: Sequence[Mapping[str, Any]], tools: list[Tool], used: list[ToolUse], *, refuse: bool
+def tool_results(
+    reply: AIMessage, calls: Sequence[Mapping[str, Any]], tools: list[LookupTool], used: list[ToolUse], *, refuse: bool
 ) -> list[BaseMessage]:
     """Return what goes on the end of the conversation: the model's calls, and a result for each."""
     from langchain_core.messages import ToolMessage
@@ -61,7 +63,7 @@ def with_results(
     results: list[BaseMessage] = []
     for call in calls:
         result = render_text("no_more_tools.md") if refuse else _run(call, tools)
-        used.append(ToolUse(name=str(call["name"])[:80], arguments=arguments_of(call)[:500], result=result[:500]))
+        used.append(ToolUse(name=str(call["name"])[:80], arguments=arguments_json(call)[:500], result=result[:500]))
         results.append(ToolMessage(content=result, tool_call_id=str(call["id"] or "")))
     # Calls that could not be parsed are dropped when a reply is sent back; their results would then hang in the air.
     whole = [
@@ -70,7 +72,7 @@ def with_results(
     return [reply.model_copy(update={"tool_calls": whole, "invalid_tool_calls": []}), *results]
 
 
-def _run(call: Mapping[str, Any], tools: list[Tool]) -> str:
+def _run(call: Mapping[str, Any], tools: list[LookupTool]) -> str:
     tool = next((tool for tool in tools if tool.name == call["name"]), None)
     if tool is None:
         return f"there is no tool {str(call['name'])[:80]!r}; there are: {', '.join(t.name for t in tools)}"
@@ -84,19 +86,19 @@ def _run(call: Mapping[str, Any], tools: list[Tool]) -> str:
         return f"the tool failed: {type(error).__name__}"
 
 
-def arguments_of(call: Mapping[str, Any]) -> str:
+def arguments_json(call: Mapping[str, Any]) -> str:
     """Return a tool call's arguments as JSON, or as the model wrote them where that is none."""
     args = call["args"]
     return args if isinstance(args, str) else json.dumps(args)
 
 
-def text_of(reply: AIMessage) -> str:
+def reply_text(reply: AIMessage) -> str:
     """Return what a reply says, without its tool calls."""
     text = reply.text
     return text if isinstance(text, str) else str(text())  # a method until langchain-core 1.0
 
 
-def usage_of(reply: AIMessage) -> TokenUse:
+def token_use(reply: AIMessage) -> TokenUse:
     """Return the tokens of one request, as far as the server says."""
     usage: Any = reply.usage_metadata
     if not usage:

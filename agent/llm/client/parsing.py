@@ -7,15 +7,15 @@ import re
 from typing import Any
 
 
-class NoJson(ValueError):
+class NoJsonObject(ValueError):
     """There is no object in the text, or it ends before it is closed, or a number in it is no number."""
 
 
-def object_in(text: str) -> dict[str, Any]:
+def find_json_object(text: str) -> dict[str, Any]:
     """Return the first JSON object in a text.
 
     Raises:
-        NoJson: the message says what is wrong with what was found.
+        NoJsonObject: the message says what is wrong with what was found.
     """
     last = "there is no JSON object in the answer"
     decoder = json.JSONDecoder(parse_constant=_refuse)
@@ -33,8 +33,8 @@ def object_in(text: str) -> dict[str, Any]:
         else:
             if isinstance(found, dict) and found:
                 return found
-    raise NoJson(last)
+    raise NoJsonObject(last)
 
 
 def _refuse(name: str) -> Any:
-    raise NoJson(f"{name} is no number; give a finite one")
+    raise NoJsonObject(f"{name} is no number; give a finite one")

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
-from tunesmith.agent.llm.client.parsing import object_in
-from tunesmith.agent.llm.client.types import Answer, AsksModels, CallRecord, Format, TokenUse, Tool
+from tunesmith.agent.llm.client.parsing import find_json_object
+from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LanguageModel, LookupTool, ModelAnswer, TokenUse
 from tunesmith.prompts.message import Message
 from tunesmith.study.errors import ProjectError
 
 T = TypeVar("T")
 
 
-class Recording:
+class RecordingModel:
     """A model whose answers and failures are kept, a JSON line each.
 
     Args:
@@ -28,7 +28,7 @@ class Recording:
         ProjectError: the file cannot be written.
     """
 
-    def __init__(self, model: AsksModels, path: Path) -> None:
+    def __init__(self, model: LanguageModel, path: Path) -> None:
         self._model = model
         self._path = path
         try:
@@ -42,8 +42,13 @@ class Recording:
         return self._model.name
 
     def ask(
-        self, messages: Sequence[Message], form: Format[T], *, tools: Sequence[Tool] = (), max_tool_calls: int = 6
-    ) -> Answer[T]:
+        self,
+        messages: Sequence[Message],
+        form: AnswerFormat[T],
+        *,
+        tools: Sequence[LookupTool] = (),
+        max_tool_calls: int = 6,
+    ) -> ModelAnswer[T]:
         """Ask the model, and keep what it said."""
         kept: dict[str, Any] = {"key": _key(messages, form)}
         try:
@@ -65,7 +70,7 @@ class Recording:
             file.write(json.dumps({**line, "call": record}) + "\n")
 
 
-class Replay:
+class ReplayModel:
     """Answers from a recording: equal questions in the order in which they were asked.
 
     Raises:
@@ -93,11 +98,11 @@ class Replay:
     def ask(
         self,
         messages: Sequence[Message],
-        form: Format[T],
+        form: AnswerFormat[T],
         *,
-        tools: Sequence[Tool] = (),
+        tools: Sequence[LookupTool] = (),
         max_tool_calls: int = 6,  # noqa: ARG002
-    ) -> Answer[T]:
+    ) -> ModelAnswer[T]:
         """Return what was said to the same question.
 
         Raises:
@@ -117,9 +122,9 @@ class Replay:
             raise ModelDown(Down(line["down"]), line["reason"], call=call)
         if "unusable" in line:
             raise AnswerUnusable(Unusable(line["unusable"]), line["reason"], line["text"], call)
-        return Answer(form.read(object_in(line["text"])), line["text"], call)
+        return ModelAnswer(form.read(find_json_object(line["text"])), line["text"], call)
 
 
-def _key(messages: Sequence[Message], form: Format[Any]) -> str:
+def _key(messages: Sequence[Message], form: AnswerFormat[Any]) -> str:
     text = json.dumps([form.name, *((m.role, m.text) for m in messages)])
     return hashlib.sha256(text.encode()).hexdigest()[:24]

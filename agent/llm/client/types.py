@@ -13,7 +13,7 @@ JsonSchema = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Format(Generic[T]):
+class AnswerFormat(Generic[T]):
     """The form of an answer.
 
     Attributes:
@@ -28,7 +28,7 @@ class Format(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
+class LookupTool:
     """A read-only function that the model may call before it answers.
 
     Attributes:
@@ -90,7 +90,7 @@ class CallRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class ModelAnswer(Generic[T]):
     """A value in the form that was asked for, the text that it stood in, and what the call cost."""
 
     value: T
@@ -98,7 +98,7 @@ class Answer(Generic[T]):
     call: CallRecord
 
 
-class AsksModels(Protocol):
+class LanguageModel(Protocol):
     """A language model, a recording of one, or a list of fallbacks."""
 
     @property
@@ -106,8 +106,13 @@ class AsksModels(Protocol):
         """The model's name, for people."""
 
     def ask(
-        self, messages: Sequence[Message], form: Format[T], *, tools: Sequence[Tool] = (), max_tool_calls: int = 6
-    ) -> Answer[T]:
+        self,
+        messages: Sequence[Message],
+        form: AnswerFormat[T],
+        *,
+        tools: Sequence[LookupTool] = (),
+        max_tool_calls: int = 6,
+    ) -> ModelAnswer[T]:
         """Return the answer in the form asked for.
 
         Raises:

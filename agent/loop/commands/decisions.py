@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.prompts.compact import params_line, shown
+from tunesmith.prompts.history_summary import format_params, format_value
 from tunesmith.study.commands import (
     Bounds,
     Command,
@@ -254,7 +254,7 @@ def _pin(order: Pin, now: RunState) -> CommandDecision:
     if refused:
         raise ToolRefused(f"{order.name}: {refused}")
     steering = replace(now.steering, pins={**pins, order.name: value})
-    return CommandDecision(answer=f"{order.name} is held at {shown(value)} in all trials to come", steering=steering)
+    return CommandDecision(answer=f"{order.name} is held at {format_value(value)} in all trials to come", steering=steering)
 
 
 def _veto(order: Veto, now: RunState) -> CommandDecision:
@@ -316,5 +316,5 @@ def _spelled(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, Mapping):
-        return params_line({k: v for k, v in value.items() if k not in ("metric", "type", "help", "when")})
-    return shown(value) if isinstance(value, float) else str(value)
+        return format_params({k: v for k, v in value.items() if k not in ("metric", "type", "help", "when")})
+    return format_value(value) if isinstance(value, float) else str(value)

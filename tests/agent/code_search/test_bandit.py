@@ -9,15 +9,15 @@ import pytest
 from fakes.views import trial
 
 from tunesmith.agent.code_search.bandit import (
-    EDITS,
-    arms_of,
+    EDIT_SHARE_RANGE,
+    active_arms,
+    build_arms,
+    choose_parent,
     edit_share,
-    parent_for_edit,
-    still_rising,
-    tired_direction,
-    to_cross,
+    overused_direction,
+    pairs_to_combine,
 )
-from tunesmith.agent.code_search.suspicious_gains import is_doubtful, settled, twin_of
+from tunesmith.agent.code_search.suspicious_gains import identical_run, is_suspicious_gain, resolve_rerun
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import FailureKind, Outcome, Trial, TrialState
 from tunesmith.study.trials.view import Objective
@@ -43,7 +43,7 @@ def trials(*told: tuple[str, float | FailureKind]) -> list[Trial]:
 
 
 def codes(found: Sequence[Trial], left: int = 10) -> list[str]:
-    return [arm.code for arm in still_rising(arms_of(found, LOSS, ()), left)]
+    return [arm.code for arm in active_arms(build_arms(found, LOSS, ()), left)]
 
 
 def version(
@@ -72,58 +72,71 @@ def test_the_share_of_edits_follows_what_they_gain() -> None:
     assert edit_share(start, LOSS, ()) == pytest.approx(0.5, abs=0.2)
     gaining = trials(("", 1.0), ("a", 0.9), ("", 1.1), ("b", 0.8), ("", 1.2), ("c", 0.7), ("", 1.2))
     failing = trials(("", 1.0), ("a", 1.9), ("", 0.9), ("b", 1.8), ("", 0.8), ("c", FailureKind.CRASH), ("", 0.7))
-    assert EDITS[0] <= edit_share(failing, LOSS, ()) < 0.35 < 0.6 < edit_share(gaining, LOSS, ()) <= EDITS[1]
+    assert (
+        EDIT_SHARE_RANGE[0]
+        <= edit_share(failing, LOSS, ())
+        < 0.35
+        < 0.6
+        < edit_share(gaining, LOSS, ())
+        <= EDIT_SHARE_RANGE[1]
+    )
 
 
 def test_no_more_than_three_in_a_row_of_one_direction() -> None:
     data = [version(name) for name in "abc"]
-    assert tired_direction(data) == "data"
-    assert tired_direction(data[:2]) == ""
-    assert tired_direction([*data, version("d", direction="schedule")]) == ""
-    assert tired_direction([*data[:2], version("c", state=VariantState.REFUSED)]) == "", "what never ran does not count"
+    assert overused_direction(data) == "data"
+    assert overused_direction(data[:2]) == ""
+    assert overused_direction([*data, version("d", direction="schedule")]) == ""
+    assert overused_direction([*data[:2], version("c", state=VariantState.REFUSED)]) == "", (
+        "what never ran does not count"
+    )
 
 
 def test_winners_are_joined_unless_one_is_made_of_the_other() -> None:
     a, b, c, d = version("a"), version("b"), version("c", parent="edit-a"), version("d")
     known = {v.id: v for v in (a, b, c, d)}
-    arms = arms_of(trials(("", 1.0), ("a", 0.8), ("b", 0.7), ("c", 0.6), ("d", 1.5)), LOSS, ())
-    pairs = {frozenset((one.id, two.id)) for one, two in to_cross(arms, known)}
+    arms = build_arms(trials(("", 1.0), ("a", 0.8), ("b", 0.7), ("c", 0.6), ("d", 1.5)), LOSS, ())
+    pairs = {frozenset((one.id, two.id)) for one, two in pairs_to_combine(arms, known)}
     assert pairs == {frozenset(("edit-a", "edit-b")), frozenset(("edit-b", "edit-c"))}
 
 
 def test_a_plainer_version_that_is_as_good_is_edited_next() -> None:
     known = {v.id: v for v in (version("a"), version("b", parent="edit-a", direction="simplify"))}
-    arms = arms_of(trials(("", 1.0), ("a", 0.8), ("b", 0.81)), LOSS, ())
-    picked = {parent_for_edit(arms, known, 0.02, seed=0, number=n).code for n in range(20)}
+    arms = build_arms(trials(("", 1.0), ("a", 0.8), ("b", 0.81)), LOSS, ())
+    picked = {choose_parent(arms, known, 0.02, seed=0, number=n).code for n in range(20)}
     assert "edit-b" in picked
-    first = [parent_for_edit(arms, known, 0.02, seed=0, number=n).code for n in range(40)]
+    first = [choose_parent(arms, known, 0.02, seed=0, number=n).code for n in range(40)]
     assert first.count("edit-b") > first.count("edit-a")
-    assert [parent_for_edit(arms, known, 0.0, seed=0, number=n).code for n in range(40)].count("edit-a") > 20
+    assert [choose_parent(arms, known, 0.0, seed=0, number=n).code for n in range(40)].count("edit-a") > 20
 
 
 def test_twins_report_the_same_numbers_on_the_same_seed() -> None:
     one, two = run(0, "", 0.123456789, seed=7), run(1, "edit-a", 0.123456789, seed=7)
-    assert twin_of(two, [one, two], {}) is one
-    assert twin_of(run(1, "edit-a", 0.123456789, seed=8), [one], {}) is None, "another seed"
-    assert twin_of(run(1, "edit-a", 0.5, seed=7), [run(0, "", 0.5, seed=7)], {}) is None, "a coarse number may agree"
+    assert identical_run(two, [one, two], {}) is one
+    assert identical_run(run(1, "edit-a", 0.123456789, seed=8), [one], {}) is None, "another seed"
+    assert identical_run(run(1, "edit-a", 0.5, seed=7), [run(0, "", 0.5, seed=7)], {}) is None, (
+        "a coarse number may agree"
+    )
     curves = {0: [3.0, 2.0, 0.5], 1: [3.0, 2.0, 0.5]}
-    assert twin_of(run(1, "edit-a", 0.5, seed=7), [run(0, "", 0.5, seed=7)], curves) is not None
-    assert twin_of(run(1, "edit-a", 0.5, seed=7), [run(0, "", 0.5, seed=7)], {**curves, 1: [3.0, 2.1, 0.5]}) is None
+    assert identical_run(run(1, "edit-a", 0.5, seed=7), [run(0, "", 0.5, seed=7)], curves) is not None
+    assert (
+        identical_run(run(1, "edit-a", 0.5, seed=7), [run(0, "", 0.5, seed=7)], {**curves, 1: [3.0, 2.1, 0.5]}) is None
+    )
 
 
 def test_a_gain_out_of_all_proportion_is_doubted_and_must_come_back() -> None:
     known = trials(("", 1.0), ("", 0.95), ("", 0.9), ("", 0.92))
     suspect = run(4, "edit-a", 0.1)
     assert suspect.outcome is not None
-    assert is_doubtful(suspect, suspect.outcome, known, SPEC)
+    assert is_suspicious_gain(suspect, suspect.outcome, known, SPEC)
     modest = run(4, "edit-a", 0.85)
     assert modest.outcome is not None
-    assert not is_doubtful(modest, modest.outcome, known, SPEC)
-    assert not is_doubtful(run(4, "", 0.1), suspect.outcome, known, SPEC), "the user's own code is believed"
-    gone = settled(suspect.outcome, ended(0.95), known, SPEC)
+    assert not is_suspicious_gain(modest, modest.outcome, known, SPEC)
+    assert not is_suspicious_gain(run(4, "", 0.1), suspect.outcome, known, SPEC), "the user's own code is believed"
+    gone = resolve_rerun(suspect.outcome, ended(0.95), known, SPEC)
     assert gone.failure is not None
     assert gone.failure.kind is FailureKind.TAMPERED
-    back = settled(suspect.outcome, ended(0.2), known, SPEC)
+    back = resolve_rerun(suspect.outcome, ended(0.2), known, SPEC)
     assert back.state is TrialState.COMPLETE
     assert back.values["loss"] == 0.2, "the worse of the two counts"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fakes.views import trial
 
-from tunesmith.agent.code_search.editor import Edited, Question
+from tunesmith.agent.code_search.editor import EditQuestion, EditResult
 from tunesmith.agent.code_search.search import CodeSearch
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import FailureKind, Proposal, Source, Trial
@@ -35,15 +35,15 @@ class Editor:
 
     def __init__(self, *replacements: tuple[str, str] | None) -> None:
         self._left = list(replacements)
-        self.asked: list[Question] = []
+        self.asked: list[EditQuestion] = []
 
-    def edit(self, question: Question) -> Edited:
+    def edit(self, question: EditQuestion) -> EditResult:
         self.asked.append(question)
         found = self._left.pop(0) if self._left else None
         if found is None:
-            return Edited(trouble="no idea")
+            return EditResult(trouble="no idea")
         change = EditProposal(edits=[Edit("train.py", *found)], author="llm", direction="data", rationale=f"{found}")
-        return Edited(made=(make_variant(change, question.parent, question.known, RULES),), predicted=0.1)
+        return EditResult(made=(make_variant(change, question.parent, question.known, RULES),), predicted=0.1)
 
 
 def search(editor: Editor | None, known: Sequence[Variant] = ()) -> CodeSearch:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from fakes.views import trial
 
-from tunesmith.agent.code_search.task_model import pooled, shifts_of
+from tunesmith.agent.code_search.task_model import pool_trials, variant_shifts
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.surrogate_model import Settings
+from tunesmith.agent.sampler.surrogate_model import SamplerSettings
 from tunesmith.study.space.parameters import Float
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import FailureKind, Trial
@@ -33,7 +33,7 @@ def test_shifts_are_read_off_pairs_and_add_up_along_the_tree() -> None:
         run(4, "edit-c", 0.1, seed=9),
         run(5, "edit-d", FailureKind.CRASH, seed=1),
     ]
-    found = shifts_of(trials, LOSS)
+    found = variant_shifts(trials, LOSS)
     assert set(found) == {"", "edit-a", "edit-b"}, "c ran on a seed of its own, d did not complete"
     assert np.isclose([found["edit-a"], found["edit-b"]], [-0.3, -0.4]).all()
 
@@ -41,7 +41,7 @@ def test_shifts_are_read_off_pairs_and_add_up_along_the_tree() -> None:
 def test_pooled_trials_read_as_if_they_had_run_with_one_version() -> None:
     wider = SearchSpace({**SPACE.parameters, "warmup": Float(0.0, 1.0, default=0.1)})
     trials = [run(0, "", 1.0, seed=1), run(1, "edit-a", 0.7, seed=1), run(2, "", 0.9, seed=3, x=0.3)]
-    found = pooled(trials, "edit-a", wider, LOSS, shifts_of(trials, LOSS))
+    found = pool_trials(trials, "edit-a", wider, LOSS, variant_shifts(trials, LOSS))
     assert np.isclose([t.values["loss"] for t in found], [0.7, 0.7, 0.6]).all()
     assert all(t.params["warmup"] == 0.1 for t in found)
 
@@ -56,8 +56,8 @@ def test_tuning_a_new_version_goes_on_where_the_old_one_was() -> None:
     best = min(trials, key=lambda t: t.values["loss"])
     first = replace(best, number=14, proposal=replace(best.proposal, variant="edit-a"))
     trials.append(replace(first, outcome=run(14, "edit-a", best.values["loss"] - 0.5, seed=0).outcome))
-    known = pooled(trials, "edit-a", SPACE, LOSS, shifts_of(trials, LOSS))
+    known = pool_trials(trials, "edit-a", SPACE, LOSS, variant_shifts(trials, LOSS))
     view = StudyView(space=SPACE, objectives=(LOSS,), trials=known, number=15)
-    params = BayesSampler(Settings(first=1)).suggest(view).params
+    params = BayesSampler(SamplerSettings(n_initial=1)).suggest(view).params
     assert abs(float(params["x"]) - 0.8) < 0.2  # type: ignore[arg-type]
     assert abs(float(params["y"]) - 0.2) < 0.2  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from fakes.llm.server import Behaviour, Reply, Request, Server, error, message, serving, tool_call, way_of
 
-from tunesmith.agent.llm.client.client import Model
+from tunesmith.agent.llm.client.client import LangChainModel
 from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
-from tunesmith.agent.llm.client.fallbacks import FirstOf
-from tunesmith.agent.llm.client.types import Answer, Format, Tool
+from tunesmith.agent.llm.client.fallbacks import FallbackModel
+from tunesmith.agent.llm.client.types import AnswerFormat, LookupTool, ModelAnswer
 from tunesmith.prompts.message import Message
 from tunesmith.study.errors import ToolRefused
 
@@ -26,7 +26,7 @@ def read_rate(found: Mapping[str, Any]) -> float:
     return float(found["lr"])
 
 
-RATE = Format(
+RATE = AnswerFormat(
     "rate",
     {"type": "object", "properties": {"lr": {"type": "number"}}, "required": ["lr"], "additionalProperties": False},
     read_rate,
@@ -44,10 +44,12 @@ def always(reply: Reply) -> Behaviour:
 
 
 def ask(
-    server: Server, *, slept: list[float] | None = None, tools: tuple[Tool, ...] = (), **options: Any
-) -> Answer[float]:
+    server: Server, *, slept: list[float] | None = None, tools: tuple[LookupTool, ...] = (), **options: Any
+) -> ModelAnswer[float]:
     waits = slept if slept is not None else []
-    model = Model("openai:m", base_url=server.base_url, sleep=waits.append, prices={}, **{"timeout_s": 5.0, **options})
+    model = LangChainModel(
+        "openai:m", base_url=server.base_url, sleep=waits.append, prices={}, **{"timeout_s": 5.0, **options}
+    )
     return model.ask([Message("system", "be brief"), Message("user", PROMPT)], RATE, tools=tools)
 
 
@@ -95,8 +97,8 @@ def test_a_way_of_asking_that_is_forgotten_twice_gives_way_to_the_next() -> None
         return message("as you like it") if way_of(request) == "function_calling" else GOOD
 
     with serving(forgets_tools) as server:
-        model = Model("openai:m", base_url=server.base_url, prices={})
-        tools = [Tool("look", "looks", {"type": "object", "properties": {}}, lambda given: "nothing")]  # noqa: ARG005
+        model = LangChainModel("openai:m", base_url=server.base_url, prices={})
+        tools = [LookupTool("look", "looks", {"type": "object", "properties": {}}, lambda given: "nothing")]  # noqa: ARG005
         for _ in range(2):
             with pytest.raises(AnswerUnusable):
                 model.ask([Message("user", PROMPT)], RATE, tools=tools)
@@ -192,7 +194,7 @@ def test_what_a_server_cannot_do_is_asked_once_only() -> None:
         lambda r: way_of(r) == "json_schema", error(400, "no json_schema"), tool_call("rate", '{"lr": 0.1}')
     )
     with serving(refusing) as server:
-        model = Model("m", base_url=server.base_url, prices={}, sleep=lambda _: None)
+        model = LangChainModel("m", base_url=server.base_url, prices={}, sleep=lambda _: None)
         for _ in range(3):
             assert model.ask([Message("user", "hi")], RATE).value == 0.1
     assert [way_of(r) for r in server.requests] == ["json_schema", *["function_calling"] * 3]
@@ -206,7 +208,7 @@ def looked_up(arguments: Mapping[str, Any]) -> str:
     return f"trial {arguments['number']} had loss 0.3 " + "." * 9000
 
 
-TRIAL = Tool("trial", "one trial", {"type": "object", "properties": {"number": {"type": "integer"}}}, looked_up)
+TRIAL = LookupTool("trial", "one trial", {"type": "object", "properties": {"number": {"type": "integer"}}}, looked_up)
 
 
 def test_tools_are_run_in_rounds_before_the_answer() -> None:
@@ -244,8 +246,8 @@ def test_endless_tool_calls_end() -> None:
 
 def test_the_next_model_answers_when_one_is_down_and_a_broken_key_is_not_tried_again() -> None:
     with serving(always(error(401))) as broken, serving(always(GOOD)) as whole:
-        models = [Model("m", base_url=s.base_url, prices={}, sleep=lambda _: None) for s in (broken, whole)]
-        both = FirstOf(models)
+        models = [LangChainModel("m", base_url=s.base_url, prices={}, sleep=lambda _: None) for s in (broken, whole)]
+        both = FallbackModel(models)
         for _ in range(2):
             assert both.ask([Message("user", "hi")], RATE).value == 0.1
     assert len(broken.requests) == 1
@@ -259,7 +261,7 @@ def test_a_missing_key_and_an_unknown_provider_say_what_to_do(monkeypatch: pytes
         ("anthropic:claude", "pip install langchain-anthropic"),
     ):
         with pytest.raises(ModelDown, match=says) as caught:
-            Model(name, prices={}).ask([Message("user", PROMPT)], RATE)
+            LangChainModel(name, prices={}).ask([Message("user", PROMPT)], RATE)
         assert caught.value.lasting
         assert_clean(caught.value.reason)
 

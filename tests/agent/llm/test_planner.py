@@ -15,17 +15,17 @@ from fakes.llm.answers import ScriptedModel, candidates_text, drawn_points
 from fakes.views import trial, view
 
 import tunesmith as ts
-from tunesmith.agent.llm.candidate_pool import Advisor
-from tunesmith.agent.llm.candidates import candidates_form, sift
+from tunesmith.agent.llm.candidate_pool import CandidatePool
+from tunesmith.agent.llm.candidates import candidates_format, validate_candidates
 from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import CallRecord
-from tunesmith.agent.llm.planner import LLMPlanner, Trouble, operator_for
-from tunesmith.agent.llm.prompt_context import standing_of
+from tunesmith.agent.llm.planner import BatchFailure, LLMPlanner, choose_operator
+from tunesmith.agent.llm.prompt_context import make_prompt_context
 from tunesmith.agent.planner.arbiter import Rules
 from tunesmith.agent.planner.source_credit import LEAST, MOST, shares_of
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.prompts.asking import Subject
 from tunesmith.prompts.message import Message
+from tunesmith.prompts.planner_prompts import StudyBrief
 from tunesmith.study.config.budget import Budget
 from tunesmith.study.errors import SpaceExhausted, SpecError
 from tunesmith.study.space.space import SearchSpace
@@ -140,7 +140,7 @@ def test_near_and_exact_duplicates_and_wrong_values_are_named() -> None:
         {"params": {"lr": 0.3, "opt": "sgd"}},
         {"params": "lr = 3"},
     ]
-    found = sift(raw, known)
+    found = validate_candidates(raw, known)
     assert [c.params["lr"] for c in found.sound] == [0.01003, 0.3]
     assert found.sound[0].predicted is None
     assert found.sound[1].predicted == 0.2
@@ -153,25 +153,25 @@ def test_near_and_exact_duplicates_and_wrong_values_are_named() -> None:
 
 def test_the_form_names_every_parameter_and_is_closed() -> None:
     space = SearchSpace({"n": ts.Int(1, 8), "m": ts.Float(0, 1, when="n > 3"), "b": ts.Bool()})
-    item = candidates_form(space).schema["properties"]["candidates"]["items"]
+    item = candidates_format(space).schema["properties"]["candidates"]["items"]
     params = item["properties"]["params"]
     assert params["required"] == ["n", "m", "b"]
     assert params["additionalProperties"] is False
     assert {"type": "null"} in params["properties"]["m"]["anyOf"]
     with pytest.raises(ValueError, match="give a list"):
-        candidates_form(space).read({"points": []})
+        candidates_format(space).read({"points": []})
 
 
 def planner(says: Callable[[int, Sequence[Message]], str]) -> tuple[LLMPlanner, ScriptedModel]:
     model = ScriptedModel(says)
-    return LLMPlanner(model, Subject(name="s", space=SearchSpace(SPACE), objectives=(Objective("loss"),))), model
+    return LLMPlanner(model, StudyBrief(name="s", space=SearchSpace(SPACE), objectives=(Objective("loss"),))), model
 
 
 def test_a_collision_goes_back_to_the_model_by_name_and_twice_at_most() -> None:
     asking, model = planner(same_point)
     taken = view(SPACE, [(dict.fromkeys(NAMES, 0.5), 1.0)])
-    batch = asking.candidates(standing_of(taken, BayesSampler()))
-    assert batch.trouble is Trouble.NOTHING_NEW
+    batch = asking.candidates(make_prompt_context(taken, BayesSampler()))
+    assert batch.trouble is BatchFailure.NOTHING_NEW
     assert len(model.asked) == len(batch.calls) == 3
     assert "is trial #0 again" in model.asked[1][-1].text
     assert model.asked[1][-2].role == "assistant"
@@ -184,7 +184,7 @@ def test_an_answer_that_cannot_be_used_is_asked_for_again() -> None:
         return random_words(n, messages)
 
     asking, model = planner(clumsy)
-    batch = asking.candidates(standing_of(view(SPACE), BayesSampler()))
+    batch = asking.candidates(make_prompt_context(view(SPACE), BayesSampler()))
     assert batch.candidates
     assert [bool(told.error) for told in batch.calls] == [True, False]
     assert "candidates: give a list" in model.asked[1][-1].text
@@ -192,16 +192,16 @@ def test_an_answer_that_cannot_be_used_is_asked_for_again() -> None:
 
 def test_five_trials_without_gain_ask_for_another_kind_of_move() -> None:
     rising = [({name: 0.01 * i for name in NAMES}, float(i)) for i in range(14)]
-    assert operator_for(view(SPACE, rising[:3])) == "explore"
+    assert choose_operator(view(SPACE, rising[:3])) == "explore"
     falling = [(params, -value) for params, value in rising]
-    assert operator_for(view(SPACE, falling)) == "refine"
-    kinds = [operator_for(view(SPACE, rising[: n + 1])) for n in (5, 10)]
+    assert choose_operator(view(SPACE, falling)) == "refine"
+    kinds = [choose_operator(view(SPACE, rising[: n + 1])) for n in (5, 10)]
     assert len({"refine", *kinds}) == 3
 
 
-def advisor(says: Callable[[int, Sequence[Message]], str], **options: Any) -> tuple[Advisor, ScriptedModel]:
+def advisor(says: Callable[[int, Sequence[Message]], str], **options: Any) -> tuple[CandidatePool, ScriptedModel]:
     asking, model = planner(says)
-    return Advisor(asking, stand=lambda v: standing_of(v, BayesSampler()), **options), model
+    return CandidatePool(asking, stand=lambda v: make_prompt_context(v, BayesSampler()), **options), model
 
 
 def numbered(number: int) -> StudyView:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from fakes.llm.server import Reply, message
 
 from tunesmith.agent.llm.client.errors import AnswerUnusable, Unusable
-from tunesmith.agent.llm.client.types import Answer, CallRecord, Format, TokenUse, Tool
+from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LookupTool, ModelAnswer, TokenUse
 from tunesmith.prompts.message import Message
 
 T = TypeVar("T")
@@ -55,13 +55,18 @@ class ScriptedModel:
         self.asked: list[Sequence[Message]] = []
 
     def ask(
-        self, messages: Sequence[Message], form: Format[T], *, tools: Sequence[Tool] = (), max_tool_calls: int = 6
-    ) -> Answer[T]:
+        self,
+        messages: Sequence[Message],
+        form: AnswerFormat[T],
+        *,
+        tools: Sequence[LookupTool] = (),
+        max_tool_calls: int = 6,
+    ) -> ModelAnswer[T]:
         self.asked.append(messages)
         text = self._says(len(self.asked) - 1, messages)
         usage = TokenUse(input=1000, output=100)
         call = CallRecord(model=self.name, requests=1, usage=usage)
         try:
-            return Answer(form.read(json.loads(text)), text, call)
+            return ModelAnswer(form.read(json.loads(text)), text, call)
         except ValueError as error:
             raise AnswerUnusable(Unusable.WRONG_SHAPE, str(error), text, call) from None

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from tunesmith.prompts.asking import Subject, opening_messages
-from tunesmith.prompts.compact import CHARS_PER_TOKEN, tokens_in
+from tunesmith.prompts.history_summary import CHARS_PER_TOKEN, estimate_tokens
 from tunesmith.prompts.message import Message
+from tunesmith.prompts.planner_prompts import StudyBrief, opening_messages
 from tunesmith.prompts.render import render_text
 
 MAX_TOKENS = 20_000
@@ -50,7 +50,7 @@ class CodeFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Breakage:
+class FailedEdit:
     """An edit that failed when it ran."""
 
     name: str
@@ -61,11 +61,11 @@ class Breakage:
     tail: str = field(default="")
 
 
-def editing_messages(subject: Subject, facts: CodeFacts, *, broken: Breakage | None = None) -> list[Message]:
+def editing_messages(subject: StudyBrief, facts: CodeFacts, *, broken: FailedEdit | None = None) -> list[Message]:
     """Return the question for an edit, or for the repair of one."""
     # The code is shown once, as the version that is edited, which need not be what stands in the project.
     opening = opening_messages(replace(subject, script=""))
-    left = MAX_TOKENS - sum(tokens_in(message.text) for message in opening) - _FOR_THE_REST
+    left = MAX_TOKENS - sum(estimate_tokens(message.text) for message in opening) - _FOR_THE_REST
     left -= _FOR_A_REPAIR if broken is not None else 0
     asked = render_text(
         "edit.md",
@@ -90,9 +90,9 @@ def editing_messages(subject: Subject, facts: CodeFacts, *, broken: Breakage | N
     return [*opening, Message("user", "\n\n".join(parts))]
 
 
-def again_about_an_edit(problem: str, *, last: bool) -> Message:
+def edit_retry_message(problem: str, *, last: bool) -> Message:
     """Return what is said of an edit that cannot run."""
-    return Message("user", render_text("edit_again.md", problem=problem, last=last))
+    return Message("user", render_text("edit_retry.md", problem=problem, last=last))
 
 
 @cache

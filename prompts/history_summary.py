@@ -1,6 +1,6 @@
 """A history of any length as a few tables: the best trials, the latest, a spread of the rest, failures by cause.
 
-Deterministic: equal histories give equal text. Numbers are shown to the digits that matter, in the user's own units.
+Deterministic: equal histories give equal text. Numbers are format_value to the digits that matter, in the user's own units.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ CHARS_PER_TOKEN = 3.0
 """Tables of numbers have about three characters a token; prose has more, so this errs on the safe side."""
 
 _SIZES = ((10, 12, 12), (8, 10, 8), (6, 8, 5), (5, 5, 3), (3, 3, 0), (2, 2, 0))
-"""How many best, latest and other trials are shown, from generous to scarce."""
+"""How many best, latest and other trials are format_value, from generous to scarce."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compact:
+class HistorySummary:
     """A history as text.
 
     Attributes:
-        table: a heading and a line per shown trial, by number.
+        table: a heading and a line per format_value trial, by number.
         failures: a paragraph per cause, the most frequent first; "" without failures.
         counts: how many trials there are of each state, in words.
     """
@@ -41,13 +41,15 @@ class Compact:
     counts: str
 
 
-def tokens_in(text: str) -> int:
+def estimate_tokens(text: str) -> int:
     """Return about how many tokens a text has, rather too many than too few."""
     return math.ceil(len(text) / CHARS_PER_TOKEN)
 
 
-def compact(view: StudyView, *, max_tokens: int, curves: Mapping[int, Sequence[float]] | None = None) -> Compact:
-    """Return the history in at most about `max_tokens`; what is shown shrinks, the counts stay true.
+def summarize_history(
+    view: StudyView, *, max_tokens: int, curves: Mapping[int, Sequence[float]] | None = None
+) -> HistorySummary:
+    """Return the history in at most about `max_tokens`; what is format_value shrinks, the counts stay true.
 
     Args:
         view: the study.
@@ -56,17 +58,17 @@ def compact(view: StudyView, *, max_tokens: int, curves: Mapping[int, Sequence[f
     """
     trials = [t for t in view.trials if not t.is_replicate]
     counts = _counts(trials)
-    made = Compact(table="", failures="", counts=counts)
+    made = HistorySummary(table="", failures="", counts=counts)
     for best, latest, others in _SIZES:
-        shown = _chosen(view, trials, best, latest, others)
+        rows = _select_trials(view, trials, best, latest, others)
         tail = 500 if best > 5 else 200  # noqa: PLR2004
-        made = Compact(table=_table(view, shown, curves or {}), failures=_failures(trials, tail), counts=counts)
-        if tokens_in(made.table) + tokens_in(made.failures) <= max_tokens:
+        made = HistorySummary(table=_table(view, rows, curves or {}), failures=_failures(trials, tail), counts=counts)
+        if estimate_tokens(made.table) + estimate_tokens(made.failures) <= max_tokens:
             break
     return made
 
 
-def thinned(curve: Sequence[float], count: int = 5) -> list[float]:
+def downsample(curve: Sequence[float], count: int = 5) -> list[float]:
     """Return the first, the last and a few values between; nothing of a curve with one value."""
     if len(curve) < 2:  # noqa: PLR2004  # one value is no curve
         return []
@@ -79,13 +81,13 @@ def space_table(space: SearchSpace) -> str:
     return "\n".join(_parameter(name, p) for name, p in space.parameters.items())
 
 
-def params_line(params: Mapping[str, Value]) -> str:
+def format_params(params: Mapping[str, Value]) -> str:
     """Return `lr=0.003 hidden=64`."""
-    return " ".join(f"{name}={shown(value)}" for name, value in params.items())
+    return " ".join(f"{name}={format_value(value)}" for name, value in params.items())
 
 
-def shown(value: Value) -> str:
-    """Return a value as it is shown to a model: six digits at most, and never rounded to another value's."""
+def format_value(value: Value) -> str:
+    """Return a value as it is format_value to a model: six digits at most, and never rounded to another value's."""
     if isinstance(value, bool) or not isinstance(value, float):
         return str(value).lower() if isinstance(value, bool) else str(value)
     return f"{value:.6g}"
@@ -98,7 +100,7 @@ def _counts(trials: Sequence[Trial]) -> str:
     return ", ".join(f"{count} {state}" for state, count in sorted(by_state.items())) or "no trial yet"
 
 
-def _chosen(view: StudyView, trials: Sequence[Trial], best: int, latest: int, others: int) -> list[Trial]:
+def _select_trials(view: StudyView, trials: Sequence[Trial], best: int, latest: int, others: int) -> list[Trial]:
     ranked = candidates(trials, view.objectives, view.constraints)
     picked = {t.number: t for t in [*ranked[:best], *list(trials)[-latest:]]}
     rest = [t for t in ranked if t.number not in picked]
@@ -118,7 +120,7 @@ def _table(view: StudyView, trials: Sequence[Trial], curves: Mapping[int, Sequen
     lines = [" | ".join(head)]
     for trial in trials:
         cells = [str(trial.number), trial.proposal.source.value]
-        cells += [shown(trial.params[name]) if name in trial.params else "-" for name in names]
+        cells += [format_value(trial.params[name]) if name in trial.params else "-" for name in names]
         cells += [short_number(trial.values[m]) if m in trial.values else "-" for m in [*metrics, *bounded]]
         cells += [_state(trial), f"{trial.outcome.usage.wall_s:.3g}" if trial.outcome else "-"]
         line = " | ".join(cells)
@@ -155,17 +157,17 @@ def _failures(trials: Sequence[Trial], tail: int) -> str:
 def _parameter(name: str, parameter: Parameter) -> str:
     match parameter:
         case Choice(choices=choices, ordered=ordered):
-            kind = f"{'ordered choice' if ordered else 'choice'} of {', '.join(map(shown, choices))}"
+            kind = f"{'ordered choice' if ordered else 'choice'} of {', '.join(map(format_value, choices))}"
         case Bool():
             kind = "true or false"
         case _:
-            step = f", in steps of {shown(parameter.step)}" if parameter.step else ""
+            step = f", in steps of {format_value(parameter.step)}" if parameter.step else ""
             whole = "whole number" if isinstance(parameter, Int) else "number"
             scale = ", logarithmic" if parameter.log else ""
-            kind = f"{whole} from {shown(parameter.low)} to {shown(parameter.high)}{scale}{step}"
+            kind = f"{whole} from {format_value(parameter.low)} to {format_value(parameter.high)}{scale}{step}"
     parts = [f"{name}: {kind}"]
     if has_default(parameter):
-        parts.append(f"default {shown(parameter.default)}")
+        parts.append(f"default {format_value(parameter.default)}")
     if parameter.when:
         parts.append(f"only when {parameter.when}")
     if parameter.help:

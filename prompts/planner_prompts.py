@@ -1,4 +1,4 @@
-"""What a language model is shown: the stable part first, so that prompt caches hit, then where things stand.
+"""What a language model is format_value: the stable part first, so that prompt caches hit, then where things stand.
 
 Every fact comes in as data; no sentence to a model stands in code.
 """
@@ -12,7 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tunesmith.prompts.compact import CHARS_PER_TOKEN, compact, params_line, shown, space_table, tokens_in
+from tunesmith.prompts.history_summary import (
+    CHARS_PER_TOKEN,
+    estimate_tokens,
+    format_params,
+    format_value,
+    space_table,
+    summarize_history,
+)
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text
 from tunesmith.study.config.record import Lesson
@@ -32,7 +39,7 @@ _EARLIER = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class StudyBrief:
     """What does not change while a study runs.
 
     Attributes:
@@ -55,7 +62,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class PromptContext:
     """Where a study stands.
 
     Attributes:
@@ -69,31 +76,31 @@ class Standing:
     curves: Mapping[int, Sequence[float]] = field(default_factory=dict)
 
 
-def starting_messages(subject: Subject, *, count: int, belief: SamplerBelief | None = None) -> list[Message]:
+def starting_messages(subject: StudyBrief, *, count: int, belief: SamplerBelief | None = None) -> list[Message]:
     """Return the question for starting points, before any result."""
-    next_params = params_line(belief.next_params) if belief else ""
+    next_params = format_params(belief.next_params) if belief else ""
     return [*opening_messages(subject), Message("user", render_text("start.md", count=count, next_params=next_params))]
 
 
-def proposing_messages(subject: Subject, standing: Standing, *, count: int, operator: str) -> list[Message]:
+def proposing_messages(subject: StudyBrief, standing: PromptContext, *, count: int, operator: str) -> list[Message]:
     """Return the question for further candidates; `operator` is a key of operators.toml."""
     opening = opening_messages(subject)
-    left = MAX_TOKENS - sum(tokens_in(message.text) for message in opening) - _FOR_THE_REST
+    left = MAX_TOKENS - sum(estimate_tokens(message.text) for message in opening) - _FOR_THE_REST
     facts = _facts(standing, max_tokens=left)
     asked = render_text("propose.md", **facts, count=count, operator=operators()[operator])
     return [*opening, Message("user", asked)]
 
 
-def insight_messages(subject: Subject, standing: Standing, *, limit: int) -> list[Message]:
+def insight_messages(subject: StudyBrief, standing: PromptContext, *, limit: int) -> list[Message]:
     """Return the question for lessons."""
     opening = opening_messages(subject)
-    left = MAX_TOKENS - sum(tokens_in(message.text) for message in opening) - _FOR_THE_REST
+    left = MAX_TOKENS - sum(estimate_tokens(message.text) for message in opening) - _FOR_THE_REST
     return [*opening, Message("user", render_text("insights.md", **_facts(standing, max_tokens=left), limit=limit))]
 
 
-def again_message(problems: Sequence[str], *, count: int) -> Message:
+def retry_message(problems: Sequence[str], *, count: int) -> Message:
     """Return the question after candidates none of which can run."""
-    return Message("user", render_text("again.md", problems=problems[:12], count=count))
+    return Message("user", render_text("retry.md", problems=problems[:12], count=count))
 
 
 @cache
@@ -102,7 +109,7 @@ def operators() -> Mapping[str, str]:
     return tomllib.loads(Path(__file__).with_name("operators.toml").read_text(encoding="utf-8"))
 
 
-def opening_messages(subject: Subject) -> list[Message]:
+def opening_messages(subject: StudyBrief) -> list[Message]:
     """Return what every question begins with: how answers are used, and what is tuned."""
     study = render_text(
         "study.md",
@@ -122,17 +129,17 @@ def opening_messages(subject: Subject) -> list[Message]:
     return [Message("system", render_text("system.md")), Message("user", study)]
 
 
-def _facts(standing: Standing, *, max_tokens: int) -> dict[str, Any]:
+def _facts(standing: PromptContext, *, max_tokens: int) -> dict[str, Any]:
     view, belief = standing.view, standing.belief
-    history = compact(view, max_tokens=max_tokens, curves=standing.curves)
+    history = summarize_history(view, max_tokens=max_tokens, curves=standing.curves)
     prediction = belief.next_prediction
     return {
         "counts": history.counts,
         "budget": standing.budget or "not limited",
         "best": _told(incumbent(view.trials, view.objectives, view.constraints), view),
         "default": _told(default_trial(view.trials), view),
-        "stale": stale_trials(view),
-        "next_params": params_line(belief.next_params),
+        "stale": trials_since_improvement(view),
+        "next_params": format_params(belief.next_params),
         "prediction": prediction and {"mean": short_number(prediction.mean), "std": short_number(prediction.std)},
         "importance": ", ".join(f"{name} {share:.0%}" for name, share in list(belief.importance.items())[:6]),
         "interactions": belief.interactions,
@@ -142,7 +149,7 @@ def _facts(standing: Standing, *, max_tokens: int) -> dict[str, Any]:
     }
 
 
-def stale_trials(view: StudyView) -> int:
+def trials_since_improvement(view: StudyView) -> int:
     """Return how many finished trials there were since the best value was last improved on."""
     finished = [t for t in view.trials if t.state.is_finished and not t.is_replicate]
     found = improvements(view.trials, view.objectives, view.constraints)
@@ -156,12 +163,12 @@ def _told(trial: Trial | None, view: StudyView) -> dict[str, str] | None:
     return {
         "number": str(trial.number),
         "value": f"{metric} {short_number(trial.values[metric])}",
-        "params": params_line(trial.params),
+        "params": format_params(trial.params),
         "source": trial.proposal.source.value,
     }
 
 
 def _limit(constraint: Constraint) -> str:
-    parts = [f"at least {shown(constraint.min)}" if constraint.min is not None else ""]
-    parts.append(f"at most {shown(constraint.max)}" if constraint.max is not None else "")
+    parts = [f"at least {format_value(constraint.min)}" if constraint.min is not None else ""]
+    parts.append(f"at most {format_value(constraint.max)}" if constraint.max is not None else "")
     return f"{constraint.metric} {' and '.join(part for part in parts if part)}"
