@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tunesmith.history.connect import holds_tables, open_for_reading, open_for_writing
+from tunesmith.history.connect import has_tables, open_for_reading, open_for_writing
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
-from tunesmith.history.rows import outcome_row, proposal_row, reason_row
+from tunesmith.history.rows import outcome_row, proposal_row, waiting_trial_row
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError, Mistake, SpecError
 from tunesmith.study.trials.trial import Trial
@@ -39,7 +39,7 @@ def write_import(
         HistoryError: another process writes the file, it is damaged, or it cannot be written.
         SpecError: there is a study of that name.
     """
-    if holds_tables(path):
+    if has_tables(path):
         open_for_reading(path).close()
     lock = WriterLock(path, now=now)
     try:
@@ -66,12 +66,12 @@ def _insert_all(
     first = int(db.execute("select coalesce(max(id), 0) + 1 from trials").fetchone()[0])
     metric = spec.objectives[0].metric
     _insert(db, "trials", (_trial_row(study_id, first, trial, metric, now) for trial in trials))
-    _insert(db, "proposals", (reason_row(first + trial.number, trial.proposal) for trial in trials))
+    _insert(db, "proposals", (proposal_row(first + trial.number, trial.proposal) for trial in trials))
 
 
 def _trial_row(study_id: int, first: int, trial: Trial, metric: str, now: float) -> dict[str, Any]:
     assert trial.outcome is not None  # noqa: S101  # finished trials have one
-    row = proposal_row(study_id, trial.number, trial.proposal, now)
+    row = waiting_trial_row(study_id, trial.number, trial.proposal, now)
     return {**row, "id": first + trial.number, **outcome_row(trial.outcome, metric, now)}
 
 

@@ -26,7 +26,7 @@ LATEST_MIGRATION = "m006_what_a_trial_goes_on_from"
 """The newest step of schema.py, named here as well because importing that module takes longer than reading a file."""
 
 
-def holds_tables(path: Path) -> bool:
+def has_tables(path: Path) -> bool:
     """Tell whether there is a file with tables in it: whoever was killed while making one leaves a file without.
 
     Raises:
@@ -56,7 +56,7 @@ def open_for_reading(path: Path, *, any_thread: bool = False) -> sqlite3.Connect
     if tables <= {MIGRATIONS_TABLE}:
         raise HistoryError(f"{path} is empty: no study has run there yet")
     if MIGRATIONS_TABLE not in tables:
-        raise foreign(path)
+        raise foreign_database_error(path)
     with _named(path):
         steps = [row[0] for row in db.execute("select name from _sqlite_migrations order by name")]
     if steps and steps[-1] > LATEST_MIGRATION:
@@ -86,7 +86,7 @@ def open_for_writing(path: Path | None) -> Database:
     return db
 
 
-def is_full(error: sqlite3.Error, path: Path | None) -> bool:
+def is_disk_full(error: sqlite3.Error, path: Path | None) -> bool:
     """Tell whether an error means that the disk of a file is full: SQLite calls that by many names."""
     if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
         return True
@@ -103,7 +103,7 @@ def _tables(db: sqlite3.Connection) -> set[str]:
     return {row[0] for row in db.execute("select name from sqlite_master where type = 'table'")}
 
 
-def foreign(path: Path | None) -> HistoryError:
+def foreign_database_error(path: Path | None) -> HistoryError:
     """Return the error for a database that somebody else made."""
     return HistoryError(f"{path} is a database, but not Tunesmith's; name another file with --history")
 
@@ -113,7 +113,7 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if is_full(error, path):
+        if is_disk_full(error, path):
             raise DiskFull(f"{path} cannot be opened: {error}; {AS_IT_WAS}") from None
         raise HistoryError(
             f"{path} cannot be opened as a history: {error}; restore a copy or name another file with --history"

@@ -19,14 +19,14 @@ KEY = "warm_start.from"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EarlierStudies:
     """The earlier studies of which something can be learned, and what is wrong with the others."""
 
     studies: tuple[EarlierStudy, ...]
     mistakes: tuple[Mistake, ...]
 
 
-def find_earlier(history: History | None, spec: StudySpec, project: str) -> Found:
+def find_earlier_studies(history: History | None, spec: StudySpec, project: str) -> EarlierStudies:
     """Read every study that this one learns from.
 
     Args:
@@ -47,10 +47,10 @@ def find_earlier(history: History | None, spec: StudySpec, project: str) -> Foun
     for name in history.imported_for(spec.study.name) if history else ():
         if history and name not in named:
             studies.append(_study(history, SourceTable(study=name), name))
-    return Found(tuple(studies), tuple(mistakes))
+    return EarlierStudies(tuple(studies), tuple(mistakes))
 
 
-def overlapping(history: History, spec: StudySpec) -> Found:
+def overlapping_studies(history: History, spec: StudySpec) -> EarlierStudies:
     """Read the other studies of a history that have the same aim and at least half of the parameters, the latest first.
 
     Those that the study learns from anyway are left out.
@@ -68,7 +68,7 @@ def overlapping(history: History, spec: StudySpec) -> Found:
         except HistoryError:
             continue
         studies.append(study)
-    return Found(tuple(studies), ())
+    return EarlierStudies(tuple(studies), ())
 
 
 def _read(history: History | None, source: SourceTable, spec: StudySpec, project: Path) -> EarlierStudy:

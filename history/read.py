@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import holds_tables, open_for_reading
-from tunesmith.history.rows import llm_call_of, trial_of, variant_of
+from tunesmith.history.connect import has_tables, open_for_reading
+from tunesmith.history.rows import llm_call_from_row, trial_from_row, variant_from_row
 from tunesmith.study.config.budget import JOULES, Spent
 from tunesmith.study.config.command import script_of
 from tunesmith.study.config.load import parse_spec
@@ -43,7 +43,7 @@ _ABLE = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class TrialCounts:
     """How many trials stand where. `replicates` are counted apart, in none of the other figures."""
 
     states: Mapping[TrialState, int]
@@ -71,7 +71,7 @@ class History:
         Raises:
             HistoryError: the file is damaged, or it is no history.
         """
-        return cls.open(path, any_thread=any_thread) if holds_tables(path) else None
+        return cls.open(path, any_thread=any_thread) if has_tables(path) else None
 
     @classmethod
     def open(cls, path: Path, *, any_thread: bool = False) -> History:
@@ -123,7 +123,7 @@ class History:
         """Return every trial by number."""
         done = self._finished.setdefault(study_id, [])
         rows = self._query(f"{_TRIALS} and number >= :first order by number", {"study": study_id, "first": len(done)})
-        rest = [trial_of(row) for row in rows]
+        rest = [trial_from_row(row) for row in rows]
         for trial in rest:
             if not trial.state.is_finished:
                 break
@@ -144,7 +144,7 @@ class History:
     def variants(self, study_id: int) -> list[Variant]:
         """Return every version of the study's code, in the order of making; the user's own have no parent."""
         sql = "select * from variants where study_id = ? order by created_at, rowid"
-        return [variant_of(row) for row in self._query(sql, [study_id])]
+        return [variant_from_row(row) for row in self._query(sql, [study_id])]
 
     def unfinished(self, study_id: int) -> list[Trial]:
         """Return the trials that wait or run, by number."""
@@ -167,7 +167,7 @@ class History:
         way = "asc" if record.spec.objectives[0].sign > 0 else "desc"
         clause = f"and {_ABLE} order by value {way}, number"
         rows = self._query(f"{_TRIALS} {clause}", {"study": record.id})
-        return next((t for t in map(trial_of, rows) if is_feasible(t, record.spec.bounds)), None)
+        return next((t for t in map(trial_from_row, rows) if is_feasible(t, record.spec.bounds)), None)
 
     def improvements(self, record: StudyRecord) -> list[Improvement]:
         """Return each trial that improved on those before it; constraints are not looked at."""
@@ -182,7 +182,7 @@ class History:
                 found.append(Improvement(number, value))
         return found
 
-    def tally(self, study_id: int) -> Tally:
+    def trial_counts(self, study_id: int) -> TrialCounts:
         """Return how many trials stand where."""
         rows = list(
             self._query(
@@ -195,7 +195,7 @@ class History:
             )
         )
         own = [row for row in rows if not row["replicate"]]
-        return Tally(
+        return TrialCounts(
             states={TrialState(k): v for k, v in _sums(own, "state").items()},
             failures=_sums([row for row in own if row["kind"]], "kind"),
             sources=_sums(own, "source"),
@@ -245,7 +245,7 @@ class History:
     def llm_calls(self, study_id: int) -> list[LlmCall]:
         """Return every question to an LLM, in order."""
         sql = "select * from llm_calls where study_id = ? order by id"
-        return [llm_call_of(row) for row in self._query(sql, [study_id])]
+        return [llm_call_from_row(row) for row in self._query(sql, [study_id])]
 
     def lessons(self, study_id: int) -> list[Lesson]:
         """Return the lessons that hold now, the most useful first."""
@@ -277,7 +277,7 @@ class History:
         return (dict(zip(names, row, strict=True)) for row in cursor)
 
     def _select(self, clause: str, study_id: int, **values: int) -> list[Trial]:
-        return [trial_of(row) for row in self._query(f"{_TRIALS} {clause}", {"study": study_id, **values})]
+        return [trial_from_row(row) for row in self._query(f"{_TRIALS} {clause}", {"study": study_id, **values})]
 
     def saved_runs(self, study_id: int) -> float:
         """Return how many full runs less than its trials a study took, since some were stopped or went on; 0 or more.

@@ -29,7 +29,7 @@ from tunesmith.study.variant import Variant, VariantState
 Row = Mapping[str, Any]
 
 
-def proposal_row(study_id: int, number: int, proposal: Proposal, now: float) -> dict[str, Any]:
+def waiting_trial_row(study_id: int, number: int, proposal: Proposal, now: float) -> dict[str, Any]:
     """Return the row of a new trial that waits to run."""
     return {
         "study_id": study_id,
@@ -46,7 +46,7 @@ def proposal_row(study_id: int, number: int, proposal: Proposal, now: float) -> 
     }
 
 
-def reason_row(trial_id: int, proposal: Proposal) -> dict[str, Any]:
+def proposal_row(trial_id: int, proposal: Proposal) -> dict[str, Any]:
     """Return the row of `proposals`: why this trial."""
     prediction = proposal.prediction
     return {
@@ -79,7 +79,7 @@ def llm_call_row(study_id: int, call: LlmCall) -> dict[str, Any]:
     }
 
 
-def llm_call_of(row: Row) -> LlmCall:
+def llm_call_from_row(row: Row) -> LlmCall:
     """Return the question of a row of `llm_calls`."""
     messages = tuple((str(role), str(text)) for role, text in json.loads(row["messages"]))
     kept = {name: row[name] for name in LlmCall.__slots__ if name != "messages"}
@@ -105,7 +105,7 @@ def variant_row(study_id: int, variant: Variant) -> dict[str, Any]:
     }
 
 
-def variant_of(row: Row) -> Variant:
+def variant_from_row(row: Row) -> Variant:
     """Return the version of the code of a row of `variants`."""
     told = {name: json.loads(row[name]) for name in ("files", "declared")}
     plain = {name: row[name] for name in ("id", "parent", "diff", "author", "rationale", "direction", "reason")}
@@ -135,7 +135,7 @@ def outcome_row(outcome: Outcome, first_metric: str, now: float) -> dict[str, An
     }
 
 
-def trial_of(row: Row) -> Trial:
+def trial_from_row(row: Row) -> Trial:
     """Return the trial of a row of `trials` joined with `proposals`."""
     state = TrialState(row["state"])
     return Trial(

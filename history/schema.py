@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from tunesmith.history.connect import MIGRATIONS_TABLE, foreign
+from tunesmith.history.connect import MIGRATIONS_TABLE, foreign_database_error
 from tunesmith.study.errors import HistoryError
 
 MIGRATIONS = Migrations("tunesmith")
@@ -209,5 +209,5 @@ def _applied(db: Database, path: Path | None) -> set[str]:
         unknown = ", ".join(sorted(applied - known))
         raise HistoryError(f"{path} was written by a newer Tunesmith (it has {unknown}); upgrade Tunesmith")
     if not applied and set(db.table_names()) - {MIGRATIONS_TABLE}:
-        raise foreign(path)
+        raise foreign_database_error(path)
     return applied

@@ -13,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import holds_tables, is_full, open_for_reading, open_for_writing
-from tunesmith.history.earlier import find_earlier
+from tunesmith.history.connect import has_tables, is_disk_full, open_for_reading, open_for_writing
+from tunesmith.history.earlier import find_earlier_studies
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
-from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, reason_row, variant_row
+from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, variant_row, waiting_trial_row
 from tunesmith.study.config.record import Lesson, LlmCall, StudyRecord, used_detail
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import AS_IT_WAS, DiskFull, HistoryError, SpecError
@@ -28,7 +28,7 @@ from tunesmith.study.variant import Variant, VariantState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class ObservationBatch:
     """Observations of one trial that are written together."""
 
     trial: Trial
@@ -63,7 +63,7 @@ class Recorder:
         now: float,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        if path is not None and holds_tables(path):
+        if path is not None and has_tables(path):
             # A file that is no history is refused before anything is put beside it.
             open_for_reading(path).close()
         self._path = path
@@ -71,7 +71,7 @@ class Recorder:
         try:
             self._db = open_for_writing(path)
             self.history = History(self._db.conn)
-            found = find_earlier(self.history, spec, project)
+            found = find_earlier_studies(self.history, spec, project)
             if found.mistakes:
                 raise SpecError(found.mistakes, where="study.toml" if project else "the call")
             self.earlier = found.studies
@@ -96,9 +96,9 @@ class Recorder:
         """Add a trial that waits; its number is the next one."""
         with self._transaction():
             number = self._next_number()
-            row = proposal_row(self.study_id, number, proposal, now)
+            row = waiting_trial_row(self.study_id, number, proposal, now)
             trial_id = self._insert("trials", row)
-            self._insert("proposals", reason_row(trial_id, proposal))
+            self._insert("proposals", proposal_row(trial_id, proposal))
             self._touch()
         return Trial(number=number, proposal=proposal, state=TrialState.WAITING, created_at=now)
 
@@ -109,7 +109,7 @@ class Recorder:
             self._touch()
         return replace(trial, state=TrialState.RUNNING, slot=slot, started_at=now)
 
-    def record_observations(self, batches: Sequence[Batch]) -> None:
+    def record_observations(self, batches: Sequence[ObservationBatch]) -> None:
         """Add observations, all in one transaction."""
         with self._transaction():
             for batch in batches:
@@ -133,7 +133,7 @@ class Recorder:
         """Finish a trial: outcome, artifacts and the observations not yet written, together."""
         with self._transaction():
             if rest:
-                self.record_observations([Batch(trial=trial, observations=rest)])
+                self.record_observations([ObservationBatch(trial=trial, observations=rest)])
             self._update(trial, outcome_row(outcome, self._first_metric, now))
             trial_id = self._id(trial)
             for path in outcome.artifacts:
@@ -182,7 +182,7 @@ class Recorder:
         with self._transaction():
             self._event(kind, now, trial, detail or {})
 
-    def record_order(
+    def record_command(
         self, detail: Mapping[str, Any], proposals: Sequence[Proposal], now: float, *, spec: StudySpec | None = None
     ) -> list[Trial]:
         """Note what a person asked of the study; add the trials that it queues, and take over a changed study file."""
@@ -253,7 +253,7 @@ class Recorder:
                 yield
         except sqlite3.OperationalError as error:
             text = f"the history cannot be written: {error}"
-            if is_full(error, self._path):
+            if is_disk_full(error, self._path):
                 raise DiskFull(f"{text}; {AS_IT_WAS}") from error
             raise HistoryError(f"{text}; mend that and run the same command again: {AS_IT_WAS}") from error
 

@@ -1,9 +1,7 @@
-"""What a person, a chat or another agent may ask of a running study, as plain data.
+"""Commands that a person, a chat or another agent may send to a running study, as plain data.
 
-agent/loop/commands/decisions.py decides on it.
-
-Text that comes in from outside becomes one of these once, in `parse_order`; what does not fit is refused with every
-mistake.
+`parse_command` turns text from outside into one of them, once; invalid text is refused with every mistake.
+agent/loop/commands/decisions.py decides what a command does.
 """
 
 from __future__ import annotations
@@ -16,27 +14,27 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tunesmith.study.errors import ToolRefused
 
-LONGEST_ORDER = 64 * 1024
-"""Characters of an order as JSON at most; a longer text is no order."""
+MAX_COMMAND_CHARS = 64 * 1024
+"""Maximum length of a command as JSON, in characters."""
 
-Plain: TypeAlias = bool | int | float | str | None
-LIMITS = ("trials", "hours", "until", "gpu_hours", "kwh", "llm_usd", "llm_tokens", "llm_calls")
+JsonScalar: TypeAlias = bool | int | float | str | None
+"""A value of a parameter as JSON has it."""
 
 
-class _Order(BaseModel):
+class _Command(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     why: Annotated[str, Field(max_length=500)] = ""
 
 
-class Queue(_Order):
-    """Run this configuration before anything that the sampler proposes."""
+class Queue(_Command):
+    """Run this configuration before the next proposal."""
 
     kind: Literal["queue"] = "queue"
-    params: Mapping[str, Plain]
+    params: Mapping[str, JsonScalar]
 
 
-class Confirm(_Order):
+class Confirm(_Command):
     """Run a finished trial again on fresh seeds."""
 
     kind: Literal["confirm"] = "confirm"
@@ -44,102 +42,102 @@ class Confirm(_Order):
     seeds: Annotated[int, Field(ge=1, le=20)] = 3
 
 
-class Withdraw(_Order):
-    """Do not run a trial that still waits."""
+class Withdraw(_Command):
+    """Remove a trial that waits from the queue."""
 
     kind: Literal["withdraw"] = "withdraw"
     number: Annotated[int, Field(ge=0)]
 
 
-class StopTrial(_Order):
-    """End a running trial; its values so far stand."""
+class StopTrial(_Command):
+    """Stop a running trial; the values that it reported so far are kept."""
 
     kind: Literal["stop_trial"] = "stop_trial"
     number: Annotated[int, Field(ge=0)]
 
 
-class Pause(_Order):
+class Pause(_Command):
     """Start no more trials until `resume`."""
 
     kind: Literal["pause"] = "pause"
 
 
-class Resume(_Order):
+class Resume(_Command):
     """Start trials again."""
 
     kind: Literal["resume"] = "resume"
 
 
-class End(_Order):
-    """End the run: running trials finish, or (`now`) are ended and queued again for the next run."""
+class End(_Command):
+    """End the run. Running trials finish; with `now` they are stopped and queued again for the next run."""
 
     kind: Literal["end"] = "end"
     now: bool = False
 
 
-class Pin(_Order):
-    """Hold a parameter at a value in every trial to come; `value` None sets it free."""
+class Pin(_Command):
+    """Fix a parameter at a value in all later trials; None as `value` removes the pin."""
 
     kind: Literal["pin"] = "pin"
     name: str
-    value: Plain = None
+    value: JsonScalar = None
 
 
-class Veto(_Order):
-    """Run nothing for which this condition holds; `lift` takes a veto back."""
+class Veto(_Command):
+    """Propose no configuration for which the condition holds; `lift` removes an earlier veto."""
 
     kind: Literal["veto"] = "veto"
     condition: Annotated[str, Field(min_length=1, max_length=400)]
     lift: bool = False
 
 
-class Limit(_Order):
-    """Change a limit of [budget]; None takes it away."""
+class Limit(_Command):
+    """Change a limit of [budget]; None removes it."""
 
     kind: Literal["limit"] = "limit"
     name: Literal["trials", "hours", "until", "gpu_hours", "kwh", "llm_usd", "llm_tokens", "llm_calls"]
     value: float | str | None
 
 
-class Parallel(_Order):
+class Parallel(_Command):
     """Change how many trials run at once."""
 
     kind: Literal["parallel"] = "parallel"
     count: Annotated[int, Field(ge=1, le=1024)]
 
 
-class Bounds(_Order):
-    """Change the range or the choices of a parameter; what is None stays."""
+class Bounds(_Command):
+    """Change the range or the choices of a parameter; None leaves a part unchanged."""
 
     kind: Literal["bounds"] = "bounds"
     name: str
     low: float | None = None
     high: float | None = None
-    choices: list[Plain] | None = None
+    choices: list[JsonScalar] | None = None
 
 
 class Block(BaseModel):
-    """A text that stands once in a file, and what takes its place."""
+    """One replacement in a file: a text that occurs exactly once, and the text to put there."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: Annotated[str, Field(min_length=1, max_length=400, description="The file, relative to the project.")]
-    search: Annotated[str, Field(max_length=20_000, description="Lines that stand exactly once in it, as they are.")]
-    replace: Annotated[str, Field(max_length=20_000, description="What takes their place.")]
+    search: Annotated[str, Field(max_length=20_000, description="Lines that occur exactly once in the file, copied verbatim.")]
+    replace: Annotated[str, Field(max_length=20_000, description="The lines to put there.")]
 
 
-class EditCode(_Order):
-    """Run an edit of the code: `parent` names the version that it is made on, "" for the project as it stands."""
+class EditCode(_Command):
+    """Run an edit of the code; `parent` names the version to edit, "" for the project's current files."""
 
     kind: Literal["edit"] = "edit"
     blocks: Annotated[list[Block], Field(min_length=1, max_length=20)]
     parent: Annotated[str, Field(max_length=40)] = ""
     direction: str = "other"
-    params: Mapping[str, Plain] = Field(default_factory=dict)
+    params: Mapping[str, JsonScalar] = Field(default_factory=dict)
 
 
-class Constrain(_Order):
-    """Bound another metric, or (both None) take such a bound away."""
+class Constrain(_Command):
+    """Set a constraint on another metric; both bounds None removes it."""
 
     kind: Literal["constrain"] = "constrain"
     metric: str
@@ -147,7 +145,7 @@ class Constrain(_Order):
     max: float | None = None
 
 
-Order: TypeAlias = Annotated[
+Command: TypeAlias = Annotated[
     Queue
     | Confirm
     | Withdraw
@@ -164,30 +162,30 @@ Order: TypeAlias = Annotated[
     | EditCode,
     Field(discriminator="kind"),
 ]
-_READER: TypeAdapter[Order] = TypeAdapter(Order)
+_READER: TypeAdapter[Command] = TypeAdapter(Command)
 
 
-def parse_order(text: str) -> Order:
-    """Return the order that a JSON text holds.
+def parse_command(text: str) -> Command:
+    """Return the command in a JSON text.
 
     Raises:
-        ToolRefused: it is none; the message names every mistake.
+        ToolRefused: the text is not a valid command; the message names every mistake.
     """
-    if len(text) > LONGEST_ORDER:
-        raise ToolRefused(f"an order has at most {LONGEST_ORDER:,} characters; this one has {len(text):,}")
+    if len(text) > MAX_COMMAND_CHARS:
+        raise ToolRefused(f"a command has at most {MAX_COMMAND_CHARS:,} characters; this one has {len(text):,}")
     try:
         return _READER.validate_json(text)
     except ValidationError as error:
-        raise ToolRefused(f"this is no order: {mistakes_of(error)}") from None
+        raise ToolRefused(f"this is not a valid command: {mistakes_text(error)}") from None
 
 
-def order_text(order: Order) -> str:
-    """Return the order as JSON, from which `parse_order` reads an equal one."""
-    return json.dumps(order.model_dump(mode="json"))
+def command_json(command: Command) -> str:
+    """Return the command as JSON, which `parse_command` reads back."""
+    return json.dumps(command.model_dump(mode="json"))
 
 
-def mistakes_of(error: ValidationError) -> str:
-    """Return every mistake of a failed validation: where it stands, what stands there, what may stand there."""
+def mistakes_text(error: ValidationError) -> str:
+    """Return the first 8 mistakes of a failed validation: the key, the value found, and what is valid there."""
     return "; ".join(_mistake(item) for item in error.errors(include_url=False)[:8])
 
 
@@ -196,6 +194,6 @@ def _mistake(item: Mapping[str, Any]) -> str:
     if item["type"] == "missing":
         return f"{where} is missing"
     if item["type"] == "extra_forbidden":
-        return f"{where} is unknown here; leave it out"
-    said = str(item["msg"])
-    return f"{where}: {item['input']!r:.80}: {said[:1].lower()}{said[1:]}"
+        return f"{where} is not a known key here; remove it"
+    message = str(item["msg"])
+    return f"{where}: {item['input']!r:.80}: {message[:1].lower()}{message[1:]}"

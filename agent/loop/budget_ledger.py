@@ -15,7 +15,7 @@ from tunesmith.study.trials.trial import Trial, Usage
 from tunesmith.study.units import short_number, short_seconds
 
 
-class Account:
+class BudgetLedger:
     """What one run has used and may still use.
 
     Args:

@@ -15,9 +15,9 @@ from tunesmith.study.config.record import Event
 from tunesmith.study.config.spec import BudgetTable
 from tunesmith.study.units import short_seconds
 
-DEADLINE = "deadline"
+DEADLINE_EVENT = "deadline"
 """The kind of event under which a run keeps the moment that its `until` stands for."""
-CLOCK = "clock"
+CLOCK_EVENT = "clock"
 """The kind of event that notes a jump between the two clocks."""
 JUMP_S = 30.0
 """Smaller jumps are corrections of the clock that nobody needs to know of."""
@@ -33,7 +33,7 @@ class Clocks:
     steady: Callable[[], float] = time.monotonic
 
 
-class Drift:
+class ClockDrift:
     """Watches how far the wall clock has moved away from the steady one."""
 
     def __init__(self, clocks: Clocks) -> None:
@@ -53,14 +53,14 @@ class Drift:
         return self._clocks.wall() - self._clocks.steady()
 
 
-def jump_text(jump_s: float) -> str:
+def clock_jump_text(jump_s: float) -> str:
     """Return a jump as a sentence for people."""
     if jump_s > 0:
         return f"the machine slept for {short_seconds(jump_s)}, or its clock was set; hours at work do not count it"
     return f"the machine's clock was set back by {short_seconds(-jump_s)}; hours at work do not count it"
 
 
-def budget_from(
+def resolve_budget(
     table: BudgetTable, now: float, *, deadlines: Sequence[Event] = (), ends: Sequence[Event] = ()
 ) -> Budget:
     """Return the limits from now on, `until` as a moment.
@@ -70,7 +70,7 @@ def budget_from(
     Args:
         table: the limits as they stand in the study.
         now: seconds since the epoch.
-        deadlines: the events of kind DEADLINE, in order.
+        deadlines: the events of kind DEADLINE_EVENT, in order.
         ends: the events of kind "ended", in order.
     """
     budget = table.starting_at(now)

@@ -73,4 +73,4 @@ class Ended:
     best: Trial | None
 
 
-News: TypeAlias = Opened | Started | Observed | Finished | Note | Ended
+LoopEvent: TypeAlias = Opened | Started | Observed | Finished | Note | Ended

@@ -21,7 +21,7 @@ NEIGHBOURS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tenant:
+class GpuJob:
     """A trial on a GPU: what memory it is expected to need, None for unknown, and whether it must be alone there."""
 
     slot: Slot
@@ -41,7 +41,7 @@ def expected_gib(trial: Trial, trials: Sequence[Trial], space: SearchSpace) -> f
     return SPARE * max(gib for _, gib in nearest) if len(nearest) == NEIGHBOURS else None
 
 
-def has_room(new: Tenant, others: Sequence[Tenant], memory_gib: Mapping[str, float | None] | None) -> bool:
+def fits(new: GpuJob, others: Sequence[GpuJob], memory_gib: Mapping[str, float | None] | None) -> bool:
     """Tell whether a trial may start on its slot beside those that run.
 
     Args:
@@ -59,7 +59,7 @@ def has_room(new: Tenant, others: Sequence[Tenant], memory_gib: Mapping[str, flo
     return all(_fits(gpu, [new, *beside], memory_gib[gpu]) for gpu in new.slot.gpus)
 
 
-def _fits(gpu: str, tenants: Sequence[Tenant], memory_gib: float | None) -> bool:
+def _fits(gpu: str, tenants: Sequence[GpuJob], memory_gib: float | None) -> bool:
     needs = [tenant.expected_gib for tenant in tenants if gpu in tenant.slot.gpus]
     known = [need for need in needs if need is not None]
     return memory_gib is not None and len(known) == len(needs) and sum(known) <= FULL * memory_gib

@@ -130,13 +130,13 @@ class Loop:
         self._opened.callback(self._recorder.close)
         spent = self._recorder.record.spent
         self._account = BudgetLedger(budget, spent, clocks=clocks, opened_at=opened_at, llm=self._llm_spent)
-        runs = DaemonRunner(self._wake.set)
-        arbiter, self._advisor = make_arbiter(
+        runner = DaemonRunner(self._wake.set)
+        arbiter, self._candidate_pool = make_arbiter(
             spec,
             sampler,
             model=self._model,
             project=project,
-            runs=runs,
+            runner=runner,
             budget=budget,
             spent=spent,
             lessons=self._recorder.lessons_known(),
@@ -158,7 +158,7 @@ class Loop:
             trials=self._trials,
         )
         self._root = Variant(id=self._evaluator.variant, files=self._evaluator.editable, created_at=self._clock())
-        self._code = self._or_leave(lambda: self._open_code(runs)) if spec.edits else None
+        self._code = self._or_leave(lambda: self._open_code(runner)) if spec.edits else None
         self._watch = Watch(spec, self._recorder.history.curves(self._recorder.study_id))
         self._agenda = TrialQueue(
             spec,
@@ -178,7 +178,7 @@ class Loop:
         self._had_room = True
         self._flushed_at = self._steady()
 
-    def _open_code(self, runs: DaemonRunner) -> CodeSearch:
+    def _open_code(self, runner: DaemonRunner) -> CodeSearch:
         if self._model is not None and self._evaluator.refuses_edits:
             raise ProjectError(f"[edits]: {self._evaluator.refuses_edits}")
         return make_code_search(
@@ -187,8 +187,8 @@ class Loop:
             self._recorder.history.variants(self._recorder.study_id),
             project=self._project,
             model=self._model,
-            advisor=self._advisor,
-            runs=runs,
+            candidate_pool=self._candidate_pool,
+            runner=runner,
             curve=lambda number: ", ".join(short_number(v) for v in downsample(self._curves.get(number, []))),
         )
 
@@ -201,7 +201,7 @@ class Loop:
             raise
 
     def _llm_spent(self) -> Spent | None:
-        return self._advisor.spent if self._advisor is not None else None
+        return self._candidate_pool.spent if self._candidate_pool is not None else None
 
     def _trials(self) -> Sequence[Trial]:
         return self._recorder.history.trials(self._recorder.study_id)
@@ -216,7 +216,7 @@ class Loop:
     def run(self) -> Ended:
         """Run until a limit is reached, the space is exhausted, or `interrupt` was called; return how it ended."""
         try:
-            with self._mailbox.attended():
+            with self._mailbox.owned():
                 self._open()
                 while not self._is_over():
                     self._collect()
@@ -247,7 +247,7 @@ class Loop:
         record = self._recorder.record
         strays = end_orphans(self._folder)
         requeued = self._recover()
-        if self._advisor is not None:
+        if self._candidate_pool is not None:
             self._recall_curves()
         best, default = self._recorder.history.best(record), self._recorder.history.default(record.id)
         self._best = best
@@ -281,7 +281,7 @@ class Loop:
 
     def _llm_estimate(self) -> str:
         """Return what the LLM will take for the trials that are left, or for some when only time is limited."""
-        if self._advisor is None or self._replays:
+        if self._candidate_pool is None or self._replays:
             return ""
         trials = self._account.budget.trials
         left = ESTIMATED if trials is None else trials - self._account.begun
@@ -320,27 +320,27 @@ class Loop:
             self._tell(Note(text=text))
         if self._code is not None:
             self._heed_code(self._code)
-        if self._advisor is None:
+        if self._candidate_pool is None:
             return
-        calls, lessons = self._advisor.calls(), self._advisor.lessons()
+        calls, lessons = self._candidate_pool.drain_calls(), self._candidate_pool.drain_lessons()
         if calls:
             self._recorder.record_llm_calls([kept(told) for told in calls])
         if lessons:
             self._recorder.record_lessons(lessons, self._clock())
-        for text in self._advisor.notes():
+        for text in self._candidate_pool.drain_notes():
             self._recorder.record_event("llm", self._clock(), detail={"note": text})
             self._tell(Note(text=text))
 
     def _heed_code(self, code: CodeSearch) -> None:
         """Keep the versions that were made, and put what they cost on the LLM's bill."""
-        for variant in code.made():
+        for variant in code.drain_variants():
             self._recorder.record_variant(variant)
             self._tell(Note(text=_told(variant)))
-        for text in code.notes():
+        for text in code.drain_notes():
             self._recorder.record_event("llm", self._clock(), detail={"note": text})
             self._tell(Note(text=text))
-        if self._advisor is not None:
-            self._advisor.bill(code.calls())
+        if self._candidate_pool is not None:
+            self._candidate_pool.charge(code.drain_calls())
 
     def _recall_curves(self) -> None:
         """Take in the curves that earlier runs of the study saw, for the LLM."""
@@ -422,7 +422,7 @@ class Loop:
         if self._code is None or trial.is_replicate:
             return
         trials = self._trials()
-        fate = self._code.fate(trial, trials, identical_run(trial, trials, self._curves))
+        fate = self._code.variant_outcome(trial, trials, identical_run(trial, trials, self._curves))
         if fate is not None:
             self._recorder.record_variant_state(fate.variant, fate.state, fate.reason)
             name = short_id(fate.variant.id)
@@ -538,7 +538,7 @@ class Loop:
         """
         if not trial.proposal.code:
             return None
-        if self._code is None or trial.proposal.code not in self._code.known():
+        if self._code is None or trial.proposal.code not in self._code.variants():
             raise ProjectError(f"{short_id(trial.proposal.code)} is not known; [edits] was taken out of study.toml")
         if self._evaluator.refuses_edits:
             raise ProjectError(self._evaluator.refuses_edits)
@@ -564,10 +564,10 @@ class Loop:
 
     def _prepare(self) -> None:
         """While trials run, the next proposals are prepared."""
-        if self._advisor is None:
+        if self._candidate_pool is None:
             return
         view = self._agenda.view()
-        self._advisor.prepare(self._code.own_view(view) if self._code is not None else view)
+        self._candidate_pool.prepare(self._code.unedited_view(view) if self._code is not None else view)
         if self._code is not None:
             self._code.prepare(view)
 
@@ -595,7 +595,7 @@ class Loop:
 
     def _serve(self) -> None:
         """Do what was asked through the mailbox since the last turn, and answer each."""
-        for letter in self._mailbox.letters():
+        for letter in self._mailbox.pending():
             if letter.name in self._answered:
                 # It was recorded just before an earlier run was killed, or its file cannot be removed.
                 self._mailbox.answer(letter, "this was done before", done=True)
@@ -661,19 +661,19 @@ class Loop:
         self._account.budget = spec.budget.ending_at(until) if same else spec.budget.starting_at(self._clock())
         self._keep_deadline()
         if self._code is not None:
-            self._code.take_over(spec, gate_rules(spec, self._project))
+            self._code.update_study(spec, gate_rules(spec, self._project))
         self._places.take_over(slots, spec)
         self._agenda.take_over(spec)
         self._best = incumbent(self._trials(), spec.objectives, spec.bounds)
         self._tell_planner()
 
     def _tell_planner(self) -> None:
-        if self._advisor is None or self._model is None:
+        if self._candidate_pool is None or self._model is None:
             return
         lessons = self._recorder.lessons_known()
         wishes = self._agenda.steering.words
         planner = make_planner(self._spec, self._model, project=self._project, lessons=lessons, wishes=wishes)
-        self._advisor.take_over(planner, self._account.budget)
+        self._candidate_pool.update_study(planner, self._account.budget)
 
     # -- ending -------------------------------------------------------------------------------------------------
 
@@ -713,8 +713,8 @@ class Loop:
         return outcome
 
     def _end(self) -> Ended:
-        if self._advisor is not None:
-            self._advisor.finish(self._agenda.view())
+        if self._candidate_pool is not None:
+            self._candidate_pool.finish(self._agenda.view())
         if self._code is not None:
             self._code.finish(self._agenda.view())
         self._heed()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tunesmith.agent.loop.gpu_packing import Tenant, expected_gib, has_room
+from tunesmith.agent.loop.gpu_packing import GpuJob, expected_gib, fits
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.config.spec import StudySpec
@@ -14,7 +14,7 @@ from tunesmith.study.trials.trial import FailureKind, Outcome, Trial
 
 
 @dataclass(slots=True)
-class Place:
+class PoolSlot:
     """A slot with what runs in it and the observations that are not written yet.
 
     Attributes:
@@ -40,7 +40,7 @@ class Place:
         self.evaluation, self.first, self.unwritten = None, None, []
 
 
-class Places:
+class SlotPool:
     """The places of one run.
 
     Args:
@@ -59,14 +59,14 @@ class Places:
         trials: Callable[[], Sequence[Trial]],
     ) -> None:
         self.spec = spec
-        self._all = [Place(slot) for slot in slots]
+        self._all = [PoolSlot(slot) for slot in slots]
         self._wanted = len(slots)
         self._memory_gib = memory_gib
         self._trials = trials
         self._endings = 0
         self._expected: tuple[tuple[int, int], float | None] = ((-1, 0), None)
 
-    def __iter__(self) -> Iterator[Place]:
+    def __iter__(self) -> Iterator[PoolSlot]:
         return iter(self._all)
 
     @property
@@ -74,11 +74,11 @@ class Places:
         """How many trials may run at once; just after fewer were asked for, more still do."""
         return self._wanted
 
-    def running(self) -> list[Place]:
+    def running(self) -> list[PoolSlot]:
         """Return the places in which a trial runs."""
         return [place for place in self._all if place.evaluation is not None]
 
-    def free(self) -> list[Place]:
+    def free(self) -> list[PoolSlot]:
         """Return the places that a trial may take."""
         return [place for place in self._all[: self._wanted] if place.evaluation is None]
 
@@ -87,27 +87,27 @@ class Places:
         self.spec, self._wanted = spec, len(slots)
         for place, slot in zip(self._all, slots, strict=False):
             place.slot = slot
-        self._all += [Place(slot) for slot in slots[len(self._all) :]]
+        self._all += [PoolSlot(slot) for slot in slots[len(self._all) :]]
 
-    def roomy(self, trial: Trial) -> Place | None:
+    def roomy(self, trial: Trial) -> PoolSlot | None:
         """Return the first free place that the trial may take, None when its GPU would be too full."""
         free, run = self.free(), self.spec.run
         if not self._shares_gpus:
             return free[0] if free else None
         running = [
-            Tenant(slot=place.slot, expected_gib=place.expected_gib, is_alone=place.trial.attempt > 1)
+            GpuJob(slot=place.slot, expected_gib=place.expected_gib, is_alone=place.trial.attempt > 1)
             for place in self._all
             if place.trial is not None
         ]
         expected = self._expected_gib(trial) if run.packs else None
         for place in free:
-            new = Tenant(slot=place.slot, expected_gib=expected, is_alone=trial.attempt > 1)
-            if has_room(new, running, self._memory_gib if run.packs else None):
+            new = GpuJob(slot=place.slot, expected_gib=expected, is_alone=trial.attempt > 1)
+            if fits(new, running, self._memory_gib if run.packs else None):
                 place.expected_gib = expected
                 return place
         return None
 
-    def note_sharing(self, place: Place) -> None:
+    def note_sharing(self, place: PoolSlot) -> None:
         """Note for a trial that begins, and for those on its GPU, that they are not alone there."""
         beside = [p for p in self.running() if p is not place and set(p.slot.gpus) & set(place.slot.gpus)]
         for other in beside:
@@ -138,18 +138,18 @@ class Places:
         return self.spec.run.packs or 0 < self.spec.run.gpu_count < 1
 
 
-def why_again(place: Place, outcome: Outcome, *, has_room: bool) -> str:
+def retry_reason(place: PoolSlot, outcome: Outcome, *, fits: bool) -> str:
     """Return why a trial that failed gets a second attempt, "" when its failure stands.
 
     Args:
         place: where it ran.
         outcome: what came of it.
-        has_room: whether the disk has room for another trial.
+        fits: whether the disk has room for another trial.
     """
     failure = outcome.failure
     if failure is None or place.trial is None or place.trial.attempt > 1:
         return ""
-    if not has_room:
+    if not fits:
         return f"it failed while the disk was full ({failure.reason})"
     if failure.kind is FailureKind.LOST:
         return failure.reason

@@ -159,7 +159,7 @@ class TrialQueue:
         return replace(
             study_view(self._spec, trials, earlier=self._past.earlier),
             thrift=self._account.thrift,
-            foretold=self._watch.foretold(trials),
+            curve_forecasts=self._watch.foretold(trials),
             left=self._account.runs_left(self._typical_s(), self._places.wanted),
             raised=self._spec.pace != "full",
         )
@@ -175,7 +175,7 @@ class TrialQueue:
             if proposal is None and code is not None and view.number > 0:
                 proposal = code.next(view)
             if proposal is None:
-                own = code.own_view(view) if code is not None else view
+                own = code.unedited_view(view) if code is not None else view
                 chosen = steered(self._proposers.arbiter.choose(own), own, self.steering, BayesSampler())
                 proposal = self._begun(chosen, own)
         except SpaceExhausted:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fakes.studies import make_spec
 
-from tunesmith.history.earlier import overlapping
+from tunesmith.history.earlier import overlapping_studies
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
 from tunesmith.study.errors import SpecError
@@ -142,5 +142,5 @@ def test_other_studies_of_the_history_overlap_when_they_share_half_of_the_parame
     run(path, "none", {"a": 1.0, "b": 2.0})
     run(path, "other", {"lr": 0.1}, metric="accuracy")
     with History.open(path) as opened:
-        assert [study.name for study in overlapping(opened, learner()).studies] == ["half", "first"]
-        assert [study.name for study in overlapping(opened, learner("first")).studies] == ["half"]
+        assert [study.name for study in overlapping_studies(opened, learner()).studies] == ["half", "first"]
+        assert [study.name for study in overlapping_studies(opened, learner("first")).studies] == ["half"]

@@ -21,7 +21,7 @@ from sqlite_utils import Database
 from tunesmith.history import schema
 from tunesmith.history.connect import LATEST_MIGRATION
 from tunesmith.history.read import History
-from tunesmith.history.write import Batch, Recorder
+from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
@@ -82,7 +82,7 @@ def test_any_trial_survives_the_way_through_the_file(
 def test_nan_is_kept_as_nan(recorder: Recorder) -> None:
     trial = recorder.record_proposal(proposal(), 1.0)
     seen = [Observation("loss", 1.0, math.nan, 1.0), Observation("loss", 2.0, math.inf, 2.0)]
-    recorder.record_observations([Batch(trial=trial, observations=seen)])
+    recorder.record_observations([ObservationBatch(trial=trial, observations=seen)])
     first, second = recorder.history.curve(recorder.study_id, 0)
     assert math.isnan(first.value)
     assert second == seen[1]
@@ -90,7 +90,7 @@ def test_nan_is_kept_as_nan(recorder: Recorder) -> None:
 
 def test_only_the_latest_attempt_makes_the_curve(recorder: Recorder) -> None:
     trial = recorder.record_start(recorder.record_proposal(proposal(), 1.0), 0, 1.0)
-    recorder.record_observations([Batch(trial=trial, observations=[Observation("loss", 1.0, 9.0, 1.0)])])
+    recorder.record_observations([ObservationBatch(trial=trial, observations=[Observation("loss", 1.0, 9.0, 1.0)])])
     again = recorder.record_requeue(trial, 2.0, reason="lost", attempt=2)
     assert again.state is TrialState.WAITING
     assert again.started_at is None
@@ -106,10 +106,10 @@ def test_counts_leave_replicates_out(recorder: Recorder) -> None:
     run_one(recorder, failed(FailureKind.OOM))
     again = recorder.record_proposal(proposal(source=Source.CONFIRM, replicate_of=0), 5.0)
     recorder.record_outcome(recorder.record_start(again, 0, 5.0), complete(0.1), 6.0)
-    tally = recorder.history.tally(recorder.study_id)
-    assert dict(tally.states) == {TrialState.COMPLETE: 1, TrialState.FAILED: 1}
-    assert dict(tally.failures) == {"oom": 1}
-    assert tally.replicates == 1
+    trial_counts = recorder.history.trial_counts(recorder.study_id)
+    assert dict(trial_counts.states) == {TrialState.COMPLETE: 1, TrialState.FAILED: 1}
+    assert dict(trial_counts.failures) == {"oom": 1}
+    assert trial_counts.replicates == 1
     record = recorder.record
     assert record.spent.trials == 2
     assert record.spent.gpu_hours == pytest.approx(1.0 / 3600)  # replicates cost GPU time like any other

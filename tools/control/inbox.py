@@ -1,12 +1,12 @@
-"""How other processes ask the loop of a study for something: a folder of small files beside its trials.
+"""The channel between other processes and a study's loop: a folder of small files next to its trials.
 
-    STUDY/inbox/17322…-3fa9.json     an order that waits, renamed into place whole
-    STUDY/inbox/answers/17322….json  what the loop said to it
-    STUDY/inbox/loop.json            who is at work, while one is
+    STUDY/inbox/17322…-3fa9.json     a command that waits, renamed into place once it is complete
+    STUDY/inbox/answers/17322….json  the loop's answer to it
+    STUDY/inbox/loop.json            the process id and host of the running loop
 
-Only the loop writes the history; so whoever wants something of it leaves an order here, whether it runs or not. An
-order stays until the loop has recorded it, and is known by its name: one that was recorded just before a crash is not
-done twice.
+Only the loop writes the history. A process that wants a change leaves a command here, whether the study runs or not.
+The command stays until the loop has recorded it. The loop knows it by its file name, so one that was recorded just
+before a crash is not executed twice.
 """
 
 from __future__ import annotations
@@ -21,151 +21,158 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.study.commands import LONGEST_ORDER, Order, order_text
+from tunesmith.study.commands import MAX_COMMAND_CHARS, Command, command_json
 from tunesmith.study.errors import ProjectError, ToolRefused
 
-ANSWERS_KEPT_S = 24 * 3600.0
-PATIENCE_S = 10.0
-"""So long whoever asked waits for a running loop; it looks twenty times a second."""
+ANSWER_RETENTION_S = 24 * 3600.0
+"""Age at which an answer is deleted."""
+ANSWER_TIMEOUT_S = 10.0
+"""Longest wait for the answer of a running loop, which reads its inbox 20 times a second."""
 
-_LOOK_S = 0.03
+_POLL_S = 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """An order as it came in: the name by which it is known, who gave it, and its text, which may be anything."""
+class PendingCommand:
+    """A command as it arrived: its file name, its sender, and its JSON text, which is not validated yet."""
 
     name: str
     by: str
     text: str
 
 
-class Mailbox:
-    """The folder of one study, for both sides.
+class Inbox:
+    """The inbox folder of one study, for senders and for the loop.
 
     Args:
-        folder: the study's own folder; made when somebody writes.
+        folder: the study's own folder; created on the first write.
     """
 
     def __init__(self, folder: Path) -> None:
         self._inbox = folder / "inbox"
         self._answers = self._inbox / "answers"
-        self._desk = self._inbox / "loop.json"
+        self._loop_file = self._inbox / "loop.json"
 
-    # -- for whoever asks ---------------------------------------------------------------------------------------
+    # -- for senders --------------------------------------------------------------------------------------------
 
-    def is_attended(self) -> bool:
-        """Tell whether a loop is at work here."""
+    def has_running_loop(self) -> bool:
+        """Return whether a loop runs this study now."""
         try:
-            told = json.loads(self._desk.read_text(encoding="utf-8"))
-            return _is_alive(int(told["pid"]), str(told["host"]))
+            owner = json.loads(self._loop_file.read_text(encoding="utf-8"))
+            return _is_alive(int(owner["pid"]), str(owner["host"]))
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def post(self, order: Order, *, by: str) -> str:
-        """Leave an order and return its name.
+    def submit(self, command: Command, *, by: str) -> str:
+        """Leave a command and return its name.
 
         Raises:
             ProjectError: the folder cannot be written.
         """
         name = f"{time.time_ns()}-{secrets.token_hex(4)}"
         try:
-            _write(self._inbox / f"{name}.json", {"by": by, "order": json.loads(order_text(order))})
+            _write(self._inbox / f"{name}.json", {"by": by, "order": json.loads(command_json(command))})
         except OSError as error:
-            raise ProjectError(f"nothing can be asked of the study: {self._inbox}: {error.strerror}") from None
+            message = f"the command cannot be handed to the study: {self._inbox}: {error.strerror}"
+            raise ProjectError(message) from None
         return name
 
-    def answer_to(self, name: str, *, patience_s: float = PATIENCE_S) -> str | None:
-        """Wait for what the loop says to an order; None when it has said nothing by then.
+    def wait_for_answer(self, name: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> str | None:
+        """Wait for the loop's answer to a command; return None after `timeout_s` seconds without one.
 
         Raises:
-            ToolRefused: the loop refused; the message says why.
+            ToolRefused: the loop refused the command; the message says why.
         """
-        until = time.monotonic() + patience_s
+        until = time.monotonic() + timeout_s
         path = self._answers / f"{name}.json"
         while not path.is_file():
             if time.monotonic() >= until:
                 return None
-            time.sleep(_LOOK_S)
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if not told["done"]:
-            raise ToolRefused(told["text"])
-        return str(told["text"])
+            time.sleep(_POLL_S)
+        answer = json.loads(path.read_text(encoding="utf-8"))
+        if not answer["done"]:
+            raise ToolRefused(answer["text"])
+        return str(answer["text"])
 
     # -- for the loop -------------------------------------------------------------------------------------------
 
     @contextmanager
-    def attended(self) -> Iterator[None]:
-        """Tell others for as long as this lasts that somebody is at work."""
-        with suppress(OSError):  # a study can do without its mailbox
-            _write(self._desk, {"pid": os.getpid(), "host": socket.gethostname()})
-            self._forget_old_answers()
+    def owned(self) -> Iterator[None]:
+        """Mark the study as running while the context is open."""
+        with suppress(OSError):  # A study can run without an inbox.
+            _write(self._loop_file, {"pid": os.getpid(), "host": socket.gethostname()})
+            self._delete_old_answers()
         try:
             yield
         finally:
             with suppress(OSError):
-                self._desk.unlink(missing_ok=True)
+                self._loop_file.unlink(missing_ok=True)
 
-    def letters(self) -> list[Letter]:
-        """Return the orders that wait, the oldest first; costs next to nothing when there is none."""
+    def pending(self) -> list[PendingCommand]:
+        """Return the commands that wait, oldest first. An empty inbox costs one directory listing."""
         try:
             names = sorted(entry.name for entry in os.scandir(self._inbox) if entry.name.endswith(".json"))
         except OSError:
             return []
-        return [self._letter(name) for name in names if name != self._desk.name]
+        return [self._read(name) for name in names if name != self._loop_file.name]
 
-    def answer(self, letter: Letter, text: str, *, done: bool) -> None:
-        """Say what became of an order, and take it out of the folder."""
+    def answer(self, command: PendingCommand, text: str, *, done: bool) -> None:
+        """Write the answer to a command and remove the command from the folder."""
         with suppress(OSError):
-            _write(self._answers / f"{letter.name}.json", {"done": done, "text": text})
+            _write(self._answers / f"{command.name}.json", {"done": done, "text": text})
         with suppress(OSError):
-            (self._inbox / f"{letter.name}.json").unlink(missing_ok=True)
+            (self._inbox / f"{command.name}.json").unlink(missing_ok=True)
 
-    def _letter(self, file: str) -> Letter:
-        """Read one order. Somebody else may have written it, so it may be anything."""
+    def _read(self, file: str) -> PendingCommand:
+        """Read one command. Any process may have written the file, so it may hold anything."""
         name = file.removesuffix(".json")
         try:
             with (self._inbox / file).open("rb") as opened:
-                raw = opened.read(LONGEST_ORDER + 1)
-            told = json.loads(raw) if len(raw) <= LONGEST_ORDER else {"order": "too long"}
-            return Letter(name, str(told.get("by", "?"))[:40], json.dumps(told.get("order")))
+                raw = opened.read(MAX_COMMAND_CHARS + 1)
+            content = json.loads(raw) if len(raw) <= MAX_COMMAND_CHARS else {"order": "too long"}
+            return PendingCommand(name, str(content.get("by", "?"))[:40], json.dumps(content.get("order")))
         except (OSError, ValueError, AttributeError, RecursionError):
-            return Letter(name, "?", "null")
+            return PendingCommand(name, "?", "null")
 
-    def _forget_old_answers(self) -> None:
+    def _delete_old_answers(self) -> None:
         if self._answers.is_dir():
             for path in self._answers.iterdir():
-                if time.time() - path.stat().st_mtime > ANSWERS_KEPT_S:
+                if time.time() - path.stat().st_mtime > ANSWER_RETENTION_S:
                     path.unlink(missing_ok=True)
 
 
-class MailboxControl:
-    """Gives orders to a study's loop through its mailbox.
+class InboxControl:
+    """Sends commands to a study's loop through its inbox; implements `StudyControl`.
 
     Args:
-        mailbox: the study's.
-        by: who asks, for the record: chat, mcp.
+        inbox: the study's inbox.
+        by: the sender that the history records: chat, mcp.
     """
 
-    def __init__(self, mailbox: Mailbox, *, by: str) -> None:
-        self._mailbox = mailbox
+    def __init__(self, inbox: Inbox, *, by: str) -> None:
+        self._inbox = inbox
         self._by = by
 
     def is_running(self) -> bool:
-        """Tell whether a loop is at work on the study."""
-        return self._mailbox.is_attended()
+        """Return whether a loop runs this study now."""
+        return self._inbox.has_running_loop()
 
-    def give(self, order: Order) -> str:
-        """Hand over an order and return what became of it; see `StudyControl`."""
-        name = self._mailbox.post(order, by=self._by)
-        if not self._mailbox.is_attended():
+    def send(self, command: Command) -> str:
+        """Submit a command and return the loop's answer, or that the command waits for the next run.
+
+        Raises:
+            ProjectError: the folder cannot be written.
+            ToolRefused: the loop refused the command; the message says why.
+        """
+        name = self._inbox.submit(command, by=self._by)
+        if not self._inbox.has_running_loop():
             return "the study is not running; this will be done when it next runs"
-        answer = self._mailbox.answer_to(name)
+        answer = self._inbox.wait_for_answer(name)
         return answer or "the study has not answered yet; this will be done within moments, or when it next runs"
 
 
 def _write(path: Path, content: dict[str, object]) -> None:
-    """Write a file that others see whole or not at all."""
+    """Write a file atomically: readers see all of it or none of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
     half.write_text(json.dumps(content), encoding="utf-8")
@@ -173,7 +180,7 @@ def _write(path: Path, content: dict[str, object]) -> None:
 
 
 def _is_alive(pid: int, host: str) -> bool:
-    """Tell whether a process lives; of another machine's one can only believe it."""
+    """Return whether a process lives. A process on another host cannot be checked and counts as alive."""
     if host != socket.gethostname():
         return True
     try:

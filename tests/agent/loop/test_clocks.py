@@ -14,8 +14,8 @@ import pytest
 from fakes.projects import command, events, make_project
 from fakes.studies import make_spec
 
-from tunesmith.agent.loop.clocks import Clocks, Drift, budget_from, jump_text
-from tunesmith.agent.loop.events import News, Note, Observed
+from tunesmith.agent.loop.clocks import ClockDrift, Clocks, clock_jump_text, resolve_budget
+from tunesmith.agent.loop.events import LoopEvent, Note, Observed
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
@@ -39,9 +39,9 @@ class Hands:
 
 def test_sleep_costs_no_hours_but_until_comes_with_the_wall_clock(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=3, more="--sleep 0.1")
-    hands, told = Hands(), list[News]()
+    hands, told = Hands(), list[LoopEvent]()
 
-    def tell(news: News) -> None:
+    def tell(news: LoopEvent) -> None:
         told.append(news)
         if isinstance(news, Observed) and news.trial.number == 1 and not hands.wall_s:
             hands.wall_s = 5 * 3600.0
@@ -58,14 +58,14 @@ def test_sleep_costs_no_hours_but_until_comes_with_the_wall_clock(tmp_path: Path
         assert record.ended_by == "trials"
         assert record.spent.hours < 0.1
         assert [e.detail["jump_s"] for e in history.events(record.id, "clock")] == pytest.approx([18000.0], abs=1.0)
-    assert [n.text for n in told if isinstance(n, Note)] == [jump_text(18000.0)]
+    assert [n.text for n in told if isinstance(n, Note)] == [clock_jump_text(18000.0)]
 
 
 def test_until_is_reached_when_the_machine_slept_through_it(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=50, more="--sleep 0.2")
     hands = Hands()
 
-    def tell(news: News) -> None:
+    def tell(news: LoopEvent) -> None:
         if isinstance(news, Observed):
             hands.wall_s = 7200.0
 
@@ -81,7 +81,7 @@ def test_until_is_reached_when_the_machine_slept_through_it(tmp_path: Path) -> N
 
 def test_small_corrections_of_the_clock_are_not_told_and_setting_it_back_is() -> None:
     hands = Hands()
-    drift = Drift(Clocks(hands.wall, hands.steady))
+    drift = ClockDrift(Clocks(hands.wall, hands.steady))
     hands.wall_s = 2.0
     assert drift.jump_s() == 0.0
     hands.wall_s = -3600.0
@@ -94,12 +94,12 @@ def test_a_killed_run_keeps_its_deadline_and_an_ended_one_means_the_next_day() -
     seven = table.starting_at(1_790_000_000.0).until
     assert seven is not None
     kept = [Event(at=seven - 9000, kind="deadline", detail={"until": "07:00:00", "moment": seven})]
-    assert budget_from(table, seven + 60, deadlines=kept).until == seven
-    assert budget_from(table, seven + 3601, deadlines=kept).until != seven
+    assert resolve_budget(table, seven + 60, deadlines=kept).until == seven
+    assert resolve_budget(table, seven + 3601, deadlines=kept).until != seven
     ended = [Event(at=seven + 1, kind="ended")]
-    assert budget_from(table, seven + 60, deadlines=kept, ends=ended).until == pytest.approx(seven + 86400, abs=3601)
+    assert resolve_budget(table, seven + 60, deadlines=kept, ends=ended).until == pytest.approx(seven + 86400, abs=3601)
     other = make_spec(budget={"until": "08:00"}).budget
-    assert budget_from(other, seven + 60, deadlines=kept).until == pytest.approx(seven + 3600, abs=3601)
+    assert resolve_budget(other, seven + 60, deadlines=kept).until == pytest.approx(seven + 3600, abs=3601)
 
 
 def test_a_run_that_starts_just_after_the_deadline_of_one_that_was_killed_ends_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is asked of a running study from another process: real runs, a real mailbox, and what the history says after."""
+"""What is asked of a running study from another process: real runs, a real inbox, and what the history says after."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fakes.projects import command, make_project, start
 from tunesmith.history.read import History
 from tunesmith.study.commands import (
     Bounds,
+    Command,
     Confirm,
     Constrain,
     End,
     Limit,
-    Order,
     Parallel,
     Pause,
     Pin,
@@ -34,15 +34,15 @@ from tunesmith.study.commands import (
 from tunesmith.study.config.record import Event
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.trials.trial import Source, Trial, TrialState
-from tunesmith.tools.control.inbox import Mailbox, MailboxControl
+from tunesmith.tools.control.inbox import Inbox, InboxControl
 
 
-def mailbox(project: Path) -> Mailbox:
-    return Mailbox(project / ".tunesmith" / "toy")
+def inbox(project: Path) -> Inbox:
+    return Inbox(project / ".tunesmith" / "toy")
 
 
-def give(project: Path, order: Order) -> str:
-    return MailboxControl(mailbox(project), by="test").give(order)
+def give(project: Path, order: Command) -> str:
+    return InboxControl(inbox(project), by="test").send(order)
 
 
 def trials(project: Path) -> list[Trial]:
@@ -71,7 +71,7 @@ def running(project: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Run the study in a process of its own until the block ends, then interrupt it."""
     process = start("run", *options, cwd=project)
     try:
-        wait_for(lambda: mailbox(project).is_attended() and trials(project))
+        wait_for(lambda: inbox(project).has_running_loop() and trials(project))
         yield process
     finally:
         if process.poll() is None:
@@ -241,7 +241,7 @@ def test_ending_a_run_from_outside_leaves_it_resumable(tmp_path: Path) -> None:
     with running(project) as process:
         assert "the run ends" in give(project, End(now=True))
         assert process.wait(timeout=30) == 130
-    assert not mailbox(project).is_attended()
+    assert not inbox(project).has_running_loop()
     assert [e.detail["order"]["kind"] for e in events(project, "order")] == ["end"]
     assert trials(project)[-1].state is TrialState.WAITING
 
@@ -270,7 +270,7 @@ def test_letters_that_are_no_orders_are_refused_and_recorded(tmp_path: Path) -> 
 
 def test_an_order_that_was_recorded_before_a_crash_is_not_done_twice(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=2)
-    name = mailbox(project).post(Queue(params={"x": 0.3, "y": 4}), by="test")
+    name = inbox(project).submit(Queue(params={"x": 0.3, "y": 4}), by="test")
     waiting = project / ".tunesmith" / "toy" / "inbox" / f"{name}.json"
     text = waiting.read_text()
     command("run", cwd=project)
@@ -285,5 +285,5 @@ def test_a_loop_that_was_killed_is_not_taken_for_a_running_one(tmp_path: Path) -
     with running(project) as process:
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
-        assert not mailbox(project).is_attended()
+        assert not inbox(project).has_running_loop()
         assert "when it next runs" in give(project, Pause())

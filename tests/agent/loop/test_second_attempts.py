@@ -17,8 +17,8 @@ from fakes.machine.gpus import TRAIN, played_gpus
 from fakes.studies import SPACE, complete, failed
 from fakes.trials import PYTHON
 
-from tunesmith.agent.loop.events import Finished, News, Started
-from tunesmith.agent.loop.gpu_packing import Tenant, expected_gib, has_room
+from tunesmith.agent.loop.events import Finished, LoopEvent, Started
+from tunesmith.agent.loop.gpu_packing import GpuJob, expected_gib, fits
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.evaluator import gpus
 from tunesmith.evaluator.executors import slurm
@@ -31,7 +31,7 @@ from tunesmith.study.trials.trial import FailureKind, Outcome, Proposal, Source,
 
 
 def run(
-    folder: Path, settings: dict[str, Any], *, tell: Callable[[News], None] = lambda news: None, **tables: Any
+    folder: Path, settings: dict[str, Any], *, tell: Callable[[LoopEvent], None] = lambda news: None, **tables: Any
 ) -> tuple[list[Trial], History]:
     """Run a study in this process and return its trials with the history, open."""
     spec = parse_spec(
@@ -63,7 +63,7 @@ def test_who_runs_out_of_memory_beside_another_runs_again_alone(
     beside: list[int] = []
     running: set[int] = set()
 
-    def tell(news: News) -> None:
+    def tell(news: LoopEvent) -> None:
         if isinstance(news, Started):
             if news.trial.attempt == attempts:
                 beside.append(len(running))
@@ -91,7 +91,7 @@ def test_trials_are_packed_by_the_memory_that_others_needed(tmp_path: Path, monk
     running: set[int] = set()
     at_once: dict[int, int] = {}
 
-    def tell(news: News) -> None:
+    def tell(news: LoopEvent) -> None:
         if isinstance(news, Started):
             running.add(news.trial.number)
             at_once[news.trial.number] = len(running)
@@ -135,7 +135,7 @@ def test_a_trial_whose_node_is_lost_runs_again_and_is_counted_once(
     monkeypatch.setattr(slurm, "ASK_S", 0.2)
     lost: list[int] = []
 
-    def tell(news: News) -> None:
+    def tell(news: LoopEvent) -> None:
         if type(news).__name__ == "Observed" and not lost:
             lost.append(news.trial.number)  # type: ignore[union-attr]  # what is observed has a trial
             os.killpg(int((folder / "pid-1").read_text()), signal.SIGKILL)
@@ -150,8 +150,8 @@ def test_a_trial_whose_node_is_lost_runs_again_and_is_counted_once(
     ]  # fmt: skip
 
 
-def gpu(index: int, gpu: str, gib: float | None = None, *, alone: bool = False) -> Tenant:
-    return Tenant(slot=Slot(index=index, gpus=(gpu,)), expected_gib=gib, is_alone=alone)
+def gpu(index: int, gpu: str, gib: float | None = None, *, alone: bool = False) -> GpuJob:
+    return GpuJob(slot=Slot(index=index, gpus=(gpu,)), expected_gib=gib, is_alone=alone)
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def gpu(index: int, gpu: str, gib: float | None = None, *, alone: bool = False) 
     ],
 )
 def test_there_is_room_when_all_memory_together_fits(
-    new: Tenant, others: Sequence[Tenant], memory: dict[str, float | None] | None, expected: bool
+    new: GpuJob, others: Sequence[GpuJob], memory: dict[str, float | None] | None, expected: bool
 ) -> None:
-    assert has_room(new, others, memory) is expected
+    assert fits(new, others, memory) is expected
 
 
 def trial(hidden: int, outcome: Outcome | None = None, gib: float | None = None) -> Trial:
