@@ -15,22 +15,23 @@ from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
 from tunesmith.evaluator.executors import base
-from tunesmith.evaluator.executors.base import Executor, Exit, Job, Launch, Stillborn
+from tunesmith.evaluator.executors.base import CommandResult, CommandSpec, Executor, FailedJob, Job
 from tunesmith.evaluator.executors.local import LocalExecutor, program_path, program_problem
 from tunesmith.evaluator.executors.slots import Slot
-from tunesmith.evaluator.failures import TAIL_CHARS, failure_of, metric_failure, printable
+from tunesmith.evaluator.failures import TAIL_CHARS, failure_of, metric_failure
 from tunesmith.evaluator.free_disk import is_full
 from tunesmith.evaluator.metrics import MetricReader, ReportFile
-from tunesmith.evaluator.sandbox.bubblewrap import Room, Sandbox, data_folders, hint, why_not
+from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, TrialMounts, data_folders, sandbox_hint, sandbox_problem
 from tunesmith.evaluator.sandbox.environment import trial_environment, without_secrets
 from tunesmith.evaluator.sandbox.mounts import is_too_wide
-from tunesmith.evaluator.sandbox.protected import changed, oddities, protected_files, signatures
+from tunesmith.evaluator.sandbox.protected import changed_files, protected_files, signatures, unsafe_artifacts
 from tunesmith.evaluator.tree_walk import Unmeasurable
 from tunesmith.evaluator.workspace import Workspace
 from tunesmith.study.config.command import template_values
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import argv, shell_line
 from tunesmith.study.errors import DiskFull, ProjectError
+from tunesmith.study.formatting import strip_control
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 
@@ -44,7 +45,7 @@ OBSERVATIONS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class EditedCode:
     """Edited code to run in place of the project's.
 
     Attributes:
@@ -94,7 +95,7 @@ class Evaluator:
         names = protected_files(self.snapshot, spec.edits.protect if spec.edits else ())
         self.protected = signatures(self.snapshot.folder, names)
         self.editable = workspaces.texts(self.snapshot, spec.edits.files) if spec.edits else {}
-        encloses_edits = spec.edits is not None and not unsafe_edits and not why_not()
+        encloses_edits = spec.edits is not None and not unsafe_edits and not sandbox_problem()
         self.unsafe_edits = unsafe_edits
         self.sandbox = self._sandbox(project.absolute()) if spec.run.sandbox or encloses_edits else None
 
@@ -120,9 +121,9 @@ class Evaluator:
         """Why edited code cannot run here, "" when it can."""
         if self.sandbox is not None or self.unsafe_edits:
             return ""
-        return f"edited code runs in a sandbox only, and {why_not()}; --unsafe-edits runs it without, at your own risk"
+        return f"edited code runs in a sandbox only, and {sandbox_problem()}; --unsafe-edits runs it without, at your own risk"
 
-    def sandbox_for(self, code: Code | None) -> Sandbox | None:
+    def sandbox_for(self, code: EditedCode | None) -> Sandbox | None:
         """Return the sandbox that a trial runs in: edited code always in one, unless a person insisted."""
         return self.sandbox if self.spec.run.sandbox or code is not None else None
 
@@ -133,7 +134,7 @@ class Evaluator:
         on_observation: Callable[[Observation], None],
         *,
         earlier: Sequence[Trial] = (),
-        code: Code | None = None,
+        code: EditedCode | None = None,
     ) -> Evaluation:
         """Start a trial; whatever is wrong with its command shows in the outcome, not as an exception.
 
@@ -157,13 +158,13 @@ class Evaluator:
         """Start the command of [test] on what a finished trial kept; the trial itself is not touched."""
         assert self.spec.test is not None  # noqa: S101  # only then is there one
         kept = workspaces.workspace_of(self.folder, trial.number)
-        return Afterwards(self, trial, slot, command=self.spec.test.command, kept=kept, name="test")
+        return PostRunEvaluation(self, trial, slot, command=self.spec.test.command, kept=kept, name="test")
 
     def judge(self, trial: Trial, slot: Slot, folder: Path) -> Evaluation:
         """Start the judge on what stands in `folder/artifacts`, with the trial's parameters and seed."""
         assert self.spec.evaluate is not None  # noqa: S101  # only then is there one
         kept = workspaces.workspace_at(folder)
-        return Afterwards(self, trial, slot, command=self.spec.evaluate.command, kept=kept, name="judge")
+        return PostRunEvaluation(self, trial, slot, command=self.spec.evaluate.command, kept=kept, name="judge")
 
     def close(self) -> None:
         """Let go of the executor; every trial has cleaned up after itself."""
@@ -183,7 +184,7 @@ class Evaluation:
         on_observation: Callable[[Observation], None],
         *,
         resume_from: Path | None = None,
-        code: Code | None = None,
+        code: EditedCode | None = None,
     ) -> None:
         self.trial = trial
         self.slot = slot
@@ -201,12 +202,12 @@ class Evaluation:
         self._tampered = ""
         self._observed = 0
         self._stopped_as: FailureKind | None = None
-        self._training: Exit | None = None
+        self._training: CommandResult | None = None
         self._outcome: Outcome | None = None
         self._next_look_at = 0.0
         self._open(code)
 
-    def _open(self, code: Code | None) -> None:
+    def _open(self, code: EditedCode | None) -> None:
         edited = code.files if code is not None else {}
         snapshot, folder = self._evaluator.snapshot, self._evaluator.folder
         self._workspace = workspaces.make_workspace(snapshot, folder, self.trial.number, edited)
@@ -284,7 +285,7 @@ class Evaluation:
         self._program = shutil.which(words[0], path=environment.get("PATH")) or words[0]
         self._reader = MetricReader(self._spec.metrics, time.time)
         self._report = ReportFile(workspace.report)
-        launch = Launch(
+        launch = CommandSpec(
             argv=words,
             cwd=workspace.work,
             environment=environment,
@@ -305,19 +306,19 @@ class Evaluation:
             launch if sandbox is None else sandbox.enclose(launch, self._room(workspace)), words[0]
         )
 
-    def _started(self, launch: Launch, program: str) -> Job:
+    def _started(self, launch: CommandSpec, program: str) -> Job:
         """Start it. A sandbox hides why a program inside it cannot start, so that is found out before."""
         why = program_problem(program, launch) if launch.is_enclosed else ""
-        return Stillborn(why) if why else self._evaluator.executor.start(launch)
+        return FailedJob(why) if why else self._evaluator.executor.start(launch)
 
-    def _room(self, workspace: Workspace) -> Room:
+    def _room(self, workspace: Workspace) -> TrialMounts:
         """What the command may see and write: a judge reads what the trial made, and writes beside it."""
         snapshot = self._evaluator.snapshot
         is_judge = workspace is not self._workspace
         own = [] if is_judge else [workspace.artifacts]
         protected = [] if is_judge else [workspace.work / path for path in self._evaluator.protected]
         linked = [path for path in workspaces.linked_places(snapshot) if not is_too_wide(path)]
-        return Room(
+        return TrialMounts(
             writable=[workspace.work, workspace.report, *own],
             readable=[*linked, *self._read_beside(workspace)],
             locked=[path for path in protected if not path.is_symlink()],
@@ -335,13 +336,13 @@ class Evaluation:
         """Tell what the trial did that it must not, "" when nothing."""
         protected = self._evaluator.protected
         for folder in (self._workspace.work, self._evaluator.snapshot.folder):
-            for name in changed(folder, protected):
-                return f"{name} was changed by the trial; it is protected ([edits].protect)"
+            for name in changed_files(folder, protected):
+                return f"{name} was changed_files by the trial; it is protected ([edits].protect)"
         if self._sandbox is None or self._spec.evaluate is None:
             return ""
-        return next(oddities(self._workspace.artifacts), "")
+        return next(unsafe_artifacts(self._workspace.artifacts), "")
 
-    def _judge_is_due(self, end: Exit) -> bool:
+    def _judge_is_due(self, end: CommandResult) -> bool:
         if self._spec.evaluate is None or self._training is not None:
             return False
         if self._killed_for or self._stopped_for or self._tampered:
@@ -384,7 +385,7 @@ class Evaluation:
             self.kill(f"{error}; its disk quota cannot be watched")
         self._next_look_at = now + max(1.0, 20 * (time.monotonic() - now))
 
-    def _judged(self, end: Exit) -> Outcome:
+    def _judged(self, end: CommandResult) -> Outcome:
         is_judged = self._spec.evaluate is None or self._training is not None
         failure = self._failure(end)
         state = TrialState.COMPLETE if failure is None else TrialState.FAILED
@@ -400,10 +401,10 @@ class Evaluation:
             artifacts=workspaces.artifacts_in(self._workspace),
         )
 
-    def _failure(self, end: Exit) -> Failure | None:
-        tail = printable(end.tail)[-TAIL_CHARS:]
+    def _failure(self, end: CommandResult) -> Failure | None:
+        tail = strip_control(end.tail)[-TAIL_CHARS:]
         if self._tampered:
-            return Failure(kind=FailureKind.TAMPERED, reason=printable(self._tampered), tail=tail)
+            return Failure(kind=FailureKind.TAMPERED, reason=strip_control(self._tampered), tail=tail)
         if self._stopped_as and not self._killed_for:
             return Failure(kind=self._stopped_as, reason=self._stopped_for, tail=tail)
         failure = failure_of(
@@ -418,10 +419,10 @@ class Evaluation:
         if failure is not None and self._training is not None:
             failure = replace(failure, reason=f"{self._judge}: {failure.reason}")
         if failure is not None and self._sandbox is not None:
-            failure = replace(failure, reason=failure.reason + hint(failure))
+            failure = replace(failure, reason=failure.reason + sandbox_hint(failure))
         return failure
 
-    def _usage(self, end: Exit) -> Usage:
+    def _usage(self, end: CommandResult) -> Usage:
         parts = [end] if self._training is None else [self._training, end]
         wall_s = sum(part.wall_s for part in parts)
         return Usage(
@@ -435,7 +436,7 @@ class Evaluation:
         )
 
 
-class Afterwards(Evaluation):
+class PostRunEvaluation(Evaluation):
     """A judge's command on files that are there already, from a folder of its own; nothing is trained.
 
     Args:
@@ -453,10 +454,10 @@ class Afterwards(Evaluation):
         self._command, self._kept, self._judge = command, kept, name
         super().__init__(evaluator, trial, slot, lambda _: None)
 
-    def _open(self, code: Code | None) -> None:  # noqa: ARG002  # a judge never runs edited code
+    def _open(self, code: EditedCode | None) -> None:  # noqa: ARG002  # a judge never runs edited code
         self._workspace = self._kept
         self._workspace.artifacts.mkdir(parents=True, exist_ok=True)
-        self._training = Exit(status=0)
+        self._training = CommandResult(status=0)
         place = workspaces.judges_workspace(self._workspace, self._evaluator.snapshot, name=self._judge)
         self._begin(self._command, place)
 

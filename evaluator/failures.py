@@ -8,7 +8,8 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tunesmith.evaluator.executors.base import Cause, Exit
+from tunesmith.evaluator.executors.base import Cause, CommandResult
+from tunesmith.study.formatting import strip_control
 from tunesmith.study.trials.trial import Failure, FailureKind
 from tunesmith.study.units import short_seconds
 
@@ -26,7 +27,6 @@ _OUT_OF_MEMORY = re.compile(
 _DISK_FULL = re.compile(
     r"\[Errno 27\]|File too large|\[Errno 28\]|No space left on device|\[Errno 122\]|Disk quota exceeded"
 )
-_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\)|\x1b.", re.DOTALL)
 _OVER_A_LIMIT = {
     Cause.MEMORY: (FailureKind.OOM, "used more memory than [run].memory allows"),
     Cause.PROCESSES: (FailureKind.KILLED, "started more processes and threads than [run].processes allows"),
@@ -40,7 +40,7 @@ _FILE_TOO_LARGE = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
 
 
 def failure_of(
-    end: Exit, *, timeout_s: float | None, killed_for: str = "", disk_bytes: int = 0, program: str = ""
+    end: CommandResult, *, timeout_s: float | None, killed_for: str = "", disk_bytes: int = 0, program: str = ""
 ) -> Failure | None:
     """Return why a command failed, None when it exited with status 0 by itself.
 
@@ -51,7 +51,7 @@ def failure_of(
         disk_bytes: the quota of its folder.
         program: the path of the program that ran.
     """
-    end = replace(end, tail=printable(end.tail))
+    end = replace(end, tail=strip_control(end.tail))
     tail = end.tail[-TAIL_CHARS:]
     kind, reason = _kind(end, timeout_s, killed_for, disk_bytes)
     if reason.startswith("ModuleNotFoundError") and program:
@@ -65,20 +65,16 @@ def metric_failure(values: Mapping[str, float], wanted: Sequence[str], *, tail: 
     if missing:
         how = f"print a line such as {missing[0]}=0.41, or call tunesmith.report({missing[0]}=...)"
         reason = f"it ended well, but never reported {', '.join(missing)}; {how}"
-        return Failure(kind=FailureKind.NO_METRIC, reason=reason, tail=printable(tail)[-TAIL_CHARS:])
+        return Failure(kind=FailureKind.NO_METRIC, reason=reason, tail=strip_control(tail)[-TAIL_CHARS:])
     bad = next((name for name in wanted if not math.isfinite(values[name])), None)
     if bad is None:
         return None
-    return Failure(kind=FailureKind.NAN, reason=f"{bad} ended as {values[bad]}", tail=printable(tail)[-TAIL_CHARS:])
+    return Failure(kind=FailureKind.NAN, reason=f"{bad} ended as {values[bad]}", tail=strip_control(tail)[-TAIL_CHARS:])
 
 
-def printable(text: str) -> str:
-    """Return text without what a terminal would obey: colours, titles, the clipboard; carriage returns end a line."""
-    text = _TERMINAL.sub("", text.encode(errors="replace").decode()).replace("\r", "\n")
-    return "".join(char for char in text if char.isprintable() or char in "\n\t")
-
-
-def _kind(end: Exit, timeout_s: float | None, killed_for: str, disk_bytes: int) -> tuple[FailureKind | None, str]:
+def _kind(
+    end: CommandResult, timeout_s: float | None, killed_for: str, disk_bytes: int
+) -> tuple[FailureKind | None, str]:
     if end.error:
         return FailureKind.CRASH, end.error
     if end.cause is Cause.TIMEOUT:
@@ -93,7 +89,7 @@ def _kind(end: Exit, timeout_s: float | None, killed_for: str, disk_bytes: int) 
     return _by_status(end, disk_bytes)
 
 
-def _by_status(end: Exit, disk_bytes: int) -> tuple[FailureKind, str]:
+def _by_status(end: CommandResult, disk_bytes: int) -> tuple[FailureKind, str]:
     memory = _OUT_OF_MEMORY.search(end.tail)
     if memory:
         return FailureKind.OOM, _line_around(end.tail, memory.start())

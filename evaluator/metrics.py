@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tunesmith.study.formatting import strip_escapes
 from tunesmith.study.trials.observation import Observation
 
 _NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)(?![\w.]*[A-Za-z_])"
@@ -19,7 +20,6 @@ _PAIR = re.compile(rf"(?<![\w./@-])([A-Za-z_][\w./@-]*)\s*[=:]\s*({_NUMBER})", r
 _STEP = re.compile(
     r"(?<![\w-])(epoch|step|global_step|iter|iteration|round)s?\s*[=:#]?\s*\[?\s*(\d+(?:\.\d+)?)", re.IGNORECASE
 )
-_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 STEP_NAMES = ("epoch", "step", "global_step", "iter", "iteration", "round")
 LONGEST_NAME = 200
 LONGEST_REPORT_READ = 2**20
@@ -41,7 +41,7 @@ class MetricReader:
 
     def from_line(self, line: str) -> list[Observation]:
         """Return what a line of standard output tells; metrics that the script reports itself are not read here."""
-        values, step = parse_line(_COLOUR.sub("", line), self._names)
+        values, step = parse_line(strip_escapes(line), self._names)
         return self._observed({n: v for n, v in values.items() if n not in self._reported}, step, self._clock())
 
     def from_report(self, line: str) -> list[Observation]:

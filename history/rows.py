@@ -12,6 +12,7 @@ from typing import Any
 
 from tunesmith.history.redact import redact
 from tunesmith.study.config.record import LlmCall
+from tunesmith.study.formatting import json_number_or_text
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import (
     Failure,
@@ -120,7 +121,7 @@ def outcome_row(outcome: Outcome, first_metric: str, now: float) -> dict[str, An
         "state": outcome.state.value,
         "ended_at": now,
         "value": _real(outcome.values.get(first_metric, math.nan)),
-        "metrics": json.dumps({name: to_json(value) for name, value in outcome.values.items()}),
+        "metrics": json.dumps({name: json_number_or_text(value) for name, value in outcome.values.items()}),
         "failure_kind": failure.kind.value if failure else None,
         "failure_reason": redact(failure.reason) if failure else None,
         "failure_tail": redact(failure.tail) if failure else None,
@@ -149,11 +150,6 @@ def trial_from_row(row: Row) -> Trial:
         started_at=row["started_at"],
         ended_at=row["ended_at"],
     )
-
-
-def to_json(value: float) -> float | str:
-    """Return a number that JSON can hold: nan and the infinities become texts."""
-    return value if math.isfinite(value) else str(value)
 
 
 def _real(value: float) -> float | None:

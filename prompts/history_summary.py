@@ -1,6 +1,6 @@
 """A history of any length as a few tables: the best trials, the latest, a spread of the rest, failures by cause.
 
-Deterministic: equal histories give equal text. Numbers are format_value to the digits that matter, in the user's own units.
+Deterministic: equal histories give equal text. Numbers are shown to the digits that matter, in the user's own units.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.prompts.untrusted import fenced, one_line
-from tunesmith.study.space.condition import Value
+from tunesmith.prompts.untrusted import fenced
+from tunesmith.study.formatting import one_line, render_parameter
 from tunesmith.study.space.parameters import Bool, Choice, Int, Parameter, has_default
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.results import candidates
@@ -23,7 +23,7 @@ CHARS_PER_TOKEN = 3.0
 """Tables of numbers have about three characters a token; prose has more, so this errs on the safe side."""
 
 _SIZES = ((10, 12, 12), (8, 10, 8), (6, 8, 5), (5, 5, 3), (3, 3, 0), (2, 2, 0))
-"""How many best, latest and other trials are format_value, from generous to scarce."""
+"""How many best, latest and other trials are shown, from generous to scarce."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class HistorySummary:
     """A history as text.
 
     Attributes:
-        table: a heading and a line per format_value trial, by number.
+        table: a heading and a line per shown trial, by number.
         failures: a paragraph per cause, the most frequent first; "" without failures.
         counts: how many trials there are of each state, in words.
     """
@@ -49,7 +49,7 @@ def estimate_tokens(text: str) -> int:
 def summarize_history(
     view: StudyView, *, max_tokens: int, curves: Mapping[int, Sequence[float]] | None = None
 ) -> HistorySummary:
-    """Return the history in at most about `max_tokens`; what is format_value shrinks, the counts stay true.
+    """Return the history in at most about `max_tokens`; what is shown shrinks, the counts stay true.
 
     Args:
         view: the study.
@@ -81,18 +81,6 @@ def space_table(space: SearchSpace) -> str:
     return "\n".join(_parameter(name, p) for name, p in space.parameters.items())
 
 
-def format_params(params: Mapping[str, Value]) -> str:
-    """Return `lr=0.003 hidden=64`."""
-    return " ".join(f"{name}={format_value(value)}" for name, value in params.items())
-
-
-def format_value(value: Value) -> str:
-    """Return a value as it is format_value to a model: six digits at most, and never rounded to another value's."""
-    if isinstance(value, bool) or not isinstance(value, float):
-        return str(value).lower() if isinstance(value, bool) else str(value)
-    return f"{value:.6g}"
-
-
 def _counts(trials: Sequence[Trial]) -> str:
     by_state: dict[str, int] = defaultdict(int)
     for trial in trials:
@@ -120,7 +108,7 @@ def _table(view: StudyView, trials: Sequence[Trial], curves: Mapping[int, Sequen
     lines = [" | ".join(head)]
     for trial in trials:
         cells = [str(trial.number), trial.proposal.source.value]
-        cells += [format_value(trial.params[name]) if name in trial.params else "-" for name in names]
+        cells += [render_parameter(trial.params[name]) if name in trial.params else "-" for name in names]
         cells += [short_number(trial.values[m]) if m in trial.values else "-" for m in [*metrics, *bounded]]
         cells += [_state(trial), f"{trial.outcome.usage.wall_s:.3g}" if trial.outcome else "-"]
         line = " | ".join(cells)
@@ -157,17 +145,17 @@ def _failures(trials: Sequence[Trial], tail: int) -> str:
 def _parameter(name: str, parameter: Parameter) -> str:
     match parameter:
         case Choice(choices=choices, ordered=ordered):
-            kind = f"{'ordered choice' if ordered else 'choice'} of {', '.join(map(format_value, choices))}"
+            kind = f"{'ordered choice' if ordered else 'choice'} of {', '.join(map(render_parameter, choices))}"
         case Bool():
             kind = "true or false"
         case _:
-            step = f", in steps of {format_value(parameter.step)}" if parameter.step else ""
+            step = f", in steps of {render_parameter(parameter.step)}" if parameter.step else ""
             whole = "whole number" if isinstance(parameter, Int) else "number"
             scale = ", logarithmic" if parameter.log else ""
-            kind = f"{whole} from {format_value(parameter.low)} to {format_value(parameter.high)}{scale}{step}"
+            kind = f"{whole} from {render_parameter(parameter.low)} to {render_parameter(parameter.high)}{scale}{step}"
     parts = [f"{name}: {kind}"]
     if has_default(parameter):
-        parts.append(f"default {format_value(parameter.default)}")
+        parts.append(f"default {render_parameter(parameter.default)}")
     if parameter.when:
         parts.append(f"only when {parameter.when}")
     if parameter.help:

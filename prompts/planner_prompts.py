@@ -1,4 +1,4 @@
-"""What a language model is format_value: the stable part first, so that prompt caches hit, then where things stand.
+"""What a language model is shown: the stable part first, so that prompt caches hit, then where things stand.
 
 Every fact comes in as data; no sentence to a model stands in code.
 """
@@ -12,17 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tunesmith.prompts.history_summary import (
-    CHARS_PER_TOKEN,
-    estimate_tokens,
-    format_params,
-    format_value,
-    space_table,
-    summarize_history,
-)
+from tunesmith.prompts.history_summary import CHARS_PER_TOKEN, estimate_tokens, space_table, summarize_history
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text
 from tunesmith.study.config.record import Lesson
+from tunesmith.study.formatting import render_parameter, render_params
 from tunesmith.study.sampler_state import SamplerBelief
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.results import default_trial, improvements, incumbent
@@ -78,7 +72,7 @@ class PromptContext:
 
 def starting_messages(subject: StudyBrief, *, count: int, belief: SamplerBelief | None = None) -> list[Message]:
     """Return the question for starting points, before any result."""
-    next_params = format_params(belief.next_params) if belief else ""
+    next_params = render_params(belief.next_params) if belief else ""
     return [*opening_messages(subject), Message("user", render_text("start.md", count=count, next_params=next_params))]
 
 
@@ -139,7 +133,7 @@ def _facts(standing: PromptContext, *, max_tokens: int) -> dict[str, Any]:
         "best": _told(incumbent(view.trials, view.objectives, view.constraints), view),
         "default": _told(default_trial(view.trials), view),
         "stale": trials_since_improvement(view),
-        "next_params": format_params(belief.next_params),
+        "next_params": render_params(belief.next_params),
         "prediction": prediction and {"mean": short_number(prediction.mean), "std": short_number(prediction.std)},
         "importance": ", ".join(f"{name} {share:.0%}" for name, share in list(belief.importance.items())[:6]),
         "interactions": belief.interactions,
@@ -163,12 +157,12 @@ def _told(trial: Trial | None, view: StudyView) -> dict[str, str] | None:
     return {
         "number": str(trial.number),
         "value": f"{metric} {short_number(trial.values[metric])}",
-        "params": format_params(trial.params),
+        "params": render_params(trial.params),
         "source": trial.proposal.source.value,
     }
 
 
 def _limit(constraint: Constraint) -> str:
-    parts = [f"at least {format_value(constraint.min)}" if constraint.min is not None else ""]
-    parts.append(f"at most {format_value(constraint.max)}" if constraint.max is not None else "")
+    parts = [f"at least {render_parameter(constraint.min)}" if constraint.min is not None else ""]
+    parts.append(f"at most {render_parameter(constraint.max)}" if constraint.max is not None else "")
     return f"{constraint.metric} {' and '.join(part for part in parts if part)}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+from tunesmith.study.formatting import strip_control
+
 _MARKER = "~"
 
 
@@ -22,7 +23,7 @@ def fenced(text: str, label: str = "data", *, limit: int = 2000, keep: Literal["
         limit: characters at most.
         keep: which part of a longer text is shown.
     """
-    clean = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    clean = strip_control(text)
     cut = clean
     if len(clean) > limit:
         cut = f"[...] {clean[-limit:]}" if keep == "end" else f"{clean[:limit]} [...]"
@@ -30,9 +31,3 @@ def fenced(text: str, label: str = "data", *, limit: int = 2000, keep: Literal["
     fence = _MARKER * max(3, longest + 1)
     body = "\n".join(f"| {line}" for line in cut.strip("\n").split("\n"))
     return f"{fence}{label}\n{body}\n{fence}"
-
-
-def one_line(text: str, limit: int = 200) -> str:
-    """Return the text on one line, without control characters, cut to `limit` characters."""
-    flat = " ".join(_CONTROL.sub(" ", text).split())
-    return flat if len(flat) <= limit else flat[: limit - 1] + "…"

@@ -42,6 +42,11 @@ def render_parameter(value: Value, *, digits: int = 6) -> str:
     return one_line(str(value), limit=None)
 
 
+def render_short(value: Value) -> str:
+    """Return a parameter's value for tables and plots, floats with 4 significant digits."""
+    return render_parameter(value, digits=SHORT_DIGITS)
+
+
 def render_params(params: Mapping[str, Value], *, digits: int = 6) -> str:
     """Return a configuration as a line: `lr=0.003 hidden=64`."""
     return " ".join(f"{name}={render_parameter(value, digits=digits)}" for name, value in params.items())

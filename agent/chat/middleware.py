@@ -14,8 +14,8 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.config import get_stream_writer
 
 from tunesmith.agent.chat.events import ToolFinished, ToolStarted
-from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.errors import ToolRefused, TunesmithError
+from tunesmith.study.formatting import one_line
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 

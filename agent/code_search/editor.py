@@ -17,7 +17,7 @@ from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel
 from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit, edit_retry_message, editing_messages
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import StudyBrief
-from tunesmith.prompts.untrusted import one_line
+from tunesmith.study.formatting import one_line
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import KINDS
 from tunesmith.study.space.space import SearchSpace

@@ -31,10 +31,9 @@ from tunesmith.agent.planner.arbiter import Arbiter
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.surrogate_model import SamplerSettings
 from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit
-from tunesmith.prompts.history_summary import format_params
-from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
+from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import resting
 from tunesmith.study.space.space import SearchSpace
@@ -354,7 +353,7 @@ class CodeSearch:
             metric=metric,
             protected=self._spec.edits.protect if self._spec.edits else (),
             standing="; ".join(told),
-            params=format_params(arm.best.params) if arm.best else "",
+            params=render_params(arm.best.params) if arm.best else "",
             curve=self._curve(arm.best.number) if arm.best else "",
             tree=[_line_of(v, arms, metric) for v in self._variants.values() if v.is_edited],
             tired=overused_direction(list(self._variants.values())),

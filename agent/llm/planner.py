@@ -25,8 +25,8 @@ from tunesmith.prompts.planner_prompts import (
     starting_messages,
     trials_since_improvement,
 )
-from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.config.record import Lesson
+from tunesmith.study.formatting import one_line
 from tunesmith.study.sampler_state import SamplerBelief
 from tunesmith.study.trials.view import StudyView
 

@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 from tunesmith.agent.loop.events import Ended, Finished, LoopEvent, Opened
 from tunesmith.history.redact import redact
-from tunesmith.prompts.history_summary import format_params
 from tunesmith.study.config.spec import NotifyTable, StudySpec
+from tunesmith.study.formatting import json_values, render_params
 from tunesmith.study.trials.results import relative_gain
 from tunesmith.study.trials.trial import Failure, Trial
 from tunesmith.study.units import short_number
@@ -120,7 +120,9 @@ class Notifier:
     def _best_text(self, trial: Trial) -> str:
         objective = self.spec.objectives[0]
         value = trial.values[objective.metric]
-        text = f"new best: {objective.metric} {short_number(value)} (trial {trial.number}: {format_params(trial.params)})"
+        text = (
+            f"new best: {objective.metric} {short_number(value)} (trial {trial.number}: {render_params(trial.params)})"
+        )
         if self._default and objective.metric in self._default.values:
             gain = relative_gain(value, self._default.values[objective.metric], objective)
             text += f", {gain:+.0%} against the default while tuning" if gain is not None else ""
@@ -161,7 +163,7 @@ class Notifier:
         message = {"event": event, "study": self.spec.study.name, "at": self._wall()}
         try:
             # Values may be nan or infinite, for which JSON has no word.
-            text = redact(json.dumps({**message, **_plain(made())}))
+            text = redact(json.dumps({**message, **json_values(made())}))
         except Exception as error:  # noqa: BLE001  # a message that cannot be written must not end the thread
             self._complain("message", f"could not be written: {type(error).__name__}: {error}")
             return
@@ -214,11 +216,3 @@ def post(table: NotifyTable, text: str, *, limit_s: float = POST_S) -> str:
         reason = getattr(error, "reason", error)
         return f"cannot be reached at {host}: {reason}"
     return ""
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    return value

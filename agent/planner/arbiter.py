@@ -20,8 +20,8 @@ from tunesmith.agent.planner.source_credit import REJECTED, Shares, shares_of
 from tunesmith.agent.sampler.base import Sampler, Suggestion
 from tunesmith.agent.sampler.bayes import BayesSampler, CandidateScore
 from tunesmith.agent.sampler.deduplication import draw_new_params, random_params
-from tunesmith.prompts.history_summary import format_params
 from tunesmith.study.errors import TunesmithError
+from tunesmith.study.formatting import render_params
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.seeds import derived_seed, tuning_seed
@@ -69,7 +69,7 @@ class Arbiter:
     Args:
         sampler: proposes wherever nobody with precedence does.
         fidelity: at which fidelity trials run; None when the study has none.
-        advisor: the LLM's side; None without an LLM.
+        candidate_pool: the LLM's side; None without an LLM.
         rules: how the LLM's part is decided on.
         judge: whose model judges candidates; None for our Bayesian sampler's.
     """
@@ -79,13 +79,13 @@ class Arbiter:
         sampler: Sampler,
         *,
         fidelity: float | None = None,
-        advisor: CandidatePool | None = None,
+        candidate_pool: CandidatePool | None = None,
         rules: Rules | None = None,
         judge: Judge | None = None,
     ) -> None:
         self._sampler = sampler
         self._fidelity = fidelity
-        self._advisor = advisor
+        self._candidate_pool = candidate_pool
         self._rules = rules or Rules()
         self._judge: Judge = judge or BayesSampler()
 
@@ -98,14 +98,14 @@ class Arbiter:
         default = view.space.default
         if view.number == 0 and default is not None:
             return self._proposal(view, Suggestion(params=default, rationale="your default"), Source.DEFAULT)
-        if self._advisor is None:
+        if self._candidate_pool is None:
             return self._sampled(view)
         shares = shares_of(view.trials, view.objectives)
         fixed = self._rules.share
         turn, why = _turn(view, shares.llm_share) if fixed is None else _drawn(view, fixed)
         if turn:
-            return self._advised(view, self._advisor, shares, why)
-        self._advisor.prepare(view)
+            return self._advised(view, self._candidate_pool, shares, why)
+        self._candidate_pool.prepare(view)
         return self._sampled(view, considered=(why,))
 
     def _sampled(self, view: StudyView, *, considered: tuple[str, ...] = (), instead_of: str = "") -> Proposal:
@@ -120,32 +120,32 @@ class Arbiter:
             return self._proposal(view, _random_suggestion(view), Source.FALLBACK, fallback_reason=reason)
         return self._proposal(view, suggestion, source, fallback_reason=instead_of, considered=considered)
 
-    def _advised(self, view: StudyView, advisor: CandidatePool, shares: Shares, why: str) -> Proposal:
-        offer = advisor.offer(view)
+    def _advised(self, view: StudyView, candidate_pool: CandidatePool, shares: Shares, why: str) -> Proposal:
+        offer = candidate_pool.offer(view)
         if not offer.candidates:
-            return self._sampled(view, considered=(why,), instead_of=offer.missing)
+            return self._sampled(view, considered=(why,), instead_of=offer.reason)
         found = self._judge.score(view, [c.params for c in offer.candidates]) if self._rules.judged else None
         if found is None:
             chosen = self._unjudged(view, offer.candidates)
-            advisor.taken(chosen)
-            lost = tuple(f"also offered: {format_params(c.params)}" for c in offer.candidates if c is not chosen)
+            candidate_pool.mark_used(chosen)
+            lost = tuple(f"also offered: {render_params(c.params)}" for c in offer.candidates if c is not chosen)
             how = "nobody can judge it yet" if self._rules.judged else "it is taken as it comes"
             return self._llm_proposal(view, chosen, (why, how, *lost))
         tolerance = _tolerance(shares, sum(bool(t.values) for t in view.finished))
         found = _with_second_opinions(found, offer.candidates, view)
         verdicts = [_verdict(judgement, tolerance) for judgement in found]
         lines = tuple(
-            f"{format_params(c.params)}: {verdict or 'worth a trial'}, {_numbers(j)}"
+            f"{render_params(c.params)}: {verdict or 'worth a trial'}, {_numbers(j)}"
             for c, j, verdict in zip(offer.candidates, found, verdicts, strict=True)
         )
         able = [i for i, verdict in enumerate(verdicts) if not verdict]
         if not able:
-            advisor.dropped()
+            candidate_pool.discard()
             reason = f"{REJECTED}: {verdicts[0]}" if len(set(verdicts)) == 1 else f"{REJECTED}: {'; '.join(verdicts)}"
             return self._sampled(view, considered=(why, *lines), instead_of=reason)
         # Among what is worth a trial the model's gain decides, and a little the order in which the LLM named them.
         best = min(able, key=lambda i: found[i].log_ei_gap + 0.3 * i)
-        advisor.taken(offer.candidates[best])
+        candidate_pool.mark_used(offer.candidates[best])
         return self._llm_proposal(view, offer.candidates[best], (why, *lines), rival=found[best].rival)
 
     def _unjudged(self, view: StudyView, candidates: Sequence[Candidate]) -> Candidate:

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
-from tunesmith.prompts.history_summary import format_value
+from tunesmith.study.formatting import render_parameter
 from tunesmith.study.space.parameters import Parameter
 
 Surface = Callable[[Array], Array]
@@ -62,7 +62,9 @@ def _pair(surface: Surface, encoding: SpaceEncoding, background: Array, a: str, 
     return _Pair(a, b, float(beyond.var()) / spread, _words(table, encoding, (a, levels_a), (b, levels_b)))
 
 
-def _dependence(surface: Surface, encoding: SpaceEncoding, background: Array, a: str, b: str) -> tuple[Array, Array, Array]:
+def _dependence(
+    surface: Surface, encoding: SpaceEncoding, background: Array, a: str, b: str
+) -> tuple[Array, Array, Array]:
     """Return the surface over levels of `a` (rows) and `b` (columns), all else averaged, and both levels."""
     names = list(encoding.space.names)
     i, j = names.index(a), names.index(b)
@@ -95,4 +97,4 @@ def _words(table: Array, encoding: SpaceEncoding, first: tuple[str, Array], seco
 
 def _value(encoding: SpaceEncoding, name: str, level: float) -> str:
     value = encoding.space.parameters[name].from_unit(float(level))
-    return f"{value:.2g}" if isinstance(value, float) else format_value(value)
+    return render_parameter(value, digits=2)

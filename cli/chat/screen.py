@@ -7,7 +7,6 @@ In a terminal, finished paragraphs are set as Markdown and stay; only the one th
 from __future__ import annotations
 
 import os
-import re
 import sys
 from types import TracebackType
 
@@ -17,23 +16,17 @@ from rich.markdown import Markdown
 from rich.text import Text
 
 from tunesmith.agent.chat.events import (
-    ProposedAction,
-    AutoApproved,
     Approval,
+    AutoApproved,
     ChatEvent,
     Notice,
-    ToolStarted,
-    ToolFinished,
+    ProposedAction,
     TextChunk,
+    ToolFinished,
+    ToolStarted,
 )
+from tunesmith.study.formatting import strip_control
 from tunesmith.tools.llm_tools.tool import arguments_text
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def harmless(text: str) -> str:
-    """Return a text without control characters, which a terminal would obey."""
-    return _CONTROL.sub("", text)
 
 
 class Screen:
@@ -45,7 +38,7 @@ class Screen:
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print lines as they are; rich breaks those that are too long between words."""
-        shown = "\n".join(harmless(line) for line in text.split("\n"))
+        shown = strip_control(text)
         if self.fancy:
             self.console.print(Text(shown, style=style))
         else:
@@ -87,8 +80,8 @@ class Answer:
         """Show one event; an Approval is left to whoever asks the person."""
         match event:
             case TextChunk(text=text):
-                self._words(harmless(text))
-            case ToolStarted(call=call, name=name, given=given):
+                self._words(strip_control(text))
+            case ToolStarted(call=call, name=name, arguments=given):
                 self._finish_text()
                 self._running[call] = f"⚙ {name}({arguments_text(given)}) …"
                 self._draw()
@@ -106,7 +99,7 @@ class Answer:
                 self._finish_text()
 
     def _tool(self, event: ToolFinished) -> None:
-        call = f"{event.name}({arguments_text(event.given)})"
+        call = f"{event.name}({arguments_text(event.arguments)})"
         self._say(f"  ⚙ {call} {event.wall_s:.2f} s", "dim")
         if event.refused:
             self._say(f"    refused: {event.refused}", "dim yellow")

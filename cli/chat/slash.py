@@ -17,9 +17,9 @@ from tunesmith.cli.display.status_text import status_text
 from tunesmith.cli.display.trial_story import trial_story
 from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
 from tunesmith.cli.session.study_session import LoadedStudy, StudySession
-from tunesmith.prompts.history_summary import format_params
 from tunesmith.study.config.command import command_line
 from tunesmith.study.errors import ToolRefused
+from tunesmith.study.formatting import render_params
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.trial import Trial
@@ -88,7 +88,7 @@ def _best(wiring: StudySession, _: str) -> str:
         if not ranked:
             return "no trial is complete yet"
         metric = record.spec.objectives[0].metric
-        rows = [f"#{t.number}  {metric} {short_number(t.values[metric])}  {format_params(t.params)}" for t in ranked]
+        rows = [f"#{t.number}  {metric} {short_number(t.values[metric])}  {render_params(t.params)}" for t in ranked]
         return "\n".join([*rows, "", f"  {command_line(record.spec, ranked[0].params)}"])
 
     return _located(wiring, text)

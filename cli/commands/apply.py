@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.display.diff import show_diff
-from tunesmith.cli.display.format import params_line, printable
 from tunesmith.cli.session.locate import open_study, study_file
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError, ProjectError
+from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params
 from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.variant import Variant, VariantState, root_of
@@ -77,7 +77,7 @@ def apply_variant(study: Path, wanted: ApplyOptions, *, history: Path | None, as
 def commit_message(record: StudyRecord, found: VariantComparison) -> str:
     """Return the reason in a line, then what the variant gained and with which parameters."""
     variant = found.standing.variant
-    reason = printable(" ".join(variant.rationale.split())) or f"Apply variant {variant.id}"
+    reason = one_line(variant.rationale, None) or f"Apply variant {variant.id}"
     title = reason if len(reason) <= TITLE else f"{reason[: TITLE - 4].rsplit(' ', 1)[0]} ..."
     paragraphs = [title, *([reason] if title != reason else []), "\n".join(_gain_lines(record, found))]
     if found.best is not None:
@@ -123,11 +123,11 @@ def _hand_over(change: CodePatch, name: str, wanted: ApplyOptions) -> ApplyResul
 
 def _head(record: StudyRecord, variant: Variant) -> list[str]:
     direction = f" ({variant.direction})" if variant.direction else ""
-    reason = printable(" ".join(variant.rationale.split())) or "no reason was given"
+    reason = one_line(variant.rationale, None) or "no reason was given"
     lines = [f"variant {variant.id} of {record.name}{direction}, by {variant.author}", f"  {reason}"]
     if variant.state is not VariantState.SOUND:
-        lines.append(f"  {variant.state.value}: {printable(variant.reason)}")
-    return lines + [f"  mind: {printable(warning)}" for warning in variant.warnings]
+        lines.append(f"  {variant.state.value}: {one_line(variant.reason, None)}")
+    return lines + [f"  mind: {one_line(warning, None)}" for warning in variant.warnings]
 
 
 def _figures(record: StudyRecord, found: VariantComparison) -> list[str]:
@@ -136,7 +136,9 @@ def _figures(record: StudyRecord, found: VariantComparison) -> list[str]:
         "trials": [f"{found.standing.trials}{f' ({failed})' if failed else ''}"],
         "gain": _gain_lines(record, found),
         "cost": _cost_lines(found),
-        "best with": [params_line(found.best.params), _line(record, found)] if found.best else [],
+        "best with": [render_params(found.best.params, digits=SHORT_DIGITS), _line(record, found)]
+        if found.best
+        else [],
     }
     return [f"{name if not n else '':<10} {line}" for name, lines in parts.items() for n, line in enumerate(lines)]
 
@@ -206,8 +208,8 @@ def _next_steps(handed: ApplyResult) -> list[str]:
         ]
     assert handed.patch is not None  # noqa: S101  # one of the two was made
     if handed.why is not None:
-        lines.append(f"No branch was made: {printable(handed.why.reason)}.")
-        lines += [f"  does not fit: {printable(place)}" for place in handed.why.locations]
+        lines.append(f"No branch was made: {one_line(handed.why.reason, None)}.")
+        lines += [f"  does not fit: {one_line(place, None)}" for place in handed.why.locations]
     made = "Wrote" if handed.patch.is_new else "There already, with the same content:"
     lines.append(f"{made} {handed.patch.path}. Your files are as they were.")
     return [*lines, f"  take it      {handed.patch.command}"]

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.display.status_text import LATEST, status_text
-from tunesmith.cli.display.trial_json import json_number, trial_json
+from tunesmith.cli.display.trial_json import trial_json
 from tunesmith.cli.display.trial_story import trial_story
 from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
 from tunesmith.study.config.budget import ENDING, Budget
+from tunesmith.study.formatting import json_number
 from tunesmith.study.trials.trial import Trial
 
 

@@ -11,17 +11,16 @@ from typing import Any
 
 from tunesmith.agent.planner.factory import Tape, make_planner, open_model
 from tunesmith.agent.planner.starting_points import Point, Start, starting_points
-from tunesmith.agent.sampler.warm_start.scale_transfer import OptimumAtScale, scale_words
+from tunesmith.agent.sampler.warm_start.scale_transfer import OptimumAtScale, format_scale
 from tunesmith.cli.commands.run import overridden
 from tunesmith.cli.session.locate import history_file, study_file
-from tunesmith.history.earlier import Found, find_earlier, overlapping
+from tunesmith.history.earlier import EarlierStudies, find_earlier_studies, overlapping_studies
 from tunesmith.history.read import History
 from tunesmith.study.config.command import command_line
 from tunesmith.study.config.load import load_spec, parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
-from tunesmith.study.space.condition import Value
-from tunesmith.study.units import short_number
+from tunesmith.study.formatting import render_short
 from tunesmith.tools.interop.export.registry import Target, find_target
 from tunesmith.tools.interop.study_export import hand_over
 from tunesmith.tools.script_reader.reader import read_script
@@ -29,7 +28,7 @@ from tunesmith.tools.script_reader.writer import study_toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class SuggestOptions:
     """What `suggest` was asked for.
 
     Attributes:
@@ -46,7 +45,7 @@ class Wanted:
     out: str | None
 
 
-def suggest_points(wanted: Wanted, *, history: Path | None, tape: Tape, as_json: bool) -> None:
+def suggest_points(wanted: SuggestOptions, *, history: Path | None, tape: Tape, as_json: bool) -> None:
     """Print starting points, or write them for another optimizer.
 
     Raises:
@@ -75,7 +74,7 @@ def suggest_points(wanted: Wanted, *, history: Path | None, tape: Tape, as_json:
             print(f"  {line}")
 
 
-def _target(wanted: Wanted) -> Target | None:
+def _target(wanted: SuggestOptions) -> Target | None:
     mistakes = []
     if wanted.count < 1:
         mistakes.append(Mistake("--n", f"is {wanted.count}; give 1 or more"))
@@ -91,7 +90,7 @@ def _target(wanted: Wanted) -> Target | None:
     return target
 
 
-def _study(wanted: Wanted) -> tuple[StudySpec, Path]:
+def _study(wanted: SuggestOptions) -> tuple[StudySpec, Path]:
     """Return the study and the folder that its command runs in."""
     if wanted.script is None:
         return load_spec(wanted.study), study_file(wanted.study).absolute().parent
@@ -100,7 +99,7 @@ def _study(wanted: Wanted) -> tuple[StudySpec, Path]:
     return parse_spec(tomllib.loads(text), where=f"what was read from {wanted.script}"), folder
 
 
-def _earlier(spec: StudySpec, project: Path, history: Path) -> tuple[Found, Found]:
+def _earlier(spec: StudySpec, project: Path, history: Path) -> tuple[EarlierStudies, EarlierStudies]:
     """Return the studies that are learned from, and others in the history whose spaces overlap.
 
     Raises:
@@ -108,9 +107,9 @@ def _earlier(spec: StudySpec, project: Path, history: Path) -> tuple[Found, Foun
     """
     if history.is_file():
         with History.open(history) as opened:
-            named, others = find_earlier(opened, spec, str(project)), overlapping(opened, spec)
+            named, others = find_earlier_studies(opened, spec, str(project)), overlapping_studies(opened, spec)
     else:
-        named, others = find_earlier(None, spec, str(project)), Found((), ())
+        named, others = find_earlier_studies(None, spec, str(project)), EarlierStudies((), ())
     if named.mistakes:
         raise SpecError(named.mistakes, where="study.toml")
     return named, others
@@ -123,7 +122,7 @@ def _lines(spec: StudySpec, start: Start) -> list[str]:
         runs = not spec.run.command.startswith("(")
         lines.append(f"   {command_line(spec, point.params) if runs else dict(point.params)}")
     if start.optimum is not None:
-        lines.append(f"At {scale_words(spec.scale)} the optimum should lie, with 80%, at")
+        lines.append(f"At {format_scale(spec.scale)} the optimum should lie, with 80%, at")
         lines += [f"   {line}" for line in _ranges(start.optimum)]
     return lines
 
@@ -131,13 +130,9 @@ def _lines(spec: StudySpec, start: Start) -> list[str]:
 def _ranges(optimum: OptimumAtScale) -> list[str]:
     width = max((len(name) for name in optimum.ranges), default=0)
     return [
-        f"{name:<{width}}  {_shown(low)} to {_shown(high)}; suggested {_shown(optimum.params[name])}"
+        f"{name:<{width}}  {render_short(low)} to {render_short(high)}; suggested {render_short(optimum.params[name])}"
         for name, (low, high) in optimum.ranges.items()
     ]
-
-
-def _shown(value: Value) -> str:
-    return short_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _told(start: Start, written: Mapping[str, Any]) -> Any:

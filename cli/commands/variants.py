@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tunesmith.cli.commands.apply import candidate_json, variant_json
 from tunesmith.cli.display.diff import show_diff
-from tunesmith.cli.display.format import first_line, printable
+from tunesmith.cli.display.format import first_line
 from tunesmith.cli.session.locate import OpenStudy, open_study
 from tunesmith.study.errors import HistoryError
+from tunesmith.study.formatting import one_line
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.tools.analysis.summary import plus_minus
@@ -70,11 +71,11 @@ def _show_one(variant: Variant) -> None:
     origin = f"from {variant.parent}, by {variant.author}" if variant.is_edited else "your project as a run found it"
     print(f"variant {variant.id}{direction}, {origin}")
     if variant.rationale:
-        print(f"  {printable(' '.join(variant.rationale.split()))}")
+        print(f"  {one_line(variant.rationale, None)}")
     if variant.state is not VariantState.SOUND:
-        print(f"  {variant.state.value}: {printable(variant.reason)}")
+        print(f"  {variant.state.value}: {one_line(variant.reason, None)}")
     for warning in variant.warnings:
-        print(f"  mind: {printable(warning)}")
+        print(f"  mind: {one_line(warning, None)}")
     if variant.diff.strip():
         print()
         show_diff(variant.diff)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-from tunesmith.cli.display.format import printable
+from tunesmith.study.formatting import mark_control
 
 
 def show_diff(diff: str) -> None:
     """Print a diff, without what a terminal would obey: an LLM may have written it."""
-    text = "\n".join(printable(line.expandtabs(4)) for line in diff.splitlines())
+    text = "\n".join(mark_control(line.expandtabs(4)) for line in diff.splitlines())
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         print(text)
         return

@@ -8,11 +8,13 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from tunesmith.agent.loop.events import Ended, Finished, News, Note, Observed, Opened, Started
-from tunesmith.cli.display.format import budget_bar, counts, header, layout, params_line, printable, row, sparkline
-from tunesmith.cli.display.run_header import welcome
+from tunesmith.agent.loop.events import Ended, Finished, LoopEvent, Note, Observed, Opened, Started
+from tunesmith.cli.display.format import budget_bar, sparkline, state_counts
+from tunesmith.cli.display.run_header import header_lines
+from tunesmith.cli.display.trial_table import table_header, table_layout, trial_row
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params
 from tunesmith.study.trials.results import relative_gain
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
@@ -32,7 +34,7 @@ class LiveTable:
         self._spec = spec
         self._clock = clock
         self._console = console or Console(highlight=False)
-        self._layout = layout(spec.space, spec.objectives[0], self._console.width, first=leading)
+        self._layout = table_layout(spec.space, spec.objectives[0], self._console.width, first=leading)
         self._running: dict[int, Trial] = {}
         self._latest: dict[int, str] = {}
         self._states: dict[TrialState, int] = {}
@@ -45,7 +47,7 @@ class LiveTable:
         self._confirmed = 0
         self._live: Live | None = None
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: LoopEvent) -> None:
         """Show one piece of news."""
         match news:
             case Opened():
@@ -59,7 +61,7 @@ class LiveTable:
             case Finished():
                 self._finish(news)
             case Note(text=text):
-                self._print(Text(f"note: {printable(text)}", style="yellow"))
+                self._print(Text(f"note: {one_line(text, None)}", style="yellow"))
             case Ended():
                 self.close()
 
@@ -73,9 +75,9 @@ class LiveTable:
     def _open(self, news: Opened) -> None:
         self._budget, self._spent = news.budget, news.record.spent
         self._best, self._default, self._slots = news.best, news.default, news.slots
-        for line in welcome(news):
+        for line in header_lines(news):
             self._console.print(Text(line))
-        self._console.print(Text(header(self._layout), style="bold"))
+        self._console.print(Text(table_header(self._layout), style="bold"))
         self._live = Live(get_renderable=self._status, console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
@@ -93,7 +95,7 @@ class LiveTable:
             self._default = trial
         if news.best and not trial.is_replicate:
             self._bests.append(news.best.values[self._layout.metric])
-        self._print(Text(row(trial, news.best, self._layout), style=_style(news)))
+        self._print(Text(trial_row(trial, news.best, self._layout), style=_style(news)))
 
     def _print(self, text: Text) -> None:
         (self._live.console if self._live else self._console).print(text, no_wrap=True, overflow="ellipsis")
@@ -107,13 +109,19 @@ class LiveTable:
         seconds = short_seconds(max(self._clock() - (trial.started_at or self._clock()), 0.0))
         told = self._latest.get(trial.number, "")
         line = "  ".join(
-            part for part in (f"{trial.number:>3}  running {seconds:>9}", told, params_line(trial.params)) if part
+            part
+            for part in (
+                f"{trial.number:>3}  running {seconds:>9}",
+                told,
+                render_params(trial.params, digits=SHORT_DIGITS),
+            )
+            if part
         )
         width = self._console.width
         return line if len(line) < width else f"{line[: width - 2]}…"
 
     def _summary_line(self) -> str:
-        parts = [self._best_part(), counts(self._states)]
+        parts = [self._best_part(), state_counts(self._states)]
         if self._confirmed:
             parts.append(f"{self._confirmed} repeated")
         # Under 10 finished trials of uneven length an estimate would jump about more than it tells.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO
 
-from tunesmith.agent.loop.events import Finished, News, Note, Opened
-from tunesmith.cli.display.format import header, layout, printable, row
-from tunesmith.cli.display.run_header import welcome
+from tunesmith.agent.loop.events import Finished, LoopEvent, Note, Opened
+from tunesmith.cli.display.run_header import header_lines
+from tunesmith.cli.display.trial_table import table_header, table_layout, trial_row
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.formatting import one_line
 
 
 class PlainLines:
@@ -16,19 +17,19 @@ class PlainLines:
 
     def __init__(self, spec: StudySpec, stream: IO[str], *, width: int, leading: Sequence[str] = ()) -> None:
         self._stream = stream
-        self._layout = layout(spec.space, spec.objectives[0], width, first=leading)
+        self._layout = table_layout(spec.space, spec.objectives[0], width, first=leading)
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: LoopEvent) -> None:
         """Write what a person wants in a log; started trials and single observations are left out."""
         match news:
             case Opened():
-                for line in welcome(news):
+                for line in header_lines(news):
                     self._write(line)
-                self._write(header(self._layout))
+                self._write(table_header(self._layout))
             case Finished(trial=trial, best=best):
-                self._write(row(trial, best, self._layout))
+                self._write(trial_row(trial, best, self._layout))
             case Note(text=text):
-                self._write(f"note: {printable(text)}")
+                self._write(f"note: {one_line(text, None)}")
 
     def close(self) -> None:
         """Nothing to put back."""

@@ -14,6 +14,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
+from tunesmith.study.formatting import render_exact
 from tunesmith.study.space.condition import Value
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)(\?[^{}]*)?\}")
@@ -22,13 +23,6 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)(\?[^{}]*)?\}")
 def placeholders(template: str) -> list[str]:
     """Return the names used in the template, in order, each once."""
     return list(dict.fromkeys(match[1] for match in _PLACEHOLDER.finditer(template)))
-
-
-def spelled(value: Value) -> str:
-    """Return a value as it stands on a command line: numbers as Python writes them, booleans as true and false."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else str(value)
 
 
 def argv(template: str, values: Mapping[str, Value]) -> list[str]:
@@ -55,7 +49,7 @@ def shell_line(template: str, values: Mapping[str, Value]) -> str:
     def quoted(match: re.Match[str]) -> str:
         name = match[1]
         if match[2] is None:
-            return shlex.quote(spelled(values[name])) if name in values else ""
+            return shlex.quote(render_exact(values[name])) if name in values else ""
         return _switch(match[2], bool(values.get(name)))
 
     return _PLACEHOLDER.sub(quoted, template)
@@ -63,7 +57,7 @@ def shell_line(template: str, values: Mapping[str, Value]) -> str:
 
 def _filled(word: str, values: Mapping[str, Value]) -> str:
     return _PLACEHOLDER.sub(
-        lambda m: spelled(values[m[1]]) if m[2] is None else _switch(m[2], bool(values[m[1]])), word
+        lambda m: render_exact(values[m[1]]) if m[2] is None else _switch(m[2], bool(values[m[1]])), word
     )
 
 

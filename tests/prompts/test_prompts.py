@@ -13,7 +13,7 @@ from fakes.views import trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.prompts.history_summary import estimate_tokens, format_params
+from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import (
     MAX_TOKENS,
@@ -26,8 +26,9 @@ from tunesmith.prompts.planner_prompts import (
     starting_messages,
 )
 from tunesmith.prompts.render import render_text, template_version
-from tunesmith.prompts.untrusted import fenced, one_line
+from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.config.record import Lesson
+from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.sampler_state import SamplerBelief
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
@@ -129,7 +130,7 @@ def test_every_fact_is_there_with_its_right_number(seed: int) -> None:
     text = proposing_messages(SUBJECT, standing(view), count=4, operator="refine")[-1].text
     best = incumbent(view.trials, view.objectives)
     if best is not None:
-        told = f"#{best.number} with loss {short_number(best.values['loss'])} ({format_params(best.params)})"
+        told = f"#{best.number} with loss {short_number(best.values['loss'])} ({render_params(best.params)})"
         assert f"best so far: {told}" in text
     for kind in (FailureKind.OOM, FailureKind.NAN):
         count = sum(t.failure is not None and t.failure.kind is kind for t in view.trials)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tunesmith.study.formatting import render_short
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import FailureKind, Trial, TrialState
-from tunesmith.study.units import short_number
 
 MIN_FAILURES = 2
 _CLEAR = 0.35
@@ -51,12 +51,12 @@ def _borders(name: str, parameter: Parameter, trials: Sequence[Trial]) -> Iterat
     values = {t.params[name] for t in active}
     if isinstance(parameter, Bool) or (isinstance(parameter, Choice) and not parameter.ordered):
         for value in sorted(values, key=str):
-            yield from _border(f"{name} = {value}", active, {value})
+            yield from _border(f"{name} = {render_short(value)}", active, {value})
         return
     ordered = sorted(values, key=parameter.to_unit)  # type: ignore[arg-type]  # its own values
     for i in range(1, len(ordered)):
-        yield from _border(f"{name} >= {_short(ordered[i])}", active, set(ordered[i:]))
-        yield from _border(f"{name} <= {_short(ordered[i - 1])}", active, set(ordered[:i]))
+        yield from _border(f"{name} >= {render_short(ordered[i])}", active, set(ordered[i:]))
+        yield from _border(f"{name} <= {render_short(ordered[i - 1])}", active, set(ordered[:i]))
 
 
 def _border(words: str, trials: Sequence[Trial], values: set[Value]) -> Iterator[_Border]:
@@ -66,7 +66,3 @@ def _border(words: str, trials: Sequence[Trial], values: set[Value]) -> Iterator
     if len(inside) >= MIN_FAILURES and outside:
         share = sum(map(_failed, outside)) / len(outside)
         yield _Border(words, len(inside), sum(map(_failed, inside)), share)
-
-
-def _short(value: Value) -> str:
-    return short_number(value) if isinstance(value, float) else str(value)

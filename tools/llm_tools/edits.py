@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from tunesmith.prompts.untrusted import fenced, one_line
+from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.commands import Block, EditCode
 from tunesmith.study.errors import ProjectError, ToolRefused
+from tunesmith.study.formatting import one_line
 from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.trials.view import StudyView

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from tunesmith.prompts.history_summary import format_params
 from tunesmith.study.errors import ToolRefused
+from tunesmith.study.formatting import render_params
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import resting
 from tunesmith.study.space.space import SearchSpace
@@ -74,7 +74,7 @@ def what_if(context: ToolContext, args: PredictArguments) -> str:
     params = complete_configuration(view, args.params, args.base)
     forecast = _forecaster(context).forecast(view, [params])
     same = [t.number for t in view.trials if dict(t.params) == params]
-    lines = [format_params(params)]
+    lines = [render_params(params)]
     if same:
         lines.append(f"this configuration has run: {', '.join(f'#{n}' for n in same[:8])}")
     if forecast is None:
@@ -90,7 +90,7 @@ def what_if(context: ToolContext, args: PredictArguments) -> str:
 def points(context: ToolContext, args: PointsArguments) -> str:
     """Return configurations that would be worth a trial next; runs nothing."""
     found = _forecaster(context).points(context.study.view(), args.count)
-    lines = [f"{n}. {p.source}: {format_params(p.params)}  ({p.why})" for n, p in enumerate(found, start=1)]
+    lines = [f"{n}. {p.source}: {render_params(p.params)}  ({p.why})" for n, p in enumerate(found, start=1)]
     return "\n".join(lines) or "every configuration was tried"
 
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from tunesmith.prompts.history_summary import format_params
 from tunesmith.study.commands import (
     Bounds,
     Command,
@@ -30,6 +29,7 @@ from tunesmith.study.commands import (
     Withdraw,
 )
 from tunesmith.study.errors import ProposalError, ToolRefused
+from tunesmith.study.formatting import render_params
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.llm_tools.context import StudyControl, ToolContext
 from tunesmith.tools.llm_tools.learning import complete_configuration
@@ -159,7 +159,7 @@ def _whole(context: ToolContext, args: QueueArguments) -> list[tuple[dict[str, J
     found = []
     for params in whole:
         same = [f"#{t.number}" for t in view.trials if dict(t.params) == params and not t.is_replicate]
-        found.append((params, f"{format_params(params)}{f' (the same as {same[0]})' if same else ''}"))
+        found.append((params, f"{render_params(params)}{f' (the same as {same[0]})' if same else ''}"))
     return found
 
 

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tunesmith.prompts.history_summary import format_params, format_value, space_table, downsample
-from tunesmith.prompts.untrusted import fenced, one_line
+from tunesmith.prompts.history_summary import downsample, space_table
+from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.energy import gpu_line
 from tunesmith.study.errors import ToolRefused
+from tunesmith.study.formatting import one_line, render_parameter, render_params
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, ConditionError, Value
@@ -187,11 +188,11 @@ def trial_line(trial: Trial, view: StudyView) -> str:
     state = f"failed ({trial.failure.kind.value})" if trial.failure else trial.state.value
     again = f" (trial {trial.proposal.replicate_of} again)" if trial.is_replicate else ""
     source = f"{trial.proposal.source.value}{again}"
-    return f"#{trial.number} {source} {state} {' '.join(values) or 'no value'}  {format_params(trial.params)}"
+    return f"#{trial.number} {source} {state} {' '.join(values) or 'no value'}  {render_params(trial.params)}"
 
 
 def _cell(params: Mapping[str, Value], name: str) -> str:
-    return format_value(params[name]) if name in params else "-"
+    return render_parameter(params[name]) if name in params else "-"
 
 
 def _counts(view: StudyView) -> str:

@@ -250,14 +250,6 @@ def _hours(hours: float) -> str:
     return short_seconds(hours * 3600)
 
 
-def value_text(value: Value) -> str:
-    """Return a parameter's value for people; numbers short, texts as they are."""
-    if isinstance(value, float):
-        digits, e, exponent = short_number(value).partition("e")
-        return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + e + exponent
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def number_text(value: float | None) -> str:
     """Return a number for a table; – for none."""
     return "–" if value is None else short_number(value)

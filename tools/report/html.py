@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from tunesmith.study.formatting import render_short
 from tunesmith.study.trials.trial import Trial
 from tunesmith.tools.analysis.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.replicate_comparison import pair_comparisons, pair_lines, shrinkage_lines, shrinkages
@@ -47,7 +48,7 @@ def _rendered(report: ReportInput) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "short": facts.number_text, "value": facts.value_text, "cut": cut, "gain": gain_text, "pm": plus_minus,
+        "short": facts.number_text, "value": render_short, "cut": cut, "gain": gain_text, "pm": plus_minus,
     }  # fmt: skip
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     template = environment.from_string(_part("template.html.j2"))

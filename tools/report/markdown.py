@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from tunesmith.study.formatting import render_short
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.replicate_comparison import pair_comparisons, pair_lines, shrinkage_lines, shrinkages
 from tunesmith.tools.analysis.summary import ConfigResult, Summary, gain_text, plus_minus
 from tunesmith.tools.report import facts
-from tunesmith.tools.report.facts import number_text, value_text
+from tunesmith.tools.report.facts import number_text
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.sanitize import cut
@@ -94,7 +95,7 @@ def _front(summary: Summary) -> list[str]:
 
 
 def _parameters(candidate: ConfigResult) -> str:
-    return ", ".join(f"{name} {cut(value_text(value), 40)}" for name, value in candidate.params.items())
+    return ", ".join(f"{name} {cut(render_short(value), 40)}" for name, value in candidate.params.items())
 
 
 def _mattered(summary: Summary) -> list[str]:

@@ -6,12 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from tunesmith.study.formatting import render_short
 from tunesmith.study.space.parameters import Float, Int
 from tunesmith.study.trials.results import improvements
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.summary import StudyVerdict, Summary
-from tunesmith.tools.report.facts import value_text
 from tunesmith.tools.report.inputs import ReportInput
 
 MOST = 5
@@ -76,8 +76,8 @@ def _borders(report: ReportInput, summary: Summary) -> Iterator[str]:
         end, bound = ("lower", parameter.low) if place <= EDGE else ("upper", parameter.high)
         if place <= EDGE or place >= 1.0 - EDGE:
             yield (
-                f"Widen {name}: the best value, {value_text(value)}, stands at the {end} end of its range "
-                f"({value_text(bound)}), and {name} decided {summary.importance[name]:.0%}."
+                f"Widen {name}: the best value, {render_short(value)}, stands at the {end} end of its range "
+                f"({render_short(bound)}), and {name} decided {summary.importance[name]:.0%}."
             )
 
 

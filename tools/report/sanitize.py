@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import html
-import math
-from collections.abc import Mapping
-from typing import Any
 
+from tunesmith.study.formatting import one_line, render_short
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
-from tunesmith.tools.report.facts import value_text
 
 LONGEST = 60
 LONGEST_CELL = 300
+PLOT_DIGITS = 7
+"""Significant digits of numbers in plots and tables; more would only make the page larger."""
 _PARAMETERS_SHOWN = 12
 
 
@@ -23,7 +22,7 @@ def cut(text: str, longest: int = LONGEST) -> str:
 
 def in_plot(text: str, longest: int = LONGEST) -> str:
     """Return text for plotly, which reads a part of HTML in labels: cut, then escaped, on one line."""
-    return html.escape(cut(" ".join(text.split()), longest), quote=False)
+    return html.escape(one_line(text, longest), quote=False)
 
 
 def hover(trial: Trial, *, with_params: bool) -> str:
@@ -35,16 +34,5 @@ def hover(trial: Trial, *, with_params: bool) -> str:
     if trial.failure:
         lines.append(f"{trial.failure.kind.value}: {in_plot(trial.failure.reason, 90)}")
     shown = list(trial.params.items())[:_PARAMETERS_SHOWN]
-    lines += [f"{in_plot(name)} = {in_plot(value_text(value), 40)}" for name, value in shown]
+    lines += [f"{in_plot(name)} = {in_plot(render_short(value), 40)}" for name, value in shown]
     return "<br>".join(lines)
-
-
-def plain(value: Any, *, digits: int = 7) -> Any:
-    """Return the value with numbers that JSON lacks (nan, inf) as None and floats rounded, all the way down."""
-    if isinstance(value, float):
-        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): plain(item, digits=digits) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item, digits=digits) for item in value]
-    return value

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from tunesmith.study.formatting import json_values
 from tunesmith.tools.analysis.replicate_comparison import pair_comparisons, shrinkages
 from tunesmith.tools.analysis.summary import ConfigResult, Summary
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
-from tunesmith.tools.report.sanitize import plain
 from tunesmith.tools.report.versions import version_rows
 
 
@@ -39,7 +39,7 @@ def to_json(report: ReportInput) -> dict[str, Any]:
             str(number): [[o.metric, o.step, o.value] for o in points] for number, points in report.curves.items()
         },
     }
-    plained: dict[str, Any] = plain(found, digits=17)
+    plained: dict[str, Any] = json_values(found)
     return plained
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tunesmith.study.formatting import json_values, render_short
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.summary import Summary, gain_text, plus_minus, probability_text
 from tunesmith.tools.report import facts
-from tunesmith.tools.report.facts import Row, number_text, value_text
+from tunesmith.tools.report.facts import Row, number_text
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.plots import colours
 from tunesmith.tools.report.plots.curves import learning_curves
@@ -23,7 +24,7 @@ from tunesmith.tools.report.plots.figures import (
     values_over_trials,
 )
 from tunesmith.tools.report.plots.parallel import parallel_coordinates
-from tunesmith.tools.report.sanitize import LONGEST_CELL, cut, plain
+from tunesmith.tools.report.sanitize import LONGEST_CELL, PLOT_DIGITS, cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +92,14 @@ def table(report: ReportInput) -> dict[str, Any]:
     rows = [_cells(row, spec.metrics, names, bool(fidelity)) for row in all_rows]
     return {
         "columns": [{"name": cut(name), "numeric": name in numeric} for name in head],
-        "rows": plain(rows),
+        "rows": json_values(rows, digits=PLOT_DIGITS),
         "colours": colours.SOURCES,
     }
 
 
 def data(page_plots: Plots, report: ReportInput) -> dict[str, Any]:
     """Return everything that the page's script draws, as JSON values."""
-    drawn = {plot.key: plain(plot.figure.to_plotly_json()) for plot in page_plots.shown}
+    drawn = {plot.key: json_values(plot.figure.to_plotly_json(), digits=PLOT_DIGITS) for plot in page_plots.shown}
     return {"plots": drawn, "table": table(report)}
 
 
@@ -132,7 +133,7 @@ def _cells(row: Row, metrics: Sequence[str], names: Sequence[str], has_fidelity:
     source = row.source if row.replicate_of is None else f"{row.source} #{row.replicate_of}"
     cells: list[Any] = [str(row.number), source, row.state]
     cells += [[number_text(row.values.get(metric)), row.values.get(metric)] for metric in metrics]
-    cells += [cut(value_text(row.params[name]), LONGEST_CELL) if name in row.params else "" for name in names]
+    cells += [cut(render_short(row.params[name]), LONGEST_CELL) if name in row.params else "" for name in names]
     if has_fidelity:
         cells.append(_whole(row.fidelity))
     cells.append(["–" if row.wall_s is None else short_seconds(row.wall_s), row.wall_s])

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.prompts.history_summary import format_params, format_value
 from tunesmith.study.commands import (
     Bounds,
     Command,
@@ -35,6 +34,7 @@ from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, ProposalError, SpecError, ToolRefused
+from tunesmith.study.formatting import render_parameter, render_params
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import ConditionError, Value
@@ -254,7 +254,9 @@ def _pin(order: Pin, now: RunState) -> CommandDecision:
     if refused:
         raise ToolRefused(f"{order.name}: {refused}")
     steering = replace(now.steering, pins={**pins, order.name: value})
-    return CommandDecision(answer=f"{order.name} is held at {format_value(value)} in all trials to come", steering=steering)
+    return CommandDecision(
+        answer=f"{order.name} is held at {render_parameter(value)} in all trials to come", steering=steering
+    )
 
 
 def _veto(order: Veto, now: RunState) -> CommandDecision:
@@ -313,8 +315,6 @@ def _known(number: int, now: RunState) -> Trial:
 
 
 def _spelled(value: object) -> str:
-    if value is None:
-        return "none"
     if isinstance(value, Mapping):
-        return format_params({k: v for k, v in value.items() if k not in ("metric", "type", "help", "when")})
-    return format_value(value) if isinstance(value, float) else str(value)
+        return render_params({k: v for k, v in value.items() if k not in ("metric", "type", "help", "when")})
+    return render_parameter(value) if isinstance(value, str | int | float | None) else str(value)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tunesmith.agent.llm.tools import lookup_tools
 from tunesmith.agent.loop.commands.decisions import RunState, decide, event_detail, read_earlier_commands
-from tunesmith.cli.chat.screen import harmless, split_blocks
+from tunesmith.cli.chat.screen import split_blocks
 from tunesmith.cli.chat.slash import COMMANDS, OUTSIDE, help_text
 from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
 from tunesmith.history.write import Recorder
@@ -23,6 +23,7 @@ from tunesmith.study.config.changes import Change, Steering, changed, standing
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event
 from tunesmith.study.errors import ToolRefused
+from tunesmith.study.formatting import strip_control
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.control.study_reader import FileStudyReader, InMemoryStudyReader, study_view
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -225,7 +226,7 @@ def test_blocks_end_at_blank_lines_but_not_inside_of_code() -> None:
 
 @given(st.text(max_size=200))
 def test_nothing_that_is_shown_can_steer_a_terminal(text: str) -> None:
-    assert not any(ord(c) < 32 and c not in "\n\t" or 127 <= ord(c) < 160 for c in harmless(text))
+    assert not any(ord(c) < 32 and c not in "\n\t" or 127 <= ord(c) < 160 for c in strip_control(text))
 
 
 @given(

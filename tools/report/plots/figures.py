@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.study.formatting import render_short
 from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.trials.results import improvements
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective
 from tunesmith.tools.analysis.summary import ConfigResult, Summary, plus_minus
-from tunesmith.tools.report.facts import is_valued, value_text
+from tunesmith.tools.report.facts import is_valued
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.plots import colours
 from tunesmith.tools.report.plots.scale import AxisScale, axis_scale
@@ -241,7 +242,7 @@ def _slice(parameter: Parameter, name: str, trials: Sequence[Trial], objective: 
             marker={"color": colours.SOURCES[source], "symbol": colours.MARKS[source], "opacity": 0.75,
                     "size": [13 if t.number == best else 7 for t in group],
                     "line": {"color": colours.BEST, "width": [3 if t.number == best else 0 for t in group]}},
-            text=[f"{hover(t, with_params=False)}<br>{in_plot(f'{name} = {value_text(t.params[name])}')}"
+            text=[f"{hover(t, with_params=False)}<br>{in_plot(f'{name} = {render_short(t.params[name])}')}"
                   for t in group],
             hovertemplate="%{text}<br>%{y:.4g}<extra></extra>",
         )  # fmt: skip
@@ -264,7 +265,7 @@ def _slice_axis(parameter: Parameter) -> dict[str, Any]:
         choices = parameter.choices if isinstance(parameter, Choice) else (False, True)
         longest = max(3, _SLICE_CHARACTERS // len(choices))
         return {"tickvals": list(range(len(choices))), "range": [-0.5, len(choices) - 0.5],
-                "ticktext": [in_plot(value_text(choice), longest) for choice in choices]}  # fmt: skip
+                "ticktext": [in_plot(render_short(choice), longest) for choice in choices]}  # fmt: skip
     if parameter.log:
         return AxisScale(is_log=True, low=parameter.low * 0.9, high=parameter.high * 1.1).layout(most_ticks=5)
     pad = (parameter.high - parameter.low) * 0.04

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tunesmith.study.formatting import render_short
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.encoding import Bins
 from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import Trial
 from tunesmith.tools.analysis.summary import Summary
-from tunesmith.tools.report.facts import is_valued, value_text
+from tunesmith.tools.report.facts import is_valued
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.plots import colours
 from tunesmith.tools.report.plots.figures import Plot
@@ -109,7 +110,7 @@ def _height(parameter: Parameter, value: Any, is_active: bool) -> float:
 
 
 def _said(trial: Trial, name: str) -> str:
-    return f"{name} = {value_text(trial.params[name])}" if name in trial.params else f"{name} inactive"
+    return f"{name} = {render_short(trial.params[name])}" if name in trial.params else f"{name} inactive"
 
 
 def _axis_line(index: int) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def _axis_labels(index: int, name: str, parameter: Parameter) -> list[dict[str, 
     ticks = ticks if len(ticks) <= 12 else [ticks[0], ticks[-1]]
     shown = [
         {**at, "x": index + 0.03, "xanchor": "left", "y": height, "yanchor": "middle",
-         "text": in_plot(value_text(value), 11)}
+         "text": in_plot(render_short(value), 11)}
         for height, value in ticks
     ]  # fmt: skip
     return [title, *shown]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from typing import Any
 
+from tunesmith.study.formatting import json_number_or_text
 from tunesmith.study.trials.trial import Trial
 from tunesmith.tools.interop.export.registry import new_file
 from tunesmith.tools.interop.rows import replace_file, row
@@ -27,7 +27,7 @@ def _lines(handover: Handover) -> Iterable[dict[str, Any]]:
 
 def _line(trial: Trial) -> dict[str, Any]:
     flat = row(trial)
-    values = {name: value if math.isfinite(value) else str(value) for name, value in trial.values.items()}
+    values = {name: json_number_or_text(value) for name, value in trial.values.items()}
     known: dict[str, Any] = {
         name: flat[name] for name in ("number", "state", "source", "seconds", "failure") if name in flat
     }
