@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
+from tunesmith.study.files import write_atomic
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -79,7 +80,7 @@ class ResultsFile:
                 raise SpecError([Mistake(f"line {number}", message)], where=str(self._path)) from None
             self.runs.setdefault(run.key, run)
         if cut:
-            self._path.write_text(whole + "\n" if whole else "", encoding="utf-8")
+            write_atomic(self._path, f"{whole}\n" if whole else "")
 
 
 def _parse(row: dict[str, Any]) -> Run:

@@ -33,6 +33,7 @@ from tunesmith.agent.llm.client.errors import TRANSIENT
 from tunesmith.agent.llm.client.types import TokenUse
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ProjectError, ToolRefused
+from tunesmith.study.files import write_atomic
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 
@@ -245,9 +246,7 @@ class Conversation:
             unpriced=self.bill.unpriced + unpriced,
         )
         kept = {**self._all_bills(), self._thread: asdict(self.bill)}
-        half = self._bills.with_suffix(".half")
-        half.write_text(json.dumps(kept), encoding="utf-8")
-        half.replace(self._bills)
+        write_atomic(self._bills, json.dumps(kept))
 
     def _read_bill(self) -> ChatCost:
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tunesmith.cli.display.format import short_path
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.files import write_atomic
 from tunesmith.tools.script_reader.findings import ScriptReading
 from tunesmith.tools.script_reader.reader import read_script
 from tunesmith.tools.script_reader.writer import paste_lines, study_toml
@@ -40,7 +41,7 @@ def write_study(
         text = draft.text
         lines = _told(draft, target, model) or lines
     try:
-        target.write_text(text, encoding="utf-8")
+        write_atomic(target, text)
     except OSError as error:
         raise ProjectError(f"{target} cannot be written: {error.strerror}") from None
     print("\n".join(lines))
@@ -59,8 +60,8 @@ def _told(draft: StudyDraft, target: Path, model: str) -> list[str]:
     """Return what to say of a file that the model wrote; nothing when it did not."""
     import tomllib
 
-    if draft.trouble:
-        print(f"{draft.trouble}; the draft by rules of thumb was written instead")
+    if draft.error:
+        print(f"{draft.error}; the draft by rules of thumb was written instead")
         return []
     spec = parse_spec(tomllib.loads(draft.text), where=str(target))
     aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tunesmith.cli.display.format import shown
+from tunesmith.cli.display.format import short_path
 from tunesmith.cli.session.locate import open_study
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.files import write_atomic
 from tunesmith.tools.report.inputs import ReportInput
 
 
@@ -27,11 +28,11 @@ def write_report(study: Path, *, history: Path | None, out: Path | None, as_json
             return
         from tunesmith.tools.report import report_input
 
-        page = write_files(report_input(located.history, located.record), out or located.folder)
-    print(f"{shown(page)}\n{shown(page.with_suffix('.md'))}")
+        page = write_report_files(report_input(located.history, located.record), out or located.folder)
+    print(f"{short_path(page)}\n{short_path(page.with_suffix('.md'))}")
 
 
-def write_files(report: ReportInput, folder: Path) -> Path:
+def write_report_files(report: ReportInput, folder: Path) -> Path:
     """Write report.html and report.md into `folder`; return the page's path.
 
     Raises:
@@ -43,7 +44,7 @@ def write_files(report: ReportInput, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_html(report, page)
-        page.with_suffix(".md").write_text(to_markdown(report), encoding="utf-8")
+        write_atomic(page.with_suffix(".md"), to_markdown(report))
     except OSError as error:
         raise ProjectError(
             f"the report cannot be written to {folder}: {error.strerror}; name another with --out"

@@ -20,6 +20,7 @@ from tunesmith.evaluator.executors.slots import plan_slots
 from tunesmith.evaluator.gpus import find_gpus
 from tunesmith.evaluator.workspace import artifacts_folder
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
+from tunesmith.study.files import write_atomic
 from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
@@ -54,7 +55,7 @@ def make_soup(study: Path, *, checkpoint: str, top: int, history: Path | None, a
     file = folder / "artifacts" / checkpoint
     found = {**asdict(soup), "alone": sign * soup.alone, "loss": sign * soup.loss, "file": str(file)}
     found["steps"] = [{**asdict(s), "loss": None if s.loss is None else sign * s.loss} for s in soup.steps]
-    (folder / "soup.json").write_text(json.dumps(found, indent=2), encoding="utf-8")
+    write_atomic(folder / "soup.json", json.dumps(found, indent=2))
     print(json.dumps(found, indent=2) if as_json else _told(soup, located, file))
 
 

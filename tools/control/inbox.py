@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tunesmith.study.commands import MAX_COMMAND_CHARS, Command, command_json
 from tunesmith.study.errors import ProjectError, ToolRefused
+from tunesmith.study.files import write_atomic
 
 ANSWER_RETENTION_S = 24 * 3600.0
 """Age at which an answer is deleted."""
@@ -174,9 +175,7 @@ class InboxControl:
 def _write(path: Path, content: dict[str, object]) -> None:
     """Write a file atomically: readers see all of it or none of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}.half")
-    half.write_text(json.dumps(content), encoding="utf-8")
-    half.replace(path)
+    write_atomic(path, json.dumps(content))
 
 
 def _is_alive(pid: int, host: str) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Trial
@@ -43,13 +41,3 @@ def all_rows(handover: Handover) -> Iterable[dict[str, Value]]:
     """Return results first, then points."""
     yield from map(row, handover.trials)
     yield from (point_row(dict(params)) for params in handover.points)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file in one step: whoever looks sees all of it or nothing."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tunesmith.history.read import History
 from tunesmith.study.errors import ToolRefused
+from tunesmith.study.files import write_atomic
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments
@@ -25,7 +26,7 @@ def report(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     try:
         context.folder.mkdir(parents=True, exist_ok=True)
         write_html(found, page)
-        page.with_suffix(".md").write_text(text, encoding="utf-8")
+        write_atomic(page.with_suffix(".md"), text)
     except OSError as error:
         raise ToolRefused(f"the report cannot be written to {context.folder}: {error.strerror}") from None
     return f"written: {page}\n\n{told[:SHOWN_CHARS]}"

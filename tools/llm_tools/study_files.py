@@ -16,6 +16,7 @@ from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError, SpecError, ToolRefused
+from tunesmith.study.files import write_atomic
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.files import SourceArguments
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
@@ -160,7 +161,7 @@ def _found_in(path: Path) -> str:
 
 def _write(target: Path, text: str) -> None:
     try:
-        target.write_text(text, encoding="utf-8")
+        write_atomic(target, text)
     except OSError as error:
         raise ToolRefused(f"{target.name} cannot be written: {error.strerror}") from None
 

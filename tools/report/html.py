@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from tunesmith.study.files import write_atomic
 from tunesmith.study.formatting import render_short
 from tunesmith.study.trials.trial import Trial
 from tunesmith.tools.analysis.held_out_test import held_out_test_line
@@ -35,9 +35,7 @@ def write_html(report: ReportInput, path: Path) -> None:
     """
     text = _rendered(report)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    write_atomic(path, text)
 
 
 def _rendered(report: ReportInput) -> str:

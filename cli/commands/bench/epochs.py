@@ -17,6 +17,7 @@ from tunesmith.bench.epochs.runner import EpochKey, EpochRun, check_planners, cu
 from tunesmith.bench.statistics import Interval
 from tunesmith.cli.exits import DONE, INTERRUPTED
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.files import write_atomic
 
 Runs = Mapping[EpochKey, EpochRun]
 
@@ -60,7 +61,7 @@ def run_epochs(  # noqa: PLR0913  # one argument per option
     found = [figures(runs, planner, full_runs) for planner in dict.fromkeys(planners)]
     _show(found, runs, full_runs, per_task=per_task)
     if json_file:
-        json_file.write_text(json.dumps({"full_runs": full_runs, "planners": [asdict(f) for f in found]}), "utf-8")
+        write_atomic(json_file, json.dumps({"full_runs": full_runs, "planners": [asdict(f) for f in found]}))
     return DONE
 
 

@@ -21,10 +21,11 @@ from tunesmith.bench.summary import Comparison, PlannerFigures, compare, marks_f
 from tunesmith.bench.tasks import choose_tasks
 from tunesmith.cli.exits import DONE, INTERRUPTED, NOTHING_COMPLETE
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
+from tunesmith.study.files import write_atomic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class BenchOptions:
     """What the command line asks for."""
 
     planners: Sequence[str]
@@ -42,7 +43,7 @@ class Wanted:
     permute_feedback: bool = False
 
 
-def run_bench(wanted: Wanted) -> int:
+def run_bench(wanted: BenchOptions) -> int:
     """Run what is missing, then show the comparison; return the exit status, 1 when a run crashed.
 
     Raises:
@@ -73,7 +74,7 @@ def run_bench(wanted: Wanted) -> int:
     return NOTHING_COMPLETE if crashes else DONE
 
 
-def _with_model(name: str, wanted: Wanted) -> str:
+def _with_model(name: str, wanted: BenchOptions) -> str:
     """Return a planner's name with its model and address, as its runs are kept under."""
     if name not in LLM_PLANNERS or wanted.model is None:
         return name
@@ -81,14 +82,14 @@ def _with_model(name: str, wanted: Wanted) -> str:
     return "@".join([permuted, wanted.model, *([wanted.base_url] if wanted.base_url else [])])
 
 
-def _check_numbers(wanted: Wanted) -> None:
+def _check_numbers(wanted: BenchOptions) -> None:
     numbers = {"--trials": wanted.trials, "--seeds": wanted.seeds, "--jobs": wanted.jobs}
     wrong = [Mistake(name, f"is {number}; give 1 or more") for name, number in numbers.items() if number < 1]
     if wrong:
         raise SpecError(wrong, where="the command line")
 
 
-def _results_path(wanted: Wanted) -> Path:
+def _results_path(wanted: BenchOptions) -> Path:
     if wanted.results is not None:
         return wanted.results
     return wanted.json_file.with_suffix(".runs.jsonl") if wanted.json_file else Path("bench.runs.jsonl")
@@ -163,13 +164,13 @@ def _task_table(comparison: Comparison) -> Table:
     return table
 
 
-def _write(comparison: Comparison, crashes: Sequence[Crash], wanted: Wanted) -> None:
+def _write(comparison: Comparison, crashes: Sequence[Crash], wanted: BenchOptions) -> None:
     if wanted.json_file:
         crashed = [
             {"task": c.key.task, "planner": c.key.planner, "seed": c.key.seed, "reason": c.reason} for c in crashes
         ]
         try:
-            wanted.json_file.write_text(json.dumps({**comparison.to_json(), "crashed": crashed}), encoding="utf-8")
+            write_atomic(wanted.json_file, json.dumps({**comparison.to_json(), "crashed": crashed}))
         except OSError as error:
             raise ProjectError(f"--json {wanted.json_file} cannot be written: {error.strerror}") from None
     if wanted.plots and comparison.planners:

@@ -13,11 +13,11 @@ from typing import Any
 
 from tunesmith.study.config.template import placeholders
 from tunesmith.study.errors import Mistake, SpecError
+from tunesmith.study.files import write_atomic
 from tunesmith.study.space.condition import Comparison, Condition, Junction, Negation, Value, comparisons
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.trials.trial import TrialState
 from tunesmith.tools.interop.export.registry import new_file
-from tunesmith.tools.interop.rows import replace_file
 from tunesmith.tools.interop.study_export import Handover
 
 MOST_RESULTS = 10_000
@@ -87,7 +87,7 @@ def write_program(  # noqa: PLR0913  # what a program is made of
     )  # fmt: skip
     tidy = re.sub(r"\n{4,}", "\n\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
     compile(tidy, path.name, "exec")
-    replace_file(path, tidy)
+    write_atomic(path, tidy)
     if not _is_plain(handover):
         remarks.append("put your training into train(): the study's command cannot stand in a plain program")
     return remarks

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 
+from tunesmith.study.files import write_atomic
 from tunesmith.tools.interop.export.registry import new_file
-from tunesmith.tools.interop.rows import all_rows, columns, replace_file
+from tunesmith.tools.interop.rows import all_rows, columns
 from tunesmith.tools.interop.study_export import Handover
 
 
@@ -17,5 +18,5 @@ def export(handover: Handover, out: str) -> list[str]:
     writer = csv.DictWriter(text, columns(handover), lineterminator="\n")
     writer.writeheader()
     writer.writerows(all_rows(handover))
-    replace_file(path, text.getvalue())
+    write_atomic(path, text.getvalue())
     return []

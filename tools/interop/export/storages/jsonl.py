@@ -6,17 +6,18 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from tunesmith.study.files import write_atomic
 from tunesmith.study.formatting import json_number_or_text
 from tunesmith.study.trials.trial import Trial
 from tunesmith.tools.interop.export.registry import new_file
-from tunesmith.tools.interop.rows import replace_file, row
+from tunesmith.tools.interop.rows import row
 from tunesmith.tools.interop.study_export import Handover
 
 
 def export(handover: Handover, out: str) -> list[str]:
     """Write the lines: results first, then points, whose state is `waiting`."""
     path = new_file(out)
-    replace_file(path, "".join(f"{json.dumps(line)}\n" for line in _lines(handover)))
+    write_atomic(path, "".join(f"{json.dumps(line)}\n" for line in _lines(handover)))
     return []
 
 
