@@ -23,7 +23,7 @@ from tunesmith.study.space.parameters import KINDS
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import DIRECTIONS, Edit, EditRefused, Variant, VariantState
 from tunesmith.tools.variants.build import EditProposal, make_variant
-from tunesmith.tools.variants.gate import GateRules
+from tunesmith.tools.variants.rules import GateRules
 
 MAX_QUESTIONS = 3
 """An edit that cannot be made comes back to the model, twice at most."""

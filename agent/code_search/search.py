@@ -44,8 +44,9 @@ from tunesmith.study.trials.trial import FailureKind, Prediction, Proposal, Sour
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, short_id
-from tunesmith.tools.variants.build import command_of, cross_variants, space_of
-from tunesmith.tools.variants.gate import GateRules
+from tunesmith.tools.variants.build import cross_variants
+from tunesmith.tools.variants.rules import GateRules
+from tunesmith.tools.variants.run_command import variant_command, variant_space
 from tunesmith.tools.variants.user_edit import EditContext
 
 MAX_PAUSE_TRIALS = 8
@@ -197,13 +198,13 @@ class CodeSearch:
 
     def space_of(self, code: str) -> SearchSpace:
         """Return the parameters of trials with an edited version."""
-        return space_of(self._variants[code], self._spec)
+        return variant_space(self._variants[code], self._spec)
 
     def files_of(self, code: str) -> tuple[dict[str, str], str]:
         """Return the texts that differ from the user's project, by path, and the command of an edited version."""
         variant = self._variants[code]
         changed = {path: text for path, text in variant.files.items() if self._root.files.get(path) != text}
-        return changed, command_of(variant, self._spec.run.command)
+        return changed, variant_command(variant, self._spec.run.command)
 
     def fate(self, trial: Trial, trials: Sequence[Trial], twin: Trial | None) -> VariantOutcome | None:
         """Return what a trial says of the version that it ran; None when that stands.
@@ -334,7 +335,7 @@ class CodeSearch:
             parent=parent,
             known=dict(self._variants),
             facts=self._facts(parent, arm, arms, view),
-            space=space_of(parent, self._spec),
+            space=variant_space(parent, self._spec),
             broken=_breakage(broken, failed) if broken and failed else None,
         )
 

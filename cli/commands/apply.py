@@ -76,7 +76,7 @@ def apply_variant(study: Path, wanted: ApplyOptions, *, history: Path | None, as
 
 def commit_message(record: StudyRecord, found: VariantComparison) -> str:
     """Return the reason in a line, then what the variant gained and with which parameters."""
-    variant = found.standing.variant
+    variant = found.result.variant
     reason = one_line(variant.rationale, None) or f"Apply variant {variant.id}"
     title = reason if len(reason) <= TITLE else f"{reason[: TITLE - 4].rsplit(' ', 1)[0]} ..."
     paragraphs = [title, *([reason] if title != reason else []), "\n".join(_gain_lines(record, found))]
@@ -100,7 +100,7 @@ def _project(record: StudyRecord, study: Path) -> Path:
 def _line(record: StudyRecord, found: VariantComparison) -> str:
     """Return the best configuration with this code as a line to paste."""
     assert found.best is not None  # noqa: S101  # asked for where there is one
-    variant = found.standing.variant
+    variant = found.result.variant
     return run_line(record.spec, found.best.params, variant.id, [variant])
 
 
@@ -131,9 +131,9 @@ def _head(record: StudyRecord, variant: Variant) -> list[str]:
 
 
 def _figures(record: StudyRecord, found: VariantComparison) -> list[str]:
-    failed = ", ".join(f"{count} {kind}" for kind, count in found.standing.failures.items())
+    failed = ", ".join(f"{count} {kind}" for kind, count in found.result.failures.items())
     parts = {
-        "trials": [f"{found.standing.trials}{f' ({failed})' if failed else ''}"],
+        "trials": [f"{found.result.trials}{f' ({failed})' if failed else ''}"],
         "gain": _gain_lines(record, found),
         "cost": _cost_lines(found),
         "best with": [render_params(found.best.params, digits=SHORT_DIGITS), _line(record, found)]
@@ -216,13 +216,13 @@ def _next_steps(handed: ApplyResult) -> list[str]:
 
 
 def _told(record: StudyRecord, found: VariantComparison, handed: ApplyResult, diff: str) -> dict[str, Any]:
-    variant, branch, patch = found.standing.variant, handed.branch, handed.patch
+    variant, branch, patch = found.result.variant, handed.branch, handed.patch
     return {
         "study": record.name,
         "variant": variant_json(variant),
         "diff": diff,
-        "trials": found.standing.trials,
-        "failures": dict(found.standing.failures),
+        "trials": found.result.trials,
+        "failures": dict(found.result.failures),
         "best": candidate_json(found.best),
         "default": candidate_json(found.default),
         "unedited": candidate_json(found.unedited),

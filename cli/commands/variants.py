@@ -94,34 +94,34 @@ def _tree(located: OpenStudy, found: Sequence[VariantResult]) -> list[str]:
     return lines + [_line(s, name_width)[:width] for s in found]
 
 
-def _name(standing: VariantResult) -> str:
-    return f"{'  ' * standing.depth}{short_id(standing.variant.id)}"
+def _name(result: VariantResult) -> str:
+    return f"{result.node.guides()}{short_id(result.variant.id)}"
 
 
-def _line(standing: VariantResult, name_width: int) -> str:
-    variant = standing.variant
+def _line(result: VariantResult, name_width: int) -> str:
+    variant = result.variant
     reason = first_line(variant.rationale) or "no reason was given"
     why = f"{variant.direction or 'other'}: {reason}" if variant.is_edited else "your project"
-    return f"{_name(standing):<{name_width}}  {standing.trials:>6}  {_best(standing):<27}  {why}"
+    return f"{_name(result):<{name_width}}  {result.trials:>6}  {_best(result):<27}  {why}"
 
 
-def _best(standing: VariantResult) -> str:
+def _best(result: VariantResult) -> str:
     """Return the best value, or why there is none."""
-    if standing.best is not None:
-        sample = standing.best.confirmed
-        return f"{plus_minus(sample)}, {sample.count} seeds" if sample else short_number(standing.best.value)
-    if standing.variant.state is not VariantState.SOUND:
-        return standing.variant.state.value
-    if standing.failures:
-        return "failed: " + ", ".join(f"{count} {kind}" for kind, count in standing.failures.items())
-    return "not complete yet" if standing.trials else "never ran"
+    if result.best is not None:
+        sample = result.best.confirmed
+        return f"{plus_minus(sample)}, {sample.count} seeds" if sample else short_number(result.best.value)
+    if result.variant.state is not VariantState.SOUND:
+        return result.variant.state.value
+    if result.failures:
+        return "failed: " + ", ".join(f"{count} {kind}" for kind, count in result.failures.items())
+    return "not complete yet" if result.trials else "never ran"
 
 
-def _json(standing: VariantResult) -> dict[str, object]:
+def _json(result: VariantResult) -> dict[str, object]:
     return {
-        **variant_json(standing.variant),
-        "depth": standing.depth,
-        "trials": standing.trials,
-        "failures": dict(standing.failures),
-        "best": candidate_json(standing.best),
+        **variant_json(result.variant),
+        "depth": result.node.depth,
+        "trials": result.trials,
+        "failures": dict(result.failures),
+        "best": candidate_json(result.best),
     }

@@ -39,7 +39,7 @@ class VersionRow:
 def version_rows(report: ReportInput) -> list[VersionRow]:
     """Return the edits of the code, each after what it was made of."""
     found = variant_results(report.record, report.trials, report.versions)
-    return [_row(standing) for standing in found if standing.variant.is_edited]
+    return [_row(result) for result in found if result.variant.is_edited]
 
 
 def version_lines(report: ReportInput) -> Iterator[str]:
@@ -49,28 +49,28 @@ def version_lines(report: ReportInput) -> Iterator[str]:
         yield f"{'  ' * row.depth}- {row.name} ({row.direction}{trials}): {row.result}. {row.rationale}"
 
 
-def _row(standing: VariantResult) -> VersionRow:
-    variant = standing.variant
+def _row(result: VariantResult) -> VersionRow:
+    variant = result.variant
     return VersionRow(
         name=short_id(variant.id),
-        depth=max(standing.depth - 1, 0),
+        depth=max(result.node.depth - 1, 0),
         direction=variant.direction or "other",
         author=variant.author,
         rationale=variant.rationale,
         state=variant.state.value,
-        trials=standing.trials,
-        result=_result(standing),
+        trials=result.trials,
+        result=_result(result),
         diff=variant.diff,
         warnings=variant.warnings,
     )
 
 
-def _result(standing: VariantResult) -> str:
-    variant, best = standing.variant, standing.best
+def _result(result: VariantResult) -> str:
+    variant, best = result.variant, result.best
     if variant.state is not VariantState.SOUND:
         return f"{variant.state.value}: {variant.reason}"
     if best is None:
-        return "no complete trial" if standing.trials else "never ran"
+        return "no complete trial" if result.trials else "never ran"
     if best.confirmed is not None:
         return f"{plus_minus(best.confirmed)} on {best.confirmed.count} fresh seeds"
     return f"best {short_number(best.value)}"

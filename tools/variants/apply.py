@@ -1,7 +1,7 @@
-"""Hands a variant of the code back to its owner: as a branch with one commit, or as a patch file.
+"""Hands a variant of the code to its owner: as a branch with one commit, or as a patch file.
 
-Never writes a file of the working tree, the index or HEAD, and never writes over anything: who wants the change merges
-the branch or applies the patch.
+Never writes the working tree, the index or HEAD, and never overwrites a file or a branch: the owner merges the branch
+or applies the patch.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tunesmith.tools.variants.git import AUTHOR, EMAIL, GitFailed, Repository
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodePatch:
-    """What is to be applied.
+    """A change of the project's files that is to be applied.
 
     Attributes:
         project: the folder that the diff's paths are relative to.
         diff: the change, as a unified diff (a/PATH, b/PATH).
         message: the commit's message, also the head of a patch file.
-        base: the files that it changes as they were before it, by path; {} when that is not known.
+        base: the changed files before the change, by path; {} when they are not known.
     """
 
     project: Path
@@ -38,7 +38,7 @@ class CodePatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitBranch:
-    """A branch that holds the change as one commit on HEAD; `remarks` are what a person should know before merging."""
+    """A branch with the patch as one commit on HEAD; `remarks` are for the person who merges it."""
 
     name: str
     commit: str
@@ -48,7 +48,7 @@ class GitBranch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchFile:
-    """A file that holds the change; `command` applies it."""
+    """A file with the patch; `command` applies it."""
 
     path: Path
     command: str
@@ -56,11 +56,11 @@ class PatchFile:
 
 
 class BranchFailed(Exception):
-    """No branch can be made.
+    """A branch cannot be made.
 
     Attributes:
         reason: why, for people.
-        locations: where the change does not fit, such as "train.py, line 41".
+        locations: where the patch does not apply, such as "train.py, line 41".
     """
 
     def __init__(self, reason: str, locations: Sequence[str] = ()) -> None:
@@ -69,30 +69,42 @@ class BranchFailed(Exception):
         self.locations = tuple(locations)
 
 
-def make_branch(change: CodePatch, name: str) -> GitBranch:
-    """Put the change on a new branch, one commit on HEAD, whatever the working tree looks like.
+def make_branch(patch: CodePatch, name: str) -> GitBranch:
+    """Put the patch on a new branch, as one commit on HEAD. Uncommitted changes of the working tree do not matter.
 
     Raises:
-        NoBranch: there is no git or no repository, or the change does not fit what is committed.
-        ProjectError: the branch exists with other content, or its name is none.
+        BranchFailed: git is missing, there is no repository, or the patch does not apply to HEAD.
+        ProjectError: the branch exists with other content, or its name is not valid.
     """
     try:
-        repository = Repository(change.project)
-        return _branch(repository, change, name)
+        repository = Repository(patch.project)
+        _check_branch_name(repository, name)
+        head = repository.find("HEAD^{commit}")
+        if head is None:
+            raise BranchFailed("the repository has no commit yet, so there is nothing to start a branch from")
+        tree = _patched_tree(repository, patch)
+        remarks = tuple(_remarks(repository, patch))
+        existing = repository.find(f"refs/heads/{name}^{{commit}}")
+        if existing is None:
+            commit = _commit(repository, patch, tree=tree, parent=head, branch=name)
+            return GitBranch(name=name, commit=commit, is_new=True, remarks=remarks)
+        if repository.find(f"{existing}^{{tree}}") == tree:
+            return GitBranch(name=name, commit=existing, is_new=False, remarks=remarks)
     except GitFailed as error:
         raise BranchFailed(f"git cannot make a branch here: {error}") from None
+    raise ProjectError(f"branch {name} exists with other content and was not changed; choose another with --branch")
 
 
-def write_patch(change: CodePatch, path: Path) -> PatchFile:
-    """Write the change as a patch file; one that stands there with the same content is left as it is.
+def write_patch(patch: CodePatch, path: Path) -> PatchFile:
+    """Write the patch as a file; a file that already has the same content is left as it is.
 
     Raises:
-        ProjectError: another file stands there, or it cannot be written.
+        ProjectError: a file with other content exists, or the file cannot be written.
     """
-    text = "".join(f"{line}\n" for line in change.message.splitlines()) + f"\n{change.diff}"
-    # Run in a folder, `git apply` takes paths as relative to it, in a repository and in none.
+    text = "".join(f"{line}\n" for line in patch.message.splitlines()) + f"\n{patch.diff}"
+    # `git apply` takes paths as relative to the current folder, with or without a repository.
     program = "git apply" if shutil.which("git") else "patch -p1 <"
-    command = f"cd {shlex.quote(str(change.project))} && {program} {shlex.quote(str(path.absolute()))}"
+    command = f"cd {shlex.quote(str(patch.project))} && {program} {shlex.quote(str(path.absolute()))}"
     content = text.encode(errors="surrogateescape")
     try:
         with path.open("xb") as file:
@@ -100,104 +112,94 @@ def write_patch(change: CodePatch, path: Path) -> PatchFile:
     except FileExistsError:
         if path.is_file() and path.read_bytes() == content:
             return PatchFile(path=path, command=command, is_new=False)
-        raise ProjectError(f"{path} exists and is not written over; give another name with --output") from None
+        raise ProjectError(f"{path} exists and is not overwritten; choose another file with --output") from None
     except OSError as error:
-        raise ProjectError(f"{path} cannot be written: {error.strerror}; give another place with --output") from None
+        raise ProjectError(f"{path} cannot be written: {error.strerror}; choose another file with --output") from None
     return PatchFile(path=path, command=command, is_new=True)
 
 
 def changed_paths(diff: str) -> list[str]:
-    """Return the files that a unified diff changes or makes, relative to the project, in its order."""
+    """Return the files that a unified diff changes or creates, relative to the project, in the diff's order."""
     found = re.findall(r"^--- (?:a/)?(.*?)(?:\t.*)?\n\+\+\+ (?:b/)?(.*?)(?:\t.*)?$", diff, flags=re.MULTILINE)
     paths = [new if new != "/dev/null" else old for old, new in found]
     return list(dict.fromkeys(path.strip('"') for path in paths))
 
 
-def _branch(repository: Repository, change: CodePatch, name: str) -> GitBranch:
-    reference = f"refs/heads/{name}"
-    try:
-        is_name = repository.run("check-ref-format", "--branch", name).strip() == name
-    except GitFailed:
-        is_name = False
-    if not is_name:
-        raise ProjectError(f"{name!r} cannot be a branch's name; give another with --branch")
-    head = repository.find("HEAD^{commit}")
-    if head is None:
-        raise BranchFailed("the repository has no commit yet, so there is nothing that a branch could start from")
-    tree = _tree(repository, change)
-    remarks = tuple(_remarks(repository, change))
-    existing = repository.find(f"{reference}^{{commit}}")
-    if existing is not None:
-        if repository.find(f"{existing}^{{tree}}") == tree:
-            return GitBranch(name=name, commit=existing, is_new=False, remarks=remarks)
-        raise ProjectError(f"branch {name} exists with other content and is left as it is; give another with --branch")
+def _check_branch_name(repository: Repository, name: str) -> None:
+    with suppress(GitFailed):
+        if repository.run("check-ref-format", "--branch", name).strip() == name:
+            return
+    raise ProjectError(f"{name!r} is not a valid branch name; choose another with --branch")
+
+
+def _commit(repository: Repository, patch: CodePatch, *, tree: str, parent: str, branch: str) -> str:
     who = {"GIT_AUTHOR_NAME": AUTHOR, "GIT_AUTHOR_EMAIL": EMAIL, **repository.identity()}
-    commit = repository.run("commit-tree", tree, "-p", head, "-F", "-", given=change.message, variables=who).strip()
-    # Zeros: it fails when another process made the branch meanwhile.
-    repository.run("update-ref", "-m", "tunesmith apply", reference, commit, "0" * len(commit))
-    return GitBranch(name=name, commit=commit, is_new=True, remarks=remarks)
+    words = ("commit-tree", tree, "-p", parent, "-F", "-")
+    commit = repository.run(*words, stdin=patch.message, variables=who).strip()
+    # The zeros make git fail when another process has created the branch meanwhile.
+    repository.run("update-ref", "-m", "tunesmith apply", f"refs/heads/{branch}", commit, "0" * len(commit))
+    return commit
 
 
-def _tree(repository: Repository, change: CodePatch) -> str:
-    """Return the tree of HEAD with the change in it, made in an index of its own.
+def _patched_tree(repository: Repository, patch: CodePatch) -> str:
+    """Return the tree of HEAD with the patch applied; the work is done in a temporary index.
 
     Raises:
-        NoBranch: the change does not fit.
+        BranchFailed: the patch does not apply.
     """
     words = ["apply", "--cached", "--whitespace=nowarn"]
     if repository.prefix:
         words.append(f"--directory={repository.prefix.rstrip('/')}")
     with tempfile.TemporaryDirectory(prefix="tunesmith-") as folder:
-        own = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        repository.run("read-tree", "HEAD", variables=own)
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        repository.run("read-tree", "HEAD", variables=index)
         try:
-            repository.run(*words, "-", given=change.diff, variables=own)
+            repository.run(*words, "-", stdin=patch.diff, variables=index)
         except GitFailed as error:
             with suppress(GitFailed):
-                repository.run(*words, "--check", "--reverse", "-", given=change.diff, variables=own)
-                raise BranchFailed("the change is already part of what is committed") from None
-            raise _misfit(repository, change, str(error)) from None
-        return repository.run("write-tree", variables=own).strip()
+                repository.run(*words, "--check", "--reverse", "-", stdin=patch.diff, variables=index)
+                raise BranchFailed("the change is already part of HEAD") from None
+            raise _conflict(repository, patch, str(error)) from None
+        return repository.run("write-tree", variables=index).strip()
 
 
-def _misfit(repository: Repository, change: CodePatch, said: str) -> BranchFailed:
-    """Tell why a change does not fit HEAD: what a person can do differs."""
-    paths = [f"{repository.prefix}{path}" for path in changed_paths(change.diff)]
+def _conflict(repository: Repository, patch: CodePatch, git_error: str) -> BranchFailed:
+    """Return why a patch does not apply to HEAD: a missing file, uncommitted changes, or a conflict."""
+    paths = [f"{repository.prefix}{path}" for path in changed_paths(patch.diff)]
     missing = [path for path in paths if repository.content(path) is None and (repository.top / path).exists()]
     if missing:
-        return BranchFailed(
-            f"{_listed(missing)} {_is(missing)} not committed in git, so there is nothing to change there"
-        )
-    places = tuple(_places(said, repository.prefix))
+        return BranchFailed(f"{_listed(missing)} {_is(missing)} not committed in git, so a branch cannot change that")
+    locations = tuple(_locations(git_error, repository.prefix))
     dirty = sorted(set(repository.uncommitted(paths)) & set(paths))
     if dirty:
         return BranchFailed(
-            f"{_listed(dirty)} {_has(dirty)} changes that are not committed; the study ran with them, and the variant "
-            "does not fit what is committed. Commit them and apply again, or use the patch",
-            places,
+            f"{_listed(dirty)} {_has(dirty)} uncommitted changes. The study ran with them, and the variant does not "
+            "apply without them. Commit them and apply again, or use the patch file",
+            locations,
         )
-    return BranchFailed("the change conflicts with what is committed now", places or (said,))
+    return BranchFailed("the change conflicts with HEAD", locations or (git_error,))
 
 
-def _places(said: str, prefix: str) -> list[str]:
-    """Return where git found that a change does not fit."""
-    found = re.findall(r"patch failed: (.*?):(\d+)", said)
+def _locations(git_error: str, prefix: str) -> list[str]:
+    """Return the places where git could not apply a patch."""
+    found = re.findall(r"patch failed: (.*?):(\d+)", git_error)
     return [f"{path.removeprefix(prefix)}, line {line}" for path, line in found]
 
 
-def _remarks(repository: Repository, change: CodePatch) -> list[str]:
-    """Return in what the branch differs from the code that ran."""
-    paths = changed_paths(change.diff)
+def _remarks(repository: Repository, patch: CodePatch) -> list[str]:
+    """Return how the branch differs from the code that ran."""
+    paths = changed_paths(patch.diff)
     full = [f"{repository.prefix}{path}" for path in paths]
     dirty = sorted(set(repository.uncommitted(full)) & set(full))
-    found = []
+    remarks = []
     if dirty:
-        found.append(f"{_listed(dirty)} {_has(dirty)} changes that are not committed; they are not on the branch")
-    then = {path: change.base[path].encode(errors="surrogateescape") for path in paths if path in change.base}
-    other = [path for path, text in then.items() if repository.content(f"{repository.prefix}{path}") != text]
-    if other:
-        found.append(f"{_listed(other)} {_is(other)} not committed as the study ran with it: run it again")
-    return found
+        remarks.append(f"{_listed(dirty)} {_has(dirty)} uncommitted changes; they are not on the branch")
+    base = {path: patch.base[path].encode(errors="surrogateescape") for path in paths if path in patch.base}
+    differing = [path for path, text in base.items() if repository.content(f"{repository.prefix}{path}") != text]
+    if differing:
+        differs = "differs" if len(differing) == 1 else "differ"
+        remarks.append(f"{_listed(differing)} in HEAD {differs} from what the study ran with; run it again to be sure")
+    return remarks
 
 
 def _listed(paths: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
-"""Tells whether two versions of the code say the same: their syntax trees without what makes no difference.
+"""Decides whether two variants are equivalent by their syntax trees, ignoring what cannot change the result.
 
-Names of local variables, comments, docstrings, formatting and code that is never reached do not count. Two that differ
-here may still compute the same; that shows only when they run (agent/code/twins.py). Cf. "Unified functional hashing
+Ignored are names of local variables, comments, docstrings, formatting and unreachable code. Variants that differ here
+may still compute the same; that shows only when they run (agent/code_search). Cf. "Unified functional hashing
 in automatic machine learning" (Gillard et al. 2023).
 """
 
@@ -13,20 +13,20 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-_ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+_JUMPS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def equivalence_hash(files: Mapping[str, str]) -> str:
-    """Return a hash that is equal for versions that say the same. A file that is no Python counts as it stands."""
+    """Return a hash that is equal for equivalent variants. A file that is not valid Python is compared as text."""
     digest = hashlib.blake2b(digest_size=16)
     for path, text in sorted(files.items()):
-        digest.update(f"\0{path}\0{_said(path, text)}".encode("utf-8", errors="surrogateescape"))
+        digest.update(f"\0{path}\0{_canonical_text(path, text)}".encode("utf-8", errors="surrogateescape"))
     return digest.hexdigest()
 
 
 def parse_python(text: str) -> ast.Module | None:
-    """Return the syntax tree; None for what is no Python."""
+    """Return the syntax tree; None for text that is not valid Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -35,38 +35,38 @@ def parse_python(text: str) -> ast.Module | None:
         return None
 
 
-def _said(path: str, text: str) -> str:
+def _canonical_text(path: str, text: str) -> str:
     tree = parse_python(text) if path.endswith(".py") else None
     if tree is None:
         return text
     try:
-        return ast.dump(_Plain().visit(tree))
+        return ast.dump(_Canonicalizer().visit(tree))
     except RecursionError:
         return text
 
 
-class _Plain(ast.NodeTransformer):
-    """Takes out what makes no difference."""
+class _Canonicalizer(ast.NodeTransformer):
+    """Removes statements without effect and renames local variables."""
 
     def visit(self, node: ast.AST) -> ast.AST:
         found = super().visit(node)
         for name in ("body", "orelse", "finalbody"):
             block = getattr(found, name, None)
             if isinstance(block, list) and block and isinstance(block[0], ast.stmt):
-                setattr(found, name, _reached(block) or ([ast.Pass()] if name == "body" else []))
+                setattr(found, name, _effective(block) or ([ast.Pass()] if name == "body" else []))
         return cast("ast.AST", found)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         self.generic_visit(node)
-        return _renamed(node)
+        return _with_numbered_locals(node)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         self.generic_visit(node)
-        return _renamed(node)
+        return _with_numbered_locals(node)
 
 
-def _reached(block: Sequence[ast.stmt]) -> list[ast.stmt]:
-    """Return the statements that are ever run and do something."""
+def _effective(block: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Return the statements that can be reached and have an effect."""
     found: list[ast.stmt] = []
     for statement in block:
         if isinstance(statement, ast.Pass) or _is_constant(statement):
@@ -75,7 +75,7 @@ def _reached(block: Sequence[ast.stmt]) -> list[ast.stmt]:
             found += statement.body if statement.test.value else statement.orelse
         else:
             found.append(statement)
-        if found and isinstance(found[-1], _ENDS):
+        if found and isinstance(found[-1], _JUMPS):
             break
     return found
 
@@ -84,17 +84,17 @@ def _is_constant(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _renamed(function: _Function) -> ast.AST:
-    """Number the function's own variables in the order in which they are set.
+def _with_numbered_locals(function: _Function) -> ast.AST:
+    """Rename the function's local variables to numbers, in the order of the text; changes the function in place.
 
-    Arguments keep their names, since callers may use them; so do names that inner functions, or `global`, share.
+    Arguments keep their names, since callers may pass them by name; so do names that inner functions or `global` share.
     """
     shared = {name for n in ast.walk(function) if isinstance(n, ast.Global | ast.Nonlocal) for name in n.names}
-    arguments = {argument.arg for n in ast.walk(function) if isinstance(n, ast.arguments) for argument in _all(n)}
+    arguments = {a.arg for n in ast.walk(function) if isinstance(n, ast.arguments) for a in _all_arguments(n)}
     stored = [n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
     own = {name for name in stored if name not in shared | arguments and not name.startswith("_local")}
     order: dict[str, str] = {}
-    for name in _in_order(function):
+    for name in _names_in_text_order(function):
         if name in own and name not in order:
             order[name] = f"_local{len(order)}"
     for node in ast.walk(function):
@@ -103,12 +103,11 @@ def _renamed(function: _Function) -> ast.AST:
     return function
 
 
-def _in_order(function: _Function) -> list[str]:
-    """Return the names in the function in the order of the text."""
+def _names_in_text_order(function: _Function) -> list[str]:
     names = [n for n in ast.walk(function) if isinstance(n, ast.Name)]
     return [n.id for n in sorted(names, key=lambda n: (n.lineno, n.col_offset))]
 
 
-def _all(arguments: ast.arguments) -> list[ast.arg]:
-    others = [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
-    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *others]
+def _all_arguments(arguments: ast.arguments) -> list[ast.arg]:
+    variadic = [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *variadic]

@@ -1,4 +1,4 @@
-"""Makes a variant of edits: replaces text, lets it through the gate, and looks whether it is there already."""
+"""Builds a variant: applies edits to its parent's files, checks them at the gate, and looks for equivalent variants."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.study.config.load import parse_space
-from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import (
     COMBINE,
     Edit,
@@ -23,15 +20,16 @@ from tunesmith.study.variant import (
     variant_id,
 )
 from tunesmith.tools.variants.ast_equivalence import equivalence_hash
-from tunesmith.tools.variants.gate import GateRules, check, is_editable, option_of
+from tunesmith.tools.variants.gate import check
+from tunesmith.tools.variants.rules import GateRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditProposal:
-    """Edits on one variant, with what their author says of them.
+    """Edits on one variant, with their author's description.
 
     Attributes:
-        declared: further parameters that they read, as tables like those of [space].
+        declared: new parameters that the edited code reads, as tables like those of [space].
     """
 
     edits: Sequence[Edit]
@@ -41,105 +39,90 @@ class EditProposal:
     declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def make_variant(change: EditProposal, parent: Variant, known: Mapping[str, Variant], rules: GateRules) -> Variant:
-    """Return the variant that a change makes of its parent; one that may not run says so in its state and reason.
+def make_variant(proposal: EditProposal, parent: Variant, known: Mapping[str, Variant], rules: GateRules) -> Variant:
+    """Return the variant that a proposal makes of its parent; `state` and `reason` tell whether it may run.
 
     Args:
-        change: the edits.
-        parent: what they are made on.
+        proposal: the edits.
+        parent: the variant that is edited.
         known: all variants of the study, by id.
         rules: what the gate knows.
 
     Raises:
-        EditRefused: the edits cannot even be made.
+        EditRefused: the edits cannot be applied to the parent's files.
     """
-    new = {edit.path for edit in change.edits} - set(parent.files)
-    files = edited(parent.files, change.edits, [p for p in new if is_editable(p, rules.editable, rules.protected)])
-    return checked_variant(_laid_over(parent, files, change, known), parent, known, rules)
+    new_paths = {edit.path for edit in proposal.edits} - set(parent.files)
+    files = edited(parent.files, proposal.edits, [path for path in new_paths if rules.is_editable(path)])
+    return _checked(_unchecked(parent, files, proposal, known), parent, known, rules)
 
 
 def cross_variants(first: Variant, second: Variant, known: Mapping[str, Variant], rules: GateRules) -> Variant | None:
-    """Return `first` with the changes of `second` laid over it; None where they touch the same lines.
-
-    What `second` changed is taken against the parent that it was made on, line by line.
-    """
+    """Return `first` with the changes that `second` made to its own parent; None where both change the same lines."""
     origin = known.get(second.parent or "")
     if origin is None:
         return None
     try:
         pairs = [(path, origin.files.get(path, ""), text) for path, text in second.files.items()]
-        edits = [edit for path, before, after in pairs for edit in _blocks(path, before, after)]
+        edits = [edit for path, before, after in pairs for edit in _unique_edits(path, before, after)]
         files = edited(first.files, edits)
     except EditRefused:
         return None
-    change = EditProposal(
+    proposal = EditProposal(
         edits=edits,
         author="crossover",
         direction=COMBINE,
         rationale=f"{short_id(first.id)} with the change of {short_id(second.id)}: {second.rationale}",
         declared={**first.declared, **second.declared},
     )
-    return checked_variant(_laid_over(first, files, change, known), first, known, rules)
+    return _checked(_unchecked(first, files, proposal, known), first, known, rules)
 
 
-def checked_variant(variant: Variant, parent: Variant, known: Mapping[str, Variant], rules: GateRules) -> Variant:
-    """Return the variant with what the gate, and a look at all others, say of it."""
-    verdict = check(variant, parent, rules)
-    if verdict.problems:
-        return replace(variant, state=VariantState.REFUSED, reason="; ".join(verdict.problems))
-    said = equivalence_hash(variant.files)
-    twin = next((v for v in known.values() if v.id == variant.id or equivalence_hash(v.files) == said), None)
-    if twin is not None:
-        which = "what it was made of" if twin.id == parent.id else f"variant {short_id(twin.id)}"
-        reason = f"it says the same as {which}; propose something else"
-        return replace(variant, state=VariantState.DUPLICATE, reason=reason)
-    return replace(variant, warnings=verdict.warnings)
-
-
-def space_of(variant: Variant, spec: StudySpec) -> SearchSpace:
-    """Return the parameters of trials with this code: the study's, and those that the variant declares."""
-    if not variant.declared:
-        return spec.space
-    return SearchSpace({**spec.space.parameters, **parse_space(variant.declared).parameters})
-
-
-def command_of(variant: Variant, command: str) -> str:
-    """Return the study's command with the options of the declared parameters."""
-    return " ".join([command, *(word for name in variant.declared if (word := option_of(name, variant.files)))])
-
-
-def _laid_over(
-    parent: Variant, files: Mapping[str, str], change: EditProposal, known: Mapping[str, Variant]
+def _unchecked(
+    parent: Variant, files: Mapping[str, str], proposal: EditProposal, known: Mapping[str, Variant]
 ) -> Variant:
     return Variant(
         id=variant_id(root_of(parent, known).id, files),
         parent=parent.id,
         files=files,
         diff=unified(parent.files, files),
-        author=change.author,
-        rationale=change.rationale,
-        direction=change.direction,
-        declared={**parent.declared, **change.declared},
+        author=proposal.author,
+        rationale=proposal.rationale,
+        direction=proposal.direction,
+        declared={**parent.declared, **proposal.declared},
     )
 
 
-def _blocks(path: str, before: str, after: str) -> list[Edit]:
-    """Return the difference of two texts as blocks, each with as many lines about it as make it unique."""
+def _checked(variant: Variant, parent: Variant, known: Mapping[str, Variant], rules: GateRules) -> Variant:
+    """Return the variant with its state: refused by the gate, a duplicate of a known variant, or allowed to run."""
+    result = check(variant, parent, rules)
+    if result.problems:
+        return replace(variant, state=VariantState.REFUSED, reason="; ".join(result.problems))
+    own_hash = equivalence_hash(variant.files)
+    twin = next((v for v in known.values() if v.id == variant.id or equivalence_hash(v.files) == own_hash), None)
+    if twin is not None:
+        which = "its parent" if twin.id == parent.id else f"variant {short_id(twin.id)}"
+        reason = f"the code is equivalent to {which}; propose something else"
+        return replace(variant, state=VariantState.DUPLICATE, reason=reason)
+    return replace(variant, warnings=result.warnings)
+
+
+def _unique_edits(path: str, before: str, after: str) -> list[Edit]:
+    """Return the difference of two texts as edits, each with enough context lines to match only once."""
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    blocks = []
+    edits = []
     for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(0):
         low, high, first, last = group[0][1], group[-1][2], group[0][3], group[-1][4]
-        start, end = _unique_about(old, low, high)
+        start, end = _unique_range(old, low, high)
         replacement = [*old[start:low], *new[first:last], *old[high:end]]
-        blocks.append(Edit(path, "".join(old[start:end]), "".join(replacement)))
-    return blocks
+        edits.append(Edit(path, "".join(old[start:end]), "".join(replacement)))
+    return edits
 
 
-def _unique_about(lines: Sequence[str], low: int, high: int) -> tuple[int, int]:
-    """Return the fewest lines about lines `low` to `high` that stand only once in the text."""
+def _unique_range(lines: Sequence[str], low: int, high: int) -> tuple[int, int]:
+    """Return the smallest range around lines `low` to `high` whose text occurs once; all lines where there is none."""
     text = "".join(lines)
-    for around in range(len(lines) + 1):
-        start, end = max(low - around, 0), min(high + around, len(lines))
+    for context in range(len(lines) + 1):
+        start, end = max(low - context, 0), min(high + context, len(lines))
         if start < end and text.count("".join(lines[start:end])) == 1:
             return start, end
     return 0, len(lines)

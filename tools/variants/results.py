@@ -1,6 +1,6 @@
-"""What each state of the code has come to: its trials, its best value, what it gains over the default, what it costs.
+"""Results of each variant of the code: its trials, its best value, its gain over the user's own code, and its cost.
 
-The figures behind `tunesmith variants` and `tunesmith apply`. Knows no layout and no git.
+These figures are behind `tunesmith variants` and `tunesmith apply`. Knows no layout and no git.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from tunesmith.study.trials.trial import EDITED, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, root_of, short_id, unified
 from tunesmith.tools.analysis.significance import Difference, difference
 from tunesmith.tools.analysis.summary import ConfigResult, Summary, summarize
+from tunesmith.tools.variants.tree import TreeNode, variant_tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialCost:
-    """What a complete trial takes, the median of several; `count` is of how many."""
+    """What a complete trial uses, as the median of `count` trials."""
 
     count: int
     wall_s: float
@@ -33,38 +34,43 @@ class TrialCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantResult:
-    """One variant and what became of it.
+    """One variant and the results of its trials.
 
     Attributes:
-        depth: how many variants stand between it and a snapshot of the project.
-        trials: how many ran from it, those on fresh seeds left out.
-        failures: how many of them failed, by kind.
-        best: its best trial, by fresh seeds where some ran again; None while none is complete and feasible.
+        node: the variant and where it is in the tree of variants.
+        trials: the number of its trials, replicates excluded.
+        failures: the number of failed trials by kind.
+        best: its best trial; a replicated one where there are any. None while none is complete and feasible.
     """
 
-    variant: Variant
-    depth: int
+    node: TreeNode
     trials: int
     failures: Mapping[str, int] = field(default_factory=dict)
     best: ConfigResult | None = None
 
+    @property
+    def variant(self) -> Variant:
+        """The variant."""
+        return self.node.variant
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantComparison:
-    """A variant beside the user's own code.
+    """A variant compared with the user's own code.
 
     Attributes:
-        best: the variant's best trial.
+        result: the variant's results.
         default: the default configuration with the user's own code.
-        unedited: the best trial with the user's own code, the default left out: what tuning alone reached.
-        gain: by which fraction of the default's size the variant's best is better in tuning.
-        gain_on_unedited: the same against what tuning alone reached.
-        versus_default: the same on fresh seeds; None unless both ran on two or more.
-        versus_unedited: against what tuning alone reached, on fresh seeds.
-        cost: of the variant's trials; None while none is complete, as is base_cost of those of the user's own code.
+        unedited: the best trial with the user's own code, the default excluded: what tuning reached without edits.
+        gain: gain of the variant's best trial over the default in tuning, as a fraction of the default's size.
+        gain_on_unedited: the same over `unedited`.
+        versus_default: best against default on fresh seeds; None unless both ran on two seeds or more.
+        versus_unedited: best against `unedited` on fresh seeds; None likewise.
+        cost: cost of the variant's trials; None while none is complete.
+        base_cost: cost of trials of the user's own code; None while none is complete.
     """
 
-    standing: VariantResult
+    result: VariantResult
     default: ConfigResult | None
     unedited: ConfigResult | None
     gain: float | None
@@ -77,59 +83,59 @@ class VariantComparison:
     @property
     def best(self) -> ConfigResult | None:
         """The variant's best trial."""
-        return self.standing.best
+        return self.result.best
 
 
-def find_variant(variants: Sequence[Variant], asked: str) -> Variant:
-    """Return the variant that an id, or the beginning of one, stands for.
+def find_variant(variants: Sequence[Variant], name: str) -> Variant:
+    """Return the variant with this id, or with an id that begins so.
 
     Raises:
-        HistoryError: it stands for none, or for several.
+        HistoryError: no variant or several variants match.
     """
-    found = [v for v in variants if matches_id(v, asked)]
+    found = [v for v in variants if matches_id(v, name)]
     if len(found) == 1:
         return found[0]
     if found:
-        raise HistoryError(f"{asked!r} stands for {len(found)} variants: {', '.join(v.id for v in found)}")
+        raise HistoryError(f"{name!r} matches {len(found)} variants: {', '.join(v.id for v in found)}")
     edited = [short_id(v.id) for v in variants if v.is_edited]
     if not edited:
-        raise HistoryError(f"no variant {asked!r}: no edit was tried in this study yet")
-    raise HistoryError(f"no variant {asked!r} in this study{did_you_mean(asked, edited)}")
+        raise HistoryError(f"there is no variant {name!r}: this study has no edits yet")
+    raise HistoryError(f"there is no variant {name!r} in this study{did_you_mean(name, edited)}")
 
 
-def matches_id(variant: Variant, asked: str) -> bool:
-    """Tell whether a text is the beginning of a variant's id, with or without what all ids of edits begin with."""
-    name = asked.lower()
-    return bool(name) and (variant.id.startswith(name) or variant.id.removeprefix(EDITED).startswith(name))
+def matches_id(variant: Variant, name: str) -> bool:
+    """Return whether a variant's id begins with a text, with or without the prefix that all ids of edits have."""
+    start = name.lower()
+    return bool(start) and (variant.id.startswith(start) or variant.id.removeprefix(EDITED).startswith(start))
 
 
 def whole_diff(variant: Variant, variants: Sequence[Variant]) -> str:
-    """Return what a variant changes in the user's project, all its forebears' changes among it, as a unified diff."""
+    """Return the difference of a variant from the user's project, its ancestors' edits included, as a unified diff."""
     root = root_of(variant, {v.id: v for v in variants})
     return unified(root.files, variant.files) if variant.files else variant.diff
 
 
 def variant_results(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant]) -> list[VariantResult]:
-    """Return every variant, each one after what it was made from."""
+    """Return the results of every variant, in the order of the tree of variants."""
     confirmed = _confirmed(summarize(record, trials))
-    return [_standing(record, trials, variant, depth, confirmed) for variant, depth in _as_tree(variants)]
+    return [_variant_result(record, trials, node, confirmed) for node in variant_tree(variants)]
 
 
 def compare_variant(
     record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant], variant: Variant
 ) -> VariantComparison:
-    """Return a variant beside the user's own code."""
+    """Return a variant compared with the user's own code."""
     summary = summarize(record, trials)
     confirmed = _confirmed(summary)
     objective = record.spec.objectives[0]
     default = summary.default
-    depth = next(depth for found, depth in _as_tree(variants) if found.id == variant.id)
-    standing = _standing(record, trials, variant, depth, confirmed)
-    own = [t for t in trials if not t.proposal.code]
-    plain = [t for t in own if default is None or t.number != default.number]
-    best, unedited = standing.best, _best(record, plain, confirmed)
+    node = next(node for node in variant_tree(variants) if node.variant.id == variant.id)
+    result = _variant_result(record, trials, node, confirmed)
+    of_own_code = [t for t in trials if not t.proposal.code]
+    tuned = [t for t in of_own_code if default is None or t.number != default.number]
+    best, unedited = result.best, _best(record, tuned, confirmed)
     return VariantComparison(
-        standing=standing,
+        result=result,
         default=default,
         unedited=unedited,
         gain=relative_gain(best.value, default.value, objective) if best and default else None,
@@ -137,18 +143,17 @@ def compare_variant(
         versus_default=_versus(best, default, objective.sign),
         versus_unedited=_versus(best, unedited, objective.sign),
         cost=_cost([t for t in trials if t.proposal.variant == variant.id]),
-        base_cost=_cost(own),
+        base_cost=_cost(of_own_code),
     )
 
 
-def _standing(
-    record: StudyRecord, trials: Sequence[Trial], variant: Variant, depth: int, confirmed: Mapping[int, ConfigResult]
+def _variant_result(
+    record: StudyRecord, trials: Sequence[Trial], node: TreeNode, confirmed: Mapping[int, ConfigResult]
 ) -> VariantResult:
-    own = [t for t in trials if t.proposal.variant == variant.id]
+    own = [t for t in trials if t.proposal.variant == node.variant.id]
     tuned = [t for t in own if not t.is_replicate]
     return VariantResult(
-        variant=variant,
-        depth=depth,
+        node=node,
         trials=len(tuned),
         failures=dict(Counter(t.failure.kind.value for t in tuned if t.failure)),
         best=_best(record, own, confirmed),
@@ -156,18 +161,18 @@ def _standing(
 
 
 def _best(record: StudyRecord, trials: Sequence[Trial], confirmed: Mapping[int, ConfigResult]) -> ConfigResult | None:
-    """Return the best of some trials: those that ran on fresh seeds are preferred, since no luck chose their values.
+    """Return the best of some trials. Replicated ones are preferred: their mean is not the result of a selection.
 
-    The default is no choice of anybody: that it ran again makes it the best of nothing.
+    The default is excluded from that preference: it is replicated only for comparison.
     """
     sign = record.spec.objectives[0].sign
     rerun = [t for t in trials if t.number in confirmed and t.proposal.source is not Source.DEFAULT]
     if rerun:
         return min((confirmed[t.number] for t in rerun), key=lambda c: sign * c.confirmed.mean if c.confirmed else 0.0)
-    able = candidates(trials, record.spec.objectives, record.spec.bounds)
-    if not able:
+    ranked = candidates(trials, record.spec.objectives, record.spec.bounds)
+    if not ranked:
         return None
-    leader = able[0]
+    leader = ranked[0]
     return confirmed.get(leader.number) or ConfigResult(
         number=leader.number,
         source=leader.proposal.source.value,
@@ -189,29 +194,13 @@ def _versus(best: ConfigResult | None, other: ConfigResult | None, sign: float) 
 
 
 def _cost(trials: Sequence[Trial]) -> TrialCost | None:
-    used = [t.outcome.usage for t in trials if t.outcome and t.state is TrialState.COMPLETE]
-    if not used:
+    usages = [t.outcome.usage for t in trials if t.outcome and t.state is TrialState.COMPLETE]
+    if not usages:
         return None
     return TrialCost(
-        count=len(used),
-        wall_s=statistics.median(u.wall_s for u in used),
-        cpu_s=statistics.median(u.cpu_s for u in used),
-        gpu_s=statistics.median(u.gpu_s for u in used),
-        peak_rss_gib=statistics.median(u.peak_rss_gib for u in used),
+        count=len(usages),
+        wall_s=statistics.median(u.wall_s for u in usages),
+        cpu_s=statistics.median(u.cpu_s for u in usages),
+        gpu_s=statistics.median(u.gpu_s for u in usages),
+        peak_rss_gib=statistics.median(u.peak_rss_gib for u in usages),
     )
-
-
-def _as_tree(variants: Sequence[Variant]) -> list[tuple[Variant, int]]:
-    """Return the variants in the order of a tree that is read from its top, each with its depth."""
-    known = {v.id for v in variants}
-    children: dict[str | None, list[Variant]] = {}
-    for variant in variants:
-        # A parent that is not there makes it a root rather than lost.
-        children.setdefault(variant.parent if variant.parent in known else None, []).append(variant)
-    found: list[tuple[Variant, int]] = []
-    left = [(variant, 0) for variant in reversed(children.get(None, []))]
-    while left:
-        variant, depth = left.pop()
-        found.append((variant, depth))
-        left += [(child, depth + 1) for child in reversed(children.get(variant.id, []))]
-    return found

@@ -1,20 +1,59 @@
-"""What the gate is told of a study, the training's Python among it."""
+"""What the gate knows of a study: its editable files, its command, and what the training's Python can import."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tunesmith.evaluator.workspace import matches_pattern
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.tools.variants.gate import GateRules
+from tunesmith.study.space.space import SearchSpace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRules:
+    """What the gate knows of the study.
+
+    Attributes:
+        editable: patterns of the files that may be edited.
+        space: the study's parameters.
+        protected: patterns of files that may not be edited, even where `editable` matches.
+        command: the study's command.
+        fidelity: the name of the parameter that makes trials shorter; "" for none.
+        metrics: the metrics that trials must report.
+        has_judge: whether a separate command measures the metrics, [evaluate].
+        importable: whether the training's Python finds a module.
+    """
+
+    editable: Sequence[str]
+    space: SearchSpace
+    protected: Sequence[str] = ()
+    command: str = ""
+    fidelity: str = ""
+    metrics: Sequence[str] = ()
+    has_judge: bool = False
+    importable: Callable[[str], bool] = lambda module: True  # noqa: ARG005
+
+    def is_protected(self, path: str) -> bool:
+        """Return whether the study protects a file of the project."""
+        return any(matches_pattern(path, pattern) for pattern in self.protected)
+
+    def is_editable(self, path: str) -> bool:
+        """Return whether a file of the project may be edited; `path` is relative to the project."""
+        if path != os.path.normpath(path) or os.path.isabs(path) or path.startswith(".."):
+            return False
+        return any(matches_pattern(path, pattern) for pattern in self.editable) and not self.is_protected(path)
 
 
 def gate_rules(spec: StudySpec, project: Path) -> GateRules:
-    """Return what the gate knows of a study."""
+    """Return what the gate knows of a study whose files are in `project`."""
     python = _python_of(spec.run.command)
 
     def importable(module: str) -> bool:
@@ -33,7 +72,7 @@ def gate_rules(spec: StudySpec, project: Path) -> GateRules:
 
 
 def _python_of(command: str) -> str:
-    """Return the Python that the study's command starts, ours when it does not say."""
+    """Return the Python that the study's command starts; this process's own where the command names none."""
     try:
         words = shlex.split(command)
     except ValueError:
@@ -44,10 +83,11 @@ def _python_of(command: str) -> str:
 
 @cache
 def _finds(python: str, module: str) -> bool:
-    """Tell whether a Python finds a module; importing it is left to the sandbox."""
+    """Return whether a Python finds a module. The module is not imported: only the sandbox runs edited code."""
     look = "import importlib.util as u, sys; sys.exit(u.find_spec(sys.argv[1]) is None)"
     try:
         done = subprocess.run([python, "-I", "-c", look, module], capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.SubprocessError):
-        return True  # the run itself will tell
+        # Not known. The run itself fails with ModuleNotFoundError where the module is missing.
+        return True
     return done.returncode == 0

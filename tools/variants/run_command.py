@@ -1,25 +1,54 @@
-"""The command line of a configuration that was found with an edited version of the code, and how to get that code."""
+"""How trials of a variant run: their parameters, their command line, and how a person gets the variant's code."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from tunesmith.study.config.command import command_line
+from tunesmith.study.config.load import parse_space
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.space.condition import Value
+from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import Variant, short_id
-from tunesmith.tools.variants.build import command_of
+from tunesmith.tools.script_reader.styles import find_settings
+from tunesmith.tools.variants.ast_equivalence import parse_python
+
+
+def variant_space(variant: Variant, spec: StudySpec) -> SearchSpace:
+    """Return the parameters of trials with this code: the study's and those that the variant declares."""
+    if not variant.declared:
+        return spec.space
+    return SearchSpace({**spec.space.parameters, **parse_space(variant.declared).parameters})
+
+
+def variant_command(variant: Variant, command: str) -> str:
+    """Return the study's command with an option for each parameter that the variant declares."""
+    return " ".join([command, *(word for name in variant.declared if (word := option_word(name, variant.files)))])
+
+
+def option_word(name: str, files: Mapping[str, str]) -> str:
+    """Return the command's word that passes a parameter, such as "--lr={lr}"; "" when no file has such an option."""
+    for text in files.values():
+        tree = parse_python(text)
+        words = {s.name: s.word for s in find_settings(tree)[1]} if tree is not None else {}
+        if words.get(name):
+            return words[name]
+    # A script may parse its options without argparse, so a string literal counts as well.
+    spelled = (f"--{name}", f"--{name.replace('_', '-')}")
+    found = (word for word in spelled for text in files.values() if f'"{word}"' in text or f"'{word}'" in text)
+    word = next(found, "")
+    return f"{word} {{{name}}}" if word else ""
 
 
 def run_line(spec: StudySpec, params: Mapping[str, Value], code: str, variants: Sequence[Variant]) -> str:
-    """Return a configuration as a line to paste; `code` is the edited version that it ran with, "" for none."""
+    """Return the command line that runs a configuration; `code` is the id of its variant, "" for the user's project."""
     variant = next((v for v in variants if v.id == code), None)
     if variant is not None and variant.declared:
-        run = spec.run.model_copy(update={"command": command_of(variant, spec.run.command)})
+        run = spec.run.model_copy(update={"command": variant_command(variant, spec.run.command)})
         spec = spec.model_copy(update={"run": run})
     return command_line(spec, params)
 
 
 def code_needed(code: str) -> str:
-    """Return what a person must do before that line gives that result, "" where the code is theirs."""
+    """Return which code the command line needs and how to get it; "" for the user's project."""
     return f"with the code of {short_id(code)}: `tunesmith apply {short_id(code)}`" if code else ""

@@ -1,4 +1,4 @@
-"""An edit that a person asked for, by chat or through another agent: made and checked, or refused in words."""
+"""Builds the edit that a person asked for, by chat or through another agent, or refuses it with the reason."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import DIRECTIONS, PERSON, Edit, EditRefused, Variant, VariantState, root_of
-from tunesmith.tools.variants.build import EditProposal, make_variant, space_of
-from tunesmith.tools.variants.gate import GateRules
+from tunesmith.tools.variants.build import EditProposal, make_variant
 from tunesmith.tools.variants.results import find_variant
+from tunesmith.tools.variants.rules import GateRules
+from tunesmith.tools.variants.run_command import variant_space
 
 NO_EDITS = "the study has no [edits]: add it to study.toml, with the files that may be edited"
 
 
 @dataclass(frozen=True, slots=True)
 class EditContext:
-    """The versions of a study's code as they stand.
+    """The variants that an edit can start from, and the rules that it must meet.
 
     Attributes:
         root: the user's project.
-        known: every version, by id.
+        known: every variant, by id.
         rules: what the gate knows.
     """
 
@@ -34,39 +35,39 @@ class EditContext:
     rules: GateRules
 
 
-def build_user_edit(order: EditCode, shelf: EditContext, spec: StudySpec) -> Variant:
-    """Return the version that an order makes.
+def build_user_edit(command: EditCode, context: EditContext, spec: StudySpec) -> Variant:
+    """Return the variant that a command asks for.
 
     Raises:
-        ToolRefused: it cannot be made, does not pass the gate, or its parameters do not fit.
+        ToolRefused: it cannot be built, does not pass the gate, or its parameter values are not valid.
     """
-    parent = find_known_variant(order.parent, shelf.known) if order.parent else shelf.root
-    if root_of(parent, shelf.known).id != shelf.root.id:
-        raise ToolRefused(f"{order.parent} was made on files that have changed since; edit the project as it is")
-    change = EditProposal(
-        edits=[Edit(block.path, block.search, block.replace) for block in order.blocks],
+    parent = find_known_variant(command.parent, context.known) if command.parent else context.root
+    if root_of(parent, context.known).id != context.root.id:
+        raise ToolRefused(f"{command.parent} edits files that have changed since; edit the project as it is now")
+    proposal = EditProposal(
+        edits=[Edit(block.path, block.search, block.replace) for block in command.blocks],
         author=PERSON,
-        direction=order.direction if order.direction in DIRECTIONS else "other",
-        rationale=order.why,
+        direction=command.direction if command.direction in DIRECTIONS else "other",
+        rationale=command.why,
     )
     try:
-        version = make_variant(change, parent, shelf.known, shelf.rules)
+        variant = make_variant(proposal, parent, context.known, context.rules)
     except EditRefused as refused:
         raise ToolRefused(str(refused)) from None
-    if version.state is not VariantState.SOUND:
-        raise ToolRefused(f"this edit is not run, {version.state.value}: {version.reason}")
-    space = space_of(version, spec)
-    wrong = [f"{name}: {why}" for name, value in order.params.items() if (why := _refusal(space, name, value))]
+    if variant.state is not VariantState.SOUND:
+        raise ToolRefused(f"this edit does not run, {variant.state.value}: {variant.reason}")
+    space = variant_space(variant, spec)
+    wrong = [f"{name}: {why}" for name, value in command.params.items() if (why := _problem(space, name, value))]
     if wrong:
         raise ToolRefused("; ".join(wrong))
-    return version
+    return variant
 
 
 def find_known_variant(name: str, known: Mapping[str, Variant]) -> Variant:
-    """Return the version that a name, or the beginning of one, stands for.
+    """Return the variant with this id, or with an id that begins so.
 
     Raises:
-        ToolRefused: it stands for none, or for several.
+        ToolRefused: no variant or several variants match.
     """
     try:
         return find_variant(list(known.values()), name)
@@ -74,7 +75,8 @@ def find_known_variant(name: str, known: Mapping[str, Variant]) -> Variant:
         raise ToolRefused(str(error)) from None
 
 
-def _refusal(space: SearchSpace, name: str, value: Value) -> str:
+def _problem(space: SearchSpace, name: str, value: Value) -> str:
+    """Return why a value is not valid; "" for a valid one."""
     if name not in space.parameters:
-        return f"is no parameter{did_you_mean(name, space.names)}"
+        return f"unknown parameter{did_you_mean(name, space.names)}"
     return space.parameters[name].refuse(value) or ""

@@ -15,7 +15,7 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Edit, Variant, VariantState
 from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.variants.build import EditProposal, make_variant
-from tunesmith.tools.variants.gate import GateRules
+from tunesmith.tools.variants.rules import GateRules
 
 SPEC = parse_spec(
     {

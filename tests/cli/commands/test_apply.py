@@ -50,11 +50,11 @@ def in_git(edited: Edited) -> Edited:
 def test_the_tree_of_variants_says_what_became_of_each(edited: Edited) -> None:
     assert tunesmith("variants").stdout.splitlines() == [
         "small  minimize loss  ·  3 edits",
-        "variant          trials  best                         why",
-        "bbbbbbbb              2  0.9200 ± 0.0196, 5 seeds     your project",
-        "  edit-9aaaaa         1  0.7500 ± 0.0196, 5 seeds     schedule: The rate never falls.",
-        "    edit-8ddddd       0  never ran                    efficiency: Five steps do.",
-        "  edit-9ccccc         1  broken                       other: ?[31mShorter.",
+        "variant            trials  best                         why",
+        "bbbbbbbb                2  0.9200 ± 0.0196, 5 seeds     your project",
+        "├─ edit-9aaaaa          1  0.7500 ± 0.0196, 5 seeds     schedule: The rate never falls.",
+        "│  └─ edit-8ddddd       0  never ran                    efficiency: Five steps do.",
+        "└─ edit-9ccccc          1  broken                       other: ?[31mShorter.",
     ]
     assert edited.project.is_dir()
 
@@ -144,7 +144,7 @@ def test_a_project_that_went_on_since_the_study_is_told(in_git: Edited) -> None:
     (in_git.project / "train.py").write_text(f"# mine\n{SCRIPT}", encoding="utf-8")
     git(in_git.project, "commit", "--quiet", "--all", "--message", "later")
     shown = tunesmith("apply", "9a").stdout
-    assert "Mind: train.py is not committed as the study ran with it: run it again.\n" in shown
+    assert "Mind: train.py in HEAD differs from what the study ran with; run it again to be sure.\n" in shown
     assert git(in_git.project, "show", f"{NAME}:train.py") == f"# mine\n{EDITED}"
 
 
@@ -153,10 +153,7 @@ def test_on_a_conflict_a_patch_is_written_and_the_place_named(in_git: Edited) ->
     (in_git.project / "train.py").write_text(SCRIPT.replace("return RATE", "return 2 * RATE"), encoding="utf-8")
     git(in_git.project, "commit", "--quiet", "--all", "--message", "later")
     shown = tunesmith("apply", "9a").stdout
-    assert (
-        "No branch was made: the change conflicts with what is committed now.\n  does not fit: train.py, line 4\n"
-        in shown
-    )
+    assert "No branch was made: the change conflicts with HEAD.\n  does not fit: train.py, line 4\n" in shown
     assert "Wrote small-9aaaaaaa.patch." in shown
     assert git(in_git.project, "branch", "--list", "tunesmith/*") == ""
     assert (in_git.project / "small-9aaaaaaa.patch").read_text().endswith(diff_of(SCRIPT, EDITED))
@@ -179,7 +176,7 @@ def test_a_patch_goes_where_it_is_wanted_and_replaces_nothing(edited: Edited, tm
     path.write_text("mine", encoding="utf-8")
     refused = tunesmith("apply", "9a", "--output", str(path))
     assert (refused.exit_code, path.read_text()) == (2, "mine")
-    assert "exists and is not written over" in refused.stderr
+    assert "exists and is not overwritten" in refused.stderr
     assert sorted(os.listdir(edited.project)) == [".tunesmith", "study.toml", "train.py"]
 
 

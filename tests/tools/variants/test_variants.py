@@ -1,4 +1,4 @@
-"""Edits of code: made exactly or not at all, stopped at the gate for a named reason, and told apart from each other."""
+"""Building variants: edits are applied exactly or refused, the gate names its reason, duplicates are found."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from tunesmith.study.config.load import parse_space
 from tunesmith.study.variant import Edit, EditRefused, Variant, VariantState, edited, unified, variant_id
-from tunesmith.tools.variants.build import EditProposal, command_of, cross_variants, make_variant
-from tunesmith.tools.variants.gate import GateRules
+from tunesmith.tools.variants.build import EditProposal, cross_variants, make_variant
+from tunesmith.tools.variants.rules import GateRules
+from tunesmith.tools.variants.run_command import variant_command
+from tunesmith.tools.variants.tree import variant_tree
 
 SCRIPT = textwrap.dedent('''
     """Trains."""
@@ -60,15 +62,15 @@ RULES = GateRules(
 ROOT = Variant(id="root", files={"train.py": SCRIPT, "lib/metric.py": "loss = 1\n"})
 
 
-def change(search: str, replacement: str, path: str = "train.py", **others: Any) -> EditProposal:
+def proposal(search: str, replacement: str, path: str = "train.py", **others: Any) -> EditProposal:
     return EditProposal(edits=[Edit(path, search, replacement)], author="llm", **others)
 
 
 def made(search: str, replacement: str, *, rules: GateRules = RULES, path: str = "train.py", **others: Any) -> Variant:
-    return make_variant(change(search, replacement, path, **others), ROOT, {"root": ROOT}, rules)
+    return make_variant(proposal(search, replacement, path, **others), ROOT, {"root": ROOT}, rules)
 
 
-def test_a_sound_edit_becomes_a_variant_with_its_diff() -> None:
+def test_a_valid_edit_becomes_a_variant_with_its_diff() -> None:
     variant = made("return result", "return 0.9 * result", direction="regularisation", rationale="decay")
     assert variant.state is VariantState.SOUND, variant.reason
     assert variant.parent == "root"
@@ -78,7 +80,7 @@ def test_a_sound_edit_becomes_a_variant_with_its_diff() -> None:
 
 
 @pytest.mark.parametrize(
-    ("edits", "said"),
+    ("edits", "reason"),
     [
         ([], "there is no edit"),
         ([Edit("train.py", "no such line", "x")], "nowhere in the file"),
@@ -90,27 +92,27 @@ def test_a_sound_edit_becomes_a_variant_with_its_diff() -> None:
         ([Edit("train.py", "weight = 1.0", "w = 1"), Edit("train.py", "w = 1", "weight = 1.0")], "undo each other"),
     ],
 )
-def test_an_edit_that_cannot_be_made_is_refused_by_name(edits: list[Edit], said: str) -> None:
-    with pytest.raises(EditRefused, match=said):
+def test_an_edit_that_does_not_apply_is_refused_with_the_reason(edits: list[Edit], reason: str) -> None:
+    with pytest.raises(EditRefused, match=reason):
         edited({"train.py": SCRIPT}, edits)
 
 
-def test_all_blocks_are_made_or_none() -> None:
+def test_one_failing_block_refuses_all_blocks() -> None:
     good, bad = Edit("train.py", "weight = 1.0", "weight = 2.0"), Edit("train.py", "nowhere", "x")
     with pytest.raises(EditRefused, match=r"edit 2 \(train.py\)"):
         edited({"train.py": SCRIPT}, [good, bad])
 
 
-def test_who_misses_is_shown_the_nearest_lines() -> None:
+def test_a_search_text_without_a_match_shows_the_nearest_lines() -> None:
     with pytest.raises(EditRefused) as refused:
         edited({"train.py": SCRIPT}, [Edit("train.py", "change = args.lr * slopes\n    result = weight-change", "x")])
     assert "    change = args.lr * slope\n    result = weight - change" in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("search", "replacement", "said"),
+    ("search", "replacement", "reason"),
     [
-        ("return result", "return result +", "is no Python any more: line 20"),
+        ("return result", "return result +", "is not valid Python: line 20"),
         ("return result", "return resutl", "undefined name 'resutl'"),
         ("import random", "import random\nimport nowhere_to_be_found", "nowhere_to_be_found, which is not installed"),
         ('parser.add_argument("--lr", type=float, default=0.1)\n', "args_lr = 1\n", "the option --lr is gone"),
@@ -124,30 +126,30 @@ def test_who_misses_is_shown_the_nearest_lines() -> None:
         ("weight = 1.0", "\n".join(f"w{i} = {i}" for i in range(500)), "at most 400 at a time"),
     ],
 )
-def test_the_gate_stops_what_must_not_run(search: str, replacement: str, said: str) -> None:
+def test_the_gate_refuses_an_edit_with_the_reason(search: str, replacement: str, reason: str) -> None:
     variant = made(search, replacement)
     assert variant.state is VariantState.REFUSED
-    assert said in variant.reason
-    assert variant.diff, "the diff of a failed variant is kept"
+    assert reason in variant.reason
+    assert variant.diff, "the diff of a refused variant is kept"
 
 
-def test_protected_files_and_places_outside_are_not_edited() -> None:
+def test_protected_files_and_paths_outside_the_project_are_not_edited() -> None:
     assert "protected" in made("loss = 1", "loss = 0", path="lib/metric.py").reason
     with pytest.raises(EditRefused):
         made("", "x = 1", path="../escape.py")
     assert made("", "x = 1\n", path="lib/more.py").state is VariantState.SOUND
 
 
-def test_a_judge_leaves_the_scripts_own_evaluation_to_it() -> None:
+def test_with_a_separate_judge_the_scripts_own_evaluation_may_change() -> None:
     with_judge = replace(RULES, has_judge=True)
     assert made("val_data = [1, 2, 3]", "val_data = [1, 2]", rules=with_judge).state is VariantState.SOUND
     assert made("random.seed(args.seed)", "random.seed(3)", rules=with_judge).state is VariantState.REFUSED
 
 
-def test_what_reaches_out_is_a_warning_with_its_line() -> None:
+def test_a_call_that_acts_outside_the_trial_is_a_warning_with_its_line() -> None:
     variant = made("weight = 1.0", "weight = 1.0\nopen('notes.txt', 'w').close()")
     assert variant.state is VariantState.SOUND
-    assert any("line 24: open reaches beyond" in warning for warning in variant.warnings), variant.warnings
+    assert any("line 24: open can act outside" in warning for warning in variant.warnings), variant.warnings
 
 
 def test_new_parameters_join_the_space_and_the_command() -> None:
@@ -156,7 +158,7 @@ def test_new_parameters_join_the_space_and_the_command() -> None:
     declared = {"warmup": {"type": "float", "low": 0.0, "high": 0.5, "default": 0.1}}
     variant = made(search, option, declared=declared)
     assert variant.state is VariantState.SOUND, variant.reason
-    assert command_of(variant, RULES.command).endswith("--seed {seed} --warmup={warmup}")
+    assert variant_command(variant, RULES.command).endswith("--seed {seed} --warmup={warmup}")
     assert "does not use it" in made("return result", "return 2 * result", declared=declared).reason
     assert "add the option --warmup" in made("weight = 1.0", "warmup = weight = 1.0", declared=declared).reason
     wrong = {"warmup": {"type": "float", "low": 1.0, "high": 0.5}}
@@ -173,17 +175,17 @@ def test_new_parameters_join_the_space_and_the_command() -> None:
         ('"""Trains."""', '"""Trains well."""'),
     ],
 )
-def test_what_says_the_same_is_a_duplicate(search: str, replacement: str) -> None:
+def test_equivalent_code_is_a_duplicate(search: str, replacement: str) -> None:
     variant = made(search, replacement)
     assert variant.state is VariantState.DUPLICATE
-    assert "what it was made of" in variant.reason
+    assert "equivalent to its parent" in variant.reason
 
 
-def test_swapped_names_are_no_duplicate() -> None:
+def test_swapped_operands_are_not_a_duplicate() -> None:
     assert made("weight - change", "change - weight").state is VariantState.SOUND
 
 
-def test_two_winners_are_crossed_where_they_touch_other_lines() -> None:
+def test_two_variants_are_crossed_unless_they_change_the_same_lines() -> None:
     first, second = made("return result", "return 0.9 * result"), made("weight = 1.0", "weight = 0.5")
     known = {v.id: v for v in (ROOT, first, second)}
     both = cross_variants(first, second, known, RULES)
@@ -194,14 +196,27 @@ def test_two_winners_are_crossed_where_they_touch_other_lines() -> None:
     assert cross_variants(first, other, {**known, other.id: other}, RULES) is None
 
 
+def test_a_tree_lists_each_variant_after_its_parent_with_depth_and_guides() -> None:
+    names = [("root", None), ("a", "root"), ("b", "root"), ("c", "a"), ("d", "c"), ("e", "a"), ("orphan", "gone")]
+    nodes = variant_tree([Variant(id=name, parent=parent) for name, parent in names])
+    assert [node.guides() + node.variant.id for node in nodes] == [
+        "root",
+        "├─ a",
+        "│  ├─ c",
+        "│  │  └─ d",
+        "│  └─ e",
+        "└─ b",
+        "orphan",
+    ]
+    assert [node.depth for node in nodes] == [0, 1, 2, 3, 2, 1, 0]
+
+
 TEXTS = st.lists(st.sampled_from(["a\n", "b\n", "a b\n", "\n", "c"]), max_size=12).map("".join)
 
 
 @settings(max_examples=25, deadline=None)
 @given(before=TEXTS, after=TEXTS)
-def test_diffs_are_such_that_git_applies_them(
-    tmp_path_factory: pytest.TempPathFactory, before: str, after: str
-) -> None:
+def test_git_applies_every_diff(tmp_path_factory: pytest.TempPathFactory, before: str, after: str) -> None:
     folder: Path = tmp_path_factory.mktemp("repository")
     diff = unified({"f": before}, {"f": after})
     assert bool(diff) == (before != after)
