@@ -87,8 +87,8 @@ def test_a_variant_is_shown_by_the_beginning_of_its_id_and_a_study_by_its_name(t
     ("words", "said"),
     [
         (("variants", "zz"), "'zz' is neither a study nor a variant; the studies here are small"),
-        (("variants", "9"), "'9' stands for 2 variants"),
-        (("apply", "9"), "'9' stands for 2 variants"),
+        (("variants", "9"), "'9' matches 2 variants"),
+        (("apply", "9"), "'9' matches 2 variants"),
         (("apply", "edit-9aaabb"), "no variant 'edit-9aaabb' in this study; did you mean edit-9aaaaa?"),
         (("apply", "b"), "is your own project as a run found it, not an edit"),
         (("apply", ""), "no variant ''"),
@@ -194,7 +194,7 @@ def test_that_the_default_ran_again_does_not_make_it_the_best_of_its_code(
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.chdir(make_edited(tmp_path / "project", is_tuned_again=False).project)
-    assert "bbbbbbbb              2  0.9000  " in tunesmith("variants").stdout
+    assert "bbbbbbbb                2  0.9000  " in tunesmith("variants").stdout
     shown = " ".join(tunesmith("apply", "9a", "--patch").stdout.split())
     assert "the default: 1.000 ± 0.020 on 5 fresh seeds; +25.0% ± 2.6%" in shown
     assert "the best without the edit: 0.9000 in tuning (trial 1); 22% better" in shown
@@ -221,4 +221,4 @@ def test_a_study_without_edits_says_so(edited: Edited) -> None:
     with Recorder(edited.history, spec, project=str(edited.project), now=2000.0) as recorder:
         recorder.record_variant(VARIANTS[0])
     assert tunesmith("variants", "plain").stdout == "plain: no edit of the code was tried yet\n"
-    assert "no edit was tried in this study yet" in tunesmith("apply", "9a", "--study", "plain").stderr
+    assert "this study has no edits yet" in tunesmith("apply", "9a", "--study", "plain").stderr
