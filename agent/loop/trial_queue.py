@@ -1,6 +1,7 @@
-"""What runs next: what waits, what measures noise, what goes on, an edit, a proposal, a repetition, in this order.
+"""Decides which trial runs next: one that waits, a noise measurement, one that resumes, an edit, or a proposal.
 
-What is decided on gets its number in the history at once, through the `TrialStore`; nothing is started here.
+Replicates of the best trials come last, once tuning is over. A chosen trial gets its number in the history at once,
+through the `TrialStore`. Starts nothing.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from statistics import median
 
 from tunesmith.agent.code_search.search import CodeSearch
 from tunesmith.agent.loop.budget_ledger import BudgetLedger
-from tunesmith.agent.loop.clocks import Clocks
 from tunesmith.agent.loop.slot_pool import SlotPool
 from tunesmith.agent.planner.arbiter import SAMPLER_FAILED, Arbiter
 from tunesmith.agent.planner.steering import steered
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.scheduler.confirmation import Confirmation
-from tunesmith.agent.scheduler.early_stopping import Watch
+from tunesmith.agent.scheduler.early_stopping import EarlyStopping
+from tunesmith.agent.scheduler.pausing import resume_paused
 from tunesmith.agent.scheduler.pbt import Population
-from tunesmith.agent.scheduler.successive_halving import Rungs, resting_due
+from tunesmith.agent.scheduler.successive_halving import SuccessiveHalving
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
@@ -30,28 +31,29 @@ from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.control.study_reader import study_view
 
-CONFIRMING_SHARE = 0.25
-"""At most so much of the time is kept for confirming."""
-TIMES = ("hours", "until")
-"""The limits of time."""
-SLOW = 0.9
-"""A trial is planned to take as long as all but a tenth do."""
-FADING = 0.95
-"""How long choosing took counts for so much less with each choice: the first of a kind takes longest."""
-START_S = 0.3
-"""Starting and recording a trial takes about so long beside the trial itself."""
-LEAST_LEFT = 0.5
-"""A trial is begun when the budget still allows at least so much of a full run."""
+MAX_CONFIRMATION_SHARE = 0.25
+"""Largest share of the run's time that is reserved for confirmation."""
+TIME_LIMITS = ("hours", "until")
+"""Limits of wall-clock time."""
+DURATION_QUANTILE = 0.9
+"""Quantile of the complete trials' durations that a new trial is planned to take."""
+PROPOSAL_TIME_DECAY = 0.95
+"""Decay of the proposal-time estimate per proposal; the first proposal of a kind takes longest."""
+START_OVERHEAD_S = 0.3
+"""Seconds to start and record a trial, on top of its own duration."""
+MIN_RUNS_LEFT = 0.5
+"""Full runs that the budget must still allow for another trial to start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposers:
-    """Whoever has a say in what is tried.
+    """The parts that propose trials.
 
     Attributes:
-        sampler: proposes for a population.
-        code: the versions of the code; None where it is not edited.
-        variant: the hash of the project as it stands, which trials without edited code run.
+        arbiter: chooses between the LLM and the sampler.
+        sampler: proposes the members of a population.
+        code: the search over edits; None without [edits].
+        variant: hash of the project's files, for trials without edited code.
     """
 
     arbiter: Arbiter
@@ -62,11 +64,11 @@ class Proposers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialStore:
-    """The study's history, as far as what runs next depends on it.
+    """The part of the history that the queue uses.
 
     Attributes:
         trials: returns every trial, by number.
-        record: gives a proposal its number.
+        record: records a proposal and returns it as a waiting trial with a number.
         earlier: the studies that this one learns from.
     """
 
@@ -80,193 +82,209 @@ class TrialQueue:
 
     Args:
         spec: the study.
-        past: the history.
-        account: what may still be used.
-        places: where trials run.
-        proposers: whoever has a say.
-        watch: the curves.
-        steering: what people pinned and vetoed.
-        clocks: what tells the time.
-        note: is handed what a person should know.
+        store: the trials in the history.
+        ledger: what is left of the budget.
+        slots: where trials run.
+        proposers: propose new trials.
+        early_stopping: the curves of running trials and which of them stop early.
+        note: called with each line that the user should read.
 
     Attributes:
-        queue: trials that have a number and wait, the next one first.
-        steering: as above; it may be changed while the study runs.
-        is_paused: a person asked that nothing starts.
-        ended_by: the limit that ended the study, "exhausted" when there is nothing left to try, "" while it goes on.
+        waiting: trials that have a number and wait to start, the next one first.
+        steering: what people pinned and vetoed; commands may replace it while the study runs.
+        is_paused: whether a person asked that no trial starts.
+        ended_by: the limit that ended the study, "exhausted" when no configuration is left, "" until then.
     """
 
-    def __init__(  # noqa: PLR0913  # each has a say
+    def __init__(
         self,
         spec: StudySpec,
         *,
-        past: TrialStore,
-        account: BudgetLedger,
-        places: SlotPool,
+        store: TrialStore,
+        ledger: BudgetLedger,
+        slots: SlotPool,
         proposers: Proposers,
-        watch: Watch,
-        steering: Steering,
-        clocks: Clocks,
+        early_stopping: EarlyStopping,
         note: Callable[[str], None],
     ) -> None:
         self._spec = spec
-        self._past, self._account, self._places = past, account, places
-        self._proposers, self._watch = proposers, watch
-        self._wall, self._steady, self._note = clocks.wall, clocks.steady, note
-        self._chosen_in_s = 0.0
+        self._store, self._ledger, self._slots = store, ledger, slots
+        self._proposers, self._early_stopping, self._note = proposers, early_stopping, note
+        self._proposal_s = 0.0
         self._confirmation = Confirmation(spec)
-        self._rungs, self._population = Rungs.of(spec), Population.of(spec)
-        self.queue: list[Trial] = []
-        self.steering = steering
+        self._halving, self._population = SuccessiveHalving.from_spec(spec), Population.from_spec(spec)
+        self.waiting: list[Trial] = []
+        self.steering = Steering({})
         self.is_paused = False
         self.ended_by = ""
 
-    def take_over(self, spec: StudySpec) -> None:
-        """Go on with a study that a person changed; what ended it may not hold any more."""
+    def change_spec(self, spec: StudySpec) -> None:
+        """Continue with a study that a command changed; the limit that ended it may have been raised."""
         self._spec, self._confirmation = spec, Confirmation(spec)
         if self.ended_by != "exhausted":
             self.ended_by = ""
 
     def next(self) -> Trial | None:
-        """Return the trial to start now; None when none is due yet, or, with `ended_by` set, when none will be."""
+        """Return the trial to start now; None if none is due yet, or, with `ended_by` set, if the study is over."""
         if self._is_out_of_budget() or self.is_paused:
             return None
-        if self.queue:
-            return self.queue.pop(0)
+        if self.waiting:
+            return self.waiting.pop(0)
         late = self._too_late_to_tune()
         if late:
             return self._replicate(late)
-        if self._account.trials_left() >= LEAST_LEFT:
-            began = self._steady()
-            trial = self._noise_run() or self._propose()
-            self._chosen_in_s = max(self._steady() - began, FADING * self._chosen_in_s)
-            return trial
+        if self._ledger.trials_left() >= MIN_RUNS_LEFT:
+            return self._timed_proposal()
         return self._replicate("trials")
 
     def end_if_over(self) -> None:
-        """Note what ended the study, if anything did, where nothing can be started anyway."""
-        is_waiting = self.queue or self._places.running() or self._spec.confirm is not None
-        if not self._is_out_of_budget() and not is_waiting and self._account.trials_left() < LEAST_LEFT:
+        """Set `ended_by` if a limit is reached, while no trial can be started anyway."""
+        is_waiting = self.waiting or self._slots.running() or self._spec.confirm is not None
+        if not self._is_out_of_budget() and not is_waiting and self._ledger.trials_left() < MIN_RUNS_LEFT:
             self.ended_by = "trials"
 
-    def versioned(self, proposal: Proposal) -> Proposal:
-        """Return the proposal with the code that it runs: its own version, or the project as it stands."""
+    def with_version(self, proposal: Proposal) -> Proposal:
+        """Return the proposal with the code that it runs: its own version, or the project's files."""
         return proposal if proposal.code else replace(proposal, variant=self._proposers.variant)
 
     def view(self) -> StudyView:
-        """Return the study as it stands."""
-        trials = self._past.trials()
+        """Return what proposers see of the study now."""
+        trials = self._store.trials()
         return replace(
-            study_view(self._spec, trials, earlier=self._past.earlier),
-            thrift=self._account.thrift,
-            curve_forecasts=self._watch.foretold(trials),
-            left=self._account.runs_left(self._typical_s(), self._places.wanted),
+            study_view(self._spec, trials, earlier=self._store.earlier),
+            thrift=self._ledger.cost_exponent,
+            curve_forecasts=self._early_stopping.pseudo_observations(trials),
+            left=self._ledger.runs_left(self._typical_s(), self._slots.size),
             raised=self._spec.pace != "full",
         )
 
     # -- tuning -------------------------------------------------------------------------------------------------
 
-    def _propose(self) -> Trial | None:
-        view, code = self.view(), self._proposers.code
-        if self._population is not None and self._population.waits(view.trials):
+    def _timed_proposal(self) -> Trial | None:
+        """Choose a trial and update the estimate of how long choosing takes."""
+        started = self._ledger.clocks.steady()
+        trial = self._noise_run() or self._new_trial()
+        elapsed_s = self._ledger.clocks.steady() - started
+        self._proposal_s = max(elapsed_s, PROPOSAL_TIME_DECAY * self._proposal_s)
+        return trial
+
+    def _new_trial(self) -> Trial | None:
+        view = self.view()
+        if self._population is not None and self._population.must_wait(view.trials):
             return None
-        proposal = self._going_on(view)
         try:
-            if proposal is None and code is not None and view.number > 0:
-                proposal = code.next(view)
-            if proposal is None:
-                own = code.unedited_view(view) if code is not None else view
-                chosen = steered(self._proposers.arbiter.choose(own), own, self.steering, BayesSampler())
-                proposal = self._begun(chosen, own)
+            proposal = self._resumed(view) or self._edited(view) or self._proposed(view)
         except SpaceExhausted:
             return self._replicate("exhausted")
         if proposal.fallback_reason.startswith(SAMPLER_FAILED):
             self._note(f"a random point was used: {proposal.fallback_reason}")
         trial = self._record(proposal)
-        self._account.add_begun(trial)
+        self._ledger.add_numbered(trial)
         return trial
 
-    def _going_on(self, view: StudyView) -> Proposal | None:
-        """Return the earlier configuration that goes on now, if there is one."""
-        if self._rungs is not None:
-            return self._rungs.due(view.trials)
-        if self._population is not None:
-            return self._population.due(view, self._proposers.sampler)
-        foresight = self._watch.foresight(view.trials)
-        return None if foresight is None else resting_due(view, foresight)
+    def _edited(self, view: StudyView) -> Proposal | None:
+        """Return a trial of an edited version of the code; None if the project's own code should be tuned."""
+        code = self._proposers.code
+        return code.next(view) if code is not None and view.number > 0 else None
 
-    def _begun(self, proposal: Proposal, view: StudyView) -> Proposal:
-        """Let a new configuration begin on its rung; the default runs to the end, as what is to be beaten."""
+    def _proposed(self, view: StudyView) -> Proposal:
+        """Return a new configuration of the project's own code.
+
+        Raises:
+            SpaceExhausted: every configuration of a finite space was tried.
+        """
+        code = self._proposers.code
+        own = code.unedited_view(view) if code is not None else view
+        chosen = steered(self._proposers.arbiter.choose(own), own, self.steering, BayesSampler())
+        return self._at_first_fidelity(chosen, own)
+
+    def _resumed(self, view: StudyView) -> Proposal | None:
+        """Return an earlier configuration that is promoted or resumed now; None if there is none."""
+        if self._halving is not None:
+            return self._halving.next_promotion(view.trials)
         if self._population is not None:
-            return self._population.begin(proposal)
-        if self._rungs is None or proposal.source is Source.DEFAULT:
+            return self._population.next_generation(view, self._proposers.sampler)
+        forecasts = self._early_stopping.forecasts(view.trials)
+        return None if forecasts is None else resume_paused(view, forecasts)
+
+    def _at_first_fidelity(self, proposal: Proposal, view: StudyView) -> Proposal:
+        """Return a proposal at the fidelity of its first rung. The default, as the baseline, runs at full fidelity."""
+        if self._population is not None:
+            return self._population.first_generation(proposal)
+        if self._halving is None or proposal.source is Source.DEFAULT:
             return proposal
-        return replace(proposal, fidelity=self._rungs.start(view.trials))
+        return replace(proposal, fidelity=self._halving.start_fidelity(view.trials))
 
-    # -- repeating ----------------------------------------------------------------------------------------------
+    # -- replicates ----------------------------------------------------------------------------------------------
 
     def _noise_run(self) -> Trial | None:
-        due = self._confirmation.noise_due(self._past.trials())
+        due = self._confirmation.noise_runs(self._store.trials())
         return self._record(due[0]) if due else None
 
     def _replicate(self, ended_by: str) -> Trial | None:
-        """Confirm the best once all of tuning is done; without anything to confirm, the study ends.
-
-        Where time runs out, a trial that takes longer than planned is not waited for: it may hang.
-        """
-        running = self._places.running()
-        tuning = [place.trial for place in running if place.trial and not place.trial.is_replicate]
-        longest_s = self._longest_s() if tuning and ended_by in TIMES else None
-        if any(longest_s is None or self._wall() - (t.started_at or math.inf) <= longest_s for t in tuning):
+        """Return the next replicate of the best trials once tuning is over; if none is due, end the study."""
+        running = self._slots.running()
+        tuning = [slot.trial for slot in running if slot.trial and not slot.trial.is_replicate]
+        if any(self._is_worth_waiting_for(trial, ended_by) for trial in tuning):
             return None
-        due = self._confirmation.due(self._past.trials())
+        due = self._confirmation.next_replicates(self._store.trials())
         if due:
             return self._record(due[0])
         if not running:
             self.ended_by = ended_by
         return None
 
+    def _is_worth_waiting_for(self, trial: Trial, ended_by: str) -> bool:
+        """Return whether confirmation waits for a running trial. One that exceeds its planned time may hang."""
+        planned_s = self._planned_s() if ended_by in TIME_LIMITS else None
+        if planned_s is None or trial.started_at is None:
+            return True
+        return self._ledger.clocks.wall() - trial.started_at <= planned_s
+
     def _record(self, proposal: Proposal) -> Trial:
-        return self._past.record(self.versioned(proposal))
+        return self._store.record(self.with_version(proposal))
 
     # -- limits ---------------------------------------------------------------------------------------------------
 
     def _is_out_of_budget(self) -> bool:
-        """Tell whether a limit other than that of trials has ended the study, and note which."""
-        limit = self._account.reached()
+        """Return whether a limit other than the number of trials is reached; set `ended_by` to it."""
+        limit = self._ledger.reached()
         if limit in (None, "trials"):
             return False
         self.ended_by = str(limit)
         return True
 
     def _too_late_to_tune(self) -> str:
-        """Return the limit of time before which another trial would not end, or confirmation not begin; "" for none.
+        """Return the limit of time that leaves too little for another trial and the confirmation; "" for none.
 
-        Unless no trial has ended yet: then nobody knows how long one takes.
+        Always "" until a trial has ended, since its duration is unknown before.
         """
-        longest_s = self._longest_s()
-        if longest_s is None:
+        planned_s = self._planned_s()
+        if planned_s is None:
             return ""
-        kept_s = self._chosen_in_s + self._confirmation.seconds_needed(longest_s, self._places.wanted)
-        kept_s += longest_s if self._spec.test is not None else 0.0
-        return self._account.too_late_for(longest_s, kept_s=kept_s, most=CONFIRMING_SHARE)
+        reserved_s = self._proposal_s + self._confirmation.seconds_needed(planned_s, self._slots.size)
+        reserved_s += planned_s if self._spec.test is not None else 0.0
+        return self._ledger.too_late_for(planned_s, reserved_s=reserved_s, max_reserved=MAX_CONFIRMATION_SHARE)
 
-    def _longest_s(self) -> float | None:
-        """Return how long a trial is planned to take at the end, in seconds; None while nobody knows or needs it.
+    def _planned_s(self) -> float | None:
+        """Return how long another trial is planned to take, in seconds; None while that is unknown or not needed.
 
-        Planned by the median, every second one of those that run last would take longer.
+        A quantile above the median: by the median, half of the last trials would not end in time.
         """
-        walls = self._walls_s()
-        return sorted(walls)[math.ceil(SLOW * len(walls)) - 1] + START_S + self._chosen_in_s if walls else None
+        durations_s = sorted(self._durations_s())
+        if not durations_s:
+            return None
+        slow_s = durations_s[math.ceil(DURATION_QUANTILE * len(durations_s)) - 1]
+        return slow_s + START_OVERHEAD_S + self._proposal_s
 
     def _typical_s(self) -> float | None:
-        """Return the median time of the complete trials, in seconds; None while nobody knows or needs it."""
-        walls = self._walls_s()
-        return median(walls) if walls else None
+        """Return the median duration of the complete trials, in seconds; None while that is unknown or not needed."""
+        durations_s = self._durations_s()
+        return median(durations_s) if durations_s else None
 
-    def _walls_s(self) -> list[float]:
-        """Return how long each complete trial took, in seconds; nothing where time has no limit."""
-        if self._account.deadline() is None:
+    def _durations_s(self) -> list[float]:
+        """Return the duration of each complete trial, in seconds; nothing if time has no limit."""
+        if self._ledger.deadline() is None:
             return []
-        trials = self._past.trials()
+        trials = self._store.trials()
         return [t.outcome.usage.wall_s for t in trials if t.outcome and t.state is TrialState.COMPLETE]

@@ -1,6 +1,6 @@
-"""What the curves of a study's trials promise, at one moment: where each would end, and what that teaches the sampler.
+"""Curve forecasts of a study's trials at one moment: for the scheduler, and as pseudo-observations for the sampler.
 
-The forecast is agent/scheduler/curve_model.py; here it meets trials. Pure; knows no process.
+The forecast itself is curve_model.py; this module applies it to trials. Pure; knows no process.
 """
 
 from __future__ import annotations
@@ -8,104 +8,104 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from tunesmith.agent.scheduler.curve_model import SAME, Curve, CurveModel, Forecast
+from tunesmith.agent.scheduler.curve_model import STEP_TOLERANCE, Curve, CurveModel, EndForecast
 from tunesmith.study.trials.trial import Trial, TrialState
-from tunesmith.study.trials.view import Foretold, Objective, same_run
+from tunesmith.study.trials.view import ForecastPoint, Objective, same_run
 
-SURE = 2.0
-"""The sampler's prediction counts with so many times the spread that it claims: it knows little of noise."""
+PRIOR_STD_FACTOR = 2.0
+"""Factor on the std of the sampler's prediction before it joins a forecast: the sampler underestimates noise."""
 
-ECHOES = 4
-"""At so many steps at most, those where others stopped, complete curves tell what a part of them had foretold."""
+MAX_PSEUDO_STEPS = 4
+"""Maximum number of steps at which pseudo-observations are taken from complete curves."""
 
-_SMALLEST = 27.0
-"""One part in so many of a full run lies at 0 on the scale on which parts are told apart."""
+_PART_BASE = 27.0
+"""Fraction 1 / _PART_BASE of a full run has the part 0 on the log scale of `ForecastPoint.part`."""
 
 
-class Foresight:
-    """What the curves of a study's trials promise, at one moment.
+class CurveForecasts:
+    """Curve forecasts of a study's trials at one moment.
 
     Args:
-        trials: all of the study.
-        curves: the first objective's curve of each, to be minimized, by number.
+        trials: all trials of the study.
+        curves: by trial number, the curve of the first objective, to be minimized.
         objective: the first objective.
 
     Attributes:
-        stopped: the trials that were stopped, or ran through before the full length was raised, and did not go on yet.
-        full: the values of each curve that ran through.
-        model: what they teach.
+        stopped: trials that ended before the full length and were not resumed yet.
+        complete_values: the values of each complete curve.
+        model: forecasts final values.
     """
 
     def __init__(self, trials: Sequence[Trial], curves: Mapping[int, Curve], objective: Objective) -> None:
         own = [t for t in trials if not t.is_replicate and t.number in curves and curves[t.number].steps]
         latest = {same_run(t): t.number for t in trials if not t.is_replicate}
         self._objective, self._curves = objective, curves
-        self._most = max((_length(t) for t in own), default=0.0)
-        self._complete = [t for t in own if self.is_through(t)]
+        self._max_length = max((_length(t) for t in own), default=0.0)
+        self._complete = [t for t in own if self.ran_in_full(t)]
         ended = (TrialState.STOPPED, TrialState.COMPLETE)
         self.stopped = [
-            t for t in own if t.state in ended and not self.is_through(t) and latest[same_run(t)] == t.number
+            t for t in own if t.state in ended and not self.ran_in_full(t) and latest[same_run(t)] == t.number
         ]
-        self.full = [curves[t.number].values for t in self._complete]
+        self.complete_values = [curves[t.number].values for t in self._complete]
         self.model = CurveModel([curves[t.number] for t in self._complete], [curves[t.number] for t in self.stopped])
 
-    def is_through(self, trial: Trial) -> bool:
-        """Tell whether a trial ran to the end, as far as any trial of the study was to run."""
-        return trial.state is TrialState.COMPLETE and _length(trial) >= self._most * (1 - SAME)
+    def ran_in_full(self, trial: Trial) -> bool:
+        """Return whether a trial is complete and as long as the longest trial of the study."""
+        return trial.state is TrialState.COMPLETE and _length(trial) >= self._max_length * (1 - STEP_TOLERANCE)
 
     def curve(self, trial: Trial) -> Curve:
-        """Return a trial's curve so far; an empty one while it has none."""
+        """Return a trial's curve so far; an empty one if it has none."""
         return self._curves.get(trial.number, Curve())
 
     def reached(self, trial: Trial) -> float:
-        """Return the last step of a trial's curve; -inf while there is none."""
+        """Return the last step of a trial's curve; -inf if it has none."""
         return self.curve(trial).reached
 
-    def end_of(self, trial: Trial) -> float | None:
-        """Return where a trial ended or is expected to end, to be minimized; None while nothing is known."""
-        if self.is_through(trial):
+    def final_value(self, trial: Trial) -> float | None:
+        """Return the final value of a trial, measured or forecast, to be minimized; None if neither is known."""
+        if self.ran_in_full(trial):
             return self._objective.sign * trial.values.get(self._objective.metric, math.nan)
-        forecast = self.expect(trial)
+        forecast = self.forecast(trial)
         return None if forecast is None else forecast.value
 
-    def chance(self, trial: Trial, bar: float) -> float:
-        """Return the chance that a trial ends below `bar`, to be minimized; 0 while nothing is known."""
-        forecast = self.expect(trial)
-        return 0.0 if forecast is None else forecast.chance_below(bar)
+    def p_below(self, trial: Trial, value: float) -> float:
+        """Return the probability that a trial ends below `value`, to be minimized; 0 if nothing is known."""
+        forecast = self.forecast(trial)
+        return 0.0 if forecast is None else forecast.p_below(value)
 
-    def expect(self, trial: Trial) -> Forecast | None:
-        """Return where a trial will end: its curve, and what the sampler expected of it; None if unknown."""
-        forecast = self.model.foretell(self.curve(trial))
-        expected = trial.proposal.prediction
-        if forecast is None or expected is None or not expected.std > 0.0:
+    def forecast(self, trial: Trial) -> EndForecast | None:
+        """Return the forecast from a trial's curve and from the sampler's prediction; None if nothing is known."""
+        forecast = self.model.forecast(self.curve(trial))
+        predicted = trial.proposal.prediction
+        if forecast is None or predicted is None or not predicted.std > 0.0:
             return forecast
-        return forecast.with_prior(self._objective.sign * expected.mean, SURE * expected.std)
+        return forecast.with_prior(self._objective.sign * predicted.mean, PRIOR_STD_FACTOR * predicted.std)
 
-    def foretold(self) -> dict[int, tuple[Foretold, ...]]:
-        """Return what curves said of their ends, by number: of stopped trials, and of complete ones at the same steps.
+    def pseudo_observations(self) -> dict[int, tuple[ForecastPoint, ...]]:
+        """Return forecasts for the sampler, by trial number: of stopped trials, and of complete ones at the same steps.
 
-        From the curves alone: what the sampler expected of a trial would count twice if it learned from it.
+        They follow from curves only: with the sampler's prediction in them, the sampler would learn from itself.
         """
-        steps = _some(sorted({self.reached(trial) for trial in self.stopped}))
-        told = {trial.number: self._said(self.curve(trial)) for trial in self.stopped}
+        steps = _evenly_spaced(sorted({self.reached(trial) for trial in self.stopped}))
+        found = {trial.number: self._points(self.curve(trial)) for trial in self.stopped}
         for trial in self._complete if steps else ():
-            told[trial.number] = [part for step in steps for part in self._said(self.curve(trial).until(step))]
-        return {number: tuple(parts) for number, parts in told.items() if parts}
+            found[trial.number] = [point for step in steps for point in self._points(self.curve(trial).until(step))]
+        return {number: tuple(points) for number, points in found.items() if points}
 
-    def _said(self, curve: Curve) -> list[Foretold]:
-        forecast = self.model.foretell(curve)
+    def _points(self, curve: Curve) -> list[ForecastPoint]:
+        forecast = self.model.forecast(curve)
         if forecast is None:
             return []
-        part = 1.0 + math.log(max(curve.reached, 1e-12) / self.model.end) / math.log(_SMALLEST)
-        return [Foretold(max(part, 0.0), self._objective.sign * forecast.value)]
+        part = 1.0 + math.log(max(curve.reached, 1e-12) / self.model.end) / math.log(_PART_BASE)
+        return [ForecastPoint(max(part, 0.0), self._objective.sign * forecast.value)]
 
 
 def _length(trial: Trial) -> float:
     return math.inf if trial.proposal.fidelity is None else trial.proposal.fidelity
 
 
-def _some(steps: Sequence[float]) -> Sequence[float]:
-    """Return at most `ECHOES` of them, evenly by rank."""
-    if len(steps) <= ECHOES:
+def _evenly_spaced(steps: Sequence[float]) -> Sequence[float]:
+    """Return at most `MAX_PSEUDO_STEPS` of the steps, evenly spaced by rank."""
+    if len(steps) <= MAX_PSEUDO_STEPS:
         return steps
-    return [steps[round(i * (len(steps) - 1) / (ECHOES - 1))] for i in range(ECHOES)]
+    return [steps[round(i * (len(steps) - 1) / (MAX_PSEUDO_STEPS - 1))] for i in range(MAX_PSEUDO_STEPS)]

@@ -1,11 +1,11 @@
-"""Where a learning curve will end: a forecast with its spread, from the curve so far and from curves that ran through.
+"""Forecasts where a learning curve will end, with a standard deviation, from its first part and from complete curves.
 
-What complete curves showed at a step is regressed on where they ended, and the regression is turned round: it says how
-likely this value at this step is for any end. That way round the forecast holds for whatever is proposed, although
-later proposals are better than those it was learned from; a regression of ends on values would pull good ones back
-towards the crowd. What else is known of the end, the sampler's prediction, joins by `Forecast.with_prior`. To stop by
-the chance of becoming best is the idea of Domhan, Springenberg and Hutter 2015, "Speeding up automatic hyperparameter
-optimization of deep neural networks by extrapolation of learning curves".
+The values of complete curves at a step are regressed on their final values, and the regression is inverted: it gives
+the likelihood of the value at this step for every possible final value. In this direction the forecast also holds for
+later proposals, which are better than those that it was learned from; a regression of final values on values would
+shrink good ones towards the average. The sampler's prediction of the final value joins by `EndForecast.with_prior`.
+Stopping by the probability of becoming the best is the idea of Domhan, Springenberg and Hutter 2015, "Speeding up
+automatic hyperparameter optimization of deep neural networks by extrapolation of learning curves".
 
 Plain curves in, numbers out; values are to be minimized. Knows no trial, no process and no clock.
 """
@@ -22,29 +22,29 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-FEWEST = 3
-"""Nothing is foretold from fewer curves that ran through."""
-SAME = 1e-9
-"""Steps that differ by a smaller share are one step."""
+MIN_CURVES = 3
+"""Number of complete curves below which nothing is forecast."""
+STEP_TOLERANCE = 1e-9
+"""Relative difference below which two steps count as the same step."""
 
-_DOUBT = 0.3
-"""The spread of values about the regression before any curve was seen, in units of the spread of the ends."""
-_FLATTEST = 0.25
-"""However little values follow the ends, they are taken to follow them by this much."""
+_PRIOR_STD = 0.3
+"""Prior standard deviation of values about the regression, in standard deviations of the final values."""
+_MIN_SLOPE = 0.25
+"""Lower bound of the slope of values on final values; it keeps the inverted regression from exploding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Finite values at rising steps; smaller is better."""
+    """Finite values at increasing steps; smaller is better."""
 
     steps: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, points: Iterable[tuple[float, float]]) -> Curve:
-        """Return the curve through (step, value) pairs in any order, the last of a step's values counting.
+    def from_points(cls, points: Iterable[tuple[float, float]]) -> Curve:
+        """Return the curve through (step, value) pairs in any order; the last value of a step counts.
 
-        What is no finite number is left out.
+        Pairs that are not finite are left out.
         """
         kept = {step: value for step, value in points if math.isfinite(value) and math.isfinite(step)}
         steps = sorted(kept)
@@ -52,39 +52,39 @@ class Curve:
 
     @property
     def reached(self) -> float:
-        """The last step; -inf while there is none."""
+        """The last step; -inf for an empty curve."""
         return self.steps[-1] if self.steps else -math.inf
 
     def at(self, step: float) -> float:
-        """Return the last value at `step` or before it; nan where there is none."""
-        index = bisect_right(self.steps, step + SAME * abs(step))
+        """Return the last value at `step` or before it; nan if there is none."""
+        index = bisect_right(self.steps, step + STEP_TOLERANCE * abs(step))
         return self.values[index - 1] if index else math.nan
 
     def until(self, step: float) -> Curve:
         """Return the part up to `step`."""
-        index = bisect_right(self.steps, step + SAME * abs(step))
+        index = bisect_right(self.steps, step + STEP_TOLERANCE * abs(step))
         return Curve(self.steps[:index], self.values[:index])
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The logarithm of the distance to a little below the best: near the best small differences are told apart."""
+    """The logarithm of the distance to a value slightly below the best: it resolves small differences near the best."""
 
     low: float
     offset: float
 
     @classmethod
-    def of(cls, ends: Array, lowest: float) -> Scale:
-        """Fit to the values (n,) at the end, n >= 1, and the lowest value of any curve at any step."""
+    def fit(cls, ends: Array, lowest: float) -> Scale:
+        """Fit to the final values (n,), n >= 1, and the lowest value of any curve at any step."""
         typical = float(np.median(ends) - ends.min()) or float(ends.max() - ends.min())
         smallest = max(1e-12, 1e-9 * float(np.abs(ends).max()))
         return cls(min(lowest, float(ends.min())), max(0.5 * typical, smallest))
 
     def apply(self, values: Array) -> Array:
-        """(n,) -> (n,)."""
+        """(n,) values -> (n,) on the scale."""
         return np.asarray(np.log(np.maximum(values - self.low, 0.0) + self.offset))
 
-    def one(self, value: float) -> float:
+    def apply_scalar(self, value: float) -> float:
         """Return a single value on the scale."""
         return math.log(max(value - self.low, 0.0) + self.offset)
 
@@ -94,8 +94,8 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
-    """A normal distribution of where a curve ends, on a scale."""
+class EndForecast:
+    """A normal distribution of a curve's final value, on a scale."""
 
     scale: Scale
     mean: float
@@ -103,95 +103,97 @@ class Forecast:
 
     @property
     def value(self) -> float:
-        """The median end."""
+        """The median of the final value, in the values' units."""
         return self.scale.invert(self.mean)
 
-    @property
-    def spread(self) -> float:
-        """Half the width of the middle 68%, in the values' units."""
-        return 0.5 * (self.scale.invert(self.mean + self.std) - self.scale.invert(self.mean - self.std))
+    def with_prior(self, mean: float, std: float) -> EndForecast:
+        """Return the product with a normal prior of the final value; `mean` and `std` are in the values' units."""
+        prior_mean = self.scale.apply_scalar(mean)
+        prior_std = 0.5 * (self.scale.apply_scalar(mean + std) - self.scale.apply_scalar(mean - std))
+        precision, prior_precision = self.std**-2, max(prior_std, 1e-3) ** -2
+        total = precision + prior_precision
+        return EndForecast(self.scale, (precision * self.mean + prior_precision * prior_mean) / total, total**-0.5)
 
-    def with_prior(self, mean: float, std: float) -> Forecast:
-        """Return the forecast joined with what was expected before the first step, in the values' units."""
-        middle = self.scale.one(mean)
-        spread = 0.5 * (self.scale.one(mean + std) - self.scale.one(mean - std))
-        mine, other = self.std**-2, max(spread, 1e-3) ** -2
-        return Forecast(self.scale, (mine * self.mean + other * middle) / (mine + other), (mine + other) ** -0.5)
-
-    def chance_below(self, value: float) -> float:
-        """Return the probability of an end below `value`."""
-        return 0.5 * math.erfc((self.mean - self.scale.one(value)) / (math.sqrt(2.0) * self.std))
+    def p_below(self, value: float) -> float:
+        """Return the probability of a final value below `value`."""
+        return 0.5 * math.erfc((self.mean - self.scale.apply_scalar(value)) / (math.sqrt(2.0) * self.std))
 
 
 class CurveModel:
-    """What curves that ran through teach about others.
+    """Forecasts final values; learned from complete curves.
 
     Args:
-        full: curves that ran through; where one is shorter than the longest, its last value is where it ended.
-        parts: others, which only tell how low values get.
+        complete: complete curves; where one is shorter than the longest, its last value is its final value.
+        partial: other curves; only their lowest value is used.
 
     Attributes:
-        end: the last step of the longest full curve; 0 without any.
-        is_able: whether there are enough full curves.
+        end: the last step of the longest complete curve; 0 without any.
+        can_forecast: whether there are enough complete curves.
     """
 
-    def __init__(self, full: Sequence[Curve], parts: Sequence[Curve] = ()) -> None:
-        self._full = [curve for curve in full if curve.steps]
-        self.end = max((curve.reached for curve in self._full), default=0.0)
-        self.is_able = len(self._full) >= FEWEST and self.end > 0.0
-        if self.is_able:
-            ends = np.array([curve.values[-1] for curve in self._full])
-            lowest = min(min(curve.values) for curve in [*self._full, *parts] if curve.steps)
-            self.scale = Scale.of(ends, lowest)
-            self._ends = self.scale.apply(ends)
-            self._spread = float(self._ends.std()) or 1.0
-            self._lines: dict[float, _Line] = {}
+    def __init__(self, complete: Sequence[Curve], partial: Sequence[Curve] = ()) -> None:
+        self._complete = [curve for curve in complete if curve.steps]
+        self.end = max((curve.reached for curve in self._complete), default=0.0)
+        self.can_forecast = len(self._complete) >= MIN_CURVES and self.end > 0.0
+        if self.can_forecast:
+            ends = np.array([curve.values[-1] for curve in self._complete])
+            lowest = min(min(curve.values) for curve in [*self._complete, *partial] if curve.steps)
+            self._scale = Scale.fit(ends, lowest)
+            self._ends = self._scale.apply(ends)
+            self._ends_std = float(self._ends.std()) or 1.0
+            self._regressions: dict[float, _Regression] = {}
 
-    def foretell(self, curve: Curve) -> Forecast | None:
-        """Return where `curve` will end as far as its values tell; None while nothing can be said."""
+    def forecast(self, curve: Curve) -> EndForecast | None:
+        """Return the forecast of a partial curve's final value; None for a complete one, or if nothing is known."""
         step = curve.reached
-        if not self.is_able or not curve.steps or step >= self.end * (1 - SAME):
+        if not self.can_forecast or not curve.steps or step >= self.end * (1 - STEP_TOLERANCE):
             return None
-        line = self._line(step)
-        return None if line is None else line.end_given(self.scale, self.scale.one(curve.at(step)))
+        regression = self._regression_at(step)
+        if regression is None:
+            return None
+        return regression.forecast(self._scale, self._scale.apply_scalar(curve.at(step)))
 
-    def _line(self, step: float) -> _Line | None:
-        if step not in self._lines:
-            at = np.array([curve.at(step) for curve in self._full])
-            seen = np.isfinite(at)
-            if seen.sum() < FEWEST:
+    def _regression_at(self, step: float) -> _Regression | None:
+        if step not in self._regressions:
+            values = np.array([curve.at(step) for curve in self._complete])
+            known = np.isfinite(values)
+            if known.sum() < MIN_CURVES:
                 return None
-            self._lines[step] = _Line.learn(self._ends[seen], self.scale.apply(at[seen]), self._spread)
-        return self._lines[step]
+            self._regressions[step] = _Regression.fit(
+                self._ends[known], self._scale.apply(values[known]), self._ends_std
+            )
+        return self._regressions[step]
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """A Bayesian regression of (value - end) on (1, end - centre), all on the scale; better ends weigh more."""
+class _Regression:
+    """Bayesian linear regression of (value - end) on (1, end - centre), all on the scale; good ends weigh more."""
 
     centre: float
     coefficients: Array
     covariance: Array
     variance: float
-    widest: float
+    max_offset: float
 
     @classmethod
-    def learn(cls, ends: Array, values: Array, spread: float) -> _Line:
+    def fit(cls, ends: Array, values: Array, ends_std: float) -> _Regression:
+        """Fit to the final values (n,) and the values at one step (n,)."""
         centre = float(np.quantile(ends, 0.25))
-        # Good ends decide who is stopped; how bad ones came about says little of them.
-        weight = 1.0 / (1.0 + (np.maximum(ends - centre, 0.0) / spread) ** 2)
+        # Which trials stop is decided near the good ends; bad ends tell little about those.
+        weight = 1.0 / (1.0 + (np.maximum(ends - centre, 0.0) / ends_std) ** 2)
         x = np.stack([np.ones(len(ends)), ends - centre], axis=1)
         gap = values - ends
         covariance = np.asarray(np.linalg.inv(x.T @ (x * weight[:, None]) + np.diag([0.02, 0.5])), dtype=np.float64)
         coefficients = covariance @ (x.T @ (weight * gap))
         residual = gap - x @ coefficients
-        variance = ((_DOUBT * spread) ** 2 + float(weight @ residual**2)) / max(float(weight.sum()) - 1.0, 1.0)
-        return cls(centre, coefficients, covariance, variance, 3.0 * spread)
+        prior = (_PRIOR_STD * ends_std) ** 2
+        variance = (prior + float(weight @ residual**2)) / max(float(weight.sum()) - 1.0, 1.0)
+        return cls(centre, coefficients, covariance, variance, 3.0 * ends_std)
 
-    def end_given(self, scale: Scale, value: float) -> Forecast:
-        """Return which ends are likely for a value at this step."""
-        slope = max(1.0 + float(self.coefficients[1]), _FLATTEST)
+    def forecast(self, scale: Scale, value: float) -> EndForecast:
+        """Return the distribution of the final value, given a value at this step; both on the scale."""
+        slope = max(1.0 + float(self.coefficients[1]), _MIN_SLOPE)
         mean = (value - float(self.coefficients[0]) + float(self.coefficients[1]) * self.centre) / slope
-        x = np.array([1.0, min(max(mean - self.centre, -self.widest), self.widest)])
+        x = np.array([1.0, min(max(mean - self.centre, -self.max_offset), self.max_offset)])
         variance = self.variance * (1.0 + float(x @ self.covariance @ x))
-        return Forecast(scale, mean, math.sqrt(variance) / slope)
+        return EndForecast(scale, mean, math.sqrt(variance) / slope)

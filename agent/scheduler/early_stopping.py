@@ -1,7 +1,6 @@
-"""Watches curves while trials run: keeps them, says who should end early, and where stopped ones would have ended.
+"""Keeps the curves of running trials and decides which trials stop or pause early.
 
-The rules are agent/scheduler/rules.py, what curves promise foresight.py, who rests resting.py; here they meet the
-study.
+The rules are in rules.py, forecasts in curve_forecasts.py, pauses in pausing.py; here they are applied to a study.
 Writes nothing.
 """
 
@@ -13,24 +12,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tunesmith.agent.scheduler.curve_forecasts import Foresight
-from tunesmith.agent.scheduler.curve_model import SAME, Curve
-from tunesmith.agent.scheduler.pausing import ENDING, MARKS, Resting, Tempo, resting_pays
+from tunesmith.agent.scheduler.curve_forecasts import CurveForecasts
+from tunesmith.agent.scheduler.curve_model import STEP_TOLERANCE, Curve
+from tunesmith.agent.scheduler.pausing import LAST_FULL_RUNS, PAUSE_POINTS, Pausing, TrialPace, is_worth_pausing
 from tunesmith.agent.scheduler.rules import Bound, diverged, percent, stalled
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
-from tunesmith.study.trials.view import Foretold, StudyView, same_run
+from tunesmith.study.trials.view import ForecastPoint, StudyView, same_run
 from tunesmith.study.units import short_number
 
-LOOK_AGAIN = 1.25
-"""After a look at a trial's chance the next one is due when it has come so many times as far."""
+CHECK_GROWTH = 1.25
+"""Factor by which the last step must have grown since a trial's last check for the next check."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Why a trial ends now; `failure` when that makes it a failed one, not a stopped one."""
+class StopDecision:
+    """Why a trial ends now; with `failure` it counts as failed, without as stopped."""
 
     note: str
     failure: FailureKind | None = None
@@ -38,18 +37,18 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Track:
-    """What is kept of one trial: (step, value to be minimized, seconds since the epoch), and where it was looked at."""
+    """The points (step, value to be minimized, seconds since the epoch) of a trial, and the step of its last check."""
 
     points: list[tuple[float, float, float]]
-    looked_at: float = -math.inf
+    checked_at: float = -math.inf
 
 
-class Watch:
-    """The curves of one study, kept up to date by the loop.
+class EarlyStopping:
+    """The curves of one study and the decisions that follow from them; the loop keeps them up to date.
 
     Args:
         spec: the study.
-        known: what an earlier run observed, by trial.
+        known: the observations of earlier runs of the study, by trial number.
     """
 
     def __init__(self, spec: StudySpec, known: Mapping[int, Sequence[Observation]]) -> None:
@@ -57,73 +56,79 @@ class Watch:
         self._metrics = spec.study.metric
         self._by_curves = spec.pace == "curves" and len(spec.objectives) == 1
         self._unit = spec.fidelity.name.removesuffix("s") if spec.fidelity else "step"
-        self._most = spec.fidelity.max if spec.fidelity else 0.0
+        self._max_fidelity = spec.fidelity.max if spec.fidelity else 0.0
         self._bounds = [Bound(metric=r.metric, above=r.above, below=r.below, after=r.after) for r in spec.stop.rules]
         self._tracks: dict[int, _Track] = defaultdict(lambda: _Track([]))
-        self._foresight: Foresight | None = None
+        self._forecasts: CurveForecasts | None = None
         self._end = 0.0
         for number, observations in known.items():
             self._keep(number, observations)
 
-    def began(self, trial: Trial, earlier: Sequence[Trial]) -> None:
-        """Take it that a trial goes on where shorter runs of its configuration ended: it was looked at up to there."""
+    def trial_started(self, trial: Trial, earlier: Sequence[Trial]) -> None:
+        """Note that a trial starts; `earlier` are shorter runs of its configuration, up to which it was checked."""
         reached = self._curve([t.number for t in earlier if t.number in self._tracks]).reached
-        self._tracks[trial.number].looked_at = max(reached, 0.0) if earlier else -math.inf
+        self._tracks[trial.number].checked_at = max(reached, 0.0) if earlier else -math.inf
 
-    def saw(self, trial: Trial, news: Sequence[Observation]) -> None:
-        """Take in what a running trial observed."""
-        self._keep(trial.number, news)
+    def observe(self, trial: Trial, new: Sequence[Observation]) -> None:
+        """Add observations of a running trial."""
+        self._keep(trial.number, new)
 
     def forget(self, trial: Trial) -> None:
-        """Drop a trial's curve: it runs again from its beginning."""
+        """Drop the curve of a trial that runs again from its beginning."""
         self._tracks.pop(trial.number, None)
 
-    def ended(self) -> None:
-        """Take it that a trial ended: what is known has changed."""
-        self._foresight = None
+    def trial_ended(self) -> None:
+        """Note that a trial ended, so that forecasts are computed anew."""
+        self._forecasts = None
 
-    def verdict(self, trial: Trial, news: Sequence[Observation], view: Callable[[], StudyView]) -> Verdict | None:
-        """Return why the trial should end now, None when it may go on. Replicates end for what is broken alone.
+    def stop_decision(
+        self, trial: Trial, new: Sequence[Observation], view: Callable[[], StudyView]
+    ) -> StopDecision | None:
+        """Return why a running trial should end now; None if it continues.
+
+        Replicates end only because of values that are not finite.
 
         Args:
-            trial: it runs.
-            news: what it observed since the last call, already told to `saw`.
-            view: makes the view of the study; called only where the answer needs it.
+            trial: the trial.
+            new: its observations since the last call; `observe` has them already.
+            view: makes the view of the study; it is called only if the decision needs it.
         """
-        broken = self._not_a_number(news)
+        broken = self._not_finite(new)
         if broken is not None or trial.is_replicate:
             return broken
-        rule = self._rule(news) or self._stall(trial)
-        if rule:
-            return Verdict(f"stopped by [stop]: {rule}")
-        return self._at_a_look(trial, view) if self._by_curves and trial.proposal.source is not Source.DEFAULT else None
+        reason = self._broken_bound(new) or self._stall(trial)
+        if reason:
+            return StopDecision(f"stopped by [stop]: {reason}")
+        if not self._by_curves or trial.proposal.source is Source.DEFAULT:
+            return None
+        return self._check(trial, view) if self._is_check_due(trial) else None
 
-    def foresight(self, trials: Sequence[Trial]) -> Foresight | None:
-        """Return what the curves promise; None where the study does not stop by them."""
-        return self._seen(trials) if self._by_curves else None
+    def forecasts(self, trials: Sequence[Trial]) -> CurveForecasts | None:
+        """Return the curve forecasts of the trials; None if the study does not stop by curves."""
+        return self._forecast(trials) if self._by_curves else None
 
-    def foretold(self, trials: Sequence[Trial]) -> dict[int, tuple[Foretold, ...]]:
-        """Return what parts of curves said of their ends, by number; nothing as long as no trial was stopped."""
+    def pseudo_observations(self, trials: Sequence[Trial]) -> dict[int, tuple[ForecastPoint, ...]]:
+        """Return the curve forecasts for the sampler, by trial number; none before the first trial was stopped."""
         if not self._by_curves or not any(t.state is TrialState.STOPPED for t in trials):
             return {}
-        if self._foresight is None:
-            self._foresight = self._seen(trials)
-        return self._foresight.foretold()
+        if self._forecasts is None:
+            self._forecasts = self._forecast(trials)
+        return self._forecasts.pseudo_observations()
 
-    # -- the rules ----------------------------------------------------------------------------------------------
+    # -- rules ----------------------------------------------------------------------------------------------------
 
-    def _not_a_number(self, news: Sequence[Observation]) -> Verdict | None:
+    def _not_finite(self, new: Sequence[Observation]) -> StopDecision | None:
         if not self._rules.nan:
             return None
-        bad = next((o for o in news if o.metric in self._metrics and not math.isfinite(o.value)), None)
+        bad = next((o for o in new if o.metric in self._metrics and not math.isfinite(o.value)), None)
         if bad is None:
             return None
         note = f"{bad.metric} was {bad.value} at step {bad.step:g}; ended at once ([stop].nan)"
-        return Verdict(note, FailureKind.NAN)
+        return StopDecision(note, FailureKind.NAN)
 
-    def _rule(self, news: Iterable[Observation]) -> str:
-        broken = (b.broken_by(o.step, o.value) for o in news for b in self._bounds if b.metric == o.metric)
-        return next((reason for reason in broken if reason), "")
+    def _broken_bound(self, new: Iterable[Observation]) -> str:
+        reasons = (b.broken_by(o.step, o.value) for o in new for b in self._bounds if b.metric == o.metric)
+        return next((reason for reason in reasons if reason), "")
 
     def _stall(self, trial: Trial) -> str:
         patience = self._rules.patience
@@ -131,61 +136,73 @@ class Watch:
             return ""
         return f"no better {self._objective.metric} in {patience} reports"
 
-    def _at_a_look(self, trial: Trial, view: Callable[[], StudyView]) -> Verdict | None:
+    # -- checks by curve forecasts ----------------------------------------------------------------------------------
+
+    def _is_check_due(self, trial: Trial) -> bool:
         track = self._tracks[trial.number]
         reached = max((step for step, _, _ in track.points), default=-math.inf)
-        if not math.isfinite(reached) or not (reached >= LOOK_AGAIN * track.looked_at or self._passed(track, reached)):
-            return None
-        seen = view()
-        foresight = self._seen(seen.trials)
-        curve, end = foresight.curve(trial), foresight.model.end
+        if not math.isfinite(reached):
+            return False
+        return reached >= CHECK_GROWTH * track.checked_at or self._passed_pause_point(track, reached)
+
+    def _check(self, trial: Trial, make_view: Callable[[], StudyView]) -> StopDecision | None:
+        view = make_view()
+        forecasts = self._forecast(view.trials)
+        curve, end = forecasts.curve(trial), forecasts.model.end
         if not curve.steps:
             return None
-        where = f"{self._unit if end == self._most else 'step'} {curve.reached:g} of {end:g}"
-        if diverged(curve.values[-1], foresight.full):
+        where = f"{self._unit if end == self._max_fidelity else 'step'} {curve.reached:g} of {end:g}"
+        if diverged(curve.values[-1], forecasts.complete_values):
             value = f"{self._objective.metric} = {short_number(self._objective.sign * curve.values[-1])}"
-            return Verdict(f"stopped at {where}: {value} has diverged, no complete trial came near it")
-        passed = self._passed(track, curve.reached)
-        track.looked_at = max(curve.reached, 0.0)
-        if seen.left <= ENDING or not MARKS[0] * end * (1 - SAME) <= curve.reached < end * (1 - SAME):
+            return StopDecision(f"stopped at {where}: {value} has diverged, no complete trial came near it")
+        track = self._tracks[trial.number]
+        at_pause_point = self._passed_pause_point(track, curve.reached)
+        track.checked_at = max(curve.reached, 0.0)
+        if not self._may_stop(curve.reached, end, view):
             return None
-        if not resting_pays(curve.reached, end, self._tempo(seen.trials)):
-            return None
-        verdict = self._hopeless(trial, seen, foresight, where)
-        if verdict is not None or not passed:
-            return verdict
-        place = Resting(seen, foresight).rests(trial)
-        return None if place is None else Verdict(f"rests at {where}: number {place.rank} of {place.count} there")
+        hopeless = self._hopeless(trial, view, forecasts, where)
+        if hopeless is not None or not at_pause_point:
+            return hopeless
+        rank = Pausing(view, forecasts).pause_rank(trial)
+        return None if rank is None else StopDecision(f"paused at {where}: rank {rank.position} of {rank.count} there")
 
-    def _passed(self, track: _Track, reached: float) -> bool:
-        """Tell whether a mark was passed since the last look, as far as it is known how long a run is."""
-        return any(track.looked_at < mark * self._end * (1 - SAME) <= reached for mark in MARKS)
+    def _may_stop(self, reached: float, end: float, view: StudyView) -> bool:
+        """Return whether a trial may stop or pause here: past the first pause point, before the end, with a gain."""
+        if view.left <= LAST_FULL_RUNS:
+            return False
+        if not PAUSE_POINTS[0] * end * (1 - STEP_TOLERANCE) <= reached < end * (1 - STEP_TOLERANCE):
+            return False
+        return is_worth_pausing(reached, end, self._pace(view.trials))
 
-    def _hopeless(self, trial: Trial, view: StudyView, foresight: Foresight, where: str) -> Verdict | None:
+    def _passed_pause_point(self, track: _Track, reached: float) -> bool:
+        """Return whether the trial passed a pause point since its last check; the length is that of known runs."""
+        return any(track.checked_at < point * self._end * (1 - STEP_TOLERANCE) <= reached for point in PAUSE_POINTS)
+
+    def _hopeless(self, trial: Trial, view: StudyView, forecasts: CurveForecasts, where: str) -> StopDecision | None:
         best = incumbent(view.trials, view.objectives, view.constraints)
-        if best is None or foresight.expect(trial) is None:
+        if best is None or forecasts.forecast(trial) is None:
             return None
-        chance = foresight.chance(trial, self._objective.sign * best.values[self._objective.metric])
+        chance = forecasts.p_below(trial, self._objective.sign * best.values[self._objective.metric])
         if chance >= self._rules.chance:
             return None
-        return Verdict(f"stopped at {where}: {percent(chance)} chance to be best")
+        return StopDecision(f"stopped at {where}: {percent(chance)} chance to be best")
 
-    # -- what it knows ------------------------------------------------------------------------------------------
+    # -- curves and times -------------------------------------------------------------------------------------------
 
-    def _seen(self, trials: Sequence[Trial]) -> Foresight:
+    def _forecast(self, trials: Sequence[Trial]) -> CurveForecasts:
         curves: dict[int, Curve] = {}
         runs: dict[tuple[object, ...], list[int]] = defaultdict(list)
         for trial in trials:
             if trial.number in self._tracks and not trial.is_replicate:
-                # A trial that goes on has one curve with what its configuration showed before.
+                # A resumed trial shares one curve with the earlier runs of its configuration.
                 runs[same_run(trial)].append(trial.number)
                 curves[trial.number] = self._curve(runs[same_run(trial)])
-        foresight = Foresight(trials, curves, self._objective)
-        self._end = foresight.model.end
-        return foresight
+        forecasts = CurveForecasts(trials, curves, self._objective)
+        self._end = forecasts.model.end
+        return forecasts
 
-    def _tempo(self, trials: Sequence[Trial]) -> Tempo | None:
-        """Return how long trials take, from those that ran through at once; None without a clock."""
+    def _pace(self, trials: Sequence[Trial]) -> TrialPace | None:
+        """Return the median pace of the complete trials; None while no trial has two reports at different times."""
         starts, steps = [], []
         for trial in trials:
             points = self._tracks[trial.number].points if trial.number in self._tracks else []
@@ -195,12 +212,12 @@ class Watch:
             if last > first and until > since and trial.started_at is not None:
                 steps.append((until - since) / (last - first))
                 starts.append(max(since - trial.started_at - first * steps[-1], 0.0))
-        kept = any(t.outcome is not None and t.outcome.artifacts for t in trials)
-        return Tempo(median(starts), median(steps), keeps_files=kept) if steps else None
+        keeps_files = any(t.outcome is not None and t.outcome.artifacts for t in trials)
+        return TrialPace(median(starts), median(steps), keeps_files=keeps_files) if steps else None
 
     def _keep(self, number: int, observations: Iterable[Observation]) -> None:
         name, sign = self._objective.metric, self._objective.sign
         self._tracks[number].points += [(o.step, sign * o.value, o.at) for o in observations if o.metric == name]
 
     def _curve(self, numbers: Sequence[int]) -> Curve:
-        return Curve.of((step, value) for number in numbers for step, value, _ in self._tracks[number].points)
+        return Curve.from_points((step, value) for number in numbers for step, value, _ in self._tracks[number].points)

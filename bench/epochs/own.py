@@ -10,8 +10,9 @@ from dataclasses import replace
 from functools import partial
 
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.scheduler.early_stopping import Watch
-from tunesmith.agent.scheduler.successive_halving import Rungs, resting_due
+from tunesmith.agent.scheduler.early_stopping import EarlyStopping
+from tunesmith.agent.scheduler.pausing import resume_paused
+from tunesmith.agent.scheduler.successive_halving import SuccessiveHalving
 from tunesmith.bench.epochs.meter import BudgetSpent, Meter, Training
 from tunesmith.bench.epochs.task import CurveTask
 from tunesmith.study.config.load import parse_spec, space_document
@@ -45,7 +46,8 @@ def _spec(task: CurveTask, kind: str) -> StudySpec:
 class _Study:
     def __init__(self, meter: Meter, spec: StudySpec, seed: int) -> None:
         self._meter, self._spec, self._seed = meter, spec, seed
-        self._watch, self._rungs, self._sampler = Watch(spec, {}), Rungs.of(spec), BayesSampler()
+        self._early_stopping = EarlyStopping(spec, {})
+        self._halving, self._sampler = SuccessiveHalving.from_spec(spec), BayesSampler()
         self._trials: list[Trial] = []
         self._trainings: dict[tuple[object, ...], Training] = {}
 
@@ -58,12 +60,12 @@ class _Study:
         view = self._view()
         trial = Trial(number=len(self._trials), proposal=self._proposal(view), state=TrialState.RUNNING)
         key = same_run(trial)
-        self._watch.began(trial, [t for t in self._trials if same_run(t) == key])
+        self._early_stopping.trial_started(trial, [t for t in self._trials if same_run(t) == key])
         if key not in self._trainings:
             self._trainings[key] = self._meter.begin(trial.params)
         outcome = self._trained(trial, self._trainings[key])
         self._trials.append(replace(trial, state=outcome.state, outcome=outcome))
-        self._watch.ended()
+        self._early_stopping.trial_ended()
 
     def _view(self, *running: Trial) -> StudyView:
         return StudyView(
@@ -73,22 +75,22 @@ class _Study:
             number=len(self._trials),
             seed=self._seed,
             fidelity=self._spec.graded,
-            foretold=self._watch.foretold(self._trials),
+            curve_forecasts=self._early_stopping.pseudo_observations(self._trials),
             left=(self._meter.budget - self._meter.spent) / self._meter.task.end,
             raised=self._spec.pace != "full",
         )
 
     def _proposal(self, view: StudyView) -> Proposal:
-        foresight = self._watch.foresight(view.trials)
+        forecasts = self._early_stopping.forecasts(view.trials)
         due = None
-        if self._rungs is not None:
-            due = self._rungs.due(view.trials)
-        elif foresight is not None:
-            due = resting_due(view, foresight)
+        if self._halving is not None:
+            due = self._halving.next_promotion(view.trials)
+        elif forecasts is not None:
+            due = resume_paused(view, forecasts)
         if due is not None:
             return due
         suggestion = self._sampler.suggest(view)
-        fidelity = self._rungs.start(view.trials) if self._rungs else self._meter.task.end
+        fidelity = self._halving.start_fidelity(view.trials) if self._halving else self._meter.task.end
         return Proposal(
             params=suggestion.params,
             source=Source.SAMPLER,
@@ -103,10 +105,10 @@ class _Study:
         while not training.is_over and training.curve.reached < until:
             step, value = training.advance()
             news = [Observation(name, step, sign * value, 0.0)]
-            self._watch.saw(trial, news)
-            verdict = self._watch.verdict(trial, news, partial(self._view, trial))
-            if verdict is not None:
-                return Outcome(state=TrialState.STOPPED, values=_last(training, name, sign), note=verdict.note)
+            self._early_stopping.observe(trial, news)
+            decision = self._early_stopping.stop_decision(trial, news, partial(self._view, trial))
+            if decision is not None:
+                return Outcome(state=TrialState.STOPPED, values=_last(training, name, sign), note=decision.note)
         values = _last(training, name, sign)
         if not values:
             failure = Failure(kind=FailureKind.CRASH, reason="this configuration failed when the table was measured")

@@ -46,7 +46,7 @@ class CurveTask:
     def curve(self, params: Mapping[str, Value]) -> Curve:
         """Return the whole curve, to be minimized."""
         sign = self.objective.sign
-        return Curve.of(zip(self.steps, (sign * value for value in self.values(params)), strict=True))
+        return Curve.from_points(zip(self.steps, (sign * value for value in self.values(params)), strict=True))
 
     def regret(self, value: float) -> float:
         """Return the normalized regret of a value to be minimized: 0 at the best known, 1 at a median random one."""

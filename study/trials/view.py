@@ -64,12 +64,12 @@ class Fidelity:
 
 
 @dataclass(frozen=True, slots=True)
-class Foretold:
-    """What a part of a curve says of its end.
+class ForecastPoint:
+    """A forecast of a trial's final value from the first part of its learning curve.
 
     Attributes:
-        part: how far the part reaches, in [0, 1], on a log scale; below 1.
-        value: where curves that were there at that step end: the first objective, in its own units.
+        part: how far that part reaches, on a log scale, in [0, 1).
+        value: the forecast of the first objective, in its own units.
     """
 
     part: float
@@ -90,8 +90,8 @@ class StudyView:
         thrift: how much the seconds that a trial takes weigh in, from 0 (not at all) to 1 (gain per second counts).
         left: how many full runs the budget still allows, those that run now left out; inf without a limit.
         raised: whether a schedule raises the fidelity of what is worth it, so that no proposal has to.
-        foretold: what parts of trials' curves said of the end, by number: of a stopped trial its whole curve, of a
-            complete one the parts at which others stopped.
+        curve_forecasts: forecasts of the final value from part of a curve, by trial number: from a stopped trial's
+            whole curve, and from a complete trial's curve up to the steps at which others stopped.
     """
 
     space: SearchSpace
@@ -104,7 +104,7 @@ class StudyView:
     earlier: tuple[EarlierStudy, ...] = ()
     scale: Mapping[str, float] = field(default_factory=dict)
     thrift: float = 0.0
-    foretold: Mapping[int, Sequence[Foretold]] = field(default_factory=dict)
+    curve_forecasts: Mapping[int, Sequence[ForecastPoint]] = field(default_factory=dict)
     left: float = math.inf
     raised: bool = False
 

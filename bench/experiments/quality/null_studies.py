@@ -84,11 +84,11 @@ def study(number: int, truth_name: str, trials: int, top: int) -> tuple[bool, fl
         done.append(Trial(number=len(done), proposal=proposal, state=TrialState.COMPLETE, outcome=outcome))
 
     while sum(not t.is_replicate for t in done) < trials:
-        due = confirmation.noise_due(done)
+        missing = confirmation.noise_runs(done)
         view = StudyView(space=spec.space, objectives=spec.objectives, trials=done, number=len(done), seed=number)
-        run(due[0] if due else arbiter.choose(view))
-    while due := confirmation.due(done):
-        run(due[0])
+        run(missing[0] if missing else arbiter.choose(view))
+    while missing := confirmation.next_replicates(done):
+        run(missing[0])
     found = summarize(StudyRecord(id=1, name="null", spec=spec), done)
     if found.best is None:
         raise RuntimeError("every study has complete trials")

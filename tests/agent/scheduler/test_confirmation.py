@@ -1,4 +1,4 @@
-"""What runs again, on which seeds, and when it is enough."""
+"""Which trials confirmation repeats, on which seeds, and when it ends."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def tuned(truth: Callable[[float], float], count: int = 12) -> list[Trial]:
 
 
 def confirmed(spec: StudySpec, trials: list[Trial], truth: Callable[[float], float | None]) -> list[Trial]:
-    """Run what is due until nothing is; return the repetitions."""
+    """Run all repetitions that confirmation asks for and return them."""
     confirmation, done = Confirmation(spec), list(trials)
-    while due := confirmation.due(done):
-        proposal = due[0]
+    while missing := confirmation.next_replicates(done):
+        proposal = missing[0]
         done.append(finished(len(done), proposal, truth(float(proposal.params["x"]))))
     return done[len(trials) :]
 
@@ -65,20 +65,20 @@ def confirmed(spec: StudySpec, trials: list[Trial], truth: Callable[[float], flo
 def test_the_default_runs_again_early_on_tuning_seeds() -> None:
     spec = spec_of()
     confirmation, trials = Confirmation(spec), tuned(lambda x: 1 - x)[:1]
-    due = confirmation.noise_due(trials)
-    assert len(due) == NOISE_RUNS
-    assert {p.replicate_of for p in due} == {0}
-    assert not any(is_fresh(p.seed) for p in due)
-    trials += [finished(1 + i, p, 1.0) for i, p in enumerate(due)]
-    assert confirmation.noise_due(trials) == []
+    missing = confirmation.noise_runs(trials)
+    assert len(missing) == NOISE_RUNS
+    assert {p.replicate_of for p in missing} == {0}
+    assert not any(is_fresh(p.seed) for p in missing)
+    trials += [finished(1 + i, p, 1.0) for i, p in enumerate(missing)]
+    assert confirmation.noise_runs(trials) == []
 
 
 @pytest.mark.parametrize("spec", [spec_of(trials=10), spec_of(command="f {x}")])
-def test_no_noise_is_measured_where_that_tells_nothing(spec: StudySpec) -> None:
-    assert Confirmation(spec).noise_due(tuned(lambda x: 1 - x)[:1]) == []
+def test_noise_is_not_measured_in_a_small_study_or_without_a_seed(spec: StudySpec) -> None:
+    assert Confirmation(spec).noise_runs(tuned(lambda x: 1 - x)[:1]) == []
 
 
-def test_a_clear_gain_is_confirmed_on_the_first_seeds_and_no_more() -> None:
+def test_a_clear_gain_is_confirmed_on_the_first_seeds_only() -> None:
     noise = random.Random(0)
     again = confirmed(spec_of(), tuned(lambda x: 1 - x), lambda x: 1 - x + noise.gauss(0, 0.01))
     assert len(again) == 10
@@ -88,7 +88,7 @@ def test_a_clear_gain_is_confirmed_on_the_first_seeds_and_no_more() -> None:
     assert by[0] == by[1]
 
 
-def test_a_doubtful_gain_gets_more_seeds_but_not_without_end() -> None:
+def test_an_unclear_gain_gets_more_seeds_up_to_the_maximum() -> None:
     noise = random.Random(3)
     doubtful = confirmed(spec_of(), tuned(lambda x: 1 - x), lambda x: -0.35 * (x > 0.5) + noise.gauss(0, 1))
     assert 10 <= len(doubtful) <= 50
@@ -96,7 +96,7 @@ def test_a_doubtful_gain_gets_more_seeds_but_not_without_end() -> None:
     assert len(few) == 10
 
 
-def test_of_several_one_is_chosen_on_seeds_that_confirm_nothing() -> None:
+def test_one_of_several_leaders_is_chosen_on_seeds_that_confirmation_does_not_use() -> None:
     noise = random.Random(1)
     again = confirmed(spec_of(top=3), tuned(lambda x: 1 - x), lambda x: abs(x - 0.9) + noise.gauss(0, 0.005))
     choosing = [t for t in again if not is_confirming(t.proposal.seed)]
@@ -107,11 +107,11 @@ def test_of_several_one_is_chosen_on_seeds_that_confirm_nothing() -> None:
 
 
 def test_a_lucky_value_does_not_lead() -> None:
-    """Trial 6 came out best in much noise; all around it says that it was lucky."""
+    """Trial 6 has the best value by chance; its neighbours are much worse."""
     noise = random.Random(2)
     trials = tuned(lambda x: 1 - x + noise.gauss(0, 0.3), count=40)
     trials[6] = finished(6, trials[6].proposal, min(t.values["loss"] for t in trials) - 0.05)
-    for proposal in Confirmation(spec_of()).noise_due(trials):
+    for proposal in Confirmation(spec_of()).noise_runs(trials):
         trials.append(finished(len(trials), proposal, 1 + noise.gauss(0, 0.3)))
     again = confirmed(spec_of(max_seeds=5), trials, lambda x: 1 - x + noise.gauss(0, 0.3))
     (chosen,) = {t.proposal.replicate_of for t in again} - {0}
@@ -119,13 +119,13 @@ def test_a_lucky_value_does_not_lead() -> None:
     assert chosen >= 25
 
 
-def test_repetitions_that_fail_do_not_repeat_for_ever() -> None:
+def test_repetitions_that_fail_are_not_repeated_again() -> None:
     again = confirmed(spec_of(), tuned(lambda x: 1 - x), lambda x: None)  # noqa: ARG005
     assert len(again) == 10
 
 
-def test_nothing_runs_again_when_nothing_beat_the_default() -> None:
-    assert Confirmation(spec_of()).due(tuned(lambda x: x)) == []
+def test_nothing_is_confirmed_if_no_trial_beat_the_default() -> None:
+    assert Confirmation(spec_of()).next_replicates(tuned(lambda x: x)) == []
 
 
 def values(*given: float) -> Sample:
@@ -143,7 +143,7 @@ def values(*given: float) -> Sample:
         (values(1.0, 1.0), values(1.0, 1.0), SequentialDecision.FUTILE),
     ],
 )
-def test_a_comparison_is_clear_hopeless_or_open(
+def test_a_comparison_is_better_futile_or_continues(
     candidate: Sample, reference: Sample, expected: SequentialDecision
 ) -> None:
     assert sequential_decision(candidate, reference, sign=1.0, most=25) is expected
@@ -151,14 +151,16 @@ def test_a_comparison_is_clear_hopeless_or_open(
     assert sequential_decision(*flipped, sign=-1.0, most=25) is expected
 
 
-def test_at_the_last_look_nothing_stays_open() -> None:
+def test_the_last_look_always_decides() -> None:
     assert (
         sequential_decision(values(0.0, 1.0, 0.2), values(0.6, 1.5, 0.1), sign=1.0, most=3) is SequentialDecision.FUTILE
     )
 
 
 @pytest.mark.parametrize(("gain", "least", "most"), [(0.0, 0.02, 0.06), (1.0, 0.8, 1.0)])
-def test_luck_is_seldom_claimed_and_a_gain_of_one_deviation_mostly(gain: float, least: float, most: float) -> None:
+def test_claims_are_rare_without_a_gain_and_frequent_with_one_standard_deviation(
+    gain: float, least: float, most: float
+) -> None:
     rng = np.random.default_rng(7)
     claims = 0
     for _ in range(1000):

@@ -52,15 +52,15 @@ def test_the_worse_half_rests_the_better_goes_on_and_the_budget_counts_full_runs
     trials = trials_of(project)
     assert trials[0].state is TrialState.COMPLETE
     notes = {t.number: t.outcome.note for t in trials if t.state is TrialState.STOPPED and t.outcome}
-    assert any(note.startswith("rests at epoch 2 of 12: number ") for note in notes.values())
+    assert any(note.startswith("paused at epoch 2 of 12: rank ") for note in notes.values())
     for number, note in notes.items():
-        assert re.fullmatch(r"(stopped|rests) at epoch \d+ of 12: .*", note)
+        assert re.fullmatch(r"(stopped|paused) at epoch \d+ of 12: .*", note)
         assert len(steps_of(project, number)) < 12
     again = [t for t in trials if t.proposal.parent is not None]
     assert again
     for trial in again:
         before = trials[trial.proposal.parent or 0]
-        assert trial.proposal.rationale.startswith(f"trial {before.number} goes on: ")
+        assert trial.proposal.rationale.startswith(f"trial {before.number} resumes: ")
         assert same_run(trial) == same_run(before)
         assert steps_of(project, trial.number)[0] == steps_of(project, before.number)[-1] + 1
     with History.open(project / ".tunesmith" / "history.db") as history:
@@ -179,7 +179,7 @@ def test_the_best_of_a_rung_go_on_from_their_checkpoints_and_only_full_runs_are_
         epochs = [1.0 * e for e in range(1, int(trial.proposal.fidelity or 0) + 1)]
         earlier = first.get(same_run(trial))
         if earlier is not None:
-            assert f"trial {earlier.number} goes on to {trial.proposal.fidelity:g}: number " in trial.proposal.rationale
+            assert f"trial {earlier.number} is promoted to {trial.proposal.fidelity:g}: rank " in trial.proposal.rationale
             assert (earlier.proposal.fidelity or 0) * 3 == trial.proposal.fidelity
             epochs = [e for e in epochs if e > (earlier.proposal.fidelity or 0)]
         assert steps_of(project, trial.number) == epochs
@@ -203,7 +203,7 @@ def test_a_larger_maximum_lets_the_best_go_on_instead_of_starting_again(tmp_path
     command("run", cwd=project, timeout_s=240)
     last = trials_of(project)[12]
     assert last.proposal.fidelity == 9
-    assert " goes on to 9: number 1 of the " in last.proposal.rationale
+    assert " is promoted to 9: rank 1 of the " in last.proposal.rationale
     assert steps_of(project, 12) == [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
 
 

@@ -79,8 +79,8 @@ def test_the_worst_take_over_the_weights_of_the_best_and_change_on(tmp_path: Pat
             w2 = (parent.values["loss"] - 1e-9) * (1 - 2 * float(trial.params["rate"])) ** 2
             assert abs(trial.values["loss"] - 1e-9 - w2) <= 1e-6
         (changed,) = [t for t in there if t.params != trials[t.proposal.parent or 0].params]
-        assert changed.proposal.rationale.startswith(f"goes on from trial {here[0].number}, one of the best")
-        assert changed.proposal.rationale.endswith(f"in the place of trial {here[3].number}; changed: rate")
+        assert changed.proposal.rationale.startswith(f"continues trial {here[0].number}, one of the best")
+        assert changed.proposal.rationale.endswith(f"in place of trial {here[3].number}; changed: rate")
     best = min(trials[12:16], key=lambda t: t.values["loss"])
     with History.open(project / ".tunesmith" / "history.db") as history:
         found = history.best(history.study("toy"))
@@ -95,7 +95,7 @@ def test_a_member_that_fails_is_replaced_by_a_child_of_the_best(tmp_path: Path) 
     trials = trials_of(project)
     assert [t.number for t in trials if t.state is TrialState.FAILED] == [1]
     assert 1 not in {t.proposal.parent for t in trials}
-    assert sum("in the place of trial 1;" in t.proposal.rationale for t in trials) == 1
+    assert sum("in place of trial 1;" in t.proposal.rationale for t in trials) == 1
 
 
 def test_what_cannot_work_is_said_before_anything_runs(tmp_path: Path) -> None:
