@@ -75,7 +75,7 @@ def starting_points(
         why = f"where {' and '.join(optimum.studies)} lead to expect the optimum at {format_scale(spec.scale)}"
         _add(found, Point(params=optimum.params, origin="scale", why=why))
     for selected in select_portfolio(replace(view, earlier=(*named, *others)), (count - len(found)) // 2):
-        _add(found, Point(params=selected.params, origin="earlier", why=selected.why))
+        _add(found, Point(params=selected.params, origin="earlier", why=selected.reason))
     if planner is not None and len(found) < count:
         batch = planner.starting_points(_view(spec, found, named), count=count - len(found))
         trouble = batch.reason

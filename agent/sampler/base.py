@@ -1,4 +1,4 @@
-"""Who may propose, and what they answer. A proposer sees a snapshot of the study and nothing else."""
+"""The interface of samplers: a snapshot of the study goes in, a suggested configuration comes out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from tunesmith.study.trials.view import StudyView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """A configuration to try: the active parameters, what is expected of it, and why in one line."""
+    """A configuration to try.
+
+    Attributes:
+        params: values of the active parameters.
+        prediction: the predicted value of the first objective; None when there is no model.
+        rationale: one line for the user.
+    """
 
     params: Mapping[str, Value]
     prediction: Prediction | None = None
@@ -23,12 +29,12 @@ class Suggestion:
 class Sampler(Protocol):
     """A classical optimizer.
 
-    A suggestion is a pure function of the view: of its seed, its number and its trials. So a study that was killed and
-    resumed goes on as the uninterrupted one would. Nothing may be kept between calls but caches.
+    A suggestion is a pure function of the view: of its seed, its number and its trials. A study that was killed and
+    resumed therefore continues as the uninterrupted one would. Only caches may be kept between calls.
     """
 
     def suggest(self, view: StudyView) -> Suggestion:
-        """Return the configuration for trial `view.number`: valid, and untried where that is possible.
+        """Return a valid configuration for trial `view.number` that differs from every one tried before.
 
         Raises:
             SpaceExhausted: the space is finite and every configuration was tried.

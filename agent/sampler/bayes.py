@@ -1,7 +1,7 @@
-"""The Bayesian sampler: a few spread points, then the highest expected gain among what should not fail.
+"""The Bayesian sampler: an initial design, then the point with the highest acquisition.
 
-What it believes of a point is belief.py. Knows no database, no LLM and no clock; it turns a view into arrays, asks for
-the best points, and turns one of them back into a configuration.
+Its models are in surrogate_model.py. Turns a view into arrays, searches for the best points and turns one of them into
+a configuration. Knows no database, no LLM and no clock.
 """
 
 from __future__ import annotations
@@ -12,312 +12,358 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.agent.sampler.base import Suggestion
-from tunesmith.agent.sampler.deduplication import draw_untried, identity, known, random_params
-from tunesmith.agent.sampler.interactions import interactions_of
-from tunesmith.agent.sampler.priors import Priors
+from tunesmith.agent.sampler.deduplication import config_key, draw_new_params, random_params, tried_keys
+from tunesmith.agent.sampler.interactions import describe_interactions
+from tunesmith.agent.sampler.priors import NamePriors
 from tunesmith.agent.sampler.surrogate import acquisition_optimizer
-from tunesmith.agent.sampler.surrogate.blas_threads import one_core
-from tunesmith.agent.sampler.surrogate.encoding import Array, Axes
-from tunesmith.agent.sampler.surrogate.failure_classifier import learn_failures
+from tunesmith.agent.sampler.surrogate.blas_threads import single_threaded_blas
+from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
+from tunesmith.agent.sampler.surrogate.failure_classifier import fit_failure_model
 from tunesmith.agent.sampler.surrogate.gp_ensemble import Index
 from tunesmith.agent.sampler.surrogate.hypervolume import nondominated
-from tunesmith.agent.sampler.surrogate.transfer import Lore, lore_of
+from tunesmith.agent.sampler.surrogate.transfer import TransferPrior, fit_transfer_prior
 from tunesmith.agent.sampler.surrogate_model import (
-    Belief,
-    Inputs,
-    Settings,
-    Several,
-    earlier_models,
-    learn_belief,
-    told_targets,
+    FeatureMap,
+    MultiObjectiveModel,
+    SamplerSettings,
+    SurrogateModel,
+    fit_earlier_models,
+    fit_surrogate,
+    to_targets,
 )
-from tunesmith.agent.sampler.training_data import Past, past_of
-from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_pasts, optimum_at_scale, scale_words
+from tunesmith.agent.sampler.training_data import TrainingData, build_training_data
+from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_data_at_scale, format_scale, optimum_at_scale
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Prediction, Source, Trial
 from tunesmith.study.trials.view import Objective, StudyView
 
 NEAR = 1e-3
-"""Configurations are near duplicates when no smooth coordinate differs by more and all others are equal."""
+"""Largest difference of near duplicates in any smooth coordinate; their other coordinates are equal."""
 
 NEAR_PENDING = 0.02
-"""The same towards what is still running: two answers at once should teach two things."""
+"""The same for pending trials, so that trials that run at once explore different points."""
 
-_ATTEMPTS = 200
-_SPARE = 64
-_ENOUGH_TO_JUDGE = 4
-_ENOUGH_FOR_PAIRS = 12
-_MOST_AS_BEFORE = 4
 _SAME = 1e-9
+_MAX_CHECKED = 200
+"""Number of points of a pool that are checked for being new."""
+
+_SPARE_POINTS = 64
+_MIN_TRIALS_TO_SCORE = 4
+_MIN_TRIALS_FOR_INTERACTIONS = 12
+_MAX_TRANSFERRED = 4
+"""Largest number of first trials that are taken from earlier studies."""
+
+_ANCHORS = 8
+"""Number of good trials near which the local search draws candidates."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the sampler's model thinks of a configuration.
+class CandidateScore:
+    """The model's score of a configuration.
 
     Attributes:
-        lag: by how much its log expected gain lies below that of the sampler's own best point.
-        chance: the probability that it runs through and keeps every constraint.
-        rival: what is expected of the sampler's own best point.
+        log_ei_gap: the log acquisition of the sampler's own best point minus that of the configuration.
+        p_feasible: the probability that it succeeds and satisfies every constraint.
+        prediction: the predicted first objective.
+        rival: the predicted first objective at the sampler's own best point.
     """
 
-    lag: float
-    chance: float
+    log_ei_gap: float
+    p_feasible: float
     prediction: Prediction
     rival: Prediction | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """A view as arrays, what earlier studies ran (r, d), under which names, and say, and the source of chance."""
+class _Inputs:
+    """A view as arrays.
 
-    inputs: Inputs
-    past: Past
-    ran: Array
-    origins: Sequence[str]
-    lore: Lore | None
+    Attributes:
+        earlier_units: (r, d) coordinates of the complete trials of earlier studies.
+        earlier_names: the study of each of them.
+        rng: the source of randomness of this suggestion.
+    """
+
+    feature_map: FeatureMap
+    data: TrainingData
+    earlier_units: Array
+    earlier_names: Sequence[str]
+    transfer_prior: TransferPrior | None
     rng: np.random.Generator
+
+    @property
+    def encoding(self) -> SpaceEncoding:
+        return self.feature_map.encoding
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The models, and every point that they scored.
+
+    Attributes:
+        pool: (m, d) coordinates, the highest score first.
+        scores: (m,) log acquisition.
+    """
+
+    model: SurrogateModel
+    pool: Array
+    scores: Array
 
 
 class BayesSampler:
-    """Our own sampler. A suggestion is a pure function of the view; nothing is kept between calls."""
+    """Our Bayesian sampler. A suggestion is a pure function of the view; nothing is kept between calls."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        self._settings = settings or Settings()
+    def __init__(self, settings: SamplerSettings | None = None) -> None:
+        self._settings = settings or SamplerSettings()
 
     def suggest(self, view: StudyView) -> Suggestion:
-        """Return a configuration that is valid, new, and no near duplicate as long as there is such a one.
+        """Return a valid configuration that was not tried, and is no near duplicate while there are others.
 
         Raises:
             SpaceExhausted: the space is finite and every configuration was tried.
         """
-        with one_core():
+        with single_threaded_blas():
             return self._suggest(view)
 
-    def judge(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[Judgement] | None:
-        """Return what the model thinks of somebody else's configurations; None while there is no model.
+    def score(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[CandidateScore] | None:
+        """Return the model's scores of configurations from another source; None with fewer than 4 complete trials.
 
         Args:
             view: the study.
             configurations: valid ones.
         """
-        with one_core():
-            known = self._known(view)
-            if known.past.complete.sum() < _ENOUGH_TO_JUDGE:
+        with single_threaded_blas():
+            inputs = self._inputs(view)
+            if inputs.data.complete.sum() < _MIN_TRIALS_TO_SCORE:
                 return None
-            belief, pool, scores = self._search(view, known)
-            units = np.array([view.space.to_unit(params) for params in configurations])
-            z = known.inputs.of(units)
-            lags = scores[0] - belief.score(units)
-            chances = np.exp(belief.log_chance(z))
-            rival = _prediction(belief, known.inputs.of(pool[:1]), view.objectives[0])
-            return [
-                Judgement(float(lag), float(chance), _prediction(belief, z[i : i + 1], view.objectives[0]), rival)
-                for i, (lag, chance) in enumerate(zip(lags, chances, strict=True))
-            ]
+            found = self._search(view, inputs)
+            return _score_candidates(view, inputs, found, configurations)
 
-    def ranked(self, view: StudyView, trials: Sequence[Trial]) -> list[Trial]:
-        """Return trials of the view by what the model expects of them, the best first; as they come without a model.
+    def rank(self, view: StudyView, trials: Sequence[Trial]) -> list[Trial]:
+        """Return trials of the view by their predicted first objective, best first; unchanged without a model.
 
-        A value that only chance made good lies above what the model expects from all that is around it.
+        The prediction also depends on the trials nearby, so a value that is good only by luck ranks lower than its own
+        measurement suggests.
         """
-        with one_core():
-            known = self._known(view)
-            if known.past.complete.sum() < _ENOUGH_TO_JUDGE or not trials:
+        with single_threaded_blas():
+            inputs = self._inputs(view)
+            if inputs.data.complete.sum() < _MIN_TRIALS_TO_SCORE or not trials:
                 return list(trials)
-            belief, _, _ = self._search(view, known)
+            model = self._search(view, inputs).model
             units = np.array([view.space.to_unit(trial.params) for trial in trials])
-            means, _ = belief.first.predict(known.inputs.of(units))
+            means, _ = model.first.predict(inputs.feature_map.features(units))
             return [trials[index] for index in np.argsort(means, kind="stable")]
 
     def interactions(self, view: StudyView, names: Sequence[str]) -> tuple[str, ...]:
-        """Return how some of the parameters act together, as the model sees it; nothing before it has seen enough."""
-        with one_core():
-            known = self._known(view)
-            if known.past.complete.sum() < _ENOUGH_FOR_PAIRS:
+        """Return sentences on how pairs of the named parameters interact; none with fewer than 12 complete trials."""
+        with single_threaded_blas():
+            inputs = self._inputs(view)
+            if inputs.data.complete.sum() < _MIN_TRIALS_FOR_INTERACTIONS:
                 return ()
-            belief, _, _ = self._search(view, known)
+            model = self._search(view, inputs).model
 
             def surface(units: Array) -> Array:
-                return belief.first.predict(known.inputs.of(units))[0]
+                return model.first.predict(inputs.feature_map.features(units))[0]
 
-            return interactions_of(surface, known.inputs.axes, names, known.rng)
+            return describe_interactions(surface, inputs.encoding, names, inputs.rng)
 
     def _suggest(self, view: StudyView) -> Suggestion:
-        known = self._known(view)
-        past = known.past
-        first = self._settings.first
-        if known.lore is not None:
-            given = sum(t.proposal.source is Source.DEFAULT for t in view.trials[:1])
-            before = 1 if len(known.lore.models) == 1 else min(len(known.lore.models) + 1, _MOST_AS_BEFORE)
-            if past.spread < given + before:
-                return _as_before(view, known, known.lore, past.spread - given)
-            # One point that would have been tried anyway tells whether earlier studies rank as this one does.
-            first = min(first, before + 1) if past.complete.any() else first
-        elif len(known.ran):
-            # What was tried on the word of a misleading study tells little of the space.
-            first += 1
-        if past.spread < first:
-            return self._opening(view, known)
-        if past.complete.any():
-            return self._improvement(view, known)
-        return _far_from_failures(view, known.inputs.axes, past, known.rng)
+        inputs = self._inputs(view)
+        data, prior = inputs.data, inputs.transfer_prior
+        n_initial = self._settings.n_initial
+        if prior is not None:
+            defaults = sum(t.proposal.source is Source.DEFAULT for t in view.trials[:1])
+            transferred = 1 if len(prior.models) == 1 else min(len(prior.models) + 1, _MAX_TRANSFERRED)
+            if data.exploratory_count < defaults + transferred:
+                return _suggest_from_earlier(view, inputs, prior, data.exploratory_count - defaults)
+            # One more point of the initial design shows whether earlier studies rank as this one does.
+            n_initial = min(n_initial, transferred + 1) if data.complete.any() else n_initial
+        elif len(inputs.earlier_units):
+            # The first trial came from a study that proved misleading and says little about the space.
+            n_initial += 1
+        if data.exploratory_count < n_initial:
+            return self._suggest_initial(view, inputs)
+        if data.complete.any():
+            return self._suggest_improvement(view, inputs)
+        return _suggest_far_from_failures(view, inputs)
 
-    def _known(self, view: StudyView) -> _Known:
-        axes, past = Axes(view.space), past_of(view)
-        earlier = earlier_pasts(view) if len(view.objectives) == 1 else []
-        graded = any((study.fidelity < 1.0).any() for study in [past, *earlier])
-        inputs, told = Inputs(axes, graded), past.complete
-        models = earlier_models(earlier, inputs, self._settings)
-        ran = np.concatenate([np.empty((0, len(axes))), *(study.units[study.complete] for study in earlier)])
-        ran = axes.settle(ran)
-        origins = [
-            study.name for study, past in zip(view.earlier, earlier, strict=False) for _ in past.units[past.complete]
-        ]
-        seen = inputs.of(past.units[told], past.fidelity[told])
-        lore = lore_of(models, inputs.of(ran), seen, past.values[told][:, 0]) if models else None
+    def _inputs(self, view: StudyView) -> _Inputs:
+        encoding, data = SpaceEncoding(view.space), build_training_data(view)
+        earlier = earlier_data_at_scale(view) if len(view.objectives) == 1 else []
+        with_fidelity = any((study.fidelity < 1.0).any() for study in [data, *earlier])
+        feature_map = FeatureMap(encoding, with_fidelity)
+        models = fit_earlier_models(earlier, feature_map, self._settings)
+        ran = np.concatenate([np.empty((0, len(encoding))), *(study.units[study.complete] for study in earlier)])
+        ran = encoding.project_to_valid(ran)
+        names = [s.name for s, found in zip(view.earlier, earlier, strict=False) for _ in found.units[found.complete]]
+        z = feature_map.features(data.units[data.complete], data.fidelity[data.complete])
+        values = data.values[data.complete][:, 0]
+        prior = fit_transfer_prior(models, feature_map.features(ran), z, values) if models else None
         rng = np.random.default_rng(derived_seed(view.seed, "bayes", view.number))
-        return _Known(inputs, past, ran, origins, lore, rng)
+        return _Inputs(feature_map, data, ran, names, prior, rng)
 
-    def _opening(self, view: StudyView, known: _Known) -> Suggestion:
-        """Propose the next of the first points: about the user's default, or all over the space without one."""
-        axes, past, rng = known.inputs.axes, known.past, known.rng
-        first, default = self._settings.first, view.space.default
-        where = "all over the space" if default is None else "about the default"
-        rationale = f"first points {where}: {past.spread + 1} of {max(first, past.spread + 1)}"
-        spread = self._spread(view, axes)
-        design_rng = np.random.default_rng(derived_seed(view.seed, "bayes", "first"))
-        points = spread(acquisition_optimizer.latin_hypercube(first, len(axes), design_rng))
-        priors = Priors(axes) if self._settings.knowledge else None
-        if default is not None or self._settings.centre_first:
-            centre = priors.mode(axes.rest) if priors and default is None else axes.rest
-            points[0] = axes.settle(centre[None, :])[0]
-        spare = spread(rng.random((_SPARE, len(axes))))
-        if past.failed.any() and self._settings.failures:
-            pool = _safest(axes, past, np.concatenate([points, spare]))
-            rationale += ", where least seems to fail"
+    def _suggest_initial(self, view: StudyView, inputs: _Inputs) -> Suggestion:
+        """Suggest the next point of the initial design: about the user's default, or spread over the whole space."""
+        encoding, data = inputs.encoding, inputs.data
+        n_initial, default = self._settings.n_initial, view.space.default
+        region = "all over the space" if default is None else "about the default"
+        number = data.exploratory_count + 1
+        rationale = f"first points {region}: {number} of {max(n_initial, number)}"
+        design = self._initial_design(view, encoding)
+        spare = self._spread(view, encoding)(inputs.rng.random((_SPARE_POINTS, len(encoding))))
+        if data.failed.any() and self._settings.model_failures:
+            pool = _least_likely_to_fail(encoding, data, np.concatenate([design, spare]))
+            rationale += ", where failure is least likely"
         else:
-            turn = max(past.spread - 1, 0) if view.earlier else past.spread
-            pool = np.concatenate([points[turn:], points, spare])
-        return Suggestion(params=_new(view, axes, past, pool, rng), rationale=rationale)
+            turn = max(data.exploratory_count - 1, 0) if view.earlier else data.exploratory_count
+            pool = np.concatenate([design[turn:], design, spare])
+        return Suggestion(params=_first_new(view, encoding, data, pool, inputs.rng), rationale=rationale)
 
-    def _spread(self, view: StudyView, axes: Axes) -> Callable[[Array], Array]:
-        """Return the map from (m, d) levels in [0, 1] to settled first points."""
+    def _initial_design(self, view: StudyView, encoding: SpaceEncoding) -> Array:
+        """Return (n_initial, d) points: the default or the most plausible point, then a Latin hypercube."""
+        settings = self._settings
+        rng = np.random.default_rng(derived_seed(view.seed, "bayes", "first"))
+        levels = acquisition_optimizer.latin_hypercube(settings.n_initial, len(encoding), rng)
+        points = self._spread(view, encoding)(levels)
+        if view.space.default is not None or settings.centre_first:
+            centre = encoding.imputed
+            if settings.name_prior_strength and view.space.default is None:
+                centre = NamePriors(encoding).mode(centre)
+            points[0] = encoding.project_to_valid(centre[None, :])[0]
+        return points
+
+    def _spread(self, view: StudyView, encoding: SpaceEncoding) -> Callable[[Array], Array]:
+        """Return the map from (m, d) levels in [0, 1] to valid points of the initial design."""
         if view.space.default is not None:
-            return lambda levels: acquisition_optimizer.scatter(levels, axes.rest, axes)
-        if self._settings.knowledge:
-            priors = Priors(axes)
-            return lambda levels: axes.settle(priors.drawn_at(levels))
-        return axes.settle
+            return lambda levels: acquisition_optimizer.spread_around(levels, encoding.imputed, encoding)
+        if self._settings.name_prior_strength:
+            priors = NamePriors(encoding)
+            return lambda levels: encoding.project_to_valid(priors.quantiles(levels))
+        return encoding.project_to_valid
 
-    def _improvement(self, view: StudyView, known: _Known) -> Suggestion:
-        belief, pool, _ = self._search(view, known)
-        chosen = _new(view, known.inputs.axes, known.past, pool, known.rng)
-        z = known.inputs.of(np.array([view.space.to_unit(chosen)]))
-        prediction = _prediction(belief, z, view.objectives[0])
-        return Suggestion(
-            params=chosen,
-            prediction=prediction,
-            rationale=_rationale(prediction, float(np.exp(belief.log_chance(z)[0]))),
-        )
+    def _suggest_improvement(self, view: StudyView, inputs: _Inputs) -> Suggestion:
+        found = self._search(view, inputs)
+        params = _first_new(view, inputs.encoding, inputs.data, found.pool, inputs.rng)
+        z = inputs.feature_map.features(np.array([view.space.to_unit(params)]))
+        prediction = _predict(found.model, z, view.objectives[0])
+        p_feasible = float(np.exp(found.model.log_p_feasible(z)[0]))
+        return Suggestion(params=params, prediction=prediction, rationale=_rationale(prediction, p_feasible))
 
-    def _search(self, view: StudyView, known: _Known) -> tuple[Belief, Array, Array]:
-        """Return the models, and the points (m, d) with their scores (m,), the most promising first."""
-        settings, past, axes = self._settings, known.past, known.inputs.axes
-        belief = learn_belief(past, known.lore, known.inputs, view.number, view.thrift, settings, known.rng)
-        good = _good(past, belief, known.rng)
+    def _search(self, view: StudyView, inputs: _Inputs) -> _Search:
+        settings, data, encoding, rng = self._settings, inputs.data, inputs.encoding, inputs.rng
+        model = fit_surrogate(data, inputs.transfer_prior, inputs.feature_map, view.number, view.thrift, settings, rng)
+        good = _good_rows(data, model, rng)
         local = settings.local_every and view.number % settings.local_every == 0
-        near = acquisition_optimizer.around_the_best(past.units[good[: settings.local_points]], axes)
-        region = near if local else acquisition_optimizer.everywhere(axes)
-        return belief, *acquisition_optimizer.climb(belief.score, axes, past.units[good[:8]], known.rng, region=region)
+        box = acquisition_optimizer.trust_region(data.units[good[: settings.local_points]], encoding)
+        region = box if local else acquisition_optimizer.whole_space(encoding)
+        anchors = data.units[good[:_ANCHORS]]
+        return _Search(model, *acquisition_optimizer.local_search(model.score, encoding, anchors, rng, region=region))
 
 
-def _good(past: Past, belief: Belief, rng: np.random.Generator) -> Index:
-    """Return trials about which to look, the best first; of several objectives those nearest to one of the front."""
-    columns = zip(past.values.T, belief.warps, strict=True)
-    targets = np.stack([told_targets(column, past, warp) for column, warp in columns], axis=1)
-    targets = np.where(past.allowed[:, None], targets, targets + 1e3)
-    if not isinstance(belief.objective, Several):
+def _score_candidates(
+    view: StudyView, inputs: _Inputs, found: _Search, configurations: Sequence[Mapping[str, Value]]
+) -> list[CandidateScore]:
+    units = np.array([view.space.to_unit(params) for params in configurations])
+    z = inputs.feature_map.features(units)
+    gaps = found.scores[0] - found.model.score(units)
+    probabilities = np.exp(found.model.log_p_feasible(z))
+    first = view.objectives[0]
+    rival = _predict(found.model, inputs.feature_map.features(found.pool[:1]), first)
+    return [
+        CandidateScore(float(gap), float(p), _predict(found.model, z[index : index + 1], first), rival)
+        for index, (gap, p) in enumerate(zip(gaps, probabilities, strict=True))
+    ]
+
+
+def _good_rows(data: TrainingData, model: SurrogateModel, rng: np.random.Generator) -> Index:
+    """Return row indices by target, best first; with several objectives by distance to a random point of the front."""
+    columns = zip(data.values.T, model.warps, strict=True)
+    targets = np.stack([to_targets(column, data, warp) for column, warp in columns], axis=1)
+    targets = np.where(data.feasible[:, None], targets, targets + 1e3)
+    if not isinstance(model.objective, MultiObjectiveModel):
         return np.argsort(targets[:, 0], kind="stable")
     front = np.flatnonzero(nondominated(targets))
     centre = front[rng.integers(len(front))]
     return np.argsort(np.linalg.norm(targets - targets[centre], axis=1), kind="stable")
 
 
-def _as_before(view: StudyView, known: _Known, lore: Lore, turn: int) -> Suggestion:
-    """Propose what did best in earlier studies, as their models see it: among what ran there, nothing extrapolated.
+def _suggest_from_earlier(view: StudyView, inputs: _Inputs, prior: TransferPrior, turn: int) -> Suggestion:
+    """Suggest the point that earlier studies' models predict to be best, among the points that ran there.
 
-    Of studies at another scale, where they lead to expect the optimum at the present one.
+    The first turn uses the weighted mean of the models, each later turn one model. When earlier studies ran at another
+    scale, the first turn suggests the predicted optimum at the present one.
     """
-    z = known.inputs.of(known.ran)
-    order = np.argsort(lore.models[turn - 1].predict(z)[0] if turn else lore.expected(z), kind="stable")
-    pool = known.ran[order]
-    forecast = optimum_at_scale(view) if turn == 0 else None
-    if forecast is not None:
-        pool = np.concatenate([[view.space.to_unit(forecast.params)], pool])
-    chosen = _new(view, known.inputs.axes, known.past, pool, known.rng)
-    if forecast is not None and chosen == forecast.params:
-        found_in = " and ".join(forecast.studies)
-        rationale = f"where {found_in} lead to expect the optimum at {scale_words(view.scale)}"
+    z = inputs.feature_map.features(inputs.earlier_units)
+    means = prior.models[turn - 1].predict(z)[0] if turn else prior.mean(z)
+    pool = inputs.earlier_units[np.argsort(means, kind="stable")]
+    optimum = optimum_at_scale(view) if turn == 0 else None
+    if optimum is not None:
+        pool = np.concatenate([[view.space.to_unit(optimum.params)], pool])
+    params = _first_new(view, inputs.encoding, inputs.data, pool, inputs.rng)
+    if optimum is not None and params == optimum.params:
+        studies = " and ".join(optimum.studies)
+        rationale = f"the optimum that {studies} predict for {format_scale(view.scale)}"
     else:
-        nearest = np.abs(known.ran - np.array(view.space.to_unit(chosen))).sum(axis=1).argmin()
-        rationale = f"among the best of {known.origins[int(nearest)]}"
-    return Suggestion(params=chosen, rationale=rationale)
+        nearest = np.abs(inputs.earlier_units - np.array(view.space.to_unit(params))).sum(axis=1).argmin()
+        rationale = f"among the best of {inputs.earlier_names[int(nearest)]}"
+    return Suggestion(params=params, rationale=rationale)
 
 
-def _far_from_failures(view: StudyView, axes: Axes, past: Past, rng: np.random.Generator) -> Suggestion:
-    """Propose a point that should not fail, unlike all that is known: there is nothing to improve on yet."""
-    pool = _safest(axes, past, axes.settle(rng.random((256, len(axes)))))
-    chosen = _new(view, axes, past, pool, rng)
-    return Suggestion(params=chosen, rationale="nothing has succeeded yet: as far as possible from what was tried")
+def _suggest_far_from_failures(view: StudyView, inputs: _Inputs) -> Suggestion:
+    """Suggest a point that is unlikely to fail and far from every trial, because no trial has succeeded yet."""
+    encoding, data, rng = inputs.encoding, inputs.data, inputs.rng
+    points = encoding.project_to_valid(rng.random((256, len(encoding))))
+    params = _first_new(view, encoding, data, _least_likely_to_fail(encoding, data, points), rng)
+    return Suggestion(params=params, rationale="nothing has succeeded yet: as far as possible from what was tried")
 
 
-def _safest(axes: Axes, past: Past, points: Array) -> Array:
-    """(m, d) -> the quarter of the points (k, d) least likely to fail, the one farthest from all known first."""
-    seen, safe = axes.features(past.units), points
-    if past.failed.any():
-        chance = learn_failures(seen, past.failed).log_success(axes.features(points))
-        safe = points[np.argsort(-chance, kind="stable")[: max(len(points) // 4, 1)]]
-    return safe[
-        acquisition_optimizer.farthest(axes.features(safe), np.concatenate([seen, axes.features(past.pending)]))
-    ]
+def _least_likely_to_fail(encoding: SpaceEncoding, data: TrainingData, points: Array) -> Array:
+    """(m, d) -> (k, d) the quarter of the points least likely to fail, the one farthest from all trials first."""
+    known, kept = encoding.features(data.units), points
+    if data.failed.any():
+        log_p = fit_failure_model(known, data.failed).log_p_success(encoding.features(points))
+        kept = points[np.argsort(-log_p, kind="stable")[: max(len(points) // 4, 1)]]
+    known = np.concatenate([known, encoding.features(data.pending)])
+    return kept[acquisition_optimizer.farthest_first(encoding.features(kept), known)]
 
 
-def _new(view: StudyView, axes: Axes, past: Past, pool: Array, rng: np.random.Generator) -> dict[str, Value]:
+def _first_new(
+    view: StudyView, encoding: SpaceEncoding, data: TrainingData, pool: Array, rng: np.random.Generator
+) -> dict[str, Value]:
     """Return the first configuration of the pool (m, d) that is new and no near duplicate.
 
-    When there is none: the first that is new, then a random one that is new, then any one that is new.
+    When there is none: the first that is new, else a random new one, else any new one.
 
     Raises:
-        SpaceExhausted: none is new.
+        SpaceExhausted: every configuration was tried.
     """
-    tried = known(view)
-    under_way = np.where(axes.smooth, NEAR_PENDING, _SAME)
-    close = np.abs(pool[:, None, :] - past.pending[None, :, :]) <= under_way
-    crowded = np.any(np.all(close, axis=2), axis=1)
-    reach = np.where(axes.smooth, NEAR, _SAME)
-    seen = past.units if view.raised else past.units[past.fidelity >= 1.0]
-    new = []
-    for point in np.concatenate([pool[~crowded][:_ATTEMPTS], pool[crowded][:_ATTEMPTS]]):
+    tried = tried_keys(view)
+    reach_of_pending = np.where(encoding.smooth, NEAR_PENDING, _SAME)
+    close = np.abs(pool[:, None, :] - data.pending[None, :, :]) <= reach_of_pending
+    near_pending = np.any(np.all(close, axis=2), axis=1)
+    reach = np.where(encoding.smooth, NEAR, _SAME)
+    known = data.units if view.raised else data.units[data.fidelity >= 1.0]
+    near_duplicates = []
+    for point in np.concatenate([pool[~near_pending][:_MAX_CHECKED], pool[near_pending][:_MAX_CHECKED]]):
         params = view.space.from_unit(point.tolist())
-        if identity(params) not in tried:
-            if not (np.abs(seen - point) <= reach).all(axis=1).any():
+        if config_key(params) not in tried:
+            if not (np.abs(known - point) <= reach).all(axis=1).any():
                 return params
-            new.append(params)
-    if new:
-        return new[0]
-    return dict(draw_untried(view, lambda: random_params(view.space, rng), rng))
+            near_duplicates.append(params)
+    if near_duplicates:
+        return near_duplicates[0]
+    return dict(draw_new_params(view, lambda: random_params(view.space, rng), rng))
 
 
-def _prediction(belief: Belief, z: Array, first: Objective) -> Prediction:
-    """Return what is expected at (1, c), in the first objective's own units and direction."""
-    mean, std = belief.first.predict(z)
-    middle, low, high = belief.warps[0].invert(np.array([mean[0], mean[0] - std[0], mean[0] + std[0]]))
+def _predict(model: SurrogateModel, z: Array, first: Objective) -> Prediction:
+    """Return the prediction at (1, c), in the first objective's own units and direction."""
+    mean, std = model.first.predict(z)
+    middle, low, high = model.warps[0].invert(np.array([mean[0], mean[0] - std[0], mean[0] + std[0]]))
     return Prediction(mean=first.sign * float(middle), std=float(high - low) / 2.0)
 
 
-def _rationale(prediction: Prediction, chance: float) -> str:
+def _rationale(prediction: Prediction, p_feasible: float) -> str:
     expected = f"expected {prediction.mean:.4g} ± {prediction.std:.2g}, "
-    risk = f" ({1.0 - chance:.0%} risk to fail)" if chance < 0.995 else ""
+    risk = f" ({1.0 - p_feasible:.0%} risk to fail)" if p_feasible < 0.995 else ""
     return f"{expected}the most promising{risk}"

@@ -1,4 +1,4 @@
-"""Keeps a sampler from running a known configuration again. A deliberate repeat is a replicate: another verb."""
+"""Keeps samplers from repeating a known configuration. A deliberate repetition is a replicate and made elsewhere."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.view import StudyView
 
 REDRAWS = 50
-"""So many random draws are made before a space is gone through one by one."""
+"""Number of random draws before the configurations of a space are listed one by one."""
 
 
-def identity(params: Mapping[str, Value]) -> str:
-    """Return a text that is equal for equal configurations, and only for those."""
+def config_key(params: Mapping[str, Value]) -> str:
+    """Return a text that is equal for equal configurations and different for different ones."""
     return json.dumps(dict(params), sort_keys=True)
 
 
-def known(view: StudyView) -> set[str]:
-    """Return the identities of every configuration that was tried, or is on its way."""
-    return {identity(trial.params) for trial in view.trials if view.counts_as_tried(trial)}
+def tried_keys(view: StudyView) -> set[str]:
+    """Return the keys of every configuration that was tried, runs or waits."""
+    return {config_key(trial.params) for trial in view.trials if view.counts_as_tried(trial)}
 
 
-def draw_untried(
+def draw_new_params(
     view: StudyView, draw: Callable[[], Mapping[str, Value]], rng: np.random.Generator
 ) -> Mapping[str, Value]:
-    """Return the draw when it is new, else a random new configuration, else the first new one there is.
+    """Return the draw when it is new, else a random new configuration, else the first new one in the space's order.
 
     Raises:
         SpaceExhausted: the space is finite and every configuration was tried.
     """
-    tried = known(view)
+    tried = tried_keys(view)
 
     def candidates() -> Iterator[Mapping[str, Value]]:
         yield draw()
@@ -47,30 +47,30 @@ def draw_untried(
         yield from every_configuration(view.space)
 
     for params in candidates():
-        if identity(params) not in tried:
+        if config_key(params) not in tried:
             return params
     raise SpaceExhausted(f"all {len(tried)} configurations were tried")
 
 
 def random_params(space: SearchSpace, rng: np.random.Generator) -> dict[str, Value]:
-    """Return a uniform draw from the unit cube, decoded."""
+    """Return the configuration at a uniform draw from the unit cube."""
     return space.from_unit([float(u) for u in rng.random(len(space))])
 
 
 def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:
-    """Yield every configuration of a finite space once; of a continuous parameter endlessly many values."""
+    """Yield every configuration of a finite space once; a continuous parameter yields values without end."""
 
-    def extend(kept: dict[str, Value], rest: Sequence[str]) -> Iterator[dict[str, Value]]:
-        if not rest:
-            yield {name: kept[name] for name in space.names if name in kept}
+    def extend(chosen: dict[str, Value], names: Sequence[str]) -> Iterator[dict[str, Value]]:
+        if not names:
+            yield {name: chosen[name] for name in space.names if name in chosen}
             return
-        name, *later = rest
+        name, *later = names
         guard = space.conditions.get(name)
-        if guard is not None and not guard.holds(kept):
-            yield from extend(kept, later)
+        if guard is not None and not guard.holds(chosen):
+            yield from extend(chosen, later)
             return
         for value in _values(space.parameters[name]):
-            yield from extend({**kept, name: value}, later)
+            yield from extend({**chosen, name: value}, later)
 
     yield from extend({}, space.guards_first)
 
@@ -87,7 +87,7 @@ def _values(parameter: Parameter) -> Iterator[Value]:
 
 
 def _van_der_corput(index: int) -> float:
-    """1/2, 1/4, 3/4, 1/8, 5/8, ...: ever finer, never the same twice."""
+    """Return element `index` >= 1 of the sequence 1/2, 1/4, 3/4, 1/8, 5/8, ..., which never repeats a value."""
     value, weight = 0.0, 0.5
     while index:
         index, digit = divmod(index, 2)

@@ -1,4 +1,4 @@
-"""Samplers that are not ours: uniform random search, and Optuna's TPE and GP, each as its makers ship it."""
+"""Optuna's TPE and GP samplers with their default settings. Knows no model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.agent.sampler.base import Suggestion
-from tunesmith.agent.sampler.deduplication import draw_untried, random_params
+from tunesmith.agent.sampler.deduplication import draw_new_params
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
@@ -23,25 +23,11 @@ if TYPE_CHECKING:
     import optuna
 
 WIDEST_INT = 10_000
-"""Optuna's GP sampler lists every value of an integer range, so wider ones are handed to it as floats."""
-
-
-class RandomSampler:
-    """Independent uniform draws."""
-
-    def suggest(self, view: StudyView) -> Suggestion:
-        """Return a new uniform draw.
-
-        Raises:
-            SpaceExhausted: the space is finite and every configuration was tried.
-        """
-        rng = np.random.default_rng(derived_seed(view.seed, "random", view.number))
-        params = draw_untried(view, lambda: random_params(view.space, rng), rng)
-        return Suggestion(params=params, rationale="uniform draw")
+"""Widest integer range passed to Optuna as integers; its GP sampler lists every value, so wider ones become floats."""
 
 
 class OptunaSampler:
-    """One of Optuna's samplers, handed the whole history anew for each suggestion.
+    """One of Optuna's samplers; each suggestion starts a new Optuna study with the whole history.
 
     Raises:
         ProjectError: `optuna-gp` without torch.
@@ -53,26 +39,26 @@ class OptunaSampler:
             _require_torch()
 
     def suggest(self, view: StudyView) -> Suggestion:
-        """Return Optuna's next point, or a random one where that was tried before.
+        """Return Optuna's next point, or a random one when that was tried before.
 
         Raises:
             SpaceExhausted: the space is finite and every configuration was tried.
         """
         seed = derived_seed(view.seed, self.name, view.number)
         rng = np.random.default_rng(seed)
-        params = draw_untried(view, lambda: self._ask(view, seed), rng)
+        params = draw_new_params(view, lambda: self._ask(view, seed), rng)
         return Suggestion(params=params, rationale=f"next point of {self.name}")
 
     def _ask(self, view: StudyView, seed: int) -> dict[str, Value]:
         import optuna  # 0.2 s
 
         with warnings.catch_warnings(), quiet_optuna():
-            # Optuna marks constraints and grouped TPE as experimental; the user did not choose them.
+            # Optuna warns that constraints and grouped TPE are experimental; the user did not choose them.
             warnings.simplefilter("ignore")
             study = optuna.create_study(
                 directions=[o.direction.value for o in view.objectives], sampler=self._sampler(seed)
             )
-            study.add_trials([_frozen(trial, view) for trial in [*view.finished, *view.pending]])
+            study.add_trials([_to_frozen_trial(trial, view) for trial in [*view.finished, *view.pending]])
             return ask_each(study.ask(), view.space)
 
     def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
@@ -84,16 +70,16 @@ class OptunaSampler:
 
 
 def ask_each(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
-    """Ask for each parameter that is active, guards first, as a define-by-run objective would."""
+    """Suggest each active parameter, guards first, as a define-by-run objective would."""
     values: dict[str, Value] = {}
     for name in space.guards_first:
         parameter = space.parameters[name]
         if name in space.active({**values, name: None}):
-            values[name] = _heard(parameter, _ask_one(trial, name, to_distribution(parameter)))
+            values[name] = _from_optuna_value(parameter, _suggest_one(trial, name, to_distribution(parameter)))
     return {name: values[name] for name in space.names if name in values}
 
 
-def _ask_one(trial: optuna.Trial, name: str, distribution: Any) -> Any:
+def _suggest_one(trial: optuna.Trial, name: str, distribution: Any) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if isinstance(distribution, CategoricalDistribution):
@@ -102,7 +88,7 @@ def _ask_one(trial: optuna.Trial, name: str, distribution: Any) -> Any:
     return suggest(name, distribution.low, distribution.high, log=distribution.log, step=distribution.step)
 
 
-def _frozen(trial: Trial, view: StudyView) -> optuna.trial.FrozenTrial:
+def _to_frozen_trial(trial: Trial, view: StudyView) -> optuna.trial.FrozenTrial:
     import optuna
 
     values = objective_values(trial, view.objectives)
@@ -113,14 +99,14 @@ def _frozen(trial: Trial, view: StudyView) -> optuna.trial.FrozenTrial:
     return optuna.trial.create_trial(
         state=state,
         values=list(values) if values is not None else None,
-        params={name: _told(p, trial.params[name]) for name, p in parameters.items()},
+        params={name: _to_optuna_value(p, trial.params[name]) for name, p in parameters.items()},
         distributions={name: to_distribution(p) for name, p in parameters.items()},
         constraints=violations if violations and values is not None else None,
     )
 
 
 def to_distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution:
-    """Return a parameter as Optuna knows it: ordered choices by their index, very wide integers as floats."""
+    """Return Optuna's distribution of a parameter: ordered choices by index, very wide integers as floats."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match parameter:
@@ -139,15 +125,15 @@ def to_distribution(parameter: Parameter) -> optuna.distributions.BaseDistributi
     raise AssertionError(parameter)
 
 
-def _told(parameter: Parameter, value: Value) -> Any:
-    """Return the value as Optuna knows it: choices by their index."""
+def _to_optuna_value(parameter: Parameter, value: Value) -> Any:
+    """Return Optuna's form of a value: choices by index."""
     if isinstance(parameter, Choice):
         return int(parameter.to_unit(value) * len(parameter.choices))
     return float(value) if isinstance(parameter, Int) and parameter.cardinality > WIDEST_INT else value  # type: ignore[arg-type]  # an Int's value
 
 
-def _heard(parameter: Parameter, value: Any) -> Value:
-    """Return Optuna's value as ours."""
+def _from_optuna_value(parameter: Parameter, value: Any) -> Value:
+    """Return our form of Optuna's value."""
     if isinstance(parameter, Choice):
         return parameter.choices[int(value)]
     return parameter.clip(value)

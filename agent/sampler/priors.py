@@ -1,7 +1,7 @@
-"""What a parameter's name says about where it does well, before any trial: a plausibility for every configuration.
+"""Prior plausibility of configurations by the names of their parameters, before any trial.
 
-The knowledge stands in priors.toml, each entry with its source. Knows no trial and no model; the sampler decides how
-fast it fades.
+The entries are in priors.toml, each with its source. Knows no trial and no model; the sampler decides how fast the
+priors fade.
 """
 
 from __future__ import annotations
@@ -17,27 +17,29 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.agent.sampler.surrogate.encoding import Array, Axes, Mask
+from tunesmith.agent.sampler.surrogate.encoding import Array, Mask, SpaceEncoding
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.encoding import Bins
 from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.space.space import SearchSpace
 
 FLOOR = 0.1
-"""The plausibility of the least plausible value: what is known in general may be wrong for the study at hand."""
+"""Plausibility of the least plausible value; it is not 0, because an entry may be wrong for the study at hand."""
 
 _POINTS = 129
-_OUT_OF_RANGE = 1.5
-"""An entry whose centre lies so many spreads outside the range speaks of another unit or another thing."""
+"""Number of even coordinates at which a parameter's plausibility is tabulated."""
+
+_MAX_OUTSIDE = 1.5
+"""Largest distance, in spreads, of an entry's centre from the range; farther away it means another unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One piece of knowledge; priors.toml says what each key means."""
+class NamePrior:
+    """An entry of priors.toml, which explains the keys."""
 
     names: tuple[str, ...]
     source: str
-    beside: tuple[str, ...] = ()
+    requires_any: tuple[str, ...] = ()
     when: Mapping[str, Sequence[str]] = field(default_factory=dict)
     scale: str = "linear"
     centre: float | None = None
@@ -45,18 +47,18 @@ class Entry:
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def plausibility(self, value: Value) -> float:
-        """Return how plausible a value is, in [FLOOR, 1]."""
-        return FLOOR + (1.0 - FLOOR) * self._height(value)
+        """Return the plausibility of a value, in [FLOOR, 1]."""
+        return FLOOR + (1.0 - FLOOR) * self._relative_plausibility(value)
 
-    def _height(self, value: Value) -> float:
+    def _relative_plausibility(self, value: Value) -> float:
         if self.centre is None:
             return self.weights.get(str(value).lower(), 1.0)
         if isinstance(value, str) or value is None:
             return 1.0
-        return math.exp(-0.5 * self._away(float(value)) ** 2)
+        return math.exp(-0.5 * self._distance(float(value)) ** 2)
 
     def fits(self, parameter: Parameter) -> bool:
-        """Tell whether the entry can speak of a parameter with this range."""
+        """Tell whether the entry applies to a parameter with this range."""
         if self.centre is None:
             return isinstance(parameter, Choice)
         if isinstance(parameter, Bool):
@@ -66,11 +68,11 @@ class Entry:
         if len(numbers) < len(values) or (self.scale == "log" and max(numbers) <= 0):
             return False
         low, high = min(numbers), max(numbers)
-        return low <= self.centre <= high or min(abs(self._away(low)), abs(self._away(high))) <= _OUT_OF_RANGE
+        return low <= self.centre <= high or min(abs(self._distance(low)), abs(self._distance(high))) <= _MAX_OUTSIDE
 
-    def _away(self, value: float) -> float:
-        """Return the distance from the centre, in spreads."""
-        assert self.centre is not None  # noqa: S101  # asked of entries with a centre alone
+    def _distance(self, value: float) -> float:
+        """Return the signed distance from the centre, in spreads."""
+        assert self.centre is not None  # noqa: S101  # entries with weights do not come here
         if self.scale == "linear":
             return (value - self.centre) / self.spread
         return math.log(max(value, self.centre * 1e-9) / self.centre) / math.log(self.spread)
@@ -78,11 +80,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One parameter's plausibility over its coordinate, in those rows in which `choices` of column `guard` hold.
+    """One parameter's plausibility over its coordinate, in rows whose column `guard` holds one of `choices`.
 
     Attributes:
-        table: the plausibility at even coordinates from 0 to 1, or per bin.
-        guard: the column of the choice that decides, -1 when the part always applies.
+        table: plausibility at even coordinates from 0 to 1, or per bin.
+        bins: whether the table is per bin.
+        guard: column of the deciding choice; -1 when the part always applies.
+        choices: indices of the guard's values for which the part applies.
+        guard_count: number of the guard's values.
     """
 
     table: Array
@@ -104,35 +109,35 @@ class _Part:
 
     @property
     def mode(self) -> float:
-        """The most plausible coordinate; of equally plausible ones the middle one."""
+        """The most plausible coordinate; of several the middle one."""
         top = np.flatnonzero(self.table >= self.table.max() - 1e-12)
         index = float(top[len(top) // 2])
         return (index + 0.5) / len(self.table) if self.bins else index / (len(self.table) - 1)
 
-    def drawn_at(self, level: Array) -> Array:
-        """(m,) levels in [0, 1] -> (m,) coordinates: the quantiles of a draw in proportion to plausibility."""
+    def quantiles(self, level: Array) -> Array:
+        """(m,) levels in [0, 1] -> (m,) coordinates: quantiles of the distribution proportional to plausibility."""
         if self.bins:
-            shares = np.concatenate([[0.0], np.cumsum(self.table)]) / self.table.sum()
-            return np.asarray(np.interp(level, shares, np.linspace(0.0, 1.0, len(shares))))
+            cumulative = np.concatenate([[0.0], np.cumsum(self.table)]) / self.table.sum()
+            return np.asarray(np.interp(level, cumulative, np.linspace(0.0, 1.0, len(cumulative))))
         middles = (self.table[1:] + self.table[:-1]) / 2.0
-        shares = np.concatenate([[0.0], np.cumsum(middles)]) / middles.sum()
-        return np.asarray(np.interp(level, shares, np.linspace(0.0, 1.0, len(shares))))
+        cumulative = np.concatenate([[0.0], np.cumsum(middles)]) / middles.sum()
+        return np.asarray(np.interp(level, cumulative, np.linspace(0.0, 1.0, len(cumulative))))
 
 
-class Priors:
-    """What is known of one space. Falsy when no name says anything.
+class NamePriors:
+    """The priors that apply to one space; falsy when there are none.
 
     Attributes:
-        sources: by parameter, where its knowledge is from.
+        sources: the sources of each parameter's priors.
     """
 
-    def __init__(self, axes: Axes) -> None:
-        space = axes.space
-        self._axes = axes
+    def __init__(self, encoding: SpaceEncoding) -> None:
+        space = encoding.space
+        self._encoding = encoding
         self._parts: dict[int, list[_Part]] = {}
         self.sources: dict[str, tuple[str, ...]] = {}
         for column, name in enumerate(space.names):
-            entries = [e for e in _entries() if _speaks(e, name, space.names) and e.fits(space.parameters[name])]
+            entries = [e for e in _entries() if _names_match(e, name, space.names) and e.fits(space.parameters[name])]
             parts = [(e, part) for e in entries for part in _parts(e, space.parameters[name], space)]
             if parts:
                 self._parts[column] = [part for _, part in parts]
@@ -142,11 +147,11 @@ class Priors:
         return bool(self._parts)
 
     def log_plausibility(self, units: Array) -> Array:
-        """(m, d) settled coordinates -> (m,), at most 0: the sum over active parameters of the log of each."""
+        """(m, d) valid coordinates -> (m,), at most 0: the sum of the log plausibilities of active parameters."""
         total = np.zeros(len(units))
         if not self._parts:
             return total
-        active = self._axes.active(units)
+        active = self._encoding.active(units)
         for column, parts in self._parts.items():
             value = np.ones(len(units))
             for part in reversed(parts):
@@ -154,17 +159,17 @@ class Priors:
             total += np.where(active[:, column], np.log(value), 0.0)
         return total
 
-    def drawn_at(self, levels: Array) -> Array:
-        """(m, d) levels in [0, 1] -> (m, d) coordinates: quantiles where something is known, as they are elsewhere."""
+    def quantiles(self, levels: Array) -> Array:
+        """(m, d) levels in [0, 1] -> (m, d) coordinates: quantiles of parameters with a prior, else the levels."""
         drawn = levels.copy()
         for column in self._guards_first():
             for part in reversed(self._parts[column]):
-                drawn[:, column] = np.where(part.applies(drawn), part.drawn_at(levels[:, column]), drawn[:, column])
+                drawn[:, column] = np.where(part.applies(drawn), part.quantiles(levels[:, column]), drawn[:, column])
         return drawn
 
-    def mode(self, rest: Array) -> Array:
-        """(d,) coordinates for what nothing is known of -> (d,) with the most plausible ones elsewhere."""
-        point = rest.copy()
+    def mode(self, default: Array) -> Array:
+        """(d,) coordinates -> (d,) the most plausible ones of parameters with a prior; the others unchanged."""
+        point = default.copy()
         for column in self._guards_first():
             part = next((p for p in self._parts[column] if p.applies(point[None, :])[0]), None)
             point[column] = point[column] if part is None else part.mode
@@ -176,28 +181,30 @@ class Priors:
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """Return how the knowledge file may spell a parameter: `Dropout_1` is dropout_1, and dropout."""
+    """Return the spellings of a parameter's name that entries may use: `Dropout_1` matches dropout_1 and dropout."""
     return tuple(dict.fromkeys([name.lower(), re.sub(r"_\d+$", "", name.lower())]))
 
 
-def _speaks(entry: Entry, name: str, names: Iterable[str]) -> bool:
+def _names_match(entry: NamePrior, name: str, names: Iterable[str]) -> bool:
     others = {spelling for other in names for spelling in spellings(other)}
-    return any(s in entry.names for s in spellings(name)) and (not entry.beside or not others.isdisjoint(entry.beside))
+    return any(s in entry.names for s in spellings(name)) and (
+        not entry.requires_any or not others.isdisjoint(entry.requires_any)
+    )
 
 
-def _parts(entry: Entry, parameter: Parameter, space: SearchSpace) -> list[_Part]:
-    """Return the entry's part for a parameter; none when it depends on a choice that the space does not have."""
+def _parts(entry: NamePrior, parameter: Parameter, space: SearchSpace) -> list[_Part]:
+    """Return the entry's part for a parameter; empty when it depends on a choice that the space does not have."""
     bins = isinstance(parameter.scale, Bins) and parameter.cardinality <= _POINTS or isinstance(parameter, Choice)
     count = int(parameter.cardinality) if bins else _POINTS
-    at = (np.arange(count) + 0.5) / count if bins else np.linspace(0.0, 1.0, count)
-    table = np.array([entry.plausibility(parameter.from_unit(float(u))) for u in at])
+    coordinates = (np.arange(count) + 0.5) / count if bins else np.linspace(0.0, 1.0, count)
+    table = np.array([entry.plausibility(parameter.from_unit(float(u))) for u in coordinates])
     if not entry.when:
         return [_Part(table, bins)]
-    (kind, wanted), *_ = entry.when.items()
+    (kind, values), *_ = entry.when.items()
     for column, (name, guard) in enumerate(space.parameters.items()):
         if any(s in _kinds()[kind] for s in spellings(name)) and isinstance(guard, Choice):
-            held = frozenset(i for i, choice in enumerate(guard.choices) if str(choice).lower() in wanted)
-            return [_Part(table, bins, column, held, len(guard.choices))] if held else []
+            matching = frozenset(i for i, choice in enumerate(guard.choices) if str(choice).lower() in values)
+            return [_Part(table, bins, column, matching, len(guard.choices))] if matching else []
     return []
 
 
@@ -207,8 +214,8 @@ def _document() -> dict[str, Any]:
 
 
 @cache
-def _entries() -> tuple[Entry, ...]:
-    return tuple(Entry(**{**raw, "names": tuple(raw["names"])}) for raw in _document()["prior"])
+def _entries() -> tuple[NamePrior, ...]:
+    return tuple(NamePrior(**{**raw, "names": tuple(raw["names"])}) for raw in _document()["prior"])
 
 
 @cache

@@ -1,6 +1,7 @@
-"""What the sampler believes after what it has seen: models of objectives, failures, constraints and seconds.
+"""Surrogate models of objectives, failures, constraints and cost, and the acquisition that combines them.
 
-Arrays of a study go in (past.py), a score for any configuration comes out. Draws no points and knows no database.
+A study's arrays (training_data.py) go in, a score for any configuration comes out. Proposes no points and knows no
+database.
 """
 
 from __future__ import annotations
@@ -11,294 +12,336 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.agent.sampler.priors import Priors
+from tunesmith.agent.sampler.priors import NamePriors
 from tunesmith.agent.sampler.surrogate import gp
-from tunesmith.agent.sampler.surrogate.encoding import Array, Axes, Mask
-from tunesmith.agent.sampler.surrogate.failure_classifier import FailureModel, learn_failures
+from tunesmith.agent.sampler.surrogate.encoding import Array, Mask, SpaceEncoding
+from tunesmith.agent.sampler.surrogate.failure_classifier import FailureModel, fit_failure_model
 from tunesmith.agent.sampler.surrogate.gp_ensemble import (
+    GPEnsemble,
     Index,
-    Mixture,
-    learn,
-    learn_mode,
-    lowest_and_spread,
-    promising_and_spread,
+    fit_ensemble,
+    fit_single,
+    subsample_by_local_mean,
+    subsample_by_value,
 )
-from tunesmith.agent.sampler.surrogate.hypervolume import free_boxes, log_expected_gain, nondominated
-from tunesmith.agent.sampler.surrogate.output_transform import Warp, squash, warp_for
-from tunesmith.agent.sampler.surrogate.transfer import Lore
-from tunesmith.agent.sampler.training_data import Past
+from tunesmith.agent.sampler.surrogate.hypervolume import log_ehvi, nondominated, nondominated_boxes
+from tunesmith.agent.sampler.surrogate.output_transform import Warp, fit_warp, scale_violations
+from tunesmith.agent.sampler.surrogate.transfer import TransferPrior
+from tunesmith.agent.sampler.training_data import TrainingData
 
 MODEL_ROWS = 400
-"""Models are conditioned on at most so many trials, the best and a spread of the rest; more would cost seconds."""
+"""Largest number of trials that models are conditioned on; more would take seconds."""
 
 EARLIER_ROWS = 100
-"""The same for each earlier study, whose model is fitted anew for every suggestion."""
+"""Largest number of trials of an earlier study's model, which is fitted anew for every suggestion."""
 
-_FRONT = {2: 24, 3: 10}
-"""At most so many points of a front are told apart: with three objectives the boxes grow with their square."""
+_MAX_FRONT = {2: 24, 3: 10}
+"""Largest number of points of a front, by number of objectives; with three, boxes grow with its square."""
+
+_MAX_FRONT_OF_MANY = 5
+_INFEASIBLE_PENALTY = 30.0
+"""Factor of the log feasibility that a point lacks to `min_feasibility`; it outweighs any expected improvement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the measurements decided; docs/decisions/002 has them.
+class SamplerSettings:
+    """Settings of the Bayesian sampler; docs/decisions/002 has the measurements behind the defaults.
 
     Attributes:
-        first: how many trials are spread before a model is asked.
-        centre_first: whether the middle of the space (or what the names of parameters make likely) is the first of them
-            where the user gave no default.
-        smoothness: the objective's priors. Proposals take them in turn, so that a model that is too rough or too smooth
-            for a problem cannot stall the whole search.
-        softness: see `warp_for`.
-        softness_of_earlier: the same for earlier studies, of which the shape of the whole is wanted, not the fine
-            differences near a best that may lie elsewhere now.
-        softness_of_several: the same with several objectives, where the middle of a front counts as its ends do.
-        averaging: whether few points are met with draws of the hyperparameters instead of their mode.
-        failures: whether the chance to fail weighs in.
-        caution: the power to which the chance not to fail is raised; at 1 a point that is twice as good may fail twice
-            as often.
-        bar: points with a lower chance to run through are passed over as long as there are others.
-        knowledge: how much what parameters' names say weighs: the power to which plausibility is raised, times the
-            number of known configurations. 0 for not at all.
-        local_every: every so many proposals stay in a box about the best points, so that good points are refined
-            while the others explore; 0 for never.
-        local_points: how many of the best span that box.
+        n_initial: number of trials in the initial design.
+        centre_first: whether the initial design starts with the most plausible point, or the middle of the space, where
+            the user gave no default.
+        hyperpriors: priors of the objective model's hyperparameters. Proposals use them in turn, so that a model that
+            is too rough or too smooth for a problem cannot stall the whole search.
+        softness: see `fit_warp`.
+        softness_of_earlier: softness for earlier studies, where the shape of the whole counts and small differences
+            near the best do not, because the present best may lie elsewhere.
+        softness_of_several: softness with several objectives, where the middle of a front counts as its ends do.
+        average_hyperparameters: whether hyperparameters are sampled while there are few trials.
+        model_failures: whether the probability of failure is modelled.
+        feasibility_exponent: exponent on P(feasible) in the acquisition.
+        min_feasibility: points with a lower P(feasible) are proposed only when there are no others.
+        name_prior_strength: exponent on prior plausibility, times the number of known configurations; 0 ignores the
+            priors.
+        local_every: every n-th proposal is confined to a box about the best points; 0 for never.
+        local_points: number of best points that span that box.
     """
 
-    first: int = 5
+    n_initial: int = 5
     centre_first: bool = True
-    smoothness: tuple[gp.Prior, ...] = (gp.Prior(),) * 3 + (gp.Prior(length_centre=1.2),)
+    hyperpriors: tuple[gp.HyperPrior, ...] = (gp.HyperPrior(),) * 3 + (gp.HyperPrior(length_centre=1.2),)
     softness: float = 0.5
     softness_of_earlier: float = 3.0
     softness_of_several: float = 3.0
-    averaging: bool = True
-    failures: bool = True
-    caution: float = 4.0
-    bar: float = 0.5
-    knowledge: float = 4.0
+    average_hyperparameters: bool = True
+    model_failures: bool = True
+    feasibility_exponent: float = 4.0
+    min_feasibility: float = 0.5
+    name_prior_strength: float = 4.0
     local_every: int = 3
     local_points: int = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Several:
-    """Models of several objectives, whose joint worth is the hypervolume that their front dominates."""
+class MultiObjectiveModel:
+    """One model per objective; the acquisition is the expected hypervolume improvement."""
 
-    each: tuple[Mixture, ...]
+    each: tuple[GPEnsemble, ...]
 
-    def log_improvement(self, z: Array, at: Array) -> Array:
-        """(m, c) -> (m,) log expected gain in hypervolume over the front of the predicted means at (k, c)."""
-        known = np.stack([model.predict(at)[0] for model in self.each], axis=1)
+    def log_improvement(self, z: Array, incumbents: Array) -> Array:
+        """(m, c), (k, c) -> (m,) log expected hypervolume improvement over the front of the incumbents' means."""
+        known = np.stack([model.predict(incumbents)[0] for model in self.each], axis=1)
         front = known[nondominated(known)]
-        kept = _FRONT.get(len(self.each), 5)
-        if len(front) > kept:
+        limit = _MAX_FRONT.get(len(self.each), _MAX_FRONT_OF_MANY)
+        if len(front) > limit:
             order = np.argsort(front[:, 0], kind="stable")
-            front = front[order[np.linspace(0, len(front) - 1, kept).round().astype(np.intp)]]
+            front = front[order[np.linspace(0, len(front) - 1, limit).round().astype(np.intp)]]
         top = front.max(axis=0)
         reference = np.maximum(top + 0.3 * (top - front.min(axis=0)) + 1e-3, np.median(known, axis=0))
-        answers = [model.predict(z) for model in self.each]
-        means, stds = np.stack([a for a, _ in answers], axis=1), np.stack([b for _, b in answers], axis=1)
-        return log_expected_gain(means, stds, free_boxes(front, reference))
+        predictions = [model.predict(z) for model in self.each]
+        means = np.stack([mean for mean, _ in predictions], axis=1)
+        stds = np.stack([std for _, std in predictions], axis=1)
+        return log_ehvi(means, stds, nondominated_boxes(front, reference))
 
-    def believing(self, z: Array, group: Index) -> Several:
-        """Return the models as if their own means had been measured at (p, c)."""
-        return Several(tuple(model.believing(z, group) for model in self.each))
+    def fantasize(self, z: Array, group: Index) -> MultiObjectiveModel:
+        """Condition each model on its own means at the pending points (p, c)."""
+        return MultiObjectiveModel(tuple(model.fantasize(z, group) for model in self.each))
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """How configurations become features; with a column for the fidelity when trials ran at several."""
+class FeatureMap:
+    """Maps coordinates to model features; with a column for the fidelity when trials ran at several."""
 
-    axes: Axes
-    graded: bool
+    encoding: SpaceEncoding
+    with_fidelity: bool
 
-    def of(self, units: Array, fidelity: Array | None = None) -> Array:
-        """(m, d), (m,) or all at full fidelity -> (m, c)."""
-        z = self.axes.features(units)
-        if not self.graded:
+    def features(self, units: Array, fidelity: Array | None = None) -> Array:
+        """(m, d) coordinates, (m,) fidelities or None for all at full fidelity -> (m, c)."""
+        z = self.encoding.features(units)
+        if not self.with_fidelity:
             return z
         return np.concatenate([z, (np.ones(len(z)) if fidelity is None else fidelity)[:, None]], axis=1)
 
     @property
     def group(self) -> Index:
-        """(c,) the parameter of each feature; the fidelity is one more."""
-        group = self.axes.group
-        return np.append(group, group[-1] + 1) if self.graded else group
+        """(c,) index of the parameter of each feature; the fidelity counts as one more parameter."""
+        group = self.encoding.group
+        return np.append(group, group[-1] + 1) if self.with_fidelity else group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Belief:
-    """The models that weigh in on a point.
+class SurrogateModel:
+    """The models that enter the acquisition.
 
     Attributes:
-        objective: of the only objective, or of several.
-        warps: the way from each objective's values to targets.
-        failures: how likely a point is to fail; None when nothing failed.
-        constraints: of the violation, each; only those that were broken at least once.
-        seconds: of the log of how long a trial takes; None where that does not matter.
-        best: (k, c) features of the allowed trials, at full fidelity, whose best is to be improved on.
-        priors: what the names of parameters say.
-        lore: what earlier studies say.
-        faith: the power to which both are raised.
+        objective: model of one or several objectives.
+        warps: transform of each objective's values to targets.
+        failures: probability of failure; None when nothing failed.
+        constraints: models of the violations of those constraints that were violated at least once.
+        log_seconds: model of the log of a trial's wall time; None where time does not matter.
+        cost_exponent: exponent on one over the predicted seconds.
+        incumbents: (k, c) features of the feasible trials at full fidelity; their best is to be improved on.
+        name_priors: plausibility by the names of parameters.
+        transfer_prior: plausibility by earlier studies.
+        prior_weight: exponent on both plausibilities.
+        feasibility_exponent: exponent on P(feasible).
+        min_feasibility: points with a lower P(feasible) are penalized.
     """
 
-    inputs: Inputs
-    objective: Mixture | Several
+    feature_map: FeatureMap
+    objective: GPEnsemble | MultiObjectiveModel
     warps: tuple[Warp, ...]
     failures: FailureModel | None
-    constraints: tuple[Mixture, ...]
-    seconds: Mixture | None
-    thrift: float
-    best: Array
-    priors: Priors
-    lore: Lore | None
-    faith: float
-    caution: float
-    bar: float
+    constraints: tuple[GPEnsemble, ...]
+    log_seconds: GPEnsemble | None
+    cost_exponent: float
+    incumbents: Array
+    name_priors: NamePriors
+    transfer_prior: TransferPrior | None
+    prior_weight: float
+    feasibility_exponent: float
+    min_feasibility: float
 
     @property
-    def first(self) -> Mixture:
+    def first(self) -> GPEnsemble:
         """The model of the first objective."""
-        return self.objective.each[0] if isinstance(self.objective, Several) else self.objective
+        return self.objective.each[0] if isinstance(self.objective, MultiObjectiveModel) else self.objective
 
-    def log_chance(self, z: Array) -> Array:
-        """(m, c) -> (m,) log probability to run through and to keep every constraint."""
-        chance = np.zeros(len(z)) if self.failures is None else self.failures.log_success(z)
+    def log_p_feasible(self, z: Array) -> Array:
+        """(m, c) -> (m,) log probability to succeed and to satisfy every constraint."""
+        log_p = np.zeros(len(z)) if self.failures is None else self.failures.log_p_success(z)
         for model in self.constraints:
-            chance = chance + model.log_below(z, 0.0)
-        return chance
+            log_p = log_p + model.log_below(z, 0.0)
+        return log_p
 
     def score(self, units: Array) -> Array:
-        """(m, d) -> (m,) log expected gain weighed by the chance; the chance alone while nothing is allowed."""
-        z = self.inputs.of(units)
-        chance = self.log_chance(z)
-        if not len(self.best):
-            return chance
-        hopeless = np.maximum(math.log(self.bar) - chance, 0.0)
-        promise = self.objective.log_improvement(z, self.best) + self.caution * chance - 30.0 * hopeless
-        if self.seconds is not None:
-            promise = promise - self.thrift * self.seconds.predict(z)[0]
-        # Hvarfner et al. 2022 (piBO): what was known beforehand loses weight as one over the number of trials.
-        beforehand = self.priors.log_plausibility(units)
-        if self.lore is not None:
-            beforehand = beforehand + self.lore.log_plausibility(z)
-        return promise + self.faith * beforehand
+        """(m, d) -> (m,) the log acquisition; log P(feasible) while no trial is feasible."""
+        z = self.feature_map.features(units)
+        log_p = self.log_p_feasible(z)
+        if not len(self.incumbents):
+            return log_p
+        lacking = np.maximum(math.log(self.min_feasibility) - log_p, 0.0)
+        improvement = self.objective.log_improvement(z, self.incumbents)
+        score = improvement + self.feasibility_exponent * log_p - _INFEASIBLE_PENALTY * lacking
+        if self.log_seconds is not None:
+            score = score - self.cost_exponent * self.log_seconds.predict(z)[0]
+        # A prior loses weight as one over the number of trials (piBO, Hvarfner et al. 2022).
+        log_prior = self.name_priors.log_plausibility(units)
+        if self.transfer_prior is not None:
+            log_prior = log_prior + self.transfer_prior.log_plausibility(z)
+        return score + self.prior_weight * log_prior
 
 
-def learn_belief(
-    past: Past, lore: Lore | None, inputs: Inputs, turn: int, thrift: float, settings: Settings,
-    rng: np.random.Generator,
-) -> Belief:  # fmt: skip
-    """Fit all models to what was seen; at least one trial must be complete.
+@dataclass(frozen=True, slots=True)
+class _TrainingRows:
+    """The rows that models are conditioned on, selected from all by their targets.
+
+    Attributes:
+        targets: (n,) targets of all rows, for each objective.
+        rows: indices of the selected rows.
+        z: (len(rows), c) features of the selected rows.
+    """
+
+    targets: tuple[Array, ...]
+    rows: Index
+    z: Array
+
+
+def fit_surrogate(
+    data: TrainingData, transfer_prior: TransferPrior | None, feature_map: FeatureMap, number: int,
+    cost_exponent: float, settings: SamplerSettings, rng: np.random.Generator,
+) -> SurrogateModel:  # fmt: skip
+    """Fit all models; at least one trial must be complete.
 
     Args:
-        past: the study.
-        lore: what earlier studies say of a single objective.
-        inputs: how configurations become features.
-        turn: the number of the proposal, which decides on the prior of smoothness.
-        thrift: how much seconds weigh in.
-        settings: what the measurements decided.
-        rng: the source of chance.
+        data: arrays of the study.
+        transfer_prior: from earlier studies, for a single objective.
+        feature_map: maps coordinates to features.
+        number: number of the proposal; it selects the prior of the hyperparameters.
+        cost_exponent: exponent on one over the predicted seconds; 0 ignores them.
+        settings: of the sampler.
+        rng: the source of randomness.
     """
-    softness = settings.softness if past.values.shape[1] == 1 else settings.softness_of_several
-    warps = tuple(warp_for(_fully(past, column), softness=softness) for column in past.values.T)
-    targets = [told_targets(column, past, warp) for column, warp in zip(past.values.T, warps, strict=True)]
-    z, group = inputs.of(past.units, past.fidelity), inputs.group
-    if len(targets) == 1:
-        rows = promising_and_spread(z, targets[0], MODEL_ROWS)
-    else:
-        rows = lowest_and_spread(_depth(np.stack(targets, axis=1)), MODEL_ROWS)
-    z = z[rows]
-    prior = settings.smoothness[turn % len(settings.smoothness)]
-    objective: Mixture | Several
-    if len(targets) > 1:
-        objective = Several(tuple(learn_mode(z, target[rows], group, prior) for target in targets))
-    else:
-        prior = prior.knowing_noise(measured_noise(past, warps[0]), float(targets[0][rows].std()))
-        objective = learn(z, targets[0][rows], group, prior, rng, averaging=settings.averaging)
-    failed = past.failed[rows]
-    allowed = past.allowed[rows]
-    return Belief(
-        inputs=inputs,
-        objective=objective.believing(inputs.of(past.pending), group),
+    softness = settings.softness if data.values.shape[1] == 1 else settings.softness_of_several
+    warps = tuple(fit_warp(_full_fidelity_values(data, column), softness=softness) for column in data.values.T)
+    selected = _select_rows(data, warps, feature_map)
+    rows, z, group = selected.rows, selected.z, feature_map.group
+    prior = settings.hyperpriors[number % len(settings.hyperpriors)]
+    noise = measured_noise(data, warps[0]) if len(warps) == 1 else None
+    objective = _fit_objective(selected, noise, group, prior, settings, rng)
+    failed = data.failed[rows]
+    return SurrogateModel(
+        feature_map=feature_map,
+        objective=objective.fantasize(feature_map.features(data.pending), group),
         warps=warps,
-        failures=learn_failures(z, failed) if failed.any() and settings.failures else None,
-        constraints=_constraints(z, past.violations[rows], group),
-        seconds=_seconds(z, past.seconds[rows], group) if thrift else None,
-        thrift=thrift,
-        best=inputs.of(past.units[rows][allowed]),
-        priors=Priors(inputs.axes),
-        lore=lore,
-        faith=settings.knowledge / max(past.count, 1),
-        caution=settings.caution,
-        bar=settings.bar,
+        failures=fit_failure_model(z, failed) if failed.any() and settings.model_failures else None,
+        constraints=_fit_constraints(z, data.violations[rows], group),
+        log_seconds=_fit_log_seconds(z, data.seconds[rows], group) if cost_exponent else None,
+        cost_exponent=cost_exponent,
+        incumbents=feature_map.features(data.units[rows][data.feasible[rows]]),
+        name_priors=NamePriors(feature_map.encoding),
+        transfer_prior=transfer_prior,
+        prior_weight=settings.name_prior_strength / max(data.count, 1),
+        feasibility_exponent=settings.feasibility_exponent,
+        min_feasibility=settings.min_feasibility,
     )
 
 
-def measured_noise(past: Past, warp: Warp) -> float | None:
-    """Return the variance of a target between runs of one configuration; None when none ran twice.
+def _select_rows(data: TrainingData, warps: Sequence[Warp], feature_map: FeatureMap) -> _TrainingRows:
+    targets = tuple(to_targets(column, data, warp) for column, warp in zip(data.values.T, warps, strict=True))
+    z = feature_map.features(data.units, data.fidelity)
+    if len(targets) == 1:
+        rows = subsample_by_local_mean(z, targets[0], MODEL_ROWS)
+    else:
+        rows = subsample_by_value(_dominance_depth(np.stack(targets, axis=1)), MODEL_ROWS)
+    return _TrainingRows(targets, rows, z[rows])
 
-    It is measured on values and put into targets where most trials lie. The targets of what ran twice say little: of a
-    bad default, whose values the warp presses together, they hardly differ however large the noise is elsewhere.
+
+def _fit_objective(  # noqa: PLR0913  # the data, and how the model is fitted to it
+    selected: _TrainingRows, noise: float | None, group: Index, prior: gp.HyperPrior, settings: SamplerSettings,
+    rng: np.random.Generator,
+) -> GPEnsemble | MultiObjectiveModel:  # fmt: skip
+    z, targets = selected.z, [target[selected.rows] for target in selected.targets]
+    if len(targets) > 1:
+        return MultiObjectiveModel(tuple(fit_single(z, target, group, prior) for target in targets))
+    prior = prior.with_measured_noise(noise, float(targets[0].std()))
+    if settings.average_hyperparameters:
+        return fit_ensemble(z, targets[0], group, prior, rng)
+    return fit_single(z, targets[0], group, prior)
+
+
+def measured_noise(data: TrainingData, warp: Warp) -> float | None:
+    """Return the variance of the first target between runs of one configuration; None when none ran twice.
+
+    The variance is measured in values and converted to targets with the mean slope of the warp over all trials. Targets
+    of the repeated runs themselves would mislead: the warp compresses the values of a bad default, so its targets
+    hardly differ however large the noise is elsewhere.
     """
-    values, squares, freedom = past.values[:, 0], 0.0, 0
-    for unit in np.unique(past.units[len(past.units) - past.repeats :], axis=0):
-        same = past.complete & (past.fidelity >= 1.0) & (past.units == unit).all(axis=1)
-        squares += float(((values[same] - values[same].mean()) ** 2).sum())
-        freedom += int(same.sum()) - 1
-    if not freedom:
+    values, squares, degrees_of_freedom = data.values[:, 0], 0.0, 0
+    for unit in np.unique(data.units[len(data.units) - data.replicate_count :], axis=0):
+        same = data.full & (data.units == unit).all(axis=1)
+        if same.any():
+            squares += float(((values[same] - values[same].mean()) ** 2).sum())
+            degrees_of_freedom += int(same.sum()) - 1
+    if not degrees_of_freedom:
         return None
-    return squares / freedom * float((warp.slope(_fully(past, values)) ** 2).mean())
+    return squares / degrees_of_freedom * float((warp.slope(_full_fidelity_values(data, values)) ** 2).mean())
 
 
-def earlier_models(earlier: Sequence[Past], inputs: Inputs, settings: Settings) -> list[Mixture]:
-    """Return a model of the targets of each earlier study of which at least two trials are complete."""
+def fit_earlier_models(
+    earlier: Sequence[TrainingData], feature_map: FeatureMap, settings: SamplerSettings
+) -> list[GPEnsemble]:
+    """Return a model of the targets of each earlier study that has at least two complete trials."""
     models = []
-    for past in earlier:
-        if past.complete.sum() >= 2:  # noqa: PLR2004  # one value has no ranks
-            warp = warp_for(_fully(past, past.values[:, 0]), softness=settings.softness_of_earlier)
-            targets = told_targets(past.values[:, 0], past, warp)
-            rows = lowest_and_spread(targets, EARLIER_ROWS)
-            z = inputs.of(past.units[rows], past.fidelity[rows])
-            models.append(learn_mode(z, targets[rows], inputs.group, settings.smoothness[0]))
+    for data in earlier:
+        if data.complete.sum() >= 2:  # noqa: PLR2004  # one value has no ranks
+            warp = fit_warp(_full_fidelity_values(data, data.values[:, 0]), softness=settings.softness_of_earlier)
+            targets = to_targets(data.values[:, 0], data, warp)
+            rows = subsample_by_value(targets, EARLIER_ROWS)
+            z = feature_map.features(data.units[rows], data.fidelity[rows])
+            models.append(fit_single(z, targets[rows], feature_map.group, settings.hyperpriors[0]))
     return models
 
 
-def told_targets(values: Array, past: Past, warp: Warp) -> Array:
-    """Return (n,) targets: complete trials warped, failures at the worst success, other stops at the median at best.
+def to_targets(values: Array, data: TrainingData, warp: Warp) -> Array:
+    """Return (n,) targets of one objective.
 
-    Those were stopped for being unlikely to become good.
+    Complete trials have their warped values, failed trials the worst target of a complete one. Trials that were stopped
+    without a forecast have at least the median, because they were stopped for being unlikely to become good.
     """
     targets = np.full(len(values), -np.inf)
-    targets[past.complete] = warp.apply(values[past.complete])
-    worst, middle = targets[past.complete].max(), float(np.median(targets[past.complete]))
-    stopped = ~past.complete & ~past.failed
+    targets[data.complete] = warp.apply(values[data.complete])
+    worst, median = targets[data.complete].max(), float(np.median(targets[data.complete]))
+    stopped = ~data.complete & ~data.failed
     at_stop = warp.apply(np.where(np.isfinite(values), values, np.inf)[stopped])
-    targets[stopped] = np.maximum(at_stop, middle)
-    targets[past.failed] = worst
+    targets[stopped] = np.maximum(at_stop, median)
+    targets[data.failed] = worst
     return targets
 
 
-def _fully(past: Past, values: Array) -> Array:
-    """Return what was measured at full fidelity, or all that was measured where that is too little to judge by."""
-    full = values[past.complete & (past.fidelity >= 1.0)]
-    return full if len(full) > 2 else values[past.complete]  # noqa: PLR2004  # a median needs three
+def _full_fidelity_values(data: TrainingData, values: Array) -> Array:
+    """Return the values at full fidelity; with fewer than three of them, all complete values."""
+    full = values[data.full]
+    return full if len(full) > 2 else values[data.complete]  # noqa: PLR2004  # a median needs three
 
 
-def _depth(targets: Array) -> Array:
-    """(n, k) -> (n,) how many others beat each in every objective, ties broken by their sum: the front first."""
-    dominated = (targets[:, None, :] <= targets[None, :, :]).all(axis=2).sum(axis=0)
-    return np.asarray(dominated + 1e-6 * np.tanh(targets.sum(axis=1)))
+def _dominance_depth(targets: Array) -> Array:
+    """(n, k) -> (n,) number of points that dominate each, so that the front comes first; ties broken by the sum."""
+    dominating = (targets[:, None, :] <= targets[None, :, :]).all(axis=2).sum(axis=0)
+    return np.asarray(dominating + 1e-6 * np.tanh(targets.sum(axis=1)))
 
 
-def _constraints(z: Array, violations: Array, group: Index) -> tuple[Mixture, ...]:
+def _fit_constraints(z: Array, violations: Array, group: Index) -> tuple[GPEnsemble, ...]:
     models = []
     for column in violations.T:
-        seen = np.isfinite(column)
-        if (column[seen] > 0.0).any():
-            models.append(learn_mode(z[seen], squash(column[seen]), group, gp.Prior()))
+        measured = np.isfinite(column)
+        if (column[measured] > 0.0).any():
+            models.append(fit_single(z[measured], scale_violations(column[measured]), group, gp.HyperPrior()))
     return tuple(models)
 
 
-def _seconds(z: Array, seconds: Array, group: Index) -> Mixture | None:
-    seen: Mask = np.isfinite(seconds)
-    return learn_mode(z[seen], np.log(seconds[seen]), group, gp.Prior()) if seen.sum() > 2 else None  # noqa: PLR2004
+def _fit_log_seconds(z: Array, seconds: Array, group: Index) -> GPEnsemble | None:
+    measured: Mask = np.isfinite(seconds)
+    if measured.sum() <= 2:  # noqa: PLR2004  # too few to learn from
+        return None
+    return fit_single(z[measured], np.log(seconds[measured]), group, gp.HyperPrior())

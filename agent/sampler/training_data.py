@@ -1,4 +1,4 @@
-"""A study's view as arrays: where trials lay and what came of them. Knows no model."""
+"""A study's view as arrays: coordinates of its trials and their results. Knows no model."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tunesmith.agent.sampler.surrogate.encoding import Array, Mask
-from tunesmith.agent.sampler.surrogate.gp_ensemble import lowest_and_spread
+from tunesmith.agent.sampler.surrogate.gp_ensemble import subsample_by_value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
-from tunesmith.study.trials.view import Foretold, StudyView
+from tunesmith.study.trials.view import ForecastPoint, StudyView
 
-MOST_EARLIER = 2_000
-"""So many trials of an earlier study are looked at: the best for one half, the rest selected evenly by rank."""
+MAX_EARLIER_TRIALS = 2_000
+"""Largest number of an earlier study's trials that are used: the best for one half, the rest even by rank."""
 
-_HUGE = 1e100
-"""Values are clipped here, so that differences and squares of them stay finite."""
+_MAX_VALUE = 1e100
+"""Values are clipped to this size, so that their differences and squares stay finite."""
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """One row per finished trial that teaches something.
+class TrainingData:
+    """One row per finished trial that is informative, then rows of pseudo-observations, then rows of replicates.
+
+    A trial that was stopped early is a complete row at a lower fidelity, with the final value that its curve forecasts.
+    Pseudo-observations are forecasts from parts of complete trials' curves; they teach the model how forecasts differ
+    from final values, and where in the space. A stopped trial without a forecast is neither complete nor failed, and
+    its value is the one at which it stopped.
 
     Attributes:
         units: (n, d) coordinates.
-        values: (n, k) objectives, all to be minimized; nan where there is none.
-        complete: (n,) ran through, and all objectives are finite numbers.
-        failed: (n,) did not, and the configuration is to blame.
-        violations: (n, constraints) above 0 where a constraint is broken, nan where its metric is missing.
-        pending: (p, d) coordinates of what is waiting or running.
-        fidelity: (n,) at which fidelity each ran, in [0, 1], 1 for the full one.
-        seconds: (n,) how long each took; nan where that is not known.
-        offered: how many of all these an LLM proposed.
-        echoes: how many say of a trial that ran through what a part of its curve had foretold; before the repeats.
-        repeats: how many repeat a configuration, to tell how much is chance; the last ones.
-
-    A trial that was stopped early counts as complete at a lower fidelity, with the end that its curve foretells; the
-    echoes tell the model how such forecasts differ from ends, and where in the space. Where nothing is foretold, a stop
-    is neither complete nor failed, and its first value is the one at that moment.
+        values: (n, k) objectives, smaller is better; nan where a value is missing.
+        complete: (n,) the trial ran to its end, or has a forecast, and all its objectives are finite.
+        failed: (n,) the trial failed because of its configuration.
+        violations: (n, constraints) above 0 where a constraint is violated; nan where its metric is missing.
+        pending: (p, d) coordinates of waiting and running trials.
+        fidelity: (n,) in [0, 1]; 1 is the full fidelity.
+        seconds: (n,) wall time of each trial; nan where it is unknown.
+        llm_count: number of finished and pending trials that an LLM proposed.
+        pseudo_count: number of rows that are pseudo-observations.
+        replicate_count: number of rows that repeat a configuration; they measure noise.
     """
 
     units: Array
@@ -52,85 +53,113 @@ class Past:
     pending: Array
     fidelity: Array
     seconds: Array
-    offered: int
-    echoes: int
-    repeats: int
-
-    @property
-    def spread(self) -> int:
-        """How many of them no LLM proposed: what it offers says nothing of the rest of the space."""
-        return self.count - self.offered - self.repeats
+    llm_count: int
+    pseudo_count: int
+    replicate_count: int
 
     @property
     def count(self) -> int:
-        """How many configurations are known, pending ones too."""
-        return len(self.units) - self.echoes + len(self.pending)
+        """Number of trials, pending ones and replicates included."""
+        return len(self.units) - self.pseudo_count + len(self.pending)
 
     @property
-    def allowed(self) -> Mask:
-        """(n,) complete, and no constraint known to be broken."""
+    def exploratory_count(self) -> int:
+        """Number of trials that count towards the initial design: all but LLM proposals and replicates."""
+        return self.count - self.llm_count - self.replicate_count
+
+    @property
+    def feasible(self) -> Mask:
+        """(n,) complete, and no constraint is known to be violated."""
         return self.complete & ~(self.violations > 0.0).any(axis=1)
 
+    @property
+    def full(self) -> Mask:
+        """(n,) complete at full fidelity."""
+        return self.complete & (self.fidelity >= 1.0)
 
-def past_of(view: StudyView) -> Past:
-    """Return the arrays. A run that was lost with its machine says nothing about its configuration and is left out."""
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A trial, and the forecast that takes the place of its value; None where its value counts."""
+
+    trial: Trial
+    forecast: ForecastPoint | None = None
+
+
+def build_training_data(view: StudyView) -> TrainingData:
+    """Return the arrays of a view.
+
+    Trials that were lost with their machine are left out; they say nothing about their configuration.
+    """
     own = [t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST]
-    stopped = [_foretold(t, view) if t.state is TrialState.STOPPED else None for t in own]
-    echoes = [(t, part) for t in own if t.state is TrialState.COMPLETE for part in view.foretold.get(t.number, ())]
-    repeats = view.repeats
-    told = [*own, *(t for t, _ in echoes), *repeats]
-    parts = [*stopped, *(part for _, part in echoes), *(None for _ in repeats)]
-    n, k = len(told), len(view.objectives)
-    signed = [[o.sign * t.values.get(o.metric, np.nan) for o in view.objectives] for t in told]
-    values = np.reshape(np.array(signed, dtype=float), (n, k))
-    fidelity = np.array([view.fidelity_of(t) for t in told], dtype=float)
-    for row, part in enumerate(parts):
-        if part is not None:
-            values[row, 0], fidelity[row] = view.objectives[0].sign * part.value, part.part
-    known = np.array([p is not None for p in parts], dtype=bool)
-    ran = np.array([t.state is TrialState.COMPLETE for t in told], dtype=bool)
-    complete = (ran | known) & np.isfinite(values).all(axis=1)
-    ended = np.array([t.state is TrialState.STOPPED for t in told], dtype=bool)
-    broken = [
-        [c.violation(t.values[c.metric]) if c.metric in t.values else np.nan for c in view.constraints] for t in told
+    pseudo = [
+        _Row(t, part) for t in own if t.state is TrialState.COMPLETE for part in view.curve_forecasts.get(t.number, ())
     ]
-    return Past(
-        units=_units(told, view.space),
-        values=np.clip(values, -_HUGE, _HUGE),
+    replicates = [_Row(t) for t in view.repeats]
+    rows = [*(_Row(t, _forecast_of_stopped(t, view)) for t in own), *pseudo, *replicates]
+    values, fidelity = _values_and_fidelity(rows, view)
+    is_forecast = np.array([row.forecast is not None for row in rows], dtype=bool)
+    ran = np.array([row.trial.state is TrialState.COMPLETE for row in rows], dtype=bool)
+    stopped = np.array([row.trial.state is TrialState.STOPPED for row in rows], dtype=bool)
+    complete = (ran | is_forecast) & np.isfinite(values).all(axis=1)
+    return TrainingData(
+        units=_units([row.trial for row in rows], view.space),
+        values=np.clip(values, -_MAX_VALUE, _MAX_VALUE),
         complete=complete,
-        failed=~complete & ~ended,
-        violations=np.reshape(np.array(broken, dtype=float), (n, len(view.constraints))),
+        failed=~complete & ~stopped,
+        violations=_violations(rows, view),
         pending=_units(view.pending, view.space),
         fidelity=fidelity,
-        seconds=np.where(known, np.nan, np.array([_seconds(t) for t in told], dtype=float)),
-        offered=sum(t.proposal.source is Source.LLM for t in [*own, *view.pending]),
-        echoes=len(echoes),
-        repeats=len(repeats),
+        seconds=np.where(is_forecast, np.nan, np.array([_seconds(row.trial) for row in rows], dtype=float)),
+        llm_count=sum(t.proposal.source is Source.LLM for t in [*own, *view.pending]),
+        pseudo_count=len(pseudo),
+        replicate_count=len(replicates),
     )
 
 
-def _foretold(trial: Trial, view: StudyView) -> Foretold | None:
-    """Return what the whole curve of a stopped trial said of its end, None where nothing is known."""
-    parts = view.foretold.get(trial.number, ())
-    return parts[-1] if parts else None
+def build_earlier_data(view: StudyView, study: EarlierStudy) -> TrainingData:
+    """Return the arrays of an earlier study's trials that fit the present space; at most 2,000 are selected.
 
-
-def earlier_past(view: StudyView, study: EarlierStudy) -> Past:
-    """Return the arrays of an earlier study: its trials as far as they fit the present space.
-
-    A parameter that it did not have takes its default, or its middle; one that is gone is left out; a configuration
-    with a value outside the present range is left out as a whole. Of very many trials a selection stands for all.
+    A parameter that the earlier study did not have takes its default, or else the middle of its range. Values of
+    parameters that the present space does not have are dropped. A configuration with a value outside the present range
+    is left out.
     """
-    selected = replace(study, trials=_selected(view, study.trials))
-    return past_of(replace(view, trials=list(selected.fitting(view.space)), foretold={}))
+    selected = replace(study, trials=_select(view, study.trials))
+    return build_training_data(replace(view, trials=list(selected.fitting(view.space)), curve_forecasts={}))
 
 
-def _selected(view: StudyView, trials: Sequence[Trial]) -> Sequence[Trial]:
-    if len(trials) <= MOST_EARLIER:
+def _select(view: StudyView, trials: Sequence[Trial]) -> Sequence[Trial]:
+    if len(trials) <= MAX_EARLIER_TRIALS:
         return trials
     first = view.objectives[0]
     values = np.array([first.sign * t.values.get(first.metric, np.inf) for t in trials], dtype=float)
-    return [trials[row] for row in lowest_and_spread(np.where(np.isnan(values), np.inf, values), MOST_EARLIER)]
+    return [trials[row] for row in subsample_by_value(np.where(np.isnan(values), np.inf, values), MAX_EARLIER_TRIALS)]
+
+
+def _forecast_of_stopped(trial: Trial, view: StudyView) -> ForecastPoint | None:
+    """Return the forecast from the whole curve of a stopped trial; None without one, and for other trials."""
+    forecasts = view.curve_forecasts.get(trial.number, ())
+    return forecasts[-1] if forecasts and trial.state is TrialState.STOPPED else None
+
+
+def _values_and_fidelity(rows: Sequence[_Row], view: StudyView) -> tuple[Array, Array]:
+    """Return (n, k) objectives to be minimized, and (n,) fidelities; forecasts take the place of measured values."""
+    signed = [[o.sign * row.trial.values.get(o.metric, np.nan) for o in view.objectives] for row in rows]
+    values = np.reshape(np.array(signed, dtype=float), (len(rows), len(view.objectives)))
+    fidelity = np.array([view.fidelity_of(row.trial) for row in rows], dtype=float)
+    for index, row in enumerate(rows):
+        if row.forecast is not None:
+            values[index, 0] = view.objectives[0].sign * row.forecast.value
+            fidelity[index] = row.forecast.part
+    return values, fidelity
+
+
+def _violations(rows: Sequence[_Row], view: StudyView) -> Array:
+    violations = [
+        [c.violation(row.trial.values[c.metric]) if c.metric in row.trial.values else np.nan for c in view.constraints]
+        for row in rows
+    ]
+    return np.reshape(np.array(violations, dtype=float), (len(rows), len(view.constraints)))
 
 
 def _seconds(trial: Trial) -> float:

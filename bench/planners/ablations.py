@@ -5,22 +5,22 @@ from __future__ import annotations
 from functools import partial
 
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.surrogate.gp import Prior
-from tunesmith.agent.sampler.surrogate_model import Settings
+from tunesmith.agent.sampler.surrogate.gp import HyperPrior
+from tunesmith.agent.sampler.surrogate_model import SamplerSettings
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
 
 _LEFT_OUT = {
-    "bayes-no-names": Settings(knowledge=0.0),
-    "bayes-no-failures": Settings(failures=False),
-    "bayes-one-mode": Settings(averaging=False),
-    "bayes-no-local": Settings(local_every=0),
-    "bayes-one-smoothness": Settings(smoothness=(Prior(),)),
-    "bayes-linear": Settings(softness=50.0),
+    "bayes-no-names": SamplerSettings(name_prior_strength=0.0),
+    "bayes-no-failures": SamplerSettings(model_failures=False),
+    "bayes-one-mode": SamplerSettings(average_hyperparameters=False),
+    "bayes-no-local": SamplerSettings(local_every=0),
+    "bayes-one-smoothness": SamplerSettings(hyperpriors=(HyperPrior(),)),
+    "bayes-linear": SamplerSettings(softness=50.0),
 }
 
 
-def _make(settings: Settings, task: Task, seed: int) -> TunerPlanner:
+def _make(settings: SamplerSettings, task: Task, seed: int) -> TunerPlanner:
     return TunerPlanner(BayesSampler(settings), task, seed)
 
 

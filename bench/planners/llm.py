@@ -18,7 +18,7 @@ from functools import partial
 from tunesmith.agent.llm.planner import LLMPlanner
 from tunesmith.agent.planner.arbiter import Rules
 from tunesmith.agent.planner.factory import open_model
-from tunesmith.agent.sampler.optuna_samplers import RandomSampler
+from tunesmith.agent.sampler.random import RandomSampler
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
 from tunesmith.prompts.planner_prompts import StudyBrief

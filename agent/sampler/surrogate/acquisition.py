@@ -1,4 +1,7 @@
-"""How much a point promises: log expected improvement, and the log probability of staying below a bound."""
+"""Acquisition functions: log expected improvement and the log probability of a value below a bound.
+
+Knows no model; takes means and standard deviations.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 def log_expected_improvement(mean: Array, std: Array, best: float | Array) -> Array:
-    """(m,), (m,) -> (m,) log E[max(best - Y, 0)] for Y normal; finite far from the best too. Ament et al. 2023."""
+    """(m,), (m,) -> (m,) log E[max(best - Y, 0)] for Y normal; stays finite far above `best`. Ament et al. 2023."""
     z = (best - mean) / std
     return _log_h(z) + np.log(std)
 
@@ -39,8 +42,9 @@ def _log_h(z: Array) -> Array:
     near = z > -1.0
     zn = np.where(near, z, 0.0)
     direct = np.log(np.exp(-0.5 * zn * zn - _LOG_SQRT_2PI) + zn * ndtr(zn))
-    # phi + z Phi = phi (1 - |z| Phi(z) / phi(z)), and Phi / phi is a scaled erfcx. Beyond 1e4 only 1 / z^2 is left.
+    # phi + z Phi = phi (1 - |z| Phi(z) / phi(z)), and Phi / phi is a scaled erfcx.
     zf = np.where(near, -1.0, np.maximum(z, -1e4))
     ratio = 1.0 + zf * math.sqrt(math.pi / 2.0) * erfcx(-zf / math.sqrt(2.0))
+    # Below -1e3 that bracket is 1 / z^2 to double precision.
     far = log_phi + np.where(z < -1e3, -2.0 * np.log(np.maximum(-z, 1.0)), np.log(np.maximum(ratio, 1e-300)))
     return np.where(near, direct, far)

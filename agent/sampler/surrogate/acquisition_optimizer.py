@@ -1,6 +1,6 @@
-"""Where to look: spread first points, and the best points under a score. Knows no model and no trial.
+"""Initial designs, and a search for the points with the highest score. Knows no model and no trial.
 
-The score is a function from settled coordinates (m, d) to values (m,), larger is better.
+A score maps (m, d) coordinates of valid configurations to (m,) values; larger is better.
 """
 
 from __future__ import annotations
@@ -11,145 +11,173 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.sampler.surrogate.encoding import Axes
+from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Score = Callable[[Array], Array]
 
-_FACE = 0.05
-_SCALES = (0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005)
-"""Step sizes of the local search, one round each."""
+_MARGIN = 0.05
+"""Distance of the outermost levels of a Latin hypercube from the faces of the unit cube."""
+
+_STEP_SIZES = (0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005)
+"""Standard deviations of the local search's steps, one round each."""
+
+_DRAWS_PER_ANCHOR = 24
+_STARTS = 12
+"""Number of points from which the local search climbs."""
+
+_CHILDREN = 20
+"""Number of perturbed copies of each point per round of the local search."""
 
 
 def latin_hypercube(count: int, d: int, rng: np.random.Generator, *, tries: int = 20) -> Array:
-    """(count, d) points, each coordinate at `count` even levels from face to face; of `tries` drawn the least crowded.
+    """Return (count, d) points of the Latin hypercube with the largest smallest distance among `tries` random ones.
 
-    The outer levels lie near the faces: a parameter that matters only at its end would go unseen for long elsewhere.
+    Each coordinate takes `count` even levels. The outer levels lie near the faces, because otherwise a parameter that
+    matters only near the end of its range would go unnoticed.
     """
     best, widest = np.empty((count, d)), -1.0
     for _ in range(tries):
         order = np.argsort(rng.random((d, count)), axis=1).T
-        points = _FACE + (1.0 - 2.0 * _FACE) * order / max(count - 1, 1)
+        points = _MARGIN + (1.0 - 2.0 * _MARGIN) * order / max(count - 1, 1)
         gaps = np.abs(points[:, None, :] - points[None, :, :]).sum(axis=2) + np.where(np.eye(count) > 0, np.inf, 0.0)
         if gaps.min() > widest:
             best, widest = points, float(gaps.min())
     return best
 
 
-def scatter(points: Array, centre: Array, axes: Axes, *, spread: float = 0.25) -> Array:
-    """(m, d) points of a design -> (m, d) settled points about `centre` (d,).
+def spread_around(points: Array, centre: Array, encoding: SpaceEncoding, *, spread: float = 0.25) -> Array:
+    """(m, d) points of a design -> (m, d) valid coordinates spread about `centre` (d,).
 
-    Ordered coordinates are normal about the centre; of unordered ones half keep the centre's value.
+    Ordered coordinates are normal about the centre, reflected at the faces. Half of the points keep the centre's value
+    of an unordered coordinate.
     """
     from scipy.special import ndtri  # 0.06 s
 
     near = centre + spread * ndtri(np.clip(points, 1e-6, 1.0 - 1e-6))
-    near = np.clip(np.where(near < 0.0, -near, np.where(near > 1.0, 2.0 - near, near)), 0.0, 1.0)
+    near = np.clip(_reflect(near), 0.0, 1.0)
     other = np.where(points < 0.5, centre, 2.0 * points - 1.0)
-    return axes.settle(np.where(axes.unordered, other, near))
+    return encoding.project_to_valid(np.where(encoding.unordered, other, near))
 
 
-def farthest(points: Array, known: Array) -> Index:
-    """(m, c), (n, c) features -> (m,) indices of the points, the one farthest from all known ones first."""
+def farthest_first(points: Array, known: Array) -> Index:
+    """(m, c), (n, c) features -> (m,) indices of the points, by distance to the nearest known one, largest first."""
     if not len(known):
         return np.arange(len(points))
     gaps = np.abs(points[:, None, :] - known[None, :, :]).sum(axis=2).min(axis=1)
     return np.argsort(-gaps, kind="stable")
 
 
-def mutate(parents: Array, axes: Axes, rng: np.random.Generator, *, scale: float, share: float) -> Array:
-    """(m, d) parents -> (m, d) settled children: a `share` of coordinates moves, at least one.
+def perturb(parents: Array, encoding: SpaceEncoding, rng: np.random.Generator, *, scale: float, rate: float) -> Array:
+    """(m, d) parents -> (m, d) valid children.
 
-    Ordered coordinates take a normal step of `scale`, at least one grid step; unordered ones another value.
+    Each coordinate changes with probability `rate`, and at least one does. Ordered coordinates take a normal step of
+    `scale`, at least one grid step; unordered ones take another value.
     """
     m, d = parents.shape
-    moved = rng.random((m, d)) < share
-    moved[np.arange(m), rng.integers(d, size=m)] = True
+    changed = rng.random((m, d)) < rate
+    changed[np.arange(m), rng.integers(d, size=m)] = True
     step = rng.normal(size=(m, d)) * scale
-    on_grid = np.isfinite(axes.count)
-    shortest = np.where(on_grid, 1.0 / np.where(on_grid, axes.count, 1.0), 0.0)
-    # A step shorter than the grid's would lead nowhere.
+    on_grid = np.isfinite(encoding.count)
+    shortest = np.where(on_grid, 1.0 / np.where(on_grid, encoding.count, 1.0), 0.0)
+    # A step shorter than the grid's would be rounded away.
     step = np.where(np.abs(step) < shortest, np.copysign(shortest, step), step)
-    target = parents + step
-    target = np.where(target < 0.0, -target, target)
-    target = np.where(target > 1.0, 2.0 - target, target)
-    hop = 1.0 + np.floor(rng.random((m, d)) * np.where(axes.unordered, axes.count - 1.0, 1.0))
-    values = np.where(axes.unordered, axes.count, 1.0)
-    other = np.where(axes.unordered, (parents + np.where(axes.unordered, hop, 0.0) / values) % 1.0, target)
-    return axes.settle(np.where(moved, other, parents))
+    target = _reflect_in_turn(parents + step)
+    hop = 1.0 + np.floor(rng.random((m, d)) * np.where(encoding.unordered, encoding.count - 1.0, 1.0))
+    values = np.where(encoding.unordered, encoding.count, 1.0)
+    hopped = (parents + np.where(encoding.unordered, hop, 0.0) / values) % 1.0
+    children = np.where(encoding.unordered, hopped, target)
+    return encoding.project_to_valid(np.where(changed, children, parents))
+
+
+def _reflect(units: Array) -> Array:
+    return np.where(units < 0.0, -units, np.where(units > 1.0, 2.0 - units, units))
+
+
+def _reflect_in_turn(units: Array) -> Array:
+    """Reflect at 0 and then at 1, so that a step longer than the range may be reflected twice."""
+    units = np.where(units < 0.0, -units, units)
+    return np.where(units > 1.0, 2.0 - units, units)
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A box of ordered coordinates about `centre` (d,), `half` (d,) wide to each side; unordered ones mostly stay.
+    """A box of ordered coordinates about a centre; unordered coordinates mostly keep the centre's value.
 
     Attributes:
-        loose: the share of drawn points in which an unordered coordinate takes any value.
+        centre: (d,) coordinates.
+        half_width: (d,) extent to each side; the box is cut at the faces of the unit cube.
+        p_redraw: the probability with which an unordered coordinate of a drawn point takes a random value.
     """
 
     centre: Array
-    half: Array
-    loose: float
+    half_width: Array
+    p_redraw: float
 
-    def draw(self, count: int, axes: Axes, rng: np.random.Generator) -> Array:
-        """(count, d) settled points, uniform in the box."""
-        anywhere = rng.random((count, len(axes)))
-        inside = self._clip(self.centre + (2.0 * anywhere - 1.0) * self.half)
-        stays = axes.unordered & (rng.random((count, len(axes))) >= self.loose)
-        return axes.settle(np.where(axes.unordered, np.where(stays, self.centre, anywhere), inside))
+    def draw(self, count: int, encoding: SpaceEncoding, rng: np.random.Generator) -> Array:
+        """(count, d) valid coordinates, uniform in the box."""
+        uniform = rng.random((count, len(encoding)))
+        inside = self._clip(self.centre + (2.0 * uniform - 1.0) * self.half_width)
+        keeps = encoding.unordered & (rng.random((count, len(encoding))) >= self.p_redraw)
+        unordered = np.where(keeps, self.centre, uniform)
+        return encoding.project_to_valid(np.where(encoding.unordered, unordered, inside))
 
-    def confine(self, units: Array, axes: Axes) -> Array:
-        """(m, d) -> (m, d) settled, ordered coordinates moved into the box."""
-        return axes.settle(np.where(axes.unordered, units, self._clip(units)))
+    def confine(self, units: Array, encoding: SpaceEncoding) -> Array:
+        """(m, d) -> (m, d) valid coordinates, the ordered ones clipped to the box."""
+        return encoding.project_to_valid(np.where(encoding.unordered, units, self._clip(units)))
 
     def _clip(self, units: Array) -> Array:
-        return np.clip(units, np.maximum(self.centre - self.half, 0.0), np.minimum(self.centre + self.half, 1.0))
+        low, high = self.centre - self.half_width, self.centre + self.half_width
+        return np.clip(units, np.maximum(low, 0.0), np.minimum(high, 1.0))
 
 
-def everywhere(axes: Axes) -> Region:
-    """Return the whole space."""
-    return Region(np.full(len(axes), 0.5), np.full(len(axes), 0.5), 1.0)
+def whole_space(encoding: SpaceEncoding) -> Region:
+    """Return the region that covers the whole space."""
+    return Region(np.full(len(encoding), 0.5), np.full(len(encoding), 0.5), 1.0)
 
 
-def around_the_best(good: Array, axes: Axes) -> Region:
-    """(k, d) good points, the best one first -> a box about the best that reaches half as far again as the others lie.
+def trust_region(good: Array, encoding: SpaceEncoding) -> Region:
+    """(k, d) good points, the best first -> a box about the best that reaches 1.5 times as far as the farthest other.
 
-    So it is as wide as the space while good points lie everywhere, and shrinks as they gather. At least one grid step.
+    The box spans the space while good points lie far apart and shrinks as they gather. Its half width is at least one
+    grid step.
     """
     reach = 1.5 * np.abs(good - good[0]).max(axis=0)
-    step = np.where(np.isfinite(axes.count), 1.01 / axes.count, 0.0)
-    return Region(good[0], np.maximum(np.clip(reach, 0.03, 0.5), np.minimum(step, 1.0)), 1.0 / len(axes))
+    step = np.where(np.isfinite(encoding.count), 1.01 / encoding.count, 0.0)
+    return Region(good[0], np.maximum(np.clip(reach, 0.03, 0.5), np.minimum(step, 1.0)), 1.0 / len(encoding))
 
 
-def climb(
-    score: Score, axes: Axes, anchors: Array, rng: np.random.Generator, *, region: Region, wide: int = 512
+def local_search(
+    score: Score, encoding: SpaceEncoding, anchors: Array, rng: np.random.Generator, *, region: Region, draws: int = 512
 ) -> tuple[Array, Array]:
-    """Return settled points (k, d) and their scores (k,), best first: the best ever found, and the roads there.
+    """Return every point that was scored (k, d) and the scores (k,), best first.
 
     Args:
         score: larger is better.
-        axes: the space.
-        anchors: (a, d) good known points; candidates are drawn around them as well as everywhere.
-        rng: the source of chance.
-        region: where candidates may lie.
-        wide: how many of them are drawn all over the region.
+        encoding: the space.
+        anchors: (a, d) good known points; candidates are drawn near them as well as in the region.
+        rng: the source of randomness.
+        region: all candidates are confined to it.
+        draws: the number of candidates drawn uniformly in the region.
     """
-    d = len(axes)
-    share = min(1.0, max(2.0 / d, 0.3)) if d > 1 else 1.0
-    around = [mutate(np.repeat(anchors, 24, axis=0), axes, rng, scale=s, share=share) for s in (0.2, 0.05)]
-    pool = np.concatenate([region.draw(wide, axes, rng), region.confine(np.concatenate(around), axes)])
-    values = score(pool)
-    top = np.argsort(-values, kind="stable")[:12]
-    points, best = pool[top], values[top]
-    for scale in _SCALES:
-        children = region.confine(mutate(np.repeat(points, 20, axis=0), axes, rng, scale=scale, share=1.5 / d), axes)
-        scores = score(children)
-        pool, values = np.concatenate([pool, children]), np.concatenate([values, scores])
-        winner = scores.reshape(len(points), 20).argmax(axis=1)
-        chosen = np.arange(len(points)) * 20 + winner
-        better = scores[chosen] > best
+    d = len(encoding)
+    rate = min(1.0, max(2.0 / d, 0.3)) if d > 1 else 1.0
+    parents = np.repeat(anchors, _DRAWS_PER_ANCHOR, axis=0)
+    near = [perturb(parents, encoding, rng, scale=scale, rate=rate) for scale in (0.2, 0.05)]
+    pool = np.concatenate([region.draw(draws, encoding, rng), region.confine(np.concatenate(near), encoding)])
+    scores = score(pool)
+    top = np.argsort(-scores, kind="stable")[:_STARTS]
+    points, best = pool[top], scores[top]
+    for scale in _STEP_SIZES:
+        parents = np.repeat(points, _CHILDREN, axis=0)
+        children = region.confine(perturb(parents, encoding, rng, scale=scale, rate=1.5 / d), encoding)
+        child_scores = score(children)
+        pool, scores = np.concatenate([pool, children]), np.concatenate([scores, child_scores])
+        winner = child_scores.reshape(len(points), _CHILDREN).argmax(axis=1)
+        chosen = np.arange(len(points)) * _CHILDREN + winner
+        better = child_scores[chosen] > best
         points = np.where(better[:, None], children[chosen], points)
-        best = np.where(better, scores[chosen], best)
-    order = np.argsort(-values, kind="stable")
-    return pool[order], values[order]
+        best = np.where(better, child_scores[chosen], best)
+    order = np.argsort(-scores, kind="stable")
+    return pool[order], scores[order]

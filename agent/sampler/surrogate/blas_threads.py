@@ -1,7 +1,7 @@
-"""Keeps the sampler's linear algebra on one core.
+"""Limits BLAS to one thread while the sampler computes.
 
-The trials need the others, threads that wait for each other cost more than they bring at our sizes, and a sum over
-threads may round differently from run to run, which a resumed study must not.
+Trials need the other cores, and for matrices of this size threads cost more than they save. A sum over several threads
+may also round differently from run to run, and then a resumed study would differ from an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 @contextmanager
-def one_core() -> Iterator[None]:
+def single_threaded_blas() -> Iterator[None]:
     """Limit BLAS to one thread inside the block."""
     with _controller().limit(limits=1):
         yield
@@ -21,7 +21,7 @@ def one_core() -> Iterator[None]:
 
 @cache
 def _controller() -> Any:
-    # Looks once at what is loaded, so everything that brings a BLAS of its own has to be there by now.
+    # The controller looks for BLAS libraries once, so scipy, which ships its own, must be loaded before.
     import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController
 

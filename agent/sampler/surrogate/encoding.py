@@ -1,7 +1,7 @@
-"""A search space as arrays: snapping, activity and model features for many configurations at once.
+"""Encodes a search space as arrays: projection to valid coordinates, active parameters and model features.
 
-Rows are configurations, columns parameters in the space's order, entries coordinates in [0, 1] as `Space.to_unit` gives
-them; inactive parameters lie where they rest. Knows no trial and no model.
+A row is a configuration and a column a parameter, in the space's order. Entries are coordinates in [0, 1], as
+`SearchSpace.to_unit` returns them; an inactive parameter has an imputed coordinate. Knows no trial and no model.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 SMOOTH_FROM = 64
-"""From this many values on an ordered parameter is treated as continuous where nearness is judged."""
+"""Number of values from which an ordered parameter is treated as continuous when configurations are compared."""
 
 _TABLE_LIMIT = 4096
+"""Largest number of values for which a comparison is looked up in a table."""
 
 
-class Axes:
+class SpaceEncoding:
     """The columns of a space.
 
     Attributes:
-        count: (d,) number of values, inf for a continuous parameter.
-        unordered: (d,) whether any two different values are equally far from each other.
+        space: the search space.
+        count: (d,) number of values; inf for a continuous parameter.
+        unordered: (d,) whether any two different values are equally far apart.
         smooth: (d,) whether neighbouring values are practically the same.
-        rest: (d,) where each parameter lies while it is inactive.
-        group: (c,) the column of the space that each feature belongs to.
+        imputed: (d,) coordinate of each parameter while it is inactive.
+        group: (c,) index of the parameter that each feature belongs to.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -44,36 +46,36 @@ class Axes:
         self.count = np.array([p.cardinality for p in parameters], dtype=float)
         self.unordered = np.array([isinstance(p, Choice) and not p.ordered and len(p.choices) > 2 for p in parameters])
         self.smooth = (self.count >= SMOOTH_FROM) & ~self.unordered
-        self.rest = np.array([p.to_unit(resting(p)) for p in parameters])  # type: ignore[arg-type]  # its own type
-        self._snaps = [_snapper(p) for p in parameters]
-        self._active = _activities(space)
+        self.imputed = np.array([p.to_unit(resting(p)) for p in parameters])  # type: ignore[arg-type]  # its own type
+        self._projections = [_projection(p) for p in parameters]
+        self._conditions = _compiled_conditions(space)
         widths = [int(c) if u else 1 for c, u in zip(self.count, self.unordered, strict=True)]
         self.group = np.repeat(np.arange(len(parameters)), widths)
 
     def __len__(self) -> int:
         return len(self.count)
 
-    def settle(self, units: Array) -> Array:
-        """(m, d) any coordinates -> (m, d) of valid configurations: on their grids, inactive ones at rest."""
-        settled = np.clip(units, 0.0, 1.0)
-        for column, snap in enumerate(self._snaps):
-            if snap is not None:
-                settled[:, column] = snap(settled[:, column])
-        if self._active:
-            settled = np.where(self.active(settled), settled, self.rest)
-        return settled
+    def project_to_valid(self, units: Array) -> Array:
+        """(m, d) any coordinates -> (m, d) of valid configurations: snapped to grids, inactive parameters imputed."""
+        valid = np.clip(units, 0.0, 1.0)
+        for column, project in enumerate(self._projections):
+            if project is not None:
+                valid[:, column] = project(valid[:, column])
+        if self._conditions:
+            valid = np.where(self.active(valid), valid, self.imputed)
+        return valid
 
     def active(self, units: Array) -> Mask:
-        """(m, d) snapped coordinates -> (m, d) whether each parameter is active."""
+        """(m, d) coordinates on their grids -> (m, d) whether each parameter is active."""
         active = np.ones(units.shape, dtype=bool)
-        for column, holds in self._active:
+        for column, holds in self._conditions:
             active[:, column] = holds(units, active)
         return active
 
     def features(self, units: Array) -> Array:
-        """(m, d) settled coordinates -> (m, c) features: ordered ones in [0, 1], unordered ones as scaled indicators.
+        """(m, d) valid coordinates -> (m, c) features: ordered parameters in [0, 1], unordered ones one-hot.
 
-        Two different values of an unordered parameter are at distance 1, as the ends of an ordered one are.
+        One-hot columns are scaled so that different values are at distance 1, as are the ends of an ordered parameter.
         """
         parts = []
         for column, (count, unordered) in enumerate(zip(self.count, self.unordered, strict=True)):
@@ -82,20 +84,20 @@ class Axes:
                 index = np.minimum(np.floor(u * count), count - 1)
                 parts.append((index[:, None] == np.arange(int(count))) * math.sqrt(0.5))
             elif count < SMOOTH_FROM and count > 1:
-                # Bins are encoded at their centres; the ends of a short scale should lie a full unit apart.
+                # Coordinates are the centres of bins; stretched, the ends of a short scale lie a full unit apart.
                 parts.append(((u - 0.5) * (count / (count - 1)) + 0.5)[:, None])
             else:
                 parts.append(u[:, None] if count > 1 else np.zeros((len(u), 1)))
         return np.concatenate(parts, axis=1)
 
 
-def _snapper(parameter: Parameter) -> Callable[[Array], Array] | None:
-    """Return the move to the nearest valid coordinate; None where every coordinate is as good as valid."""
+def _projection(parameter: Parameter) -> Callable[[Array], Array] | None:
+    """Return the map to the nearest valid coordinate; None for a parameter whose every coordinate counts as valid."""
     scale = parameter.scale
     if isinstance(scale, Bins):
         count = scale.count
         return lambda u: (np.minimum(np.floor(u * count), count - 1) + 0.5) / count
-    # Beyond a million values neighbouring integers cannot be told apart by a model.
+    # With more than a million values a model cannot distinguish neighbouring integers.
     if isinstance(scale, Integers) and scale.log and parameter.cardinality <= 1e6:
         low, high = math.log(scale.low - 0.5), math.log(scale.high + 0.5)
 
@@ -110,7 +112,7 @@ def _snapper(parameter: Parameter) -> Callable[[Array], Array] | None:
 _Holds = Callable[[Array, Mask], Mask]
 
 
-def _activities(space: SearchSpace) -> list[tuple[int, _Holds]]:
+def _compiled_conditions(space: SearchSpace) -> list[tuple[int, _Holds]]:
     names = list(space.names)
     return [
         (names.index(name), _compile(space.conditions[name], space))
@@ -120,7 +122,7 @@ def _activities(space: SearchSpace) -> list[tuple[int, _Holds]]:
 
 
 def _compile(condition: Condition, space: SearchSpace) -> _Holds:
-    """Return the condition over many rows; what it asks of an inactive parameter does not hold."""
+    """Return the condition as a function of many rows; a comparison with an inactive parameter is false."""
     match condition:
         case Comparison():
             return _compile_comparison(condition, space)
@@ -130,21 +132,21 @@ def _compile(condition: Condition, space: SearchSpace) -> _Holds:
             return lambda units, active: combine.reduce([holds(units, active) for holds in compiled])
         case Negation(part=part):
             holds = _compile(part, space)
-            asked = sorted({list(space.names).index(c.name) for c in conditions.comparisons(part)})
-            return lambda units, active: active[:, asked].all(axis=1) & ~holds(units, active)
+            compared = sorted({list(space.names).index(c.name) for c in conditions.comparisons(part)})
+            return lambda units, active: active[:, compared].all(axis=1) & ~holds(units, active)
 
 
 def _compile_comparison(comparison: Comparison, space: SearchSpace) -> _Holds:
     column = list(space.names).index(comparison.name)
     parameter = space.parameters[comparison.name]
 
-    def one(u: float) -> bool:
+    def holds_at(u: float) -> bool:
         return comparison.holds({comparison.name: parameter.from_unit(u)})
 
     if isinstance(parameter, Bool) or (isinstance(parameter.scale, Bins) and parameter.cardinality <= _TABLE_LIMIT):
         count = int(parameter.cardinality)
-        table = np.array([one((i + 0.5) / count) for i in range(count)])
+        table = np.array([holds_at((i + 0.5) / count) for i in range(count)])
         return lambda units, active: (
             active[:, column] & table[np.minimum((units[:, column] * count).astype(int), count - 1)]
         )
-    return lambda units, active: active[:, column] & np.array([one(u) for u in units[:, column]], dtype=bool)
+    return lambda units, active: active[:, column] & np.array([holds_at(u) for u in units[:, column]], dtype=bool)

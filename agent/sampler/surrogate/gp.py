@@ -1,9 +1,9 @@
-"""A Gaussian process with a Matern-5/2 kernel and one lengthscale per parameter; hyperparameters by mode or by draws.
+"""Gaussian process regression with a Matern-5/2 kernel; hyperparameters by their posterior's mode or by sampling.
 
 Notation: n points, m queries, c features, d parameters (groups of features).
     z: (n, c) features     y: (n,) standardized targets, smaller is better     group: (c,) feature -> parameter
     theta: (d + 2,) = log lengthscales, log signal variance, log noise variance
-Knows no space and no trial. One lengthscale serves all features of a parameter.
+All features of a parameter share one lengthscale. Knows no space and no trial.
 """
 
 from __future__ import annotations
@@ -21,21 +21,32 @@ Index = NDArray[np.intp]
 
 _SQRT5 = math.sqrt(5.0)
 _JITTER = 1e-8
+"""Diagonal term relative to the signal variance; keeps the kernel matrix positive definite."""
+
 _THINNING = 5
-_LONGEST_SLICE = 40
-_LEAST_NOISE, _SOME_NOISE, _MOST_NOISE = 1e-6, 0.04, 2.0
-_CLEARLY = 1.0
-"""By so much, in log density, one mode has to be likelier than the other before it takes its place."""
-_MEASURED_SPREAD = 1.2
-"""Of the log of a variance that was taken from three values or so: of a chi-square with two degrees of freedom."""
+"""Slice sampling steps per returned sample."""
+
+_MAX_SLICE_SHRINKS = 40
+_MIN_NOISE, _MAX_NOISE = 1e-6, 2.0
+"""Range of the noise variance, in units of the targets' variance."""
+
+_NOISY_START = 0.04
+"""Noise variance of the fit's second start."""
+
+_MIN_ADVANTAGE = 1.0
+"""Difference in log density from which the noisy mode is preferred."""
+
+_MEASURED_NOISE_SPREAD = 1.2
+"""Standard deviation of the log of a variance measured from about three values (chi-square, 2 degrees of freedom)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prior:
-    """Normal priors of theta: the lengthscales' centre grows with the square root of the number of parameters.
+class HyperPrior:
+    """Normal prior of theta.
 
-    Distances in a unit cube grow like that too; a centre that is too long makes the model too smooth and the search
-    stall, one that is too short makes it forget everything between two points.
+    The centre of the lengthscales grows with the square root of the number of parameters, as do distances in a unit
+    cube. With too long lengthscales the model is too smooth and the search stalls; with too short ones it returns to
+    the prior between any two points.
     """
 
     length_centre: float = 0.5
@@ -44,30 +55,37 @@ class Prior:
     noise_centre: float = 1e-4
     noise_spread: float = 2.0
 
-    def knowing_noise(self, variance: float | None, std: float) -> Prior:
-        """Return the prior after noise was measured.
+    def with_measured_noise(self, variance: float | None, std: float) -> HyperPrior:
+        """Return the prior with its noise term centred on a measured variance.
 
         Args:
-            variance: between repeated measurements, from a few of them; None when there are none.
-            std: of all measurements, in the same unit.
+            variance: variance between a few repeated measurements; None when there are none.
+            std: standard deviation of all measurements, in the same unit.
         """
         if variance is None or std <= 0.0:
             return self
-        share = min(max(variance / std**2, _LEAST_NOISE), _MOST_NOISE)
-        return replace(self, noise_centre=share, noise_spread=_MEASURED_SPREAD)
+        relative = min(max(variance / std**2, _MIN_NOISE), _MAX_NOISE)
+        return replace(self, noise_centre=relative, noise_spread=_MEASURED_NOISE_SPREAD)
 
     def centre(self, d: int) -> Array:
-        """(d + 2,) the most likely theta before any data."""
+        """(d + 2,) mean of theta."""
         return np.array([math.log(self.length_centre * math.sqrt(d))] * d + [0.0, math.log(self.noise_centre)])
 
     def spread(self, d: int) -> Array:
-        """(d + 2,) standard deviations."""
+        """(d + 2,) standard deviations of theta."""
         return np.array([self.length_spread] * d + [self.signal_spread, self.noise_spread])
 
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """A process conditioned on data: its mean is `k(x, z) alpha`; `inverse` is that of the noisy kernel matrix."""
+    """A process conditioned on data.
+
+    Attributes:
+        scaled: (n, c) features divided by their lengthscales.
+        weights: (c,) one over the lengthscale of each feature.
+        alpha: (n,) the posterior mean at x is `k(x, z) @ alpha`.
+        inverse: (n, n) inverse of the kernel matrix with noise.
+    """
 
     z: Array
     y: Array
@@ -79,24 +97,24 @@ class Posterior:
 
     @property
     def signal(self) -> float:
-        """The variance of the function before any data."""
+        """Prior variance of the function."""
         return math.exp(self.theta[-2])
 
     @property
     def noise(self) -> float:
-        """The variance of a measurement about the function."""
+        """Variance of a measurement about the function."""
         return math.exp(self.theta[-1])
 
     def predict(self, queries: Array) -> tuple[Array, Array]:
-        """(m, c) -> means (m,), standard deviations (m,) of the noise-free function, in units of the targets."""
+        """(m, c) -> means (m,) and standard deviations (m,) of the noise-free function, in units of the targets."""
         signal = self.signal
         cross = signal * _matern(_squared(queries * self.weights, self.scaled))
         mean = cross @ self.alpha
         variance = signal - np.einsum("ij,ij->i", cross @ self.inverse, cross)
         return mean, np.sqrt(np.maximum(variance, 1e-12 * signal))
 
-    def draw(self, queries: Array, rng: np.random.Generator) -> Array:
-        """(m, c) -> (m,) a function drawn from the posterior; the time grows with the cube of m."""
+    def sample(self, queries: Array, rng: np.random.Generator) -> Array:
+        """(m, c) -> (m,) values of a function drawn from the posterior; the time grows with the cube of m."""
         scaled, signal = queries * self.weights, self.signal
         cross = signal * _matern(_squared(scaled, self.scaled))
         covariance = signal * _matern(_squared(scaled, scaled)) - cross @ self.inverse @ cross.T
@@ -107,7 +125,7 @@ class Posterior:
 
 
 def condition(z: Array, y: Array, theta: Array, group: Index) -> Posterior:
-    """Condition the process with hyperparameters `theta` on the data.
+    """Return the process with hyperparameters `theta`, conditioned on the data.
 
     Raises:
         numpy.linalg.LinAlgError: the kernel matrix is not positive definite even with more jitter.
@@ -119,26 +137,27 @@ def condition(z: Array, y: Array, theta: Array, group: Index) -> Posterior:
     return Posterior(z, y, theta, scaled, weights, inverse @ y, inverse)
 
 
-def fit(z: Array, y: Array, group: Index, prior: Prior, *, steps: int = 60) -> Array:
-    """Return the theta with the highest posterior density that L-BFGS finds from the prior's centre, and from noise.
+def fit(z: Array, y: Array, group: Index, prior: HyperPrior, *, steps: int = 60) -> Array:
+    """Return the theta with the highest posterior density that L-BFGS finds from two starts.
 
-    Noisy values have two explanations, a smooth function with noise and a rough one without, with a valley between them
-    that a search from the quiet side does not cross. Of two that are about as likely the quiet one is taken: with few
-    points it costs less to be wrong with.
+    Noisy values have two explanations: a smooth function with noise, and a rough function without. Their modes are
+    separated by a valley that a search from little noise does not cross, so the second start has more noise. Of two
+    modes that are about equally likely the one with less noise is returned, because with few points it is the cheaper
+    mistake.
     """
     from scipy import optimize  # 0.3 s
 
     d = int(group[-1]) + 1
     centre, spread = prior.centre(d), prior.spread(d)
     low, high = centre - 4 * spread, centre + 4 * spread
-    high[-1] = max(high[-1], math.log(_MOST_NOISE))
+    high[-1] = max(high[-1], math.log(_MAX_NOISE))
     best: tuple[float, Array] | None = None
-    for start in (centre, np.append(centre[:-1], math.log(_SOME_NOISE))):
+    for start in (centre, np.append(centre[:-1], math.log(_NOISY_START))):
         found: Any = optimize.minimize(
             negative_log_posterior, start, args=(z, y, group, centre, spread), jac=True, method="L-BFGS-B",
             bounds=list(zip(low, high, strict=True)), options={"maxiter": steps, "ftol": 1e-6, "gtol": 1e-3},
         )  # fmt: skip
-        if best is None or found.fun < best[0] - _CLEARLY:
+        if best is None or found.fun < best[0] - _MIN_ADVANTAGE:
             best = (float(found.fun), np.asarray(found.x))
     assert best is not None  # noqa: S101  # there are two starts
     return best[1]
@@ -147,7 +166,7 @@ def fit(z: Array, y: Array, group: Index, prior: Prior, *, steps: int = 60) -> A
 def negative_log_posterior(
     theta: Array, z: Array, y: Array, group: Index, centre: Array, spread: Array
 ) -> tuple[float, Array]:
-    """Return the negative log density of theta given the data, up to a constant, and its gradient (d + 2,)."""
+    """Return the negative log posterior density of theta, up to a constant, and its gradient (d + 2,)."""
     d = len(theta) - 2
     weights = np.exp(-theta[:d])[group]
     scaled = z * weights
@@ -161,8 +180,8 @@ def negative_log_posterior(
     except np.linalg.LinAlgError:
         return 1e10, np.zeros_like(theta)
     alpha = inverse @ y
-    away = (theta - centre) / spread
-    value = 0.5 * float(y @ alpha) + half_log_det + 0.5 * float(away @ away)
+    offset = (theta - centre) / spread
+    value = 0.5 * float(y @ alpha) + half_log_det + 0.5 * float(offset @ offset)
     inner = inverse - np.outer(alpha, alpha)
     pull = inner * slope * (signal * 5.0 / 3.0)
     per_feature = pull.sum(axis=1) @ (scaled * scaled) - np.einsum("ij,ij->j", scaled, pull @ scaled)
@@ -170,60 +189,60 @@ def negative_log_posterior(
     gradient[:d] = np.bincount(group, weights=per_feature, minlength=d)
     gradient[d] = 0.5 * float(np.einsum("ij,ij->", inner, kernel))
     gradient[d + 1] = 0.5 * noise * float(np.trace(inner))
-    return value, gradient + away / spread
+    return value, gradient + offset / spread
 
 
-def draw(  # noqa: PLR0913  # what fit takes, and the source of chance
-    start: Array, z: Array, y: Array, group: Index, prior: Prior, rng: np.random.Generator,
+def sample_theta(  # noqa: PLR0913  # the arguments of fit, and the source of randomness
+    start: Array, z: Array, y: Array, group: Index, prior: HyperPrior, rng: np.random.Generator,
     *, count: int,
 ) -> list[Array]:  # fmt: skip
-    """Return `count` thetas from their posterior by elliptical slice sampling, a few steps apart. Murray et al. 2010.
+    """Return `count` samples of theta from its posterior by elliptical slice sampling (Murray et al. 2010).
 
-    With few points many hyperparameters are plausible. One mode alone is overconfident; an average over draws is not.
+    With few points many hyperparameters are plausible, and a model with only the likeliest is overconfident.
     """
     d = len(start) - 2
     centre, spread = prior.centre(d), prior.spread(d)
 
-    def loss_at(away: Array) -> float:
-        return negative_log_likelihood(centre + away, z, y, group)
+    def loss_at(offset: Array) -> float:
+        return negative_log_likelihood(centre + offset, z, y, group)
 
-    away = start - centre
-    loss, drawn = loss_at(away), []
+    offset = start - centre
+    loss, samples = loss_at(offset), []
     for _ in range(count):
         for _ in range(_THINNING):
-            away, loss = slice_step(away, loss, loss_at, spread, rng)
-        drawn.append(centre + away)
-    return drawn
+            offset, loss = slice_step(offset, loss, loss_at, spread, rng)
+        samples.append(centre + offset)
+    return samples
 
 
 def slice_step(
-    away: Array, loss: float, loss_at: Callable[[Array], float], spread: Array, rng: np.random.Generator
+    state: Array, loss: float, loss_at: Callable[[Array], float], spread: Array, rng: np.random.Generator
 ) -> tuple[Array, float]:
-    """Return the next (k,) state, drawn along a random ellipse through `away`, and its loss.
+    """Return the next (k,) state, drawn from a random ellipse through `state`, and its loss.
 
     Args:
-        away: (k,) the state, whose prior is normal with mean 0.
-        loss: negative log likelihood there.
-        loss_at: the same anywhere.
-        spread: (k,) the prior's standard deviations.
-        rng: the source of chance.
+        state: (k,) the current state; its prior is normal with mean 0.
+        loss: negative log likelihood at `state`.
+        loss_at: negative log likelihood at any state.
+        spread: (k,) standard deviations of the prior.
+        rng: the source of randomness.
     """
-    other = rng.normal(size=len(away)) * spread
-    bar = loss + float(rng.exponential())
+    other = rng.normal(size=len(state)) * spread
+    max_loss = loss + float(rng.exponential())
     angle = float(rng.random()) * 2.0 * math.pi
     low, high = angle - 2.0 * math.pi, angle
-    for _ in range(_LONGEST_SLICE):
-        moved = away * math.cos(angle) + other * math.sin(angle)
+    for _ in range(_MAX_SLICE_SHRINKS):
+        moved = state * math.cos(angle) + other * math.sin(angle)
         moved_loss = loss_at(moved)
-        if moved_loss <= bar:
+        if moved_loss <= max_loss:
             return moved, moved_loss
         low, high = (angle, high) if angle < 0.0 else (low, angle)
         angle = low + float(rng.random()) * (high - low)
-    return away, loss
+    return state, loss
 
 
 def negative_log_likelihood(theta: Array, z: Array, y: Array, group: Index) -> float:
-    """Return the negative log likelihood of the targets, up to a constant."""
+    """Return the negative log marginal likelihood of the targets, without the constant n / 2 * log(2 pi)."""
     from scipy.linalg import lapack
 
     scaled = z * np.exp(-theta[:-2])[group]
@@ -238,7 +257,7 @@ def negative_log_likelihood(theta: Array, z: Array, y: Array, group: Index) -> f
 
 
 def _inverse(kernel: Array, noise: float) -> tuple[Array, float]:
-    """Return the inverse of kernel + noise on its diagonal, and half the log of its determinant."""
+    """Return the inverse of the kernel with noise on its diagonal, and half the log of its determinant."""
     from scipy.linalg import lapack  # 0.1 s
 
     jitter = _JITTER * float(kernel[0, 0]) + noise

@@ -1,4 +1,4 @@
-"""What a few plausible Gaussian processes believe together. Arrays in, arrays out; knows no space and no trial."""
+"""An ensemble of Gaussian processes with different hyperparameters. Arrays in, arrays out; knows no space or trial."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from tunesmith.agent.sampler.surrogate.acquisition import log_expected_improveme
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-_LEARNING_ROWS = 150
-"""Hyperparameters are learned from at most so many points: more would cost seconds and hardly move them."""
+_ROWS_FOR_HYPERPARAMETERS = 150
+"""Largest number of points that hyperparameters are fitted to; more would take seconds and hardly change them."""
+
 _NEIGHBOURS = 5
-"""Where points are selected, each counts for the mean of so many about it, itself among them."""
-_DRAWS = ((60, 8), (90, 4))
-"""Up to so many points, so many draws of the hyperparameters; beyond, the mode alone, which is sharp by then."""
+"""Number of nearest points, itself included, over which a point's value is averaged before points are selected."""
+
+_SAMPLES = ((60, 8), (90, 4))
+"""(largest number of points, number of hyperparameter samples); with more points only the mode is used."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
-    """Equally likely processes, conditioned on the same points.
+class GPEnsemble:
+    """Equally weighted processes, conditioned on the same points.
 
     Attributes:
-        posteriors: at least one.
-        centre: what is added to the processes' means.
-        scale: what their units are multiplied by.
+        posteriors: at least one process, in standardized units.
+        centre: mean of the values before standardization.
+        scale: standard deviation of the values before standardization.
     """
 
     posteriors: tuple[gp.Posterior, ...]
@@ -36,24 +38,24 @@ class Mixture:
     scale: float
 
     def predict(self, z: Array) -> tuple[Array, Array]:
-        """(m, c) -> mean (m,) and standard deviation (m,) of the mixture, noise left out."""
+        """(m, c) -> mean (m,) and standard deviation (m,) of the mixture, without measurement noise."""
         each = [posterior.predict(z) for posterior in self.posteriors]
         means = np.stack([mean for mean, _ in each])
         mean = means.mean(axis=0)
         variance = np.stack([std * std for _, std in each]).mean(axis=0) + means.var(axis=0)
         return self.centre + self.scale * mean, self.scale * np.sqrt(variance)
 
-    def log_improvement(self, z: Array, at: Array) -> Array:
-        """(m, c) -> (m,) log expected improvement on the lowest mean among `at` (k, c), each process with its own."""
+    def log_improvement(self, z: Array, incumbents: Array) -> Array:
+        """(m, c), (k, c) -> (m,) log expected improvement on the lowest mean among the incumbents of each process."""
         each = []
         for posterior in self.posteriors:
             mean, std = posterior.predict(z)
-            best = float(posterior.predict(at)[0].min())
+            best = float(posterior.predict(incumbents)[0].min())
             each.append(log_expected_improvement(mean, std, best))
         return log_mean_exp(np.stack(each))
 
     def log_below(self, z: Array, bound: float) -> Array:
-        """(m, c) -> (m,) log probability that a measurement lies at `bound` or below."""
+        """(m, c) -> (m,) log probability that a measurement is at most `bound`."""
         each = []
         for posterior in self.posteriors:
             mean, std = posterior.predict(z)
@@ -62,10 +64,10 @@ class Mixture:
             )
         return log_mean_exp(np.stack(each))
 
-    def believing(self, z: Array, group: Index) -> Mixture:
-        """Return the mixture as if each process's own mean had been measured at the pending points `z` (p, c).
+    def fantasize(self, z: Array, group: Index) -> GPEnsemble:
+        """Condition each process on its own mean at the pending points `z` (p, c), as if that had been measured.
 
-        That leaves the means alone and takes the uncertainty away where an answer is under way.
+        The means stay the same; the uncertainty near pending points shrinks.
         """
         if not len(z):
             return self
@@ -81,43 +83,34 @@ class Mixture:
         return replace(self, posteriors=tuple(extended))
 
 
-def learn(  # noqa: PLR0913  # what the model is fitted to, and how
-    z: Array,
-    y: Array,
-    group: Index,
-    prior: gp.Prior,
-    rng: np.random.Generator,
-    *,
-    averaging: bool = True,
-) -> Mixture:
-    """Fit to (n, c) features and (n,) finite values, n >= 1; lower is better, as far as anything is.
+def fit_ensemble(z: Array, y: Array, group: Index, prior: gp.HyperPrior, rng: np.random.Generator) -> GPEnsemble:
+    """Fit to (n, c) features and (n,) finite values, n >= 1; smaller is better.
 
-    Few points: several draws of the hyperparameters. Many: their mode, learned from the most promising and some others.
+    Up to 90 points the ensemble holds several samples of the hyperparameters, beyond that their mode.
 
     Args:
         z: features.
         y: values.
-        group: the parameter of each feature.
-        prior: of the hyperparameters.
-        rng: the source of chance.
-        averaging: False for the mode alone, however few points there are.
+        group: index of the parameter of each feature.
+        prior: prior of the hyperparameters.
+        rng: the source of randomness.
     """
-    data = _Standard.of(z, y)
+    data = _StandardizedData.of(z, y)
     mode = data.mode(group, prior)
-    draws = next((count for limit, count in _DRAWS if len(y) <= limit), 0) if averaging else 0
-    thetas = gp.draw(mode, z, data.y, group, prior, rng, count=draws) if draws else [mode]
-    return data.mixture(thetas, group)
+    count = next((count for limit, count in _SAMPLES if len(y) <= limit), 0)
+    thetas = gp.sample_theta(mode, z, data.y, group, prior, rng, count=count) if count else [mode]
+    return data.ensemble(thetas, group)
 
 
-def learn_mode(z: Array, y: Array, group: Index, prior: gp.Prior) -> Mixture:
-    """Fit as `learn` does, with the likeliest hyperparameters alone: a fifth of the time."""
-    data = _Standard.of(z, y)
-    return data.mixture([data.mode(group, prior)], group)
+def fit_single(z: Array, y: Array, group: Index, prior: gp.HyperPrior) -> GPEnsemble:
+    """Fit as `fit_ensemble` does, but with the mode of the hyperparameters only: a fifth of the time."""
+    data = _StandardizedData.of(z, y)
+    return data.ensemble([data.mode(group, prior)], group)
 
 
 @dataclass(frozen=True, slots=True)
-class _Standard:
-    """Data with mean 0 and standard deviation 1, and the way back."""
+class _StandardizedData:
+    """Features, and values with mean 0 and standard deviation 1."""
 
     z: Array
     y: Array
@@ -125,37 +118,37 @@ class _Standard:
     scale: float
 
     @classmethod
-    def of(cls, z: Array, y: Array) -> _Standard:
+    def of(cls, z: Array, y: Array) -> _StandardizedData:
         centre, scale = float(y.mean()), float(y.std())
-        # Values that differ by rounding alone are one value.
+        # Values that differ only by rounding count as equal.
         scale = scale if scale > 1e-12 * max(1.0, abs(centre)) else 1.0
         return cls(z, (y - centre) / scale, centre, scale)
 
-    def mode(self, group: Index, prior: gp.Prior) -> Array:
-        rows = promising_and_spread(self.z, self.y, _LEARNING_ROWS)
+    def mode(self, group: Index, prior: gp.HyperPrior) -> Array:
+        rows = subsample_by_local_mean(self.z, self.y, _ROWS_FOR_HYPERPARAMETERS)
         return gp.fit(self.z[rows], self.y[rows], group, prior)
 
-    def mixture(self, thetas: list[Array], group: Index) -> Mixture:
+    def ensemble(self, thetas: list[Array], group: Index) -> GPEnsemble:
         posteriors = tuple(gp.condition(self.z, self.y, theta, group) for theta in thetas)
-        return Mixture(posteriors, self.centre, self.scale)
+        return GPEnsemble(posteriors, self.centre, self.scale)
 
 
-def promising_and_spread(z: Array, y: Array, limit: int) -> Index:
-    """(n, c) features, (n,) values -> indices of at most `limit`: half where values are low, the rest evenly by rank.
+def subsample_by_local_mean(z: Array, y: Array, limit: int) -> Index:
+    """(n, c) features, (n,) values -> indices of at most `limit` points, selected by the mean of their neighbours.
 
-    Selected by the mean about them and not by their own values: of noisy values the lowest are the lucky ones, and a
-    model of them alone takes luck for shape and finds no noise.
+    Half of the limit is where that mean is lowest, the rest is even by rank. Selecting by a point's own value would
+    favour lucky noisy values, and a model of only those would mistake noise for shape.
     """
     if len(y) <= limit:
         return np.arange(len(y))
-    from scipy.spatial import KDTree  # 0.1 s, which short studies do without
+    from scipy.spatial import KDTree  # 0.1 s, not needed in short studies
 
     _, nearest = KDTree(z).query(z, k=_NEIGHBOURS)
-    return lowest_and_spread(y[nearest].mean(axis=1), limit)
+    return subsample_by_value(y[nearest].mean(axis=1), limit)
 
 
-def lowest_and_spread(y: Array, limit: int) -> Index:
-    """(n,) values -> indices of at most `limit` of them: the lowest half of the limit, and the rest evenly by rank."""
+def subsample_by_value(y: Array, limit: int) -> Index:
+    """(n,) values -> sorted indices of at most `limit` of them: half of the limit lowest, the rest even by rank."""
     order = np.argsort(y, kind="stable")
     if len(y) <= limit:
         return np.arange(len(y))

@@ -1,15 +1,15 @@
-"""How the optimum moves with the scale of a study: what small, cheap studies say of a large one.
+"""How the optimum shifts with the scale of a study, inferred from studies at other scales.
 
-At another scale the landscape is taken to be the same but for a shift: each logarithmic coordinate moves by a constant
-for each e-fold of scale. That is a power law, as measured for learning rate and batch size against model and data size
+The landscape at another scale is assumed to be the same up to a shift: each logarithmic coordinate shifts by a constant
+per e-fold of scale. That is a power law, as measured for learning rate and batch size against model and data size
 (McCandlish et al. 2018; Yang et al. 2022, muTransfer; Li et al. 2025, step law), and as CARBS (Fetterman et al. 2023)
-assumes of its Pareto front. The shift is inferred with a Gaussian process over the coordinates moved to the present
+assumes for its Pareto front. The shift is inferred with a Gaussian process over the coordinates shifted to the present
 scale. Arrays in, arrays out; knows no trial.
 
-Notation: n rows of q studies, d coordinates, s names of scale.
-    units: (n, d) in [0, 1]    apart: (n, s) log of the present scale over a row's    study: (n,) which one
+Notation: n trials of q studies, d coordinates, s names of scale.
+    units: (n, d) in [0, 1]    log_ratio: (n, s) log of the present scale over a trial's    study: (n,) study index
     y: (n,) targets, of each study with mean 0 and standard deviation 1
-    drift: (s, d) shift of a coordinate for each e-fold    level: (q, 2) shift of a study's targets, log of their factor
+    drift: (s, d) shift of a coordinate per e-fold    level: (q, 2) offset and log factor of a study's targets
 """
 
 from __future__ import annotations
@@ -21,150 +21,165 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.agent.sampler.surrogate import gp
-from tunesmith.agent.sampler.surrogate.encoding import Array, Axes, Mask
+from tunesmith.agent.sampler.surrogate.encoding import Array, Mask, SpaceEncoding
 
 Index = NDArray[np.intp]
 
-_SPREAD = 0.1
-"""What a drift is beforehand, as a standard deviation: a learning rate that falls as one over the width moves 0.087 of
-a range from 1e-5 to 1 for each e-fold."""
+_DRIFT_SPREAD = 0.1
+"""Prior standard deviation of a drift. A learning rate proportional to one over the width moves 0.087 of a range from
+1e-5 to 1 per e-fold."""
 
 _LEVEL_SPREAD = np.array([0.5, 0.3])
-"""The same of levels: where the optimum lies far from the faces, the same function has smaller values."""
+"""Prior standard deviations of a level; a function whose optimum is far from the faces has smaller values."""
 
-_LAW = 0.3
-"""How far, as a share of itself, a drift is off beyond the scales that were seen: a power law is no more than close."""
+_POWER_LAW_ERROR = 0.3
+"""Standard deviation of a drift beyond the observed scales, as a fraction of itself: power laws hold approximately."""
 
 _ROUNDS = 3
-_STEP, _WIDE_STEP = 1e-4, 0.02
-_NEAR = 256
+"""Alternations between fitting the shift and the process's hyperparameters."""
+
+_GRADIENT_STEP, _CURVATURE_STEP = 1e-4, 0.02
+"""Finite-difference steps, in prior standard deviations."""
+
+_SAMPLED_BEST, _SAMPLED_NEARBY = 8, 256
+"""A function is sampled at this number of points near the best trials, split evenly among this number of trials."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """What ran at any scale.
+class ScaledTrials:
+    """Trials of studies at any scale.
 
     Attributes:
-        drifts: (d,) which coordinates may move.
+        drifting: (d,) which coordinates may shift with scale.
     """
 
-    drifts: Mask
+    drifting: Mask
     units: Array
-    apart: Array
+    log_ratio: Array
     study: Index
     y: Array
 
-    def moved(self, drift: Array) -> Array:
-        """Return (n, d) where each row's configuration would lie at the present scale, beyond [0, 1], too.
+    def shifted(self, drift: Array) -> Array:
+        """Return (n, d) coordinates at the present scale, which may lie outside [0, 1].
 
-        Rows that were stopped at the faces would make a drift that gathers them there look likely.
+        Clipped coordinates would make a drift that gathers trials at the faces look likely.
         """
-        return np.asarray(self.units + self.apart @ drift)
+        return np.asarray(self.units + self.log_ratio @ drift)
 
     def levelled(self, level: Array) -> Array:
-        """Return (n,) targets on one scale."""
+        """Return (n,) targets with each study's offset and factor removed."""
         return np.asarray((self.y - level[self.study, 0]) * np.exp(-level[self.study, 1]))
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """One plausible way to bring the rows to the present scale."""
+class ScaleShift:
+    """One way to bring all trials to the present scale."""
 
     drift: Array
     level: Array
 
 
-def likeliest_move(rows: Rows, axes: Axes) -> Move:
-    """Return the likeliest move, found in turn with the process's hyperparameters."""
-    problem = _Problem(rows, axes)
-    return problem.move_of(problem.likeliest())
+def most_likely_shift(trials: ScaledTrials, encoding: SpaceEncoding) -> ScaleShift:
+    """Return the most likely shift, fitted in turn with the process's hyperparameters."""
+    posterior = _ShiftPosterior(trials, encoding)
+    return posterior.to_shift(posterior.mode())
 
 
-def draw_moves(rows: Rows, axes: Axes, rng: np.random.Generator, *, count: int) -> list[Move]:
-    """Return the likeliest move and `count` - 1 draws about it: normal by the curvature there, and off the law."""
-    problem = _Problem(rows, axes)
-    best = problem.likeliest()
-    root = _root_of_covariance(problem.loss_at, best)
-    drawn = [problem.move_of(best + root @ rng.normal(size=len(best))) for _ in range(count - 1)]
-    off = [replace(move, drift=move.drift * (1.0 + _LAW * rng.normal())) for move in drawn]
-    return [problem.move_of(best), *off]
+def sample_shifts(
+    trials: ScaledTrials, encoding: SpaceEncoding, rng: np.random.Generator, *, count: int
+) -> list[ScaleShift]:
+    """Return the most likely shift and `count` - 1 samples about it.
 
-
-def draw_optima(rows: Rows, moves: Sequence[Move], axes: Axes, rng: np.random.Generator) -> Array:
-    """Return (k, d) settled coordinates: for each of k moves, the likeliest first, the best of a function drawn there.
-
-    The function is drawn at the moved rows and at points near the best of them: elsewhere nothing is known of it.
+    Samples are normal with the curvature at the mode, and their drifts are scaled by the error of the power law.
     """
-    z, y = axes.features(rows.moved(moves[0].drift)), rows.levelled(moves[0].level)
-    theta = gp.fit(z, y, axes.group, gp.Prior())
-    found = []
-    for move in moves:
-        moved, y = rows.moved(move.drift), rows.levelled(move.level)
-        near = np.repeat(moved[np.argsort(y, kind="stable")[:8]], _NEAR // 8, axis=0)
-        near = np.where(axes.unordered, near, near + 0.1 * rng.normal(size=near.shape))
-        points = axes.settle(np.concatenate([moved, near]))
-        process = gp.condition(axes.features(moved), y, theta, axes.group)
-        found.append(points[int(process.draw(axes.features(points), rng).argmin())])
-    return np.stack(found)
+    posterior = _ShiftPosterior(trials, encoding)
+    best = posterior.mode()
+    root = _covariance_root(posterior.loss_at, best)
+    sampled = [posterior.to_shift(best + root @ rng.normal(size=len(best))) for _ in range(count - 1)]
+    scaled = [replace(shift, drift=shift.drift * (1.0 + _POWER_LAW_ERROR * rng.normal())) for shift in sampled]
+    return [posterior.to_shift(best), *scaled]
 
 
-class _Problem:
-    """How likely a move is; a move as a vector (p,) of standard normals, those coordinates alone that drift.
+def sample_optima(
+    trials: ScaledTrials, shifts: Sequence[ScaleShift], encoding: SpaceEncoding, rng: np.random.Generator
+) -> Array:
+    """Return (k, d) valid coordinates: for each of k shifts, the minimum of a function sampled from the posterior.
 
-    The first study's level is the one that others are brought to.
+    The function is sampled at the shifted trials and near the best of them, because nothing is known elsewhere. The
+    first shift must be the most likely one; it decides the hyperparameters.
+    """
+    z, y = encoding.features(trials.shifted(shifts[0].drift)), trials.levelled(shifts[0].level)
+    theta = gp.fit(z, y, encoding.group, gp.HyperPrior())
+    optima = []
+    for shift in shifts:
+        units, y = trials.shifted(shift.drift), trials.levelled(shift.level)
+        best = np.argsort(y, kind="stable")[:_SAMPLED_BEST]
+        near = np.repeat(units[best], _SAMPLED_NEARBY // _SAMPLED_BEST, axis=0)
+        near = np.where(encoding.unordered, near, near + 0.1 * rng.normal(size=near.shape))
+        points = encoding.project_to_valid(np.concatenate([units, near]))
+        process = gp.condition(encoding.features(units), y, theta, encoding.group)
+        optima.append(points[int(process.sample(encoding.features(points), rng).argmin())])
+    return np.stack(optima)
+
+
+class _ShiftPosterior:
+    """The posterior of a shift, as a function of a state (p,): standard normal variables for drifts and levels.
+
+    The state holds only drifts of drifting coordinates, and no level of the first study, to which others are brought.
     """
 
-    def __init__(self, rows: Rows, axes: Axes) -> None:
-        self._rows = rows
-        self._axes = axes
-        self._free = np.broadcast_to(rows.drifts, (rows.apart.shape[1], len(axes)))
-        self._others = int(rows.study.max())
-        self._theta = self._fitted(np.zeros(self._size))
+    def __init__(self, trials: ScaledTrials, encoding: SpaceEncoding) -> None:
+        self._trials = trials
+        self._encoding = encoding
+        self._free = np.broadcast_to(trials.drifting, (trials.log_ratio.shape[1], len(encoding)))
+        self._other_studies = int(trials.study.max())
+        self._theta = self._fit_theta(np.zeros(self._size))
 
     @property
     def _size(self) -> int:
-        return int(self._free.sum()) + 2 * self._others
+        return int(self._free.sum()) + 2 * self._other_studies
 
-    def move_of(self, state: Array) -> Move:
-        drift, level = np.zeros(self._free.shape), np.zeros((self._others + 1, 2))
-        drifting = int(self._free.sum())
-        drift[self._free] = _SPREAD * state[:drifting]
-        level[1:] = _LEVEL_SPREAD * state[drifting:].reshape(-1, 2)
-        return Move(drift, level)
+    def to_shift(self, state: Array) -> ScaleShift:
+        drift, level = np.zeros(self._free.shape), np.zeros((self._other_studies + 1, 2))
+        drifts = int(self._free.sum())
+        drift[self._free] = _DRIFT_SPREAD * state[:drifts]
+        level[1:] = _LEVEL_SPREAD * state[drifts:].reshape(-1, 2)
+        return ScaleShift(drift, level)
 
     def loss_at(self, state: Array) -> float:
-        z, y, move = self._seen(state)
-        stretched = float(move.level[self._rows.study, 1].sum())
-        likely = gp.negative_log_likelihood(self._theta, z, y, self._axes.group)
-        return likely + stretched + 0.5 * float(state @ state)
+        """Return the negative log posterior density, up to a constant."""
+        z, y, shift = self._data_at(state)
+        log_jacobian = float(shift.level[self._trials.study, 1].sum())
+        likelihood = gp.negative_log_likelihood(self._theta, z, y, self._encoding.group)
+        return likelihood + log_jacobian + 0.5 * float(state @ state)
 
-    def likeliest(self) -> Array:
+    def mode(self) -> Array:
         from scipy import optimize  # 0.3 s
 
         state = np.zeros(self._size)
         for _ in range(_ROUNDS):
-            self._theta = self._fitted(state)
-            options = {"maxiter": 30, "eps": _STEP}
+            self._theta = self._fit_theta(state)
+            options = {"maxiter": 30, "eps": _GRADIENT_STEP}
             state = np.asarray(optimize.minimize(self.loss_at, state, method="L-BFGS-B", options=options).x)
         return state
 
-    def _fitted(self, state: Array) -> Array:
-        z, y, _ = self._seen(state)
-        return gp.fit(z, y, self._axes.group, gp.Prior())
+    def _fit_theta(self, state: Array) -> Array:
+        z, y, _ = self._data_at(state)
+        return gp.fit(z, y, self._encoding.group, gp.HyperPrior())
 
-    def _seen(self, state: Array) -> tuple[Array, Array, Move]:
-        move = self.move_of(state)
-        return self._axes.features(self._rows.moved(move.drift)), self._rows.levelled(move.level), move
+    def _data_at(self, state: Array) -> tuple[Array, Array, ScaleShift]:
+        shift = self.to_shift(state)
+        return self._encoding.features(self._trials.shifted(shift.drift)), self._trials.levelled(shift.level), shift
 
 
-def _root_of_covariance(loss_at: Callable[[Array], float], at: Array) -> Array:
-    """(p,) -> (p, p) whose square is the covariance of the normal with the loss's curvature, at most the prior's."""
-    p, steps = len(at), _WIDE_STEP * np.eye(len(at))
+def _covariance_root(loss_at: Callable[[Array], float], at: Array) -> Array:
+    """(p,) -> (p, p) root of the covariance of the normal with the loss's curvature, at most the prior's."""
+    p, steps = len(at), _CURVATURE_STEP * np.eye(len(at))
     here, ahead = loss_at(at), [loss_at(at + step) for step in steps]
     curvature = np.empty((p, p))
     for i in range(p):
         for j in range(i, p):
             both = loss_at(at + steps[i] + steps[j])
-            curvature[i, j] = curvature[j, i] = (both - ahead[i] - ahead[j] + here) / _WIDE_STEP**2
+            curvature[i, j] = curvature[j, i] = (both - ahead[i] - ahead[j] + here) / _CURVATURE_STEP**2
     values, vectors = np.linalg.eigh(curvature)
     return np.asarray(vectors / np.sqrt(np.maximum(values, 1.0)))

@@ -1,7 +1,7 @@
-"""Points that did best in earlier studies, selected to complement each other: where one is bad, another is good.
+"""Selects points of earlier studies that complement each other: where one is bad, another is good.
 
-Greedy, after the portfolios of auto-sklearn 2.0 (Feurer et al. 2022); what a point would have reached in a study where
-it did not run is asked of that study's own model. Knows no database.
+Greedy, as the portfolios of auto-sklearn 2.0 (Feurer et al. 2022). The value of a point in a study where it did not run
+is predicted by that study's model. Knows no database.
 """
 
 from __future__ import annotations
@@ -11,81 +11,99 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.agent.sampler.surrogate.blas_threads import one_core
-from tunesmith.agent.sampler.surrogate.encoding import Array, Axes
-from tunesmith.agent.sampler.surrogate_model import Inputs, Settings, earlier_models
-from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_pasts, is_elsewhere, scale_words
+from tunesmith.agent.sampler.surrogate.blas_threads import single_threaded_blas
+from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
+from tunesmith.agent.sampler.surrogate_model import FeatureMap, SamplerSettings, fit_earlier_models
+from tunesmith.agent.sampler.training_data import TrainingData
+from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_data_at_scale, format_scale, is_other_scale
 from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 
 CANDIDATES = 20
-"""So many of the best of each study may be selected."""
+"""Number of best points of each study that may be selected."""
 
-_LEAST_GAIN = 0.05
-"""A further point has to bring the studies closer to their best by so much on average, in their standard deviations."""
+_MIN_GAIN = 0.05
+"""Smallest reduction of the mean loss, in standard deviations of the studies' targets, for which a point is added."""
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
-    """A configuration of an earlier study, and why it is among the points."""
+class PortfolioPoint:
+    """A configuration of an earlier study, and the reason for its selection."""
 
     params: Mapping[str, Value]
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """What may be selected: coordinates (m, d), the study (m,) and the value (m,) of each."""
+    """Points that may be selected.
+
+    Attributes:
+        units: (m, d) coordinates.
+        study: (m,) index of the study that ran each.
+        value: (m,) the value there.
+        losses: (m, q) predicted loss in each study: how far above the best candidate, in standard deviations.
+    """
 
     units: Array
     study: Array
     value: Array
+    losses: Array
 
 
-def select_portfolio(view: StudyView, count: int) -> list[Selected]:
+def select_portfolio(view: StudyView, count: int) -> list[PortfolioPoint]:
     """Return at most `count` configurations of the view's earlier studies; fewer when more would add nothing.
 
-    The first does best over all studies, each next one most for those in which the ones before do worst.
+    The first has the lowest mean loss over all studies. Each next one reduces the mean most, so it is good where those
+    before it are bad.
     """
     if count < 1 or len(view.objectives) > 1:
         return []
-    with one_core():
+    with single_threaded_blas():
         return _select(view, count)
 
 
-def _select(view: StudyView, count: int) -> list[Selected]:
-    axes = Axes(view.space)
-    pairs = [(s, p) for s, p in zip(view.earlier, earlier_pasts(view), strict=True) if p.complete.sum() > 1]
+def _select(view: StudyView, count: int) -> list[PortfolioPoint]:
+    pairs = [(s, d) for s, d in zip(view.earlier, earlier_data_at_scale(view), strict=True) if d.complete.sum() > 1]
     if not pairs:
         return []
-    pasts = [past for _, past in pairs]
-    inputs = Inputs(axes, any((past.fidelity < 1.0).any() for past in pasts))
-    found = _candidates([(axes.settle(past.units[past.complete]), past.values[past.complete, 0]) for past in pasts])
-    losses = np.stack([m.predict(inputs.of(found.units))[0] for m in earlier_models(pasts, inputs, Settings())], axis=1)
-    losses = losses - losses.min(axis=0)
-    chosen: list[Selected] = []
-    reached = np.full(len(pairs), np.inf)
+    studies = [study for study, _ in pairs]
+    candidates = _candidates(SpaceEncoding(view.space), [data for _, data in pairs])
+    chosen: list[PortfolioPoint] = []
+    reached = np.full(len(studies), np.inf)
     for _ in range(count):
-        after = np.minimum(losses, reached).mean(axis=1)
-        best = int(after.argmin())
-        if chosen and reached.mean() - after[best] < _LEAST_GAIN:
+        losses = np.minimum(candidates.losses, reached).mean(axis=1)
+        best = int(losses.argmin())
+        if chosen and reached.mean() - losses[best] < _MIN_GAIN:
             break
-        params = view.space.from_unit(found.units[best].tolist())
-        study, value = pairs[int(found.study[best])][0], view.objectives[0].sign * float(found.value[best])
-        gains = [s.name for (s, _), gain in zip(pairs, reached - losses[best], strict=True) if gain > _LEAST_GAIN]
-        helps = "" if not chosen or gains == [study.name] else f", for {', '.join(gains)}"
-        at = f", moved to {scale_words(view.scale)}" if is_elsewhere(view, study) else ""
-        why = f"from {study.name}, where it had {view.objectives[0].metric} {short_number(value)}{at}{helps}"
-        chosen.append(Selected(params, why))
-        reached = np.minimum(reached, losses[best])
+        gains = reached - candidates.losses[best]
+        helped = [study.name for study, gain in zip(studies, gains, strict=True) if gain > _MIN_GAIN]
+        reason = _reason(view, studies[int(candidates.study[best])], float(candidates.value[best]))
+        if chosen and helped != [studies[int(candidates.study[best])].name]:
+            reason += f", for {', '.join(helped)}"
+        chosen.append(PortfolioPoint(view.space.from_unit(candidates.units[best].tolist()), reason))
+        reached = np.minimum(reached, candidates.losses[best])
     return chosen
 
 
-def _candidates(ran: Sequence[tuple[Array, Array]]) -> _Candidates:
-    orders = [np.argsort(values, kind="stable")[:CANDIDATES] for _, values in ran]
-    return _Candidates(
-        units=np.concatenate([units[order] for (units, _), order in zip(ran, orders, strict=True)]),
-        study=np.concatenate([np.full(len(order), index) for index, order in enumerate(orders)]),
-        value=np.concatenate([values[order] for (_, values), order in zip(ran, orders, strict=True)]),
-    )
+def _reason(view: StudyView, study: EarlierStudy, value: float) -> str:
+    objective = view.objectives[0]
+    shift = f", shifted to {format_scale(view.scale)}" if is_other_scale(view, study) else ""
+    return f"from {study.name}, where it had {objective.metric} {short_number(objective.sign * value)}{shift}"
+
+
+def _candidates(encoding: SpaceEncoding, earlier: Sequence[TrainingData]) -> _Candidates:
+    feature_map = FeatureMap(encoding, any((data.fidelity < 1.0).any() for data in earlier))
+    units, study, value = [], [], []
+    for index, data in enumerate(earlier):
+        values = data.values[data.complete, 0]
+        order = np.argsort(values, kind="stable")[:CANDIDATES]
+        units.append(encoding.project_to_valid(data.units[data.complete])[order])
+        study.append(np.full(len(order), index))
+        value.append(values[order])
+    points = np.concatenate(units)
+    models = fit_earlier_models(earlier, feature_map, SamplerSettings())
+    losses = np.stack([model.predict(feature_map.features(points))[0] for model in models], axis=1)
+    return _Candidates(points, np.concatenate(study), np.concatenate(value), losses - losses.min(axis=0))

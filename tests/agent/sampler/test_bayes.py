@@ -12,7 +12,7 @@ import pytest
 from fakes.views import Params, best, run, trial, view
 
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.optuna_samplers import RandomSampler
+from tunesmith.agent.sampler.random import RandomSampler
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.seeds import noise_seed
@@ -184,7 +184,7 @@ def test_noise_that_was_measured_at_a_bad_default_keeps_luck_from_being_taken_fo
     study = noisy_study([5.02, 5.09, 4.97])
     ran = [t for t in study.trials if not t.is_replicate]
     luckiest = min(ran, key=lambda t: t.values["loss"])
-    leading = BayesSampler().ranked(study, ran)[0]
+    leading = BayesSampler().rank(study, ran)[0]
     assert luckiest.params["x"] == 0.8
     assert abs(float(leading.params["x"]) - 0.3) < 0.15  # type: ignore[arg-type]
 
@@ -204,6 +204,6 @@ def test_noise_without_repetitions_is_told_from_shape() -> None:
     points = [drawn() for _ in range(200)]
     study = view({"x": Float(0.0, 1.0), "y": Int(1, 8)}, [(p, bowl(p) + 0.3 * chance.random()) for p in points])
     grid: list[Params] = [{"x": x / 20, "y": y} for y in range(1, 9) for x in range(21)]
-    judged = BayesSampler().judge(study, grid) or []
+    judged = BayesSampler().score(study, grid) or []
     errors = [j.prediction.mean - 0.15 - bowl(p) for p, j in zip(grid, judged, strict=True)]
     assert math.sqrt(statistics.fmean(e * e for e in errors)) < 0.1

@@ -15,13 +15,13 @@ from fakes.views import Params, trial, view
 
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.surrogate.hypervolume import hypervolume
-from tunesmith.agent.scheduler.early_stopping import Watch
+from tunesmith.agent.scheduler.early_stopping import EarlyStopping
 from tunesmith.study.space.parameters import Choice, Float, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Trial, TrialState, Usage
-from tunesmith.study.trials.view import Fidelity, Foretold, StudyView
+from tunesmith.study.trials.view import Fidelity, ForecastPoint, StudyView
 
 SPACE: Mapping[str, Parameter] = {f"x{i}": Float(0.0, 1.0) for i in range(4)}
 EPOCHS = Fidelity("epochs", 1, 27)
@@ -119,7 +119,7 @@ def test_a_forecast_of_the_present_study_says_nothing_of_an_earlier_one() -> Non
     stopped = replace(study.trials[3], state=TrialState.STOPPED)
     known = (replace(study, trials=[*study.trials[:3], stopped, *study.trials[4:]]),)
     plain = replace(view(SPACE), earlier=known)
-    foreseen = replace(plain, foretold={3: (Foretold(part=0.5, value=-100.0),)})
+    foreseen = replace(plain, curve_forecasts={3: (ForecastPoint(part=0.5, value=-100.0),)})
     assert BayesSampler().suggest(foreseen) == BayesSampler().suggest(plain)
 
 
@@ -191,15 +191,17 @@ def test_a_stopped_trial_teaches_by_where_its_curve_was_heading_not_by_the_value
     ended = Outcome(state=TrialState.STOPPED, values={"loss": curve(0.35)[0].value})
     stopped = replace(trial(5, {"x": 0.1}, None), state=TrialState.STOPPED, outcome=ended)
     seen = {t.number: curve(t.values["loss"]) for t in full} | {5: curve(0.35)[:1]}
-    watch = Watch(spec, seen)
-    foretold = watch.foretold([*full, stopped])
+    early_stopping = EarlyStopping(spec, seen)
+    foretold = early_stopping.pseudo_observations([*full, stopped])
     (said,) = foretold[5]
     assert said.value == pytest.approx(0.35, abs=0.1)
     assert 0.0 < said.part < 1.0
     # What ran through says at the same step how such forecasts compare with ends.
     assert all(echo.part == said.part for t in full for echo in foretold[t.number])
     told = replace(view(spec.space), trials=(*full, stopped), number=6, raised=True)
-    taught, untaught = (BayesSampler().judge(replace(told, foretold=known), [{"x": 0.12}]) for known in (foretold, {}))
+    taught, untaught = (
+        BayesSampler().score(replace(told, curve_forecasts=known), [{"x": 0.12}]) for known in (foretold, {})
+    )
     assert taught is not None
     assert untaught is not None
     assert taught[0].prediction.mean == pytest.approx(0.35, abs=0.12)

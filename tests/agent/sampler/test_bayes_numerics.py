@@ -14,9 +14,9 @@ from scipy import integrate, stats
 from tunesmith.agent.sampler.deduplication import every_configuration
 from tunesmith.agent.sampler.surrogate import acquisition_optimizer, gp
 from tunesmith.agent.sampler.surrogate.acquisition import log_expected_improvement, log_mean_exp, log_probability_below
-from tunesmith.agent.sampler.surrogate.encoding import Axes
-from tunesmith.agent.sampler.surrogate.gp_ensemble import learn, learn_mode, lowest_and_spread
-from tunesmith.agent.sampler.surrogate.output_transform import warp_for
+from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
+from tunesmith.agent.sampler.surrogate.gp_ensemble import fit_ensemble, fit_single, subsample_by_value
+from tunesmith.agent.sampler.surrogate.output_transform import fit_warp
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
 
@@ -45,7 +45,7 @@ def test_the_posterior_is_that_of_the_textbook_formula() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gradient_of_the_fit_is_that_of_finite_differences(seed: int) -> None:
-    prior = gp.Prior()
+    prior = gp.HyperPrior()
     args = (Z, Y, GROUP, prior.centre(2), prior.spread(2))
     theta = THETA + np.random.default_rng(seed).normal(size=4) * 0.5
     _, gradient = gp.negative_log_posterior(theta, *args)
@@ -57,7 +57,7 @@ def test_the_gradient_of_the_fit_is_that_of_finite_differences(seed: int) -> Non
 
 def test_the_fit_finds_which_parameter_matters() -> None:
     z = RNG.random((40, 2))
-    theta = gp.fit(z, np.sin(6 * z[:, 0]), np.array([0, 1]), gp.Prior())
+    theta = gp.fit(z, np.sin(6 * z[:, 0]), np.array([0, 1]), gp.HyperPrior())
     assert theta[0] < theta[1] - 1.0
 
 
@@ -65,8 +65,8 @@ def test_draws_of_hyperparameters_gather_about_their_mode() -> None:
     z = RNG.random((40, 2))
     y = np.sin(6 * z[:, 0])
     group = np.array([0, 1])
-    mode = gp.fit(z, y, group, gp.Prior())
-    drawn = np.array(gp.draw(mode, z, y, group, gp.Prior(), np.random.default_rng(0), count=40))
+    mode = gp.fit(z, y, group, gp.HyperPrior())
+    drawn = np.array(gp.sample_theta(mode, z, y, group, gp.HyperPrior(), np.random.default_rng(0), count=40))
     assert len(np.unique(drawn[:, 0])) > 20
     assert abs(np.median(drawn[:, 0]) - mode[0]) < 1.0
 
@@ -96,22 +96,22 @@ def test_a_log_probability_and_a_log_mean() -> None:
 
 def test_a_mixture_predicts_in_the_units_it_was_taught_in() -> None:
     y = 1e6 + 1e3 * Y
-    mean, std = learn(Z, y, GROUP, gp.Prior(), np.random.default_rng(0)).predict(Z)
+    mean, std = fit_ensemble(Z, y, GROUP, gp.HyperPrior(), np.random.default_rng(0)).predict(Z)
     assert np.abs(mean - y).max() < 3e2
     assert (std < 1e3).all()
 
 
 def test_a_pending_point_takes_the_uncertainty_away_and_leaves_the_mean() -> None:
-    model = learn_mode(Z, Y, GROUP, gp.Prior())
+    model = fit_single(Z, Y, GROUP, gp.HyperPrior())
     pending = np.array([[0.9, 0.9, 0.1]])
-    believing = model.believing(pending, GROUP)
-    assert believing.predict(pending)[0] == pytest.approx(model.predict(pending)[0], abs=1e-3)
-    assert believing.predict(pending)[1] < model.predict(pending)[1]
+    fantasize = model.fantasize(pending, GROUP)
+    assert fantasize.predict(pending)[0] == pytest.approx(model.predict(pending)[0], abs=1e-3)
+    assert fantasize.predict(pending)[1] < model.predict(pending)[1]
 
 
 def test_a_subset_keeps_the_best_and_reaches_to_the_worst() -> None:
     y = np.random.default_rng(0).permutation(1000).astype(float)
-    kept = y[lowest_and_spread(y, 100)]
+    kept = y[subsample_by_value(y, 100)]
     assert set(range(50)) <= set(kept)
     assert kept.max() == 999
     assert len(np.unique(kept)) == 100
@@ -121,7 +121,7 @@ def test_a_subset_keeps_the_best_and_reaches_to_the_worst() -> None:
 @settings(max_examples=200, deadline=None)
 def test_the_warp_keeps_the_order_and_the_way_back(values: list[float], softness: float) -> None:
     y = np.array(values)
-    warp = warp_for(y, softness=softness)
+    warp = fit_warp(y, softness=softness)
     targets = warp.apply(y)
     assert np.isfinite(targets).all()
     assert (np.diff(targets[np.argsort(y)]) >= 0).all()
@@ -143,21 +143,21 @@ SPACE = SearchSpace(
 )
 
 
-def test_settled_rows_are_what_the_space_itself_makes_of_them() -> None:
-    axes = Axes(SPACE)
-    units = np.random.default_rng(0).random((400, len(axes)))
-    settled = axes.settle(units)
+def test_projected_rows_are_what_the_space_itself_makes_of_them() -> None:
+    encoding = SpaceEncoding(SPACE)
+    units = np.random.default_rng(0).random((400, len(encoding)))
+    settled = encoding.project_to_valid(units)
     for row, raw in zip(settled, units, strict=True):
         params: Params = SPACE.from_unit(raw.tolist())
         np.testing.assert_allclose(row, SPACE.to_unit(params), atol=1e-9)
         assert SPACE.from_unit(row.tolist()) == params
-    active = axes.active(settled)
+    active = encoding.active(settled)
     assert [tuple(np.array(SPACE.names)[a]) for a in active] == [tuple(SPACE.from_unit(u.tolist())) for u in settled]
 
 
 def test_features_put_different_choices_one_apart_and_the_ends_of_a_scale_too() -> None:
-    axes = Axes(SearchSpace({"kind": Choice(["a", "b", "c"]), "size": Choice([1, 2, 3], ordered=True)}))
-    z = axes.features(np.array([axes.space.to_unit({"kind": k, "size": s}) for k in "abc" for s in (1, 3)]))
+    encoding = SpaceEncoding(SearchSpace({"kind": Choice(["a", "b", "c"]), "size": Choice([1, 2, 3], ordered=True)}))
+    z = encoding.features(np.array([encoding.space.to_unit({"kind": k, "size": s}) for k in "abc" for s in (1, 3)]))
     assert np.linalg.norm(z[0] - z[2]) == pytest.approx(1.0)
     assert np.linalg.norm(z[2] - z[4]) == pytest.approx(1.0)
     assert np.linalg.norm(z[0] - z[1]) == pytest.approx(1.0)
@@ -175,21 +175,21 @@ def test_a_latin_hypercube_has_one_point_in_each_stratum() -> None:
 
 
 def test_the_local_box_shrinks_as_good_points_gather() -> None:
-    axes = Axes(SearchSpace({"x": Float(0.0, 1.0), "k": Choice(["a", "b", "c"])}))
-    wide = acquisition_optimizer.around_the_best(np.array([[0.5, 0.5], [0.1, 0.5], [0.9, 0.5]]), axes)
-    tight = acquisition_optimizer.around_the_best(np.array([[0.5, 0.5], [0.51, 0.5], [0.53, 0.5]]), axes)
-    drawn = tight.draw(500, axes, np.random.default_rng(0))
-    assert wide.half[0] == pytest.approx(0.5)
+    encoding = SpaceEncoding(SearchSpace({"x": Float(0.0, 1.0), "k": Choice(["a", "b", "c"])}))
+    wide = acquisition_optimizer.trust_region(np.array([[0.5, 0.5], [0.1, 0.5], [0.9, 0.5]]), encoding)
+    tight = acquisition_optimizer.trust_region(np.array([[0.5, 0.5], [0.51, 0.5], [0.53, 0.5]]), encoding)
+    drawn = tight.draw(500, encoding, np.random.default_rng(0))
+    assert wide.half_width[0] == pytest.approx(0.5)
     assert np.abs(drawn[:, 0] - 0.5).max() <= 0.045 + 1e-9
     assert len(np.unique(drawn[:, 1])) == 3
 
 
 def test_the_climb_finds_a_narrow_hill() -> None:
-    axes = Axes(SearchSpace({f"x{i}": Float(0.0, 1.0) for i in range(4)}))
+    encoding = SpaceEncoding(SearchSpace({f"x{i}": Float(0.0, 1.0) for i in range(4)}))
     hill = np.array([0.31, 0.77, 0.12, 0.5])
-    points, scores = acquisition_optimizer.climb(
-        lambda u: -(((u - hill) / 0.05) ** 2).sum(axis=1), axes, np.full((1, 4), 0.5),
-        np.random.default_rng(0), region=acquisition_optimizer.everywhere(axes),
+    points, scores = acquisition_optimizer.local_search(
+        lambda u: -(((u - hill) / 0.05) ** 2).sum(axis=1), encoding, np.full((1, 4), 0.5),
+        np.random.default_rng(0), region=acquisition_optimizer.whole_space(encoding),
     )  # fmt: skip
     assert np.abs(points[0] - hill).max() < 0.02
     assert (np.diff(scores) <= 0).all()

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.agent.sampler.bayes import NEAR, BayesSampler
-from tunesmith.agent.sampler.deduplication import identity, random_params
+from tunesmith.agent.sampler.deduplication import config_key, random_params
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
@@ -43,7 +43,7 @@ def random_history(space: SearchSpace, results: Sequence[Result], seed: int = 0)
 
 def assert_valid_and_new(space: SearchSpace, history: Sequence[tuple[Params, Result]], params: Params) -> None:
     assert space.check(params) == []
-    assert identity(params) not in {identity(known) for known, _ in history}
+    assert config_key(params) not in {config_key(known) for known, _ in history}
 
 
 NAN, INF = math.nan, math.inf
@@ -151,7 +151,7 @@ def test_what_it_proposes_is_valid_and_new_in_any_space(
     try:
         params = BayesSampler().suggest(view(parsed, history, seed=seed)).params
     except SpaceExhausted:
-        assert len({identity(p) for p, _ in history}) <= 14
+        assert len({config_key(p) for p, _ in history}) <= 14
         assert math.isfinite(parsed.cardinality)
     else:
         assert_valid_and_new(parsed, history, params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.agent.sampler.surrogate.failure_classifier import learn_failures
+from tunesmith.agent.sampler.surrogate.failure_classifier import fit_failure_model
 
 
 def memory(z: np.ndarray) -> np.ndarray:
@@ -17,15 +17,15 @@ def memory(z: np.ndarray) -> np.ndarray:
 def test_thirty_points_tell_most_of_a_plane_border(seed: int) -> None:
     rng = np.random.default_rng(seed)
     z, unseen = rng.random((30, 5)), rng.random((500, 5))
-    said = np.exp(learn_failures(z, memory(z)).log_success(unseen)) < 0.5
+    said = np.exp(fit_failure_model(z, memory(z)).log_p_success(unseen)) < 0.5
     assert (said == memory(unseen)).mean() > 0.8
 
 
 def test_it_is_sure_among_what_it_saw_and_says_less_where_nobody_was() -> None:
     rng = np.random.default_rng(0)
     z = np.concatenate([0.2 + 0.05 * rng.random((20, 2)), 0.7 + 0.05 * rng.random((20, 2))])
-    model = learn_failures(z, np.arange(40) >= 20)
-    low, high, aside = np.exp(model.log_success(np.array([[0.22, 0.22], [0.72, 0.72], [0.0, 1.0]])))
+    model = fit_failure_model(z, np.arange(40) >= 20)
+    low, high, aside = np.exp(model.log_p_success(np.array([[0.22, 0.22], [0.72, 0.72], [0.0, 1.0]])))
     assert low > 0.8
     assert high < 0.2
     assert abs(aside - 0.5) < abs(low - 0.5)
@@ -33,7 +33,7 @@ def test_it_is_sure_among_what_it_saw_and_says_less_where_nobody_was() -> None:
 
 def test_one_kind_alone_and_one_point_alone_are_no_trouble() -> None:
     for failed in (True, False):
-        chance = np.exp(learn_failures(np.full((1, 3), 0.5), np.array([failed])).log_success(np.eye(3)))
+        chance = np.exp(fit_failure_model(np.full((1, 3), 0.5), np.array([failed])).log_p_success(np.eye(3)))
         assert np.isfinite(chance).all()
         assert ((chance < 0.5) == failed).all()
 
@@ -42,5 +42,5 @@ def test_four_hundred_points_still_answer() -> None:
     rng = np.random.default_rng(1)
     z = rng.random((400, 5))
     unseen = rng.random((500, 5))
-    said = np.exp(learn_failures(z, memory(z)).log_success(unseen)) < 0.5
+    said = np.exp(fit_failure_model(z, memory(z)).log_p_success(unseen)) < 0.5
     assert (said == memory(unseen)).mean() > 0.93

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tunesmith.agent.sampler.surrogate.hypervolume import free_boxes, hypervolume, log_expected_gain, nondominated
+from tunesmith.agent.sampler.surrogate.hypervolume import hypervolume, log_ehvi, nondominated, nondominated_boxes
 
 
 def dominated_share(front: np.ndarray, points: np.ndarray) -> float:
@@ -31,7 +31,7 @@ def test_a_staircase_has_the_volume_of_its_steps() -> None:
 @given(arrays(float, (8, 3), elements=st.sampled_from([0.0, 0.25, 0.5, 0.75])))
 def test_free_boxes_tile_what_nothing_dominates(values: np.ndarray) -> None:
     front = values[nondominated(values)]
-    boxes = free_boxes(front, np.ones(3))
+    boxes = nondominated_boxes(front, np.ones(3))
     points = np.random.default_rng(0).random((500, 3))
     inside = ((boxes[None, :, 0] < points[:, None]) & (points[:, None] <= boxes[None, :, 1])).all(axis=2).sum(axis=1)
     beaten = (front[:, None, :] <= points[None, :, :]).all(axis=2).any(axis=0)
@@ -47,13 +47,13 @@ def test_the_expected_gain_is_the_mean_gain_of_draws(k: int) -> None:
     draws = mean + std * rng.normal(size=(6_000, k))
     before = hypervolume(front, reference)
     gains = [hypervolume(np.vstack([front, draw]), reference) - before for draw in draws]
-    expected = np.exp(log_expected_gain(mean[None, :], std[None, :], free_boxes(front, reference)))[0]
+    expected = np.exp(log_ehvi(mean[None, :], std[None, :], nondominated_boxes(front, reference)))[0]
     assert expected == pytest.approx(np.mean(gains), rel=0.05)
 
 
 def test_the_gain_stays_finite_and_falls_far_from_the_front() -> None:
-    boxes = free_boxes(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([2.0, 2.0]))
+    boxes = nondominated_boxes(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([2.0, 2.0]))
     away = np.linspace(1.0, 60.0, 30)
-    gains = log_expected_gain(np.stack([away, away], axis=1), np.full((30, 2), 0.5), boxes)
+    gains = log_ehvi(np.stack([away, away], axis=1), np.full((30, 2), 0.5), boxes)
     assert np.isfinite(gains).all()
     assert (np.diff(gains) < 0).all()

@@ -7,8 +7,8 @@ import pytest
 from fakes.views import trial
 
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.interactions import interactions_of
-from tunesmith.agent.sampler.surrogate.encoding import Array, Axes
+from tunesmith.agent.sampler.interactions import describe_interactions
+from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
 from tunesmith.study.space.parameters import Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.view import Objective, StudyView
@@ -30,7 +30,7 @@ def shifted(units: Array) -> Array:
 
 
 def found(surface: object, names: list[str] = NAMES) -> tuple[str, ...]:
-    return interactions_of(surface, Axes(SPACE), names, np.random.default_rng(0))  # type: ignore[arg-type]
+    return describe_interactions(surface, SpaceEncoding(SPACE), names, np.random.default_rng(0))  # type: ignore[arg-type]
 
 
 def test_a_pair_that_acts_together_is_told_with_how_the_best_shifts() -> None:
@@ -57,7 +57,7 @@ def test_a_parameter_under_a_condition_is_passed_over() -> None:
 @pytest.mark.parametrize(("count", "tells"), [(8, False), (40, True)])
 def test_the_sampler_tells_of_pairs_once_it_has_seen_enough(count: int, tells: bool) -> None:
     rng = np.random.default_rng(1)
-    units = Axes(SPACE).settle(rng.random((count, len(SPACE))))
+    units = SpaceEncoding(SPACE).project_to_valid(rng.random((count, len(SPACE))))
     values = shifted(units)
     trials = [
         trial(n, SPACE.from_unit(u.tolist()), float(v)) for n, (u, v) in enumerate(zip(units, values, strict=True))

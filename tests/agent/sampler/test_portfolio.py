@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from fakes.views import trial, view
 
-from tunesmith.agent.sampler.warm_start.portfolio import Selected, select_portfolio
+from tunesmith.agent.sampler.warm_start.portfolio import PortfolioPoint, select_portfolio
 from tunesmith.study.space.parameters import Float
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
@@ -23,11 +23,11 @@ def study(name: str, x: float, y: float, *, seed: int) -> EarlierStudy:
     return EarlierStudy(name=name, trials=[trial(n, p, v) for n, (p, v) in enumerate(zip(drawn, values, strict=True))])
 
 
-def selected(*studies: EarlierStudy, count: int = 5) -> list[Selected]:
+def selected(*studies: EarlierStudy, count: int = 5) -> list[PortfolioPoint]:
     return select_portfolio(replace(view(SPACE), earlier=studies), count)
 
 
-def near(point: Selected, x: float, y: float) -> bool:
+def near(point: PortfolioPoint, x: float, y: float) -> bool:
     return abs(float(str(point.params["x"])) - x) + abs(float(str(point.params["y"])) - y) < 0.5
 
 
@@ -35,7 +35,7 @@ def test_studies_that_disagree_give_a_point_each() -> None:
     points = selected(study("a", 0.1, 0.1, seed=0), study("b", 0.9, 0.9, seed=1))
     assert any(near(point, 0.1, 0.1) for point in points)
     assert any(near(point, 0.9, 0.9) for point in points)
-    assert {point.why.partition(",")[0] for point in points} == {"from a", "from b"}
+    assert {point.reason.partition(",")[0] for point in points} == {"from a", "from b"}
 
 
 def test_studies_that_agree_need_fewer_points() -> None:
@@ -43,7 +43,7 @@ def test_studies_that_agree_need_fewer_points() -> None:
     unlike = selected(study("a", 0.1, 0.1, seed=0), study("b", 0.9, 0.9, seed=1), study("c", 0.1, 0.9, seed=2))
     assert 1 <= len(alike) < len(unlike)
     assert near(alike[0], 0.3, 0.3)
-    assert all("where it had loss 0.0" in point.why for point in alike)
+    assert all("where it had loss 0.0" in point.reason for point in alike)
 
 
 def test_no_studies_no_points() -> None:

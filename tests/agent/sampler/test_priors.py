@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 import tunesmith.agent.sampler.priors as priors_module
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.priors import FLOOR, Entry, Priors, spellings
-from tunesmith.agent.sampler.surrogate.encoding import Axes
-from tunesmith.agent.sampler.surrogate_model import Settings
+from tunesmith.agent.sampler.priors import FLOOR, NamePrior, NamePriors, spellings
+from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
+from tunesmith.agent.sampler.surrogate_model import SamplerSettings
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 
@@ -32,9 +32,9 @@ NETWORK: Mapping[str, Parameter] = {
 }
 
 
-def known(space: Mapping[str, Parameter]) -> tuple[Priors, SearchSpace]:
+def known(space: Mapping[str, Parameter]) -> tuple[NamePriors, SearchSpace]:
     parsed = SearchSpace(space)
-    return Priors(Axes(parsed)), parsed
+    return NamePriors(SpaceEncoding(parsed)), parsed
 
 
 def said_of(space: Mapping[str, Parameter], **params: object) -> float:
@@ -45,7 +45,7 @@ def said_of(space: Mapping[str, Parameter], **params: object) -> float:
 def test_every_entry_can_be_read_and_says_where_it_is_from() -> None:
     raw = tomllib.loads(Path(priors_module.__file__).with_name("priors.toml").read_text())
     for entry in raw["prior"]:
-        read = Entry(**{**entry, "names": tuple(entry["names"])})
+        read = NamePrior(**{**entry, "names": tuple(entry["names"])})
         assert len(read.source) > 20, read.names
         assert (read.centre is None) == bool(read.weights), read.names
         assert read.scale == "linear" or read.spread > 1.0, read.names
@@ -79,14 +79,14 @@ def test_a_range_that_means_something_else_is_left_alone() -> None:
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_nothing_is_called_impossible(a: float, b: float) -> None:
     priors, space = known(NETWORK)
-    units = Axes(space).settle(np.array([[a, b, a, b, a, b]]))
+    units = SpaceEncoding(space).project_to_valid(np.array([[a, b, a, b, a, b]]))
     assert 0.0 >= priors.log_plausibility(units)[0] >= 5 * math.log(FLOOR) - 1e-9
 
 
 def test_draws_gather_where_it_is_likely_and_reach_everywhere() -> None:
     priors, space = known(NETWORK)
     levels = np.random.default_rng(0).random((4000, len(space)))
-    drawn = Axes(space).settle(priors.drawn_at(levels))
+    drawn = SpaceEncoding(space).project_to_valid(priors.quantiles(levels))
     rates = np.array([space.from_unit(row.tolist())["lr"] for row in drawn], dtype=float)
     assert ((rates > 1e-4) & (rates < 0.3)).mean() > 0.6
     assert rates.min() < 1e-5
@@ -105,20 +105,23 @@ def loss_about(lr: float, decay: float, dropout: float):  # noqa: ANN201
 SMALL = {name: NETWORK[name] for name in ("lr", "weight_decay", "dropout", "batch_size")}
 
 
-def mean_best(loss, settings: Settings, trials: int, seeds: int = 6) -> float:  # noqa: ANN001
+def mean_best(loss, settings: SamplerSettings, trials: int, seeds: int = 6) -> float:  # noqa: ANN001
     return statistics.mean(best(run(BayesSampler(settings), SMALL, loss, trials, seed=s)) for s in range(seeds))
 
 
 def test_what_names_say_helps_from_the_first_trials_on() -> None:
     usual = loss_about(2e-3, 1e-3, 0.15)
-    assert mean_best(usual, Settings(), 6) < 0.6 * mean_best(usual, Settings(knowledge=0.0), 6)
+    assert mean_best(usual, SamplerSettings(), 6) < 0.6 * mean_best(usual, SamplerSettings(name_prior_strength=0.0), 6)
 
 
 @pytest.mark.nightly
 def test_priors_centred_on_the_worst_corner_cost_little() -> None:
     # The optimum lies where names say it hardly ever does: a rate of 1, a decay of 1, nine in ten dropped.
     corner = loss_about(1.0, 1.0, 0.9)
-    misled, neutral = mean_best(corner, Settings(), 25), mean_best(corner, Settings(knowledge=0.0), 25)
+    misled, neutral = (
+        mean_best(corner, SamplerSettings(), 25),
+        mean_best(corner, SamplerSettings(name_prior_strength=0.0), 25),
+    )
     worst = corner({"lr": 1e-6, "weight_decay": 1e-8, "dropout": 0.0})
     assert misled < 0.01 * worst
     assert misled < neutral + 0.01 * worst

@@ -57,7 +57,7 @@ def test_the_optimum_moves_with_the_scale_and_the_range_holds_it() -> None:
 def test_the_first_suggestion_is_there_and_without_a_scale_it_is_where_the_small_ones_were() -> None:
     studies = [small(64, seed=0), small(128, seed=1), small(256, seed=2)]
     scaled = BayesSampler().suggest(large(*studies))
-    assert "lead to expect the optimum at width 1024" in scaled.rationale
+    assert "predict for width 1024" in scaled.rationale
     assert float(str(scaled.params["lr"])) < 2.5 * best_lr(1024)
     plain = BayesSampler().suggest(replace(large(*studies), scale={}))
     assert plain.rationale in ("among the best of w64", "among the best of w128", "among the best of w256")
