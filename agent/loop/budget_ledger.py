@@ -1,6 +1,6 @@
-"""What a run has used of its study's budget, and what is left of it: trials, time, GPUs and the LLM.
+"""Keeps count of what a study has used of its budget and what is left: trials, time, GPUs, energy and the LLM.
 
-Everything that stands in the history is counted from there when the run begins; from then on it is added up here.
+The amounts of earlier runs come from the history when a run opens; the ledger adds what this run uses.
 """
 
 from __future__ import annotations
@@ -16,56 +16,51 @@ from tunesmith.study.units import short_number, short_seconds
 
 
 class BudgetLedger:
-    """What one run has used and may still use.
+    """What one study has used and may still use.
 
     Args:
-        budget: the limits; `until` is a moment.
+        budget: the limits, with `until` as a moment.
         before: what earlier runs of the study used.
-        clocks: what tells the time.
-        opened_at: when the run began, by the steady clock.
-        llm: what the LLM has used in all, None where nobody asks one.
+        clocks: the sources of time.
+        opened_at: when this run opened, by the steady clock.
 
     Attributes:
-        budget: as above; it may be changed while the study runs.
-        begun: how many trials have a number, those of earlier runs included; replicates are not counted.
-        saved: how many full runs less than `begun` they took.
+        budget: the limits; commands may replace them while the study runs.
+        before: as above.
+        clocks: as above.
+        llm_spent: returns what the LLM has used in all runs; None without an LLM.
+        numbered: how many trials have a number, including those of earlier runs and excluding replicates.
+        saved: by how many full runs the trials took less than `numbered` full runs.
     """
 
-    def __init__(
-        self,
-        budget: Budget,
-        before: Spent,
-        *,
-        clocks: Clocks,
-        opened_at: float,
-        llm: Callable[[], Spent | None],
-    ) -> None:
+    def __init__(self, budget: Budget, before: Spent, *, clocks: Clocks, opened_at: float) -> None:
         self.budget = budget
         self.before = before
-        self.begun, self.saved = before.trials, before.saved
+        self.clocks = clocks
+        self.llm_spent: Callable[[], Spent] | None = None
+        self.numbered, self.saved = before.trials, before.saved
         self._ended = before.trials
         self._gpu_s, self._kwh = before.gpu_hours * 3600, before.kwh
-        self._clocks, self._opened_at = clocks, opened_at
-        self._llm = llm
+        self._opened_at = opened_at
 
-    def add_begun(self, *trials: Trial) -> None:
+    def add_numbered(self, *trials: Trial) -> None:
         """Count trials that got a number."""
-        self.begun += sum(not trial.is_replicate for trial in trials)
+        self.numbered += sum(not trial.is_replicate for trial in trials)
 
     def add_ended(self, trial: Trial) -> None:
         """Count a trial that will not run again."""
         self._ended += not trial.is_replicate
 
     def add_usage(self, usage: Usage) -> None:
-        """Count what a command used, whatever became of it."""
+        """Count what a command used, whether or not its trial has a result."""
         self._gpu_s += usage.gpu_s
         self._kwh += (usage.energy_j or 0.0) / JOULES
 
-    # -- what is used -------------------------------------------------------------------------------------------
+    # -- used ---------------------------------------------------------------------------------------------------
 
     def spent(self) -> Spent:
         """Return what the study has used, earlier runs included."""
-        llm = self._llm() or self.before
+        llm = self.llm_spent() if self.llm_spent is not None else self.before
         return replace(
             self.before,
             llm_usd=llm.llm_usd,
@@ -79,61 +74,61 @@ class BudgetLedger:
         )
 
     @property
-    def thrift(self) -> float:
-        """How much the seconds of a trial should weigh in, from 0 to 1."""
+    def cost_exponent(self) -> float:
+        """Weight of a trial's duration in the acquisition, from 0 to 1."""
         return self.budget.thrift(self.spent())
 
     @property
     def _open_s(self) -> float:
-        return self._clocks.steady() - self._opened_at
+        return self.clocks.steady() - self._opened_at
 
-    # -- what is left -------------------------------------------------------------------------------------------
+    # -- left ---------------------------------------------------------------------------------------------------
 
     def reached(self) -> str | None:
-        """Return the name of a limit that is reached, None when there is none."""
-        return self.budget.ended_by(self.spent(), self._clocks.wall())
+        """Return the name of a limit that is reached; None while there is none."""
+        return self.budget.ended_by(self.spent(), self.clocks.wall())
 
     def trials_left(self) -> float:
-        """Return how many more trials the budget allows, in full runs; running ones count as such until they end."""
-        return math.inf if self.budget.trials is None else self.budget.trials - (self.begun - self.saved)
+        """Return how many more trials the budget allows, in full runs. Running trials count as full runs."""
+        return math.inf if self.budget.trials is None else self.budget.trials - (self.numbered - self.saved)
 
     def runs_left(self, typical_s: float | None, slots: int) -> float:
-        """Return how many more full runs the budget allows in all, when one takes `typical_s` seconds."""
+        """Return how many more full runs the budget allows when one takes `typical_s` seconds; None for unknown."""
         deadline = self.deadline()
         in_time = deadline.seconds_left / typical_s * slots if deadline and typical_s else math.inf
         return min(self.trials_left(), in_time)
 
     def deadline(self) -> Deadline | None:
-        """Return the limit of time that is reached first, None when none is set."""
-        return self.budget.deadline(self.spent(), self._clocks.wall())
+        """Return the limit of time that is reached first; None without one."""
+        return self.budget.deadline(self.spent(), self.clocks.wall())
 
     @property
     def is_late(self) -> bool:
-        """Whether no time is left at all."""
+        """Whether no time is left."""
         deadline = self.deadline()
         return deadline is not None and deadline.seconds_left == 0.0
 
-    def too_late_for(self, needed_s: float, *, kept_s: float, most: float) -> str:
-        """Return the limit of time before which what takes `needed_s` cannot end any more; "" for none.
+    def too_late_for(self, needed_s: float, *, reserved_s: float, max_reserved: float) -> str:
+        """Return the limit of time before which work of `needed_s` seconds cannot end; "" if it can.
 
         Args:
-            needed_s: seconds.
-            kept_s: seconds that are kept for what comes after it.
-            most: the largest share of the whole run that is kept so.
+            needed_s: duration of the work, in seconds.
+            reserved_s: seconds reserved for what follows it.
+            max_reserved: largest share of the whole run that may be reserved, from 0 to 1.
         """
         deadline = self.deadline()
         if deadline is None:
             return ""
-        share_s = most * (self._open_s + deadline.seconds_left)
-        return deadline.name if deadline.seconds_left < needed_s + min(kept_s, share_s) else ""
+        limit_s = max_reserved * (self._open_s + deadline.seconds_left)
+        return deadline.name if deadline.seconds_left < needed_s + min(reserved_s, limit_s) else ""
 
     def left_in_words(self) -> str:
-        """Return what is left of the budget, for the LLM."""
+        """Return what is left of the budget as text for the LLM."""
         spent = self.spent()
         shares = [*self.budget.shares(spent), *self.budget.llm_shares(spent)]
         parts = [
             f"{share.name} {short_number(share.limit - share.used)} of {short_number(share.limit)}" for share in shares
         ]
         if self.budget.until is not None:
-            parts.append(f"{short_seconds(max(self.budget.until - self._clocks.wall(), 0.0))} until the end")
+            parts.append(f"{short_seconds(max(self.budget.until - self.clocks.wall(), 0.0))} until the end")
         return ", ".join(parts)

@@ -1,7 +1,7 @@
-"""The two clocks of a run, the moment it has to end by, and what tells that the machine slept or its clock was set.
+"""The two clocks of a run, its deadline, and the detection of sleep and of changes to the system clock.
 
-Hours at work are counted by a clock that no setting moves and that stands while the machine sleeps. `until` is a time
-of day, so it follows the wall clock, wherever that goes.
+Hours at work are measured by the steady clock, which no setting moves and which stops while the machine sleeps.
+`until` is a time of day and follows the wall clock.
 """
 
 from __future__ import annotations
@@ -16,45 +16,45 @@ from tunesmith.study.config.spec import BudgetTable
 from tunesmith.study.units import short_seconds
 
 DEADLINE_EVENT = "deadline"
-"""The kind of event under which a run keeps the moment that its `until` stands for."""
+"""Kind of the event that stores the moment at which `until` ends the run."""
 CLOCK_EVENT = "clock"
-"""The kind of event that notes a jump between the two clocks."""
+"""Kind of the event that records a jump between the two clocks."""
 JUMP_S = 30.0
-"""Smaller jumps are corrections of the clock that nobody needs to know of."""
+"""Smallest jump that is reported; smaller ones are routine corrections of the clock."""
 RESTART_S = 3600.0
-"""A run that starts so soon after the deadline of one that was killed is that run again, not the next night's."""
+"""Time after a killed run's deadline in which a new run counts as that run started again, not as the next day's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """`wall` gives seconds since the epoch; `steady` gives seconds at work, from any start."""
+    """The sources of time: `wall` returns seconds since the epoch, `steady` seconds at work from any origin."""
 
     wall: Callable[[], float] = time.time
     steady: Callable[[], float] = time.monotonic
 
 
 class ClockDrift:
-    """Watches how far the wall clock has moved away from the steady one."""
+    """Measures how far the wall clock has moved away from the steady clock."""
 
     def __init__(self, clocks: Clocks) -> None:
         self._clocks = clocks
-        self._apart = self._now()
+        self._offset_s = self._now()
 
     def jump_s(self) -> float:
-        """Return by how many seconds the wall clock jumped since the last call; 0.0 for less than JUMP_S."""
-        apart = self._now()
-        jump = apart - self._apart
-        if abs(jump) < JUMP_S:
+        """Return the seconds by which the wall clock jumped since the last call; 0.0 for less than `JUMP_S`."""
+        offset_s = self._now()
+        jump_s = offset_s - self._offset_s
+        if abs(jump_s) < JUMP_S:
             return 0.0
-        self._apart = apart
-        return jump
+        self._offset_s = offset_s
+        return jump_s
 
     def _now(self) -> float:
         return self._clocks.wall() - self._clocks.steady()
 
 
 def clock_jump_text(jump_s: float) -> str:
-    """Return a jump as a sentence for people."""
+    """Return a sentence about a jump for the user."""
     if jump_s > 0:
         return f"the machine slept for {short_seconds(jump_s)}, or its clock was set; hours at work do not count it"
     return f"the machine's clock was set back by {short_seconds(-jump_s)}; hours at work do not count it"
@@ -63,14 +63,14 @@ def clock_jump_text(jump_s: float) -> str:
 def resolve_budget(
     table: BudgetTable, now: float, *, deadlines: Sequence[Event] = (), ends: Sequence[Event] = ()
 ) -> Budget:
-    """Return the limits from now on, `until` as a moment.
+    """Return the limits of a run that starts now, with `until` as a moment.
 
-    A run that was killed keeps its moment: whoever starts it again just after does not mean the next day.
+    A killed run that is started again just after its deadline keeps that deadline.
 
     Args:
-        table: the limits as they stand in the study.
+        table: the [budget] of the study.
         now: seconds since the epoch.
-        deadlines: the events of kind DEADLINE_EVENT, in order.
+        deadlines: the events of kind `DEADLINE_EVENT`, in order.
         ends: the events of kind "ended", in order.
     """
     budget = table.starting_at(now)

@@ -1,4 +1,4 @@
-"""What the loop tells whoever watches it: one frozen value per event. Knows no terminal."""
+"""Events that the loop emits while a study runs, one frozen value each. Knows no terminal."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from tunesmith.study.trials.trial import Trial
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """The study is open and trials will start.
+    """The study is open and its first trials are about to start.
 
     Attributes:
-        finished: trials that a resumed study brought along, as `requeued` those that run again.
-        estimate: what the LLM's part is expected to take; "" without an LLM.
+        slots: number of trials that run at once.
+        finished: number of trials that earlier runs finished.
+        requeued: number of trials of earlier runs that run again.
+        best: the incumbent; None if no trial is complete.
+        default: the trial of the default configuration, if there is one.
+        estimate: the LLM's expected calls, tokens and cost as text; "" without an LLM.
     """
 
     record: StudyRecord
@@ -33,14 +37,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A trial runs."""
+    """A trial started."""
 
     trial: Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """A running trial's latest values, by metric; at most a few times a second per trial."""
+    """The latest values of a running trial, by metric; emitted a few times a second at most per trial."""
 
     trial: Trial
     latest: Mapping[str, float]
@@ -49,7 +53,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A trial ended. `best` is the incumbent now; `improved` tells whether this trial made it so."""
+    """A trial ended. `best` is the incumbent now; `improved` is true if this trial became it."""
 
     trial: Trial
     best: Trial | None
@@ -59,14 +63,14 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Something a person should know, in one line."""
+    """A line of text for the user."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The study ended, by a limit, "exhausted" or "interrupted"."""
+    """The run ended. `by` is the limit that was reached, "exhausted" or "interrupted"."""
 
     record: StudyRecord
     by: str

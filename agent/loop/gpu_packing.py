@@ -1,6 +1,6 @@
-"""Which free slot a trial may take where trials share a GPU: so that their memory fits, and a second attempt is alone.
+"""Decides which trials may share a GPU: their expected memory must fit, and a second attempt runs exclusively.
 
-Plain functions of what runs. Knows no process and measures nothing.
+Plain functions of the jobs that run. Knows no process and measures nothing.
 """
 
 from __future__ import annotations
@@ -13,60 +13,66 @@ from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import FailureKind, Trial
 
-FULL = 0.92
-"""Of a GPU's memory so much is given away; drivers and fragmentation take the rest."""
-SPARE = 1.15
-"""A trial is expected to need so much more than its neighbours did."""
+USABLE_MEMORY = 0.92
+"""Fraction of a GPU's memory given to trials; drivers and fragmentation take the rest."""
+MEMORY_MARGIN = 1.15
+"""Expected memory of a trial, relative to the most that its neighbours needed."""
 NEIGHBOURS = 3
+"""Number of nearest measured trials that predict the memory of a new one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuJob:
-    """A trial on a GPU: what memory it is expected to need, None for unknown, and whether it must be alone there."""
+    """A trial on a slot with GPUs.
+
+    Attributes:
+        expected_gib: GPU memory that it is expected to need at its peak, in GiB; None for unknown.
+        is_exclusive: whether nothing else may run on its GPUs.
+    """
 
     slot: Slot
     expected_gib: float | None = None
-    is_alone: bool = False
+    is_exclusive: bool = False
 
 
 def expected_gib(trial: Trial, trials: Sequence[Trial], space: SearchSpace) -> float | None:
-    """Return the GPU memory that a trial will need at its peak, in GiB, from what its nearest neighbours did.
+    """Return the GPU memory that a trial is expected to need at its peak, in GiB.
 
-    The most that the nearest three needed, and some more. None while fewer were measured. Infinite when one of them ran
-    out of memory: nobody knows what it would have needed.
+    The most that the nearest `NEIGHBOURS` trials needed, plus a margin. None while fewer were measured. Infinite when
+    one of them ran out of memory: its need is unknown.
     """
     here = space.to_unit(trial.params)
-    measured = [(math.dist(here, space.to_unit(other.params)), _needed_gib(other)) for other in trials]
+    measured = [(math.dist(here, space.to_unit(other.params)), _peak_gib(other)) for other in trials]
     nearest = sorted((distance, gib) for distance, gib in measured if gib is not None)[:NEIGHBOURS]
-    return SPARE * max(gib for _, gib in nearest) if len(nearest) == NEIGHBOURS else None
+    return MEMORY_MARGIN * max(gib for _, gib in nearest) if len(nearest) == NEIGHBOURS else None
 
 
-def fits(new: GpuJob, others: Sequence[GpuJob], memory_gib: Mapping[str, float | None] | None) -> bool:
-    """Tell whether a trial may start on its slot beside those that run.
+def fits(new: GpuJob, running: Sequence[GpuJob], memory_gib: Mapping[str, float | None] | None) -> bool:
+    """Return whether a trial may start on its slot while others run.
 
     Args:
-        new: the trial on a slot that is free.
-        others: what runs, wherever.
-        memory_gib: how much memory each GPU has; None where GPUs are divided by number and not by memory.
+        new: the trial, on a free slot.
+        running: the trials that run on any slot.
+        memory_gib: memory of each GPU, by id; None where GPUs are shared by count, without a look at memory.
     """
-    beside = [other for other in others if set(other.slot.gpus) & set(new.slot.gpus)]
-    if not beside:
+    neighbours = [other for other in running if set(other.slot.gpus) & set(new.slot.gpus)]
+    if not neighbours:
         return True
-    if new.is_alone or any(other.is_alone for other in beside):
+    if new.is_exclusive or any(other.is_exclusive for other in neighbours):
         return False
     if memory_gib is None:
         return True
-    return all(_fits(gpu, [new, *beside], memory_gib[gpu]) for gpu in new.slot.gpus)
+    return all(_fits_on(gpu, [new, *neighbours], memory_gib[gpu]) for gpu in new.slot.gpus)
 
 
-def _fits(gpu: str, tenants: Sequence[GpuJob], memory_gib: float | None) -> bool:
-    needs = [tenant.expected_gib for tenant in tenants if gpu in tenant.slot.gpus]
+def _fits_on(gpu: str, jobs: Sequence[GpuJob], memory_gib: float | None) -> bool:
+    needs = [job.expected_gib for job in jobs if gpu in job.slot.gpus]
     known = [need for need in needs if need is not None]
-    return memory_gib is not None and len(known) == len(needs) and sum(known) <= FULL * memory_gib
+    return memory_gib is not None and len(known) == len(needs) and sum(known) <= USABLE_MEMORY * memory_gib
 
 
-def _needed_gib(trial: Trial) -> float | None:
-    """Return what a finished trial needed, None when that is not known."""
+def _peak_gib(trial: Trial) -> float | None:
+    """Return what a finished trial needed; None where it was not measured."""
     if trial.outcome is None:
         return None
     if trial.failure is not None and trial.failure.kind is FailureKind.OOM:

@@ -1,4 +1,4 @@
-"""The places of a run: what runs in each, what of it is not written yet, and who may share a GPU with whom."""
+"""The slots of a run: the trial in each, its observations that are not written yet, and how trials share GPUs."""
 
 from __future__ import annotations
 
@@ -15,39 +15,42 @@ from tunesmith.study.trials.trial import FailureKind, Outcome, Trial
 
 @dataclass(slots=True)
 class PoolSlot:
-    """A slot with what runs in it and the observations that are not written yet.
+    """A slot of the pool with what runs in it.
 
     Attributes:
-        first: a result too good to be true, of a trial that runs again on another seed.
-        expected_gib: the GPU memory that its trial is expected to need, None when that is not known.
-        was_shared: whether anything else ran on its GPU at any time since the trial began.
+        resources: the GPUs and cores of the slot.
+        evaluation: the running trial; None for a free slot.
+        first_outcome: the suspicious first result of a trial that now runs again on another seed.
+        expected_gib: GPU memory that the trial is expected to need, in GiB; None for unknown.
+        was_shared: whether another trial ran on the same GPU at any time since this one started.
+        unwritten: observations that are not in the history yet.
     """
 
-    slot: Slot
+    resources: Slot
     evaluation: Evaluation | None = None
-    first: Outcome | None = None
+    first_outcome: Outcome | None = None
     expected_gib: float | None = None
     was_shared: bool = False
     unwritten: list[Observation] = field(default_factory=list)
 
     @property
     def trial(self) -> Trial | None:
-        """What runs here."""
+        """The running trial."""
         return self.evaluation.trial if self.evaluation else None
 
     def clear(self) -> None:
-        """Take it that nothing runs here any more, and that all of it is written."""
-        self.evaluation, self.first, self.unwritten = None, None, []
+        """Mark the slot as free and drop its observations, which must have been written."""
+        self.evaluation, self.first_outcome, self.unwritten = None, None, []
 
 
 class SlotPool:
-    """The places of one run.
+    """The slots of one run.
 
     Args:
-        slots: one for each place.
+        slots: the resources of each slot.
         spec: the study.
-        memory_gib: how much memory each GPU has, by id; None for unknown.
-        trials: every trial of the study so far.
+        memory_gib: memory of each GPU in GiB, by id; None for unknown.
+        trials: returns every trial of the study so far.
     """
 
     def __init__(
@@ -59,76 +62,77 @@ class SlotPool:
         trials: Callable[[], Sequence[Trial]],
     ) -> None:
         self.spec = spec
-        self._all = [PoolSlot(slot) for slot in slots]
-        self._wanted = len(slots)
+        self._slots = [PoolSlot(slot) for slot in slots]
+        self._size = len(slots)
         self._memory_gib = memory_gib
         self._trials = trials
-        self._endings = 0
+        self._ended_trials = 0
         self._expected: tuple[tuple[int, int], float | None] = ((-1, 0), None)
 
     def __iter__(self) -> Iterator[PoolSlot]:
-        return iter(self._all)
+        return iter(self._slots)
 
     @property
-    def wanted(self) -> int:
-        """How many trials may run at once; just after fewer were asked for, more still do."""
-        return self._wanted
+    def size(self) -> int:
+        """How many trials may run at once. Just after the pool was made smaller, more still run."""
+        return self._size
 
     def running(self) -> list[PoolSlot]:
-        """Return the places in which a trial runs."""
-        return [place for place in self._all if place.evaluation is not None]
+        """Return the slots in which a trial runs."""
+        return [slot for slot in self._slots if slot.evaluation is not None]
 
     def free(self) -> list[PoolSlot]:
-        """Return the places that a trial may take."""
-        return [place for place in self._all[: self._wanted] if place.evaluation is None]
+        """Return the slots that a trial may take."""
+        return [slot for slot in self._slots[: self._size] if slot.evaluation is None]
 
-    def take_over(self, slots: Sequence[Slot], spec: StudySpec) -> None:
-        """Go on with other slots; running trials stay where they are."""
-        self.spec, self._wanted = spec, len(slots)
-        for place, slot in zip(self._all, slots, strict=False):
-            place.slot = slot
-        self._all += [PoolSlot(slot) for slot in slots[len(self._all) :]]
+    def reconfigure(self, slots: Sequence[Slot], spec: StudySpec) -> None:
+        """Replace the slots' resources and their number; running trials stay where they are."""
+        self.spec, self._size = spec, len(slots)
+        for slot, resources in zip(self._slots, slots, strict=False):
+            slot.resources = resources
+        self._slots += [PoolSlot(resources) for resources in slots[len(self._slots) :]]
 
-    def roomy(self, trial: Trial) -> PoolSlot | None:
-        """Return the first free place that the trial may take, None when its GPU would be too full."""
+    def find_slot(self, trial: Trial) -> PoolSlot | None:
+        """Return the first free slot whose GPUs have enough free memory for the trial; None if there is none."""
         free, run = self.free(), self.spec.run
         if not self._shares_gpus:
             return free[0] if free else None
         running = [
-            GpuJob(slot=place.slot, expected_gib=place.expected_gib, is_alone=place.trial.attempt > 1)
-            for place in self._all
-            if place.trial is not None
+            GpuJob(slot=slot.resources, expected_gib=slot.expected_gib, is_exclusive=slot.trial.attempt > 1)
+            for slot in self._slots
+            if slot.trial is not None
         ]
         expected = self._expected_gib(trial) if run.packs else None
-        for place in free:
-            new = GpuJob(slot=place.slot, expected_gib=expected, is_alone=trial.attempt > 1)
+        for slot in free:
+            new = GpuJob(slot=slot.resources, expected_gib=expected, is_exclusive=trial.attempt > 1)
             if fits(new, running, self._memory_gib if run.packs else None):
-                place.expected_gib = expected
-                return place
+                slot.expected_gib = expected
+                return slot
         return None
 
-    def note_sharing(self, place: PoolSlot) -> None:
-        """Note for a trial that begins, and for those on its GPU, that they are not alone there."""
-        beside = [p for p in self.running() if p is not place and set(p.slot.gpus) & set(place.slot.gpus)]
-        for other in beside:
+    def note_sharing(self, slot: PoolSlot) -> None:
+        """Note, as a trial starts in `slot`, which trials now share a GPU."""
+        gpus = set(slot.resources.gpus)
+        others = [other for other in self.running() if other is not slot and set(other.resources.gpus) & gpus]
+        for other in others:
             other.was_shared = True
-        # A cluster puts others on the same GPU without telling.
-        place.was_shared = bool(beside) or self._shares_gpus and not place.slot.gpus
+        # A cluster may put other jobs on the same GPU without reporting it.
+        slot.was_shared = bool(others) or self._shares_gpus and not gpus
 
-    def ended(self) -> None:
-        """Take it that a trial ended: what the others will need is asked anew."""
-        self._endings += 1
+    def trial_ended(self) -> None:
+        """Note that a trial ended: expected memory is computed anew."""
+        self._ended_trials += 1
 
-    def unwritten(self) -> list[tuple[Trial, list[Observation]]]:
-        """Return what each trial observed since the last call; it is taken as written."""
-        observed = [(place.trial, list(place.unwritten)) for place in self._all if place.trial and place.unwritten]
-        for place in self._all:
-            place.unwritten.clear()
+    def take_unwritten(self) -> list[tuple[Trial, list[Observation]]]:
+        """Return the observations of each trial since the last call, and count them as written."""
+        observed = [(slot.trial, list(slot.unwritten)) for slot in self._slots if slot.trial and slot.unwritten]
+        for slot in self._slots:
+            slot.unwritten.clear()
         return observed
 
     def _expected_gib(self, trial: Trial) -> float | None:
-        """Return the GPU memory that a trial will need; asked anew whenever a trial ended in between."""
-        key = (trial.number, self._endings)
+        """Return the expected GPU memory of a trial, computed once until another trial ends."""
+        key = (trial.number, self._ended_trials)
         if key != self._expected[0]:
             self._expected = key, expected_gib(trial, self._trials(), self.spec.space)
         return self._expected[1]
@@ -138,21 +142,21 @@ class SlotPool:
         return self.spec.run.packs or 0 < self.spec.run.gpu_count < 1
 
 
-def retry_reason(place: PoolSlot, outcome: Outcome, *, fits: bool) -> str:
-    """Return why a trial that failed gets a second attempt, "" when its failure stands.
+def retry_reason(slot: PoolSlot, outcome: Outcome, *, has_free_disk: bool) -> str:
+    """Return why a failed trial gets a second attempt; "" when its outcome counts.
 
     Args:
-        place: where it ran.
-        outcome: what came of it.
-        fits: whether the disk has room for another trial.
+        slot: where it ran.
+        outcome: how it ended.
+        has_free_disk: whether the disk has room for another trial.
     """
     failure = outcome.failure
-    if failure is None or place.trial is None or place.trial.attempt > 1:
+    if failure is None or slot.trial is None or slot.trial.attempt > 1:
         return ""
-    if not fits:
+    if not has_free_disk:
         return f"it failed while the disk was full ({failure.reason})"
     if failure.kind is FailureKind.LOST:
         return failure.reason
-    if failure.kind is FailureKind.OOM and place.was_shared:
-        return "it ran out of memory beside another trial on its GPU; it now has the GPU for itself"
+    if failure.kind is FailureKind.OOM and slot.was_shared:
+        return "it ran out of memory on a GPU shared with another trial; it now has the GPU to itself"
     return ""

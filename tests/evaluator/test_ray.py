@@ -14,8 +14,9 @@ from fakes.machine.clusters import ray_nodes
 from fakes.projects import make_project
 from fakes.trials import wait_until
 
-from tunesmith.agent.loop.events import Finished, News
+from tunesmith.agent.loop.events import Finished, LoopEvent
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.evaluator.executors.ray import Needs, RayExecutor, inside, pack_project, write_piece
 from tunesmith.history.read import History
 from tunesmith.study.config.load import parse_spec
@@ -25,7 +26,7 @@ from tunesmith.study.trials.trial import Trial
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
-def run(project: Path, address: str, *, tell: Callable[[News], None] = lambda news: None, **run: Any) -> list[Trial]:
+def run(project: Path, address: str, *, tell: Callable[[LoopEvent], None] = lambda news: None, **run: Any) -> list[Trial]:
     project.mkdir(exist_ok=True)
     spec = parse_spec(
         {
@@ -38,7 +39,7 @@ def run(project: Path, address: str, *, tell: Callable[[News], None] = lambda ne
         }
     )
     history = project / ".tunesmith" / "history.db"
-    Loop(spec, project=project, history=history, cpus=1, tell=tell).run()
+    Loop(spec, RunOptions(project=project, history=history, cpus=1), on_event=tell).run()
     with History.open(history) as opened:
         return list(opened.trials(opened.study("toy").id))
 
@@ -47,7 +48,7 @@ def test_a_node_that_dies_costs_no_result_and_gives_none_twice(tmp_path: Path) -
     with ray_nodes(3, cpus=2) as nodes:
         ended: list[int] = []
 
-        def tell(news: News) -> None:
+        def tell(news: LoopEvent) -> None:
             ended.extend([news.trial.number] if isinstance(news, Finished) else [])
             if len(ended) == 12 and len(nodes.list_all_nodes()) == 3:
                 nodes.remove_node(nodes.list_all_nodes()[-1], allow_graceful=False)

@@ -1,7 +1,6 @@
-"""Decides what an order means for a running study, and answers it. Pure: a situation in, a decision out; the loop acts.
+"""Decides what a command changes in a running study and how it is answered. Pure: service.py acts on the decision.
 
-Nothing is done by halves: an order that has a mistake is refused as a whole, with the reason in words for whoever gave
-it.
+A command with a mistake is refused as a whole; the answer tells its sender why.
 """
 
 from __future__ import annotations
@@ -45,19 +44,21 @@ from tunesmith.study.variant import Variant, short_id
 from tunesmith.tools.variants.user_edit import NO_EDITS, EditContext, build_user_edit
 
 COMMAND_EVENT = "order"
-"""The kind of event under which an order and its answer are kept."""
+"""Kind of the event that stores a command and its answer. Old histories use it too, so it stays "order"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """What an order is judged by.
+    """The state of a run that decisions depend on.
 
     Attributes:
+        spec: the study.
         trials: every trial, by number.
-        running: the numbers of those that run.
-        paused: no trials are started at present.
-        code: the versions of the code; None where it may not be edited.
-        refuses_edits: why edited code cannot run here, "" when it can.
+        running: the numbers of the running trials.
+        steering: the pins and vetoes that hold now.
+        paused: whether no trial may start.
+        code: the versions of the code; None if it may not be edited.
+        refuses_edits: why edited code cannot run here, "" if it can.
     """
 
     spec: StudySpec
@@ -71,11 +72,20 @@ class RunState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandDecision:
-    """What the loop is to do, and what it answers. What is None or empty is left as it is.
+    """What a command changes, and its answer. A field that is None or empty changes nothing.
 
     Attributes:
-        interrupts: 1 to end the run when running trials are done, 2 to end it now.
-        version: edited code to run, and `params`, what it is to be run with beside the best configuration.
+        answer: the text for the sender.
+        proposals: trials to queue.
+        stop: number of the running trial to stop.
+        withdraw: number of the waiting trial to remove.
+        paused: whether trials may start.
+        interrupts: 1 ends the run once running trials are done, 2 ends it now.
+        steering: the new pins and vetoes.
+        change: the changed key of the study file.
+        spec: the study with that change.
+        version: edited code to run.
+        params: values for the first trial of `version`, on top of the best configuration.
     """
 
     answer: str
@@ -91,54 +101,55 @@ class CommandDecision:
     params: Mapping[str, Value] = field(default_factory=dict)
 
 
-def decide(order: Command, now: RunState) -> CommandDecision:  # noqa: C901  # one line for each of a closed list
-    """Return what an order comes to.
+def decide(command: Command, state: RunState) -> CommandDecision:  # noqa: C901  # one case per kind of command
+    """Return what a command changes.
 
     Raises:
-        ToolRefused: it cannot be done; the message says why and what can.
+        ToolRefused: the command cannot be executed; the message says why and what is possible instead.
     """
-    match order:
+    match command:
         case Queue():
-            return _queue(order, now)
+            return _queue(command, state)
         case Confirm():
-            return _confirm(order, now)
+            return _confirm(command, state)
         case Withdraw() | StopTrial():
-            return _end_trial(order, now)
+            return _end_trial(command, state)
         case Pause():
-            running = f"; {len(now.running)} running go on" if now.running else ""
+            running = f"; {len(state.running)} running continue" if state.running else ""
             return CommandDecision(answer=f"paused: no more trials start until resume{running}", paused=True)
         case Resume():
             return CommandDecision(
-                answer="trials start again" if now.paused else "the study was not paused", paused=False
+                answer="trials may start again" if state.paused else "the study was not paused", paused=False
             )
         case End(now=at_once):
             how = "running trials are ended and run again later" if at_once else "running trials finish first"
             return CommandDecision(answer=f"the run ends: {how}", interrupts=2 if at_once else 1)
         case EditCode():
-            return _edit(order, now)
+            return _edit(command, state)
         case Pin():
-            return _pin(order, now)
+            return _pin(command, state)
         case Veto():
-            return _veto(order, now)
+            return _veto(command, state)
         case Limit() | Parallel() | Bounds() | Constrain():
-            return _change(order, now)
+            return _change(command, state)
 
 
-def _edit(order: EditCode, now: RunState) -> CommandDecision:
-    if now.code is None:
-        raise ToolRefused(now.refuses_edits or NO_EDITS)
-    version = replace(build_user_edit(order, now.code, now.spec), created_at=time.time())
-    told = [f"{short_id(version.id)} runs next, with the configuration that was best before it", *version.warnings]
-    return CommandDecision(answer="; ".join(told), version=version, params=order.params)
+def _edit(command: EditCode, state: RunState) -> CommandDecision:
+    if state.code is None:
+        raise ToolRefused(state.refuses_edits or NO_EDITS)
+    version = replace(build_user_edit(command, state.code, state.spec), created_at=time.time())
+    lines = [f"{short_id(version.id)} runs next, with the best configuration so far", *version.warnings]
+    return CommandDecision(answer="; ".join(lines), version=version, params=command.params)
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierCommands:
-    """What earlier orders left behind, read from the history.
+    """The effect of the commands of earlier runs.
 
     Attributes:
         spec: the study file with the changes that still hold.
-        names: the letters that were answered, so that none is done twice.
+        steering: the pins and vetoes that still hold.
+        names: the names of the answered commands, so that none is executed twice.
         words: the changes that still hold, a sentence each.
     """
 
@@ -149,11 +160,11 @@ class EarlierCommands:
 
 
 def read_earlier_commands(spec: StudySpec, events: Sequence[Event]) -> EarlierCommands:
-    """Return what earlier orders left behind.
+    """Return which commands of earlier runs still hold.
 
     Args:
-        spec: the study as its file has it now.
-        events: those of the kind COMMAND_EVENT, in order.
+        spec: the study as its file is now.
+        events: the events of kind `COMMAND_EVENT`, in command.
     """
     done = [event.detail for event in events if event.detail.get("done")]
     changes = [Change(**detail["change"]) for detail in done if detail.get("change")]
@@ -161,7 +172,7 @@ def read_earlier_commands(spec: StudySpec, events: Sequence[Event]) -> EarlierCo
     try:
         made = parse_spec(document) if held else spec
     except SpecError:
-        # The file was edited so that they do not fit together any more: the file has the last word.
+        # The edited file and the changes contradict each other: the file wins.
         made, held = spec, []
     steering = Steering({})
     for detail in done:
@@ -169,7 +180,7 @@ def read_earlier_commands(spec: StudySpec, events: Sequence[Event]) -> EarlierCo
             steering = Steering(detail["steering"]["pins"], tuple(detail["steering"]["vetoes"]))
     known = {name: value for name, value in steering.pins.items() if name in made.space.parameters}
     steering = replace(steering, pins={n: v for n, v in known.items() if not made.space.parameters[n].refuse(v)})
-    words = [f"{change.key} = {_spelled(change.after)}, as asked earlier" for change in held]
+    words = [f"{change.key} = {_value_text(change.after)}, as asked earlier" for change in held]
     return EarlierCommands(
         spec=made,
         steering=steering,
@@ -178,9 +189,9 @@ def read_earlier_commands(spec: StudySpec, events: Sequence[Event]) -> EarlierCo
     )
 
 
-def event_detail(name: str, by: str, order: object, answer: str, decision: CommandDecision | None) -> dict[str, Any]:
-    """Return what is kept of an order in the history."""
-    detail: dict[str, Any] = {"name": name, "by": by, "order": order, "answer": answer, "done": decision is not None}
+def event_detail(name: str, by: str, command: object, answer: str, decision: CommandDecision | None) -> dict[str, Any]:
+    """Return what the history keeps of a command."""
+    detail: dict[str, Any] = {"name": name, "by": by, "order": command, "answer": answer, "done": decision is not None}
     if decision is not None and decision.change is not None:
         change = decision.change
         detail["change"] = {"key": change.key, "before": change.before, "after": change.after}
@@ -189,132 +200,136 @@ def event_detail(name: str, by: str, order: object, answer: str, decision: Comma
     return detail
 
 
-def _queue(order: Queue, now: RunState) -> CommandDecision:
+def _queue(command: Queue, state: RunState) -> CommandDecision:
     try:
-        params = now.spec.space.parse(order.params)
+        params = state.spec.space.parse(command.params)
     except ProposalError as error:
         raise ToolRefused(str(error)) from None
-    number = len(now.trials)
-    fidelity = now.spec.fidelity.max if now.spec.fidelity else None
-    seed = tuning_seed(now.spec.study.seed, number)
-    why = order.why or "asked for by a person"
+    number = len(state.trials)
+    fidelity = state.spec.fidelity.max if state.spec.fidelity else None
+    seed = tuning_seed(state.spec.study.seed, number)
+    why = command.why or "requested by a person"
     proposal = Proposal(params=params, source=Source.USER, seed=seed, rationale=why, fidelity=fidelity)
     return CommandDecision(answer=f"queued as trial {number}", proposals=(proposal,))
 
 
-def _confirm(order: Confirm, now: RunState) -> CommandDecision:
-    trial = _known(order.number, now)
+def _confirm(command: Confirm, state: RunState) -> CommandDecision:
+    trial = _find_trial(command.number, state)
     if trial.state is not TrialState.COMPLETE:
-        raise ToolRefused(f"trial {order.number} is {trial.state.value}; only a complete one can be confirmed")
+        raise ToolRefused(f"trial {command.number} is {trial.state.value}; only a complete one can be confirmed")
     original = trial.number if trial.proposal.replicate_of is None else trial.proposal.replicate_of
-    used = {t.proposal.seed for t in now.trials if t.proposal.replicate_of == original}
-    # The same seeds for every configuration, in the same order, so that what is confirmed can be compared.
-    pool = (choosing_seed(now.spec.study.seed, index) for index in range(order.seeds + len(used) + 1000))
-    seeds = [seed for seed in dict.fromkeys(pool) if seed not in used][: order.seeds]
-    again = replace(
-        now.trials[original].proposal,
+    used = {t.proposal.seed for t in state.trials if t.proposal.replicate_of == original}
+    # The same seeds for every configuration, in the same command, so that what is confirmed can be compared.
+    pool = (choosing_seed(state.spec.study.seed, index) for index in range(command.seeds + len(used) + 1000))
+    seeds = [seed for seed in dict.fromkeys(pool) if seed not in used][: command.seeds]
+    replicate = replace(
+        state.trials[original].proposal,
         source=Source.CONFIRM,
-        rationale=order.why or f"trial {original} again on a fresh seed",
+        rationale=command.why or f"trial {original} on another seed",
         prediction=None,
         rival=None,
         fallback_reason="",
         considered=(),
         replicate_of=original,
     )
-    proposals = tuple(replace(again, seed=seed) for seed in seeds)
-    first = len(now.trials)
+    proposals = tuple(replace(replicate, seed=seed) for seed in seeds)
+    first = len(state.trials)
     numbers = f"{first}" if len(seeds) == 1 else f"{first} to {first + len(seeds) - 1}"
-    return CommandDecision(answer=f"trial {original} runs again on fresh seeds, as {numbers}", proposals=proposals)
+    return CommandDecision(answer=f"trial {original} runs again on other seeds, as {numbers}", proposals=proposals)
 
 
-def _end_trial(order: Withdraw | StopTrial, now: RunState) -> CommandDecision:
-    trial = _known(order.number, now)
-    if isinstance(order, StopTrial):
-        if order.number not in now.running:
-            listed = ", ".join(str(n) for n in sorted(now.running)) or "none"
-            raise ToolRefused(f"trial {order.number} is {trial.state.value}, not running; running: {listed}")
+def _end_trial(command: Withdraw | StopTrial, state: RunState) -> CommandDecision:
+    trial = _find_trial(command.number, state)
+    if isinstance(command, StopTrial):
+        if command.number not in state.running:
+            listed = ", ".join(str(n) for n in sorted(state.running)) or "none"
+            raise ToolRefused(f"trial {command.number} is {trial.state.value}, not running; running: {listed}")
         return CommandDecision(
-            answer=f"trial {order.number} is being ended; its values so far stand", stop=order.number
+            answer=f"trial {command.number} is being stopped; its values so far are kept", stop=command.number
         )
     if trial.state is not TrialState.WAITING:
-        raise ToolRefused(f"trial {order.number} is {trial.state.value}; only one that waits can be taken back")
-    return CommandDecision(answer=f"trial {order.number} will not run", withdraw=order.number)
+        raise ToolRefused(f"trial {command.number} is {trial.state.value}; only a waiting trial can be withdrawn")
+    return CommandDecision(answer=f"trial {command.number} will not run", withdraw=command.number)
 
 
-def _pin(order: Pin, now: RunState) -> CommandDecision:
-    parameters = now.spec.space.parameters
-    if order.name not in parameters:
-        raise ToolRefused(f"there is no parameter {order.name!r}{did_you_mean(order.name, parameters)}")
-    pins = {name: value for name, value in now.steering.pins.items() if name != order.name}
-    if order.value is None:
-        said = "is free again" if order.name in now.steering.pins else "was not pinned"
-        return CommandDecision(answer=f"{order.name} {said}", steering=replace(now.steering, pins=pins))
-    value = typed(parameters[order.name], order.value)
-    refused = parameters[order.name].refuse(value)
+def _pin(command: Pin, state: RunState) -> CommandDecision:
+    parameters = state.spec.space.parameters
+    if command.name not in parameters:
+        raise ToolRefused(f"there is no parameter {command.name!r}{did_you_mean(command.name, parameters)}")
+    pins = {name: value for name, value in state.steering.pins.items() if name != command.name}
+    if command.value is None:
+        outcome = "is no longer pinned" if command.name in state.steering.pins else "was not pinned"
+        return CommandDecision(answer=f"{command.name} {outcome}", steering=replace(state.steering, pins=pins))
+    value = typed(parameters[command.name], command.value)
+    refused = parameters[command.name].refuse(value)
     if refused:
-        raise ToolRefused(f"{order.name}: {refused}")
-    steering = replace(now.steering, pins={**pins, order.name: value})
+        raise ToolRefused(f"{command.name}: {refused}")
+    steering = replace(state.steering, pins={**pins, command.name: value})
     return CommandDecision(
-        answer=f"{order.name} is held at {render_parameter(value)} in all trials to come", steering=steering
+        answer=f"{command.name} is pinned to {render_parameter(value)} in all later trials", steering=steering
     )
 
 
-def _veto(order: Veto, now: RunState) -> CommandDecision:
-    text = " ".join(order.condition.split())
-    rest = tuple(veto for veto in now.steering.vetoes if veto != text)
-    if order.lift:
-        if text not in now.steering.vetoes:
-            listed = "; ".join(now.steering.vetoes) or "none"
-            raise ToolRefused(f"there is no veto {text!r}; there are: {listed}")
-        return CommandDecision(answer=f"no longer vetoed: {text}", steering=replace(now.steering, vetoes=rest))
+def _veto(command: Veto, state: RunState) -> CommandDecision:
+    text = " ".join(command.condition.split())
+    rest = tuple(veto for veto in state.steering.vetoes if veto != text)
+    if command.lift:
+        if text not in state.steering.vetoes:
+            listed = "; ".join(state.steering.vetoes) or "none"
+            raise ToolRefused(f"there is no veto {text!r}; current vetoes: {listed}")
+        return CommandDecision(answer=f"no longer vetoed: {text}", steering=replace(state.steering, vetoes=rest))
     try:
         parsed = conditions.parse(text)
     except ConditionError as error:
         raise ToolRefused(str(error)) from None
     names = [c.name for c in conditions.comparisons(parsed)]
-    unknown = [Mistake(n, f"is no parameter{did_you_mean(n, now.spec.space.names)}") for n in names]
-    unknown = [m for m in unknown if m.key not in now.spec.space.parameters]
+    unknown = [Mistake(n, f"is not a parameter{did_you_mean(n, state.spec.space.names)}") for n in names]
+    unknown = [m for m in unknown if m.key not in state.spec.space.parameters]
     if unknown:
         raise ToolRefused("; ".join(f"{m.key} {m.message}" for m in unknown))
-    hit = [t.number for t in now.trials if not t.state.is_finished and parsed.holds(t.params)]
-    also = f"; it holds for {', '.join(f'#{n}' for n in hit)}, which stop_trial or withdraw can end" if hit else ""
-    steering = replace(now.steering, vetoes=(*rest, text))
-    return CommandDecision(answer=f"nothing more is proposed for which {text} holds{also}", steering=steering)
+    matching = [t.number for t in state.trials if not t.state.is_finished and parsed.holds(t.params)]
+    also = (
+        f"; it holds for {', '.join(f'#{n}' for n in matching)}; stop them with stop_trial or withdraw"
+        if matching
+        else ""
+    )
+    steering = replace(state.steering, vetoes=(*rest, text))
+    return CommandDecision(answer=f"vetoed: {text}; no later proposal will match it{also}", steering=steering)
 
 
-def _change(order: Limit | Parallel | Bounds | Constrain, now: RunState) -> CommandDecision:
-    change = change_of(now.spec.document, order)
+def _change(command: Limit | Parallel | Bounds | Constrain, state: RunState) -> CommandDecision:
+    change = change_of(state.spec.document, command)
     if change.before == change.after:
-        raise ToolRefused(f"{change.key} is {_spelled(change.after)} already")
+        raise ToolRefused(f"{change.key} is already {_value_text(change.after)}")
     try:
-        spec = parse_spec(changed(now.spec.document, change), where="the study with this change")
+        spec = parse_spec(changed(state.spec.document, change), where="the changed study")
     except SpecError as error:
         raise ToolRefused(str(error)) from None
     if not spec.budget.ends:
-        raise ToolRefused(f"then nothing would end the study; leave one of {', '.join(ENDING)}")
-    answer = f"{change.key}: {_spelled(change.before)} -> {_spelled(change.after)}"
-    if isinstance(order, Constrain) and change.after is not None:
-        missing = sum(order.metric not in t.values for t in now.trials if t.state is TrialState.COMPLETE)
+        raise ToolRefused(f"nothing would end the study; keep one of {', '.join(ENDING)}")
+    answer = f"{change.key}: {_value_text(change.before)} -> {_value_text(change.after)}"
+    if isinstance(command, Constrain) and change.after is not None:
+        missing = sum(command.metric not in t.values for t in state.trials if t.state is TrialState.COMPLETE)
         if missing:
-            answer += f"; {missing} complete trials did not report {order.metric} and no longer count as usable"
+            answer += f"; {missing} complete trials did not report {command.metric} and no longer count as usable"
     steering = None
-    if isinstance(order, Bounds) and order.name in now.steering.pins:
-        pins = dict(now.steering.pins)
-        if spec.space.parameters[order.name].refuse(pins[order.name]):
-            del pins[order.name]
-            steering = replace(now.steering, pins=pins)
-            answer += f"; {order.name} was pinned outside of that, and is free again"
+    if isinstance(command, Bounds) and command.name in state.steering.pins:
+        pins = dict(state.steering.pins)
+        if spec.space.parameters[command.name].refuse(pins[command.name]):
+            del pins[command.name]
+            steering = replace(state.steering, pins=pins)
+            answer += f"; {command.name} was pinned outside the new range and is no longer pinned"
     return CommandDecision(answer=answer, change=change, spec=spec, steering=steering)
 
 
-def _known(number: int, now: RunState) -> Trial:
-    if number < len(now.trials):
-        return now.trials[number]
-    last = f"the last is {len(now.trials) - 1}" if now.trials else "there is none yet"
+def _find_trial(number: int, state: RunState) -> Trial:
+    if number < len(state.trials):
+        return state.trials[number]
+    last = f"the last is {len(state.trials) - 1}" if state.trials else "no trial exists yet"
     raise ToolRefused(f"there is no trial {number}; {last}")
 
 
-def _spelled(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, Mapping):
         return render_params({k: v for k, v in value.items() if k not in ("metric", "type", "help", "when")})
-    return render_parameter(value) if isinstance(value, str | int | float | None) else str(value)
+    return render_parameter(value)

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.history.read import History
 from tunesmith.study.config.load import parse_spec
 
@@ -40,7 +41,7 @@ def main() -> None:
             }
         )
         history = project / ".tunesmith" / "history.db"
-        Loop(spec, project=project, history=history, cpus=1, tell=lambda news: None).run()
+        Loop(spec, RunOptions(project=project, history=history, cpus=1), on_event=lambda event: None).run()
         starts, ends = overheads(history, history.parent / "overhead")
     show("proposal recorded to process started", starts)
     show("process ended to outcome committed", ends)

@@ -19,6 +19,7 @@ from fakes.llm.answers import candidates_reply, drawn_points
 from fakes.llm.server import Reply, Request, serving
 
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.history.read import History
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import Source, Trial
@@ -52,7 +53,8 @@ def main() -> None:
             }
         )
         history = project / ".tunesmith" / "history.db"
-        Loop(spec, project=project, history=history, cpus=PARALLEL, tell=lambda news: None).run()
+        options = RunOptions(project=project, history=history, cpus=PARALLEL)
+        Loop(spec, options, on_event=lambda event: None).run()
         with History.open(history) as opened:
             trials = opened.trials(opened.study("latency").id)
     proposed = sum(t.proposal.source is Source.LLM for t in trials)

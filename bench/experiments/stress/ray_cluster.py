@@ -21,8 +21,9 @@ from pathlib import Path
 import psutil
 from ray.cluster_utils import Cluster
 
-from tunesmith.agent.loop.events import Finished, News
+from tunesmith.agent.loop.events import Finished, LoopEvent
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.history.read import History
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import Trial
@@ -58,7 +59,7 @@ def lost(*, nodes: int, slots: int, trials: int, seconds: float) -> dict[str, ob
         victim = cluster.list_all_nodes()[-1]
         ended = 0
 
-        def tell(news: News) -> None:
+        def tell(news: LoopEvent) -> None:
             nonlocal ended
             ended += isinstance(news, Finished)
             if ended == trials // 2 and victim in cluster.list_all_nodes():
@@ -124,7 +125,7 @@ def start(nodes: int, slots: int) -> Cluster:
 
 
 def study(
-    project: Path, address: str, *, slots: int, trials: int, seconds: float, tell: Callable[[News], None]
+    project: Path, address: str, *, slots: int, trials: int, seconds: float, tell: Callable[[LoopEvent], None]
 ) -> list[Trial]:
     """Run a study of such trials and return them all."""
     (project / "train.sh").write_text(SCRIPT, encoding="utf-8")
@@ -139,7 +140,7 @@ def study(
         }
     )
     history = project / ".tunesmith" / "history.db"
-    Loop(spec, project=project, history=history, cpus=1, tell=tell).run()
+    Loop(spec, RunOptions(project=project, history=history, cpus=1), on_event=tell).run()
     with History.open(history) as opened:
         return list(opened.trials(opened.study("cluster").id))
 

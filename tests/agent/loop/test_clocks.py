@@ -17,6 +17,7 @@ from fakes.studies import make_spec
 from tunesmith.agent.loop.clocks import ClockDrift, Clocks, clock_jump_text, resolve_budget
 from tunesmith.agent.loop.events import LoopEvent, Note, Observed
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.load import load_spec
@@ -49,10 +50,8 @@ def test_sleep_costs_no_hours_but_until_comes_with_the_wall_clock(tmp_path: Path
     database = project / ".tunesmith" / "history.db"
     spec = load_spec(project)
     budget = spec.budget.model_copy(update={"hours": 4.0})
-    Loop(
-        spec.model_copy(update={"budget": budget}), project=project, history=database, cpus=1, tell=tell,
-        clocks=Clocks(hands.wall, hands.steady),
-    ).run()  # fmt: skip
+    options = RunOptions(project=project, history=database, cpus=1, clocks=Clocks(hands.wall, hands.steady))
+    Loop(spec.model_copy(update={"budget": budget}), options, on_event=tell).run()
     with History.open(database) as history:
         record = history.study("toy")
         assert record.ended_by == "trials"
@@ -74,7 +73,8 @@ def test_until_is_reached_when_the_machine_slept_through_it(tmp_path: Path) -> N
     spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"until": at})})
     began = time.monotonic()
     clocks = Clocks(hands.wall, hands.steady)
-    ended = Loop(spec, project=project, history=tmp_path / "h.db", cpus=1, tell=tell, clocks=clocks).run()
+    options = RunOptions(project=project, history=tmp_path / "h.db", cpus=1, clocks=clocks)
+    ended = Loop(spec, options, on_event=tell).run()
     assert ended.by == "until"
     assert time.monotonic() - began < 10
 

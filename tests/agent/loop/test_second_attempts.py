@@ -20,7 +20,8 @@ from fakes.trials import PYTHON
 from tunesmith.agent.loop.events import Finished, LoopEvent, Started
 from tunesmith.agent.loop.gpu_packing import GpuJob, expected_gib, fits
 from tunesmith.agent.loop.loop import Loop
-from tunesmith.evaluator import gpus
+from tunesmith.agent.loop.run_options import RunOptions
+from tunesmith.evaluator import gpu_meter
 from tunesmith.evaluator.executors import slurm
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.history.read import History
@@ -48,7 +49,7 @@ def run(
     project.mkdir(exist_ok=True)
     (project / "train.py").write_text(TRAIN)
     history = project / ".tunesmith" / "history.db"
-    Loop(spec, project=project, history=history, cpus=1, tell=tell).run()
+    Loop(spec, RunOptions(project=project, history=history, cpus=1), on_event=tell).run()
     opened = History.open(history)
     return list(opened.trials(opened.study("toy").id)), opened
 
@@ -87,7 +88,7 @@ def test_who_runs_out_of_memory_beside_another_runs_again_alone(
 
 
 def test_trials_are_packed_by_the_memory_that_others_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "SAMPLE_S", 0.1)
+    monkeypatch.setattr(gpu_meter, "SAMPLE_S", 0.1)
     running: set[int] = set()
     at_once: dict[int, int] = {}
 
@@ -132,7 +133,7 @@ def test_a_trial_whose_node_is_lost_runs_again_and_is_counted_once(
     folder = tmp_path / "slurm"
     monkeypatch.setenv("PATH", f"{slurm_commands.install(folder)}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_SLURM", str(folder))
-    monkeypatch.setattr(slurm, "ASK_S", 0.2)
+    monkeypatch.setattr(slurm, "QUERY_S", 0.2)
     lost: list[int] = []
 
     def tell(news: LoopEvent) -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from tunesmith.agent.loop.clocks import Clocks
 from tunesmith.agent.loop.events import LoopEvent, Note
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.cli.main import app
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
@@ -95,7 +96,8 @@ def test_one_that_runs_into_the_deadline_runs_another_day_and_one_that_fails_say
         spec = load_spec(project)
         spec = spec.model_copy(update={"budget": spec.budget.model_copy(update=budget)})
         clocks = Clocks(wall=lambda: time.time() + jumped[0])
-        Loop(spec, project=project, history=database, cpus=1, tell=tell, clocks=clocks).run()
+        options = RunOptions(project=project, history=database, cpus=1, clocks=clocks)
+        Loop(spec, options, on_event=tell).run()
         with History.open(database) as history:
             return held_out_tests(history.events(1, "test"))
 

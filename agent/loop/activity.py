@@ -1,0 +1,52 @@
+"""Records what the LLM, the code search and the notifier did in the background since the last call."""
+
+from __future__ import annotations
+
+from tunesmith.agent.code_search.search import CodeSearch
+from tunesmith.agent.llm.candidate_pool import CandidatePool
+from tunesmith.agent.loop.study_run import StudyRun
+from tunesmith.agent.planner.factory import kept
+from tunesmith.study.variant import Variant, VariantState, short_id
+
+
+def record_activity(run: StudyRun) -> None:
+    """Record LLM calls, lessons and new versions of the code, and pass on notes for the user."""
+    for text in run.announcer.notifier.problems():
+        run.announcer.note(text)
+    if run.code is not None:
+        _record_versions(run, run.code)
+    if run.candidate_pool is not None:
+        _record_llm(run, run.candidate_pool)
+
+
+def _record_versions(run: StudyRun, code: CodeSearch) -> None:
+    for variant in code.made():
+        run.recorder.record_variant(variant)
+        run.announcer.note(_version_text(variant))
+    _record_notes(run, code.notes())
+    if run.candidate_pool is not None:
+        # Edits and candidates share one budget.
+        run.candidate_pool.charge(code.calls())
+
+
+def _record_llm(run: StudyRun, candidate_pool: CandidatePool) -> None:
+    calls, lessons = candidate_pool.drain_calls(), candidate_pool.drain_lessons()
+    if calls:
+        run.recorder.record_llm_calls([kept(call) for call in calls])
+    if lessons:
+        run.recorder.record_lessons(lessons, run.now())
+    _record_notes(run, candidate_pool.drain_notes())
+
+
+def _record_notes(run: StudyRun, notes: list[str]) -> None:
+    for text in notes:
+        run.recorder.record_event("llm", run.now(), detail={"note": text})
+        run.announcer.note(text)
+
+
+def _version_text(variant: Variant) -> str:
+    """Return a new version of the code as one line."""
+    head = f"{short_id(variant.id)} ({variant.direction})"
+    if variant.state is VariantState.SOUND:
+        return f"{head}: {variant.rationale}"
+    return f"{head} is not run, {variant.state.value}: {variant.reason}"

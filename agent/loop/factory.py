@@ -1,0 +1,204 @@
+"""Opens a run of a study: creates its parts and connects them. Starts no trial."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from tunesmith.agent.code_search.factory import make_code_search
+from tunesmith.agent.code_search.search import CodeSearch
+from tunesmith.agent.llm.background import DaemonRunner
+from tunesmith.agent.llm.candidate_pool import CandidatePool
+from tunesmith.agent.loop.announcer import Announcer
+from tunesmith.agent.loop.budget_ledger import BudgetLedger
+from tunesmith.agent.loop.clocks import DEADLINE_EVENT, resolve_budget
+from tunesmith.agent.loop.commands.decisions import COMMAND_EVENT, read_earlier_commands
+from tunesmith.agent.loop.events import LoopEvent
+from tunesmith.agent.loop.learning_curves import LearningCurves
+from tunesmith.agent.loop.notifications import Notifier
+from tunesmith.agent.loop.run_options import RunOptions
+from tunesmith.agent.loop.slot_pool import SlotPool
+from tunesmith.agent.loop.study_run import StudyRun
+from tunesmith.agent.loop.trial_queue import Proposers, TrialQueue, TrialStore
+from tunesmith.agent.planner.arbiter import Arbiter
+from tunesmith.agent.planner.factory import make_arbiter, open_model
+from tunesmith.agent.sampler.registry import make_sampler
+from tunesmith.agent.scheduler.early_stopping import EarlyStopping
+from tunesmith.evaluator.evaluator import Evaluator
+from tunesmith.evaluator.executors.handle import ExecutorHandle
+from tunesmith.history.read import History
+from tunesmith.history.write import Recorder
+from tunesmith.study.config.record import Event
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.errors import ProjectError
+from tunesmith.study.variant import Variant
+
+ENDED_EVENT = "ended"
+
+
+def open_run(spec: StudySpec, options: RunOptions, display: Callable[[LoopEvent], None]) -> StudyRun:
+    """Open the history for writing and return a run of the study, ready to start trials.
+
+    Args:
+        spec: the study.
+        options: where and how it runs.
+        display: called with every event.
+
+    Raises:
+        InputError: another process writes the history, or a GPU or a package is missing. Nothing is left open.
+    """
+    return _RunBuilder(spec, options, display).build()
+
+
+class _RunBuilder:
+    """Creates the parts of a run in the order in which they depend on each other."""
+
+    def __init__(self, spec: StudySpec, options: RunOptions, display: Callable[[LoopEvent], None]) -> None:
+        earlier = _earlier_events(options.history, spec.study.name)
+        self.commands = read_earlier_commands(spec, earlier[COMMAND_EVENT])
+        self.spec = spec = self.commands.spec
+        self.options, self.clocks = options, options.clocks
+        self.folder = options.history.parent / spec.study.name
+        self.wake = threading.Event()
+        self.background = DaemonRunner(self.wake.set)
+        notifier = Notifier(spec, project=options.project, wall=self.clocks.wall)
+        self.announcer = Announcer(display, notifier)
+        self.curves = LearningCurves(spec.objectives[0].metric)
+        self.sampler = make_sampler(spec.planner.sampler)
+        self.model = open_model(spec.planner, options.tape) if spec.planner.model else None
+        # Before the history: where a GPU or a package is missing, no file is left behind.
+        self.executor = ExecutorHandle(spec, folder=self.folder, cpus=options.cpus, wake=self.wake.set)
+        now = self.clocks.wall()
+        self.budget = resolve_budget(spec.budget, now, deadlines=earlier[DEADLINE_EVENT], ends=earlier[ENDED_EVENT])
+
+    def build(self) -> StudyRun:
+        opened_at = self.clocks.steady()
+        with ExitStack() as resources:
+            recorder = self._recorder(resources)
+            spent = recorder.record.spent
+            ledger = BudgetLedger(self.budget, spent, clocks=self.clocks, opened_at=opened_at)
+            arbiter, candidate_pool = self._arbiter(recorder, ledger)
+            evaluator = self._evaluator(resources)
+            slots = self._slots(recorder)
+            root = Variant(id=evaluator.variant, files=evaluator.editable, created_at=self.clocks.wall())
+            code = self._code(recorder, evaluator, root, candidate_pool) if self.spec.edits else None
+            early_stopping = EarlyStopping(self.spec, recorder.history.curves(recorder.study_id))
+            proposers = Proposers(arbiter=arbiter, sampler=self.sampler, code=code, variant=evaluator.variant)
+            return StudyRun(
+                spec=self.spec,
+                options=self.options,
+                folder=self.folder,
+                recorder=recorder,
+                evaluator=evaluator,
+                executor=self.executor,
+                slots=slots,
+                ledger=ledger,
+                queue=self._queue(recorder, ledger, slots, proposers, early_stopping),
+                early_stopping=early_stopping,
+                curves=self.curves,
+                root=root,
+                model=self.model,
+                candidate_pool=candidate_pool,
+                code=code,
+                announcer=self.announcer,
+                earlier_commands=self.commands,
+                wake=self.wake,
+                resources=resources.pop_all(),
+            )
+
+    def _recorder(self, resources: ExitStack) -> Recorder:
+        project, clocks = str(self.options.project), self.clocks
+        recorder = Recorder(self.options.history, self.spec, project=project, now=clocks.wall(), steady=clocks.steady)
+        resources.callback(recorder.close)
+        return recorder
+
+    def _arbiter(self, recorder: Recorder, ledger: BudgetLedger) -> tuple[Arbiter, CandidatePool | None]:
+        arbiter, candidate_pool = make_arbiter(
+            self.spec,
+            self.sampler,
+            model=self.model,
+            project=self.options.project,
+            runner=self.background,
+            budget=self.budget,
+            spent=ledger.before,
+            lessons=recorder.lessons_known(),
+            left=ledger.left_in_words,
+            curves=self.curves.thinned,
+            wishes=self.commands.steering.words,
+        )
+        if candidate_pool is not None:
+            ledger.llm_spent = lambda: candidate_pool.spent
+        return arbiter, candidate_pool
+
+    def _evaluator(self, resources: ExitStack) -> Evaluator:
+        evaluator = Evaluator(
+            self.spec,
+            project=self.options.project,
+            folder=self.folder,
+            unsafe_edits=self.options.unsafe_edits,
+            executor=self.executor.executor,
+        )
+        resources.callback(evaluator.close)
+        return evaluator
+
+    def _slots(self, recorder: Recorder) -> SlotPool:
+        return SlotPool(
+            self.executor.slots(self.spec),
+            self.spec,
+            memory_gib={gpu.id: gpu.memory_gib for gpu in self.executor.inventory.gpus},
+            trials=lambda: recorder.history.trials(recorder.study_id),
+        )
+
+    def _code(
+        self, recorder: Recorder, evaluator: Evaluator, root: Variant, candidate_pool: CandidatePool | None
+    ) -> CodeSearch:
+        if self.model is not None and evaluator.edits_problem:
+            raise ProjectError(f"[edits]: {evaluator.edits_problem}")
+        return make_code_search(
+            self.spec,
+            root,
+            recorder.history.variants(recorder.study_id),
+            project=self.options.project,
+            model=self.model,
+            candidate_pool=candidate_pool,
+            runner=self.background,
+            curve=self.curves.text,
+        )
+
+    def _queue(
+        self,
+        recorder: Recorder,
+        ledger: BudgetLedger,
+        slots: SlotPool,
+        proposers: Proposers,
+        early_stopping: EarlyStopping,
+    ) -> TrialQueue:
+        store = TrialStore(
+            trials=lambda: recorder.history.trials(recorder.study_id),
+            record=lambda proposal: recorder.record_proposal(proposal, self.clocks.wall()),
+            earlier=recorder.earlier,
+        )
+        queue = TrialQueue(
+            self.spec,
+            store=store,
+            ledger=ledger,
+            slots=slots,
+            proposers=proposers,
+            early_stopping=early_stopping,
+            note=self.announcer.note,
+        )
+        queue.steering = self.commands.steering
+        return queue
+
+
+def _earlier_events(history: Path, name: str) -> Mapping[str, list[Event]]:
+    """Return the commands, the deadlines and the ends of earlier runs, by kind of event."""
+    kinds = (COMMAND_EVENT, DEADLINE_EVENT, ENDED_EVENT)
+    found = History.open_if_any(history)
+    if found is None:
+        return {kind: [] for kind in kinds}
+    with found as opened:
+        record = opened.find(name)
+        return {kind: opened.events(record.id, kind) if record else [] for kind in kinds}

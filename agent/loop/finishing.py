@@ -1,0 +1,103 @@
+"""What the loop does when a trial's process has ended: record the result, or run the trial again first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tunesmith.agent.code_search.suspicious_gains import identical_run, is_suspicious_gain, resolve_rerun
+from tunesmith.agent.loop.events import Finished
+from tunesmith.agent.loop.slot_pool import PoolSlot, retry_reason
+from tunesmith.agent.loop.starting import edited_code
+from tunesmith.agent.loop.study_run import StudyRun
+from tunesmith.evaluator.free_disk import has_free_disk
+from tunesmith.study.trials.results import incumbent, is_feasible
+from tunesmith.study.trials.seeds import tuning_seed
+from tunesmith.study.trials.trial import Outcome, Trial, TrialState, Usage
+from tunesmith.study.variant import short_id
+
+FAILURES_BEFORE_WARNING = 3
+"""Number of first trials that all fail the same way before the user is warned."""
+
+
+def finish_trial(run: StudyRun, slot: PoolSlot, outcome: Outcome) -> None:
+    """Record the outcome of the trial in a slot, unless it gets a second attempt or a check on another seed."""
+    trial = slot.trial
+    assert trial is not None  # noqa: S101  # only an occupied slot has an outcome
+    if slot.first_outcome is not None:
+        _record(run, slot, trial, resolve_rerun(slot.first_outcome, outcome, run.trials(), run.spec))
+    elif reason := retry_reason(slot, outcome, has_free_disk=has_free_disk(run.folder)):
+        _queue_second_attempt(run, slot, trial, reason, outcome.usage)
+    elif _is_suspicious(run, trial, outcome):
+        _rerun_on_another_seed(run, slot, trial, outcome)
+    else:
+        _record(run, slot, trial, outcome)
+
+
+def _record(run: StudyRun, slot: PoolSlot, trial: Trial, outcome: Outcome) -> None:
+    ended = run.recorder.record_outcome(trial, outcome, run.now(), rest=slot.unwritten)
+    slot.clear()
+    run.early_stopping.trial_ended()
+    run.slots.trial_ended()
+    run.ledger.add_ended(ended)
+    run.ledger.add_usage(outcome.usage)
+    if run.spec.pace == "curves":
+        run.ledger.saved = run.recorder.history.saved_runs(run.recorder.study_id)
+    improved = _improves(run, ended)
+    if improved:
+        run.best = ended
+    run.announcer.emit(Finished(trial=ended, best=run.best, improved=improved, spent=run.ledger.spent()))
+    _warn_of_bad_start(run, ended)
+    _update_code_version(run, ended)
+
+
+def _queue_second_attempt(run: StudyRun, slot: PoolSlot, trial: Trial, reason: str, usage: Usage) -> None:
+    """Queue a trial again under its own number, as attempt 2."""
+    slot.clear()
+    run.queue.waiting.append(run.recorder.record_requeue(trial, run.now(), reason=reason, attempt=2, usage=usage))
+    run.ledger.add_usage(usage)
+    run.early_stopping.forget(trial)
+    run.curves.drop(trial.number)
+    run.announcer.note(f"#{trial.number} runs again: {reason}")
+
+
+def _is_suspicious(run: StudyRun, trial: Trial, outcome: Outcome) -> bool:
+    trials = run.trials() if trial.proposal.code else []
+    return is_suspicious_gain(trial, outcome, trials, run.spec)
+
+
+def _rerun_on_another_seed(run: StudyRun, slot: PoolSlot, trial: Trial, outcome: Outcome) -> None:
+    """Run edited code again on another seed before an implausible gain counts."""
+    slot.first_outcome = outcome
+    run.announcer.note(f"trial {trial.number} improved suspiciously much; re-running with another seed")
+    seed = tuning_seed(trial.proposal.seed, trial.number)
+    rerun = replace(trial, proposal=replace(trial.proposal, seed=seed))
+    code = edited_code(run, rerun)
+    slot.evaluation = run.evaluator.start(rerun, slot.resources, lambda observation: None, code=code)
+
+
+def _improves(run: StudyRun, trial: Trial) -> bool:
+    if trial.is_replicate or trial.state is not TrialState.COMPLETE or not is_feasible(trial, run.spec.bounds):
+        return False
+    rivals = [trial] if run.best is None else [run.best, trial]
+    return incumbent(rivals, run.spec.objectives) is trial
+
+
+def _warn_of_bad_start(run: StudyRun, trial: Trial) -> None:
+    """Warn once when no trial has worked yet: most often the command is wrong, and a night would be lost."""
+    if trial.number != FAILURES_BEFORE_WARNING - 1 or run.best is not None or trial.failure is None:
+        return
+    kind, reason = trial.failure.kind, trial.failure.reason
+    if all(t.failure and t.failure.kind is kind for t in run.trials() if t.state.is_finished):
+        failed = f"all {FAILURES_BEFORE_WARNING} trials so far failed as {kind.value}: {reason}"
+        run.announcer.note(f"{failed}; if the command is wrong, stop with Ctrl-C")
+
+
+def _update_code_version(run: StudyRun, trial: Trial) -> None:
+    """Record what a trial shows about the version of the code that it ran, such as that it is broken."""
+    if run.code is None or trial.is_replicate:
+        return
+    trials = run.trials()
+    fate = run.code.fate(trial, trials, identical_run(trial, trials, run.curves.values))
+    if fate is not None:
+        run.recorder.record_variant_state(fate.variant, fate.state, fate.reason)
+        run.announcer.note(f"{short_id(fate.variant.id)} is {fate.state.value}: {fate.reason}")

@@ -1,0 +1,53 @@
+"""The learning curves of a study's trials: the values of the first objective while each trial trained, by trial number.
+
+Shown to the LLM and compared between trials. Reads no database, so background threads may use it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from tunesmith.prompts.compact import thinned
+from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.view import StudyView
+from tunesmith.study.units import short_number
+
+
+class LearningCurves:
+    """Curves of one metric, kept up to date by the loop.
+
+    Args:
+        metric: the first objective's metric.
+
+    Attributes:
+        values: the metric's values in the order of reporting, by trial number.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self.values: dict[int, list[float]] = defaultdict(list)
+
+    def load(self, curves: Mapping[int, Sequence[Observation]]) -> None:
+        """Take over the observations of earlier runs, by trial number."""
+        for number, observations in curves.items():
+            self.values[number] = self._values_of(observations)
+
+    def add(self, number: int, observations: Sequence[Observation]) -> None:
+        """Append what a running trial reported."""
+        self.values[number] += self._values_of(observations)
+
+    def drop(self, number: int) -> None:
+        """Forget the curve of a trial that runs again from its beginning."""
+        self.values.pop(number, None)
+
+    def thinned(self, view: StudyView) -> dict[int, list[float]]:  # noqa: ARG002  # every curve is returned
+        """Return every curve as a few numbers, by trial number."""
+        return {number: thinned(list(values)) for number, values in list(self.values.items())}
+
+    def text(self, number: int) -> str:
+        """Return one curve as a few numbers in words; "" for an unknown trial."""
+        return ", ".join(short_number(value) for value in thinned(self.values.get(number, [])))
+
+    def _values_of(self, observations: Sequence[Observation]) -> list[float]:
+        return [observation.value for observation in observations if observation.metric == self._metric]

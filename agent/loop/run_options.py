@@ -1,0 +1,30 @@
+"""Options of a run that are not part of the study file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.agent.loop.clocks import Clocks
+from tunesmith.agent.planner.factory import Tape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Where and how a study runs.
+
+    Attributes:
+        project: the folder of study.toml; trials run from a copy of it.
+        history: the history file.
+        cpus: cores of this machine that trials may use.
+        tape: file to which the LLM's answers are recorded, or from which they are replayed.
+        unsafe_edits: whether edited code may run without the sandbox.
+        clocks: the sources of time.
+    """
+
+    project: Path
+    history: Path
+    cpus: int
+    tape: Tape | None = None
+    unsafe_edits: bool = False
+    clocks: Clocks = Clocks()

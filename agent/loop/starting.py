@@ -1,0 +1,64 @@
+"""Starts a trial in a slot, then lets the planner prepare its next proposals."""
+
+from __future__ import annotations
+
+from tunesmith.agent.loop.slot_pool import PoolSlot
+from tunesmith.agent.loop.study_run import StudyRun
+from tunesmith.evaluator.evaluator import EditedCode
+from tunesmith.study.errors import ProjectError
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState
+from tunesmith.study.trials.view import ancestors
+from tunesmith.study.variant import short_id
+
+
+def start_trial(run: StudyRun, slot: PoolSlot, trial: Trial) -> bool:
+    """Start a trial in a free slot; return whether it runs. A trial whose edited code cannot run fails at once."""
+    running = run.recorder.record_start(trial, slot.resources.index, run.now())
+    slot.unwritten = []
+    run.slots.note_sharing(slot)
+    earlier = _shorter_runs(run, running)
+    try:
+        code = edited_code(run, running)
+    except ProjectError as error:
+        failure = Failure(kind=FailureKind.CRASH, reason=str(error))
+        run.recorder.record_outcome(running, Outcome(state=TrialState.FAILED, failure=failure), run.now())
+        run.ledger.add_ended(running)
+        return False
+    on_observation = slot.unwritten.append
+    slot.evaluation = run.evaluator.start(running, slot.resources, on_observation, earlier=earlier, code=code)
+    return True
+
+
+def edited_code(run: StudyRun, trial: Trial) -> EditedCode | None:
+    """Return the edited code that a trial runs; None for the project's own files.
+
+    Raises:
+        ProjectError: the study does not know the version any more, or edited code cannot run here.
+    """
+    code = trial.proposal.code
+    if not code:
+        return None
+    if run.code is None or code not in run.code.known():
+        raise ProjectError(f"{short_id(code)} is not known; [edits] was removed from study.toml")
+    if run.evaluator.edits_problem:
+        raise ProjectError(run.evaluator.edits_problem)
+    return EditedCode(*run.code.files_of(code))
+
+
+def prepare_proposals(run: StudyRun) -> None:
+    """Let the LLM prepare its next candidates and edits while trials run."""
+    if run.candidate_pool is None:
+        return
+    view = run.queue.view()
+    run.candidate_pool.prepare(run.code.own_view(view) if run.code is not None else view)
+    if run.code is not None:
+        run.code.prepare(view)
+
+
+def _shorter_runs(run: StudyRun, trial: Trial) -> list[Trial]:
+    """Return the earlier runs of the same configuration that this trial continues."""
+    if run.spec.fidelity is None or trial.is_replicate:
+        return []
+    earlier = ancestors(trial, run.trials())
+    run.early_stopping.trial_started(trial, earlier)
+    return earlier

@@ -1,0 +1,93 @@
+"""The parts of one run of a study and the state that they share. Holds them together and decides nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.agent.code_search.search import CodeSearch
+from tunesmith.agent.llm.candidate_pool import CandidatePool
+from tunesmith.agent.llm.client.types import LanguageModel
+from tunesmith.agent.loop.announcer import Announcer
+from tunesmith.agent.loop.budget_ledger import BudgetLedger
+from tunesmith.agent.loop.clocks import DEADLINE_EVENT
+from tunesmith.agent.loop.commands.decisions import EarlierCommands
+from tunesmith.agent.loop.learning_curves import LearningCurves
+from tunesmith.agent.loop.run_options import RunOptions
+from tunesmith.agent.loop.slot_pool import SlotPool
+from tunesmith.agent.loop.trial_queue import TrialQueue
+from tunesmith.agent.scheduler.early_stopping import EarlyStopping
+from tunesmith.evaluator.evaluator import Evaluator
+from tunesmith.evaluator.executors.handle import ExecutorHandle
+from tunesmith.history.write import Recorder
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.trial import Trial
+from tunesmith.study.variant import Variant
+
+TICK_S = 0.05
+"""Longest sleep of the loop between two polls; a trial's end wakes it at once."""
+
+
+@dataclass(slots=True, kw_only=True)
+class StudyRun:
+    """One run of a study.
+
+    Attributes:
+        spec: the study; commands may replace it while the study runs.
+        options: where and how it runs.
+        folder: the study's own folder next to the history.
+        root: the project's files as a version of the code.
+        model: the LLM; None without one.
+        candidate_pool: asks the LLM for candidates; None without an LLM.
+        code: the search over edits; None without [edits].
+        earlier_commands: the commands of earlier runs that still hold.
+        wake: set from other threads when a trial ended or an answer arrived.
+        resources: closes the evaluator and the history.
+        best: the incumbent.
+        interrupts: how often the user asked to stop: once lets running trials finish, twice stops them.
+    """
+
+    spec: StudySpec
+    options: RunOptions
+    folder: Path
+    recorder: Recorder
+    evaluator: Evaluator
+    executor: ExecutorHandle
+    slots: SlotPool
+    ledger: BudgetLedger
+    queue: TrialQueue
+    early_stopping: EarlyStopping
+    curves: LearningCurves
+    root: Variant
+    model: LanguageModel | None
+    candidate_pool: CandidatePool | None
+    code: CodeSearch | None
+    announcer: Announcer
+    earlier_commands: EarlierCommands
+    wake: threading.Event
+    resources: ExitStack
+    best: Trial | None = None
+    interrupts: int = 0
+
+    def now(self) -> float:
+        """Return the wall-clock time, in seconds since the epoch."""
+        return self.options.clocks.wall()
+
+    def trials(self) -> Sequence[Trial]:
+        """Return every trial of the study, by number."""
+        return self.recorder.history.trials(self.recorder.study_id)
+
+    def wait(self) -> None:
+        """Sleep until something ended, for `TICK_S` seconds at most."""
+        self.wake.wait(TICK_S)
+        self.wake.clear()
+
+    def record_deadline(self) -> None:
+        """Record the moment that `until` stands for, so that a run started again after a kill keeps it."""
+        until, moment = self.spec.budget.until, self.ledger.budget.until
+        if until is not None and moment is not None:
+            detail = {"until": until.isoformat(), "moment": moment}
+            self.recorder.record_event(DEADLINE_EVENT, self.now(), detail=detail)
