@@ -23,7 +23,7 @@ from types import MappingProxyType
 
 from tunesmith.evaluator.free_disk import is_full
 from tunesmith.evaluator.tree_walk import remove, size, size_below, walk
-from tunesmith.study.errors import AS_IT_WAS, DiskFull, ProjectError
+from tunesmith.study.errors import PROGRESS_IS_SAFE, DiskFull, ProjectError
 from tunesmith.study.names import did_you_mean
 
 ARTIFACTS = "artifacts"
@@ -106,7 +106,7 @@ def make_workspace(
         snapshot: what is copied.
         study_folder: where the trial's folder goes.
         number: the trial's.
-        edited: texts that stand in the copies' place, by path.
+        edited: file_texts that stand in the copies' place, by path.
 
     Raises:
         DiskFull: there is no room for them.
@@ -143,7 +143,7 @@ def workspace_at(folder: Path) -> Workspace:
     )
 
 
-def texts(snapshot: Snapshot, patterns: Sequence[str]) -> dict[str, str]:
+def file_texts(snapshot: Snapshot, patterns: Sequence[str]) -> dict[str, str]:
     """Return the text of the snapshot's files that one of the patterns names, by path.
 
     Raises:
@@ -151,7 +151,7 @@ def texts(snapshot: Snapshot, patterns: Sequence[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for pattern in patterns:
-        paths = [entry.path for entry in snapshot.entries if not entry.is_linked and is_meant(entry.path, pattern)]
+        paths = [entry.path for entry in snapshot.entries if not entry.is_linked and matches_pattern(entry.path, pattern)]
         if not paths:
             hint = did_you_mean(pattern, [entry.path for entry in snapshot.entries])
             raise ProjectError(f"[edits].files: {pattern!r} names no file of the project that can be edited{hint}")
@@ -164,13 +164,13 @@ def texts(snapshot: Snapshot, patterns: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def is_meant(path: str, pattern: str) -> bool:
+def matches_pattern(path: str, pattern: str) -> bool:
     """Tell whether a pattern such as train.py, lib or eval/*.py names a file."""
     name = os.path.normpath(pattern)
     return path == name or path.startswith(f"{name}/") or fnmatch(path, name)
 
 
-def judges_workspace(workspace: Workspace, snapshot: Snapshot, *, name: str = "judge") -> Workspace:
+def make_judge_workspace(workspace: Workspace, snapshot: Snapshot, *, name: str = "judge") -> Workspace:
     """Make the folders in which a trial is judged: a fresh copy of the project beside the trial's artifacts.
 
     What an earlier judge left there is removed.
@@ -204,7 +204,7 @@ def _writing(folder: Path) -> Iterator[None]:
         # Not the trial's fault: were it to fail, a full disk would use up the night's trials in seconds.
         text = f"the folder {folder} cannot be written: {error.strerror}"
         if is_full(error):
-            raise DiskFull(f"{text}; {AS_IT_WAS}") from error
+            raise DiskFull(f"{text}; {PROGRESS_IS_SAFE}") from error
         raise ProjectError(f"{text}; mend that and run the same command again") from error
 
 
@@ -267,7 +267,7 @@ def artifacts_in(workspace: Workspace) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def linked_places(snapshot: Snapshot) -> list[Path]:
+def link_targets(snapshot: Snapshot) -> list[Path]:
     """Return where the entries that are linked really are."""
     return [Path(os.path.realpath(snapshot.folder / entry.path)) for entry in snapshot.entries if entry.is_linked]
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.study.errors import AS_IT_WAS, DiskFull, HistoryError
+from tunesmith.study.errors import PROGRESS_IS_SAFE, DiskFull, HistoryError
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -114,7 +114,7 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         if is_disk_full(error, path):
-            raise DiskFull(f"{path} cannot be opened: {error}; {AS_IT_WAS}") from None
+            raise DiskFull(f"{path} cannot be opened: {error}; {PROGRESS_IS_SAFE}") from None
         raise HistoryError(
             f"{path} cannot be opened as a history: {error}; restore a copy or name another file with --history"
         ) from None

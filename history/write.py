@@ -21,7 +21,7 @@ from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, variant_row, waiting_trial_row
 from tunesmith.study.config.record import Lesson, LlmCall, StudyRecord, used_detail
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.errors import AS_IT_WAS, DiskFull, HistoryError, SpecError
+from tunesmith.study.errors import PROGRESS_IS_SAFE, DiskFull, HistoryError, SpecError
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Proposal, Trial, TrialState, Usage
 from tunesmith.study.variant import Variant, VariantState
@@ -254,8 +254,8 @@ class Recorder:
         except sqlite3.OperationalError as error:
             text = f"the history cannot be written: {error}"
             if is_disk_full(error, self._path):
-                raise DiskFull(f"{text}; {AS_IT_WAS}") from error
-            raise HistoryError(f"{text}; mend that and run the same command again: {AS_IT_WAS}") from error
+                raise DiskFull(f"{text}; {PROGRESS_IS_SAFE}") from error
+            raise HistoryError(f"{text}; mend that and run the same command again: {PROGRESS_IS_SAFE}") from error
 
     def _touch(self) -> None:
         active_s = self._active_before_s + self._steady() - self._opened_at

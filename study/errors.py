@@ -1,18 +1,18 @@
-"""Every error that Tunesmith raises on purpose, one class per reader.
+"""The errors that Tunesmith raises deliberately: one class for each kind of reader.
 
 TunesmithError
-    InputError           the user reads it: exit status 2, no traceback, nothing was written
-        SpecError        study.toml, a search space or an option is wrong; carries every mistake
-        HistoryError     the history cannot be used: held by another process, damaged, from a newer version
-        DiskFull         nothing more can be written; the run goes on where it was once there is room
-        ProjectError     what the study points at is not there: the script's folder, a GPU, a missing extra
-    ProposalError        a proposal does not fit the space; whoever proposed it reads it and may try again
-    ToolRefused          a tool cannot do what an LLM asked of it; the LLM reads it and adapts
-    ModelDown            no answer was got from an LLM (agent/llm/client/errors.py); the sampler goes on alone
+    InputError           read by the user: exit status 2, no traceback, nothing was written
+        SpecError        study.toml, a search space or an option is wrong; lists every mistake
+        HistoryError     the history cannot be used: locked by another process, damaged, or from a newer version
+        DiskFull         nothing more can be written; the same command resumes once there is free disk
+        ProjectError     something the study needs is missing: the script's folder, a GPU, an optional package
+    ProposalError        a proposal does not fit the space; read by its source, which may try again
+    ToolRefused          a tool cannot do what an LLM asked; read by the LLM, which adapts
+    ModelDown            an LLM gave no answer (agent/llm/client/errors.py); the sampler continues without it
     AnswerUnusable       an LLM's answer cannot be used (agent/llm/client/errors.py); it may be asked again
-    SpaceExhausted       every configuration of a finite space was tried; the loop ends the study with it
+    SpaceExhausted       every configuration of a finite space was tried; the loop ends the study
 
-A failed trial is no exception but a `Failure` (trial.py).
+A failed trial is not an exception but a `Failure` (trials/trial.py).
 """
 
 from __future__ import annotations
@@ -20,29 +20,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-AS_IT_WAS = "everything up to the last finished step is safe"
-"""What whoever reads of a broken run wants to know first."""
+PROGRESS_IS_SAFE = "everything up to the last finished step is safe"
+"""Part of every message about a run that broke off: what the reader wants to know first."""
 
 
 class TunesmithError(Exception):
-    """Anything that Tunesmith raises on purpose."""
+    """Base class of all errors that Tunesmith raises deliberately."""
 
 
 class InputError(TunesmithError):
-    """The input is wrong; the message says what, where, and what to write instead."""
+    """The input is wrong. The message says what, where, and what to write instead."""
 
     exit_status = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing that is wrong: the dotted key where it stands, and what may stand there instead."""
+    """One mistake in the input.
+
+    Attributes:
+        key: the dotted key of the wrong value, such as `space.lr.low`; "" for the input as a whole.
+        message: what is wrong and what to write instead; reads as the rest of a sentence that begins with the key.
+    """
 
     key: str
     message: str
 
     def under(self, prefix: str) -> Mistake:
-        """Return the same mistake with `prefix` put before its key."""
+        """Return the mistake with its key inside the table `prefix`."""
         return Mistake(f"{prefix}.{self.key}" if self.key else prefix, self.message)
 
 
@@ -50,8 +55,8 @@ class SpecError(InputError):
     """A study file, a search space or an option is wrong.
 
     Attributes:
-        mistakes: every mistake found, in the order of the file.
-        where: the file's name, or "" when the input came from Python.
+        mistakes: all mistakes, in the order of the file.
+        where: what has the mistakes, such as the file's name; "" for a search space from Python.
     """
 
     def __init__(self, mistakes: Sequence[Mistake], *, where: str = "") -> None:
@@ -60,29 +65,31 @@ class SpecError(InputError):
         super().__init__(self._text())
 
     def _text(self) -> str:
-        count = len(self.mistakes)
-        head = f"{self.where or 'the search space'} has {count} mistake{'s' if count > 1 else ''}:"
+        where, count = self.where or "the search space", len(self.mistakes)
+        if count == 1 and not self.mistakes[0].key:
+            return f"{where} {self.mistakes[0].message}"
         width = max((len(mistake.key) for mistake in self.mistakes), default=0)
-        return "\n".join([head, *(f"  {m.key:<{width}}  {m.message}" for m in self.mistakes)])
+        lines = (f"  {m.key:<{width}}  {m.message}" for m in self.mistakes)
+        return "\n".join([f"{where} has {count} mistake{'s' if count > 1 else ''}:", *lines])
 
 
 class HistoryError(InputError):
-    """The history file cannot be used; the message says who holds it or what is wrong with it."""
+    """The history file cannot be used. The message says which process locks it, or what is wrong with it."""
 
 
 class DiskFull(InputError):
-    """The disk has no room; the message says where. Everything up to the last finished step is safe."""
+    """The disk is full; the message says which one. Everything up to the last finished step is safe."""
 
 
 class ProjectError(InputError):
-    """Something that the study points at is missing on this machine."""
+    """Something that the study needs is missing on this machine."""
 
 
 class ProposalError(TunesmithError):
     """A configuration does not fit the search space.
 
     Attributes:
-        mistakes: every mistake found, one per parameter.
+        mistakes: all mistakes, one per parameter.
     """
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
@@ -91,7 +98,7 @@ class ProposalError(TunesmithError):
 
 
 class ToolRefused(TunesmithError):
-    """A tool cannot do what was asked; the message says what can be asked instead."""
+    """A tool cannot do what was asked. The message says what can be asked instead."""
 
 
 class SpaceExhausted(TunesmithError):

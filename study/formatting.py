@@ -6,12 +6,11 @@ library only. Knows no terminal and no markup: cutting to a width and escaping f
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
-
-from tunesmith.study.space.condition import Value
 
 SHORT_DIGITS = 4
 """Significant digits of a parameter's value in tables and lines for people."""
@@ -25,7 +24,7 @@ _JOINERS = "\u200c\u200d"
 """Zero-width joiners are invisible, but Persian, Indic scripts and emoji are misspelled without them."""
 
 
-def render_parameter(value: Value, *, digits: int = 6) -> str:
+def render_parameter(value: object, *, digits: int = 6) -> str:
     """Return a parameter's value as people write it: 0.003, 1e-05, 64, true, none, adam.
 
     Floats have at most `digits` significant digits and no trailing zeros; whole floats below 10^7 keep all digits.
@@ -42,21 +41,32 @@ def render_parameter(value: Value, *, digits: int = 6) -> str:
     return one_line(str(value), limit=None)
 
 
-def render_short(value: Value) -> str:
+def render_short(value: object) -> str:
     """Return a parameter's value for tables and plots, floats with 4 significant digits."""
     return render_parameter(value, digits=SHORT_DIGITS)
 
 
-def render_params(params: Mapping[str, Value], *, digits: int = 6) -> str:
+def render_params(params: Mapping[str, object], *, digits: int = 6) -> str:
     """Return a configuration as a line: `lr=0.003 hidden=64`."""
     return " ".join(f"{name}={render_parameter(value, digits=digits)}" for name, value in params.items())
 
 
-def render_exact(value: Value) -> str:
+def render_exact(value: object) -> str:
     """Return a value as a command line takes it: floats with all their digits, so that float() gives them back."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value) if isinstance(value, float) else str(value)
+
+
+def render_literal(value: object, *, longest: int = 60) -> str:
+    """Return a value as study.toml and JSON spell it ("adam", true, 0.1, [1, 2]), for messages about wrong input.
+
+    What is longer than `longest` characters is cut and ends with an ellipsis.
+    """
+    if isinstance(value, float):
+        return str(value)
+    text = mark_control(json.dumps(value, ensure_ascii=False, default=str, skipkeys=True))
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def json_number(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Finds the name that was probably meant."""
+"""Finds the known name nearest to a misspelled one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean X?" for the known name nearest to `name`, or a list of all that may stand there."""
+    """Return the end of a message about an unknown name: "; did you mean X?", or the known names if none is similar."""
     names = list(known)
     near = difflib.get_close_matches(name.lower(), [known_name.lower() for known_name in names], n=1, cutoff=0.6)
     if near:
@@ -15,4 +15,4 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return f"; did you mean {match}?"
     if not names:
         return ""
-    return f"; known here: {', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
+    return f"; expected {'one of ' if len(names) > 1 else ''}{', '.join(names[:12])}{', …' if len(names) > 12 else ''}"

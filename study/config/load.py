@@ -1,4 +1,4 @@
-"""Reads study.toml and collects every mistake in it. Reads one file; writes nothing."""
+"""Reads study.toml into a StudySpec and reports every mistake in it at once. Reads one file; writes nothing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from tunesmith.study.config.spec import EXECUTORS, GIVEN_PLACEHOLDERS, SAMPLERS, ExecutorTable, StudySpec
 from tunesmith.study.config.template import placeholders
 from tunesmith.study.errors import Mistake, SpecError
+from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.parameters import KINDS, Bool, Parameter
 from tunesmith.study.space.space import SearchSpace
@@ -38,22 +39,24 @@ def load_spec(path: Path) -> StudySpec:
     """Return the study that the file describes.
 
     Raises:
-        SpecError: the file is missing, is no TOML, or has mistakes; carries all of them.
+        SpecError: the file is missing, is not valid TOML, or has mistakes; carries all of them.
     """
     file = path / "study.toml" if path.is_dir() else path
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        hint = "write one, or let `tunesmith init SCRIPT` write it"
-        raise SpecError([Mistake("", f"there is no such file; {hint}")], where=str(file)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError([Mistake("", f"cannot be read: {error}")], where=str(file)) from None
+        message = "does not exist; `tunesmith init SCRIPT` writes a study file for a training script"
+        raise SpecError([Mistake("", message)], where=str(file)) from None
+    except OSError as error:
+        raise SpecError([Mistake("", f"cannot be read: {error.strerror}")], where=str(file)) from None
+    except UnicodeDecodeError as error:
+        message = f"cannot be read: byte {error.start + 1} is not UTF-8; save the file as UTF-8"
+        raise SpecError([Mistake("", message)], where=str(file)) from None
     except tomllib.TOMLDecodeError as error:
-        raise SpecError([Mistake("", f"is no TOML: {error}")], where=str(file)) from None
+        raise SpecError([Mistake("", f"is not valid TOML: {error}")], where=str(file)) from None
     except RecursionError:
-        raise SpecError(
-            [Mistake("", "is no TOML that can be read: it is nested too deeply")], where=str(file)
-        ) from None
+        message = "is not valid TOML: brackets are nested too deeply"
+        raise SpecError([Mistake("", message)], where=str(file)) from None
     return parse_spec(document, where=file.name)
 
 
@@ -66,16 +69,16 @@ def parse_spec(document: Mapping[str, Any], *, where: str = "study.toml") -> Stu
     found: list[Mistake] = []
     space = _read_space(document.get("space", {}), found)
     tables = {key: value for key, value in document.items() if key != "space"}
-    # The space has its own reader, so a sound stand-in lets pydantic check everything else in one pass.
-    stand_in = space or SearchSpace({"unread": Bool()})
+    # [space] has its own reader; with a valid placeholder pydantic checks all other tables even if [space] is wrong.
+    placeholder = space or SearchSpace({"unread": Bool()})
     try:
-        spec = StudySpec(**{**tables, "space": stand_in, "document": _plain(document)})
+        spec = StudySpec(**{**tables, "space": placeholder, "document": _as_json_values(document)})
     except ValidationError as error:
-        raise SpecError([*_translated(error, document), *found], where=where) from None
+        raise SpecError([*_spec_mistakes(error, document), *found], where=where) from None
     except RecursionError:
         raise SpecError([Mistake("", "is nested too deeply")], where=where) from None
     except TypeError:
-        raise SpecError([*found, Mistake("", "has a key that is no text")], where=where) from None
+        raise SpecError([*found, Mistake("", "has a key that is not a text")], where=where) from None
     found += _cross_mistakes(spec, space)
     if found:
         raise SpecError(found, where=where)
@@ -103,7 +106,7 @@ def space_document(space: SearchSpace) -> dict[str, Any]:
 def parameter_document(parameter: Parameter) -> dict[str, Any]:
     """Return the entry of [space] from which an equal parameter is read."""
     entry: dict[str, Any] = {"type": parameter.kind}
-    # What every kind has comes last: a person looks for the range first.
+    # `when` and `help` come last, since a person looks for the range first.
     for field in sorted(dataclasses.fields(parameter), key=lambda field: field.name in ("when", "help")):
         value = getattr(parameter, field.name)
         if value != field.default or field.default is dataclasses.MISSING:
@@ -111,15 +114,20 @@ def parameter_document(parameter: Parameter) -> dict[str, Any]:
     return entry
 
 
-def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document as JSON values; TOML's times become texts, which the reader takes as well."""
-    plain: dict[str, Any] = json.loads(json.dumps(document, default=str))
-    return plain
+def _as_json_values(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document as JSON values; TOML's times become texts, which `parse_spec` accepts too."""
+    values: dict[str, Any] = json.loads(json.dumps(document, default=str))
+    return values
 
 
 def _read_space(table: Any, found: list[Mistake]) -> SearchSpace | None:
     if not isinstance(table, Mapping):
-        found.append(Mistake("space", f"{table!r} is no table; write [space]"))
+        found.append(
+            Mistake(
+                "space",
+                f"expected a table, got {render_literal(table)}; write [space] and below it one line per parameter",
+            )
+        )
         return None
     before = len(found)
     parameters = {name: _read_parameter(name, entry, found) for name, entry in table.items()}
@@ -135,8 +143,8 @@ def _read_space(table: Any, found: list[Mistake]) -> SearchSpace | None:
 def _read_parameter(name: str, entry: Any, found: list[Mistake]) -> Parameter | None:
     key = f"space.{name}"
     if not isinstance(entry, Mapping):
-        example = '{ type = "float", low = 0.0, high = 1.0 }'
-        found.append(Mistake(key, f"{entry!r} is no parameter; write {name} = {example}"))
+        example = f'{name} = {{ type = "float", low = 0.0, high = 1.0 }}'
+        found.append(Mistake(key, f"expected a parameter, got {render_literal(entry)}; write for example {example}"))
         return None
     kind = entry.get("type")
     if not isinstance(kind, str) or kind not in KINDS:
@@ -155,49 +163,54 @@ def _read_parameter(name: str, entry: Any, found: list[Mistake]) -> Parameter | 
 
 def _kind_message(kind: Any) -> str:
     if kind is None:
-        return f"is missing; give one of {', '.join(KINDS)}"
+        return f"is missing; expected one of {', '.join(KINDS)}"
     if isinstance(kind, str) and kind.lower() in _OTHER_KINDS:
-        return f"{kind!r} is unknown; did you mean {_OTHER_KINDS[kind.lower()]}?"
-    return f"{kind!r} is unknown{did_you_mean(str(kind), KINDS)}"
+        return f"unknown type {render_literal(kind)}; did you mean {_OTHER_KINDS[kind.lower()]}?"
+    return f"unknown type {render_literal(kind)}{did_you_mean(str(kind), KINDS)}"
 
 
 def _field_mistakes(cls: type[Parameter], entry: Mapping[str, Any]) -> Iterable[Mistake]:
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key, value in entry.items():
         if key != "type" and key not in fields:
-            yield Mistake(key, f"unknown key for type {cls.kind}{did_you_mean(key, fields)}")
+            yield Mistake(key, f"unknown key for type {cls.kind}{did_you_mean(key, ['type', *fields])}")
         elif key in _FIELD_TYPES and not isinstance(value, _FIELD_TYPES[key][0]):
-            yield Mistake(key, f"{value!r} cannot stand here; give {_FIELD_TYPES[key][1]}")
+            yield Mistake(key, _not_valid(value, _FIELD_TYPES[key][1]))
         elif key == "choices" and any(isinstance(choice, list | dict) for choice in value):
-            yield Mistake(key, "may hold texts, numbers, true and false only")
+            yield Mistake(key, "may only hold texts, numbers, true and false")
     for name, field in fields.items():
         if field.default is dataclasses.MISSING and name not in entry:
             example = {"low": "low = 0.0", "high": "high = 1.0"}.get(name, 'choices = ["a", "b"]')
-            yield Mistake(name, f"is missing; give it, for example {example}")
+            yield Mistake(name, f"is missing; write for example {example}")
 
 
-def _translated(error: ValidationError, document: Mapping[str, Any]) -> list[Mistake]:
-    """Return one mistake per key, in the words of the field's own description."""
+def _spec_mistakes(error: ValidationError, document: Mapping[str, Any]) -> list[Mistake]:
+    """Return one mistake per key; what was expected is the description of the field in spec.py."""
     found: dict[str, Mistake] = {}
     for item in error.errors():
-        path = _as_written(item["loc"], document)
-        model, field = _place(item["loc"])
+        path = _path_in_file(item["loc"], document)
+        model, field = _model_and_field(item["loc"])
         key = ".".join(path)
         if item["type"] == "extra_forbidden":
-            message = f"unknown key{did_you_mean(path[-1], set(_keys(model)) - {'document'})}"
+            what = "key" if len(path) > 1 else "table"
+            message = f"unknown {what}{did_you_mean(path[-1], [k for k in _keys(model) if k != 'document'])}"
         elif item["type"] == "missing":
-            message = f"is missing; give {field.description if field else 'it'}"
+            message = f"is missing; expected {field.description}" if field else "is missing"
         else:
-            message = f"{item['input']!r} cannot stand here; give {field.description if field else item['msg']}"
+            message = _not_valid(item["input"], str(field.description) if field else item["msg"])
         found.setdefault(key, Mistake(key, message))
     return list(found.values())
 
 
-def _as_written(path: Sequence[str | int], document: Any) -> list[str]:
-    """Return the keys down to where the mistake stands, as they stand in the file.
+def _not_valid(value: object, expected: str) -> str:
+    return f"{render_literal(value)} is not valid here; expected {expected}"
 
-    Pydantic's path also names the validator that failed inside a union, and the index in a list that the reader made of
-    a single text; neither is in the file.
+
+def _path_in_file(path: Sequence[str | int], document: Any) -> list[str]:
+    """Return the keys that lead to a mistake in the file.
+
+    Pydantic's path also contains the validator that failed inside a union, and the index in a list made from a single
+    text; neither is in the file.
     """
     written: list[str] = []
     for part in path:
@@ -214,8 +227,8 @@ def _as_written(path: Sequence[str | int], document: Any) -> list[str]:
     return written
 
 
-def _place(path: tuple[str | int, ...]) -> tuple[type[BaseModel], FieldInfo | None]:
-    """Return the model in which the last key stands, and its field when there is such a one."""
+def _model_and_field(path: tuple[str | int, ...]) -> tuple[type[BaseModel], FieldInfo | None]:
+    """Return the model of the table that holds the last key, and the key's field if the model has it."""
     model: type[BaseModel] = StudySpec
     field: FieldInfo | None = None
     for part in path:
@@ -229,7 +242,7 @@ def _place(path: tuple[str | int, ...]) -> tuple[type[BaseModel], FieldInfo | No
 
 
 def _keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields by the keys that stand in the file: `from` is no name in Python."""
+    """Return the fields by their keys in the file: `from` cannot be a Python name, so its field has an alias."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
@@ -242,19 +255,20 @@ def _table_of(annotation: Any) -> type[BaseModel] | None:
 def _cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mistake]:
     metrics, directions = spec.study.metric, spec.study.direction
     if len(set(metrics)) < len(metrics):
-        yield Mistake("study.metric", f"names a metric twice: {metrics}; leave one out")
+        yield Mistake("study.metric", f"lists a metric twice: {render_literal(metrics)}; remove one")
     if len(directions) not in (1, len(metrics)):
-        yield Mistake("study.direction", f"has {len(directions)} entries for {len(metrics)} metrics; give one for each")
+        are = "is 1 metric" if len(metrics) == 1 else f"are {len(metrics)} metrics"
+        yield Mistake("study.direction", f"has {len(directions)} entries, but there {are}; give one for each")
     if spec.planner.sampler not in SAMPLERS:
-        yield Mistake(
-            "planner.sampler", f"{spec.planner.sampler!r} is unknown{did_you_mean(spec.planner.sampler, SAMPLERS)}"
-        )
+        name = spec.planner.sampler
+        yield Mistake("planner.sampler", f"unknown sampler {render_literal(name)}{did_you_mean(name, SAMPLERS)}")
     for index, constraint in enumerate(spec.constraints):
         if constraint.min is None and constraint.max is None:
-            yield Mistake(f"constraints.{index}", "bounds nothing; give min, max or both")
+            yield Mistake(f"constraints.{index}", "has no bound; give min, max or both")
         elif None not in (constraint.min, constraint.max) and constraint.min > constraint.max:  # type: ignore[operator]  # neither is None
             yield Mistake(
-                f"constraints.{index}.min", f"{constraint.min} is above max = {constraint.max}; nothing could meet both"
+                f"constraints.{index}.min",
+                f"{constraint.min:g} is above max = {constraint.max:g}; no value can meet both",
             )
     yield from _executor_mistakes(spec)
     yield from _pace_mistakes(spec)
@@ -270,74 +284,89 @@ def _notify_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     if table is None:
         return
     if table.command is None and table.url is None:
-        yield Mistake("notify", "tells nobody; give command, url or both")
+        yield Mistake("notify", "has no destination; give command, url or both")
     if table.url is not None and not table.url.startswith(("http://", "https://", "$")):
-        yield Mistake("notify.url", f"{table.url!r} is no web address; write it with http:// or https://")
+        yield Mistake(
+            "notify.url",
+            f"{render_literal(table.url)} is not a web address; begin it with http://, https:// or $VARIABLE",
+        )
     if table.command is not None:
         try:
             shlex.split(table.command)
         except ValueError:
-            yield Mistake("notify.command", f"{table.command!r} has a quote that is not closed")
+            yield Mistake("notify.command", f"{render_literal(table.command)} has a quote that is not closed")
 
 
 def _executor_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     chosen = spec.run.executor
     if chosen not in EXECUTORS:
-        yield Mistake("run.executor", f"{chosen!r} is unknown{did_you_mean(chosen, EXECUTORS)}")
+        yield Mistake("run.executor", f"unknown executor {render_literal(chosen)}{did_you_mean(chosen, EXECUTORS)}")
         return
     for key in spec.executor.model_fields_set:
         wanted = ExecutorTable.FOR[key]
         if chosen not in wanted:
             names = " or ".join(f'"{name}"' for name in wanted)
-            yield Mistake(
-                f"executor.{key}", f"is for executor = {names}, and [run].executor is {chosen!r}; take it out"
-            )
+            message = f'only applies to executor = {names}, but [run].executor is "{chosen}"; remove it'
+            yield Mistake(f"executor.{key}", message)
     if chosen != "local" and spec.run.sandbox:
-        yield Mistake("run.sandbox", f"works on this machine only, not with executor = {chosen!r}; set one of the two")
+        yield Mistake("run.sandbox", f'works on this machine only, but executor = "{chosen}"; remove one of the two')
     if chosen != "local" and spec.edits is not None:
-        yield Mistake("edits", f"edited code runs in a sandbox, on this machine only, not with executor = {chosen!r}")
+        message = (
+            f'needs the sandbox, which works on this machine only, but executor = "{chosen}"; remove one of the two'
+        )
+        yield Mistake("edits", message)
     if chosen == "slurm" and spec.run.parallel is None:
-        yield Mistake("run.parallel", 'is missing; with executor = "slurm" give how many jobs may be queued at once')
+        message = 'is missing; executor = "slurm" needs how many jobs to queue at once, for example parallel = 8'
+        yield Mistake("run.parallel", message)
     if chosen == "slurm" and 0 < spec.run.gpu_count < 1:
-        yield Mistake("run.gpus", f"{spec.run.gpu_count:g} cannot stand here: Slurm gives whole GPUs; set gpus = 1")
+        yield Mistake(
+            "run.gpus", f"{spec.run.gpu_count:g} is not valid here: Slurm allocates whole GPUs; write gpus = 1"
+        )
     if chosen != "local" and spec.run.packs:
-        yield Mistake("run.gpus", f'"auto" works on this machine only, not with executor = {chosen!r}; give a number')
+        yield Mistake("run.gpus", f'"auto" works on this machine only, but executor = "{chosen}"; give a number')
 
 
 def _pace_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     for index, rule in enumerate(spec.stop.rules):
         if rule.above is None and rule.below is None:
-            yield Mistake(f"stop.rules.{index}", "bounds nothing; give above, below or both")
+            yield Mistake(f"stop.rules.{index}", "has no bound; give above, below or both")
     if spec.fidelity is None and spec.pace in ("halving", "hyperband", "pbt"):
-        yield Mistake(
-            "schedule.kind", f"{spec.pace!r} needs a fidelity to raise; add [fidelity] with name, min and max"
-        )
+        yield Mistake("schedule.kind", f'"{spec.pace}" needs a fidelity; add [fidelity] with name, min and max')
 
 
 def _population_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mistake]:
     if spec.pace != "pbt" or spec.schedule is None:
         return
     if spec.confirm is not None:
-        yield Mistake("confirm", "cannot repeat what 'pbt' found, as parameters change on the way; take [confirm] out")
+        message = (
+            'cannot be combined with schedule kind "pbt", which changes parameters during a trial; remove [confirm]'
+        )
+        yield Mistake("confirm", message)
     for name in spec.schedule.movable:
         if space is not None and name not in space.names:
-            yield Mistake("schedule.movable", f"{name!r} is no parameter{did_you_mean(name, space.names)}")
+            yield Mistake(
+                "schedule.movable", f"{render_literal(name)} is not a parameter{did_you_mean(name, space.names)}"
+            )
 
 
 def _name_mistakes(spec: StudySpec, space: SearchSpace) -> Iterable[Mistake]:
     for name in GIVEN_PLACEHOLDERS:
         if name in space.parameters:
-            yield Mistake(f"space.{name}", f"{{{name}}} is given to each trial by Tunesmith; rename the parameter")
+            yield Mistake(f"space.{name}", f"Tunesmith itself sets {{{name}}} in the command; rename the parameter")
     for name in spec.scale:
         if name in space.parameters:
-            yield Mistake(f"scale.{name}", "is a parameter too; what varies within the study belongs in [space] alone")
+            yield Mistake(
+                f"scale.{name}", "is also a parameter; remove it here, or from [space] if this study does not vary it"
+            )
     if spec.fidelity is None:
         return
     name = spec.fidelity.name
-    if name in space.parameters or name in GIVEN_PLACEHOLDERS:
-        yield Mistake("fidelity.name", f"{name!r} is the name of a parameter too; take it out of [space]")
-    if not name.isidentifier():
-        yield Mistake("fidelity.name", f"{name!r} is no name; use letters, digits and _")
+    if name in GIVEN_PLACEHOLDERS:
+        yield Mistake("fidelity.name", f"Tunesmith itself sets {{{name}}} in the command; choose another name")
+    elif name in space.parameters:
+        yield Mistake("fidelity.name", f"{render_literal(name)} is also a parameter; remove it from [space]")
+    elif not name.isidentifier():
+        yield Mistake("fidelity.name", f"{render_literal(name)} is not a valid name; use letters, digits and _")
     if spec.fidelity.min >= spec.fidelity.max:
         yield Mistake("fidelity.min", f"{spec.fidelity.min:g} is not below max = {spec.fidelity.max:g}")
 
@@ -351,9 +380,9 @@ def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mi
     for key, command in commands.items():
         try:
             if not shlex.split(command):
-                yield Mistake(key, "is empty; give a command line")
+                yield Mistake(key, "is empty; expected a command line")
         except ValueError:
-            yield Mistake(key, f"{command!r} has a quote that is not closed")
+            yield Mistake(key, f"{render_literal(command)} has a quote that is not closed")
         if space is None:
             continue
         known = [*space.names, *GIVEN_PLACEHOLDERS, *([spec.fidelity.name] if spec.fidelity else [])]
@@ -361,5 +390,5 @@ def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mi
             if name not in known:
                 yield Mistake(
                     f"space.{name}",
-                    f"is used in [{key.split('.')[0]}].command but not defined{did_you_mean(name, known)}",
+                    f"is used in [{key.split('.')[0]}].command, but not defined in [space]{did_you_mean(name, known)}",
                 )

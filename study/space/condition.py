@@ -1,7 +1,7 @@
-"""Parses `when = "optimizer == 'sgd' and layers > 2"` into a value that can be asked; never evaluates text.
+"""Parses conditions such as `when = "optimizer == 'sgd' and layers > 2"`; never evaluates text as code.
 
-Python's own parser reads the expression, then only the forms named below are taken over. What is compared with a
-parameter that is itself inactive does not hold, whatever the operator.
+Python's parser reads the expression, and only the forms below are accepted. A comparison with an inactive parameter is
+false for every operator.
 
     expression := expression and expression | expression or expression | not expression | ( expression ) | comparison
     comparison := NAME (== | != | < | <= | > | >=) CONSTANT | NAME (in | not in) [CONSTANT, ...] | NAME
@@ -15,18 +15,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from tunesmith.study.formatting import render_literal
+
 Value: TypeAlias = str | int | float | bool | None
 Params: TypeAlias = Mapping[str, Value]
 
-_FORMS = "write a comparison such as optimizer == 'sgd', layers > 2 or optimizer in ['sgd', 'lion'], joined by and / or"
+_FORMS = (
+    "expected comparisons such as optimizer == 'sgd', layers > 2 or optimizer in ['sgd', 'lion'], "
+    "joined by and, or and not"
+)
 
 
 class ConditionError(ValueError):
-    """The expression has a form that `when` does not know; the message says which may stand there."""
+    """The expression has a form that conditions do not support; the message lists those that they do."""
 
 
 def same(a: Value, b: Value) -> bool:
-    """Tell whether two parameter values are the same; unlike in Python, True is not 1."""
+    """Return whether two parameter values are the same; unlike in Python, True is not 1."""
     return isinstance(a, bool) == isinstance(b, bool) and a == b
 
 
@@ -39,7 +44,7 @@ class Comparison:
     constants: tuple[Value, ...]
 
     def holds(self, params: Params) -> bool:
-        """Tell whether the comparison holds; never when the parameter is inactive."""
+        """Return whether the comparison is true; false if the parameter is inactive."""
         if self.name not in params:
             return False
         value = params[self.name]
@@ -58,7 +63,7 @@ class Junction:
     parts: tuple[Condition, ...]
 
     def holds(self, params: Params) -> bool:
-        """Tell whether all parts (and), or at least one (or), hold."""
+        """Return whether all parts (and), or at least one (or), are true."""
         test = all if self.op == "and" else any
         return test(part.holds(params) for part in self.parts)
 
@@ -70,7 +75,7 @@ class Negation:
     part: Condition
 
     def holds(self, params: Params) -> bool:
-        """Tell whether the part does not hold, all its parameters being active."""
+        """Return whether the part is false and all its parameters are active."""
         return all(c.name in params for c in comparisons(self.part)) and not self.part.holds(params)
 
 
@@ -89,15 +94,15 @@ _OPS: dict[type[ast.cmpop], str] = {
 
 
 def parse(text: str) -> Condition:
-    """Return the condition that `text` spells.
+    """Return the condition that the text describes.
 
     Raises:
-        ConditionError: the text is no expression, or has a form that is not known here.
+        ConditionError: the text is not an expression, or has a form that is not supported.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ConditionError(f"{text!r} cannot be read; {_FORMS}") from None
+        raise ConditionError(f"{render_literal(text)} cannot be parsed; {_FORMS}") from None
     return _condition(tree.body)
 
 
@@ -123,7 +128,7 @@ def _condition(node: ast.expr) -> Condition:
             return _comparison(name, _OPS[type(op)], right)
         case ast.Name(id=name):
             return Comparison(name, "==", (True,))
-    raise ConditionError(f"{ast.unparse(node)!r} is not a form that when knows; {_FORMS}")
+    raise ConditionError(f"{render_literal(ast.unparse(node))} is not supported in a condition; {_FORMS}")
 
 
 def _comparison(name: str, op: str, right: ast.expr) -> Comparison:
@@ -133,7 +138,7 @@ def _comparison(name: str, op: str, right: ast.expr) -> Comparison:
         return Comparison(name, op, tuple(_constant(element) for element in right.elts))
     constant = _constant(right)
     if op in _ORDER and not _is_number(constant):
-        raise ConditionError(f"{name} {op} {constant!r}: only numbers can be compared by {op}")
+        raise ConditionError(f"{name} {op} {constant!r}: {op} only compares numbers")
     return Comparison(name, op, (constant,))
 
 
@@ -148,7 +153,7 @@ def _constant(node: ast.expr) -> Value:
             # TOML spells booleans in lower case, and so do people who write TOML.
             return word == "true"
     raise ConditionError(
-        f"{ast.unparse(node)!r} is no constant; compare with a text in quotes, a number, True or False"
+        f"{render_literal(ast.unparse(node))} is not a constant; compare with a text in quotes, a number, true or false"
     )
 
 

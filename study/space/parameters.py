@@ -1,6 +1,6 @@
-"""The kinds of parameter: Float, Int, Choice, Bool; what each allows, and its way to the unit interval.
+"""The types of parameter: Float, Int, Choice and Bool. Each has its valid values and maps them to [0, 1] and back.
 
-Knows no space and no study. Mistakes are found when a parameter is made, so one that exists is sound.
+Knows no search space and no study. The constructors refuse mistakes, so every parameter that exists is valid.
 """
 
 from __future__ import annotations
@@ -8,23 +8,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 from tunesmith.study.errors import Mistake, SpecError
+from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import ConditionError, Value, same
 from tunesmith.study.space.encoding import EXACT_BINS, Bins, Integers, Linear, Log, Scale
+from tunesmith.study.space.numeric_checks import Numeric, near, numeric_mistakes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Common:
-    """What every kind of parameter has. `when` makes it conditional; `help` is shown to people and to the LLM."""
+    """Fields of every parameter. `when` makes it conditional; `help` is shown to people and to the LLM."""
 
     when: str | None = None
     help: str = ""
 
-    def _require_sound(self) -> None:
+    def _require_valid(self) -> None:
         found = self._mistakes()
         if self.when is not None:
             try:
@@ -40,7 +42,7 @@ class _Common:
 
 @dataclass(frozen=True, slots=True)
 class Float(_Common):
-    """A real number in [low, high]; with `log` spread over orders of magnitude; with `step` on low, low + step, ...
+    """A real number in [low, high]: on a log scale with `log`, one of low, low + step, ... with `step`.
 
     Raises:
         SpecError: the bounds, step or default do not fit together.
@@ -54,10 +56,10 @@ class Float(_Common):
     default: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        self._require_sound()
+        self._require_valid()
 
     def _mistakes(self) -> list[Mistake]:
-        return _range_mistakes(self.low, self.high, self.default, log=self.log, step=self.step, floor=0.0)
+        return numeric_mistakes(Numeric(self.low, self.high, self.default, self.step, self.log, is_int=False))
 
     @property
     def cardinality(self) -> float:
@@ -66,19 +68,19 @@ class Float(_Common):
 
     @property
     def scale(self) -> Scale:
-        """The way to the unit interval; by index when there is a step."""
+        """The map to [0, 1]; by index if there is a step."""
         if self.step is not None:
             return Bins(_steps(self.low, self.high, self.step))
-        return Log(self.low, self.high) if _bends(self) else Linear(self.low, self.high)
+        return Log(self.low, self.high) if _is_log(self) else Linear(self.low, self.high)
 
     def refuse(self, value: object) -> str | None:
-        """Say why `value` cannot stand here, or None when it can."""
+        """Return why `value` is not valid here, None if it is."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            return f"{value!r} is no finite number; give one from {self.low!r} to {self.high!r}"
+            return f"{render_literal(value)} is not a finite number; expected one from {self.low!r} to {self.high!r}"
         if not self.low <= value <= self.high:
-            return f"{value!r} is out of range; give a number from {self.low!r} to {self.high!r}"
-        if self.step is not None and not _near(float(self._at(round((value - self.low) / self.step))), value):
-            return f"{value!r} is not on the grid {self.low!r} + k * {self.step!r}"
+            return f"{value!r} is out of range; expected a number from {self.low!r} to {self.high!r}"
+        if self.step is not None and not near(self.clip(value), value):
+            return f"{value!r} is not on the grid of step = {self.step!r}; the nearest value is {self.clip(value)!r}"
         return None
 
     def clip(self, value: float) -> float:
@@ -118,22 +120,10 @@ class Int(_Common):
     default: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        self._require_sound()
+        self._require_valid()
 
     def _mistakes(self) -> list[Mistake]:
-        found = _range_mistakes(self.low, self.high, self.default, log=self.log, step=self.step, floor=1)
-        named: tuple[tuple[str, object], ...] = (
-            ("low", self.low),
-            ("high", self.high),
-            ("step", self.step),
-            ("default", self.default),
-        )
-        found += [
-            Mistake(key, f'{value!r} is no whole number; write {round(value)} or type = "float"')
-            for key, value in named
-            if isinstance(value, float) and math.isfinite(value)
-        ]
-        return found
+        return numeric_mistakes(Numeric(self.low, self.high, self.default, self.step, self.log, is_int=True))
 
     @property
     def cardinality(self) -> float:
@@ -142,19 +132,19 @@ class Int(_Common):
 
     @property
     def scale(self) -> Scale:
-        """The way to the unit interval; by index where the range allows it."""
-        if self.step is not None or (not _bends(self) and self.cardinality <= EXACT_BINS):
+        """The map to [0, 1]; by index if the range is small enough."""
+        if self.step is not None or (not _is_log(self) and self.cardinality <= EXACT_BINS):
             return Bins(int(self.cardinality))
-        return Integers(self.low, self.high, _bends(self))
+        return Integers(self.low, self.high, _is_log(self))
 
     def refuse(self, value: object) -> str | None:
-        """Say why `value` cannot stand here, or None when it can."""
+        """Return why `value` is not valid here, None if it is."""
         if isinstance(value, bool) or not isinstance(value, int):
-            return f"{value!r} is no whole number; give one from {self.low} to {self.high}"
+            return f"{render_literal(value)} is not a whole number; expected one from {self.low} to {self.high}"
         if not self.low <= value <= self.high:
-            return f"{value!r} is out of range; give a whole number from {self.low} to {self.high}"
+            return f"{value!r} is out of range; expected a whole number from {self.low} to {self.high}"
         if (value - self.low) % (self.step or 1):
-            return f"{value!r} is not on the grid {self.low} + k * {self.step}"
+            return f"{value!r} is not on the grid of step = {self.step}; the nearest value is {self.clip(value)}"
         return None
 
     def clip(self, value: float) -> int:
@@ -191,17 +181,21 @@ class Choice(_Common):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "choices", tuple(self.choices))
-        self._require_sound()
+        self._require_valid()
 
     def _mistakes(self) -> list[Mistake]:
         if not self.choices:
-            return [Mistake("choices", "is empty; give at least one value")]
+            return [Mistake("choices", "is empty; expected at least one value")]
         found = []
         for index, value in enumerate(self.choices):
             if any(same(value, earlier) for earlier in self.choices[:index]):
-                found.append(Mistake("choices", f"{value!r} stands there twice; leave one out"))
+                found.append(Mistake("choices", f"{render_literal(value)} is listed twice; remove one"))
             if isinstance(value, float) and not math.isfinite(value):
-                found.append(Mistake("choices", f"{value!r} cannot be a choice; give finite numbers or texts"))
+                found.append(
+                    Mistake(
+                        "choices", f"{value!r} is not a valid choice; expected a finite number, a text, true or false"
+                    )
+                )
         if self.default is not None and self.refuse(self.default):
             found.append(Mistake("default", str(self.refuse(self.default))))
         return found
@@ -217,11 +211,12 @@ class Choice(_Common):
         return Bins(len(self.choices))
 
     def refuse(self, value: object) -> str | None:
-        """Say why `value` cannot stand here, or None when it can."""
+        """Return why `value` is not valid here, None if it is."""
         if isinstance(value, str | int | float | None) and any(same(value, choice) for choice in self.choices):
             return None
         near = did_you_mean(str(value), [str(choice) for choice in self.choices])
-        return f"{value!r} is none of {list(self.choices)!r}{near if 'did you mean' in near else ''}"
+        choices = render_literal(list(self.choices), longest=200)
+        return f"{render_literal(value)} is not one of {choices}{near if 'did you mean' in near else ''}"
 
     def clip(self, value: Value) -> Value:
         """Return the choice equal to `value`; the first one when there is none."""
@@ -244,11 +239,11 @@ class Bool(_Common):
     default: bool | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        self._require_sound()
+        self._require_valid()
 
     def _mistakes(self) -> list[Mistake]:
         if self.default is not None and not isinstance(self.default, bool):
-            return [Mistake("default", f"{self.default!r} is neither true nor false")]
+            return [Mistake("default", f"{render_literal(self.default)} is not valid here; expected true or false")]
         return []
 
     @property
@@ -262,8 +257,8 @@ class Bool(_Common):
         return Bins(2)
 
     def refuse(self, value: object) -> str | None:
-        """Say why `value` cannot stand here, or None when it can."""
-        return None if isinstance(value, bool) else f"{value!r} is neither True nor False"
+        """Return why `value` is not valid here, None if it is."""
+        return None if isinstance(value, bool) else f"{render_literal(value)} is not valid here; expected true or false"
 
     def clip(self, value: Value) -> bool:
         """Return the truth of `value`."""
@@ -282,18 +277,18 @@ Parameter: TypeAlias = Float | Int | Choice | Bool
 KINDS: dict[str, type[Parameter]] = {cls.kind: cls for cls in (Float, Int, Choice, Bool)}
 
 
-def _bends(parameter: Float | Int) -> bool:
-    """Tell whether a logarithm makes a difference; over a very narrow range it has no digits left to make one with."""
+def _is_log(parameter: Float | Int) -> bool:
+    """Return whether the log scale applies; on a very narrow range it differs from the linear one by rounding only."""
     return parameter.log and parameter.high / parameter.low > 1 + 1e-6
 
 
 def has_default(parameter: Parameter) -> bool:
-    """Tell whether the user gave a default; None counts only where None is one of the choices."""
+    """Return whether the user gave a default; None is one only if it is among the choices."""
     return parameter.default is not None or (isinstance(parameter, Choice) and None in parameter.choices)
 
 
 def middle(parameter: Parameter) -> Value:
-    """Return what a parameter without a default stands at: the middle of its range, or the first of its choices."""
+    """Return the value of a parameter without a default: the middle of its range, the first choice, or False."""
     if isinstance(parameter, Choice) and not parameter.ordered:
         return parameter.choices[0]
     return False if isinstance(parameter, Bool) else parameter.from_unit(0.5)
@@ -316,44 +311,3 @@ def typed(parameter: Parameter | None, value: Value) -> Value:
 def _steps(low: float, high: float, step: float) -> int:
     # 0.1 to 0.7 by 0.1 has seven values, although (0.7 - 0.1) / 0.1 falls just short of 6.
     return math.floor((high - low) / step * (1 + 1e-12) + 1e-9) + 1
-
-
-def _near(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
-
-
-def _range_mistakes(low: Any, high: Any, default: Any, *, log: bool, step: Any, floor: float) -> list[Mistake]:
-    named = {"low": low, "high": high, "default": default, "step": step}
-    found = [
-        Mistake(key, f"{value!r} is no finite number")
-        for key, value in named.items()
-        if (value is not None or key in ("low", "high"))
-        and (isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value))
-    ]
-    if found:
-        return found
-    if low >= high:
-        found.append(
-            Mistake("low", f"{low!r} is not below high = {high!r}; leave a range, or fix the value in the command")
-        )
-    elif high - low > 1e300 or (floor == 1 and high - low > 10**18):
-        found.append(
-            Mistake(
-                "high",
-                f"{high!r} is too far from low = {low!r}; the widest range is {'1e18' if floor else '1e300'}",
-            )
-        )
-    if log and (low <= 0 if floor == 0 else low < floor):
-        what = "a number above 0, for example 1e-5" if floor == 0 else "a whole number of at least 1"
-        found.append(Mistake("low", f"{low!r} is not possible with log = true; give {what}"))
-    if step is not None and log:
-        found.append(Mistake("step", "cannot be combined with log = true; drop one of the two"))
-    if step is not None and not 0 < step <= max(high - low, 0):
-        found.append(Mistake("step", f"{step!r} must be above 0 and at most high - low = {high - low!r}"))
-    if default is not None and not found and not low <= default <= high:
-        found.append(Mistake("default", f"{default!r} is out of range; give a number from {low!r} to {high!r}"))
-    elif default is not None and not found and step is not None:
-        nearest = low + round((default - low) / step) * step
-        if not _near(nearest, default):
-            found.append(Mistake("default", f"{default!r} is not on the grid of step = {step!r}; {nearest:g} is"))
-    return found

@@ -18,7 +18,7 @@ class SearchSpace:
     """Named parameters in the order of the file, and the rules by which each is active.
 
     Raises:
-        SpecError: a name that is no identifier, a condition over an unknown name or value, or a circle of conditions.
+        SpecError: a name is not an identifier, a condition has an unknown name or value, or conditions are circular.
     """
 
     def __init__(self, parameters: Mapping[str, Parameter]) -> None:
@@ -75,7 +75,7 @@ class SearchSpace:
     def check(self, params: Params) -> list[Mistake]:
         """Return what is wrong with a configuration: unknown, missing, inactive or out of range; empty when sound."""
         found = [
-            Mistake(n, f"is no parameter{did_you_mean(n, self.names)}") for n in params if n not in self.parameters
+            Mistake(n, f"is not a parameter{did_you_mean(n, self.names)}") for n in params if n not in self.parameters
         ]
         refused = {n: self.parameters[n].refuse(v) for n, v in params.items() if n in self.parameters}
         found += [Mistake(name, reason) for name, reason in refused.items() if reason]
@@ -86,7 +86,7 @@ class SearchSpace:
             if wanted and name not in params:
                 found.append(Mistake(name, "is missing"))
             elif not wanted and name in params:
-                found.append(Mistake(name, f"is given, but only active when {self.parameters[name].when}"))
+                found.append(Mistake(name, f"is only active when {self.parameters[name].when}; leave it out"))
         return found
 
     def contains(self, params: Params) -> bool:
@@ -138,34 +138,34 @@ def _space_mistakes(parameters: Mapping[str, Parameter]) -> Iterable[Mistake]:
     if not parameters:
         yield Mistake(
             "",
-            'is empty; give at least one parameter, for example lr = { type = "float", low = 0.0, high = 1.0 }',
+            'is empty; expected at least one parameter, for example lr = { type = "float", low = 0.0, high = 1.0 }',
         )
     for name, parameter in parameters.items():
         if not name.isidentifier():
-            yield Mistake(name, f"is no name; use letters, digits and _, for example {_identifier(name)}")
+            yield Mistake(name, f"is not a valid name; use letters, digits and _, for example {_identifier(name)}")
         if parameter.when is not None:
             yield from _condition_mistakes(name, parameter.when, parameters)
     circle = _circle(parameters)
     if circle:
-        yield Mistake(f"{circle[0]}.when", f"goes in a circle: {' -> '.join(circle)}; break it at one of them")
+        yield Mistake(f"{circle[0]}.when", f"is circular: {' -> '.join(circle)}; remove one of these conditions")
 
 
 def _condition_mistakes(name: str, when: str, parameters: Mapping[str, Parameter]) -> Iterable[Mistake]:
     for comparison in conditions.comparisons(conditions.parse(when)):
         if comparison.name == name:
-            yield Mistake(f"{name}.when", "depends on the parameter itself; name another one")
+            yield Mistake(f"{name}.when", "depends on the parameter itself; compare another one")
         elif comparison.name not in parameters:
             others = [other for other in parameters if other != name]
             yield Mistake(
                 f"{name}.when",
-                f"names {comparison.name}, which is no parameter{did_you_mean(comparison.name, others)}",
+                f"{comparison.name} is not a parameter{did_you_mean(comparison.name, others)}",
             )
         elif comparison.op in ("==", "!=", "in", "not in"):
             guard = parameters[comparison.name]
             for constant in comparison.constants:
                 reason = guard.refuse(typed(guard, constant))
                 if reason:
-                    yield Mistake(f"{name}.when", f"compares {comparison.name} with what it can never be: {reason}")
+                    yield Mistake(f"{name}.when", f"can never be true: {comparison.name}: {reason}")
 
 
 def _identifier(name: str) -> str:

@@ -133,7 +133,7 @@ def test_a_parameter_is_no_scale_and_a_wrong_key_names_the_nearest() -> None:
         learner(scale={"lr": 2.0})
     with pytest.raises(SpecError, match="did you mean from?"):
         make_spec(warm_start={"form": ["a"]})  # type: ignore[dict-item]
-    with pytest.raises(SpecError, match=r"scale.width .*cannot stand here"):
+    with pytest.raises(SpecError, match=r"scale.width .*is not valid here"):
         learner(scale={"width": -1})
 
 

@@ -164,7 +164,7 @@ def test_derived_seeds_are_fixed_for_ever() -> None:
 
 def test_the_nearest_name_is_offered() -> None:
     assert did_you_mean("untill", ["until", "hours"]) == "; did you mean until?"
-    assert did_you_mean("zebra", ["until", "hours"]) == "; known here: until, hours"
+    assert did_you_mean("zebra", ["until", "hours"]) == "; expected one of until, hours"
     assert did_you_mean("x", []) == ""
 
 

@@ -64,9 +64,9 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     [
         (b"", "study"),
         (b"\xff\xfe[\x00s\x00", "cannot be read"),
-        (b"\x00\x01\x02", "is no TOML"),
+        (b"\x00\x01\x02", "is not valid TOML"),
         ("\ufeff".encode() + GOOD.encode(), ""),
-        (b"x = " + b"[" * 5000 + b"]" * 5000, "no TOML"),
+        (b"x = " + b"[" * 5000 + b"]" * 5000, "not valid TOML"),
         (b"a." * 3000 + b"b = 1", ""),
     ],
     ids=["empty", "UTF-16", "binary", "byte order mark", "deeply nested", "endless key"],

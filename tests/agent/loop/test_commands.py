@@ -109,7 +109,7 @@ def test_an_invalid_trial_is_refused_with_every_mistake(tmp_path: Path) -> None:
     text = str(refused.value)
     assert "x" in text
     assert "out of range" in text
-    assert "z: is no parameter" in text
+    assert "z: is not a parameter" in text
     assert not any(t.proposal.source is Source.USER for t in trials(project))
     (event,) = events(project, "order")
     assert event.detail["done"] is False

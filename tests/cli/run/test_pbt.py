@@ -102,5 +102,5 @@ def test_what_cannot_work_is_said_before_anything_runs(tmp_path: Path) -> None:
     tables = TABLES.replace('["rate"]', '["speed"]') + "[confirm]\ntop = 1\n"
     refused = command("run", cwd=population(tmp_path / "p", 8, tables=tables))
     assert refused.returncode == 2
-    assert "schedule.movable  'speed' is no parameter" in refused.stderr
+    assert 'schedule.movable  "speed" is not a parameter' in refused.stderr
     assert "confirm           cannot repeat what 'pbt' found" in refused.stderr

@@ -120,8 +120,8 @@ def test_rows_that_do_not_fit_are_counted_by_reason(study: Path, tmp_path: Path)
     told = imported(study, table)
     assert told["imported"] == 3
     assert told["left_out"] == {
-        "lr is out of range; give a number from 1e-05 to 1.0": 1,
-        "opt is none of ['adam', 'sgd']": 1,
+        "lr is out of range; expected a number from 1e-05 to 1.0": 1,
+        'opt is not one of ["adam", "sgd"]': 1,
         "lr is no number": 1,
         "norm is neither true nor false": 1,
         "val_loss has no value": 1,
