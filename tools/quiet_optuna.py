@@ -1,25 +1,31 @@
-"""Keeps Optuna's remarks out of the terminal while it works for us, from several threads at once."""
+"""Silences Optuna's log while Tunesmith uses it, also from several threads at once."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 _LOCK = threading.Lock()
 _depth = 0
 _before = 0
 
 
+def missing_optuna() -> str:
+    """Return how to install Optuna where it is not installed; "" where it is. Imports nothing."""
+    return "" if find_spec("optuna") else "Optuna is not installed; install it with `pip install 'tunesmith[report]'`"
+
+
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Silence Optuna's log, and put the user's own setting back when the last thread has left.
+    """Silence Optuna's log; restore the user's level when the last thread leaves.
 
-    The setting is one for the whole process: each thread putting back what it found would let the others' remarks out.
+    The level is one for the whole process: a thread that restored it on its own would end the silence for the others.
     """
     from optuna import logging  # 0.5 s
 
-    global _depth, _before  # noqa: PLW0603  # as the setting that they guard
+    global _depth, _before  # noqa: PLW0603  # as global as the level that they save
     with _LOCK:
         if _depth == 0:
             _before = logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""Optuna stays silent while any of our threads uses it, and the user's own setting comes back."""
+"""Optuna is silent while any thread of Tunesmith uses it; afterwards the user's own level is restored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from optuna import logging
 from tunesmith.tools.quiet_optuna import quiet_optuna
 
 
-def test_the_last_thread_out_puts_the_setting_back() -> None:
+def test_the_last_thread_to_leave_restores_the_level() -> None:
     before = logging.get_verbosity()
     inside, leave = threading.Event(), threading.Event()
 

@@ -1,7 +1,7 @@
-"""The one run of [test]: which trial it is due on, and what it gave. Kept as events, which no model is ever shown.
+"""The one run of [test]: for which trial it is due, and its result. Stored as events, which no model ever reads.
 
-A test is worth something only while nothing is chosen by it, so its values are no observations, stand in no trial, and
-reach people alone: the end of a run, the report and status.
+A held-out test is valid only while nothing is selected by it. Its values are therefore not observations and belong to
+no trial; only people see them: at the end of a run, in the report and in status.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from tunesmith.study.trials.trial import Outcome, Trial, TrialState
 from tunesmith.study.units import short_number
 
 TEST_STARTED = "test_started"
+"""Kind of the event that a test started."""
 TEST_ENDED = "test"
-"""The kinds of event: a test began, a test ended."""
-ATTEMPTS = 2
-"""Killed with the loop so often, it counts as failed."""
+"""Kind of the event that a test ended."""
+MAX_ATTEMPTS = 2
+"""Number of starts without an end, such as when the loop is killed, after which a test is not repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutTest:
-    """What [test] gave for one trial.
+    """Result of [test] for one trial.
 
     Attributes:
         trial: the number of the trial whose files were tested.
@@ -41,13 +42,13 @@ class HeldOutTest:
     at: float
 
 
-def test_started_detail(trial: Trial) -> dict[str, Any]:
-    """Return what is kept when a test begins."""
+def start_event_detail(trial: Trial) -> dict[str, Any]:
+    """Return the detail of the event that a test started."""
     return {"trial": trial.number}
 
 
-def test_ended_detail(trial: Trial, outcome: Outcome) -> dict[str, Any]:
-    """Return what is kept when a test ends; a value that JSON has no word for makes it failed before (as nan)."""
+def end_event_detail(trial: Trial, outcome: Outcome) -> dict[str, Any]:
+    """Return the detail of the event that a test ended. Values of a complete outcome are finite, so JSON holds them."""
     reason = f"{outcome.failure.kind.value}: {outcome.failure.reason}" if outcome.failure else outcome.note
     return {
         "trial": trial.number,
@@ -76,19 +77,19 @@ def held_out_tests(events: Sequence[Event]) -> list[HeldOutTest]:
 
 
 def is_test_due(trial: Trial, events: Sequence[Event]) -> bool:
-    """Tell whether a trial is to be tested: never yet to an end, and not lost with the loop too often."""
-    own = [
-        event for event in events if event.kind in (TEST_STARTED, TEST_ENDED) and event.detail["trial"] == trial.number
-    ]
-    # One that was stopped for want of time or by a person was not lost.
-    last = max((index for index, event in enumerate(own) if event.kind == TEST_ENDED), default=-1)
-    if any(event.kind == TEST_ENDED and event.detail["state"] != TrialState.STOPPED.value for event in own):
+    """Return whether a trial is to be tested: no test of it completed or failed, and attempts are left."""
+    kinds = (TEST_STARTED, TEST_ENDED)
+    own = [event for event in events if event.kind in kinds and event.detail["trial"] == trial.number]
+    ended = [index for index, event in enumerate(own) if event.kind == TEST_ENDED]
+    # A test that was stopped, for lack of time or by a person, may run again; it does not count as an attempt.
+    if any(own[index].detail["state"] != TrialState.STOPPED.value for index in ended):
         return False
-    return len(own[last + 1 :]) < ATTEMPTS
+    started_since = own[ended[-1] + 1 :] if ended else own
+    return len(started_since) < MAX_ATTEMPTS
 
 
 def held_out_test_line(tests: Sequence[HeldOutTest], best: int | None) -> str:
-    """Return what people are told: the test of the best trial, else the last one; "" without any."""
+    """Return the test of the best trial as a sentence for people, else the last test; "" without any."""
     if not tests:
         return ""
     shown = next((test for test in reversed(tests) if test.trial == best), tests[-1])
@@ -96,6 +97,6 @@ def held_out_test_line(tests: Sequence[HeldOutTest], best: int | None) -> str:
         return f"Test of trial {shown.trial}: {shown.state.value}: {shown.reason}"
     values = ", ".join(f"{name} {short_number(value)}" for name, value in shown.values.items())
     others = len({test.trial for test in tests}) - 1
-    more = f"; {others} other{'s were' if others > 1 else ' was'} tested before it, so it is no longer untouched"
-    # What was tested before another choice was made is a part of how that one came about.
+    # A person who saw an earlier test may have chosen by it.
+    more = f"; {others} other trial{'s were' if others > 1 else ' was'} tested before, so the test data is not unseen"
     return f"Test of trial {shown.trial}: {values} ([test], run once{more if others else ''})"

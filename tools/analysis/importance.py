@@ -1,8 +1,9 @@
-"""Which parameters decided the value: Optuna's PED-ANOVA over the complete trials. Writes nothing, prints nothing.
+"""Importance of each parameter for the objective: Optuna's PED-ANOVA over the complete trials.
 
-PED-ANOVA asks how differently a parameter is spread among the best trials and among all of them. A parameter that is
-active in some trials only is judged among those, and weighed by their share; Optuna's own conditional form calls such
-a parameter decisive on the word of two trials. With few trials the answer is rough, so below MIN_TRIALS there is none.
+PED-ANOVA (Watanabe et al. 2023) compares a parameter's distribution among the best trials with its distribution among
+all. A conditional parameter is evaluated on the trials in which it is active and weighted by their share: Optuna's own
+form for conditional parameters can call one decisive after two trials. With fewer than MIN_TRIALS trials the result
+would be too rough, so there is none.
 """
 
 from __future__ import annotations
@@ -17,63 +18,63 @@ from tunesmith.study.space.parameters import Bool, Choice
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Objective, objective_values
-from tunesmith.tools.quiet_optuna import quiet_optuna
+from tunesmith.tools.quiet_optuna import missing_optuna, quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 MIN_TRIALS = 8
-_GOOD_SHARE = 0.1
-_MIN_GOOD = 5
+"""Minimum number of complete trials."""
+_BEST_SHARE = 0.1
+"""Share of the trials that count as the best ones."""
+_MIN_BEST = 5
+"""Minimum number of trials that count as the best ones."""
 
 
 def importance(space: SearchSpace, trials: Sequence[Trial], objective: Objective) -> dict[str, float]:
-    """Return each parameter's share in what decided the value, largest first; the shares sum to 1.
+    """Return each parameter's importance as a share of the total, largest first; the shares sum to 1.
 
-    Empty when fewer than MIN_TRIALS trials are complete, when all values are equal, or when nothing stands out.
+    Empty when fewer than MIN_TRIALS trials are complete, when all values are equal, when all importances are 0, or
+    when Optuna is not installed (`missing_optuna` says so).
     """
-    able = [t for t in trials if _teaches(space, t, objective)]
-    losses = [objective.sign * t.values[objective.metric] for t in able]
-    if len(able) < MIN_TRIALS or min(losses) == max(losses):
+    usable = [t for t in trials if _is_usable(space, t, objective)]
+    losses = [objective.sign * t.values[objective.metric] for t in usable]
+    if len(usable) < MIN_TRIALS or min(losses) == max(losses) or missing_optuna():
         return {}
-    raw = _evaluated(space, able, losses)
+    with quiet_optuna():
+        raw = {name: _divergence(space, name, usable, losses) for name in space.names}
     total = sum(raw.values())
     if not total > 0:
         return {}
     return {name: raw[name] / total for name in sorted(raw, key=lambda n: (-raw[n], n))}
 
 
-def _teaches(space: SearchSpace, trial: Trial, objective: Objective) -> bool:
+def _is_usable(space: SearchSpace, trial: Trial, objective: Objective) -> bool:
     values = objective_values(trial, (objective,))
     return values is not None and math.isfinite(values[0]) and not trial.is_replicate and space.contains(trial.params)
 
 
-def _evaluated(space: SearchSpace, trials: Sequence[Trial], losses: Sequence[float]) -> dict[str, float]:
-    with quiet_optuna():
-        return {name: _divergence(space, name, trials, losses) for name in space.names}
-
-
 def _divergence(space: SearchSpace, name: str, trials: Sequence[Trial], losses: Sequence[float]) -> float:
-    """Return one parameter's raw importance, at least 0; 0 when too few trials had it active."""
+    """Return one parameter's importance before normalization, at least 0; 0 when it is active in too few trials."""
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator
 
     active = [(trial, loss) for trial, loss in zip(trials, losses, strict=True) if name in trial.params]
     if len(active) < MIN_TRIALS or len({loss for _, loss in active}) == 1:
         return 0.0
-    good_share = min(max(_GOOD_SHARE, _MIN_GOOD / len(active)), 0.5)
+    best_share = min(max(_BEST_SHARE, _MIN_BEST / len(active)), 0.5)
     distribution = _distribution(space, name)
     with warnings.catch_warnings():
-        # Its classes announce that they are experimental, which is nothing to tell the user.
+        # The classes warn that they are experimental; the user can do nothing about that.
         warnings.simplefilter("ignore")
         study = optuna.create_study(direction="minimize")
         study.add_trials(
             optuna.trial.create_trial(
-                params={name: _internal(space, name, trial)}, distributions={name: distribution}, value=loss
+                params={name: _coordinate(space, name, trial)}, distributions={name: distribution}, value=loss
             )
             for trial, loss in active
         )
-        found = PedAnovaImportanceEvaluator(target_quantile=good_share).evaluate(study)
+        found = PedAnovaImportanceEvaluator(target_quantile=best_share).evaluate(study)
     return max(float(found.get(name, 0.0)), 0.0) * len(active) / len(trials)
 
 
@@ -86,12 +87,12 @@ def _distribution(space: SearchSpace, name: str) -> BaseDistribution:
         return FloatDistribution(0.0, 1.0)
     if isinstance(parameter, Bool) or (isinstance(parameter, Choice) and not parameter.ordered):
         return CategoricalDistribution(list(range(scale.count)))
-    # Few values on a continuous axis would look like needles, and every needle like a cause.
+    # On a continuous axis few distinct values would look like narrow peaks, and each peak like an effect.
     return IntDistribution(0, scale.count - 1)
 
 
-def _internal(space: SearchSpace, name: str, trial: Trial) -> float:
-    """Return the coordinate in [0, 1], or the index of a parameter that has one."""
+def _coordinate(space: SearchSpace, name: str, trial: Trial) -> float:
+    """Return the trial's coordinate in [0, 1]; the index of the bin for a parameter with bins."""
     parameter = space.parameters[name]
     coordinate = parameter.to_unit(trial.params[name])  # type: ignore[arg-type]  # each kind takes its own type
     return int(parameter.scale.decode(coordinate)) if isinstance(parameter.scale, Bins) else coordinate

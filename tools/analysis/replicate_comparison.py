@@ -1,4 +1,4 @@
-"""How sure a study is of each configuration that ran again: against each other, and against its own tuning value."""
+"""Compares configurations that ran on fresh seeds: with each other, and each with its own tuning value."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.significance import Difference, difference
 from tunesmith.tools.analysis.summary import ConfigResult, Summary, probability_text
 
-MOST = 5
-"""So many configurations are held against each other."""
+_MAX_CONFIGURATIONS = 5
+"""Maximum number of configurations that are compared in pairs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairComparison:
-    """Two configurations on fresh seeds. `difference.gain` is above 0 when `number` is the better one on average."""
+    """Two configurations on fresh seeds. `difference.gain` is above 0 when trial `number` has the better mean."""
 
     number: int
     other: int
@@ -25,14 +25,14 @@ class PairComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shrinkage:
-    """What became of a tuning value on fresh seeds.
+    """A configuration's tuning value and its mean on fresh seeds.
 
     Attributes:
-        tuned: the value while tuning.
+        tuned: the tuning value.
         confirmed: the mean on `seeds` fresh seeds.
-        loss: by how much the fresh seeds are worse, in the metric's unit; below 0 when they are better.
-        kept: which part of the gain over the default's tuning value was left; None for the default itself, without one,
-            or without a gain to begin with.
+        loss: how much worse the fresh seeds are, in the metric's unit; below 0 when they are better.
+        kept: fraction of the tuning gain over the default that remained; None for the default itself, without a
+            default, or without a tuning gain.
     """
 
     number: int
@@ -46,31 +46,31 @@ class Shrinkage:
 def pair_comparisons(summary: Summary) -> list[PairComparison]:
     """Return every pair of configurations that ran on two fresh seeds or more, the better one first."""
     sign = summary.objective.sign
-    able = [c for c in summary.replicated if c.confirmed and c.confirmed.count > 1]
-    ranked = sorted(able, key=lambda c: sign * c.confirmed.mean if c.confirmed else 0.0)[:MOST]
+    usable = [c for c in summary.replicated if c.confirmed and c.confirmed.count > 1]
+    ranked = sorted(usable, key=lambda c: sign * c.confirmed.mean if c.confirmed else 0.0)[:_MAX_CONFIGURATIONS]
     found = []
     for a, b in combinations(ranked, 2):
-        assert a.confirmed is not None  # noqa: S101  # chosen above
+        assert a.confirmed is not None  # noqa: S101  # filtered above
         assert b.confirmed is not None  # noqa: S101
-        held = difference(a.confirmed, b.confirmed, sign=sign)
-        if held is not None:
-            found.append(PairComparison(number=a.number, other=b.number, difference=held))
+        difference_on_seeds = difference(a.confirmed, b.confirmed, sign=sign)
+        if difference_on_seeds is not None:
+            found.append(PairComparison(number=a.number, other=b.number, difference=difference_on_seeds))
     return found
 
 
 def shrinkages(summary: Summary) -> list[Shrinkage]:
-    """Return what became of each tuning value, the best tuning value first."""
+    """Return the shrinkage of each configuration that ran on fresh seeds, the best tuning value first."""
     sign, default = summary.objective.sign, summary.default
     return [_shrinkage(c, default, sign) for c in summary.replicated if c.confirmed is not None]
 
 
 def _shrinkage(candidate: ConfigResult, default: ConfigResult | None, sign: float) -> Shrinkage:
-    assert candidate.confirmed is not None  # noqa: S101  # chosen above
+    assert candidate.confirmed is not None  # noqa: S101  # filtered above
     kept = None
     if default is not None and default.confirmed is not None and default.number != candidate.number:
-        promised = sign * (default.value - candidate.value)
-        left = sign * (default.confirmed.mean - candidate.confirmed.mean)
-        kept = left / promised if promised > 0 else None
+        tuning_gain = sign * (default.value - candidate.value)
+        remaining = sign * (default.confirmed.mean - candidate.confirmed.mean)
+        kept = remaining / tuning_gain if tuning_gain > 0 else None
     return Shrinkage(
         number=candidate.number,
         tuned=candidate.value,
@@ -91,16 +91,16 @@ def pair_lines(found: Sequence[PairComparison], default: int | None) -> list[str
 
 
 def shrinkage_lines(found: Sequence[Shrinkage], default: int | None) -> list[str]:
-    """Return what became of each tuning value as a sentence."""
+    """Return each shrinkage as a sentence."""
     return [_shrinkage_line(shrinkage, default) for shrinkage in found]
 
 
 def _shrinkage_line(found: Shrinkage, default: int | None) -> str:
-    way = "worse" if found.loss > 0 else "better"
+    direction = "worse" if found.loss > 0 else "better"
     seeds = f"{found.seeds} fresh seed{'s' if found.seeds > 1 else ''}"
-    text = f"{_name(found.number, default)}: {short_number(found.tuned)} while tuning, {short_number(found.confirmed)} "
-    text += f"on {seeds}: {short_number(abs(found.loss), 2)} {way}"
-    return text if found.kept is None else f"{text}; {found.kept:.0%} of the gain over the default was left"
+    text = f"{_name(found.number, default)}: {short_number(found.tuned)} in tuning, {short_number(found.confirmed)} "
+    text += f"on {seeds}: {short_number(abs(found.loss), 2)} {direction}"
+    return text if found.kept is None else f"{text}; {found.kept:.0%} of the gain over the default remained"
 
 
 def _name(number: int, default: int | None) -> str:

@@ -1,9 +1,9 @@
-"""When to stop repeating a comparison: as soon as it is clear, or as soon as it will hardly become clear.
+"""Decides when to stop replicating a comparison: once the gain is significant, or once it will hardly become so.
 
-A group-sequential test with a constant bar at every look (Pocock 1977, "Group sequential methods in the design and
-analysis of clinical trials"): looking five times at a bar of 1.5% claims a gain that is none in about 4.3% of cases. It
-gives up when the chance to reach the bar at the last look falls under a tenth, given what was seen (predictive power,
-Spiegelhalter et al. 1986). Numbers in, a verdict out.
+A group-sequential test with the same threshold at each of five looks (Pocock 1977, "Group sequential methods in the
+design and analysis of clinical trials"): with a threshold of 1.5% per look, about 4.3% of comparisons without a real
+gain are called significant. It stops for futility when the predictive power (Spiegelhalter et al. 1986) is below 10%:
+the probability, given the values so far, that the gain is significant at the last look. Numbers in, a decision out.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from enum import StrEnum
 
 from tunesmith.tools.analysis.significance import ONE_SIDED_ALPHA, Sample, difference, t_cdf, t_quantile
 
-LOOKS = 5
-"""From the first look on, with as many further seeds each time."""
-
-_HOPELESS = 0.1
+_MIN_PREDICTIVE_POWER = 0.1
+"""Predictive power below which a comparison stops for futility."""
 
 
 class SequentialDecision(StrEnum):
-    """Where a comparison stands."""
+    """What a look at a comparison decides."""
 
     BETTER = "better"
     FUTILE = "futile"
@@ -28,13 +26,13 @@ class SequentialDecision(StrEnum):
 
 
 def sequential_decision(candidate: Sample, reference: Sample, *, sign: float, most: int) -> SequentialDecision:
-    """Return whether the candidate is clearly better, hardly will be, or needs more seeds.
+    """Return whether the candidate is significantly better, will hardly become so, or needs more seeds.
 
     Args:
         candidate: values on the seeds so far.
-        reference: of the one to beat, on the same seeds.
+        reference: values of the configuration to beat, on the same seeds.
         sign: 1 when smaller values are better, -1 when larger ones are.
-        most: how many seeds each may be run on.
+        most: maximum number of seeds per configuration.
     """
     found = difference(candidate, reference, sign=sign)
     if found is None:
@@ -44,24 +42,20 @@ def sequential_decision(candidate: Sample, reference: Sample, *, sign: float, mo
     count = min(candidate.count, reference.count)
     if count >= most:
         return SequentialDecision.FUTILE
-    return (
-        SequentialDecision.FUTILE
-        if _chance(found.gain, _spread(candidate, reference), count, most) < _HOPELESS
-        else SequentialDecision.CONTINUE
-    )
+    power = _predictive_power(found.gain, _pooled_std(candidate, reference), count, most)
+    return SequentialDecision.FUTILE if power < _MIN_PREDICTIVE_POWER else SequentialDecision.CONTINUE
 
 
-def _spread(a: Sample, b: Sample) -> float:
+def _pooled_std(a: Sample, b: Sample) -> float:
     return math.sqrt(((a.std or 0.0) ** 2 + (b.std or 0.0) ** 2) / 2.0)
 
 
-def _chance(gain: float, spread: float, count: int, most: int) -> float:
-    """Return the chance that after `most` seeds the gain stands above the bar, seen after `count`."""
-    if spread == 0.0:
+def _predictive_power(gain: float, std: float, count: int, most: int) -> float:
+    """Return the probability that the gain is significant after `most` seeds, given its mean after `count` seeds."""
+    if std == 0.0:
         return 0.0
     rest = most - count
-    needed = (
-        t_quantile(2 * most - 2, 1.0 - ONE_SIDED_ALPHA) * spread * math.sqrt(2.0 / most) * most - gain * count
-    ) / rest
-    doubt = spread * math.sqrt(2.0 / count + 2.0 / rest)
-    return 1.0 - t_cdf((needed - gain) / doubt, 2 * count - 2)
+    threshold = t_quantile(2 * most - 2, 1.0 - ONE_SIDED_ALPHA) * std * math.sqrt(2.0 / most)
+    needed = (threshold * most - gain * count) / rest
+    error = std * math.sqrt(2.0 / count + 2.0 / rest)
+    return 1.0 - t_cdf((needed - gain) / error, 2 * count - 2)

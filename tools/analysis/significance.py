@@ -1,7 +1,7 @@
-"""How sure a comparison of two configurations is that ran on several seeds each. Numbers in, numbers out.
+"""Significance of the difference between two configurations that ran on several seeds each. Numbers in, numbers out.
 
-Seeds are taken as independent and their values as roughly normal: t intervals, and Welch's t for a difference. With
-five seeds that is a reading aid, not a proof.
+Values on different seeds are assumed independent and roughly normal: Student's t for the interval of a mean, Welch's t
+for a difference. With five seeds the intervals are a guide, not a proof.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONFIDENCE_LEVEL = 0.95
-"""Of the interval of one mean."""
+"""Confidence level of the interval of one mean."""
 
 ONE_SIDED_ALPHA = 0.015
-"""A gain counts when luck alone would bring it at most so often: half of what is left of a difference's interval.
+"""Significance level of a gain, one-sided: a difference's interval has a confidence level of 97%.
 
-Less than the usual 2.5%, because a difference is looked at up to five times (sequential.py).
+Lower than the usual 2.5%, because a difference is tested up to five times (sequential_test.py).
 """
 
 
@@ -36,18 +36,18 @@ class Sample:
 
     @property
     def count(self) -> int:
-        """How many seeds."""
+        """The number of seeds."""
         return len(self.values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """By how much one sample's mean is smaller (better) than another's.
+    """The gain of one sample's mean over another's.
 
     Attributes:
-        gain: mean of the reference minus mean of the candidate, both to be minimized.
-        margin: half the width of its 97% interval, see BAR.
-        probability: that the candidate is truly better, from Welch's t with a flat prior, in [0, 1].
+        gain: mean of the reference minus mean of the candidate, both to be minimized; above 0 is better.
+        margin: half the width of its 97% interval, see ONE_SIDED_ALPHA.
+        probability: probability that the candidate is better, from Welch's t with a flat prior, in [0, 1].
     """
 
     gain: float
@@ -56,12 +56,12 @@ class Difference:
 
     @property
     def is_beyond_noise(self) -> bool:
-        """Tell whether the interval leaves out 0 on the good side."""
+        """Return whether the whole interval is above 0."""
         return self.gain - self.margin > 0
 
 
 def sample(values: Sequence[float]) -> Sample | None:
-    """Return what the finite values amount to; None when there are none."""
+    """Return mean, spread and margin of the finite values; None without any."""
     kept = tuple(float(value) for value in values if math.isfinite(value))
     if not kept:
         return None
@@ -74,22 +74,22 @@ def sample(values: Sequence[float]) -> Sample | None:
 
 
 def difference(candidate: Sample, reference: Sample, *, sign: float) -> Difference | None:
-    """Compare two samples; None unless both have two values or more.
+    """Return the difference of two samples; None unless both have two values or more.
 
     Args:
         candidate: the configuration that may be better.
-        reference: the one to beat.
+        reference: the configuration to beat.
         sign: 1 when smaller values are better, -1 when larger ones are.
     """
     if candidate.std is None or reference.std is None:
         return None
     gain = sign * (reference.mean - candidate.mean)
-    shares = [s.std**2 / s.count for s in (candidate, reference) if s.std is not None]
-    error = math.sqrt(sum(shares))
+    variances = [s.std**2 / s.count for s in (candidate, reference) if s.std is not None]
+    error = math.sqrt(sum(variances))
     if error == 0:
         return Difference(gain=gain, margin=0.0, probability=0.5 + 0.5 * ((gain > 0) - (gain < 0)))
-    # Of the shares' proportions alone: the squares of tiny shares would vanish.
-    proportions = [share / sum(shares) for share in shares]
+    # Computed from proportions: the squares of tiny variances would underflow.
+    proportions = [variance / sum(variances) for variance in variances]
     freedom = 1 / sum(p**2 / (s.count - 1) for p, s in zip(proportions, (candidate, reference), strict=True))
     return Difference(
         gain=gain,
@@ -99,25 +99,25 @@ def difference(candidate: Sample, reference: Sample, *, sign: float) -> Differen
 
 
 def t_quantile(freedom: float, probability: float) -> float:
-    """Return the value below which Student's t lies with this probability."""
+    """Return the quantile of Student's t distribution."""
     from scipy.special import stdtrit  # 0.1 s; scipy.stats would take 0.7 s
 
     return float(stdtrit(freedom, probability))
 
 
 def t_cdf(t: float, freedom: float) -> float:
-    """Return the probability that Student's t lies below a value."""
+    """Return the cumulative probability of Student's t distribution."""
     from scipy.special import stdtr
 
     return float(stdtr(freedom, t))
 
 
 def expected_gain(mean: float, std: float, best: float, *, sign: float) -> float:
-    """Return E[max(improvement on `best`, 0)] of a normal value, in its own unit: the expected improvement.
+    """Return the expected improvement of a normal value over `best`, E[max(improvement, 0)], in the value's unit.
 
     Args:
-        mean: what is expected.
-        std: how sure that is, at least 0.
+        mean: mean of the value.
+        std: its standard deviation, at least 0.
         best: the value to improve on.
         sign: 1 where smaller is better, -1 where larger is.
     """

@@ -1,5 +1,6 @@
-"""When is the LLM worth it: what each source gained, per dollar and per GPU-hour, against what the sampler's own points
-were expected to gain in the LLM's place; and how often the LLM fell back.
+"""Credit of each source of proposals: its gain, also per dollar and per GPU-hour, and how often the LLM fell back.
+
+Compares the LLM's gain with the gain that the sampler expected of its own suggestions for the same trials.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.significance import expected_gain
 
 FALLBACK_WARNING_SHARE = 0.2
-"""From this share of the LLM's turns on a study says in its first line that they fell back."""
+"""Share of fallbacks among the LLM's turns above which status and the end of a run warn."""
 
-_FEW_TURNS = 3
+_MIN_TURNS = 3
+"""Minimum number of turns for that warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCredit:
-    """What one source did.
+    """Credit of one source.
 
     Attributes:
-        trials: finished ones.
-        improvements: how often it found a new best after the first value.
-        gain: by how much it moved the best value, in the first objective's unit; 0 or more.
-        gpu_hours: what its trials used.
+        trials: number of finished trials.
+        improvements: number of new best values, the study's first value excluded.
+        gain: sum of its improvements of the best value, in the first objective's unit, at least 0.
+        failed: number of failed trials.
+        gpu_hours: GPU time of its trials.
     """
 
     source: Source
@@ -41,11 +44,12 @@ class SourceCredit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerComparison:
-    """The LLM's trials for which it is known what the sampler expected of its own point.
+    """The LLM's gain and the sampler's expected gain, over the trials for which both are known.
 
     Attributes:
-        gained: by how much they moved the best value, in the first objective's unit.
-        expected: by how much the sampler's points were expected to move it, summed over the same trials.
+        trials: the number of these trials.
+        gained: sum of the LLM's improvements of the best value, in the first objective's unit.
+        expected: sum of the expected improvements of the sampler's own suggestions.
     """
 
     trials: int
@@ -55,12 +59,13 @@ class SamplerComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditReport:
-    """All sources that ran, and the LLM's turns.
+    """Credit of every source that proposed a trial, and the LLM's turns.
 
     Attributes:
-        versus_sampler: the LLM against what the sampler would have tried; None while nothing is known of that.
-        turns: trials that were the LLM's to propose.
-        fallbacks: those of them in which the sampler stood in, with the reasons and how often each.
+        turns: number of trials that the LLM was to propose.
+        fallbacks: number of those that the sampler proposed comparison.
+        reasons: the reasons for fallbacks with their counts, the most frequent first.
+        versus_sampler: the LLM compared with the sampler's own suggestions; None while there are no such trials.
     """
 
     sources: tuple[SourceCredit, ...]
@@ -72,63 +77,63 @@ class CreditReport:
 
     @property
     def falls_back_often(self) -> bool:
-        """Whether more than a fifth of the LLM's turns fell back."""
-        return self.turns >= _FEW_TURNS and self.fallbacks > FALLBACK_WARNING_SHARE * self.turns
+        """Whether the share of fallbacks is above FALLBACK_WARNING_SHARE."""
+        return self.turns >= _MIN_TURNS and self.fallbacks > FALLBACK_WARNING_SHARE * self.turns
 
 
 def credit_report(
     trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint], spent: Spent
 ) -> CreditReport:
-    """Return what every source was worth so far."""
+    """Return the credit of every source so far."""
     own = [t for t in trials if not t.is_replicate]
     gains: dict[int, float] = {}
     best: float | None = None
     for step in improvements(own, objectives, constraints):
         gains[step.number] = 0.0 if best is None else abs(best - step.value)
         best = step.value
-    sources = [_of(source, own, gains) for source in Source if any(t.proposal.source is source for t in own)]
-    stood_in = [t for t in own if t.proposal.source is Source.FALLBACK]
-    kinds = [_kind(t.proposal.fallback_reason) for t in stood_in]
+    sources = [_source_credit(source, own, gains) for source in Source if any(t.proposal.source is source for t in own)]
+    fallbacks = [t for t in own if t.proposal.source is Source.FALLBACK]
+    kinds = [_reason_kind(t.proposal.fallback_reason) for t in fallbacks]
     reasons = sorted(((kind, kinds.count(kind)) for kind in set(kinds)), key=lambda item: (-item[1], item[0]))
     proposed = sum(t.proposal.source is Source.LLM for t in own)
     return CreditReport(
         sources=tuple(sources),
-        turns=proposed + len(stood_in),
-        fallbacks=len(stood_in),
+        turns=proposed + len(fallbacks),
+        fallbacks=len(fallbacks),
         reasons=tuple(reasons),
         spent=spent,
         versus_sampler=_versus_sampler(own, objectives[0], gains),
     )
 
 
-def credit_lines(meter: CreditReport) -> list[str]:
-    """Return the meter for a terminal; nothing when no LLM took part."""
-    if not meter.turns and not meter.spent.llm_calls:
+def credit_lines(credit: CreditReport) -> list[str]:
+    """Return the credit as lines for a terminal; [] for a study without an LLM."""
+    if not credit.turns and not credit.spent.llm_calls:
         return []
-    spent = meter.spent
+    spent = credit.spent
     lines = [
         f"LLM: {spent.llm_calls} calls, {spent.llm_tokens:,} tokens, ${spent.llm_usd:.2f}; "
-        f"{meter.turns - meter.fallbacks} of its {meter.turns} turns became trials"
+        f"{credit.turns - credit.fallbacks} of its {credit.turns} turns became trials"
     ]
-    if meter.fallbacks:
-        lines.append("     fell back: " + ", ".join(f"{count} {kind}" for kind, count in meter.reasons))
-    for source in meter.sources:
+    if credit.fallbacks:
+        lines.append("     fell back: " + ", ".join(f"{count} {kind}" for kind, count in credit.reasons))
+    for source in credit.sources:
         if source.trials and source.source is not Source.DEFAULT:
-            lines.append(f"     {_line(source, spent)}")
-    if meter.versus_sampler:
-        lines.append(f"     {sampler_comparison_line(meter.versus_sampler)}")
+            lines.append(f"     {_source_line(source, spent)}")
+    if credit.versus_sampler:
+        lines.append(f"     {sampler_comparison_line(credit.versus_sampler)}")
     return lines
 
 
-def sampler_comparison_line(instead: SamplerComparison) -> str:
-    """Return the comparison with the sampler in a sentence."""
-    gained, expected = short_number(instead.gained), short_number(instead.expected)
-    trials = f"{instead.trials} trial{'s' if instead.trials > 1 else ''}"
-    return f"in {trials} the LLM gained {gained}, where the sampler expected {expected} of its own points"
+def sampler_comparison_line(comparison: SamplerComparison) -> str:
+    """Return the comparison with the sampler as a sentence."""
+    gained, expected = short_number(comparison.gained), short_number(comparison.expected)
+    trials = f"{comparison.trials} trial{'s' if comparison.trials > 1 else ''}"
+    return f"in {trials} the LLM gained {gained}; the sampler expected {expected} from its own suggestions"
 
 
-def _kind(reason: str) -> str:
-    # A model's name has colons of its own.
+def _reason_kind(reason: str) -> str:
+    # These reasons contain the model's name, which may contain colons.
     return "no answer" if reason.startswith("the model ") else reason.partition(":")[0]
 
 
@@ -138,17 +143,17 @@ def _versus_sampler(
     gained = expected = 0.0
     count, best = 0, None
     for trial in trials:
-        rival = trial.proposal.rival
-        if rival is not None and best is not None and trial.state.is_finished:
+        prediction = trial.proposal.rival
+        if prediction is not None and best is not None and trial.state.is_finished:
             count += 1
             gained += gains.get(trial.number, 0.0)
-            expected += expected_gain(rival.mean, rival.std, best, sign=objective.sign)
+            expected += expected_gain(prediction.mean, prediction.std, best, sign=objective.sign)
         if trial.number in gains:
             best = trial.values[objective.metric]
     return SamplerComparison(trials=count, gained=gained, expected=expected) if count else None
 
 
-def _line(source: SourceCredit, spent: Spent) -> str:
+def _source_line(source: SourceCredit, spent: Spent) -> str:
     parts = [f"{source.source.value}: {source.trials} trials, {source.improvements} improvements"]
     parts.append(f"gain {short_number(source.gain)}")
     if source.failed:
@@ -160,13 +165,13 @@ def _line(source: SourceCredit, spent: Spent) -> str:
     return ", ".join(parts)
 
 
-def _of(source: Source, trials: Sequence[Trial], gains: dict[int, float]) -> SourceCredit:
-    mine = [t for t in trials if t.proposal.source is source and t.state.is_finished]
+def _source_credit(source: Source, trials: Sequence[Trial], gains: Mapping[int, float]) -> SourceCredit:
+    own = [t for t in trials if t.proposal.source is source and t.state.is_finished]
     return SourceCredit(
         source=source,
-        trials=len(mine),
-        improvements=sum(gains.get(t.number, 0.0) > 0.0 for t in mine),
-        gain=sum(gains.get(t.number, 0.0) for t in mine),
-        failed=sum(t.failure is not None for t in mine),
-        gpu_hours=sum(t.outcome.usage.gpu_s for t in mine if t.outcome) / 3600,
+        trials=len(own),
+        improvements=sum(gains.get(t.number, 0.0) > 0.0 for t in own),
+        gain=sum(gains.get(t.number, 0.0) for t in own),
+        failed=sum(t.failure is not None for t in own),
+        gpu_hours=sum(t.outcome.usage.gpu_s for t in own if t.outcome) / 3600,
     )

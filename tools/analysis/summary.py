@@ -1,7 +1,7 @@
-"""What a study found and how sure that is: the figures behind the end of a run and the top of every report.
+"""What a study found and how certain that is: the figures at the end of a run and at the top of every report.
 
-One home for these figures: the terminal, the HTML page, Markdown and JSON all show a Summary. Knows no layout.
-Every ± here is half a 95% interval of a mean over seeds.
+The terminal, the HTML page, Markdown and JSON all show one Summary. Knows no layout. Every ± is half the width of a 95%
+interval of a mean over seeds.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from tunesmith.tools.analysis.importance import importance
 from tunesmith.tools.analysis.significance import Difference, Sample, difference, sample
 
 TOP_PARAMETERS = 3
+"""Number of parameters that Summary.important lists."""
 
 
 class StudyVerdict(StrEnum):
-    """How sure it is that something was found."""
+    """How certain the improvement over the default is."""
 
     NOTHING_COMPLETE = "nothing_complete"
     NO_DEFAULT = "no_default"
@@ -39,11 +40,12 @@ class StudyVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigResult:
-    """One configuration with its tuning value and, where it ran again, its values on fresh seeds.
+    """One configuration with its tuning value and its values on fresh seeds.
 
     Attributes:
-        value: of the first objective, in its own direction.
-        confirmed: of the first objective on fresh seeds; None when it did not run again.
+        number: the number of its first trial.
+        value: tuning value of the first objective, in the metric's own direction.
+        confirmed: values of the first objective on fresh seeds; None when it was not replicated.
     """
 
     number: int
@@ -56,19 +58,20 @@ class ConfigResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The figures of a study at one moment.
+    """The figures of a study.
 
     Attributes:
-        headline: one sentence or two: what was found, and how sure it is.
-        best: the trial to use; the best on fresh seeds where the leading ones ran again.
-        gain: by which fraction of the default's size the best is better in tuning; None without a default or at 0.
+        headline: what was found and how certain it is, in one or two sentences.
+        best: the trial to use; where leading trials were replicated, the best on fresh seeds.
+        gain: gain of the best over the default in tuning, as a fraction of the default's size; None without a default
+            or when its value is 0.
         versus_default: best against default on fresh seeds; None unless both ran on two seeds or more.
-        confirmed_gain: versus_default.gain as a fraction of the default's mean.
-        noise: the default's values on tuning seeds, where it ran on several: how much is chance.
-        replicated: every configuration that ran again, best tuning value first.
+        confirmed_gain: versus_default.gain as a fraction of the size of the default's mean.
+        noise: the default's values on tuning seeds, which show the noise; None for fewer than two.
+        replicated: every configuration that ran on fresh seeds, best tuning value first.
         front: the Pareto front of a study with several objectives; empty for one.
-        states: how many trials (no replicates) are in each state.
-        importance: each parameter's share in what decided the value, largest first; empty when that is unknown.
+        states: the number of trials in each state, replicates excluded.
+        importance: each parameter's importance as a share, largest first; empty when unknown.
     """
 
     objectives: tuple[Objective, ...]
@@ -92,13 +95,13 @@ class Summary:
 
     @property
     def important(self) -> tuple[tuple[str, float], ...]:
-        """The parameters that matter most, with their shares; at most TOP_PARAMETERS."""
+        """The TOP_PARAMETERS most important parameters with their shares."""
         return tuple(self.importance.items())[:TOP_PARAMETERS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
-    """What the headline is written from."""
+class _HeadlineData:
+    """The figures that the headline is written from."""
 
     objectives: tuple[Objective, ...]
     best: ConfigResult | None
@@ -115,17 +118,17 @@ class _Facts:
 
 
 def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
-    """Return what the study amounts to."""
+    """Return the figures of a study."""
     objectives = record.spec.objectives
     replicates = _fresh_values(trials, objectives[0])
-    able = [t for t in candidates(trials, objectives, record.spec.bounds) if _is_finite(t, objectives)]
-    best = _best(able, objectives, replicates, _held_against_default(trials))
+    ranked = [t for t in candidates(trials, objectives, record.spec.bounds) if _is_finite(t, objectives)]
+    best = _best(ranked, objectives, replicates, _first_confirmations(trials))
     default_run = default_trial(trials)
     default = _candidate(default_run, objectives[0], replicates) if default_run else None
-    front = pareto_front(able, objectives) if len(objectives) > 1 else []
+    front = pareto_front(ranked, objectives) if len(objectives) > 1 else []
     versus = _versus(best, default, objectives[0])
     noise = _noise(trials, default_run, objectives[0])
-    facts = _Facts(
+    data = _HeadlineData(
         objectives=objectives,
         best=best,
         default=default,
@@ -135,33 +138,33 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         versus=versus,
         noise=noise,
     )
-    verdict = _verdict(facts)
+    verdict = _verdict(data)
     return Summary(
         objectives=objectives,
         verdict=verdict,
-        headline=_headline(verdict, facts),
+        headline=_headline(verdict, data),
         best=best,
         default=default,
-        gain=facts.gain,
+        gain=data.gain,
         versus_default=versus,
         confirmed_gain=_relative(versus, default)[0],
         noise=noise,
-        replicated=tuple(c for t in able if (c := _candidate(t, objectives[0], replicates)) and c.confirmed),
-        front=facts.front,
-        states=dict(Counter(t.state.value for t in facts.trials)),
+        replicated=tuple(c for t in ranked if (c := _candidate(t, objectives[0], replicates)) and c.confirmed),
+        front=data.front,
+        states=dict(Counter(t.state.value for t in data.trials)),
         importance=importance(record.spec.space, trials, objectives[0]),
     )
 
 
 def gain_text(gain: float) -> str:
-    """Return a gain as people say it: "51% better", "0.3% worse", "733% better"."""
+    """Return a gain as text: "51% better", "0.3% worse", "733% better"."""
     percent = abs(gain) * 100
     shown = f"{percent:,.0f}" if percent >= 10 else f"{percent:.1f}"
     return f"{shown}% {'better' if gain >= 0 else 'worse'}"
 
 
 def plus_minus(found: Sample) -> str:
-    """Return "0.2049 ± 0.0021", the margin to as many decimals as the mean; the mean alone for one value."""
+    """Return "0.2049 ± 0.0021", with as many decimals for the margin as for the mean; only the mean for one value."""
     mean = short_number(found.mean)
     if found.margin is None:
         return mean
@@ -172,7 +175,7 @@ def plus_minus(found: Sample) -> str:
 
 
 def probability_text(probability: float) -> str:
-    """Return a probability without claiming more than three digits can: "> 0.999"."""
+    """Return a probability with three decimals, "> 0.999" or "< 0.001"."""
     if probability > 0.999:
         return "> 0.999"
     return "< 0.001" if probability < 0.001 else f"{probability:.3f}"
@@ -183,15 +186,18 @@ def _is_finite(trial: Trial, objectives: Sequence[Objective]) -> bool:
 
 
 def _fresh_values(trials: Sequence[Trial], objective: Objective) -> dict[int, Sample]:
-    """Return what each configuration gave on fresh seeds: those that nothing was chosen by, where it ran on such."""
-    chosen_by: dict[int, list[float]] = {}
-    untouched: dict[int, list[float]] = {}
+    """Return each configuration's values on fresh seeds; only those that nothing was selected by, where there are any.
+
+    Values on seeds that selected the best configuration are biased towards it.
+    """
+    selecting: dict[int, list[float]] = {}
+    unbiased: dict[int, list[float]] = {}
     for trial in trials:
         original, seed = trial.proposal.replicate_of, trial.proposal.seed
         values = objective_values(trial, (objective,))
         if original is not None and values is not None and is_fresh(seed):
-            (untouched if is_confirming(seed) else chosen_by).setdefault(original, []).append(values[0])
-    samples = {number: sample(values) for number, values in {**chosen_by, **untouched}.items()}
+            (unbiased if is_confirming(seed) else selecting).setdefault(original, []).append(values[0])
+    samples = {number: sample(values) for number, values in {**selecting, **unbiased}.items()}
     return {number: s for number, s in samples.items() if s is not None}
 
 
@@ -205,8 +211,8 @@ def _noise(trials: Sequence[Trial], default: Trial | None, objective: Objective)
     return found if found is not None and found.count > 1 else None
 
 
-def _held_against_default(trials: Sequence[Trial]) -> dict[int, int]:
-    """Return the configurations that ran on seeds nothing was chosen by, with the number of the first such run."""
+def _first_confirmations(trials: Sequence[Trial]) -> dict[int, int]:
+    """Return the configurations that ran on confirmation seeds, each with the number of its first such trial."""
     found: dict[int, int] = {}
     for trial in trials:
         if trial.proposal.replicate_of is not None and is_confirming(trial.proposal.seed):
@@ -229,23 +235,28 @@ def _candidate(trial: Trial, objective: Objective, replicates: Mapping[int, Samp
 
 
 def _best(
-    able: Sequence[Trial], objectives: Sequence[Objective], replicates: Mapping[int, Sample], held: Mapping[int, int]
+    ranked: Sequence[Trial],
+    objectives: Sequence[Objective],
+    replicates: Mapping[int, Sample],
+    confirmations: Mapping[int, int],
 ) -> ConfigResult | None:
-    """Return the configuration that was held against the default, the incumbent where none was or a newer one leads.
+    """Return the configuration that was compared with the default; the incumbent where none was or a newer one leads.
 
-    What was chosen is what the model expects most of: the incumbent may just have been lucky.
+    The compared configuration is the one that the surrogate model expects to be best; the incumbent may be lucky.
     """
     first = objectives[0]
-    leader = incumbent(able, objectives)
+    leader = incumbent(ranked, objectives)
     if leader is None:
         return None
-    rerun = [t for t in able if t.number in held and t.number in replicates and replicates[t.number].count > 1]
-    default = default_trial(able)
-    # A person may have any trial repeated; only beside the default does that make it the study's choice.
-    is_choice = leader in rerun or (default is not None and default.number in held)
-    # Of the chosen one the repetitions may have failed, or the time ran out: that the default has some chooses nothing.
+    rerun = [
+        t for t in ranked if t.number in confirmations and t.number in replicates and replicates[t.number].count > 1
+    ]
+    default = default_trial(ranked)
+    # A person may have any trial replicated; it is the study's choice only when the default was replicated as well.
+    is_choice = leader in rerun or (default is not None and default.number in confirmations)
+    # Only the default may have replicates: those of the chosen one can fail, or the time can run out.
     chosen = [t for t in rerun if default is None or t.number != default.number]
-    if chosen and is_choice and leader.number < min(held.values()):
+    if chosen and is_choice and leader.number < min(confirmations.values()):
         leader = min(chosen, key=lambda t: first.sign * replicates[t.number].mean)
     return _candidate(leader, first, replicates)
 
@@ -259,30 +270,30 @@ def _versus(best: ConfigResult | None, default: ConfigResult | None, objective: 
 
 
 def _relative(versus: Difference | None, default: ConfigResult | None) -> tuple[float | None, float | None]:
-    """Return gain and margin as fractions of the default's mean on fresh seeds; its own noise is left out."""
+    """Return gain and margin as fractions of the default's mean on fresh seeds, ignoring the noise of that mean."""
     if versus is None or default is None or default.confirmed is None or default.confirmed.mean == 0:
         return None, None
     size = abs(default.confirmed.mean)
     return versus.gain / size, versus.margin / size
 
 
-def _verdict(facts: _Facts) -> StudyVerdict:
-    if facts.best is None:
+def _verdict(data: _HeadlineData) -> StudyVerdict:
+    if data.best is None:
         return StudyVerdict.NOTHING_COMPLETE
-    if facts.front:
+    if data.front:
         return StudyVerdict.FRONT
-    if facts.default is None:
+    if data.default is None:
         return StudyVerdict.NO_DEFAULT
-    if facts.best.number == facts.default.number:
+    if data.best.number == data.default.number:
         return StudyVerdict.DEFAULT_IS_BEST
-    if facts.versus is None:
+    if data.versus is None:
         return StudyVerdict.UNCONFIRMED
-    return StudyVerdict.CONFIRMED if facts.versus.is_beyond_noise else StudyVerdict.WITHIN_NOISE
+    return StudyVerdict.CONFIRMED if data.versus.is_beyond_noise else StudyVerdict.WITHIN_NOISE
 
 
-def _headline(verdict: StudyVerdict, facts: _Facts) -> str:
-    if facts.best is None:
-        return _nothing_complete(facts.trials)
+def _headline(verdict: StudyVerdict, data: _HeadlineData) -> str:
+    if data.best is None:
+        return _nothing_complete(data.trials)
     writers = {
         StudyVerdict.FRONT: _front_line,
         StudyVerdict.NO_DEFAULT: _no_default_line,
@@ -291,7 +302,7 @@ def _headline(verdict: StudyVerdict, facts: _Facts) -> str:
         StudyVerdict.WITHIN_NOISE: _within_noise_line,
         StudyVerdict.CONFIRMED: _confirmed_line,
     }
-    return writers[verdict](facts, facts.best)
+    return writers[verdict](data, data.best)
 
 
 def _nothing_complete(trials: Sequence[Trial]) -> str:
@@ -299,26 +310,26 @@ def _nothing_complete(trials: Sequence[Trial]) -> str:
         return "No trial has run yet."
     kinds = Counter(t.failure.kind.value for t in trials if t.failure)
     parts = [f"{count} {state}" for state, count in Counter(t.state.value for t in trials).items()]
-    why = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    reasons = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     if TrialState.COMPLETE in {t.state for t in trials}:
-        return f"No trial is usable: none completed with every metric within its bounds ({', '.join(parts)})."
-    return f"No trial completed: {', '.join(parts)}{f' ({why})' if why else ''}."
+        return f"No trial is usable: no complete trial has every metric within its bounds ({', '.join(parts)})."
+    return f"No trial completed: {', '.join(parts)}{f' ({reasons})' if reasons else ''}."
 
 
-def _front_line(facts: _Facts, best: ConfigResult) -> str:
-    count = len(facts.front)
-    text = f"{count} {'trial is' if count == 1 else 'trials are'} on the Pareto front: {_ranges(facts)}."
-    if facts.default is None:
+def _front_line(data: _HeadlineData, best: ConfigResult) -> str:
+    count = len(data.front)
+    text = f"{count} {'trial is' if count == 1 else 'trials are'} on the Pareto front: {_ranges(data)}."
+    if data.default is None:
         return text
-    beaten = sum(_dominates(c, facts.default, facts.objectives) for c in facts.front)
-    said = {0: "None beats", 1: "One beats"}.get(beaten, f"{beaten} beat")
-    return f"{text} {said} the default in every objective."
+    beaten = sum(_dominates(c, data.default, data.objectives) for c in data.front)
+    subject = {0: "None beats", 1: "One beats"}.get(beaten, f"{beaten} beat")
+    return f"{text} {subject} the default in every objective."
 
 
-def _ranges(facts: _Facts) -> str:
+def _ranges(data: _HeadlineData) -> str:
     parts = []
-    for objective in facts.objectives:
-        values = [c.values[objective.metric] for c in facts.front]
+    for objective in data.objectives:
+        values = [c.values[objective.metric] for c in data.front]
         low, high = short_number(min(values)), short_number(max(values))
         parts.append(f"{objective.metric} {low if low == high else f'{low} to {high}'}")
     return ", ".join(parts)
@@ -330,37 +341,37 @@ def _dominates(a: ConfigResult, b: ConfigResult, objectives: Sequence[Objective]
     return all(o.sign * a.values[o.metric] < o.sign * b.values[o.metric] for o in objectives)
 
 
-def _no_default_line(facts: _Facts, best: ConfigResult) -> str:
-    value = f"Best: {facts.objective.metric} {short_number(best.value)} (trial {best.number})"
+def _no_default_line(data: _HeadlineData, best: ConfigResult) -> str:
+    value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number})"
     if best.confirmed and best.confirmed.margin is not None:
         value += f" -> {plus_minus(best.confirmed)} on {best.confirmed.count} fresh seeds"
-    return f"{value}. The default did not complete, so there is nothing to compare with."
+    return f"{value}. The default did not complete, so there is no comparison."
 
 
-def _default_is_best_line(facts: _Facts, best: ConfigResult) -> str:
-    others = sum(t.state is TrialState.COMPLETE for t in facts.trials) - 1
-    metric = f"{facts.objective.metric} {short_number(best.value)}"
+def _default_is_best_line(data: _HeadlineData, best: ConfigResult) -> str:
+    others = sum(t.state is TrialState.COMPLETE for t in data.trials) - 1
+    metric = f"{data.objective.metric} {short_number(best.value)}"
     if others < 1:
         return f"Only the default has completed: {metric}."
     counted = f"{others} other complete {'trial' if others == 1 else 'trials'}"
     return f"Nothing beat the default ({metric}) in {counted}. Keep the default."
 
 
-def _unconfirmed_line(facts: _Facts, best: ConfigResult) -> str:
-    against = f"the default's {short_number(facts.default.value)}" if facts.default else "the default"
-    gain = gain_text(facts.gain) if facts.gain is not None else "better"
-    value = f"Best: {facts.objective.metric} {short_number(best.value)} (trial {best.number}), {gain} than {against}"
-    chance = "part of the gain may be luck"
-    if facts.noise and facts.noise.std:
-        chance += f": from seed to seed the default varies by {short_number(facts.noise.std, 2)}"
-    return f"{value}. Not confirmed on fresh seeds yet, so {chance}."
+def _unconfirmed_line(data: _HeadlineData, best: ConfigResult) -> str:
+    against = f"the default's {short_number(data.default.value)}" if data.default else "the default"
+    gain = gain_text(data.gain) if data.gain is not None else "better"
+    value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number}), {gain} than {against}"
+    caveat = "part of the gain may be noise"
+    if data.noise and data.noise.std:
+        caveat += f": the default's standard deviation over seeds is {short_number(data.noise.std, 2)}"
+    return f"{value}. Not confirmed on fresh seeds yet, so {caveat}."
 
 
-def _within_noise_line(facts: _Facts, best: ConfigResult) -> str:
-    gain, margin = _relative(facts.versus, facts.default)
+def _within_noise_line(data: _HeadlineData, best: ConfigResult) -> str:
+    gain, margin = _relative(data.versus, data.default)
     seeds = best.confirmed.count if best.confirmed else 0
     if gain is None or margin is None:
-        shown = f"{facts.versus.gain:+.3g} ± {facts.versus.margin:.2g}" if facts.versus else ""
+        shown = f"{data.versus.gain:+.3g} ± {data.versus.margin:.2g}" if data.versus else ""
     else:
         shown = f"{gain * 100:+.1f}% ± {margin * 100:.1f}%"
     return (
@@ -369,13 +380,13 @@ def _within_noise_line(facts: _Facts, best: ConfigResult) -> str:
     )
 
 
-def _confirmed_line(facts: _Facts, best: ConfigResult) -> str:
-    if best.confirmed is None or facts.default is None or facts.default.confirmed is None or facts.versus is None:
-        return _unconfirmed_line(facts, best)
-    gain, _ = _relative(facts.versus, facts.default)
+def _confirmed_line(data: _HeadlineData, best: ConfigResult) -> str:
+    if best.confirmed is None or data.default is None or data.default.confirmed is None or data.versus is None:
+        return _unconfirmed_line(data, best)
+    gain, _ = _relative(data.versus, data.default)
     return (
-        f"Best: {facts.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} "
-        f"on {best.confirmed.count} fresh seeds (default {plus_minus(facts.default.confirmed)}; "
+        f"Best: {data.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} "
+        f"on {best.confirmed.count} fresh seeds (default {plus_minus(data.default.confirmed)}; "
         f"{gain_text(gain) if gain is not None else 'better'} "
-        f"with probability {probability_text(facts.versus.probability)})"
+        f"with probability {probability_text(data.versus.probability)})"
     )

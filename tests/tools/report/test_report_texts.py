@@ -57,7 +57,7 @@ def test_the_report_says_how_sure_it_is_of_each_and_what_became_of_tuning_values
     assert shrunk["kept"] == pytest.approx(left / promised)
     text = to_markdown(made_report)
     assert f"- #{best['number']} is better than the default with probability > 0.999" in text
-    assert "of the gain over the default was left" in text
+    assert "of the gain over the default remained" in text
 
 
 def test_what_to_try_next_rests_on_the_trials():

@@ -51,7 +51,7 @@ def test_an_unconfirmed_gain_says_so():
     assert found.verdict is StudyVerdict.UNCONFIRMED
     assert found.headline == (
         "Best: val_loss 0.2000 (trial 1), 50% better than the default's 0.4000. "
-        "Not confirmed on fresh seeds yet, so part of the gain may be luck."
+        "Not confirmed on fresh seeds yet, so part of the gain may be noise."
     )
 
 
