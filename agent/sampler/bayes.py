@@ -303,7 +303,7 @@ def _suggest_from_earlier(view: StudyView, inputs: _Inputs, prior: TransferPrior
     params = _first_new(view, inputs.encoding, inputs.data, pool, inputs.rng)
     if optimum is not None and params == optimum.params:
         studies = " and ".join(optimum.studies)
-        rationale = f"the optimum that {studies} predict for {format_scale(view.scale)}"
+        rationale = f"the optimum at {format_scale(view.scale)} predicted from {studies}"
     else:
         nearest = np.abs(inputs.earlier_units - np.array(view.space.to_unit(params))).sum(axis=1).argmin()
         rationale = f"among the best of {inputs.earlier_names[int(nearest)]}"
