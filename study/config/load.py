@@ -106,12 +106,16 @@ def space_document(space: SearchSpace) -> dict[str, Any]:
 def parameter_document(parameter: Parameter) -> dict[str, Any]:
     """Return the entry of [space] from which an equal parameter is read."""
     entry: dict[str, Any] = {"type": parameter.kind}
-    # `when` and `help` come last, since a person looks for the range first.
-    for field in sorted(dataclasses.fields(parameter), key=lambda field: field.name in ("when", "help")):
+    for field in _fields_for_people(parameter):
         value = getattr(parameter, field.name)
         if value != field.default or field.default is dataclasses.MISSING:
             entry[field.name] = list(value) if isinstance(value, tuple) else value
     return entry
+
+
+def _fields_for_people(parameter: Parameter | type[Parameter]) -> list[dataclasses.Field[Any]]:
+    """Return the fields with `when` and `help` last, since a person looks for the range first."""
+    return sorted(dataclasses.fields(parameter), key=lambda field: field.name in ("when", "help"))
 
 
 def _as_json_values(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +174,7 @@ def _kind_message(kind: Any) -> str:
 
 
 def _field_mistakes(cls: type[Parameter], entry: Mapping[str, Any]) -> Iterable[Mistake]:
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    fields = {field.name: field for field in _fields_for_people(cls)}
     for key, value in entry.items():
         if key != "type" and key not in fields:
             yield Mistake(key, f"unknown key for type {cls.kind}{did_you_mean(key, ['type', *fields])}")
@@ -192,7 +196,7 @@ def _spec_mistakes(error: ValidationError, document: Mapping[str, Any]) -> list[
         model, field = _model_and_field(item["loc"])
         key = ".".join(path)
         if item["type"] == "extra_forbidden":
-            what = "key" if len(path) > 1 else "table"
+            what = "table" if len(path) == 1 and isinstance(item["input"], Mapping | list) else "key"
             message = f"unknown {what}{did_you_mean(path[-1], [k for k in _keys(model) if k != 'document'])}"
         elif item["type"] == "missing":
             message = f"is missing; expected {field.description}" if field else "is missing"
@@ -385,7 +389,7 @@ def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mi
             yield Mistake(key, f"{render_literal(command)} has a quote that is not closed")
         if space is None:
             continue
-        known = [*space.names, *GIVEN_PLACEHOLDERS, *([spec.fidelity.name] if spec.fidelity else [])]
+        known = dict.fromkeys([*space.names, *([spec.fidelity.name] if spec.fidelity else []), *GIVEN_PLACEHOLDERS])
         for name in placeholders(command):
             if name not in known:
                 yield Mistake(

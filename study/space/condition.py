@@ -134,11 +134,11 @@ def _condition(node: ast.expr) -> Condition:
 def _comparison(name: str, op: str, right: ast.expr) -> Comparison:
     if op in ("in", "not in"):
         if not isinstance(right, ast.List | ast.Tuple | ast.Set) or not right.elts:
-            raise ConditionError(f"{name} {op} needs a list of values, for example {name} {op} ['a', 'b']")
+            raise ConditionError(f"`{name} {op}` needs a list of values, for example {name} {op} ['a', 'b']")
         return Comparison(name, op, tuple(_constant(element) for element in right.elts))
     constant = _constant(right)
     if op in _ORDER and not _is_number(constant):
-        raise ConditionError(f"{name} {op} {constant!r}: {op} only compares numbers")
+        raise ConditionError(f"{name} {op} {constant!r} is not supported: {op} only compares numbers")
     return Comparison(name, op, (constant,))
 
 

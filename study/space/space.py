@@ -165,7 +165,9 @@ def _condition_mistakes(name: str, when: str, parameters: Mapping[str, Parameter
             for constant in comparison.constants:
                 reason = guard.refuse(typed(guard, constant))
                 if reason:
-                    yield Mistake(f"{name}.when", f"can never be true: {comparison.name}: {reason}")
+                    yield Mistake(
+                        f"{name}.when", f"compares {comparison.name} with a value that it cannot have: {reason}"
+                    )
 
 
 def _identifier(name: str) -> str:
