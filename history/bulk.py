@@ -1,4 +1,4 @@
-"""Writes a whole study at once, as an import does: one transaction, so that all of it is there or nothing."""
+"""Writes an imported study in one transaction: all of it is stored or nothing."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from tunesmith.study.errors import HistoryError, Mistake, SpecError
 from tunesmith.study.trials.trial import Trial
 
 IMPORTED = "imported"
-"""The kind of event that marks a study as imported."""
+"""Kind of the event that marks a study as imported; also its `ended_by`."""
 
 
 def write_import(
     path: Path, spec: StudySpec, trials: Sequence[Trial], *, found_in: str, learner: str, now: float
 ) -> None:
-    """Add a study with its finished trials, marked as imported for another one, which then learns from it.
+    """Add a study with its finished trials, marked as imported for another study, which learns from it.
 
     Args:
-        path: the history file, made when it is missing.
+        path: the history file; created if missing.
         spec: the new study; its name must be new.
         trials: finished ones, numbered from 0.
-        found_in: what was read, for people.
-        learner: the name of the study that learns from it; it need not have run yet.
+        found_in: description of the source, for the user.
+        learner: name of the study that learns from it; that study may not have run yet.
         now: seconds since the epoch.
 
     Raises:
         HistoryError: another process writes the file, it is damaged, or it cannot be written.
-        SpecError: there is a study of that name.
+        SpecError: the history has a study of that name.
     """
     if has_tables(path):
         open_for_reading(path).close()
@@ -45,7 +45,7 @@ def write_import(
     try:
         with closing(open_for_writing(path)) as db:
             if History(db.conn).find(spec.study.name) is not None:
-                message = "is in this history already; give the imported study another name with --name"
+                message = "is already in this history; give the imported study another name with --name"
                 raise SpecError([Mistake(spec.study.name, message)], where="the import")
             with db.atomic():
                 _insert_all(db.conn, spec, trials, {"from": found_in, "for": learner, "trials": len(trials)}, now)
@@ -58,7 +58,12 @@ def write_import(
 def _insert_all(
     db: sqlite3.Connection, spec: StudySpec, trials: Sequence[Trial], detail: Mapping[str, Any], now: float
 ) -> None:
-    study = {"name": spec.study.name, "spec": redact(json.dumps(spec.kept)), "project": "", "created_at": now}
+    study = {
+        "name": spec.study.name,
+        "spec": redact(json.dumps(spec.stored_document)),
+        "project": "",
+        "created_at": now,
+    }
     _insert(db, "studies", [{**study, "ended_by": IMPORTED}])
     study_id = int(db.execute("select last_insert_rowid()").fetchone()[0])
     event = {"study_id": study_id, "at": now, "kind": IMPORTED, "detail": redact(json.dumps(detail))}

@@ -1,4 +1,4 @@
-"""Opens the history file, to read or to write. Knows the pragmas; knows no table's meaning."""
+"""Opens the history file for reading or writing. Knows the pragmas and no table's meaning."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunesmith.history.names import LATEST_MIGRATION, MIGRATIONS_TABLE, foreign_database_error, newer_version_error
 from tunesmith.study.errors import PROGRESS_IS_SAFE, DiskFull, HistoryError
 
 if TYPE_CHECKING:
@@ -16,21 +17,15 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 30.0
 
-_NOTHING_BYTES = 2**20
-"""With less than this free, an error of the disk is for want of room."""
-
-MIGRATIONS_TABLE = "_sqlite_migrations"
-"""Made before all others, so it alone is no history yet."""
-
-LATEST_MIGRATION = "m006_what_a_trial_goes_on_from"
-"""The newest step of schema.py, named here as well because importing that module takes longer than reading a file."""
+_FULL_DISK_BYTES = 2**20
+"""Free bytes below which an I/O error counts as a full disk."""
 
 
 def has_tables(path: Path) -> bool:
-    """Tell whether there is a file with tables in it: whoever was killed while making one leaves a file without.
+    """Return whether the file exists and has tables. A process killed while it made the file leaves one without.
 
     Raises:
-        HistoryError: the file is damaged, or no database.
+        HistoryError: the file is damaged or not a database.
     """
     if not path.is_file() or not path.stat().st_size:
         return False
@@ -39,17 +34,17 @@ def has_tables(path: Path) -> bool:
 
 
 def open_for_reading(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
-    """Return a connection that cannot write; a study may run meanwhile. A file of an older version is migrated first.
+    """Return a read-only connection; a study may run meanwhile. A file of an older version is migrated first.
 
     Args:
         path: the file.
-        any_thread: whether other threads may use it, one at a time.
+        any_thread: whether other threads may use the connection, one at a time.
 
     Raises:
-        HistoryError: there is no such file, it is damaged, or it is no history.
+        HistoryError: the file does not exist, is damaged, or is not a history.
     """
     if not path.is_file():
-        raise HistoryError(f"there is no history at {path}; `tunesmith run` makes one, --history names another file")
+        raise HistoryError(f"no history at {path}; `tunesmith run` creates one, --history names another file")
     with _named(path):
         db = _connected(path, any_thread=any_thread)
         tables = _tables(db)
@@ -60,19 +55,19 @@ def open_for_reading(path: Path, *, any_thread: bool = False) -> sqlite3.Connect
     with _named(path):
         steps = [row[0] for row in db.execute("select name from _sqlite_migrations order by name")]
     if steps and steps[-1] > LATEST_MIGRATION:
-        raise HistoryError(f"{path} was written by a newer Tunesmith (it has {steps[-1]}); upgrade Tunesmith")
+        raise newer_version_error(path, steps[-1])
     if LATEST_MIGRATION not in steps:
         open_for_writing(path).close()
     return db
 
 
 def open_for_writing(path: Path | None) -> Database:
-    """Return a connection to the file, made and migrated when needed; None keeps the history in memory.
+    """Return a connection to the file, which is created and migrated as needed; None keeps the history in memory.
 
     Raises:
-        HistoryError: the file cannot be made, is damaged, is no history, or a newer version wrote it.
+        HistoryError: the file cannot be created, is damaged, is not a history, or is of a newer version.
     """
-    from sqlite_utils import Database  # 0.12 s, which reading does without
+    from sqlite_utils import Database  # takes 0.12 s, which reading does not need
 
     from tunesmith.history.schema import migrate
 
@@ -80,18 +75,18 @@ def open_for_writing(path: Path | None) -> Database:
         db = Database(sqlite3.connect(path or ":memory:", timeout=BUSY_TIMEOUT_S))
         db.execute("pragma foreign_keys=on")
         db.enable_wal()
-        # In WAL mode NORMAL survives any crash of the process; only a power cut may cost the last transactions.
+        # In WAL mode NORMAL survives any crash of the process; only a power cut may lose the last transactions.
         db.execute("pragma synchronous=normal")
         migrate(db, path)
     return db
 
 
 def is_disk_full(error: sqlite3.Error, path: Path | None) -> bool:
-    """Tell whether an error means that the disk of a file is full: SQLite calls that by many names."""
+    """Return whether an SQLite error, of which several kinds are possible, means that the disk is full."""
     if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
         return True
     is_refused = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-    return is_refused and path is not None and shutil.disk_usage(path.absolute().parent).free < _NOTHING_BYTES
+    return is_refused and path is not None and shutil.disk_usage(path.absolute().parent).free < _FULL_DISK_BYTES
 
 
 def _connected(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
@@ -101,11 +96,6 @@ def _connected(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
 
 def _tables(db: sqlite3.Connection) -> set[str]:
     return {row[0] for row in db.execute("select name from sqlite_master where type = 'table'")}
-
-
-def foreign_database_error(path: Path | None) -> HistoryError:
-    """Return the error for a database that somebody else made."""
-    return HistoryError(f"{path} is a database, but not Tunesmith's; name another file with --history")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Finds the studies that a study learns from: those that its file names, and those that were imported for it."""
+"""Finds the studies that a study learns from: those named in its file, and those imported for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = "warm_start.from"
 
 @dataclass(frozen=True, slots=True)
 class EarlierStudies:
-    """The earlier studies of which something can be learned, and what is wrong with the others."""
+    """The earlier studies that a study can learn from, and the mistakes of those that it cannot."""
 
     studies: tuple[EarlierStudy, ...]
     mistakes: tuple[Mistake, ...]
@@ -30,9 +30,9 @@ def find_earlier_studies(history: History | None, spec: StudySpec, project: str)
     """Read every study that this one learns from.
 
     Args:
-        history: where the study itself stands; None when there is none yet.
+        history: the history of the study itself; None if it does not exist yet.
         spec: the study.
-        project: the folder of study.toml, from which other files are named.
+        project: the folder of study.toml; other files are named relative to it.
     """
     studies, mistakes = [], []
     for source in spec.sources:
@@ -51,9 +51,9 @@ def find_earlier_studies(history: History | None, spec: StudySpec, project: str)
 
 
 def overlapping_studies(history: History, spec: StudySpec) -> EarlierStudies:
-    """Read the other studies of a history that have the same aim and at least half of the parameters, the latest first.
+    """Read the studies of a history with the same first objective and at least half of the parameters, latest first.
 
-    Those that the study learns from anyway are left out.
+    Studies that this one learns from anyway are left out.
     """
     known = {spec.study.name, *(source.study for source in spec.sources), *history.imported_for(spec.study.name)}
     studies = []
@@ -75,9 +75,11 @@ def _read(history: History | None, source: SourceTable, spec: StudySpec, project
     file, _, name = source.study.rpartition(":")
     if not file:
         if name == spec.study.name:
-            raise HistoryError(f"{name} is this study itself; name an earlier one, or take it out")
+            raise HistoryError(f"{name} is this study itself; name an earlier one or remove it")
         if history is None:
-            raise HistoryError(f"there is no history yet, so no study {name!r}; name a file as well: FILE:{name}")
+            raise HistoryError(
+                f"no history exists yet, so there is no study {name!r}; name its file as well: FILE:{name}"
+            )
         return _study(history, source, name)
     with _opened(project / Path(file).expanduser()) as other:
         return _study(other, source, name)
@@ -95,36 +97,36 @@ def _study(history: History, source: SourceTable, name: str) -> EarlierStudy:
 @contextmanager
 def _opened(file: Path) -> Iterator[History]:
     if not file.is_file():
-        beside = sorted(path.name for path in file.parent.glob("*.db")) if file.parent.is_dir() else []
-        raise HistoryError(f"there is no file {file}{did_you_mean(file.name, beside)}")
+        siblings = sorted(path.name for path in file.parent.glob("*.db")) if file.parent.is_dir() else []
+        raise HistoryError(f"there is no file {file}{did_you_mean(file.name, siblings)}")
     try:
         with History.open(file) as opened:
             yield opened
     except sqlite3.DatabaseError as error:
-        raise HistoryError(f"{file} cannot be read: {error}; restore a copy, or take it out") from None
+        raise HistoryError(f"{file} cannot be read: {error}; restore a copy or remove it from [warm_start]") from None
 
 
 def _refuse_misfit(study: EarlierStudy, spec: StudySpec) -> None:
-    """Say why nothing can be learned from a study, if so.
+    """Check that a study can be learned from.
 
     Raises:
-        HistoryError: it does not say its scale, has no complete trial with the metric, or none that is valid here.
+        HistoryError: it does not give its scale, or has no complete trial with the metric that is valid here.
     """
-    silent = [name for name in spec.scale if name not in study.scale]
-    if silent:
-        example = f'{{ study = "{study.name}", scale = {{ {silent[0]} = 1 }} }}'
-        raise HistoryError(f"{study.name} does not say its {silent[0]}, as [scale] does here; write {example}")
+    missing = [name for name in spec.scale if name not in study.scale]
+    if missing:
+        example = f'{{ study = "{study.name}", scale = {{ {missing[0]} = 1 }} }}'
+        raise HistoryError(f"{study.name} does not give its {missing[0]}, which [scale] gives here; write {example}")
     complete = [t for t in study.trials if t.state is TrialState.COMPLETE]
     metric = spec.study.metric[0]
     if not complete:
-        raise HistoryError(f"{study.name} has no complete trial; run it first, or take it out")
+        raise HistoryError(f"{study.name} has no complete trial; run it first or remove it")
     if not any(metric in t.values for t in complete):
         metrics = ", ".join(sorted({name for t in complete for name in t.values})[:8])
-        raise HistoryError(f"{study.name} has no {metric}, which this study tunes (it has {metrics}); take it out")
+        raise HistoryError(f"{study.name} has no {metric}, which this study tunes (it has {metrics}); remove it")
     theirs = dict.fromkeys(name for t in complete[:50] for name in t.params)
     if not any(name in spec.space.parameters for name in theirs):
         raise HistoryError(
-            f"{study.name} has none of this study's parameters (it tunes {', '.join(theirs)}); take it out"
+            f"{study.name} has none of this study's parameters (it tunes {', '.join(theirs)}); remove it"
         )
-    if not any(t.state is TrialState.COMPLETE for t in study.fitting(spec.space)):
-        raise HistoryError(f"no trial of {study.name} lies within this study's ranges; widen [space], or take it out")
+    if not any(t.state is TrialState.COMPLETE for t in study.trials_in(spec.space)):
+        raise HistoryError(f"no trial of {study.name} lies within this study's ranges; widen [space] or remove it")

@@ -1,6 +1,7 @@
-"""One writer at a time: a lock beside the history that tells a second writer who holds it.
+"""A lock file next to the history that allows one writer at a time.
 
-The operating system drops the lock when its holder ends, however it ends; the text in the file is for people.
+The operating system releases the lock when the holding process ends in any way. The text in the file tells a second
+writer which process holds the lock.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class WriterLock:
     """Holds `HISTORY.lock` from construction to `release`.
 
     Raises:
-        HistoryError: another process holds it (the message names that process, its machine and since when), or the
+        HistoryError: another process holds it (the message names the process, its host and the time), or the
             folder cannot be written.
     """
 
@@ -34,7 +35,7 @@ class WriterLock:
             self._file: IO[str] | None = self.path.open("a+", encoding="utf-8")
         except OSError as error:
             raise HistoryError(
-                f"no history can be made at {history}: {error.strerror}; name another place with --history"
+                f"no history can be created at {history}: {error.strerror}; name another place with --history"
             ) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -42,12 +43,12 @@ class WriterLock:
             holder = self._holder()
             self._file.close()
             self._file = None
-            raise HistoryError(f"{history} is being written by {holder}; wait for it, or end it first") from None
-        told = {"pid": os.getpid(), "host": socket.gethostname(), "since": now, "command": _command()}
-        # The lock holds without it; the disk may be full.
+            raise HistoryError(f"{history} is being written by {holder}; wait for it or end it first") from None
+        holder_info = {"pid": os.getpid(), "host": socket.gethostname(), "since": now, "command": _command()}
+        # The lock works without the text; the disk may be full.
         with suppress(OSError):
             self._file.truncate(0)
-            os.write(self._file.fileno(), json.dumps(told).encode())
+            os.write(self._file.fileno(), json.dumps(holder_info).encode())
 
     def release(self) -> None:
         """Let the next writer in."""

@@ -1,4 +1,4 @@
-"""Questions to the history, answered in study types. Writes nothing; may be used while a study runs."""
+"""Queries of the history that return study types. Writes nothing; may be used while a study runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 from tunesmith.history.connect import has_tables, open_for_reading
 from tunesmith.history.rows import llm_call_from_row, trial_from_row, variant_from_row
-from tunesmith.study.config.budget import JOULES, Spent
-from tunesmith.study.config.command import script_of
+from tunesmith.study.config.budget import JOULES_PER_KWH, Spent
+from tunesmith.study.config.command import script_path
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.config.spec import StudySpec
@@ -33,18 +33,18 @@ _TRIALS = """
 """
 
 
-_ABLE = """
+_CANDIDATES = """
     state = 'complete' and replicate_of is null and value is not null and coalesce(fidelity, 9e999) >= (
         select max(coalesce(fidelity, 9e999)) from trials
         where study_id = :study and state = 'complete' and replicate_of is null and value is not null
     )
 """
-"""Trials that may be the best, as study/trials/results.py has it: of several fidelities, those at the highest."""
+"""Condition on trials that may be the incumbent, as in study/trials/results.py: complete, at the highest fidelity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialCounts:
-    """How many trials stand where. `replicates` are counted apart, in none of the other figures."""
+    """Number of trials by state, by kind of failure and by source. Only `replicates` counts replicates."""
 
     states: Mapping[TrialState, int]
     failures: Mapping[str, int]
@@ -56,26 +56,26 @@ class History:
     """One history file, open for reading. Use as a context manager, or call `close`.
 
     Raises:
-        HistoryError: there is no such file, it is damaged, or it is no history.
+        HistoryError: the file does not exist, is damaged, or is not a history.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        # Finished trials never change, so each is read once; a view then costs only what is new.
+        # Finished trials never change, so each is read once.
         self._finished: dict[int, list[Trial]] = {}
 
     @classmethod
     def open_if_any(cls, path: Path, *, any_thread: bool = False) -> History | None:
-        """Open the file for reading; None where no study has run yet.
+        """Open the file for reading; return None if no study has run yet.
 
         Raises:
-            HistoryError: the file is damaged, or it is no history.
+            HistoryError: the file is damaged or not a history.
         """
         return cls.open(path, any_thread=any_thread) if has_tables(path) else None
 
     @classmethod
     def open(cls, path: Path, *, any_thread: bool = False) -> History:
-        """Open the file for reading; with `any_thread` for several threads that take turns."""
+        """Open the file for reading; `any_thread` allows several threads that take turns."""
         return cls(open_for_reading(path, any_thread=any_thread))
 
     def close(self) -> None:
@@ -93,10 +93,10 @@ class History:
         return [row["name"] for row in self._query("select name from studies order by created_at desc, id desc")]
 
     def study(self, name: str) -> StudyRecord:
-        """Return what is known of a study.
+        """Return the record of a study.
 
         Raises:
-            HistoryError: there is none of that name; the message names the nearest.
+            HistoryError: no study has that name; the message names the nearest one.
         """
         record = self.find(name)
         if record is None:
@@ -104,7 +104,7 @@ class History:
         return record
 
     def find(self, name: str) -> StudyRecord | None:
-        """Return what is known of a study, or None."""
+        """Return the record of a study; None if no study has that name."""
         row = next(self._query("select * from studies where name = ?", [name]), None)
         if row is None:
             return None
@@ -123,15 +123,15 @@ class History:
         """Return every trial by number."""
         done = self._finished.setdefault(study_id, [])
         rows = self._query(f"{_TRIALS} and number >= :first order by number", {"study": study_id, "first": len(done)})
-        rest = [trial_from_row(row) for row in rows]
-        for trial in rest:
+        new = [trial_from_row(row) for row in rows]
+        for trial in new:
             if not trial.state.is_finished:
                 break
             done.append(trial)
-        return done + rest[len([t for t in rest if t.number < len(done)]) :]
+        return done + new[len([t for t in new if t.number < len(done)]) :]
 
     def imported_for(self, name: str) -> list[str]:
-        """Return the names of the studies that were imported for the one of this name, in that order."""
+        """Return the names of the studies that were imported for a study, in order of import."""
         rows = self._query(
             """
             select studies.name from events join studies on studies.id = events.study_id
@@ -142,7 +142,7 @@ class History:
         return [row["name"] for row in rows]
 
     def variants(self, study_id: int) -> list[Variant]:
-        """Return every version of the study's code, in the order of making; the user's own have no parent."""
+        """Return every version of the study's code, oldest first; the user's own versions have no parent."""
         sql = "select * from variants where study_id = ? order by created_at, rowid"
         return [variant_from_row(row) for row in self._query(sql, [study_id])]
 
@@ -151,7 +151,7 @@ class History:
         return self._select("and state in ('waiting', 'running') order by +number", study_id)
 
     def trial(self, study_id: int, number: int) -> Trial | None:
-        """Return one trial, or None."""
+        """Return one trial; None if there is no trial of that number."""
         return next(iter(self._select("and number = :number", study_id, number=number)), None)
 
     def latest(self, study_id: int, count: int) -> list[Trial]:
@@ -159,31 +159,31 @@ class History:
         return self._select("order by number desc limit :count", study_id, count=count)[::-1]
 
     def default(self, study_id: int) -> Trial | None:
-        """Return the trial of the user's default configuration."""
+        """Return the trial of the default configuration; None if there is none."""
         return next(iter(self._select("and number = 0 and source = 'default'", study_id)), None)
 
     def best(self, record: StudyRecord) -> Trial | None:
-        """Return the incumbent: best first objective among complete, feasible trials, replicates left out."""
-        way = "asc" if record.spec.objectives[0].sign > 0 else "desc"
-        clause = f"and {_ABLE} order by value {way}, number"
+        """Return the incumbent: the best first objective among complete, feasible trials that are not replicates."""
+        order = "asc" if record.spec.objectives[0].sign > 0 else "desc"
+        clause = f"and {_CANDIDATES} order by value {order}, number"
         rows = self._query(f"{_TRIALS} {clause}", {"study": record.id})
-        return next((t for t in map(trial_from_row, rows) if is_feasible(t, record.spec.bounds)), None)
+        return next((t for t in map(trial_from_row, rows) if is_feasible(t, record.spec.metric_constraints)), None)
 
     def improvements(self, record: StudyRecord) -> list[Improvement]:
-        """Return each trial that improved on those before it; constraints are not looked at."""
+        """Return each trial that improved on all earlier ones, without regard to constraints."""
         sign = record.spec.objectives[0].sign
         rows = self._db.execute(
-            f"select number, value from trials where study_id = :study and {_ABLE} order by number",
+            f"select number, value from trials where study_id = :study and {_CANDIDATES} order by number",
             {"study": record.id},
         )
-        found: list[Improvement] = []
+        improvements: list[Improvement] = []
         for number, value in rows:
-            if not found or sign * value < sign * found[-1].value:
-                found.append(Improvement(number, value))
-        return found
+            if not improvements or sign * value < sign * improvements[-1].value:
+                improvements.append(Improvement(number, value))
+        return improvements
 
     def trial_counts(self, study_id: int) -> TrialCounts:
-        """Return how many trials stand where."""
+        """Return the number of trials by state, failure and source."""
         rows = list(
             self._query(
                 """
@@ -203,7 +203,7 @@ class History:
         )
 
     def curves(self, study_id: int) -> dict[int, list[Observation]]:
-        """Return the observations of each trial's latest attempt, by the trial's number, in the order they came."""
+        """Return the observations of each trial's latest attempt, by the trial's number, in order."""
         rows = self._query(
             """
             select trials.number, observations.metric, observations.step, observations.value, observations.at
@@ -219,7 +219,7 @@ class History:
         return curves
 
     def curve(self, study_id: int, number: int) -> list[Observation]:
-        """Return the observations of one trial's latest attempt, in the order they came."""
+        """Return the observations of one trial's latest attempt, in order."""
         rows = self._query(
             """
             select metric, step, observations.value, at from observations join trials on trials.id = trial_id
@@ -230,7 +230,7 @@ class History:
         return [_observation(row) for row in rows]
 
     def events(self, study_id: int, kind: str | None = None) -> list[Event]:
-        """Return what happened, in order; of one kind alone where it is named."""
+        """Return the events of a study in order; only those of one kind if it is given."""
         rows = self._query(
             """
             select at, kind, detail, trials.number from events left join trials on trials.id = events.trial_id
@@ -243,20 +243,20 @@ class History:
         ]
 
     def llm_calls(self, study_id: int) -> list[LlmCall]:
-        """Return every question to an LLM, in order."""
+        """Return every call to an LLM, in order."""
         sql = "select * from llm_calls where study_id = ? order by id"
         return [llm_call_from_row(row) for row in self._query(sql, [study_id])]
 
     def lessons(self, study_id: int) -> list[Lesson]:
-        """Return the lessons that hold now, the most useful first."""
+        """Return the current lessons, most useful first."""
         sql = "select text, trials from insights where study_id = ? and retired_at is null order by id"
         return [
             Lesson(text=row["text"], trials=tuple(json.loads(row["trials"]))) for row in self._query(sql, [study_id])
         ]
 
     def lessons_elsewhere(self, record: StudyRecord) -> list[Lesson]:
-        """Return the lessons of other studies of the same script in the same folder, the latest study's first."""
-        script = script_of(record.spec.run.command)
+        """Return the lessons of other studies of the same script in the same folder, latest study first."""
+        script = script_path(record.spec.run.command)
         if not script:
             return []
         sql = """
@@ -264,11 +264,11 @@ class History:
             where project = ? and id != ? order by created_at desc, id desc
             """
         rows = list(self._query(sql, [record.project, record.id]))
-        others = [row for row in rows if script_of(row["command"] or "") == script]
+        others = [row for row in rows if script_path(row["command"] or "") == script]
         return [replace(lesson, study=row["name"]) for row in others for lesson in self.lessons(row["id"])]
 
     def integrity(self) -> str:
-        """Return SQLite's own verdict on the file: "ok", or what is damaged."""
+        """Return the result of SQLite's integrity check: "ok" or what is damaged."""
         return str(self._db.execute("pragma integrity_check").fetchone()[0])
 
     def _query(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
@@ -280,10 +280,10 @@ class History:
         return [trial_from_row(row) for row in self._query(f"{_TRIALS} {clause}", {"study": study_id, **values})]
 
     def saved_runs(self, study_id: int) -> float:
-        """Return how many full runs less than its trials a study took, since some were stopped or went on; 0 or more.
+        """Return how many full runs a study saved because trials were stopped early or continued others; at least 0.
 
-        A trial that was stopped, or that went on from an earlier one, counts by its seconds over the mean of those that
-        ran through at once. A failure counts as a whole run, so that a script that always fails comes to an end.
+        Such a trial counts as its duration divided by the mean duration of uninterrupted trials. A failure counts as a
+        full run, so that a study whose script always fails ends.
         """
         row = next(
             self._query(
@@ -302,48 +302,44 @@ class History:
         return float(row["saved"])
 
     def _spent(self, study: Mapping[str, Any], spec: StudySpec) -> Spent:
-        row = next(
-            self._query(
-                """
-                select sum(replicate_of is null) as trials, sum(gpu_s) as gpu_s, sum(energy_j) as energy_j
-                from trials
-                where study_id = ? and state in ('complete', 'stopped', 'failed')
-                """,
-                [study["id"]],
-            )
-        )
-        # What ran and gave no result of a trial: first attempts and tests.
-        beside = next(
-            self._query(
-                """
-                select total(json_extract(detail, '$.gpu_s')) as gpu_s,
-                       total(json_extract(detail, '$.energy_j')) as energy_j
-                from events where study_id = ? and kind in ('requeued', 'test')
-                """,
-                [study["id"]],
-            )
-        )
-        # A server that counts no tokens is charged for about what the texts have.
-        llm = next(
-            self._query(
-                """
-                select count(*) as calls, total(cost_usd) as usd,
-                       total(coalesce(input_tokens + output_tokens, (length(messages) + length(answer)) / 3)) as tokens
-                from llm_calls where study_id = ?
-                """,
-                [study["id"]],
-            )
-        )
+        study_id = study["id"]
+        trials, others = self._usage_of_trials(study_id), self._usage_of_other_runs(study_id)
+        llm = self._usage_of_llm(study_id)
         return Spent(
-            trials=row["trials"] or 0,
-            saved=self.saved_runs(study["id"]) if spec.pace == "curves" else 0.0,
+            trials=trials["trials"],
+            saved=self.saved_runs(study_id) if spec.schedule_kind == "curves" else 0.0,
             hours=study["active_s"] / 3600,
-            gpu_hours=((row["gpu_s"] or 0.0) + beside["gpu_s"]) / 3600,
-            kwh=((row["energy_j"] or 0.0) + beside["energy_j"]) / JOULES,
+            gpu_hours=(trials["gpu_s"] + others["gpu_s"]) / 3600,
+            kwh=(trials["energy_j"] + others["energy_j"]) / JOULES_PER_KWH,
             llm_usd=llm["usd"],
             llm_tokens=int(llm["tokens"]),
             llm_calls=llm["calls"],
         )
+
+    def _usage_of_trials(self, study_id: int) -> Mapping[str, Any]:
+        sql = """
+            select coalesce(sum(replicate_of is null), 0) as trials, total(gpu_s) as gpu_s, total(energy_j) as energy_j
+            from trials where study_id = ? and state in ('complete', 'stopped', 'failed')
+            """
+        return next(self._query(sql, [study_id]))
+
+    def _usage_of_other_runs(self, study_id: int) -> Mapping[str, Any]:
+        """Sum up what is part of no trial's outcome: first attempts and held-out tests."""
+        sql = """
+            select total(json_extract(detail, '$.gpu_s')) as gpu_s,
+                   total(json_extract(detail, '$.energy_j')) as energy_j
+            from events where study_id = ? and kind in ('requeued', 'test')
+            """
+        return next(self._query(sql, [study_id]))
+
+    def _usage_of_llm(self, study_id: int) -> Mapping[str, Any]:
+        """Sum up the calls to LLMs. If a server reports no tokens, they are estimated as a third of the characters."""
+        sql = """
+            select count(*) as calls, total(cost_usd) as usd,
+                   total(coalesce(input_tokens + output_tokens, (length(messages) + length(answer)) / 3)) as tokens
+            from llm_calls where study_id = ?
+            """
+        return next(self._query(sql, [study_id]))
 
 
 def _sums(rows: Sequence[Mapping[str, Any]], column: str) -> dict[str, int]:

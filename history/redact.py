@@ -1,4 +1,4 @@
-"""Takes secrets out of a text before it is stored. Pure, but for the environment that it is handed."""
+"""Removes secrets from a text before it is stored."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ _SECRET_SHAPES = re.compile(
     re.VERBOSE,
 )
 HIDDEN = "[redacted]"
-_SHORTEST = 7
-"""No shape above and no value that is replaced is shorter; most texts of a trial are, and an import has 100,000."""
+_MIN_SECRET_CHARS = 7
+"""Length below which a text cannot hold a secret; skipping short texts makes an import of 100,000 trials fast."""
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """Return `text` without keys, tokens and the values of environment variables that are named like secrets.
 
-    `environment` is this process's own when left out. Values shorter than 8 characters stay: replacing them would
-    cut ordinary words.
+    Args:
+        text: what will be stored.
+        environment: the variables to look at; None for those of this process. Values shorter than 8 characters are
+            kept, since ordinary words may contain them.
     """
-    if len(text) < _SHORTEST:
+    if len(text) < _MIN_SECRET_CHARS:
         return text
     variables = os.environ if environment is None else environment
     values = {v for name, v in variables.items() if _SECRET_NAME.search(name) and len(v) >= 8}

@@ -1,6 +1,6 @@
-"""Turns study types into rows and back. Knows columns and JSON; runs no query.
+"""Converts study types to rows and back. Knows columns and JSON; runs no query.
 
-JSON has no nan and no infinity, so both stand as texts there; in a REAL column nan is NULL.
+JSON has no nan and no infinity, so both are stored as texts there. In a REAL column nan is NULL.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Row = Mapping[str, Any]
 
 
 def waiting_trial_row(study_id: int, number: int, proposal: Proposal, now: float) -> dict[str, Any]:
-    """Return the row of a new trial that waits to run."""
+    """Return the row of `trials` for a new trial that waits to run."""
     return {
         "study_id": study_id,
         "number": number,
@@ -48,7 +48,7 @@ def waiting_trial_row(study_id: int, number: int, proposal: Proposal, now: float
 
 
 def proposal_row(trial_id: int, proposal: Proposal) -> dict[str, Any]:
-    """Return the row of `proposals`: why this trial."""
+    """Return the row of `proposals`: why the trial was proposed."""
     prediction = proposal.prediction
     return {
         "trial_id": trial_id,
@@ -63,7 +63,7 @@ def proposal_row(trial_id: int, proposal: Proposal) -> dict[str, Any]:
 
 
 def llm_call_row(study_id: int, call: LlmCall) -> dict[str, Any]:
-    """Return the row of a question to an LLM; keys are taken out of all that was said."""
+    """Return the row of `llm_calls` for a call, without secrets."""
     return {
         "study_id": study_id,
         "purpose": call.purpose,
@@ -81,14 +81,14 @@ def llm_call_row(study_id: int, call: LlmCall) -> dict[str, Any]:
 
 
 def llm_call_from_row(row: Row) -> LlmCall:
-    """Return the question of a row of `llm_calls`."""
+    """Return the call of a row of `llm_calls`."""
     messages = tuple((str(role), str(text)) for role, text in json.loads(row["messages"]))
-    kept = {name: row[name] for name in LlmCall.__slots__ if name != "messages"}
-    return LlmCall(messages=messages, **kept)
+    fields = {name: row[name] for name in LlmCall.__slots__ if name != "messages"}
+    return LlmCall(messages=messages, **fields)
 
 
 def variant_row(study_id: int, variant: Variant) -> dict[str, Any]:
-    """Return the row of a version of the code. Its files are kept as they are: they must run again."""
+    """Return the row of `variants` for a version of the code. Its files are not redacted: they must run again."""
     return {
         "study_id": study_id,
         "id": variant.id,
@@ -107,15 +107,15 @@ def variant_row(study_id: int, variant: Variant) -> dict[str, Any]:
 
 
 def variant_from_row(row: Row) -> Variant:
-    """Return the version of the code of a row of `variants`."""
-    told = {name: json.loads(row[name]) for name in ("files", "declared")}
+    """Return the version of the code in a row of `variants`."""
+    decoded = {name: json.loads(row[name]) for name in ("files", "declared")}
     plain = {name: row[name] for name in ("id", "parent", "diff", "author", "rationale", "direction", "reason")}
     state, warnings = VariantState(row["state"]), tuple(json.loads(row["warnings"]))
-    return Variant(**told, **plain, state=state, warnings=warnings, created_at=row["created_at"])
+    return Variant(**decoded, **plain, state=state, warnings=warnings, created_at=row["created_at"])
 
 
 def outcome_row(outcome: Outcome, first_metric: str, now: float) -> dict[str, Any]:
-    """Return the columns that a finished trial changes."""
+    """Return the columns of `trials` that change when a trial ends."""
     failure, usage = outcome.failure, outcome.usage
     return {
         "state": outcome.state.value,
@@ -137,15 +137,15 @@ def outcome_row(outcome: Outcome, first_metric: str, now: float) -> dict[str, An
 
 
 def trial_from_row(row: Row) -> Trial:
-    """Return the trial of a row of `trials` joined with `proposals`."""
+    """Return the trial in a row of `trials` joined with `proposals`."""
     state = TrialState(row["state"])
     return Trial(
         number=row["number"],
-        proposal=_proposal_of(row),
+        proposal=_proposal_from_row(row),
         state=state,
         attempt=row["attempt"],
         slot=row["slot"],
-        outcome=_outcome_of(row, state) if state.is_finished else None,
+        outcome=_outcome_from_row(row, state) if state.is_finished else None,
         created_at=row["created_at"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
@@ -156,7 +156,7 @@ def _real(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _proposal_of(row: Row) -> Proposal:
+def _proposal_from_row(row: Row) -> Proposal:
     params: dict[str, Value] = json.loads(row["params"])
     return Proposal(
         params=params,
@@ -165,20 +165,20 @@ def _proposal_of(row: Row) -> Proposal:
         rationale=row["rationale"],
         fidelity=row["fidelity"],
         variant=row["variant"],
-        prediction=_prediction_of(row["predicted_mean"], row["predicted_std"]),
+        prediction=_prediction_from(row["predicted_mean"], row["predicted_std"]),
         fallback_reason=row["fallback_reason"],
         replicate_of=row["replicate_of"],
         parent=row["parent"],
         considered=() if row["considered"] == "[]" else tuple(json.loads(row["considered"])),
-        rival=_prediction_of(row["rival_mean"], row["rival_std"]),
+        rival=_prediction_from(row["rival_mean"], row["rival_std"]),
     )
 
 
-def _prediction_of(mean: float | None, std: float | None) -> Prediction | None:
+def _prediction_from(mean: float | None, std: float | None) -> Prediction | None:
     return None if mean is None or std is None else Prediction(mean=mean, std=std)
 
 
-def _outcome_of(row: Row, state: TrialState) -> Outcome:
+def _outcome_from_row(row: Row, state: TrialState) -> Outcome:
     values = json.loads(row["metrics"] or "{}")
     failure = None
     if row["failure_kind"]:

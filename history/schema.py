@@ -1,7 +1,7 @@
-"""The tables, as ordered migrations, with a copy of the file made before the first change to an existing one.
+"""The tables of the history, as ordered migrations. An existing file is copied before it is migrated.
 
-Knows no study type. A migration is never edited once it is released: a change is a new one at the end.
-Units stand in the columns' names; times named `_at` are seconds since the epoch; NULL in a value column is NaN.
+Knows no study type. A released migration is never edited; a change is a new migration at the end. Column names end in
+their unit; times named `_at` are seconds since the epoch; NULL in a value column is NaN.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from pathlib import Path
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from tunesmith.history.connect import MIGRATIONS_TABLE, foreign_database_error
-from tunesmith.study.errors import HistoryError
+from tunesmith.history.names import MIGRATIONS_TABLE, foreign_database_error, newer_version_error
 
 MIGRATIONS = Migrations("tunesmith")
 
@@ -26,7 +25,7 @@ _FIRST_TABLES = (
         spec text not null,               -- study.toml as JSON
         project text not null,            -- folder of study.toml; '' for a study from Python
         created_at real not null,
-        active_s real not null default 0, -- how long a run was at work on it
+        active_s real not null default 0, -- total time that runs were at work on it
         ended_by text not null default '' -- the limit that ended it, 'exhausted', 'interrupted', or ''
     ) strict
     """,
@@ -70,7 +69,7 @@ _FIRST_TABLES = (
     ) strict
     """,
     "create index trials_by_value on trials (study_id, state, value)",
-    # Holds all that `status` counts, so that it need not read 100,000 wide rows.
+    # Holds all columns that `status` counts, so that it reads no wide rows.
     "create index trials_by_kind on trials (study_id, state, source, failure_kind, replicate_of, gpu_s)",
     """
     create table proposals (
@@ -79,7 +78,7 @@ _FIRST_TABLES = (
         predicted_mean real,
         predicted_std real,
         fallback_reason text not null default '',
-        considered text not null default '[]' -- JSON: the candidates that lost, and why
+        considered text not null default '[]' -- JSON: the rejected candidates, and why
     ) strict
     """,
     """
@@ -150,14 +149,14 @@ def m001_first_tables(db: Database) -> None:
 
 @MIGRATIONS()
 def m002_rival_of_a_proposal(db: Database) -> None:
-    """Keep what the sampler expected of its own point when another source's was run."""
+    """Keep the sampler's prediction for its own point when another source's was run."""
     db.execute("alter table proposals add column rival_mean real")
     db.execute("alter table proposals add column rival_std real")
 
 
 @MIGRATIONS()
 def m003_variants_of_the_code(db: Database) -> None:
-    """Keep the files of each version of the code, and what became of it."""
+    """Keep the files of each version of the code and its state."""
     for column in (
         "files text not null default '{}'",  # JSON: the whole text of each file that may be edited
         "direction text not null default ''",
@@ -174,7 +173,7 @@ def m004_gpu_usage(db: Database) -> None:
     """Keep what a trial used of its GPUs; NULL where it was not measured."""
     for column in ("gpu_mem_gib", "gpu_busy", "energy_j"):
         db.execute(f"alter table trials add column {column} real")
-    # What `status` adds up stands in this index.
+    # This index holds everything that `status` sums up.
     db.execute("drop index trials_by_kind")
     kinds = "study_id, state, source, failure_kind, replicate_of, gpu_s, energy_j"
     db.execute(f"create index trials_by_kind on trials ({kinds})")
@@ -182,15 +181,15 @@ def m004_gpu_usage(db: Database) -> None:
 
 @MIGRATIONS()
 def m006_what_a_trial_goes_on_from(db: Database) -> None:
-    """Keep from which trial's files another goes on."""
+    """Keep which trial's files another trial continues from."""
     db.execute("alter table trials add column parent integer")
 
 
 def migrate(db: Database, path: Path | None) -> None:
-    """Bring the tables up to date; an existing history is copied to `NAME.before-MIGRATION` first.
+    """Apply the migrations that are missing; an existing history is copied to `NAME.before-MIGRATION` first.
 
     Raises:
-        HistoryError: the file was written by a newer version, or is no history.
+        HistoryError: the file was written by a newer version or is not a history.
     """
     applied = _applied(db, path)
     pending = [migration.name for migration in MIGRATIONS.pending(db)]
@@ -206,8 +205,7 @@ def _applied(db: Database, path: Path | None) -> set[str]:
     known = {migration.name for migration in MIGRATIONS._migrations}  # noqa: SLF001  # there is no public list
     applied = {migration.name for migration in MIGRATIONS.applied(db)}
     if applied - known:
-        unknown = ", ".join(sorted(applied - known))
-        raise HistoryError(f"{path} was written by a newer Tunesmith (it has {unknown}); upgrade Tunesmith")
+        raise newer_version_error(path, ", ".join(sorted(applied - known)))
     if not applied and set(db.table_names()) - {MIGRATIONS_TABLE}:
         raise foreign_database_error(path)
     return applied

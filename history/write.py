@@ -1,4 +1,4 @@
-"""The one writer: a method per state change, one transaction each. Only the loop and the tuner may import it."""
+"""Writes the history: one method per state change, one transaction each. Only the loop and the tuner import it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, variant_row, waiting_trial_row
-from tunesmith.study.config.record import Lesson, LlmCall, StudyRecord, used_detail
+from tunesmith.study.config.record import Lesson, LlmCall, StudyRecord, usage_detail
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import PROGRESS_IS_SAFE, DiskFull, HistoryError, SpecError
 from tunesmith.study.trials.observation import Observation
@@ -29,29 +29,30 @@ from tunesmith.study.variant import Variant, VariantState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservationBatch:
-    """Observations of one trial that are written together."""
+    """Observations of one trial that are written in one transaction."""
 
     trial: Trial
     observations: Sequence[Observation]
 
 
 class Recorder:
-    """Holds the history for writing, and one study in it. Times come in as seconds since the epoch.
+    """Writes one study of a history, and holds the writer lock. Times are seconds since the epoch.
 
     Args:
         path: the file; None keeps the history in memory.
         spec: the study.
         project: the folder of study.toml.
         now: the time.
-        steady: a clock in seconds that counts the time at work; no setting moves it, and it stands while the machine
-            sleeps.
+        steady: a clock in seconds for the time at work; it is never set and stops while the machine sleeps.
 
     Attributes:
-        earlier: the studies that this one learns from: those named, and those imported for it.
+        history: the same file, for reading.
+        study_id: the id of the study in the file.
+        earlier: the studies that this one learns from: those named in its file, and those imported for it.
 
     Raises:
         HistoryError: another process writes the file, it is damaged, or the study in it has other metrics.
-        SpecError: nothing can be learned from a study that is named in [warm_start].
+        SpecError: a study named in [warm_start] cannot be learned from.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Recorder:
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         if path is not None and has_tables(path):
-            # A file that is no history is refused before anything is put beside it.
+            # A file that is not a history is refused before the lock file is created.
             open_for_reading(path).close()
         self._path = path
         self._lock = WriterLock(path, now=now) if path else None
@@ -85,7 +86,7 @@ class Recorder:
 
     @property
     def record(self) -> StudyRecord:
-        """The study as it stands."""
+        """The current record of the study."""
         return self.history.study(self._row()["name"])
 
     def lessons_known(self) -> list[Lesson]:
@@ -93,7 +94,7 @@ class Recorder:
         return [*self.history.lessons(self.study_id), *self.history.lessons_elsewhere(self.record)]
 
     def record_proposal(self, proposal: Proposal, now: float) -> Trial:
-        """Add a trial that waits; its number is the next one."""
+        """Add a waiting trial with the next number and return it."""
         with self._transaction():
             number = self._next_number()
             row = waiting_trial_row(self.study_id, number, proposal, now)
@@ -103,7 +104,7 @@ class Recorder:
         return Trial(number=number, proposal=proposal, state=TrialState.WAITING, created_at=now)
 
     def record_start(self, trial: Trial, slot: int, now: float) -> Trial:
-        """Note that a trial runs in `slot`."""
+        """Record that a trial started in `slot` and return it as running."""
         with self._transaction():
             self._update(trial, {"state": TrialState.RUNNING.value, "slot": slot, "started_at": now})
             self._touch()
@@ -111,26 +112,18 @@ class Recorder:
 
     def record_observations(self, batches: Sequence[ObservationBatch]) -> None:
         """Add observations, all in one transaction."""
+        sql = "insert into observations (trial_id, attempt, metric, step, value, at) values (?, ?, ?, ?, ?, ?)"
         with self._transaction():
             for batch in batches:
-                trial_id = self._id(batch.trial)
-                self._db.conn.executemany(
-                    "insert into observations (trial_id, attempt, metric, step, value, at) values (?, ?, ?, ?, ?, ?)",
-                    [
-                        (
-                            trial_id,
-                            batch.trial.attempt,
-                            o.metric,
-                            o.step,
-                            None if math.isnan(o.value) else o.value,
-                            o.at,
-                        )
-                        for o in batch.observations
-                    ],
-                )
+                trial_id, attempt = self._id(batch.trial), batch.trial.attempt
+                rows = [
+                    (trial_id, attempt, o.metric, o.step, None if math.isnan(o.value) else o.value, o.at)
+                    for o in batch.observations
+                ]
+                self._db.conn.executemany(sql, rows)
 
     def record_outcome(self, trial: Trial, outcome: Outcome, now: float, *, rest: Sequence[Observation] = ()) -> Trial:
-        """Finish a trial: outcome, artifacts and the observations not yet written, together."""
+        """Record how a trial ended, with its artifacts and unwritten observations (`rest`); return it as finished."""
         with self._transaction():
             if rest:
                 self.record_observations([ObservationBatch(trial=trial, observations=rest)])
@@ -144,24 +137,24 @@ class Recorder:
     def record_requeue(
         self, trial: Trial, now: float, *, reason: str, attempt: int, usage: Usage | None = None
     ) -> Trial:
-        """Put a trial that ran back to waiting; it keeps its number and its configuration.
+        """Return a trial that ran to the waiting state; it keeps its number and its configuration.
 
         Args:
-            trial: what ran.
+            trial: the trial.
             now: seconds since the epoch.
             reason: why its result does not count.
-            attempt: which one comes next.
-            usage: what it used; None where nobody knows.
+            attempt: the number of its next attempt.
+            usage: what it used; None if that is unknown.
         """
         changed = {"state": TrialState.WAITING.value, "attempt": attempt, "slot": None, "started_at": None}
         with self._transaction():
             self._update(trial, changed)
-            self._event("requeued", now, trial, {"reason": reason, "attempt": attempt, **used_detail(usage)})
+            self._event("requeued", now, trial, {"reason": reason, "attempt": attempt, **usage_detail(usage)})
             self._touch()
         return replace(trial, state=TrialState.WAITING, attempt=attempt, slot=None, started_at=None)
 
     def record_variant(self, variant: Variant) -> bool:
-        """Note a version of the code; return whether it is new to the study."""
+        """Record a version of the code; return whether it is new to the study."""
         row = variant_row(self.study_id, variant)
         columns, marks = ", ".join(row), ", ".join("?" * len(row))
         sql = f"insert or ignore into variants ({columns}) values ({marks})"
@@ -169,7 +162,7 @@ class Recorder:
             return bool(self._db.conn.execute(sql, list(row.values())).rowcount)
 
     def record_variant_state(self, variant: Variant, state: VariantState, reason: str) -> Variant:
-        """Note what became of a version of the code."""
+        """Record the state of a version of the code and why it changed."""
         sql = "update variants set state = ?, reason = ? where study_id = ? and id = ?"
         with self._transaction():
             self._db.conn.execute(sql, [state.value, redact(reason), self.study_id, variant.id])
@@ -178,29 +171,29 @@ class Recorder:
     def record_event(
         self, kind: str, now: float, *, trial: Trial | None = None, detail: Mapping[str, Any] | None = None
     ) -> None:
-        """Note that something happened."""
+        """Record an event."""
         with self._transaction():
             self._event(kind, now, trial, detail or {})
 
     def record_command(
         self, detail: Mapping[str, Any], proposals: Sequence[Proposal], now: float, *, spec: StudySpec | None = None
     ) -> list[Trial]:
-        """Note what a person asked of the study; add the trials that it queues, and take over a changed study file."""
+        """Record a command with its answer, the trials that it queues, and the study file if it changes that."""
         with self._transaction():
             self._event("order", now, None, detail)
             if spec is not None:
-                text = redact(json.dumps(spec.kept))
+                text = redact(json.dumps(spec.stored_document))
                 self._db.execute("update studies set spec = ? where id = ?", [text, self.study_id])
             return [self.record_proposal(proposal, now) for proposal in proposals]
 
     def record_llm_calls(self, calls: Sequence[LlmCall]) -> None:
-        """Keep what an LLM was asked, what it said, and what that cost."""
+        """Record calls to an LLM."""
         with self._transaction():
             for call in calls:
                 self._insert("llm_calls", llm_call_row(self.study_id, call))
 
     def record_lessons(self, lessons: Sequence[Lesson], now: float) -> None:
-        """Put new lessons in the place of the present ones, which are kept as retired."""
+        """Replace the current lessons; the old ones are kept as retired."""
         retire = "update insights set retired_at = ? where study_id = ? and retired_at is null"
         with self._transaction():
             self._db.execute(retire, [now, self.study_id])
@@ -209,14 +202,14 @@ class Recorder:
                 self._insert("insights", {**row, "created_at": now})
 
     def record_end(self, ended_by: str, now: float) -> None:
-        """Note what ended the study."""
+        """Record what ended the run."""
         with self._transaction():
             self._db.execute("update studies set ended_by = ? where id = ?", [ended_by, self.study_id])
             self._event("ended", now, None, {"by": ended_by})
             self._touch()
 
     def close(self) -> None:
-        """Close the file and let the next writer in."""
+        """Close the file and release the lock."""
         self._db.close()
         self._release()
 
@@ -227,8 +220,8 @@ class Recorder:
         self.close()
 
     def _enter(self, spec: StudySpec, project: str, now: float) -> int:
-        """Find or make the study; a changed study file is taken over unless it changes what is measured."""
-        name, text = spec.study.name, redact(json.dumps(spec.kept))
+        """Find or add the study. A changed study file is stored unless it changes the objectives."""
+        name, text = spec.study.name, redact(json.dumps(spec.stored_document))
         earlier = self.history.find(name)
         with self._transaction():
             if earlier is None:
@@ -241,7 +234,7 @@ class Recorder:
                     "update studies set spec = ?, project = ?, ended_by = '' where id = ?", [text, project, study_id]
                 )
             self.study_id = study_id
-            if earlier is None or redact(json.dumps(earlier.spec.kept)) != text:
+            if earlier is None or redact(json.dumps(earlier.spec.stored_document)) != text:
                 self._event("spec", now, None, {"spec": json.loads(text)})
             self._event("opened", now, None, {})
         return study_id
@@ -255,7 +248,7 @@ class Recorder:
             text = f"the history cannot be written: {error}"
             if is_disk_full(error, self._path):
                 raise DiskFull(f"{text}; {PROGRESS_IS_SAFE}") from error
-            raise HistoryError(f"{text}; mend that and run the same command again: {PROGRESS_IS_SAFE}") from error
+            raise HistoryError(f"{text}; fix that and run the same command again: {PROGRESS_IS_SAFE}") from error
 
     def _touch(self) -> None:
         active_s = self._active_before_s + self._steady() - self._opened_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tunesmith.agent.code_search.search import CodeSearch
 from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.loop.study_run import StudyRun
-from tunesmith.agent.planner.factory import kept
+from tunesmith.agent.llm.call_log import to_llm_call
 from tunesmith.study.variant import Variant, VariantState, short_id
 
 
@@ -20,19 +20,19 @@ def record_activity(run: StudyRun) -> None:
 
 
 def _record_versions(run: StudyRun, code: CodeSearch) -> None:
-    for variant in code.made():
+    for variant in code.drain_variants():
         run.recorder.record_variant(variant)
         run.announcer.note(_version_text(variant))
-    _record_notes(run, code.notes())
+    _record_notes(run, code.drain_notes())
     if run.candidate_pool is not None:
         # Edits and candidates share one budget.
-        run.candidate_pool.charge(code.calls())
+        run.candidate_pool.charge(code.drain_calls())
 
 
 def _record_llm(run: StudyRun, candidate_pool: CandidatePool) -> None:
     calls, lessons = candidate_pool.drain_calls(), candidate_pool.drain_lessons()
     if calls:
-        run.recorder.record_llm_calls([kept(call) for call in calls])
+        run.recorder.record_llm_calls([to_llm_call(call) for call in calls])
     if lessons:
         run.recorder.record_lessons(lessons, run.now())
     _record_notes(run, candidate_pool.drain_notes())

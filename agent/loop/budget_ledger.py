@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tunesmith.agent.loop.clocks import Clocks
-from tunesmith.study.config.budget import JOULES, Budget, Deadline, Spent
+from tunesmith.study.config.budget import JOULES_PER_KWH, Budget, Deadline, Spent
 from tunesmith.study.trials.trial import Trial, Usage
 from tunesmith.study.units import short_number, short_seconds
 
@@ -54,7 +54,7 @@ class BudgetLedger:
     def add_usage(self, usage: Usage) -> None:
         """Count what a command used, whether or not its trial has a result."""
         self._gpu_s += usage.gpu_s
-        self._kwh += (usage.energy_j or 0.0) / JOULES
+        self._kwh += (usage.energy_j or 0.0) / JOULES_PER_KWH
 
     # -- used ---------------------------------------------------------------------------------------------------
 
@@ -76,7 +76,7 @@ class BudgetLedger:
     @property
     def cost_exponent(self) -> float:
         """Weight of a trial's duration in the acquisition, from 0 to 1."""
-        return self.budget.thrift(self.spent())
+        return self.budget.cost_exponent(self.spent())
 
     @property
     def _open_s(self) -> float:
@@ -125,7 +125,7 @@ class BudgetLedger:
     def left_in_words(self) -> str:
         """Return what is left of the budget as text for the LLM."""
         spent = self.spent()
-        shares = [*self.budget.shares(spent), *self.budget.llm_shares(spent)]
+        shares = [*self.budget.limit_usage(spent), *self.budget.llm_limit_usage(spent)]
         parts = [
             f"{share.name} {short_number(share.limit - share.used)} of {short_number(share.limit)}" for share in shares
         ]

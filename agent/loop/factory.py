@@ -23,7 +23,8 @@ from tunesmith.agent.loop.slot_pool import SlotPool
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.agent.loop.trial_queue import Proposers, TrialQueue, TrialStore
 from tunesmith.agent.planner.arbiter import Arbiter
-from tunesmith.agent.planner.factory import make_arbiter, open_model
+from tunesmith.agent.planner.factory import make_arbiter
+from tunesmith.agent.planner.model import open_model
 from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.agent.scheduler.early_stopping import EarlyStopping
 from tunesmith.evaluator.evaluator import Evaluator
@@ -67,7 +68,7 @@ class _RunBuilder:
         self.announcer = Announcer(display, notifier)
         self.curves = LearningCurves(spec.objectives[0].metric)
         self.sampler = make_sampler(spec.planner.sampler)
-        self.model = open_model(spec.planner, options.tape) if spec.planner.model else None
+        self.model = open_model(spec.planner, options.recording) if spec.planner.model else None
         # Before the history: where a GPU or a package is missing, no file is left behind.
         self.executor = ExecutorHandle(spec, folder=self.folder, cpus=options.cpus, wake=self.wake.set)
         now = self.clocks.wall()
@@ -125,8 +126,8 @@ class _RunBuilder:
             spent=ledger.before,
             lessons=recorder.lessons_known(),
             left=ledger.left_in_words,
-            curves=self.curves.thinned,
-            wishes=self.commands.steering.words,
+            curves=self.curves.downsampled,
+            user_wishes=self.commands.steering.words,
         )
         if candidate_pool is not None:
             ledger.llm_spent = lambda: candidate_pool.spent

@@ -40,7 +40,7 @@ def _record(run: StudyRun, slot: PoolSlot, trial: Trial, outcome: Outcome) -> No
     run.slots.trial_ended()
     run.ledger.add_ended(ended)
     run.ledger.add_usage(outcome.usage)
-    if run.spec.pace == "curves":
+    if run.spec.schedule_kind == "curves":
         run.ledger.saved = run.recorder.history.saved_runs(run.recorder.study_id)
     improved = _improves(run, ended)
     if improved:
@@ -76,7 +76,11 @@ def _rerun_on_another_seed(run: StudyRun, slot: PoolSlot, trial: Trial, outcome:
 
 
 def _improves(run: StudyRun, trial: Trial) -> bool:
-    if trial.is_replicate or trial.state is not TrialState.COMPLETE or not is_feasible(trial, run.spec.bounds):
+    if (
+        trial.is_replicate
+        or trial.state is not TrialState.COMPLETE
+        or not is_feasible(trial, run.spec.metric_constraints)
+    ):
         return False
     rivals = [trial] if run.best is None else [run.best, trial]
     return incumbent(rivals, run.spec.objectives) is trial
@@ -97,7 +101,7 @@ def _update_code_version(run: StudyRun, trial: Trial) -> None:
     if run.code is None or trial.is_replicate:
         return
     trials = run.trials()
-    fate = run.code.fate(trial, trials, identical_run(trial, trials, run.curves.values))
+    fate = run.code.variant_outcome(trial, trials, identical_run(trial, trials, run.curves.values))
     if fate is not None:
         run.recorder.record_variant_state(fate.variant, fate.state, fate.reason)
         run.announcer.note(f"{short_id(fate.variant.id)} is {fate.state.value}: {fate.reason}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from tunesmith.prompts.compact import thinned
+from tunesmith.prompts.history_summary import downsample
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
@@ -41,13 +41,13 @@ class LearningCurves:
         """Forget the curve of a trial that runs again from its beginning."""
         self.values.pop(number, None)
 
-    def thinned(self, view: StudyView) -> dict[int, list[float]]:  # noqa: ARG002  # every curve is returned
+    def downsampled(self, view: StudyView) -> dict[int, list[float]]:  # noqa: ARG002  # every curve is returned
         """Return every curve as a few numbers, by trial number."""
-        return {number: thinned(list(values)) for number, values in list(self.values.items())}
+        return {number: downsample(list(values)) for number, values in list(self.values.items())}
 
     def text(self, number: int) -> str:
         """Return one curve as a few numbers in words; "" for an unknown trial."""
-        return ", ".join(short_number(value) for value in thinned(self.values.get(number, [])))
+        return ", ".join(short_number(value) for value in downsample(self.values.get(number, [])))
 
     def _values_of(self, observations: Sequence[Observation]) -> list[float]:
         return [observation.value for observation in observations if observation.metric == self._metric]

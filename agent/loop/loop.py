@@ -19,7 +19,7 @@ from tunesmith.agent.loop.recovery import Recovery, recover
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.agent.loop.slot_pool import PoolSlot
 from tunesmith.agent.loop.starting import prepare_proposals, start_trial
-from tunesmith.agent.planner.factory import llm_estimate
+from tunesmith.agent.planner.cost_estimate import llm_estimate_text
 from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
 from tunesmith.history.write import ObservationBatch
 from tunesmith.study.config.spec import StudySpec
@@ -123,12 +123,12 @@ class Loop:
     def _llm_estimate(self) -> str:
         """Return the LLM's expected cost for the trials that are left; "" without an LLM or with a recorded one."""
         run = self._run
-        tape = run.options.tape
-        if run.candidate_pool is None or (tape is not None and tape.replay is not None):
+        recording = run.options.recording
+        if run.candidate_pool is None or (recording is not None and recording.replay is not None):
             return ""
         trials = run.ledger.budget.trials
         left = TRIALS_IN_ESTIMATE if trials is None else trials - run.ledger.numbered
-        return llm_estimate(run.spec, run.options.project, left) if left > 0 else ""
+        return llm_estimate_text(run.spec, run.options.project, left) if left > 0 else ""
 
     # -- polling ------------------------------------------------------------------------------------------------
 

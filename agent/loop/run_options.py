@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.agent.loop.clocks import Clocks
-from tunesmith.agent.planner.factory import Tape
+from tunesmith.agent.planner.model import RecordingFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class RunOptions:
         project: the folder of study.toml; trials run from a copy of it.
         history: the history file.
         cpus: cores of this machine that trials may use.
-        tape: file to which the LLM's answers are recorded, or from which they are replayed.
+        recording: file to which the LLM's answers are recorded, or from which they are replayed.
         unsafe_edits: whether edited code may run without the sandbox.
         clocks: the sources of time.
     """
@@ -25,6 +25,6 @@ class RunOptions:
     project: Path
     history: Path
     cpus: int
-    tape: Tape | None = None
+    recording: RecordingFiles | None = None
     unsafe_edits: bool = False
     clocks: Clocks = Clocks()

@@ -38,11 +38,11 @@ def edited_code(run: StudyRun, trial: Trial) -> EditedCode | None:
     code = trial.proposal.code
     if not code:
         return None
-    if run.code is None or code not in run.code.known():
+    if run.code is None or code not in run.code.variants():
         raise ProjectError(f"{short_id(code)} is not known; [edits] was removed from study.toml")
     if run.evaluator.edits_problem:
         raise ProjectError(run.evaluator.edits_problem)
-    return EditedCode(*run.code.files_of(code))
+    return EditedCode(*run.code.changed_files(code))
 
 
 def prepare_proposals(run: StudyRun) -> None:
@@ -50,7 +50,7 @@ def prepare_proposals(run: StudyRun) -> None:
     if run.candidate_pool is None:
         return
     view = run.queue.view()
-    run.candidate_pool.prepare(run.code.own_view(view) if run.code is not None else view)
+    run.candidate_pool.prepare(run.code.unedited_view(view) if run.code is not None else view)
     if run.code is not None:
         run.code.prepare(view)
 

@@ -152,10 +152,10 @@ class TrialQueue:
         trials = self._store.trials()
         return replace(
             study_view(self._spec, trials, earlier=self._store.earlier),
-            thrift=self._ledger.cost_exponent,
+            cost_exponent=self._ledger.cost_exponent,
             curve_forecasts=self._early_stopping.pseudo_observations(trials),
-            left=self._ledger.runs_left(self._typical_s(), self._slots.size),
-            raised=self._spec.pace != "full",
+            runs_left=self._ledger.runs_left(self._typical_s(), self._slots.size),
+            fidelity_rises=self._spec.schedule_kind != "full",
         )
 
     # -- tuning -------------------------------------------------------------------------------------------------

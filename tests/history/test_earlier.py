@@ -59,7 +59,7 @@ def test_a_study_of_another_file_with_other_parameters_counts_as_far_as_it_fits(
     with Recorder(path, learner("first", "other.db:there"), project=str(path.parent), now=2.0) as recorder:
         here, there = recorder.earlier
     assert (here.name, there.name) == ("first", "other.db:there")
-    fitting = [dict(t.params) for t in there.fitting(make_spec(space=SPACE, run={"command": "x"}).space)]
+    fitting = [dict(t.params) for t in there.trials_in(make_spec(space=SPACE, run={"command": "x"}).space)]
     assert fitting == [{"lr": 0.3, "hidden": 64}, {"lr": 0.4, "hidden": 64}]
 
 
@@ -111,7 +111,7 @@ def test_a_file_that_is_damaged_foreign_or_newer_is_refused(path: Path, tmp_path
     text = refused(path, learner(*(f"{name}.db:x" for name in ("newer", "foreign", "noise", "torn"))))
     assert "4 mistakes" in text
     assert "newer Tunesmith" in text
-    assert "not Tunesmith's" in text
+    assert "not a Tunesmith history" in text
     assert "noise.db cannot be opened" in text
     assert "torn.db" in text
 
@@ -124,12 +124,12 @@ def test_a_scale_is_said_by_the_study_itself_or_beside_its_name(path: Path) -> N
     silent = make_spec(
         study={"name": "again"}, run={"command": "x"}, space=SPACE, scale={"width": 9}, warm_start={"from": ["first"]}
     )  # type: ignore[dict-item]
-    with pytest.raises(SpecError, match=r'first does not say its width.*study = "first", scale = { width'):
+    with pytest.raises(SpecError, match=r'first does not give its width.*study = "first", scale = { width'):
         Recorder(path, silent, project="", now=3.0)
 
 
 def test_a_parameter_is_no_scale_and_a_wrong_key_names_the_nearest() -> None:
-    with pytest.raises(SpecError, match=r"scale.lr +is a parameter too"):
+    with pytest.raises(SpecError, match=r"scale.lr +is also a parameter"):
         learner(scale={"lr": 2.0})
     with pytest.raises(SpecError, match="did you mean from?"):
         make_spec(warm_start={"form": ["a"]})  # type: ignore[dict-item]

@@ -27,8 +27,8 @@ from tunesmith.study.commands import (
     Veto,
     Withdraw,
 )
-from tunesmith.study.config.budget import ENDING
-from tunesmith.study.config.changes import Change, Steering, change_of, changed, standing
+from tunesmith.study.config.budget import ENDING_LIMITS
+from tunesmith.study.config.changes import SpecChange, Steering, active_changes, requested_change, with_change
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event
 from tunesmith.study.config.spec import StudySpec
@@ -37,7 +37,7 @@ from tunesmith.study.formatting import render_parameter, render_params
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import ConditionError, Value
-from tunesmith.study.space.parameters import typed
+from tunesmith.study.space.parameters import cast_value
 from tunesmith.study.trials.seeds import choosing_seed, tuning_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, short_id
@@ -95,7 +95,7 @@ class CommandDecision:
     paused: bool | None = None
     interrupts: int = 0
     steering: Steering | None = None
-    change: Change | None = None
+    change: SpecChange | None = None
     spec: StudySpec | None = None
     version: Variant | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
@@ -167,8 +167,8 @@ def read_earlier_commands(spec: StudySpec, events: Sequence[Event]) -> EarlierCo
         events: the events of kind `COMMAND_EVENT`, in command.
     """
     done = [event.detail for event in events if event.detail.get("done")]
-    changes = [Change(**detail["change"]) for detail in done if detail.get("change")]
-    document, held = standing(spec.document, changes)
+    changes = [SpecChange(**detail["change"]) for detail in done if detail.get("change")]
+    document, held = active_changes(spec.document, changes)
     try:
         made = parse_spec(document) if held else spec
     except SpecError:
@@ -179,7 +179,9 @@ def read_earlier_commands(spec: StudySpec, events: Sequence[Event]) -> EarlierCo
         if "steering" in detail:
             steering = Steering(detail["steering"]["pins"], tuple(detail["steering"]["vetoes"]))
     known = {name: value for name, value in steering.pins.items() if name in made.space.parameters}
-    steering = replace(steering, pins={n: v for n, v in known.items() if not made.space.parameters[n].refuse(v)})
+    steering = replace(
+        steering, pins={n: v for n, v in known.items() if not made.space.parameters[n].invalid_reason(v)}
+    )
     words = [f"{change.key} = {_value_text(change.after)}, as asked earlier" for change in held]
     return EarlierCommands(
         spec=made,
@@ -260,8 +262,8 @@ def _pin(command: Pin, state: RunState) -> CommandDecision:
     if command.value is None:
         outcome = "is no longer pinned" if command.name in state.steering.pins else "was not pinned"
         return CommandDecision(answer=f"{command.name} {outcome}", steering=replace(state.steering, pins=pins))
-    value = typed(parameters[command.name], command.value)
-    refused = parameters[command.name].refuse(value)
+    value = cast_value(parameters[command.name], command.value)
+    refused = parameters[command.name].invalid_reason(value)
     if refused:
         raise ToolRefused(f"{command.name}: {refused}")
     steering = replace(state.steering, pins={**pins, command.name: value})
@@ -298,15 +300,15 @@ def _veto(command: Veto, state: RunState) -> CommandDecision:
 
 
 def _change(command: Limit | Parallel | Bounds | Constrain, state: RunState) -> CommandDecision:
-    change = change_of(state.spec.document, command)
+    change = requested_change(state.spec.document, command)
     if change.before == change.after:
         raise ToolRefused(f"{change.key} is already {_value_text(change.after)}")
     try:
-        spec = parse_spec(changed(state.spec.document, change), where="the changed study")
+        spec = parse_spec(with_change(state.spec.document, change), where="the changed study")
     except SpecError as error:
         raise ToolRefused(str(error)) from None
     if not spec.budget.ends:
-        raise ToolRefused(f"nothing would end the study; keep one of {', '.join(ENDING)}")
+        raise ToolRefused(f"nothing would end the study; keep one of {', '.join(ENDING_LIMITS)}")
     answer = f"{change.key}: {_value_text(change.before)} -> {_value_text(change.after)}"
     if isinstance(command, Constrain) and change.after is not None:
         missing = sum(command.metric not in t.values for t in state.trials if t.state is TrialState.COMPLETE)
@@ -315,7 +317,7 @@ def _change(command: Limit | Parallel | Bounds | Constrain, state: RunState) -> 
     steering = None
     if isinstance(command, Bounds) and command.name in state.steering.pins:
         pins = dict(state.steering.pins)
-        if spec.space.parameters[command.name].refuse(pins[command.name]):
+        if spec.space.parameters[command.name].invalid_reason(pins[command.name]):
             del pins[command.name]
             steering = replace(state.steering, pins=pins)
             answer += f"; {command.name} was pinned outside the new range and is no longer pinned"

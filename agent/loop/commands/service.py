@@ -121,10 +121,10 @@ class CommandService:
         run.ledger.budget = spec.budget.ending_at(until) if same else spec.budget.starting_at(run.now())
         run.record_deadline()
         if run.code is not None:
-            run.code.take_over(spec, gate_rules(spec, run.options.project))
+            run.code.update_study(spec, gate_rules(spec, run.options.project))
         run.slots.reconfigure(slots, spec)
         run.queue.change_spec(spec)
-        run.best = incumbent(run.trials(), spec.objectives, spec.bounds)
+        run.best = incumbent(run.trials(), spec.objectives, spec.metric_constraints)
         self._replan()
 
     def _replan(self) -> None:
@@ -132,6 +132,6 @@ class CommandService:
         run = self._run
         if run.candidate_pool is None or run.model is None:
             return
-        lessons, wishes = run.recorder.lessons_known(), run.queue.steering.words
-        planner = make_planner(run.spec, run.model, project=run.options.project, lessons=lessons, wishes=wishes)
+        lessons, user_wishes = run.recorder.lessons_known(), run.queue.steering.words
+        planner = make_planner(run.spec, run.model, project=run.options.project, lessons=lessons, user_wishes=user_wishes)
         run.candidate_pool.update_study(planner, run.ledger.budget)
