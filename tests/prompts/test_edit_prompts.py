@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.prompts.edit_prompts import (
@@ -81,7 +81,6 @@ def test_no_question_is_longer_than_allowed(size: int) -> None:
     assert "| y = 2" in told[-1], "a small file is shown whole beside a large one"
 
 
-@settings(max_examples=30)
 @given(st.text(max_size=300))
 def test_no_code_or_log_leaves_its_fence(words: str) -> None:
     facts = CodeFacts(name="n", files={"train.py": words + ORDERS}, metric="loss")

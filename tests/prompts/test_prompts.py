@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes.views import trial
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.prompts.history_summary import estimate_tokens
@@ -29,7 +29,7 @@ from tunesmith.prompts.render import render_text, template_version
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.formatting import one_line, render_params
-from tunesmith.study.sampler_state import SamplerBelief
+from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.results import incumbent
@@ -69,7 +69,7 @@ def view_of(count: int, seed: int = 0) -> StudyView:
     )
 
 
-BELIEF = SamplerBelief(
+BELIEF = SamplerState(
     next_params={"lr": 0.00123456, "layers": 3, "optimizer": "adam", "batch": 64, "norm": True},
     next_prediction=Prediction(mean=0.4321, std=0.0567),
     importance={"lr": 0.61, "layers": 0.22},
@@ -168,7 +168,6 @@ def test_templates_have_versions_and_operators_have_words() -> None:
     assert set(operators()) == {"explore", "refine", "ablate", "combine", "simplify"}
 
 
-@settings(max_examples=200)
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=400))
 def test_nothing_inside_a_fence_can_close_it_or_open_a_section(text: str) -> None:
     shown = fenced(text, "log")

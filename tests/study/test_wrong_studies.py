@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fakes.study_tables import GOOD, WRONG, Wrong
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.study.config.load import load_spec, parse_spec
@@ -104,7 +104,6 @@ def places(document: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 GOOD_DOCUMENT = parse_spec(tomllib.loads(GOOD)).document
 
 
-@settings(max_examples=400, deadline=None)
 @given(place=st.sampled_from(places(GOOD_DOCUMENT)[1:]), value=VALUES, extra=st.text(max_size=5))
 def test_any_value_in_any_place_is_taken_or_refused_in_words(place: tuple[str, ...], value: Any, extra: str) -> None:
     document = copy.deepcopy(dict(GOOD_DOCUMENT))
@@ -120,7 +119,6 @@ def test_any_value_in_any_place_is_taken_or_refused_in_words(place: tuple[str, .
         assert parse_spec(spec.document) == spec
 
 
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_any_damage_to_the_text_is_taken_or_refused_in_words(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from fakes.views import Params
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -118,7 +118,6 @@ def test_a_subset_keeps_the_best_and_reaches_to_the_worst() -> None:
 
 
 @given(values=st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=30), softness=st.floats(0.01, 2.0))
-@settings(max_examples=200, deadline=None)
 def test_the_warp_keeps_the_order_and_the_way_back(values: list[float], softness: float) -> None:
     y = np.array(values)
     warp = fit_warp(y, softness=softness)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 from fakes.views import Params, Result, view
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.agent.sampler.bayes import NEAR, BayesSampler
@@ -137,7 +137,6 @@ parameters = st.one_of(
 results = st.one_of(st.floats(allow_nan=True), st.sampled_from([FailureKind.OOM, FailureKind.LOST, None]))
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     space=st.dictionaries(names, parameters, min_size=1, max_size=4),
     told=st.lists(results, max_size=14),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -27,7 +27,6 @@ def test_a_staircase_has_the_volume_of_its_steps() -> None:
     assert hypervolume(np.array([[4.0, 4.0]]), np.array([3.0, 3.0])) == 0.0
 
 
-@settings(max_examples=60, deadline=None)
 @given(arrays(float, (8, 3), elements=st.sampled_from([0.0, 0.25, 0.5, 0.75])))
 def test_free_boxes_tile_what_nothing_dominates(values: np.ndarray) -> None:
     front = values[nondominated(values)]

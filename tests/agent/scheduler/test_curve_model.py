@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.agent.scheduler.curve_model import MIN_CURVES, Curve, CurveModel
@@ -61,7 +61,6 @@ def test_a_prior_pulls_the_forecast_the_more_the_smaller_its_std() -> None:
 @given(
     st.lists(st.lists(finite, min_size=1, max_size=12), min_size=MIN_CURVES, max_size=8), st.lists(finite, min_size=1)
 )
-@settings(deadline=None)
 def test_any_curves_give_a_finite_forecast(full: list[list[float]], part: list[float]) -> None:
     model = CurveModel([Curve.from_points(enumerate(values, 1)) for values in full])
     forecast = model.forecast(Curve.from_points(enumerate(part, 1)))

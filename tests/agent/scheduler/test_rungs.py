@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.agent.scheduler.rungs import Ladder, promotable, start_rung
@@ -53,7 +53,6 @@ def test_the_best_nth_part_of_a_rung_is_promotable(values: dict[int, float], eta
 
 
 @given(st.integers(1, 6), st.floats(2.0, 4.0))
-@settings(max_examples=20, deadline=None)
 def test_brackets_get_equal_numbers_of_epochs(brackets: int, eta: float) -> None:
     started = [start_rung(number, brackets, eta) for number in range(300)]
     assert set(started) <= set(range(brackets))

@@ -420,7 +420,7 @@ def test_a_hundred_thousand_rows_all_land(study: Path, tmp_path: Path) -> None:
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(extra=st.lists(NAMES, max_size=6))
 def test_other_columns_never_take_a_place_that_has_its_own(extra: list[str], study: Path) -> None:
     spec = load_spec(study)

@@ -62,7 +62,7 @@ def parameters(draw: st.DrawFn) -> Parameter:
     return Bool()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=st.lists(parameters(), min_size=1, max_size=4), target=st.sampled_from(PROGRAMS), data=st.data())
 def test_any_space_gives_a_program_with_its_points_or_a_reason(
     found: list[Parameter], target: str, data: Any, tmp_path: Path

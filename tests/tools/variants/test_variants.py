@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.study.config.load import parse_space
-from tunesmith.study.variant import Edit, EditRefused, Variant, VariantState, edited, unified, variant_id
+from tunesmith.study.variant import Edit, EditRefused, Variant, VariantState, apply_edits, unified_diff, variant_id
 from tunesmith.tools.variants.build import EditProposal, cross_variants, make_variant
 from tunesmith.tools.variants.rules import GateRules
 from tunesmith.tools.variants.run_command import variant_command
@@ -94,18 +94,20 @@ def test_a_valid_edit_becomes_a_variant_with_its_diff() -> None:
 )
 def test_an_edit_that_does_not_apply_is_refused_with_the_reason(edits: list[Edit], reason: str) -> None:
     with pytest.raises(EditRefused, match=reason):
-        edited({"train.py": SCRIPT}, edits)
+        apply_edits({"train.py": SCRIPT}, edits)
 
 
 def test_one_failing_block_refuses_all_blocks() -> None:
     good, bad = Edit("train.py", "weight = 1.0", "weight = 2.0"), Edit("train.py", "nowhere", "x")
     with pytest.raises(EditRefused, match=r"edit 2 \(train.py\)"):
-        edited({"train.py": SCRIPT}, [good, bad])
+        apply_edits({"train.py": SCRIPT}, [good, bad])
 
 
 def test_a_search_text_without_a_match_shows_the_nearest_lines() -> None:
     with pytest.raises(EditRefused) as refused:
-        edited({"train.py": SCRIPT}, [Edit("train.py", "change = args.lr * slopes\n    result = weight-change", "x")])
+        apply_edits(
+            {"train.py": SCRIPT}, [Edit("train.py", "change = args.lr * slopes\n    result = weight-change", "x")]
+        )
     assert "    change = args.lr * slope\n    result = weight - change" in str(refused.value)
 
 
@@ -214,11 +216,10 @@ def test_a_tree_lists_each_variant_after_its_parent_with_depth_and_guides() -> N
 TEXTS = st.lists(st.sampled_from(["a\n", "b\n", "a b\n", "\n", "c"]), max_size=12).map("".join)
 
 
-@settings(max_examples=25, deadline=None)
 @given(before=TEXTS, after=TEXTS)
 def test_git_applies_every_diff(tmp_path_factory: pytest.TempPathFactory, before: str, after: str) -> None:
     folder: Path = tmp_path_factory.mktemp("repository")
-    diff = unified({"f": before}, {"f": after})
+    diff = unified_diff({"f": before}, {"f": after})
     assert bool(diff) == (before != after)
     if diff and before and after:
         (folder / "f").write_text(before, encoding="utf-8")
