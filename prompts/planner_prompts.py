@@ -17,7 +17,7 @@ from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.formatting import render_parameter, render_params
-from tunesmith.study.sampler_state import SamplerBelief
+from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.results import default_trial, improvements, incumbent
 from tunesmith.study.trials.trial import Trial
@@ -65,12 +65,12 @@ class PromptContext:
     """
 
     view: StudyView
-    belief: SamplerBelief
+    belief: SamplerState
     budget: str = ""
     curves: Mapping[int, Sequence[float]] = field(default_factory=dict)
 
 
-def starting_messages(subject: StudyBrief, *, count: int, belief: SamplerBelief | None = None) -> list[Message]:
+def starting_messages(subject: StudyBrief, *, count: int, belief: SamplerState | None = None) -> list[Message]:
     """Return the question for starting points, before any result."""
     next_params = render_params(belief.next_params) if belief else ""
     return [*opening_messages(subject), Message("user", render_text("start.md", count=count, next_params=next_params))]

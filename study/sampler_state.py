@@ -10,7 +10,7 @@ from tunesmith.study.trials.trial import Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SamplerBelief:
+class SamplerState:
     """The sampler's state in words and numbers.
 
     Attributes:

@@ -91,7 +91,7 @@ class Variant:
         return self.parent is not None
 
 
-def edited(files: Mapping[str, str], edits: Sequence[Edit], allowed: Sequence[str] = ()) -> dict[str, str]:
+def apply_edits(files: Mapping[str, str], edits: Sequence[Edit], allowed: Sequence[str] = ()) -> dict[str, str]:
     """Return the files with all edits made, in their order; none is made when one cannot be.
 
     Args:
@@ -115,7 +115,7 @@ def edited(files: Mapping[str, str], edits: Sequence[Edit], allowed: Sequence[st
     return after
 
 
-def unified(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+def unified_diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """Return the difference of two sets of files as a unified diff that `git apply` and `patch -p1` take."""
     parts = []
     for path in sorted({*before, *after}):
@@ -142,7 +142,7 @@ def short_id(name: str) -> str:
     return name[: len(EDITED) + 6] if name.startswith(EDITED) else name[:8]
 
 
-def root_of(variant: Variant, variants: Mapping[str, Variant]) -> Variant:
+def root_variant(variant: Variant, variants: Mapping[str, Variant]) -> Variant:
     """Return the user's project that a variant stands on, itself when it is that."""
     while variant.parent is not None and variant.parent in variants:
         variant = variants[variant.parent]

@@ -14,7 +14,7 @@ from optuna.trial import TrialState as OptunaState
 
 from tunesmith.study.errors import SpecError
 from tunesmith.study.space.condition import Value, same
-from tunesmith.study.space.parameters import Bool, Choice, Float, Parameter, resting
+from tunesmith.study.space.parameters import Bool, Choice, Float, Parameter, imputed_value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Direction, Objective, StudyView
@@ -59,7 +59,7 @@ class Translation:
         except (ValueError, IndexError):  # a category that the present distribution does not have
             return None
         if known and trial.state is OptunaState.RUNNING:
-            known = {**{name: resting(p) for name, p in self.space.parameters.items()}, **known}
+            known = {**{name: imputed_value(p) for name, p in self.space.parameters.items()}, **known}
         fitting = {name: known[name] for name in self.space.active(known)}
         return fitting if self.space.contains(fitting) else None
 

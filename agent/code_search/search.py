@@ -1,7 +1,7 @@
-"""The code side of one study: which version a trial runs, when another edit is asked for, and what came of each.
+"""Code search of one study: which version of the code a trial runs, when another edit is asked for, and its outcome.
 
-Versions stand in the history; what is under way is asked again after a restart. Decides and asks; records nothing:
-the loop takes what is new from here.
+Decides and asks; records nothing. The main loop drains new versions, calls and notes and writes them to the history.
+An edit that was being asked for when the program ended is asked for again after a restart.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
-from statistics import stdev
 from typing import Protocol
 
 from tunesmith.agent.code_search.bandit import (
@@ -18,11 +17,10 @@ from tunesmith.agent.code_search.bandit import (
     Arm,
     active_arms,
     build_arms,
-    choose_parent,
-    overused_direction,
     pairs_to_combine,
     should_edit,
 )
+from tunesmith.agent.code_search.edit_question import EditQuestionBuilder
 from tunesmith.agent.code_search.editor import EditQuestion, EditResult
 from tunesmith.agent.code_search.task_model import pool_trials, variant_shifts
 from tunesmith.agent.llm.call_log import LoggedCall
@@ -30,19 +28,15 @@ from tunesmith.agent.llm.candidate_pool import ANSWER_WAIT_S, BackgroundRunner
 from tunesmith.agent.planner.arbiter import Arbiter
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.surrogate_model import SamplerSettings
-from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.parameters import resting
+from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
-from tunesmith.study.trials.results import default_trial
 from tunesmith.study.trials.seeds import tuning_seed
 from tunesmith.study.trials.trial import FailureKind, Prediction, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
-from tunesmith.study.units import short_number
 from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, short_id
 from tunesmith.tools.variants.build import cross_variants
 from tunesmith.tools.variants.rules import GateRules
@@ -50,19 +44,19 @@ from tunesmith.tools.variants.run_command import variant_command, variant_space
 from tunesmith.tools.variants.user_edit import EditContext
 
 MAX_PAUSE_TRIALS = 8
-"""After an answer without an edit that can run, so many trials pass at most before the next question."""
+"""Longest pause between two questions after answers without a valid edit, in trials."""
 
 
 class EditSource(Protocol):
-    """Whoever makes edits; `Editor` is one."""
+    """Makes edits; `Editor` does it with a language model."""
 
     def edit(self, question: EditQuestion) -> EditResult:
-        """Return what the question brought."""
+        """Return the versions that answer a question."""
 
 
 @dataclass(frozen=True, slots=True)
 class VariantOutcome:
-    """What became of a version."""
+    """The new state of a version after a trial, and why."""
 
     variant: Variant
     state: VariantState
@@ -74,13 +68,13 @@ class CodeSearch:
 
     Args:
         spec: the study.
-        root: the user's project as it stands.
-        known: every version that the history holds, in the order of making.
-        rules: what the gate knows.
-        editor: asks for edits; None without a model.
-        runs: runs questions beside the training; None to wait for each.
-        may_ask: why the model is not to be asked now, "" when it may be.
-        curve: the metric of a trial while it trained, as a few numbers in words.
+        root: the user's project as it is now.
+        known: every version in the history, the oldest first.
+        rules: what edits may change.
+        editor: makes edits; None without a model.
+        runner: asks questions in the background; None to wait for each answer.
+        unavailable_reason: returns why the model must not be asked now; "" when it may be asked.
+        curve: describes the metric of a trial during training, by trial number.
     """
 
     def __init__(  # noqa: PLR0913  # each is another part of a study
@@ -91,8 +85,8 @@ class CodeSearch:
         *,
         rules: GateRules,
         editor: EditSource | None = None,
-        runs: BackgroundRunner | None = None,
-        may_ask: Callable[[], str] = str,
+        runner: BackgroundRunner | None = None,
+        unavailable_reason: Callable[[], str] = str,
         curve: Callable[[int], str] = lambda number: "",  # noqa: ARG005
     ) -> None:
         self._spec = spec
@@ -100,22 +94,23 @@ class CodeSearch:
         self._variants = {variant.id: variant for variant in [*known, root]}
         self._rules = rules
         self._editor = editor
-        self._runs = runs
-        self._may_ask = may_ask
+        self._runner = runner
+        self._unavailable_reason = unavailable_reason
         self._curve = curve
-        self._asking: Future[EditResult] | None = None
-        self._with: dict[str, EditResult] = {}
-        self._made: list[Variant] = []
-        self._told: list[LoggedCall] = []
+        self._pending_edit: Future[EditResult] | None = None
+        self._results: dict[str, EditResult] = {}
+        self._combined_pairs: set[tuple[str, str]] = set()
+        self._new_variants: list[Variant] = []
+        self._calls: list[LoggedCall] = []
         self._notes: list[str] = []
         self._to_repair: list[Trial] = []
-        self._strikes, self._rest_until = 0, 0
-        self._off = ""
+        self._failures_in_a_row, self._paused_until_trial = 0, 0
+        self._disabled_reason = ""
 
-    # -- what the loop asks -------------------------------------------------------------------------------------
+    # -- for the main loop --------------------------------------------------------------------------------------
 
-    def own_view(self, view: StudyView) -> StudyView:
-        """Return the view with the trials of the user's own code alone."""
+    def unedited_view(self, view: StudyView) -> StudyView:
+        """Return the view with only the trials of the user's own code."""
         return replace(view, trials=[t for t in view.trials if not t.proposal.code])
 
     def next(self, view: StudyView) -> Proposal | None:
@@ -123,76 +118,76 @@ class CodeSearch:
         self.prepare(view)
         objective = view.objectives[0]
         arms = build_arms(view.trials, objective, view.constraints)
-        waiting = self._waiting(view.trials)
-        due = should_edit(
+        untried = self._untried(view.trials)
+        is_due = should_edit(
             view.trials,
             objective,
             view.constraints,
-            tuned_first=self._tuned_first(),
+            min_tuning_trials=self._min_tuning_trials(),
             seed=view.seed,
             number=view.number,
         )
-        if waiting and (due or waiting[0].author == PERSON) and any(arm.best for arm in arms):
-            return self._first_trial(waiting[0], arms, view)
-        rising = active_arms([arm for arm in arms if self._runs_on(arm)], self._left(view))
-        if not rising or not rising[0].code:
+        if untried and (is_due or untried[0].author == PERSON) and any(arm.best for arm in arms):
+            return self._first_trial(untried[0], arms, view)
+        active = active_arms([arm for arm in arms if self._may_run(arm)], self._trials_left(view))
+        if not active or not active[0].code:
             return None
-        return self._tuned(self._variants[rising[0].code], view)
+        return self._tuning_trial(self._variants[active[0].code], view)
 
     def prepare(self, view: StudyView) -> None:
-        """Take in an answer, and ask for another edit when none waits. Returns at once in the background."""
+        """Ask for another edit when no version is untried. Returns at once with a background runner."""
         self._collect(view)
-        if self._asking is not None or self._waiting(view.trials) or self._left(view) < 2:  # noqa: PLR2004
+        if self._pending_edit is not None or self._untried(view.trials) or self._trials_left(view) < 2:  # noqa: PLR2004
             return
-        found = build_arms(view.trials, view.objectives[0], view.constraints)
-        arms = [arm for arm in found if arm.best is not None and self._runs_on(arm)]
-        if not arms or self._crossed(arms):
+        arms = build_arms(view.trials, view.objectives[0], view.constraints)
+        editable = [arm for arm in arms if arm.best is not None and self._may_run(arm)]
+        if not editable or self._combine_best_pair(editable):
             return
-        rests = view.number < self._rest_until and not self._to_repair
-        if self._editor is None or self._off or rests or self._may_ask():
+        is_paused = view.number < self._paused_until_trial and not self._to_repair
+        if self._editor is None or self._disabled_reason or is_paused or self._unavailable_reason():
             return
-        question = self._question(arms, view)
-        if self._runs is None:
-            self._take(self._editor.edit(question), view)
+        question = self._question(editable, view)
+        if self._runner is None:
+            self._accept(self._editor.edit(question), view)
         else:
-            self._asking = self._runs.submit(self._editor.edit, question)
+            self._pending_edit = self._runner.submit(self._editor.edit, question)
 
     def finish(self, view: StudyView) -> None:
-        """Wait a moment for an answer under way, so that what it cost is on record."""
-        if self._asking is not None:
-            wait_for([self._asking], timeout=ANSWER_WAIT_S)
+        """Wait up to ANSWER_WAIT_S for an open question, so that its cost is recorded."""
+        if self._pending_edit is not None:
+            wait_for([self._pending_edit], timeout=ANSWER_WAIT_S)
             self._collect(view)
 
-    def take_over(self, spec: StudySpec, rules: GateRules) -> None:
-        """Go on with a study that was changed."""
+    def update_study(self, spec: StudySpec, rules: GateRules) -> None:
+        """Continue with a changed study."""
         self._spec, self._rules = spec, rules
 
     def edit_context(self) -> EditContext:
-        """Return what a person's edit is made with."""
+        """Return what an edit by a person is built from."""
         return EditContext(self._root, dict(self._variants), self._rules)
 
-    def known(self) -> dict[str, Variant]:
+    def variants(self) -> dict[str, Variant]:
         """Return every version, by id."""
         return dict(self._variants)
 
     def add(self, variant: Variant, params: dict[str, Value] | None = None) -> None:
-        """Take in a version that a person asked for; it is recorded with the others."""
+        """Add a version that a person asked for; `drain_variants` returns it with the others."""
         self._variants[variant.id] = variant
-        self._with[variant.id] = EditResult(params=params or {})
-        self._made.append(variant)
+        self._results[variant.id] = EditResult(params=params or {})
+        self._new_variants.append(variant)
 
-    def made(self) -> list[Variant]:
-        """Return the versions that were made since this was last asked, for the record."""
-        made, self._made = self._made, []
-        return made
+    def drain_variants(self) -> list[Variant]:
+        """Return versions that are new since the last call of this method, for the history."""
+        variants, self._new_variants = self._new_variants, []
+        return variants
 
-    def calls(self) -> list[LoggedCall]:
-        """Return the calls that ended since this was last asked, for the record and the bill."""
-        told, self._told = self._told, []
-        return told
+    def drain_calls(self) -> list[LoggedCall]:
+        """Return model calls that ended since the last call of this method, for the history and the budget."""
+        calls, self._calls = self._calls, []
+        return calls
 
-    def notes(self) -> list[str]:
-        """Return what a person should know since this was last asked."""
+    def drain_notes(self) -> list[str]:
+        """Return messages for the user since the last call of this method."""
         notes, self._notes = self._notes, []
         return notes
 
@@ -200,74 +195,81 @@ class CodeSearch:
         """Return the parameters of trials with an edited version."""
         return variant_space(self._variants[code], self._spec)
 
-    def files_of(self, code: str) -> tuple[dict[str, str], str]:
-        """Return the texts that differ from the user's project, by path, and the command of an edited version."""
+    def changed_files(self, code: str) -> tuple[dict[str, str], str]:
+        """Return the files of an edited version that differ from the project (path to text), and its command."""
         variant = self._variants[code]
         changed = {path: text for path, text in variant.files.items() if self._root.files.get(path) != text}
         return changed, variant_command(variant, self._spec.run.command)
 
-    def fate(self, trial: Trial, trials: Sequence[Trial], twin: Trial | None) -> VariantOutcome | None:
-        """Return what a trial says of the version that it ran; None when that stands.
+    def variant_outcome(self, trial: Trial, trials: Sequence[Trial], identical: Trial | None) -> VariantOutcome | None:
+        """Update the state of the version that a trial ran; return the change, None without one.
 
         Args:
-            trial: it ended just now.
-            trials: all of the study's; a version of which one completed is not broken.
-            twin: an earlier trial of other code with the same configuration and seed that reported the same numbers.
+            trial: a trial that has just ended.
+            trials: all trials of the study; a version with a complete trial never counts as broken.
+            identical: a trial of another version with the same configuration, seed and numbers; None without one.
         """
         variant = self._variants.get(trial.proposal.code)
         if variant is None or variant.state is not VariantState.SOUND:
             return None
-        works = any(t.proposal.code == variant.id and t.state is TrialState.COMPLETE for t in trials)
-        if trial.failure is not None and trial.failure.kind is not FailureKind.LOST and not works:
+        has_completed = any(t.proposal.code == variant.id and t.state is TrialState.COMPLETE for t in trials)
+        if trial.failure is not None and trial.failure.kind is not FailureKind.LOST and not has_completed:
             if variant.author == "llm":
                 self._to_repair.append(trial)
-            return self._ended(variant, VariantState.BROKEN, f"{trial.failure.kind.value}: {trial.failure.reason}")
-        if twin is not None:
-            same = short_id(twin.proposal.code) or "your code"
-            reason = f"it computes the same as {same}, to the last digit (trials {twin.number} and {trial.number})"
-            return self._ended(variant, VariantState.DUPLICATE, reason)
+            reason = f"{trial.failure.kind.value}: {trial.failure.reason}"
+            return self._change_state(variant, VariantState.BROKEN, reason)
+        if identical is not None:
+            other = short_id(identical.proposal.code) or "your code"
+            numbers = f"trials {identical.number} and {trial.number}"
+            reason = f"it computes exactly the same numbers as {other} ({numbers})"
+            return self._change_state(variant, VariantState.DUPLICATE, reason)
         return None
 
     # -- trials -------------------------------------------------------------------------------------------------
 
     def _first_trial(self, variant: Variant, arms: Sequence[Arm], view: StudyView) -> Proposal:
-        """Run a new version as its parent ran best, on the same seed: what differs is the edit alone."""
-        best = self._model_trial(variant, arms)
-        asked = self._with.get(variant.id, EditResult())
+        """Return a trial that repeats the parent's best one, with the same seed, so that only the edit differs."""
+        best = self._trial_to_repeat(variant, arms)
+        result = self._results.get(variant.id, EditResult())
         space = self.space_of(variant.id)
-        merged = {name: resting(p) for name, p in space.parameters.items()} | dict(best.params) | dict(asked.params)
+        merged = (
+            {name: imputed_value(p) for name, p in space.parameters.items()} | dict(best.params) | dict(result.params)
+        )
         params = {name: merged[name] for name in space.active(merged)}
         if not space.contains(params):
             params = {name: value for name, value in best.params.items() if name in space.parameters}
-        is_crossed = variant.direction == COMBINE
+        is_combined = variant.direction == COMBINE
         return Proposal(
             params=params,
-            source=Source.SAMPLER if is_crossed else Source.USER if variant.author == PERSON else Source.LLM,
+            source=Source.SAMPLER if is_combined else Source.USER if variant.author == PERSON else Source.LLM,
             seed=best.proposal.seed if params == dict(best.params) else tuning_seed(view.seed, view.number),
             rationale=f"{short_id(variant.id)} ({variant.direction}): {variant.rationale}",
             fidelity=best.proposal.fidelity,
             variant=variant.id,
-            prediction=None if asked.predicted is None else Prediction(mean=asked.predicted, std=0.0),
-            considered=(f"a new version of the code, run as trial {best.number} was, so that they can be compared",),
+            prediction=None if result.predicted is None else Prediction(mean=result.predicted, std=0.0),
+            considered=(f"first trial of a new version of the code; repeats trial {best.number} for comparison",),
         )
 
-    def _model_trial(self, variant: Variant, arms: Sequence[Arm]) -> Trial:
-        """Return the best trial of what a version was made of, or else of the user's code, or else of all."""
-        named = {arm.code: arm for arm in arms if arm.best is not None}
-        arm = named.get(variant.parent or "") or named.get("") or min(named.values(), key=lambda a: a.value)
-        assert arm.best is not None  # noqa: S101  # selected by it
+    def _trial_to_repeat(self, variant: Variant, arms: Sequence[Arm]) -> Trial:
+        """Return the best trial of the parent; without one, of the user's code; without one, of all versions."""
+        complete = {arm.code: arm for arm in arms if arm.best is not None}
+        best_arm = min(complete.values(), key=lambda a: a.value)
+        arm = complete.get(variant.parent or "") or complete.get("") or best_arm
+        assert arm.best is not None  # noqa: S101  # arms without one were filtered out
         return arm.best
 
-    def _tuned(self, variant: Variant, view: StudyView) -> Proposal | None:
-        """Propose a configuration of a version from all that is known of configurations, with whatever code."""
+    def _tuning_trial(self, variant: Variant, view: StudyView) -> Proposal | None:
+        """Return a configuration for a version, from a model of the trials of all versions; None when none is left."""
         objective, space = view.objectives[0], self.space_of(variant.id)
         shifts = {
-            c: s for c, s in variant_shifts(view.trials, objective).items() if c == variant.id or self._is_sound(c)
+            code: shift
+            for code, shift in variant_shifts(view.trials, objective).items()
+            if code == variant.id or self._is_valid(code)
         }
         if variant.id in shifts:
             tuned = replace(view, space=space, trials=pool_trials(view.trials, variant.id, space, objective, shifts))
         else:
-            # Its first trial had to be run otherwise than its parent's: the others teach as an earlier study would.
+            # Its first trial could not repeat the parent's, so its shift is unknown: transfer from the user's code.
             own = [t for t in view.trials if t.proposal.code == variant.id]
             before = EarlierStudy(name="the code before", trials=[t for t in view.trials if not t.proposal.code])
             tuned = replace(view, space=space, trials=own, earlier=(before, *view.earlier))
@@ -278,21 +280,20 @@ class CodeSearch:
             return None
         return replace(proposal, variant=variant.id, rationale=f"{short_id(variant.id)}: {proposal.rationale}")
 
-    def _is_sound(self, code: str) -> bool:
+    def _is_valid(self, code: str) -> bool:
         return not code or (code in self._variants and self._variants[code].state is VariantState.SOUND)
 
     # -- edits --------------------------------------------------------------------------------------------------
 
-    def _waiting(self, trials: Sequence[Trial]) -> list[Variant]:
-        """Return the sound versions that no trial has run."""
-        ran = {t.proposal.code for t in trials}
-        sound = [v for v in self._variants.values() if v.is_edited and v.state is VariantState.SOUND]
-        waiting = [v for v in sound if v.id not in ran and self._stands_on_root(v)]
-        # What a person asked for goes first.
-        return sorted(waiting, key=lambda v: v.author != PERSON)
+    def _untried(self, trials: Sequence[Trial]) -> list[Variant]:
+        """Return the valid versions without a trial; those that a person asked for come first."""
+        tried = {t.proposal.code for t in trials}
+        valid = [v for v in self._variants.values() if v.is_edited and v.state is VariantState.SOUND]
+        untried = [v for v in valid if v.id not in tried and self._descends_from_root(v)]
+        return sorted(untried, key=lambda v: v.author != PERSON)
 
-    def _stands_on_root(self, variant: Variant) -> bool:
-        """Tell whether it was made of the project as it stands, which a person may have changed since."""
+    def _descends_from_root(self, variant: Variant) -> bool:
+        """Tell whether a version was made from the project as it is now; a person may have changed it since."""
         while variant.parent is not None:
             if variant.parent == self._root.id:
                 return True
@@ -301,20 +302,16 @@ class CodeSearch:
             variant = self._variants[variant.parent]
         return False
 
-    def _runs_on(self, arm: Arm) -> bool:
+    def _may_run(self, arm: Arm) -> bool:
         """Tell whether a version may get further trials."""
-        variant = self._variants.get(arm.code)
-        return not arm.code or (
-            variant is not None and variant.state is VariantState.SOUND and self._stands_on_root(variant)
-        )
+        return not arm.code or (self._is_valid(arm.code) and self._descends_from_root(self._variants[arm.code]))
 
-    def _crossed(self, arms: Sequence[Arm]) -> bool:
-        """Join the best pair of winners that was not joined yet; return whether there was one."""
+    def _combine_best_pair(self, arms: Sequence[Arm]) -> bool:
+        """Combine the best pair of improved versions that was not combined yet; return whether there was one."""
         for first, second in pairs_to_combine(arms, self._variants):
-            name = f"{first.id}+{second.id}"
-            if name in self._with:
+            if (first.id, second.id) in self._combined_pairs:
                 continue
-            self._with[name] = EditResult()
+            self._combined_pairs.add((first.id, second.id))
             variant = cross_variants(first, second, self._variants, self._rules)
             if variant is not None and variant.state is VariantState.SOUND:
                 self.add(replace(variant, created_at=max(first.created_at, second.created_at)))
@@ -322,127 +319,50 @@ class CodeSearch:
         return False
 
     def _question(self, arms: Sequence[Arm], view: StudyView) -> EditQuestion:
-        broken = self._to_repair.pop(0) if self._to_repair else None
-        if broken is not None:
-            failed = self._variants[broken.proposal.code]
-            parent = self._variants.get(failed.parent or "", self._root)
-            arm = next((a for a in arms if a.code == parent.id), None) or next(a for a in arms)
-        else:
-            failed = None
-            arm = choose_parent(arms, self._variants, _noise(view), seed=view.seed, number=view.number)
-            parent = self._variants[arm.code] if arm.code else self._root
-        return EditQuestion(
-            parent=parent,
-            known=dict(self._variants),
-            facts=self._facts(parent, arm, arms, view),
-            space=variant_space(parent, self._spec),
-            broken=_breakage(broken, failed) if broken and failed else None,
+        builder = EditQuestionBuilder(
+            spec=self._spec, root=self._root, variants=self._variants, arms=arms, view=view, curve=self._curve
         )
-
-    def _facts(self, parent: Variant, arm: Arm, arms: Sequence[Arm], view: StudyView) -> CodeFacts:
-        metric = view.objectives[0].metric
-        default = default_trial(view.trials)
-        told = [f"{_name(arm.code)}: best {metric} {_value(arm, metric)} in {len(arm.curve)} trials"]
-        own = next((a for a in arms if not a.code), None)
-        if arm.code and own is not None:
-            told.append(f"your starting code: best {_value(own, metric)} in {len(own.curve)} trials")
-        if default is not None and metric in default.values:
-            told.append(f"its default: {short_number(default.values[metric])}")
-        return CodeFacts(
-            name=_name(parent.id if parent.is_edited else ""),
-            files=parent.files,
-            metric=metric,
-            protected=self._spec.edits.protect if self._spec.edits else (),
-            standing="; ".join(told),
-            params=render_params(arm.best.params) if arm.best else "",
-            curve=self._curve(arm.best.number) if arm.best else "",
-            tree=[_line_of(v, arms, metric) for v in self._variants.values() if v.is_edited],
-            tired=overused_direction(list(self._variants.values())),
-        )
+        return builder.repair(self._to_repair.pop(0)) if self._to_repair else builder.new_edit()
 
     def _collect(self, view: StudyView) -> None:
-        if self._asking is not None and self._asking.done():
-            asking, self._asking = self._asking, None
-            self._take(_result(asking), view)
+        if self._pending_edit is not None and self._pending_edit.done():
+            pending, self._pending_edit = self._pending_edit, None
+            self._accept(_result_or_error(pending), view)
 
-    def _take(self, answer: EditResult, view: StudyView) -> None:
-        self._told += answer.calls
-        self._made += answer.made
-        self._variants.update({v.id: v for v in answer.made if v.id not in self._variants})
-        sound = [v for v in answer.made if v.state is VariantState.SOUND]
-        if sound:
-            self._strikes = 0
-            self._with[sound[-1].id] = answer
+    def _accept(self, result: EditResult, view: StudyView) -> None:
+        """Keep the versions of an answer; without a valid one, pause questions for 2, 4, 8 trials."""
+        self._calls += result.calls
+        self._new_variants += result.variants
+        self._variants.update({v.id: v for v in result.variants if v.id not in self._variants})
+        valid = [v for v in result.variants if v.state is VariantState.SOUND]
+        if valid:
+            self._failures_in_a_row = 0
+            self._results[valid[-1].id] = result
             return
-        self._strikes += 1
-        self._rest_until = view.number + min(2**self._strikes, MAX_PAUSE_TRIALS)
-        if answer.trouble:
-            self._off = answer.trouble if answer.lasting else ""
-            self._notes.append(f"no edit of the code: {answer.trouble}")
+        self._failures_in_a_row += 1
+        self._paused_until_trial = view.number + min(2**self._failures_in_a_row, MAX_PAUSE_TRIALS)
+        if result.error:
+            self._disabled_reason = result.error if result.permanent else ""
+            self._notes.append(f"no edit of the code: {result.error}")
 
-    def _ended(self, variant: Variant, state: VariantState, reason: str) -> VariantOutcome:
+    def _change_state(self, variant: Variant, state: VariantState, reason: str) -> VariantOutcome:
         self._variants[variant.id] = replace(variant, state=state, reason=reason)
         return VariantOutcome(variant, state, reason)
 
-    def _tuned_first(self) -> float:
-        """Return how many trials of tuning come first: some for each parameter, at most half of the budget."""
+    def _min_tuning_trials(self) -> float:
+        """Return the number of tuning trials before edits: some per parameter, at most half of the budget."""
         wanted, trials = TUNING_TRIALS_PER_PARAMETER * len(self._spec.space), self._spec.budget.trials
         return wanted if trials is None else min(wanted, trials / 2)
 
-    def _left(self, view: StudyView) -> int:
-        """Return how many trials of tuning are left; as many as there were where trials are not limited."""
+    def _trials_left(self, view: StudyView) -> int:
+        """Return the number of tuning trials left; without a limit, as many as there were, and at least 8."""
         own = sum(not t.is_replicate for t in view.trials)
         return self._spec.budget.trials - own if self._spec.budget.trials is not None else max(own, 8)
 
 
-def _result(asking: Future[EditResult]) -> EditResult:
-    """Return the answer; whatever went wrong in asking is trouble, and no end of the study."""
+def _result_or_error(future: Future[EditResult]) -> EditResult:
+    """Return the result of a question. Any exception becomes an error in it: an LLM never ends a study."""
     try:
-        return asking.result()
+        return future.result()
     except Exception as error:  # noqa: BLE001  # see above
-        return EditResult(trouble=f"asking for an edit failed: {type(error).__name__}: {error}")
-
-
-def _noise(view: StudyView) -> float:
-    """Return how much repetitions of the default differ, one standard deviation; 0 when there are too few."""
-    default, metric = default_trial(view.trials), view.objectives[0].metric
-    if default is None:
-        return 0.0
-    same = [t for t in view.trials if t is default or t.proposal.replicate_of == default.number]
-    values = [t.values[metric] for t in same if t.state is TrialState.COMPLETE and metric in t.values]
-    return stdev(values) if len(values) > 1 else 0.0
-
-
-def _breakage(trial: Trial, variant: Variant) -> FailedEdit | None:
-    failure = trial.failure
-    if failure is None:
-        return None
-    return FailedEdit(
-        name=short_id(variant.id),
-        rationale=variant.rationale,
-        diff=variant.diff,
-        kind=failure.kind.value,
-        reason=failure.reason,
-        tail=failure.tail,
-    )
-
-
-def _name(code: str) -> str:
-    return short_id(code) if code else "your starting code"
-
-
-def _value(arm: Arm, metric: str) -> str:
-    return short_number(arm.best.values[metric]) if arm.best else "none"
-
-
-def _line_of(variant: Variant, arms: Sequence[Arm], metric: str) -> str:
-    """Return an edit in a line: what it is, and what came of it."""
-    head = f"{short_id(variant.id)} ({variant.direction or 'other'})"
-    arm = next((a for a in arms if a.code == variant.id), None)
-    if variant.state is not VariantState.SOUND:
-        result = f"{variant.state.value}: {variant.reason}"
-    elif arm is None:
-        result = "not run yet"
-    else:
-        result = f"{metric} {_value(arm, metric)} in {len(arm.curve)} trials"
-    return one_line(f"{head}: {result}. {variant.rationale}", 400)
+        return EditResult(error=f"asking for an edit failed: {type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Results of edited code that are not taken at face value: the same as another's, or too good to be true."""
+"""Checks results of edited code that may not be real: numbers identical to another version's, and implausible gains."""
 
 from __future__ import annotations
 
@@ -13,31 +13,38 @@ from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, T
 from tunesmith.study.units import short_number
 
 SUSPICIOUS_GAIN_FACTOR = 3.0
-"""A gain that is so many times as large as all that the study knew before is run again before it counts."""
+"""A gain this many times the spread of all earlier results (best to median) is run again before it counts."""
 
-_ENOUGH = 3
-_DIGITS = 6
-_CLOCKS = re.compile(r"time|sec|speed|per_|throughput|mem|_ms$|_s$", re.IGNORECASE)
+_MIN_CURVE_POINTS = 3
+"""Equal curves with fewer points may be a coincidence."""
+
+_MIN_DIGITS = 6
+"""Equal values with fewer digits may be a coincidence, such as an accuracy on a hundred cases."""
+
+_TIMING_METRIC = re.compile(r"time|sec|speed|per_|throughput|mem|_ms$|_s$", re.IGNORECASE)
 
 
 def identical_run(trial: Trial, trials: Sequence[Trial], curves: Mapping[int, Sequence[float]]) -> Trial | None:
-    """Return an earlier trial of other code that reported the very same numbers on the same configuration and seed.
+    """Return a trial of another version that reported exactly the same numbers on the same configuration and seed.
 
-    Cf. "Unified functional hashing in automatic machine learning" (Gillard et al. 2023): what computes the same, to
-    the last digit, is the same.
+    Cf. "Unified functional hashing in automatic machine learning" (Gillard et al. 2023): code that computes the same
+    numbers is the same code.
 
     Args:
-        trial: a complete one.
-        trials: all of the study's.
-        curves: the first metric of each trial while it trained, by number.
+        trial: the trial to check.
+        trials: all trials of the study.
+        curves: first metric during training, by trial number.
+
+    Returns:
+        The other trial; None without one, or when `trial` is not complete or ran the user's own code.
     """
     if trial.state is not TrialState.COMPLETE or not trial.proposal.code:
         return None
     for other in trials:
-        is_pair = other.number != trial.number and other.proposal.code != trial.proposal.code
-        if is_pair and other.state is TrialState.COMPLETE and _same_setting(trial, other):
-            curve, its_curve = list(curves.get(trial.number, ())), list(curves.get(other.number, ()))
-            if curve == its_curve and _same_numbers(trial.values, other.values, len(curve)):
+        is_other_version = other.number != trial.number and other.proposal.code != trial.proposal.code
+        if is_other_version and other.state is TrialState.COMPLETE and _same_setting(trial, other):
+            curve, other_curve = list(curves.get(trial.number, ())), list(curves.get(other.number, ()))
+            if curve == other_curve and _same_numbers(trial.values, other.values, len(curve)):
                 return other
     return None
 
@@ -49,59 +56,60 @@ def _same_setting(trial: Trial, other: Trial) -> bool:
     return all(trial.params[name] == other.params[name] for name in shared)
 
 
-def _same_numbers(values: Mapping[str, float], others: Mapping[str, float], points: int) -> bool:
-    told = {name for name in values if not _CLOCKS.search(name)}
-    if told != {name for name in others if not _CLOCKS.search(name)} or not told:
+def _same_numbers(values: Mapping[str, float], others: Mapping[str, float], curve_points: int) -> bool:
+    """Compare all metrics but those of time and memory, which differ between runs of the same code."""
+    names = {name for name in values if not _TIMING_METRIC.search(name)}
+    if names != {name for name in others if not _TIMING_METRIC.search(name)} or not names:
         return False
-    # Coarse numbers, such as an accuracy on a hundred cases, may agree by chance.
-    telling = points >= _ENOUGH or any(len(f"{abs(values[name]):.12g}".replace(".", "")) >= _DIGITS for name in told)
-    return telling and all(values[name] == others[name] for name in told)
+    has_digits = any(len(f"{abs(values[name]):.12g}".replace(".", "")) >= _MIN_DIGITS for name in names)
+    is_conclusive = curve_points >= _MIN_CURVE_POINTS or has_digits
+    return is_conclusive and all(values[name] == others[name] for name in names)
 
 
 def is_suspicious_gain(trial: Trial, outcome: Outcome, trials: Sequence[Trial], spec: StudySpec) -> bool:
-    """Tell whether edited code reports a gain that nothing in the study makes plausible, where no judge decides."""
+    """Tell whether edited code reports a gain far beyond all earlier results, in a study without [evaluate]."""
     objective = spec.objectives[0]
     if not trial.proposal.code or spec.evaluate is not None or outcome.state is not TrialState.COMPLETE:
         return False
-    able = candidates(trials, spec.objectives, spec.bounds)
-    if not able or objective.metric not in outcome.values:
+    ranked = candidates(trials, spec.objectives, spec.metric_constraints)
+    if not ranked or objective.metric not in outcome.values:
         return False
-    losses = [objective.sign * t.values[objective.metric] for t in able]
+    losses = [objective.sign * t.values[objective.metric] for t in ranked]
     gain = losses[0] - objective.sign * outcome.values[objective.metric]
-    known = max(losses[len(losses) // 2] - losses[0], 0.02 * abs(losses[0]))
-    return gain > SUSPICIOUS_GAIN_FACTOR * known
+    spread = max(losses[len(losses) // 2] - losses[0], 0.02 * abs(losses[0]))
+    return gain > SUSPICIOUS_GAIN_FACTOR * spread
 
 
-def resolve_rerun(first: Outcome, again: Outcome, trials: Sequence[Trial], spec: StudySpec) -> Outcome:
-    """Return what a doubtful result counts for, now that it ran again on another seed: the worse of the two.
+def resolve_rerun(first: Outcome, rerun: Outcome, trials: Sequence[Trial], spec: StudySpec) -> Outcome:
+    """Return the outcome that counts after a suspicious gain was run again on another seed.
 
-    One that does not come back is no result but tampering, or luck.
+    It is the worse of the two. When the rerun keeps less than half of the gain, the trial fails as tampered.
     """
     objective = spec.objectives[0]
     name, sign = objective.metric, objective.sign
-    usage = _together(first.usage, again.usage)
-    if again.state is not TrialState.COMPLETE or name not in again.values:
-        return replace(again, usage=usage)
-    best = candidates(trials, spec.objectives, spec.bounds)[0].values[name]
-    one, two = first.values[name], again.values[name]
-    if sign * (best - two) <= 0.5 * sign * (best - one):
+    usage = _add_usage(first.usage, rerun.usage)
+    if rerun.state is not TrialState.COMPLETE or name not in rerun.values:
+        return replace(rerun, usage=usage)
+    best = candidates(trials, spec.objectives, spec.metric_constraints)[0].values[name]
+    value, rerun_value = first.values[name], rerun.values[name]
+    if sign * (best - rerun_value) <= 0.5 * sign * (best - value):
         reason = (
-            f"{name} fell out of all proportion ({short_number(best)} to {short_number(one)}) and did not come back on "
-            f"another seed ({short_number(two)})"
+            f"{name} improved suspiciously much ({short_number(best)} to {short_number(value)}), and another seed did "
+            f"not reproduce it ({short_number(rerun_value)})"
         )
         failure = Failure(kind=FailureKind.TAMPERED, reason=reason)
-        return replace(again, state=TrialState.FAILED, failure=failure, usage=usage)
-    worse = again if sign * two > sign * one or math.isnan(two) else first
-    return replace(worse, usage=usage, artifacts=again.artifacts)
+        return replace(rerun, state=TrialState.FAILED, failure=failure, usage=usage)
+    worse = rerun if sign * rerun_value > sign * value or math.isnan(rerun_value) else first
+    return replace(worse, usage=usage, artifacts=rerun.artifacts)
 
 
-def _together(first: Usage, again: Usage) -> Usage:
-    """Return what two runs of one trial used, one after the other; peaks are the second's."""
-    energies = [usage.energy_j for usage in (first, again) if usage.energy_j is not None]
+def _add_usage(first: Usage, second: Usage) -> Usage:
+    """Return the usage of two runs, one after the other; peaks are those of the second."""
+    energies = [usage.energy_j for usage in (first, second) if usage.energy_j is not None]
     return replace(
-        again,
-        wall_s=first.wall_s + again.wall_s,
-        cpu_s=first.cpu_s + again.cpu_s,
-        gpu_s=first.gpu_s + again.gpu_s,
+        second,
+        wall_s=first.wall_s + second.wall_s,
+        cpu_s=first.cpu_s + second.cpu_s,
+        gpu_s=first.gpu_s + second.gpu_s,
         energy_j=sum(energies) if energies else None,
     )

@@ -18,10 +18,10 @@ from tunesmith.agent.llm.candidates import Candidate, revalidate
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, FIRST_CANDIDATES, Batch, BatchFailure, LLMPlanner
 from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.planner_prompts import PromptContext
-from tunesmith.prompts.untrusted import one_line
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.errors import SpaceExhausted
+from tunesmith.study.formatting import one_line
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 
@@ -119,7 +119,7 @@ class CandidatePool:
     @property
     def used(self) -> float:
         """Used fraction of the tightest LLM limit; 0 without a limit."""
-        return max((share.fraction for share in self._budget.llm_shares(self._spent)), default=0.0)
+        return max((share.fraction for share in self._budget.llm_limit_usage(self._spent)), default=0.0)
 
     def offer(self, view: StudyView) -> Offer:
         """Return the candidates that are still new, given the present trials."""
@@ -313,7 +313,7 @@ class CandidatePool:
         passed = self._passed_warning()
         if passed > self._warned_at:
             self._warned_at = passed
-            tightest = max(self._budget.llm_shares(self._spent), key=lambda share: share.fraction)
+            tightest = max(self._budget.llm_limit_usage(self._spent), key=lambda share: share.fraction)
             amounts = f"{short_number(tightest.used)} of {short_number(tightest.limit)}"
             state = "is spent; only the sampler proposes now" if passed >= 1.0 else "is used to 80%"
             self._notes.append(f"the LLM's budget {state} ({tightest.name} {amounts})")

@@ -1,4 +1,4 @@
-"""What the sampler thinks and what is left, gathered for a prompt."""
+"""Gathers the changing facts of a study for a prompt: the sampler's view of it, and the budget that is left."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.prompts.planner_prompts import PromptContext
-from tunesmith.study.sampler_state import SamplerBelief
+from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.analysis.failure_regions import failing_regions
 from tunesmith.tools.analysis.importance import importance
 
-_PAIRED = 4
-"""Among so many of the parameters that matter most pairs are looked at."""
+_INTERACTING_PARAMETERS = 4
+"""Number of the most important parameters whose pairwise interactions are computed."""
 
 
 def make_prompt_context(
@@ -23,7 +23,11 @@ def make_prompt_context(
     budget: str = "",
     curves: Callable[[StudyView], Mapping[int, Sequence[float]]] | None = None,
 ) -> PromptContext:
-    """Return where a study stands: the sampler's next point, what mattered, where it fails, and the budget left."""
+    """Return the facts for a prompt: trials, the sampler's next point, importance, failures, and the budget left.
+
+    Raises:
+        SpaceExhausted: there is no next point.
+    """
     return PromptContext(
         view=view,
         belief=summarize_sampler(view, sampler),
@@ -32,16 +36,16 @@ def make_prompt_context(
     )
 
 
-def summarize_sampler(view: StudyView, sampler: Sampler) -> SamplerBelief:
-    """Return what the sampler thinks.
+def summarize_sampler(view: StudyView, sampler: Sampler) -> SamplerState:
+    """Return the sampler's next point and prediction, and what it found about parameters.
 
     Raises:
         SpaceExhausted: there is no next point.
     """
     suggestion = sampler.suggest(view)
     shares = importance(view.space, view.finished, view.objectives[0])
-    leading = list(shares)[:_PAIRED]
-    return SamplerBelief(
+    leading = list(shares)[:_INTERACTING_PARAMETERS]
+    return SamplerState(
         next_params=suggestion.params,
         next_prediction=suggestion.prediction,
         importance=shares,

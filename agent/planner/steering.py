@@ -12,12 +12,12 @@ from dataclasses import replace
 import numpy as np
 
 from tunesmith.agent.planner.arbiter import Judge
-from tunesmith.agent.sampler.deduplication import identity, known, random_params
+from tunesmith.agent.sampler.deduplication import config_key, random_params, tried_keys
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, Value
-from tunesmith.study.space.parameters import resting
+from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Proposal, Source
@@ -45,11 +45,11 @@ def steered(proposal: Proposal, view: StudyView, steering: Steering, judge: Judg
         return proposal
     vetoes = [conditions.parse(text) for text in steering.vetoes]
     pinned = _pinned(view, proposal.params, steering.pins)
-    tried = known(view)
-    if _is_allowed(pinned, vetoes) and (pinned == dict(proposal.params) or identity(pinned) not in tried):
+    tried = tried_keys(view)
+    if _is_allowed(pinned, vetoes) and (pinned == dict(proposal.params) or config_key(pinned) not in tried):
         return proposal if pinned == dict(proposal.params) else _with(proposal, pinned, steering)
     pool = [pinned, *_others(view, steering, derived_seed(view.seed, "steered", view.number))]
-    allowed = {identity(p): p for p in pool if _is_allowed(p, vetoes) and identity(p) not in tried}
+    allowed = {config_key(p): p for p in pool if _is_allowed(p, vetoes) and config_key(p) not in tried}
     if not allowed:
         raise SpaceExhausted(f"nothing new is left to try: {steering.words}")
     chosen = _best(list(allowed.values()), view, judge)
@@ -66,7 +66,7 @@ def _with(proposal: Proposal, params: Mapping[str, Value], steering: Steering) -
 
 def _pinned(view: StudyView, params: Mapping[str, Value], pins: Mapping[str, Value]) -> dict[str, Value]:
     """Return the configuration with the pins in it; what they make active stands where it rests."""
-    full = {name: resting(parameter) for name, parameter in view.space.parameters.items()}
+    full = {name: imputed_value(parameter) for name, parameter in view.space.parameters.items()}
     return view.space.clip({**full, **params, **pins})
 
 
@@ -97,7 +97,7 @@ def _others(view: StudyView, steering: Steering, seed: int) -> Iterator[dict[str
 
 def _best(pool: Sequence[Mapping[str, Value]], view: StudyView, judge: Judge | None) -> Mapping[str, Value]:
     """Return the one that the model likes best; the first while there is no model."""
-    judged = judge.judge(view, pool) if judge is not None else None
+    judged = judge.score(view, pool) if judge is not None else None
     if judged is None:
         return pool[0]
-    return pool[min(range(len(pool)), key=lambda i: judged[i].lag)]
+    return pool[min(range(len(pool)), key=lambda i: judged[i].log_ei_gap)]

@@ -252,7 +252,9 @@ class BayesSampler:
 
     def _search(self, view: StudyView, inputs: _Inputs) -> _Search:
         settings, data, encoding, rng = self._settings, inputs.data, inputs.encoding, inputs.rng
-        model = fit_surrogate(data, inputs.transfer_prior, inputs.feature_map, view.number, view.thrift, settings, rng)
+        model = fit_surrogate(
+            data, inputs.transfer_prior, inputs.feature_map, view.number, view.cost_exponent, settings, rng
+        )
         good = _good_rows(data, model, rng)
         local = settings.local_every and view.number % settings.local_every == 0
         box = acquisition_optimizer.trust_region(data.units[good[: settings.local_points]], encoding)
@@ -343,7 +345,7 @@ def _first_new(
     close = np.abs(pool[:, None, :] - data.pending[None, :, :]) <= reach_of_pending
     near_pending = np.any(np.all(close, axis=2), axis=1)
     reach = np.where(encoding.smooth, NEAR, _SAME)
-    known = data.units if view.raised else data.units[data.fidelity >= 1.0]
+    known = data.units if view.fidelity_rises else data.units[data.fidelity >= 1.0]
     near_duplicates = []
     for point in np.concatenate([pool[~near_pending][:_MAX_CHECKED], pool[near_pending][:_MAX_CHECKED]]):
         params = view.space.from_unit(point.tolist())

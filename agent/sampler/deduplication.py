@@ -72,7 +72,7 @@ def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:
         for value in _values(space.parameters[name]):
             yield from extend({**chosen, name: value}, later)
 
-    yield from extend({}, space.guards_first)
+    yield from extend({}, space.dependency_order)
 
 
 def _values(parameter: Parameter) -> Iterator[Value]:

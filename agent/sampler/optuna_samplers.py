@@ -72,7 +72,7 @@ class OptunaSampler:
 def ask_each(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
     """Suggest each active parameter, guards first, as a define-by-run objective would."""
     values: dict[str, Value] = {}
-    for name in space.guards_first:
+    for name in space.dependency_order:
         parameter = space.parameters[name]
         if name in space.active({**values, name: None}):
             values[name] = _from_optuna_value(parameter, _suggest_one(trial, name, to_distribution(parameter)))

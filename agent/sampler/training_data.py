@@ -125,7 +125,7 @@ def build_earlier_data(view: StudyView, study: EarlierStudy) -> TrainingData:
     is left out.
     """
     selected = replace(study, trials=_select(view, study.trials))
-    return build_training_data(replace(view, trials=list(selected.fitting(view.space)), curve_forecasts={}))
+    return build_training_data(replace(view, trials=list(selected.trials_in(view.space)), curve_forecasts={}))
 
 
 def _select(view: StudyView, trials: Sequence[Trial]) -> Sequence[Trial]:

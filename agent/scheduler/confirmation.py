@@ -115,7 +115,7 @@ class Confirmation:
 
     def _choose(self, trials: Sequence[Trial]) -> list[Trial]:
         spec = self._spec
-        complete, default = candidates(trials, spec.objectives, spec.bounds), default_trial(trials)
+        complete, default = candidates(trials, spec.objectives, spec.metric_constraints), default_trial(trials)
         if spec.confirm is None or not complete or (default is not None and complete[0].number == default.number):
             return []
         groups = _by_code(complete)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from tunesmith.agent.scheduler.curve_model import STEP_TOLERANCE, Curve, CurveModel, EndForecast
 from tunesmith.study.trials.trial import Trial, TrialState
-from tunesmith.study.trials.view import ForecastPoint, Objective, same_run
+from tunesmith.study.trials.view import ForecastPoint, Objective, run_key
 
 PRIOR_STD_FACTOR = 2.0
 """Factor on the std of the sampler's prediction before it joins a forecast: the sampler underestimates noise."""
@@ -38,13 +38,13 @@ class CurveForecasts:
 
     def __init__(self, trials: Sequence[Trial], curves: Mapping[int, Curve], objective: Objective) -> None:
         own = [t for t in trials if not t.is_replicate and t.number in curves and curves[t.number].steps]
-        latest = {same_run(t): t.number for t in trials if not t.is_replicate}
+        latest = {run_key(t): t.number for t in trials if not t.is_replicate}
         self._objective, self._curves = objective, curves
         self._max_length = max((_length(t) for t in own), default=0.0)
         self._complete = [t for t in own if self.ran_in_full(t)]
         ended = (TrialState.STOPPED, TrialState.COMPLETE)
         self.stopped = [
-            t for t in own if t.state in ended and not self.ran_in_full(t) and latest[same_run(t)] == t.number
+            t for t in own if t.state in ended and not self.ran_in_full(t) and latest[run_key(t)] == t.number
         ]
         self.complete_values = [curves[t.number].values for t in self._complete]
         self.model = CurveModel([curves[t.number] for t in self._complete], [curves[t.number] for t in self.stopped])

@@ -20,7 +20,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
-from tunesmith.study.trials.view import ForecastPoint, StudyView, same_run
+from tunesmith.study.trials.view import ForecastPoint, StudyView, run_key
 from tunesmith.study.units import short_number
 
 CHECK_GROWTH = 1.25
@@ -54,7 +54,7 @@ class EarlyStopping:
     def __init__(self, spec: StudySpec, known: Mapping[int, Sequence[Observation]]) -> None:
         self._rules, self._objective = spec.stop, spec.objectives[0]
         self._metrics = spec.study.metric
-        self._by_curves = spec.pace == "curves" and len(spec.objectives) == 1
+        self._by_curves = spec.schedule_kind == "curves" and len(spec.objectives) == 1
         self._unit = spec.fidelity.name.removesuffix("s") if spec.fidelity else "step"
         self._max_fidelity = spec.fidelity.max if spec.fidelity else 0.0
         self._bounds = [Bound(metric=r.metric, above=r.above, below=r.below, after=r.after) for r in spec.stop.rules]
@@ -168,7 +168,7 @@ class EarlyStopping:
 
     def _may_stop(self, reached: float, end: float, view: StudyView) -> bool:
         """Return whether a trial may stop or pause here: past the first pause point, before the end, with a gain."""
-        if view.left <= LAST_FULL_RUNS:
+        if view.runs_left <= LAST_FULL_RUNS:
             return False
         if not PAUSE_POINTS[0] * end * (1 - STEP_TOLERANCE) <= reached < end * (1 - STEP_TOLERANCE):
             return False
@@ -195,8 +195,8 @@ class EarlyStopping:
         for trial in trials:
             if trial.number in self._tracks and not trial.is_replicate:
                 # A resumed trial shares one curve with the earlier runs of its configuration.
-                runs[same_run(trial)].append(trial.number)
-                curves[trial.number] = self._curve(runs[same_run(trial)])
+                runs[run_key(trial)].append(trial.number)
+                curves[trial.number] = self._curve(runs[run_key(trial)])
         forecasts = CurveForecasts(trials, curves, self._objective)
         self._end = forecasts.model.end
         return forecasts

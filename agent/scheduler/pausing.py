@@ -21,7 +21,7 @@ from tunesmith.agent.scheduler.promotion import promote
 from tunesmith.agent.scheduler.rules import percent
 from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.trial import Proposal, Trial, TrialState
-from tunesmith.study.trials.view import StudyView, same_run
+from tunesmith.study.trials.view import StudyView, run_key
 
 PAUSE_POINTS = (1 / 9, 2 / 9, 4 / 9)
 """Fractions of a full run at which trials pause. The first one is late enough to be past the warm-up."""
@@ -65,8 +65,8 @@ class Pausing:
     def __init__(self, view: StudyView, forecasts: CurveForecasts) -> None:
         self._forecasts = forecasts
         self._end = forecasts.model.end
-        self._is_ending = view.left <= LAST_FULL_RUNS
-        latest = {same_run(t): t for t in view.trials if not t.is_replicate and t.state is not TrialState.FAILED}
+        self._is_ending = view.runs_left <= LAST_FULL_RUNS
+        latest = {run_key(t): t for t in view.trials if not t.is_replicate and t.state is not TrialState.FAILED}
         self._all = [self._configuration(trial) for trial in latest.values()]
         self._full_runs = sum(forecasts.ran_in_full(c.trial) for c in self._all)
 

@@ -22,7 +22,7 @@ from tunesmith.agent.sampler.base import Sampler
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.parameters import resting
+from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.trials.seeds import tuning_seed
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import Objective, StudyView
@@ -62,7 +62,7 @@ class Population:
     @classmethod
     def from_spec(cls, spec: StudySpec) -> Population | None:
         """Return the population of a study with [schedule] kind = "pbt"; None for any other study."""
-        if spec.pace != "pbt" or spec.fidelity is None or spec.schedule is None:
+        if spec.schedule_kind != "pbt" or spec.fidelity is None or spec.schedule is None:
             return None
         movable = frozenset(spec.schedule.movable or spec.space.names)
         return cls(spec.schedule.population, spec.fidelity.min, spec.fidelity.max, movable, spec.objectives[0])
@@ -168,13 +168,13 @@ class Population:
 
         The parent's parameters if the sampler has no untried point left.
         """
-        gains = replace(view, trials=self._gains(view.trials), fidelity=None, raised=False)
+        gains = replace(view, trials=self._gains(view.trials), fidelity=None, fidelity_rises=False)
         try:
             suggested = sampler.suggest(gains).params
         except SpaceExhausted:
             return dict(parent.params)
         moved = {name: value for name, value in suggested.items() if name in self.movable}
-        imputed = {name: resting(parameter) for name, parameter in view.space.parameters.items()}
+        imputed = {name: imputed_value(parameter) for name, parameter in view.space.parameters.items()}
         params = {**imputed, **parent.params, **moved}
         return {name: params[name] for name in view.space.active(params)}
 

@@ -14,7 +14,7 @@ from tunesmith.agent.scheduler.promotion import promote
 from tunesmith.agent.scheduler.rungs import Ladder, promotable, start_rung
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
-from tunesmith.study.trials.view import Objective, same_run
+from tunesmith.study.trials.view import Objective, run_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +34,18 @@ class SuccessiveHalving:
     @classmethod
     def from_spec(cls, spec: StudySpec) -> SuccessiveHalving | None:
         """Return the rules of a study with [schedule] kind = "halving" or "hyperband"; None for any other study."""
-        if spec.fidelity is None or spec.pace not in ("halving", "hyperband"):
+        if spec.fidelity is None or spec.schedule_kind not in ("halving", "hyperband"):
             return None
         eta = spec.schedule.eta if spec.schedule else 3.0
         ladder = Ladder(spec.fidelity.min, eta, spec.fidelity.max)
         # The last rung is not a bracket: nothing would be promoted from it.
-        brackets = max(ladder.top or 1, 1) if spec.pace == "hyperband" else 1
+        brackets = max(ladder.top or 1, 1) if spec.schedule_kind == "hyperband" else 1
         return cls(ladder, spec.objectives[0], brackets)
 
     def start_fidelity(self, trials: Sequence[Trial]) -> float:
         """Return the fidelity at which the next new configuration starts."""
         own = [t for t in trials if not t.is_replicate and t.proposal.source is not Source.DEFAULT]
-        started = len({same_run(t) for t in own})
+        started = len({run_key(t) for t in own})
         return self.ladder.rung(start_rung(started, self.brackets, self.ladder.eta))
 
     def next_promotion(self, trials: Sequence[Trial]) -> Proposal | None:
@@ -56,14 +56,14 @@ class SuccessiveHalving:
         own = [t for t in trials if not t.is_replicate]
         highest_rung: dict[tuple[object, ...], int] = {}
         for trial in own:
-            key = same_run(trial)
+            key = run_key(trial)
             highest_rung[key] = max(highest_rung.get(key, -1), self._rung(trial))
         highest, top = max(highest_rung.values(), default=-1), self.ladder.top
         for rung in range(highest if top is None else min(highest, top - 1), -1, -1):
             finished = {t.number: t for t in own if self._rung(t) == rung and t.state.is_finished}
             values = self._values(finished)
             for number in promotable(values, self.ladder.eta):
-                if highest_rung[same_run(finished[number])] == rung:
+                if highest_rung[run_key(finished[number])] == rung:
                     fidelity = self.ladder.rung(rung + 1)
                     rank = sum(value < values[number] for value in values.values()) + 1
                     why = f"trial {number} is promoted to {fidelity:g}: rank {rank} of the {len(finished)} on its rung"

@@ -19,7 +19,7 @@ from tunesmith.study.config.load import parse_spec, space_document
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.study.trials.view import StudyView, same_run
+from tunesmith.study.trials.view import StudyView, run_key
 
 
 def run_own(kind: str, meter: Meter, seed: int) -> None:
@@ -59,8 +59,8 @@ class _Study:
         """
         view = self._view()
         trial = Trial(number=len(self._trials), proposal=self._proposal(view), state=TrialState.RUNNING)
-        key = same_run(trial)
-        self._early_stopping.trial_started(trial, [t for t in self._trials if same_run(t) == key])
+        key = run_key(trial)
+        self._early_stopping.trial_started(trial, [t for t in self._trials if run_key(t) == key])
         if key not in self._trainings:
             self._trainings[key] = self._meter.begin(trial.params)
         outcome = self._trained(trial, self._trainings[key])
@@ -74,10 +74,10 @@ class _Study:
             trials=[*self._trials, *running],
             number=len(self._trials),
             seed=self._seed,
-            fidelity=self._spec.graded,
+            fidelity=self._spec.fidelity_range,
             curve_forecasts=self._early_stopping.pseudo_observations(self._trials),
-            left=(self._meter.budget - self._meter.spent) / self._meter.task.end,
-            raised=self._spec.pace != "full",
+            runs_left=(self._meter.budget - self._meter.spent) / self._meter.task.end,
+            fidelity_rises=self._spec.schedule_kind != "full",
         )
 
     def _proposal(self, view: StudyView) -> Proposal:

@@ -84,7 +84,9 @@ def _status(wiring: StudySession, _: str) -> str:
 def _best(wiring: StudySession, _: str) -> str:
     def text(located: OpenStudy) -> str:
         record = located.record
-        ranked = candidates(located.history.trials(record.id), record.spec.objectives, record.spec.bounds)[:FEW]
+        ranked = candidates(located.history.trials(record.id), record.spec.objectives, record.spec.metric_constraints)[
+            :FEW
+        ]
         if not ranked:
             return "no trial is complete yet"
         metric = record.spec.objectives[0].metric

@@ -14,7 +14,7 @@ from tunesmith.study.errors import HistoryError, ProjectError
 from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params
 from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.study.variant import Variant, VariantState, root_of
+from tunesmith.study.variant import Variant, VariantState, root_variant
 from tunesmith.tools.analysis.significance import Difference
 from tunesmith.tools.analysis.summary import ConfigResult, gain_text, plus_minus, probability_text
 from tunesmith.tools.variants.apply import BranchFailed, CodePatch, GitBranch, PatchFile, make_branch, write_patch
@@ -64,7 +64,7 @@ def apply_variant(study: Path, wanted: ApplyOptions, *, history: Path | None, as
         project=project,
         diff=diff,
         message=commit_message(record, found),
-        base=root_of(variant, {v.id: v for v in variants}).files,
+        base=root_variant(variant, {v.id: v for v in variants}).files,
     )
     if not as_json:
         print("\n".join(_head(record, variant)), end="\n\n")

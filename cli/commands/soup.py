@@ -15,7 +15,7 @@ from typing import Any
 
 from tunesmith.cli.display.format import short_path
 from tunesmith.cli.session.locate import OpenStudy, open_study
-from tunesmith.evaluator.evaluation import Evaluator
+from tunesmith.evaluator.evaluator import Evaluator
 from tunesmith.evaluator.executors.slots import plan_slots
 from tunesmith.evaluator.gpus import find_gpus
 from tunesmith.evaluator.workspace import artifacts_folder
@@ -103,7 +103,7 @@ class _Judge:
 def _ingredients(located: OpenStudy, checkpoint: str, top: int) -> tuple[list[Ingredient], Trial]:
     record = located.record
     objective = record.spec.objectives[0]
-    able = candidates(located.history.trials(record.id), record.spec.objectives, record.spec.bounds)
+    able = candidates(located.history.trials(record.id), record.spec.objectives, record.spec.metric_constraints)
     found = [(t, artifacts_folder(located.folder, t.number) / checkpoint) for t in able]
     kept = [(t, file) for t, file in found if file.is_file()][:top]
     if not kept:

@@ -12,7 +12,7 @@ from tunesmith.cli.display.trial_json import trial_json
 from tunesmith.cli.display.trial_story import trial_story
 from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
-from tunesmith.study.config.budget import ENDING, Budget
+from tunesmith.study.config.budget import ENDING_LIMITS, Budget
 from tunesmith.study.formatting import json_number
 from tunesmith.study.trials.trial import Trial
 
@@ -61,7 +61,7 @@ def _status_json(located: OpenStudy) -> dict[str, Any]:
 
 
 def _limits(budget: Budget) -> dict[str, float | None]:
-    return {name: getattr(budget, name) for name in ENDING}
+    return {name: getattr(budget, name) for name in ENDING_LIMITS}
 
 
 def _story_json(located: OpenStudy, trial: Trial) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 def budget_bar(budget: Budget, spent: Spent, now: float, *, seconds_per_trial: float | None, width: int = 10) -> str:
     """Return `[■■■□□] 12 of 40 trials, about 6 min left`; "" without limits."""
-    shares = list(budget.shares(spent))
+    shares = list(budget.limit_usage(spent))
     deadline = budget.deadline(spent, now)
     seconds = [deadline.seconds_left] if deadline else []
     if budget.trials is not None and seconds_per_trial is not None:

@@ -1,40 +1,51 @@
-"""The lines with which a run begins: what is tuned, on what, by whom, and what an earlier run brought along."""
+"""The first lines of a run: what is tuned, in how many slots, by whom, and what a resumed study already has."""
 
 from __future__ import annotations
 
 from tunesmith.agent.loop.events import Opened
+from tunesmith.cli.display.format import count
 from tunesmith.study.units import short_number
 
 
-def welcome(news: Opened) -> list[str]:
-    """Return two or three lines."""
-    spec = news.record.spec
-    aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)
-    conditional = len(spec.space.conditions)
-    size = f"{len(spec.space)} parameters" + (f", {conditional} conditional" if conditional else "")
-    places = f"{news.slots} slot{'s' if news.slots > 1 else ''}"
-    if news.gpus:
-        places += f" (GPU {', '.join(news.gpus)})"
-    who = f"sampler {spec.planner.sampler}"
-    if spec.planner.model:
-        who += f"  ·  LLM {spec.planner.model}{_at_most(news)}"
-    lines = [f"{news.record.name}  {aims}  ·  {size}  ·  {places}  ·  {who}"]
-    if news.estimate:
-        lines.append(f"the LLM's part, estimated: {news.estimate}")
-    if news.finished or news.requeued:
-        lost = f", {news.requeued} lost and queued again" if news.requeued else ""
-        best = ""
-        if news.best:
-            metric = spec.objectives[0].metric
-            best = f"; best {short_number(news.best.values[metric])} (#{news.best.number})"
-        lines.append(f"resuming: {news.finished} finished{lost}{best}")
+def header_lines(event: Opened) -> list[str]:
+    """Return one to three lines."""
+    lines = [_study_line(event)]
+    if event.estimate:
+        lines.append(f"estimated LLM use: {event.estimate}")
+    if event.finished or event.requeued:
+        lines.append(_resume_line(event))
     return lines
 
 
-def _at_most(news: Opened) -> str:
-    """Return the limits on the LLM, in parentheses."""
+def _study_line(event: Opened) -> str:
+    spec = event.record.spec
+    aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)
+    size = f"{count(len(spec.space), 'parameter')}"
+    if spec.space.conditions:
+        size += f", {len(spec.space.conditions)} conditional"
+    slots = count(event.slots, "slot")
+    if event.gpus:
+        slots += f" (GPU {', '.join(event.gpus)})"
+    planner = f"sampler {spec.planner.sampler}"
+    if spec.planner.model:
+        planner += f"  ·  LLM {spec.planner.model}{_llm_limits(event)}"
+    return f"{event.record.name}  {aims}  ·  {size}  ·  {slots}  ·  {planner}"
+
+
+def _resume_line(event: Opened) -> str:
+    line = f"resuming: {event.finished} finished"
+    if event.requeued:
+        line += f", {event.requeued} lost and queued again"
+    if event.best:
+        metric = event.record.spec.objectives[0].metric
+        line += f"; best {short_number(event.best.values[metric])} (#{event.best.number})"
+    return line
+
+
+def _llm_limits(event: Opened) -> str:
+    """Return the limits on the LLM, in parentheses; "" without limits."""
     limits = [
         f"${share.limit:.2f}" if share.name == "llm_usd" else f"{short_number(share.limit)} {share.name[4:]}"
-        for share in news.budget.llm_shares(news.record.spent)
+        for share in event.budget.llm_limit_usage(event.record.spent)
     ]
     return f" (at most {', '.join(limits)})" if limits else ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-JOULES = 3.6e6
+JOULES_PER_KWH = 3.6e6
 """In a kWh."""
-ENDING = ("trials", "hours", "until", "gpu_hours", "kwh")
+ENDING_LIMITS = ("trials", "hours", "until", "gpu_hours", "kwh")
 """The limits of which at least one must be set, or nothing would end a study."""
 
 
@@ -39,7 +39,7 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class LimitUsage:
     """One limit: its name, how much is used, and how much may be."""
 
     name: str
@@ -76,7 +76,7 @@ class Budget:
     llm_tokens: int | None = None
     llm_calls: int | None = None
 
-    def shares(self, spent: Spent) -> Iterator[Share]:
+    def limit_usage(self, spent: Spent) -> Iterator[LimitUsage]:
         """Yield every limit that ends the study and is counted (not `until`)."""
         pairs = (
             ("trials", spent.full_runs, self.trials),
@@ -86,9 +86,9 @@ class Budget:
         )
         for name, used, limit in pairs:
             if limit is not None:
-                yield Share(name=name, used=used, limit=limit)
+                yield LimitUsage(name=name, used=used, limit=limit)
 
-    def llm_shares(self, spent: Spent) -> Iterator[Share]:
+    def llm_limit_usage(self, spent: Spent) -> Iterator[LimitUsage]:
         """Yield the limits on the LLM; a limit of 0 counts as reached."""
         pairs = (
             ("llm_usd", spent.llm_usd, self.llm_usd),
@@ -97,15 +97,15 @@ class Budget:
         )
         for name, used, limit in pairs:
             if limit is not None:
-                yield Share(name=name, used=used, limit=limit)
+                yield LimitUsage(name=name, used=used, limit=limit)
 
     def ended_by(self, spent: Spent, now: float) -> str | None:
         """Return the name of a limit that is reached, or None."""
         if self.until is not None and now >= self.until:
             return "until"
-        return next((share.name for share in self.shares(spent) if share.used >= share.limit), None)
+        return next((share.name for share in self.limit_usage(spent) if share.used >= share.limit), None)
 
-    def thrift(self, spent: Spent) -> float:
+    def cost_exponent(self, spent: Spent) -> float:
         """Return how much the seconds of a trial should weigh in, from 0 to 1.
 
         Nothing while trials are what is counted. With hours or GPU-hours, the share that is left: cheap trials first,
@@ -113,7 +113,7 @@ class Budget:
         """
         if self.trials is not None:
             return 0.0
-        used = [share.fraction for share in self.shares(spent)]
+        used = [share.fraction for share in self.limit_usage(spent)]
         return 1.0 - max(used) if used else float(self.until is not None)
 
     def deadline(self, spent: Spent, now: float) -> Deadline | None:

@@ -20,7 +20,7 @@ Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SpecChange:
     """One key of a study file, such as budget.trials or constraints.gpu_mem_gb, with what stood there and what shall.
 
     None stands for a key that is not there.
@@ -54,7 +54,7 @@ class Steering:
         return "; ".join(parts)
 
 
-def change_of(document: Document, order: Limit | Parallel | Bounds | Constrain) -> Change:
+def requested_change(document: Document, order: Limit | Parallel | Bounds | Constrain) -> SpecChange:
     """Return the change that an order asks for.
 
     Raises:
@@ -74,7 +74,7 @@ def change_of(document: Document, order: Limit | Parallel | Bounds | Constrain) 
             return _bounds(document, order)
 
 
-def changed(document: Document, change: Change) -> dict[str, Any]:
+def with_change(document: Document, change: SpecChange) -> dict[str, Any]:
     """Return the document with the change made."""
     made: dict[str, Any] = copy.deepcopy(dict(document))
     table, _, name = change.key.partition(".")
@@ -91,18 +91,18 @@ def changed(document: Document, change: Change) -> dict[str, Any]:
     return made
 
 
-def standing(document: Document, changes: Iterable[Change]) -> tuple[dict[str, Any], list[Change]]:
+def active_changes(document: Document, changes: Iterable[SpecChange]) -> tuple[dict[str, Any], list[SpecChange]]:
     """Return the document with those changes made that still hold, and these; see the module's own words."""
     made, held = dict(document), []
     for change in changes:
         if _at(made, change.key) == change.before:
-            made = changed(made, change)
+            made = with_change(made, change)
             held.append(change)
     return made, held
 
 
-def _change(document: Document, key: str, after: Any) -> Change:
-    return Change(key, _at(document, key), after)
+def _change(document: Document, key: str, after: Any) -> SpecChange:
+    return SpecChange(key, _at(document, key), after)
 
 
 def _at(document: Document, key: str) -> Any:
@@ -112,7 +112,7 @@ def _at(document: Document, key: str) -> Any:
     return document.get(table, {}).get(name)
 
 
-def _bounds(document: Document, order: Bounds) -> Change:
+def _bounds(document: Document, order: Bounds) -> SpecChange:
     space = document.get("space", {})
     if order.name not in space:
         raise ToolRefused(f"there is no parameter {order.name!r}{did_you_mean(order.name, space)}")

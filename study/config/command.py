@@ -23,7 +23,7 @@ def template_values(
     return values
 
 
-def script_of(command: str) -> str:
+def script_path(command: str) -> str:
     """Return the first word of a command that looks like a script's path, "" when none does."""
     try:
         words = shlex.split(command)

@@ -334,12 +334,14 @@ def _pace_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     for index, rule in enumerate(spec.stop.rules):
         if rule.above is None and rule.below is None:
             yield Mistake(f"stop.rules.{index}", "has no bound; give above, below or both")
-    if spec.fidelity is None and spec.pace in ("halving", "hyperband", "pbt"):
-        yield Mistake("schedule.kind", f'"{spec.pace}" needs a fidelity; add [fidelity] with name, min and max')
+    if spec.fidelity is None and spec.schedule_kind in ("halving", "hyperband", "pbt"):
+        yield Mistake(
+            "schedule.kind", f'"{spec.schedule_kind}" needs a fidelity; add [fidelity] with name, min and max'
+        )
 
 
 def _population_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mistake]:
-    if spec.pace != "pbt" or spec.schedule is None:
+    if spec.schedule_kind != "pbt" or spec.schedule is None:
         return
     if spec.confirm is not None:
         message = (

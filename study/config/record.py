@@ -39,7 +39,7 @@ class Event:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-def used_detail(usage: Usage | None) -> dict[str, float]:
+def usage_detail(usage: Usage | None) -> dict[str, float]:
     """Return what an event keeps of a command whose usage stands in no trial; nothing where none was measured."""
     used = {"gpu_s": usage.gpu_s, "energy_j": usage.energy_j} if usage is not None else {}
     return {name: value for name, value in used.items() if value}

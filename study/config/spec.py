@@ -21,7 +21,7 @@ from pydantic import (
     StrictBool,
 )
 
-from tunesmith.study.config.budget import ENDING, Budget
+from tunesmith.study.config.budget import ENDING_LIMITS, Budget
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.view import Constraint, Direction, Fidelity, Objective
 from tunesmith.study.units import next_at, parse_bytes, parse_clock, parse_seconds
@@ -259,7 +259,7 @@ class BudgetTable(_Table):
     @property
     def ends(self) -> bool:
         """Whether any limit is set that ends the study."""
-        return any(getattr(self, name) for name in ENDING)
+        return any(getattr(self, name) for name in ENDING_LIMITS)
 
     def starting_at(self, now: float) -> Budget:
         """Return the limits, with `until` as the next such time of day after `now` (seconds since the epoch)."""
@@ -395,7 +395,7 @@ class StudySpec(_Table):
     document: Mapping[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
 
     @property
-    def kept(self) -> Mapping[str, Any]:
+    def stored_document(self) -> Mapping[str, Any]:
         """The document as the history stores it: without [notify], whose URL is often a secret."""
         return {name: table for name, table in self.document.items() if name != "notify"}
 
@@ -408,17 +408,17 @@ class StudySpec(_Table):
         return tuple(Objective(m, d) for m, d in zip(self.study.metric, directions, strict=True))
 
     @property
-    def graded(self) -> Fidelity | None:
+    def fidelity_range(self) -> Fidelity | None:
         """The name and range of the fidelity; None without [fidelity]."""
         return Fidelity(self.fidelity.name, self.fidelity.min, self.fidelity.max) if self.fidelity else None
 
     @property
-    def pace(self) -> str:
+    def schedule_kind(self) -> str:
         """The kind of [schedule]; "full" without that table."""
         return self.schedule.kind if self.schedule is not None else "full"
 
     @property
-    def bounds(self) -> tuple[Constraint, ...]:
+    def metric_constraints(self) -> tuple[Constraint, ...]:
         """The constraints on metrics."""
         return tuple(Constraint(metric=c.metric, min=c.min, max=c.max) for c in self.constraints)
 

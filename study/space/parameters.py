@@ -73,7 +73,7 @@ class Float(_Common):
             return Bins(_steps(self.low, self.high, self.step))
         return Log(self.low, self.high) if _is_log(self) else Linear(self.low, self.high)
 
-    def refuse(self, value: object) -> str | None:
+    def invalid_reason(self, value: object) -> str | None:
         """Return why `value` is not valid here, None if it is."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return f"{render_literal(value)} is not a finite number; expected one from {self.low!r} to {self.high!r}"
@@ -137,7 +137,7 @@ class Int(_Common):
             return Bins(int(self.cardinality))
         return Integers(self.low, self.high, _is_log(self))
 
-    def refuse(self, value: object) -> str | None:
+    def invalid_reason(self, value: object) -> str | None:
         """Return why `value` is not valid here, None if it is."""
         if isinstance(value, bool) or not isinstance(value, int):
             return f"{render_literal(value)} is not a whole number; expected one from {self.low} to {self.high}"
@@ -196,8 +196,8 @@ class Choice(_Common):
                         "choices", f"{value!r} is not a valid choice; expected a finite number, a text, true or false"
                     )
                 )
-        if self.default is not None and self.refuse(self.default):
-            found.append(Mistake("default", str(self.refuse(self.default))))
+        if self.default is not None and self.invalid_reason(self.default):
+            found.append(Mistake("default", str(self.invalid_reason(self.default))))
         return found
 
     @property
@@ -210,7 +210,7 @@ class Choice(_Common):
         """By index."""
         return Bins(len(self.choices))
 
-    def refuse(self, value: object) -> str | None:
+    def invalid_reason(self, value: object) -> str | None:
         """Return why `value` is not valid here, None if it is."""
         if isinstance(value, str | int | float | None) and any(same(value, choice) for choice in self.choices):
             return None
@@ -256,7 +256,7 @@ class Bool(_Common):
         """False, then True."""
         return Bins(2)
 
-    def refuse(self, value: object) -> str | None:
+    def invalid_reason(self, value: object) -> str | None:
         """Return why `value` is not valid here, None if it is."""
         return None if isinstance(value, bool) else f"{render_literal(value)} is not valid here; expected true or false"
 
@@ -287,19 +287,19 @@ def has_default(parameter: Parameter) -> bool:
     return parameter.default is not None or (isinstance(parameter, Choice) and None in parameter.choices)
 
 
-def middle(parameter: Parameter) -> Value:
+def middle_value(parameter: Parameter) -> Value:
     """Return the value of a parameter without a default: the middle of its range, the first choice, or False."""
     if isinstance(parameter, Choice) and not parameter.ordered:
         return parameter.choices[0]
     return False if isinstance(parameter, Bool) else parameter.from_unit(0.5)
 
 
-def resting(parameter: Parameter) -> Value:
+def imputed_value(parameter: Parameter) -> Value:
     """Return the user's default, or the middle of the range."""
-    return parameter.default if has_default(parameter) else middle(parameter)
+    return parameter.default if has_default(parameter) else middle_value(parameter)
 
 
-def typed(parameter: Parameter | None, value: Value) -> Value:
+def cast_value(parameter: Parameter | None, value: Value) -> Value:
     """Return a whole float as int for an Int, and an int as float for a Float; anything else as it is."""
     if isinstance(parameter, Int) and isinstance(value, float) and value.is_integer():
         return int(value)

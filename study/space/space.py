@@ -11,7 +11,7 @@ from tunesmith.study.errors import Mistake, ProposalError, SpecError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, Params, Value
-from tunesmith.study.space.parameters import Parameter, has_default, resting, typed
+from tunesmith.study.space.parameters import Parameter, cast_value, has_default, imputed_value
 
 
 class SearchSpace:
@@ -60,10 +60,10 @@ class SearchSpace:
         """The user's default configuration, gaps filled with the middle of the range; None when none is declared."""
         if not any(has_default(p) for p in self.parameters.values()):
             return None
-        return self._assemble({n: resting(p) for n, p in self.parameters.items()})
+        return self._assemble({n: imputed_value(p) for n, p in self.parameters.items()})
 
     @property
-    def guards_first(self) -> tuple[str, ...]:
+    def dependency_order(self) -> tuple[str, ...]:
         """The names in an order in which every parameter comes after those that its condition names."""
         return self._order
 
@@ -77,7 +77,7 @@ class SearchSpace:
         found = [
             Mistake(n, f"is not a parameter{did_you_mean(n, self.names)}") for n in params if n not in self.parameters
         ]
-        refused = {n: self.parameters[n].refuse(v) for n, v in params.items() if n in self.parameters}
+        refused = {n: self.parameters[n].invalid_reason(v) for n, v in params.items() if n in self.parameters}
         found += [Mistake(name, reason) for name, reason in refused.items() if reason]
         if found:
             return found
@@ -99,7 +99,7 @@ class SearchSpace:
         Raises:
             ProposalError: with every mistake.
         """
-        whole = {n: typed(self.parameters.get(n), v) for n, v in params.items()}
+        whole = {n: cast_value(self.parameters.get(n), v) for n, v in params.items()}
         found = self.check({n: whole[n] for n in whole if n not in self.parameters or self._is_active(n, whole)})
         if found:
             raise ProposalError(found)
@@ -107,13 +107,13 @@ class SearchSpace:
 
     def clip(self, params: Mapping[str, Any]) -> dict[str, Value]:
         """Return the nearest valid configuration; what is missing stands at its default, or in the middle."""
-        full = {n: p.clip(params[n]) if n in params else resting(p) for n, p in self.parameters.items()}
+        full = {n: p.clip(params[n]) if n in params else imputed_value(p) for n, p in self.parameters.items()}
         return self._assemble(full)
 
     def to_unit(self, params: Params) -> tuple[float, ...]:
         """Active parameters -> one coordinate in [0, 1] per parameter; inactive ones lie where they rest."""
         return tuple(
-            p.to_unit(params[n] if n in params else resting(p))  # type: ignore[arg-type]  # each kind takes its own type
+            p.to_unit(params[n] if n in params else imputed_value(p))  # type: ignore[arg-type]  # each kind takes its own type
             for n, p in self.parameters.items()
         )
 
@@ -163,7 +163,7 @@ def _condition_mistakes(name: str, when: str, parameters: Mapping[str, Parameter
         elif comparison.op in ("==", "!=", "in", "not in"):
             guard = parameters[comparison.name]
             for constant in comparison.constants:
-                reason = guard.refuse(typed(guard, constant))
+                reason = guard.invalid_reason(cast_value(guard, constant))
                 if reason:
                     yield Mistake(
                         f"{name}.when", f"compares {comparison.name} with a value that it cannot have: {reason}"

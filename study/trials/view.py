@@ -87,9 +87,9 @@ class StudyView:
         fidelity: what makes trials cheaper; what is proposed runs at its full value.
         earlier: the studies that this one learns from.
         scale: what is fixed in this study and makes its runs large, such as {"width": 1024}.
-        thrift: how much the seconds that a trial takes weigh in, from 0 (not at all) to 1 (gain per second counts).
-        left: how many full runs the budget still allows, those that run now left out; inf without a limit.
-        raised: whether a schedule raises the fidelity of what is worth it, so that no proposal has to.
+        cost_exponent: how much the seconds that a trial takes weigh in, from 0 (not at all) to 1 (gain per second counts).
+        runs_left: how many full runs the budget still allows, those that run now left out; inf without a limit.
+        fidelity_rises: whether a schedule raises the fidelity of what is worth it, so that no proposal has to.
         curve_forecasts: forecasts of the final value from part of a curve, by trial number: from a stopped trial's
             whole curve, and from a complete trial's curve up to the steps at which others stopped.
     """
@@ -103,14 +103,14 @@ class StudyView:
     fidelity: Fidelity | None = None
     earlier: tuple[EarlierStudy, ...] = ()
     scale: Mapping[str, float] = field(default_factory=dict)
-    thrift: float = 0.0
+    cost_exponent: float = 0.0
     curve_forecasts: Mapping[int, Sequence[ForecastPoint]] = field(default_factory=dict)
-    left: float = math.inf
-    raised: bool = False
+    runs_left: float = math.inf
+    fidelity_rises: bool = False
 
     def counts_as_tried(self, trial: Trial) -> bool:
         """Tell whether a trial's configuration is not to be proposed again: it ran in full, or goes on by itself."""
-        return self.raised or self.fidelity_of(trial) >= 1.0
+        return self.fidelity_rises or self.fidelity_of(trial) >= 1.0
 
     def fidelity_of(self, trial: Trial) -> float:
         """Return at which fidelity a trial runs, in [0, 1]; 1 is the full one."""
@@ -119,7 +119,7 @@ class StudyView:
     @property
     def finished(self) -> list[Trial]:
         """Finished trials that teach the sampler: no replicates, none that went on, none outside the present space."""
-        gone_on = went_on(self.trials)
+        gone_on = continued_trials(self.trials)
         return [
             t
             for t in self.trials
@@ -146,12 +146,12 @@ class StudyView:
         ]
 
 
-def went_on(trials: Sequence[Trial]) -> set[int]:
+def continued_trials(trials: Sequence[Trial]) -> set[int]:
     """Return the numbers of stopped trials whose configuration runs, or ran, again in a later trial."""
     if not any(t.state is TrialState.STOPPED for t in trials):
         return set()
-    last = {same_run(t): t.number for t in trials if not t.is_replicate}
-    return {t.number for t in trials if t.state is TrialState.STOPPED and last.get(same_run(t), -1) > t.number}
+    last = {run_key(t): t.number for t in trials if not t.is_replicate}
+    return {t.number for t in trials if t.state is TrialState.STOPPED and last.get(run_key(t), -1) > t.number}
 
 
 def ancestors(trial: Trial, trials: Sequence[Trial]) -> list[Trial]:
@@ -165,7 +165,7 @@ def ancestors(trial: Trial, trials: Sequence[Trial]) -> list[Trial]:
     return found[::-1]
 
 
-def same_run(trial: Trial) -> tuple[object, ...]:
+def run_key(trial: Trial) -> tuple[object, ...]:
     """Return what is equal for trials of one configuration that goes on: parameters, training seed and edited code.
 
     The user's files may have changed in between, if only study.toml with a higher maximum.

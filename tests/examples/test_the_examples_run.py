@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.study.config.command import script_of
+from tunesmith.study.config.command import script_path
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.template import argv
 
@@ -44,7 +44,7 @@ def test_the_default_configuration_prints_its_metric(name, tmp_path):
 @pytest.mark.parametrize("name", [*EXAMPLES, "charlm"])
 def test_the_script_alone_uses_the_defaults_of_the_study(name):
     spec = load_spec(ROOT / "examples" / name)
-    script = (ROOT / "examples" / name / script_of(spec.run.command)).read_text(encoding="utf-8")
+    script = (ROOT / "examples" / name / script_path(spec.run.command)).read_text(encoding="utf-8")
     for key, value in (spec.space.default or {}).items():
         line = re.search(rf'"--{key.replace("_", "-")}".*?default=([^,)]+)', script)
         assert line is not None, key

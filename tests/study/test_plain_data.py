@@ -104,7 +104,7 @@ def test_a_budget_names_the_limit_that_is_reached() -> None:
     assert deadline is not None
     assert deadline.seconds_left == pytest.approx(360)
     assert Budget(trials=3).deadline(Spent(), 0.0) is None
-    assert [share.fraction for share in budget.shares(Spent(trials=5, hours=4))] == [0.5, 1.0, 0.0]
+    assert [share.fraction for share in budget.limit_usage(Spent(trials=5, hours=4))] == [0.5, 1.0, 0.0]
 
 
 def test_the_incumbent_is_feasible_complete_and_the_first_of_equals() -> None:
@@ -169,8 +169,8 @@ def test_the_nearest_name_is_offered() -> None:
 
 
 def test_seconds_weigh_in_only_while_time_is_what_is_counted() -> None:
-    assert Budget(trials=10, hours=2.0).thrift(Spent()) == 0.0
-    assert Budget().thrift(Spent()) == 0.0
-    assert Budget(hours=2.0).thrift(Spent(hours=0.5)) == 0.75
-    assert Budget(hours=2.0, gpu_hours=1.0).thrift(Spent(hours=0.5, gpu_hours=0.9)) == pytest.approx(0.1)
-    assert Budget(until=100.0).thrift(Spent()) == 1.0
+    assert Budget(trials=10, hours=2.0).cost_exponent(Spent()) == 0.0
+    assert Budget().cost_exponent(Spent()) == 0.0
+    assert Budget(hours=2.0).cost_exponent(Spent(hours=0.5)) == 0.75
+    assert Budget(hours=2.0, gpu_hours=1.0).cost_exponent(Spent(hours=0.5, gpu_hours=0.9)) == pytest.approx(0.1)
+    assert Budget(until=100.0).cost_exponent(Spent()) == 1.0

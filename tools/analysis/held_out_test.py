@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.study.config.record import Event, used_detail
+from tunesmith.study.config.record import Event, usage_detail
 from tunesmith.study.trials.trial import Outcome, Trial, TrialState
 from tunesmith.study.units import short_number
 
@@ -56,7 +56,7 @@ def end_event_detail(trial: Trial, outcome: Outcome) -> dict[str, Any]:
         "values": dict(outcome.values) if outcome.state is TrialState.COMPLETE else {},
         "reason": reason,
         "wall_s": outcome.usage.wall_s,
-        **used_detail(outcome.usage),
+        **usage_detail(outcome.usage),
     }
 
 

@@ -121,7 +121,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
     """Return the figures of a study."""
     objectives = record.spec.objectives
     replicates = _fresh_values(trials, objectives[0])
-    ranked = [t for t in candidates(trials, objectives, record.spec.bounds) if _is_finite(t, objectives)]
+    ranked = [t for t in candidates(trials, objectives, record.spec.metric_constraints) if _is_finite(t, objectives)]
     best = _best(ranked, objectives, replicates, _first_confirmations(trials))
     default_run = default_trial(trials)
     default = _candidate(default_run, objectives[0], replicates) if default_run else None

@@ -124,11 +124,11 @@ def study_view(spec: StudySpec, trials: Sequence[Trial], *, earlier: tuple[Earli
     return StudyView(
         space=spec.space,
         objectives=spec.objectives,
-        constraints=spec.bounds,
+        constraints=spec.metric_constraints,
         trials=trials,
         number=len(trials),
         seed=spec.study.seed,
-        fidelity=spec.graded,
+        fidelity=spec.fidelity_range,
         earlier=earlier,
         scale=spec.scale,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.parameters import resting
+from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import FailureKind, Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Objective, StudyView, objective_values
@@ -72,9 +72,9 @@ class Handover:
         return [Result(trial.params, values[0]) for trial, values in told if values is not None]
 
     @property
-    def resting(self) -> dict[str, Value]:
+    def imputed_values(self) -> dict[str, Value]:
         """A value for every parameter: its default, or its middle; what an inactive one stands at in a flat space."""
-        return {name: resting(p) for name, p in self.space.parameters.items()}
+        return {name: imputed_value(p) for name, p in self.space.parameters.items()}
 
 
 def hand_over(
@@ -96,7 +96,7 @@ def hand_over(
         name=spec.study.name,
         space=spec.space,
         objectives=spec.objectives,
-        constraints=spec.bounds,
+        constraints=spec.metric_constraints,
         trials=kept,
         points=points,
         command=spec.run.command if runs else "",

@@ -1,4 +1,4 @@
-"""Tools for edits of the code: which there are, what each changed, having another tried, handing one over."""
+"""Tools for edits of the code: list them, show one, propose one, apply one to the project."""
 
 from __future__ import annotations
 
@@ -15,53 +15,57 @@ from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
-from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, root_of, short_id
+from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, root_variant, short_id
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments
 from tunesmith.tools.variants.apply import BranchFailed, CodePatch, make_branch, write_patch
 from tunesmith.tools.variants.results import whole_diff
 from tunesmith.tools.variants.rules import gate_rules
+from tunesmith.tools.variants.tree import variant_tree
 from tunesmith.tools.variants.user_edit import NO_EDITS, EditContext, build_user_edit, find_known_variant
 
-MOST = 60
+MAX_EDITS = 60
+"""Maximum number of edits that are listed."""
 
 
 class EditArguments(Arguments):
-    """An edit."""
+    """The name of an edit."""
 
     name: Annotated[str, Field(min_length=1, max_length=40, description="Its name, such as edit-3fa9c1.")]
 
 
 class ProposeEditArguments(Arguments):
-    """An edit to try."""
+    """A new edit."""
 
-    blocks: Annotated[list[Block], Field(min_length=1, max_length=20, description="Made in their order, all or none.")]
+    blocks: Annotated[
+        list[Block], Field(min_length=1, max_length=20, description="Applied in this order, all or none.")
+    ]
     parent: Annotated[
-        str, Field(max_length=40, description='The version to edit, such as edit-3fa9c1; "" for the project as it is.')
+        str, Field(max_length=40, description='The edit to start from, such as edit-3fa9c1; "" for the project.')
     ] = ""
     direction: Annotated[str, Field(description=f"What it is about: {', '.join(DIRECTIONS)}.")] = "other"
-    params: Annotated[dict[str, Any], Field(description="Parameters that must be set otherwise for it; {} mostly.")] = (
-        Field(default_factory=dict)
+    params: Annotated[dict[str, Any], Field(description="Parameter values that the edit needs; usually {}.")] = Field(
+        default_factory=dict
     )
     why: Annotated[str, Field(max_length=500, description="Why it should help, in a sentence.")] = ""
 
 
-def edits(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
-    """Return every edit in a line, with what came of it."""
+def edit_lines(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
+    """Return the edits as a tree, each with its result."""
     facts = context.study
     found = [variant for variant in facts.variants() if variant.is_edited]
     if not found:
-        may = "the LLM and you may propose some" if facts.spec.edits else "study.toml has no [edits]"
-        return f"no edit of the code so far; {may}"
+        hint = "the LLM and you may propose one" if facts.spec.edits else NO_EDITS
+        return f"there are no edits of the code yet; {hint}"
     view = facts.view()
-    lines = [edit_line(variant, view) for variant in found[-MOST:]]
-    left_out = f"{len(found) - MOST} earlier ones are not shown\n" if len(found) > MOST else ""
-    return left_out + "\n".join(lines)
+    lines = [f"{node.guides()}{edit_line(node.variant, view)}" for node in variant_tree(found[-MAX_EDITS:])]
+    omitted = f"{len(found) - MAX_EDITS} earlier edits are not shown\n" if len(found) > MAX_EDITS else ""
+    return omitted + "\n".join(lines)
 
 
 def edit_line(variant: Variant, view: StudyView) -> str:
-    """Return an edit in a line."""
+    """Return an edit as one line: its parent, subject, author and result."""
     metric = view.objectives[0].metric
     own = [t for t in view.trials if t.proposal.code == variant.id and not t.is_replicate]
     best = next(iter(candidates(own, view.objectives, view.constraints)), None)
@@ -76,45 +80,45 @@ def edit_line(variant: Variant, view: StudyView) -> str:
     return "; ".join([*parts, one_line(variant.rationale, 160)])
 
 
-def show(context: ToolContext, args: EditArguments) -> str:
-    """Return what an edit changed."""
+def edit_text(context: ToolContext, args: EditArguments) -> str:
+    """Return an edit with its new parameters, warnings and diff."""
     variant = find_known_variant(args.name, _known(context.study.variants()))
     declared = "".join(f"new parameter {name}: {table}\n" for name, table in variant.declared.items())
-    warned = "".join(f"{warning}\n" for warning in variant.warnings)
+    warnings = "".join(f"{warning}\n" for warning in variant.warnings)
     line = edit_line(variant, context.study.view())
-    return f"{line}\n{declared}{warned}{fenced(variant.diff, 'diff', limit=9000, keep='start')}"
+    return f"{line}\n{declared}{warnings}{fenced(variant.diff, 'diff', limit=9000, keep='start')}"
 
 
 def propose(context: ToolContext, args: ProposeEditArguments) -> str:
-    """Ask the loop to run an edit."""
-    _made(context, args)
+    """Send an edit to the loop."""
+    _build(context, args)
     if context.control is None:
-        raise ToolRefused("nothing can be asked of this study here")
-    return context.control.send(_order(args))
+        raise ToolRefused("this study cannot be controlled from here")
+    return context.control.send(_command(args))
 
 
-def _diff(context: ToolContext, args: ProposeEditArguments) -> str:
-    """Return the edit as a diff, with what is odd about it."""
-    version = _made(context, args)
-    return "\n".join(["run this edit, one trial at first:", version.diff.rstrip(), *version.warnings])
+def _propose_preview(context: ToolContext, args: ProposeEditArguments) -> str:
+    """Return the diff of the edit, and its warnings."""
+    variant = _build(context, args)
+    return "\n".join(["run this edit, starting with one trial:", variant.diff.rstrip(), *variant.warnings])
 
 
-def _made(context: ToolContext, args: ProposeEditArguments) -> Variant:
-    """Return the version that an edit would make, checked as the loop will check it.
+def _build(context: ToolContext, args: ProposeEditArguments) -> Variant:
+    """Return the variant that the arguments describe, checked as the loop will check it.
 
     Raises:
-        ToolRefused: it cannot be made, or does not pass the gate.
+        ToolRefused: it cannot be built, or does not pass the gate.
     """
     spec, known = context.study.spec, _known(context.study.variants())
     if spec.edits is None or context.project is None:
         raise ToolRefused(NO_EDITS)
     roots = [variant for variant in known.values() if not variant.is_edited]
     if not roots:
-        raise ToolRefused("the study has not run yet, so there is no code on record; start it first")
-    return build_user_edit(_order(args), EditContext(roots[-1], known, gate_rules(spec, context.project)), spec)
+        raise ToolRefused("the study has not run yet, so there is no snapshot of its code; start it first")
+    return build_user_edit(_command(args), EditContext(roots[-1], known, gate_rules(spec, context.project)), spec)
 
 
-def _order(args: ProposeEditArguments) -> EditCode:
+def _command(args: ProposeEditArguments) -> EditCode:
     return EditCode(blocks=args.blocks, parent=args.parent, direction=args.direction, params=args.params, why=args.why)
 
 
@@ -123,41 +127,41 @@ def _known(variants: Sequence[Variant]) -> dict[str, Variant]:
 
 
 def apply(context: ToolContext, args: EditArguments) -> str:
-    """Make a branch of an edit, or a patch file where that cannot be."""
-    change, name = _change(context, args)
+    """Put an edit on a branch; write a patch file where no branch can be made."""
+    patch, name = _code_patch(context, args)
     try:
-        branch = make_branch(change, f"tunesmith/{name}")
-        made = "made" if branch.is_new else "there already, with the same content:"
-        remarks = "".join(f"; mind: {remark}" for remark in branch.remarks)
-        return f"{made} branch {branch.name}{remarks}; to take it: git merge {branch.name}"
+        branch = make_branch(patch, f"tunesmith/{name}")
+        state = "created" if branch.is_new else "already exists with the same content"
+        remarks = "".join(f"; note: {remark}" for remark in branch.remarks)
+        return f"branch {branch.name} {state}{remarks}; to merge it: git merge {branch.name}"
     except BranchFailed as why:
-        patch = write_patch(change, change.project / f"{name}.patch")
-        return f"no branch was made: {why.reason}; wrote {patch.path.name}; to take it: {patch.command}"
+        file = write_patch(patch, patch.project / f"{name}.patch")
+        return f"no branch was made: {why.reason}; wrote {file.path.name}; to apply it: {file.command}"
     except ProjectError as error:
         raise ToolRefused(str(error)) from None
 
 
-def _applied(context: ToolContext, args: EditArguments) -> str:
-    """Return what would be handed over."""
-    change, name = _change(context, args)
-    return f"a branch tunesmith/{name}, or a patch file, with:\n{change.diff.rstrip()}"
+def _apply_preview(context: ToolContext, args: EditArguments) -> str:
+    """Return the diff that would be applied."""
+    patch, name = _code_patch(context, args)
+    return f"a branch tunesmith/{name}, or a patch file, with:\n{patch.diff.rstrip()}"
 
 
-def _change(context: ToolContext, args: EditArguments) -> tuple[CodePatch, str]:
+def _code_patch(context: ToolContext, args: EditArguments) -> tuple[CodePatch, str]:
     facts = context.study
     variants = list(facts.variants())
     variant = find_known_variant(args.name, _known(variants))
     diff = whole_diff(variant, variants)
     if context.project is None or not diff.strip():
-        raise ToolRefused(f"{short_id(variant.id)} changes nothing that could be applied here")
+        raise ToolRefused(f"{short_id(variant.id)} changes no file of a project here, so there is nothing to apply")
     study = facts.spec.study.name
     message = f"{one_line(variant.rationale, 72) or 'An edit'}\n\nTunesmith study {study}, variant {variant.id}\n"
-    base = root_of(variant, _known(variants)).files
-    change = CodePatch(project=context.project, diff=diff, message=message, base=base)
-    return change, f"{study}-{variant.id.removeprefix(EDITED)[:8]}"
+    base = root_variant(variant, _known(variants)).files
+    patch = CodePatch(project=context.project, diff=diff, message=message, base=base)
+    return patch, f"{study}-{variant.id.removeprefix(EDITED)[:8]}"
 
 
-EDITS = StudyTool("edits", NoArguments, edits)
-EDIT = StudyTool("edit", EditArguments, show)
-PROPOSE_EDIT = StudyTool("propose_edit", ProposeEditArguments, propose, Effect.EDIT, lambda args: 1, _diff)  # noqa: ARG005  # one at first
-APPLY_EDIT = StudyTool("apply_edit", EditArguments, apply, Effect.EDIT, preview=_applied)
+EDITS = StudyTool("edits", NoArguments, edit_lines)
+EDIT = StudyTool("edit", EditArguments, edit_text)
+PROPOSE_EDIT = StudyTool("propose_edit", ProposeEditArguments, propose, Effect.EDIT, lambda args: 1, _propose_preview)  # noqa: ARG005  # it starts with one trial
+APPLY_EDIT = StudyTool("apply_edit", EditArguments, apply, Effect.EDIT, preview=_apply_preview)

@@ -1,4 +1,4 @@
-"""Tools that look at trials: the study as a whole, trials by a condition, one trial, its curve, several in a table."""
+"""Tools that read trials: the study's state, trials by a condition, one trial, its curve, several trials compared."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 
-MOST = 50
-COMPARED = 8
+MAX_ROWS = 50
+"""Maximum number of trials on a page."""
+MAX_COMPARED = 8
+"""Maximum number of trials in a comparison."""
 COLUMNS = ("number", "state", "source", "failure", "seconds", "seed")
-"""What a condition may name beside parameters and metrics."""
+"""Names that a condition may use in addition to parameters and metrics."""
 
 Number = Annotated[int, Field(ge=0, description="A trial's number, from 0.")]
 
@@ -36,18 +38,18 @@ class NoArguments(Arguments):
 
 
 class TrialsArguments(Arguments):
-    """Which trials, and how many of them."""
+    """A choice of trials, and a page of them."""
 
     which: Literal["best", "worst", "latest", "failed", "open"] = Field(
-        "latest", description="best and worst are by the first objective; open ones wait or run."
+        "latest", description="best and worst rank by the first objective; open trials wait or run."
     )
     where: Annotated[str, Field(max_length=400)] = Field(
         "",
         description="A condition over parameters, metrics, number, state, source, failure and seconds, such as "
-        "lr > 0.01 and optimizer == 'sgd'. Left out: all.",
+        "lr > 0.01 and optimizer == 'sgd'; empty for all.",
     )
-    limit: Annotated[int, Field(ge=1, le=MOST, description=f"Rows, at most {MOST}.")] = 20
-    offset: Annotated[int, Field(ge=0, description="Rows to pass over, for the next page.")] = 0
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description=f"Number of rows, at most {MAX_ROWS}.")] = 20
+    offset: Annotated[int, Field(ge=0, description="Rows to skip, for the next page.")] = 0
 
 
 class TrialArguments(Arguments):
@@ -57,26 +59,26 @@ class TrialArguments(Arguments):
 
 
 class CompareArguments(Arguments):
-    """Trials to put side by side."""
+    """Trials to compare."""
 
-    numbers: Annotated[list[Number], Field(min_length=2, max_length=COMPARED)]
+    numbers: Annotated[list[Number], Field(min_length=2, max_length=MAX_COMPARED)]
 
 
-def describe(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
-    """Return what is tuned, where it stands, and what is left to spend."""
+def study_text(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
+    """Return what the study tunes, its trials so far, and its budget."""
     facts = context.study
     spec, view, record = facts.spec, facts.view(), facts.record()
     aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)
     lines = [f"study {spec.study.name}: {aims}", f"command: {spec.run.command}"]
     if spec.study.description:
         lines.append(f"about: {one_line(spec.study.description, 300)}")
-    lines += [f"trials: {_counts(view)}", *_bests(view)]
+    lines += [f"trials: {_count_text(view)}", *_best_lines(view)]
     if record is not None:
         budget = spec.budget.starting_at(time.time())
-        shares = [*budget.shares(record.spent), *budget.llm_shares(record.spent)]
+        shares = [*budget.limit_usage(record.spent), *budget.llm_limit_usage(record.spent)]
         used = ", ".join(f"{s.name} {short_number(s.used)} of {short_number(s.limit)}" for s in shares)
-        lines.append(f"spent: {used or 'no limit is counted'}; {short_seconds(record.spent.hours * 3600)} of work")
-    lines.append(f"state: {_state(context, record.ended_by if record else None)}")
+        lines.append(f"spent: {used or 'no limits'}; {short_seconds(record.spent.hours * 3600)} of work")
+    lines.append(f"state: {_state_text(context, record.ended_by if record else None)}")
     for bound in spec.constraints:
         low = f"at least {short_number(bound.min)}" if bound.min is not None else ""
         high = f"at most {short_number(bound.max)}" if bound.max is not None else ""
@@ -100,7 +102,7 @@ def trial_lines(context: ToolContext, args: TrialsArguments) -> str:
     found = _filtered(chosen[args.which], _condition(args.where, view)) if args.where else chosen[args.which]
     page = found[args.offset : args.offset + args.limit]
     if not page:
-        return "there is none" if not found else f"there are only {len(found)}; give a smaller offset"
+        return "no trial matches" if not found else f"only {len(found)} trials match; use a smaller offset"
     lines = [trial_line(t, view) for t in page]
     last = args.offset + len(page)
     if last < len(found):
@@ -108,8 +110,8 @@ def trial_lines(context: ToolContext, args: TrialsArguments) -> str:
     return "\n".join(lines)
 
 
-def show(context: ToolContext, args: TrialArguments) -> str:
-    """Return one trial: configuration, who proposed it and why, values, and for a failed one the end of its log."""
+def trial_text(context: ToolContext, args: TrialArguments) -> str:
+    """Return one trial: configuration, source and reason, values, and the end of a failed trial's log."""
     view = context.study.view()
     trial = find_trial(view, args.number)
     proposal = trial.proposal
@@ -118,7 +120,7 @@ def show(context: ToolContext, args: TrialArguments) -> str:
         spread = f" ± {short_number(proposal.prediction.std, 2)}" if proposal.prediction.std else ""
         lines.append(f"expected: {short_number(proposal.prediction.mean)}{spread}")
     if proposal.fallback_reason:
-        lines.append(f"stood in for the LLM: {one_line(proposal.fallback_reason)}")
+        lines.append(f"proposed instead of the LLM: {one_line(proposal.fallback_reason)}")
     lines += [f"considered: {one_line(text)}" for text in proposal.considered[:6]]
     lines += [f"{name} = {short_number(value)}" for name, value in trial.values.items()]
     if trial.outcome:
@@ -133,8 +135,8 @@ def show(context: ToolContext, args: TrialArguments) -> str:
     return "\n".join(lines)
 
 
-def curve(context: ToolContext, args: TrialArguments) -> str:
-    """Return what a trial reported over time, in a few numbers for each metric."""
+def curve_text(context: ToolContext, args: TrialArguments) -> str:
+    """Return a trial's curve: a few values per metric."""
     find_trial(context.study.view(), args.number)
     observed = context.study.curve(args.number)
     if not observed:
@@ -150,8 +152,8 @@ def curve(context: ToolContext, args: TrialArguments) -> str:
     return "\n".join(lines)
 
 
-def compare(context: ToolContext, args: CompareArguments) -> str:
-    """Return trials side by side: what is equal in one line, what differs in a table."""
+def comparison_text(context: ToolContext, args: CompareArguments) -> str:
+    """Return trials compared: a table of what differs, and one line of what is equal."""
     view = context.study.view()
     trials = [find_trial(view, number) for number in dict.fromkeys(args.numbers)]
     names = [name for name in view.space.names if any(name in t.params for t in trials)]
@@ -170,24 +172,24 @@ def compare(context: ToolContext, args: CompareArguments) -> str:
 
 
 def find_trial(view: StudyView, number: int) -> Trial:
-    """Return one trial.
+    """Return the trial of that number.
 
     Raises:
-        ToolRefused: there is none of that number.
+        ToolRefused: there is no such trial; the message says which there are.
     """
-    # Trials are in order of their numbers, which have no gaps.
+    # Numbers are consecutive, so a trial's number is its index.
     if 0 <= number < len(view.trials):
         return view.trials[number]
-    known = f"they run from 0 to {view.trials[-1].number}" if view.trials else "there is none yet"
+    known = f"the last one is {view.trials[-1].number}" if view.trials else "no trial has run yet"
     raise ToolRefused(f"there is no trial {number}; {known}")
 
 
 def trial_line(trial: Trial, view: StudyView) -> str:
-    """Return a trial on one line."""
+    """Return a trial as one line."""
     values = [f"{o.metric} {short_number(trial.values[o.metric])}" for o in view.objectives if o.metric in trial.values]
     state = f"failed ({trial.failure.kind.value})" if trial.failure else trial.state.value
-    again = f" (trial {trial.proposal.replicate_of} again)" if trial.is_replicate else ""
-    source = f"{trial.proposal.source.value}{again}"
+    replicate = f" (replicate of {trial.proposal.replicate_of})" if trial.is_replicate else ""
+    source = f"{trial.proposal.source.value}{replicate}"
     return f"#{trial.number} {source} {state} {' '.join(values) or 'no value'}  {render_params(trial.params)}"
 
 
@@ -195,15 +197,15 @@ def _cell(params: Mapping[str, Value], name: str) -> str:
     return render_parameter(params[name]) if name in params else "-"
 
 
-def _counts(view: StudyView) -> str:
+def _count_text(view: StudyView) -> str:
     own = [t for t in view.trials if not t.is_replicate]
     parts = [f"{sum(t.state is state for t in own)} {state.value}" for state in TrialState]
     replicates = len(view.trials) - len(own)
     kept = [part for part in parts if not part.startswith("0 ")]
-    return ", ".join([*kept, *([f"{replicates} repetitions on other seeds"] if replicates else [])]) or "none yet"
+    return ", ".join([*kept, *([f"{replicates} replicates on other seeds"] if replicates else [])]) or "none yet"
 
 
-def _bests(view: StudyView) -> list[str]:
+def _best_lines(view: StudyView) -> list[str]:
     ranked = candidates(view.trials, view.objectives, view.constraints)
     lines = [f"best: {trial_line(ranked[0], view)}"] if ranked else ["best: no complete trial yet"]
     default = next((t for t in view.trials if t.proposal.source.value == "default"), None)
@@ -212,12 +214,16 @@ def _bests(view: StudyView) -> list[str]:
     return lines
 
 
-def _state(context: ToolContext, ended_by: str | None) -> str:
+def _state_text(context: ToolContext, ended_by: str | None) -> str:
     if context.control is not None and context.control.is_running():
         return "running"
     if ended_by is None:
         return "has not run yet"
-    return f"not running (ended by {ended_by})" if ended_by else "not running (its process is gone; a run resumes it)"
+    return (
+        f"not running (ended by {ended_by})"
+        if ended_by
+        else "not running (its process is gone; the next run resumes it)"
+    )
 
 
 def _condition(text: str, view: StudyView) -> Condition:
@@ -234,10 +240,10 @@ def _condition(text: str, view: StudyView) -> Condition:
 
 
 def _filtered(trials: Sequence[Trial], condition: Condition) -> list[Trial]:
-    return [t for t in trials if condition.holds(_row(t))]
+    return [t for t in trials if condition.holds(_row_values(t))]
 
 
-def _row(trial: Trial) -> dict[str, Value]:
+def _row_values(trial: Trial) -> dict[str, Value]:
     row: dict[str, Value] = {**trial.params, **trial.values}
     row |= {"number": trial.number, "state": trial.state.value, "source": trial.proposal.source.value}
     row["seed"] = trial.proposal.seed
@@ -248,8 +254,8 @@ def _row(trial: Trial) -> dict[str, Value]:
     return row
 
 
-STUDY = StudyTool("study", NoArguments, describe)
+STUDY = StudyTool("study", NoArguments, study_text)
 TRIALS = StudyTool("trials", TrialsArguments, trial_lines)
-TRIAL = StudyTool("trial", TrialArguments, show)
-CURVE = StudyTool("curve", TrialArguments, curve)
-COMPARE = StudyTool("compare", CompareArguments, compare)
+TRIAL = StudyTool("trial", TrialArguments, trial_text)
+CURVE = StudyTool("curve", TrialArguments, curve_text)
+COMPARE = StudyTool("compare", CompareArguments, comparison_text)

@@ -81,7 +81,7 @@ def sources(report: ReportInput) -> list[SourceShare]:
     spec = report.record.spec
     first = spec.objectives[0]
     tuned = [t for t in report.trials if not t.is_replicate]
-    improved = {i.number for i in improvements(tuned, spec.objectives, spec.bounds)}
+    improved = {i.number for i in improvements(tuned, spec.objectives, spec.metric_constraints)}
     found = []
     for source in Source:
         mine = [t for t in tuned if t.proposal.source is source]
@@ -105,7 +105,7 @@ def sources(report: ReportInput) -> list[SourceShare]:
 def llm_worth(report: ReportInput) -> list[str]:
     """Return the meter of sources in lines, the LLM's first; nothing where no LLM took part."""
     spec = report.record.spec
-    meter = credit_report(report.trials, spec.objectives, spec.bounds, report.record.spent)
+    meter = credit_report(report.trials, spec.objectives, spec.metric_constraints, report.record.spent)
     return [line.strip() for line in credit_lines(meter)]
 
 

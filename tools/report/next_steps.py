@@ -100,7 +100,7 @@ def _curve(report: ReportInput, summary: Summary) -> Iterator[str]:
 def _pace(report: ReportInput, summary: Summary) -> Iterator[str]:
     spec = report.record.spec
     own = [t for t in report.trials if not t.is_replicate and t.state.is_finished]
-    steps = improvements(own, spec.objectives, spec.bounds)
+    steps = improvements(own, spec.objectives, spec.metric_constraints)
     if len(own) < ENOUGH or not steps or summary.front:
         return
     place = (steps[-1].number + 1) / (own[-1].number + 1)

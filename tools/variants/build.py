@@ -13,10 +13,10 @@ from tunesmith.study.variant import (
     EditRefused,
     Variant,
     VariantState,
-    edited,
-    root_of,
+    apply_edits,
+    root_variant,
     short_id,
-    unified,
+    unified_diff,
     variant_id,
 )
 from tunesmith.tools.variants.ast_equivalence import equivalence_hash
@@ -52,7 +52,7 @@ def make_variant(proposal: EditProposal, parent: Variant, known: Mapping[str, Va
         EditRefused: the edits cannot be applied to the parent's files.
     """
     new_paths = {edit.path for edit in proposal.edits} - set(parent.files)
-    files = edited(parent.files, proposal.edits, [path for path in new_paths if rules.is_editable(path)])
+    files = apply_edits(parent.files, proposal.edits, [path for path in new_paths if rules.is_editable(path)])
     return _checked(_unchecked(parent, files, proposal, known), parent, known, rules)
 
 
@@ -64,7 +64,7 @@ def cross_variants(first: Variant, second: Variant, known: Mapping[str, Variant]
     try:
         pairs = [(path, origin.files.get(path, ""), text) for path, text in second.files.items()]
         edits = [edit for path, before, after in pairs for edit in _unique_edits(path, before, after)]
-        files = edited(first.files, edits)
+        files = apply_edits(first.files, edits)
     except EditRefused:
         return None
     proposal = EditProposal(
@@ -81,10 +81,10 @@ def _unchecked(
     parent: Variant, files: Mapping[str, str], proposal: EditProposal, known: Mapping[str, Variant]
 ) -> Variant:
     return Variant(
-        id=variant_id(root_of(parent, known).id, files),
+        id=variant_id(root_variant(parent, known).id, files),
         parent=parent.id,
         files=files,
-        diff=unified(parent.files, files),
+        diff=unified_diff(parent.files, files),
         author=proposal.author,
         rationale=proposal.rationale,
         direction=proposal.direction,

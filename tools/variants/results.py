@@ -15,7 +15,7 @@ from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.results import candidates, relative_gain
 from tunesmith.study.trials.trial import EDITED, Source, Trial, TrialState
-from tunesmith.study.variant import Variant, root_of, short_id, unified
+from tunesmith.study.variant import Variant, root_variant, short_id, unified_diff
 from tunesmith.tools.analysis.significance import Difference, difference
 from tunesmith.tools.analysis.summary import ConfigResult, Summary, summarize
 from tunesmith.tools.variants.tree import TreeNode, variant_tree
@@ -111,8 +111,8 @@ def matches_id(variant: Variant, name: str) -> bool:
 
 def whole_diff(variant: Variant, variants: Sequence[Variant]) -> str:
     """Return the difference of a variant from the user's project, its ancestors' edits included, as a unified diff."""
-    root = root_of(variant, {v.id: v for v in variants})
-    return unified(root.files, variant.files) if variant.files else variant.diff
+    root = root_variant(variant, {v.id: v for v in variants})
+    return unified_diff(root.files, variant.files) if variant.files else variant.diff
 
 
 def variant_results(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant]) -> list[VariantResult]:
@@ -169,7 +169,7 @@ def _best(record: StudyRecord, trials: Sequence[Trial], confirmed: Mapping[int, 
     rerun = [t for t in trials if t.number in confirmed and t.proposal.source is not Source.DEFAULT]
     if rerun:
         return min((confirmed[t.number] for t in rerun), key=lambda c: sign * c.confirmed.mean if c.confirmed else 0.0)
-    ranked = candidates(trials, record.spec.objectives, record.spec.bounds)
+    ranked = candidates(trials, record.spec.objectives, record.spec.metric_constraints)
     if not ranked:
         return None
     leader = ranked[0]

@@ -11,7 +11,7 @@ from tunesmith.study.errors import HistoryError, ToolRefused
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.variant import DIRECTIONS, PERSON, Edit, EditRefused, Variant, VariantState, root_of
+from tunesmith.study.variant import DIRECTIONS, PERSON, Edit, EditRefused, Variant, VariantState, root_variant
 from tunesmith.tools.variants.build import EditProposal, make_variant
 from tunesmith.tools.variants.results import find_variant
 from tunesmith.tools.variants.rules import GateRules
@@ -42,7 +42,7 @@ def build_user_edit(command: EditCode, context: EditContext, spec: StudySpec) ->
         ToolRefused: it cannot be built, does not pass the gate, or its parameter values are not valid.
     """
     parent = find_known_variant(command.parent, context.known) if command.parent else context.root
-    if root_of(parent, context.known).id != context.root.id:
+    if root_variant(parent, context.known).id != context.root.id:
         raise ToolRefused(f"{command.parent} edits files that have changed since; edit the project as it is now")
     proposal = EditProposal(
         edits=[Edit(block.path, block.search, block.replace) for block in command.blocks],
@@ -79,4 +79,4 @@ def _problem(space: SearchSpace, name: str, value: Value) -> str:
     """Return why a value is not valid; "" for a valid one."""
     if name not in space.parameters:
         return f"unknown parameter{did_you_mean(name, space.names)}"
-    return space.parameters[name].refuse(value) or ""
+    return space.parameters[name].invalid_reason(value) or ""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Comparison, Condition, Junction, Negation
 from tunesmith.study.space.encoding import Bins, Integers
-from tunesmith.study.space.parameters import Bool, Choice, Parameter, resting
+from tunesmith.study.space.parameters import Bool, Choice, Parameter, imputed_value
 from tunesmith.study.space.space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -46,7 +46,7 @@ class SpaceEncoding:
         self.count = np.array([p.cardinality for p in parameters], dtype=float)
         self.unordered = np.array([isinstance(p, Choice) and not p.ordered and len(p.choices) > 2 for p in parameters])
         self.smooth = (self.count >= SMOOTH_FROM) & ~self.unordered
-        self.imputed = np.array([p.to_unit(resting(p)) for p in parameters])  # type: ignore[arg-type]  # its own type
+        self.imputed = np.array([p.to_unit(imputed_value(p)) for p in parameters])  # type: ignore[arg-type]  # its own type
         self._projections = [_projection(p) for p in parameters]
         self._conditions = _compiled_conditions(space)
         widths = [int(c) if u else 1 for c, u in zip(self.count, self.unordered, strict=True)]
@@ -116,7 +116,7 @@ def _compiled_conditions(space: SearchSpace) -> list[tuple[int, _Holds]]:
     names = list(space.names)
     return [
         (names.index(name), _compile(space.conditions[name], space))
-        for name in space.guards_first
+        for name in space.dependency_order
         if name in space.conditions
     ]
 

@@ -154,7 +154,7 @@ def _in_optuna(handover: Handover, folder: Path, count: int, train: Any, seed: i
 
     def objective(trial: optuna.Trial) -> float:
         values: dict[str, Value] = {}
-        for name in space.guards_first:
+        for name in space.dependency_order:
             if name in space.active({**values, name: None}):
                 values[name] = trial._suggest(name, distribution_of(space.parameters[name]))
         return float(train(values))

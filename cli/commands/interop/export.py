@@ -23,7 +23,7 @@ FIRST_POINTS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ExportOptions:
     """What `export` was asked for; `points` None: as many as make sense."""
 
     to: str
@@ -39,7 +39,7 @@ class _Known:
     folder: str
 
 
-def export_study(study: Path, wanted: Wanted, *, history: Path | None, as_json: bool) -> None:
+def export_study(study: Path, wanted: ExportOptions, *, history: Path | None, as_json: bool) -> None:
     """Write what was asked for, and say what it is and what was left out.
 
     Raises:
@@ -111,9 +111,9 @@ def _view(spec: StudySpec, trials: Sequence[Trial], found: Sequence[dict[str, Va
     return StudyView(
         space=spec.space,
         objectives=spec.objectives,
-        constraints=spec.bounds,
+        constraints=spec.metric_constraints,
         trials=[*trials, *waiting],
         number=first + len(found),
         seed=spec.study.seed,
-        fidelity=spec.graded,
+        fidelity=spec.fidelity_range,
     )

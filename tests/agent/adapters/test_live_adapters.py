@@ -119,7 +119,7 @@ def test_a_space_of_rays_keeps_its_kinds(kind: str) -> None:
     search = ts.ray.TunesmithSearch(metric="loss", mode="min", seed=0)
     assert search.set_search_properties("loss", "min", {"p": theirs, "fixed": 1})
     assert dict(search._space.parameters) == {"p": ours}
-    assert ours.refuse(search.suggest("a")["p"]) is None
+    assert ours.invalid_reason(search.suggest("a")["p"]) is None
 
 
 @NOISY

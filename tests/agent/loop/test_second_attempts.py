@@ -25,7 +25,7 @@ from tunesmith.evaluator import gpu_meter
 from tunesmith.evaluator.executors import slurm
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.history.read import History
-from tunesmith.study.config.budget import JOULES
+from tunesmith.study.config.budget import JOULES_PER_KWH
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.energy import energy_line, gpu_line
 from tunesmith.study.trials.trial import FailureKind, Outcome, Proposal, Source, Trial, TrialState
@@ -108,7 +108,7 @@ def test_trials_are_packed_by_the_memory_that_others_needed(tmp_path: Path, monk
     assert max(at_once.values()) == 3
     spent = opened.study("toy").spent
     energy_j = sum(t.outcome.usage.energy_j or 0 for t in trials if t.outcome)
-    assert spent.kwh == pytest.approx(energy_j / JOULES)
+    assert spent.kwh == pytest.approx(energy_j / JOULES_PER_KWH)
     # A GPU that three share for a second is one GPU second.
     assert spent.gpu_hours * 3600 == pytest.approx(energy_j / 300, rel=0.1)
     opened.close()
@@ -120,10 +120,10 @@ def test_trials_are_packed_by_the_memory_that_others_needed(tmp_path: Path, monk
 def test_a_budget_of_energy_ends_the_study(tmp_path: Path) -> None:
     with played_gpus(tmp_path / "gpu", {"memory": 24, "watt": 300}):
         settings = {"command": f"{PYTHON} train.py 6 0.3", "gpus": 1}
-        trials, opened = run(tmp_path, settings, budget={"kwh": 150 / JOULES})
+        trials, opened = run(tmp_path, settings, budget={"kwh": 150 / JOULES_PER_KWH})
     assert opened.study("toy").ended_by == "kwh"
     assert len(trials) < 4
-    assert opened.study("toy").spent.kwh >= 150 / JOULES
+    assert opened.study("toy").spent.kwh >= 150 / JOULES_PER_KWH
     opened.close()
 
 

@@ -135,10 +135,10 @@ def test_thrift_prefers_what_is_quick_among_what_is_good() -> None:
     def loss(params: Params) -> float:  # x3 costs seconds and brings next to nothing
         return bowl({**params, "x3": 0.7}) - 1e-3 * float(params["x3"])  # type: ignore[arg-type]
 
-    def asked(thrift: float) -> float:
+    def asked(cost_exponent: float) -> float:
         told: list[Trial] = []
         for number in range(20):
-            now = replace(view(SPACE), trials=tuple(told), number=number, thrift=thrift)
+            now = replace(view(SPACE), trials=tuple(told), number=number, cost_exponent=cost_exponent)
             params = BayesSampler().suggest(now).params
             ran = trial(number, params, loss(params))
             assert ran.outcome is not None
@@ -198,7 +198,7 @@ def test_a_stopped_trial_teaches_by_where_its_curve_was_heading_not_by_the_value
     assert 0.0 < said.part < 1.0
     # What ran through says at the same step how such forecasts compare with ends.
     assert all(echo.part == said.part for t in full for echo in foretold[t.number])
-    told = replace(view(spec.space), trials=(*full, stopped), number=6, raised=True)
+    told = replace(view(spec.space), trials=(*full, stopped), number=6, fidelity_rises=True)
     taught, untaught = (
         BayesSampler().score(replace(told, curve_forecasts=known), [{"x": 0.12}]) for known in (foretold, {})
     )

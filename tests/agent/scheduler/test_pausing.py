@@ -40,7 +40,9 @@ def study_with(
                 made, state=TrialState.STOPPED, outcome=Outcome(state=TrialState.STOPPED, values=made.values)
             )
         trials.append(made)
-    now = replace(view(spec.space), trials=tuple(trials), number=len(trials), fidelity=EPOCHS, raised=True, left=left)
+    now = replace(
+        view(spec.space), trials=tuple(trials), number=len(trials), fidelity=EPOCHS, fidelity_rises=True, runs_left=left
+    )
     forecasts = EarlyStopping(spec, seen).forecasts(trials)
     assert forecasts is not None
     return now, forecasts

@@ -12,7 +12,7 @@ from fakes.projects import command, events, make_project, start
 
 from tunesmith.history.read import History
 from tunesmith.study.trials.trial import FailureKind, Trial, TrialState
-from tunesmith.study.trials.view import same_run
+from tunesmith.study.trials.view import run_key
 
 # A curve falls towards its end, which the parameters alone decide; a step takes the processor for a moment, so that it
 # is worth to be ended on a busy machine too, and the trial goes on from what it kept.
@@ -61,7 +61,7 @@ def test_the_worse_half_rests_the_better_goes_on_and_the_budget_counts_full_runs
     for trial in again:
         before = trials[trial.proposal.parent or 0]
         assert trial.proposal.rationale.startswith(f"trial {before.number} resumes: ")
-        assert same_run(trial) == same_run(before)
+        assert run_key(trial) == run_key(before)
         assert steps_of(project, trial.number)[0] == steps_of(project, before.number)[-1] + 1
     with History.open(project / ".tunesmith" / "history.db") as history:
         spent = history.study("toy").spent
@@ -177,13 +177,15 @@ def test_the_best_of_a_rung_go_on_from_their_checkpoints_and_only_full_runs_are_
     first: dict[tuple[object, ...], Trial] = {}
     for trial in trials:
         epochs = [1.0 * e for e in range(1, int(trial.proposal.fidelity or 0) + 1)]
-        earlier = first.get(same_run(trial))
+        earlier = first.get(run_key(trial))
         if earlier is not None:
-            assert f"trial {earlier.number} is promoted to {trial.proposal.fidelity:g}: rank " in trial.proposal.rationale
+            assert (
+                f"trial {earlier.number} is promoted to {trial.proposal.fidelity:g}: rank " in trial.proposal.rationale
+            )
             assert (earlier.proposal.fidelity or 0) * 3 == trial.proposal.fidelity
             epochs = [e for e in epochs if e > (earlier.proposal.fidelity or 0)]
         assert steps_of(project, trial.number) == epochs
-        first[same_run(trial)] = trial
+        first[run_key(trial)] = trial
     ran = [t.proposal.fidelity for t in trials]
     assert {1.0, 3.0, 9.0} == set(ran)
     assert ran.count(1.0) > ran.count(9.0)

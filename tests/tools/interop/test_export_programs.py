@@ -132,7 +132,9 @@ def test_it_goes_on_from_there_within_the_space(target: str, study: Path, monkey
     assert all(not space.check(space.clip(config)) for config in configurations)
     for config in configurations:
         assert space.active(config) == tuple(n for n in space.names if n in config)
-        assert {n: space.parameters[n].refuse(_near(space, n, v)) for n, v in config.items()} == dict.fromkeys(config)
+        assert {n: space.parameters[n].invalid_reason(_near(space, n, v)) for n, v in config.items()} == dict.fromkeys(
+            config
+        )
     points = [round(float(p["lr"]), 9) for p in program.POINTS]
     assert [round(float(c["lr"]), 9) for c in configurations][: len(points)] == points
     before = [_rounded(config) for config, _ in program.RESULTS]

@@ -19,7 +19,7 @@ from tunesmith.cli.chat.slash import COMMANDS, OUTSIDE, help_text
 from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
 from tunesmith.history.write import Recorder
 from tunesmith.study.commands import Bounds, Constrain, Limit, Pin, Queue, Veto, command_json, parse_command
-from tunesmith.study.config.changes import Change, Steering, changed, standing
+from tunesmith.study.config.changes import SpecChange, Steering, active_changes, with_change
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event
 from tunesmith.study.errors import ToolRefused
@@ -189,9 +189,9 @@ def test_changes_chain_and_the_last_one_stands(values: list[int | None]) -> None
     document: dict[str, Any] = {"budget": {"trials": 10, "hours": 1.0}}
     changes, now = [], document
     for value in values:
-        changes.append(Change("budget.trials", now["budget"].get("trials"), value))
-        now = changed(now, changes[-1])
-    made, held = standing(document, changes)
+        changes.append(SpecChange("budget.trials", now["budget"].get("trials"), value))
+        now = with_change(now, changes[-1])
+    made, held = active_changes(document, changes)
     assert made == now
     assert len(held) == len(values)
 

@@ -63,7 +63,9 @@ def write_program(  # noqa: PLR0913  # what a program is made of
         remarks.append(f"{len(results) - MOST_RESULTS} of {len(results)} results are left out: neither best nor latest")
         results = [*best, *results[-MOST_RESULTS // 2 :]]
     conditions = {
-        n: spelled(handover.space.conditions[n]) for n in handover.space.guards_first if n in handover.space.conditions
+        n: spelled(handover.space.conditions[n])
+        for n in handover.space.dependency_order
+        if n in handover.space.conditions
     }
     text = _environment().get_template(f"{target.replace('-', '_')}.py.j2").render(
         title=f"{handover.name} for {target}: {objective.direction} {objective.metric}.",
@@ -76,7 +78,7 @@ def write_program(  # noqa: PLR0913  # what a program is made of
         results=results,
         failed=[t.params for t in handover.trials if t.state is TrialState.FAILED],
         points=handover.points,
-        resting=handover.resting,
+        imputed=handover.imputed_values,
         flat=is_flat,
         conditions=conditions,
         space=space,

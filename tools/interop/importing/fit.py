@@ -153,7 +153,7 @@ def _truth(name: str, cell: Any) -> bool:
 
 
 def _choice(parameter: Choice, cell: Any) -> Value:
-    if parameter.refuse(cell) is None:
+    if parameter.invalid_reason(cell) is None:
         return cell  # type: ignore[no-any-return]  # one of the choices
     text = str(cell).strip()
     for choice in parameter.choices:

@@ -212,7 +212,7 @@ def _add_rim(figure: Figure, name: str, trials: Sequence[Trial], symbol: str, co
 
 def _add_incumbent(figure: Figure, report: ReportInput, last: int) -> None:
     spec = report.record.spec
-    steps = improvements(_tuned(report), spec.objectives, spec.bounds)
+    steps = improvements(_tuned(report), spec.objectives, spec.metric_constraints)
     steps = [step for step in steps if abs(step.value) < float("inf")]
     if steps:
         figure.add_scatter(

@@ -104,7 +104,7 @@ def _add_lines(
 
 
 def _height(parameter: Parameter, value: Any, is_active: bool) -> float:
-    if not is_active or parameter.refuse(value):
+    if not is_active or parameter.invalid_reason(value):
         return INACTIVE
     return round(parameter.to_unit(value), 4)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.study.space.parameters import Choice, Float, Int, Parameter, resting
+from tunesmith.study.space.parameters import Choice, Float, Int, Parameter, imputed_value
 from tunesmith.tools.interop.export.program import grid, values_of, write_program
 from tunesmith.tools.interop.study_export import Handover
 
@@ -19,7 +19,7 @@ def _say(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller 
         case Float(low=low, high=high, log=log) | Int(low=low, high=high, log=log):
             kind = "Log" if log else "Scalar"
             whole = ".set_integer_casting()" if isinstance(parameter, Int) else ""
-            return f"ng.p.{kind}(init={resting(parameter)!r}, lower={low!r}, upper={high!r}){whole}"
+            return f"ng.p.{kind}(init={imputed_value(parameter)!r}, lower={low!r}, upper={high!r}){whole}"
         case Choice(ordered=True):
             return f"ng.p.TransitionChoice({values_of(parameter)!r})"
     return f"ng.p.Choice({values_of(parameter)!r})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.space.condition import Comparison, Condition, Junction
-from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter, resting
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter, imputed_value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.tools.interop.export.program import Untranslatable, grid, values_of, write_program
 from tunesmith.tools.interop.study_export import Handover
@@ -31,7 +31,7 @@ def export(handover: Handover, out: str) -> list[str]:
 
 
 def _say(name: str, parameter: Parameter) -> str:
-    rest = f"default={resting(parameter)!r}"
+    rest = f"default={imputed_value(parameter)!r}"
     match parameter:
         case Float(step=float()) | Int(step=int()):
             return f"cs.Categorical({name!r}, {grid(parameter)!r}, ordered=True, {rest})"
