@@ -21,7 +21,7 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def errors_for_people(consequence: str = "") -> Iterator[None]:
+def readable_errors(consequence: str = "") -> Iterator[None]:
     """Turn an InputError into its message on stderr and exit status 2; `consequence` follows a wrong study file."""
     try:
         yield
@@ -36,7 +36,7 @@ def errors_for_people(consequence: str = "") -> Iterator[None]:
         raise typer.Exit(DONE) from None
 
 
-def leave(end: SystemExit) -> NoReturn:
+def exit_process(end: SystemExit) -> NoReturn:
     """End the process as asked. A question to an LLM that is still under way is cut off rather than torn down.
 
     Its thread may be deep in a client's native code while the interpreter frees what that works on, which has ended

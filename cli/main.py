@@ -1,4 +1,7 @@
-"""The terminal: parses a command line and calls one function. Everything heavy is imported inside the commands."""
+"""The command line: one function per command, which parses options and calls one other function.
+
+Every module of a command is imported inside its function: `tunesmith --help` shall load typer and little else.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,29 @@ from typing import Annotated
 
 import typer
 
-from tunesmith.cli.exits import errors_for_people, leave
+from tunesmith.cli.exits import exit_process, readable_errors
 
 app = typer.Typer(
     name="tunesmith",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Tunes training scripts: proposes configurations, runs them, and tells which is best and how sure that is.",
+    help="Tune training scripts: propose configurations, run them, and report the best one with its uncertainty.",
 )
 
-Study = Annotated[Path, typer.Argument(help="study.toml, or the folder it stands in.", show_default="this folder")]
+Study = Annotated[Path, typer.Argument(help="study.toml, or its folder.", show_default="this folder")]
+StudyOrName = Annotated[
+    Path, typer.Argument(help="study.toml, its folder, or the name of a study.", show_default="this folder")
+]
+StudyOption = Annotated[Path, typer.Option("--study", help="study.toml, its folder, or the name of a study.")]
 HistoryOption = Annotated[
-    Path | None,
-    typer.Option("--history", help="The history file; .tunesmith/history.db beside study.toml when left out."),
+    Path | None, typer.Option("--history", help="The history file. Default: .tunesmith/history.db next to study.toml.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Model = Annotated[str | None, typer.Option(help="The LLM that proposes trials, for example openai:gpt-5-mini.")]
+BaseUrl = Annotated[str | None, typer.Option(help="The address of a server that speaks the OpenAI protocol.")]
+Record = Annotated[Path | None, typer.Option(help="Write the LLM's answers to this file.")]
+Replay = Annotated[Path | None, typer.Option(help="Read the LLM's answers from this file; no network is used.")]
 
 
 def _version(wanted: bool) -> None:
@@ -42,38 +52,33 @@ def _common(
     pass
 
 
-Model = Annotated[str | None, typer.Option(help="An LLM that proposes, such as openai:gpt-5-mini.")]
-BaseUrl = Annotated[str | None, typer.Option(help="A server that speaks the OpenAI protocol.")]
-Record = Annotated[Path | None, typer.Option(help="Keep the LLM's answers in this file.")]
-Replay = Annotated[Path | None, typer.Option(help="Take the LLM's answers from this file, without a network.")]
-
-
 @app.command()
 def run(  # noqa: PLR0913  # one argument per option
     study: Study = Path(),
     *,
-    trials: Annotated[int | None, typer.Option(help="End after this many trials, all runs together.")] = None,
-    hours: Annotated[float | None, typer.Option(help="End after this many hours, all runs together.")] = None,
-    until: Annotated[str | None, typer.Option(help='End at this time of day, such as "07:00".')] = None,
-    parallel: Annotated[int | None, typer.Option(help="Trials at once.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Stop after this many trials, earlier runs included.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Stop after this many hours, earlier runs included.")] = None,
+    until: Annotated[str | None, typer.Option(help='Stop at this time of day, for example "07:00".')] = None,
+    parallel: Annotated[int | None, typer.Option(help="How many trials run at once.")] = None,
     sampler: Annotated[str | None, typer.Option(help="bayes, random, optuna-tpe or optuna-gp.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The study's seed.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of the study.")] = None,
     model: Model = None,
     base_url: BaseUrl = None,
     record: Record = None,
     replay: Replay = None,
     history: HistoryOption = None,
     unsafe_edits: Annotated[
-        bool, typer.Option("--unsafe-edits", help="Run edited code even where there is no sandbox.")
+        bool, typer.Option("--unsafe-edits", help="Run edited code even if no sandbox is available.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
 ) -> None:
-    """Run a study, or resume it where it ended. Ctrl-C ends it gracefully, twice at once."""
-    with errors_for_people("Nothing was started."):
-        from tunesmith.agent.planner.factory import Tape
-        from tunesmith.cli.commands.run import Overrides, run_study
+    """Run a study, or resume it. Ctrl-C stops after the running trials; press it twice to stop now."""
+    with readable_errors("Nothing was started."):
+        from tunesmith.agent.planner.model import RecordingFiles
+        from tunesmith.cli.commands.run import run_study
+        from tunesmith.cli.session.overrides import Overrides
 
-        wanted = Overrides(
+        overrides = Overrides(
             trials=trials,
             hours=hours,
             until=until,
@@ -83,21 +88,23 @@ def run(  # noqa: PLR0913  # one argument per option
             model=model,
             base_url=base_url,
         )
-        tape = Tape(record=record, replay=replay)
-        status = run_study(study, wanted, history=history, as_json=as_json, tape=tape, unsafe_edits=unsafe_edits)
+        recording = RecordingFiles(record=record, replay=replay)
+        status = run_study(
+            study, overrides, history=history, as_json=as_json, recording=recording, unsafe_edits=unsafe_edits
+        )
     raise typer.Exit(status)
 
 
 @app.command()
 def status(
-    study: Study = Path(),
+    study: StudyOrName = Path(),
     *,
-    why: Annotated[int | None, typer.Option(help="Explain one trial: who proposed it and why, and its end.")] = None,
+    why: Annotated[int | None, typer.Option(help="Explain this trial: who proposed it, why, and its result.")] = None,
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
-    """Show where a study stands; works while it runs."""
-    with errors_for_people():
+    """Show the state of a study, also while it runs."""
+    with readable_errors():
         from tunesmith.cli.commands.status import show_status
 
         show_status(study, history=history, why=why, as_json=as_json)
@@ -108,10 +115,12 @@ def suggest(  # noqa: PLR0913  # one argument per option
     study: Study = Path(),
     *,
     n: Annotated[int, typer.Option("--n", help="How many points.")] = 10,
-    script: Annotated[Path | None, typer.Option(help="A training script to read, in place of a study.toml.")] = None,
-    to: Annotated[str | None, typer.Option(help="Write them for this optimizer; `export --to list` names all.")] = None,
+    script: Annotated[Path | None, typer.Option(help="A training script to read instead of a study.toml.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Write the points for this optimizer; `tunesmith export --to list` shows all.")
+    ] = None,
     out: Annotated[
-        str | None, typer.Option("--out", "-o", help="The file for --to; NAME.TARGET when left out.")
+        str | None, typer.Option("--out", "-o", help="The file for --to. Default: the study's name with a suffix.")
     ] = None,
     model: Model = None,
     base_url: BaseUrl = None,
@@ -120,38 +129,41 @@ def suggest(  # noqa: PLR0913  # one argument per option
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
-    """Suggest starting points without a trial: your default, the best of earlier studies, the LLM's, the sampler's."""
-    with errors_for_people():
-        from tunesmith.agent.planner.factory import Tape
-        from tunesmith.cli.commands.suggest import Wanted, suggest_points
+    """Suggest starting points without running a trial: from your default, earlier studies, the LLM and the sampler."""
+    with readable_errors():
+        from tunesmith.agent.planner.model import RecordingFiles
+        from tunesmith.cli.commands.suggest import SuggestOptions, suggest_points
 
-        tape = Tape(record=record, replay=replay)
-        wanted = Wanted(study=study, script=script, count=n, model=model, base_url=base_url, to=to, out=out)
-        suggest_points(wanted, history=history, tape=tape, as_json=as_json)
+        recording = RecordingFiles(record=record, replay=replay)
+        options = SuggestOptions(study=study, script=script, count=n, model=model, base_url=base_url, to=to, out=out)
+        suggest_points(options, history=history, recording=recording, as_json=as_json)
 
 
 @app.command()
 def export(  # noqa: PLR0913  # one argument per option
-    study: Study = Path(),
+    study: StudyOrName = Path(),
     *,
-    to: Annotated[str, typer.Option(help="The optimizer or format; `--to list` shows them.")],
+    to: Annotated[str, typer.Option(help="The optimizer or format; `--to list` shows all.")],
     out: Annotated[
-        str | None, typer.Option("--out", "-o", help="A file or, for a storage, a URL; NAME.TARGET when left out.")
+        str | None,
+        typer.Option("--out", "-o", help="A file, or the URL of a storage. Default: the study's name with a suffix."),
     ] = None,
-    points: Annotated[int | None, typer.Option(help="Points to try first; 10 when no results go along.")] = None,
-    results: Annotated[bool, typer.Option(help="Hand over results, too, or points alone.")] = True,
+    points: Annotated[
+        int | None, typer.Option(help="Number of points to try first. Default: 10 without results, else 0.")
+    ] = None,
+    results: Annotated[bool, typer.Option(help="Include the results of finished trials.")] = True,
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
-    """Hand the study to another optimizer: results, points to try first, or both."""
-    with errors_for_people("Nothing was written."):
-        from tunesmith.cli.commands.interop.export import Wanted, export_study, targets_for_people
+    """Export a study to another optimizer: its results, points to try first, or both."""
+    with readable_errors("Nothing was written."):
+        from tunesmith.cli.commands.interop.export import ExportOptions, export_study, target_list
 
         if to == "list":
-            print(targets_for_people())
+            print(target_list())
             return
-        wanted = Wanted(to=to, out=out, points=points, results=results)
-        export_study(study, wanted, history=history, as_json=as_json)
+        options = ExportOptions(to=to, out=out, points=points, results=results)
+        export_study(study, options, history=history, as_json=as_json)
 
 
 @app.command("import")
@@ -160,34 +172,37 @@ def import_(  # noqa: PLR0913  # one argument per option
         str, typer.Argument(help="A file, a folder, or the URL of an Optuna storage.", show_default=False)
     ],
     *,
-    study: Annotated[Path, typer.Option(help="study.toml, or its folder: the study that learns from it.")] = Path(),
+    study: Annotated[Path, typer.Option(help="The study that uses the trials: study.toml, or its folder.")] = Path(),
     columns: Annotated[
-        list[str] | None, typer.Option("--map", help="COLUMN=NAME: a column is this parameter or metric; repeatable.")
+        list[str] | None,
+        typer.Option("--map", help="COLUMN=NAME: this column holds this parameter or metric; repeatable."),
     ] = None,
-    named: Annotated[str | None, typer.Option(help="Which study, where the source holds several.")] = None,
-    name: Annotated[str | None, typer.Option(help="What the imported study is called here.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be taken over; write nothing.")] = False,
+    named: Annotated[str | None, typer.Option(help="The study to import, if the source holds several.")] = None,
+    name: Annotated[str | None, typer.Option(help="The name of the imported study in the history.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be imported; write nothing.")] = False,
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
-    """Learn from trials that ran elsewhere: Optuna, Ray Tune, MLflow, TensorBoard, CSV, JSON, another history."""
-    with errors_for_people("Nothing was written."):
-        from tunesmith.cli.commands.interop.importing import Wanted, import_trials
+    """Import trials that ran elsewhere: Optuna, Ray Tune, MLflow, TensorBoard, CSV, JSON, another history."""
+    with readable_errors("Nothing was written."):
+        from tunesmith.cli.commands.interop.importing import ImportOptions, import_trials
 
-        wanted = Wanted(source=source, study=study, named=named, columns=columns or [], name=name, dry_run=dry_run)
-        import_trials(wanted, history=history, as_json=as_json)
+        options = ImportOptions(
+            source=source, study=study, named=named, columns=columns or [], name=name, dry_run=dry_run
+        )
+        import_trials(options, history=history, as_json=as_json)
 
 
 @app.command()
 def report(
-    study: Study = Path(),
+    study: StudyOrName = Path(),
     *,
-    out: Annotated[Path | None, typer.Option(help="The folder to write to; the study's own when left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to write to. Default: the folder of the study.")] = None,
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
-    """Write report.html and report.md; works while the study runs."""
-    with errors_for_people():
+    """Write report.html and report.md, also while the study runs."""
+    with readable_errors():
         from tunesmith.cli.commands.report import write_report
 
         write_report(study, history=history, out=out, as_json=as_json)
@@ -196,15 +211,15 @@ def report(
 @app.command()
 def variants(
     asked: Annotated[
-        str | None, typer.Argument(metavar="[STUDY|VARIANT]", help="A study, or a variant to see the diff of.")
+        str | None, typer.Argument(metavar="[STUDY|VARIANT]", help="A study, or a variant to show the diff of.")
     ] = None,
     *,
-    study: Annotated[Path, typer.Option(help="study.toml, its folder, or a study's name: where VARIANT is.")] = Path(),
+    study: StudyOption = Path(),
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
-    """Show the tree of code variants, what became of each, and why it was tried; or one variant's diff."""
-    with errors_for_people():
+    """Show the tree of code variants, each with its reason and its result; or the diff of one variant."""
+    with readable_errors():
         from tunesmith.cli.commands.variants import show_variants
 
         show_variants(asked, study, history=history, as_json=as_json)
@@ -212,21 +227,21 @@ def variants(
 
 @app.command()
 def apply(  # noqa: PLR0913  # one argument per option
-    variant: Annotated[str, typer.Argument(help="Its id, or the beginning of it.", show_default=False)],
+    variant: Annotated[str, typer.Argument(help="The id of the variant, or its first characters.", show_default=False)],
     *,
-    study: Annotated[Path, typer.Option(help="study.toml, its folder, or a study's name.")] = Path(),
-    patch: Annotated[bool, typer.Option("--patch", help="Write a patch file instead of a branch.")] = False,
-    output: Annotated[Path | None, typer.Option(help="The patch file; STUDY-VARIANT.patch when left out.")] = None,
-    branch: Annotated[str | None, typer.Option(help="The branch; tunesmith/STUDY-VARIANT when left out.")] = None,
+    study: StudyOption = Path(),
+    patch: Annotated[bool, typer.Option("--patch", help="Write a patch file instead of making a branch.")] = False,
+    output: Annotated[Path | None, typer.Option(help="The patch file. Default: STUDY-VARIANT.patch.")] = None,
+    branch: Annotated[str | None, typer.Option(help="The branch. Default: tunesmith/STUDY-VARIANT.")] = None,
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a variant of the code changes, gains and costs, and make a git branch of it, or a patch file."""
-    with errors_for_people():
-        from tunesmith.cli.commands.apply import Wanted, apply_variant
+    """Show the diff, gain and cost of a code variant, and make a git branch or a patch file of it."""
+    with readable_errors():
+        from tunesmith.cli.commands.apply import ApplyOptions, apply_variant
 
-        wanted = Wanted(variant=variant, patch=patch, output=output, branch=branch)
-        apply_variant(study, wanted, history=history, as_json=as_json)
+        options = ApplyOptions(variant=variant, patch=patch, output=output, branch=branch)
+        apply_variant(study, options, history=history, as_json=as_json)
 
 
 @app.command()
@@ -234,14 +249,14 @@ def init(
     script: Annotated[Path, typer.Argument(help="The training script to tune.", show_default=False)],
     *,
     out: Annotated[
-        Path | None, typer.Option(help="The file to write; study.toml beside the script when left out.")
+        Path | None, typer.Option(help="The file to write. Default: study.toml in the script's folder.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a study.toml that stands there.")] = False,
-    model: Annotated[str | None, typer.Option(help="An LLM that improves the draft from the script.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing study.toml.")] = False,
+    model: Annotated[str | None, typer.Option(help="An LLM that reads the script and improves the draft.")] = None,
     base_url: BaseUrl = None,
 ) -> None:
-    """Read a training script and write a study.toml for it, with a reason beside each range."""
-    with errors_for_people("Nothing was written."):
+    """Read a training script and write a study.toml for it, with a reason for each range."""
+    with readable_errors("Nothing was written."):
         from tunesmith.cli.commands.init import write_study
 
         write_study(script, out=out, force=force, model=model, base_url=base_url)
@@ -251,12 +266,12 @@ def init(
 def chat(
     study: Study = Path(),
     *,
-    model: Annotated[str | None, typer.Option(help="The LLM to talk to; that of study.toml when left out.")] = None,
+    model: Annotated[str | None, typer.Option(help="The LLM to talk to. Default: that of study.toml.")] = None,
     base_url: BaseUrl = None,
     history: HistoryOption = None,
 ) -> None:
-    """Talk to the tuning assistant about a study, or about one to be; slash commands work without an LLM."""
-    with errors_for_people():
+    """Talk to the tuning assistant about a study, or set one up. Slash commands work without an LLM."""
+    with readable_errors():
         from tunesmith.cli.chat.app import run_chat
 
         status = run_chat(study, history=history, model=model, base_url=base_url)
@@ -265,12 +280,12 @@ def chat(
 
 @app.command()
 def watch(
-    study: Study = Path(),
+    study: StudyOrName = Path(),
     *,
     history: HistoryOption = None,
 ) -> None:
-    """Watch a study that runs, from another terminal: trials, curves, slots, the planner's reasons. Reads only."""
-    with errors_for_people():
+    """Watch a running study from another terminal: trials, curves, slots, reasons. It only reads."""
+    with readable_errors():
         from tunesmith.cli.watch.start import watch_study
 
         watch_study(study, history=history)
@@ -278,13 +293,13 @@ def watch(
 
 @app.command()
 def dashboard(
-    study: Study = Path(),
+    study: StudyOrName = Path(),
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of 127.0.0.1; 0 for any free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 picks a free one.")] = 8080,
     history: HistoryOption = None,
 ) -> None:
-    """Show the study in Optuna's dashboard, kept up to date, in a browser on this machine."""
-    with errors_for_people():
+    """Show a study in Optuna's dashboard, in a browser on this machine; the page follows the run."""
+    with readable_errors():
         from tunesmith.cli.commands.dashboard import serve_dashboard
 
         serve_dashboard(study, history=history, port=port)
@@ -292,17 +307,17 @@ def dashboard(
 
 @app.command()
 def soup(
-    study: Study = Path(),
+    study: StudyOrName = Path(),
     *,
     checkpoint: Annotated[
-        str, typer.Option(help="The file among what trials kept: a PyTorch state dict.")
+        str, typer.Option(help="A PyTorch state dict among the files that the trials kept.")
     ] = "model.pt",
-    top: Annotated[int, typer.Option(min=2, help="Try so many of the best trials.")] = 8,
+    top: Annotated[int, typer.Option(min=2, help="How many of the best trials to try.")] = 8,
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
-    """Average the weights of the best trials as far as the judge says that it helps."""
-    with errors_for_people():
+    """Average the weights of the best trials, as long as the average scores better."""
+    with readable_errors():
         from tunesmith.cli.commands.soup import make_soup
 
         make_soup(study, checkpoint=checkpoint, top=top, history=history, as_json=as_json)
@@ -313,18 +328,18 @@ def mcp(
     study: Study = Path(),
     *,
     http: Annotated[
-        int | None, typer.Option(help="Serve on this port of 127.0.0.1 instead of stdio; 0 for any free one.")
+        int | None, typer.Option(help="Serve on this port of 127.0.0.1 instead of stdio; 0 picks a free one.")
     ] = None,
     allow_run: Annotated[
-        bool, typer.Option("--allow-run", help="Let clients steer the study and start trials; else they only read.")
+        bool, typer.Option("--allow-run", help="Let clients steer the study and start trials. Default: they only read.")
     ] = False,
     allow_edit: Annotated[
-        bool, typer.Option("--allow-edit", help="Let clients have edits of the code tried, too; implies --allow-run.")
+        bool, typer.Option("--allow-edit", help="Let clients also try edits of the code; implies --allow-run.")
     ] = False,
     history: HistoryOption = None,
 ) -> None:
-    """Serve the study to other agents by the Model Context Protocol."""
-    with errors_for_people():
+    """Serve a study to other agents over the Model Context Protocol."""
+    with readable_errors():
         from tunesmith.cli.commands.mcp import serve_mcp
         from tunesmith.tools.llm_tools.tool import Effect
 
@@ -339,8 +354,8 @@ def doctor(
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
-    """Check this machine and the study: packages, GPUs, disk, the study file, its command and its history."""
-    with errors_for_people():
+    """Check this machine and the study: packages, GPUs, disk, the study file, its command, its history."""
+    with readable_errors():
         from tunesmith.cli.commands.doctor import examine
 
         healthy = examine(study, history=history, as_json=as_json)
@@ -350,63 +365,49 @@ def doctor(
 @app.command()
 def bench(  # noqa: PLR0913  # one argument per option
     *,
-    planner: Annotated[list[str], typer.Option(help="Who takes part; may be repeated.")],
-    task: Annotated[list[str] | None, typer.Option(help="A task's name, or all; may be repeated.")] = None,
-    data: Annotated[list[Path] | None, typer.Option(help="A folder of further tables; may be repeated.")] = None,
+    planner: Annotated[list[str], typer.Option(help="A planner to compare; repeatable.")],
+    task: Annotated[list[str] | None, typer.Option(help="The name of a task, or all; repeatable.")] = None,
+    data: Annotated[list[Path] | None, typer.Option(help="A folder with more tables; repeatable.")] = None,
     trials: Annotated[int, typer.Option(help="Trials per run.")] = 50,
-    seeds: Annotated[int, typer.Option(help="Runs per task and planner, seeds 0, 1, ...")] = 10,
-    jobs: Annotated[int, typer.Option(help="Runs at once, each with one thread.")] = 1,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures and curves here.")] = None,
+    seeds: Annotated[int, typer.Option(help="Runs per task and planner, with seeds 0, 1, ...")] = 10,
+    jobs: Annotated[int, typer.Option(help="How many runs at once, each with one thread.")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures and curves to this file.")] = None,
     results: Annotated[
-        Path | None, typer.Option(help="Keeps each finished run; beside --json, or bench.runs.jsonl, when left out.")
+        Path | None, typer.Option(help="Keep finished runs in this file. Default: next to --json, or bench.runs.jsonl.")
     ] = None,
-    plots: Annotated[Path | None, typer.Option(help="Write regret.html and regret.png into this folder.")] = None,
-    per_task: Annotated[bool, typer.Option("--per-task", help="Show every task, too.")] = False,
+    plots: Annotated[Path | None, typer.Option(help="Write regret.html and regret.png to this folder.")] = None,
+    per_task: Annotated[bool, typer.Option("--per-task", help="Also show each task.")] = False,
     model: Model = None,
     base_url: BaseUrl = None,
     permute_feedback: Annotated[
         bool, typer.Option("--permute-feedback", help="Show the LLM the results in the wrong order.")
     ] = False,
     full_runs: Annotated[
-        int | None, typer.Option(min=1, help="Compare early stopping: every planner spends the epochs of so many.")
+        int | None,
+        typer.Option(min=1, help="Compare early stopping; each planner may spend the epochs of N full runs."),
     ] = None,
 ) -> None:
-    """Compare planners on the project's tasks or on tables of your own; a run that is there is not run again."""
-    with errors_for_people():
-        from tunesmith.cli.commands.bench.tables import Wanted, run_bench
+    """Compare planners on the project's tasks or on your own tables. Finished runs are not repeated."""
+    with readable_errors():
+        from tunesmith.cli.commands.bench.options import BenchOptions, run_bench
 
-        if full_runs is not None:
-            from tunesmith.cli.commands.bench.epochs import run_epochs
-
-            status = run_epochs(
-                planners=planner,
-                tasks=task or ["all"],
-                folders=data or [],
-                full_runs=full_runs,
-                seeds=seeds,
-                jobs=jobs,
-                json_file=json_file,
-                results=results,
-                per_task=per_task,
-            )
-            raise typer.Exit(status)
-        status = run_bench(
-            Wanted(
-                planners=planner,
-                tasks=task or ["all"],
-                folders=data or [],
-                trials=trials,
-                seeds=seeds,
-                jobs=jobs,
-                json_file=json_file,
-                results=results,
-                plots=plots,
-                per_task=per_task,
-                model=model,
-                base_url=base_url,
-                permute_feedback=permute_feedback,
-            )
+        options = BenchOptions(
+            planners=planner,
+            tasks=task or ["all"],
+            folders=data or [],
+            trials=trials,
+            seeds=seeds,
+            jobs=jobs,
+            json_file=json_file,
+            results=results,
+            plots=plots,
+            per_task=per_task,
+            model=model,
+            base_url=base_url,
+            permute_feedback=permute_feedback,
+            full_runs=full_runs,
         )
+        status = run_bench(options)
     raise typer.Exit(status)
 
 
@@ -415,7 +416,7 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        leave(end)
+        exit_process(end)
 
 
 if __name__ == "__main__":

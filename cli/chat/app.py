@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.agent.chat.events import ProposedAction, Approval, ChatEvent, Decision
+from tunesmith.agent.chat.events import Approval, ChatEvent, Decision, ProposedAction
 from tunesmith.cli.chat.input_reader import InputReader, input_reader
 from tunesmith.cli.chat.screen import Screen
 from tunesmith.cli.chat.slash import COMMANDS, OUTSIDE, help_text, run_slash
@@ -135,7 +135,7 @@ class Chat:
         talk = self._conversation()
         self._tell_news()
         news, self._untold = "; ".join(self._untold), []
-        await self._play(talk.say(text, news=news))
+        await self._play(talk.send(text, news=news))
         await self._finish_approvals()
 
     async def _finish_approvals(self) -> None:
@@ -196,7 +196,7 @@ class Chat:
 
     async def _edited(self, action: ProposedAction) -> Decision | None:
         """Let the person change the arguments; None when what came of it cannot be done."""
-        text = await self._typist.line("arguments: ", default=json.dumps(dict(action.given)))
+        text = await self._typist.line("arguments: ", default=json.dumps(dict(action.arguments)))
         try:
             given = json.loads(text or "")
             if not isinstance(given, dict):
@@ -266,7 +266,7 @@ class Chat:
     def _cost(self) -> str:
         if self._talk is None:
             return "no model, no cost"
-        bill = self._conversation().bill
+        bill = self._conversation().cost
         tokens = f"{bill.calls} calls, {bill.input_tokens:,} tokens in, {bill.output_tokens:,} out"
         dollars = f", ${bill.usd:.4f}" if bill.usd or not bill.unpriced else ""
         unknown = f"; the price of {bill.unpriced} calls is unknown" if bill.unpriced else ""

@@ -11,7 +11,7 @@ from typing import Protocol
 PROMPT = "› "
 
 
-class Typist(Protocol):
+class InputReader(Protocol):
     """Gives what the person types."""
 
     async def line(self, prompt: str = PROMPT, *, default: str = "") -> str | None:
@@ -22,7 +22,7 @@ class Typist(Protocol):
         """
 
 
-class Pipe:
+class PipeReader:
     """Lines from standard input that is no terminal; what is asked is printed, so that a transcript can be read."""
 
     async def line(self, prompt: str = PROMPT, *, default: str = "") -> str | None:  # noqa: ARG002
@@ -33,7 +33,7 @@ class Pipe:
         return line.rstrip("\n") if line else None
 
 
-class Keyboard:
+class TerminalReader:
     """A terminal: completion of slash commands, a history that is kept, pasted text as one input.
 
     Args:
@@ -65,6 +65,6 @@ class Keyboard:
             return None
 
 
-def typist(commands: Sequence[str], history: Path) -> Typist:
+def input_reader(commands: Sequence[str], history: Path) -> InputReader:
     """Return the keyboard where there is one."""
-    return Keyboard(commands, history) if sys.stdin.isatty() and sys.stdout.isatty() else Pipe()
+    return TerminalReader(commands, history) if sys.stdin.isatty() and sys.stdout.isatty() else PipeReader()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.cli.session.tool_context import Wiring
+from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import InputError
 from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.trial import Trial, TrialState
@@ -10,10 +10,10 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 
 
-class News:
+class StudyChanges:
     """Compares the study with what it was at the last look."""
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: StudySession) -> None:
         self._wiring = wiring
         self._finished: set[int] = set()
         self._best: int | None = None

@@ -10,7 +10,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from tunesmith.cli.session.locate import Located, open_study
+from tunesmith.cli.session.locate import OpenStudy, open_study
 from tunesmith.study.errors import ProjectError
 
 HOST = "127.0.0.1"
@@ -68,7 +68,7 @@ def serve_dashboard(study: Path, *, history: Path | None, port: int) -> None:
             server.server_close()
 
 
-def _follow(mirror: Any, located: Located) -> None:
+def _follow(mirror: Any, located: OpenStudy) -> None:
     while True:
         time.sleep(EVERY_S)
         mirror.update(located.history, located.history.study(located.record.name))

@@ -140,7 +140,7 @@ def _model(spec: StudySpec) -> Iterator[Finding]:
 
     for name in [planner.model, *planner.fallbacks]:
         try:
-            down = LangChainModel(name, base_url=planner.base_url).ready()
+            down = LangChainModel(name, base_url=planner.base_url).check()
         except InputError as error:
             yield Finding(level="problem", what="LLM", detail=str(error))
             continue

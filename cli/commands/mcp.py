@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tunesmith import __version__
-from tunesmith.cli.session.tool_context import Wiring
+from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import ProjectError
 from tunesmith.tools.llm_tools.registry import tools_up_to
 from tunesmith.tools.llm_tools.tool import Effect
@@ -32,7 +32,7 @@ def serve_mcp(study: Path, *, history: Path | None, port: int | None, effect: Ef
         SpecError: the study file has mistakes.
         ProjectError: the package mcp is missing, the token is too short, or the port is taken.
     """
-    wiring = Wiring(study, history, by="mcp")
+    wiring = StudySession(study, history, by="mcp")
     wiring.wired()
     server = make_server(wiring.context, tools_up_to(effect), version=__version__)
     if port is None:

@@ -13,7 +13,7 @@ from typing import Protocol
 from tunesmith.agent.loop.events import Ended, LoopEvent
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.agent.loop.run_options import RunOptions
-from tunesmith.agent.planner.factory import Tape
+from tunesmith.agent.planner.model import RecordingFiles
 from tunesmith.cli.exits import DONE, INTERRUPTED, NOTHING_COMPLETE
 from tunesmith.cli.session.full_disk import run_through_full_disks
 from tunesmith.cli.session.locate import history_file, study_file
@@ -42,7 +42,7 @@ def run_study(
     *,
     history: Path | None,
     as_json: bool,
-    tape: Tape | None = None,
+    recording: RecordingFiles | None = None,
     unsafe_edits: bool = False,
 ) -> int:
     """Run or resume a study; return the exit status.
@@ -60,7 +60,7 @@ def run_study(
         project=project,
         history=database,
         cpus=len(os.sched_getaffinity(0)),
-        tape=tape,
+        recording=recording,
         unsafe_edits=unsafe_edits,
     )
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.agent.planner.factory import Tape, make_planner, open_model
-from tunesmith.agent.planner.starting_points import Point, Start, starting_points
+from tunesmith.agent.planner.factory import make_planner
+from tunesmith.agent.planner.model import RecordingFiles, open_model
+from tunesmith.agent.planner.starting_points import StartingPoint, StartingPoints, starting_points
 from tunesmith.agent.sampler.warm_start.scale_transfer import OptimumAtScale, format_scale
 from tunesmith.cli.commands.run import overridden
 from tunesmith.cli.session.locate import history_file, study_file
@@ -45,7 +46,7 @@ class SuggestOptions:
     out: str | None
 
 
-def suggest_points(wanted: SuggestOptions, *, history: Path | None, tape: Tape, as_json: bool) -> None:
+def suggest_points(wanted: SuggestOptions, *, history: Path | None, recording: RecordingFiles, as_json: bool) -> None:
     """Print starting points, or write them for another optimizer.
 
     Raises:
@@ -55,7 +56,7 @@ def suggest_points(wanted: SuggestOptions, *, history: Path | None, tape: Tape, 
     spec, project = _study(wanted)
     spec = overridden(spec, {"model": wanted.model, "base_url": wanted.base_url})
     named, others = _earlier(spec, project, history or history_file(project, None))
-    planner = make_planner(spec, open_model(spec.planner, tape), project=project) if spec.planner.model else None
+    planner = make_planner(spec, open_model(spec.planner, recording), project=project) if spec.planner.model else None
     start = starting_points(spec, wanted.count, named=named.studies, others=others.studies, planner=planner)
     written: dict[str, Any] = {}
     if target is not None:
@@ -115,8 +116,8 @@ def _earlier(spec: StudySpec, project: Path, history: Path) -> tuple[EarlierStud
     return named, others
 
 
-def _lines(spec: StudySpec, start: Start) -> list[str]:
-    lines = [f"{start.trouble}; the sampler's points follow alone"] if start.trouble else []
+def _lines(spec: StudySpec, start: StartingPoints) -> list[str]:
+    lines = [f"{start.llm_trouble}; the sampler's points follow alone"] if start.llm_trouble else []
     for number, point in enumerate(start.points, start=1):
         lines.append(f"{number}. {point.origin}: {point.why}")
         runs = not spec.run.command.startswith("(")
@@ -135,7 +136,7 @@ def _ranges(optimum: OptimumAtScale) -> list[str]:
     ]
 
 
-def _told(start: Start, written: Mapping[str, Any]) -> Any:
+def _told(start: StartingPoints, written: Mapping[str, Any]) -> Any:
     points = [_point(p) for p in start.points]
     if start.optimum is None and not written:
         return points
@@ -146,5 +147,5 @@ def _told(start: Start, written: Mapping[str, Any]) -> Any:
     return told
 
 
-def _point(point: Point) -> dict[str, Any]:
+def _point(point: StartingPoint) -> dict[str, Any]:
     return {"params": dict(point.params), "source": point.origin, "why": point.why}

@@ -12,7 +12,7 @@ _MARKS = {(True, False): "▀", (False, True): "▄", (True, True): "█", (Fals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Points:
+class PlotPoints:
     """What is drawn: x and y of equal length; nan and infinity are left out. `log_x` spreads x by its logarithm."""
 
     x: Sequence[float]
@@ -22,7 +22,7 @@ class Points:
     log_x: bool = False
 
 
-def plotted(points: Points, *, width: int = 72, height: int = 14) -> list[str]:
+def plot_lines(points: PlotPoints, *, width: int = 72, height: int = 14) -> list[str]:
     """Return the plot, `width` characters wide at most; a sentence when there is nothing to draw."""
     pairs = [
         (math.log10(x) if points.log_x else x, y)

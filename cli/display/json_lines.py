@@ -1,4 +1,4 @@
-"""`tunesmith run --json`: one JSON object per event, a line each, for other programs."""
+"""`tunesmith run --json`: one JSON object per event, one per line, for other programs."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from tunesmith.study.formatting import json_number
 
 
 class JsonLines:
-    """Writes news to a stream as it comes; nan and infinity become null."""
+    """Writes each event to a stream at once; nan and infinity become null."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
-    def tell(self, news: LoopEvent) -> None:
+    def show(self, event: LoopEvent) -> None:
         """Write one line."""
-        self._stream.write(json.dumps(event_json(news)) + "\n")
+        self._stream.write(json.dumps(event_json(event)) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
-        """Nothing to put back."""
+        """Do nothing: a stream needs no restoring."""
 
 
-def event_json(news: LoopEvent) -> dict[str, Any]:
-    """Return a piece of news as JSON values."""
-    match news:
+def event_json(event: LoopEvent) -> dict[str, Any]:
+    """Return an event as JSON values."""
+    match event:
         case Opened(record=record):
             return {
                 "event": "opened",
                 "study": record.name,
-                "slots": news.slots,
-                "gpus": list(news.gpus),
-                "finished": news.finished,
-                "requeued": news.requeued,
-                "llm_estimate": news.estimate,
+                "slots": event.slots,
+                "gpus": list(event.gpus),
+                "finished": event.finished,
+                "requeued": event.requeued,
+                "llm_estimate": event.estimate,
             }
         case Started(trial=trial):
             return {"event": "started", **trial_json(trial)}

@@ -1,4 +1,4 @@
-"""`tunesmith run` where there is no terminal: one line per finished trial, nothing that moves."""
+"""`tunesmith run` without a terminal, for logs: one line per finished trial, and nothing is drawn anew."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tunesmith.study.formatting import one_line
 
 
 class PlainLines:
-    """Writes to a stream, line by line."""
+    """Writes events to a stream, line by line."""
 
     def __init__(self, spec: StudySpec, stream: IO[str], *, width: int, leading: Sequence[str] = ()) -> None:
         self._stream = stream
         self._layout = table_layout(spec.space, spec.objectives[0], width, first=leading)
 
-    def tell(self, news: LoopEvent) -> None:
-        """Write what a person wants in a log; started trials and single observations are left out."""
-        match news:
+    def show(self, event: LoopEvent) -> None:
+        """Write the header, finished trials and notes; starts and single observations are left out."""
+        match event:
             case Opened():
-                for line in header_lines(news):
+                for line in header_lines(event):
                     self._write(line)
                 self._write(table_header(self._layout))
             case Finished(trial=trial, best=best):
@@ -32,7 +32,7 @@ class PlainLines:
                 self._write(f"note: {one_line(text, None)}")
 
     def close(self) -> None:
-        """Nothing to put back."""
+        """Do nothing: a stream needs no restoring."""
 
     def _write(self, line: str) -> None:
         self._stream.write(f"{line}\n")

@@ -1,48 +1,65 @@
-"""The story of one trial as text: who proposed it and why, what it gave and what it used."""
+"""One trial as text: who proposed it and why, its values, its end and its cost."""
 
 from __future__ import annotations
 
 from tunesmith.cli.display.trial_table import trial_note
 from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.study.energy import gpu_line
-from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params, strip_control
-from tunesmith.study.trials.trial import Trial
+from tunesmith.study.formatting import SHORT_DIGITS, mark_control, one_line, render_params
+from tunesmith.study.trials.trial import Proposal, Trial
 from tunesmith.study.units import short_number, short_seconds
 
+LOG_LINES = 15
+"""Lines shown from the end of a failed trial's log."""
 
-def trial_story(located: OpenStudy, trial: Trial) -> str:
-    """Return the story of one trial, as lines."""
-    proposal = trial.proposal
-    objective = located.record.spec.objectives[0]
-    lines = [f"trial {trial.number} of {located.record.name}: {trial.state.value}"]
-    lines.append(f"  configuration  {render_params(trial.params, digits=SHORT_DIGITS)}")
-    lines.append(f"  proposed by    {proposal.source.value}: {proposal.rationale or 'no reason was given'}")
+
+def trial_story(opened: OpenStudy, trial: Trial) -> str:
+    """Return everything a person may ask about one trial, as lines."""
+    lines = [
+        f"trial {trial.number} of {opened.record.name}: {trial.state.value}",
+        _line("configuration", render_params(trial.params, digits=SHORT_DIGITS)),
+        *_proposal_lines(trial.proposal),
+        *_result_lines(trial, opened.record.spec.objectives[0].metric),
+        _line("ran as", f"attempt {trial.attempt}, training seed {trial.proposal.seed}, code {trial.proposal.variant}"),
+        _line("folder", str(opened.folder / "trials" / f"{trial.number:04d}")),
+    ]
+    if trial.failure and trial.failure.tail:
+        lines.append("  end of the log:")
+        lines += [f"    {mark_control(line)}" for line in trial.failure.tail.splitlines()[-LOG_LINES:]]
+    return "\n".join(lines)
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<14} {text}"
+
+
+def _proposal_lines(proposal: Proposal) -> list[str]:
+    reason = one_line(proposal.rationale, None) or "no reason was given"
+    lines = [_line("proposed by", f"{proposal.source.value}: {reason}")]
     if proposal.fallback_reason:
-        lines.append(f"  fallback       {proposal.fallback_reason}")
-    for line in proposal.considered:
-        lines.append(f"  considered     {one_line(line, None)}")
+        lines.append(_line("fallback", one_line(proposal.fallback_reason, None)))
+    lines += [_line("considered", one_line(line, None)) for line in proposal.considered]
     if proposal.prediction:
         expected = proposal.prediction
         spread = f" ± {short_number(expected.std, 2)}" if expected.std else ""
-        lines.append(f"  expected       {short_number(expected.mean)}{spread}")
+        lines.append(_line("expected", f"{short_number(expected.mean)}{spread}"))
+    return lines
+
+
+def _result_lines(trial: Trial, objective: str) -> list[str]:
+    lines = []
     for name, value in trial.values.items():
         lines.append(
-            f"  {one_line(name, None):<14} {short_number(value)}{'  (objective)' if name == objective.metric else ''}"
+            _line(one_line(name, None), f"{short_number(value)}{'  (objective)' if name == objective else ''}")
         )
-    if trial.outcome and trial_note(trial) != proposal.rationale:
-        lines.append(f"  end            {trial_note(trial)}")
-    if trial.outcome:
-        usage = trial.outcome.usage
-        lines.append(
-            f"  used           {short_seconds(usage.wall_s)} wall, {short_seconds(usage.cpu_s)} CPU, "
-            f"{short_seconds(usage.gpu_s)} GPU, {usage.peak_rss_gib:.2f} GiB at the peak"
-        )
-        lines += [f"  GPU            {gpu}" for gpu in [gpu_line(usage)] if gpu]
-    lines.append(f"  runs           attempt {trial.attempt}, training seed {proposal.seed}, files {proposal.variant}")
-    lines.append(f"  folder         {located.folder / 'trials' / f'{trial.number:04d}'}")
-    if trial.failure and trial.failure.tail:
-        lines += [
-            "  end of the log:",
-            *(f"    {strip_control(line)}" for line in trial.failure.tail.splitlines()[-15:]),
-        ]
-    return "\n".join(lines)
+    if trial.outcome is None:
+        return lines
+    if trial_note(trial) != trial.proposal.rationale:
+        lines.append(_line("end", trial_note(trial)))
+    usage = trial.outcome.usage
+    gpu = f", {short_seconds(usage.gpu_s)} GPU" if usage.gpu_s else ""
+    times = f"{short_seconds(usage.wall_s)} wall, {short_seconds(usage.cpu_s)} CPU{gpu}"
+    lines.append(_line("used", f"{times}, peak memory {usage.peak_rss_gib:.2f} GiB"))
+    if gpu_line(usage):
+        lines.append(_line("GPU", gpu_line(usage)))
+    return lines

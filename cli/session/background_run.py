@@ -1,4 +1,4 @@
-"""Runs of a study in a process of their own, started from chat or MCP; they outlive whoever started them."""
+"""Starts `tunesmith run` as a separate process, for chat and MCP; the run outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import time
 from pathlib import Path
 
 from tunesmith.study.errors import ToolRefused
-from tunesmith.tools.control.inbox import Mailbox
+from tunesmith.tools.control.inbox import Inbox
 
-PATIENCE_S = 20.0
+START_TIMEOUT_S = 20.0
+"""Longest wait for the loop to answer; afterwards the run counts as started."""
+POLL_INTERVAL_S = 0.05
 
 
 class BackgroundRuns:
-    """Starts `tunesmith run` for one study.
+    """Starts runs of one study.
 
-    What it prints goes to run.jsonl (an event a line) and run.err in the study's folder. It stands in a session of its
-    own, so that Ctrl-C in a chat ends an answer and not the study.
+    Output goes to run.jsonl (one event per line) and run.err in the study's folder. The run has its own process
+    session, so that Ctrl-C in a chat stops an answer and not the study.
 
     Args:
         study: the study file.
@@ -29,19 +31,34 @@ class BackgroundRuns:
         self._study = study
         self._history = history
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
-        """Start or resume the study and return a line about it.
+        """Start or resume the study; return a sentence about its state.
 
         Raises:
-            ToolRefused: it could not start; the message is that of the command.
+            ToolRefused: the run could not start; the message is that of the command.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        words = ["-m", "tunesmith.cli.main", "run", str(self._study), "--history", str(self._history), "--json"]
         errors = self._folder / "run.err"
+        process = self._launch(errors)
+        inbox = Inbox(self._folder)
+        until = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < until:
+            status = process.poll()
+            if status not in (None, 0, 1):
+                message = errors.read_text(encoding="utf-8", errors="replace").strip()
+                raise ToolRefused(message or f"the run ended at once, with exit status {status}")
+            if status is not None:
+                return "the study ran to its end"
+            if inbox.has_running_loop():
+                break
+            time.sleep(POLL_INTERVAL_S)
+        return f"running in the background (process {process.pid}); it continues when this session ends"
+
+    def _launch(self, errors: Path) -> subprocess.Popen[bytes]:
+        words = ["-m", "tunesmith.cli.main", "run", str(self._study), "--history", str(self._history), "--json"]
         with (self._folder / "run.jsonl").open("ab") as out, errors.open("wb") as err:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, *words],
                 cwd=self._study.parent,
                 stdin=subprocess.DEVNULL,
@@ -49,20 +66,3 @@ class BackgroundRuns:
                 stderr=err,
                 start_new_session=True,
             )
-        mailbox = Mailbox(self._folder)
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            status = self._process.poll()
-            if status not in (None, 0, 1):
-                said = errors.read_text(encoding="utf-8", errors="replace").strip()
-                raise ToolRefused(said or f"the run ended at once, with exit status {status}")
-            if status is not None:
-                return "the study ran to its end"
-            if mailbox.is_attended():
-                break
-            time.sleep(0.05)
-        return f"running in the background (process {self._process.pid}); it goes on when this ends"
-
-    def is_mine(self) -> bool:
-        """Tell whether a run that was started here is still at work."""
-        return self._process is not None and self._process.poll() is None

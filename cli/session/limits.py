@@ -1,4 +1,4 @@
-"""The limits of a study as they stand now, for whoever reads its history beside the run."""
+"""The current limits of a study, for commands that read its history while it runs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tunesmith.study.config.budget import Budget
 from tunesmith.study.config.record import StudyRecord
 
 
-def limits_now(history: History, record: StudyRecord, now: float) -> Budget:
-    """Return the limits, `until` as the moment that the run itself goes by; without it once the run ended."""
+def current_limits(history: History, record: StudyRecord, now: float) -> Budget:
+    """Return the limits; `until` is the run's own deadline in seconds since the epoch, or None after the run ended."""
     table = record.spec.budget
     if table.until is None or record.ended_by:
         return replace(table.starting_at(now), until=None)
-    kept = history.events(record.id, "deadline")
-    return table.ending_at(float(kept[-1].detail["moment"])) if kept else table.starting_at(now)
+    deadlines = history.events(record.id, "deadline")
+    return table.ending_at(float(deadlines[-1].detail["moment"])) if deadlines else table.starting_at(now)

@@ -1,4 +1,4 @@
-"""Finds the study and the history that a command line means. Reads names only; a broken study.toml does not matter."""
+"""Finds the study and the history that a command line means. Of study.toml it needs only the name."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from tunesmith.history.read import History
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError
+from tunesmith.study.trials.trial import Trial
 
 FOLDER = ".tunesmith"
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
-    """An open history and the study in it; close the history when done."""
+class OpenStudy:
+    """A study in an open history, and its folder. The caller closes the history."""
 
     history: History
     record: StudyRecord
@@ -28,15 +29,15 @@ def study_file(study: Path) -> Path:
 
 
 def history_file(study: Path, history: Path | None) -> Path:
-    """Return the history: the one that was named, else `.tunesmith/history.db` beside the study file."""
+    """Return `history` if it is given, else `.tunesmith/history.db` next to the study file."""
     if history is not None:
         return history
     base = study if study.is_dir() else study.parent
     return base.absolute() / FOLDER / "history.db"
 
 
-def open_study(study: Path, history: Path | None) -> Located:
-    """Open the history for reading and find the study: by study.toml's name, by STUDY as a name, else the latest.
+def open_study(study: Path, history: Path | None) -> OpenStudy:
+    """Open the history for reading and find the study: by the name in study.toml, by STUDY as a name, else the latest.
 
     Raises:
         HistoryError: there is no history, or no such study in it.
@@ -44,12 +45,25 @@ def open_study(study: Path, history: Path | None) -> Located:
     path = history_file(study if study.exists() else Path(), history)
     opened = History.open(path)
     try:
-        name = _name(study, opened.names())
-        record = opened.study(name)
+        record = opened.study(_name(study, opened.names()))
     except BaseException:
         opened.close()
         raise
-    return Located(opened, record, path.parent / record.name)
+    return OpenStudy(opened, record, path.parent / record.name)
+
+
+def find_trial(opened: OpenStudy, number: int) -> Trial:
+    """Return a trial by its number.
+
+    Raises:
+        HistoryError: the study has no such trial.
+    """
+    trial = opened.history.trial(opened.record.id, number)
+    if trial is None:
+        last = opened.history.latest(opened.record.id, 1)
+        known = f"its trials are 0 to {last[-1].number}" if last else "it has no trials yet"
+        raise HistoryError(f"study {opened.record.name} has no trial {number}; {known}")
+    return trial
 
 
 def _name(study: Path, names: list[str]) -> str:

@@ -1,8 +1,7 @@
-"""The screen of `tunesmith watch`: a table of trials, a curve, what runs, and why, refreshed once a second."""
+"""The screen of `tunesmith watch`: trials, a curve, running trials and reasons, drawn anew every second."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -13,28 +12,29 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import DataTable, Footer, Static
 
 from tunesmith.cli.watch import panels
-from tunesmith.cli.watch.snapshot import Glance
+from tunesmith.cli.watch.snapshot import Snapshot
+from tunesmith.evaluator.gpus import gpu_loads
 from tunesmith.study.trials.trial import Trial, TrialState
 
-EVERY_S = 1.0
-GPUS_EVERY = 5
-"""GPUs are asked for in one of so many rounds."""
-_ASKED = "index,memory.used,memory.total,utilization.gpu"
+REFRESH_INTERVAL_S = 1.0
+REFRESHES_PER_GPU_QUERY = 5
 
 
 def gpu_lines() -> list[str]:
-    """Return a line for each NVIDIA GPU; none where there is no such, or it does not answer within a second."""
-    command = ["nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv,noheader,nounits"]
-    try:
-        listed = subprocess.run(command, capture_output=True, text=True, timeout=1, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    cells = [[cell.strip() for cell in line.split(",")] for line in listed.splitlines()]
-    return [f"GPU {c[0]}: {c[3]}% busy, {c[1]} of {c[2]} MiB" for c in cells if len(c) == len(_ASKED.split(","))]
+    """Return a line for each NVIDIA GPU; none if there is no GPU, or it does not answer within a second."""
+    return [
+        f"GPU {gpu.index}: {gpu.busy_percent}% busy, {gpu.used_mib} of {gpu.total_mib} MiB"
+        for gpu in gpu_loads(timeout_s=1)
+    ]
 
 
 class WatchApp(App[None]):
-    """Shows what `look` returns for the chosen trial: a Glance, or a sentence that says why there is none yet."""
+    """Shows a study.
+
+    Args:
+        read: returns the Snapshot for a chosen trial, or a sentence that says why there is nothing to show.
+        gpus: returns one line per GPU.
+    """
 
     CSS = """
     #head { height: auto; padding: 0 1; text-style: bold; }
@@ -58,11 +58,11 @@ class WatchApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     TITLE = "tunesmith watch"
 
-    def __init__(self, look: Callable[[int | None], Glance | str], gpus: Callable[[], list[str]] = gpu_lines) -> None:
+    def __init__(self, read: Callable[[int | None], Snapshot | str], gpus: Callable[[], list[str]] = gpu_lines) -> None:
         super().__init__()
-        self._look, self._gpus = look, gpus
+        self._read, self._gpus = read, gpus
         self._gpu_lines: list[str] = []
-        self._rounds = 0
+        self._refreshes = 0
         self._chosen: int | None = None
         self._numbers: list[int] = []
 
@@ -78,18 +78,18 @@ class WatchApp(App[None]):
         yield Footer()
 
     def on_mount(self) -> None:
-        """Begin to look."""
+        """Name the panels and start refreshing."""
         table = self.query_one("#trials", DataTable)
         for name in panels.COLUMNS:
             table.add_column(name, key=name)
         self.query_one("#plot").border_title = "curve"
         self.query_one("#slots").border_title = "slots"
         self.query_one("#why").border_title = "why"
-        self.set_interval(EVERY_S, self.refresh_study)
+        self.set_interval(REFRESH_INTERVAL_S, self.refresh_study)
         self.call_after_refresh(self.refresh_study)
 
     def on_resize(self) -> None:
-        """Fit the texts to the new width."""
+        """Wrap the texts to the new width."""
         self.call_after_refresh(self.refresh_study)
 
     def action_follow(self) -> None:
@@ -100,49 +100,53 @@ class WatchApp(App[None]):
         self.refresh_study()
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        """Draw the curve of the trial that the cursor is put on."""
+        """Choose the trial under the cursor."""
         if 0 <= event.cursor_row < len(self._numbers):
             self._chosen = self._numbers[event.cursor_row]
             self.call_after_refresh(self.refresh_study)
 
     def refresh_study(self) -> None:
-        """Look, and show what is there."""
-        glance = self._look(self._chosen)
-        if self._rounds % GPUS_EVERY == 0:
+        """Read the study and draw every panel."""
+        snapshot = self._read(self._chosen)
+        if self._refreshes % REFRESHES_PER_GPU_QUERY == 0:
             self._gpu_lines = self._gpus()
-        self._rounds += 1
-        if isinstance(glance, str):
-            self.query_one("#head", Static).update("\n".join(panels.wrapped(glance, self.size.width - 2)))
+        self._refreshes += 1
+        if isinstance(snapshot, str):
+            self.query_one("#head", Static).update("\n".join(panels.wrapped(snapshot, self.size.width - 2)))
             return
-        self.query_one("#head", Static).update("\n".join(panels.head(glance, self.size.width - 2)))
-        self._show_trials(glance)
-        plot = self.query_one("#plot", Static)
-        size = plot.content_size
-        lines = panels.plot(glance, width=max(size.width, 20), height=max(size.height - 3, 3))
-        plot.update("\n".join(lines))
-        width = max(self.query_one("#slots").content_size.width, 20)
-        self.query_one("#slots", Static).update("\n".join(panels.slots(glance, self._gpu_lines, width)))
-        most = max(self.size.height // 4, 4)
-        self.query_one("#why", Static).update("\n".join(panels.why(glance, width, most=most)))
+        self._show_trials(snapshot)
+        self._show_panels(snapshot)
 
-    def _show_trials(self, glance: Glance) -> None:
-        """Write the table anew where it changed; the cursor stays on its trial."""
+    def _show_panels(self, snapshot: Snapshot) -> None:
+        plot = self.query_one("#plot").content_size
+        slots_width = max(self.query_one("#slots").content_size.width, 20)
+        texts = {
+            "#head": panels.head(snapshot, self.size.width - 2),
+            "#plot": panels.plot(snapshot, width=max(plot.width, 20), height=max(plot.height - 3, 3)),
+            "#slots": panels.slots(snapshot, self._gpu_lines, slots_width),
+            "#why": panels.why(snapshot, slots_width, most=max(self.size.height // 4, 4)),
+        }
+        for name, lines in texts.items():
+            self.query_one(name, Static).update("\n".join(lines))
+
+    def _show_trials(self, snapshot: Snapshot) -> None:
+        """Update changed cells, or fill the table again if trials were added; the cursor stays on its trial."""
         table = self.query_one("#trials", DataTable)
-        numbers = [trial.number for trial in glance.trials]
-        cells = [tuple(_cell(text, trial) for text in panels.row(trial, glance)) for trial in glance.trials]
-        for trial, row in zip(glance.trials, cells, strict=True):
-            if str(trial.number) in table.rows and numbers == self._numbers:
+        numbers = [trial.number for trial in snapshot.trials]
+        cells = [tuple(_cell(text, trial) for text in panels.row(trial, snapshot)) for trial in snapshot.trials]
+        if numbers == self._numbers:
+            for trial, row in zip(snapshot.trials, cells, strict=True):
                 for name, cell in zip(panels.COLUMNS, row, strict=True):
                     table.update_cell(str(trial.number), name, cell, update_width=True)
-        if numbers != self._numbers:
-            self._numbers = numbers
-            # Only a person chooses a trial.
-            with self.prevent(DataTable.RowHighlighted):
-                table.clear()
-                for trial, row in zip(glance.trials, cells, strict=True):
-                    table.add_row(*row, key=str(trial.number))
-                if self._chosen in numbers:
-                    table.move_cursor(row=numbers.index(self._chosen))
+            return
+        self._numbers = numbers
+        # Filling the table moves the cursor, which must not count as a choice.
+        with self.prevent(DataTable.RowHighlighted):
+            table.clear()
+            for trial, row in zip(snapshot.trials, cells, strict=True):
+                table.add_row(*row, key=str(trial.number))
+            if self._chosen in numbers:
+                table.move_cursor(row=numbers.index(self._chosen))
 
 
 def _cell(text: str, trial: Trial) -> Text:

@@ -17,7 +17,7 @@ pytest.importorskip("textual", reason="textual is not installed")
 from textual.widgets import DataTable, Static
 
 from tunesmith.cli.watch.app import WatchApp
-from tunesmith.cli.watch.snapshot import Glancer
+from tunesmith.cli.watch.snapshot import SnapshotReader
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def text(app: WatchApp, name: str) -> str:
 @pytest.mark.parametrize(("columns", "rows"), [(60, 24), (60, 50), (120, 40)])
 def test_trials_best_and_curves_are_shown_at_any_width(project: Path, columns: int, rows: int) -> None:
     async def watch() -> None:
-        app = WatchApp(Glancer(project, None).look, gpus=lambda: ["GPU 0: 42% busy, 10 of 80 MiB"])
+        app = WatchApp(SnapshotReader(project, None).read, gpus=lambda: ["GPU 0: 42% busy, 10 of 80 MiB"])
         async with app.run_test(size=(columns, rows)) as pilot:
             await pilot.pause()
             await pilot.pause(0.1)
@@ -69,8 +69,8 @@ def test_it_waits_for_a_study_follows_it_and_writes_nothing(project: Path, tmp_p
     database.rename(parked)
 
     async def watch() -> None:
-        glancer = Glancer(project, None)
-        app = WatchApp(glancer.look, gpus=list)
+        reader = SnapshotReader(project, None)
+        app = WatchApp(reader.read, gpus=list)
         async with app.run_test(size=(100, 30)) as pilot:
             await pilot.pause()
             assert "there is no history" in text(app, "head")
@@ -83,7 +83,7 @@ def test_it_waits_for_a_study_follows_it_and_writes_nothing(project: Path, tmp_p
             assert command("run", "--trials", "11", cwd=project).returncode == 0
             app.refresh_study()
             assert app.query_one(DataTable).row_count == 11
-        glancer.close()
+        reader.close()
 
     asyncio.run(watch())
 

@@ -1,7 +1,8 @@
-"""`tunesmith bench --full-runs N`: compares ways to spend epochs on tables with learning curves."""
+"""`tunesmith bench --full-runs N`: compares early stopping on tables with learning curves, by epochs spent."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,54 +16,54 @@ from rich.table import Table
 from tunesmith.bench.epochs.figures import TARGETS, EpochFigures, by_task, epochs_to, figures, ratio, regret_at
 from tunesmith.bench.epochs.runner import EpochKey, EpochRun, check_planners, curve_tasks, run_all
 from tunesmith.bench.statistics import Interval
+from tunesmith.cli.commands.bench.options import BenchOptions
 from tunesmith.cli.exits import DONE, INTERRUPTED
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.files import write_atomic
 
 Runs = Mapping[EpochKey, EpochRun]
 
 
-def run_epochs(  # noqa: PLR0913  # one argument per option
-    *,
-    planners: Sequence[str],
-    tasks: Sequence[str],
-    folders: Sequence[Path],
-    full_runs: int,
-    seeds: int,
-    jobs: int,
-    json_file: Path | None,
-    results: Path | None,
-    per_task: bool,
-) -> int:
-    """Run what is missing, then show the comparison; return the exit status.
+def run_epochs(options: BenchOptions, full_runs: int) -> int:
+    """Run the missing runs, then print the comparison; return the exit status.
+
+    Args:
+        options: what to compare.
+        full_runs: each planner may spend the epochs of this many full runs.
 
     Raises:
         SpecError: a name is wrong.
-        ProjectError: a file or a package is missing, or cannot be written.
+        ProjectError: a file or a package is missing, or a file cannot be written.
     """
-    check_planners(planners)
-    chosen = [task.name for task in curve_tasks(tasks, folders)]
-    keys = [EpochKey(t, p, s, full_runs) for s in range(seeds) for t in chosen for p in dict.fromkeys(planners)]
-    file = results or (json_file.with_suffix(".runs.jsonl") if json_file else Path("bench-epochs.runs.jsonl"))
-    done = 0
+    check_planners(options.planners)
+    tasks = [task.name for task in curve_tasks(options.tasks, options.folders)]
+    planners = list(dict.fromkeys(options.planners))
+    keys = [EpochKey(t, p, s, full_runs) for s in range(options.seeds) for t in tasks for p in planners]
+    file = options.results_path("bench-epochs.runs.jsonl")
+    numbers = itertools.count(1)
 
-    def tell(key: EpochKey) -> None:
-        nonlocal done
-        done += 1
-        print(f"[{done}] {key.task}  {key.planner}  seed {key.seed}  done", file=sys.stderr)
+    def on_done(key: EpochKey) -> None:
+        print(f"[{next(numbers)}] {key.task}  {key.planner}  seed {key.seed}  done", file=sys.stderr)
 
     try:
-        runs = run_all(keys, file, folders=folders, jobs=jobs, on_done=tell)
+        runs = run_all(keys, file, folders=options.folders, jobs=options.jobs, on_done=on_done)
     except KeyboardInterrupt:
-        print("\nInterrupted; finished runs are kept, the same command goes on with the rest.", file=sys.stderr)
+        print("\nInterrupted. Finished runs are kept; run the same command again for the rest.", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
         raise ProjectError(f"{file} cannot be written: {error.strerror}; name another with --results") from None
-    found = [figures(runs, planner, full_runs) for planner in dict.fromkeys(planners)]
-    _show(found, runs, full_runs, per_task=per_task)
-    if json_file:
-        write_atomic(json_file, json.dumps({"full_runs": full_runs, "planners": [asdict(f) for f in found]}))
+    found = [figures(runs, planner, full_runs) for planner in planners]
+    _show(found, runs, full_runs, per_task=options.per_task)
+    if options.json_file:
+        _write(found, full_runs, options.json_file)
     return DONE
+
+
+def _write(found: Sequence[EpochFigures], full_runs: int, file: Path) -> None:
+    document = {"full_runs": full_runs, "planners": [asdict(f) for f in found]}
+    try:
+        file.write_text(json.dumps(document), "utf-8")
+    except OSError as error:
+        raise ProjectError(f"--json {file} cannot be written: {error.strerror}") from None
 
 
 def _show(found: Sequence[EpochFigures], runs: Runs, full_runs: int, *, per_task: bool) -> None:
@@ -71,11 +72,13 @@ def _show(found: Sequence[EpochFigures], runs: Runs, full_runs: int, *, per_task
     console.print(_epochs(found, full_runs))
     first, *others = found
     for other in others:
-        told = ", ".join(
+        ratios = ", ".join(
             f"{target:.0%}: {_interval(ratio(runs, first.planner, other.planner, target, full_runs), 2)}"
             for target in TARGETS
         )
-        console.print(f"epochs of {first.planner} over those of {other.planner} until a regret of {told}", markup=False)
+        console.print(
+            f"epochs of {first.planner} over those of {other.planner} until a regret of {ratios}", markup=False
+        )
     if per_task:
         console.print(_by_task([f.planner for f in found], runs, full_runs))
 
@@ -93,7 +96,8 @@ def _regrets(found: Sequence[EpochFigures]) -> Table:
 
 def _epochs(found: Sequence[EpochFigures], full_runs: int) -> Table:
     table = Table(
-        box=box.SIMPLE_HEAD, title=f"full runs until a regret of (never counts as {full_runs}; share of never)"
+        box=box.SIMPLE_HEAD,
+        title=f"full runs until a regret (if never: {full_runs}; share of never in parentheses)",
     )
     table.add_column("planner")
     for target in TARGETS:
@@ -105,8 +109,8 @@ def _epochs(found: Sequence[EpochFigures], full_runs: int) -> Table:
 
 
 def _by_task(planners: Sequence[str], runs: Runs, full_runs: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="by task: regret at the end, mean full runs until a regret of")
-    for name in ("task", "planner", "at the end", *(f"{target:.0%}" for target in TARGETS), "begun"):
+    table = Table(box=box.SIMPLE_HEAD, title="by task: regret at the end, mean full runs until a regret")
+    for name in ("task", "planner", "at the end", *(f"{target:.0%}" for target in TARGETS), "started"):
         table.add_column(name, justify="left" if name in ("task", "planner") else "right")
     for task in dict.fromkeys(key.task for key in sorted(runs)):
         for planner in planners:

@@ -1,4 +1,4 @@
-"""`tunesmith bench`: compares planners on tasks and shows the figures. The comparison itself is bench/."""
+"""`tunesmith bench`: compares planners by trials and prints the figures, which bench/ computes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -19,92 +17,68 @@ from tunesmith.bench.runner import Crash, run_all
 from tunesmith.bench.runs import ResultsFile, RunKey
 from tunesmith.bench.summary import Comparison, PlannerFigures, compare, marks_for
 from tunesmith.bench.tasks import choose_tasks
+from tunesmith.cli.commands.bench.options import BenchOptions
 from tunesmith.cli.exits import DONE, INTERRUPTED, NOTHING_COMPLETE
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.files import write_atomic
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchOptions:
-    """What the command line asks for."""
-
-    planners: Sequence[str]
-    tasks: Sequence[str]
-    folders: Sequence[Path]
-    trials: int
-    seeds: int
-    jobs: int
-    json_file: Path | None
-    results: Path | None
-    plots: Path | None
-    per_task: bool
-    model: str | None = None
-    base_url: str | None = None
-    permute_feedback: bool = False
-
-
-def run_bench(wanted: BenchOptions) -> int:
-    """Run what is missing, then show the comparison; return the exit status, 1 when a run crashed.
+def run_tables(options: BenchOptions) -> int:
+    """Run the missing runs, then print the comparison; return the exit status, 1 if a run crashed.
 
     Raises:
         SpecError: a name or a number is wrong.
         ProjectError: a file or a package is missing.
     """
-    _check_numbers(wanted)
-    chosen = choose_tasks(wanted.tasks, wanted.folders)
+    _check_numbers(options)
+    chosen = choose_tasks(options.tasks, options.folders)
     for line in chosen.skipped:
         print(line, file=sys.stderr)
     if not chosen.tasks:
-        raise ProjectError("no task is left to run; --task all takes every one that can run here")
-    planners = list(dict.fromkeys(_with_model(name, wanted) for name in wanted.planners))
+        raise ProjectError("none of these tasks can run here; `--task all` runs every task that can")
+    planners = list(dict.fromkeys(_run_name(name, options) for name in options.planners))
     require_planners(planners, chosen.tasks[0])
-    results = ResultsFile(_results_path(wanted))
-    seeds = range(wanted.seeds)
+    results = ResultsFile(options.results_path("bench.runs.jsonl"))
+    seeds = range(options.seeds)
     # Seed by seed, so that what an interruption leaves is balanced over tasks and planners.
-    keys = [RunKey(t.name, p, s, wanted.trials) for s in seeds for t in chosen.tasks for p in planners]
+    keys = [RunKey(t.name, p, s, options.trials) for s in seeds for t in chosen.tasks for p in planners]
     progress = _Progress(len(keys), sum(key in results.runs for key in keys))
     try:
-        crashes = run_all(keys, results, folders=wanted.folders, jobs=wanted.jobs, on_done=progress.done)
+        crashes = run_all(keys, results, folders=options.folders, jobs=options.jobs, on_done=progress.done)
     except KeyboardInterrupt:
-        print("\nInterrupted; finished runs are kept, the same command goes on with the rest.", file=sys.stderr)
+        print("\nInterrupted. Finished runs are kept; run the same command again for the rest.", file=sys.stderr)
         return INTERRUPTED
-    comparison = compare(results.runs, tasks=chosen.tasks, planners=planners, seeds=seeds, trials=wanted.trials)
-    _show(comparison, crashes, per_task=wanted.per_task)
-    _write(comparison, crashes, wanted)
+    comparison = compare(results.runs, tasks=chosen.tasks, planners=planners, seeds=seeds, trials=options.trials)
+    _show(comparison, crashes, per_task=options.per_task)
+    _write(comparison, crashes, options)
     return NOTHING_COMPLETE if crashes else DONE
 
 
-def _with_model(name: str, wanted: BenchOptions) -> str:
-    """Return a planner's name with its model and address, as its runs are kept under."""
-    if name not in LLM_PLANNERS or wanted.model is None:
+def _run_name(name: str, options: BenchOptions) -> str:
+    """Return the name under which a planner's runs are kept: with its model and address if it uses an LLM."""
+    if name not in LLM_PLANNERS or options.model is None:
         return name
-    permuted = f"{name}-permuted" if wanted.permute_feedback else name
-    return "@".join([permuted, wanted.model, *([wanted.base_url] if wanted.base_url else [])])
+    permuted = f"{name}-permuted" if options.permute_feedback else name
+    return "@".join([permuted, options.model, *([options.base_url] if options.base_url else [])])
 
 
-def _check_numbers(wanted: BenchOptions) -> None:
-    numbers = {"--trials": wanted.trials, "--seeds": wanted.seeds, "--jobs": wanted.jobs}
-    wrong = [Mistake(name, f"is {number}; give 1 or more") for name, number in numbers.items() if number < 1]
+def _check_numbers(options: BenchOptions) -> None:
+    numbers = {"--trials": options.trials, "--seeds": options.seeds, "--jobs": options.jobs}
+    wrong = [Mistake(name, f"is {number}; expected 1 or more") for name, number in numbers.items() if number < 1]
     if wrong:
         raise SpecError(wrong, where="the command line")
-
-
-def _results_path(wanted: BenchOptions) -> Path:
-    if wanted.results is not None:
-        return wanted.results
-    return wanted.json_file.with_suffix(".runs.jsonl") if wanted.json_file else Path("bench.runs.jsonl")
 
 
 class _Progress:
     """One line on stderr per finished run."""
 
-    def __init__(self, total: int, there: int) -> None:
-        self._total, self._count = total, there
-        if there:
-            print(f"{there} of {total} runs are there already", file=sys.stderr)
+    def __init__(self, total: int, kept: int) -> None:
+        self._total, self._count = total, kept
+        if kept:
+            print(f"{kept} of {total} runs are finished already", file=sys.stderr)
 
     def done(self, key: RunKey, reason: str) -> None:
-        """Tell that a run ended."""
+        """Print the end of one run."""
         self._count += 1
         end = f"crashed: {reason}" if reason else "done"
         print(f"[{self._count}/{self._total}] {key.task}  {key.planner}  seed {key.seed}  {end}", file=sys.stderr)
@@ -164,19 +138,19 @@ def _task_table(comparison: Comparison) -> Table:
     return table
 
 
-def _write(comparison: Comparison, crashes: Sequence[Crash], wanted: BenchOptions) -> None:
-    if wanted.json_file:
+def _write(comparison: Comparison, crashes: Sequence[Crash], options: BenchOptions) -> None:
+    if options.json_file:
         crashed = [
             {"task": c.key.task, "planner": c.key.planner, "seed": c.key.seed, "reason": c.reason} for c in crashes
         ]
         try:
-            write_atomic(wanted.json_file, json.dumps({**comparison.to_json(), "crashed": crashed}))
+            write_atomic(options.json_file, json.dumps({**comparison.to_json(), "crashed": crashed}))
         except OSError as error:
-            raise ProjectError(f"--json {wanted.json_file} cannot be written: {error.strerror}") from None
-    if wanted.plots and comparison.planners:
+            raise ProjectError(f"--json {options.json_file} cannot be written: {error.strerror}") from None
+    if options.plots and comparison.planners:
         from tunesmith.bench.plots import draw  # plotly and matplotlib: 0.7 s
 
-        written = draw(comparison, wanted.plots)
+        written = draw(comparison, options.plots)
         print("\n".join(map(str, written)))
         if len(written) == 1:
-            print("no PNG: it needs matplotlib; install it with `pip install 'tunesmith[bench]'`", file=sys.stderr)
+            print("no PNG was written: it needs matplotlib (pip install 'tunesmith[bench]')", file=sys.stderr)

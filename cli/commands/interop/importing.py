@@ -24,7 +24,7 @@ SHOWN_REASONS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ImportOptions:
     """What `import` was asked for."""
 
     source: str
@@ -35,7 +35,7 @@ class Wanted:
     dry_run: bool
 
 
-def import_trials(wanted: Wanted, *, history: Path | None, as_json: bool) -> None:
+def import_trials(wanted: ImportOptions, *, history: Path | None, as_json: bool) -> None:
     """Read, map, fit, and write in one transaction; say what became of every column and row.
 
     Raises:

@@ -1,0 +1,75 @@
+"""Runs a study through times when the disk is full: it waits for free space, then resumes. Knows no display."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tunesmith.agent.loop.events import Ended, Note
+from tunesmith.agent.loop.loop import Loop
+from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
+from tunesmith.study.errors import DiskFull
+
+CHECK_INTERVAL_S = 5.0
+"""Seconds between two looks at the free space of a full disk."""
+LONGEST_WAIT_S = 12 * 3600.0
+"""Longest wait for free space in a study without a deadline."""
+
+
+def run_through_full_disks(
+    open_loop: Callable[[], Loop], folder: Path, until: float | None, tell: Callable[[Note], None]
+) -> Ended:
+    """Run a study to its end; whenever the disk is full, wait for free space and resume.
+
+    Args:
+        open_loop: opens the study anew.
+        folder: the folder that the study writes to.
+        until: the study's deadline in seconds since the epoch; None without one.
+        tell: receives a note that says what the study waits for.
+
+    Raises:
+        InputError: the study cannot be run.
+        DiskFull: no space was freed before the deadline, before LONGEST_WAIT_S, or before Ctrl-C.
+    """
+    while True:
+        try:
+            loop = open_loop()
+            with _on_interrupt(loop.interrupt):
+                return loop.run()
+        except DiskFull as error:
+            tell(Note(text=str(error)))
+            tell(Note(text=waiting_for_disk_text(folder)))
+            if not _wait_for_space(folder, until):
+                raise
+
+
+def _wait_for_space(folder: Path, until: float | None) -> bool:
+    """Wait for free space; return False at the deadline, after the longest wait and at an interrupt."""
+    interrupted = threading.Event()
+    last = min(time.time() + LONGEST_WAIT_S, math.inf if until is None else until)
+    with _on_interrupt(interrupted.set):
+        # The pause comes first: if something other than space was missing, the loop would fail again at once, forever.
+        while not interrupted.wait(CHECK_INTERVAL_S) and time.time() < last:
+            if has_free_disk(folder):
+                return True
+    return False
+
+
+@contextmanager
+def _on_interrupt(call: Callable[[], None]) -> Iterator[None]:
+    """Call a function on Ctrl-C and on SIGTERM."""
+
+    def handle(number: int, frame: object) -> None:
+        call()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
