@@ -79,9 +79,9 @@ def run_study(
 
 def _print_end(database: Path, ended: Ended) -> None:
     """Print the summary of a study that just ended, and write its report if a trial is complete."""
-    from tunesmith.cli.commands.report import write_report_files
     from tunesmith.cli.display.end_summary import end_lines, wrap_for_terminal
     from tunesmith.cli.display.format import short_path
+    from tunesmith.cli.session.report_files import write_report_files
     from tunesmith.tools.report import report_input
 
     with History.open(database) as history:

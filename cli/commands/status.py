@@ -1,4 +1,4 @@
-"""`tunesmith status`: where a study stands, and with --why N the story of one trial. Reads only."""
+"""`tunesmith status`: the state of a study, and with --why N the story of one trial. It only reads."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def show_status(study: Path, *, history: Path | None, why: int | None, as_json: 
     Raises:
         HistoryError: there is no history, no such study, or no such trial.
     """
-    located = open_study(study, history)
-    with located.history:
+    opened = open_study(study, history)
+    with opened.history:
         if why is None:
-            text = json.dumps(_status_json(located), indent=2) if as_json else status_text(located)
+            text = json.dumps(_status_json(opened), indent=2) if as_json else status_text(opened)
         else:
-            trial = find_trial(located, why)
-            text = json.dumps(_story_json(located, trial), indent=2) if as_json else trial_story(located, trial)
+            trial = find_trial(opened, why)
+            text = json.dumps(_story_json(opened, trial), indent=2) if as_json else trial_story(opened, trial)
     print(text)
 
 
-def _status_json(located: OpenStudy) -> dict[str, Any]:
-    record, history = located.record, located.history
+def _status_json(opened: OpenStudy) -> dict[str, Any]:
+    record, history = opened.record, opened.history
     trial_counts, best = history.trial_counts(record.id), history.best(record)
     default = history.default(record.id)
     return {
@@ -64,8 +64,8 @@ def _limits(budget: Budget) -> dict[str, float | None]:
     return {name: getattr(budget, name) for name in ENDING_LIMITS}
 
 
-def _story_json(located: OpenStudy, trial: Trial) -> dict[str, Any]:
-    curve = located.history.curve(located.record.id, trial.number)
+def _story_json(opened: OpenStudy, trial: Trial) -> dict[str, Any]:
+    curve = opened.history.curve(opened.record.id, trial.number)
     prediction = trial.proposal.prediction
     return {
         **trial_json(trial),

@@ -1,4 +1,4 @@
-"""`tunesmith suggest`: starting points without a trial, for a person to read or for another optimizer to begin with."""
+"""`tunesmith suggest`: starting points before any trial, to read or to write for another optimizer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from tunesmith.agent.planner.factory import make_planner
 from tunesmith.agent.planner.model import RecordingFiles, open_model
 from tunesmith.agent.planner.starting_points import StartingPoint, StartingPoints, starting_points
 from tunesmith.agent.sampler.warm_start.scale_transfer import OptimumAtScale, format_scale
-from tunesmith.cli.commands.run import overridden
+from tunesmith.cli.display.format import count
 from tunesmith.cli.session.locate import history_file, study_file
+from tunesmith.cli.session.overrides import Overrides
 from tunesmith.history.earlier import EarlierStudies, find_earlier_studies, overlapping_studies
 from tunesmith.history.read import History
 from tunesmith.study.config.command import command_line
@@ -30,11 +31,13 @@ from tunesmith.tools.script_reader.writer import study_toml
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuggestOptions:
-    """What `suggest` was asked for.
+    """The options of `suggest`.
 
     Attributes:
-        script: a training script to read in place of a study file.
-        to: the optimizer that the points are written for; None to print them.
+        script: a training script to read instead of a study file.
+        count: the number of points.
+        to: the optimizer to write the points for; None to print them.
+        out: the file to write; None for the default name.
     """
 
     study: Path
@@ -46,65 +49,67 @@ class SuggestOptions:
     out: str | None
 
 
-def suggest_points(wanted: SuggestOptions, *, history: Path | None, recording: RecordingFiles, as_json: bool) -> None:
+def suggest_points(options: SuggestOptions, *, history: Path | None, recording: RecordingFiles, as_json: bool) -> None:
     """Print starting points, or write them for another optimizer.
 
     Raises:
         InputError: the study file, the script, a named study or an option is wrong.
     """
-    target = _target(wanted)
-    spec, project = _study(wanted)
-    spec = overridden(spec, {"model": wanted.model, "base_url": wanted.base_url})
+    target = _target(options)
+    spec, project = _study(options)
+    spec = Overrides(model=options.model, base_url=options.base_url).apply_to(spec)
     named, others = _earlier(spec, project, history or history_file(project, None))
     planner = make_planner(spec, open_model(spec.planner, recording), project=project) if spec.planner.model else None
-    start = starting_points(spec, wanted.count, named=named.studies, others=others.studies, planner=planner)
-    written: dict[str, Any] = {}
-    if target is not None:
-        out = wanted.out or f"{spec.study.name}{target.suffix}"
-        handover = hand_over(spec, [], [dict(p.params) for p in start.points], folder=str(project))
-        remarks = target.export(handover, out)
-        written = {"to": target.name, "out": out, "remarks": [*handover.remarks, *remarks]}
+    start = starting_points(spec, options.count, named=named.studies, others=others.studies, planner=planner)
+    written = None if target is None else _write(spec, start, target, options.out, project)
     if as_json:
-        print(json.dumps(_told(start, written), indent=2))
+        print(json.dumps(_to_json(start, written or {}), indent=2))
         return
-    for line in _lines(spec, start):
-        print(line)
-    if target is not None:
-        print(f"{written['out']}: {target.takes}; {len(start.points)} points to try first")
+    print("\n".join(_lines(spec, start)))
+    if target is not None and written is not None:
+        print(f"{written['out']}: {target.takes}; {count(len(start.points), 'point')} to try first")
         for line in written["remarks"]:
             print(f"  {line}")
 
 
-def _target(wanted: SuggestOptions) -> Target | None:
+def _write(spec: StudySpec, start: StartingPoints, target: Target, out: str | None, project: Path) -> dict[str, Any]:
+    """Write the points for another optimizer; return the target, the file and remarks."""
+    out = out or f"{spec.study.name}{target.suffix}"
+    handover = hand_over(spec, [], [dict(p.params) for p in start.points], folder=str(project))
+    remarks = target.export(handover, out)
+    return {"to": target.name, "out": out, "remarks": [*handover.remarks, *remarks]}
+
+
+def _target(options: SuggestOptions) -> Target | None:
     mistakes = []
-    if wanted.count < 1:
-        mistakes.append(Mistake("--n", f"is {wanted.count}; give 1 or more"))
-    if wanted.script is not None and wanted.study != Path():
-        mistakes.append(Mistake("--script", "takes the place of a study; leave one of both out"))
-    target = None if wanted.to is None else find_target(wanted.to)
+    if options.count < 1:
+        mistakes.append(Mistake("--n", f"is {options.count}; expected 1 or more"))
+    if options.script is not None and options.study != Path():
+        mistakes.append(Mistake("--script", "replaces the study file; give one of the two"))
+    target = None if options.to is None else find_target(options.to)
     if target is not None and target.no_points:
-        mistakes.append(Mistake("--to", f"{target.name} takes no points to try first: {target.no_points}"))
-    if wanted.out is not None and target is None:
-        mistakes.append(Mistake("--out", "names the file for --to; give that, too"))
+        mistakes.append(Mistake("--to", f"{target.name} cannot take points to try first: {target.no_points}"))
+    if options.out is not None and target is None:
+        mistakes.append(Mistake("--out", "names the file that --to writes; give --to as well"))
     if mistakes:
         raise SpecError(mistakes, where="the command line")
     return target
 
 
-def _study(wanted: SuggestOptions) -> tuple[StudySpec, Path]:
-    """Return the study and the folder that its command runs in."""
-    if wanted.script is None:
-        return load_spec(wanted.study), study_file(wanted.study).absolute().parent
-    folder = wanted.script.absolute().parent
-    text = study_toml(read_script(wanted.script), script=wanted.script.name, name=folder.name)
-    return parse_spec(tomllib.loads(text), where=f"what was read from {wanted.script}"), folder
+def _study(options: SuggestOptions) -> tuple[StudySpec, Path]:
+    """Return the study and its project's folder."""
+    if options.script is None:
+        return load_spec(options.study), study_file(options.study).absolute().parent
+    folder = options.script.absolute().parent
+    text = study_toml(read_script(options.script), script=options.script.name, name=folder.name)
+    return parse_spec(tomllib.loads(text), where=f"the draft from {options.script}"), folder
 
 
 def _earlier(spec: StudySpec, project: Path, history: Path) -> tuple[EarlierStudies, EarlierStudies]:
-    """Return the studies that are learned from, and others in the history whose spaces overlap.
+    """Return the studies that [warm_start] names, and other studies of the history with an overlapping space.
 
     Raises:
-        SpecError: nothing can be learned from a study that [warm_start] names.
+        SpecError: a study that [warm_start] names cannot be used.
     """
     if history.is_file():
         with History.open(history) as opened:
@@ -117,13 +122,13 @@ def _earlier(spec: StudySpec, project: Path, history: Path) -> tuple[EarlierStud
 
 
 def _lines(spec: StudySpec, start: StartingPoints) -> list[str]:
-    lines = [f"{start.llm_trouble}; the sampler's points follow alone"] if start.llm_trouble else []
+    lines = [f"{start.llm_trouble}; no point below comes from the LLM"] if start.llm_trouble else []
     for number, point in enumerate(start.points, start=1):
         lines.append(f"{number}. {point.origin}: {point.why}")
         runs = not spec.run.command.startswith("(")
         lines.append(f"   {command_line(spec, point.params) if runs else dict(point.params)}")
     if start.optimum is not None:
-        lines.append(f"At {format_scale(spec.scale)} the optimum should lie, with 80%, at")
+        lines.append(f"At {format_scale(spec.scale)} the optimum is expected, with 80% probability, at")
         lines += [f"   {line}" for line in _ranges(start.optimum)]
     return lines
 
@@ -136,16 +141,17 @@ def _ranges(optimum: OptimumAtScale) -> list[str]:
     ]
 
 
-def _told(start: StartingPoints, written: Mapping[str, Any]) -> Any:
-    points = [_point(p) for p in start.points]
+def _to_json(start: StartingPoints, written: Mapping[str, Any]) -> Any:
+    """Return the points alone, as a list, unless there is more to say."""
+    points = [_point_json(p) for p in start.points]
     if start.optimum is None and not written:
         return points
-    told: dict[str, Any] = {"points": points, **written}
+    document: dict[str, Any] = {"points": points, **written}
     if start.optimum is not None:
         ranges = {name: list(ends) for name, ends in start.optimum.ranges.items()}
-        told["optimum"] = {"params": dict(start.optimum.params), "with_80_percent": ranges}
-    return told
+        document["optimum"] = {"params": dict(start.optimum.params), "with_80_percent": ranges}
+    return document
 
 
-def _point(point: StartingPoint) -> dict[str, Any]:
+def _point_json(point: StartingPoint) -> dict[str, Any]:
     return {"params": dict(point.params), "source": point.origin, "why": point.why}

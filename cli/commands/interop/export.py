@@ -1,4 +1,4 @@
-"""`tunesmith export`: hands a study to another optimizer, with its results, points to try first, or both."""
+"""`tunesmith export`: writes a study for another optimizer: its results, points to try first, or both."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.agent.sampler.registry import make_sampler
+from tunesmith.cli.display.format import count
 from tunesmith.cli.session.locate import history_file, open_study, study_file
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.spec import StudySpec
@@ -18,13 +19,20 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.interop.export.registry import TARGETS, find_target
 from tunesmith.tools.interop.study_export import best_configurations, counted, hand_over
 
-FIRST_POINTS = 10
-"""So many starting points are handed over of a study that has no results yet."""
+POINTS_WITHOUT_RESULTS = 10
+"""Number of exported points if no results are exported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """What `export` was asked for; `points` None: as many as make sense."""
+    """The options of `export`.
+
+    Attributes:
+        to: the name of the target.
+        out: a file or a URL; None for the default name.
+        points: the number of points to try first; None for the default number.
+        results: whether to export results.
+    """
 
     to: str
     out: str | None
@@ -33,65 +41,67 @@ class ExportOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownStudy:
+    """A study with its trials; without trials if it has not run."""
+
     spec: StudySpec
     trials: Sequence[Trial]
     folder: str
 
 
 def export_study(study: Path, wanted: ExportOptions, *, history: Path | None, as_json: bool) -> None:
-    """Write what was asked for, and say what it is and what was left out.
+    """Write the export, and print what it holds and what was left out.
 
     Raises:
-        InputError: there is no such study or target, or the target cannot take the study.
+        InputError: there is no such study or target, or the target does not support the study.
     """
     if wanted.points is not None and wanted.points < 0:
-        raise SpecError([Mistake("--points", f"is {wanted.points}; give 0 or more")], where="the command line")
+        raise SpecError([Mistake("--points", f"is {wanted.points}; expected 0 or more")], where="the command line")
     target = find_target(wanted.to)
     known = _known(study, history)
     results = known.trials if wanted.results else []
     points = _points(known, results, wanted.points)
     handover = hand_over(known.spec, results, points, folder=known.folder)
     if not handover.trials and not handover.points:
-        raise SpecError([Mistake("", "has neither results nor points to hand over")], where=known.spec.study.name)
+        raise SpecError([Mistake("", "has neither results nor points to export")], where=known.spec.study.name)
     out = wanted.out or f"{known.spec.study.name}{target.suffix}"
-    said = target.export(handover, out)
+    remarks = target.export(handover, out)
     if as_json:
-        told = {"to": target.name, "out": out, "results": len(handover.trials), "points": len(handover.points)}
-        print(json.dumps({**told, "remarks": [*handover.remarks, *said]}, indent=2))
+        document = {"to": target.name, "out": out, "results": len(handover.trials), "points": len(handover.points)}
+        print(json.dumps({**document, "remarks": [*handover.remarks, *remarks]}, indent=2))
         return
-    first = f", {len(points)} points to try first" if points else ""
+    first = f", {count(len(points), 'point')} to try first" if points else ""
     print(f"{out}: {target.takes}; {counted(handover.trials)}{first}")
-    for line in [*handover.remarks, *said]:
+    for line in [*handover.remarks, *remarks]:
         print(f"  {line}")
 
 
-def targets_for_people() -> str:
-    """Return every target with what it takes, a line each."""
+def target_list() -> str:
+    """Return every target and what it takes, one per line."""
     return "\n".join(f"{target.name:<10} {target.takes}" for target in TARGETS.values())
 
 
-def _known(study: Path, history: Path | None) -> _Known:
-    """Return the study as its history knows it; as its file says where no trial ran yet."""
+def _known(study: Path, history: Path | None) -> _KnownStudy:
+    """Return the study of the history; that of the study file if there is no history yet."""
     file = study_file(study)
     if study.exists() and not history_file(study, history).exists() and history is None:
-        return _Known(load_spec(study), [], str(file.absolute().parent))
+        return _KnownStudy(load_spec(study), [], str(file.absolute().parent))
     located = open_study(study, history)
     with located.history:
         trials = located.history.trials(located.record.id)
-    return _Known(located.record.spec, trials, located.record.project)
+    return _KnownStudy(located.record.spec, trials, located.record.project)
 
 
-def _points(known: _Known, results: Sequence[Trial], asked: int | None) -> list[dict[str, Value]]:
-    """Return points to try first: the best so far where their results stay here, then the sampler's next ones."""
-    count = asked if asked is not None else 0 if results else FIRST_POINTS
+def _points(known: _KnownStudy, results: Sequence[Trial], wanted: int | None) -> list[dict[str, Value]]:
+    """Return points to try first: the best so far unless results are exported, then the sampler's next proposals."""
+    size = wanted if wanted is not None else 0 if results else POINTS_WITHOUT_RESULTS
     spec = known.spec
     in_space = [t for t in known.trials if spec.space.contains(t.params)]
-    found = [] if results else best_configurations(in_space, spec.objectives, count)
-    if not in_space and count and spec.space.default is not None:
+    found = [] if results else best_configurations(in_space, spec.objectives, size)
+    if not in_space and size and spec.space.default is not None:
         found.append(dict(spec.space.default))
     sampler = make_sampler("bayes")
-    while len(found) < count:
+    while len(found) < size:
         try:
             found.append(dict(sampler.suggest(_view(spec, in_space, found)).params))
         except SpaceExhausted:
@@ -100,13 +110,13 @@ def _points(known: _Known, results: Sequence[Trial], asked: int | None) -> list[
 
 
 def _view(spec: StudySpec, trials: Sequence[Trial], found: Sequence[dict[str, Value]]) -> StudyView:
-    """Return the study as it will stand when the points so far wait to run."""
+    """Return the study with the points found so far as waiting trials."""
     first = max((t.number for t in trials), default=-1) + 1
-    told = [t.params for t in trials]
+    known = [t.params for t in trials]
     waiting = [
         Trial(number=first + n, proposal=Proposal(params=p, source=Source.SAMPLER, seed=0), state=TrialState.WAITING)
         for n, p in enumerate(found)
-        if p not in told
+        if p not in known
     ]
     return StudyView(
         space=spec.space,

@@ -1,4 +1,4 @@
-"""`tunesmith import`: takes over trials that were run elsewhere, as an earlier study that this one learns from."""
+"""`tunesmith import`: adds trials that ran elsewhere to the history, as an earlier study that warm-starts this one."""
 
 from __future__ import annotations
 
@@ -21,11 +21,18 @@ from tunesmith.tools.interop.importing.source import read_source
 from tunesmith.tools.interop.study_export import counted
 
 SHOWN_REASONS = 6
+"""Number of reasons for skipped rows that are printed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportOptions:
-    """What `import` was asked for."""
+    """The options of `import`.
+
+    Attributes:
+        named: the study to import if the source holds several.
+        columns: COLUMN=NAME pairs.
+        name: of the imported study in the history; None for the default name.
+    """
 
     source: str
     study: Path
@@ -36,7 +43,7 @@ class ImportOptions:
 
 
 def import_trials(wanted: ImportOptions, *, history: Path | None, as_json: bool) -> None:
-    """Read, map, fit, and write in one transaction; say what became of every column and row.
+    """Read the source, map its columns, fit its rows to the study, write them in one transaction, and print the result.
 
     Raises:
         InputError: the source cannot be read, does not fit the study, or the history cannot be written.
@@ -53,15 +60,15 @@ def import_trials(wanted: ImportOptions, *, history: Path | None, as_json: bool)
         earlier = _earlier_spec(spec, fitted, name)
         write_import(path, earlier, fitted.trials, found_in=found.source, learner=spec.study.name, now=time.time())
     if as_json:
-        print(json.dumps(_told(found, mapped, fitted, name, is_dry=wanted.dry_run), indent=2))
+        print(json.dumps(_to_json(found, mapped, fitted, name, is_dry=wanted.dry_run), indent=2))
         return
     for line in _lines(found, mapped, fitted):
         print(line)
     if wanted.dry_run:
-        print("Nothing was written: --dry-run.")
+        print("Nothing was written because of --dry-run.")
         return
     print(f"Imported as study {name}: {counted(fitted.trials)}.")
-    print(f"{spec.study.name} learns from them as far as they rank its own trials; they count in none of its figures.")
+    print(f"{spec.study.name} uses them to warm-start; they are excluded from its statistics.")
 
 
 def _given(columns: Sequence[str]) -> dict[str, str]:
@@ -70,9 +77,11 @@ def _given(columns: Sequence[str]) -> dict[str, str]:
     for text in columns:
         column, _, name = text.rpartition("=")
         if not column or not name:
-            mistakes.append(Mistake(f"--map {text}", "is no COLUMN=NAME, for example --map learning_rate=lr"))
+            mistakes.append(
+                Mistake(f"--map {text}", "is not valid; expected COLUMN=NAME, for example --map learning_rate=lr")
+            )
         elif name in found.values() or column in found:
-            mistakes.append(Mistake(f"--map {text}", f"{name} or {column} was mapped before; leave one out"))
+            mistakes.append(Mistake(f"--map {text}", f"maps {column} or {name} a second time; remove one"))
         else:
             found[column] = name
     if mistakes:
@@ -86,7 +95,7 @@ def _name(spec: StudySpec, found: Found) -> str:
 
 
 def _earlier_spec(spec: StudySpec, fitted: Fitted, name: str) -> StudySpec:
-    """Return a study of the same aim over what was found of the space."""
+    """Return a study with the same objectives over the imported part of the space."""
     table = {"name": name, "metric": spec.study.metric, "direction": [d.value for d in spec.study.direction]}
     document = {
         "study": {**table, "description": spec.study.description},
@@ -94,7 +103,7 @@ def _earlier_spec(spec: StudySpec, fitted: Fitted, name: str) -> StudySpec:
         "space": space_document(fitted.space),
         **({"constraints": spec.document["constraints"]} if "constraints" in spec.document else {}),
     }
-    return parse_spec(document, where="what is imported")
+    return parse_spec(document, where="the imported study")
 
 
 def _lines(found: Found, mapped: Mapped, fitted: Fitted) -> list[str]:
@@ -104,7 +113,7 @@ def _lines(found: Found, mapped: Mapped, fitted: Fitted) -> list[str]:
     for name, column in pairs.items():
         guess = "   (guessed; --map changes it)" if name in mapped.guessed else ""
         lines.append(f"  {name:<{width}} <- {column}{guess}")
-    lines += [f"  {name:<{width}} has no column: it is taken to stand at its default" for name in mapped.missing]
+    lines += [f"  {name:<{width}} has no column; its default is assumed" for name in mapped.missing]
     reasons = list(fitted.skipped.items())
     lines += [f"  {count} left out: {reason}" for reason, count in reasons[:SHOWN_REASONS]]
     if len(reasons) > SHOWN_REASONS:
@@ -112,7 +121,7 @@ def _lines(found: Found, mapped: Mapped, fitted: Fitted) -> list[str]:
     return lines
 
 
-def _told(found: Found, mapped: Mapped, fitted: Fitted, name: str, *, is_dry: bool) -> Mapping[str, object]:
+def _to_json(found: Found, mapped: Mapped, fitted: Fitted, name: str, *, is_dry: bool) -> Mapping[str, object]:
     return {
         "from": found.source,
         "study": name,

@@ -364,7 +364,7 @@ def test_what_cannot_be_imported_is_said_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--map", "lr"], "is no COLUMN=NAME, for example --map learning_rate=lr"),
+        (["--map", "lr"], "is not valid; expected COLUMN=NAME, for example --map learning_rate=lr"),
         (["--map", "nothing=lr"], "'nothing' is no column"),
         (["--map", "val_loss=hiden"], "'hiden' is neither a parameter nor a metric of the study; did you mean hidden?"),
     ],

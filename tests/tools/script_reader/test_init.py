@@ -268,7 +268,7 @@ def test_init_then_run_works_without_a_hand_on_it(tmp_path: Path) -> None:
     """
     (tmp_path / "train.py").write_text(textwrap.dedent(script), encoding="utf-8")
     told = command("init", "train.py", cwd=tmp_path)
-    assert "2 parameters by argparse (lr, fast)" in told.stdout
+    assert "2 parameters from argparse (lr, fast)" in told.stdout
     assert "tunesmith run" in told.stdout
     done = command("run", "--trials", "3", "--sampler", "random", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
