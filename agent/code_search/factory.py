@@ -1,4 +1,4 @@
-"""Puts the code side of a study together: its versions, the gate's rules, who makes edits."""
+"""Builds the code search of a study: its versions, the rules for edits, and the editor that asks the LLM."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tunesmith.agent.code_search.editor import Editor
 from tunesmith.agent.code_search.search import CodeSearch
 from tunesmith.agent.llm.candidate_pool import BackgroundRunner, CandidatePool
 from tunesmith.agent.llm.client.types import LanguageModel
-from tunesmith.agent.planner.factory import subject_of
+from tunesmith.agent.planner.study_brief import make_study_brief
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.variant import Variant
 from tunesmith.tools.variants.rules import gate_rules
@@ -22,27 +22,29 @@ def make_code_search(  # noqa: PLR0913  # each is another part of a study
     *,
     project: Path,
     model: LanguageModel | None,
-    advisor: CandidatePool | None,
-    runs: BackgroundRunner | None,
+    candidate_pool: CandidatePool | None,
+    runner: BackgroundRunner | None,
     curve: Callable[[int], str] = lambda number: "",  # noqa: ARG005
 ) -> CodeSearch:
-    """Return the code side of a study that has [edits].
+    """Return the code search of a study that has [edits].
 
     Args:
         spec: the study.
-        root: the user's project as it stands.
-        known: every version that the history holds.
+        root: the user's project as it is now.
+        known: every version in the history.
         project: the folder of study.toml.
-        model: the LLM; None for none, then only people make edits.
-        advisor: the LLM's other side, which keeps its budget.
-        runs: runs questions beside the training; None to wait for each.
-        curve: the metric of a trial while it trained, in words.
+        model: the LLM; None for edits by people only.
+        candidate_pool: keeps the LLM's budget; None without a model.
+        runner: asks questions in the background; None to wait for each answer.
+        curve: describes the metric of a trial during training, by trial number.
     """
     rules = gate_rules(spec, project)
-    editor = Editor(model, subject_of(spec, project, ()), rules) if model is not None else None
-    may_ask = advisor.why_not if advisor is not None else _nobody
-    return CodeSearch(spec, root, known, rules=rules, editor=editor, runs=runs, may_ask=may_ask, curve=curve)
+    editor = Editor(model, make_study_brief(spec, project, ()), rules) if model is not None else None
+    unavailable_reason = candidate_pool.unavailable_reason if candidate_pool is not None else _no_model
+    return CodeSearch(
+        spec, root, known, rules=rules, editor=editor, runner=runner, unavailable_reason=unavailable_reason, curve=curve
+    )
 
 
-def _nobody() -> str:
-    return "there is no model"
+def _no_model() -> str:
+    return "the study has no model"

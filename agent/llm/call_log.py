@@ -1,4 +1,4 @@
-"""One question to a model, put on record whatever comes of it."""
+"""Asks a model one question and logs it: prompt, answer or error, tokens, cost and time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,22 @@ from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
 from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LanguageModel, LookupTool
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import template_version
+from tunesmith.study.config.record import LlmCall
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedCall:
-    """One call as it is kept: what was asked, what came, what it cost. Times are seconds since the epoch."""
+    """One call of a model, as the history stores it.
+
+    Attributes:
+        purpose: name of the template without its suffix, such as "propose".
+        prompt_version: hash of the template's text.
+        answer: text of the answer; "" when there was none.
+        error: why the call brought nothing, as "kind: reason"; "" on success.
+        started_at: seconds since the epoch.
+    """
 
     purpose: str
     prompt_version: str
@@ -32,45 +41,63 @@ def ask_and_log(
     model: LanguageModel,
     template: str,
     messages: Sequence[Message],
-    form: AnswerFormat[T],
-    calls: list[LoggedCall],
+    answer_format: AnswerFormat[T],
+    log: list[LoggedCall],
     *,
     tools: Sequence[LookupTool] = (),
     clock: Callable[[], float] = time.time,
 ) -> T:
-    """Ask once, and put what was asked, answered and charged on the end of `calls`, whatever happens.
+    """Ask once and append the call to `log`, also when it fails.
 
     Args:
-        model: who is asked.
-        template: the file whose words they are.
-        messages: the question.
-        form: what the answer must look like.
-        calls: the record.
-        tools: what the model may look up before.
-        clock: seconds since the epoch.
+        model: the model to ask.
+        template: file name of the template that the last message was rendered from.
+        messages: the prompt.
+        answer_format: the form of the answer.
+        log: receives one entry.
+        tools: functions that the model may call before it answers.
+        clock: returns seconds since the epoch.
 
     Raises:
-        ModelDown: no answer was got.
-        AnswerUnusable: it cannot be read.
+        ModelDown: the model gave no answer.
+        AnswerUnusable: the answer cannot be read.
     """
-    at, answer, error = clock(), "", ""
+    started_at, text, error = clock(), "", ""
     call = CallRecord(model=model.name)
     try:
-        got = model.ask(messages, form, tools=tools)
-        answer, call = got.text, got.call
-        return got.value
+        answer = model.ask(messages, answer_format, tools=tools)
+        text, call = answer.text, answer.call
+        return answer.value
     except (ModelDown, AnswerUnusable) as failure:
-        answer = failure.text if isinstance(failure, AnswerUnusable) else ""
+        text = failure.text if isinstance(failure, AnswerUnusable) else ""
         error, call = f"{failure.kind.value}: {failure.reason}", failure.call
         raise
     finally:
-        told = LoggedCall(
-            purpose=template.removesuffix(".md"),
-            prompt_version=template_version(template),
-            messages=tuple(messages),
-            answer=answer,
-            error=error,
-            call=call,
-            started_at=at,
+        log.append(
+            LoggedCall(
+                purpose=template.removesuffix(".md"),
+                prompt_version=template_version(template),
+                messages=tuple(messages),
+                answer=text,
+                error=error,
+                call=call,
+                started_at=started_at,
+            )
         )
-        calls.append(told)
+
+
+def to_llm_call(logged: LoggedCall) -> LlmCall:
+    """Return a call in the form that the history stores."""
+    return LlmCall(
+        purpose=logged.purpose,
+        prompt_version=logged.prompt_version,
+        model=logged.call.model,
+        messages=tuple((m.role, m.text) for m in logged.messages),
+        answer=logged.answer,
+        error=logged.error,
+        input_tokens=logged.call.usage.input,
+        output_tokens=logged.call.usage.output,
+        cost_usd=logged.call.cost_usd,
+        started_at=logged.started_at,
+        wall_s=logged.call.wall_s,
+    )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tunesmith.agent.code_search.search import CodeSearch
+from tunesmith.agent.llm.call_log import to_llm_call
 from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.loop.study_run import StudyRun
-from tunesmith.agent.llm.call_log import to_llm_call
 from tunesmith.study.variant import Variant, VariantState, short_id
 
 

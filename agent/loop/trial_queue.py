@@ -15,7 +15,7 @@ from tunesmith.agent.code_search.search import CodeSearch
 from tunesmith.agent.loop.budget_ledger import BudgetLedger
 from tunesmith.agent.loop.slot_pool import SlotPool
 from tunesmith.agent.planner.arbiter import SAMPLER_FAILED, Arbiter
-from tunesmith.agent.planner.steering import steered
+from tunesmith.agent.planner.steering import apply_steering
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.scheduler.confirmation import Confirmation
@@ -195,7 +195,7 @@ class TrialQueue:
         """
         code = self._proposers.code
         own = code.unedited_view(view) if code is not None else view
-        chosen = steered(self._proposers.arbiter.choose(own), own, self.steering, BayesSampler())
+        chosen = apply_steering(self._proposers.arbiter.choose(own), own, self.steering, BayesSampler())
         return self._at_first_fidelity(chosen, own)
 
     def _resumed(self, view: StudyView) -> Proposal | None:

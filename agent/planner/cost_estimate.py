@@ -1,67 +1,94 @@
-"""What the LLM's part of a study will cost, before it starts: a range, since results decide how often it is asked."""
+"""Estimates what the LLM will cost in a study, as a range: results decide how often it is asked."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tunesmith.agent.llm.candidate_pool import LESSON_INTERVAL, STALE_AFTER_TRIALS
 from tunesmith.agent.llm.client.prices import Price
 from tunesmith.agent.llm.client.types import TokenUse
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, FIRST_CANDIDATES
-from tunesmith.agent.planner.source_credit import LEAST, MOST
-from tunesmith.prompts.planner_prompts import MAX_TOKENS
+from tunesmith.agent.planner.source_credit import MAX_LLM_FRACTION, MIN_LLM_FRACTION
+from tunesmith.agent.planner.study_brief import make_study_brief
 from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.message import Message
+from tunesmith.prompts.planner_prompts import MAX_TOKENS, starting_messages
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.units import short_number
 
 ANSWER_TOKENS = 150
-"""A candidate with its reason, roughly; a model that thinks aloud takes several times as many."""
+"""Approximate tokens of a candidate with its reason; a reasoning model uses several times as many."""
+_TRIAL_TOKENS = 40
+"""Approximate tokens that a trial adds to the prompt."""
+_MAX_HISTORY_TOKENS = 2500
+"""Approximate tokens of trials and results in a long prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
-    """From a model that proves of little use to one that leads."""
+class EstimateRange:
+    """From `low`, if the LLM gets few trials, to `high`, if it gets most of them."""
 
     low: float
     high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """What is expected of the LLM's part; dollars are None where the price is unknown."""
+class LLMEstimate:
+    """Calls, tokens and dollars that the LLM takes for `trials` trials; dollars are None if the price is unknown."""
 
     trials: int
-    calls: Range
-    tokens: Range
-    usd: Range | None
+    calls: EstimateRange
+    tokens: EstimateRange
+    usd: EstimateRange | None
 
 
-def estimate_llm(opening: Sequence[Message], trials: int, price: Price | None) -> Estimate:
-    """Return what `trials` further trials will take.
+def llm_estimate_text(spec: StudySpec, project: Path, trials: int) -> str:
+    """Return what the LLM is expected to cost for so many further trials, as part of a sentence.
+
+    Raises:
+        SpecError: the user's price list cannot be read.
+    """
+    from tunesmith.agent.llm.client.prices import find_price, read_own_prices
+
+    opening = starting_messages(make_study_brief(spec, project, ()), count=FIRST_CANDIDATES)
+    price = find_price(spec.planner.model or "", read_own_prices(), base_url=spec.planner.base_url)
+    return render_estimate(estimate_llm(opening, trials, price))
+
+
+def estimate_llm(opening: Sequence[Message], trials: int, price: Price | None) -> LLMEstimate:
+    """Return the estimate for further trials.
 
     Args:
-        opening: the question for starting points; what is added later grows up to the limit on a prompt's size.
-        trials: how many.
-        price: of the model's tokens; None when unknown.
+        opening: the prompt for starting points; later prompts are longer, up to the limit on a prompt's size.
+        trials: the number of further trials.
+        price: the price of the model; None if it is unknown.
     """
-    start = sum(estimate_tokens(message.text) for message in opening)
+    first_prompt = sum(estimate_tokens(message.text) for message in opening)
     lessons = trials // LESSON_INTERVAL
-    # Candidates that grow stale are asked for again; each turn takes one, and asks when none is left that is worth it.
-    few = 1 + lessons + max(trials // STALE_AFTER_TRIALS - 1, 0)
-    many = 1 + lessons + math.ceil(MOST * trials)
-    calls = Range(low=few, high=many)
-    small, large = start + trials * LEAST * 40, min(MAX_TOKENS, start + 2500)
-    answers = FIRST_CANDIDATES * ANSWER_TOKENS, CANDIDATES_PER_QUESTION * ANSWER_TOKENS
-    low = _use(few, small, answers[1])
-    high = _use(many, large, answers[0])
-    usd = Range(low=price.of(low) or 0.0, high=price.of(high) or 0.0) if price else None
-    return Estimate(trials=trials, calls=calls, tokens=Range(low=_total(low), high=_total(high)), usd=usd)
+    # A model with few trials is only asked when its candidates are stale, one with most trials before each of them.
+    calls_low = 1 + lessons + max(trials // STALE_AFTER_TRIALS - 1, 0)
+    calls_high = 1 + lessons + math.ceil(MAX_LLM_FRACTION * trials)
+    prompt_low = first_prompt + trials * MIN_LLM_FRACTION * _TRIAL_TOKENS
+    prompt_high = min(MAX_TOKENS, first_prompt + _MAX_HISTORY_TOKENS)
+    low = _use(calls_low, prompt_low, CANDIDATES_PER_QUESTION * ANSWER_TOKENS)
+    high = _use(calls_high, prompt_high, FIRST_CANDIDATES * ANSWER_TOKENS)
+    usd = None
+    if price is not None:
+        usd_low, usd_high = price.cost_usd(low, requests=calls_low), price.cost_usd(high, requests=calls_high)
+        usd = EstimateRange(low=usd_low or 0.0, high=usd_high or 0.0)
+    return LLMEstimate(
+        trials=trials,
+        calls=EstimateRange(low=calls_low, high=calls_high),
+        tokens=EstimateRange(low=_total(low), high=_total(high)),
+        usd=usd,
+    )
 
 
-def estimate_text(estimate: Estimate) -> str:
-    """Return the estimate as a part of a sentence."""
+def render_estimate(estimate: LLMEstimate) -> str:
+    """Return the estimate as part of a sentence."""
     parts = [f"{estimate.calls.low:.0f} to {estimate.calls.high:.0f} calls"]
     parts.append(f"{_thousands(estimate.tokens.low)} to {_thousands(estimate.tokens.high)} tokens")
     if estimate.usd is None:

@@ -1,45 +1,33 @@
-"""What the sampler's model expects of configurations, and which it would try next, for tools, which see no sampler."""
+"""Answers the questions of tools, which know no sampler: what the model expects and what the sampler would try next."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+from tunesmith.agent.planner.batch import suggest_batch
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.registry import make_sampler
-from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.llm_tools.context import ConfigForecast, SuggestedConfig
 
 
 class SamplerForecaster:
-    """Answers from our Bayesian sampler's model, whoever proposes.
+    """Forecasts by the model of Tunesmith's Bayesian sampler; suggests by the study's sampler.
 
     Args:
-        sampler: the name of the sampler that suggests points.
+        sampler: the name of the study's sampler.
     """
 
     def __init__(self, sampler: str = "bayes") -> None:
         self._sampler = sampler
 
     def forecast(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[ConfigForecast] | None:
-        """Return what is expected of valid configurations; None while too little is known."""
-        judged = BayesSampler().score(view, configurations)
-        return None if judged is None else [ConfigForecast(j.prediction, j.p_feasible) for j in judged]
+        """Return the model's forecasts of valid configurations; None while there is no model."""
+        scores = BayesSampler().score(view, configurations)
+        return None if scores is None else [ConfigForecast(s.prediction, s.p_feasible) for s in scores]
 
     def points(self, view: StudyView, count: int) -> list[SuggestedConfig]:
-        """Return up to `count` configurations; each is thought to run while the next is chosen."""
-        sampler = make_sampler(self._sampler)
-        found: list[SuggestedConfig] = []
-        while len(found) < count:
-            try:
-                suggestion = sampler.suggest(view)
-            except SpaceExhausted:
-                break
-            found.append(SuggestedConfig(suggestion.params, self._sampler, suggestion.rationale))
-            proposal = Proposal(params=suggestion.params, source=Source.SAMPLER, seed=0)
-            waits = Trial(number=view.number, proposal=proposal, state=TrialState.WAITING)
-            view = replace(view, trials=[*view.trials, waits], number=view.number + 1)
-        return found
+        """Return up to `count` configurations that the sampler would try next."""
+        suggestions = suggest_batch(make_sampler(self._sampler), view, count)
+        return [SuggestedConfig(s.params, self._sampler, s.rationale) for s in suggestions]

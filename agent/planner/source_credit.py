@@ -1,6 +1,6 @@
-"""How many trials the LLM gets: by what its trials and the sampler's were worth so far, fast in both directions.
+"""Credit of the LLM and the sampler for their trials, and the fraction of trials that the LLM gets for it.
 
-A pure function of the trials, so that a resumed study shares as before.
+A pure function of the trials, so a resumed study divides its trials as before.
 """
 
 from __future__ import annotations
@@ -12,83 +12,86 @@ from dataclasses import dataclass
 from tunesmith.study.trials.trial import Source, Trial
 from tunesmith.study.trials.view import Objective, objective_values
 
-LEAST = 0.05
-MOST = 0.8
+MIN_LLM_FRACTION = 0.05
+MAX_LLM_FRACTION = 0.8
 
 REJECTED = "rejected"
-"""How the reason of a fallback begins when the LLM answered, but with nothing worth a trial."""
+"""Prefix of a proposal's fallback reason when the LLM answered with no candidate that was worth a trial."""
 
 _SHARPNESS = 1.6
-_MEMORY = 0.93
-"""Each further trial of a source lets its earlier ones count so much: what a source was worth long ago says less."""
+"""Factor on the standardized difference of both credits; above 1 the fraction reacts more strongly."""
+_DECAY = 0.93
+"""Decay of a source's earlier credit per further trial of this source."""
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
-    """What a source's trials were worth: pseudo-counts of a Beta distribution of the credit of the next one."""
+class BetaCredit:
+    """The credit of a source's next trial: a Beta distribution with the pseudo-counts `alpha` and `beta`."""
 
-    gained: float = 1.0
-    missed: float = 1.0
-    trials: int = 0
+    alpha: float = 1.0
+    beta: float = 1.0
 
     @property
     def mean(self) -> float:
-        """The expected credit of the next trial, in (0, 1)."""
-        return self.gained / (self.gained + self.missed)
+        """The expected credit, in (0, 1)."""
+        return self.alpha / (self.alpha + self.beta)
 
     @property
     def variance(self) -> float:
-        """How sure that is."""
-        return self.mean * (1.0 - self.mean) / (self.gained + self.missed + 1.0)
+        """The variance of the credit."""
+        return self.mean * (1.0 - self.mean) / (self.alpha + self.beta + 1.0)
 
-    def after(self, credit: float) -> Worth:
-        """Return the worth after one more trial with this credit."""
-        gained, missed = 1.0 + (self.gained - 1.0) * _MEMORY, 1.0 + (self.missed - 1.0) * _MEMORY
-        return Worth(gained + credit, missed + 1.0 - credit, self.trials + 1)
+    def after(self, credit: float) -> BetaCredit:
+        """Return the distribution after one more trial with this credit, in [0, 1]."""
+        alpha, beta = 1.0 + (self.alpha - 1.0) * _DECAY, 1.0 + (self.beta - 1.0) * _DECAY
+        return BetaCredit(alpha + credit, beta + 1.0 - credit)
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
-    """What both sources are worth, and the LLM's share of the trials that follows from it."""
+class SourceCredits:
+    """The credit of both sources of proposals."""
 
-    llm: Worth
-    sampler: Worth
+    llm: BetaCredit
+    sampler: BetaCredit
 
     @property
-    def llm_share(self) -> float:
-        """In [LEAST, MOST]: the probability that the LLM's next trial is the better one, sharpened."""
-        spread = math.sqrt(self.llm.variance + self.sampler.variance)
-        z = _SHARPNESS * (self.llm.mean - self.sampler.mean) / spread
-        return min(max(0.5 * (1.0 + math.erf(z / math.sqrt(2.0))), LEAST), MOST)
+    def llm_fraction(self) -> float:
+        """Fraction of the trials that the LLM gets, in [MIN_LLM_FRACTION, MAX_LLM_FRACTION].
+
+        The probability that its next trial gets more credit than the sampler's, sharpened.
+        """
+        std = math.sqrt(self.llm.variance + self.sampler.variance)
+        z = _SHARPNESS * (self.llm.mean - self.sampler.mean) / std
+        return min(max(0.5 * (1.0 + math.erf(z / math.sqrt(2.0))), MIN_LLM_FRACTION), MAX_LLM_FRACTION)
 
 
-def shares_of(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Shares:
-    """Return what the finished trials say of both sources."""
-    llm, sampler = Worth(), Worth()
-    before: list[float] = []
+def source_credits(trials: Sequence[Trial], objectives: Sequence[Objective]) -> SourceCredits:
+    """Return the credit of both sources after the finished trials."""
+    llm, sampler = BetaCredit(), BetaCredit()
+    earlier: list[float] = []
     for trial in trials:
         if trial.is_replicate or not trial.state.is_finished:
             continue
         loss = _loss(trial, objectives)
         source = trial.proposal.source
         if source is Source.LLM:
-            llm = llm.after(_credit(loss, before))
+            llm = llm.after(_credit(loss, earlier))
         elif source is Source.SAMPLER:
-            sampler = sampler.after(_credit(loss, before))
+            sampler = sampler.after(_credit(loss, earlier))
         elif source is Source.FALLBACK and trial.proposal.fallback_reason.startswith(REJECTED):
             llm = llm.after(0.0)
         if loss is not None:
-            before.append(loss)
-    return Shares(llm, sampler)
+            earlier.append(loss)
+    return SourceCredits(llm, sampler)
 
 
-def _credit(loss: float | None, before: Sequence[float]) -> float:
-    """Return what a trial was worth, in [0, 1]: 1 for a new best, less the more earlier ones were better."""
+def _credit(loss: float | None, earlier: Sequence[float]) -> float:
+    """Return the credit of a trial, in [0, 1]: 1 for a new best, 0 for a failure, else by the part that it beats."""
     if loss is None:
         return 0.0
-    if not before:
+    if not earlier:
         return 0.5
-    beaten = sum(loss < other for other in before) / len(before)
+    beaten = sum(loss < other for other in earlier) / len(earlier)
     return 1.0 if beaten == 1.0 else 0.7 * beaten * beaten
 
 

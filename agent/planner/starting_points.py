@@ -1,6 +1,6 @@
-"""Starting points without a trial: the default, the best of earlier studies, the LLM's, the sampler's.
+"""Suggests starting points without running a trial: the default, the best of earlier studies, the LLM's, the sampler's.
 
-Knows no terminal and no database; earlier studies come in.
+Knows no terminal and no database; earlier studies are arguments.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tunesmith.agent.llm.planner import LLMPlanner
+from tunesmith.agent.planner.batch import suggest_batch, with_pending
 from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.agent.sampler.warm_start.portfolio import select_portfolio
 from tunesmith.agent.sampler.warm_start.scale_transfer import OptimumAtScale, format_scale, optimum_at_scale
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.earlier import EarlierStudy
-from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.trial import Source
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.control.study_reader import study_view
 
+_SOURCES = {"default": Source.DEFAULT, "llm": Source.LLM}
+"""Sources of proposals by origin; every other origin counts as the sampler."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """A suggested configuration, where it comes from, and why.
+class StartingPoint:
+    """A suggested configuration, its origin, and the reason for it.
 
     Attributes:
         origin: default, scale, earlier, llm or sampler.
@@ -35,17 +38,17 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
+class StartingPoints:
     """Starting points, the most promising first.
 
     Attributes:
-        optimum: where studies at other scales lead to expect the optimum; None without such.
-        trouble: why the LLM gave no points; "" when it did or was not asked.
+        optimum: the optimum extrapolated from studies at other scales; None without such studies.
+        llm_trouble: why the LLM gave no points; "" if it did, or was not asked.
     """
 
-    points: Sequence[Point]
+    points: Sequence[StartingPoint]
     optimum: OptimumAtScale | None = None
-    trouble: str = ""
+    llm_trouble: str = ""
 
 
 def starting_points(
@@ -55,61 +58,47 @@ def starting_points(
     named: Sequence[EarlierStudy] = (),
     others: Sequence[EarlierStudy] = (),
     planner: LLMPlanner | None = None,
-) -> Start:
-    """Return at most `count` different points; fewer when the space has no more.
+) -> StartingPoints:
+    """Return at most `count` different points; fewer if the space has no more.
 
     Args:
         spec: the study.
-        count: at least 1.
-        named: the studies that it learns from.
-        others: further studies whose best points may be taken over.
+        count: the number of points, at least 1.
+        named: the earlier studies that this one learns from.
+        others: further studies whose best points may be reused.
         planner: asks the LLM; None for no LLM.
     """
-    found: list[Point] = []
-    trouble = ""
+    points: list[StartingPoint] = []
+    llm_trouble = ""
     if spec.space.default is not None:
-        found.append(Point(params=spec.space.default, origin=Source.DEFAULT.value, why="your default"))
-    view = _view(spec, found, named)
-    optimum = optimum_at_scale(view)
+        points.append(StartingPoint(params=spec.space.default, origin="default", why="your default"))
+    view = study_view(spec, [], earlier=tuple(named))
+    with_default = _with_points(view, points)
+    optimum = optimum_at_scale(with_default)
     if optimum is not None:
         why = f"where {' and '.join(optimum.studies)} lead to expect the optimum at {format_scale(spec.scale)}"
-        _add(found, Point(params=optimum.params, origin="scale", why=why))
-    for selected in select_portfolio(replace(view, earlier=(*named, *others)), (count - len(found)) // 2):
-        _add(found, Point(params=selected.params, origin="earlier", why=selected.reason))
-    if planner is not None and len(found) < count:
-        batch = planner.starting_points(_view(spec, found, named), count=count - len(found))
-        trouble = batch.reason
+        _add(points, StartingPoint(params=optimum.params, origin="scale", why=why))
+    portfolio_view = replace(with_default, earlier=(*named, *others))
+    for selected in select_portfolio(portfolio_view, (count - len(points)) // 2):
+        _add(points, StartingPoint(params=selected.params, origin="earlier", why=selected.why))
+    if planner is not None and len(points) < count:
+        batch = planner.starting_points(_with_points(view, points), count=count - len(points))
+        llm_trouble = batch.reason
         for candidate in batch.candidates:
             why = candidate.rationale or "no reason given"
-            _add(found, Point(params=candidate.params, origin=Source.LLM.value, why=why))
-    _fill(spec, found, count, named)
-    return Start(points=found[:count], optimum=optimum, trouble=trouble)
+            _add(points, StartingPoint(params=candidate.params, origin="llm", why=why))
+    suggestions = suggest_batch(make_sampler(spec.planner.sampler), _with_points(view, points), count - len(points))
+    points += [StartingPoint(params=s.params, origin="sampler", why=s.rationale) for s in suggestions]
+    return StartingPoints(points=points[:count], optimum=optimum, llm_trouble=llm_trouble)
 
 
-def _fill(spec: StudySpec, found: list[Point], count: int, named: Sequence[EarlierStudy]) -> None:
-    sampler = make_sampler(spec.planner.sampler)
-    while len(found) < count:
-        try:
-            suggestion = sampler.suggest(_view(spec, found, named))
-        except SpaceExhausted:
-            return
-        found.append(Point(params=suggestion.params, origin=Source.SAMPLER.value, why=suggestion.rationale))
+def _add(points: list[StartingPoint], point: StartingPoint) -> None:
+    if all(dict(point.params) != dict(other.params) for other in points):
+        points.append(point)
 
 
-def _add(found: list[Point], point: Point) -> None:
-    if all(dict(point.params) != dict(other.params) for other in found):
-        found.append(point)
-
-
-def _view(spec: StudySpec, found: Sequence[Point], named: Sequence[EarlierStudy]) -> StudyView:
-    """Return a view in which the points so far wait to run, so that no point comes twice."""
-    sources = {"default": Source.DEFAULT, "llm": Source.LLM}
-    waiting = [
-        Trial(
-            number=n,
-            proposal=Proposal(params=p.params, source=sources.get(p.origin, Source.SAMPLER), seed=0),
-            state=TrialState.WAITING,
-        )
-        for n, p in enumerate(found)
-    ]
-    return study_view(spec, waiting, earlier=tuple(named))
+def _with_points(view: StudyView, points: Sequence[StartingPoint]) -> StudyView:
+    """Return the view with the points as waiting trials, so that none is suggested twice."""
+    for point in points:
+        view = with_pending(view, point.params, _SOURCES.get(point.origin, Source.SAMPLER))
+    return view

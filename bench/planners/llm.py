@@ -16,8 +16,8 @@ from dataclasses import replace
 from functools import partial
 
 from tunesmith.agent.llm.planner import LLMPlanner
-from tunesmith.agent.planner.arbiter import Rules
-from tunesmith.agent.planner.factory import open_model
+from tunesmith.agent.planner.arbiter import LLMRules
+from tunesmith.agent.planner.model import open_model
 from tunesmith.agent.sampler.random import RandomSampler
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
@@ -31,11 +31,11 @@ from tunesmith.study.trials.view import StudyView
 ASKED_AT_ONCE = 32
 """So many points best-of-n asks for."""
 
-_RULES: Mapping[str, Rules | None] = {
+_RULES: Mapping[str, LLMRules | None] = {
     "hybrid": None,
-    "llm": Rules(share=1.0, judged=False),
-    "centaur": Rules(share=0.3, judged=False, count=1),
-    "llambo": Rules(share=1.0, judged=False, by_prediction=True, count=8),
+    "llm": LLMRules(fraction=1.0, scored=False),
+    "centaur": LLMRules(fraction=0.3, scored=False, count=1),
+    "llambo": LLMRules(fraction=1.0, scored=False, by_prediction=True, count=8),
 }
 
 
