@@ -92,6 +92,8 @@ def _to_frozen_trial(trial: Trial, view: StudyView) -> optuna.trial.FrozenTrial:
     import optuna
 
     values = objective_values(trial, view.objectives)
+    if values is not None and any(math.isnan(value) for value in values):
+        values = None  # Optuna refuses a completed trial with nan.
     states = optuna.trial.TrialState
     state = states.RUNNING if not trial.state.is_finished else states.FAIL if values is None else states.COMPLETE
     parameters = {name: view.space.parameters[name] for name in trial.params}

@@ -1,4 +1,4 @@
-"""Our Gaussian process has the same posterior and evidence as scikit-learn's for the same kernel and hyperparameters."""
+"""Our Gaussian process has the posterior and evidence of scikit-learn's for the same kernel and hyperparameters."""
 
 from __future__ import annotations
 
