@@ -1,4 +1,4 @@
-"""Whether the disk has room for another trial, and which errors say that it has none."""
+"""Tells whether the disk has room for another trial, and which errors mean that it is full."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import errno
 import shutil
 from pathlib import Path
 
-ROOM_BYTES = 64 * 2**20
-"""With less than this free no trial is started: its files would not fit, and the history needs what is left."""
+MIN_FREE_BYTES = 64 * 2**20
+"""Free disk below which no trial is started: its files would not fit, and the history needs what is left."""
 
 
-def has_room(folder: Path) -> bool:
-    """Tell whether the disk of a folder has room for another trial. Quotas of a person are not seen."""
-    return shutil.disk_usage(folder).free >= ROOM_BYTES
+def has_free_disk(folder: Path) -> bool:
+    """Return whether the disk of a folder has room for another trial. Quotas per user are not seen."""
+    return shutil.disk_usage(folder).free >= MIN_FREE_BYTES
 
 
-def no_room_text(folder: Path) -> str:
-    """Return in words what is waited for."""
-    return f"the disk is full: it goes on by itself once {ROOM_BYTES // 2**20} MiB are free at {folder}"
+def waiting_for_disk_text(folder: Path) -> str:
+    """Return the sentence that tells a user what the study waits for."""
+    return f"the disk is full: the study resumes once {MIN_FREE_BYTES // 2**20} MiB are free at {folder}"
 
 
 def is_full(error: OSError) -> bool:
-    """Tell whether an error means that the disk, or a person's share of it, is full."""
+    """Return whether an error means that the disk, or the user's quota on it, is full."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)

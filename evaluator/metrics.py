@@ -1,6 +1,6 @@
-"""Reads numbers out of what a training script says: lines of its output, and the file that tunesmith.report() writes.
+"""Parses metrics from a training script's output, and from the file that tunesmith.report() writes.
 
-Text in, observations out. Whatever the script prints is data: nothing in it is obeyed, and garbage is passed over.
+Text in, observations out. The script's text is only data: nothing in it is executed, and garbage is skipped.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ _STEP = re.compile(
     r"(?<![\w-])(epoch|step|global_step|iter|iteration|round)s?\s*[=:#]?\s*\[?\s*(\d+(?:\.\d+)?)", re.IGNORECASE
 )
 STEP_NAMES = ("epoch", "step", "global_step", "iter", "iteration", "round")
-LONGEST_NAME = 200
-LONGEST_REPORT_READ = 2**20
+"""Names by which a number counts as the step, in order of preference."""
+MAX_NAME_CHARS = 200
+"""Longest name of a metric that is kept."""
+MAX_REPORT_READ_BYTES = 2**20
+"""Bytes of the report file that are read at once, and longest line in it."""
 
 
 class MetricReader:
-    """Turns reports into observations; counts the steps of metrics that come without one.
+    """Turns text into observations; counts the steps of metrics that are reported without one.
 
     Args:
-        names: the metrics that the study needs; a line of output that names none of them is passed over.
+        names: the metrics that the study needs; a line of output without any of them is skipped.
         clock: seconds since the epoch.
     """
 
@@ -40,12 +43,12 @@ class MetricReader:
         self._reported: set[str] = set()
 
     def from_line(self, line: str) -> list[Observation]:
-        """Return what a line of standard output tells; metrics that the script reports itself are not read here."""
+        """Return the observations on a line of output, without metrics that were reported through the file."""
         values, step = parse_line(strip_escapes(line), self._names)
         return self._observed({n: v for n, v in values.items() if n not in self._reported}, step, self._clock())
 
     def from_report(self, line: str) -> list[Observation]:
-        """Return what a line of the report file tells."""
+        """Return the observations on a line of the report file."""
         try:
             entry = json.loads(line)
             values = {str(name): float(value) for name, value in entry["values"].items()}
@@ -61,8 +64,8 @@ class MetricReader:
     def _observed(self, values: Mapping[str, float], step: float | None, at: float) -> list[Observation]:
         found = []
         for name, value in values.items():
-            # What cannot be printed cannot be stored either: half a surrogate pair, a zero byte.
-            if len(name) > LONGEST_NAME or not name.isprintable():
+            # Unprintable names cannot be stored: half a surrogate pair, a zero byte.
+            if len(name) > MAX_NAME_CHARS or not name.isprintable():
                 continue
             self._counts[name] = self._counts.get(name, 0) + 1
             found.append(Observation(name, float(self._counts[name]) if step is None else step, value, at))
@@ -70,7 +73,7 @@ class MetricReader:
 
 
 class ReportFile:
-    """Reads a growing file line by line; a last line that is not finished yet waits for its end."""
+    """Reads a growing file line by line; an unfinished last line is kept until it is complete."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -78,24 +81,24 @@ class ReportFile:
         self._partial = b""
 
     def lines(self) -> list[str]:
-        """Return the lines that came since the last call; none when the file is gone."""
+        """Return the lines that were added since the last call; none if the file is gone."""
         try:
             with self._path.open("rb") as stream:
                 stream.seek(self._offset)
-                data = stream.read(LONGEST_REPORT_READ)
+                data = stream.read(MAX_REPORT_READ_BYTES)
         except OSError:
             return []
         self._offset += len(data)
         *lines, rest = (self._partial + data).split(b"\n")
-        self._partial = rest[-LONGEST_REPORT_READ:]
+        self._partial = rest[-MAX_REPORT_READ_BYTES:]
         return [line.decode(errors="replace") for line in lines if line.strip()]
 
 
 def parse_line(line: str, names: Sequence[str]) -> tuple[dict[str, float], float | None]:
-    """Return the numbers on a line that names one of the metrics, and the step on it; ({}, None) for any other line.
+    """Return the numbers and the step on a line that has one of the metrics; ({}, None) for any other line.
 
-    Known forms: a JSON object; `name=0.41` and `name: 0.41`; `name 0.41` for the metrics asked for. Other numbers on
-    such a line come along, so that a curve of the training loss is kept beside the validation loss.
+    Known forms are a JSON object, `name=0.41`, `name: 0.41`, and `name 0.41` for the metrics in `names`. Other numbers
+    on such a line are returned too, so that the curve of the training loss is kept with the validation loss.
     """
     values = _from_json(line) or _from_text(line, names)
     if not any(name in values for name in names):

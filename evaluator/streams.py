@@ -1,4 +1,4 @@
-"""Reads a command's output as it comes: a log of bounded size, the last part for diagnosis, and lines of interest."""
+"""Reads a command's output while it runs: into a log of limited size, with the tail and some of its lines kept."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ LONGEST_LINE_BYTES = 2**20
 
 
 class CappedLog:
-    """A file that keeps the first and the last half of what is written, at most `cap_bytes`; for several threads.
+    """A file with the first and the last part of what is written, `cap_bytes / 2` each; for several threads.
 
-    What a full disk has no room for is left out: whoever pumps must go on, or the command would wait for ever.
+    What a full disk cannot take is dropped: a reader that stopped would block the command forever.
     """
 
     def __init__(self, path: Path, cap_bytes: int) -> None:
         self._file = path.open("wb", buffering=0)
         self._lock = threading.Lock()
-        self._room = cap_bytes // 2
+        self._first_free = cap_bytes // 2
         self._last: deque[bytes] = deque()
         self._last_bytes = 0
         self._last_cap = cap_bytes - cap_bytes // 2
@@ -32,16 +32,16 @@ class CappedLog:
     def write(self, chunk: bytes) -> None:
         """Add a chunk."""
         with self._lock:
-            first, rest = chunk[: self._room], chunk[self._room :]
+            first, rest = chunk[: self._first_free], chunk[self._first_free :]
             if first:
                 with suppress(OSError):
                     self._file.write(first)
-                self._room -= len(first)
+                self._first_free -= len(first)
             if rest:
                 self._keep(rest)
 
     def close(self) -> None:
-        """Write the last part behind a line that says how much is missing."""
+        """Write the last part after a line that says how many bytes are missing."""
         with self._lock:
             last = b"".join(self._last)
             kept = last[-self._last_cap :]
@@ -64,12 +64,12 @@ class CappedLog:
 
 
 class Pump(threading.Thread):
-    """Moves one stream into the log until it ends.
+    """A thread that copies one stream into the log until it ends.
 
     Args:
-        descriptor: the pipe's reading end; closed at the end.
-        log: where everything goes.
-        on_line: is handed each line that holds one of `words`, from this thread.
+        descriptor: the pipe's read end; closed at the end.
+        log: receives everything.
+        on_line: called from this thread with each line that contains one of `words`.
     """
 
     def __init__(
@@ -99,9 +99,9 @@ class Pump(threading.Thread):
         self._emit([self._partial])
 
     def _split(self, chunk: bytes) -> None:
-        # A progress bar writes its line again and again behind a carriage return.
+        # A progress bar rewrites its line after a carriage return.
         *lines, rest = (self._partial + chunk).replace(b"\r", b"\n").split(b"\n")
-        # Looking for the words in the whole chunk first keeps 100 MB of other output cheap.
+        # Searching the whole chunk first keeps 100 MB of other output cheap.
         if any(word in chunk or word in self._partial for word in self._words):
             self._emit(lines)
         self._partial = rest[-LONGEST_LINE_BYTES:]

@@ -1,6 +1,6 @@
-"""Looks through folders that a trial wrote, whatever it made of them: locked, endlessly deep, full of links.
+"""Walks, measures and removes folders that a trial wrote, even if they are locked, very deep or full of links.
 
-Links are never followed. `os.walk` will not do: before Python 3.12 it calls itself once for each level.
+Links are never followed. `os.walk` is not usable here: before Python 3.12 it recurses once for each level.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-ENTRIES = 1_000_000
-"""A trial with more files and folders than this is ended: an empty one has no size, and still uses up the disk's."""
+MAX_ENTRIES = 1_000_000
+"""Largest number of a trial's files and folders: empty ones have no size, but use up the disk's inodes."""
 
 
 class Unmeasurable(Exception):
-    """A trial made its folder such that nobody can tell how much is in it; the message says how."""
+    """The size of a trial's folder cannot be determined; the message says why."""
 
 
 def walk(top: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield everything below `top`, a folder before what is in it; what cannot be looked into is passed over."""
+    """Yield everything below `top`, a folder before its content; folders that cannot be read are skipped."""
     waiting = [str(top)]
     while waiting:
         try:
@@ -36,7 +36,7 @@ def size_below(*tops: Path) -> int:
     """Return the bytes that files below these folders take on the disk.
 
     Raises:
-        Unmeasurable: a folder is locked or too deep to be looked into, or there is too much in them.
+        Unmeasurable: a folder is locked or too deep, or there are more than `MAX_ENTRIES` files and folders.
     """
     total, count, waiting = 0, 0, [str(top) for top in tops]
     while waiting:
@@ -52,14 +52,14 @@ def size_below(*tops: Path) -> int:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise Unmeasurable(f"has a folder that cannot be looked into: {error.strerror}") from None
-        if count > ENTRIES:
-            raise Unmeasurable(f"made more than {ENTRIES:,} files and folders")
+            raise Unmeasurable(f"has a folder that cannot be read: {error.strerror}") from None
+        if count > MAX_ENTRIES:
+            raise Unmeasurable(f"made more than {MAX_ENTRIES:,} files and folders")
     return total
 
 
 def size(entry: os.DirEntry[str] | Path) -> int:
-    """Return the bytes that a file takes on the disk, 0 when it is gone; a hole takes none.
+    """Return the bytes that a file takes on the disk, 0 if it is gone; holes in sparse files do not count.
 
     Raises:
         PermissionError: its folder is locked.
@@ -72,9 +72,9 @@ def size(entry: os.DirEntry[str] | Path) -> int:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder of a trial that is over, whatever is in it.
+    """Remove a folder of a trial that has ended, with any content.
 
-    Folders within it are moved to its top before they are emptied: no path grows too long, and none is followed twice.
+    Folders within it are moved to its top before they are emptied, so that no path becomes too long.
 
     Raises:
         OSError: something in it cannot be removed.
@@ -83,21 +83,21 @@ def remove(folder: Path) -> None:
     fresh = (folder / f"removing-{n}" for n in itertools.count())
     waiting = [folder]
     while waiting:
-        place = waiting.pop()
-        # What is gone by now was removed by its owner: on a cluster a lost trial's node may still be clearing up.
+        current = waiting.pop()
+        # A missing entry was removed by its owner: on a cluster the node of a lost trial may still be cleaning up.
         with suppress(FileNotFoundError):
-            with os.scandir(place) as found:
+            with os.scandir(current) as found:
                 entries = list(found)
             for entry in entries:
                 with suppress(FileNotFoundError):
-                    waiting += _emptied_later(entry, fresh)
-            if place != folder:
-                os.rmdir(place)
+                    waiting += _remove_or_move(entry, fresh)
+            if current != folder:
+                os.rmdir(current)
     os.rmdir(folder)
 
 
-def _emptied_later(entry: os.DirEntry[str], fresh: Iterator[Path]) -> list[Path]:
-    """Remove a file, or move a folder to the first place that is free; return where it is to be emptied."""
+def _remove_or_move(entry: os.DirEntry[str], fresh: Iterator[Path]) -> list[Path]:
+    """Remove a file, or move a folder to the first path that is free; return the moved folder."""
     if not _is_folder(entry):
         os.unlink(entry.path)
         return []

@@ -1,11 +1,11 @@
-"""The files a trial sees: a snapshot of the project, a fresh copy of it to run in, and folders for what it makes.
+"""Makes the files that a trial sees: a snapshot of the project, a fresh copy to run in, and folders for its results.
 
-    STUDY/snapshots/HASH/   the project as it was when the run began
+    STUDY/snapshots/HASH/   the project when the run started
     STUDY/trials/0007/      work/ (the copy, and the working directory)  artifacts/  log.txt  report-TOKEN.jsonl
-                            judge/ (the same for the judge's command)  test/ (for that of [test])
+                            judge/ (the same for the evaluation command)  test/ (the same for [test])
 
-Large files, and folders with very many, are not copied but linked to where they stand. The user's own files are never
-written. Knows no command.
+Large files, and folders with thousands of files, are linked, not copied. The user's own files are never written. Knows
+no command.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from tunesmith.study.errors import PROGRESS_IS_SAFE, DiskFull, ProjectError
 from tunesmith.study.names import did_you_mean
 
 ARTIFACTS = "artifacts"
-"""The folder of what a trial keeps, below its own."""
+"""Name of the folder for files to keep, in the trial's folder."""
 COPY_BYTES = 2**20
-"""Larger files are linked: data and checkpoints are, code is not."""
+"""Size above which a file is linked: data and checkpoints are, code is not."""
 COPY_FILES = 2000
-"""Folders with more files are linked as a whole."""
+"""Number of files above which a folder is linked as a whole."""
 SKIPPED = frozenset(
     {".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".tunesmith", ".tox", ".mypy_cache",
      ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", ".idea", ".vscode"}
@@ -42,12 +42,12 @@ SECRETS = (
     ".gnupg", ".docker", "*.pem", "*.key", "*.p12", "*.pfx", "id_rsa", "id_ecdsa", "id_ed25519", "credentials.json",
     "secrets.*",
 )  # fmt: skip
-"""Names of files and folders that hold keys: no copy for the sandbox has them."""
+"""Names of files and folders that hold keys; snapshots for the sandbox leave them out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing in the project: its path relative to it, and whether it is copied or linked."""
+    """One file or folder of the project: its relative path, and whether it is linked instead of copied."""
 
     path: str
     is_linked: bool
@@ -55,7 +55,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A copy of the project as it was. `variant` is the hash of what is in it."""
+    """A copy of the project at one time. `variant` is the hash of its content."""
 
     folder: Path
     variant: str
@@ -64,7 +64,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The folders of one trial. `scratch` is made only for the sandbox, whose /tmp it is."""
+    """The folders of one trial. `scratch` is /tmp in the sandbox, and is made only for it."""
 
     folder: Path
     work: Path
@@ -75,12 +75,12 @@ class Workspace:
 
 
 def take_snapshot(project: Path, study_folder: Path, *, without: Sequence[str] = ()) -> Snapshot:
-    """Copy the project into the study's folder, once for each content.
+    """Copy the project into the study's folder; the same content is copied only once.
 
     Args:
         project: the folder of study.toml.
         study_folder: where the copy goes.
-        without: patterns of names that are left out, beside those that never matter.
+        without: patterns of names to leave out, in addition to `SKIPPED`.
 
     Raises:
         OSError: a file cannot be read, or the folder cannot be written.
@@ -90,7 +90,7 @@ def take_snapshot(project: Path, study_folder: Path, *, without: Sequence[str] =
     variant = _content_hash(project, entries)
     folder = study_folder / "snapshots" / variant
     if not folder.exists():
-        # Built beside its place and moved there, so that a folder of that name is always whole.
+        # Built under another name and renamed, so that a folder of that name is always complete.
         building = folder.with_name(f"{variant}.{secrets.token_hex(4)}")
         fill(building, project, entries)
         building.rename(folder)
@@ -100,17 +100,17 @@ def take_snapshot(project: Path, study_folder: Path, *, without: Sequence[str] =
 def make_workspace(
     snapshot: Snapshot, study_folder: Path, number: int, edited: Mapping[str, str] = MappingProxyType({})
 ) -> Workspace:
-    """Make the folders of a trial anew; what an earlier attempt left there is removed.
+    """Make the folders of a trial; what an earlier attempt left there is removed.
 
     Args:
         snapshot: what is copied.
         study_folder: where the trial's folder goes.
-        number: the trial's.
-        edited: file_texts that stand in the copies' place, by path.
+        number: the trial's number.
+        edited: text that replaces a file's, by path.
 
     Raises:
-        DiskFull: there is no room for them.
-        ProjectError: they cannot be made.
+        DiskFull: the disk is full.
+        ProjectError: the folders cannot be made for another reason.
     """
     workspace = workspace_of(study_folder, number)
     if workspace.folder.exists():
@@ -126,57 +126,59 @@ def make_workspace(
 
 
 def workspace_of(study_folder: Path, number: int) -> Workspace:
-    """Return the folders of a trial; nothing is made or removed."""
+    """Return the folders of a trial, without making them."""
     return workspace_at(study_folder / "trials" / f"{number:04d}")
 
 
 def workspace_at(folder: Path) -> Workspace:
-    """Return the folders that a trial has below this one; nothing is made or removed."""
+    """Return the folders of a trial in this folder, without making them."""
     return Workspace(
         folder=folder,
         work=folder / "work",
         artifacts=folder / ARTIFACTS,
         log=folder / "log.txt",
-        # A name that cannot be guessed: neither a stale file nor a script's own can pass for the report.
+        # A name that cannot be guessed, so that no older file, and none of the script, is taken for the report.
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
         scratch=folder / "tmp",
     )
 
 
 def file_texts(snapshot: Snapshot, patterns: Sequence[str]) -> dict[str, str]:
-    """Return the text of the snapshot's files that one of the patterns names, by path.
+    """Return the text of the snapshot's files that match one of the patterns, by path.
 
     Raises:
-        ProjectError: a pattern names no file that could be edited.
+        ProjectError: a pattern matches no file that can be edited.
     """
     found: dict[str, str] = {}
     for pattern in patterns:
-        paths = [entry.path for entry in snapshot.entries if not entry.is_linked and matches_pattern(entry.path, pattern)]
+        copied = [entry.path for entry in snapshot.entries if not entry.is_linked]
+        paths = [path for path in copied if matches_pattern(path, pattern)]
         if not paths:
             hint = did_you_mean(pattern, [entry.path for entry in snapshot.entries])
-            raise ProjectError(f"[edits].files: {pattern!r} names no file of the project that can be edited{hint}")
+            raise ProjectError(f"[edits].files: {pattern!r} matches no file of the project that can be edited{hint}")
         for path in paths:
             try:
-                # Line ends stay as they are: an edit must not change every line.
+                # Line endings are kept: an edit must not change every line.
                 found[path] = (snapshot.folder / path).read_bytes().decode("utf-8")
             except UnicodeDecodeError:
-                raise ProjectError(f"[edits].files: {path} is no UTF-8 text; leave it out") from None
+                raise ProjectError(f"[edits].files: {path} is not valid UTF-8; remove it from the list") from None
     return found
 
 
 def matches_pattern(path: str, pattern: str) -> bool:
-    """Tell whether a pattern such as train.py, lib or eval/*.py names a file."""
+    """Return whether a path matches a pattern such as train.py, lib or eval/*.py."""
     name = os.path.normpath(pattern)
     return path == name or path.startswith(f"{name}/") or fnmatch(path, name)
 
 
 def make_judge_workspace(workspace: Workspace, snapshot: Snapshot, *, name: str = "judge") -> Workspace:
-    """Make the folders in which a trial is judged: a fresh copy of the project beside the trial's artifacts.
+    """Make the folders of an evaluation: a fresh copy of the project, with the trial's own artifacts.
 
-    What an earlier judge left there is removed.
+    What an earlier evaluation left there is removed.
 
     Raises:
-        ProjectError: they cannot be made.
+        DiskFull: the disk is full.
+        ProjectError: the folders cannot be made for another reason.
     """
     folder = workspace.folder / name
     if folder.exists():
@@ -201,22 +203,22 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # Not the trial's fault: were it to fail, a full disk would use up the night's trials in seconds.
+        # Not a failure of the trial: otherwise a full disk would fail all trials of a night in seconds.
         text = f"the folder {folder} cannot be written: {error.strerror}"
         if is_full(error):
             raise DiskFull(f"{text}; {PROGRESS_IS_SAFE}") from error
-        raise ProjectError(f"{text}; mend that and run the same command again") from error
+        raise ProjectError(f"{text}; fix that and run the same command again") from error
 
 
 def artifacts_folder(study_folder: Path, number: int) -> Path:
-    """Return where a trial keeps its files."""
+    """Return the folder of the files that a trial keeps."""
     return study_folder / "trials" / f"{number:04d}" / ARTIFACTS
 
 
 def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:
-    """Remove the project's files from the trial's folder where it did not change them; what it wrote stays.
+    """Remove the project's unchanged files from the trial's folder; what the trial wrote is kept.
 
-    So do files that were edited for the trial: whoever looks into its folder sees what ran.
+    Files that were edited for the trial are kept too: they show what ran.
     """
     if workspace.scratch.exists():
         remove(workspace.scratch)
@@ -224,7 +226,7 @@ def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:
     for entry in snapshot.entries:
         path, original = workspace.work / entry.path, snapshot.folder / entry.path
         try:
-            # A trial may have put a link in a folder's place; what it leads to is not ours to remove.
+            # The trial may have replaced a folder by a link; its target must not be touched.
             if os.path.realpath(path.parent) != os.path.normpath(os.path.join(work, entry.path, "..")):
                 continue
             if path.is_symlink() if entry.is_linked else _is_unchanged(path, original):
@@ -238,7 +240,7 @@ def clear_copies(workspace: Workspace, snapshot: Snapshot) -> None:
 
 
 def fill(target: Path, source: Path, entries: tuple[Entry, ...]) -> None:
-    """Put copies and links of the source's entries into a new folder."""
+    """Copy and link the source's entries into a new folder."""
     target.mkdir(parents=True)
     for entry in entries:
         path = target / entry.path
@@ -251,24 +253,24 @@ def fill(target: Path, source: Path, entries: tuple[Entry, ...]) -> None:
 
 
 def used_bytes(workspace: Workspace) -> int:
-    """Return the size of what the trial has in its folder, links not followed, its log left out.
+    """Return the bytes in the trial's folder. Links are not followed, and the log does not count.
 
     Raises:
-        Unmeasurable: the trial made its folder such that nobody can tell.
+        Unmeasurable: the size cannot be determined.
     """
     return size(workspace.report) + size_below(workspace.work, workspace.artifacts, workspace.scratch)
 
 
 def artifacts_in(workspace: Workspace) -> tuple[str, ...]:
-    """Return the files kept in artifacts/, relative to the trial's folder, by name."""
+    """Return the paths of the files in artifacts/, relative to the trial's folder, sorted."""
     found = (entry.path for entry in walk(workspace.artifacts) if os.path.isfile(entry.path))
-    # A name may be bytes that are no text, which no database would take.
+    # A name may be bytes that are not valid text, which no database would take.
     names = (os.fsencode(os.path.relpath(path, workspace.folder)).decode(errors="replace") for path in found)
     return tuple(sorted(names))
 
 
 def link_targets(snapshot: Snapshot) -> list[Path]:
-    """Return where the entries that are linked really are."""
+    """Return the real paths of the entries that are linked."""
     return [Path(os.path.realpath(snapshot.folder / entry.path)) for entry in snapshot.entries if entry.is_linked]
 
 
@@ -291,7 +293,7 @@ def _entries(project: Path, folder: Path, skipped: set[Path]) -> Iterator[Entry]
 
 
 def _is_left_out(project: Path, entry: Entry, patterns: Sequence[str]) -> bool:
-    # A link may go by another name than what it leads to.
+    # A link's name may differ from its target's.
     target = [os.path.basename(os.path.realpath(project / entry.path))] if entry.is_linked else []
     return any(fnmatch(part, pattern) for part in (*Path(entry.path).parts, *target) for pattern in patterns)
 

@@ -1,6 +1,6 @@
-"""The contract of every executor: where a command runs, and how its end is learned.
+"""The contract of every executor: where a command runs, and how its result becomes known.
 
-Needs the standard library alone: it is imported on the machines where trials run.
+Needs only the standard library, because it is imported on the machines where trials run.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from enum import StrEnum
 from pathlib import Path
 
 GRACE_S = 5.0
-"""How long a command has between SIGTERM and SIGKILL."""
+"""Time between SIGTERM and SIGKILL."""
 
 
 class Cause(StrEnum):
-    """Who ended a command: it exited by itself, its time was up, we asked it to stop, we killed it, it went over its
-    limit of memory, processes, deleted files that it kept open or files in its folder, somebody else took it off the
-    machine, or the machine was lost with it.
+    """What ended a command.
+
+    EXIT: it exited by itself. TIMEOUT: its time was up. STOP, KILL: we asked for it. MEMORY, PROCESSES, DISK (deleted
+    files that it kept open), QUOTA (files in its folder): it exceeded a limit. CANCELLED: somebody else removed it from
+    the cluster. LOST: its machine was lost.
     """
 
     EXIT = "exit"
@@ -34,24 +36,24 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
+class CommandSpec:
     """A command to run.
 
     Attributes:
-        environment: the whole environment, not additions to it.
-        log: where both output streams go, at most `log_bytes` of them.
-        file_bytes: no file that the command writes may grow larger.
-        line_words: lines of standard output that hold one of these are handed on, all others only go to the log.
-        memory_bytes: what all its processes together may use, and what each may reserve; 0 is no limit.
-        processes: how many processes and threads it may have at once; 0 is no limit.
-        is_enclosed: whether the command is one that makes a sandbox; signals then go to what is in it.
-        grace_s: how long it has between SIGTERM and SIGKILL.
-        folder: all that the command writes and that is kept lies below; None is `cwd`. On another machine it is a
-            folder there, and the command line and the environment say so.
-        report: the file in `folder` to which it reports.
-        reads: folders that it reads beside the project's files, outside of `cwd`.
-        gpus: how many GPUs it has the use of, a part of one as a part; those on this machine stand in the environment.
-        cores: the cores that it keeps to; none for any.
+        environment: the whole environment; nothing is inherited.
+        log: file for both output streams, at most `log_bytes` long.
+        file_bytes: largest size of a file that the command writes.
+        line_words: lines of standard output that contain one of these are passed on; all others only go to the log.
+        memory_bytes: memory of all its processes together, and address space that each may reserve; 0 is no limit.
+        processes: largest number of its processes and threads; 0 is no limit.
+        is_sandboxed: whether the command starts a sandbox; signals then go to the process inside it.
+        grace_s: time between SIGTERM and SIGKILL.
+        folder: everything the command writes that is kept lies below; None means `cwd`. On another machine a folder
+            there replaces it, in the command line and in the environment too.
+        report: the file in `folder` that the command reports to.
+        reads: folders outside of `cwd` that it reads.
+        gpus: number of GPUs it may use, a fraction when it shares one; their ids are in the environment.
+        cores: CPU cores it is pinned to; empty for any.
     """
 
     argv: Sequence[str]
@@ -64,7 +66,7 @@ class Launch:
     line_words: Sequence[str] = ()
     memory_bytes: int = 0
     processes: int = 0
-    is_enclosed: bool = False
+    is_sandboxed: bool = False
     grace_s: float = GRACE_S
     folder: Path | None = None
     report: Path | None = None
@@ -74,17 +76,17 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exit:
+class CommandResult:
     """How a command ended.
 
     Attributes:
         status: exit status; -N when signal N ended it; None when it could not start.
         error: why it could not start; "" otherwise.
         tail: the end of its standard error, else of its standard output; at most 16 KiB.
-        gpu_mem_gib: the peak of its GPU memory; None, as with the next three, where it was not measured.
-        gpu_busy: the mean share of the time in which its GPUs computed, from 0 to 1.
-        energy_j: what its GPUs used, in equal parts for those that shared one.
-        gpu_share_s: seconds of GPU, in such parts.
+        gpu_mem_gib: peak GPU memory; None, as for the next three, when it was not measured.
+        gpu_busy: mean utilization of its GPUs, from 0 to 1.
+        energy_j: energy of its GPUs; the energy of a shared GPU is divided equally.
+        gpu_share_s: GPU seconds; those of a shared GPU are divided equally.
     """
 
     status: int | None
@@ -103,28 +105,28 @@ class Exit:
 class Job(ABC):
     """A command that was started.
 
-    Nothing of it may outlive its Exit: no process of it, and none that it started. `stop` and `kill` may be called
-    more than once and after the end.
+    When `poll` returns a result, no process of the command is left, and none that it started. `stop` and `kill` may be
+    called several times, and after the end.
     """
 
     @abstractmethod
-    def poll(self) -> Exit | None:
-        """Return how it ended, or None while it runs; never blocks."""
+    def poll(self) -> CommandResult | None:
+        """Return the result, or None while the command runs; never blocks."""
 
     @abstractmethod
     def lines(self) -> list[str]:
-        """Return the interesting lines of standard output since the last call; never blocks."""
+        """Return the lines with one of `line_words` since the last call; never blocks."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Ask it to end, and end it after its grace; returns at once."""
+        """Send SIGTERM, and SIGKILL after the grace period; returns at once."""
 
     @abstractmethod
     def kill(self) -> None:
-        """End it; returns at once."""
+        """End the command now; returns at once."""
 
 
-class Stillborn(Job):
+class FailedJob(Job):
     """A command that could not be started.
 
     Args:
@@ -132,36 +134,36 @@ class Stillborn(Job):
     """
 
     def __init__(self, error: str) -> None:
-        self._exit = Exit(status=None, error=error)
+        self._result = CommandResult(status=None, error=error)
 
-    def poll(self) -> Exit:
-        """Return at once why it could not start."""
-        return self._exit
+    def poll(self) -> CommandResult:
+        """Return why the command could not start."""
+        return self._result
 
     def lines(self) -> list[str]:
-        """Return nothing: it never said anything."""
+        """Return nothing: there was no output."""
         return []
 
     def stop(self) -> None:
-        """Nothing is left to stop."""
+        """Do nothing: no process was started."""
 
     def kill(self) -> None:
-        """Nothing is left to kill."""
+        """Do nothing: no process was started."""
 
 
 class Executor(ABC):
-    """Starts commands. One thread calls it; each job may use threads of its own."""
+    """Starts commands. One thread calls it; each job may use threads."""
 
-    def use(self, project: Path) -> None:  # noqa: B027  # only who runs elsewhere must know
-        """Note where the project's files are of which every launch's `cwd` is a copy."""
+    def use_project(self, project: Path) -> None:  # noqa: B027  # only executors on other machines need the files
+        """Set the folder of the project's files; `cwd` of every command is a copy of it."""
 
-    def room(self, *, gpus: float, cpus: int) -> int | None:  # noqa: ARG002  # for those that place commands themselves
-        """Return how many commands that need so much fit at once; None when nobody can tell."""
+    def capacity(self, *, gpus: float, cpus: int) -> int | None:  # noqa: ARG002  # for executors that place commands
+        """Return how many commands of this size run at once; None when that is not known."""
         return None
 
     @abstractmethod
-    def start(self, launch: Launch) -> Job:
-        """Start the command; one that cannot start gives a job with an Exit that says why, never an exception."""
+    def start(self, spec: CommandSpec) -> Job:
+        """Start the command. One that cannot start returns a job whose result says why; nothing is raised."""
 
     def close(self) -> None:  # noqa: B027  # some hold nothing
-        """Let go of what the executor holds; no job runs any more."""
+        """Release what the executor holds. Call it when no job runs."""

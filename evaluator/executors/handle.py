@@ -1,4 +1,4 @@
-"""Where the trials of a study run: the executor that it asks for, and the places there.
+"""Opens the executor that a study asks for, and plans the slots it has there.
 
 Each executor is imported only when it is asked for: Ray and submitit are extras.
 """
@@ -11,24 +11,25 @@ from pathlib import Path
 
 from tunesmith.evaluator.executors.base import Executor
 from tunesmith.evaluator.executors.local import LocalExecutor
-from tunesmith.evaluator.executors.slots import Slot, pinned, plan_slots, plan_slots_elsewhere
-from tunesmith.evaluator.gpus import Found, discover
+from tunesmith.evaluator.executors.slots import Slot, pin_to_cores, plan_cluster_slots, plan_slots
+from tunesmith.evaluator.gpus import GpuInventory, find_gpus
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
 
-DAY_S = 86400.0
-SPARE_S = 600.0
-"""A job of Slurm may take so much longer than the trial's own timeout, which ends it with more grace."""
+DEFAULT_JOB_S = 86400.0
+"""Time limit of a Slurm job whose study sets neither [executor].time nor [run].timeout."""
+JOB_MARGIN_S = 600.0
+"""Time limit of a Slurm job beyond the trial's own timeout, which ends the trial more gently."""
 
 
-class Site:
-    """Where one study's trials run.
+class ExecutorHandle:
+    """The executor of one study, and what its slots are planned from.
 
     Args:
         spec: the study.
         folder: the study's own folder.
-        cpus: the cores of this machine that trials may use.
-        wake: is called from another thread whenever a trial's command ended.
+        cpus: number of this machine's cores that trials may use.
+        wake: called from another thread when a trial's command has ended.
 
     Raises:
         ProjectError: a package, a GPU or the cluster is missing; the message says what to do.
@@ -36,28 +37,28 @@ class Site:
 
     def __init__(self, spec: StudySpec, *, folder: Path, cpus: int, wake: Callable[[], None]) -> None:
         self._cpus = cpus
-        is_here = spec.run.executor == "local"
-        self.found = discover() if spec.run.gpu_count and is_here else Found()
-        if spec.run.packs and any(gpu.memory_gib is None for gpu in self.found.gpus):
+        is_local = spec.run.executor == "local"
+        self.inventory = find_gpus() if spec.run.gpu_count and is_local else GpuInventory()
+        if spec.run.packs and any(gpu.memory_gib is None for gpu in self.inventory.gpus):
             message = '[run].gpus = "auto", but how much memory the GPUs have cannot be read'
             raise ProjectError(f'{message}; pip install "tunesmith[gpu]", or give a number such as 0.5')
-        if is_here:
-            self.slots(spec)  # a GPU that is missing is told before anything is begun
+        if is_local:
+            self.slots(spec)  # a missing GPU is reported before anything is written
         self.executor = open_executor(spec, folder=folder, wake=wake)
 
     def slots(self, spec: StudySpec) -> list[Slot]:
-        """Return a slot for each trial that may run at once; of a cluster only once its executor knows the project.
+        """Return one slot per concurrent trial. A cluster's executor must know the project before this is called.
 
         Raises:
-            ProjectError: there is room for fewer trials than the study asks for, or for none.
+            ProjectError: fewer trials fit than the study asks for, or none.
         """
         if spec.run.executor == "local":
-            ids = [gpu.id for gpu in self.found.gpus]
-            slots = plan_slots(spec.run, ids, self._cpus, note=self.found.note)
+            ids = [gpu.id for gpu in self.inventory.gpus]
+            slots = plan_slots(spec.run, ids, self._cpus, note=self.inventory.note)
             cores = sorted(os.sched_getaffinity(0)) if spec.run.pin and hasattr(os, "sched_getaffinity") else []
-            return pinned(slots, cores if len(cores) == self._cpus else [])
-        room = self.executor.room(gpus=spec.run.gpu_count, cpus=spec.executor.cpus)
-        return plan_slots_elsewhere(spec.run, cpus=spec.executor.cpus, room=room)
+            return pin_to_cores(slots, cores if len(cores) == self._cpus else [])
+        capacity = self.executor.capacity(gpus=spec.run.gpu_count, cpus=spec.executor.cpus)
+        return plan_cluster_slots(spec.run, cpus=spec.executor.cpus, capacity=capacity)
 
 
 def open_executor(spec: StudySpec, *, folder: Path, wake: Callable[[], None]) -> Executor:
@@ -66,37 +67,37 @@ def open_executor(spec: StudySpec, *, folder: Path, wake: Callable[[], None]) ->
     Args:
         spec: the study.
         folder: the study's own folder.
-        wake: is called from another thread whenever a command ended.
+        wake: called from another thread when a command has ended.
 
     Raises:
-        ProjectError: its package is missing, or there is no such cluster; the message says what to do.
+        ProjectError: its package or the cluster is missing; the message says what to do.
     """
     match spec.run.executor:
         case "slurm":
-            return _slurm(spec, folder, wake)
+            return _open_slurm(spec, folder, wake)
         case "ray":
-            return _ray(spec, folder, wake)
+            return _open_ray(spec, folder, wake)
         case _:
             return LocalExecutor(wake)
 
 
-def _ray(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Executor:
-    from tunesmith.evaluator.executors.ray import Needs, RayExecutor
+def _open_ray(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Executor:
+    from tunesmith.evaluator.executors.ray import RayExecutor, RayResources
 
-    needs = Needs(cpus=spec.executor.cpus, resources=spec.executor.resources)
+    resources = RayResources(cpus=spec.executor.cpus, resources=spec.executor.resources)
     try:
-        return RayExecutor(spec.executor.address, needs, scratch=folder.absolute() / "ray", wake=wake)
+        return RayExecutor(spec.executor.address, resources, scratch=folder.absolute() / "ray", wake=wake)
     except ImportError:
         raise ProjectError('[run].executor = "ray" needs the package ray; pip install "tunesmith[ray]"') from None
 
 
-def _slurm(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Executor:
-    from tunesmith.evaluator.executors.slurm import Request, SlurmExecutor
+def _open_slurm(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Executor:
+    from tunesmith.evaluator.executors.slurm import SlurmExecutor, SlurmResources
 
     run, table = spec.run, spec.executor
-    request = Request(
+    resources = SlurmResources(
         cluster=table.cluster,
-        time_s=table.time or (run.timeout + SPARE_S if run.timeout else DAY_S),
+        time_s=table.time or (run.timeout + JOB_MARGIN_S if run.timeout else DEFAULT_JOB_S),
         cpus=table.cpus,
         gpus=int(run.gpu_count),
         memory_bytes=run.memory,
@@ -105,7 +106,7 @@ def _slurm(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Executor:
         options=table.options,
     )
     try:
-        return SlurmExecutor(folder.absolute(), request, wake)
+        return SlurmExecutor(folder.absolute(), resources, wake)
     except ImportError:
         raise ProjectError(
             '[run].executor = "slurm" needs the package submitit; pip install "tunesmith[slurm]"'

@@ -1,4 +1,4 @@
-"""Runs commands on this machine, each under a keeper that leaves nothing behind (keeper.py)."""
+"""Runs commands on this machine, each under a supervisor that leaves no process behind (supervisor.py)."""
 
 from __future__ import annotations
 
@@ -13,141 +13,149 @@ from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from tunesmith.evaluator.executors.base import Cause, Executor, Exit, Job, Launch
-from tunesmith.evaluator.gpus import GpuMeter, GpuUse, open_nvml
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job
+from tunesmith.evaluator.gpu_meter import GpuMeter, GpuUsage
+from tunesmith.evaluator.gpus import open_nvml
 from tunesmith.evaluator.streams import CappedLog, Pump
 from tunesmith.evaluator.supervision import supervisor
 
 
 class LocalExecutor(Executor):
-    """Starts each command as a process of its own.
+    """Starts each command under a supervisor process.
 
     Args:
-        wake: is called from another thread whenever a command ended.
+        wake: called from another thread when a command has ended.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._meter: GpuMeter | None = None
-        self._has_looked = False
+        self._has_opened_nvml = False
 
-    def start(self, launch: Launch) -> Job:
-        """Start the command under a supervisor."""
-        if launch.gpus and not self._has_looked:
-            self._has_looked = True
+    def start(self, spec: CommandSpec) -> Job:
+        """Start the command."""
+        if spec.gpus and not self._has_opened_nvml:
+            self._has_opened_nvml = True
             nvml = open_nvml()
             self._meter = None if nvml is None else GpuMeter(nvml)
-        return _LocalJob(launch, self._wake, self._meter if launch.gpus else None)
+        return _LocalJob(spec, self._wake, self._meter if spec.gpus else None)
 
 
 class _LocalJob(Job):
-    def __init__(self, launch: Launch, wake: Callable[[], None], meter: GpuMeter | None) -> None:
+    def __init__(self, spec: CommandSpec, wake: Callable[[], None], meter: GpuMeter | None) -> None:
         self._wake = wake
-        self._exit: Exit | None = None
+        self._result: CommandResult | None = None
         self._lines: SimpleQueue[str] = SimpleQueue()
-        self._log = CappedLog(launch.log, launch.log_bytes)
-        reading, writing = os.pipe()
-        self._process = _start_keeper(launch, status_fd=writing)
-        os.close(writing)
+        self._log = CappedLog(spec.log, spec.log_bytes)
+        read_end, write_end = os.pipe()
+        self._process = _start_supervisor(spec, status_fd=write_end)
+        os.close(write_end)
         self._meter = meter
-        self._reading = None if meter is None else meter.begin(self._process.pid, _gpus_of(launch))
-        assert self._process.stdout is not None  # noqa: S101  # it was asked for as a pipe
+        self._reading = None if meter is None else meter.begin(self._process.pid, _gpu_ids(spec))
+        assert self._process.stdout is not None  # noqa: S101  # opened as a pipe
         assert self._process.stderr is not None  # noqa: S101
-        self._out = Pump(os.dup(self._process.stdout.fileno()), self._log, self._lines.put, launch.line_words)
+        self._out = Pump(os.dup(self._process.stdout.fileno()), self._log, self._lines.put, spec.line_words)
         self._err = Pump(os.dup(self._process.stderr.fileno()), self._log)
         self._process.stdout.close()
         self._process.stderr.close()
         self._out.start()
         self._err.start()
-        threading.Thread(target=self._await_end, args=(reading, launch), daemon=True).start()
+        threading.Thread(target=self._wait_for_end, args=(read_end, spec), daemon=True).start()
 
-    def poll(self) -> Exit | None:
-        return self._exit
+    def poll(self) -> CommandResult | None:
+        return self._result
 
     def lines(self) -> list[str]:
-        found: list[str] = []
+        lines: list[str] = []
         while True:
             try:
-                found.append(self._lines.get_nowait())
+                lines.append(self._lines.get_nowait())
             except Empty:
-                return found
+                return lines
 
     def stop(self) -> None:
-        self._order(b"T")
+        self._request(b"T")
 
     def kill(self) -> None:
-        self._order(b"K")
+        self._request(b"K")
 
-    def _order(self, letter: bytes) -> None:
+    def _request(self, letter: bytes) -> None:
         stdin = self._process.stdin
-        if self._exit is None and stdin is not None and not stdin.closed:
+        if self._result is None and stdin is not None and not stdin.closed:
             try:
                 os.write(stdin.fileno(), letter)
             except (OSError, ValueError):
                 return  # it ended just now
 
-    def _await_end(self, reading: int, launch: Launch) -> None:
-        with os.fdopen(reading) as stream:
-            text = stream.read()
+    def _wait_for_end(self, read_end: int, spec: CommandSpec) -> None:
+        with os.fdopen(read_end) as stream:
+            report = stream.read()
         status = self._process.wait()
         self._out.join()
         self._err.join()
         self._log.close()
         if self._process.stdin is not None:
             self._process.stdin.close()
-        end = _exit_of(text, status, launch, self._err.tail.strip() or self._out.tail.strip())
+        result = _parse_report(report, status, spec, self._err.tail.strip() or self._out.tail.strip())
         if self._meter is not None and self._reading is not None:
-            end = _with_gpu_use(end, self._meter.end(self._reading))
-        self._exit = end
+            result = _with_gpu_usage(result, self._meter.end(self._reading))
+        self._result = result
         self._wake()
 
 
-def _gpus_of(launch: Launch) -> list[str]:
-    return [part for part in launch.environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if part]
+def _gpu_ids(spec: CommandSpec) -> list[str]:
+    return [part for part in spec.environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if part]
 
 
-def _with_gpu_use(end: Exit, use: GpuUse) -> Exit:
-    return replace(end, gpu_mem_gib=use.mem_gib, gpu_busy=use.busy, energy_j=use.energy_j, gpu_share_s=use.share_s)
+def _with_gpu_usage(result: CommandResult, usage: GpuUsage) -> CommandResult:
+    return replace(
+        result,
+        gpu_mem_gib=usage.mem_gib,
+        gpu_busy=usage.busy,
+        energy_j=usage.energy_j,
+        gpu_share_s=usage.share_s,
+    )
 
 
-def _start_keeper(launch: Launch, *, status_fd: int) -> subprocess.Popen[bytes]:
+def _start_supervisor(spec: CommandSpec, *, status_fd: int) -> subprocess.Popen[bytes]:
     # Imported, not run as a file, so that Python compiles it once and not at every start.
     start = (
         f"import sys; sys.path.append({str(Path(supervisor.__file__).parent)!r}); import supervisor; supervisor.main()"
     )
-    limits = (launch.timeout_s or 0, launch.grace_s, launch.file_bytes, launch.memory_bytes, launch.processes)
-    others = (int(launch.is_enclosed), ",".join(map(str, launch.cores)) or "-", status_fd)
+    limits = (spec.timeout_s or 0, spec.grace_s, spec.file_bytes, spec.memory_bytes, spec.processes)
+    others = (int(spec.is_sandboxed), ",".join(map(str, spec.cores)) or "-", status_fd)
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", start, str(launch.cwd), *map(str, (*limits, *others)), *launch.argv],
+        [sys.executable, "-I", "-S", "-c", start, str(spec.cwd), *map(str, (*limits, *others)), *spec.argv],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=dict(launch.environment),
+        env=dict(spec.environment),
         pass_fds=[status_fd],
-        # Ctrl-C in the terminal is for the loop, which decides what becomes of its trials.
+        # Ctrl-C in the terminal is for the loop, which decides what happens to its trials.
         start_new_session=True,
     )
 
 
-def _exit_of(text: str, keeper_status: int, launch: Launch, tail: str) -> Exit:
-    result = dict(line.split("=", 1) for line in text.splitlines())
-    if "errno" in result:
-        why = cannot_start(launch.argv[0], launch.cwd, int(result["errno"]), result["text"])
-        return Exit(status=None, error=why)
-    if "exit" not in result:
-        # The keeper itself was killed, and the kernel ended the command with it.
-        return Exit(status=keeper_status, tail=tail)
-    return Exit(
-        status=int(result["exit"]),
-        cause=Cause(result["cause"]),
+def _parse_report(report: str, supervisor_status: int, spec: CommandSpec, tail: str) -> CommandResult:
+    """Return the result from the supervisor's report: lines of NAME=VALUE."""
+    fields = dict(line.split("=", 1) for line in report.splitlines())
+    if "errno" in fields:
+        error = start_error(spec.argv[0], spec.cwd, int(fields["errno"]), fields["text"])
+        return CommandResult(status=None, error=error)
+    if "exit" not in fields:
+        # The supervisor itself was killed, and the kernel ended the command with it.
+        return CommandResult(status=supervisor_status, tail=tail)
+    return CommandResult(
+        status=int(fields["exit"]),
+        cause=Cause(fields["cause"]),
         tail=tail,
-        wall_s=float(result["wall_s"]),
-        cpu_s=float(result["cpu_s"]),
-        peak_rss_gib=float(result["peak_rss_gib"]),
+        wall_s=float(fields["wall_s"]),
+        cpu_s=float(fields["cpu_s"]),
+        peak_rss_gib=float(fields["peak_rss_gib"]),
     )
 
 
-def cannot_start(program: str, cwd: Path, number: int, text: str) -> str:
+def start_error(program: str, cwd: Path, number: int, text: str) -> str:
     """Return why a program did not start in a folder, and what to do, from the error's number and text."""
     if number == errno.EACCES and (cwd / program).is_file():
         return f"{program} is not executable; run chmod +x {program}, or name its interpreter in [run].command"
@@ -159,17 +167,17 @@ def cannot_start(program: str, cwd: Path, number: int, text: str) -> str:
     return f"{program} cannot start: {text}; correct [run].command"
 
 
-def program_problem(program: str, launch: Launch) -> str:
-    """Return why a program cannot start where a launch would have it, "" when nothing speaks against it."""
-    path = str(launch.cwd / program) if os.sep in program else program
-    if shutil.which(path, path=launch.environment.get("PATH")):
+def find_start_error(program: str, spec: CommandSpec) -> str:
+    """Return why a program cannot start in the folder and with the PATH of a command, "" if it can."""
+    path = str(spec.cwd / program) if os.sep in program else program
+    if shutil.which(path, path=spec.environment.get("PATH")):
         return ""
     number = errno.EACCES if os.path.isfile(path) else errno.ENOENT
-    return cannot_start(program, launch.cwd, number, os.strerror(number))
+    return start_error(program, spec.cwd, number, os.strerror(number))
 
 
-def program_path(name: str, path: str | None) -> str:
-    """Return what to run for `name`: `python` is ours where PATH has none."""
+def resolve_program(name: str, path: str | None) -> str:
+    """Return the program to run for `name`: `python` is our own interpreter if PATH has none."""
     if name in ("python", "python3") and shutil.which(name, path=path) is None:
         return sys.executable
     return name

@@ -1,18 +1,15 @@
-"""What runs inside a Ray cluster: the hub between loop and workers, and one trial in a folder of its own on its node.
+"""Runs inside a Ray cluster: the hub between loop and workers, and one trial in a folder on its node.
 
-The project comes as Ray's working_dir (code and data, once per node), the trial's orders and words go through the hub,
-and its files go back through it in pieces. Needs the standard library and Ray alone.
+The project arrives as Ray's working_dir (code and data, once per node). Requests and messages go through the hub, and
+the trial's files go back through it in chunks. Needs only the standard library and Ray.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import os
 import re
-import shutil
-import tarfile
 import tempfile
 import threading
 import time
@@ -22,288 +19,230 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.evaluator.executors.base import Cause, Exit, Launch
-from tunesmith.evaluator.executors.worker import KILL, placed, work
-from tunesmith.evaluator.tree_walk import Unmeasurable, remove, size_below, walk
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec
+from tunesmith.evaluator.executors.ray_files import (
+    INPUTS,
+    PROJECT,
+    FileChunk,
+    FileStamp,
+    copy_project,
+    files_to_send,
+    read_chunks,
+    unpack_folder,
+)
+from tunesmith.evaluator.executors.remote_job import KILL
+from tunesmith.evaluator.executors.worker import run_on_worker, with_local_placement
+from tunesmith.evaluator.tree_walk import Unmeasurable, remove, size_below
 
-PROJECT = "project"
-"""Where the project lies in the working_dir. Not at its top: that is on every worker's import path."""
-COPY_BYTES = 2**20
-"""Larger files of the project are linked into a trial's folder, smaller ones copied, as in evaluator/workspace.py."""
-PIECE_BYTES = 4 * 2**20
-ROOM_BYTES = 64 * 2**20
-"""The hub holds about so much; workers with more to say wait."""
-MEASURE_S = 1.0
+HUB_BYTES = 64 * 2**20
+"""Approximate size of the messages that the hub holds; beyond it, workers wait before they send more."""
+QUOTA_CHECK_S = 1.0
+"""Shortest interval at which the size of the trial's folder is checked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Lines of interest, in order."""
+class OutputLines:
+    """Lines of standard output that were asked for, in order."""
 
     lines: list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Bytes of a file at an offset; the path is relative to the trial's folder."""
-
-    path: str
-    offset: int
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
+class RemovedFile:
     """A file of the project that the trial removed from its copy."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A worker took the trial up."""
+class TaskStarted:
+    """A worker has started the trial."""
 
 
-News = Lines | Piece | Gone | Begun | Exit
+WorkerMessage = OutputLines | FileChunk | RemovedFile | TaskStarted | CommandResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """A launch as the loop's machine sees it, and what its worker needs beside the project.
+class TaskInput:
+    """A command as the loop's machine sees it, and what its worker needs besides the project.
 
     Attributes:
-        links: files of the project that are too large to be sent, by their path in it: they are read where they stand.
-        beside: the folders that the launch reads, as archives.
+        links: files of the project that are too large to send, read where they are: real path by path in the project.
+        archives: the folders in `spec.reads`, packed, in the same order.
     """
 
-    launch: Launch
+    spec: CommandSpec
     links: Mapping[str, str]
-    beside: Sequence[bytes]
+    archives: Sequence[bytes]
 
 
 class Hub:
-    """Holds what workers say until the loop takes it, and what the loop orders until a worker asks. A Ray actor."""
+    """Holds the workers' messages until the loop takes them, and the loop's requests until a worker asks. An actor."""
 
     def __init__(self) -> None:
-        self._news: list[tuple[int, News]] = []
+        self._messages: list[tuple[int, WorkerMessage]] = []
         self._bytes = 0
-        self._come, self._taken = asyncio.Event(), asyncio.Event()
-        self._orders: defaultdict[int, asyncio.Queue[str]] = defaultdict(asyncio.Queue)
+        self._arrived, self._taken = asyncio.Event(), asyncio.Event()
+        self._requests: defaultdict[int, asyncio.Queue[str]] = defaultdict(asyncio.Queue)
 
-    async def send(self, number: int, news: Sequence[News]) -> None:
-        """Take in what the worker of a job says; waits while there is no room."""
-        while self._bytes > ROOM_BYTES:
+    async def send(self, number: int, messages: Sequence[WorkerMessage]) -> None:
+        """Accept messages of a job's worker; waits while the hub is full."""
+        while self._bytes > HUB_BYTES:
             await self._taken.wait()
-        self._news += [(number, item) for item in news]
-        self._bytes += sum(len(item.data) for item in news if isinstance(item, Piece))
-        self._come.set()
+        self._messages += [(number, message) for message in messages]
+        self._bytes += sum(len(message.data) for message in messages if isinstance(message, FileChunk))
+        self._arrived.set()
 
-    async def take(self, timeout_s: float) -> list[tuple[int, News]]:
-        """Return everything said since the last call, in order; waits for something for at most `timeout_s`."""
+    async def take(self, timeout_s: float) -> list[tuple[int, WorkerMessage]]:
+        """Return all messages since the last call, in order; waits at most `timeout_s` for the first."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._come.wait(), timeout_s)
-        found, self._news, self._bytes = self._news, [], 0
-        self._come.clear()
+            await asyncio.wait_for(self._arrived.wait(), timeout_s)
+        messages, self._messages, self._bytes = self._messages, [], 0
+        self._arrived.clear()
         self._taken.set()
         self._taken = asyncio.Event()
-        return found
+        return messages
 
-    async def order(self, number: int, letter: str) -> None:
-        """Take an order for a job; "" releases whoever waits for one."""
-        await self._orders[number].put(letter)
+    async def request(self, number: int, letter: str) -> None:
+        """Accept a request for a job; "" releases a worker that waits for one."""
+        await self._requests[number].put(letter)
 
-    async def next_order(self, number: int) -> str:
-        """Wait for a job's next order."""
-        return await self._orders[number].get()
+    async def next_request(self, number: int) -> str:
+        """Wait for a job's next request."""
+        return await self._requests[number].get()
 
     async def forget(self, number: int) -> None:
-        """Drop what is left of a job that is over."""
-        self._orders.pop(number, None)
+        """Drop what is left of a job that has ended."""
+        self._requests.pop(number, None)
 
 
-def run_task(hub: Any, number: int, order: Order) -> None:
-    """Run a trial on this node, telling the hub; its folder here is removed at the end."""
+def run_task(hub: Any, number: int, task: TaskInput) -> None:
+    """Run a trial on this node and send what it does to the hub; its folder here is removed at the end."""
     import ray
 
-    place = Path(tempfile.mkdtemp(prefix="tunesmith-"))
-    woken = threading.Event()
+    folder = Path(tempfile.mkdtemp(prefix="tunesmith-"))
+    wake = threading.Event()
     letters: list[str] = []
 
     def listen() -> None:
         with contextlib.suppress(ray.exceptions.RayError):
-            while letter := ray.get(hub.next_order.remote(number)):
+            while letter := ray.get(hub.next_request.remote(number)):
                 letters.append(letter)
-                woken.set()
+                wake.set()
 
     try:
-        ray.get(hub.send.remote(number, [Begun()]))
-        launch, shipped = lay_out(order, place, Path.cwd() / PROJECT)
+        ray.get(hub.send.remote(number, [TaskStarted()]))
+        spec, copies = prepare_folder(task, folder, Path.cwd() / PROJECT)
         threading.Thread(target=listen, daemon=True).start()
-        wire = _HubWire(hub, number, letters, launch)
-        end = work(launch, wire, woken=woken)
-        ray.get(hub.order.remote(number, ""))
-        wire.finish(place, shipped, end)
+        channel = _HubChannel(hub, number, letters, spec)
+        result = run_on_worker(spec, channel, wake=wake)
+        ray.get(hub.request.remote(number, ""))
+        channel.finish(folder, copies, result)
     finally:
-        remove(place)
+        remove(folder)
 
 
-class _HubWire:
-    def __init__(self, hub: Any, number: int, letters: list[str], launch: Launch) -> None:
-        self._hub, self._number, self._letters, self._launch = hub, number, letters, launch
-        followed = [path for path in (launch.log, launch.report) if path is not None]
-        self._folder = launch.folder or launch.cwd
-        self._read = dict.fromkeys(followed, 0)
-        self._next_look_at = 0.0
+class _HubChannel:
+    """The worker's end of the hub."""
+
+    def __init__(self, hub: Any, number: int, letters: list[str], spec: CommandSpec) -> None:
+        self._hub, self._number, self._letters, self._spec = hub, number, letters, spec
+        followed = [path for path in (spec.log, spec.report) if path is not None]
+        self._folder = spec.folder or spec.cwd
+        self._offsets = dict.fromkeys(followed, 0)
+        self._next_check_at = 0.0
         self._is_over_quota = False
 
-    def orders(self) -> str:
-        taken, self._letters[:] = "".join(self._letters), []
-        return taken + (KILL if self._fills_the_disk() else "")
+    def new_requests(self) -> str:
+        letters, self._letters[:] = "".join(self._letters), []
+        return letters + (KILL if self._exceeds_quota() else "")
 
     def send(self, lines: Sequence[str]) -> None:
-        news: list[News] = [Lines(list(lines))] if lines else []
-        news += [piece for path in self._read for piece in self._appended(path)]
-        self._tell(news)
+        messages: list[WorkerMessage] = [OutputLines(list(lines))] if lines else []
+        messages += [chunk for path in self._offsets for chunk in self._appended(path)]
+        self._send(messages)
 
-    def finish(self, place: Path, shipped: Mapping[str, tuple[int, int]], end: Exit) -> None:
-        """Send back what the trial wrote, and last how it ended."""
-        for path in changed_files(place, shipped, without=self._read):
-            for piece in _pieces(path, str(path.relative_to(place)), 0):
-                self._tell([piece])
-        gone = [Gone(name) for name in shipped if not os.path.lexists(place / name)]
-        self._tell([*gone, replace(end, cause=Cause.QUOTA) if self._is_over_quota else end])
+    def finish(self, folder: Path, copies: Mapping[str, FileStamp], result: CommandResult) -> None:
+        """Send the files that the trial wrote, and the result last."""
+        for path in files_to_send(folder, copies, skip=self._offsets):
+            for chunk in read_chunks(path, str(path.relative_to(folder)), 0):
+                self._send([chunk])
+        removed = [RemovedFile(name) for name in copies if not os.path.lexists(folder / name)]
+        self._send([*removed, replace(result, cause=Cause.QUOTA) if self._is_over_quota else result])
 
-    def _appended(self, path: Path) -> Iterator[Piece]:
-        for piece in _pieces(path, str(path.relative_to(self._folder)), self._read[path]):
-            self._read[path] = piece.offset + len(piece.data)
-            yield piece
+    def _appended(self, path: Path) -> Iterator[FileChunk]:
+        for chunk in read_chunks(path, str(path.relative_to(self._folder)), self._offsets[path]):
+            self._offsets[path] = chunk.offset + len(chunk.data)
+            yield chunk
 
-    def _tell(self, news: Sequence[News]) -> None:
+    def _send(self, messages: Sequence[WorkerMessage]) -> None:
         import ray
 
-        if news:
-            ray.get(self._hub.send.remote(self._number, news))
+        if messages:
+            ray.get(self._hub.send.remote(self._number, messages))
 
-    def _fills_the_disk(self) -> bool:
+    def _exceeds_quota(self) -> bool:
         now = time.monotonic()
-        if now >= self._next_look_at and not self._is_over_quota:
+        if now >= self._next_check_at and not self._is_over_quota:
             try:
-                # The log has a cap of its own.
+                # The log has its own limit.
                 used = size_below(*(path for path in self._folder.iterdir() if path.is_dir()))
-                self._is_over_quota = used > self._launch.file_bytes
+                self._is_over_quota = used > self._spec.file_bytes
             except Unmeasurable:
                 self._is_over_quota = True
-            self._next_look_at = now + max(MEASURE_S, 20 * (time.monotonic() - now))
+            self._next_check_at = now + max(QUOTA_CHECK_S, 20 * (time.monotonic() - now))
         return self._is_over_quota
 
 
-def lay_out(order: Order, place: Path, project: Path) -> tuple[Launch, dict[str, tuple[int, int]]]:
-    """Make the trial's folder on this node; return the launch as it is here, and the project's files laid into it.
+def prepare_folder(task: TaskInput, folder: Path, project: Path) -> tuple[CommandSpec, dict[str, FileStamp]]:
+    """Fill the trial's folder on this node; return the command as it runs here, and the stamps of the copied files.
 
     Args:
-        order: the launch with its paths on the loop's machine.
-        place: an empty folder, which takes the place of the launch's own.
+        task: the command, with its paths on the loop's machine.
+        folder: an empty folder that replaces the command's own.
         project: the project's files on this node.
     """
-    launch = order.launch
-    folder = launch.folder or launch.cwd
-    cwd = place / launch.cwd.relative_to(folder)
+    spec = task.spec
+    original = spec.folder or spec.cwd
+    cwd = folder / spec.cwd.relative_to(original)
     cwd.mkdir(parents=True, exist_ok=True)
-    moves = {str(folder): str(place)}
-    for number, (path, archive) in enumerate(zip(launch.reads, order.beside, strict=True)):
-        copy = place / ".beside" / str(number)
-        unpack(archive, copy)
+    moves = {str(original): str(folder)}
+    for number, (path, archive) in enumerate(zip(spec.reads, task.archives, strict=True)):
+        copy = folder / INPUTS / str(number)
+        unpack_folder(archive, copy)
         moves[str(path)] = str(copy)
-    (place / "artifacts").mkdir(exist_ok=True)
-    if launch.report is not None:
-        (place / launch.report.relative_to(folder)).touch()
-    shipped = _fill(cwd, project, order.links)
-    laid = {str((cwd / name).relative_to(place)): stamp for name, stamp in shipped.items()}
-    return moved(launch, moves), laid
+    (folder / "artifacts").mkdir(exist_ok=True)
+    if spec.report is not None:
+        (folder / spec.report.relative_to(original)).touch()
+    copied = copy_project(project, cwd, task.links)
+    copies = {str((cwd / name).relative_to(folder)): stamp for name, stamp in copied.items()}
+    return with_moved_folders(spec, moves), copies
 
 
-def moved(launch: Launch, moves: Mapping[str, str]) -> Launch:
-    """Return a launch with other folders in the place of these, wherever it names them."""
-    # A folder within another one goes first.
+def with_moved_folders(spec: CommandSpec, moves: Mapping[str, str]) -> CommandSpec:
+    """Return a command with every mention of a folder replaced by its new path.
+
+    Args:
+        spec: the command.
+        moves: new path by old path.
+    """
+    # A folder within another one comes first.
     olds = sorted(moves, key=len, reverse=True)
     pattern = re.compile("|".join(rf"{re.escape(old)}(?![\w.-])" for old in olds))
 
-    def here(text: str) -> str:
+    def moved(text: str) -> str:
         return pattern.sub(lambda match: moves[match[0]], text)
 
+    def moved_path(path: Path) -> Path:
+        return Path(moved(str(path)))
+
     return replace(
-        launch,
-        argv=[here(word) for word in launch.argv],
-        cwd=Path(here(str(launch.cwd))),
-        environment=placed({name: here(value) for name, value in launch.environment.items()}, os.environ),
-        log=Path(here(str(launch.log))),
-        folder=Path(here(str(launch.folder or launch.cwd))),
-        report=None if launch.report is None else Path(here(str(launch.report))),
-        reads=[Path(here(str(path))) for path in launch.reads],
+        spec,
+        argv=[moved(word) for word in spec.argv],
+        cwd=moved_path(spec.cwd),
+        environment=with_local_placement({name: moved(text) for name, text in spec.environment.items()}, os.environ),
+        log=moved_path(spec.log),
+        folder=moved_path(spec.folder or spec.cwd),
+        report=None if spec.report is None else moved_path(spec.report),
+        reads=[moved_path(path) for path in spec.reads],
     )
-
-
-def changed_files(
-    place: Path, shipped: Mapping[str, tuple[int, int]], *, without: Mapping[Path, int]
-) -> Iterator[Path]:
-    """Yield each file that the trial made or changed; links and what was handed to it to read are no such."""
-    for entry in walk(place):
-        path = Path(entry.path)
-        name = str(path.relative_to(place))
-        if path in without or name.startswith(".beside/") or not entry.is_file(follow_symlinks=False):
-            continue
-        if shipped.get(name) != _stamp(path):
-            yield path
-
-
-def pack(folder: Path) -> bytes:
-    """Return a folder as an archive."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        archive.add(folder, arcname=".")
-    return buffer.getvalue()
-
-
-def unpack(archive: bytes, folder: Path) -> None:
-    """Lay an archive out in a new folder."""
-    folder.mkdir(parents=True)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-        opened.extractall(folder, filter="data")
-
-
-def _fill(cwd: Path, project: Path, links: Mapping[str, str]) -> dict[str, tuple[int, int]]:
-    """Lay the project's files into a folder; return the size and time of each copy, to tell later what changed."""
-    copies: dict[str, tuple[int, int]] = {}
-    for entry in walk(project):
-        name = os.path.relpath(entry.path, project)
-        target = cwd / name
-        if entry.is_dir():
-            target.mkdir(exist_ok=True)
-        elif entry.stat().st_size > COPY_BYTES:
-            target.symlink_to(entry.path)
-        else:
-            shutil.copy2(entry.path, target)
-            copies[name] = _stamp(target)
-    for name, origin in links.items():
-        (cwd / name).parent.mkdir(parents=True, exist_ok=True)
-        (cwd / name).symlink_to(origin)
-    return copies
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-def _pieces(path: Path, name: str, offset: int) -> Iterator[Piece]:
-    """Yield what a file holds from an offset on; an empty file gives one empty piece when read from its beginning."""
-    try:
-        with path.open("rb") as stream:
-            stream.seek(offset)
-            is_first = offset == 0
-            while (data := stream.read(PIECE_BYTES)) or is_first:
-                yield Piece(name, offset, data)
-                offset += len(data)
-                is_first = False
-    except OSError:
-        return

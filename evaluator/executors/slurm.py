@@ -305,7 +305,7 @@ def _read_result(path: Path) -> CommandResult | None:
 
 
 def _remove_channel(channel: Path) -> None:
-    for name in ("requests", "started", "lines", "result", "result.new"):
+    for name in ("requests", "started", "lines", "result"):
         (channel / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         channel.rmdir()

@@ -1,7 +1,7 @@
-"""What runs on the machine of a trial when that is not the loop's: the same local executor, the same keeper.
+"""Runs a command on a machine other than the loop's, by the same local executor and supervisor.
 
-It hands on what happens through a `Wire` and obeys what comes back through it. Needs the standard library alone, apart
-from whatever carries the wire.
+Output goes to the loop, and requests to end the command come back, through a `WorkerChannel`. Needs only the standard
+library, apart from what the channel needs.
 """
 
 from __future__ import annotations
@@ -11,41 +11,41 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from tunesmith.evaluator.executors.base import Exit, Launch
+from tunesmith.evaluator.executors.base import CommandResult, CommandSpec
 from tunesmith.evaluator.executors.local import LocalExecutor
+from tunesmith.evaluator.executors.remote_job import STOP
 
-LOOK_S = 0.25
-"""How often orders and output are looked at."""
-STOP, KILL = "T", "K"
-_PLACED = re.compile(r"(CUDA|ROCR|HIP)_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL|TMPDIR|SLURM_\w+")
-"""What says where a job was put, so that the worker's own value counts and not that of the loop's machine."""
+POLL_S = 0.25
+"""Interval at which requests and output are checked."""
+_PLACEMENT = re.compile(r"(CUDA|ROCR|HIP)_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL|TMPDIR|SLURM_\w+")
+"""Variables that describe where a job was placed: the worker's own values count, not those of the loop's machine."""
 
 
-class Wire(Protocol):
-    """The way between a worker and the loop; only the worker's main thread calls it."""
+class WorkerChannel(Protocol):
+    """The connection between a worker and the loop; only the worker's main thread uses it."""
 
-    def orders(self) -> str:
-        """Return the orders since the last call, `STOP` or `KILL` each; `KILL` when the loop is gone. Never blocks."""
+    def new_requests(self) -> str:
+        """Return the requests since the last call, `STOP` or `KILL` each; `KILL` if the loop is gone. Never blocks."""
 
     def send(self, lines: Sequence[str]) -> None:
-        """Hand on lines of interest, and whatever else there is by now."""
+        """Send lines of output, and what else the channel carries by now."""
 
 
-def work(launch: Launch, wire: Wire, *, woken: threading.Event) -> Exit:
-    """Run a launch to its end. Setting `woken` makes it look at its orders at once."""
-    job = LocalExecutor(woken.set).start(launch)
+def run_on_worker(spec: CommandSpec, channel: WorkerChannel, *, wake: threading.Event) -> CommandResult:
+    """Run a command to its end and return the result. Setting `wake` makes it check for requests at once."""
+    job = LocalExecutor(wake.set).start(spec)
     while True:
-        woken.wait(LOOK_S)
-        woken.clear()
-        for letter in wire.orders():
+        wake.wait(POLL_S)
+        wake.clear()
+        for letter in channel.new_requests():
             job.stop() if letter == STOP else job.kill()
-        end = job.poll()
-        wire.send(job.lines())
-        if end is not None:
-            return end
+        result = job.poll()
+        channel.send(job.lines())
+        if result is not None:
+            return result
 
 
-def placed(environment: Mapping[str, str], here: Mapping[str, str]) -> dict[str, str]:
-    """Return a launch's environment with what `here`, the worker's own, says of GPUs and of the job."""
-    kept = {name: value for name, value in environment.items() if not _PLACED.fullmatch(name)}
-    return {**kept, **{name: value for name, value in here.items() if _PLACED.fullmatch(name)}}
+def with_local_placement(environment: Mapping[str, str], local: Mapping[str, str]) -> dict[str, str]:
+    """Return a command's environment with the GPUs and the job's variables of `local`, the worker's environment."""
+    kept = {name: value for name, value in environment.items() if not _PLACEMENT.fullmatch(name)}
+    return {**kept, **{name: value for name, value in local.items() if _PLACEMENT.fullmatch(name)}}

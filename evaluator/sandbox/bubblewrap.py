@@ -1,7 +1,7 @@
-"""Puts a command into bubblewrap: no network, a read-only machine without anybody's home, one writable folder.
+"""Wraps a command in bubblewrap: no network, a read-only machine without home folders, one writable folder.
 
-What it keeps out, and what it does not, stands in docs/decisions/005-the-sandbox.md. It builds command lines and starts
-nothing but one harmless probe; limits on memory and processes are the keeper's (keeper.py).
+docs/decisions/005-the-sandbox.md lists what the sandbox keeps out and what it does not. This module builds command
+lines and starts nothing but one harmless probe; the supervisor limits memory and processes (supervision/supervisor.py).
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
-from tunesmith.evaluator.executors.base import Launch
+from tunesmith.evaluator.executors.base import CommandSpec
 from tunesmith.evaluator.sandbox import mounts
 from tunesmith.evaluator.sandbox.seccomp import MACHINES, filter_program
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.trials.trial import Failure
 
 OPEN_FILES = 65536
+"""Limit of open files in the sandbox."""
 _FILTER_DESCRIPTOR = 9
 _WITH_FILTER = f'exec {_FILTER_DESCRIPTOR}<"$0"; exec "$@"'
-# Set inside, where the new user namespace counts this trial's processes alone; dash spells it -p, bash -u.
+# Set inside, where the new user namespace counts only this trial's processes; dash spells it -p, bash -u.
 _LIMITED = (
     "ulimit -c 0; ulimit -n {files} 2>/dev/null; "
     'ulimit -u {processes} 2>/dev/null || ulimit -p {processes} 2>/dev/null; exec "$@"'
@@ -38,14 +39,14 @@ INSTALL = "apt install bubblewrap (dnf install bubblewrap, pacman -S bubblewrap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """What one command may see beside the machine; all under the paths that it has outside.
+class TrialMounts:
+    """What one command sees besides the system's folders, each under the path that it has outside.
 
     Attributes:
-        writable: folders and files that it may write.
+        writable: folders and files that the command may write.
         readable: further ones that it may read.
         locked: files within the writable folders that it may only read.
-        scratch: a folder that it sees as /tmp.
+        scratch: folder that it sees as /tmp.
         gpus: whether it gets the GPUs' device nodes.
     """
 
@@ -62,13 +63,13 @@ class Sandbox:
     Args:
         folder: where the filter and a copy of the system's settings are kept.
         data: folders that every trial may read.
-        hidden: folders that no trial sees, even where something visible contains them.
+        hidden: folders that no trial sees, even if something visible contains them.
         network: whether trials may use the machine's network.
-        processes: how many processes and threads a trial may have.
-        memory_bytes: the size of /dev/shm; None leaves it at half the machine's memory.
+        processes: largest number of a trial's processes and threads.
+        memory_bytes: size of /dev/shm; None for half of the machine's memory.
 
     Raises:
-        ProjectError: bubblewrap is missing or cannot work here; the message says what to do.
+        ProjectError: bubblewrap is missing or does not work here; the message says what to do.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Sandbox:
         processes: int,
         memory_bytes: int | None,
     ) -> None:
-        problem = why_not()
+        problem = sandbox_problem()
         if problem:
             raise ProjectError(f"[run].sandbox = true, but {problem}")
         self._data = list(data)
@@ -94,32 +95,32 @@ class Sandbox:
         shm_bytes = memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
         self._machine = [*_isolation(network), *_system(settings, network), *_devices(shm_bytes)]
 
-    def enclose(self, launch: Launch, room: Room) -> Launch:
-        """Return the launch that runs the same command in the sandbox."""
-        room.scratch.mkdir(mode=0o700, exist_ok=True)
+    def wrap(self, spec: CommandSpec, trial_mounts: TrialMounts) -> CommandSpec:
+        """Return the command that runs the same command in the sandbox."""
+        trial_mounts.scratch.mkdir(mode=0o700, exist_ok=True)
         limited = _LIMITED.format(files=OPEN_FILES, processes=self._processes)
-        inner = ["/bin/sh", "-c", limited, "sh", *launch.argv]
-        gpus = [word for node in _gpu_nodes() for word in ("--dev-bind", node, node)] if room.gpus else []
-        options = [*self._machine, *gpus, *self._places(launch, room), "--chdir", str(launch.cwd)]
+        inner = ["/bin/sh", "-c", limited, "sh", *spec.argv]
+        gpus = [word for node in _gpu_nodes() for word in ("--dev-bind", node, node)] if trial_mounts.gpus else []
+        options = [*self._machine, *gpus, *self._mount_options(spec, trial_mounts), "--chdir", str(spec.cwd)]
         argv = ["/bin/sh", "-c", _WITH_FILTER, str(self._filter), shutil.which("bwrap") or "bwrap", *options, "--"]
-        return replace(launch, argv=[*argv, *inner], processes=self._processes, is_enclosed=True)
+        return replace(spec, argv=[*argv, *inner], processes=self._processes, is_sandboxed=True)
 
-    def _places(self, launch: Launch, room: Room) -> list[str]:
-        words = [word for place in _SCRATCH for word in ("--bind", str(room.scratch), str(place))]
-        candidates = {*_needed(launch), *self._data, *room.readable}
+    def _mount_options(self, spec: CommandSpec, trial_mounts: TrialMounts) -> list[str]:
+        words = [word for target in _SCRATCH for word in ("--bind", str(trial_mounts.scratch), str(target))]
+        candidates = {*_needed(spec), *self._data, *trial_mounts.readable}
         shown = {p for p in candidates if not mounts.is_in_system(p) or self._is_hidden(p)}
-        # Each mount costs every launch, so what is shown with its folder anyway has none of its own.
+        # Each mount costs every start, so what is visible through its folder anyway gets no mount.
         shown = {p for p in shown if self._is_hidden(p) or not any(q in shown for q in p.parents)}
-        hidden = {p for p in self._hidden if p.is_dir() and p not in shown and _is_seen(p, shown)}
-        hidden |= {p for p in map(_top_in_scratch, (*shown, *room.writable)) if p and p not in shown}
-        # From the outside in, so that what is shown within a hidden folder is shown.
+        hidden = {p for p in self._hidden if p.is_dir() and p not in shown and _is_visible(p, shown)}
+        hidden |= {p for p in map(_top_in_scratch, (*shown, *trial_mounts.writable)) if p and p not in shown}
+        # From the outside in, so that what is shown within a hidden folder is visible.
         for path in sorted(shown | hidden):
-            words += ["--tmpfs", str(path)] if path in hidden else _bound(path, "--ro-bind")
-        for path in sorted(room.writable):
-            words += _bound(path, "--bind")
-        for path in _with_parents(room.locked, room.writable):
-            words += _bound(path, "--ro-bind" if path in room.locked else "--bind")
-        # Last, since places to mount on are made in them until then.
+            words += ["--tmpfs", str(path)] if path in hidden else _bind(path, "--ro-bind")
+        for path in sorted(trial_mounts.writable):
+            words += _bind(path, "--bind")
+        for path in _with_parents(trial_mounts.locked, trial_mounts.writable):
+            words += _bind(path, "--ro-bind" if path in trial_mounts.locked else "--bind")
+        # Last, because bubblewrap creates mount points in these folders until then.
         closed = [*sorted(hidden), Path("/dev"), Path("/proc"), Path("/")]
         return [*words, *(word for path in closed for word in ("--remount-ro", str(path)))]
 
@@ -128,18 +129,22 @@ class Sandbox:
 
 
 def _top_in_scratch(path: Path) -> Path | None:
-    """Return the folder of /tmp that a path lies in, which would else be made, and writable, in the sandbox's /tmp."""
-    place = next((place for place in _SCRATCH if place in path.parents), None)
-    return place and place / path.relative_to(place).parts[0]
+    """Return the folder directly in /tmp that a path lies in, None for a path outside of /tmp.
+
+    Without a mount, bubblewrap would create it, writable, in the sandbox's own /tmp.
+    """
+    scratch = next((folder for folder in _SCRATCH if folder in path.parents), None)
+    return scratch and scratch / path.relative_to(scratch).parts[0]
 
 
-def _is_seen(path: Path, shown: set[Path]) -> bool:
+def _is_visible(path: Path, shown: set[Path]) -> bool:
     return mounts.is_in_system(path) or any(path.is_relative_to(root) for root in shown)
 
 
 def _with_parents(locked: Sequence[Path], writable: Sequence[Path]) -> list[Path]:
-    """Return the locked files and every folder on the way to them: a folder that something is mounted on cannot be
-    renamed, so no other file can take a locked one's place.
+    """Return the locked files and every folder on the way to them.
+
+    A mount point cannot be renamed, so no other file can replace a locked one.
     """
     found = set(locked)
     for path in locked:
@@ -159,11 +164,11 @@ def _system(settings: Path, network: bool) -> list[str]:
         if root.is_symlink():
             words += ["--symlink", os.readlink(root), str(root)]
         elif root.is_dir():
-            words += _bound(root, "--ro-bind")
+            words += _bind(root, "--ro-bind")
     folders = mounts.make_settings(settings)
     words += ["--ro-bind", str(settings), "/etc"]
     for path in folders:
-        words += _bound(path, "--ro-bind")
+        words += _bind(path, "--ro-bind")
     if network:
         # These change while a study runs, when a laptop moves to another network.
         names = [name for name in ("resolv.conf", "hosts") if (settings / name).exists()]
@@ -172,14 +177,14 @@ def _system(settings: Path, network: bool) -> list[str]:
 
 
 def _devices(shm_bytes: int) -> list[str]:
-    size = ["--size", str(shm_bytes)] if _knows("--size") else []
+    size = ["--size", str(shm_bytes)] if _supports("--size") else []
     return ["--proc", "/proc", "--dev", "/dev", *size, "--tmpfs", "/dev/shm"]
 
 
-def why_not() -> str:
-    """Return why the sandbox cannot work on this machine and what to do about it, "" when it can."""
+def sandbox_problem() -> str:
+    """Return why the sandbox does not work on this machine and what to do about it, "" if it works."""
     if platform.machine() not in MACHINES:
-        return f"the sandbox knows the system calls of {' and '.join(MACHINES)} only, not of {platform.machine()}"
+        return f"the sandbox supports only {' and '.join(MACHINES)}, not {platform.machine()}"
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         return f"bubblewrap (bwrap) is not installed: {INSTALL}"
@@ -190,44 +195,44 @@ def data_folders(data: Sequence[str], project: Path) -> list[Path]:
     """Return the folders of [run].data; relative ones lie in the project.
 
     Raises:
-        ProjectError: one is not there, or would show the user's home.
+        ProjectError: one does not exist, or would show the user's home.
     """
     found = []
     for text in data:
         path = Path(os.path.normpath(project / os.path.expanduser(text)))
         if not path.exists():
-            raise ProjectError(f"[run].data: there is no {path}; correct it or take it out")
+            raise ProjectError(f"[run].data: {path} does not exist; correct the path or remove it")
         if mounts.is_too_wide(path) or mounts.is_too_wide(path.resolve()):
             raise ProjectError(f"[run].data: {path} would show every trial far more than data; name a folder within it")
         found += [path, path.resolve()]
     return found
 
 
-def hint(failure: Failure) -> str:
-    """Return what to change in study.toml when the sandbox may be why a script failed, "" for any other failure."""
+def sandbox_hint(failure: Failure) -> str:
+    """Return what to change in study.toml if the sandbox may be the reason of a failure, "" otherwise."""
     missing = _MISSING.search(failure.reason)
     if missing and os.path.exists(missing[1] or missing[2]):
-        return " (it is outside of the sandbox; to show it to trials, add its folder to [run].data)"
+        return " (the file is outside of the sandbox; to show it to trials, add its folder to [run].data)"
     if "Read-only file system" in failure.reason:
-        return " (in the sandbox a trial may write in its own folder, {artifacts} and /tmp only)"
+        return " (in the sandbox a trial may write only in its own folder, {artifacts} and /tmp)"
     if _NO_NETWORK.search(failure.reason) or _NO_NETWORK.search(failure.tail):
-        return " (the sandbox has no network; [run].network = true would give it one)"
+        return " (the sandbox has no network; allow it with [run].network = true)"
     return ""
 
 
-def _bound(path: Path, option: str) -> list[str]:
+def _bind(path: Path, option: str) -> list[str]:
     return [option, str(path), str(path)]
 
 
-def _needed(launch: Launch) -> tuple[Path, ...]:
-    """What must be visible so that the command starts and imports what it imports outside."""
-    program, environment = launch.argv[0], launch.environment
+def _needed(spec: CommandSpec) -> tuple[Path, ...]:
+    """Return what must be visible so that the command starts, and imports what it imports outside."""
+    program, environment = spec.argv[0], spec.environment
     if os.sep in program:
-        program = os.path.normpath(launch.cwd / program)
-        if Path(program).is_relative_to(launch.cwd):
+        program = os.path.normpath(spec.cwd / program)
+        if Path(program).is_relative_to(spec.cwd):
             program = "sh"
     # As in `env LANG=C /envs/x/bin/python train.py`.
-    others = [word for word in launch.argv[1:] if os.path.isabs(word) and shutil.which(word)]
+    others = [word for word in spec.argv[1:] if os.path.isabs(word) and shutil.which(word)]
     return _needed_by((program, *others), environment.get("PATH"), environment.get("PYTHONPATH", ""))
 
 
@@ -239,19 +244,19 @@ def _needed_by(programs: tuple[str, ...], path: str | None, python_path: str) ->
 
 @cache
 def _probe(bwrap: str) -> str:
-    trial = [bwrap, "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
+    probe = [bwrap, "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
     try:
-        done = subprocess.run([*trial, "true"], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run([*probe, "true"], capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.SubprocessError) as error:
         return f"bubblewrap does not run: {error}"
     if done.returncode == 0:
         return ""
-    said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-    return f"bubblewrap cannot make a sandbox here ({said}): {_remedy()}"
+    reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    return f"bubblewrap cannot make a sandbox here ({reason}): {_remedy()}"
 
 
 def _remedy() -> str:
-    """What an administrator has to change so that users may make namespaces."""
+    """Return what an administrator has to change so that users may make namespaces."""
     switches: Mapping[str, tuple[str, str]] = {
         "kernel/apparmor_restrict_unprivileged_userns": ("1", "sysctl kernel.apparmor_restrict_unprivileged_userns=0"),
         "kernel/unprivileged_userns_clone": ("0", "sysctl kernel.unprivileged_userns_clone=1"),
@@ -271,10 +276,10 @@ def _remedy() -> str:
 
 
 @cache
-def _knows(option: str) -> bool:
-    """Tell whether the installed bubblewrap has an option."""
-    told = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, timeout=20, check=False)
-    return option in told.stdout + told.stderr
+def _supports(option: str) -> bool:
+    """Return whether the installed bubblewrap has an option."""
+    done = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, timeout=20, check=False)
+    return option in done.stdout + done.stderr
 
 
 def _gpu_nodes() -> list[str]:

@@ -1,13 +1,13 @@
-"""The environment of a trial's process: what is inherited, and what Tunesmith adds. Reads nothing but its arguments."""
+"""Builds the environment of a trial's process: what is inherited, and what Tunesmith adds. Pure functions."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.evaluator.workspace import Workspace
 from tunesmith.study.space.condition import Value
 
 _ALLOWED = re.compile(
@@ -18,16 +18,16 @@ _ALLOWED = re.compile(
     |(CUDA|CUDNN|CUBLAS|NVIDIA|NCCL|ROCR|HIP|HSA|XLA|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|TF_CPP|TF_XLA|JAX|KERAS)_\w+""",
     re.VERBOSE,
 )
-"""What a trial in the sandbox inherits: what programs, languages, threads and GPUs go by, and never a key."""
+"""Variables that a sandboxed trial inherits: those that configure programs, locale, threads and GPUs; never a key."""
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|PROXY", re.IGNORECASE)
 _IN_SANDBOX = {"HOME": "/tmp", "TMPDIR": "/tmp"}
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def without_secrets(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return what a trial in the sandbox may inherit: allowed names that do not sound like a secret."""
+    """Return what a sandboxed trial may inherit: allowed names that do not sound like a secret."""
     names = [name for name in inherited if _ALLOWED.fullmatch(name) and not _SECRET.search(name)]
-    # HOME is another one there, and what was installed for the user is still to be found.
+    # HOME is replaced in the sandbox; packages that were installed for the user must still be found.
     base = inherited.get("PYTHONUSERBASE") or f"{inherited.get('HOME', '')}/.local"
     return {**{name: inherited[name] for name in names}, **_IN_SANDBOX, "PYTHONUSERBASE": base}
 
@@ -38,33 +38,31 @@ def trial_environment(
     extra: Mapping[str, str],
     slot: Slot,
     values: Mapping[str, Value],
-    folder: Path,
-    report: Path,
+    workspace: Workspace,
 ) -> dict[str, str]:
     """Return the whole environment of one trial.
 
     Args:
-        inherited: what Tunesmith itself was started with.
+        inherited: the environment of Tunesmith itself.
         extra: [run].env of the study.
-        slot: its GPUs become CUDA_VISIBLE_DEVICES, its threads OMP_NUM_THREADS where the user set none.
-        values: what TUNESMITH_PARAMS holds.
-        folder: the trial's folder.
-        report: the file that tunesmith.report() appends to.
+        slot: its GPUs become CUDA_VISIBLE_DEVICES, its threads OMP_NUM_THREADS if the user set none.
+        values: content of TUNESMITH_PARAMS.
+        workspace: the folders of the command.
     """
     threads = {} if any(name in inherited for name in _THREAD_VARIABLES) else {_THREAD_VARIABLES[0]: str(slot.cpus)}
     gpus = {"CUDA_VISIBLE_DEVICES": ",".join(slot.gpus)} if slot.gpus else {}
     if slot.gpus and "CUDA_VISIBLE_DEVICES" not in inherited:
-        # The ids are NVML's, which counts by PCI address; CUDA would count by speed.
+        # The ids are NVML's, in the order of PCI addresses; CUDA would order by speed.
         gpus["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     return {
         **inherited,
         **threads,
         **extra,
         **gpus,
-        # Without it a script's lines arrive in blocks of 8 KiB, long after they were printed.
+        # Otherwise a script's lines arrive in blocks of 8 KiB, long after they were printed.
         "PYTHONUNBUFFERED": "1",
         "TUNESMITH_PARAMS": json.dumps(dict(values)),
-        "TUNESMITH_REPORT": str(report),
-        "TUNESMITH_ARTIFACTS": str(folder / "artifacts"),
-        "TUNESMITH_TRIAL_FOLDER": str(folder),
+        "TUNESMITH_REPORT": str(workspace.report),
+        "TUNESMITH_ARTIFACTS": str(workspace.artifacts),
+        "TUNESMITH_TRIAL_FOLDER": str(workspace.folder),
     }

@@ -1,6 +1,6 @@
-"""What of this machine a sandboxed trial sees: the system's programs, its interpreter, and nothing of anybody's home.
+"""Lists what a sandboxed trial sees of this machine: the system's programs and its interpreter, but no home folder.
 
-Everything is read-only, and what is not named here is not there. Looks at files and links; runs nothing.
+All of it is shown read-only, and what is not listed is not visible. Looks at files and links; runs nothing.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/gnu/store",
     "/sys/bus", "/sys/class", "/sys/devices", "/sys/module",
 )  # fmt: skip
-"""Folders that hold programs and say what the machine has. /sys as a whole would show its debugging files to root."""
+"""Folders with programs and with descriptions of the hardware. All of /sys would show its debugging files to root."""
 SETTINGS = (
     "ld.so.cache", "passwd", "group", "nsswitch.conf", "hosts", "hostname", "host.conf", "resolv.conf", "gai.conf",
     "protocols", "services", "mime.types", "magic", "localtime", "timezone", "locale.alias", "locale.conf", "*-release",
     "debian_version", "machine-id", "ssl/cert.pem", "ssl/openssl.cnf", "pki/tls/cert.pem",
 )  # fmt: skip
-"""Files of /etc that programs read; the rest of it, such as passwords and the keys of services, is not there."""
+"""Files of /etc that programs read; the rest, such as passwords and the keys of services, is not visible."""
 SETTINGS_FOLDERS = (
     "alternatives", "ssl/certs", "pki/ca-trust", "pki/tls/certs", "crypto-policies", "fonts", "OpenCL", "vulkan",
     "glvnd", "R",
@@ -39,9 +39,9 @@ def homes() -> list[Path]:
 
 
 def make_settings(folder: Path) -> list[Path]:
-    """Make a folder that is shown as /etc, with copies of SETTINGS; return which folders of /etc are to be shown in it.
+    """Make the folder that is shown as /etc, with copies of SETTINGS; return the folders of /etc to mount in it.
 
-    The files are copied, because showing each of them in its place would cost every trial a mount each.
+    The files are copied because one mount per file would slow down the start of every trial.
     """
     for path in {path for name in SETTINGS for path in Path("/etc").glob(name) if path.is_file()}:
         target = folder / path.relative_to("/etc")
@@ -55,33 +55,35 @@ def make_settings(folder: Path) -> list[Path]:
 
 
 def is_too_wide(path: Path) -> bool:
-    """Tell whether showing a folder would show a home, or the machine."""
+    """Return whether showing a folder would show a home folder or the whole machine."""
     return any(home.is_relative_to(path) for home in homes())
 
 
 def is_in_system(path: Path) -> bool:
-    """Tell whether a path is shown with the system's own folders."""
+    """Return whether a path lies in one of the system's folders, which are shown anyway."""
     return any(path.is_relative_to(root) for root in SYSTEM)
 
 
 def programs(words: Iterable[str], path: str | None) -> list[Path]:
-    """Return what must be visible so that these programs start, Python found on PATH included.
+    """Return what must be visible so that these programs, and the Python on PATH, start.
 
     Args:
-        words: names, or absolute paths.
-        path: the PATH by which names are found.
+        words: names or absolute paths.
+        path: the PATH on which names are looked up.
     """
     found: dict[Path, None] = {}
     for word in (*words, *_PYTHONS):
-        place = shutil.which(word, path=path)
-        if place is not None:
-            found |= dict.fromkeys(_needed_by(Path(os.path.normpath(place))))
+        program = shutil.which(word, path=path)
+        if program is not None:
+            found |= dict.fromkeys(_needed_by(Path(os.path.normpath(program))))
     return [item for item in found if item.exists()]
 
 
 def import_paths(prefixes: Iterable[Path], python_path: str) -> list[Path]:
-    """Return from where Python imports beside its own folders: PYTHONPATH, what was installed in place into one of the
-    prefixes (`pip install -e`), and what `pip install --user` put into the user's own.
+    """Return the folders outside of its installation that Python imports from.
+
+    They are PYTHONPATH, packages installed with `pip install -e` into one of the prefixes, and those installed with
+    `pip install --user`.
     """
     found = [Path(part) for part in python_path.split(os.pathsep) if os.path.isabs(part)]
     found += _user_base().glob("lib/python3*")
@@ -92,7 +94,7 @@ def import_paths(prefixes: Iterable[Path], python_path: str) -> list[Path]:
 
 
 def own_package() -> list[Path]:
-    """Return where Tunesmith itself stands, so that a script can import `tunesmith` to report."""
+    """Return the folders of Tunesmith itself, so that a script can import `tunesmith` to report."""
     package = Path(__file__).parents[2]
     return sorted({package, Path(__file__).parents[1].resolve()})
 
@@ -116,10 +118,10 @@ def _needed_by(program: Path, depth: int = 8) -> Iterator[Path]:
 
 
 def _around(program: Path, depth: int) -> Iterator[Path]:
-    """The folder that belongs to a program: its environment where it is in one, else the program alone."""
+    """Yield the folders that belong to a program: its environment if it is in one, else only the program."""
     prefix = program.parent.parent
     if program.parent.name == "shims":
-        # pyenv's and asdf's: a script that looks for the real program under the same root.
+        # Of pyenv and asdf: a script that looks for the real program under the same root.
         yield prefix if not is_too_wide(prefix) else program
         return
     settings = prefix / "pyvenv.cfg"
@@ -130,7 +132,7 @@ def _around(program: Path, depth: int) -> Iterator[Path]:
             yield from _needed_by(Path(home[1].strip()) / "python3", depth - 1)
     elif any(prefix.glob("lib/python3*")) or (prefix / "conda-meta").is_dir():
         is_shared = is_too_wide(prefix) or prefix == _user_base()
-        # Beside ~/.local/lib stands ~/.local/share, with the user's keyrings in it.
+        # ~/.local also holds ~/.local/share with the user's keyrings.
         yield from (prefix / "bin", prefix / "lib") if is_shared else (prefix,)
     else:
         yield program
@@ -141,7 +143,7 @@ def _user_base() -> Path:
 
 
 def _first_line(program: Path) -> str:
-    """Return the interpreter that a script names in its first line, "" for any other file."""
+    """Return the interpreter named in a script's first line, "" for any other file."""
     try:
         with program.open("rb") as stream:
             line = stream.readline(256)

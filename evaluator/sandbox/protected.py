@@ -1,6 +1,6 @@
-"""Files of the project that a trial may not change: which they are, and whether one was changed after all.
+"""Finds the project's protected files, and which of them a trial changed all the same.
 
-The sandbox mounts them read-only; looking afterwards catches what happens without one, and whatever slipped through.
+The sandbox mounts them read-only; the check after the trial covers trials without a sandbox, and gaps in it.
 """
 
 from __future__ import annotations
@@ -12,43 +12,43 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tunesmith.evaluator.tree_walk import walk
-from tunesmith.evaluator.workspace import Snapshot, is_meant
+from tunesmith.evaluator.workspace import Snapshot, matches_pattern
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.names import did_you_mean
 
 
 def protected_files(snapshot: Snapshot, patterns: Sequence[str]) -> list[str]:
-    """Return the project's files that [edits].protect names, each by name, by folder or by a pattern like eval/*.py.
+    """Return the project's files that [edits].protect names: by path, by folder or by a pattern such as eval/*.py.
 
     Raises:
-        ProjectError: one of them names nothing that is there.
+        ProjectError: an entry matches no file.
     """
     paths = [entry.path for entry in snapshot.entries]
     found: set[str] = set()
     for pattern in patterns:
         name = os.path.normpath(pattern)
-        matched = {path for path in paths if is_meant(path, name) or name.startswith(f"{path}/")}
+        matched = {path for path in paths if matches_pattern(path, name) or name.startswith(f"{path}/")}
         if not matched:
             hint = did_you_mean(pattern, paths)
-            raise ProjectError(f"[edits].protect: {pattern!r} names no file of the project{hint}")
+            raise ProjectError(f"[edits].protect: {pattern!r} matches no file of the project{hint}")
         found |= matched
     return sorted(found)
 
 
 def signatures(folder: Path, paths: Sequence[str]) -> dict[str, str]:
-    """Return what tells each of these files from any other: its content's hash; of a link, where it leads."""
+    """Return a signature of each of these files: the hash of its content, or the target of a link."""
     return {path: _signature(folder, path) for path in paths}
 
 
-def changed(folder: Path, before: Mapping[str, str]) -> list[str]:
-    """Return the paths whose files in `folder` are not what they were. No process may still write there."""
+def changed_files(folder: Path, before: Mapping[str, str]) -> list[str]:
+    """Return the paths whose files in `folder` no longer match their signatures. No process may still write there."""
     return [path for path, signature in before.items() if _signature(folder, path) != signature]
 
 
-def oddities(folder: Path) -> Iterator[str]:
-    """Yield what a judge must not be shown in a folder of artifacts, a sentence each.
+def unsafe_artifacts(folder: Path) -> Iterator[str]:
+    """Yield what an evaluation must not find in a folder of artifacts, one sentence each.
 
-    A link out of it is followed where the judge stands, which sees what the trial does not; a pipe hangs its reader.
+    A link out of the folder could lead to files that only the evaluation sees; a pipe would block its reader.
     """
     root = Path(os.path.realpath(folder))
     for entry in walk(folder):
@@ -56,7 +56,7 @@ def oddities(folder: Path) -> Iterator[str]:
         try:
             mode = os.lstat(entry.path).st_mode
         except OSError:
-            yield f"{shown} stands in a folder that was locked"
+            yield f"{shown} is in a locked folder"
             continue
         if stat.S_ISLNK(mode) and not Path(os.path.realpath(entry.path)).is_relative_to(root):
             yield f"{shown} is a link that leads out of the folder"

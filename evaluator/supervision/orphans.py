@@ -1,4 +1,4 @@
-"""Ends processes that a loop which is gone has left behind. The keeper leaves none; this is the second net."""
+"""Ends processes that an earlier loop left behind. The supervisor leaves none, so this is a second safeguard."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from pathlib import Path
 import psutil
 
 
-def end_strays(folder: Path) -> int:
-    """Kill every process that was started for a trial under `folder`, and return how many there were.
+def end_orphans(folder: Path) -> int:
+    """Kill every process that was started for a trial under `folder`, and return their number.
 
-    Only call it while no trial of that study runs: it tells them by TUNESMITH_TRIAL_FOLDER in their environment.
+    Call it only while no trial of that study runs: processes are recognized by TUNESMITH_TRIAL_FOLDER in their
+    environment.
     """
     prefix = str(folder.absolute()) + os.sep
-    strays = [process for process in psutil.process_iter() if _trial_folder(process).startswith(prefix)]
-    for process in strays:
+    orphans = [process for process in psutil.process_iter() if _trial_folder(process).startswith(prefix)]
+    for process in orphans:
         try:
             process.kill()
         except psutil.Error:
             continue
-    psutil.wait_procs(strays, timeout=5)
-    return len(strays)
+    psutil.wait_procs(orphans, timeout=5)
+    return len(orphans)
 
 
 def _trial_folder(process: psutil.Process) -> str:

@@ -1,7 +1,7 @@
-"""Adds up what a trial's processes use, and says when it is more than they may. Standard library alone.
+"""Adds up what a trial's processes use, and finds the limit that they exceed. Needs only the standard library.
 
-Linux limits memory for one process and processes for one user; a trial is many of the first and one of several of the
-second. Control groups would do, but an ordinary user may rarely make one. So the keeper looks, many times a second.
+Linux limits the memory of one process and the processes of one user; a trial has many processes, and a user has many
+trials. Control groups would do, but ordinary users can rarely make one. So the supervisor checks many times a second.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ import os
 import stat
 import time
 
-# Importing it for real would take as long as all of the keeper's other imports.
+# Importing it would take as long as all other imports of the supervisor.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOOK_S = 0.03
-"""How often processes and memory are looked at; less often where looking takes long."""
-LOOK_AT_FILES_S = 0.5
+CHECK_S = 0.03
+"""Interval at which processes and memory are checked; longer when a check takes long."""
+CHECK_FILES_S = 0.5
+"""Interval at which open files without a name are checked."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-class Tally:
-    """What everything below this process uses, against its limits; 0 is no limit.
+class ResourceMonitor:
+    """Compares what all descendants of this process use with their limits; 0 is no limit.
 
     Args:
-        memory_bytes: memory of their own, and files in memory that have no name.
-        processes: processes and threads.
-        disk_bytes: files without a name on the disk of `folder`, which no look into folders finds.
+        memory_bytes: limit of their own memory and of files in memory without a name.
+        processes: limit of processes and threads.
+        disk_bytes: limit of files without a name on the disk of `folder`, which no directory lists.
+        folder: the trial's working directory.
     """
 
     def __init__(self, *, memory_bytes: int, processes: int, disk_bytes: int, folder: str) -> None:
@@ -35,43 +37,43 @@ class Tally:
         self._disk = os.stat(folder).st_dev
         self._deleted_in_memory = 0
         self.next_at = 0.0
-        self._files_at = self._weighed_at = 0.0
+        self._next_files_at = self._next_memory_at = 0.0
 
-    def excess(self) -> str:
-        """Return which limit is broken: "memory", "processes" or "disk"; "" when none is, or when it is not time."""
-        began = time.monotonic()
-        if began < self.next_at:
+    def exceeded_limit(self) -> str:
+        """Return "memory", "processes" or "disk"; "" if no limit is exceeded, or the next check is not due."""
+        started = time.monotonic()
+        if started < self.next_at:
             return ""
-        # Counting ends at the limit, so it stays cheap and is never put off: who forks without end doubles meanwhile.
-        self.next_at = began + LOOK_S
+        # Counting stops at the limit, so it stays cheap and is never delayed: a fork bomb doubles in the meantime.
+        self.next_at = started + CHECK_S
         pids, tasks = [], 0
         for pid, count in descendants(os.getpid()):
             pids.append(pid)
             tasks += count
             if self._processes and tasks > self._processes:
                 return "processes"
-        if began < self._weighed_at:
+        if started < self._next_memory_at:
             return ""
-        found = self._weigh(pids, began)
+        limit = self._check_bytes(pids, started)
         now = time.monotonic()
-        self._weighed_at = now + 20 * (now - began)
-        return found
+        self._next_memory_at = now + 20 * (now - started)
+        return limit
 
-    def _weigh(self, pids: list[int], now: float) -> str:
-        if now >= self._files_at:
-            self._files_at = now + LOOK_AT_FILES_S
+    def _check_bytes(self, pids: list[int], now: float) -> str:
+        if now >= self._next_files_at:
+            self._next_files_at = now + CHECK_FILES_S
             on_disk, self._deleted_in_memory = deleted_bytes(pids, self._disk)
             if self._disk_bytes and on_disk > self._disk_bytes:
                 return "disk"
-        room = self._memory_bytes - self._deleted_in_memory
-        # Pages that a fork shares with its parent count in both by the quick look, so a slower one has the last word.
-        if self._memory_bytes and sum(map(own_bytes, pids)) > room and sum(map(fair_bytes, pids)) > room:
+        left = self._memory_bytes - self._deleted_in_memory
+        # The quick sum counts pages that a fork shares with its parent twice, so a slower one decides.
+        if self._memory_bytes and sum(map(own_bytes, pids)) > left and sum(map(proportional_bytes, pids)) > left:
             return "memory"
         return ""
 
 
 def descendants(root: int) -> Iterator[tuple[int, int]]:
-    """Yield each process below `root` with how many threads it has; those that end meanwhile may be missing."""
+    """Yield pid and number of threads of each descendant of `root`; those that end meanwhile may be missing."""
     waiting = [root]
     while waiting:
         pid = waiting.pop()
@@ -86,13 +88,13 @@ def descendants(root: int) -> Iterator[tuple[int, int]]:
 
 
 def own_bytes(pid: int) -> int:
-    """Return what is in memory of a process's own pages, those shared with its forks included."""
+    """Return the resident private memory of a process, with the pages that it shares with its forks."""
     words = read(f"/proc/{pid}/statm").split()
     return (int(words[1]) - int(words[2])) * _PAGE_BYTES if len(words) > 2 else 0
 
 
-def fair_bytes(pid: int) -> int:
-    """Return the same with each shared page divided among those that share it; own_bytes where that is not told."""
+def proportional_bytes(pid: int) -> int:
+    """Return the same with shared pages divided among their processes; `own_bytes` if the kernel does not say."""
     for line in read(f"/proc/{pid}/smaps_rollup").splitlines():
         if line.startswith("Pss_Anon:"):
             return int(line.split()[1]) * 1024
@@ -100,7 +102,7 @@ def fair_bytes(pid: int) -> int:
 
 
 def deleted_bytes(pids: list[int], disk: int) -> tuple[int, int]:
-    """Return the size of open files without a name: those on the device `disk`, and those elsewhere, in memory."""
+    """Return the bytes of open files without a name: those on the device `disk`, and the others, in memory."""
     found: dict[tuple[int, int], int] = {}
     for pid in pids:
         folder = f"/proc/{pid}/fd"
@@ -120,7 +122,7 @@ def deleted_bytes(pids: list[int], disk: int) -> tuple[int, int]:
 
 
 def read(path: str) -> str:
-    """Return a small file of /proc, "" when its process is gone."""
+    """Return the text of a small file in /proc, "" if its process is gone."""
     try:
         with open(path, encoding="ascii", errors="replace") as stream:
             return stream.read()

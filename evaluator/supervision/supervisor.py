@@ -1,21 +1,22 @@
-"""Runs one command and leaves nothing of it behind. Started as its own small process; standard library alone.
+"""Runs one command and leaves no process of it behind. Runs as a small process that needs only the standard library.
 
-    keeper.py CWD TIMEOUT_S GRACE_S FILE_BYTES MEMORY_BYTES PROCESSES IS_ENCLOSED CORES STATUS_FD PROGRAM [...]
+    supervisor.py CWD TIMEOUT_S GRACE_S FILE_BYTES MEMORY_BYTES PROCESSES IS_SANDBOXED CORES STATUS_FD PROGRAM [...]
 
-Standard input is a control pipe: "T" asks the command to end (SIGTERM, then SIGKILL after the grace), "K" ends it at
-once, and so does the end of the pipe, which comes when the process that started the keeper is gone, however it went.
-On Linux the keeper adopts every orphan among its descendants, so daemons are found as well. Whatever is left when the
-command exits is killed. The result goes to STATUS_FD as lines of NAME=VALUE. A limit of 0 is none; CORES is a
-list such as 0,1, or - for all. IS_ENCLOSED is 1
-when the program is bubblewrap: SIGTERM then goes to what runs in the sandbox, which bubblewrap's own end would kill.
+Standard input is a control pipe: "T" asks the command to end (SIGTERM, then SIGKILL after the grace period) and "K"
+ends it at once. So does the end of the pipe, which comes when the process that started the supervisor is gone for any
+reason. On Linux the supervisor adopts every orphan among its descendants, so daemons are found as well. Processes that
+are left when the command exits are killed. The result goes to STATUS_FD as lines of NAME=VALUE.
 
-Knows no trial. Imports as little as it can, since its start is part of every trial's: json and contextlib alone would
+A limit of 0 is none. CORES is a list such as 0,1, or - for all. IS_SANDBOXED is 1 if the program is bubblewrap: SIGTERM
+then goes to the process in the sandbox, because bubblewrap would kill it when it ends itself.
+
+Knows no trial. Imports as little as possible, since its start is part of every trial's start: json and contextlib would
 double it.
 """
 
 from __future__ import annotations
 
-# signal itself wraps every number in an enum, which takes 3 ms.
+# The module signal wraps every number in an enum, which takes 3 ms.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import os
 import resource
@@ -27,157 +28,178 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tunesmith.evaluator.supervision.fork_gate import Gate
-    from tunesmith.evaluator.supervision.resource_monitor import Tally
+    from tunesmith.evaluator.supervision.fork_gate import ForkGate
+    from tunesmith.evaluator.supervision.resource_monitor import ResourceMonitor
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 POLL_MS = 20
-"""How often the command is looked at where the system cannot wake us at its end."""
+"""Interval at which the command is checked if the system cannot wake the supervisor at its end."""
 
 
-class Job:
+class Arguments:
     """What to run, from the command line."""
 
     def __init__(self, words: list[str]) -> None:
         self.cwd = words[0]
         self.timeout_s, self.grace_s = float(words[1]), float(words[2])
         self.file_bytes, self.memory_bytes, self.processes = int(words[3]), int(words[4]), int(words[5])
-        self.is_enclosed, self.cores, self.status_fd = words[6] == "1", words[7], int(words[8])
+        self.is_sandboxed, self.cores, self.status_fd = words[6] == "1", words[7], int(words[8])
         self.argv = words[9:]
 
 
 def main() -> None:
-    """Run the job and report how it went."""
-    job = Job(sys.argv[1:])
+    """Run the command and report the result."""
+    arguments = Arguments(sys.argv[1:])
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     started = time.monotonic()
-    pid, listener, error = spawn(job)
+    pid, listener, error = spawn(arguments)
     if error:
-        answer(job, error)
+        report(arguments, error)
         return
-    cause = watch(pid, started, job, open_gate(listener, job))
+    cause = Watch(pid, started, arguments, open_gate(listener, arguments)).until_end()
     _, status, _ = os.wait4(pid, 0)
     end_descendants(pid)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     peak_rss_gib = usage.ru_maxrss / (2**20 if sys.platform == "linux" else 2**30)
     code = os.waitstatus_to_exitcode(status)
-    if job.is_enclosed and 128 < code <= 192:
-        # So bubblewrap says which signal ended the command.
+    if arguments.is_sandboxed and 128 < code <= 192:
+        # This is how bubblewrap reports the signal that ended the command.
         code = 128 - code
-    answer(
-        job,
+    report(
+        arguments,
         f"exit={code}\ncause={cause}\nwall_s={time.monotonic() - started}\n"
         f"cpu_s={usage.ru_utime + usage.ru_stime}\npeak_rss_gib={peak_rss_gib}\n",
     )
 
 
-def spawn(job: Job) -> tuple[int, int, str]:
-    """Start the command in a process group of its own.
+def spawn(arguments: Arguments) -> tuple[int, int, str]:
+    """Start the command in a new process group.
 
-    Returns its pid, the descriptor on which it announces forks (-1 when it does not), and why it could not start.
+    Returns its pid, the descriptor on which its forks are announced (-1 for none), and why it could not start.
     """
-    reading, writing = os.pipe()
-    waiting, going = os.pipe()
+    message_in, message_out = os.pipe()
+    wait_in, wait_out = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(going)
-        become(job, writing, waiting)
-    os.close(writing)
-    os.close(waiting)
+        os.close(wait_out)
+        become(arguments, message_out, wait_in)
+    os.close(message_out)
+    os.close(wait_in)
     listener = -1
-    with open(reading) as stream:
-        told = stream.readline()
-        if told.startswith("listener="):
-            listener = forks().take(pid, int(told.partition("=")[2]))
-            told = ""
-        os.close(going)
-        error = told + stream.read()
+    with open(message_in) as stream:
+        message = stream.readline()
+        if message.startswith("listener="):
+            listener = forks().take(pid, int(message.partition("=")[2]))
+            message = ""
+        os.close(wait_out)
+        error = message + stream.read()
     if error:
         os.waitpid(pid, 0)
     return pid, listener, error
 
 
-def become(job: Job, writing: int, waiting: int) -> None:
-    """Turn this child into the command; never returns. It waits until the keeper has what it tells."""
+def become(arguments: Arguments, message_out: int, wait_in: int) -> None:
+    """Turn this child into the command; never returns. It waits until the supervisor has read its message."""
     try:
         os.setpgid(0, 0)
         prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (job.file_bytes, job.file_bytes))
-        if job.memory_bytes:
-            # Not RLIMIT_AS: CUDA and thread stacks reserve addresses by the terabyte without using them.
-            resource.setrlimit(resource.RLIMIT_DATA, (job.memory_bytes, job.memory_bytes))
-        if job.cores != "-":
-            os.sched_setaffinity(0, [int(core) for core in job.cores.split(",")])
-        # Python ignores these two for itself; a command expects the system's own behaviour.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (arguments.file_bytes, arguments.file_bytes))
+        if arguments.memory_bytes:
+            # Not RLIMIT_AS: CUDA and thread stacks reserve terabytes of addresses without using them.
+            resource.setrlimit(resource.RLIMIT_DATA, (arguments.memory_bytes, arguments.memory_bytes))
+        if arguments.cores != "-":
+            os.sched_setaffinity(0, [int(core) for core in arguments.cores.split(",")])
+        # Python ignores these two signals for itself; a command expects the system's default.
         _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
         _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
         with open(os.devnull) as null:
             os.dup2(null.fileno(), 0)
-        os.close(job.status_fd)
-        os.chdir(job.cwd)
-        if job.is_enclosed and job.processes and forks().is_needed():
-            announce(writing, waiting)
-        os.execvp(job.argv[0], job.argv)
+        os.close(arguments.status_fd)
+        os.chdir(arguments.cwd)
+        if arguments.is_sandboxed and arguments.processes and forks().is_needed():
+            announce_forks(message_out, wait_in)
+        os.execvp(arguments.argv[0], arguments.argv)
     except OSError as error:
-        os.write(writing, f"errno={error.errno}\ntext={error.strerror}\n".encode())
+        os.write(message_out, f"errno={error.errno}\ntext={error.strerror}\n".encode())
     finally:
         os._exit(127)
 
 
-def announce(writing: int, waiting: int) -> None:
-    """Have forks announced to the keeper, where the kernel can."""
+def announce_forks(message_out: int, wait_in: int) -> None:
+    """Have forks announced to the supervisor, if the kernel can."""
     try:
         listener = forks().announce()
     except OSError:
         return
-    os.write(writing, f"listener={listener}\n".encode())
-    os.read(waiting, 1)
+    os.write(message_out, f"listener={listener}\n".encode())
+    os.read(wait_in, 1)
 
 
-def watch(pid: int, started: float, job: Job, gate: Gate | None) -> str:  # noqa: C901  # one loop over what can happen, told in order
-    """Wait for the command's end and obey; return who ended it: exit, timeout, stop, kill, or the name of a limit."""
-    deadline = started + job.timeout_s if job.timeout_s else None
-    tally = open_tally(job, counts=gate is None)
-    if job.is_enclosed and gate is None:
-        go_first()
-    cause, killing_at = "exit", None
-    poll = select.poll()
-    poll.register(0, select.POLLIN | select.POLLHUP)
-    wakes = watch_by_descriptor(poll, pid)
-    if gate is not None:
-        poll.register(gate.listener, select.POLLIN)
-    while not is_over(pid):
-        now = time.monotonic()
-        if killing_at is not None and now >= killing_at:
-            kill_group(pid, _signal.SIGKILL)
-            end_descendants(pid)
-            break
-        if cause == "exit" and deadline is not None and now >= deadline:
-            cause, killing_at = "timeout", now + job.grace_s
-            kill_group(group_of(pid, job), _signal.SIGTERM)
-        if tally is not None and (excess := tally.excess()):
-            cause, killing_at = (excess if cause == "exit" else cause), now
-            continue
-        look = tally.next_at if tally is not None else None
-        until = [moment for moment in (killing_at, deadline if cause == "exit" else None, look) if moment is not None]
-        wait_ms = max(min(until) - now, 0) * 1000 + 1 if until else None
-        events = poll.poll(wait_ms if wakes else min(wait_ms or POLL_MS, POLL_MS))
+class Watch:
+    """Waits for the command's end, and ends it on request, at its timeout, or when it exceeds a limit."""
+
+    def __init__(self, pid: int, started: float, arguments: Arguments, gate: ForkGate | None) -> None:
+        self._pid, self._arguments, self._gate = pid, arguments, gate
+        self._deadline = started + arguments.timeout_s if arguments.timeout_s else None
+        self._monitor = open_monitor(arguments, counts_processes=gate is None)
+        self._cause = "exit"
+        self._kill_at: float | None = None
+        if arguments.is_sandboxed and gate is None:
+            raise_priority()
+        self._poll = select.poll()
+        self._poll.register(0, select.POLLIN | select.POLLHUP)
+        self._wakes_at_end = wake_at_end(self._poll, pid)
+        if gate is not None:
+            self._poll.register(gate.listener, select.POLLIN)
+
+    def until_end(self) -> str:
+        """Return what ended the command: exit, timeout, stop, kill, or the name of a limit."""
+        while not is_over(self._pid):
+            now = time.monotonic()
+            if self._kill_at is not None and now >= self._kill_at:
+                kill_group(self._pid, _signal.SIGKILL)
+                end_descendants(self._pid)
+                break
+            if self._cause == "exit" and self._deadline is not None and now >= self._deadline:
+                self._terminate("timeout", now)
+            if self._monitor is not None and (limit := self._monitor.exceeded_limit()):
+                self._kill(limit, now)
+                continue
+            self._wait(now)
+        return self._cause
+
+    def _wait(self, now: float) -> None:
+        """Wait for the next event or the next check, and handle the events."""
+        check_at = self._monitor.next_at if self._monitor is not None else None
+        deadline = self._deadline if self._cause == "exit" else None
+        moments = [moment for moment in (self._kill_at, deadline, check_at) if moment is not None]
+        wait_ms = max(min(moments) - now, 0) * 1000 + 1 if moments else None
+        events = self._poll.poll(wait_ms if self._wakes_at_end else min(wait_ms or POLL_MS, POLL_MS))
+        gate = self._gate
         if gate is not None and (gate.listener, select.POLLIN) in events and not gate.answer(time.monotonic()):
-            cause, killing_at = ("processes" if cause == "exit" else cause), time.monotonic()
+            self._kill("processes", time.monotonic())
         if any(descriptor == 0 for descriptor, _ in events):
-            order = os.read(0, 1)
-            if order == b"T" and cause == "exit":
-                cause, killing_at = "stop", time.monotonic() + job.grace_s
-                kill_group(group_of(pid, job), _signal.SIGTERM)
-            elif order in (b"K", b""):
-                cause, killing_at = "kill", time.monotonic()
-    return cause
+            self._handle_request(os.read(0, 1))
+
+    def _handle_request(self, letter: bytes) -> None:
+        if letter == b"T" and self._cause == "exit":
+            self._terminate("stop", time.monotonic())
+        elif letter in (b"K", b""):
+            self._cause, self._kill_at = "kill", time.monotonic()
+
+    def _terminate(self, cause: str, now: float) -> None:
+        self._cause, self._kill_at = cause, now + self._arguments.grace_s
+        kill_group(signal_group(self._pid, self._arguments), _signal.SIGTERM)
+
+    def _kill(self, limit: str, now: float) -> None:
+        self._cause, self._kill_at = (limit if self._cause == "exit" else self._cause), now
 
 
-def go_first() -> None:
-    """Let this process run before those that it watches, where the system allows it: among thousands that want to run
-    it would come too late.
+def raise_priority() -> None:
+    """Schedule this process before those that it watches, if the system allows it.
+
+    Among thousands of processes that want to run it would otherwise run too late.
     """
     try:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
@@ -185,24 +207,29 @@ def go_first() -> None:
         return
 
 
-def open_tally(job: Job, *, counts: bool) -> Tally | None:
-    """Return what watches the limits that the kernel does not, where there is one; a gate counts processes itself."""
-    if not (job.memory_bytes or job.processes) or sys.platform != "linux":
+def open_monitor(arguments: Arguments, *, counts_processes: bool) -> ResourceMonitor | None:
+    """Return what watches the limits that the kernel does not enforce, None if there is no such limit.
+
+    Args:
+        arguments: the limits.
+        counts_processes: whether to count processes too; a fork gate counts them itself.
+    """
+    if not (arguments.memory_bytes or arguments.processes) or sys.platform != "linux":
         return None
-    # The folder of this file is on the path of a process that was started as a keeper (executors/local.py).
+    # The folder of this file is on the path of a process that was started as a supervisor (executors/local.py).
     import resource_monitor  # type: ignore[import-not-found]
 
-    opened: Tally = resource_monitor.Tally(
-        memory_bytes=job.memory_bytes,
-        processes=job.processes if counts else 0,
-        disk_bytes=job.file_bytes if job.is_enclosed else 0,
-        folder=job.cwd,
+    monitor: ResourceMonitor = resource_monitor.ResourceMonitor(
+        memory_bytes=arguments.memory_bytes,
+        processes=arguments.processes if counts_processes else 0,
+        disk_bytes=arguments.file_bytes if arguments.is_sandboxed else 0,
+        folder=arguments.cwd,
     )
-    return opened
+    return monitor
 
 
-def open_gate(listener: int, job: Job) -> Gate | None:
-    """Return what lets forks pass, where they are announced."""
+def open_gate(listener: int, arguments: Arguments) -> ForkGate | None:
+    """Return what admits the forks that are announced on this descriptor, None if there is none."""
     if listener < 0:
         return None
     import resource_monitor
@@ -210,26 +237,26 @@ def open_gate(listener: int, job: Job) -> Gate | None:
     def count() -> int:
         return sum(tasks for _, tasks in resource_monitor.descendants(os.getpid()))
 
-    opened: Gate = forks().Gate(listener, job.processes, count)
-    return opened
+    gate: ForkGate = forks().ForkGate(listener, arguments.processes, count)
+    return gate
 
 
 def forks() -> Any:
-    """Return the module beside this one, which only some trials need."""
+    """Return the module fork_gate, which only some trials need."""
     import fork_gate as module  # type: ignore[import-not-found]
 
     return module
 
 
-def group_of(pid: int, job: Job) -> int:
-    """Return the process group that a signal is for: in a sandbox, that of its first process."""
-    if not job.is_enclosed:
+def signal_group(pid: int, arguments: Arguments) -> int:
+    """Return the process group that receives SIGTERM: in a sandbox, that of the first process in it."""
+    if not arguments.is_sandboxed:
         return pid
     return next(iter(children(pid)), pid)
 
 
-def watch_by_descriptor(poll: select.poll, pid: int) -> bool:
-    """Let the command's end wake the poll; return False where the system cannot."""
+def wake_at_end(poll: select.poll, pid: int) -> bool:
+    """Let the command's end wake the poll; return False if the system cannot."""
     try:
         poll.register(os.pidfd_open(pid), select.POLLIN)
     except (AttributeError, OSError):
@@ -238,7 +265,7 @@ def watch_by_descriptor(poll: select.poll, pid: int) -> bool:
 
 
 def is_over(pid: int) -> bool:
-    """Tell whether the command exited, leaving it to be waited for."""
+    """Return whether the command has exited; it can still be waited for."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
@@ -246,7 +273,7 @@ def is_over(pid: int) -> bool:
 
 
 def kill_group(pid: int, number: int) -> None:
-    """Send a signal to the command's whole group."""
+    """Send a signal to the command's process group."""
     try:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
@@ -254,10 +281,10 @@ def kill_group(pid: int, number: int) -> None:
 
 
 def end_descendants(pid: int) -> None:
-    """Kill whatever the command left: its group, and orphans that were handed to us, until there is none."""
+    """Kill every process that the command left: its group, and the orphans that this process adopted."""
     kill_group(pid, _signal.SIGKILL)
     for _ in range(200):
-        # Those of a killed process become ours, so one round after another finds all.
+        # The children of a killed process are adopted in turn, so repeating this finds all.
         left = [child for child in children(os.getpid()) if child != pid]
         for child in left:
             try:
@@ -270,7 +297,7 @@ def end_descendants(pid: int) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Return the pids of a process's children, where it has one thread."""
+    """Return the pids of the children of a process with one thread."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children") as stream:
             return [int(word) for word in stream.read().split()]
@@ -278,16 +305,16 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def answer(job: Job, result: str) -> None:
-    """Send the result to whoever started us, if there is still somebody."""
+def report(arguments: Arguments, result: str) -> None:
+    """Send the result to the process that started this one, if it still exists."""
     try:
-        os.write(job.status_fd, result.encode())
+        os.write(arguments.status_fd, result.encode())
     except OSError:
         return
 
 
 def prctl(option: int, value: int) -> None:
-    """Ask the kernel, where there is such a call; elsewhere the process group alone must do."""
+    """Call prctl on Linux; on other systems the process group has to suffice."""
     if sys.platform == "linux":
         import ctypes
 

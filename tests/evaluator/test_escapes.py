@@ -10,15 +10,15 @@ import pytest
 from fakes.machine.escapes import ESCAPES, HONEST, Escape
 from fakes.machine.prison import Prison
 
-from tunesmith.evaluator.sandbox.bubblewrap import why_not
+from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
 
-pytestmark = pytest.mark.skipif(why_not() != "" and os.environ.get("CI") != "true", reason=why_not())
+pytestmark = pytest.mark.skipif(sandbox_problem() != "" and os.environ.get("CI") != "true", reason=sandbox_problem())
 USERS = ["root", "nobody"] if os.getuid() == 0 else ["me"]
 
 
 @pytest.fixture(scope="module", params=USERS)
 def prison(request: pytest.FixtureRequest) -> Iterator[Prison]:
-    assert why_not() == ""
+    assert sandbox_problem() == ""
     with Prison(request.param) as opened:
         answer = opened.run("print('a first trial, for others to look at')", {})
         assert answer["values"] == {"loss": 0.75}, answer

@@ -13,7 +13,7 @@ import pytest
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
 from tunesmith.evaluator.executors.slots import Slot, plan_slots
-from tunesmith.evaluator.gpus import discover
+from tunesmith.evaluator.gpus import find_gpus
 from tunesmith.evaluator.streams import CappedLog
 from tunesmith.evaluator.workspace import make_workspace
 from tunesmith.study.config.spec import RunTable
@@ -244,9 +244,9 @@ def test_too_few_gpus_are_said_to_be(run: dict[str, Any], gpus: list[str], messa
 
 def test_visible_devices_decide_which_gpus_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-abc")
-    assert [gpu.id for gpu in discover().gpus] == ["2", "GPU-abc"]
+    assert [gpu.id for gpu in find_gpus().gpus] == ["2", "GPU-abc"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert discover().gpus == ()
+    assert find_gpus().gpus == ()
 
 
 def test_progress_bars_and_colours_hide_no_metric(bench: Bench) -> None:

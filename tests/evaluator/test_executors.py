@@ -14,7 +14,7 @@ import pytest
 from fakes.machine.clusters import CLUSTERS, DATA, Cluster
 from fakes.trials import wait_until
 
-from tunesmith.evaluator.executors.base import Cause, Exit, Job, Launch
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Job
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -25,7 +25,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield opened
 
 
-def finished(job: Job, timeout_s: float = 20) -> Exit:
+def finished(job: Job, timeout_s: float = 20) -> CommandResult:
     wait_until(lambda: job.poll() is not None, timeout_s)
     end = job.poll()
     assert end is not None
@@ -92,7 +92,7 @@ print("loss=0.5", flush=True)
 """
 
 
-def left_of(launch: Launch) -> list[psutil.Process]:
+def left_of(launch: CommandSpec) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:

@@ -10,17 +10,18 @@ import pytest
 from fakes.machine.gpus import TRAIN, played_gpus
 from fakes.trials import PYTHON, Bench, finish
 
-from tunesmith.evaluator import gpus
-from tunesmith.evaluator.executors.handle import Site
-from tunesmith.evaluator.executors.slots import Slot, pinned
-from tunesmith.evaluator.gpus import Gpu, GpuMeter, discover, open_nvml
+from tunesmith.evaluator import gpu_meter
+from tunesmith.evaluator.executors.handle import ExecutorHandle
+from tunesmith.evaluator.executors.slots import Slot, pin_to_cores
+from tunesmith.evaluator.gpu_meter import GpuMeter
+from tunesmith.evaluator.gpus import Gpu, find_gpus, open_nvml
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.trials.trial import Outcome
 
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(gpus, "SAMPLE_S", 0.1)
+    monkeypatch.setattr(gpu_meter, "SAMPLE_S", 0.1)
     bench = Bench(tmp_path)
     bench.write(TRAIN)
     return bench
@@ -36,11 +37,11 @@ def trials(bench: Bench, *gib: float, gpu: str = "0", seconds: float = 0.5) -> l
 
 def test_nvml_tells_what_there_is(tmp_path: Path) -> None:
     with played_gpus(tmp_path, {"memory": 80}, {"memory": 24}):
-        assert discover().gpus == (
+        assert find_gpus().gpus == (
             Gpu(id="0", name="Played 9000", memory_gib=80), Gpu(id="1", name="Played 9000", memory_gib=24),
         )  # fmt: skip
         os.environ["CUDA_VISIBLE_DEVICES"] = "GPU-1,7"
-        assert discover().gpus == (Gpu(id="GPU-1", name="Played 9000", memory_gib=24), Gpu(id="7"))
+        assert find_gpus().gpus == (Gpu(id="GPU-1", name="Played 9000", memory_gib=24), Gpu(id="7"))
         del os.environ["CUDA_VISIBLE_DEVICES"]
 
 
@@ -90,12 +91,12 @@ def test_a_gpu_that_falls_off_the_bus_costs_figures_not_trials(tmp_path: Path) -
 def test_auto_needs_to_know_how_much_memory_there_is(tmp_path: Path, bench: Bench) -> None:
     spec = bench.evaluator({"command": "x", "gpus": "auto"}).spec
     with played_gpus(tmp_path, {"memory": 80}, {"memory": 80}) as file:
-        site = Site(spec, folder=tmp_path, cpus=1, wake=lambda: None)
+        site = ExecutorHandle(spec, folder=tmp_path, cpus=1, wake=lambda: None)
         assert [slot.gpus for slot in site.slots(spec)] == [("0",), ("1",)] * 4
         os.environ["FAKE_NVML"] = str(file.with_name("nowhere"))
         os.environ["CUDA_VISIBLE_DEVICES"] = "0"
         with pytest.raises(ProjectError, match=r'"auto", but how much memory .*tunesmith\[gpu\]'):
-            Site(spec, folder=tmp_path, cpus=1, wake=lambda: None)
+            ExecutorHandle(spec, folder=tmp_path, cpus=1, wake=lambda: None)
         del os.environ["CUDA_VISIBLE_DEVICES"]
 
 
@@ -112,5 +113,5 @@ def test_each_trial_keeps_to_its_cores(bench: Bench) -> None:
     [(2, 4, [(0, 1), (2, 3)]), (3, 4, [(0,), (1,), (2, 3)]), (1, 2, [(0, 1)]), (3, 2, [(), (), ()])],
 )
 def test_cores_are_divided_among_slots(slots: int, cores: int, expected: list[tuple[int, ...]]) -> None:
-    found = pinned([Slot(index=index) for index in range(slots)], range(cores))
+    found = pin_to_cores([Slot(index=index) for index in range(slots)], range(cores))
     assert [slot.cores for slot in found] == expected

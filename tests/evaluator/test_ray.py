@@ -17,7 +17,8 @@ from fakes.trials import wait_until
 from tunesmith.agent.loop.events import Finished, LoopEvent
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.agent.loop.run_options import RunOptions
-from tunesmith.evaluator.executors.ray import Needs, RayExecutor, inside, pack_project, write_piece
+from tunesmith.evaluator.executors.ray import RayExecutor, RayResources
+from tunesmith.evaluator.executors.ray_files import inside, pack_project, write_chunk
 from tunesmith.history.read import History
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.errors import ProjectError
@@ -26,7 +27,9 @@ from tunesmith.study.trials.trial import Trial
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
-def run(project: Path, address: str, *, tell: Callable[[LoopEvent], None] = lambda news: None, **run: Any) -> list[Trial]:
+def run(
+    project: Path, address: str, *, tell: Callable[[LoopEvent], None] = lambda news: None, **run: Any
+) -> list[Trial]:
     project.mkdir(exist_ok=True)
     spec = parse_spec(
         {
@@ -94,10 +97,10 @@ def test_kill_9_of_the_loop_ends_its_trials_on_the_cluster(tmp_path: Path) -> No
 
 def test_an_address_where_nothing_is_says_so(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    executor = RayExecutor("127.0.0.1:1", Needs(), scratch=tmp_path, wake=lambda: None)
+    executor = RayExecutor("127.0.0.1:1", RayResources(), scratch=tmp_path, wake=lambda: None)
     (tmp_path / "project").mkdir()
-    with pytest.raises(ProjectError, match="there is no Ray at 127.0.0.1:1 to be used"):
-        executor.use(tmp_path / "project")
+    with pytest.raises(ProjectError, match="Ray at 127.0.0.1:1 cannot be used"):
+        executor.use_project(tmp_path / "project")
     executor.close()
 
 
@@ -111,9 +114,9 @@ def test_what_a_worker_sends_stays_in_the_trials_folder(tmp_path: Path) -> None:
     for path in ("../outside/new", "work/linked/new", "work/../../outside/new"):
         with pytest.raises(ValueError, match="leads out"):
             inside(folder, path)
-        write_piece(folder, path, 0, b"evil")
-    write_piece(folder, "work/data.bin", 0, b"of the ")
-    write_piece(folder, "work/data.bin", 7, b"trial")
+        write_chunk(folder, path, 0, b"evil")
+    write_chunk(folder, "work/data.bin", 0, b"of the ")
+    write_chunk(folder, "work/data.bin", 7, b"trial")
     assert (folder / "work" / "data.bin").read_text() == "of the trial"
     assert {path.name: path.read_text() for path in outside.iterdir()} == {"data.bin": "the user's own"}
 
@@ -121,9 +124,9 @@ def test_what_a_worker_sends_stays_in_the_trials_folder(tmp_path: Path) -> None:
 def test_the_archive_of_a_project_holds_its_data_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from zipfile import ZipFile
 
-    from tunesmith.evaluator.executors import ray
+    from tunesmith.evaluator.executors import ray_files
 
-    monkeypatch.setattr(ray, "SENT_BYTES", 1000)
+    monkeypatch.setattr(ray_files, "PROJECT_BYTES", 1000)
     project, data = tmp_path / "project", tmp_path / "data"
     (project / "code").mkdir(parents=True)
     data.mkdir()

@@ -16,7 +16,7 @@ from fakes.projects import SOURCE, command
 from fakes.studies import make_spec
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
-from tunesmith.evaluator.evaluation import Evaluator
+from tunesmith.evaluator.evaluator import Evaluator
 from tunesmith.evaluator.executors import base
 from tunesmith.evaluator.sandbox import bubblewrap, mounts
 from tunesmith.evaluator.sandbox.seccomp import MACHINES, filter_program
@@ -24,7 +24,7 @@ from tunesmith.history.read import History
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.trials.trial import FailureKind, Outcome, TrialState
 
-WHY_NOT = bubblewrap.why_not()
+WHY_NOT = bubblewrap.sandbox_problem()
 pytestmark = pytest.mark.skipif(WHY_NOT != "" and os.environ.get("CI") != "true", reason=WHY_NOT)
 
 
@@ -84,7 +84,7 @@ def test_data_folders_are_there_and_only_for_reading(bench: Bench, tmp_path: Pat
     outcome = enclosed(bench, script, data=[str(far)])
     assert outcome.failure is not None
     assert "Read-only file system" in outcome.failure.reason
-    assert "a trial may write in its own folder" in outcome.failure.reason
+    assert "a trial may write only in its own folder" in outcome.failure.reason
 
 
 def test_what_the_sandbox_hides_is_named_with_what_to_change(bench: Bench, tmp_path: Path) -> None:
@@ -178,16 +178,16 @@ def test_sigterm_reaches_the_script_before_the_end(bench: Bench, obeys: bool, mo
     assert (bench.study / "trials" / "0000" / "work" / "saved").exists() is obeys
 
 
-def test_kill_9_of_the_keeper_ends_what_is_in_the_sandbox(bench: Bench) -> None:
+def test_kill_9_of_the_supervisor_ends_what_is_in_the_sandbox(bench: Bench) -> None:
     import psutil
 
     bench.write("import time\nprint('loss=0.5', flush=True)\ntime.sleep(60)")
     evaluation = bench.start(bench.evaluator({"command": f"{PYTHON} train.py", "sandbox": True}))
     wait_until(lambda: evaluation.poll() or bench.seen)
-    keeper = next(p for p in psutil.Process().children() if "keeper" in " ".join(p.cmdline()))
-    inside = keeper.children(recursive=True)
+    supervisor = next(p for p in psutil.Process().children() if "supervisor" in " ".join(p.cmdline()))
+    inside = supervisor.children(recursive=True)
     assert len(inside) >= 3
-    keeper.kill()
+    supervisor.kill()
     assert finish(evaluation).failure is not None
     _, alive = psutil.wait_procs(inside, timeout=5)
     assert alive == []
@@ -280,7 +280,7 @@ def test_a_protected_file_that_is_not_there_is_a_mistake(bench: Bench) -> None:
     bench.write("x = 1", "evaluate.py")
     bench.write("pass")
     with pytest.raises(
-        ProjectError, match=r"\[edits\]\.protect: 'evalate\.py' names no file.*did you mean evaluate\.py"
+        ProjectError, match=r"\[edits\]\.protect: 'evalate\.py' matches no file.*did you mean evaluate\.py"
     ):
         bench.evaluator({}, edits={"files": ["train.py"], "protect": ["evalate.py"]})
 
@@ -306,7 +306,7 @@ def test_data_that_would_show_a_home_is_refused(bench: Bench) -> None:
     for place in ("/", "~", "/home"):
         with pytest.raises(ProjectError, match="far more than data"):
             bench.evaluator({"sandbox": True, "data": [place]})
-    with pytest.raises(ProjectError, match="there is no"):
+    with pytest.raises(ProjectError, match="nowhere does not exist"):
         bench.evaluator({"sandbox": True, "data": ["nowhere"]})
 
 
@@ -323,7 +323,7 @@ def test_a_bubblewrap_that_cannot_work_is_explained(bench: Bench, monkeypatch: p
     fake.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
-    problem = bubblewrap.why_not()
+    problem = bubblewrap.sandbox_problem()
     assert "setting up uid map: Permission denied" in problem
     assert "--privileged" in problem or "sysctl" in problem
 

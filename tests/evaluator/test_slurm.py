@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from fakes.machine import slurm_commands
-from fakes.machine.clusters import Cluster, request
+from fakes.machine.clusters import Cluster, slurm_resources
 from fakes.trials import wait_until
 
 from tunesmith.evaluator.executors import slurm
-from tunesmith.evaluator.executors.base import Cause, Exit, Launch
-from tunesmith.evaluator.executors.slurm import SlurmExecutor, exit_for, run_job
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec
+from tunesmith.evaluator.executors.slurm import SlurmExecutor, result_for_state, run_job
 
 
 @pytest.fixture(scope="module")
@@ -27,21 +27,21 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{slurm_commands.install(folder)}{os.pathsep}{os.environ['PATH']}")
         patch.setenv("FAKE_SLURM", str(folder))
-        patch.setattr(slurm, "ASK_S", 0.3)
+        patch.setattr(slurm, "QUERY_S", 0.3)
         yield folder
 
 
 @pytest.fixture(scope="module")
 def cluster(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     wanted = replace(
-        request("slurm"), partition="gpu", account="ours", gpus=2, memory_bytes=2**30, options={"qos": "night"}
+        slurm_resources("slurm"), partition="gpu", account="ours", gpus=2, memory_bytes=2**30, options={"qos": "night"}
     )
     executor = SlurmExecutor(tmp_path_factory.mktemp("study"), wanted, lambda: None)
     yield Cluster(executor, tmp_path_factory.mktemp("trials"))
     executor.close()
 
 
-def finished(cluster: Cluster, launch: Launch) -> Exit:
+def finished(cluster: Cluster, launch: CommandSpec) -> CommandResult:
     job = cluster.executor.start(launch)
     wait_until(job.poll)
     end = job.poll()
@@ -85,7 +85,7 @@ def test_a_job_that_slurm_ends_says_how(cluster: Cluster, commands: Path, state:
     os.killpg(int((commands / f"pid-{number}").read_text()), signal.SIGKILL)
     (commands / f"state-{number}").write_text(state)
     wait_until(job.poll)
-    assert job.poll() == Exit(status=-9, cause=cause)
+    assert job.poll() == CommandResult(status=-9, cause=cause)
 
 
 def test_a_job_that_waits_in_the_queue_can_be_ended(cluster: Cluster, commands: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_job_that_waits_in_the_queue_can_be_ended(cluster: Cluster, commands: 
         wait_until(lambda: latest(commands) > before)
         job.stop()
         wait_until(job.poll)
-        assert job.poll() == Exit(status=-9, cause=Cause.STOP)
+        assert job.poll() == CommandResult(status=-9, cause=Cause.STOP)
         wait_until((commands / f"state-{latest(commands)}").exists)  # scancel was called
     finally:
         (commands / "held").unlink()
@@ -105,8 +105,8 @@ def test_a_job_that_waits_in_the_queue_can_be_ended(cluster: Cluster, commands: 
 def test_a_wrong_request_fails_at_once_and_a_queue_that_is_full_for_a_while_does_not(
     tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slurm, "AGAIN_S", 0.05)
-    executor = SlurmExecutor(tmp_path, request("slurm"), lambda: None)
+    monkeypatch.setattr(slurm, "SUBMIT_RETRY_S", 0.05)
+    executor = SlurmExecutor(tmp_path, slurm_resources("slurm"), lambda: None)
     fresh = Cluster(executor, tmp_path / "trials")
     (commands / "full").touch()
     try:
@@ -132,7 +132,7 @@ def test_a_job_that_slurm_starts_a_second_time_does_not_run(tmp_path: Path, clus
     beat.touch()
     (channel / "started").touch()
     run_job(cluster.launch("echo again > again"), channel, beat)
-    assert '"lost"' in (channel / "end").read_text()
+    assert '"lost"' in (channel / "result").read_text()
     assert not list(tmp_path.rglob("again"))
 
 
@@ -144,9 +144,9 @@ def test_a_job_whose_loop_is_gone_ends_itself(
     channel.mkdir()
     beat.touch()
     if sign == "the beat stands still":
-        monkeypatch.setattr(slurm, "SILENT_S", 0.4)
+        monkeypatch.setattr(slurm, "HEARTBEAT_TIMEOUT_S", 0.4)
         run_job(cluster.launch("sleep 60"), channel, beat)
-        assert '"kill"' in (channel / "end").read_text()
+        assert '"kill"' in (channel / "result").read_text()
     else:
         shutil.rmtree(channel)
         run_job(cluster.launch("sleep 60"), channel, beat)
@@ -154,13 +154,13 @@ def test_a_job_whose_loop_is_gone_ends_itself(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it never closes its logs
 def test_submitits_debug_cluster_runs_in_this_process(tmp_path: Path) -> None:
-    executor = SlurmExecutor(tmp_path, request("debug"), lambda: None)
+    executor = SlurmExecutor(tmp_path, slurm_resources("debug"), lambda: None)
     cluster = Cluster(executor, tmp_path / "trials")
     assert finished(cluster, cluster.launch("exit 4")).status == 4
     executor.close()
-    assert not list((tmp_path / "slurm").glob("beat-*"))
+    assert not list((tmp_path / "slurm").glob("heartbeat-*"))
 
 
 def test_the_states_of_slurm_have_their_causes() -> None:
     causes = {"TIMEOUT": Cause.TIMEOUT, "PREEMPTED": Cause.LOST, "BOOT_FAIL": Cause.LOST, "": Cause.LOST}
-    assert {state: exit_for(state).cause for state in causes} == causes
+    assert {state: result_for_state(state).cause for state in causes} == causes

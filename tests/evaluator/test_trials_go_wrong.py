@@ -16,8 +16,8 @@ from fakes.projects import SOURCE
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
 from tunesmith.evaluator.executors import base, local
-from tunesmith.evaluator.executors.base import Launch
-from tunesmith.evaluator.supervision.orphans import end_strays
+from tunesmith.evaluator.executors.base import CommandSpec
+from tunesmith.evaluator.supervision.orphans import end_orphans
 from tunesmith.study.trials.trial import FailureKind, TrialState
 
 
@@ -172,7 +172,7 @@ def test_strays_of_this_study_are_found_and_others_left_alone(bench: Bench, tmp_
         {"TUNESMITH_TRIAL_FOLDER": str(folder / "trials" / "0001")} for folder in (bench.study, tmp_path / "other")
     ]
     ours, theirs = [subprocess.Popen(["sleep", "300"], env={**os.environ, **extra}) for extra in environments]
-    assert end_strays(bench.study) == 1
+    assert end_orphans(bench.study) == 1
     wait_until(lambda: not psutil.pid_exists(ours.pid))
     ours.wait()
     assert theirs.poll() is None
@@ -199,7 +199,7 @@ def test_100_mb_of_output_cost_seconds_and_leave_a_log_within_its_cap(bench: Ben
 
 def test_a_log_that_a_full_disk_has_no_room_for_holds_up_nothing(tmp_path: Path) -> None:
     code = "print('x' * 2_000_000); print('loss=0.5'); raise SystemExit('the end')"
-    launch = Launch(
+    launch = CommandSpec(
         argv=[sys.executable, "-I", "-S", "-c", code],
         cwd=tmp_path,
         environment={},

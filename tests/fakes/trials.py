@@ -12,7 +12,8 @@ from typing import Any
 
 from fakes.studies import make_spec
 
-from tunesmith.evaluator.evaluation import Evaluation, Evaluator
+from tunesmith.evaluator.evaluation import Evaluation
+from tunesmith.evaluator.evaluator import Evaluator
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState

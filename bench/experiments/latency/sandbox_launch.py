@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from tunesmith.evaluator.evaluation import Evaluator
+from tunesmith.evaluator.evaluator import Evaluator
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState

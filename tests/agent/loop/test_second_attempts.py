@@ -113,7 +113,7 @@ def test_trials_are_packed_by_the_memory_that_others_needed(tmp_path: Path, monk
     assert spent.gpu_hours * 3600 == pytest.approx(energy_j / 300, rel=0.1)
     opened.close()
     assert trials[0].outcome is not None
-    assert gpu_line(trials[0].outcome.usage).startswith("6.0 GiB at the peak, 80% busy, ")
+    assert gpu_line(trials[0].outcome.usage).startswith("peak 6.0 GiB, 80% busy, ")
     assert energy_line(3.1, 400) == "3.10 kWh (1.24 kg CO2)"
 
 

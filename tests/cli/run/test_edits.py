@@ -15,12 +15,12 @@ from fakes.llm.answers import candidates_reply
 from fakes.llm.server import Reply, Request, message, serving
 from fakes.projects import command, environment
 
-from tunesmith.evaluator.sandbox.bubblewrap import why_not
+from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
 from tunesmith.history.read import History
 from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, VariantState
 
-pytestmark = pytest.mark.skipif(why_not() != "" and os.environ.get("CI") != "true", reason=why_not())
+pytestmark = pytest.mark.skipif(sandbox_problem() != "" and os.environ.get("CI") != "true", reason=sandbox_problem())
 
 SCRIPT = """\
 import random, sys, time
@@ -146,7 +146,7 @@ def test_good_edits_win_and_bad_ones_cost_nothing(tmp_path: Path) -> None:
     assert any(f"bias = {value}" in won for value in (0.6, 0.4, 0.3))
     assert (folder / "train.py").read_text(encoding="utf-8") == SCRIPT
     assert all(variants[code].state is VariantState.SOUND for code in first_runs(trials)), "only sound ones ran"
-    assert "Nearest are lines" in "\n".join(model.questions)
+    assert "The most similar lines are" in "\n".join(model.questions)
     assert "no Python any more" in "\n".join(model.questions)
     assert "says the same" in "\n".join(model.questions)
     assert "a seed is changed" in "\n".join(model.questions)
@@ -164,7 +164,7 @@ def test_what_computes_the_same_is_a_duplicate_by_function(tmp_path: Path) -> No
     trials, variants = outcome(folder)
     (twin,) = [v for v in variants.values() if v.is_edited]
     assert twin.state is VariantState.DUPLICATE
-    assert "to the last digit" in twin.reason
+    assert "exactly the same numbers" in twin.reason
     assert sum(t.proposal.code == twin.id for t in trials) == 1, "it gets no further trial"
 
 
@@ -199,7 +199,7 @@ def test_a_gain_too_good_to_be_true_runs_again_and_is_caught(tmp_path: Path) -> 
     assert best > 0 or not caught
     for trial in caught:
         assert trial.failure is not None
-        assert "did not come back on another seed" in trial.failure.reason
+        assert "another seed did not reproduce it" in trial.failure.reason
 
 
 def test_new_parameters_are_tuned_with_their_version(tmp_path: Path) -> None:

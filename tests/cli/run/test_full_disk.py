@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.projects import environment, make_project
 
-from tunesmith.evaluator.sandbox.bubblewrap import why_not
+from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
 
 DISK_BYTES = 256 * 2**20
 
@@ -59,7 +59,7 @@ print(subprocess.run([*run, "status", "--json"], cwd=project, capture_output=Tru
 """
 
 
-@pytest.mark.skipif(why_not() != "" and os.environ.get("CI") != "true", reason=why_not())
+@pytest.mark.skipif(sandbox_problem() != "" and os.environ.get("CI") != "true", reason=sandbox_problem())
 @pytest.mark.parametrize(("left", "when"), [(20 * 2**20, "in the middle"), (0, "in the middle"), (0, "from the start")])
 def test_a_run_waits_for_a_full_disk_and_goes_on(tmp_path: Path, left: int, when: str) -> None:
     disk, output = tmp_path / "disk", tmp_path / "output"
@@ -75,5 +75,5 @@ def test_a_run_waits_for_a_full_disk_and_goes_on(tmp_path: Path, left: int, when
     assert done.returncode == 0, done.stderr + told
     status, found = done.stdout.split("\n", 1)
     assert status == "0", told
-    assert "the disk is full: it goes on by itself once 64 MiB are free" in told
+    assert "the disk is full: the study resumes once 64 MiB are free" in told
     assert json.loads(found)["trials"]["complete"] == 8, found

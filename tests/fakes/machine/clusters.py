@@ -17,9 +17,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tunesmith.evaluator.executors.base import Executor, Launch
+from tunesmith.evaluator.executors.base import CommandSpec, Executor
 from tunesmith.evaluator.executors.local import LocalExecutor
-from tunesmith.evaluator.executors.slurm import Request, SlurmExecutor
+from tunesmith.evaluator.executors.slurm import SlurmExecutor, SlurmResources
 
 DATA = "of the project\n"
 
@@ -38,7 +38,7 @@ class Cluster:
         (self.project / ".gitignore").write_text("large\n")
         (self.project / "large").mkdir()
         (self.project / "large" / "data.bin").write_bytes(b"x" * 2_000_000)
-        self.executor.use(self.project)
+        self.executor.use_project(self.project)
 
     @property
     def project(self) -> Path:
@@ -51,7 +51,7 @@ class Cluster:
         program: str = "sh",
         environment: Mapping[str, str] | None = None,
         **options: Any,
-    ) -> Launch:
+    ) -> CommandSpec:
         folder = self.root / f"{next(self.numbers):04d}"
         work, artifacts, report = folder / "work", folder / "artifacts", folder / "report-1.jsonl"
         shutil.copytree(self.project, work)
@@ -59,7 +59,7 @@ class Cluster:
         report.touch()
         own = {"PATH": os.environ["PATH"], "MARK": secrets.token_hex(8), "ARTIFACTS": str(artifacts)}
         given = {"log_bytes": 2**20, "timeout_s": None, "file_bytes": 2**30, "grace_s": 0.4, **options}
-        return Launch(
+        return CommandSpec(
             argv=[program, "-c", textwrap.dedent(script)],
             cwd=work,
             environment={**own, "TUNESMITH_REPORT": str(report), **(environment or {})},
@@ -69,13 +69,13 @@ class Cluster:
             **given,
         )
 
-    def artifacts(self, launch: Launch) -> Path:
+    def artifacts(self, launch: CommandSpec) -> Path:
         assert launch.folder is not None
         return launch.folder / "artifacts"
 
 
-def request(cluster: str = "local") -> Request:
-    return Request(cluster=cluster, time_s=600, cpus=1, gpus=0, options={})
+def slurm_resources(cluster: str = "local") -> SlurmResources:
+    return SlurmResources(cluster=cluster, time_s=600, cpus=1, gpus=0, options={})
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def local(root: Path) -> Iterator[Cluster]:
 
 @contextmanager
 def slurm(root: Path) -> Iterator[Cluster]:
-    executor = SlurmExecutor(root, request(), lambda: None)
+    executor = SlurmExecutor(root, slurm_resources(), lambda: None)
     yield Cluster(executor, root)
     executor.close()
 
@@ -120,9 +120,9 @@ def ray_nodes(count: int, *, cpus: int, gpus: int = 0) -> Iterator[Any]:
 
 
 def _ray(root: Path, address: str) -> Iterator[Cluster]:
-    from tunesmith.evaluator.executors.ray import Needs, RayExecutor
+    from tunesmith.evaluator.executors.ray import RayExecutor, RayResources
 
-    executor = RayExecutor(address, Needs(), scratch=root / "ray", wake=lambda: None)
+    executor = RayExecutor(address, RayResources(), scratch=root / "ray", wake=lambda: None)
     try:
         yield Cluster(executor, root)
     finally:

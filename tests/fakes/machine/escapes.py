@@ -446,7 +446,7 @@ RESOURCES = [
         time.sleep(60)
         """,
         "killed",
-        "cannot be looked into",
+        "cannot be read",
     ),
     Escape(
         "fill the log",

@@ -240,7 +240,7 @@ def main() -> None:
     from fakes.studies import make_spec
     from fakes.trials import PYTHON, Bench, finish
 
-    from tunesmith.evaluator.evaluation import Evaluator
+    from tunesmith.evaluator.evaluator import Evaluator
     from tunesmith.evaluator.executors import base
 
     _tell(os.getpid())
