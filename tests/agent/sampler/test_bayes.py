@@ -1,4 +1,4 @@
-"""The Bayesian sampler finds good points: against random search, by refining, and away from what fails."""
+"""The Bayesian sampler beats random search, refines good points, and avoids failures and violated constraints."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def mixed(params: Params) -> float:
 
 
 @pytest.mark.parametrize(
-    ("space", "objective", "trials", "share"),
+    ("space", "objective", "trials", "fraction"),
     [
         (BRANIN, branin, 25, 0.1),
         pytest.param(HARTMANN, hartmann6, 35, 0.5, marks=pytest.mark.nightly),
@@ -77,35 +77,35 @@ def mixed(params: Params) -> float:
     ],
     ids=["branin", "hartmann6", "mixed"],
 )
-def test_it_comes_much_nearer_than_random_search(
-    space: Mapping[str, Parameter], objective: Callable[[Params], float], trials: int, share: float
+def test_it_gets_much_closer_to_the_optimum_than_random_search(
+    space: Mapping[str, Parameter], objective: Callable[[Params], float], trials: int, fraction: float
 ) -> None:
     ours = [best(run(BayesSampler(), space, objective, trials, seed=seed)) for seed in SEEDS]
     random = [best(run(RandomSampler(), space, objective, trials, seed=seed)) for seed in range(20)]
-    assert statistics.mean(ours) < share * statistics.mean(random)
+    assert statistics.mean(ours) < fraction * statistics.mean(random)
 
 
-def test_it_improves_on_ten_good_points_it_was_handed() -> None:
+def test_it_improves_on_ten_good_points_from_elsewhere() -> None:
     space = {name: Float(0.0, 1.0) for name in "abcd"}
 
     def bowl(params: Params) -> float:
         return sum((float(v) - 0.62) ** 2 for v in params.values())  # type: ignore[arg-type]
 
     near = [{n: 0.62 + 0.06 * math.sin(7.0 * i + j) for j, n in enumerate("abcd")} for i in range(10)]
-    handed = [(params, bowl(params)) for params in near]
-    after = [best(run(BayesSampler(), space, bowl, 15, seed=seed, history=handed)) for seed in SEEDS]
-    assert statistics.mean(after) < 0.35 * best(handed)
+    known = [(params, bowl(params)) for params in near]
+    after = [best(run(BayesSampler(), space, bowl, 15, seed=seed, history=known)) for seed in SEEDS]
+    assert statistics.mean(after) < 0.35 * best(known)
 
 
 @pytest.mark.nightly
-def test_it_learns_to_stay_out_of_the_half_that_fails() -> None:
+def test_it_learns_to_avoid_the_half_of_the_space_that_fails() -> None:
     space = {name: Float(0.0, 1.0) for name in "abc"}
 
     def half(params: Params) -> float | FailureKind:
         a, b, c = (float(params[n]) for n in "abc")  # type: ignore[arg-type]
         return FailureKind.OOM if a + b > 1.0 else (a - 0.45) ** 2 + (b - 0.45) ** 2 + (c - 0.2) ** 2
 
-    # The optimum lies close to the border, so some overshoot is the price of finding it; chance fails half the time.
+    # The optimum is close to the border, so finding it needs some failures; random points fail half the time.
     studies = [run(BayesSampler(), space, half, 45, seed=seed) for seed in SEEDS]
     late = [result is FailureKind.OOM for study in studies for _, result in study[20:]]
     assert statistics.mean(late) < 0.22
@@ -124,7 +124,7 @@ def test_a_maximized_metric_is_the_minimized_one_mirrored() -> None:
     assert down.prediction.mean == pytest.approx(-up.prediction.mean)
 
 
-def test_a_constraint_is_kept_once_it_was_broken() -> None:
+def test_a_constraint_is_satisfied_after_it_was_violated() -> None:
     bound = Constraint(metric="memory", max=1.0)
     history: list[tuple[Params, Mapping[str, float]]] = []
     for _ in range(30):
@@ -149,7 +149,7 @@ def test_two_objectives_spread_over_their_front() -> None:
     assert len(near_the_front) > 12
 
 
-def test_what_it_expects_is_near_what_comes_when_the_problem_is_smooth() -> None:
+def test_predictions_are_accurate_on_a_smooth_problem() -> None:
     history = run(BayesSampler(), BRANIN, branin, 30)
     suggestion = BayesSampler().suggest(view(BRANIN, history))
     assert suggestion.prediction is not None
@@ -159,13 +159,13 @@ def test_what_it_expects_is_near_what_comes_when_the_problem_is_smooth() -> None
 
 
 def noisy_study(default_s: Sequence[float]) -> StudyView:
-    """A valley with noise at x = 0.3, a value that luck made the best at x = 0.8, and a bad default that ran often."""
+    """Return a study with a noisy valley at x = 0.3, a lucky best value at x = 0.8 and a bad, repeated default."""
     space = SearchSpace({"x": Float(0.0, 1.0, default=0.5), "mode": Choice(["a", "b"], default="b")})
-    chance = random.Random(0)
+    rng = random.Random(0)
     found: list[tuple[Params, float]] = [({"x": 0.5, "mode": "b"}, default_s[0])]
     for index in range(60):
         x = index / 59
-        found.append(({"x": x, "mode": "a"}, (x - 0.3) ** 2 + 0.1 * chance.random()))
+        found.append(({"x": x, "mode": "a"}, (x - 0.3) ** 2 + 0.1 * rng.random()))
     found.append(({"x": 0.8, "mode": "a"}, -0.02))
     repeats = [
         replace(
@@ -180,7 +180,7 @@ def noisy_study(default_s: Sequence[float]) -> StudyView:
     return replace(seen, trials=(*seen.trials, *repeats), number=len(seen.trials) + len(repeats))
 
 
-def test_noise_that_was_measured_at_a_bad_default_keeps_luck_from_being_taken_for_skill() -> None:
+def test_noise_measured_at_a_bad_default_prevents_a_lucky_value_from_leading() -> None:
     study = noisy_study([5.02, 5.09, 4.97])
     ran = [t for t in study.trials if not t.is_replicate]
     luckiest = min(ran, key=lambda t: t.values["loss"])
@@ -189,21 +189,21 @@ def test_noise_that_was_measured_at_a_bad_default_keeps_luck_from_being_taken_fo
     assert abs(float(leading.params["x"]) - 0.3) < 0.15  # type: ignore[arg-type]
 
 
-def test_noise_without_repetitions_is_told_from_shape() -> None:
-    chance = random.Random(3)
+def test_noise_is_separated_from_shape_without_replicates() -> None:
+    rng = random.Random(3)
 
     def bowl(params: Params) -> float:
         return (float(params["x"]) - 0.3) ** 2 + 0.05 * abs(int(params["y"]) - 4)  # type: ignore[arg-type]
 
     def drawn() -> Params:
-        if chance.random() >= 0.7:
-            return {"x": chance.random(), "y": chance.randint(1, 8)}
-        x, y = chance.gauss(0.35, 0.2), round(chance.gauss(4, 1.5))
+        if rng.random() >= 0.7:
+            return {"x": rng.random(), "y": rng.randint(1, 8)}
+        x, y = rng.gauss(0.35, 0.2), round(rng.gauss(4, 1.5))
         return {"x": min(max(x, 0.0), 1.0), "y": min(max(y, 1), 8)}
 
     points = [drawn() for _ in range(200)]
-    study = view({"x": Float(0.0, 1.0), "y": Int(1, 8)}, [(p, bowl(p) + 0.3 * chance.random()) for p in points])
+    study = view({"x": Float(0.0, 1.0), "y": Int(1, 8)}, [(p, bowl(p) + 0.3 * rng.random()) for p in points])
     grid: list[Params] = [{"x": x / 20, "y": y} for y in range(1, 9) for x in range(21)]
-    judged = BayesSampler().score(study, grid) or []
-    errors = [j.prediction.mean - 0.15 - bowl(p) for p, j in zip(grid, judged, strict=True)]
+    scores = BayesSampler().score(study, grid) or []
+    errors = [j.prediction.mean - 0.15 - bowl(p) for p, j in zip(grid, scores, strict=True)]
     assert math.sqrt(statistics.fmean(e * e for e in errors)) < 0.1

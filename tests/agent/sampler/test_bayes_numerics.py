@@ -61,7 +61,7 @@ def test_the_fit_finds_which_parameter_matters() -> None:
     assert theta[0] < theta[1] - 1.0
 
 
-def test_draws_of_hyperparameters_gather_about_their_mode() -> None:
+def test_samples_of_hyperparameters_are_near_their_mode() -> None:
     z = RNG.random((40, 2))
     y = np.sin(6 * z[:, 0])
     group = np.array([0, 1])
@@ -72,7 +72,7 @@ def test_draws_of_hyperparameters_gather_about_their_mode() -> None:
 
 
 @pytest.mark.parametrize(("mean", "std", "best"), [(0.0, 1.0, 0.0), (1.0, 0.5, 0.2), (-2.0, 0.1, 0.0), (3.0, 1.0, 0.0)])
-def test_expected_improvement_is_the_integral_it_stands_for(mean: float, std: float, best: float) -> None:
+def test_expected_improvement_equals_its_defining_integral(mean: float, std: float, best: float) -> None:
     integral, _ = integrate.quad(
         lambda y: (best - y) * stats.norm.pdf(y, mean, std), mean - 12 * std, best, epsabs=1e-14, points=[mean]
     )
@@ -87,26 +87,26 @@ def test_log_expected_improvement_falls_steadily_far_from_the_best() -> None:
     assert (np.diff(found) < 0).all()
 
 
-def test_a_log_probability_and_a_log_mean() -> None:
+def test_log_probabilities_and_log_means_are_correct() -> None:
     assert log_probability_below(np.array([0.0]), np.array([1.0]), 0.0)[0] == pytest.approx(math.log(0.5))
     assert log_mean_exp(np.array([[-1000.0, 0.0], [-1001.0, math.log(3.0)]])) == pytest.approx(
         [-1000.0 + math.log((1 + math.exp(-1)) / 2), math.log(2.0)]
     )
 
 
-def test_a_mixture_predicts_in_the_units_it_was_taught_in() -> None:
+def test_an_ensemble_predicts_in_the_units_of_its_data() -> None:
     y = 1e6 + 1e3 * Y
     mean, std = fit_ensemble(Z, y, GROUP, gp.HyperPrior(), np.random.default_rng(0)).predict(Z)
     assert np.abs(mean - y).max() < 3e2
     assert (std < 1e3).all()
 
 
-def test_a_pending_point_takes_the_uncertainty_away_and_leaves_the_mean() -> None:
+def test_a_pending_point_reduces_the_uncertainty_and_leaves_the_mean() -> None:
     model = fit_single(Z, Y, GROUP, gp.HyperPrior())
     pending = np.array([[0.9, 0.9, 0.1]])
-    fantasize = model.fantasize(pending, GROUP)
-    assert fantasize.predict(pending)[0] == pytest.approx(model.predict(pending)[0], abs=1e-3)
-    assert fantasize.predict(pending)[1] < model.predict(pending)[1]
+    fantasized = model.fantasize(pending, GROUP)
+    assert fantasized.predict(pending)[0] == pytest.approx(model.predict(pending)[0], abs=1e-3)
+    assert fantasized.predict(pending)[1] < model.predict(pending)[1]
 
 
 def test_a_subset_keeps_the_best_and_reaches_to_the_worst() -> None:
@@ -118,7 +118,7 @@ def test_a_subset_keeps_the_best_and_reaches_to_the_worst() -> None:
 
 
 @given(values=st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=30), softness=st.floats(0.01, 2.0))
-def test_the_warp_keeps_the_order_and_the_way_back(values: list[float], softness: float) -> None:
+def test_the_warp_keeps_the_order_and_can_be_inverted(values: list[float], softness: float) -> None:
     y = np.array(values)
     warp = fit_warp(y, softness=softness)
     targets = warp.apply(y)
@@ -142,19 +142,19 @@ SPACE = SearchSpace(
 )
 
 
-def test_projected_rows_are_what_the_space_itself_makes_of_them() -> None:
+def test_projected_rows_equal_what_the_space_decodes() -> None:
     encoding = SpaceEncoding(SPACE)
     units = np.random.default_rng(0).random((400, len(encoding)))
-    settled = encoding.project_to_valid(units)
-    for row, raw in zip(settled, units, strict=True):
+    valid = encoding.project_to_valid(units)
+    for row, raw in zip(valid, units, strict=True):
         params: Params = SPACE.from_unit(raw.tolist())
         np.testing.assert_allclose(row, SPACE.to_unit(params), atol=1e-9)
         assert SPACE.from_unit(row.tolist()) == params
-    active = encoding.active(settled)
-    assert [tuple(np.array(SPACE.names)[a]) for a in active] == [tuple(SPACE.from_unit(u.tolist())) for u in settled]
+    active = encoding.active(valid)
+    assert [tuple(np.array(SPACE.names)[a]) for a in active] == [tuple(SPACE.from_unit(u.tolist())) for u in valid]
 
 
-def test_features_put_different_choices_one_apart_and_the_ends_of_a_scale_too() -> None:
+def test_different_choices_and_the_ends_of_a_scale_are_at_distance_one() -> None:
     encoding = SpaceEncoding(SearchSpace({"kind": Choice(["a", "b", "c"]), "size": Choice([1, 2, 3], ordered=True)}))
     z = encoding.features(np.array([encoding.space.to_unit({"kind": k, "size": s}) for k in "abc" for s in (1, 3)]))
     assert np.linalg.norm(z[0] - z[2]) == pytest.approx(1.0)
@@ -173,7 +173,7 @@ def test_a_latin_hypercube_has_one_point_in_each_stratum() -> None:
     np.testing.assert_array_equal(np.sort(np.floor(points * 7), axis=0), np.arange(7)[:, None].repeat(3, axis=1))
 
 
-def test_the_local_box_shrinks_as_good_points_gather() -> None:
+def test_the_trust_region_shrinks_as_good_points_gather() -> None:
     encoding = SpaceEncoding(SearchSpace({"x": Float(0.0, 1.0), "k": Choice(["a", "b", "c"])}))
     wide = acquisition_optimizer.trust_region(np.array([[0.5, 0.5], [0.1, 0.5], [0.9, 0.5]]), encoding)
     tight = acquisition_optimizer.trust_region(np.array([[0.5, 0.5], [0.51, 0.5], [0.53, 0.5]]), encoding)
@@ -183,7 +183,7 @@ def test_the_local_box_shrinks_as_good_points_gather() -> None:
     assert len(np.unique(drawn[:, 1])) == 3
 
 
-def test_the_climb_finds_a_narrow_hill() -> None:
+def test_the_local_search_finds_a_narrow_hill() -> None:
     encoding = SpaceEncoding(SearchSpace({f"x{i}": Float(0.0, 1.0) for i in range(4)}))
     hill = np.array([0.31, 0.77, 0.12, 0.5])
     points, scores = acquisition_optimizer.local_search(

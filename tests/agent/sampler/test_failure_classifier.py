@@ -1,4 +1,4 @@
-"""The model of failures tells where a border lies, and how sure it is."""
+"""The failure classifier learns where the border of success lies, and how certain that is."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def memory(z: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_thirty_points_tell_most_of_a_plane_border(seed: int) -> None:
+def test_thirty_points_locate_a_plane_border(seed: int) -> None:
     rng = np.random.default_rng(seed)
     z, unseen = rng.random((30, 5)), rng.random((500, 5))
-    said = np.exp(fit_failure_model(z, memory(z)).log_p_success(unseen)) < 0.5
-    assert (said == memory(unseen)).mean() > 0.8
+    predicted = np.exp(fit_failure_model(z, memory(z)).log_p_success(unseen)) < 0.5
+    assert (predicted == memory(unseen)).mean() > 0.8
 
 
-def test_it_is_sure_among_what_it_saw_and_says_less_where_nobody_was() -> None:
+def test_it_is_certain_near_data_and_uncertain_far_from_it() -> None:
     rng = np.random.default_rng(0)
     z = np.concatenate([0.2 + 0.05 * rng.random((20, 2)), 0.7 + 0.05 * rng.random((20, 2))])
     model = fit_failure_model(z, np.arange(40) >= 20)
@@ -31,16 +31,16 @@ def test_it_is_sure_among_what_it_saw_and_says_less_where_nobody_was() -> None:
     assert abs(aside - 0.5) < abs(low - 0.5)
 
 
-def test_one_kind_alone_and_one_point_alone_are_no_trouble() -> None:
+def test_a_single_point_with_either_label_is_enough() -> None:
     for failed in (True, False):
-        chance = np.exp(fit_failure_model(np.full((1, 3), 0.5), np.array([failed])).log_p_success(np.eye(3)))
-        assert np.isfinite(chance).all()
-        assert ((chance < 0.5) == failed).all()
+        p_success = np.exp(fit_failure_model(np.full((1, 3), 0.5), np.array([failed])).log_p_success(np.eye(3)))
+        assert np.isfinite(p_success).all()
+        assert ((p_success < 0.5) == failed).all()
 
 
-def test_four_hundred_points_still_answer() -> None:
+def test_four_hundred_points_locate_the_border_precisely() -> None:
     rng = np.random.default_rng(1)
     z = rng.random((400, 5))
     unseen = rng.random((500, 5))
-    said = np.exp(fit_failure_model(z, memory(z)).log_p_success(unseen)) < 0.5
-    assert (said == memory(unseen)).mean() > 0.93
+    predicted = np.exp(fit_failure_model(z, memory(z)).log_p_success(unseen)) < 0.5
+    assert (predicted == memory(unseen)).mean() > 0.93

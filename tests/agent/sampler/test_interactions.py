@@ -1,4 +1,4 @@
-"""Which parameters act together: found where they do, silent where they do not."""
+"""Interactions of parameters are described where they exist and nowhere else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = ["lr", "batch", "width", "momentum"]
 
 
 def shifted(units: Array) -> Array:
-    """The best rate grows with the batch; the width acts on its own."""
+    """Return a surface whose best rate grows with the batch; the width has a separate effect."""
     return (units[:, 0] - 0.2 - 0.6 * units[:, 1]) ** 2 + 0.3 * (units[:, 2] - 0.7) ** 2
 
 
@@ -33,7 +33,7 @@ def found(surface: object, names: list[str] = NAMES) -> tuple[str, ...]:
     return describe_interactions(surface, SpaceEncoding(SPACE), names, np.random.default_rng(0))  # type: ignore[arg-type]
 
 
-def test_a_pair_that_acts_together_is_told_with_how_the_best_shifts() -> None:
+def test_a_pair_that_interacts_is_described_with_the_shift_of_the_best_value() -> None:
     (sentence,) = found(shifted)
     assert sentence.startswith("lr with batch (")
     low, high = (float(part.split(" at ")[0]) for part in sentence.split("about ")[1:])
@@ -42,20 +42,20 @@ def test_a_pair_that_acts_together_is_told_with_how_the_best_shifts() -> None:
     assert "batch=128" in sentence
 
 
-def test_parameters_that_add_up_are_not_told_of() -> None:
+def test_additive_parameters_are_not_described() -> None:
     assert found(lambda units: (units[:, 0] - 0.3) ** 2 + units[:, 1] + units[:, 2]) == ()
 
 
-def test_a_flat_surface_tells_nothing() -> None:
+def test_a_flat_surface_has_no_interactions() -> None:
     assert found(lambda units: np.zeros(len(units))) == ()
 
 
-def test_a_parameter_under_a_condition_is_passed_over() -> None:
+def test_conditional_parameters_are_skipped() -> None:
     assert found(lambda units: units[:, 0] * units[:, 3], ["lr", "momentum"]) == ()
 
 
-@pytest.mark.parametrize(("count", "tells"), [(8, False), (40, True)])
-def test_the_sampler_tells_of_pairs_once_it_has_seen_enough(count: int, tells: bool) -> None:
+@pytest.mark.parametrize(("count", "is_described"), [(8, False), (40, True)])
+def test_the_sampler_describes_pairs_once_it_has_enough_trials(count: int, is_described: bool) -> None:
     rng = np.random.default_rng(1)
     units = SpaceEncoding(SPACE).project_to_valid(rng.random((count, len(SPACE))))
     values = shifted(units)
@@ -64,4 +64,4 @@ def test_the_sampler_tells_of_pairs_once_it_has_seen_enough(count: int, tells: b
     ]
     view = StudyView(space=SPACE, objectives=(Objective("loss"),), trials=trials, number=count, seed=0)
     sentences = BayesSampler().interactions(view, ["lr", "batch", "width"])
-    assert any(s.startswith("lr with batch") for s in sentences) is tells
+    assert any(s.startswith("lr with batch") for s in sentences) is is_described

@@ -1,4 +1,4 @@
-"""Points of earlier studies that complement each other."""
+"""The portfolio holds points of earlier studies that complement each other."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def near(point: PortfolioPoint, x: float, y: float) -> bool:
     return abs(float(str(point.params["x"])) - x) + abs(float(str(point.params["y"])) - y) < 0.5
 
 
-def test_studies_that_disagree_give_a_point_each() -> None:
+def test_studies_with_different_optima_contribute_a_point_each() -> None:
     points = selected(study("a", 0.1, 0.1, seed=0), study("b", 0.9, 0.9, seed=1))
     assert any(near(point, 0.1, 0.1) for point in points)
     assert any(near(point, 0.9, 0.9) for point in points)
@@ -46,6 +46,6 @@ def test_studies_that_agree_need_fewer_points() -> None:
     assert all("where it had loss 0.0" in point.reason for point in alike)
 
 
-def test_no_studies_no_points() -> None:
+def test_without_earlier_studies_or_with_count_0_there_are_no_points() -> None:
     assert selected() == []
     assert selected(study("a", 0.1, 0.1, seed=0), count=0) == []
