@@ -5,16 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 
 _LOCK = threading.Lock()
 _depth = 0
 _before = 0
-
-
-def missing_optuna() -> str:
-    """Return how to install Optuna where it is not installed; "" where it is. Imports nothing."""
-    return "" if find_spec("optuna") else "Optuna is not installed; install it with `pip install 'tunesmith[report]'`"
 
 
 @contextmanager

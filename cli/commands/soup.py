@@ -49,12 +49,17 @@ def make_soup(study: Path, *, checkpoint: str, top: int, history: Path | None, a
         tell = (lambda _: None) if as_json else _teller(located)
         folder = located.folder / "soup"
         judge = _Judge(located, best, checkpoint, folder)
-        soup, weights = greedy_soup(ingredients, judge.loss, tell=tell)
+        soup, weights = greedy_soup(ingredients, judge.loss, on_step=tell)
         judge.put(weights)
     sign = spec.objectives[0].sign
     file = folder / "artifacts" / checkpoint
-    found = {**asdict(soup), "alone": sign * soup.alone, "loss": sign * soup.loss, "file": str(file)}
-    found["steps"] = [{**asdict(s), "loss": None if s.loss is None else sign * s.loss} for s in soup.steps]
+    found = {
+        "numbers": soup.numbers,
+        "alone": sign * soup.single_loss,
+        "loss": sign * soup.loss,
+        "steps": [{**asdict(s), "loss": None if s.loss is None else sign * s.loss} for s in soup.steps],
+        "file": str(file),
+    }
     write_atomic(folder / "soup.json", json.dumps(found, indent=2))
     print(json.dumps(found, indent=2) if as_json else _told(soup, located, file))
 
@@ -133,7 +138,7 @@ def _teller(located: OpenStudy) -> Callable[[SoupStep], None]:
 
 def _told(soup: Soup, located: OpenStudy, file: Path) -> str:
     objective = located.record.spec.objectives[0]
-    alone, value = (short_number(objective.sign * loss) for loss in (soup.alone, soup.loss))
+    alone, value = (short_number(objective.sign * loss) for loss in (soup.single_loss, soup.loss))
     if len(soup.numbers) == 1:
         return f"No average helped: #{soup.numbers[0]} alone stays the best ({objective.metric} {alone})."
     named = " ".join(f"#{number}" for number in soup.numbers)

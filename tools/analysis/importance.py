@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tunesmith.study.space.encoding import Bins
@@ -18,7 +19,7 @@ from tunesmith.study.space.parameters import Bool, Choice
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Objective, objective_values
-from tunesmith.tools.quiet_optuna import missing_optuna, quiet_optuna
+from tunesmith.tools.quiet_optuna import quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -35,11 +36,11 @@ def importance(space: SearchSpace, trials: Sequence[Trial], objective: Objective
     """Return each parameter's importance as a share of the total, largest first; the shares sum to 1.
 
     Empty when fewer than MIN_TRIALS trials are complete, when all values are equal, when all importances are 0, or
-    when Optuna is not installed (`missing_optuna` says so).
+    when the package optuna is not installed.
     """
     usable = [t for t in trials if _is_usable(space, t, objective)]
     losses = [objective.sign * t.values[objective.metric] for t in usable]
-    if len(usable) < MIN_TRIALS or min(losses) == max(losses) or missing_optuna():
+    if len(usable) < MIN_TRIALS or min(losses) == max(losses) or find_spec("optuna") is None:
         return {}
     with quiet_optuna():
         raw = {name: _divergence(space, name, usable, losses) for name in space.names}

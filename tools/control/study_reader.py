@@ -1,4 +1,4 @@
-"""Two sources of facts for tools: a history file, read anew at each question, and a snapshot that is at hand."""
+"""Reads a study for tools: from a history file, read again at each call, or from a view in memory."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tunesmith.study.variant import Variant
 
 
 class FileStudyReader:
-    """The facts of a study in a history file. The file, and the study in it, may come to be later.
+    """Reads a study from a history file. The file and the study in it need not exist yet.
 
     Args:
-        path: the history.
-        load: reads the study file, for as long as the study has not run.
+        path: the history file.
+        load: reads the study file; used until the study is in the history.
     """
 
     def __init__(self, path: Path, load: Callable[[], StudySpec]) -> None:
@@ -35,7 +35,7 @@ class FileStudyReader:
 
     @property
     def spec(self) -> StudySpec:
-        """The study as the history has it, else as its file has it."""
+        """The study in the history; before its first run the study file."""
         record = self.record()
         return record.spec if record else self._load()
 
@@ -45,12 +45,12 @@ class FileStudyReader:
             if found is None:
                 return study_view(self._load(), [])
             history, record = found
-            # What cannot be read any more teaches nothing; only a run refuses to begin without it.
+            # Earlier studies that cannot be read are ignored here; only a run refuses to start without them.
             earlier = find_earlier_studies(history, record.spec, record.project).studies
             return study_view(record.spec, history.trials(record.id), earlier=earlier)
 
     def record(self) -> StudyRecord | None:
-        """Return the study as a whole; None before its first run."""
+        """Return the study's record; None before its first run."""
         with self._open() as found:
             return found[1] if found else None
 
@@ -60,17 +60,17 @@ class FileStudyReader:
             return found[0].curve(found[1].id, number) if found else []
 
     def lessons(self) -> Sequence[Lesson]:
-        """Return what was learned so far."""
+        """Return the lessons so far."""
         with self._open() as found:
             return found[0].lessons(found[1].id) if found else []
 
     def variants(self) -> Sequence[Variant]:
-        """Return every version of the code."""
+        """Return every variant of the code."""
         with self._open() as found:
             return found[0].variants(found[1].id) if found else []
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the history file."""
         with self._lock:
             if self._history is not None:
                 self._history.close()
@@ -78,7 +78,10 @@ class FileStudyReader:
 
     @contextmanager
     def _open(self) -> Iterator[tuple[History, StudyRecord] | None]:
-        """Give the history and the study in it. It stays open, since finished trials are then read once."""
+        """Yield the history and the study's record; None without them.
+
+        The file stays open, so that finished trials are read only once.
+        """
         with self._lock:
             if self._history is None:
                 self._history = History.open_if_any(self._path, any_thread=True)
@@ -88,39 +91,34 @@ class FileStudyReader:
 
 @dataclass(frozen=True, slots=True)
 class InMemoryStudyReader:
-    """Facts that are at hand: nothing is read, so this may be used beside the training."""
+    """A study in memory. Reads no file, so it does not disturb the training."""
 
-    study: StudySpec
+    spec: StudySpec
     trials: StudyView
 
-    @property
-    def spec(self) -> StudySpec:
-        """The study."""
-        return self.study
-
     def view(self) -> StudyView:
-        """Return the trials."""
+        """Return the view."""
         return self.trials
 
     def record(self) -> StudyRecord | None:
-        """Nothing is known of the study as a whole."""
+        """Return None: there is no record in memory."""
         return None
 
-    def curve(self, number: int) -> Sequence[Observation]:  # noqa: ARG002  # a snapshot has no curves
-        """Nothing is known of curves."""
+    def curve(self, number: int) -> Sequence[Observation]:  # noqa: ARG002
+        """Return []: there are no curves in memory."""
         return []
 
     def lessons(self) -> Sequence[Lesson]:
-        """Lessons are shown by whoever took the snapshot."""
+        """Return []: there are no lessons in memory; prompts contain them already."""
         return []
 
     def variants(self) -> Sequence[Variant]:
-        """Versions are shown by whoever asks for edits."""
+        """Return []: there are no variants in memory; prompts for edits contain them already."""
         return []
 
 
 def study_view(spec: StudySpec, trials: Sequence[Trial], *, earlier: tuple[EarlierStudy, ...] = ()) -> StudyView:
-    """Return a study's trials as a proposer sees them."""
+    """Return a study's trials as planners and samplers see them."""
     return StudyView(
         space=spec.space,
         objectives=spec.objectives,

@@ -1,4 +1,4 @@
-"""What a rule answers: named numbers, where it is from, and what lies outside of what it was measured on."""
+"""The answer of a published rule: named numbers, the source, and warnings about inputs outside the measured range."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ from tunesmith.study.errors import Mistake, SpecError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """A rule's answer.
+    """The answer of a rule.
 
     Attributes:
-        values: numbers by name; names carry units.
-        source: author, year, and where to read it.
-        outside: a sentence for each input beyond the rule's range of validity; it answers all the same.
+        values: numbers by name; names contain units.
+        source: author, year, title and arXiv number.
+        warnings: a sentence for each input outside the range on which the rule was measured.
     """
 
     values: Mapping[str, float]
     source: str
-    outside: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-def positive(**inputs: float) -> None:
-    """Check inputs.
+def check_positive(**inputs: float) -> None:
+    """Check that all inputs are finite numbers above 0.
 
     Raises:
-        SpecError: one of them is not above 0, or no finite number.
+        SpecError: an input is not; the message names every one.
     """
     wrong = [
-        Mistake(name, f"is {value}; give a number above 0") for name, value in inputs.items() if not 0 < value < 1e30
+        Mistake(name, f"{value} is not valid; expected a number above 0")
+        for name, value in inputs.items()
+        if not 0 < value < 1e30
     ]
     if wrong:
         raise SpecError(wrong, where="the rule")
 
 
-def outside(name: str, value: float, low: float, high: float) -> tuple[str, ...]:
-    """Return a sentence when a value lies outside of the range that a rule was measured on."""
+def range_warnings(name: str, value: float, low: float, high: float) -> tuple[str, ...]:
+    """Return a sentence for a value outside the range on which a rule was measured; () for one inside."""
     if low <= value <= high:
         return ()
-    return (f"{name} = {value:.3g} lies outside of {low:.3g} to {high:.3g}, on which the rule was measured",)
+    return (f"{name} = {value:.3g} is outside of {low:.3g} to {high:.3g}, the range on which the rule was measured",)

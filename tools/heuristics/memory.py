@@ -1,14 +1,14 @@
-"""GPU memory for training a transformer, so that running out of it is foreseen."""
+"""Estimate of the GPU memory that training a transformer needs."""
 
 from __future__ import annotations
 
 from tunesmith.study.errors import Mistake, SpecError
-from tunesmith.tools.heuristics.advice import Advice, outside, positive
+from tunesmith.tools.heuristics.advice import Advice, check_positive, range_warnings
 
 STATES = "Rajbhandari et al. 2020, ZeRO, arXiv 1910.02054"
 ACTIVATIONS = "Korthikanti et al. 2022, Reducing Activation Recomputation, arXiv 2205.05198"
 BYTES_PER_PARAMETER = 16
-"""Mixed precision with Adam: 2 for weights, 2 for gradients, 12 for the copy in full precision and two moments."""
+"""Mixed precision with Adam: 2 for weights, 2 for gradients, 12 for the full-precision copy and two moments."""
 
 _GIB = 2**30
 RECOMPUTE = ("none", "selective", "full")
@@ -24,27 +24,27 @@ def transformer_memory(  # noqa: PLR0913  # the formula's own letters
     batch: float,
     recompute: str = "none",
 ) -> Advice:
-    """Return what one GPU needs without sharding: 16 bytes a parameter, and s b h (34 + 5 a s / h) bytes a layer.
+    """Return one GPU's memory without sharding: 16 bytes per parameter and s b h (34 + 5 a s / h) bytes per layer.
 
     Args:
-        parameters: all of them.
-        layers: of the transformer.
+        parameters: number of all parameters.
+        layers: number of transformer layers.
         hidden: h, the width.
         heads: a, attention heads.
         sequence: s, tokens per sequence.
         batch: b, sequences per GPU and step.
-        recompute: none; selective (attention recomputed: 34 s b h a layer); full (2 s b h a layer).
+        recompute: none; selective (attention recomputed: 34 s b h per layer); full (2 s b h per layer).
 
     Returns:
-        states_gib, activations_gib, total_gib. Buffers, fragmentation and the logits come on top.
+        states_gib, activations_gib, total_gib. Excludes buffers, fragmentation and the logits.
 
     Raises:
-        SpecError: a number is not above 0, or recompute is none of the three.
+        SpecError: a number is not above 0, or recompute is not one of the three.
     """
-    positive(parameters=parameters, layers=layers, hidden=hidden, heads=heads, sequence=sequence, batch=batch)
+    check_positive(parameters=parameters, layers=layers, hidden=hidden, heads=heads, sequence=sequence, batch=batch)
     if recompute not in RECOMPUTE:
         raise SpecError(
-            [Mistake("recompute", f"{recompute!r} is unknown; give {', '.join(RECOMPUTE)}")], where="the rule"
+            [Mistake("recompute", f"{recompute!r} is not valid; expected {', '.join(RECOMPUTE)}")], where="the rule"
         )
     per_token = {"none": 34.0 + 5.0 * heads * sequence / hidden, "selective": 34.0, "full": 2.0}[recompute]
     activations = layers * sequence * batch * hidden * per_token / _GIB
@@ -52,5 +52,5 @@ def transformer_memory(  # noqa: PLR0913  # the formula's own letters
     return Advice(
         values={"states_gib": states, "activations_gib": activations, "total_gib": states + activations},
         source=f"{STATES}; {ACTIVATIONS}",
-        outside=outside("hidden", hidden, 64, 1e5),
+        warnings=range_warnings("hidden", hidden, 64, 1e5),
     )

@@ -1,9 +1,9 @@
-"""The rules by name, for whoever looks one up: an LLM, a chat, a person."""
+"""Published rules by name, for the tool `rule` of the planner, the chat and the MCP server."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,13 @@ from tunesmith.tools.heuristics.scaling import linear_batch_scaling, mup_transfe
 
 @dataclass(frozen=True, slots=True)
 class Heuristic:
-    """A rule: its name, what it is for in a sentence, its inputs, and whether each may be left out."""
+    """A published rule.
+
+    Attributes:
+        purpose: what it computes, in a sentence.
+        inputs: by name, whether the input is optional.
+        apply: the function; takes the inputs by name.
+    """
 
     name: str
     purpose: str
@@ -26,14 +32,14 @@ class Heuristic:
     apply: Callable[..., Advice]
 
 
-def _rule(function: Callable[..., Advice]) -> Heuristic:
+def _heuristic(function: Callable[..., Advice]) -> Heuristic:
     first = (inspect.getdoc(function) or "").splitlines()[0]
     parameters = inspect.signature(function).parameters.values()
     return Heuristic(function.__name__, first, {p.name: p.default is not p.empty for p in parameters}, function)
 
 
 HEURISTICS = {
-    function.__name__: _rule(function)
+    function.__name__: _heuristic(function)
     for function in (
         step_law,
         power_rate,
@@ -52,25 +58,31 @@ def apply_heuristic(name: str, inputs: Mapping[str, Any]) -> Advice:
     """Apply a rule by its name.
 
     Raises:
-        ToolRefused: there is no such rule, or an input is missing, unknown or no number; the message says which.
+        ToolRefused: there is no such rule, or an input is missing, unknown or not valid; the message names each.
     """
     if name not in HEURISTICS:
         raise ToolRefused(
-            f"there is no rule {name!r}{did_you_mean(name, HEURISTICS)}; there are {', '.join(HEURISTICS)}"
+            f"there is no rule {name!r}{did_you_mean(name, HEURISTICS)}; the rules are {', '.join(HEURISTICS)}"
         )
     rule = HEURISTICS[name]
-    found = [Mistake(i, f"is no input{did_you_mean(i, rule.inputs)}") for i in inputs if i not in rule.inputs]
-    found += [Mistake(i, "is missing") for i, optional in rule.inputs.items() if not optional and i not in inputs]
-    found += [Mistake(i, f"is {v!r}; give a number") for i, v in inputs.items() if not _fits(i, v)]
-    if found:
-        raise ToolRefused("; ".join(f"{m.key} {m.message}" for m in found))
+    mistakes = [
+        Mistake(i, f"not an input of {name}{did_you_mean(i, rule.inputs)}") for i in inputs if i not in rule.inputs
+    ]
+    mistakes += [Mistake(i, "missing") for i, optional in rule.inputs.items() if not optional and i not in inputs]
+    mistakes += [Mistake(i, f"{v!r} is not valid; expected a number") for i, v in inputs.items() if not _is_valid(i, v)]
+    if mistakes:
+        raise ToolRefused(_mistakes_text(mistakes))
     try:
         return rule.apply(**inputs)
     except SpecError as error:
-        raise ToolRefused("; ".join(f"{m.key} {m.message}" for m in error.mistakes)) from None
+        raise ToolRefused(_mistakes_text(error.mistakes)) from None
 
 
-def _fits(name: str, value: Any) -> bool:
+def _mistakes_text(mistakes: Sequence[Mistake]) -> str:
+    return "; ".join(f"{m.key}: {m.message}" for m in mistakes)
+
+
+def _is_valid(name: str, value: Any) -> bool:
     if name == "recompute":
         return value in RECOMPUTE
     return isinstance(value, int | float) and not isinstance(value, bool)

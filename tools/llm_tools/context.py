@@ -1,6 +1,6 @@
-"""What a tool may reach: a study's facts, its files, a way to ask the loop for something, and a model's forecast.
+"""What tools work on: a study, its files, its running loop, and forecasts of the surrogate model.
 
-Tools know this and nothing above it: whoever offers them (planner, chat, MCP server) wires it.
+Tools know these interfaces only. The planner, the chat and the MCP server supply the implementations.
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ from tunesmith.study.variant import Variant
 
 
 class StudyReader(Protocol):
-    """What is known of one study. May be called from any thread."""
+    """Reads one study. May be called from any thread."""
 
     @property
     def spec(self) -> StudySpec:
-        """The study as it now stands."""
+        """The study's current configuration."""
 
     def view(self) -> StudyView:
         """Return every trial so far."""
 
     def record(self) -> StudyRecord | None:
-        """Return the study as a whole; None before its first run."""
+        """Return the study's record; None before its first run."""
 
     def curve(self, number: int) -> Sequence[Observation]:
-        """Return what a trial reported, in the order in which it came."""
+        """Return what a trial reported, in the order of arrival."""
 
     def lessons(self) -> Sequence[Lesson]:
-        """Return what was learned so far."""
+        """Return the lessons that the LLM planner has written so far."""
 
     def variants(self) -> Sequence[Variant]:
-        """Return every version of the code, in the order of making."""
+        """Return every variant of the code, in the order of creation."""
 
 
 class StudyControl(Protocol):
-    """Asks the loop of a study for something. The loop decides; only it writes the history."""
+    """Sends commands to the loop of a study. The loop decides what they do; only it writes the history."""
 
     def is_running(self) -> bool:
-        """Tell whether a loop is at work on the study."""
+        """Return whether a loop runs the study."""
 
     def send(self, command: Command) -> str:
-        """Hand over an order and return what the loop answered, or that it will be done when a loop next runs.
+        """Send a command; return the loop's answer, or that the command waits for the next run.
 
         Raises:
-            ToolRefused: the loop refused; the message says why.
+            ToolRefused: the loop refused the command; the message says why.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigForecast:
-    """What a model expects of a configuration: the first objective, and the probability that it runs through."""
+    """Forecast for a configuration: the first objective and the probability of success within the constraints."""
 
     prediction: Prediction
     p_feasible: float
@@ -68,7 +68,7 @@ class ConfigForecast:
 
 @dataclass(frozen=True, slots=True)
 class SuggestedConfig:
-    """A configuration that somebody suggests, and why."""
+    """A suggested configuration, its source and the reason."""
 
     params: Mapping[str, Value]
     source: str
@@ -76,25 +76,27 @@ class SuggestedConfig:
 
 
 class Forecaster(Protocol):
-    """Has a model of the study."""
+    """Forecasts and suggests by a surrogate model of the study."""
 
     def forecast(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[ConfigForecast] | None:
-        """Return what is expected of valid configurations; None while too little is known."""
+        """Return a forecast for each of some valid configurations; None while there are too few trials for a model."""
 
     def points(self, view: StudyView, count: int) -> list[SuggestedConfig]:
-        """Return configurations that are worth a trial next."""
+        """Return suggestions for the next trials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContext:
-    """What the tools of one conversation work on. What is None is not there, and tools say so.
+    """What the tools of one conversation work on. Tools refuse what needs a field that is None.
 
     Attributes:
-        reader: the study; None as long as there is none.
+        reader: reads the study; None while there is no study.
         project: the folder whose files may be read; None for a study from Python.
         folder: the study's own folder, with its trials' logs.
-        history: the history file, which may come to be later.
-        start: starts a run of the study in the background, and returns a line about it.
+        history: the history file; need not exist yet.
+        control: sends commands to the study's loop.
+        forecaster: the surrogate model.
+        start: starts a run of the study in the background and returns a line about it.
     """
 
     reader: StudyReader | None = None
@@ -107,11 +109,13 @@ class ToolContext:
 
     @property
     def study(self) -> StudyReader:
-        """The study.
+        """The reader of the study.
 
         Raises:
-            ToolRefused: there is none yet.
+            ToolRefused: there is no study yet.
         """
         if self.reader is None:
-            raise ToolRefused("there is no study here yet: read the training script, and propose one by write_study")
+            raise ToolRefused(
+                "there is no study here yet; read the training script and create a study with write_study"
+            )
         return self.reader

@@ -1,4 +1,4 @@
-"""Tools that read files: sources of the project, and what trials printed. What they find is data, and shown as such."""
+"""Tools that read files: sources of the project and logs of trials. Their content is shown as fenced data."""
 
 from __future__ import annotations
 
@@ -15,34 +15,37 @@ from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 from tunesmith.tools.llm_tools.trials import Number, find_trial
 
 SOURCE_CHARS = 3500
+"""Characters of a source per page."""
 LOG_BYTES = 64 * 1024
-LISTED = 20
+"""Bytes of a log that are read from its end."""
+MAX_LISTED = 20
+"""Maximum number of files that an error message lists."""
 _READABLE = frozenset(
     {".py", ".toml", ".md", ".txt", ".json", ".yaml", ".yml", ".cfg", ".ini", ".sh", ".jl", ".r", ".R", ".c", ".cpp"}
 )
-"""Sources and settings; data and checkpoints are of no use as text, and may be large or private."""
+"""Sources and settings. Data and checkpoints are excluded: as text they are useless, large or private."""
 
 
 class SourceArguments(Arguments):
     """A file of the project."""
 
     path: Annotated[str, Field(max_length=300, description="Relative to the project, such as train.py.")]
-    offset: Annotated[int, Field(ge=0, description="Characters to pass over, for the next page.")] = 0
+    offset: Annotated[int, Field(ge=0, description="Characters to skip, for the next page.")] = 0
 
 
 class LogArguments(Arguments):
     """The end of a trial's log."""
 
     number: Number
-    lines: Annotated[int, Field(ge=1, le=200, description="Lines from its end, at most 200.")] = 40
+    lines: Annotated[int, Field(ge=1, le=200, description="Number of lines from its end, at most 200.")] = 40
 
 
 def source(context: ToolContext, args: SourceArguments) -> str:
     """Return a page of a file of the project."""
     project = context.project
     if project is None:
-        raise ToolRefused("this study has no project folder")
-    path = _inside(project, args.path)
+        raise ToolRefused("this study has no project folder, so there are no sources to read")
+    path = _source_path(project, args.path)
     text = redact(path.read_bytes().decode("utf-8", errors="replace"))
     page = text[args.offset : args.offset + SOURCE_CHARS]
     end = args.offset + len(page)
@@ -51,10 +54,10 @@ def source(context: ToolContext, args: SourceArguments) -> str:
 
 
 def log(context: ToolContext, args: LogArguments) -> str:
-    """Return the end of what a trial printed; works while it runs."""
+    """Return the end of a trial's log, also while the trial runs."""
     find_trial(context.study.view(), args.number)
     if context.folder is None:
-        raise ToolRefused("this study keeps no logs")
+        raise ToolRefused("this study stores no logs")
     path = context.folder / "trials" / f"{args.number:04d}" / "log.txt"
     if not path.is_file():
         raise ToolRefused(f"trial {args.number} has no log: it has not started, or its folder was removed")
@@ -65,19 +68,19 @@ def log(context: ToolContext, args: LogArguments) -> str:
     return fenced(kept, "log", limit=8000) if kept.strip() else f"trial {args.number} has printed nothing"
 
 
-def _inside(project: Path, asked: str) -> Path:
-    """Return the file, which must be a source in the project and not hidden.
+def _source_path(project: Path, name: str) -> Path:
+    """Return the path of a source file of the project; hidden files are excluded.
 
     Raises:
-        ToolRefused: it is not; what stands at the project's top is named.
+        ToolRefused: there is no such file; the message lists the files at the project's top.
     """
     root = project.resolve()
-    path = (root / asked).resolve()
+    path = (root / name).resolve()
     inside = path.is_relative_to(root) and not any(part.startswith(".") for part in path.relative_to(root).parts)
     if inside and path.is_file() and path.suffix in _READABLE:
         return path
-    files = sorted(p.name for p in root.iterdir() if p.suffix in _READABLE and not p.name.startswith("."))[:LISTED]
-    raise ToolRefused(f"there is no such source file in the project; at its top there are {', '.join(files) or 'none'}")
+    files = sorted(p.name for p in root.iterdir() if p.suffix in _READABLE and not p.name.startswith("."))[:MAX_LISTED]
+    raise ToolRefused(f"there is no such source file in the project; its top folder has {', '.join(files) or 'none'}")
 
 
 SOURCE = StudyTool("source", SourceArguments, source)

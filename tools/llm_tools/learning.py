@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from tunesmith.study.errors import ToolRefused
+from tunesmith.study.errors import ProjectError, ToolRefused
 from tunesmith.study.formatting import render_params
+from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.space.space import SearchSpace
@@ -21,7 +22,6 @@ from tunesmith.tools.heuristics.registry import HEURISTICS, apply_heuristic
 from tunesmith.tools.llm_tools.context import Forecaster, ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments, find_trial
-from tunesmith.tools.quiet_optuna import missing_optuna
 
 BASES = ("best", "default")
 """Names of configurations that others can be based on, beside the numbers of trials."""
@@ -55,14 +55,8 @@ class RuleArguments(Arguments):
 def what_mattered(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return the parameters' importance, where trials fail, and where the best trial is at the edge of a range."""
     view = context.study.view()
-    shares = importance(view.space, view.finished, view.objectives[0])
-    lines = [f"{name}: {share:.0%}" for name, share in shares.items()]
-    if not shares:
-        complete = len([t for t in view.finished if t.values])
-        needs = f"{complete} complete trials, at least {MIN_TRIALS} are needed, with different values"
-        lines = [f"importance is not known: {missing_optuna() or needs}"]
-    lines += [f"failures: {text}" for text in failing_regions(view.space, view.finished)]
-    return "\n".join([*lines, *_edge_lines(view)])
+    failures = [f"failures: {text}" for text in failing_regions(view.space, view.finished)]
+    return "\n".join([*_importance_lines(view), *failures, *_edge_lines(view)])
 
 
 def lessons(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
@@ -102,7 +96,7 @@ def rule(context: ToolContext, args: RuleArguments) -> str:  # noqa: ARG001
     """Return the result of a published rule for some inputs."""
     advice = apply_heuristic(args.name, args.inputs)
     lines = [f"{name} = {value:.6g}" for name, value in advice.values.items()]
-    return "\n".join([*lines, f"source: {advice.source}", *advice.outside])
+    return "\n".join([*lines, f"source: {advice.source}", *advice.warnings])
 
 
 def complete_configuration(view: StudyView, params: Mapping[str, Any], base: str) -> dict[str, Value]:
@@ -135,6 +129,20 @@ def _base_params(view: StudyView, base: str) -> Mapping[str, Value]:
         if ranked:
             return ranked[0].params
     return view.space.default or {}
+
+
+def _importance_lines(view: StudyView) -> list[str]:
+    try:
+        require("optuna", purpose="importance", extra="report")
+    except ProjectError as missing:
+        return [str(missing)]
+    shares = importance(view.space, view.finished, view.objectives[0])
+    if not shares:
+        complete = len([t for t in view.finished if t.values])
+        return [
+            f"importance needs at least {MIN_TRIALS} complete trials with different values; {complete} are complete"
+        ]
+    return [f"{name}: {share:.0%}" for name, share in shares.items()]
 
 
 def _forecaster(context: ToolContext) -> Forecaster:

@@ -1,4 +1,4 @@
-"""Every tool, and who gets which."""
+"""All tools, and the tools of the planner."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tunesmith.tools.llm_tools.tool import AnyTool, Effect
 from tunesmith.tools.llm_tools.trials import COMPARE, CURVE, STUDY, TRIAL, TRIALS
 
 PLANNER: tuple[AnyTool, ...] = (TRIAL, TRIALS, COMPARE, RULE, SOURCE)
-"""What the LLM planner may look up before it proposes; it is shown the rest anyway."""
+"""Tools of the LLM planner. Its prompt already contains what the other reading tools return."""
 
 ALL: tuple[AnyTool, ...] = (
     STUDY,
@@ -70,5 +70,5 @@ ALL: tuple[AnyTool, ...] = (
 
 
 def tools_up_to(effect: Effect) -> tuple[AnyTool, ...]:
-    """Return the tools that do no more than `effect`."""
+    """Return the tools with at most this effect."""
     return tuple(tool for tool in ALL if tool.effect <= effect)

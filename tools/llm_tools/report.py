@@ -1,4 +1,4 @@
-"""A tool that writes the report and tells what it says; the same text is what MCP clients read as a resource."""
+"""A tool that writes the report and returns its text; MCP clients read the same text as a resource."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments
 
-SHOWN_CHARS = 4000
+MAX_REPORT_CHARS = 4000
+"""Maximum length of the report in an answer."""
 
 
 def report(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
-    """Write report.html and report.md into the study's folder."""
+    """Write report.html and report.md to the study's folder; return the path and the text."""
     from tunesmith.tools.report import report_input, to_markdown, write_html  # plotly: 1 s
 
     name = context.study.spec.study.name
@@ -21,7 +22,7 @@ def report(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
         raise ToolRefused("the study has not run yet, so there is nothing to report")
     with History.open(context.history) as history:
         found = report_input(history, history.study(name))
-    text, told = to_markdown(found), to_markdown(found.for_models)
+    text, text_for_models = to_markdown(found), to_markdown(found.for_models)
     page = context.folder / "report.html"
     try:
         context.folder.mkdir(parents=True, exist_ok=True)
@@ -29,7 +30,7 @@ def report(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
         write_atomic(page.with_suffix(".md"), text)
     except OSError as error:
         raise ToolRefused(f"the report cannot be written to {context.folder}: {error.strerror}") from None
-    return f"written: {page}\n\n{told[:SHOWN_CHARS]}"
+    return f"written: {page}\n\n{text_for_models[:MAX_REPORT_CHARS]}"
 
 
 def markdown(context: ToolContext) -> str:

@@ -1,6 +1,6 @@
-"""Tools for the study as a file: scripts to tune, a draft, writing study.toml, branching from a trial, starting a run.
+"""Tools for study files: list scripts, draft study.toml, write it, branch from a trial, start a run.
 
-Whatever is written is a whole study file that has been read back without a mistake.
+Every written study file has been parsed without a mistake before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from tunesmith.tools.script_reader.reader import read_script
 from tunesmith.tools.script_reader.writer import study_toml
 from tunesmith.tools.toml_text import study_text
 
-MOST_SCRIPTS = 40
+MAX_SCRIPTS = 40
+"""Maximum number of scripts that are listed."""
 STUDY_FILE = "study.toml"
 
 
@@ -33,55 +34,57 @@ class WriteStudyArguments(Arguments):
     """A study file."""
 
     text: Annotated[str, Field(min_length=1, max_length=40_000, description="The whole of study.toml, as TOML.")]
-    replace: Annotated[bool, Field(description="Whether a study.toml that stands there is replaced.")] = False
+    replace: Annotated[bool, Field(description="Whether an existing study.toml is replaced.")] = False
 
 
 class BranchArguments(Arguments):
-    """A new study that goes on from a trial."""
+    """A new study that starts from a trial."""
 
     number: Number
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,79}$", description="The new study's name.")]
-    trials: Annotated[int | None, Field(ge=1, le=100_000, description="Its budget of trials; null keeps it.")] = None
+    trials: Annotated[
+        int | None, Field(ge=1, le=100_000, description="Its budget of trials; null keeps the current one.")
+    ] = None
 
 
-def scripts(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
-    """Return the Python files of the project, and what init finds in each."""
+def script_lines(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
+    """Return the Python files of the project, with the parameters and the metric found in each."""
     root = _project(context)
     found = [*sorted(root.glob("*.py")), *sorted(root.glob("*/*.py"))]
-    visible = [p for p in found if not any(part.startswith(".") for part in p.relative_to(root).parts)][:MOST_SCRIPTS]
-    lines = [f"{path.relative_to(root)}: {_found_in(path)}" for path in visible]
-    here = f"{STUDY_FILE} stands here already" if (root / STUDY_FILE).exists() else f"there is no {STUDY_FILE} yet"
-    return "\n".join([here, *lines]) if lines else f"{here}; there is no Python file in {root.name}"
+    visible = [p for p in found if not any(part.startswith(".") for part in p.relative_to(root).parts)][:MAX_SCRIPTS]
+    lines = [f"{path.relative_to(root)}: {_findings_text(path)}" for path in visible]
+    here = f"{STUDY_FILE} exists already" if (root / STUDY_FILE).exists() else f"there is no {STUDY_FILE} yet"
+    return "\n".join([here, *lines]) if lines else f"{here}; there are no Python files in {root.name}"
 
 
-def read(context: ToolContext, args: SourceArguments) -> str:
-    """Return what init finds in a script, as a draft of a study.toml, with the script's start."""
+def draft(context: ToolContext, args: SourceArguments) -> str:
+    """Return a draft of study.toml from the parameters and metrics found in a script."""
     root = _project(context)
     path = (root / args.path).resolve()
     if not path.is_relative_to(root.resolve()) or path.suffix != ".py":
         raise ToolRefused("give the path of a Python file in the project, such as train.py")
     reading = read_script(path)
     draft = study_toml(reading, script=str(path.relative_to(root.resolve())), name=root.resolve().name)
-    return f"A draft, by rules of thumb; improve it from what the script says:\n{fenced(draft, 'toml', limit=8000)}"
+    return f"A draft from rules of thumb; improve it by what the script does:\n{fenced(draft, 'toml', limit=8000)}"
 
 
 def write(context: ToolContext, args: WriteStudyArguments) -> str:
-    """Check a study file and write it."""
+    """Validate a study file and write it."""
     target = _project(context) / STUDY_FILE
     spec = parse_study_text(args.text)
     if target.exists() and not args.replace:
-        raise ToolRefused(f"{STUDY_FILE} stands there already; read it, and give replace=true to replace it")
+        raise ToolRefused(f"{STUDY_FILE} exists already; read it, and set replace=true to replace it")
     _write(target, args.text)
     return f"written: {STUDY_FILE}, {len(spec.space)} parameters; start runs it"
 
 
 def branch(context: ToolContext, args: BranchArguments) -> str:
-    """Write a study that starts from a trial of this one."""
+    """Write a study that starts from a trial of this one and learns from all of its trials."""
     facts = context.study
     spec, view = facts.spec, facts.view()
     trial = find_trial(view, args.number)
     if args.name == spec.study.name:
-        raise ToolRefused(f"{args.name} is this study's own name; give another")
+        raise ToolRefused(f"{args.name} is the name of this study; choose another name")
     document: dict[str, Any] = copy.deepcopy(dict(spec.document))
     document["study"] = {**document["study"], "name": args.name}
     for name, value in trial.params.items():
@@ -93,34 +96,34 @@ def branch(context: ToolContext, args: BranchArguments) -> str:
         document["budget"] = {**document.get("budget", {}), "trials": args.trials}
     target = _project(context) / f"{args.name}.toml"
     if target.exists():
-        raise ToolRefused(f"{target.name} exists; give the study another name")
+        raise ToolRefused(f"{target.name} exists already; choose another name")
     text = study_text(document)
     parse_study_text(text)
     _write(target, text)
-    return f"written: {target.name}, which starts from trial {args.number}; run it by: tunesmith run {target.name}"
+    return f"written: {target.name}, which starts from trial {args.number}; run it with: tunesmith run {target.name}"
 
 
 def start(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Start a run in the background."""
     _ = context.study
     if context.start is None:
-        raise ToolRefused("runs cannot be started from here; a person can, by: tunesmith run")
+        raise ToolRefused("runs cannot be started from here; a person can start one with: tunesmith run")
     if context.control is not None and context.control.is_running():
-        raise ToolRefused("the study is running already")
+        raise ToolRefused("the study is already running")
     return context.start()
 
 
-def _file(context: ToolContext, args: WriteStudyArguments) -> str:
-    """Return the file as it would stand there."""
+def _write_preview(context: ToolContext, args: WriteStudyArguments) -> str:
+    """Return the file that would be written."""
     target = _project(context) / STUDY_FILE
     parse_study_text(args.text)
     if target.exists() and not args.replace:
-        raise ToolRefused(f"{STUDY_FILE} stands there already; read it, and give replace=true to replace it")
+        raise ToolRefused(f"{STUDY_FILE} exists already; read it, and set replace=true to replace it")
     return f"{'replace' if target.exists() else 'write'} {target.name}:\n{args.text.rstrip()}"
 
 
-def _run(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
-    """Return what a run would take at most."""
+def _start_preview(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
+    """Return the command of a run and its limits."""
     spec = context.study.spec
     limits = [f"{name} {value}" for name, value in spec.document.get("budget", {}).items()]
     llm = f", LLM {spec.planner.model}" if spec.planner.model else ""
@@ -128,29 +131,29 @@ def _run(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
 
 
 def parse_study_text(text: str) -> StudySpec:
-    """Return the study that a text describes, which must say when to end.
+    """Return the study that a text describes; it must have a limit.
 
     Raises:
-        ToolRefused: it is no TOML, or has mistakes; all are named.
+        ToolRefused: the text is not valid TOML or not a valid study; the message names every mistake.
     """
     try:
         spec = parse_spec(tomllib.loads(text), where=STUDY_FILE)
     except tomllib.TOMLDecodeError as error:
-        raise ToolRefused(f"this is no TOML: {error}") from None
+        raise ToolRefused(f"this is not valid TOML: {error}") from None
     except SpecError as error:
         raise ToolRefused(str(error)) from None
     if not spec.budget.ends:
-        raise ToolRefused('nothing would end this study; give [budget] trials = 40, hours = 8 or until = "07:00"')
+        raise ToolRefused('nothing would end this study; set [budget] trials = 40, hours = 8 or until = "07:00"')
     return spec
 
 
 def _project(context: ToolContext) -> Path:
     if context.project is None:
-        raise ToolRefused("there is no project folder here")
+        raise ToolRefused("there is no project folder here, so there are no files to read or write")
     return context.project
 
 
-def _found_in(path: Path) -> str:
+def _findings_text(path: Path) -> str:
     try:
         reading = read_script(path)
     except ProjectError:
@@ -166,8 +169,8 @@ def _write(target: Path, text: str) -> None:
         raise ToolRefused(f"{target.name} cannot be written: {error.strerror}") from None
 
 
-SCRIPTS = StudyTool("scripts", NoArguments, scripts)
-READ_SCRIPT = StudyTool("read_script", SourceArguments, read)
-WRITE_STUDY = StudyTool("write_study", WriteStudyArguments, write, Effect.RUN, preview=_file)
+SCRIPTS = StudyTool("scripts", NoArguments, script_lines)
+READ_SCRIPT = StudyTool("read_script", SourceArguments, draft)
+WRITE_STUDY = StudyTool("write_study", WriteStudyArguments, write, Effect.RUN, preview=_write_preview)
 BRANCH = StudyTool("branch", BranchArguments, branch, Effect.RUN)
-START = StudyTool("start", NoArguments, start, Effect.RUN, preview=_run)
+START = StudyTool("start", NoArguments, start, Effect.RUN, preview=_start_preview)

@@ -1,4 +1,4 @@
-"""A tool as planner, chat and MCP server know it, and the one way to call it: checked arguments in, text out."""
+"""A tool of the planner, the chat and the MCP server: arguments are validated, the answer is text."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from tunesmith.study.errors import InputError, ProposalError, ToolRefused
 from tunesmith.study.names import did_you_mean
 from tunesmith.tools.llm_tools.context import ToolContext
 
-LONGEST_ANSWER = 12_000
-"""Characters of an answer; a tool pages long before."""
+MAX_ANSWER_CHARS = 12_000
+"""Maximum length of an answer. Tools with long results return them in pages."""
 
 
 class Effect(IntEnum):
-    """What a call may do; each includes the ones before it."""
+    """What a call may do; each level includes the ones before it."""
 
     READ = 0
-    """Looks things up."""
+    """Only reads."""
     STEER = 1
-    """Changes what a running study does, but starts and spends nothing."""
+    """Changes what a running study does; starts no trial and spends nothing."""
     RUN = 2
     """Spends GPU time or money, or writes a file."""
     EDIT = 3
-    """Runs edited code, or writes it where a person finds it."""
+    """Runs edited code, or writes it to a branch or a file."""
 
 
 class Arguments(BaseModel):
-    """The arguments of a tool; what is unknown is a mistake, so that a misspelled name cannot pass unseen."""
+    """The arguments of a tool. Unknown names are errors, so that a misspelled argument is never ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,11 +47,12 @@ class StudyTool(Generic[A]):
     """One function that a model may call.
 
     Attributes:
-        arguments: their names, types, units and bounds.
-        run: does it and returns text for the model; raises ToolRefused with what can be asked instead.
-        trial_cost: how many trials a call may cost, for limits that a person sets once.
-        preview: what exactly a call would do, for the person who is asked to approve it; raises ToolRefused where it is
-            plain beforehand that it cannot be done.
+        arguments: the model of its arguments: names, types, units and bounds.
+        run: runs the tool and returns text for the model; raises ToolRefused with what to ask instead.
+        effect: what a call may do.
+        trial_cost: the number of trials that a call may start, for limits that a person sets once.
+        preview: describes exactly what a call would do, for the person who approves it; raises ToolRefused where the
+            call would be refused.
     """
 
     name: str
@@ -63,7 +64,7 @@ class StudyTool(Generic[A]):
 
     @property
     def description(self) -> str:
-        """What it is for, in the words of prompts/templates."""
+        """What the tool is for, from prompts/templates."""
         from tunesmith.tools.heuristics.registry import HEURISTICS
 
         return render_text(f"tool_{self.name}.md", rules=HEURISTICS.values())
@@ -77,10 +78,10 @@ class StudyTool(Generic[A]):
         return found
 
     def parse(self, args: Mapping[str, Any]) -> A:
-        """Return the arguments.
+        """Return the validated arguments.
 
         Raises:
-            ToolRefused: they do not fit; every mistake is named.
+            ToolRefused: they are not valid; the message names every mistake.
         """
         try:
             return self.arguments.model_validate(dict(args))
@@ -89,21 +90,21 @@ class StudyTool(Generic[A]):
             raise ToolRefused(f"{self.name}: {mistakes_text(error)}. Its arguments: {known}") from None
 
     def call(self, context: ToolContext, args: Mapping[str, Any]) -> str:
-        """Check the arguments and run.
+        """Validate the arguments and run the tool.
 
         Raises:
-            ToolRefused: the arguments do not fit, or what they ask cannot be done.
+            ToolRefused: the arguments are not valid, or the request cannot be carried out.
         """
         try:
-            return self.run(context, self.parse(args))[:LONGEST_ANSWER]
+            return self.run(context, self.parse(args))[:MAX_ANSWER_CHARS]
         except (InputError, ProposalError) as error:
             raise ToolRefused(str(error)) from None
 
     def preview_text(self, context: ToolContext, args: Mapping[str, Any]) -> str:
-        """Return what a call would do, for a person; its arguments alone where there is nothing better.
+        """Return what a call would do, for a person; for a tool without `preview` the arguments.
 
         Raises:
-            ToolRefused: the arguments do not fit, or it is plain that it cannot be done.
+            ToolRefused: the arguments are not valid, or the call would be refused.
         """
         arguments = self.parse(args)
         try:
@@ -119,7 +120,7 @@ def find_tool(tools: Sequence[AnyTool], name: str) -> AnyTool:
     """Return the tool of that name.
 
     Raises:
-        ToolRefused: there is none; the nearest is named.
+        ToolRefused: there is no such tool; the message names the nearest.
     """
     for tool in tools:
         if tool.name == name:
@@ -128,11 +129,11 @@ def find_tool(tools: Sequence[AnyTool], name: str) -> AnyTool:
 
 
 def arguments_text(args: Mapping[str, Any], limit: int = 60) -> str:
-    """Return a call's arguments as a person reads them: `19` for one alone, `which=best, limit=5` for several."""
-    words = [_word(v) if len(args) == 1 else f"{k}={_word(v)}" for k, v in args.items()]
+    """Return a call's arguments for people: `19` for a single one, `which=best, limit=5` for several."""
+    words = [_argument_text(v) if len(args) == 1 else f"{k}={_argument_text(v)}" for k, v in args.items()]
     text = " ".join(", ".join(words).split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _word(value: Any) -> str:
+def _argument_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)

@@ -94,12 +94,12 @@ def test_a_checkpoint_that_would_run_something_is_left_out_and_does_not_run(tmp_
 
     torch.save({"w": torch.zeros(1)}, tmp_path / "good.pt")
     (tmp_path / "evil.pt").write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(ProjectError, match="cannot be read as weights alone"):
+    with pytest.raises(ProjectError, match="cannot be read as plain weights"):
         load(tmp_path / "evil.pt")
     pair = [Ingredient(0, tmp_path / "good.pt", 0.1), Ingredient(1, tmp_path / "evil.pt", 0.2)]
     soup, _ = greedy_soup(pair, lambda weights: float(weights["w"].sum()))
     assert soup.numbers == (0,)
-    assert "weights alone" in soup.steps[1].reason
+    assert "plain weights" in soup.steps[1].reason
     assert not (tmp_path / "owned").exists()
 
 
@@ -107,5 +107,5 @@ def test_a_judge_that_does_not_look_at_the_weights_is_found_out(tmp_path: Path) 
     for number in range(3):
         torch.save({"w": torch.full((1,), float(number))}, tmp_path / f"{number}.pt")
     some = [Ingredient(n, tmp_path / f"{n}.pt", float(n)) for n in range(3)]
-    with pytest.raises(ProjectError, match="does not look at these weights"):
+    with pytest.raises(ProjectError, match="does not read these weights"):
         greedy_soup(some, lambda _: 0.25)
