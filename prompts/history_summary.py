@@ -1,6 +1,6 @@
-"""A history of any length as a few tables: the best trials, the latest, a spread of the rest, failures by cause.
+"""Summarizes a history of any length as text: a table of selected trials, failures by cause, and counts.
 
-Deterministic: equal histories give equal text. Numbers are shown to the digits that matter, in the user's own units.
+The table shows the best trials, the latest ones, and some of the others. Equal histories give equal text.
 """
 
 from __future__ import annotations
@@ -20,10 +20,16 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 
 CHARS_PER_TOKEN = 3.0
-"""Tables of numbers have about three characters a token; prose has more, so this errs on the safe side."""
+"""Characters per token of a table of numbers. Prose has more, so estimates with this value are upper bounds."""
 
-_SIZES = ((10, 12, 12), (8, 10, 8), (6, 8, 5), (5, 5, 3), (3, 3, 0), (2, 2, 0))
-"""How many best, latest and other trials are shown, from generous to scarce."""
+_TABLE_SIZES = ((10, 12, 12), (8, 10, 8), (6, 8, 5), (5, 5, 3), (3, 3, 0), (2, 2, 0))
+"""Numbers of (best, latest, other) trials in the table; the first size that fits the limit is used."""
+
+_LONG_LOG_TAIL = 500
+_SHORT_LOG_TAIL = 200
+_MANY_BEST = 5
+_MAX_FAILURE_KINDS = 5
+_MAX_FAILED_NUMBERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +37,9 @@ class HistorySummary:
     """A history as text.
 
     Attributes:
-        table: a heading and a line per shown trial, by number.
-        failures: a paragraph per cause, the most frequent first; "" without failures.
-        counts: how many trials there are of each state, in words.
+        table: a header and one line for each shown trial, by number.
+        failures: one paragraph for each cause, the most frequent first; "" without failures.
+        counts: number of trials in each state, in words.
     """
 
     table: str
@@ -42,43 +48,45 @@ class HistorySummary:
 
 
 def estimate_tokens(text: str) -> int:
-    """Return about how many tokens a text has, rather too many than too few."""
+    """Return an upper estimate of the number of tokens in a text."""
     return math.ceil(len(text) / CHARS_PER_TOKEN)
 
 
 def summarize_history(
     view: StudyView, *, max_tokens: int, curves: Mapping[int, Sequence[float]] | None = None
 ) -> HistorySummary:
-    """Return the history in at most about `max_tokens`; what is shown shrinks, the counts stay true.
+    """Return the history as text of about `max_tokens` tokens at most. The counts always cover all trials.
 
     Args:
         view: the study.
-        max_tokens: for the table and the failures together.
-        curves: the first objective at a few steps, by trial number, where it is known.
+        max_tokens: limit for the table and the failures together.
+        curves: first objective at a few steps, by trial number, as far as known.
     """
     trials = [t for t in view.trials if not t.is_replicate]
     counts = _counts(trials)
-    made = HistorySummary(table="", failures="", counts=counts)
-    for best, latest, others in _SIZES:
+    summary = HistorySummary(table="", failures="", counts=counts)
+    for best, latest, others in _TABLE_SIZES:
         rows = _select_trials(view, trials, best, latest, others)
-        tail = 500 if best > 5 else 200  # noqa: PLR2004
-        made = HistorySummary(table=_table(view, rows, curves or {}), failures=_failures(trials, tail), counts=counts)
-        if estimate_tokens(made.table) + estimate_tokens(made.failures) <= max_tokens:
+        tail = _LONG_LOG_TAIL if best > _MANY_BEST else _SHORT_LOG_TAIL
+        summary = HistorySummary(
+            table=_table(view, rows, curves or {}), failures=_failures(trials, tail), counts=counts
+        )
+        if estimate_tokens(summary.table) + estimate_tokens(summary.failures) <= max_tokens:
             break
-    return made
+    return summary
 
 
 def downsample(curve: Sequence[float], count: int = 5) -> list[float]:
-    """Return the first, the last and a few values between; nothing of a curve with one value."""
-    if len(curve) < 2:  # noqa: PLR2004  # one value is no curve
+    """Return at most `count` evenly spaced values of a curve, with its first and last; [] for fewer than two values."""
+    if len(curve) < 2:  # noqa: PLR2004
         return []
     step = (len(curve) - 1) / (min(count, len(curve)) - 1)
     return [curve[round(i * step)] for i in range(min(count, len(curve)))]
 
 
 def space_table(space: SearchSpace) -> str:
-    """Return a line per parameter: name, kind, range, scale, default, condition, help."""
-    return "\n".join(_parameter(name, p) for name, p in space.parameters.items())
+    """Return one line for each parameter: name, kind, range, scale, default, condition, help."""
+    return "\n".join(_parameter_line(name, p) for name, p in space.parameters.items())
 
 
 def _counts(trials: Sequence[Trial]) -> str:
@@ -90,22 +98,22 @@ def _counts(trials: Sequence[Trial]) -> str:
 
 def _select_trials(view: StudyView, trials: Sequence[Trial], best: int, latest: int, others: int) -> list[Trial]:
     ranked = candidates(trials, view.objectives, view.constraints)
-    picked = {t.number: t for t in [*ranked[:best], *list(trials)[-latest:]]}
-    rest = [t for t in ranked if t.number not in picked]
+    selected = {t.number: t for t in [*ranked[:best], *list(trials)[-latest:]]}
+    rest = [t for t in ranked if t.number not in selected]
     if others and rest:
         step = max(len(rest) / others, 1.0)
-        picked |= {t.number: t for t in (rest[int(i * step)] for i in range(min(others, len(rest))))}
+        selected |= {t.number: t for t in (rest[int(i * step)] for i in range(min(others, len(rest))))}
     first = next((t for t in trials if t.number == 0), None)
     if first is not None:
-        picked[0] = first
-    return [picked[number] for number in sorted(picked)]
+        selected[0] = first
+    return [selected[number] for number in sorted(selected)]
 
 
 def _table(view: StudyView, trials: Sequence[Trial], curves: Mapping[int, Sequence[float]]) -> str:
     names, metrics = view.space.names, [o.metric for o in view.objectives]
     bounded = [c.metric for c in view.constraints]
-    head = ["#", "source", *names, *metrics, *bounded, "state", "seconds"]
-    lines = [" | ".join(head)]
+    header = ["#", "source", *names, *metrics, *bounded, "state", "seconds"]
+    lines = [" | ".join(header)]
     for trial in trials:
         cells = [str(trial.number), trial.proposal.source.value]
         cells += [render_parameter(trial.params[name]) if name in trial.params else "-" for name in names]
@@ -131,10 +139,10 @@ def _failures(trials: Sequence[Trial], tail: int) -> str:
             groups[trial.failure.kind].append(trial)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0].value))
     paragraphs = []
-    for kind, failed in ordered[:5]:
+    for kind, failed in ordered[:_MAX_FAILURE_KINDS]:
         failure = failed[-1].failure
-        assert failure is not None  # noqa: S101  # grouped by it
-        numbers = ", ".join(f"#{t.number}" for t in failed[-8:])
+        assert failure is not None  # noqa: S101  # only trials with a failure are grouped
+        numbers = ", ".join(f"#{t.number}" for t in failed[-_MAX_FAILED_NUMBERS:])
         text = f"{kind.value}: {len(failed)} trials (latest {numbers}), for example {one_line(failure.reason, 160)}"
         if failure.tail:
             text += "\n" + fenced(failure.tail, "log", limit=tail)
@@ -142,7 +150,7 @@ def _failures(trials: Sequence[Trial], tail: int) -> str:
     return "\n".join(paragraphs)
 
 
-def _parameter(name: str, parameter: Parameter) -> str:
+def _parameter_line(name: str, parameter: Parameter) -> str:
     match parameter:
         case Choice(choices=choices, ordered=ordered):
             kind = f"{'ordered choice' if ordered else 'choice'} of {', '.join(map(render_parameter, choices))}"

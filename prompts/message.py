@@ -10,7 +10,7 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Who says it, and what is said."""
+    """One message: its author and its text."""
 
     role: Role
     text: str

@@ -1,6 +1,6 @@
-"""What a language model is shown: the stable part first, so that prompt caches hit, then where things stand.
+"""Renders the planner's prompts: first the part that stays the same, for prompt caches, then the results so far.
 
-Every fact comes in as data; no sentence to a model stands in code.
+Facts come in as data and sentences come from the templates; this module contains no text for a model.
 """
 
 from __future__ import annotations
@@ -25,20 +25,25 @@ from tunesmith.study.trials.view import Constraint, Objective, StudyView
 from tunesmith.study.units import short_number
 
 MAX_TOKENS = 8000
-"""No prompt is longer, however long the history is."""
+"""Limit for one prompt, by the estimate of `estimate_tokens`; the history is shortened to fit."""
 
-_FOR_THE_REST = 900
+_FIXED_TOKENS = 900
+"""Tokens reserved for everything but the opening messages and the history."""
+
 _SCRIPT_SHARE = 0.35
-_EARLIER = 12
+_MAX_EARLIER_LESSONS = 12
+_MAX_PROBLEMS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyBrief:
-    """What does not change while a study runs.
+    """The facts that do not change while a study runs.
 
     Attributes:
-        script: the source of the training script; "" when it is not known.
-        insights: lessons so far.
+        hardware: CPUs, memory and GPUs in words; "" when unknown.
+        fidelity: name and value of a full run, such as "epochs = 27"; "" without fidelities.
+        script: source of the training script; "" when unknown.
+        insights: lessons of this study so far.
         earlier: lessons of earlier studies of the same script.
     """
 
@@ -57,100 +62,108 @@ class StudyBrief:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptContext:
-    """Where a study stands.
+    """The facts that change with every trial.
 
     Attributes:
-        budget: what is left, in words.
-        curves: the first objective at a few steps, by trial number.
+        sampler: the sampler's next point, and what it found about parameters.
+        budget: the budget left, in words; "" without a limit.
+        curves: first objective at a few steps, by trial number.
     """
 
     view: StudyView
-    belief: SamplerState
+    sampler: SamplerState
     budget: str = ""
     curves: Mapping[int, Sequence[float]] = field(default_factory=dict)
 
 
-def starting_messages(subject: StudyBrief, *, count: int, belief: SamplerState | None = None) -> list[Message]:
+def starting_messages(brief: StudyBrief, *, count: int, sampler: SamplerState | None = None) -> list[Message]:
     """Return the question for starting points, before any result."""
-    next_params = render_params(belief.next_params) if belief else ""
-    return [*opening_messages(subject), Message("user", render_text("start.md", count=count, next_params=next_params))]
+    next_params = render_params(sampler.next_params) if sampler else ""
+    return [*opening_messages(brief), Message("user", render_text("start.md", count=count, next_params=next_params))]
 
 
-def proposing_messages(subject: StudyBrief, standing: PromptContext, *, count: int, operator: str) -> list[Message]:
-    """Return the question for further candidates; `operator` is a key of operators.toml."""
-    opening = opening_messages(subject)
-    left = MAX_TOKENS - sum(estimate_tokens(message.text) for message in opening) - _FOR_THE_REST
-    facts = _facts(standing, max_tokens=left)
-    asked = render_text("propose.md", **facts, count=count, operator=operators()[operator])
-    return [*opening, Message("user", asked)]
+def proposing_messages(brief: StudyBrief, context: PromptContext, *, count: int, operator: str) -> list[Message]:
+    """Return the question for candidates, given results; `operator` is a key of operators.toml."""
+    opening = opening_messages(brief)
+    max_tokens = _tokens_left(opening)
+    facts = _facts(context, max_tokens=max_tokens)
+    question = render_text("propose.md", **facts, count=count, operator=operators()[operator])
+    return [*opening, Message("user", question)]
 
 
-def insight_messages(subject: StudyBrief, standing: PromptContext, *, limit: int) -> list[Message]:
-    """Return the question for lessons."""
-    opening = opening_messages(subject)
-    left = MAX_TOKENS - sum(estimate_tokens(message.text) for message in opening) - _FOR_THE_REST
-    return [*opening, Message("user", render_text("insights.md", **_facts(standing, max_tokens=left), limit=limit))]
+def insight_messages(brief: StudyBrief, context: PromptContext, *, limit: int) -> list[Message]:
+    """Return the question for at most `limit` lessons."""
+    opening = opening_messages(brief)
+    max_tokens = _tokens_left(opening)
+    return [
+        *opening,
+        Message("user", render_text("insights.md", **_facts(context, max_tokens=max_tokens), limit=limit)),
+    ]
 
 
 def retry_message(problems: Sequence[str], *, count: int) -> Message:
-    """Return the question after candidates none of which can run."""
-    return Message("user", render_text("retry.md", problems=problems[:12], count=count))
+    """Return the question that follows an answer without a valid candidate."""
+    return Message("user", render_text("retry.md", problems=problems[:_MAX_PROBLEMS], count=count))
 
 
 @cache
 def operators() -> Mapping[str, str]:
-    """Return the kinds of moves and what is said for each."""
+    """Return the kinds of moves, and the instruction for each."""
     return tomllib.loads(Path(__file__).with_name("operators.toml").read_text(encoding="utf-8"))
 
 
-def opening_messages(subject: StudyBrief) -> list[Message]:
-    """Return what every question begins with: how answers are used, and what is tuned."""
+def opening_messages(brief: StudyBrief) -> list[Message]:
+    """Return the messages that begin every conversation: how answers are used, and the study."""
     study = render_text(
         "study.md",
-        name=subject.name,
-        description=subject.description,
-        aims=", ".join(f"{o.direction.value} {o.metric}" for o in subject.objectives),
-        constraints=", ".join(_limit(c) for c in subject.constraints),
-        command=subject.command,
-        hardware=subject.hardware,
-        fidelity=subject.fidelity,
-        space=space_table(subject.space),
-        script=subject.script,
+        name=brief.name,
+        description=brief.description,
+        aims=", ".join(f"{o.direction.value} {o.metric}" for o in brief.objectives),
+        constraints=", ".join(_constraint_text(c) for c in brief.constraints),
+        command=brief.command,
+        hardware=brief.hardware,
+        fidelity=brief.fidelity,
+        space=space_table(brief.space),
+        script=brief.script,
         script_chars=int(MAX_TOKENS * _SCRIPT_SHARE * CHARS_PER_TOKEN),
-        insights=subject.insights,
-        earlier=subject.earlier[:_EARLIER],
+        insights=brief.insights,
+        earlier=brief.earlier[:_MAX_EARLIER_LESSONS],
     )
     return [Message("system", render_text("system.md")), Message("user", study)]
 
 
-def _facts(standing: PromptContext, *, max_tokens: int) -> dict[str, Any]:
-    view, belief = standing.view, standing.belief
-    history = summarize_history(view, max_tokens=max_tokens, curves=standing.curves)
-    prediction = belief.next_prediction
+def _tokens_left(opening: Sequence[Message]) -> int:
+    return MAX_TOKENS - sum(estimate_tokens(message.text) for message in opening) - _FIXED_TOKENS
+
+
+def _facts(context: PromptContext, *, max_tokens: int) -> dict[str, Any]:
+    view, sampler = context.view, context.sampler
+    history = summarize_history(view, max_tokens=max_tokens, curves=context.curves)
+    prediction = sampler.next_prediction
     return {
         "counts": history.counts,
-        "budget": standing.budget or "not limited",
-        "best": _told(incumbent(view.trials, view.objectives, view.constraints), view),
-        "default": _told(default_trial(view.trials), view),
+        "budget": context.budget or "not limited",
+        "best": _trial_facts(incumbent(view.trials, view.objectives, view.constraints), view),
+        "default": _trial_facts(default_trial(view.trials), view),
         "stale": trials_since_improvement(view),
-        "next_params": render_params(belief.next_params),
+        "next_params": render_params(sampler.next_params),
         "prediction": prediction and {"mean": short_number(prediction.mean), "std": short_number(prediction.std)},
-        "importance": ", ".join(f"{name} {share:.0%}" for name, share in list(belief.importance.items())[:6]),
-        "interactions": belief.interactions,
-        "failing": belief.failing,
+        "importance": ", ".join(f"{name} {share:.0%}" for name, share in list(sampler.importance.items())[:6]),
+        "interactions": sampler.interactions,
+        "failing": sampler.failing,
         "table": history.table,
         "failures": history.failures,
     }
 
 
 def trials_since_improvement(view: StudyView) -> int:
-    """Return how many finished trials there were since the best value was last improved on."""
+    """Return the number of finished trials since the best value last improved."""
     finished = [t for t in view.trials if t.state.is_finished and not t.is_replicate]
-    found = improvements(view.trials, view.objectives, view.constraints)
-    return sum(t.number > found[-1].number for t in finished) if found else len(finished)
+    improved = improvements(view.trials, view.objectives, view.constraints)
+    return sum(t.number > improved[-1].number for t in finished) if improved else len(finished)
 
 
-def _told(trial: Trial | None, view: StudyView) -> dict[str, str] | None:
+def _trial_facts(trial: Trial | None, view: StudyView) -> dict[str, str] | None:
     metric = view.objectives[0].metric
     if trial is None or metric not in trial.values:
         return None
@@ -162,7 +175,7 @@ def _told(trial: Trial | None, view: StudyView) -> dict[str, str] | None:
     }
 
 
-def _limit(constraint: Constraint) -> str:
+def _constraint_text(constraint: Constraint) -> str:
     parts = [f"at least {render_parameter(constraint.min)}" if constraint.min is not None else ""]
     parts.append(f"at most {render_parameter(constraint.max)}" if constraint.max is not None else "")
     return f"{constraint.metric} {' and '.join(part for part in parts if part)}"

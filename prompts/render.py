@@ -1,38 +1,41 @@
-"""Puts data into templates. A template's template_version is the hash of its text, so that every call tells what it was asked.
+"""Renders the templates of prompts. Each template has a version, the hash of its text, which the history stores.
 
-Templates are Jinja files with strict undefined names: a fact that a template promises and nobody gave is an error.
+Templates are Jinja files with strict undefined names: a name without a value is an error.
 """
 
 from __future__ import annotations
 
 import hashlib
 from functools import cache
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.prompts.untrusted import fenced
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # 0.05 s
+
+    environment = Environment(
         loader=PackageLoader("tunesmith.prompts", "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=False,
-        autoescape=False,  # noqa: S701  # plain text, not a page; what is untrusted is fenced
+        autoescape=False,  # noqa: S701  # prompts are plain text; untrusted text is fenced
     )
-    made.filters["fenced"] = fenced
-    return made
+    environment.filters["fenced"] = fenced
+    return environment
 
 
 def render_text(template: str, **data: Any) -> str:
-    """Return the template with the data in it.
+    """Return the text of a template with these values.
 
     Raises:
-        jinja2.UndefinedError: a name in the template was not given.
+        jinja2.UndefinedError: the template uses a name without a value.
     """
     return _environment().get_template(template).render(**data).strip()
 
@@ -41,6 +44,6 @@ def render_text(template: str, **data: Any) -> str:
 def template_version(template: str) -> str:
     """Return the first 12 hex digits of the hash of a template's text."""
     loader = _environment().loader
-    assert loader is not None  # noqa: S101  # set above
+    assert loader is not None  # noqa: S101  # _environment sets it
     source, _, _ = loader.get_source(_environment(), template)
     return hashlib.sha256(source.encode()).hexdigest()[:12]

@@ -1,7 +1,7 @@
-"""Marks text that came from training scripts, logs and files as data, so that it cannot pass for instructions.
+"""Fences text from training scripts, logs and files as data, so that a model does not take it for instructions.
 
-A fence is longer than any run of its own character inside, control characters are gone, and lines that look like a
-heading or a role are shown behind a bar: what is inside cannot open a section of the prompt or close its own fence.
+The fence is longer than any run of its character in the text, control characters are removed, and every line begins
+with a bar. So the text can neither close its fence nor open a section of the prompt.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _MARKER = "~"
 
 
 def fenced(text: str, label: str = "data", *, limit: int = 2000, keep: Literal["start", "end"] = "end") -> str:
-    """Return the text between two fences; of a longer one the end, where errors stand.
+    """Return the text between two fences; a text that is too long is cut, by default at its start.
 
     Args:
-        text: anything.
-        label: what it is, in one word.
-        limit: characters at most.
-        keep: which part of a longer text is shown.
+        text: any text.
+        label: kind of text, in one word.
+        limit: maximum number of characters.
+        keep: which end of a long text is kept; errors in a log are at its end.
     """
     clean = strip_control(text)
     cut = clean

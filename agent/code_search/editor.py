@@ -23,7 +23,7 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import KINDS
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import DIRECTIONS, Edit, EditRefused, Variant, VariantState
-from tunesmith.tools.variants.build import Change, make_variant
+from tunesmith.tools.variants.build import EditProposal, make_variant
 from tunesmith.tools.variants.rules import GateRules
 
 MAX_QUESTIONS = 3
@@ -76,7 +76,7 @@ class EditResult:
 class _EditAnswer:
     """One answer of the model, parsed but not yet checked."""
 
-    change: Change
+    proposal: EditProposal
     params: Mapping[str, Any]
     predicted: float | None
 
@@ -127,11 +127,11 @@ class Editor:
 
     def _build(self, answer: _EditAnswer, question: EditQuestion, built: list[Variant]) -> str:
         """Build a version from an answer and append it to `built`; return why it may not run, "" when it may."""
-        if answer.change.direction == question.facts.overused_direction:
+        if answer.proposal.direction == question.facts.overused_direction:
             return f"the last edits all had the direction {question.facts.overused_direction}; choose another direction"
         known = {**question.known, **{v.id: v for v in built if v.state is not VariantState.REFUSED}}
         try:
-            variant = make_variant(answer.change, question.parent, known, self._rules)
+            variant = make_variant(answer.proposal, question.parent, known, self._rules)
         except EditRefused as refused:
             return str(refused)
         built.append(replace(variant, created_at=self._clock()))
@@ -171,7 +171,7 @@ def _read_answer(answer: Any) -> _EditAnswer:
     predicted = answer.get("predicted", answer.get("predicted_mean"))
     params = answer.get("params")
     direction = answer.get("direction")
-    change = Change(
+    proposal = EditProposal(
         edits=edits,
         author="llm",
         direction=direction if direction in DIRECTIONS else "other",
@@ -179,7 +179,7 @@ def _read_answer(answer: Any) -> _EditAnswer:
         declared=_read_new_params(answer.get("new_params")),
     )
     is_number = isinstance(predicted, int | float) and not isinstance(predicted, bool)
-    return _EditAnswer(change, params if isinstance(params, Mapping) else {}, float(predicted) if is_number else None)
+    return _EditAnswer(proposal, params if isinstance(params, Mapping) else {}, float(predicted) if is_number else None)
 
 
 def _read_block(block: Any, number: int) -> Edit:

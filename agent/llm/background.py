@@ -1,4 +1,4 @@
-"""Runs one function at a time beside the training, in a thread that never keeps the program from ending."""
+"""Runs functions in daemon threads, so that a slow call never delays the training or the end of the program."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from concurrent.futures import Future
 from typing import ParamSpec, TypeVar
 
 BACKGROUND_THREAD = "tunesmith-llm"
-"""The name of every such thread."""
+"""Name of every thread that is started here."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class DaemonRunner:
-    """Starts a daemon thread per call; the standard library's executors wait for theirs when the interpreter ends.
+    """Starts a daemon thread for each call; the executors of the standard library wait for theirs at exit.
 
     Args:
-        done: called from the thread when a function has returned, to wake whoever waits.
+        on_done: called from the thread after the function has returned, for example to wake the main loop.
     """
 
-    def __init__(self, done: Callable[[], None] = lambda: None) -> None:
-        self._done = done
+    def __init__(self, on_done: Callable[[], None] = lambda: None) -> None:
+        self._on_done = on_done
 
     def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Return the future of the function's result."""
+        """Start the function; return the future of its result."""
         future: Future[R] = Future()
 
         def work() -> None:
             try:
                 future.set_result(function(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001  # handed to whoever asks for the result
+            except BaseException as error:  # noqa: BLE001  # Future.result() raises it again
                 future.set_exception(error)
-            self._done()
+            self._on_done()
 
         threading.Thread(target=work, name=BACKGROUND_THREAD, daemon=True).start()
         return future

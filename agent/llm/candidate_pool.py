@@ -204,7 +204,7 @@ class CandidatePool:
             if any(t.state.is_finished for t in view.trials):
                 return self._planner.candidates(context, count=self._count)
             count = max(FIRST_CANDIDATES, self._count) if self._count > 1 else 1
-            return self._planner.starting_points(view, count=count, belief=context.belief)
+            return self._planner.starting_points(view, count=count, sampler=context.sampler)
         except Exception as error:  # noqa: BLE001  # see above
             return _failed_batch(error, view)
 

@@ -1,4 +1,4 @@
-"""The form in which a language model proposes, and which of its proposals may run: sound, known, or wrong."""
+"""The answer format for candidates, and their validation: well-formed, inside the space, and not tried before."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.view import StudyView
 
 NEAR_DUPLICATE_DISTANCE = 5e-3
-"""A near duplicate differs by no more from a known configuration in any smooth coordinate, and in nothing else."""
+"""Largest difference per smooth coordinate of the unit cube at which two configurations count as duplicates."""
 
 OPERATORS = ("explore", "refine", "ablate", "combine", "simplify")
-_LONGEST_WORDS = 600
-_MOST = 32
+_MAX_TEXT_CHARS = 600
+_MAX_CANDIDATES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A configuration that a model proposes, with its reason in its own words, cut to a few lines.
+    """A configuration proposed by a model.
 
     Attributes:
-        predicted: what it expects of the first objective; None when it does not say.
-        refuted_by: what would show that it was wrong.
+        rationale: the model's reason, at most 600 characters.
+        predicted: expected value of the first objective; None when the model gave none.
+        refuted_by: the result that would refute the rationale, in the model's words.
+        operator: one of OPERATORS; "" when the model named none of them.
     """
 
     params: Mapping[str, Value]
@@ -43,16 +45,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class ValidatedCandidates:
-    """Candidates that may run, and why each other one may not, so that the model can do better."""
+    """Candidates that may run, and a problem for each of the others, phrased for the model."""
 
-    sound: tuple[Candidate, ...]
+    valid: tuple[Candidate, ...]
     problems: tuple[str, ...]
 
 
 def candidates_format(space: SearchSpace) -> AnswerFormat[list[Mapping[str, Any]]]:
-    """Return the form of an answer with candidates for this space.
+    """Return the format of an answer with candidates for this space.
 
-    Only that each candidate is an object is checked when it is read: one wrong value must not spoil the others.
+    Reading checks only that each candidate is an object. `validate_candidates` checks the values one by one, so that
+    one wrong candidate does not invalidate the others.
     """
     properties = {
         "params": closed_object({name: _value_schema(p, space, name) for name, p in space.parameters.items()}),
@@ -62,80 +65,80 @@ def candidates_format(space: SearchSpace) -> AnswerFormat[list[Mapping[str, Any]
         "operator": {"type": "string", "enum": list(OPERATORS)},
     }
     schema = closed_object({"candidates": {"type": "array", "minItems": 1, "items": closed_object(properties)}})
-    return AnswerFormat("candidates", schema, _read)
+    return AnswerFormat("candidates", schema, _read_candidates)
 
 
 def validate_candidates(raw: Sequence[Mapping[str, Any]], view: StudyView) -> ValidatedCandidates:
-    """Check candidates against the space, what is known, and each other."""
+    """Check candidates against the space, the tried configurations and each other."""
     encoding, tried = SpaceEncoding(view.space), tried_keys(view)
-    taken = [view.space.to_unit(t.params) for t in [*view.finished, *view.pending] if view.counts_as_tried(t)]
+    points = [view.space.to_unit(t.params) for t in [*view.finished, *view.pending] if view.counts_as_tried(t)]
     numbers = {config_key(t.params): t.number for t in reversed(view.trials)}
-    sound: list[Candidate] = []
+    valid: list[Candidate] = []
     problems: list[str] = []
-    for index, entry in enumerate(raw[:_MOST], start=1):
+    for index, entry in enumerate(raw[:_MAX_CANDIDATES], start=1):
         try:
-            candidate = _checked(entry, view.space)
+            candidate = _parse_candidate(entry, view.space)
         except ProposalError as error:
             problems.append(f"candidate {index}: {error}")
             continue
-        name = config_key(candidate.params)
+        key = config_key(candidate.params)
         unit = view.space.to_unit(candidate.params)
-        if name in tried:
-            which = f"trial #{numbers[name]}" if name in numbers else "an earlier candidate"
-            problems.append(f"candidate {index} is {which} again: {name}")
-        elif _near(np.array(unit), taken, encoding):
-            problems.append(f"candidate {index} is next to one that is known: {name}")
+        if key in tried:
+            which = f"trial #{numbers[key]}" if key in numbers else "an earlier candidate"
+            problems.append(f"candidate {index} is {which} again: {key}")
+        elif _is_near_duplicate(np.array(unit), points, encoding):
+            problems.append(f"candidate {index} nearly repeats a configuration that was tried or proposed: {key}")
         else:
-            sound.append(candidate)
-            tried.add(name)
-            taken.append(unit)
-    return ValidatedCandidates(tuple(sound), tuple(problems))
+            valid.append(candidate)
+            tried.add(key)
+            points.append(unit)
+    return ValidatedCandidates(tuple(valid), tuple(problems))
 
 
 def revalidate(candidates: Sequence[Candidate], view: StudyView) -> tuple[Candidate, ...]:
-    """Return those of earlier candidates that are still new: others may have run since."""
+    """Return the earlier candidates that are still new; other trials may have been proposed in the meantime."""
     raw = [{"params": dict(candidate.params)} for candidate in candidates]
-    sound = {config_key(fresh.params) for fresh in validate_candidates(raw, view).sound}
-    return tuple(candidate for candidate in candidates if config_key(candidate.params) in sound)
+    valid_keys = {config_key(valid.params) for valid in validate_candidates(raw, view).valid}
+    return tuple(candidate for candidate in candidates if config_key(candidate.params) in valid_keys)
 
 
-def _near(unit: np.ndarray[Any, Any], taken: Sequence[Sequence[float]], encoding: SpaceEncoding) -> bool:
-    if not taken:
+def _is_near_duplicate(unit: np.ndarray[Any, Any], points: Sequence[Sequence[float]], encoding: SpaceEncoding) -> bool:
+    if not points:
         return False
-    reach = np.where(encoding.smooth, NEAR_DUPLICATE_DISTANCE, 1e-9)
-    return bool((np.abs(np.array(taken) - unit) <= reach).all(axis=1).any())
+    tolerance = np.where(encoding.smooth, NEAR_DUPLICATE_DISTANCE, 1e-9)
+    return bool((np.abs(np.array(points) - unit) <= tolerance).all(axis=1).any())
 
 
-def _checked(entry: Mapping[str, Any], space: SearchSpace) -> Candidate:
-    # A flat object is meant well: its names are the parameters.
+def _parse_candidate(entry: Mapping[str, Any], space: SearchSpace) -> Candidate:
+    # Accept a flat object without "params", as weak models write it.
     params = entry.get("params", {name: entry[name] for name in space.names if name in entry})
     given = {str(n): _scalar(v) for n, v in params.items() if v is not None} if isinstance(params, Mapping) else {}
     predicted = entry.get("predicted")
     return Candidate(
         params=space.parse(given),
-        rationale=_words(entry.get("rationale")),
+        rationale=_clean_text(entry.get("rationale")),
         predicted=float(predicted) if isinstance(predicted, int | float) and not isinstance(predicted, bool) else None,
-        refuted_by=_words(entry.get("refuted_by")),
+        refuted_by=_clean_text(entry.get("refuted_by")),
         operator=str(entry.get("operator")) if entry.get("operator") in OPERATORS else "",
     )
 
 
 def _scalar(value: Any) -> Value:
-    """Return a value that a parameter can judge; what is no scalar becomes its text, which no parameter accepts."""
+    """Return the value; one that is not a scalar becomes text, which the parameter then rejects with a message."""
     return value if isinstance(value, str | int | float | bool) else str(value)[:80]
 
 
-def _words(text: Any) -> str:
-    return " ".join(str(text).split())[:_LONGEST_WORDS] if isinstance(text, str) else ""
+def _clean_text(text: Any) -> str:
+    return " ".join(str(text).split())[:_MAX_TEXT_CHARS] if isinstance(text, str) else ""
 
 
-def _read(found: Any) -> list[Mapping[str, Any]]:
+def _read_candidates(found: Any) -> list[Mapping[str, Any]]:
     entries = found.get("candidates", [found] if "params" in found else None)
     if not isinstance(entries, list):
         raise ValueError('candidates: give a list, as in {"candidates": [{"params": {...}, "rationale": "..."}]}')
     objects = [entry for entry in entries if isinstance(entry, Mapping)]
     if not objects:
-        raise ValueError("candidates: the list holds no object; give at least one candidate")
+        raise ValueError("candidates: the list contains no object; give at least one candidate")
     return objects
 
 
@@ -153,7 +156,7 @@ def _value_schema(parameter: Parameter, space: SearchSpace, name: str) -> dict[s
 
 
 def closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a closed object all of whose properties are required, as strict servers want it."""
+    """Return the JSON schema of an object with exactly these properties, all required, as strict mode demands."""
     return {
         "type": "object",
         "properties": dict(properties),

@@ -107,10 +107,10 @@ class LLMPlanner:
         return self._model.name
 
     def starting_points(
-        self, view: StudyView, *, count: int = FIRST_CANDIDATES, belief: SamplerState | None = None
+        self, view: StudyView, *, count: int = FIRST_CANDIDATES, sampler: SamplerState | None = None
     ) -> Batch:
         """Ask for starting points, before any result."""
-        return self._candidates(view, starting_messages(self._brief, count=count, belief=belief), "start.md", count)
+        return self._candidates(view, starting_messages(self._brief, count=count, sampler=sampler), "start.md", count)
 
     def candidates(self, context: PromptContext, *, count: int = CANDIDATES_PER_QUESTION) -> Batch:
         """Ask for candidates, given the results so far."""

@@ -30,7 +30,7 @@ def make_prompt_context(
     """
     return PromptContext(
         view=view,
-        belief=summarize_sampler(view, sampler),
+        sampler=summarize_sampler(view, sampler),
         budget=budget,
         curves=curves(view) if curves else {},
     )

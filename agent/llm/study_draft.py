@@ -1,6 +1,6 @@
-"""Has a model improve the study file that `init` drafts. What it writes is read back before it counts.
+"""Has a model improve the study file that `init` drafts. The answer is parsed and checked before it is used.
 
-The draft stands wherever the model is down or writes nothing that can be used: init never fails because of an LLM.
+When the model is down or its file is not valid, the original draft is returned: an LLM never makes `init` fail.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.agent.llm.candidates import closed_object
 from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel
 from tunesmith.history.redact import redact
@@ -17,43 +18,43 @@ from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ToolRefused
 
 MAX_QUESTIONS = 3
-"""A file with mistakes is sent back with all of them named, twice at most."""
+"""Questions at most: the first one, and two more that name every mistake of the previous file."""
 
-_SCHEMA = {
-    "type": "object",
-    "properties": {"toml": {"type": "string"}},
-    "required": ["toml"],
-    "additionalProperties": False,
-}
+_SCHEMA = closed_object({"toml": {"type": "string"}})
 
 
 @dataclass(frozen=True, slots=True)
 class StudyDraft:
-    """A study file. `trouble` says why it is the draft by rules of thumb after all; "" when the model wrote it."""
+    """A study file.
+
+    Attributes:
+        error: why the text is the original draft; "" when the model wrote it.
+        cost_usd: dollars for all questions; None when unknown or nothing.
+    """
 
     text: str
-    trouble: str = ""
+    error: str = ""
     cost_usd: float | None = None
 
 
 def improve_draft(
     model: LanguageModel, draft: str, script: str, *, check: Callable[[str], object], wish: str = ""
 ) -> StudyDraft:
-    """Return the study file as the model improves it.
+    """Return the study file as the model improved it, or the draft with an error.
 
     Args:
-        model: is asked, at most three times.
-        draft: the file by rules of thumb.
-        script: the source that it is for.
-        check: reads a file; raises ToolRefused with every mistake.
-        wish: what the person wants of the study, in their own words.
+        model: is asked at most MAX_QUESTIONS times.
+        draft: the study file made without a model.
+        script: source of the training script.
+        check: parses a study file; raises ToolRefused that names every mistake.
+        wish: what the user asked for, in their own words.
     """
     mistakes, cost_usd = "", 0.0
     for _ in range(MAX_QUESTIONS):
-        asked = render_text("init_ask.md", draft=draft, script=redact(script), wish=wish, mistakes=mistakes)
-        messages = [Message("system", render_text("init.md")), Message("user", asked)]
+        question = render_text("init_ask.md", draft=draft, script=redact(script), wish=wish, mistakes=mistakes)
+        messages = [Message("system", render_text("init.md")), Message("user", question)]
         try:
-            answer = model.ask(messages, AnswerFormat("study_file", _SCHEMA, lambda found: _checked(found, check)))
+            answer = model.ask(messages, AnswerFormat("study_file", _SCHEMA, lambda given: _read_file(given, check)))
         except ModelDown as error:
             return StudyDraft(draft, error.reason, cost_usd or None)
         except AnswerUnusable as error:
@@ -63,13 +64,13 @@ def improve_draft(
                 break
             continue
         return StudyDraft(answer.value, cost_usd=cost_usd + (answer.call.cost_usd or 0.0) or None)
-    return StudyDraft(draft, f"{model.name} wrote no file that can be used: {mistakes}", cost_usd or None)
+    return StudyDraft(draft, f"{model.name} did not write a valid study file: {mistakes}", cost_usd or None)
 
 
-def _checked(found: Any, check: Callable[[str], object]) -> str:
-    text = found.get("toml") if isinstance(found, dict) else None
+def _read_file(answer: Any, check: Callable[[str], object]) -> str:
+    text = answer.get("toml") if isinstance(answer, dict) else None
     if not isinstance(text, str):
-        raise ValueError('give the whole file as a text under "toml"')
+        raise ValueError('toml: give the whole file as a string, as in {"toml": "..."}')
     try:
         check(text)
     except ToolRefused as error:

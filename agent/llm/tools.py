@@ -1,4 +1,4 @@
-"""What the LLM planner may look up before it proposes: the shared tools, over a snapshot. Read-only, no database."""
+"""Tools that the LLM planner may call before it proposes: the shared read-only ones, over a snapshot of the study."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tunesmith.tools.llm_tools.tool import AnyTool
 
 
 def lookup_tools(spec: StudySpec, view: StudyView, project: Path | None) -> list[LookupTool]:
-    """Return the tools for one question.
+    """Return the tools for one question. They need no database.
 
     Args:
         spec: the study.
-        view: what is known at the moment of the question.
-        project: the folder whose files may be read; None for a study from Python.
+        view: its trials at the time of the question.
+        project: folder whose files may be read; None for a study from Python, which gets no file tool.
     """
     context = ToolContext(reader=InMemoryStudyReader(spec, view), project=project)
-    return [_tool(tool, context) for tool in PLANNER if project is not None or tool is not SOURCE]
+    return [_lookup_tool(tool, context) for tool in PLANNER if project is not None or tool is not SOURCE]
 
 
-def _tool(tool: AnyTool, context: ToolContext) -> LookupTool:
-    def run(given: Mapping[str, Any]) -> str:
-        return tool.call(context, given)
+def _lookup_tool(tool: AnyTool, context: ToolContext) -> LookupTool:
+    def run(arguments: Mapping[str, Any]) -> str:
+        return tool.call(context, arguments)
 
     return LookupTool(tool.name, tool.description, tool.schema, run)

@@ -1,4 +1,4 @@
-"""What a model is shown: every fact with its right number, never too long, and no data that passes for instructions."""
+"""Prompts of the planner: every fact with the right number, a limited length, and fences that no data can leave."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def view_of(count: int, seed: int = 0) -> StudyView:
     )
 
 
-BELIEF = SamplerState(
+SAMPLER = SamplerState(
     next_params={"lr": 0.00123456, "layers": 3, "optimizer": "adam", "batch": 64, "norm": True},
     next_prediction=Prediction(mean=0.4321, std=0.0567),
     importance={"lr": 0.61, "layers": 0.22},
     interactions=("lr with batch (12%): best lr about 0.001 at batch=16, about 0.01 at batch=64",),
     failing=("batch >= 64: 5 of 6 failed",),
 )
-SUBJECT = StudyBrief(
+BRIEF = StudyBrief(
     name="toy",
     space=SPACE,
     objectives=(Objective("loss"),),
@@ -91,9 +91,9 @@ SUBJECT = StudyBrief(
 )
 
 
-def standing(view: StudyView) -> PromptContext:
+def context(view: StudyView) -> PromptContext:
     return PromptContext(
-        view=view, belief=BELIEF, budget="trials 28 of 40, llm_usd 1.50 of 2", curves={1: (2.0, 1.0, 0.5)}
+        view=view, sampler=SAMPLER, budget="trials 28 of 40, llm_usd 1.50 of 2", curves={1: (2.0, 1.0, 0.5)}
     )
 
 
@@ -102,20 +102,20 @@ def text_of(messages: list[Message]) -> str:
 
 
 PROMPTS: dict[str, Callable[[], str]] = {
-    "start": lambda: text_of(starting_messages(SUBJECT, count=8, belief=BELIEF)),
-    "propose": lambda: text_of(proposing_messages(SUBJECT, standing(view_of(12)), count=4, operator="refine")),
+    "start": lambda: text_of(starting_messages(BRIEF, count=8, sampler=SAMPLER)),
+    "propose": lambda: text_of(proposing_messages(BRIEF, context(view_of(12)), count=4, operator="refine")),
     "propose_before_any_success": lambda: text_of(
-        proposing_messages(SUBJECT, standing(view_of(0)), count=4, operator="explore")
+        proposing_messages(BRIEF, context(view_of(0)), count=4, operator="explore")
     ),
-    "insights": lambda: text_of(insight_messages(SUBJECT, standing(view_of(12)), limit=12)),
+    "insights": lambda: text_of(insight_messages(BRIEF, context(view_of(12)), limit=12)),
     "retry": lambda: retry_message(["candidate 1 is trial #3 again"], count=4).text + "\n",
     "answer_as_json": lambda: render_text("answer_as_json.md", schema='{"type": "object"}') + "\n",
 }
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_a_prompt_reads_as_it_was_agreed(name: str) -> None:
-    """After a wanted change: TUNESMITH_GOLDEN=write make test, and read the difference."""
+def test_each_prompt_equals_its_golden_file(name: str) -> None:
+    """After an intended change, run with TUNESMITH_GOLDEN=write and review the difference."""
     path = GOLDEN / f"{name}.md"
     if os.environ.get("TUNESMITH_GOLDEN") == "write":
         path.parent.mkdir(exist_ok=True)
@@ -124,21 +124,21 @@ def test_a_prompt_reads_as_it_was_agreed(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_every_fact_is_there_with_its_right_number(seed: int) -> None:
+def test_every_fact_is_in_the_prompt_with_the_right_number(seed: int) -> None:
     rng = np.random.default_rng(seed)
     view = view_of(int(rng.integers(1, 400)), seed)
-    text = proposing_messages(SUBJECT, standing(view), count=4, operator="refine")[-1].text
+    text = proposing_messages(BRIEF, context(view), count=4, operator="refine")[-1].text
     best = incumbent(view.trials, view.objectives)
     if best is not None:
-        told = f"#{best.number} with loss {short_number(best.values['loss'])} ({render_params(best.params)})"
-        assert f"best so far: {told}" in text
+        best_text = f"#{best.number} with loss {short_number(best.values['loss'])} ({render_params(best.params)})"
+        assert f"best so far: {best_text}" in text
     for kind in (FailureKind.OOM, FailureKind.NAN):
         count = sum(t.failure is not None and t.failure.kind is kind for t in view.trials)
         assert (f"{kind.value}: {count} trials" in text) == (count > 0)
     complete = sum(t.failure is None for t in view.trials)
     assert f"{complete} complete" in text or complete == 0
     assert "its next point: lr=0.00123456 layers=3 optimizer=adam batch=64 norm=true" in text
-    assert "it expects 0.4321 ± 0.05670 there" in text
+    assert "predicted value there: 0.4321 ± 0.05670" in text
     assert "budget left: trials 28 of 40, llm_usd 1.50 of 2" in text
     assert "lr 61%, layers 22%" in text
     assert "lr with batch (12%): best lr about 0.001 at batch=16, about 0.01 at batch=64" in text
@@ -146,30 +146,30 @@ def test_every_fact_is_there_with_its_right_number(seed: int) -> None:
 
 
 @pytest.mark.parametrize("count", [100, 10_000])
-def test_a_prompt_never_outgrows_its_budget(count: int) -> None:
+def test_prompts_stay_below_their_limit(count: int) -> None:
     long = StudyBrief(
-        name="toy", space=SPACE, objectives=SUBJECT.objectives, description="d" * 9000, script="x = 1\n" * 9000
+        name="toy", space=SPACE, objectives=BRIEF.objectives, description="d" * 9000, script="x = 1\n" * 9000
     )
-    for subject in (SUBJECT, long):
-        messages = proposing_messages(subject, standing(view_of(count)), count=4, operator="refine")
+    for brief in (BRIEF, long):
+        messages = proposing_messages(brief, context(view_of(count)), count=4, operator="refine")
         assert sum(estimate_tokens(m.text) for m in messages) < MAX_TOKENS
 
 
-def test_the_stable_part_comes_first_and_is_the_same_later() -> None:
-    early = proposing_messages(SUBJECT, standing(view_of(5)), count=4, operator="explore")
-    late = proposing_messages(SUBJECT, standing(view_of(50)), count=4, operator="combine")
+def test_prompts_begin_with_the_same_messages_during_a_study() -> None:
+    early = proposing_messages(BRIEF, context(view_of(5)), count=4, operator="explore")
+    late = proposing_messages(BRIEF, context(view_of(50)), count=4, operator="combine")
     assert early[:2] == late[:2]
-    assert starting_messages(SUBJECT, count=8)[:2] == early[:2]
+    assert starting_messages(BRIEF, count=8)[:2] == early[:2]
 
 
-def test_templates_have_versions_and_operators_have_words() -> None:
+def test_each_template_has_a_version_and_each_operator_an_instruction() -> None:
     assert re.fullmatch("[0-9a-f]{12}", template_version("propose.md"))
     assert template_version("propose.md") != template_version("start.md")
     assert set(operators()) == {"explore", "refine", "ablate", "combine", "simplify"}
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=400))
-def test_nothing_inside_a_fence_can_close_it_or_open_a_section(text: str) -> None:
+def test_fenced_text_cannot_close_its_fence_or_open_a_section(text: str) -> None:
     shown = fenced(text, "log")
     first, *body, last = shown.split("\n")
     assert first == f"{last}log"
@@ -179,7 +179,7 @@ def test_nothing_inside_a_fence_can_close_it_or_open_a_section(text: str) -> Non
     assert "\x1b" not in shown
 
 
-def test_of_a_long_log_the_end_is_shown() -> None:
+def test_a_long_log_keeps_its_end() -> None:
     shown = fenced("start " + "x" * 5000 + " CUDA out of memory", "log", limit=100)
     assert shown.count("\n") == 2
     assert "CUDA out of memory" in shown

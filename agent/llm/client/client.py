@@ -1,6 +1,6 @@
-"""One language model behind LangChain: asks for a form in whichever way the server knows, with one layer of retries.
+"""One language model behind LangChain: requests an answer in a given form, in whichever way the server supports.
 
-Knows no study. Whatever goes wrong ends as ModelDown or AnswerUnusable; nothing else leaves this module.
+Knows no study. Every failure leaves this module as ModelDown or AnswerUnusable. Retries happen here and nowhere else.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -24,9 +25,10 @@ from tunesmith.agent.llm.client.messages import (
     tool_results,
 )
 from tunesmith.agent.llm.client.parsing import NoJsonObject, find_json_object
-from tunesmith.agent.llm.client.prices import Prices, price_of, read_prices
+from tunesmith.agent.llm.client.prices import OwnPrices, Price, find_price, read_own_prices
 from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LookupTool, ModelAnswer, TokenUse, ToolUse
 from tunesmith.prompts.message import Message
+from tunesmith.study.optional_packages import require
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
@@ -34,34 +36,40 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MISSES = 2
-LONGEST_WAIT_S = 60.0
-"""A server that asks for a longer pause is not waited for: training goes on without it."""
+MAX_RETRY_AFTER_S = 60.0
+"""Longest pause that is waited for within a question; after a longer one the question fails and training continues."""
+
+_MAX_BROKEN_ANSWERS = 2
+"""Answers without JSON in a row after which a method is not used again."""
 
 
 @dataclass
-class _Spending:
-    """What one question costs while it goes on."""
+class _Usage:
+    """Running totals of one question."""
 
     model: str
     method: str = ""
     requests: int = 0
-    usage: TokenUse = TokenUse()
+    tokens: TokenUse = TokenUse()
     tools: list[ToolUse] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)
 
 
 class LangChainModel:
-    """One model of one provider, or behind one address. Its client is made at the first question: that takes a second.
+    """One model of one provider, or behind one address. The client is made at the first question, which takes 1 s.
 
     Args:
-        name: "provider:model" as LangChain knows it, such as openai:gpt-5-mini, or a bare name together with base_url.
-        base_url: the address of a server that speaks the OpenAI protocol; None for the provider's own.
-        timeout_s: how long one request may take.
-        attempts: requests at most per question and round, when failures are such that another try may help.
-        max_output_chars: longer answers are refused.
-        prices: what tokens cost; None for the bundled list with the user's over it.
+        name: "provider:model" as LangChain writes it, such as openai:gpt-5-mini; a bare name with base_url.
+        base_url: address of a server with the OpenAI protocol; None for the provider's own.
+        timeout_s: limit for one request, in seconds.
+        attempts: requests per question and tool round, when the failures are transient.
+        max_output_chars: longer answers are rejected.
+        own_prices: the user's price list; None to read it from its file.
         sleep: waits between attempts; takes seconds.
+
+    Raises:
+        ProjectError: LangChain is not installed.
+        SpecError: the user's price list is not valid.
     """
 
     def __init__(
@@ -72,41 +80,47 @@ class LangChainModel:
         timeout_s: float = 60.0,
         attempts: int = 4,
         max_output_chars: int = 200_000,
-        prices: Prices | None = None,
+        own_prices: OwnPrices | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        for package in ("langchain", "genai_prices"):
+            require(package, purpose=f"the model {name}", extra="llm")
         self._name = name if ":" in name or not base_url else f"openai:{name}"
         self._base_url = base_url
         self._timeout_s = timeout_s
         self._attempts = attempts
         self._max_output_chars = max_output_chars
-        self._price = price_of(self._name, read_prices() if prices is None else prices, own_server=base_url is not None)
+        self._own_prices = read_own_prices() if own_prices is None else own_prices
         self._sleep = sleep
         self._client: BaseChatModel | None = None
-        self._refused: set[str] = set()
-        self._misses: dict[str, int] = {}
+        self._rejected_methods: set[str] = set()
+        self._broken_answers: dict[str, int] = {}
 
     @property
     def name(self) -> str:
         """provider:model."""
         return self._name
 
+    @cached_property
+    def _price(self) -> Price | None:
+        return find_price(self._name, self._own_prices, base_url=self._base_url)
+
     def client(self) -> BaseChatModel:
-        """Return LangChain's own model, for an agent that streams and calls tools; its errors are its own.
+        """Return LangChain's own model, for an agent that streams and calls tools; it raises its own exceptions.
 
         Raises:
             ModelDown: a package, a key or the provider is missing.
         """
-        return self._opened(_Spending(self._name))
+        return self._open(_Usage(self._name))
 
-    def cost_usd(self, usage: TokenUse) -> float | None:
-        """Return what so many tokens cost; None where the price is unknown."""
-        return self._price.of(usage) if self._price else None
+    def cost_usd(self, tokens: TokenUse, *, requests: int = 1) -> float | None:
+        """Return the dollars for these tokens; None when the price is unknown."""
+        return self._price.cost_usd(tokens, requests=requests) if self._price else None
 
-    def ready(self) -> ModelDown | None:
-        """Return why this model could not be asked, as far as that is known without a request; None when it could."""
+    def check(self) -> ModelDown | None:
+        """Return why this model cannot be asked, as far as that shows without a request; None when it can."""
         try:
-            self._opened(_Spending(self._name))
+            self._open(_Usage(self._name))
         except ModelDown as down:
             return down
         return None
@@ -114,50 +128,50 @@ class LangChainModel:
     def ask(
         self,
         messages: Sequence[Message],
-        form: AnswerFormat[T],
+        answer_format: AnswerFormat[T],
         *,
         tools: Sequence[LookupTool] = (),
         max_tool_calls: int = 6,
     ) -> ModelAnswer[T]:
-        """Return the answer in the form asked for; see `AsksModels`."""
-        spending = _Spending(self._name)
+        """Return the answer in the requested form; see `LanguageModel`."""
+        usage = _Usage(self._name)
         first: ModelDown | None = None
-        for method in self._methods(spending, with_tools=bool(tools)):
-            spending.method = method
+        for method in self._methods(usage, with_tools=bool(tools)):
+            usage.method = method
             try:
-                answer = self._converse(messages, form, list(tools), max_tool_calls, spending)
+                answer = self._converse(messages, answer_format, list(tools), max_tool_calls, usage)
             except AnswerUnusable as unusable:
-                self._count_miss(method, unusable)
+                self._count_broken_answer(method, unusable)
                 raise
-            except _FormRefused as refused:
-                self._refused.add(method)
-                first = first or refused.down
+            except _FormatRejected as rejected:
+                self._rejected_methods.add(method)
+                first = first or rejected.down
             else:
-                self._misses.pop(method, None)
+                self._broken_answers.pop(method, None)
                 return answer
         raise first or ModelDown(
-            Down.BAD_REQUEST, Diagnosis(Down.BAD_REQUEST).reason(self._name), call=self._record(spending)
+            Down.BAD_REQUEST, Diagnosis(Down.BAD_REQUEST).reason(self._name), call=self._record(usage)
         )
 
-    def _count_miss(self, method: str, unusable: AnswerUnusable) -> None:
-        """Leave a way of asking after two answers in a row without any JSON: the server took the form and forgot it."""
+    def _count_broken_answer(self, method: str, unusable: AnswerUnusable) -> None:
+        """Reject a method after two answers in a row without JSON: the server accepts the form and ignores it."""
         if unusable.kind in (Unusable.NOT_JSON, Unusable.EMPTY) and method != "plain":
-            self._misses[method] = self._misses.get(method, 0) + 1
-            if self._misses[method] >= _MISSES:
-                self._refused.add(method)
+            self._broken_answers[method] = self._broken_answers.get(method, 0) + 1
+            if self._broken_answers[method] >= _MAX_BROKEN_ANSWERS:
+                self._rejected_methods.add(method)
 
-    def _methods(self, spending: _Spending, *, with_tools: bool) -> Iterator[str]:
-        """Yield the ways to ask for a form that the server has not refused; plain text is always one.
+    def _methods(self, usage: _Usage, *, with_tools: bool) -> Iterator[str]:
+        """Yield the methods of requesting a form that the server has not rejected; plain text is always the last.
 
-        Tools that are to be called first go together with an answer that is a call, too.
+        With tools, function_calling comes first: there the answer is one more call.
         """
-        native = self._opened(spending).__class__.__name__.endswith("ChatOpenAI")
+        native = self._open(usage).__class__.__name__.endswith("ChatOpenAI")
         order = ("function_calling", "json_schema") if with_tools else ("json_schema", "function_calling")
         for method in order:
-            if method not in self._refused and (native or method != "json_schema"):
+            if method not in self._rejected_methods and (native or method != "json_schema"):
                 yield method
-        # llama-cpp-python knows no json_schema, but holds a model to the schema that stands beside json_object.
-        if native and "json_object" not in self._refused:
+        # llama-cpp-python does not support json_schema, but enforces a schema that is passed with json_object.
+        if native and "json_object" not in self._rejected_methods:
             yield "json_object"
         yield "plain"
 
@@ -166,115 +180,115 @@ class LangChainModel:
     def _converse(
         self,
         messages: Sequence[Message],
-        form: AnswerFormat[T],
+        answer_format: AnswerFormat[T],
         tools: list[LookupTool],
-        allowed: int,
-        spending: _Spending,
+        max_tool_calls: int,
+        usage: _Usage,
     ) -> ModelAnswer[T]:
-        if spending.method != "function_calling":
+        if usage.method != "function_calling":
             tools = []
-        talk = to_langchain_messages(messages, form, spending.method)
-        last_word = False
+        conversation = to_langchain_messages(messages, answer_format, usage.method)
+        must_answer = False
         while True:
-            reply = self._request(talk, form, tools, spending, forced=last_word)
+            reply = self._request(conversation, answer_format, tools, usage, forced=must_answer)
             text = reply_text(reply)
             if len(text) > self._max_output_chars:
-                self._unusable(Unusable.TOO_LONG, f"the answer has {len(text):,} characters", text, spending)
+                self._fail(Unusable.TOO_LONG, f"the answer has {len(text):,} characters", text, usage)
             calls = [*reply.tool_calls, *reply.invalid_tool_calls]
-            answer = next((call for call in calls if call["name"] == form.name), None)
+            answer = next((call for call in calls if call["name"] == answer_format.name), None)
             if answer is not None:
-                return self._read(arguments_json(answer), form, spending)
+                return self._read(arguments_json(answer), answer_format, usage)
             if not calls:
-                self._check_stop(reply, text, spending)
-                return self._read(text, form, spending)
-            if last_word:
-                self._unusable(Unusable.ENDLESS_TOOLS, "it went on calling tools", text, spending)
-            last_word = len(spending.tools) + len(calls) > allowed
-            talk = [*talk, *tool_results(reply, calls, tools, spending.tools, refuse=last_word)]
+                self._check_stop_reason(reply, text, usage)
+                return self._read(text, answer_format, usage)
+            if must_answer:
+                self._fail(Unusable.ENDLESS_TOOLS, "the model kept calling tools", text, usage)
+            must_answer = len(usage.tools) + len(calls) > max_tool_calls
+            conversation = [*conversation, *tool_results(reply, calls, tools, usage.tools, refuse=must_answer)]
 
-    def _check_stop(self, reply: AIMessage, text: str, spending: _Spending) -> None:
+    def _check_stop_reason(self, reply: AIMessage, text: str, usage: _Usage) -> None:
         stop = str(reply.response_metadata.get("finish_reason") or reply.response_metadata.get("stop_reason") or "")
         if reply.additional_kwargs.get("refusal"):
-            self._unusable(Unusable.REFUSAL, "the model refused", str(reply.additional_kwargs["refusal"]), spending)
+            self._fail(Unusable.REFUSAL, _REASONS[Unusable.REFUSAL], str(reply.additional_kwargs["refusal"]), usage)
         if stop == "content_filter":
-            self._unusable(Unusable.CONTENT_FILTER, "a content filter stopped the answer", text, spending)
+            self._fail(Unusable.CONTENT_FILTER, _REASONS[Unusable.CONTENT_FILTER], text, usage)
         if stop in ("length", "max_tokens"):
-            self._unusable(Unusable.TRUNCATED, "the answer was cut off at the server's limit", text, spending)
+            self._fail(Unusable.TRUNCATED, _REASONS[Unusable.TRUNCATED], text, usage)
         if not text.strip():
-            self._unusable(Unusable.EMPTY, "the answer is empty", text, spending)
+            self._fail(Unusable.EMPTY, "the answer is empty", text, usage)
 
-    def _read(self, text: str, form: AnswerFormat[T], spending: _Spending) -> ModelAnswer[T]:
+    def _read(self, text: str, answer_format: AnswerFormat[T], usage: _Usage) -> ModelAnswer[T]:
         try:
-            found = find_json_object(text)
+            decoded = find_json_object(text)
         except NoJsonObject as error:
-            self._unusable(Unusable.NOT_JSON, str(error), text, spending)
+            self._fail(Unusable.NOT_JSON, str(error), text, usage)
         try:
-            return ModelAnswer(form.read(found), text, self._record(spending))
+            return ModelAnswer(answer_format.read(decoded), text, self._record(usage))
         except ValueError as error:
-            self._unusable(Unusable.WRONG_SHAPE, str(error)[:1000], text, spending)
+            self._fail(Unusable.WRONG_SHAPE, str(error)[:1000], text, usage)
 
-    def _unusable(self, kind: Unusable, reason: str, text: str, spending: _Spending) -> NoReturn:
-        raise AnswerUnusable(kind, reason, text, self._record(spending))
+    def _fail(self, kind: Unusable, reason: str, text: str, usage: _Usage) -> NoReturn:
+        raise AnswerUnusable(kind, reason, text, self._record(usage))
 
     # -- one request --------------------------------------------------------------------------------------------
 
     def _request(
         self,
-        talk: list[BaseMessage],
-        form: AnswerFormat[Any],
+        conversation: list[BaseMessage],
+        answer_format: AnswerFormat[Any],
         tools: list[LookupTool],
-        spending: _Spending,
+        usage: _Usage,
         *,
         forced: bool,
     ) -> AIMessage:
-        asked = bind_format(self._opened(spending), form, tools, spending.method, forced=forced)
+        client = bind_format(self._open(usage), answer_format, tools, usage.method, forced=forced)
 
-        def once() -> AIMessage:
-            spending.requests += 1
-            reply: AIMessage = asked.invoke(talk)
+        def request_once() -> AIMessage:
+            usage.requests += 1
+            reply: AIMessage = client.invoke(conversation)
             return reply
 
         retrying = Retrying(
-            retry=retry_if_exception(_may_help),
+            retry=retry_if_exception(_is_worth_retrying),
             stop=stop_after_attempt(self._attempts),
-            wait=_pause,
+            wait=_pause_s,
             sleep=self._sleep,
             reraise=True,
         )
         try:
-            reply = retrying(once)
-        except Exception as error:  # noqa: BLE001  # every provider raises classes of its own
-            self._give_up(error, spending)
-        spending.usage = spending.usage.plus(token_use(reply))
+            reply = retrying(request_once)
+        except Exception as error:  # noqa: BLE001  # each provider raises its own classes
+            self._raise_for(error, usage)
+        usage.tokens = usage.tokens.plus(token_use(reply))
         return reply
 
-    def _give_up(self, error: BaseException, spending: _Spending) -> NoReturn:
-        kind = _answer_after_all(error)
+    def _raise_for(self, error: BaseException, usage: _Usage) -> NoReturn:
+        kind = _unusable_kind(error)
         if kind is not None:
-            self._unusable(kind, _UNUSABLE_WORDS[kind], "", spending)
-        found = diagnose(error)
-        call = self._record(spending)
-        down = ModelDown(found.kind, found.reason(self._name), retry_after_s=found.retry_after_s, call=call)
-        # A bare 400 says nothing; the next way of asking tells whether it was the form.
-        if spending.method != "plain" and (found.about_form or found.kind is Down.BAD_REQUEST):
-            raise _FormRefused(down) from None
+            self._fail(kind, _REASONS[kind], "", usage)
+        diagnosis = diagnose(error)
+        reason, call = diagnosis.reason(self._name), self._record(usage)
+        down = ModelDown(diagnosis.kind, reason, retry_after_s=diagnosis.retry_after_s, call=call)
+        # A 400 without details may be about the form; the next method shows whether it was.
+        if usage.method != "plain" and (diagnosis.rejects_format or diagnosis.kind is Down.BAD_REQUEST):
+            raise _FormatRejected(down) from None
         raise down from None
 
-    def _opened(self, spending: _Spending) -> BaseChatModel:
+    def _open(self, usage: _Usage) -> BaseChatModel:
         if self._client is None:
             try:
-                self._client = self._connected()
+                self._client = self._connect()
             except Exception as error:  # noqa: BLE001  # a missing package, key or provider, each with its own class
-                found = diagnose(error)
-                kind, reason = Down.AUTH, _no_key(self._name)
-                if found.kind is Down.MISSING_PACKAGE:
-                    kind, reason = found.kind, found.reason(self._name)
+                diagnosis = diagnose(error)
+                kind, reason = Down.AUTH, _missing_key_text(self._name)
+                if diagnosis.kind is Down.MISSING_PACKAGE:
+                    kind, reason = diagnosis.kind, diagnosis.reason(self._name)
                 elif isinstance(error, ValueError) and "provider" in str(error).lower():
-                    kind, reason = Down.NOT_FOUND, _no_provider(self._name)
-                raise ModelDown(kind, reason, call=self._record(spending)) from None
+                    kind, reason = Down.NOT_FOUND, _unknown_provider_text(self._name)
+                raise ModelDown(kind, reason, call=self._record(usage)) from None
         return self._client
 
-    def _connected(self) -> BaseChatModel:
+    def _connect(self) -> BaseChatModel:
         from langchain.chat_models import init_chat_model  # 1 s
 
         provider, _, model = self._name.rpartition(":")
@@ -282,41 +296,41 @@ class LangChainModel:
         if provider:
             options["model_provider"] = provider
         if self._base_url:
-            # A server of one's own mostly wants no key, but the client insists on one.
+            # Local servers rarely check the key, but the client requires one.
             options |= {"base_url": self._base_url, "api_key": os.environ.get("OPENAI_API_KEY") or "none"}
-        opened: BaseChatModel = init_chat_model(model, **options)
-        return opened
+        client: BaseChatModel = init_chat_model(model, **options)
+        return client
 
-    def _record(self, spending: _Spending) -> CallRecord:
+    def _record(self, usage: _Usage) -> CallRecord:
         return CallRecord(
-            model=spending.model,
-            method=spending.method,
-            requests=spending.requests,
-            usage=spending.usage,
-            cost_usd=self._price.of(spending.usage) if self._price and spending.requests else None,
-            wall_s=time.monotonic() - spending.began,
-            tools=tuple(spending.tools),
+            model=usage.model,
+            method=usage.method,
+            requests=usage.requests,
+            usage=usage.tokens,
+            cost_usd=self.cost_usd(usage.tokens, requests=usage.requests) if usage.requests else None,
+            wall_s=time.monotonic() - usage.started_at,
+            tools=tuple(usage.tools),
         )
 
 
-class _FormRefused(Exception):
-    """The server does not know this way to ask for a form."""
+class _FormatRejected(Exception):
+    """The server does not support this method of requesting a form."""
 
     def __init__(self, down: ModelDown) -> None:
         self.down = down
         super().__init__(down.reason)
 
 
-_UNUSABLE_WORDS = {
+_REASONS = {
     Unusable.TRUNCATED: "the answer was cut off at the server's limit",
     Unusable.CONTENT_FILTER: "a content filter stopped the answer",
-    Unusable.REFUSAL: "the model refused",
-    Unusable.EMPTY: "the answer holds no choice",
+    Unusable.REFUSAL: "the model refused to answer",
+    Unusable.EMPTY: "the answer contains no choice",
 }
 
 
-def _answer_after_all(error: BaseException) -> Unusable | None:
-    """Return what an exception means that a client raises about an answer which it got."""
+def _unusable_kind(error: BaseException) -> Unusable | None:
+    """Return the kind of an exception that clients raise about an answer they received; None for all others."""
     name = type(error).__name__
     if "LengthFinishReason" in name:
         return Unusable.TRUNCATED
@@ -327,31 +341,29 @@ def _answer_after_all(error: BaseException) -> Unusable | None:
     return Unusable.EMPTY if isinstance(error, IndexError) else None
 
 
-def _may_help(error: BaseException) -> bool:
-    found = diagnose(error)
-    patient = found.retry_after_s is None or found.retry_after_s <= LONGEST_WAIT_S
-    return _answer_after_all(error) is None and found.kind in TRANSIENT and not found.about_form and patient
+def _is_worth_retrying(error: BaseException) -> bool:
+    diagnosis = diagnose(error)
+    is_short = diagnosis.retry_after_s is None or diagnosis.retry_after_s <= MAX_RETRY_AFTER_S
+    return _unusable_kind(error) is None and diagnosis.kind in TRANSIENT and not diagnosis.rejects_format and is_short
 
 
 _backoff = wait_random_exponential(multiplier=1.0, max=30.0)
 
 
-def _pause(state: RetryCallState) -> float:
-    """Return the seconds to wait: what the server asks for, else longer each time and by chance."""
+def _pause_s(state: RetryCallState) -> float:
+    """Return the pause before the next attempt, in seconds: what the server asks for, else random exponential."""
     error = state.outcome.exception() if state.outcome else None
-    asked = diagnose(error).retry_after_s if error else None
-    return _backoff(state) if asked is None else asked
+    retry_after_s = diagnose(error).retry_after_s if error else None
+    return _backoff(state) if retry_after_s is None else retry_after_s
 
 
-def _no_key(name: str) -> str:
+def _missing_key_text(name: str) -> str:
     provider = name.partition(":")[0].upper().replace("-", "_") if ":" in name else ""
     key = f"{provider}_API_KEY" if provider else "the provider's key"
-    return (
-        f"the model {name} cannot be reached: set {key} in the environment, or give base_url for a server of your own"
-    )
+    return f"the model {name} cannot be used: set {key} in the environment, or give base_url for your own server"
 
 
-def _no_provider(name: str) -> str:
+def _unknown_provider_text(name: str) -> str:
     provider = name.partition(":")[0] if ":" in name else ""
-    what = f"LangChain knows no provider {provider!r}" if provider else f"the provider of {name!r} is not clear"
-    return f"{what}; write provider:model, such as openai:gpt-5-mini, or give base_url for a server of your own"
+    problem = f"LangChain knows no provider {provider!r}" if provider else f"the provider of {name!r} is not clear"
+    return f"{problem}; write provider:model, such as openai:gpt-5-mini, or give base_url for your own server"

@@ -1,7 +1,7 @@
-"""What an exception of a model's client means: a kind, a line for people, and how long to wait. Tells no secrets.
+"""Classifies exceptions of LangChain's clients: a kind, a line for people without secrets, and how long to wait.
 
-Works on status codes and on the chain of causes, not on classes of one maker's client, so that it serves every
-provider that LangChain knows.
+It reads status codes and the chain of causes instead of one vendor's exception classes, so it works for every
+provider that LangChain supports.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from tunesmith.agent.llm.client.errors import Down
+from tunesmith.study.optional_packages import install
 
 _BY_STATUS = {
     401: Down.AUTH,
@@ -25,20 +26,20 @@ _BY_STATUS = {
     429: Down.RATE_LIMIT,
 }
 _ADVICE = {
-    Down.REFUSED_CONNECTION: "nothing listens there; is the server running, and is base_url right?",
-    Down.DNS: "its host name is not known; check base_url and the network",
+    Down.REFUSED_CONNECTION: "no server accepts connections there; check that it runs and that base_url is right",
+    Down.DNS: "its host name cannot be resolved; check base_url and the network",
     Down.TIMEOUT: "it did not answer in time",
-    Down.CUT: "the connection broke off in the middle of the answer",
+    Down.CUT: "the connection was lost in the middle of the answer",
     Down.AUTH: "the key was refused (401); set a valid one in the environment",
     Down.FORBIDDEN: "the key may not use this model (403); ask for access, or choose another model",
-    Down.NOT_FOUND: "it has no such model (404); check the name",
-    Down.BAD_REQUEST: "it did not understand the request (400)",
-    Down.TOO_LARGE: "the request is too large for it (413)",
-    Down.CONTEXT_OVERFLOW: "the prompt is longer than its context; choose a model with a longer one",
+    Down.NOT_FOUND: "the server has no model of this name (404); check the name",
+    Down.BAD_REQUEST: "the server rejected the request (400)",
+    Down.TOO_LARGE: "the request is too large for the server (413)",
+    Down.CONTEXT_OVERFLOW: "the prompt exceeds its context length; choose a model with a longer context",
     Down.RATE_LIMIT: "too many requests (429)",
-    Down.QUOTA: "its quota is used up; top up the account, or choose another model",
-    Down.SERVER: "it failed on its side",
-    Down.GATEWAY: "what answered there is no model; is base_url right?",
+    Down.QUOTA: "the quota is used up; add credit to the account, or choose another model",
+    Down.SERVER: "the server failed",
+    Down.GATEWAY: "the server at that address does not speak the protocol of a model; check base_url",
     Down.MISSING_PACKAGE: "the package for this provider is not installed",
     Down.UNKNOWN: "the call failed",
 }
@@ -49,27 +50,28 @@ class Diagnosis:
     """Why a request failed.
 
     Attributes:
-        detail: a word about the exception that says nothing of its content.
-        about_form: whether the server seems to refuse the way in which a form was asked for.
+        detail: the exception's class or HTTP status, or an install command; never its text, which may contain secrets.
+        retry_after_s: pause that the server asked for, in seconds; None when it did not say.
+        rejects_format: the server seems to reject the way in which the answer's form was requested.
     """
 
     kind: Down
     detail: str = ""
     retry_after_s: float | None = None
-    about_form: bool = False
+    rejects_format: bool = False
 
     def reason(self, name: str) -> str:
-        """Return the line for people."""
+        """Return one line for people about the model `name`."""
         detail = f" ({self.detail})" if self.detail else ""
         return f"the model {name} gave no answer: {_ADVICE[self.kind]}{detail}"
 
 
 def diagnose(error: BaseException) -> Diagnosis:
-    """Return what an exception of a model's client means."""
+    """Classify an exception that a client raised."""
     chain = list(_chain(error))
     if any(isinstance(e, ImportError) for e in chain):
         missing = next((e.name for e in chain if isinstance(e, ImportError) and e.name), "")
-        return Diagnosis(Down.MISSING_PACKAGE, f"pip install {missing.replace('_', '-')}" if missing else "")
+        return Diagnosis(Down.MISSING_PACKAGE, install(missing.partition(".")[0]) if missing else "")
     status = next((s for e in chain if isinstance(s := getattr(e, "status_code", None), int)), None)
     if status is not None:
         return _by_status(status, chain)
@@ -80,7 +82,7 @@ def diagnose(error: BaseException) -> Diagnosis:
 def _by_status(status: int, chain: list[BaseException]) -> Diagnosis:
     text = " ".join(str(e) for e in chain).lower()
     code = str(next((c for e in chain if (c := getattr(e, "code", None))), "")).lower()
-    about_form = status in (400, 404, 415, 422, 500, 501) and bool(
+    rejects_format = status in (400, 404, 415, 422, 500, 501) and bool(
         re.search(
             r"response_format|json_schema|json_object|tool_choice|\btools?\b|function call|structured output", text
         )
@@ -91,9 +93,9 @@ def _by_status(status: int, chain: list[BaseException]) -> Diagnosis:
         return Diagnosis(Down.QUOTA)
     if status in _BY_STATUS:
         retry_after_s = _retry_after(chain)
-        return Diagnosis(_BY_STATUS[status], retry_after_s=retry_after_s, about_form=about_form)
-    kind = Down.SERVER if status >= 500 else Down.BAD_REQUEST  # noqa: PLR2004  # HTTP's own border
-    return Diagnosis(kind, f"HTTP {status}", _retry_after(chain), about_form)
+        return Diagnosis(_BY_STATUS[status], retry_after_s=retry_after_s, rejects_format=rejects_format)
+    kind = Down.SERVER if status >= 500 else Down.BAD_REQUEST  # noqa: PLR2004  # server errors begin here
+    return Diagnosis(kind, f"HTTP {status}", _retry_after(chain), rejects_format)
 
 
 def _by_names(names: str, chain: list[BaseException]) -> Down:
@@ -106,10 +108,10 @@ def _by_names(names: str, chain: list[BaseException]) -> Down:
     if "protocolerror" in names or "readerror" in names or "connectionreset" in names or "incompleteread" in names:
         return Down.CUT
     if "connect" in names:
-        said = " ".join(str(e) for e in chain).lower()
-        return Down.DNS if "name or service" in said or "name resolution" in said else Down.REFUSED_CONNECTION
+        text = " ".join(str(e) for e in chain).lower()
+        return Down.DNS if "name or service" in text or "name resolution" in text else Down.REFUSED_CONNECTION
     if any(name in names for name in ("attributeerror", "typeerror", "jsondecodeerror", "valueerror", "keyerror")):
-        # The client could make nothing of a body that came with 200.
+        # The client could not parse the body of a response with status 200.
         return Down.GATEWAY
     return Down.UNKNOWN
 
@@ -123,19 +125,19 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _retry_after(chain: list[BaseException]) -> float | None:
-    """Return the seconds that the Retry-After header asks for, as a number or as a date."""
+    """Return the pause that the Retry-After header asks for, in seconds; it holds a number or a date."""
     for error in chain:
         headers = getattr(getattr(error, "response", None), "headers", None)
-        said = headers.get("retry-after") if headers is not None else None
-        if said:
+        value = headers.get("retry-after") if headers is not None else None
+        if value:
             try:
-                return max(float(said), 0.0)
+                return max(float(value), 0.0)
             except ValueError:
-                return _until(said)
+                return _seconds_until(value)
     return None
 
 
-def _until(date: str) -> float | None:
+def _seconds_until(date: str) -> float | None:
     try:
         at = parsedate_to_datetime(date)
     except ValueError:

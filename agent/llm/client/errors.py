@@ -1,4 +1,4 @@
-"""Why a language model gave no answer, or none that can be used. No message holds a key, a prompt or a traceback."""
+"""Errors of language models: no answer, or an unusable one. No message contains a key, a prompt or a traceback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tunesmith.study.errors import TunesmithError
 
 
 class Down(StrEnum):
-    """Why no answer was got; a closed list."""
+    """Why a model gave no answer; a closed list."""
 
     REFUSED_CONNECTION = "refused_connection"
     DNS = "dns"
@@ -32,20 +32,20 @@ class Down(StrEnum):
 TRANSIENT = frozenset(
     {Down.REFUSED_CONNECTION, Down.DNS, Down.TIMEOUT, Down.CUT, Down.RATE_LIMIT, Down.SERVER, Down.GATEWAY}
 )
-"""Worth another try within seconds."""
+"""Failures that another try within seconds may pass."""
 
 PERMANENT = frozenset({Down.AUTH, Down.FORBIDDEN, Down.NOT_FOUND, Down.QUOTA, Down.MISSING_PACKAGE})
-"""Trying again is pointless until a person has changed something."""
+"""Failures that last until a person changes something."""
 
 
 class ModelDown(TunesmithError):
-    """No answer was got from a model.
+    """A model gave no answer.
 
     Attributes:
         kind: why.
         reason: one line for people, with what to do.
-        retry_after_s: how long the server asks to wait; None when it does not say.
-        call: what was spent on it.
+        retry_after_s: pause that the server asked for, in seconds; None when it did not say.
+        call: what was spent on the question.
     """
 
     def __init__(self, kind: Down, reason: str, *, retry_after_s: float | None = None, call: CallRecord) -> None:
@@ -56,8 +56,8 @@ class ModelDown(TunesmithError):
         super().__init__(reason)
 
     @property
-    def lasting(self) -> bool:
-        """Whether a person has to change something before it can work."""
+    def permanent(self) -> bool:
+        """Whether the failure lasts until a person changes something."""
         return self.kind in PERMANENT
 
 
@@ -75,13 +75,13 @@ class Unusable(StrEnum):
 
 
 class AnswerUnusable(TunesmithError):
-    """A model answered, but not so that it can be used.
+    """A model answered, but the answer cannot be used.
 
     Attributes:
         kind: why.
-        reason: one line; for a wrong shape what the model should change.
-        text: the start of what it said, at most 2,000 characters.
-        call: what was spent on it.
+        reason: one line; for a wrong shape, what the model should change.
+        text: start of the answer, at most 2,000 characters.
+        call: what was spent on the question.
     """
 
     def __init__(self, kind: Unusable, reason: str, text: str, call: CallRecord) -> None:

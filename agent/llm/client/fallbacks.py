@@ -1,4 +1,4 @@
-"""Several models in turn: when the first is down, the next one answers."""
+"""Several models as one: when the first is down, the next one answers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class FallbackModel:
-    """Several models; the first one that is up answers. One that a person has to mend is not asked again.
+    """Asks models in order until one answers. A model with a permanent failure is not asked again.
 
     Args:
-        models: at least one, the preferred one first.
+        models: at least one; the preferred one first.
     """
 
     def __init__(self, models: Sequence[LanguageModel]) -> None:
@@ -24,23 +24,28 @@ class FallbackModel:
 
     @property
     def name(self) -> str:
-        """The name of the model that is asked first."""
+        """Name of the model that is asked first."""
         return self._models[0].name
 
     def ask(
         self,
         messages: Sequence[Message],
-        form: AnswerFormat[T],
+        answer_format: AnswerFormat[T],
         *,
         tools: Sequence[LookupTool] = (),
         max_tool_calls: int = 6,
     ) -> ModelAnswer[T]:
-        """Return the first answer; the last failure is raised when there is none."""
+        """Return the first answer.
+
+        Raises:
+            ModelDown: every model is down; the failure of the last one.
+            AnswerUnusable: a model answered, but its answer cannot be used.
+        """
         for model in list(self._models):
             try:
-                return model.ask(messages, form, tools=tools, max_tool_calls=max_tool_calls)
+                return model.ask(messages, answer_format, tools=tools, max_tool_calls=max_tool_calls)
             except ModelDown as error:
                 down = error
-                if error.lasting and len(self._models) > 1:
+                if error.permanent and len(self._models) > 1:
                     self._models.remove(model)
         raise down

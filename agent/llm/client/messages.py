@@ -1,4 +1,4 @@
-"""The words of a conversation with a model as LangChain knows them, and what its replies hold."""
+"""Translates between our questions and LangChain's messages, and runs the tools that a reply calls."""
 
 from __future__ import annotations
 
@@ -16,33 +16,43 @@ if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
     from langchain_core.messages import AIMessage, BaseMessage
 
-TOOL_RESULT_CHARS = 4000
+MAX_TOOL_RESULT_CHARS = 4000
 
 
-def to_langchain_messages(messages: Sequence[Message], form: AnswerFormat[Any], method: str) -> list[BaseMessage]:
-    """Return the messages that open the conversation; unless the server is told the form, the last one describes it."""
+def to_langchain_messages(
+    messages: Sequence[Message], answer_format: AnswerFormat[Any], method: str
+) -> list[BaseMessage]:
+    """Return the messages for LangChain; with method json_object or plain, the last one describes the answer's form."""
     from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
     classes: Mapping[str, Any] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
     if method in ("json_object", "plain"):
-        asked = render_text("answer_as_json.md", schema=json.dumps(form.schema))
-        messages = [*messages[:-1], replace(messages[-1], text=f"{messages[-1].text}\n\n{asked}")]
+        instruction = render_text("answer_as_json.md", schema=json.dumps(answer_format.schema))
+        messages = [*messages[:-1], replace(messages[-1], text=f"{messages[-1].text}\n\n{instruction}")]
     return [classes[message.role](content=message.text) for message in messages]
 
 
 def bind_format(
-    client: BaseChatModel, form: AnswerFormat[Any], tools: list[LookupTool], method: str, *, forced: bool
+    client: BaseChatModel, answer_format: AnswerFormat[Any], tools: list[LookupTool], method: str, *, forced: bool
 ) -> Any:
-    """Return the client with the form and the tools attached in the given way."""
+    """Return the client with the answer's form and the tools attached.
+
+    Args:
+        client: LangChain's model.
+        answer_format: the form of the answer.
+        tools: functions that the model may call first; only with method function_calling.
+        method: json_schema, json_object, function_calling or plain.
+        forced: the model must answer now instead of calling a tool.
+    """
     definitions = [_definition(tool.name, tool.description, tool.arguments) for tool in tools]
     if method == "json_schema":
-        schema = {"name": form.name, "schema": dict(form.schema), "strict": True}
+        schema = {"name": answer_format.name, "schema": dict(answer_format.schema), "strict": True}
         return client.bind(response_format={"type": "json_schema", "json_schema": schema})
     if method == "json_object":
-        return client.bind(response_format={"type": "json_object", "schema": dict(form.schema)})
+        return client.bind(response_format={"type": "json_object", "schema": dict(answer_format.schema)})
     if method == "function_calling":
-        answer = _definition(form.name, render_text("answer_tool.md"), form.schema)
-        choice = form.name if forced or not tools else None
+        answer = _definition(answer_format.name, render_text("answer_tool.md"), answer_format.schema)
+        choice = answer_format.name if forced or not tools else None
         return client.bind_tools([*definitions, answer], **({"tool_choice": choice} if choice else {}))
     return client
 
@@ -57,7 +67,15 @@ def _definition(name: str, description: str, arguments: Mapping[str, Any]) -> di
 def tool_results(
     reply: AIMessage, calls: Sequence[Mapping[str, Any]], tools: list[LookupTool], used: list[ToolUse], *, refuse: bool
 ) -> list[BaseMessage]:
-    """Return what goes on the end of the conversation: the model's calls, and a result for each."""
+    """Run the tools that a reply calls; return the messages to append: the reply, and one result for each call.
+
+    Args:
+        reply: the model's reply.
+        calls: its tool calls, including those whose arguments could not be parsed.
+        tools: the functions that exist.
+        used: receives one entry for each call.
+        refuse: run nothing and tell the model that no further calls are allowed.
+    """
     from langchain_core.messages import ToolMessage
 
     results: list[BaseMessage] = []
@@ -65,41 +83,41 @@ def tool_results(
         result = render_text("no_more_tools.md") if refuse else _run(call, tools)
         used.append(ToolUse(name=str(call["name"])[:80], arguments=arguments_json(call)[:500], result=result[:500]))
         results.append(ToolMessage(content=result, tool_call_id=str(call["id"] or "")))
-    # Calls that could not be parsed are dropped when a reply is sent back; their results would then hang in the air.
-    whole = [
+    # LangChain drops invalid calls when a reply is sent back, and servers reject results without a call.
+    valid = [
         {"name": str(c["name"]), "args": c["args"] if isinstance(c["args"], dict) else {}, "id": c["id"]} for c in calls
     ]
-    return [reply.model_copy(update={"tool_calls": whole, "invalid_tool_calls": []}), *results]
+    return [reply.model_copy(update={"tool_calls": valid, "invalid_tool_calls": []}), *results]
 
 
 def _run(call: Mapping[str, Any], tools: list[LookupTool]) -> str:
     tool = next((tool for tool in tools if tool.name == call["name"]), None)
     if tool is None:
-        return f"there is no tool {str(call['name'])[:80]!r}; there are: {', '.join(t.name for t in tools)}"
+        return f"there is no tool {str(call['name'])[:80]!r}; the tools are: {', '.join(t.name for t in tools)}"
     if not isinstance(call["args"], dict):
-        return "the arguments are no JSON object; write one"
+        return "the arguments are not a JSON object; write one"
     try:
-        return tool.run(call["args"])[:TOOL_RESULT_CHARS]
+        return tool.run(call["args"])[:MAX_TOOL_RESULT_CHARS]
     except ToolRefused as error:
-        return str(error)[:TOOL_RESULT_CHARS]
-    except Exception as error:  # noqa: BLE001  # a tool's bug must not end a study; the model reads its name alone
+        return str(error)[:MAX_TOOL_RESULT_CHARS]
+    except Exception as error:  # noqa: BLE001  # a bug in a tool must not end a study; its text may contain secrets
         return f"the tool failed: {type(error).__name__}"
 
 
 def arguments_json(call: Mapping[str, Any]) -> str:
-    """Return a tool call's arguments as JSON, or as the model wrote them where that is none."""
+    """Return a tool call's arguments as JSON, or unchanged when the model wrote something else."""
     args = call["args"]
     return args if isinstance(args, str) else json.dumps(args)
 
 
 def reply_text(reply: AIMessage) -> str:
-    """Return what a reply says, without its tool calls."""
+    """Return the text of a reply, without its tool calls."""
     text = reply.text
     return text if isinstance(text, str) else str(text())  # a method until langchain-core 1.0
 
 
 def token_use(reply: AIMessage) -> TokenUse:
-    """Return the tokens of one request, as far as the server says."""
+    """Return the token counts of one request, as far as the server reports them."""
     usage: Any = reply.usage_metadata
     if not usage:
         return TokenUse()

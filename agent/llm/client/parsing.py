@@ -1,4 +1,4 @@
-"""Finds the JSON object in what a model wrote: alone, in a code fence, or in the middle of prose."""
+"""Finds the JSON object in a model's answer: bare, in a code fence, or inside prose."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from typing import Any
 
 
 class NoJsonObject(ValueError):
-    """There is no object in the text, or it ends before it is closed, or a number in it is no number."""
+    """The text contains no complete JSON object; the message says why."""
 
 
 def find_json_object(text: str) -> dict[str, Any]:
     """Return the first JSON object in a text.
 
     Raises:
-        NoJsonObject: the message says what is wrong with what was found.
+        NoJsonObject: there is none, or it is incomplete, nested too deeply, or contains NaN or Infinity.
     """
-    last = "there is no JSON object in the answer"
-    decoder = json.JSONDecoder(parse_constant=_refuse)
-    # An inner object of a broken outer one is not what was asked for: beside the first, only those that open a line.
-    openings = [text.find("{"), *(match.start() for match in re.finditer(r"^\s*\{", text, re.MULTILINE))]
-    for start in dict.fromkeys(openings):
+    problem = "the answer contains no JSON object"
+    decoder = json.JSONDecoder(parse_constant=_reject_constant)
+    # Inside a broken object, an inner object is not the answer. So after the first brace, only line starts count.
+    starts = [text.find("{"), *(match.start() for match in re.finditer(r"^\s*\{", text, re.MULTILINE))]
+    for start in dict.fromkeys(starts):
         if start < 0:
             continue
         try:
-            found, _ = decoder.raw_decode(text, text.index("{", start))
+            decoded, _ = decoder.raw_decode(text, text.index("{", start))
         except json.JSONDecodeError as error:
-            last = f"the JSON cannot be read: {error.msg} at character {error.pos - start}"
+            problem = f"the JSON cannot be parsed: {error.msg} at character {error.pos - start}"
         except RecursionError:
-            last = "the JSON is nested too deeply"
+            problem = "the JSON is nested too deeply"
         else:
-            if isinstance(found, dict) and found:
-                return found
-    raise NoJsonObject(last)
+            if isinstance(decoded, dict) and decoded:
+                return decoded
+    raise NoJsonObject(problem)
 
 
-def _refuse(name: str) -> Any:
-    raise NoJsonObject(f"{name} is no number; give a finite one")
+def _reject_constant(name: str) -> Any:
+    raise NoJsonObject(f"{name} is not valid JSON; give a finite number")

@@ -1,4 +1,4 @@
-"""Keeps questions and answers in a file, and answers from such a file: a deterministic run without a network."""
+"""Records questions and answers to a file, and replays them: a deterministic run without a network."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 class RecordingModel:
-    """A model whose answers and failures are kept, a JSON line each.
+    """Appends each answer or failure of a model to a file, as one line of JSON.
 
     Args:
-        model: answers.
-        path: the file; lines are put on its end.
+        model: the model to record.
+        path: the file.
 
     Raises:
         ProjectError: the file cannot be written.
@@ -38,40 +38,44 @@ class RecordingModel:
 
     @property
     def name(self) -> str:
-        """The model's name."""
+        """Name of the model."""
         return self._model.name
 
     def ask(
         self,
         messages: Sequence[Message],
-        form: AnswerFormat[T],
+        answer_format: AnswerFormat[T],
         *,
         tools: Sequence[LookupTool] = (),
         max_tool_calls: int = 6,
     ) -> ModelAnswer[T]:
-        """Ask the model, and keep what it said."""
-        kept: dict[str, Any] = {"key": _key(messages, form)}
+        """Ask the model and record the answer or the failure; see `LanguageModel`."""
+        key = {"key": _question_key(messages, answer_format)}
         try:
-            answer = self._model.ask(messages, form, tools=tools, max_tool_calls=max_tool_calls)
+            answer = self._model.ask(messages, answer_format, tools=tools, max_tool_calls=max_tool_calls)
         except ModelDown as error:
-            self._keep({**kept, "down": error.kind.value, "reason": error.reason}, error.call)
+            self._write({**key, "down": error.kind.value, "reason": error.reason}, error.call)
             raise
         except AnswerUnusable as error:
             unusable = {"unusable": error.kind.value, "reason": error.reason, "text": error.text}
-            self._keep({**kept, **unusable}, error.call)
+            self._write({**key, **unusable}, error.call)
             raise
-        self._keep({**kept, "text": answer.text}, answer.call)
+        self._write({**key, "text": answer.text}, answer.call)
         return answer
 
-    def _keep(self, line: dict[str, Any], call: CallRecord) -> None:
-        use = {"input": call.usage.input, "cached": call.usage.cached, "output": call.usage.output}
-        record = {"model": call.model, "requests": call.requests, "cost_usd": call.cost_usd, "usage": use}
+    def _write(self, line: dict[str, Any], call: CallRecord) -> None:
+        usage = {"input": call.usage.input, "cached": call.usage.cached, "output": call.usage.output}
+        record = {"model": call.model, "requests": call.requests, "cost_usd": call.cost_usd, "usage": usage}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**line, "call": record}) + "\n")
 
 
 class ReplayModel:
-    """Answers from a recording: equal questions in the order in which they were asked.
+    """Answers from a recording. A question that was asked several times gets its answers in the recorded order.
+
+    Args:
+        path: the file.
+        name: name of the recorded model.
 
     Raises:
         ProjectError: the file cannot be read.
@@ -88,43 +92,46 @@ class ReplayModel:
         except OSError as error:
             raise ProjectError(f"--replay {path} cannot be read: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
-            raise ProjectError(f"--replay {path} is no recording; make one with --record FILE") from None
+            raise ProjectError(f"--replay {path} is not a recording; make one with --record FILE") from None
 
     @property
     def name(self) -> str:
-        """The recorded model's name."""
+        """Name of the recorded model."""
         return self._name
 
     def ask(
         self,
         messages: Sequence[Message],
-        form: AnswerFormat[T],
+        answer_format: AnswerFormat[T],
         *,
         tools: Sequence[LookupTool] = (),
         max_tool_calls: int = 6,  # noqa: ARG002
     ) -> ModelAnswer[T]:
-        """Return what was said to the same question.
+        """Return the recorded answer to the same question.
 
         Raises:
-            ModelDown: as recorded, or because the question is not in the file.
+            ModelDown: as recorded, or because the file does not contain the question.
             AnswerUnusable: as recorded.
         """
-        waiting = self._lines.get(_key(messages, form))
-        if not waiting:
-            reason = f"this question is not in {self._path}; the study differs from the recorded one"
+        answers = self._lines.get(_question_key(messages, answer_format))
+        if not answers:
+            reason = f"{self._path} does not contain this question; the study differs from the recorded one"
             raise ModelDown(Down.NOT_FOUND, reason, call=CallRecord(model=self._name))
-        line = waiting.pop(0)
-        told = line["call"]
+        line = answers.pop(0)
+        record = line["call"]
         call = CallRecord(
-            model=told["model"], requests=told["requests"], cost_usd=told["cost_usd"], usage=TokenUse(**told["usage"])
+            model=record["model"],
+            requests=record["requests"],
+            cost_usd=record["cost_usd"],
+            usage=TokenUse(**record["usage"]),
         )
         if "down" in line:
             raise ModelDown(Down(line["down"]), line["reason"], call=call)
         if "unusable" in line:
             raise AnswerUnusable(Unusable(line["unusable"]), line["reason"], line["text"], call)
-        return ModelAnswer(form.read(find_json_object(line["text"])), line["text"], call)
+        return ModelAnswer(answer_format.read(find_json_object(line["text"])), line["text"], call)
 
 
-def _key(messages: Sequence[Message], form: AnswerFormat[Any]) -> str:
-    text = json.dumps([form.name, *((m.role, m.text) for m in messages)])
+def _question_key(messages: Sequence[Message], answer_format: AnswerFormat[Any]) -> str:
+    text = json.dumps([answer_format.name, *((m.role, m.text) for m in messages)])
     return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""What is asked of a language model, what it answers, and what a call cost. Plain data and the seam that all share."""
+"""Questions to a language model, its answers, and what they cost. Plain data, and the interface of every model."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class AnswerFormat(Generic[T]):
     """The form of an answer.
 
     Attributes:
-        name: of the schema, letters and _ alone.
-        schema: JSON schema of an object; what a server can hold the model to.
-        read: turns the decoded object into a value; raises ValueError, whose text the model can act on.
+        name: name of the schema; letters and underscores only.
+        schema: JSON schema of an object; servers that can will enforce it.
+        read: turns the decoded object into a value; raises ValueError with a message that the model can act on.
     """
 
     name: str
@@ -32,9 +32,9 @@ class LookupTool:
     """A read-only function that the model may call before it answers.
 
     Attributes:
-        description: what it is for, for the model.
+        description: its purpose, for the model.
         arguments: JSON schema of an object.
-        run: takes the decoded arguments; a ToolRefused goes back to the model as its text.
+        run: takes the decoded arguments; when it raises ToolRefused, the model receives the message.
     """
 
     name: str
@@ -45,7 +45,7 @@ class LookupTool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenUse:
-    """Tokens of a call; None where the server does not say. `cached` is part of `input`, `reasoning` of `output`."""
+    """Token counts; None where the server reports none. `cached` is part of `input`, `reasoning` of `output`."""
 
     input: int | None = None
     cached: int | None = None
@@ -53,7 +53,7 @@ class TokenUse:
     reasoning: int | None = None
 
     def plus(self, other: TokenUse) -> TokenUse:
-        """Return the sum; what neither knows stays unknown."""
+        """Return the sum; a count that is None in both stays None."""
         return TokenUse(
             input=_sum(self.input, other.input),
             cached=_sum(self.cached, other.cached),
@@ -64,7 +64,7 @@ class TokenUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolUse:
-    """One tool call: its arguments as the model wrote them, and the start of what came back."""
+    """One tool call: the arguments as the model wrote them, and the start of the result."""
 
     name: str
     arguments: str
@@ -73,11 +73,13 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:
-    """What one question cost, retries and tool rounds included. `cost_usd` is None where the price is unknown.
+    """Usage of one question, including retries and tool rounds.
 
     Attributes:
-        requests: HTTP requests that were made.
-        method: how the form was asked for: json_schema, function_calling, json_object or plain.
+        method: how the form was requested: json_schema, function_calling, json_object or plain.
+        requests: number of HTTP requests.
+        cost_usd: dollars; None when the price is unknown.
+        wall_s: seconds from the question to the answer.
     """
 
     model: str
@@ -91,7 +93,7 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer(Generic[T]):
-    """A value in the form that was asked for, the text that it stood in, and what the call cost."""
+    """A value in the requested form, the text that contained it, and the usage."""
 
     value: T
     text: str
@@ -103,21 +105,21 @@ class LanguageModel(Protocol):
 
     @property
     def name(self) -> str:
-        """The model's name, for people."""
+        """Name of the model, for people."""
 
     def ask(
         self,
         messages: Sequence[Message],
-        form: AnswerFormat[T],
+        answer_format: AnswerFormat[T],
         *,
         tools: Sequence[LookupTool] = (),
         max_tool_calls: int = 6,
     ) -> ModelAnswer[T]:
-        """Return the answer in the form asked for.
+        """Return the answer in the requested form.
 
         Raises:
-            ModelDown: no answer was got.
-            AnswerUnusable: an answer came, but it cannot be used.
+            ModelDown: the model gave no answer.
+            AnswerUnusable: the model answered, but the answer cannot be used.
         """
 
 

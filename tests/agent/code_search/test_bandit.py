@@ -1,4 +1,4 @@
-"""Which version of the code goes on, whether an edit is due, what is joined: on numbers to follow by hand."""
+"""Bandit of code versions and checks of suspicious gains, on numbers small enough to check by hand."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def run(number: int, code: str, loss: float | FailureKind, *, x: float = 0.5, se
     return replace(made, proposal=replace(made.proposal, variant=code or "root", seed=number if seed is None else seed))
 
 
-def trials(*told: tuple[str, float | FailureKind]) -> list[Trial]:
-    return [run(number, f"edit-{code}" if code else "", loss) for number, (code, loss) in enumerate(told)]
+def trials(*results: tuple[str, float | FailureKind]) -> list[Trial]:
+    return [run(number, f"edit-{code}" if code else "", loss) for number, (code, loss) in enumerate(results)]
 
 
 def codes(found: Sequence[Trial], left: int = 10) -> list[str]:
@@ -57,12 +57,12 @@ def test_a_version_that_cannot_catch_up_gets_no_more_trials() -> None:
     assert codes(found) == ["edit-a"]
 
 
-def test_a_version_that_still_improves_is_kept_beside_the_best() -> None:
+def test_a_version_that_still_improves_stays_active_next_to_the_best() -> None:
     falling = [("", 1.0), ("a", 0.9), ("a", 0.8), ("a", 0.7), ("a", 0.6)]
     assert "edit-a" in codes(trials(*falling, ("b", 0.55), ("b", 0.55), ("b", 0.55), ("b", 0.55)))
 
 
-def test_what_never_completed_is_no_arm_to_pull() -> None:
+def test_a_version_without_a_complete_trial_is_not_active() -> None:
     assert codes(trials(("", 1.0), ("a", FailureKind.CRASH))) == [""]
     assert codes(trials(("", FailureKind.OOM))) == []
 
@@ -82,17 +82,15 @@ def test_the_share_of_edits_follows_what_they_gain() -> None:
     )
 
 
-def test_no_more_than_three_in_a_row_of_one_direction() -> None:
+def test_a_direction_is_overused_after_three_edits_in_a_row() -> None:
     data = [version(name) for name in "abc"]
     assert overused_direction(data) == "data"
     assert overused_direction(data[:2]) == ""
     assert overused_direction([*data, version("d", direction="schedule")]) == ""
-    assert overused_direction([*data[:2], version("c", state=VariantState.REFUSED)]) == "", (
-        "what never ran does not count"
-    )
+    assert overused_direction([*data[:2], version("c", state=VariantState.REFUSED)]) == "", "refused edits do not count"
 
 
-def test_winners_are_joined_unless_one_is_made_of_the_other() -> None:
+def test_improving_versions_are_combined_unless_one_descends_from_the_other() -> None:
     a, b, c, d = version("a"), version("b"), version("c", parent="edit-a"), version("d")
     known = {v.id: v for v in (a, b, c, d)}
     arms = build_arms(trials(("", 1.0), ("a", 0.8), ("b", 0.7), ("c", 0.6), ("d", 1.5)), LOSS, ())
@@ -100,7 +98,7 @@ def test_winners_are_joined_unless_one_is_made_of_the_other() -> None:
     assert pairs == {frozenset(("edit-a", "edit-b")), frozenset(("edit-b", "edit-c"))}
 
 
-def test_a_plainer_version_that_is_as_good_is_edited_next() -> None:
+def test_a_simplified_version_within_the_noise_is_edited_next() -> None:
     known = {v.id: v for v in (version("a"), version("b", parent="edit-a", direction="simplify"))}
     arms = build_arms(trials(("", 1.0), ("a", 0.8), ("b", 0.81)), LOSS, ())
     picked = {choose_parent(arms, known, 0.02, seed=0, number=n).code for n in range(20)}
@@ -110,7 +108,7 @@ def test_a_plainer_version_that_is_as_good_is_edited_next() -> None:
     assert [choose_parent(arms, known, 0.0, seed=0, number=n).code for n in range(40)].count("edit-a") > 20
 
 
-def test_twins_report_the_same_numbers_on_the_same_seed() -> None:
+def test_identical_runs_report_the_same_numbers_on_the_same_seed() -> None:
     one, two = run(0, "", 0.123456789, seed=7), run(1, "edit-a", 0.123456789, seed=7)
     assert identical_run(two, [one, two], {}) is one
     assert identical_run(run(1, "edit-a", 0.123456789, seed=8), [one], {}) is None, "another seed"
@@ -124,7 +122,7 @@ def test_twins_report_the_same_numbers_on_the_same_seed() -> None:
     )
 
 
-def test_a_gain_out_of_all_proportion_is_doubted_and_must_come_back() -> None:
+def test_a_suspicious_gain_must_be_reproduced_on_another_seed() -> None:
     known = trials(("", 1.0), ("", 0.95), ("", 0.9), ("", 0.92))
     suspect = run(4, "edit-a", 0.1)
     assert suspect.outcome is not None
@@ -132,7 +130,9 @@ def test_a_gain_out_of_all_proportion_is_doubted_and_must_come_back() -> None:
     modest = run(4, "edit-a", 0.85)
     assert modest.outcome is not None
     assert not is_suspicious_gain(modest, modest.outcome, known, SPEC)
-    assert not is_suspicious_gain(run(4, "", 0.1), suspect.outcome, known, SPEC), "the user's own code is believed"
+    assert not is_suspicious_gain(run(4, "", 0.1), suspect.outcome, known, SPEC), (
+        "the user's own code is never suspicious"
+    )
     gone = resolve_rerun(suspect.outcome, ended(0.95), known, SPEC)
     assert gone.failure is not None
     assert gone.failure.kind is FailureKind.TAMPERED

@@ -1,4 +1,4 @@
-"""Trials of all versions teach about configurations: shifted by what each version's paired first trial shows."""
+"""Trials of all versions are pooled, shifted by the difference that each version's paired first trial shows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(number: int, code: str, loss: float | FailureKind, *, seed: int, **param
     return replace(made, proposal=replace(made.proposal, variant=code or "root", seed=seed))
 
 
-def test_shifts_are_read_off_pairs_and_add_up_along_the_tree() -> None:
+def test_shifts_come_from_pairs_and_add_up_along_the_tree() -> None:
     trials = [
         run(0, "", 1.0, seed=1),
         run(1, "edit-a", 0.7, seed=1),
@@ -34,11 +34,11 @@ def test_shifts_are_read_off_pairs_and_add_up_along_the_tree() -> None:
         run(5, "edit-d", FailureKind.CRASH, seed=1),
     ]
     found = variant_shifts(trials, LOSS)
-    assert set(found) == {"", "edit-a", "edit-b"}, "c ran on a seed of its own, d did not complete"
+    assert set(found) == {"", "edit-a", "edit-b"}, "c ran on another seed, d did not complete"
     assert np.isclose([found["edit-a"], found["edit-b"]], [-0.3, -0.4]).all()
 
 
-def test_pooled_trials_read_as_if_they_had_run_with_one_version() -> None:
+def test_pooled_trials_have_the_values_of_one_version() -> None:
     wider = SearchSpace({**SPACE.parameters, "warmup": Float(0.0, 1.0, default=0.1)})
     trials = [run(0, "", 1.0, seed=1), run(1, "edit-a", 0.7, seed=1), run(2, "", 0.9, seed=3, x=0.3)]
     found = pool_trials(trials, "edit-a", wider, LOSS, variant_shifts(trials, LOSS))
@@ -46,7 +46,7 @@ def test_pooled_trials_read_as_if_they_had_run_with_one_version() -> None:
     assert all(t.params["warmup"] == 0.1 for t in found)
 
 
-def test_tuning_a_new_version_goes_on_where_the_old_one_was() -> None:
+def test_tuning_a_new_version_uses_the_trials_of_the_old_one() -> None:
     rng = np.random.default_rng(0)
     points = rng.random((14, 2)).round(3)
     trials = [

@@ -1,4 +1,4 @@
-"""The one way to a language model, over real HTTP: every way to fail has a kind, a reason, and a bounded cost."""
+"""The client of a language model, over real HTTP: each failure has a kind, a reason, and a bounded cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tunesmith.prompts.message import Message
 from tunesmith.study.errors import ToolRefused
 
 KEY = "sk-secret-0123456789abcdef"
-PROMPT = "the-prompt-nobody-may-see-in-an-error"
+PROMPT = "a-prompt-that-no-error-may-contain"
 
 
 def read_rate(found: Mapping[str, Any]) -> float:
@@ -48,7 +48,7 @@ def ask(
 ) -> ModelAnswer[float]:
     waits = slept if slept is not None else []
     model = LangChainModel(
-        "openai:m", base_url=server.base_url, sleep=waits.append, prices={}, **{"timeout_s": 5.0, **options}
+        "openai:m", base_url=server.base_url, sleep=waits.append, own_prices={}, **{"timeout_s": 5.0, **options}
     )
     return model.ask([Message("system", "be brief"), Message("user", PROMPT)], RATE, tools=tools)
 
@@ -70,7 +70,7 @@ ANSWERS: dict[str, Behaviour] = {
     "where only plain text works": first_that(
         lambda r: way_of(r) != "plain", error(400, "response_format and tools are not supported"), GOOD
     ),
-    "where a schema goes with json_object alone": first_that(
+    "where only json_object takes a schema": first_that(
         lambda r: way_of(r) != "json_object", error(500, "Input should be 'text' or 'json_object'"), GOOD
     ),
     "where a bare 400 meets every form": first_that(lambda r: way_of(r) != "plain", error(400), GOOD),
@@ -90,14 +90,14 @@ def test_an_answer_is_found(name: str) -> None:
     assert (answer.call.usage.input is None) == (name == "without usage")
 
 
-def test_a_way_of_asking_that_is_forgotten_twice_gives_way_to_the_next() -> None:
-    """A server may take tools and then let its model write what it likes."""
+def test_a_method_is_rejected_after_two_answers_that_ignore_it() -> None:
+    """A server may accept tools and then ignore them."""
 
-    def forgets_tools(request: Request, before: int) -> Reply:  # noqa: ARG001
+    def ignores_tools(request: Request, before: int) -> Reply:  # noqa: ARG001
         return message("as you like it") if way_of(request) == "function_calling" else GOOD
 
-    with serving(forgets_tools) as server:
-        model = LangChainModel("openai:m", base_url=server.base_url, prices={})
+    with serving(ignores_tools) as server:
+        model = LangChainModel("openai:m", base_url=server.base_url, own_prices={})
         tools = [LookupTool("look", "looks", {"type": "object", "properties": {}}, lambda given: "nothing")]  # noqa: ARG005
         for _ in range(2):
             with pytest.raises(AnswerUnusable):
@@ -131,7 +131,7 @@ DOWN: dict[str, tuple[Reply, Down, int]] = {
 
 
 @pytest.mark.parametrize("name", DOWN)
-def test_no_answer_has_a_kind_a_reason_and_no_more_requests_than_help(name: str) -> None:
+def test_each_failure_has_a_kind_a_reason_and_a_limited_number_of_requests(name: str) -> None:
     reply, kind, requests = DOWN[name]
     slept: list[float] = []
     with serving(always(reply)) as server, pytest.raises(ModelDown) as caught:
@@ -143,7 +143,7 @@ def test_no_answer_has_a_kind_a_reason_and_no_more_requests_than_help(name: str)
         assert slept == [2.0, 2.0, 2.0]
 
 
-def test_nobody_listening_and_a_host_that_is_not_there() -> None:
+def test_a_closed_port_and_an_unknown_host_name_base_url() -> None:
     with serving(always(GOOD)) as server:
         gone = server
     for url, kind in ((gone.base_url, Down.REFUSED_CONNECTION), ("http://model.invalid/v1", Down.DNS)):
@@ -165,7 +165,7 @@ UNUSABLE: dict[str, tuple[Reply, Unusable]] = {
         Unusable.EMPTY,
     ),
     "truncated": (message('{"lr": 0.', finish="length"), Unusable.TRUNCATED),
-    "prose alone": (message("I would try a smaller rate."), Unusable.NOT_JSON),
+    "only prose": (message("I would try a smaller rate."), Unusable.NOT_JSON),
     "broken JSON": (message('{"lr": 0.1, }}'), Unusable.NOT_JSON),
     "NaN": (message('{"lr": NaN}'), Unusable.NOT_JSON),
     "Infinity": (message('{"lr": -Infinity}'), Unusable.NOT_JSON),
@@ -179,7 +179,7 @@ UNUSABLE: dict[str, tuple[Reply, Unusable]] = {
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_an_answer_that_cannot_be_used_says_why_and_what_it_cost(name: str) -> None:
+def test_an_unusable_answer_has_a_reason_and_a_cost(name: str) -> None:
     reply, kind = UNUSABLE[name]
     with serving(always(reply)) as server, pytest.raises(AnswerUnusable) as caught:
         ask(server)
@@ -189,12 +189,12 @@ def test_an_answer_that_cannot_be_used_says_why_and_what_it_cost(name: str) -> N
     assert_clean(caught.value.reason)
 
 
-def test_what_a_server_cannot_do_is_asked_once_only() -> None:
+def test_a_rejected_method_is_tried_once() -> None:
     refusing = first_that(
         lambda r: way_of(r) == "json_schema", error(400, "no json_schema"), tool_call("rate", '{"lr": 0.1}')
     )
     with serving(refusing) as server:
-        model = LangChainModel("m", base_url=server.base_url, prices={}, sleep=lambda _: None)
+        model = LangChainModel("m", base_url=server.base_url, own_prices={}, sleep=lambda _: None)
         for _ in range(3):
             assert model.ask([Message("user", "hi")], RATE).value == 0.1
     assert [way_of(r) for r in server.requests] == ["json_schema", *["function_calling"] * 3]
@@ -202,7 +202,7 @@ def test_what_a_server_cannot_do_is_asked_once_only() -> None:
 
 def looked_up(arguments: Mapping[str, Any]) -> str:
     if arguments.get("number") == 99:
-        raise ToolRefused("there is no trial 99; the last one is 7")
+        raise ToolRefused("trial 99 does not exist; the last one is 7")
     if "number" not in arguments:
         raise KeyError("number")
     return f"trial {arguments['number']} had loss 0.3 " + "." * 9000
@@ -211,7 +211,7 @@ def looked_up(arguments: Mapping[str, Any]) -> str:
 TRIAL = LookupTool("trial", "one trial", {"type": "object", "properties": {"number": {"type": "integer"}}}, looked_up)
 
 
-def test_tools_are_run_in_rounds_before_the_answer() -> None:
+def test_tools_run_in_rounds_before_the_answer() -> None:
     replies = [
         tool_call("trial", '{"number": 3}'),
         tool_call("trial", '{"number": 99}'),
@@ -222,10 +222,10 @@ def test_tools_are_run_in_rounds_before_the_answer() -> None:
         answer = ask(server, tools=(TRIAL,))
     assert answer.value == 0.1
     assert [u.name for u in answer.call.tools] == ["trial"] * 3
-    told = [m["content"] for m in server.requests[-1]["messages"] if m["role"] == "tool"]
-    assert told[0].startswith("trial 3 had loss 0.3")
-    assert len(told[0]) == 4000
-    assert told[1:] == ["there is no trial 99; the last one is 7", "the tool failed: KeyError"]
+    results = [m["content"] for m in server.requests[-1]["messages"] if m["role"] == "tool"]
+    assert results[0].startswith("trial 3 had loss 0.3")
+    assert len(results[0]) == 4000
+    assert results[1:] == ["trial 99 does not exist; the last one is 7", "the tool failed: KeyError"]
     assert answer.call.usage.input == 400
 
 
@@ -233,20 +233,22 @@ def test_tools_are_run_in_rounds_before_the_answer() -> None:
 def test_an_unknown_tool_and_broken_arguments_go_back_to_the_model(call: Reply) -> None:
     with serving(lambda request, before: call if before == 0 else GOOD) as server:  # noqa: ARG005
         assert ask(server, tools=(TRIAL,)).value == 0.1
-    told = [m["content"] for m in server.requests[-1]["messages"] if m["role"] == "tool"]
-    assert "there is no tool 'shell'" in told[0] or "no JSON object" in told[0]
+    results = [m["content"] for m in server.requests[-1]["messages"] if m["role"] == "tool"]
+    assert "there is no tool 'shell'" in results[0] or "not a JSON object" in results[0]
 
 
-def test_endless_tool_calls_end() -> None:
+def test_endless_tool_calls_are_stopped() -> None:
     with serving(always(tool_call("trial", '{"number": 1}'))) as server, pytest.raises(AnswerUnusable) as caught:
         ask(server, tools=(TRIAL,))
     assert caught.value.kind is Unusable.ENDLESS_TOOLS
     assert len(server.requests) == 8
 
 
-def test_the_next_model_answers_when_one_is_down_and_a_broken_key_is_not_tried_again() -> None:
+def test_the_next_model_answers_when_one_is_down_and_a_refused_key_is_not_tried_again() -> None:
     with serving(always(error(401))) as broken, serving(always(GOOD)) as whole:
-        models = [LangChainModel("m", base_url=s.base_url, prices={}, sleep=lambda _: None) for s in (broken, whole)]
+        models = [
+            LangChainModel("m", base_url=s.base_url, own_prices={}, sleep=lambda _: None) for s in (broken, whole)
+        ]
         both = FallbackModel(models)
         for _ in range(2):
             assert both.ask([Message("user", "hi")], RATE).value == 0.1
@@ -254,15 +256,15 @@ def test_the_next_model_answers_when_one_is_down_and_a_broken_key_is_not_tried_a
     assert len(whole.requests) == 2
 
 
-def test_a_missing_key_and_an_unknown_provider_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_and_a_missing_package_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     for name, says in (
         ("openai:gpt-5-mini", "OPENAI_API_KEY"),
         ("anthropic:claude", "pip install langchain-anthropic"),
     ):
         with pytest.raises(ModelDown, match=says) as caught:
-            LangChainModel(name, prices={}).ask([Message("user", PROMPT)], RATE)
-        assert caught.value.lasting
+            LangChainModel(name, own_prices={}).ask([Message("user", PROMPT)], RATE)
+        assert caught.value.permanent
         assert_clean(caught.value.reason)
 
 

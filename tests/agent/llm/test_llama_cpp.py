@@ -1,4 +1,4 @@
-"""A real third-party server: llama-cpp-python serves a model that we build, held to our form by a grammar."""
+"""A real third-party server: llama-cpp-python serves a generated model and enforces our schema with a grammar."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = [
 
 @contextlib.contextmanager
 def llama_server(folder: Path) -> Iterator[str]:
-    """Serve a made-up model on loopback; yield its base_url."""
+    """Serve a generated model on loopback; yield its base_url."""
     write_tiny_llm(folder / "tiny.gguf")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -57,7 +57,7 @@ def test_a_real_server_drives_a_study(tmp_path: Path) -> None:
     script = "import sys, time\ntime.sleep(1.2)\nprint('loss=' + sys.argv[2])"
     project = make_project(tmp_path / "p", script=script, trials=10, sampler="bayes")
     study = project / "study.toml"
-    # Its grammars keep to types and choices, but not to bounds: any number that it writes has to fit.
+    # Its grammars enforce types and choices, but no bounds, so the ranges must accept every number that it writes.
     text = (
         study.read_text()
         .replace("high = 1.0, default = 0.9", "high = 99.0, default = 0.9")
@@ -72,6 +72,6 @@ def test_a_real_server_drives_a_study(tmp_path: Path) -> None:
         trials, calls = history.trials(record.id), history.llm_calls(record.id)
     assert [t.state for t in trials] == [TrialState.COMPLETE] * 10
     assert calls
-    told = [*((c.error, c.answer[:200]) for c in calls), *(t.proposal.fallback_reason for t in trials)]
-    assert any(not c.error for c in calls), told
-    assert any(t.proposal.source is Source.LLM for t in trials), told
+    details = [*((c.error, c.answer[:200]) for c in calls), *(t.proposal.fallback_reason for t in trials)]
+    assert any(not c.error for c in calls), details
+    assert any(t.proposal.source is Source.LLM for t in trials), details

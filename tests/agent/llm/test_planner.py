@@ -1,4 +1,4 @@
-"""The LLM's part in a study, through `Tuner` and a scripted model: shares, checks, budgets, and what is kept."""
+"""The LLM in a study, through `Tuner` and a scripted model: share of trials, validation, budget, lessons."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, U
 from tunesmith.agent.llm.client.types import CallRecord
 from tunesmith.agent.llm.planner import BatchFailure, LLMPlanner, choose_operator
 from tunesmith.agent.llm.prompt_context import make_prompt_context
-from tunesmith.agent.planner.arbiter import Rules
-from tunesmith.agent.planner.source_credit import LEAST, MOST, shares_of
+from tunesmith.agent.planner.arbiter import LLMRules
+from tunesmith.agent.planner.source_credit import MAX_LLM_FRACTION, MIN_LLM_FRACTION, source_credits
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import StudyBrief
@@ -38,12 +38,12 @@ BEST = (0.2, 0.7, 0.4, 0.9)
 
 
 def loss(params: Mapping[str, Any]) -> float:
-    """Return 0 at BEST; bumps all over keep a few points from telling where that is."""
+    """Return 0 at BEST; local minima hide it from a few points."""
     away = [float(params[name]) - b for name, b in zip(NAMES, BEST, strict=True)]
     return 1.0 - math.exp(-3.0 * sum(a * a for a in away)) + 0.1 * sum(1.0 - math.cos(12.0 * a) for a in away)
 
 
-def random_words(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+def random_points(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
     return candidates_text(drawn_points(NAMES, n), "by the scaling laws this must be the optimum")
 
 
@@ -93,7 +93,7 @@ def test_a_good_model_leads_the_first_trials_and_halves_the_regret() -> None:
 
 @pytest.mark.parametrize(
     "hostile",
-    [random_words, *(pytest.param(way, marks=pytest.mark.nightly) for way in (worst_corner, same_point))],
+    [random_points, *(pytest.param(way, marks=pytest.mark.nightly) for way in (worst_corner, same_point))],
 )
 def test_a_hostile_model_costs_little_and_is_nearly_silent_after_a_handful(hostile: Any) -> None:
     typical = statistics.median(loss(p) for p in drawn_points(NAMES, 1, count=300))
@@ -116,7 +116,7 @@ def worth(pairs: Sequence[tuple[Source, float | None]]) -> list[Trial]:
 
 
 def share(pairs: Sequence[tuple[Source, float | None]]) -> float:
-    return shares_of(worth(pairs), (Objective("loss"),)).llm_share
+    return source_credits(worth(pairs), (Objective("loss"),)).llm_fraction
 
 
 def test_the_share_moves_fast_in_both_directions_and_stays_within_bounds() -> None:
@@ -125,10 +125,10 @@ def test_the_share_moves_fast_in_both_directions_and_stays_within_bounds() -> No
     bad = [(Source.SAMPLER, 1.0), (Source.LLM, 2.0), (Source.SAMPLER, 0.9), (Source.LLM, None), (Source.SAMPLER, 0.8)]
     assert share(good) > 0.65
     assert share(bad) < 0.12
-    assert LEAST <= share(bad * 10) <= share(good * 10) <= MOST
+    assert MIN_LLM_FRACTION <= share(bad * 10) <= share(good * 10) <= MAX_LLM_FRACTION
 
 
-def test_near_and_exact_duplicates_and_wrong_values_are_named() -> None:
+def test_validation_names_exact_and_near_duplicates_and_wrong_values() -> None:
     space = SearchSpace({"lr": ts.Float(1e-4, 1.0, log=True), "opt": ts.Choice(["adam", "sgd"])})
     known = view(space, [({"lr": 0.01, "opt": "adam"}, 0.5)])
     raw = [
@@ -141,17 +141,17 @@ def test_near_and_exact_duplicates_and_wrong_values_are_named() -> None:
         {"params": "lr = 3"},
     ]
     found = validate_candidates(raw, known)
-    assert [c.params["lr"] for c in found.sound] == [0.01003, 0.3]
-    assert found.sound[0].predicted is None
-    assert found.sound[1].predicted == 0.2
-    assert len(found.sound[0].rationale) <= 600
+    assert [c.params["lr"] for c in found.valid] == [0.01003, 0.3]
+    assert found.valid[0].predicted is None
+    assert found.valid[1].predicted == 0.2
+    assert len(found.valid[0].rationale) <= 600
     assert "trial #0 again" in found.problems[0]
-    assert "next to one that is known" in found.problems[1]
+    assert "nearly repeats a configuration" in found.problems[1]
     assert "did you mean" in found.problems[2] or "adamw" in found.problems[2]
     assert "an earlier candidate" in found.problems[3]
 
 
-def test_the_form_names_every_parameter_and_is_closed() -> None:
+def test_the_schema_names_every_parameter_and_is_closed() -> None:
     space = SearchSpace({"n": ts.Int(1, 8), "m": ts.Float(0, 1, when="n > 3"), "b": ts.Bool()})
     item = candidates_format(space).schema["properties"]["candidates"]["items"]
     params = item["properties"]["params"]
@@ -167,26 +167,26 @@ def planner(says: Callable[[int, Sequence[Message]], str]) -> tuple[LLMPlanner, 
     return LLMPlanner(model, StudyBrief(name="s", space=SearchSpace(SPACE), objectives=(Objective("loss"),))), model
 
 
-def test_a_collision_goes_back_to_the_model_by_name_and_twice_at_most() -> None:
+def test_duplicates_are_named_to_the_model_up_to_two_times() -> None:
     asking, model = planner(same_point)
-    taken = view(SPACE, [(dict.fromkeys(NAMES, 0.5), 1.0)])
-    batch = asking.candidates(make_prompt_context(taken, BayesSampler()))
-    assert batch.trouble is BatchFailure.NOTHING_NEW
+    tried = view(SPACE, [(dict.fromkeys(NAMES, 0.5), 1.0)])
+    batch = asking.candidates(make_prompt_context(tried, BayesSampler()))
+    assert batch.failure is BatchFailure.NOTHING_NEW
     assert len(model.asked) == len(batch.calls) == 3
     assert "is trial #0 again" in model.asked[1][-1].text
     assert model.asked[1][-2].role == "assistant"
 
 
-def test_an_answer_that_cannot_be_used_is_asked_for_again() -> None:
+def test_an_unusable_answer_is_asked_for_again() -> None:
     def clumsy(n: int, messages: Sequence[Message]) -> str:
         if n == 0:
             raise AnswerUnusable(Unusable.WRONG_SHAPE, "candidates: give a list", "{}", CallRecord(model="m"))
-        return random_words(n, messages)
+        return random_points(n, messages)
 
     asking, model = planner(clumsy)
     batch = asking.candidates(make_prompt_context(view(SPACE), BayesSampler()))
     assert batch.candidates
-    assert [bool(told.error) for told in batch.calls] == [True, False]
+    assert [bool(call.error) for call in batch.calls] == [True, False]
     assert "candidates: give a list" in model.asked[1][-1].text
 
 
@@ -199,52 +199,54 @@ def test_five_trials_without_gain_ask_for_another_kind_of_move() -> None:
     assert len({"refine", *kinds}) == 3
 
 
-def advisor(says: Callable[[int, Sequence[Message]], str], **options: Any) -> tuple[CandidatePool, ScriptedModel]:
+def candidate_pool(
+    says: Callable[[int, Sequence[Message]], str], **options: Any
+) -> tuple[CandidatePool, ScriptedModel]:
     asking, model = planner(says)
-    return CandidatePool(asking, stand=lambda v: make_prompt_context(v, BayesSampler()), **options), model
+    return CandidatePool(asking, context=lambda v: make_prompt_context(v, BayesSampler()), **options), model
 
 
 def numbered(number: int) -> StudyView:
     return view(SPACE, [({name: 0.013 * i + 0.002 for name in NAMES}, float(i)) for i in range(number)])
 
 
-def test_a_model_that_is_down_is_left_alone_for_a_while_and_named_once() -> None:
+def test_a_model_that_is_down_is_paused_and_noted_once() -> None:
     def down(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
         if n < 3:
             raise ModelDown(Down.SERVER, "the model m gave no answer", call=CallRecord(model="m"))
-        return random_words(n, messages)
+        return random_points(n, messages)
 
-    side, model = advisor(down)
-    offers = [side.offer(numbered(n)) for n in range(1, 14)]
+    pool, model = candidate_pool(down)
+    offers = [pool.offer(numbered(n)) for n in range(1, 14)]
     assert [bool(o.candidates) for o in offers].count(True) >= 4
-    assert all(o.missing for o in offers if not o.candidates)
-    notes = side.notes()
-    assert sum("goes on alone" in note for note in notes) == 1
+    assert all(o.reason for o in offers if not o.candidates)
+    notes = pool.drain_notes()
+    assert sum("only the sampler proposes now" in note for note in notes) == 1
     assert sum("answers again" in note for note in notes) == 1
     assert len(model.asked) < 10
 
 
-def test_a_refused_key_ends_the_asking_for_good() -> None:
+def test_a_refused_key_stops_all_questions() -> None:
     def refused(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
         raise ModelDown(Down.AUTH, "the key was refused", call=CallRecord(model="m"))
 
-    side, model = advisor(refused)
-    assert [side.offer(numbered(n)).missing for n in range(1, 12)] == ["the key was refused"] * 11
+    pool, model = candidate_pool(refused)
+    assert [pool.offer(numbered(n)).reason for n in range(1, 12)] == ["the key was refused"] * 11
     assert len(model.asked) == 1
 
 
-def test_limits_are_told_at_four_fifths_and_kept() -> None:
-    side, model = advisor(random_words, budget=Budget(llm_tokens=5500))
+def test_budget_limits_are_noted_at_80_percent_and_enforced() -> None:
+    pool, model = candidate_pool(random_points, budget=Budget(llm_tokens=5500))
     for n in range(1, 40):
-        offer = side.offer(numbered(n))
+        offer = pool.offer(numbered(n))
         for candidate in offer.candidates:
-            side.taken(candidate)
+            pool.mark_used(candidate)
     assert len(model.asked) == 5
-    notes = side.notes()
+    notes = pool.drain_notes()
     assert [("80%" in n, "spent" in n) for n in notes if "budget" in n] == [(True, False), (False, True)]
-    assert side.spent.llm_tokens == 5500
-    nothing, unasked = advisor(random_words, budget=Budget(llm_usd=0.0))
-    assert nothing.offer(numbered(1)).missing == "the LLM's budget is spent"
+    assert pool.spent.llm_tokens == 5500
+    nothing, unasked = candidate_pool(random_points, budget=Budget(llm_usd=0.0))
+    assert nothing.offer(numbered(1)).reason == "the LLM's budget is spent"
     assert not unasked.asked
 
 
@@ -254,10 +256,10 @@ def test_lessons_are_kept_only_with_trials_that_exist(tmp_path: Any) -> None:
             return json.dumps(
                 {"insights": [{"text": "x0 is best near 0.2", "trials": [1, 99]}, {"text": "no", "trials": [77]}]}
             )
-        return random_words(n, messages)
+        return random_points(n, messages)
 
     model = ScriptedModel(teaching)
-    with ts.Tuner(SPACE, model=model, history=tmp_path / "h.db", rules=Rules(share=1.0, judged=False)) as tuner:
+    with ts.Tuner(SPACE, model=model, history=tmp_path / "h.db", rules=LLMRules(fraction=1.0, scored=False)) as tuner:
         for _ in range(20):
             asked = tuner.ask()
             tuner.tell(asked, loss(asked.params))
@@ -267,7 +269,7 @@ def test_lessons_are_kept_only_with_trials_that_exist(tmp_path: Any) -> None:
 
 def test_permuted_feedback_shows_the_same_values_on_other_trials() -> None:
     def shown(permuted: bool) -> str:
-        model = ScriptedModel(random_words)
+        model = ScriptedModel(random_points)
         with ts.Tuner(SPACE, model=model, permute_feedback=permuted) as tuner:
             for _ in range(12):
                 asked = tuner.ask()
@@ -282,8 +284,8 @@ def test_a_planner_with_a_model_needs_one() -> None:
         ts.Tuner(SPACE, planner="hybrid")
 
 
-def test_llm_alone_proposes_every_trial_and_says_what_it_expects() -> None:
-    with ts.Tuner(SPACE, planner="llm", model=ScriptedModel(random_words)) as tuner:
+def test_planner_llm_proposes_every_trial_with_a_prediction() -> None:
+    with ts.Tuner(SPACE, planner="llm", model=ScriptedModel(random_points)) as tuner:
         asked = [tuner.ask() for _ in range(3)]
         assert [a.source for a in asked] == ["llm"] * 3
         assert "it expects 0.1" in asked[0].rationale
@@ -291,7 +293,7 @@ def test_llm_alone_proposes_every_trial_and_says_what_it_expects() -> None:
         assert any("turn" in line for line in stored.considered)
 
 
-def test_a_finite_space_is_tried_to_the_end_with_a_model_beside() -> None:
+def test_a_finite_space_is_exhausted_with_a_model() -> None:
     space = {"a": ts.Choice([1, 2, 3]), "b": ts.Bool()}
 
     def small(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
@@ -308,7 +310,7 @@ def test_a_finite_space_is_tried_to_the_end_with_a_model_beside() -> None:
             tuner.ask()
 
 
-def test_a_mistake_in_asking_ends_no_study() -> None:
+def test_a_bug_in_asking_does_not_end_a_study() -> None:
     def broken(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
         raise RuntimeError("a bug of ours")
 

@@ -27,7 +27,7 @@ from tunesmith.study.commands import End
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState, Usage
-from tunesmith.tools.control.inbox import Mailbox, MailboxControl
+from tunesmith.tools.control.inbox import Inbox, InboxControl
 
 KEY = "sk-secret-0123456789abcdef"
 TRAINER = """\
@@ -346,7 +346,7 @@ def test_nobody_at_the_other_end_is_no_consent(project: Path) -> None:
 def test_a_stream_that_breaks_off_is_asked_for_again(project: Path) -> None:
     script = replies(streamed("The first half ", "is this ", "and more", cut=True), streamed("The whole answer."))
     out, requests = talk(project, script, "tell me")
-    assert "the connection broke off in the middle of the answer; asking again" in out
+    assert "the connection was lost in the middle of the answer; asking again" in out
     assert "The whole answer." in out
     assert len([m for m in requests[1]["messages"] if m["role"] == "user"]) == 1
 
@@ -355,9 +355,9 @@ def test_a_stream_that_breaks_off_is_asked_for_again(project: Path) -> None:
     ("reply", "words", "asked"),
     [
         (error(401), "the key was refused", 1),
-        (error(404), "it has no such model", 1),
-        (error(429, "quota", code="insufficient_quota"), "its quota is used up", 1),
-        (error(500), "it failed on its side", 3),
+        (error(404), "the server has no model of this name", 1),
+        (error(429, "quota", code="insufficient_quota"), "the quota is used up", 1),
+        (error(500), "the server failed", 3),
         (Reply(body=b"<html></html>", headers={"content-type": "text/html"}), "gave no answer", None),
     ],
     ids=["401", "404", "quota", "500", "HTML"],
@@ -408,7 +408,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_study_or_the_chat(tmp_path: Path) -
         while "(stopped" not in seen:
             seen += process.stdout.read(1)
         assert time.monotonic() - began < 5
-        assert Mailbox(project / ".tunesmith" / "toy").is_attended()
+        assert Inbox(project / ".tunesmith" / "toy").has_running_loop()
         out, _ = process.communicate("and now?\n/stop now\n", timeout=60)
     assert process.returncode == 0
     assert "Back again." in out
@@ -457,7 +457,7 @@ def test_a_study_runs_in_the_background_and_its_news_reach_person_and_model(tmp_
         process.stdin.write("/run\n")
         process.stdin.flush()
         wait_for(lambda: len(started_trials(project)) == 4)
-        wait_for(lambda: not Mailbox(project / ".tunesmith" / "toy").is_attended())
+        wait_for(lambda: not Inbox(project / ".tunesmith" / "toy").has_running_loop())
         time.sleep(0.2)
         out, _ = process.communicate("what is new?\n", timeout=60)
     assert "trials finished" in out
@@ -471,7 +471,7 @@ def test_the_budget_of_a_running_study_is_changed_by_the_model_once_approved(tmp
     out, requests = talk(project, script, "/run", "only three trials please", "approve", "/budget")
     assert "budget.trials: 400 -> 3" in answers(requests[1])[0]
     assert "trials 3" in out.rsplit("/budget", 1)[1]
-    wait_for(lambda: not Mailbox(project / ".tunesmith" / "toy").is_attended())
+    wait_for(lambda: not Inbox(project / ".tunesmith" / "toy").has_running_loop())
     assert len(trials(project)) == 3
 
 
@@ -562,7 +562,7 @@ def test_from_one_sentence_to_a_running_study_in_two_confirmations(tmp_path: Pat
     assert "limits: trials 3" in out
     assert "train.py: 2 parameters by argparse; prints val_loss" in answers(requests[1])[0]
     assert "did you mean trials?" in answers(requests[3])[2]
-    wait_for(lambda: not Mailbox(project / ".tunesmith" / "fresh").is_attended())
+    wait_for(lambda: not Inbox(project / ".tunesmith" / "fresh").has_running_loop())
     assert [t.state for t in trials(project, "fresh")] == [TrialState.COMPLETE] * 3
 
 
@@ -599,7 +599,7 @@ def test_init_falls_back_to_its_own_draft(tmp_path: Path) -> None:
         done = command("init", "train.py", "--model", "m", "--base-url", server.base_url, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "the key was refused" in done.stdout
-    assert "rules of thumb was written instead" in done.stdout
+    assert "the draft without the LLM was written instead" in done.stdout
     assert load_spec(tmp_path).study.metric == ["val_loss"]
 
 
@@ -607,7 +607,7 @@ def test_leaving_leaves_the_study_running(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=400, more="--sleep 0.2")
     out, _ = talk(project, None, "/run", "/quit", "never read")
     assert "toy goes on" in out
-    mailbox = Mailbox(project / ".tunesmith" / "toy")
-    assert mailbox.is_attended()
-    MailboxControl(mailbox, by="test").give(End(now=True))
-    wait_for(lambda: not mailbox.is_attended())
+    inbox = Inbox(project / ".tunesmith" / "toy")
+    assert inbox.has_running_loop()
+    InboxControl(inbox, by="test").send(End(now=True))
+    wait_for(lambda: not inbox.has_running_loop())
