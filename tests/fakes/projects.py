@@ -6,8 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
+
+import pytest
+from typer.testing import CliRunner
 
 import tunesmith
 
@@ -89,6 +93,21 @@ def command(*arguments: str, cwd: Path, timeout_s: float = 60) -> subprocess.Com
         timeout=timeout_s,
         check=False,
     )
+
+
+def invoke(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line in this process, which saves the second that a new interpreter needs for its imports."""
+    from tunesmith.cli.main import app
+
+    words = " ".join(arguments)
+    with chdir(cwd), pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("TUNESMITH_")]:
+            patch.delenv(name)
+        patch.setenv("NO_COLOR", "1")
+        result = CliRunner().invoke(app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise AssertionError(f"tunesmith {words} failed:\n{result.output}") from result.exception
+    return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
 
 
 def events(output: str) -> list[dict[str, Any]]:

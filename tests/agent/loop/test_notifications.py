@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.projects import SCRIPT, command, make_project
+from fakes.projects import SCRIPT, invoke, make_project
 from fakes.studies import make_spec
 
 from tunesmith.agent.loop.events import Ended, Finished
-from tunesmith.agent.loop.notifications import STREAK, Notifier
+from tunesmith.agent.loop.notifications import FAILURE_STREAK, Notifier
 from tunesmith.study.config.budget import Spent
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
@@ -27,11 +27,11 @@ KEY = "not-for-others-0123456789"
 
 @contextmanager
 def receiving(*, status: int = 204, delay_s: float = 0.0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    got: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            received.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
             time.sleep(delay_s)
             self.send_response(status)
             self.send_header("content-length", "0")
@@ -45,7 +45,7 @@ def receiving(*, status: int = 204, delay_s: float = 0.0) -> Iterator[tuple[str,
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/hook", got
+        yield f"http://127.0.0.1:{server.server_address[1]}/hook", received
     finally:
         server.shutdown()
         server.server_close()
@@ -63,76 +63,76 @@ def finished(number: int, *, loss: float | None = None, reason: str = "no data",
     return Finished(trial=trial, best=None, improved=improved, spent=Spent())
 
 
-def test_a_run_tells_a_command_and_an_address_of_new_bests_failures_and_its_end(
+def test_a_run_notifies_a_command_and_an_address_of_new_bests_failures_and_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOOK_KEY", KEY)
     script = f"import os, sys\nif float(sys.argv[2]) < 0.8: sys.exit(os.environ['HOOK_KEY'])\n{SCRIPT}"
-    with receiving() as (url, got):
+    with receiving() as (url, received):
         monkeypatch.setenv("HOOK_URL", url)
-        hook = f"{sys.executable} -I -S -c \\\"import sys; open('told.jsonl', 'a').write(sys.stdin.read())\\\""
+        hook = f"{sys.executable} -I -S -c \\\"import sys; open('messages.jsonl', 'a').write(sys.stdin.read())\\\""
         tables = f'[notify]\ncommand = "{hook}"\nurl = "${{HOOK_URL}}"'
         project = make_project(tmp_path / "p", trials=16, script=script, tables=tables)
-        done = command("run", cwd=project)
+        done = invoke("run", cwd=project)
     assert done.returncode == 0, done.stderr
-    told = [json.loads(line) for line in (project / "told.jsonl").read_text().splitlines()]
-    assert told == got
-    kinds = [message["event"] for message in told]
+    sent = [json.loads(line) for line in (project / "messages.jsonl").read_text().splitlines()]
+    assert sent == received
+    kinds = [message["event"] for message in sent]
     assert {"best", "failures"} <= set(kinds)
     assert kinds[-1] == "end"
-    assert (told[-1]["by"], told[-1]["study"]) == ("trials", "toy")
-    assert told[-1]["text"] in done.stdout
-    assert told[-1]["best"]["values"]["loss"] == min(m["best"]["values"]["loss"] for m in told if m["event"] == "best")
-    assert next(m for m in told if m["event"] == "failures")["text"].endswith("as crash: [redacted]")
-    assert KEY not in json.dumps(told)
+    assert (sent[-1]["by"], sent[-1]["study"]) == ("trials", "toy")
+    assert sent[-1]["text"] in done.stdout
+    assert sent[-1]["best"]["values"]["loss"] == min(m["best"]["values"]["loss"] for m in sent if m["event"] == "best")
+    assert next(m for m in sent if m["event"] == "failures")["text"].endswith("as crash: [redacted]")
+    assert KEY not in json.dumps(sent)
     history = (project / ".tunesmith" / "history.db").read_bytes()
-    assert b"told.jsonl" not in history
+    assert b"messages.jsonl" not in history
     assert b"HOOK_URL" not in history
 
 
-def test_trouble_with_both_is_said_once_and_ends_nothing(tmp_path: Path) -> None:
-    with receiving(status=500) as (url, got):
+def test_errors_of_both_are_reported_once_and_do_not_end_the_run(tmp_path: Path) -> None:
+    with receiving(status=500) as (url, received):
         tables = f'[notify]\ncommand = "{sys.executable} -c 1/0"\nurl = "{url}"'
         project = make_project(tmp_path / "p", trials=4, tables=tables)
-        done = command("run", cwd=project)
+        done = invoke("run", cwd=project)
     assert done.returncode == 0
-    assert got[-1]["event"] == "end"
+    assert received[-1]["event"] == "end"
     assert done.stdout.count("[notify].command ended with status 1: ZeroDivisionError: division by zero;") == 1
     assert done.stdout.count("[notify].url was answered by 127.0.0.1 with status 500;") == 1
 
 
-def test_a_slow_receiver_holds_nobody_and_of_what_waits_only_the_newest_is_sent(tmp_path: Path) -> None:
-    with receiving(delay_s=0.4) as (url, got):
+def test_a_slow_receiver_blocks_nothing_and_only_the_newest_waiting_message_is_sent(tmp_path: Path) -> None:
+    with receiving(delay_s=0.4) as (url, received):
         notifier = Notifier(make_spec(notify={"url": url, "on": ["best"]}), project=tmp_path)
         began = time.monotonic()
         for number in range(20):
-            notifier.heed(finished(number, loss=1.0 - number / 100, improved=True))
-        notifier.ended(Ended(record=StudyRecord(id=1, name="s", spec=notifier.spec), by="trials", best=None), str)
+            notifier.handle(finished(number, loss=1.0 - number / 100, improved=True))
+        notifier.send_end(Ended(record=StudyRecord(id=1, name="s", spec=notifier.spec), by="trials", best=None), str)
         assert time.monotonic() - began < 0.2
         notifier.close()
-    assert [message["event"] for message in got] == ["best"] * len(got)
-    assert len(got) <= 2
-    assert got[-1]["best"]["trial"] == 19
+    assert [message["event"] for message in received] == ["best"] * len(received)
+    assert len(received) <= 2
+    assert received[-1]["best"]["trial"] == 19
     assert notifier.problems() == []
 
 
-def test_failures_in_a_row_are_told_once_until_something_works_again(tmp_path: Path) -> None:
-    with receiving() as (url, got):
+def test_failures_in_a_row_are_reported_once_until_a_trial_works_again(tmp_path: Path) -> None:
+    with receiving() as (url, received):
         notifier = Notifier(make_spec(notify={"url": url}), project=tmp_path)
-        for number in range(2 * STREAK):
-            notifier.heed(finished(number))
+        for number in range(2 * FAILURE_STREAK):
+            notifier.handle(finished(number))
         notifier.close()
-        assert [message["event"] for message in got] == ["failures"]
-        notifier.heed(finished(98, loss=1.0))
-        for number in range(100, 100 + STREAK):
-            notifier.heed(finished(number))
+        assert [message["event"] for message in received] == ["failures"]
+        notifier.handle(finished(98, loss=1.0))
+        for number in range(100, 100 + FAILURE_STREAK):
+            notifier.handle(finished(number))
         notifier.close()
-    assert [message["trial"] for message in got] == [STREAK - 1, 99 + STREAK]
+    assert [message["trial"] for message in received] == [FAILURE_STREAK - 1, 99 + FAILURE_STREAK]
 
 
-def test_a_run_that_cannot_go_on_is_told_as_well(tmp_path: Path) -> None:
-    with receiving() as (url, got):
+def test_an_error_that_ends_the_run_is_sent(tmp_path: Path) -> None:
+    with receiving() as (url, received):
         notifier = Notifier(make_spec(notify={"url": url}), project=tmp_path)
-        notifier.broke("the history cannot be written: database or disk is full")
+        notifier.send_failure("the history cannot be written: database or disk is full")
         notifier.close()
-    assert (got[0]["event"], got[0]["by"]) == ("end", "error")
+    assert (received[0]["event"], received[0]["by"]) == ("end", "error")

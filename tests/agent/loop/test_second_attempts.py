@@ -1,4 +1,4 @@
-"""The loop where trials share GPUs or run on a cluster: packing, second attempts, and what is written of them."""
+"""Trials that share GPUs or run on a cluster: packing, second attempts, and what the history says of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tunesmith.study.trials.trial import FailureKind, Outcome, Proposal, Source,
 
 
 def run(
-    folder: Path, settings: dict[str, Any], *, tell: Callable[[LoopEvent], None] = lambda news: None, **tables: Any
+    folder: Path, settings: dict[str, Any], *, on_event: Callable[[LoopEvent], None] = lambda event: None, **tables: Any
 ) -> tuple[list[Trial], History]:
     """Run a study in this process and return its trials with the history, open."""
     spec = parse_spec(
@@ -49,7 +49,7 @@ def run(
     project.mkdir(exist_ok=True)
     (project / "train.py").write_text(TRAIN)
     history = project / ".tunesmith" / "history.db"
-    Loop(spec, RunOptions(project=project, history=history, cpus=1), on_event=tell).run()
+    Loop(spec, RunOptions(project=project, history=history, cpus=1), on_event=on_event).run()
     opened = History.open(history)
     return list(opened.trials(opened.study("toy").id)), opened
 
@@ -57,34 +57,36 @@ def run(
 @pytest.mark.parametrize(
     ("gib", "kinds", "attempts"), [(6, {"complete"}, 2), (12, {"oom"}, 2)], ids=["fits alone", "never fits"]
 )
-def test_who_runs_out_of_memory_beside_another_runs_again_alone(
+def test_a_trial_that_runs_out_of_memory_on_a_shared_gpu_runs_again_alone_on_it(
     tmp_path: Path, gib: float, kinds: set[str], attempts: int
 ) -> None:
-    told: list[str] = []
-    beside: list[int] = []
+    notes: list[str] = []
+    neighbours: list[int] = []
     running: set[int] = set()
 
-    def tell(news: LoopEvent) -> None:
-        if isinstance(news, Started):
-            if news.trial.attempt == attempts:
-                beside.append(len(running))
-            running.add(news.trial.number)
-        elif isinstance(news, Finished):
-            running.discard(news.trial.number)
-        elif text := getattr(news, "text", ""):
+    def on_event(event: LoopEvent) -> None:
+        if isinstance(event, Started):
+            if event.trial.attempt == attempts:
+                neighbours.append(len(running))
+            running.add(event.trial.number)
+        elif isinstance(event, Finished):
+            running.discard(event.trial.number)
+        elif text := getattr(event, "text", ""):
             running.discard(int(text.split()[0][1:])) if "runs again" in text else None
-            told.append(text)
+            notes.append(text)
 
     with played_gpus(tmp_path / "gpu", {"memory": 10}):
-        trials, opened = run(tmp_path, {"command": f"{PYTHON} train.py {gib} 0.4", "gpus": 0.5}, tell=tell)
+        trials, opened = run(tmp_path, {"command": f"{PYTHON} train.py {gib} 0.4", "gpus": 0.5}, on_event=on_event)
         counted = [t.outcome.usage.gpu_s for t in trials if t.outcome]
-        assert opened.study("toy").spent.gpu_hours * 3600 > sum(counted) + 1e-6, "first attempts used GPUs, too"
+        assert opened.study("toy").spent.gpu_hours * 3600 > sum(counted) + 1e-6, (
+            "the GPU time of first attempts counts too"
+        )
         opened.close()
     assert {t.failure.kind.value if t.failure else t.state.value for t in trials} == kinds
     second = [t for t in trials if t.attempt == attempts]
     assert second
-    assert beside == [0] * len(second)
-    assert any("ran out of memory beside another trial" in text for text in told)
+    assert neighbours == [0] * len(second)
+    assert any("ran out of memory on a GPU shared with another trial" in text for text in notes)
 
 
 def test_trials_are_packed_by_the_memory_that_others_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,24 +94,24 @@ def test_trials_are_packed_by_the_memory_that_others_needed(tmp_path: Path, monk
     running: set[int] = set()
     at_once: dict[int, int] = {}
 
-    def tell(news: LoopEvent) -> None:
-        if isinstance(news, Started):
-            running.add(news.trial.number)
-            at_once[news.trial.number] = len(running)
-        elif isinstance(news, Finished):
-            running.discard(news.trial.number)
+    def on_event(event: LoopEvent) -> None:
+        if isinstance(event, Started):
+            running.add(event.trial.number)
+            at_once[event.trial.number] = len(running)
+        elif isinstance(event, Finished):
+            running.discard(event.trial.number)
 
     settings = {"command": f"{PYTHON} train.py 6 0.4", "gpus": "auto", "co2_g_per_kwh": 400}
     with played_gpus(tmp_path / "gpu", {"memory": 24, "watt": 300, "busy": 80}):
-        trials, opened = run(tmp_path, settings, tell=tell, budget={"trials": 9})
+        trials, opened = run(tmp_path, settings, on_event=on_event, budget={"trials": 9})
     assert Counter(t.state.value for t in trials) == {"complete": 9}
-    # 1.15 times 6 GiB go three times into 92% of 24 GiB; until three are measured, each is alone.
+    # Three times 1.15 * 6 GiB fit into 92% of 24 GiB; until three trials are measured, each runs alone.
     assert [at_once[number] for number in range(3)] == [1, 1, 1]
     assert max(at_once.values()) == 3
     spent = opened.study("toy").spent
     energy_j = sum(t.outcome.usage.energy_j or 0 for t in trials if t.outcome)
     assert spent.kwh == pytest.approx(energy_j / JOULES_PER_KWH)
-    # A GPU that three share for a second is one GPU second.
+    # One second on a GPU shared by three trials is one GPU second.
     assert spent.gpu_hours * 3600 == pytest.approx(energy_j / 300, rel=0.1)
     opened.close()
     assert trials[0].outcome is not None
@@ -136,23 +138,23 @@ def test_a_trial_whose_node_is_lost_runs_again_and_is_counted_once(
     monkeypatch.setattr(slurm, "QUERY_S", 0.2)
     lost: list[int] = []
 
-    def tell(news: LoopEvent) -> None:
-        if type(news).__name__ == "Observed" and not lost:
-            lost.append(news.trial.number)  # type: ignore[union-attr]  # what is observed has a trial
+    def on_event(event: LoopEvent) -> None:
+        if type(event).__name__ == "Observed" and not lost:
+            lost.append(event.trial.number)  # type: ignore[union-attr]  # an Observed event has a trial
             os.killpg(int((folder / "pid-1").read_text()), signal.SIGKILL)
             (folder / "state-1").write_text("NODE_FAIL")
 
     command = "sh -c 'echo loss=1; sleep 0.5; echo loss=0.5'"
     settings = {"command": command, "executor": "slurm", "parallel": 1}
-    trials, opened = run(tmp_path, settings, tell=tell, budget={"trials": 2})
+    trials, opened = run(tmp_path, settings, on_event=on_event, budget={"trials": 2})
     opened.close()
     assert [(t.number, t.attempt, t.failure, t.values.get("loss")) for t in trials] == [
         (0, 2, None, 0.5), (1, 1, None, 0.5),
     ]  # fmt: skip
 
 
-def gpu(index: int, gpu: str, gib: float | None = None, *, alone: bool = False) -> GpuJob:
-    return GpuJob(slot=Slot(index=index, gpus=(gpu,)), expected_gib=gib, is_alone=alone)
+def gpu(index: int, gpu: str, gib: float | None = None, *, exclusive: bool = False) -> GpuJob:
+    return GpuJob(slot=Slot(index=index, gpus=(gpu,)), expected_gib=gib, is_exclusive=exclusive)
 
 
 @pytest.mark.parametrize(
@@ -165,13 +167,13 @@ def gpu(index: int, gpu: str, gib: float | None = None, *, alone: bool = False) 
         (gpu(0, "0", 1), [gpu(1, "0", None)], {"0": 10}, False),
         (gpu(0, "0", math.inf), [gpu(1, "0", 1)], {"0": 10}, False),
         (gpu(0, "0", 9), [gpu(1, "1", 9)], {"0": 10, "1": 10}, True),
-        (gpu(0, "0", 1, alone=True), [gpu(1, "0", 1)], {"0": 10}, False),
-        (gpu(0, "0", 1), [gpu(1, "0", 1, alone=True)], {"0": 10}, False),
+        (gpu(0, "0", 1, exclusive=True), [gpu(1, "0", 1)], {"0": 10}, False),
+        (gpu(0, "0", 1), [gpu(1, "0", 1, exclusive=True)], {"0": 10}, False),
         (gpu(0, "0"), [gpu(1, "0")], None, True),
-        (gpu(0, "0"), [gpu(1, "0", alone=True)], None, False),
+        (gpu(0, "0"), [gpu(1, "0", exclusive=True)], None, False),
     ],
 )
-def test_there_is_room_when_all_memory_together_fits(
+def test_a_trial_fits_if_the_expected_memory_of_all_trials_fits(
     new: GpuJob, others: Sequence[GpuJob], memory: dict[str, float | None] | None, expected: bool
 ) -> None:
     assert fits(new, others, memory) is expected
@@ -187,7 +189,7 @@ def trial(hidden: int, outcome: Outcome | None = None, gib: float | None = None)
     )
 
 
-def test_a_trial_is_expected_to_need_what_the_nearest_three_did() -> None:
+def test_expected_memory_follows_the_nearest_three_trials() -> None:
     space = parse_spec({"study": {"name": "s", "metric": "loss"}, "run": {"command": "x"}, "space": SPACE}).space
     small = [trial(8 + i, complete(0.1), 2.0) for i in range(3)]
     large = [trial(400 + i, complete(0.1), 10.0 + i) for i in range(3)]

@@ -127,7 +127,7 @@ def situation(**more: Any) -> RunState:
         (Veto(condition="lr > 1", lift=True), "there is no veto"),
         (Limit(name="trials", value=0.5), "budget.trials"),
         (Limit(name="until", value="25:99"), "budget.until"),
-        (Limit(name="trials", value=10.0), "10 already"),
+        (Limit(name="trials", value=10.0), "already 10"),
         (Bounds(name="optimizer", low=1.0), "give choices"),
         (Bounds(name="lr", choices=[1]), "give low, high or both"),
         (Bounds(name="lr"), "nothing to change"),
