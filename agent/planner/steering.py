@@ -17,7 +17,7 @@ from tunesmith.study.config.changes import Steering
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, Value
-from tunesmith.study.space.parameters import resting
+from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Proposal, Source
@@ -70,7 +70,7 @@ def _with_params(proposal: Proposal, params: Mapping[str, Value], steering: Stee
 
 def _with_pins(view: StudyView, params: Mapping[str, Value], pins: Mapping[str, Value]) -> dict[str, Value]:
     """Return the configuration with the pins; parameters that become active get their imputed values."""
-    imputed = {name: resting(parameter) for name, parameter in view.space.parameters.items()}
+    imputed = {name: imputed_value(parameter) for name, parameter in view.space.parameters.items()}
     return view.space.clip({**imputed, **params, **pins})
 
 
