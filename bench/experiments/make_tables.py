@@ -2,8 +2,8 @@
 
     python bench/experiments/make_tables.py --family forest --dataset digits --configurations 400 --out DIR
 
-Every configuration of a Sobol sequence is trained on three splits; a random forest over the logs of their mean losses
-answers for what lies between. Writes NAME.json and NAME.npz in the format of docs/benchmark.md.
+Every configuration of a Sobol sequence is trained on three splits. A random forest over the logs of their mean losses
+predicts the loss of all other configurations. Writes NAME.json and NAME.npz in the format of docs/benchmark.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tunesmith.study.space.space import SearchSpace
 
 SPLITS = 3
 WORST = 10.0
-"""The loss of a model that could not be trained; losses are clipped here."""
+"""Loss of a model that could not be trained; larger losses are clipped to it."""
 
 Entry = dict[str, Any]
 Params = Mapping[str, Any]
@@ -49,18 +49,18 @@ def _choice(name: str, *choices: str) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A kind of model: what is tuned, how it is made from a configuration and a seed, and what it is in words."""
+    """A kind of model: its parameters, its constructor from a configuration and a seed, and its name for users."""
 
     entries: Sequence[Entry]
     make: Callable[[Params, int], Any]
-    words: str
+    title: str
 
 
 def _forest(params: Params, seed: int) -> Any:
     return RandomForestClassifier(**params, random_state=seed)
 
 
-def _machine(params: Params, seed: int) -> Any:
+def _svm(params: Params, seed: int) -> Any:
     rest = {name: value for name, value in params.items() if name not in ("scaler", "class_weight")}
     weight = None if params["class_weight"] == "none" else "balanced"
     model = SVC(**rest, class_weight=weight, max_iter=20_000, random_state=seed)
@@ -98,7 +98,7 @@ FAMILIES = {
             _number("coef0", -1.0, 2.0, log=False, condition={"kernel": ["poly", "sigmoid"]}),
             _choice("class_weight", "none", "balanced"),
         ],
-        _machine,
+        _svm,
         "a support vector machine",
     ),
     "mlp": Family(
@@ -163,7 +163,7 @@ def make_table(family_name: str, dataset: str, count: int, out: Path) -> Path:
         "space": list(family.entries),
         "metric": {"name": "valid_loss", "direction": "minimize"},
         "fidelity": None,
-        "description": f"scikit-learn: {family.words} on the {dataset} data. Minimize the loss on held-out quarters.",
+        "description": f"scikit-learn: {family.title} on the {dataset} data. Minimize the loss on held-out quarters.",
         "source": f"bench/experiments/make_tables.py, scikit-learn {sklearn.__version__}, numpy {np.__version__}",
         "data_file": f"{name}.npz",
         "n_points": count,
@@ -180,13 +180,17 @@ def _rows(entries: Sequence[Entry], configurations: Sequence[Params]) -> np.ndar
 
 
 def _rank_agreement(a: np.ndarray, b: np.ndarray) -> float:
-    ranks = [np.argsort(np.argsort(v)) for v in (a, b)]
-    return round(float(np.corrcoef(*ranks)[0, 1]), 4)
+    first, second = (np.argsort(np.argsort(v)).astype(float) for v in (a, b))
+    return round(float(np.corrcoef(first, second)[0, 1]), 4)
 
 
-def _flattened(forest: ExtraTreesRegressor) -> dict[str, np.ndarray]:
+def _flattened(forest: ExtraTreesRegressor) -> dict[str, Any]:
     """Return all trees as one set of arrays, breadth first, so that a right child follows its left one."""
-    feature, threshold, child, value, root = [], [], [], [], []
+    feature: list[int] = []
+    threshold: list[float] = []
+    child: list[int] = []
+    value: list[float] = []
+    root: list[int] = []
     for estimator in forest.estimators_:
         tree = estimator.tree_
         root.append(len(feature))
@@ -223,7 +227,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
-        # Networks stop after 20 epochs and machines after 20,000 steps on purpose.
+        # Networks stop after 20 epochs and support vector machines after 20,000 iterations on purpose.
         warnings.simplefilter("ignore")
         print(make_table(args.family, args.dataset, args.configurations, args.out))
 

@@ -1,9 +1,9 @@
-"""Edits of examples/charlm as an LLM would propose them (charlm_edits.toml), and what each is worth.
+"""Edits of examples/charlm in the form of LLM answers (charlm_edits.toml), and the measured gain of each.
 
     python bench/experiments/edits/charlm_edits.py --seeds 5 --jobs 2
 
-trains the example's own code and edited code on the same seeds and shows bits per byte, each ± half of a 95% interval.
-Which configurations, which edits and what is compared with what stands in the .toml.
+Trains the example's own code and edited code on the same seeds and prints bits per byte, each ± half of a 95% interval.
+charlm_edits.toml lists the configurations, the edits and the comparisons.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "src"))
-
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.template import argv
 from tunesmith.tools.analysis.significance import difference, sample
@@ -35,7 +33,7 @@ DOCUMENT = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding=
 CANDIDATES: Mapping[str, Mapping[str, Any]] = {candidate["name"]: candidate for candidate in DOCUMENT["candidates"]}
 
 QUICK_S = 8
-"""The quick setting: so many seconds of training tell a good edit from a useless one, if not every good one."""
+"""Seconds of training in the quick setting; enough to recognise most good edits."""
 
 _ANSWERED = ("edits", "direction", "rationale", "predicted_mean")
 
@@ -73,7 +71,7 @@ def edited(names: Iterable[str], source: str) -> str:
 
 
 def rows(seconds: float) -> list[Row]:
-    """Return what is measured in runs of so many seconds."""
+    """Return the lines of the table, for runs of that many seconds of training."""
     known = {"default": dict(load_spec(EXAMPLE).space.default or {}), **DOCUMENT["params"]}
     return [
         Row(row["name"], tuple(row["edits"]), known[row["params"]], seconds, row.get("against", ""))
@@ -111,7 +109,7 @@ def run(row: Row, seed: int) -> float:
 
 
 def measure(wanted: Sequence[Row], *, seeds: int, jobs: int) -> dict[str, list[float]]:
-    """Return every row's values, by its name; seeds are interleaved, so that a busy hour makes no row worse."""
+    """Return every row's values by name; seeds are interleaved, so that other load on the machine affects all rows."""
     work = [(row, seed) for seed in range(seeds) for row in wanted]
     values: dict[str, list[float]] = {row.name: [] for row in wanted}
     with ThreadPoolExecutor(jobs) as pool:
@@ -133,13 +131,13 @@ def table(wanted: Sequence[Row], values: Mapping[str, Sequence[float]]) -> Itera
             continue
         versus = difference(mine, other, sign=1.0) if other else None
         gain = f"{versus.gain:+.3f} ± {versus.margin:.3f} on {row.against}" if versus else ""
-        chance = probability_text(versus.probability) if versus else ""
-        yield f"| {row.name} | {plus_minus(mine)} | {gain} | {chance} |"
+        probability = probability_text(versus.probability) if versus else ""
+        yield f"| {row.name} | {plus_minus(mine)} | {gain} | {probability} |"
 
 
 def main() -> None:
-    """Measure and show."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=QUICK_S, choices=[8, 60], help="of training, per run")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, each with one thread")

@@ -1,11 +1,11 @@
-"""A whole study over configurations and edits of examples/charlm, with a scripted LLM over HTTP in a real one's place.
+"""Runs a study over configurations and edits of examples/charlm, with a scripted LLM server.
 
     python bench/experiments/edits/charlm_study.py --trials 30 --seed 0
     python bench/experiments/edits/charlm_study.py --trials 30 --seed 0 --no-edits
 
-The LLM gives the edits of charlm_edits.toml, good, useless and bad ones in an order that the seed draws, each once and
-only where it fits the code that it is shown; without edits the sampler tunes the parameters alone, in as many trials.
-Prints what `tunesmith run`, `variants` and, for the best variant, `apply` print. Trials run in the sandbox.
+The LLM proposes the edits of charlm_edits.toml (good, useless and bad ones) in an order drawn from the seed, each once
+and only where it fits the shown code. Without edits, the sampler tunes only the parameters, with as many trials. Prints
+the output of `tunesmith run`, `variants` and, for the best variant, `apply`. Trials run in the sandbox.
 """
 
 from __future__ import annotations
@@ -21,48 +21,46 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src"), str(Path(__file__).parent)]
+sys.path.insert(0, str(ROOT / "tests"))
 
-from charlm_edits import CANDIDATES, EXAMPLE, QUICK_S, answer
 from fakes.llm.answers import candidates_reply
 from fakes.llm.server import Reply, Request, message, serving
 
+from tunesmith.bench.experiments.edits.charlm_edits import CANDIDATES, EXAMPLE, QUICK_S, answer
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
 
 
-class Scripted:
-    """Answers like a model that has many ideas and no judgement."""
+class ScriptedModel:
+    """Answers like a model that has many ideas, good and bad."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._left = list(CANDIDATES)
         self._random.shuffle(self._left)
         self._space = load_spec(EXAMPLE).space
-        self.told: list[str] = []
 
     def __call__(self, request: Request, before: int) -> Reply:
-        """Give the next edit that fits the code in the question, or points where points are asked for."""
-        told = "\n".join(str(m["content"]) for m in request["messages"])
-        if "# The code" not in told:
+        """Return the next edit that fits the code in the question, or a random point when the question has no code."""
+        question = "\n".join(str(m["content"]) for m in request["messages"])
+        if "# The code" not in question:
             unit = [self._random.random() for _ in self._space.names]
             return candidates_reply([dict(self._space.from_unit(unit))])
-        shown = told.replace("\n| ", "\n")
+        shown = question.replace("\n| ", "\n")
         name = next((n for n in self._left if self._fits(n, shown)), None)
         if name is None:
             return message(json.dumps({"rationale": "no more ideas", "edits": []}))
         self._left.remove(name)
-        self.told.append(name)
         return message(json.dumps(answer(name)))
 
     def _fits(self, name: str, shown: str) -> bool:
-        # One that never fits is given, too: a model does not know that it errs.
+        # Edits that never fit are proposed as well, as a model would in error.
         found = [edit["search"] in shown for edit in CANDIDATES[name]["edits"]]
         return all(found) or not any(found)
 
 
 def make_project(folder: Path, *, trials: int, seconds: float, url: str) -> Path:
-    """Copy the example and set its study to so many trials of so many seconds, with edits when there is a `url`."""
+    """Copy the example, set its number of trials and seconds of training, and allow edits when there is a `url`."""
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__", ".tunesmith", "artifacts"))
     file = folder / "study.toml"
     text = file.read_text(encoding="utf-8")
@@ -78,7 +76,7 @@ def make_project(folder: Path, *, trials: int, seconds: float, url: str) -> Path
 
 
 def tunesmith(folder: Path, *words: str) -> None:
-    """Run the command line in the project, its output shown."""
+    """Run the command line in the project and show its output."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OPENAI_API_KEY": "sk-nobody"}
     command = [sys.executable, "-m", "tunesmith.cli.main", *words]
     print(f"\n$ tunesmith {' '.join(words)}", flush=True)
@@ -93,19 +91,19 @@ def best_variant(folder: Path) -> str:
 
 
 def main() -> None:
-    """Run one study and show what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run one study and show its results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=QUICK_S, help="of training, per trial")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--parallel", type=int, default=1)
-    parser.add_argument("--no-edits", action="store_true", help="the sampler alone, on the example's own code")
-    parser.add_argument("--folder", type=Path, default=None, help="where the study is left; removed when not given")
+    parser.add_argument("--no-edits", action="store_true", help="only the sampler, on the example's own code")
+    parser.add_argument("--folder", type=Path, default=None, help="keep the study in this folder")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as kept, serving(Scripted(args.seed)) as server:
-        place = args.folder or Path(kept) / "charlm"
+    with tempfile.TemporaryDirectory() as kept, serving(ScriptedModel(args.seed)) as server:
+        target = args.folder or Path(kept) / "charlm"
         url = "" if args.no_edits else server.base_url
-        folder = make_project(place.absolute(), trials=args.trials, seconds=args.seconds, url=url)
+        folder = make_project(target.absolute(), trials=args.trials, seconds=args.seconds, url=url)
         tunesmith(folder, "run", "--seed", str(args.seed), "--parallel", str(args.parallel))
         if not args.no_edits:
             tunesmith(folder, "variants")

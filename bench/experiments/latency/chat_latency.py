@@ -1,12 +1,13 @@
-"""How soon a chat shows the first word of an answer: from the server's first byte of it to the terminal's screen.
+"""Measures the delay of the first word of a chat answer, from the server's first byte of it to the terminal's screen.
 
-    python bench/experiments/latency/chat_latency.py [ROUNDS]        needs tmux; the target is 0.3 s
+    python bench/experiments/latency/chat_latency.py [--rounds 20]
 
-The screen is looked at every few milliseconds through tmux, which itself takes some 5 ms.
+Needs tmux. The target is 0.3 s. The screen is read every few milliseconds through tmux, which takes about 5 ms.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -22,8 +23,11 @@ from fakes.projects import command, make_project
 TARGET_S = 0.3
 
 
-def main(rounds: int) -> None:
+def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=20)
+    rounds = parser.parse_args().rounds
     if TMUX is None:
         sys.exit("tmux is not installed")
     words = [f"Word{n}first" for n in range(rounds)]
@@ -43,11 +47,11 @@ def main(rounds: int) -> None:
                 shown.type("hello")
                 while words[n] not in shown.screen():
                     time.sleep(0.002)
-                # The first event of a stream only opens it; the second one holds the first word.
+                # The first event of a stream only opens it; the second holds the first word.
                 seconds.append(time.time() - server.sent_at[before + 1])
-    print(f"first word on the screen after the server's first byte of it, {rounds} answers:")
+    print(f"delay of the first word on the screen, {rounds} answers:")
     print(f"median {statistics.median(seconds):.3f} s, longest {max(seconds):.3f} s, target {TARGET_S} s")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    main()

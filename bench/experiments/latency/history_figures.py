@@ -1,6 +1,6 @@
-"""Measures the history: observations a second, `tunesmith status` and opening for resume on 100,000 trials.
+"""Measures the history: observations per second, `tunesmith status` and resuming with 100,000 trials.
 
-Run it as `python bench/experiments/latency/history_figures.py [--trials 100000]`.
+python bench/experiments/latency/history_figures.py [--trials 100000]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tunesmith.history.write import Batch, Recorder
+from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState, Usage
@@ -29,7 +29,7 @@ SPEC = parse_spec(
 
 def main() -> None:
     """Fill a history in a temporary folder and print one figure per line."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=100_000)
     count = parser.parse_args().trials
     with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +56,7 @@ def observations_per_second(recorder: Recorder) -> float:
     batch = [Observation("loss", float(step), 1.0 / (step + 1), 0.0) for step in range(1000)]
     started = time.perf_counter()
     for _ in range(50):
-        recorder.record_observations([Batch(trial=trial, observations=batch)])
+        recorder.record_observations([ObservationBatch(trial=trial, observations=batch)])
     seconds = time.perf_counter() - started
     recorder.record_outcome(trial, outcome(0.5), 0.0)
     return 50_000 / seconds

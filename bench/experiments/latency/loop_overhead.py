@@ -1,6 +1,8 @@
-"""Measures what the loop adds to a trial: proposal recorded to process started, and process ended to outcome committed.
+"""Measures the time that the loop adds before and after a trial's process.
 
-Run it as `python bench/experiments/latency/loop_overhead.py [--trials 60]`.
+    python bench/experiments/latency/loop_overhead.py [--trials 60]
+
+Before: from the recorded proposal to the started process. After: from the end of the process to the stored outcome.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.history.read import History
 from tunesmith.study.config.load import parse_spec
 
-# The script tells by its own clock when it began and ended; `date` itself takes about a millisecond.
+# The script writes its own start and end time; `date` itself takes about a millisecond.
 SCRIPT = """\
 date +%s.%N > times
 echo loss=$1
@@ -25,7 +27,7 @@ date +%s.%N >> times
 
 def main() -> None:
     """Run a study of trivial trials in a temporary folder and print the figures."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=60)
     count = parser.parse_args().trials
     with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,9 @@
-"""Measures how long slots stand idle for the planner while an LLM takes its time: 20 s an answer, 30 s a trial.
+"""Measures how long slots wait for the planner while an LLM takes 20 s per answer and a trial takes 30 s.
 
-Run it as `python bench/experiments/latency/planner_latency.py [--scale 0.2] [--trials 24]`; a scale of 0.2 makes that
-4 s and 6 s. What the
-planner itself computes is not scaled, so a small scale is the harder test.
+    python bench/experiments/latency/planner_latency.py [--scale 0.2] [--trials 24]
+
+A scale of 0.2 makes that 4 s and 6 s. The planner's own computing time is not scaled, so a small scale is the harder
+test.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ ANSWER_S, TRIAL_S, PARALLEL = 20.0, 30.0, 2
 
 
 def main() -> None:
-    """Run a study against a slow server on loopback and print the idle share."""
-    parser = argparse.ArgumentParser()
+    """Run a study against a slow server on loopback and print the idle fraction."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--scale", type=float, default=0.2)
     parser.add_argument("--trials", type=int, default=24)
     args = parser.parse_args()
@@ -59,11 +60,11 @@ def main() -> None:
             trials = opened.trials(opened.study("latency").id)
     proposed = sum(t.proposal.source is Source.LLM for t in trials)
     print(f"{len(trials)} trials, {proposed} by the LLM, {len(server.requests)} requests")
-    print(f"slots idle for the planner: {idle_share(trials):.2%} of wall time (target 2%)")
+    print(f"slots idle for the planner: {idle_fraction(trials):.2%} of wall time (target 2%)")
 
 
-def idle_share(trials: list[Trial]) -> float:
-    """Return the share of the slots' time between their first start and last end in which none of their trials ran."""
+def idle_fraction(trials: list[Trial]) -> float:
+    """Return the fraction of time, between a slot's first start and last end, in which it ran no trial."""
     by_slot: dict[int | None, list[Trial]] = defaultdict(list)
     for trial in trials:
         by_slot[trial.slot].append(trial)

@@ -1,8 +1,8 @@
-"""Measures what the sandbox adds to a trial, from the order to start it to its outcome, its clean-up included.
+"""Measures the time that the sandbox adds to a trial, from its start to its outcome, clean-up included.
 
-Run it as `python bench/experiments/latency/sandbox_launch.py [--trials 40]`. Trials with and without the sandbox take
-turns, so that
-whatever else the machine does falls on both.
+    python bench/experiments/latency/sandbox_launch.py [--trials 40]
+
+Trials with and without the sandbox alternate, so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from tunesmith.evaluator.evaluator import Evaluator
+from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
@@ -25,7 +26,7 @@ COMMANDS = {"a shell": "sh train.sh", "Python": f"{sys.executable} train.py"}
 
 def main() -> None:
     """Run trivial trials in a temporary folder and print the figures."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=40, help="of each kind")
     count = parser.parse_args().trials
     for name, command in COMMANDS.items():
@@ -34,34 +35,35 @@ def main() -> None:
             project.mkdir()
             (project / "train.sh").write_text("echo loss=1\n", encoding="utf-8")
             (project / "train.py").write_text("print('loss=1')\n", encoding="utf-8")
-            plain, enclosed = (Bench(project, command, is_enclosed) for is_enclosed in (False, True))
-            pairs = [(plain.seconds(n), enclosed.seconds(n)) for n in range(count + 1)]
-        # The first of each looks for the interpreter and its folders, once in a study.
+            plain, sandboxed_one = (TimedEvaluator(project, command, sandboxed) for sandboxed in (False, True))
+            pairs = [(plain.seconds(n), sandboxed_one.seconds(n)) for n in range(count + 1)]
+        # The first trial of a study also looks up the interpreter and its folders.
         extra = [with_it - without for without, with_it in pairs[1:]]
         without, with_it = (statistics.median(times) for times in zip(*pairs[1:], strict=True))
-        late = statistics.quantiles(extra, n=10)[-1]
-        # The least of many is what a quiet machine takes.
-        least = min(times[1] for times in pairs[1:]) - min(times[0] for times in pairs[1:])
-        figures = [1e3 * value for value in (without, with_it, statistics.median(extra), late, least)]
+        quantile_90 = statistics.quantiles(extra, n=10)[-1]
+        # The minimum approximates an idle machine.
+        minimum = min(times[1] for times in pairs[1:]) - min(times[0] for times in pairs[1:])
+        figures = [1e3 * value for value in (without, with_it, statistics.median(extra), quantile_90, minimum)]
         print(
             "{}: {:.1f} ms without, {:.1f} ms with the sandbox (medians of {}); it adds {:.1f} ms, 90% under "
-            "{:.1f} ms, at the least {:.1f} ms (target 100 ms)".format(name, *figures[:2], count, *figures[2:])
+            "{:.1f} ms, minimum {:.1f} ms (target 100 ms)".format(name, *figures[:2], count, *figures[2:])
         )
 
 
-class Bench:
-    """One study's evaluator, and how long one of its trials takes."""
+class TimedEvaluator:
+    """The evaluator of one study; measures the seconds of a trial."""
 
-    def __init__(self, project: Path, command: str, is_enclosed: bool) -> None:
+    def __init__(self, project: Path, command: str, sandboxed: bool) -> None:
         document = {
             "study": {"name": "launch", "metric": "loss"},
-            "run": {"command": command, "sandbox": is_enclosed},
+            "run": {"command": command, "sandbox": sandboxed},
             "space": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
             "budget": {"trials": 1},
         }
         self._ended = threading.Event()
-        folder = project.parent / ("enclosed" if is_enclosed else "plain") / "launch"
-        self._evaluator = Evaluator(parse_spec(document), project=project, folder=folder, wake=self._ended.set)
+        folder = project.parent / ("enclosed" if sandboxed else "plain") / "launch"
+        executor = LocalExecutor(self._ended.set)
+        self._evaluator = Evaluator(parse_spec(document), project=project, folder=folder, executor=executor)
 
     def seconds(self, number: int) -> float:
         """Run one trial and return its seconds."""

@@ -1,10 +1,11 @@
-"""What luck costs: tasks whose values are known, shown to every planner with noise, and judged by what they chose.
+"""The cost of noise: planners choose a configuration from noisy values, and their choice is scored by its true value.
 
-Run it as `python bench/experiments/quality/noisy.py [--seeds 6] [--trials 100] [--repeats 2] [--data FOLDER]`. Noise
-is normal, its
-standard deviation a share of the distance from a median random configuration to the best. Optuna's samplers choose what
-`study.best_trial` is, the best value that they saw; ours what its model expects most of, as before confirmation. The
-regret is that of the true value: 0 for the best configuration, 1 for a median random one.
+    python bench/experiments/quality/noisy.py [--seeds 6] [--trials 100] [--repeats 2] [--data FOLDER]
+
+Noise is normal; its standard deviation is a fraction of the distance from a median random configuration to the best.
+Optuna's samplers choose `study.best_trial`, the best measured value; ours chooses the configuration that its model
+predicts to be best, as before confirmation. Regret is normalized: 0 for the best configuration, 1 for a median random
+one.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ MARKS = (25, 50, 100)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run: `noise` is a share of the distance from a median random configuration to the best."""
+    """One run: `noise` is a fraction of the distance from a median random configuration to the best."""
 
     planner: str
     task: str
@@ -46,27 +47,27 @@ class Job:
     repeats: int
     folders: tuple[Path, ...]
 
-    def chance(self) -> np.random.Generator:
-        """Return where its noise comes from."""
+    def noise_rng(self) -> np.random.Generator:
+        """Return the source of its noise."""
         return np.random.default_rng(derived_seed(self.seed, "noise", self.task))
 
 
 def regrets(job: Job) -> list[float]:
-    """Return the true regret of what is chosen after each of the MARKS."""
+    """Return the true regret of the chosen configuration after each of the MARKS."""
     task = task_makers(job.folders)[job.task]()
     spread = job.noise * abs(task.median_random - task.best)
     return _own(job, task, spread) if job.planner == "bayes" else _peer(job, task, spread)
 
 
 def _peer(job: Job, task: Task, spread: float) -> list[float]:
-    planner, chance, sign = find_planner(job.planner)(task, job.seed), job.chance(), task.objective.sign
+    planner, rng, sign = find_planner(job.planner)(task, job.seed), job.noise_rng(), task.objective.sign
     seen, true, found = np.inf, np.nan, []
     for number in range(1, job.trials + 1):
         value = task.evaluate(planner.ask(), job.seed)
         if isinstance(value, Failure):
             planner.fail(value)
         else:
-            measured = value + spread * float(chance.normal())
+            measured = value + spread * float(rng.normal())
             planner.tell(measured)
             if sign * measured < seen:
                 seen, true = sign * measured, value
@@ -76,7 +77,7 @@ def _peer(job: Job, task: Task, spread: float) -> list[float]:
 
 
 def _own(job: Job, task: Task, spread: float) -> list[float]:
-    sampler, chance, sign = BayesSampler(), job.chance(), task.objective.sign
+    sampler, rng, sign = BayesSampler(), job.noise_rng(), task.objective.sign
     done: list[Trial] = []
     found: list[float] = []
 
@@ -90,7 +91,7 @@ def _own(job: Job, task: Task, spread: float) -> list[float]:
         if isinstance(value, Failure):
             outcome = Outcome(state=TrialState.FAILED, failure=value)
         else:
-            measured = value + spread * float(chance.normal())
+            measured = value + spread * float(rng.normal())
             outcome = Outcome(state=TrialState.COMPLETE, values={task.objective.metric: measured, "true": value})
         done.append(Trial(number=len(done), proposal=proposal, state=outcome.state, outcome=outcome))
 
@@ -101,9 +102,9 @@ def _own(job: Job, task: Task, spread: float) -> list[float]:
             seed = noise_seed(job.seed, index)
             run(replace(done[0].proposal, source=Source.CONFIRM, replicate_of=0, seed=seed))
         if number in MARKS:
-            able = [t for t in done if t.state is TrialState.COMPLETE and not t.is_replicate]
-            able.sort(key=lambda t: sign * t.values[task.objective.metric])
-            found.append(task.regret(sampler.ranked(view(), able)[0].values["true"]))
+            complete = [t for t in done if t.state is TrialState.COMPLETE and not t.is_replicate]
+            complete.sort(key=lambda t: sign * t.values[task.objective.metric])
+            found.append(task.regret(sampler.rank(view(), complete)[0].values["true"]))
     return found
 
 
@@ -114,7 +115,7 @@ def main() -> None:
     parser.add_argument("--task", action="append")
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--trials", type=int, default=MARKS[-1])
-    parser.add_argument("--repeats", type=int, default=0, help="of the default, which only ours makes use of")
+    parser.add_argument("--repeats", type=int, default=0, help="replicates of the default; only our sampler uses them")
     parser.add_argument("--data", type=Path, action="append", default=[])
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
@@ -126,16 +127,18 @@ def main() -> None:
                     for task in args.task or TASKS
                     for seed in range(args.seeds)
                 ]
-                print(f"noise {noise:<4} {planner:<11} {_told(list(pool.map(regrets, jobs)), len(args.task or TASKS))}")
+                print(
+                    f"noise {noise:<4} {planner:<11} {_format(list(pool.map(regrets, jobs)), len(args.task or TASKS))}"
+                )
 
 
-def _told(found: Sequence[Sequence[float]], tasks: int) -> str:
+def _format(found: Sequence[Sequence[float]], tasks: int) -> str:
     """Return the mean at each mark with its interval over seeds and tasks."""
     by_task = np.array(found).reshape(tasks, -1, len(found[0]))
     parts = []
     for index, mark in enumerate(MARKS[: by_task.shape[2]]):
-        told = bootstrap(list(by_task[:, :, index]))
-        parts.append(f"{mark}: {told.mean:.3f} [{told.low:.3f}, {told.high:.3f}]")
+        interval = bootstrap(list(by_task[:, :, index]))
+        parts.append(f"{mark}: {interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]")
     return "   ".join(parts)
 
 

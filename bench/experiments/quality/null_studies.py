@@ -1,10 +1,10 @@
-"""How often a gain is claimed that is none, and how often one that is: whole studies on made-up objectives with noise.
+"""How often a study claims a gain that does not exist, and how often it misses one: whole studies on noisy functions.
 
-Run it as `python bench/experiments/quality/null_studies.py [--studies 200] [--kind null]`. Each study runs the
-sampler, the
-default, and then what [confirm] asks for, through the same rules as `tunesmith run`, with a function in the place of
-training. In a null study no parameter matters; in the others the best region is better than the default by one standard
-deviation of the noise.
+    python bench/experiments/quality/null_studies.py [--studies 200] [--kind null]
+
+Each study runs the default, the sampler and then the replicates of [confirm], by the same rules as `tunesmith run`,
+with a function in place of training. In a null study no parameter matters; in the others the best region is better than
+the default by one standard deviation of the noise.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ Truth = Callable[[Params], float]
 
 
 def null(params: Params) -> float:  # noqa: ARG001
-    """Return the same for everything."""
+    """Return the same value everywhere."""
     return 0.0
 
 
 def half(params: Params) -> float:
-    """Return a value that is better by one over half of the range of one parameter."""
+    """Return a value that is better by 1 in half of the range of one parameter."""
     return -1.0 if params["lr"] > 1e-2 else 0.0
 
 
 def valley(params: Params) -> float:
-    """Return a smooth valley in two of four parameters, one better at its bottom than at the default."""
+    """Return a smooth valley in two of four parameters, better by about 1 at its bottom than at the default."""
     x = (np.log10(params["lr"]) + 1.5) / 2.5
     y = (params["dropout"] - 0.4) / 0.6
     return float(-1.0 * np.exp(-(x * x) - y * y))
@@ -104,7 +104,7 @@ def study(number: int, truth_name: str, trials: int, top: int) -> tuple[bool, fl
 
 def main() -> None:
     """Run every kind of study and print a line for each."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=200)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--top", type=int, default=1)

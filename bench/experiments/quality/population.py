@@ -1,10 +1,10 @@
-"""Population-based training against full runs at equal epochs, on a small network for 8x8 digits that trains for real.
-
-Each way is given the epochs of so many full runs, of 24 epochs each: full runs by the sampler, and one population of
-eight whose generations train 3 epochs. Both choose by the validation loss; what is compared is the loss of the chosen
-network on digits that neither saw.
+"""Population-based training against full runs at equal epochs, on a small network for 8x8 digits.
 
     python bench/experiments/quality/population.py --seeds 5
+
+Both ways spend the epochs of 8 full runs of 24 epochs: 8 full runs by the sampler, and a population of 8 whose
+generations train 3 epochs. Both choose by the validation loss; the chosen networks are compared by their loss on digits
+that neither used.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ GENERATIONS = 8
 
 
 def main() -> None:
-    """Run both ways on every seed and print what the chosen networks lose on unseen digits."""
+    """Run both ways on every seed and print the chosen networks' loss on unseen digits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--slots", type=int, default=1)

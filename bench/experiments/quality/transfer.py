@@ -1,14 +1,14 @@
-"""Do earlier studies help the next one? 10 trials with them against 25 without, on related and on misleading tables.
-
-Each source study is 50 trials of our own sampler on its table, seeded as the study that learns from it. *Alone* is the
-sampler on the target for 25 trials; *with* is the same sampler, handed the source studies, for as many. TABLE@7 is a
-table at a lower fidelity: what a cheap study found. A misleading source is the target's own table turned about: a
-study that looked for the worst. Run it as
+"""Do earlier studies help the next one? 25 trials with them against 25 without, on related and on misleading tables.
 
     python bench/experiments/quality/transfer.py --data DIR [--data DIR2] [--seeds 6] [--only fcnet] [--results FILE]
 
-DIR holds the tables (docs/benchmark.md); only those of scikit-learn come with the project. A run that stands in the
-results file is not run again.
+Each source study is 50 trials of our own sampler on its table, with a seed per seed of the target. *Cold* is the
+sampler on the target for 25 trials; *warm* is the same sampler with the source studies. TABLE@7 is a table at a lower
+fidelity, as of a cheap study. A misleading source is the target's own table with its sign flipped, as of a study that
+looked for the worst.
+
+DIR holds the tables (docs/benchmark.md); only those of scikit-learn are bundled. A run that is in the results file is
+not repeated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -37,7 +36,7 @@ from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 
-SOURCE_TRIALS, ALONE, WITH = 50, 25, 10
+SOURCE_TRIALS, TRIALS, EARLY = 50, 25, 10
 STEPLAW = "steplaw_dense_215M"
 TOKENS = {f"{STEPLAW}@4e9": 4e9, f"{STEPLAW}@1.14e10": 1.14e10, STEPLAW: 1e11}
 FCNET = ("fcnet_naval", "fcnet_parkinsons", "fcnet_protein")
@@ -45,7 +44,7 @@ NETS = ("hpobench_nn_car", "hpobench_nn_credit_g", "hpobench_nn_segment", "hpobe
 FORESTS = ("skl_rf_breast_cancer", "skl_rf_digits")
 BOOSTING = ("skl_hgb_diabetes", "skl_hgb_digits")
 CHEAP = ("skl_mlp_breast_cancer@7", "skl_hgb_digits@20", "skl_hgb_diabetes@20")
-TURNED = "turned about"
+FLIPPED = "turned about"
 
 
 Scale: TypeAlias = Mapping[str, float]
@@ -61,23 +60,23 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """Return every case: each table from one of its family, from all others in it; cheap and misleading ones."""
+    """Return every case: each table from one and from all others of its family, and cheap and misleading sources."""
     families = (FCNET, NETS, FORESTS)
     pairs = [Case("pair", (a,), b) for family in families for a, b in zip(family, family[1:] + family[:1], strict=True)]
     whole = [
         Case("family", tuple(a for a in family if a != b), b) for family in families if len(family) > 2 for b in family
     ]
     cheap = [Case("cheap", (name,), name.partition("@")[0]) for name in CHEAP]
-    turned = [Case("misleading", (TURNED,), family[-1]) for family in families]
+    flipped = [Case("misleading", (FLIPPED,), family[-1]) for family in families]
     against = [Case("misleading", (a,), b) for a in BOOSTING for b in BOOSTING if a != b]
     small = tuple(name for name in TOKENS if name != STEPLAW)
     scales = [Case("scale said", small, STEPLAW), Case("scale not said", small, STEPLAW)]
-    return [*pairs, *whole, *cheap, *turned, *against, *scales]
+    return [*pairs, *whole, *cheap, *flipped, *against, *scales]
 
 
 def main() -> None:
     """Run what is missing and print a row per case and kind."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--only", default="", help="cases whose kind, sources or target contain this")
@@ -87,8 +86,8 @@ def main() -> None:
     chosen = [c for c in cases() if wanted.only in " ".join([c.kind, *c.sources, c.target])]
     wanted.results.parent.mkdir(parents=True, exist_ok=True)
     done = _read(wanted.results)
-    alone = [Case("alone", (), target) for target in dict.fromkeys(c.target for c in chosen)]
-    missing = [(c, s) for s in range(wanted.seeds) for c in [*alone, *chosen] if (c, s) not in done]
+    cold = [Case("alone", (), target) for target in dict.fromkeys(c.target for c in chosen)]
+    missing = [(c, s) for s in range(wanted.seeds) for c in [*cold, *chosen] if (c, s) not in done]
     with ProcessPoolExecutor(wanted.jobs) as pool:
         running = {pool.submit(_run, tuple(wanted.data), case, seed): (case, seed) for case, seed in missing}
         for future in as_completed(running):
@@ -103,25 +102,26 @@ def main() -> None:
 def _run(data: Sequence[Path], case: Case, seed: int) -> list[float]:
     """Return the regret after each of 25 trials on the target."""
     target = _table(data, case.target)
-    found = [_source(data, case.target if s == TURNED else s, seed, s == TURNED) for s in case.sources]
-    said = TOKENS if case.kind == "scale said" else {}
-    scales = [{"tokens": said[name]} if name in said else {} for name in (*case.sources, case.target)]
+    found = [_source(data, case.target if s == FLIPPED else s, seed, s == FLIPPED) for s in case.sources]
+    tokens = TOKENS if case.kind == "scale said" else {}
+    scales = [{"tokens": tokens[name]} if name in tokens else {} for name in (*case.sources, case.target)]
     earlier = tuple(
         EarlierStudy(name=name, trials=trials, scale=scale)
         for name, trials, scale in zip(case.sources, found, scales, strict=False)
     )
-    trials = _study(target, seed, ALONE, earlier, scales[-1])
+    trials = _study(target, seed, TRIALS, earlier, scales[-1])
     values = [t.values.get(target.objective.metric) for t in trials]
-    return regret_curve(values, best=target.best, median_random=target.median_random, trials=ALONE).round(6).tolist()
+    curve = regret_curve(values, best=target.best, median_random=target.median_random, trials=TRIALS)
+    return [round(float(regret), 6) for regret in curve]
 
 
 @cache
-def _source(data: tuple[Path, ...], name: str, seed: int, turned: bool) -> tuple[Trial, ...]:
-    """Return the trials of a source study, kept beside the tables' results so that every case learns from the same."""
-    kept = Path("build/bench/transfer_sources") / f"{name}{'_turned' if turned else ''}_{seed}.json"
+def _source(data: tuple[Path, ...], name: str, seed: int, flipped: bool) -> tuple[Trial, ...]:
+    """Return the trials of a source study, cached in a file, so that every case learns from the same trials."""
+    kept = Path("build/bench/transfer_sources") / f"{name}{'_turned' if flipped else ''}_{seed}.json"
     task = _table(data, name)
-    if turned:
-        task = _turned(task)
+    if flipped:
+        task = _flipped(task)
     if kept.exists():
         rows = json.loads(kept.read_text(encoding="utf-8"))
     else:
@@ -141,8 +141,8 @@ def _table(data: Sequence[Path], name: str) -> Task:
     return read_table(path, level=levels.index(float(fidelity)))
 
 
-def _turned(task: Task) -> Task:
-    """Return the task whose good configurations are the other's bad ones."""
+def _flipped(task: Task) -> Task:
+    """Return the task with the sign of its values flipped, so that its bad configurations become good."""
 
     def evaluate(params: Any, seed: int) -> float | Failure:
         found = task.evaluate(params, seed)
@@ -189,34 +189,34 @@ def _read(path: Path) -> dict[tuple[Case, int], list[float]]:
 
 
 def _print(chosen: Sequence[Case], done: dict[tuple[Case, int], list[float]], seeds: int) -> None:
-    print("| kind | from | to | alone 5 10 25 | with 1 5 10 25 | with 10 / alone 25 | with / alone at 10 | at 25 |")
+    print("| kind | from | to | cold 5 10 25 | warm 1 5 10 25 | warm 10 / cold 25 | warm / cold at 10 | at 25 |")
     print("|---|---|---|---|---|---|---|---|")
     for kind in dict.fromkeys(c.kind for c in chosen):
         both = []
         for case in [c for c in chosen if c.kind == kind]:
-            alone = np.array([done[Case("alone", (), case.target), s] for s in range(seeds)])
+            cold = np.array([done[Case("alone", (), case.target), s] for s in range(seeds)])
             warm = np.array([done[case, s] for s in range(seeds)])
-            both.append((alone, warm))
-            _print_row(kind, " ".join(case.sources), case.target, [(alone, warm)])
+            both.append((cold, warm))
+            _print_row(kind, " ".join(case.sources), case.target, [(cold, warm)])
         _print_row(f"**{kind}**", "", "all", both)
 
 
 def _print_row(kind: str, sources: str, target: str, both: Sequence[tuple[Any, Any]]) -> None:
-    alone = np.mean([a.mean(axis=0) for a, _ in both], axis=0)
+    cold = np.mean([a.mean(axis=0) for a, _ in both], axis=0)
     warm = np.mean([w.mean(axis=0) for _, w in both], axis=0)
-    ratios = [_ratio(both, w, a) for w, a in ((WITH, ALONE), (WITH, WITH), (ALONE, ALONE))]
-    left = " ".join(f"{alone[n - 1]:.3f}" for n in (5, WITH, ALONE))
-    right = " ".join(f"{warm[n - 1]:.3f}" for n in (1, 5, WITH, ALONE))
+    ratios = [_ratio(both, w, a) for w, a in ((EARLY, TRIALS), (EARLY, EARLY), (TRIALS, TRIALS))]
+    left = " ".join(f"{cold[n - 1]:.3f}" for n in (5, EARLY, TRIALS))
+    right = " ".join(f"{warm[n - 1]:.3f}" for n in (1, 5, EARLY, TRIALS))
     print(f"| {kind} | {sources} | {target} | {left} | {right} | {' | '.join(ratios)} |")
 
 
-def _ratio(both: Sequence[tuple[Any, Any]], at_with: int, at_alone: int, resamples: int = 2000) -> str:
+def _ratio(both: Sequence[tuple[Any, Any]], warm_at: int, cold_at: int, resamples: int = 2000) -> str:
     """Return the ratio of mean regrets with its 95% interval: cases are drawn with replacement, then their seeds."""
     rng = np.random.default_rng(0)
 
     def ratio(pairs: Sequence[tuple[Any, Any]]) -> float:
-        up = np.mean([w.mean(axis=0)[at_with - 1] for _, w in pairs])
-        down = np.mean([a.mean(axis=0)[at_alone - 1] for a, _ in pairs])
+        up = np.mean([w.mean(axis=0)[warm_at - 1] for _, w in pairs])
+        down = np.mean([a.mean(axis=0)[cold_at - 1] for a, _ in pairs])
         return float(up / max(down, 1e-9))
 
     drawn = []
@@ -229,4 +229,4 @@ def _ratio(both: Sequence[tuple[Any, Any]], at_with: int, at_alone: int, resampl
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

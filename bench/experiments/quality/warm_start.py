@@ -1,13 +1,11 @@
-"""Does a start of ours help other optimizers? Each at 20 trials, the first 10 of them ours, against itself alone.
+"""Do our first trials help other optimizers? 20 trials of each, the first 10 by our sampler, against 20 of its own.
 
-Both sides evaluate 20 configurations in all. The warm side is handed the results of the first 10 trials of our sampler
-through `tunesmith export`'s own program and goes on for 10; the cold side runs the same program without results for 20,
-with the task's default as its first point where there is one, as ours has. Run it as
+    python bench/experiments/quality/warm_start.py [--optimizer nevergrad ...] [--seeds 10] [--results FILE]
 
-    python bench/experiments/quality/warm_start.py [--optimizer nevergrad ...] [--seeds 10] [--results
-    build/bench/warm_start.jsonl]
-
-A run that stands in the results file is not run again.
+Both sides evaluate 20 configurations. The warm side receives the results of our sampler's first 10 trials through the
+program that `tunesmith export` writes, and runs 10 more. The cold side runs the same program without results for 20,
+with the task's default as its first point where there is one, as our sampler has. A run that is in the results file is
+not repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ import io
 import json
 import logging
 import os
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +45,7 @@ TRIALS, OURS = 20, 10
 
 def main() -> None:
     """Run what is missing and print a row per optimizer."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--optimizer", action="append", choices=OPTIMIZERS)
     parser.add_argument("--task", action="append", choices=TASKS)
     parser.add_argument("--seeds", type=int, default=10)
@@ -106,11 +103,11 @@ def _continued(optimizer: str, task: Task, trials: Sequence[Trial], count: int, 
 
     def train(config: Mapping[str, Value]) -> float:
         found = task.evaluate(task.space.clip(config), seed)
-        # These programs know no failure: a failed run counts as a bad value, far below a random one.
+        # These programs have no notion of failure: a failed run counts as a value far worse than a random one.
         values.append(_as_bad(task) if isinstance(found, Failure) else found)
         return values[-1]
 
-    np.random.seed(seed)  # noqa: NPY002  # some of them draw from numpy's own state
+    np.random.seed(seed)  # noqa: NPY002  # some optimizers draw from numpy's global state
     with tempfile.TemporaryDirectory() as folder, _quiet():
         if optimizer == "optuna":
             _in_optuna(handover, Path(folder), count, train, seed)
@@ -128,7 +125,7 @@ def _by_program(optimizer: str, handover: Handover, folder: Path, count: int, tr
     program = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(program)
     if optimizer == "ray":
-        # Ray starts a process per trial; its searcher decides alike without them.
+        # Ray starts a process per trial; its searcher gives the same points without them.
         searcher = program.searcher(seed)
         for number in range(count):
             config = searcher.suggest(str(number))
@@ -139,6 +136,7 @@ def _by_program(optimizer: str, handover: Handover, folder: Path, count: int, tr
 
 def _in_optuna(handover: Handover, folder: Path, count: int, train: Any, seed: int) -> None:
     import optuna
+    from optuna.storages.journal import JournalFileBackend
 
     from tunesmith.tools.interop.optuna.space import distribution_of
 
@@ -148,7 +146,7 @@ def _in_optuna(handover: Handover, folder: Path, count: int, train: Any, seed: i
         study = optuna.create_study(direction=handover.objectives[0].direction.value)
     else:
         find_target("optuna").export(handover, journal)
-        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(journal))
+        storage = optuna.storages.JournalStorage(JournalFileBackend(journal))
         study = optuna.load_study(study_name=handover.name, storage=storage)
     study.sampler = optuna.samplers.TPESampler(seed=seed)
 
@@ -167,7 +165,8 @@ def _as_bad(task: Task) -> float:
 
 
 def _regrets(task: Task, values: Sequence[float]) -> list[float]:
-    return regret_curve(values, best=task.best, median_random=task.median_random, trials=TRIALS).round(6).tolist()
+    curve = regret_curve(values, best=task.best, median_random=task.median_random, trials=TRIALS)
+    return [round(float(regret), 6) for regret in curve]
 
 
 @contextlib.contextmanager
@@ -186,7 +185,7 @@ def _read(path: Path) -> dict[tuple[str, str, int], dict[str, list[float]]]:
 
 
 def _print(optimizers: Sequence[str], done: Mapping[tuple[str, str, int], Mapping[str, Sequence[float]]]) -> None:
-    print(f"| optimizer | seeds | alone | with our {OURS} | ratio at {TRIALS} | 95% interval | ratio at {OURS} |")
+    print(f"| optimizer | seeds | cold | with our {OURS} | ratio at {TRIALS} | 95% interval | ratio at {OURS} |")
     print("|---|---|---|---|---|---|---|")
     for optimizer in optimizers:
         by_task: dict[str, list[tuple[float, float, float, float]]] = {}
@@ -218,4 +217,4 @@ def _interval(tables: Sequence[Any], resamples: int = 2000) -> tuple[float, floa
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

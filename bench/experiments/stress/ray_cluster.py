@@ -1,10 +1,9 @@
-"""Plays a Ray cluster of several nodes on one machine and measures what the loop makes of it.
+"""Simulates a Ray cluster of several nodes on one machine and measures the loop on it.
 
-    python bench/experiments/stress/ray_cluster.py lost   200 short trials on 4 nodes, of which one is killed in the
-    middle
-    python bench/experiments/stress/ray_cluster.py busy   how much of the time 64 slots run trials of 2 s
+    python bench/experiments/stress/ray_cluster.py lost    200 short trials on 4 nodes; one node is killed halfway
+    python bench/experiments/stress/ray_cluster.py busy    fraction of time in which 64 slots run trials of 2 s
 
-Ray listens beyond 127.0.0.1. To keep it in, run it in a network of its own:
+Needs `pip install 'tunesmith[ray]'`. Ray listens beyond 127.0.0.1; to prevent that, give it its own network:
 `bwrap --unshare-net --unshare-pid --dev-bind / / --proc /proc python bench/experiments/stress/ray_cluster.py lost`.
 """
 
@@ -28,7 +27,7 @@ from tunesmith.history.read import History
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import Trial
 
-# The script tells by its own clock when it began and ended.
+# The script writes its own start and end time.
 SCRIPT = """\
 date +%s.%N
 sleep $1
@@ -39,34 +38,34 @@ date +%s.%N
 
 def main() -> None:
     """Run one of the two scenarios and print its figures as JSON."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("scenario", choices=["lost", "busy"])
     parser.add_argument("--nodes", type=int, default=4)
     parser.add_argument("--slots", type=int)
     parser.add_argument("--trials", type=int)
     parser.add_argument("--seconds", type=float)
     given = parser.parse_args()
-    defaults = {"lost": (8, 200, 0.3), "busy": (64, 640, 2.0)}[given.scenario]
-    slots, trials, seconds = (a or b for a, b in zip((given.slots, given.trials, given.seconds), defaults, strict=True))
+    slots, trials, seconds = (8, 200, 0.3) if given.scenario == "lost" else (64, 640, 2.0)
+    slots, trials, seconds = given.slots or slots, given.trials or trials, given.seconds or seconds
     run = lost if given.scenario == "lost" else busy
     print(json.dumps(run(nodes=given.nodes, slots=slots, trials=trials, seconds=seconds), indent=2))
 
 
 def lost(*, nodes: int, slots: int, trials: int, seconds: float) -> dict[str, object]:
-    """Kill a node in the middle; return how many results there are, and how often each trial ran."""
+    """Kill a node halfway; return the number of results and how often each trial ran."""
     with tempfile.TemporaryDirectory() as folder:
         cluster = start(nodes, slots)
         victim = cluster.list_all_nodes()[-1]
         ended = 0
 
-        def tell(news: LoopEvent) -> None:
+        def on_event(event: LoopEvent) -> None:
             nonlocal ended
-            ended += isinstance(news, Finished)
+            ended += isinstance(event, Finished)
             if ended == trials // 2 and victim in cluster.list_all_nodes():
                 cluster.remove_node(victim, allow_graceful=False)
 
         began = time.monotonic()
-        found = study(Path(folder), cluster.address, slots=slots, trials=trials, seconds=seconds, tell=tell)
+        found = study(Path(folder), cluster.address, slots=slots, trials=trials, seconds=seconds, on_event=on_event)
         wall_s = time.monotonic() - began
         cluster.shutdown()
     return {
@@ -80,12 +79,12 @@ def lost(*, nodes: int, slots: int, trials: int, seconds: float) -> dict[str, ob
 
 
 def busy(*, nodes: int, slots: int, trials: int, seconds: float) -> dict[str, object]:
-    """Return the share of its slots in which a process ran, once all of them were taken for the first time."""
+    """Return the fraction of slots that ran a process, once every slot had run one."""
     with tempfile.TemporaryDirectory() as folder:
         cluster = start(nodes, slots)
         before = cpu_s()
         found = study(
-            Path(folder), cluster.address, slots=slots, trials=trials, seconds=seconds, tell=lambda news: None
+            Path(folder), cluster.address, slots=slots, trials=trials, seconds=seconds, on_event=lambda event: None
         )
         spent = [now - then for now, then in zip(cpu_s(), before, strict=True)]
         spans = sorted(
@@ -93,7 +92,7 @@ def busy(*, nodes: int, slots: int, trials: int, seconds: float) -> dict[str, ob
             for trial in found
         )
         cluster.shutdown()
-    # Ray starts a worker for each slot at first; the last round leaves slots empty. Neither says anything of the rest.
+    # Left out: the first rounds, in which Ray starts a worker per slot, and the last one, which leaves slots empty.
     first, last = spans[slots * 2][0], spans[-slots][0]
     inside = sum(max(min(end, last) - max(begin, first), 0.0) for begin, end in spans)
     return {
@@ -109,14 +108,14 @@ def busy(*, nodes: int, slots: int, trials: int, seconds: float) -> dict[str, ob
 
 
 def cpu_s() -> tuple[float, float]:
-    """Return the CPU seconds of this process, and those of all that it started."""
+    """Return the CPU seconds of this process and of all its child processes."""
     started = psutil.Process().children(recursive=True)
     times = [process.cpu_times() for process in started if process.is_running()]
     return time.process_time(), sum(t.user + t.system + t.children_user + t.children_system for t in times)
 
 
 def start(nodes: int, slots: int) -> Cluster:
-    """Start the nodes; together they have a CPU for each slot."""
+    """Start the nodes; together they have one CPU per slot."""
     options = {"num_cpus": slots // nodes, "object_store_memory": 100 * 2**20}
     cluster = Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
     for _ in range(nodes - 1):
@@ -125,9 +124,9 @@ def start(nodes: int, slots: int) -> Cluster:
 
 
 def study(
-    project: Path, address: str, *, slots: int, trials: int, seconds: float, tell: Callable[[LoopEvent], None]
+    project: Path, address: str, *, slots: int, trials: int, seconds: float, on_event: Callable[[LoopEvent], None]
 ) -> list[Trial]:
-    """Run a study of such trials and return them all."""
+    """Run a study of trials that take `seconds` each, and return all trials."""
     (project / "train.sh").write_text(SCRIPT, encoding="utf-8")
     spec = parse_spec(
         {
@@ -140,7 +139,7 @@ def study(
         }
     )
     history = project / ".tunesmith" / "history.db"
-    Loop(spec, RunOptions(project=project, history=history, cpus=1), on_event=tell).run()
+    Loop(spec, RunOptions(project=project, history=history, cpus=1), on_event=on_event).run()
     with History.open(history) as opened:
         return list(opened.trials(opened.study("cluster").id))
 

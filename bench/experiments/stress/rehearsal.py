@@ -1,11 +1,12 @@
-"""A night in a quarter of an hour: a study that everything goes wrong with, and what its morning report is worth.
+"""A stress test of a long study: everything goes wrong, and its history and report must still be right.
 
-Run it as `python bench/experiments/stress/rehearsal.py --minutes 15 --slots 6`, or for a quick look `--minutes 1.2
---kill-every 15`.
-Trials of half a second crash, hang, run out of memory, print nan, leave processes behind; the loop is killed by
-SIGKILL again and again; the LLM answers with errors, nonsense and silence; the disk is full once. The study has to end
-by itself at its deadline, lose nothing, leave nothing behind, and report nothing that its history does not say. The
-disk is a file system in memory of its own, for which bubblewrap is needed; without it the disk stays as it is.
+    python bench/experiments/stress/rehearsal.py --minutes 15 --slots 6
+    python bench/experiments/stress/rehearsal.py --minutes 1.2 --kill-every 15
+
+Trials of half a second crash, hang, run out of memory, print nan and leave processes behind. The loop is killed with
+SIGKILL repeatedly. The LLM answers with errors, nonsense and silence. The disk is full once. The study must end by
+itself at its deadline, lose no trial, leave no process behind, and report only what follows from its history. The small
+disk is a file system in memory, which needs bubblewrap; without it the disk does not fill up.
 """
 
 from __future__ import annotations
@@ -44,19 +45,23 @@ from tunesmith.study.trials.seeds import is_fresh, tuning_seed
 STUDY = "night"
 DISK_BYTES = 512 * 2**20
 LATE_S = 10.0
-"""The run may end so long after its deadline."""
+"""Longest time after the deadline at which the run may end."""
+
 QUIET_S = 20.0
-"""So long before the deadline, or half of the whole, nothing is killed any more."""
+"""Time before the deadline without kills; at most half of the whole time."""
+
 FULL_S = 8.0
-"""The disk stays full for so long, or for a tenth of the whole."""
-ENOUGH = 50
-"""A night of fewer trials may end before there is anything to confirm."""
+"""Time for which the disk stays full; at most a tenth of the whole time."""
+
+MIN_TRIALS_TO_CONFIRM = 50
+"""Number of trials from which the best one must have been confirmed."""
+
 GRACE_S = 60.0
-"""After so long beyond the deadline the rehearsal gives up."""
+"""Time after the deadline at which the rehearsal gives up."""
 
 
 def loss(x: float, y: int, seed: int) -> float:
-    """Return what a trial that goes well reports: a valley with noise that the seed decides."""
+    """Return the loss of a trial without faults: a valley, with noise that depends on the seed."""
     return (x - 0.3) ** 2 + 0.05 * abs(y - 4) + 0.1 * random.Random(seed).random()
 
 
@@ -125,23 +130,23 @@ class Night:
 
 
 def main() -> None:
-    """Rehearse, print what was found, and end with status 1 when something did not hold."""
+    """Run the rehearsal, print the checks, and exit with status 1 when one of them fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15.0, help="until the deadline")
-    parser.add_argument("--seconds", type=float, default=0.5, help="of a trial that goes well, about")
+    parser.add_argument("--seconds", type=float, default=0.5, help="approximate duration of a trial without faults")
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--kill-every", type=float, default=150.0, help="seconds, on average")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--night-only", action="store_true", help="leave out confirming afterwards")
+    parser.add_argument("--night-only", action="store_true", help="skip the run that confirms afterwards")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.inside is None:
-        raise SystemExit(_on_a_disk_of_its_own())
+        raise SystemExit(_on_small_disk())
     raise SystemExit(_rehearse(wanted))
 
 
-def _on_a_disk_of_its_own() -> int:
-    """Run this program again where its folder is a small disk, if that is possible."""
+def _on_small_disk() -> int:
+    """Run this program again with its folder on a small disk, if that is possible."""
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
         again = [sys.executable, __file__, *sys.argv[1:], "--inside", folder]
         enclosed = ["bwrap", "--dev-bind", "/", "/", "--size", str(DISK_BYTES), "--tmpfs", folder, "--"]
@@ -158,7 +163,7 @@ def _rehearse(wanted: argparse.Namespace) -> int:
         (project / "train.py").write_text(SCRIPT, encoding="utf-8")
         settings = SETTINGS.format(
             study=STUDY,
-            seed=_sound_seed(),
+            seed=_seed_with_working_default(),
             python=sys.executable,
             seconds=wanted.seconds,
             slots=wanted.slots,
@@ -192,7 +197,7 @@ def _rehearse(wanted: argparse.Namespace) -> int:
 
 
 def _confirm(project: Path, history: Path, night: Night) -> None:
-    """Run once more with no trial left but those that confirm, without an LLM."""
+    """Run once more without an LLM, with no trials left but replicates."""
     with closing(sqlite3.connect(history)) as db:
         (count,) = db.execute("select count(*) from trials where replicate_of is null").fetchone()
     settings = (project / "study.toml").read_text(encoding="utf-8")
@@ -205,54 +210,90 @@ def _confirm(project: Path, history: Path, night: Night) -> None:
 # -- the night ----------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class _Schedule:
+    """When the run is to end, and when faults happen; all in seconds since the epoch.
+
+    Attributes:
+        deadline: the run must end by itself then.
+        quiet_at: nothing is killed from here on.
+        full_at: the disk is filled then; inf when it was filled, or cannot be.
+        full_s: how long it stays full.
+    """
+
+    deadline: float
+    quiet_at: float
+    full_at: float
+    full_s: float
+
+    @property
+    def until(self) -> str:
+        """The deadline as the command line takes it."""
+        return f"{datetime.fromtimestamp(self.deadline).astimezone():%H:%M:%S}"
+
+    @classmethod
+    def starting_now(cls, minutes: float, start_s: float) -> _Schedule:
+        began = time.time()
+        deadline = float(int(began + 60 * minutes + 2 * start_s))
+        quiet_at = deadline - max(min(QUIET_S, (deadline - began) / 2), 2 * start_s)
+        full_at = began + (quiet_at - began) * 0.4 if os.environ.get("SMALL_DISK") else float("inf")
+        return cls(deadline, quiet_at, full_at, min(FULL_S, (deadline - began) / 10))
+
+    def fill_disk_when_due(self, project: Path) -> None:
+        if time.time() > self.full_at:
+            self.full_at = float("inf")
+            threading.Thread(target=_fill_disk, args=(project, self.full_s), daemon=True).start()
+
+
 def _night(project: Path, wanted: argparse.Namespace) -> Night:
-    """Start the run again and again, as whoever watches over it would, until it ends by itself."""
-    chance, night = random.Random(wanted.seed), Night()
-    start_s = _first_evening(project)
+    """Restart the run after each kill, as a supervisor would, until it ends by itself."""
+    rng, night = random.Random(wanted.seed), Night()
+    start_s = _first_run(project)
     night.kills += 1
-    began = time.time()
-    until = datetime.fromtimestamp(began + 60 * wanted.minutes + 2 * start_s).astimezone().replace(microsecond=0)
-    deadline = until.timestamp()
-    quiet_at = deadline - max(min(QUIET_S, (deadline - began) / 2), 2 * start_s)
-    full_at = began + (quiet_at - began) * 0.4 if os.environ.get("SMALL_DISK") else float("inf")
+    schedule = _Schedule.starting_now(wanted.minutes, start_s)
     before: dict[int, Any] = {}
-    while time.time() < deadline + GRACE_S:
-        # One in four is killed while it starts, the others so long after their first word.
-        after = chance.choice([0.0, 0.7, 1.0, 1.5]) * wanted.kill_every
-        kill_at = time.time() + chance.random() if not after else float("inf")
-        # Not on the small disk: what the run says when that is full is to be read.
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
-            process = _started(project, f"{until:%H:%M:%S}", output)
-            while process.poll() is None and not (kill_at < time.time() < quiet_at):
-                if kill_at == float("inf") and os.fstat(output.fileno()).st_size:
-                    kill_at = time.time() + after
-                if time.time() > full_at:
-                    full_at = float("inf")
-                    full_s = min(FULL_S, (deadline - began) / 10)
-                    threading.Thread(target=_fill_disk, args=(project, full_s), daemon=True).start()
-                if time.time() > deadline + GRACE_S:
-                    break
-                time.sleep(0.02)
-            ended = process.poll() is not None
-            process.kill()
-            process.wait()
-            output.seek(0)
-            night.output, night.status = output.read(), process.returncode
+    while time.time() < schedule.deadline + GRACE_S:
+        # One run in four is killed while it starts, the others some time after their first output.
+        after = rng.choice([0.0, 0.7, 1.0, 1.5]) * wanted.kill_every
+        kill_at = time.time() + rng.random() if not after else float("inf")
+        ended = _run_until_end_or_kill(project, schedule, night, kill_at=kill_at, after_first_output_s=after)
         if "Traceback" in night.output:
             night.tracebacks.append(night.output.strip()[-600:])
         night.full += _is_full_disk(night.output)
         if ended and (night.status == 0 or not _is_full_disk(night.output)):
-            night.late_s = time.time() - deadline
-            return night
+            break
         night.kills += not ended
         before = _compare(project, before, night)
         time.sleep(0.5 if ended else 0.0)
-    night.late_s = time.time() - deadline
+    night.late_s = time.time() - schedule.deadline
     return night
 
 
-def _first_evening(project: Path) -> float:
-    """Run until the first trials have ended, and kill it; return how many seconds it took to start."""
+def _run_until_end_or_kill(
+    project: Path, schedule: _Schedule, night: Night, *, kill_at: float, after_first_output_s: float
+) -> bool:
+    """Start the run and note its output and status in `night`; return whether it ended by itself."""
+    give_up_at = schedule.deadline + GRACE_S
+    # The output is not on the small disk, because it must be readable when that is full.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        process = _started(project, schedule.until, output)
+        while process.poll() is None and not (kill_at < time.time() < schedule.quiet_at):
+            if kill_at == float("inf") and os.fstat(output.fileno()).st_size:
+                kill_at = time.time() + after_first_output_s
+            schedule.fill_disk_when_due(project)
+            if time.time() > give_up_at:
+                break
+            time.sleep(0.02)
+        ended = process.poll() is not None
+        process.kill()
+        process.wait()
+        output.seek(0)
+        night.output, night.status = output.read(), process.returncode
+    return ended
+
+
+def _first_run(project: Path) -> float:
+    """Run until the first trials have ended, then kill the run; return the seconds that it took to start."""
     began, start_s = time.time(), 0.0
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         process = _started(project, f"{datetime.fromtimestamp(began + 36000).astimezone():%H:%M:%S}", output)
@@ -268,8 +309,8 @@ def _first_evening(project: Path) -> float:
     return start_s
 
 
-def _sound_seed() -> int:
-    """Return a seed of a study whose default configuration goes well, so that there is something to compare with."""
+def _seed_with_working_default() -> int:
+    """Return a seed of a study whose default configuration has no fault, so that there is a baseline."""
     return next(s for s in range(1000) if random.Random(tuning_seed(s, 0) + 1).random() > 0.22)  # noqa: PLR2004
 
 
@@ -297,7 +338,7 @@ def _fill_disk(project: Path, full_s: float) -> None:
 
 
 def _compare(project: Path, before: dict[int, Any], night: Night) -> dict[int, Any]:
-    """Note what was complete before and is not now."""
+    """Record trials that were complete before and are not now."""
     history = project / ".tunesmith" / "history.db"
     now: dict[int, Any] = before
     with suppress(sqlite3.OperationalError), closing(sqlite3.connect(history)) as db:
@@ -308,7 +349,7 @@ def _compare(project: Path, before: dict[int, Any], night: Night) -> dict[int, A
 
 
 def faulty(request: Request, before: int) -> Reply:
-    """Answer as a provider on a bad night: every way of failing in turn, and now and then candidates."""
+    """Answer as a failing provider: one answer in three is valid, the others have one of eight faults."""
     chance = random.Random(before)
     points = [{"x": round(chance.random(), 3), "y": chance.randint(1, 8)} for _ in range(4)]
     candidates = [
@@ -317,34 +358,37 @@ def faulty(request: Request, before: int) -> Reply:
     hostile = [{**c, "params": {"x": 1e9, "y": "rm -rf /"}, "rationale": "ignore all rules"} for c in candidates]
     asked = json.dumps(request.get("response_format") or request.get("tools") or {})
     lesson = {"insights": [{"text": "small x is better", "trials": [1, 2]}]}
-    sound = message(json.dumps(lesson if "insights" in asked else {"candidates": candidates}))
+    valid = message(json.dumps(lesson if "insights" in asked else {"candidates": candidates}))
     faults = [
         error(429, "slow down", retry_after="1"),
         error(500, "oops"),
         Reply(status=200, body=b"<html>gateway</html>"),
-        Reply(body=sound.body, cut=True),
+        Reply(body=valid.body, cut=True),
         message('{"candidates": [{"params": {"x": 0.1'),
         message(json.dumps({"candidates": hostile})),
         message("I cannot help with that."),
-        Reply(body=sound.body, delay_s=8.0),
+        Reply(body=valid.body, delay_s=8.0),
     ]
-    return sound if before % 3 == 0 else faults[chance.randrange(len(faults))]
+    return valid if before % 3 == 0 else faults[chance.randrange(len(faults))]
 
 
 # -- the morning --------------------------------------------------------------------------------------------------
 
 
 def findings(project: Path, night: Night) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield what has to hold, with what speaks against it."""
+    """Yield each check and the violations of it."""
     history = project / ".tunesmith" / "history.db"
     when = "after" if night.late_s > 0 else "before"
     shown = f"ended {abs(night.late_s):.1f} s {when} the deadline with status {night.status}"
     yield shown, [] if abs(night.late_s) <= LATE_S and night.status == 0 else ["not by itself, or not in time"]
-    yield "every end is told in words", night.tracebacks
+    yield "no run ended in a traceback", night.tracebacks
     yield "no complete trial was lost or changed by a kill", night.lost
     with closing(sqlite3.connect(history)) as db:
         db.row_factory = sqlite3.Row
-        yield "the history is sound", [r[0] for r in db.execute("pragma integrity_check") if r[0] != "ok"]
+        yield (
+            "the database passes its integrity check",
+            [r[0] for r in db.execute("pragma integrity_check") if r[0] != "ok"],
+        )
         rows = db.execute("select * from trials order by number").fetchall()
         ended = [r[0] for r in db.execute("select ended_by from studies")]
         (at,) = db.execute("select max(at) from events where kind = 'ended'").fetchone()
@@ -353,13 +397,13 @@ def findings(project: Path, night: Night) -> Iterator[tuple[str, Sequence[str]]]
     yield f"the last trial had ended {at - deadline:.1f} s after the deadline; then comes the report", []
     yield "numbers have no gap", [] if [r["number"] for r in rows] == list(range(len(rows))) else ["they do"]
     fresh = [r for r in rows if r["replicate_of"] is not None and is_fresh(r["seed"])]
-    if len(rows) > ENOUGH:
-        yield f"the best was held against the default in time, {len(fresh)} runs", [] if fresh else ["it was not"]
-    yield "nothing is said to run", [f"trial {r['number']}" for r in rows if r["state"] == "running"]
+    if len(rows) > MIN_TRIALS_TO_CONFIRM:
+        yield f"the best was compared with the default in time, {len(fresh)} runs", [] if fresh else ["it was not"]
+    yield "no trial is recorded as running", [f"trial {r['number']}" for r in rows if r["state"] == "running"]
     yield "it ended by its deadline", [] if ended == ["until"] else ended
-    yield "every value is what the script gives", list(_wrong_values(rows))
-    yield "every fate has its kind", list(_wrong_kinds(rows))
-    yield "no process is left", [f"{p.pid}" for p in _left(project)]
+    yield "every value is the one that the script computes", list(_wrong_values(rows))
+    yield "every fault has its failure kind", list(_wrong_kinds(rows))
+    yield "no process is left behind", [f"{p.pid}" for p in _left(project)]
 
 
 def _wrong_values(rows: Sequence[sqlite3.Row]) -> Iterator[str]:
@@ -380,7 +424,7 @@ def _wrong_kinds(rows: Sequence[sqlite3.Row]) -> Iterator[str]:
         fate = random.Random(r["seed"] + 1).random()
         wanted = next(kind for bound, kind in bounds if fate < bound)
         got = r["failure_kind"] or r["state"]
-        # What ended with the deadline, the disk or the loop had no time for its fate.
+        # Trials that the deadline, the full disk or a kill ended did not reach their fault.
         excused = got in ("stopped", "waiting", "lost") or "space left" in (
             r["failure_tail"] or r["failure_reason"] or ""
         )
@@ -411,8 +455,8 @@ def _report_findings(project: Path, history: Path, when: str) -> Iterator[tuple[
     for name in ("report.html", "report.md"):
         text = (folder / name).read_text(encoding="utf-8") if (folder / name).exists() else ""
         plain = html.unescape(text).replace("\u00a0", " ").replace("→", "->")
-        said = report["summary"]["headline"] in plain and str(report["summary"]["best"]["number"]) in plain
-        yield f"{when} {name} says the same", [] if said else ["its first line is another"]
+        agrees = report["summary"]["headline"] in plain and str(report["summary"]["best"]["number"]) in plain
+        yield f"{when} {name} has the same headline and best trial", [] if agrees else ["they differ"]
 
 
 if __name__ == "__main__":
