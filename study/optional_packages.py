@@ -11,19 +11,26 @@ def require(package: str, *, purpose: str, extra: str = "") -> None:
     """Check that an optional package is installed.
 
     Args:
-        package: its top-level import name, such as "mcp".
+        package: its import name, such as "mcp".
         purpose: what needs it; the subject of the message, such as "tunesmith mcp".
         extra: the extra of Tunesmith that installs it; "" when none does.
 
     Raises:
         ProjectError: the package is not installed; the message contains the command that installs it.
     """
-    if find_spec(package) is None:
-        raise ProjectError(
-            f"{purpose} needs the package {package}, which is not installed; run: {install(package, extra)}"
-        )
+    if not is_installed(package):
+        missing = f"{purpose} needs the package {package}, which is not installed"
+        raise ProjectError(f"{missing}; run: {install_command(package, extra)}")
 
 
-def install(package: str, extra: str = "") -> str:
+def is_installed(package: str) -> bool:
+    """Tell whether a package can be imported, by its import name. Imports at most the parents of a dotted name."""
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # a parent of a dotted name is missing
+        return False
+
+
+def install_command(package: str, extra: str = "") -> str:
     """Return the command that installs an extra of Tunesmith, or a package that no extra includes."""
     return f"pip install 'tunesmith[{extra}]'" if extra else f"pip install {package.replace('_', '-')}"

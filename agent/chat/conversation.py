@@ -1,24 +1,23 @@
-"""One conversation about a study: an agent with tools over LangGraph, kept in a file, that asks before it spends.
+"""One conversation about a study: a LangGraph agent with tools, stored in a file, with approvals.
 
-Knows no terminal: whoever shows it gets `ChatEvent`s. What was said survives the process, also in the middle of an
-approval. A model that is down ends the turn with one line, never the chat.
+Knows no terminal; it yields `ChatEvent`s. Messages and open approvals survive the process. When the model is down, the
+turn ends with a notice and the conversation continues.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tunesmith.agent.chat.costs import CostFile, add_usage
 from tunesmith.agent.chat.events import (
     Approval,
     AutoApproved,
-    ChatCost,
     ChatEvent,
     Decision,
     Notice,
@@ -30,38 +29,45 @@ from tunesmith.agent.chat.events import (
 from tunesmith.agent.llm.client.client import LangChainModel
 from tunesmith.agent.llm.client.diagnosis import diagnose
 from tunesmith.agent.llm.client.errors import TRANSIENT
-from tunesmith.agent.llm.client.types import TokenUse
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ProjectError, ToolRefused
-from tunesmith.study.files import write_atomic
+from tunesmith.study.optional_packages import require
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 
 SUMMARY_TOKENS = 24_000
-"""From so many tokens on, all but the latest messages give way to a summary."""
+"""Length of the conversation above which older messages are replaced by a summary, in tokens."""
 
 KEPT_TOKENS = 8_000
-MOST_CALLS = 30
-"""LangChainModel calls in one turn; a model that goes round in circles is stopped."""
+"""Length of the latest messages that are kept next to a summary, in tokens."""
+
+MAX_CALLS = 30
+"""Model calls per turn, so that a model in a loop is stopped."""
 
 ATTEMPTS = 3
 PAUSE_S = 1.0
+_MAX_PAUSE_S = 30.0
+_MAX_GRAPH_STEPS = 200
 _DECISIONS = ["approve", "edit", "reject"]
 
 
 class Conversation:
-    """One conversation. Use as an async context manager; one turn at a time.
+    """One conversation. Use it as an async context manager, one turn at a time.
 
     Args:
-        model: answers.
-        tools: what it may call; those that do more than read wait for a person.
-        context: what tools work on at the moment of a call.
-        store: the file that keeps what was said; made when missing.
-        thread: which conversation of that file.
+        model: the model that answers.
+        tools: what it may call; tools that do more than read need approval.
+        context: returns what the tools work on, at each call.
+        store: the SQLite file of the messages; created when missing.
+        thread: name of the conversation in that file.
+
+    Attributes:
+        allowance: number of trials that are approved without asking.
+        cost: cost of this conversation so far, earlier sessions included.
 
     Raises:
         ModelDown: the model cannot be opened: a key or a package is missing.
-        ProjectError: the file cannot be opened.
+        ProjectError: the file cannot be opened, or the extra "chat" is not installed.
     """
 
     def __init__(
@@ -80,32 +86,33 @@ class Conversation:
         self._thread = thread
         self._stack = AsyncExitStack()
         self._agent: Any = None
-        self._bills = store.with_suffix(".costs.json")
+        self._costs = CostFile(store.with_suffix(".costs.json"))
         self.allowance = 0
-        self.bill = self._read_bill()
+        self.cost = self._costs.read(thread)
 
     @property
     def model(self) -> str:
-        """The model's name."""
+        """Name of the model."""
         return self._model.name
 
     async def __aenter__(self) -> Conversation:
+        require("langgraph.checkpoint.sqlite", purpose="tunesmith chat", extra="chat")
         from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
         client = self._model.client()
         if hasattr(client, "stream_usage"):
-            # Behind an address of one's own the client does not ask for the usage of a stream by itself.
+            # With a base_url, LangChain does not request the usage of a stream by default.
             client.stream_usage = True
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True)
             saver = await self._stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(self._store)))
             await saver.setup()
-        except Exception as error:  # noqa: BLE001  # sqlite3 is no import of this room; its errors are told by name
+        except Exception as error:  # noqa: BLE001  # sqlite3's errors, which this package must not import
             await self._stack.aclose()
             raise ProjectError(
-                f"the conversation cannot be kept in {self._store}: {error}; remove that file or name another folder"
+                f"the conversation cannot be stored in {self._store}: {error}; remove that file or name another folder"
             ) from None
-        self._agent = self._made(client, saver)
+        self._agent = self._make_agent(client, saver)
         return self
 
     async def __aexit__(
@@ -113,157 +120,133 @@ class Conversation:
     ) -> None:
         await self._stack.aclose()
 
-    async def say(self, text: str, *, news: str = "") -> AsyncIterator[ChatEvent]:
-        """Answer a message; `news` is what happened to the study since the last one.
+    async def send(self, text: str, *, news: str = "") -> AsyncIterator[ChatEvent]:
+        """Answer a message. To stop the answer, cancel the task that iterates.
 
-        May end with an Approval: then `decide` goes on. Cancel the task that iterates to stop the answer.
+        The last event may be an Approval; `decide` then continues the answer.
+
+        Args:
+            text: the message.
+            news: what happened to the study since the last message.
         """
-        await self._tidy()
-        whole = f"{text}\n\n(News of the study: {news})" if news else text
-        async for event in self._go({"messages": [{"role": "user", "content": whole}]}):
+        await self._close_open_calls()
+        content = f"{text}\n\n(News of the study: {news})" if news else text
+        async for event in self._run({"messages": [{"role": "user", "content": content}]}):
             yield event
 
     async def pending(self) -> Approval | None:
-        """Return what still waits for a person, also from before a restart."""
+        """Return the approval that waits for a person, also one of an earlier session; None without one."""
         state = await self._agent.aget_state(self._config)
         return self._approval(state.interrupts[0].value) if state.interrupts else None
 
     async def decide(self, decisions: Sequence[Decision]) -> AsyncIterator[ChatEvent]:
-        """Go on after an Approval, with one decision for each of its actions."""
+        """Continue after an Approval, with one decision for each of its actions."""
         from langgraph.types import Command
 
-        waiting = await self.pending()
-        if waiting is None or len(waiting.actions) != len(decisions):
+        approval = await self.pending()
+        if approval is None or len(approval.actions) != len(decisions):
             return
-        told = [_told(d, action) for d, action in zip(decisions, waiting.actions, strict=True)]
-        async for event in self._go(Command(resume={"decisions": told})):
+        resume = [_to_langchain_decision(d, action) for d, action in zip(decisions, approval.actions, strict=True)]
+        async for event in self._run(Command(resume={"decisions": resume})):
             yield event
 
     # -- one turn -----------------------------------------------------------------------------------------------
 
     @property
     def _config(self) -> dict[str, Any]:
-        return {"configurable": {"thread_id": self._thread}, "recursion_limit": 200}
+        return {"configurable": {"thread_id": self._thread}, "recursion_limit": _MAX_GRAPH_STEPS}
 
-    async def _go(self, given: Any) -> AsyncIterator[ChatEvent]:
-        """Run until the answer ends, a person is needed, or the model is down for good."""
+    async def _run(self, graph_input: Any) -> AsyncIterator[ChatEvent]:
+        """Run until the answer ends, an approval is needed, or the model stays down."""
         attempt = 1
         while True:
-            spoke = False
+            has_text = False
             try:
-                async for event in self._events(given):
-                    spoke = spoke or isinstance(event, TextChunk)
+                async for event in self._events(graph_input):
+                    has_text = has_text or isinstance(event, TextChunk)
                     yield event
-            except Exception as error:  # noqa: BLE001  # every provider raises classes of its own
-                found = diagnose(error)
-                reason = found.reason(self.model)
-                if found.kind not in TRANSIENT or attempt == ATTEMPTS:
+            except Exception as error:  # noqa: BLE001  # each provider raises its own classes
+                diagnosis = diagnose(error)
+                reason = diagnosis.reason(self.model)
+                if diagnosis.kind not in TRANSIENT or attempt == ATTEMPTS:
                     yield Notice(f"{reason}; nothing is lost, ask again")
                     return
-                yield Notice(f"{reason}; asking again{' from the start of the answer' if spoke else ''}")
-                await asyncio.sleep(min(found.retry_after_s or PAUSE_S * attempt, 30.0))
-                # What was asked stands in the file already: the agent goes on where it broke off.
-                attempt, given = attempt + 1, None
+                yield Notice(f"{reason}; asking again{' from the start of the answer' if has_text else ''}")
+                await asyncio.sleep(min(diagnosis.retry_after_s or PAUSE_S * attempt, _MAX_PAUSE_S))
+                # The messages are stored already: with no input the agent resumes where it failed.
+                attempt, graph_input = attempt + 1, None
                 continue
-            waiting = await self.pending()
-            if waiting is None:
+            approval = await self.pending()
+            if approval is None:
                 return
-            price = sum(action.trials for action in waiting.actions)
-            if not 0 < price <= self.allowance or any(action.trials == 0 for action in waiting.actions):
-                yield waiting
+            if not self._is_within_allowance(approval):
+                yield approval
                 return
-            self.allowance -= price
-            yield AutoApproved(waiting.actions, self.allowance)
-            given = _approved(len(waiting.actions))
+            yield self._approve(approval)
+            graph_input = _approve_all(len(approval.actions))
 
-    async def _events(self, given: Any) -> AsyncIterator[ChatEvent]:
+    def _is_within_allowance(self, approval: Approval) -> bool:
+        """Tell whether the allowance covers all actions; actions without trials always need a person."""
+        trials = [action.trials for action in approval.actions]
+        return 0 < sum(trials) <= self.allowance and all(trials)
+
+    def _approve(self, approval: Approval) -> AutoApproved:
+        self.allowance -= sum(action.trials for action in approval.actions)
+        return AutoApproved(approval.actions, self.allowance)
+
+    async def _events(self, graph_input: Any) -> AsyncIterator[ChatEvent]:
+        """Run the agent once and add the cost, also when it fails or is cancelled."""
         from langchain_core.callbacks import UsageMetadataCallbackHandler
 
-        counted = UsageMetadataCallbackHandler()
-        calls = _Calls()
-        config = {**self._config, "callbacks": [counted]}
+        usage = UsageMetadataCallbackHandler()
+        counter = _CallCounter()
+        config = {**self._config, "callbacks": [usage]}
+        modes = ["messages", "custom", "updates"]
         try:
-            async for mode, chunk in self._agent.astream(given, config, stream_mode=["messages", "custom", "updates"]):
+            async for mode, chunk in self._agent.astream(graph_input, config, stream_mode=modes):
                 if mode == "messages" and chunk[1].get("langgraph_node") == "model":
-                    text = _text_of(chunk[0])
+                    text = _chunk_text(chunk[0])
                     if text:
                         yield TextChunk(text)
                 elif mode == "custom" and isinstance(chunk, ToolStarted | ToolFinished):
                     yield chunk
                 elif mode == "updates" and "model" in chunk:
-                    calls.seen += 1
+                    counter.calls += 1
         finally:
-            self._charge(counted.usage_metadata, calls.seen)
+            self.cost = add_usage(self.cost, self._model, usage.usage_metadata, counter.calls)
+            self._costs.write(self._thread, self.cost)
 
-    async def _tidy(self) -> None:
-        """Answer calls that nothing will answer any more, or every provider refuses the conversation from here on."""
+    async def _close_open_calls(self) -> None:
+        """Answer the tool calls of a stopped answer; providers reject a conversation with unanswered calls."""
         from langchain_core.messages import AIMessage, ToolMessage
 
         state = await self._agent.aget_state(self._config)
         messages = state.values.get("messages", [])
         answered = {m.tool_call_id for m in messages if isinstance(m, ToolMessage)}
-        asked = [c for m in messages if isinstance(m, AIMessage) for c in m.tool_calls if c["id"] not in answered]
-        if not asked:
+        calls = [c for m in messages if isinstance(m, AIMessage) for c in m.tool_calls if c["id"] not in answered]
+        if not calls:
             return
-        text = "not done: the person stopped this"
-        found = [ToolMessage(content=text, tool_call_id=str(c["id"]), name=c["name"], status="error") for c in asked]
-        await self._agent.aupdate_state(self._config, {"messages": found}, as_node="tools")
+        text = "not done: the person stopped the answer"
+        results = [ToolMessage(content=text, tool_call_id=str(c["id"]), name=c["name"], status="error") for c in calls]
+        await self._agent.aupdate_state(self._config, {"messages": results}, as_node="tools")
 
     # -- approvals ----------------------------------------------------------------------------------------------
 
-    def _approval(self, asked: Any) -> Approval:
-        return Approval(tuple(self.action(str(a["name"]), a["args"]) for a in asked["action_requests"]))
+    def _approval(self, interrupt: Any) -> Approval:
+        return Approval(tuple(self._action(str(a["name"]), a["args"]) for a in interrupt["action_requests"]))
 
-    def action(self, name: str, given: dict[str, Any]) -> ProposedAction:
-        """Return a call as a person is shown it."""
+    def _action(self, name: str, arguments: Mapping[str, Any]) -> ProposedAction:
+        """Return a call with a preview of what it would do."""
         try:
             tool = find_tool(self._tools, name)
-            return ProposedAction(
-                name, given, tool.preview_text(self._context(), given), tool.trial_cost(tool.parse(given))
-            )
+            preview = tool.preview_text(self._context(), arguments)
+            return ProposedAction(name, arguments, preview, tool.trial_cost(tool.parse(arguments)))
         except ToolRefused as error:
-            return ProposedAction(name, given, f"this will be refused: {error}")
-
-    # -- money --------------------------------------------------------------------------------------------------
-
-    def _charge(self, usage: Any, calls: int) -> None:
-        used = [
-            TokenUse(
-                input=u.get("input_tokens"),
-                output=u.get("output_tokens"),
-                cached=(u.get("input_token_details") or {}).get("cache_read"),
-            )
-            for u in usage.values()
-        ]
-        costs = [self._model.cost_usd(use) for use in used]
-        unpriced = calls if not used or any(cost is None for cost in costs) else 0
-        self.bill = replace(
-            self.bill,
-            calls=self.bill.calls + calls,
-            input_tokens=self.bill.input_tokens + sum(use.input or 0 for use in used),
-            output_tokens=self.bill.output_tokens + sum(use.output or 0 for use in used),
-            usd=self.bill.usd + sum(cost or 0.0 for cost in costs),
-            unpriced=self.bill.unpriced + unpriced,
-        )
-        kept = {**self._all_bills(), self._thread: asdict(self.bill)}
-        write_atomic(self._bills, json.dumps(kept))
-
-    def _read_bill(self) -> ChatCost:
-        try:
-            return ChatCost(**self._all_bills().get(self._thread, {}))
-        except TypeError:
-            return ChatCost()
-
-    def _all_bills(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self._bills.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
+            return ProposedAction(name, arguments, f"this will be refused: {error}")
 
     # -- the agent ----------------------------------------------------------------------------------------------
 
-    def _made(self, client: Any, saver: Any) -> Any:
+    def _make_agent(self, client: Any, saver: Any) -> Any:
         from langchain.agents import create_agent  # 0.8 s
         from langchain.agents.middleware import (
             HumanInTheLoopMiddleware,
@@ -273,8 +256,8 @@ class Conversation:
 
         from tunesmith.agent.chat.middleware import ToolMiddleware, to_langchain_tool
 
-        spends = [tool for tool in self._tools if tool.effect > Effect.READ]
-        asks: dict[str, Any] = {tool.name: {"allowed_decisions": _DECISIONS} for tool in spends}
+        needs_approval = [tool for tool in self._tools if tool.effect > Effect.READ]
+        interrupts: dict[str, Any] = {tool.name: {"allowed_decisions": _DECISIONS} for tool in needs_approval}
         middleware: list[Any] = [
             SummarizationMiddleware(
                 client,
@@ -282,9 +265,9 @@ class Conversation:
                 keep=("tokens", KEPT_TOKENS),
                 trim_tokens_to_summarize=SUMMARY_TOKENS,
             ),
-            ModelCallLimitMiddleware(run_limit=MOST_CALLS, exit_behavior="end"),
-            HumanInTheLoopMiddleware(interrupt_on=asks),
-            # The last one is the first to see what the model said: what cannot be done is not asked about.
+            ModelCallLimitMiddleware(run_limit=MAX_CALLS, exit_behavior="end"),
+            HumanInTheLoopMiddleware(interrupt_on=interrupts),
+            # The last middleware sees the model's reply first: calls that cannot work are never shown for approval.
             ToolMiddleware(self._tools, self._context),
         ]
         return create_agent(
@@ -296,29 +279,31 @@ class Conversation:
         )
 
 
-class _Calls:
-    """Counts a turn's calls of the model."""
+@dataclass(slots=True)
+class _CallCounter:
+    """Number of model calls in one run of the agent."""
 
-    seen = 0
+    calls: int = 0
 
 
-def _approved(count: int) -> Any:
+def _approve_all(count: int) -> Any:
     from langgraph.types import Command
 
     return Command(resume={"decisions": [{"type": "approve"}] * count})
 
 
-def _told(decision: Decision, action: ProposedAction) -> dict[str, Any]:
+def _to_langchain_decision(decision: Decision, action: ProposedAction) -> dict[str, Any]:
     if decision.kind == "edit":
-        return {"type": "edit", "edited_action": {"name": action.name, "args": dict(decision.given or action.given)}}
+        arguments = dict(decision.arguments or action.arguments)
+        return {"type": "edit", "edited_action": {"name": action.name, "args": arguments}}
     if decision.kind == "reject":
         reason = f": {decision.reason}" if decision.reason else ""
         return {"type": "reject", "message": f"The person said no{reason}. Do not try it again unless asked."}
     return {"type": "approve"}
 
 
-def _text_of(chunk: Any) -> str:
+def _chunk_text(chunk: Any) -> str:
     if type(chunk).__name__ != "AIMessageChunk":
         return ""
     text = chunk.text
-    return text if isinstance(text, str) else str(text())
+    return text if isinstance(text, str) else str(text())  # a method until langchain-core 1.0

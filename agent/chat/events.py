@@ -1,4 +1,4 @@
-"""What a conversation tells whoever shows it, one frozen value each. Knows no terminal."""
+"""Events of a conversation, as frozen values for whatever displays it. Knows no terminal."""
 
 from __future__ import annotations
 
@@ -9,51 +9,61 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class TextChunk:
-    """More of the answer, as it comes."""
+    """The next piece of the answer's text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ToolStarted:
-    """A tool runs."""
+    """A tool has started; `call` is the id of the call."""
 
     call: str
     name: str
-    given: Mapping[str, Any]
+    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """A tool ended after `wall_s` seconds; `refused` holds what it said when it would not."""
+    """A tool has ended.
+
+    Attributes:
+        wall_s: its duration in seconds.
+        refused: why it did nothing; "" when it succeeded.
+    """
 
     call: str
     name: str
-    given: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     wall_s: float
     refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ProposedAction:
-    """One call that a person decides on. `preview` is what exactly it would do; `trials` what it may cost."""
+    """One tool call that a person decides on.
+
+    Attributes:
+        preview: exactly what the call would do.
+        trials: number of trials it may cost.
+    """
 
     name: str
-    given: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     preview: str
     trials: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """The conversation waits until `decide` is called with a decision for each action."""
+    """The conversation waits until `decide` is called with one decision for each action."""
 
     actions: tuple[ProposedAction, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AutoApproved:
-    """Actions went through without asking, on a limit that was set before; `left` trials are left of it."""
+    """Actions were approved by the allowance; `left` trials of it remain."""
 
     actions: tuple[ProposedAction, ...]
     left: int
@@ -61,7 +71,7 @@ class AutoApproved:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person should know, in a line: the model is asked again, the answer broke off."""
+    """One line for the person, for example that the model is asked again."""
 
     text: str
 
@@ -71,16 +81,22 @@ ChatEvent: TypeAlias = TextChunk | ToolStarted | ToolFinished | Approval | AutoA
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person says to an action: `kind` is approve, edit (with new arguments) or reject (with a reason)."""
+    """A person's decision on an action.
+
+    Attributes:
+        kind: approve, edit or reject.
+        arguments: the new arguments, for edit.
+        reason: why, for reject.
+    """
 
     kind: str
-    given: Mapping[str, Any] | None = None
+    arguments: Mapping[str, Any] | None = None
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatCost:
-    """What a conversation has cost. `unpriced` calls are not in `usd`."""
+    """Cost of a conversation so far; `usd` excludes the `unpriced` calls. The fields are keys of a JSON file."""
 
     calls: int = 0
     input_tokens: int = 0

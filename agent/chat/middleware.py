@@ -1,4 +1,7 @@
-"""Stands between agent and tools: checks calls before a person is asked, clocks them, puts failures in words."""
+"""Middleware between agent and tools: checks calls before approval, measures them, turns failures into messages.
+
+Imports LangChain (1 s), so `conversation` imports this module only when a conversation is opened.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,11 @@ from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 
 
 class ToolMiddleware(AgentMiddleware[Any, Any, Any]):
-    """Runs tools: tells when each begins and ends, and turns what goes wrong into words for the model.
+    """Runs tools, emits an event when each starts and ends, and turns errors into messages for the model.
 
     Args:
-        tools: those of the conversation.
-        context: what they work on at the moment of a call.
+        tools: the tools of the conversation.
+        context: returns what they work on, at each call.
     """
 
     def __init__(self, tools: Sequence[AnyTool], context: Callable[[], ToolContext]) -> None:
@@ -35,54 +38,57 @@ class ToolMiddleware(AgentMiddleware[Any, Any, Any]):
 
     @hook_config(can_jump_to=["model"])
     def after_model(self, state: Any, runtime: Any) -> dict[str, Any] | None:  # noqa: ARG002
-        """Send calls back that cannot be read, or that a person would be asked about in vain."""
+        """Return calls to the model whose arguments cannot be parsed, or that would be refused after approval.
+
+        When one call of a reply is wrong, none of them runs.
+        """
         last = state["messages"][-1] if state["messages"] else None
         if not isinstance(last, AIMessage) or not (last.tool_calls or last.invalid_tool_calls):
             return None
-        faults = {str(call["id"]): _UNREADABLE for call in last.invalid_tool_calls}
-        faults |= {str(call["id"]): fault for call in last.tool_calls if (fault := self._fault(call))}
-        if not faults:
+        problems = {str(call["id"]): _UNREADABLE for call in last.invalid_tool_calls}
+        problems |= {str(call["id"]): problem for call in last.tool_calls if (problem := self._problem(call))}
+        if not problems:
             return None
-        unread = [tool_call(name=str(c["name"]), args={}, id=c["id"]) for c in last.invalid_tool_calls]
-        whole = last.model_copy(update={"tool_calls": [*last.tool_calls, *unread], "invalid_tool_calls": []})
+        unparsed = [tool_call(name=str(c["name"]), args={}, id=c["id"]) for c in last.invalid_tool_calls]
+        reply = last.model_copy(update={"tool_calls": [*last.tool_calls, *unparsed], "invalid_tool_calls": []})
         answers = [
             ToolMessage(
-                content=faults.get(str(call["id"]), "not run, since another call beside it was wrong; call it again"),
+                content=problems.get(str(call["id"]), _NOT_RUN),
                 name=str(call["name"]),
                 tool_call_id=str(call["id"]),
                 status="error",
             )
-            for call in whole.tool_calls
+            for call in reply.tool_calls
         ]
         writer = get_stream_writer()
-        for call in whole.tool_calls:
-            if str(call["id"]) in faults:
-                name, fault = str(call["name"]), faults[str(call["id"])]
-                writer(ToolFinished(str(call["id"]), name, call["args"], 0.0, one_line(fault)))
-        return {"messages": [whole, *answers], "jump_to": "model"}
+        for call in reply.tool_calls:
+            if str(call["id"]) in problems:
+                name, problem = str(call["name"]), problems[str(call["id"])]
+                writer(ToolFinished(str(call["id"]), name, call["args"], 0.0, one_line(problem)))
+        return {"messages": [reply, *answers], "jump_to": "model"}
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Any]]
     ) -> Any:
-        """Run one call with a clock beside it."""
+        """Run one call; emit its start, its end and its duration."""
         call = request.tool_call
-        identity, name, given = str(call["id"]), str(call["name"]), call["args"]
+        call_id, name, arguments = str(call["id"]), str(call["name"]), call["args"]
         writer = get_stream_writer()
-        writer(ToolStarted(identity, name, given))
-        began, refused = time.monotonic(), ""
+        writer(ToolStarted(call_id, name, arguments))
+        started, refused = time.monotonic(), ""
         try:
             find_tool(self._tools, name)
             return await handler(request)
         except TunesmithError as error:
             refused = str(error)
-        except Exception as error:  # noqa: BLE001  # a tool's bug must not end a conversation; the model reads its name
+        except Exception as error:  # noqa: BLE001  # a bug in a tool must not end a conversation
             refused = f"the tool failed: {type(error).__name__}"
         finally:
-            writer(ToolFinished(identity, name, given, time.monotonic() - began, one_line(refused)))
-        return ToolMessage(content=refused, name=name, tool_call_id=identity, status="error")
+            writer(ToolFinished(call_id, name, arguments, time.monotonic() - started, one_line(refused)))
+        return ToolMessage(content=refused, name=name, tool_call_id=call_id, status="error")
 
-    def _fault(self, call: Any) -> str:
-        """Return why a call that a person would have to approve cannot be done; "" for all others."""
+    def _problem(self, call: Any) -> str:
+        """Return why a call that needs approval would be refused; "" for all others."""
         try:
             tool = find_tool(self._tools, str(call["name"]))
             if tool.effect > Effect.READ:
@@ -92,13 +98,14 @@ class ToolMiddleware(AgentMiddleware[Any, Any, Any]):
         return ""
 
 
-_UNREADABLE = "the arguments are no JSON object; write them again"
+_NOT_RUN = "not run, because another call of the same reply was wrong; call it again"
+_UNREADABLE = "the arguments are not a JSON object; write them again"
 
 
 def to_langchain_tool(tool: AnyTool, context: Callable[[], ToolContext]) -> BaseTool:
-    """Return a tool as LangChain knows it; its arguments are checked by ours, whose words are for models."""
+    """Return a tool for LangChain. Our tool checks the arguments itself, with messages made for models."""
 
-    def run(**given: Any) -> str:
-        return tool.call(context(), given)
+    def run(**arguments: Any) -> str:
+        return tool.call(context(), arguments)
 
     return StructuredTool(name=tool.name, description=tool.description, args_schema=tool.schema, func=run)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from tunesmith.agent.llm.client.errors import Down
-from tunesmith.study.optional_packages import install
+from tunesmith.study.optional_packages import install_command
 
 _BY_STATUS = {
     401: Down.AUTH,
@@ -71,7 +71,7 @@ def diagnose(error: BaseException) -> Diagnosis:
     chain = list(_chain(error))
     if any(isinstance(e, ImportError) for e in chain):
         missing = next((e.name for e in chain if isinstance(e, ImportError) and e.name), "")
-        return Diagnosis(Down.MISSING_PACKAGE, install(missing.partition(".")[0]) if missing else "")
+        return Diagnosis(Down.MISSING_PACKAGE, install_command(missing.partition(".")[0]) if missing else "")
     status = next((s for e in chain if isinstance(s := getattr(e, "status_code", None), int)), None)
     if status is not None:
         return _by_status(status, chain)
