@@ -22,7 +22,7 @@ INTERRUPTED = 130
 
 @contextmanager
 def readable_errors(consequence: str = "") -> Iterator[None]:
-    """Turn an InputError into its message on stderr and exit status 2; `consequence` follows a wrong study file."""
+    """Print an InputError to stderr and exit with status 2; `consequence` is printed after mistakes in a study file."""
     try:
         yield
     except InputError as error:
@@ -31,16 +31,16 @@ def readable_errors(consequence: str = "") -> Iterator[None]:
             print(consequence, file=sys.stderr)
         raise typer.Exit(WRONG_INPUT) from None
     except BrokenPipeError:
-        # `tunesmith status | head` closes the pipe early; that is no error of ours or theirs.
+        # `tunesmith status | head` closes the pipe early, which is not an error.
         sys.stderr.close()
         raise typer.Exit(DONE) from None
 
 
 def exit_process(end: SystemExit) -> NoReturn:
-    """End the process as asked. A question to an LLM that is still under way is cut off rather than torn down.
+    """Exit with the status of `end`; while a question to an LLM is unanswered, exit without the interpreter's cleanup.
 
-    Its thread may be deep in a client's native code while the interpreter frees what that works on, which has ended
-    in a crash after all was done and said.
+    The thread that asks may be inside native code of an LLM client. The interpreter's cleanup would free what that
+    code uses and crash the process after all work was done.
     """
     if any(thread.name == BACKGROUND_THREAD for thread in threading.enumerate()) and isinstance(end.code, int | None):
         sys.stdout.flush()

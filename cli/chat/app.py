@@ -1,12 +1,11 @@
-"""`tunesmith chat`: reads a line, hands it to a slash command or the conversation, shows what comes, asks first.
+"""`tunesmith chat`: reads a line, passes it to a slash command or to the conversation, and shows the answer.
 
-Without a model only the slash commands work, and how to add one is said in three lines.
+Without an LLM only the slash commands work, and the chat prints how to add one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
@@ -14,17 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.agent.chat.events import Approval, ChatEvent, Decision, ProposedAction
+from tunesmith.agent.chat.events import ChatEvent
+from tunesmith.cli.chat.approvals import Approvals
 from tunesmith.cli.chat.input_reader import InputReader, input_reader
 from tunesmith.cli.chat.screen import Screen
-from tunesmith.cli.chat.slash import COMMANDS, OUTSIDE, help_text, run_slash
+from tunesmith.cli.chat.slash import CHAT_COMMANDS, COMMANDS, help_text, run_slash
 from tunesmith.cli.chat.study_changes import StudyChanges
+from tunesmith.cli.display.format import count
 from tunesmith.cli.exits import DONE
 from tunesmith.cli.session.study_session import LoadedStudy, StudySession
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused, TunesmithError
 from tunesmith.study.units import short_number
 from tunesmith.tools.llm_tools.registry import ALL
-from tunesmith.tools.llm_tools.tool import find_tool
 
 if TYPE_CHECKING:
     from tunesmith.agent.chat.conversation import Conversation
@@ -32,25 +32,28 @@ if TYPE_CHECKING:
 NO_MODEL = """No LLM is set up, so only the slash commands work (/help). To add one:
   cloud   export OPENAI_API_KEY=…   tunesmith chat --model openai:gpt-5-mini
   local   tunesmith chat --model openai:qwen3 --base-url http://127.0.0.1:11434/v1"""
-NEWS_EVERY_S = 2.0
+CHANGES_INTERVAL_S = 2.0
+"""Seconds between two looks for changes of the study while the person types."""
+UNREPORTED_CHANGES = 10
+"""Number of changes that the LLM is shown with the next message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """The model that answers; None for none."""
+class ModelChoice:
+    """The LLM that answers; None for that of study.toml."""
 
     name: str | None
     base_url: str | None
 
 
 def run_chat(study: Path, *, history: Path | None, model: str | None, base_url: str | None) -> int:
-    """Talk until the person leaves; return the exit status.
+    """Chat until the person leaves; return the exit status.
 
     Raises:
-        InputError: the study's folder cannot be read, or the conversation cannot be kept.
+        InputError: the study's folder cannot be read, or the conversation cannot be stored.
     """
-    wiring = StudySession(study, history, by="chat")
-    chat = Chat(wiring, Screen(), Chosen(model, base_url))
+    session = StudySession(study, history, by="chat")
+    chat = Chat(session, Screen(), ModelChoice(model, base_url))
     with suppress(KeyboardInterrupt):
         return asyncio.run(chat.run())
     return DONE
@@ -59,18 +62,19 @@ def run_chat(study: Path, *, history: Path | None, model: str | None, base_url: 
 class Chat:
     """One chat in one terminal."""
 
-    def __init__(self, wiring: StudySession, screen: Screen, chosen: Chosen) -> None:
-        self._wiring = wiring
+    def __init__(self, session: StudySession, screen: Screen, chosen: ModelChoice) -> None:
+        self._session = session
         self._screen = screen
         self._chosen = chosen
-        self._folder = wiring.history.parent
-        self._typist: InputReader = input_reader(
-            [f"/{name}" for name in (*COMMANDS, *OUTSIDE)], self._folder / "chat-typed.txt"
+        self._folder = session.history.parent
+        self._reader: InputReader = input_reader(
+            [f"/{name}" for name in (*COMMANDS, *CHAT_COMMANDS)], self._folder / "chat-typed.txt"
         )
-        self._news = StudyChanges(wiring)
-        self._untold: list[str] = []
-        self._talk: Conversation | None = None
-        self._showing: asyncio.Task[None] | None = None
+        self._changes = StudyChanges(session)
+        self._unreported: list[str] = []
+        self._approvals = Approvals(self._reader, screen, session)
+        self._conversation: Conversation | None = None
+        self._answering: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
 
     async def run(self) -> int:
@@ -91,18 +95,18 @@ class Chat:
     # -- turns --------------------------------------------------------------------------------------------------
 
     async def _next(self) -> str | None:
-        """Return what the person says next; news of the study are shown meanwhile."""
-        self._tell_news()
-        watching = asyncio.create_task(self._watch())
+        """Return the next input; changes of the study are shown while the person types."""
+        self._show_changes()
+        polling = asyncio.create_task(self._poll_changes())
         try:
-            return await self._typist.line()
+            return await self._reader.line()
         except KeyboardInterrupt:
-            self._screen.line("(/quit leaves; a study that runs goes on)", "dim")
+            self._screen.line("(/quit leaves; a running study continues)", "dim")
             return ""
         finally:
-            watching.cancel()
+            polling.cancel()
             with suppress(asyncio.CancelledError):
-                await watching
+                await polling
 
     async def _turn(self, text: str) -> None:
         if not text:
@@ -110,10 +114,10 @@ class Chat:
         try:
             if text.startswith("/"):
                 await self._slash(text)
-            elif self._talk is None:
+            elif self._conversation is None:
                 self._screen.line(NO_MODEL)
             else:
-                await self._converse(text)
+                await self._converse(self._conversation, text)
         except (InputError, ToolRefused, ProposalError) as error:
             self._screen.line(str(error), "yellow")
 
@@ -129,116 +133,71 @@ class Chat:
             case "allow":
                 self._allow(rest.strip())
             case _:
-                self._screen.line(await asyncio.to_thread(run_slash, text, self._wiring))
+                self._screen.line(await asyncio.to_thread(run_slash, text, self._session))
 
-    async def _converse(self, text: str) -> None:
-        talk = self._conversation()
-        self._tell_news()
-        news, self._untold = "; ".join(self._untold), []
-        await self._play(talk.send(text, news=news))
+    async def _converse(self, conversation: Conversation, text: str) -> None:
+        self._show_changes()
+        changes, self._unreported = "; ".join(self._unreported), []
+        await self._play(conversation.send(text, news=changes))
         await self._finish_approvals()
 
     async def _finish_approvals(self) -> None:
-        """Ask about whatever waits, until nothing does; also what waited when the chat last ended."""
-        if self._talk is None:
+        """Ask about each pending action, also about those pending since the last chat."""
+        conversation = self._conversation
+        if conversation is None:
             return
-        talk = self._conversation()
-        while (waiting := await talk.pending()) is not None:
-            await self._play(talk.decide(await self._ask(waiting)))
+        while (pending := await conversation.pending()) is not None:
+            decisions = [await self._approvals.decide(action) for action in pending.actions]
+            await self._play(conversation.decide(decisions))
 
     async def _play(self, events: AsyncIterator[ChatEvent]) -> None:
-        """Show an answer while it comes; Ctrl-C stops it."""
+        """Show an answer as it arrives; Ctrl-C stops it."""
 
         async def show() -> None:
             with self._screen.answer() as answer:
                 async for event in events:
                     answer.show(event)
 
-        self._showing = asyncio.create_task(show())
+        self._answering = asyncio.create_task(show())
         try:
-            await self._showing
+            await self._answering
         except asyncio.CancelledError:
-            self._screen.line("(stopped; a study that runs goes on)", "dim")
+            self._screen.line("(stopped; a running study continues)", "dim")
         finally:
-            self._showing = None
+            self._answering = None
 
     def _interrupted(self) -> None:
-        """Stop the answer. Without one, Ctrl-C does nothing, so that pressing it twice does not end the chat.
+        """Stop the answer; without one do nothing, so that pressing Ctrl-C twice does not end the chat.
 
-        At the prompt of a terminal it never comes here: there it is a key like any other.
+        At the prompt of a terminal, Ctrl-C is a key and raises no signal.
         """
-        if self._showing is not None:
-            self._showing.cancel()
-
-    # -- approvals ----------------------------------------------------------------------------------------------
-
-    async def _ask(self, waiting: Approval) -> list[Decision]:
-        return [await self._decide(action) for action in waiting.actions]
-
-    async def _decide(self, action: ProposedAction) -> Decision:
-        self._screen.action(action)
-        while True:
-            try:
-                said = await self._typist.line("[approve / edit / reject] ")
-            except KeyboardInterrupt:
-                said = "reject"
-            word, _, rest = (said if said is not None else "reject nobody is there to decide").strip().partition(" ")
-            if word in ("a", "y", "yes", "approve"):
-                return Decision("approve")
-            if word in ("r", "n", "no", "reject"):
-                return Decision("reject", reason=rest)
-            if word in ("e", "edit"):
-                edited = await self._edited(action)
-                if edited is not None:
-                    return edited
-            else:
-                self._screen.line("type approve, edit, or reject and why (a, e, r do)", "yellow")
-
-    async def _edited(self, action: ProposedAction) -> Decision | None:
-        """Let the person change the arguments; None when what came of it cannot be done."""
-        text = await self._typist.line("arguments: ", default=json.dumps(dict(action.arguments)))
-        try:
-            given = json.loads(text or "")
-            if not isinstance(given, dict):
-                raise ValueError("no object")
-            shown = find_tool(ALL, action.name).preview_text(self._wiring.context(), given)
-        except ValueError:
-            self._screen.line('these are no arguments; write JSON, such as {"number": 3}', "yellow")
-            return None
-        except ToolRefused as error:
-            self._screen.line(str(error), "yellow")
-            return None
-        self._screen.line(shown)
-        return Decision("edit", given)
+        if self._answering is not None:
+            self._answering.cancel()
 
     # -- the model ----------------------------------------------------------------------------------------------
 
-    def _conversation(self) -> Conversation:
-        assert self._talk is not None  # noqa: S101  # only asked when there is one
-        return self._talk
-
     async def _open(self) -> None:
-        """Open the conversation; without a model, or with one that cannot be reached, say how to add one."""
+        """Open the conversation; without an LLM, or with one that cannot be reached, print how to add one."""
         name, base_url = self._chosen.name, self._chosen.base_url
         if name is None:
-            wired = self._sound()
-            name = wired.spec.planner.model if wired else None
-            base_url = base_url or (wired.spec.planner.base_url if wired else None)
+            loaded = self._loaded_study()
+            name = loaded.spec.planner.model if loaded else None
+            base_url = base_url or (loaded.spec.planner.base_url if loaded else None)
         if name is None:
             self._screen.line(NO_MODEL)
             return
         from tunesmith.agent.chat.conversation import Conversation
         from tunesmith.agent.llm.client.client import LangChainModel
 
-        talk = Conversation(
+        conversation = Conversation(
             LangChainModel(name, base_url=base_url),
             ALL,
-            self._wiring.context,
+            self._session.context,
             store=self._folder / "chat.db",
-            thread=self._wiring.file.name,
+            thread=self._session.file.name,
         )
         try:
-            self._talk = await self._stack.enter_async_context(talk)
+            self._conversation = await self._stack.enter_async_context(conversation)
         except InputError:
             raise
         except TunesmithError as error:
@@ -246,76 +205,84 @@ class Chat:
 
     async def _model(self, name: str) -> None:
         if not name:
-            self._screen.line(self._conversation().model if self._talk else NO_MODEL)
+            self._screen.line(self._conversation.model if self._conversation else NO_MODEL)
             return
         await self._stack.aclose()
-        self._talk = None
-        self._chosen = Chosen(name, self._chosen.base_url)
+        self._conversation = None
+        self._chosen = ModelChoice(name, self._chosen.base_url)
         await self._open()
-        if self._talk is not None:
-            self._screen.line(f"{self._conversation().model} answers from here on")
+        if self._conversation is not None:
+            self._screen.line(f"{self._conversation.model} answers from now on")
 
     def _allow(self, text: str) -> None:
-        if not text.isdigit():
-            raise ToolRefused("give a number of trials, such as /allow 5; /allow 0 asks for each again")
-        if self._talk is None:
-            raise ToolRefused("there is no model that could queue trials")
-        self._conversation().allowance = int(text)
-        self._screen.line(f"up to {text} trials are queued without asking" if int(text) else "every trial is asked for")
+        trials = int(text) if text.isdigit() else None
+        if trials is None:
+            raise ToolRefused("give a number of trials, for example /allow 5; /allow 0 asks for every trial again")
+        if self._conversation is None:
+            raise ToolRefused("no LLM is set up that could queue trials; /model NAME sets one up")
+        self._conversation.allowance = trials
+        self._screen.line(
+            f"up to {count(int(text), 'trial')} may be queued without approval"
+            if int(text)
+            else "every trial needs approval"
+        )
 
     def _cost(self) -> str:
-        if self._talk is None:
-            return "no model, no cost"
-        bill = self._conversation().cost
-        tokens = f"{bill.calls} calls, {bill.input_tokens:,} tokens in, {bill.output_tokens:,} out"
-        dollars = f", ${bill.usd:.4f}" if bill.usd or not bill.unpriced else ""
-        unknown = f"; the price of {bill.unpriced} calls is unknown" if bill.unpriced else ""
+        if self._conversation is None:
+            return "no LLM is set up, so there is no cost"
+        cost = self._conversation.cost
+        tokens = f"{cost.calls} calls, {cost.input_tokens:,} tokens in, {cost.output_tokens:,} out"
+        dollars = f", ${cost.usd:.4f}" if cost.usd or not cost.unpriced else ""
+        unknown = f"; the price of {cost.unpriced} calls is unknown" if cost.unpriced else ""
         return f"{tokens}{dollars}{unknown}"
 
     # -- the study ----------------------------------------------------------------------------------------------
 
     def _greeting(self) -> str:
-        mistakes = self._wiring.mistakes()
+        mistakes = self._session.mistakes()
         if mistakes:
             return mistakes
-        wired = self._wiring.wired()
-        if wired is None:
-            return "There is no study here yet. Say what to tune, such as: tune train.py for val_loss, 40 trials"
-        record, control = wired.facts.record(), wired.context.control
+        loaded = self._session.loaded()
+        if loaded is None:
+            return "There is no study here yet. Say what to tune, for example: tune train.py for val_loss, 40 trials"
+        record, control = loaded.reader.record(), loaded.context.control
         running = control is not None and control.is_running()
         if record is None:
-            return f"{wired.spec.study.name} has not run yet. Ask anything, or /run; /help lists the commands."
-        best = _best_words(wired)
+            return f"{loaded.spec.study.name} has not run yet. Ask anything, or start it with /run; see /help."
+        best = _best_text(loaded)
         state = "is running" if running else "is not running"
-        return f"{record.name} {state} ({record.spent.trials} trials so far{best}). Ask anything, or /help."
+        trials = count(record.spent.trials, "trial")
+        return f"{record.name} {state} ({trials} so far{best}). Ask anything; /help lists the commands."
 
     def _farewell(self) -> None:
-        wired = self._sound()
-        if wired is not None and wired.context.control is not None and wired.context.control.is_running():
-            name = wired.spec.study.name
-            self._screen.line(f"{name} goes on; `tunesmith status` shows it, `tunesmith chat` comes back", "dim")
+        loaded = self._loaded_study()
+        if loaded is not None and loaded.context.control is not None and loaded.context.control.is_running():
+            name = loaded.spec.study.name
+            self._screen.line(
+                f"{name} continues; `tunesmith status` shows it, `tunesmith chat` returns to this chat", "dim"
+            )
 
-    def _sound(self) -> LoadedStudy | None:
+    def _loaded_study(self) -> LoadedStudy | None:
         try:
-            return self._wiring.wired()
+            return self._session.loaded()
         except InputError:
             return None
 
-    def _tell_news(self) -> None:
-        lines = self._news.since()
-        self._untold = [*self._untold, *lines][-10:]
+    def _show_changes(self) -> None:
+        lines = self._changes.poll()
+        self._unreported = [*self._unreported, *lines][-UNREPORTED_CHANGES:]
         for line in lines:
             self._screen.line(f"· {line}", "dim")
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(NEWS_EVERY_S)
-            self._tell_news()
+            await asyncio.sleep(CHANGES_INTERVAL_S)
+            self._show_changes()
 
 
-def _best_words(wired: LoadedStudy) -> str:
+def _best_text(loaded: LoadedStudy) -> str:
     from tunesmith.study.trials.results import incumbent
 
-    view = wired.facts.view()
+    view = loaded.reader.view()
     best = incumbent(view.trials, view.objectives, view.constraints)
     return f", best {short_number(best.values[view.objectives[0].metric])}" if best else ""

@@ -1,4 +1,4 @@
-"""Where a chat's lines come from: a terminal with completion and history, or a pipe, line by line."""
+"""Reads what a person types in a chat: from a terminal with completion and history, or from a pipe."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PROMPT = "› "
 
 
 class InputReader(Protocol):
-    """Gives what the person types."""
+    """Reads inputs of a person."""
 
     async def line(self, prompt: str = PROMPT, *, default: str = "") -> str | None:
-        """Return the next input, which may have several lines; None when there will be no more.
+        """Return the next input, which may have several lines; None at the end of input.
 
         Raises:
             KeyboardInterrupt: the person pressed Ctrl-C.
@@ -23,7 +23,7 @@ class InputReader(Protocol):
 
 
 class PipeReader:
-    """Lines from standard input that is no terminal; what is asked is printed, so that a transcript can be read."""
+    """Reads lines from a pipe, and prints prompts and inputs, so that the output is a readable transcript."""
 
     async def line(self, prompt: str = PROMPT, *, default: str = "") -> str | None:  # noqa: ARG002
         """Return the next line, None at the end."""
@@ -34,11 +34,11 @@ class PipeReader:
 
 
 class TerminalReader:
-    """A terminal: completion of slash commands, a history that is kept, pasted text as one input.
+    """Reads from a terminal: completes slash commands, keeps a history, and takes pasted text as one input.
 
     Args:
-        commands: what completes behind a slash.
-        history: the file that keeps what was typed.
+        commands: completions for a slash.
+        history: the file that keeps earlier inputs.
     """
 
     def __init__(self, commands: Sequence[str], history: Path) -> None:
@@ -55,7 +55,7 @@ class TerminalReader:
         )
 
     async def line(self, prompt: str = PROMPT, *, default: str = "") -> str | None:
-        """Return the next input; news that are printed meanwhile stand above it."""
+        """Return the next input; lines printed meanwhile appear above the prompt."""
         from prompt_toolkit.patch_stdout import patch_stdout
 
         try:
@@ -66,5 +66,5 @@ class TerminalReader:
 
 
 def input_reader(commands: Sequence[str], history: Path) -> InputReader:
-    """Return the keyboard where there is one."""
+    """Return a TerminalReader if standard input and output are a terminal, else a PipeReader."""
     return TerminalReader(commands, history) if sys.stdin.isatty() and sys.stdout.isatty() else PipeReader()

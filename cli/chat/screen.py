@@ -1,7 +1,7 @@
-"""How a chat looks: Markdown as it comes, tool calls with their duration, approvals. Prints; decides nothing.
+"""Prints a chat: answers as they arrive, tool calls with their duration, actions to approve. Decides nothing.
 
-In a terminal, finished paragraphs are set as Markdown and stay; only the one that still grows is drawn anew. Elsewhere
-(a pipe, a dumb terminal) the text goes out as it comes. What a model or a script wrote cannot steer the terminal.
+In a terminal, finished paragraphs are rendered as Markdown; only the last, growing one is drawn anew. On a pipe or a
+dumb terminal the text is printed as it arrives. Control characters from an LLM or a script never reach the terminal.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Screen:
         self.fancy = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Print lines as they are; rich breaks those that are too long between words."""
+        """Print lines; in a terminal, rich breaks long lines between words."""
         shown = strip_control(text)
         if self.fancy:
             self.console.print(Text(shown, style=style))
@@ -45,17 +45,17 @@ class Screen:
             print(shown, flush=True)
 
     def answer(self) -> Answer:
-        """Begin an answer."""
+        """Start an answer."""
         return Answer(self)
 
     def action(self, action: ProposedAction) -> None:
-        """Show what a call would do, before a person decides on it."""
+        """Show what an action would do, before a person decides on it."""
         self.line(f"{action.name} would:", "bold")
         self.line("\n".join(f"  {line}" for line in action.preview.split("\n")))
 
 
 class Answer:
-    """One answer while it comes. Use as a context manager: it leaves the terminal as it was, however it ends."""
+    """One answer while it arrives. A context manager: it restores the terminal, however the answer ends."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -77,7 +77,7 @@ class Answer:
             self._live.stop()
 
     def show(self, event: ChatEvent) -> None:
-        """Show one event; an Approval is left to whoever asks the person."""
+        """Show one event; Approvals asks about an Approval afterwards."""
         match event:
             case TextChunk(text=text):
                 self._words(strip_control(text))
@@ -91,7 +91,7 @@ class Answer:
                 self._tool(event)
             case AutoApproved(actions=actions, left=left):
                 names = ", ".join(f"{a.name} ({a.trials} trial{'s' if a.trials > 1 else ''})" for a in actions)
-                self._say(f"allowed before: {names}; {left} left", "dim")
+                self._say(f"allowed by /allow: {names}; {left} left", "dim")
             case Notice(text=text):
                 self._finish_text()
                 self._say(text, "yellow")
@@ -121,7 +121,7 @@ class Answer:
             self._screen.console.print(Markdown(done))
         self._draw()
         if first and self._live is not None:
-            # The first word is shown at once: so one sees that an answer is on its way.
+            # The first word is drawn at once, to show that an answer is arriving.
             self._live.refresh()
 
     def _finish_text(self) -> None:
@@ -134,7 +134,7 @@ class Answer:
         self._draw()
 
     def _draw(self) -> None:
-        """Draw what still grows: the last paragraph, cut to the screen, and the tools that run."""
+        """Draw the growing paragraph, cut to the screen, and the running tools."""
         if self._live is None:
             return
         room = max(self._screen.console.size.height - 4 - len(self._running), 3)
@@ -143,9 +143,9 @@ class Answer:
 
 
 def split_blocks(text: str) -> tuple[str, str]:
-    """Return the part of a Markdown text that will not change any more, and the rest.
+    """Return the part of a Markdown text that is final, and the rest.
 
-    A blank line ends a paragraph or a table, but not a block of code, and not a list, whose next item may follow.
+    A blank line ends a paragraph or a table, but not a block of code.
     """
     fenced, cut, at = False, 0, 0
     for line in text.splitlines(keepends=True):

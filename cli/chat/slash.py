@@ -1,6 +1,6 @@
-"""The slash commands of a chat: they need no LLM, and what they change is asked of the loop like everything else.
+"""The slash commands of a chat. They need no LLM; those that change the study send commands to the loop.
 
-A person who types one has decided, so nothing is asked again.
+A person who types a slash command has decided, so no approval is asked.
 """
 
 from __future__ import annotations
@@ -40,106 +40,105 @@ from tunesmith.tools.llm_tools.steering import (
 )
 from tunesmith.tools.llm_tools.tool import AnyTool
 
-FEW = 5
-WIDEST = 80
+BEST_LISTED = 5
+PLOT_WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Slash:
-    """One command: what it takes, what it does in a few words, and the function that does it."""
+    """One command: its arguments, a short description, and its function."""
 
     usage: str
     about: str
     run: Callable[[StudySession, str], str]
 
 
-def run_slash(text: str, wiring: StudySession) -> str:
-    """Do what a line such as `/trial 12` says and return what to print.
+def run_slash(text: str, session: StudySession) -> str:
+    """Run a line such as `/trial 12`; return the text to print.
 
     Raises:
-        ToolRefused: it cannot be done, or there is no such command.
+        ToolRefused: there is no such command, or it cannot be done.
         InputError: the study, or its history, is missing or wrong.
     """
     name, _, rest = text[1:].partition(" ")
     if name not in COMMANDS:
-        raise ToolRefused(f"there is no /{name}{did_you_mean(name, [*COMMANDS, *OUTSIDE])}; /help lists all")
-    return COMMANDS[name].run(wiring, rest.strip())
+        raise ToolRefused(f"there is no /{name}{did_you_mean(name, [*COMMANDS, *CHAT_COMMANDS])}; /help lists all")
+    return COMMANDS[name].run(session, rest.strip())
 
 
 def help_text() -> str:
-    """Return every command, a line each."""
+    """Return every command, one per line."""
     rows = [(f"/{name} {c.usage}".strip(), c.about) for name, c in COMMANDS.items()]
-    rows += [(f"/{name} {usage}".strip(), about) for name, (usage, about) in OUTSIDE.items()]
+    rows += [(f"/{name} {usage}".strip(), about) for name, (usage, about) in CHAT_COMMANDS.items()]
     width = max(len(left) for left, _ in rows)
     return "\n".join(f"  {left:<{width}}  {about}" for left, about in rows)
 
 
-# -- looking ----------------------------------------------------------------------------------------------------
+# -- reading ----------------------------------------------------------------------------------------------------
 
 
-def _status(wiring: StudySession, _: str) -> str:
-    return _located(wiring, status_text)
+def _status(session: StudySession, _: str) -> str:
+    return _with_study(session, status_text)
 
 
-def _best(wiring: StudySession, _: str) -> str:
-    def text(located: OpenStudy) -> str:
-        record = located.record
-        ranked = candidates(located.history.trials(record.id), record.spec.objectives, record.spec.metric_constraints)[
-            :FEW
-        ]
+def _best(session: StudySession, _: str) -> str:
+    def text(opened: OpenStudy) -> str:
+        record = opened.record
+        trials = opened.history.trials(record.id)
+        ranked = candidates(trials, record.spec.objectives, record.spec.metric_constraints)[:BEST_LISTED]
         if not ranked:
             return "no trial is complete yet"
         metric = record.spec.objectives[0].metric
         rows = [f"#{t.number}  {metric} {short_number(t.values[metric])}  {render_params(t.params)}" for t in ranked]
         return "\n".join([*rows, "", f"  {command_line(record.spec, ranked[0].params)}"])
 
-    return _located(wiring, text)
+    return _with_study(session, text)
 
 
-def _trial(wiring: StudySession, rest: str) -> str:
-    return _located(wiring, lambda located: trial_story(located, find_trial(located, _number(rest, "/trial 12"))))
+def _trial(session: StudySession, rest: str) -> str:
+    return _with_study(session, lambda opened: trial_story(opened, find_trial(opened, _number(rest, "/trial 12"))))
 
 
-def _why(wiring: StudySession, rest: str) -> str:
+def _why(session: StudySession, rest: str) -> str:
     number = _number(rest, "/why 12")
 
-    def text(located: OpenStudy) -> str:
-        trial = find_trial(located, number)
+    def text(opened: OpenStudy) -> str:
+        trial = find_trial(opened, number)
         proposal = trial.proposal
         lines = [f"trial {number} came from {proposal.source.value}: {proposal.rationale or 'no reason was given'}"]
-        lines += [f"  it stood in for the LLM: {proposal.fallback_reason}"] if proposal.fallback_reason else []
+        lines += [f"  the sampler replaced the LLM: {proposal.fallback_reason}"] if proposal.fallback_reason else []
         lines += [f"  considered: {words}" for words in proposal.considered]
-        metric = located.record.spec.objectives[0].metric
+        metric = opened.record.spec.objectives[0].metric
         if proposal.prediction:
             got = short_number(trial.values[metric]) if metric in trial.values else trial.state.value
             lines.append(f"  expected {short_number(proposal.prediction.mean)}, got {got}")
         return "\n".join(lines)
 
-    return _located(wiring, text)
+    return _with_study(session, text)
 
 
-def _plot(wiring: StudySession, rest: str) -> str:
+def _plot(session: StudySession, rest: str) -> str:
     """Draw value over trials, the curve of one (`/plot 12`), or a slice over a parameter (`/plot lr`)."""
 
-    def text(located: OpenStudy) -> str:
-        record, trials = located.record, located.history.trials(located.record.id)
+    def text(opened: OpenStudy) -> str:
+        record, trials = opened.record, opened.history.trials(opened.record.id)
         metric = record.spec.objectives[0].metric
         if rest.lstrip("#").isdigit():
-            curve = [o for o in located.history.curve(record.id, int(rest.lstrip("#"))) if o.metric == metric]
+            curve = [o for o in opened.history.curve(record.id, int(rest.lstrip("#"))) if o.metric == metric]
             points = PlotPoints(x=[o.step for o in curve], y=[o.value for o in curve], x_name="step", y_name=metric)
         elif rest:
-            points = _slice(rest, located, trials)
+            points = _slice(rest, opened, trials)
         else:
-            able = [t for t in trials if not t.is_replicate]
-            values = [t.values.get(metric, math.nan) for t in able]
-            points = PlotPoints(x=[t.number for t in able], y=values, x_name="trial", y_name=metric)
-        return "\n".join(plot_lines(points, width=min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)))
+            drawn = [t for t in trials if not t.is_replicate]
+            values = [t.values.get(metric, math.nan) for t in drawn]
+            points = PlotPoints(x=[t.number for t in drawn], y=values, x_name="trial", y_name=metric)
+        return "\n".join(plot_lines(points, width=min(shutil.get_terminal_size((PLOT_WIDTH, 24)).columns, PLOT_WIDTH)))
 
-    return _located(wiring, text)
+    return _with_study(session, text)
 
 
-def _slice(name: str, located: OpenStudy, trials: Sequence[Trial]) -> PlotPoints:
-    space, metric = located.record.spec.space, located.record.spec.objectives[0].metric
+def _slice(name: str, opened: OpenStudy, trials: Sequence[Trial]) -> PlotPoints:
+    space, metric = opened.record.spec.space, opened.record.spec.objectives[0].metric
     if name not in space.parameters:
         raise ToolRefused(f"there is no parameter {name!r}{did_you_mean(name, space.names)}")
     parameter = space.parameters[name]
@@ -153,94 +152,94 @@ def _slice(name: str, located: OpenStudy, trials: Sequence[Trial]) -> PlotPoints
     return PlotPoints(x=x, y=[t.values[metric] for t in able], x_name=name, y_name=metric, log_x=log_x)
 
 
-def _edits(wiring: StudySession, rest: str) -> str:
-    return _do(wiring, EDIT, {"name": rest}) if rest else _do(wiring, EDITS, {})
+def _edits(session: StudySession, rest: str) -> str:
+    return _call(session, EDIT, {"name": rest}) if rest else _call(session, EDITS, {})
 
 
-# -- doing ------------------------------------------------------------------------------------------------------
+# -- changing ------------------------------------------------------------------------------------------------------
 
 
-def _run(wiring: StudySession, _: str) -> str:
-    wired = _wired(wiring)
-    if wired.context.control is not None and wired.context.control.is_running():
-        raise ToolRefused("the study is running already; /status shows it")
-    return wired.runs.start()
+def _run(session: StudySession, _: str) -> str:
+    loaded = _loaded(session)
+    if loaded.context.control is not None and loaded.context.control.is_running():
+        raise ToolRefused("the study is already running; /status shows it")
+    return loaded.runs.start()
 
 
-def _stop(wiring: StudySession, rest: str) -> str:
+def _stop(session: StudySession, rest: str) -> str:
     if rest.lstrip("#").isdigit():
-        return _do(wiring, STOP_TRIAL, {"number": int(rest.lstrip("#"))})
-    return _do(wiring, END, {"now": rest == "now"})
+        return _call(session, STOP_TRIAL, {"number": int(rest.lstrip("#"))})
+    return _call(session, END, {"now": rest == "now"})
 
 
-def _budget(wiring: StudySession, rest: str) -> str:
+def _budget(session: StudySession, rest: str) -> str:
     """Show the limits, or change one: `/budget trials 60`, `/budget hours none`."""
     if not rest:
-        wired = _wired(wiring)
-        limits = wired.facts.spec.budget.model_dump(exclude_none=True)
-        record = wired.facts.record()
+        loaded = _loaded(session)
+        limits = loaded.reader.spec.budget.model_dump(exclude_none=True)
+        record = loaded.reader.record()
         used = f"; used: {record.spent.trials} trials, {record.spent.hours:.2f} hours" if record else ""
         return ", ".join(f"{name} {value}" for name, value in limits.items()) + used
     name, _, value = rest.partition(" ")
-    return _do(wiring, LIMIT, {"name": name, "value": None if value.strip() == "none" else _value(value.strip())})
+    return _call(session, LIMIT, {"name": name, "value": None if value.strip() == "none" else _value(value.strip())})
 
 
-def _queue(wiring: StudySession, rest: str) -> str:
-    return _do(
-        wiring, QUEUE, {"configurations": [_pairs(rest, "/queue lr=0.01 hidden=64")], "why": "typed in the chat"}
+def _queue(session: StudySession, rest: str) -> str:
+    return _call(
+        session, QUEUE, {"configurations": [_pairs(rest, "/queue lr=0.01 hidden=64")], "why": "typed in the chat"}
     )
 
 
-def _pin(wiring: StudySession, rest: str) -> str:
+def _pin(session: StudySession, rest: str) -> str:
     ((name, value),) = (_pairs(rest, "/pin lr=0.01") if "=" in rest else {rest: None}).items()
-    return _do(wiring, PIN, {"name": name, "value": value})
+    return _call(session, PIN, {"name": name, "value": value})
 
 
-def _bounds(wiring: StudySession, rest: str) -> str:
+def _bounds(session: StudySession, rest: str) -> str:
     name, *ends = rest.split()
-    if len(ends) != 2:  # noqa: PLR2004  # two ends
-        raise ToolRefused("give the parameter and both ends, such as /bounds lr 1e-4 1e-2")
-    return _do(wiring, BOUNDS, {"name": name, "low": _value(ends[0]), "high": _value(ends[1])})
+    if len(ends) != 2:  # noqa: PLR2004  # low and high
+        raise ToolRefused("give a parameter, its low end and its high end, for example /bounds lr 1e-4 1e-2")
+    return _call(session, BOUNDS, {"name": name, "low": _value(ends[0]), "high": _value(ends[1])})
 
 
 def _tool(
     tool: AnyTool, given: Callable[[str], Mapping[str, Any]] = lambda _: {}
 ) -> Callable[[StudySession, str], str]:
-    return lambda wiring, rest: _do(wiring, tool, given(rest))
+    return lambda session, rest: _call(session, tool, given(rest))
 
 
-def _do(wiring: StudySession, tool: AnyTool, given: Mapping[str, Any]) -> str:
-    _wired(wiring)
-    return tool.call(wiring.context(), given)
+def _call(session: StudySession, tool: AnyTool, given: Mapping[str, Any]) -> str:
+    _loaded(session)
+    return tool.call(session.context(), given)
 
 
-# -- reading what was typed -------------------------------------------------------------------------------------
+# -- parsing -------------------------------------------------------------------------------------
 
 
-def _located(wiring: StudySession, text: Callable[[OpenStudy], str]) -> str:
-    _wired(wiring)
-    located = open_study(wiring.file, wiring.history)
-    with located.history:
-        return text(located)
+def _with_study(session: StudySession, text: Callable[[OpenStudy], str]) -> str:
+    _loaded(session)
+    opened = open_study(session.file, session.history)
+    with opened.history:
+        return text(opened)
 
 
-def _wired(wiring: StudySession) -> LoadedStudy:
-    wired = wiring.wired()
-    if wired is None:
-        raise ToolRefused(f"there is no {wiring.file.name} here yet; `tunesmith init SCRIPT` writes one")
-    return wired
+def _loaded(session: StudySession) -> LoadedStudy:
+    loaded = session.loaded()
+    if loaded is None:
+        raise ToolRefused(f"there is no {session.file.name} here yet; `tunesmith init SCRIPT` writes one")
+    return loaded
 
 
 def _number(text: str, example: str) -> int:
     if not text.lstrip("#").isdigit():
-        raise ToolRefused(f"give a trial's number, such as {example}")
+        raise ToolRefused(f"give a trial's number, for example {example}")
     return int(text.lstrip("#"))
 
 
 def _pairs(text: str, example: str) -> dict[str, Any]:
     words = [word.partition("=") for word in text.split()]
     if not words or any(not sign or not name for name, sign, _ in words):
-        raise ToolRefused(f"give values by name, such as {example}")
+        raise ToolRefused(f"give values by name, for example {example}")
     return {name: _value(value) for name, _, value in words}
 
 
@@ -256,36 +255,36 @@ def _bound(text: str) -> Mapping[str, Any]:
         metric, found, value = text.partition(sign)
         if found:
             return {"metric": metric.strip(), side: _value(value.strip())}
-    raise ToolRefused("give a bound, such as /constrain gpu_mem_gb <= 70")
+    raise ToolRefused("give a bound, for example /constrain gpu_mem_gb <= 70")
 
 
 COMMANDS: Mapping[str, Slash] = {
-    "status": Slash("", "where the study stands", _status),
-    "best": Slash("", "the best trials, and the best as a command line", _best),
-    "trial": Slash("N", "the story of a trial", _trial),
+    "status": Slash("", "the state of the study", _status),
+    "best": Slash("", "the best trials, and the command line of the best", _best),
+    "trial": Slash("N", "everything about a trial", _trial),
     "why": Slash("N", "who proposed a trial, and why", _why),
     "plot": Slash("[N | PARAMETER]", "values over trials, a trial's curve, or values over a parameter", _plot),
     "run": Slash("", "start or resume the study in the background", _run),
-    "stop": Slash("[now | N]", "end the run (now: at once), or one trial", _stop),
-    "pause": Slash("", "start no more trials", _tool(PAUSE)),
-    "resume": Slash("", "start trials again", _tool(RESUME)),
-    "queue": Slash("lr=0.01 ...", "run a configuration next; the rest is taken from the best", _queue),
+    "stop": Slash("[now | N]", "stop after the running trials, at once with now, or stop trial N", _stop),
+    "pause": Slash("", "start no new trials", _tool(PAUSE)),
+    "resume": Slash("", "start new trials again", _tool(RESUME)),
+    "queue": Slash("lr=0.01 ...", "run this configuration next; other values are those of the best trial", _queue),
     "confirm": Slash("N", "run a trial again on 3 fresh seeds", _tool(CONFIRM, lambda t: {"number": _value(t)})),
-    "pin": Slash("NAME[=VALUE]", "hold a parameter at a value, or set it free", _pin),
+    "pin": Slash("NAME[=VALUE]", "fix a parameter at a value, or free it", _pin),
     "veto": Slash(
-        "CONDITION", "run nothing for which it holds, such as lr > 0.1", _tool(VETO, lambda t: {"condition": t})
+        "CONDITION", "propose nothing that meets it, for example lr > 0.1", _tool(VETO, lambda t: {"condition": t})
     ),
-    "unveto": Slash("CONDITION", "take a veto back", _tool(VETO, lambda t: {"condition": t, "lift": True})),
-    "bounds": Slash("NAME LOW HIGH", "change a range", _bounds),
-    "constrain": Slash("METRIC <= X", "bound another metric", _tool(CONSTRAIN, _bound)),
-    "budget": Slash("[NAME VALUE]", "the limits; or change one, such as /budget trials 60", _budget),
-    "edits": Slash("[NAME]", "edits of the code and what came of them, or what one changed", _edits),
+    "unveto": Slash("CONDITION", "remove a veto", _tool(VETO, lambda t: {"condition": t, "lift": True})),
+    "bounds": Slash("NAME LOW HIGH", "change the range of a parameter", _bounds),
+    "constrain": Slash("METRIC <= X", "add a bound on a metric", _tool(CONSTRAIN, _bound)),
+    "budget": Slash("[NAME VALUE]", "show the limits, or change one, for example /budget trials 60", _budget),
+    "edits": Slash("[NAME]", "edits of the code with their results, or the diff of one", _edits),
 }
-OUTSIDE: Mapping[str, tuple[str, str]] = {
-    "allow": ("N", "let the model queue up to N trials without asking"),
-    "cost": ("", "what this conversation has cost"),
-    "model": ("[NAME]", "the model that answers, or another one"),
-    "help": ("", "this list"),
-    "quit": ("", "leave; a study that runs goes on"),
+CHAT_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "allow": ("N", "let the LLM queue up to N trials without approval"),
+    "cost": ("", "the cost of this conversation"),
+    "model": ("[NAME]", "show the LLM that answers, or change it"),
+    "help": ("", "show this list"),
+    "quit": ("", "leave the chat; a running study continues"),
 }
-"""Commands that are about the chat itself; app.py does them."""
+"""Commands about the chat itself, which app.py runs: their arguments and descriptions."""

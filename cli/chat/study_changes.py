@@ -1,7 +1,8 @@
-"""What happened to a study since one last looked, in a few lines: for the person between turns, and for the model."""
+"""Changes of a study since the last look, in a few lines for the person and for the LLM."""
 
 from __future__ import annotations
 
+from tunesmith.cli.display.format import count
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import InputError
 from tunesmith.study.trials.results import incumbent
@@ -11,30 +12,30 @@ from tunesmith.study.units import short_number
 
 
 class StudyChanges:
-    """Compares the study with what it was at the last look."""
+    """Compares the study with its state at the last look."""
 
-    def __init__(self, wiring: StudySession) -> None:
-        self._wiring = wiring
+    def __init__(self, session: StudySession) -> None:
+        self._session = session
         self._finished: set[int] = set()
         self._best: int | None = None
         self._running = False
-        self.since()
+        self.poll()
 
-    def since(self) -> list[str]:
-        """Return what is new, a line each, and take it as seen."""
+    def poll(self) -> list[str]:
+        """Return what changed since the last call, one line per change."""
         try:
-            wired = self._wiring.wired()
-            if wired is None or wired.context.control is None:
+            loaded = self._session.loaded()
+            if loaded is None or loaded.context.control is None:
                 return []
-            view, running = wired.facts.view(), wired.context.control.is_running()
+            view, running = loaded.reader.view(), loaded.context.control.is_running()
         except InputError:
-            # A study file that is being edited, or a history that is being made: the next look will tell.
+            # The study file is being edited or the history is being made: the next look will succeed.
             return []
         lines = self._trials(view)
         if self._running and not running:
-            record = wired.facts.record()
+            record = loaded.reader.record()
             by = record.ended_by if record else ""
-            lines.append(f"the run has ended{f' (by {by})' if by else ': its process is gone; /run resumes it'}")
+            lines.append(f"the run has ended{f' (by {by})' if by else ': its process died; /run resumes it'}")
         self._running = running
         return lines
 
@@ -45,8 +46,8 @@ class StudyChanges:
         lines = []
         if new:
             failed = sum(t.state is TrialState.FAILED for t in new)
-            count = f"{len(new)} trial{'s' if len(new) > 1 else ''} finished"
-            lines.append(f"{count}{f', {failed} failed' if failed else ''}{_whose(new, view)}")
+            finished_text = f"{count(len(new), 'trial')} finished"
+            lines.append(f"{finished_text}{f', {failed} failed' if failed else ''}{_queued_results(new, view)}")
         if best is not None and best.number != self._best and self._best is not None:
             metric = view.objectives[0].metric
             lines.append(f"new best: {metric} {short_number(best.values[metric])} in trial {best.number}")
@@ -54,9 +55,9 @@ class StudyChanges:
         return lines
 
 
-def _whose(new: list[Trial], view: StudyView) -> str:
-    """Return the values of trials that a person asked for: that is what they wait for."""
+def _queued_results(new: list[Trial], view: StudyView) -> str:
+    """Return the results of trials that a person queued."""
     metric = view.objectives[0].metric
     asked = [t for t in new if t.proposal.source.value == "user"]
-    said = [f"#{t.number} {short_number(t.values[metric]) if metric in t.values else t.state.value}" for t in asked]
-    return f"; yours: {', '.join(said)}" if said else ""
+    results = [f"#{t.number} {short_number(t.values[metric]) if metric in t.values else t.state.value}" for t in asked]
+    return f"; yours: {', '.join(results)}" if results else ""

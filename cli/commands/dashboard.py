@@ -1,4 +1,4 @@
-"""`tunesmith dashboard`: Optuna's dashboard over a mirror of the study, kept up to date, for this machine alone."""
+"""`tunesmith dashboard`: serves Optuna's dashboard on this machine, from a copy of the study that follows the run."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tunesmith.cli.session.locate import OpenStudy, open_study
 from tunesmith.study.errors import ProjectError
 
 HOST = "127.0.0.1"
-EVERY_S = 2.0
-"""How often the mirror looks for what is new."""
+UPDATE_INTERVAL_S = 2.0
+"""Seconds between two updates of the copy."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -24,43 +24,43 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing of each request."""
+        """Print nothing per request."""
 
 
 def serve_dashboard(study: Path, *, history: Path | None, port: int) -> None:
     """Serve until Ctrl-C.
 
     Args:
-        study: study.toml or its folder.
-        history: the history file; None for the usual place.
-        port: of 127.0.0.1; 0 for any free one.
+        study: study.toml, its folder, or a study's name.
+        history: the history file; None for the default path.
+        port: of 127.0.0.1; 0 to pick a free one.
 
     Raises:
         HistoryError: there is no history, or no such study.
-        ProjectError: the extra is missing, or the port is taken.
+        ProjectError: optuna-dashboard is missing, or the port is in use.
     """
     try:
         from optuna_dashboard import wsgi  # 1 s
     except ImportError:
-        raise ProjectError("the dashboard needs a package: pip install 'tunesmith[dashboard]'") from None
+        raise ProjectError("`tunesmith dashboard` needs optuna-dashboard: pip install 'tunesmith[dashboard]'") from None
     from tunesmith.tools.interop.optuna.mirror import Mirror
     from tunesmith.tools.interop.optuna.storage import quietly
 
-    located = open_study(study, history)
-    with located.history, quietly():
-        mirror = Mirror(located.record)
-        mirror.update(located.history, located.record)
+    opened = open_study(study, history)
+    with opened.history, quietly():
+        mirror = Mirror(opened.record)
+        mirror.update(opened.history, opened.record)
         server = _listening(wsgi(mirror.storage), port)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
         print(
-            f"http://{HOST}:{server.server_port}/ shows {located.record.name} as it goes on; Ctrl-C ends this",
+            f"http://{HOST}:{server.server_port}/ shows {opened.record.name} and follows it; press Ctrl-C to stop",
             flush=True,
         )
-        # Set by us: a process that a script starts in the background ignores Ctrl-C otherwise.
+        # A process that a shell script starts in the background ignores SIGINT unless it sets a handler.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         try:
-            _follow(mirror, located)
+            _follow(mirror, opened)
         except KeyboardInterrupt:
             print()
         finally:
@@ -68,15 +68,15 @@ def serve_dashboard(study: Path, *, history: Path | None, port: int) -> None:
             server.server_close()
 
 
-def _follow(mirror: Any, located: OpenStudy) -> None:
+def _follow(mirror: Any, opened: OpenStudy) -> None:
     while True:
-        time.sleep(EVERY_S)
-        mirror.update(located.history, located.history.study(located.record.name))
+        time.sleep(UPDATE_INTERVAL_S)
+        mirror.update(opened.history, opened.history.study(opened.record.name))
 
 
 def _listening(application: Any, port: int) -> WSGIServer:
     try:
         return make_server(HOST, port, application, server_class=_Server, handler_class=_Quiet)
     except OSError as error:
-        message = f"port {port} of {HOST} cannot be used: {error.strerror}; name another with --port"
+        message = f"port {port} of {HOST} cannot be used: {error.strerror}; choose another with --port"
         raise ProjectError(message) from None

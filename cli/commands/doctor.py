@@ -1,4 +1,4 @@
-"""`tunesmith doctor`: checks this machine and a study before a night depends on them. Changes nothing."""
+"""`tunesmith doctor`: checks this machine and a study before a long run. Changes nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPTIONAL = {"torch": "sampler optuna-gp and the examples", "scikit-learn": "the 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at. `level` is ok, warning or problem; only a problem makes doctor fail."""
+    """The result of one check. `level` is ok, warning or problem; only a problem makes doctor fail."""
 
     level: str
     what: str
@@ -40,7 +40,7 @@ class Finding:
 
 
 def examine(study: Path, *, history: Path | None, as_json: bool) -> bool:
-    """Print the findings; return whether there is no problem among them."""
+    """Print the findings; return True if none of them is a problem."""
     findings = [*_machine(), *_study(study, history)]
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -70,7 +70,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding(level="ok", what="cpu", detail=f"{cores} core{'s' if cores > 1 else ''}")
     yield from _gpus()
     problem = sandbox_problem()
-    yield Finding(level="warning" if problem else "ok", what="sandbox", detail=problem or "trials can be enclosed")
+    yield Finding(level="warning" if problem else "ok", what="sandbox", detail=problem or "trials can run in a sandbox")
 
 
 def _gpus() -> Iterator[Finding]:
@@ -95,11 +95,11 @@ def _study(study: Path, history: Path | None) -> Iterator[Finding]:
     except InputError as error:
         yield Finding(level="problem", what="study", detail=str(error))
         return
-    yield Finding(level="ok", what="study", detail=f"{spec.study.name}: {len(spec.space)} parameters, sound")
+    yield Finding(level="ok", what="study", detail=f"{spec.study.name}: {len(spec.space)} parameters, no mistakes")
     yield from _command(spec, file.absolute().parent)
     yield from _model(spec)
     if spec.run.sandbox and (problem := sandbox_problem()):
-        yield Finding(level="problem", what="sandbox", detail=f"this study asks for it ([run].sandbox), but {problem}")
+        yield Finding(level="problem", what="sandbox", detail=f"[run].sandbox requires it, but {problem}")
     yield _slots(spec)
     yield _disk(history_file(study, history))
     yield from _history(history_file(study, history))
@@ -122,7 +122,7 @@ def _command(spec: StudySpec, project: Path) -> Iterator[Finding]:
     used = placeholders(spec.run.command)
     unused = [name for name in spec.space.names if name not in used]
     if unused:
-        detail = f"{', '.join(unused)}: not in the command, so the script must read them by tunesmith.params()"
+        detail = f"{', '.join(unused)}: not in the command; the script must read them with tunesmith.params()"
         yield Finding(level="warning", what="command", detail=detail)
     else:
         found = shutil.which(program) or program
@@ -130,10 +130,10 @@ def _command(spec: StudySpec, project: Path) -> Iterator[Finding]:
 
 
 def _model(spec: StudySpec) -> Iterator[Finding]:
-    """Tell whether the LLM can be asked, without asking it: that would cost money."""
+    """Check that the LLM could be called, without calling it: a call costs money."""
     planner = spec.planner
     if planner.model is None:
-        detail = "none: the sampler proposes alone; [planner].model adds one"
+        detail = "none, the sampler proposes every trial; set [planner].model to add one"
         yield Finding(level="ok", what="LLM", detail=detail)
         return
     from tunesmith.agent.llm.client.client import LangChainModel  # LangChain: 1 s
@@ -147,20 +147,20 @@ def _model(spec: StudySpec) -> Iterator[Finding]:
         refused = "" if down or planner.base_url is None else _refused(planner.base_url)
         if down is not None or refused:
             detail = down.reason if down else f"{name}: {refused}"
-            yield Finding(level="warning", what="LLM", detail=f"{detail}; without it the sampler proposes alone")
+            yield Finding(level="warning", what="LLM", detail=f"{detail}; without it the sampler proposes every trial")
         else:
             where = f" at {planner.base_url}" if planner.base_url else ", and its key is set"
-            yield Finding(level="ok", what="LLM", detail=f"{name}{where}; not asked, that might cost money")
+            yield Finding(level="ok", what="LLM", detail=f"{name}{where}; not called, since a call may cost money")
 
 
 def _refused(base_url: str) -> str:
-    """Return why nobody listens at an address; "" when somebody does."""
+    """Return why no server answers at an address; "" if one does."""
     parts = urlsplit(base_url)
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         socket.create_connection((parts.hostname or "", port), timeout=3).close()
     except (OSError, ValueError) as error:
-        return f"nothing answers at {base_url} ({getattr(error, 'strerror', None) or error})"
+        return f"no server answers at {base_url} ({getattr(error, 'strerror', None) or error})"
     return ""
 
 
@@ -169,7 +169,7 @@ def _slots(spec: StudySpec) -> Finding:
     if package is not None:
         found = _version(package)
         missing = f'{package} is not installed; pip install "tunesmith[{spec.run.executor}]"'
-        detail = f"trials run by {package} {found}, which places them" if found else missing
+        detail = f"trials run by {package} {found}, which assigns them to machines" if found else missing
         return Finding(level="ok" if found else "problem", what="executor", detail=detail)
     machine = find_gpus()
     try:
@@ -189,7 +189,7 @@ def _disk(history: Path) -> Finding:
 
 def _history(path: Path) -> Iterator[Finding]:
     if not path.exists():
-        yield Finding(level="ok", what="history", detail=f"{path} will be made by the first run")
+        yield Finding(level="ok", what="history", detail=f"{path} does not exist yet; the first run makes it")
         return
     try:
         with History.open(path) as history:
@@ -199,9 +199,9 @@ def _history(path: Path) -> Iterator[Finding]:
         yield Finding(level="problem", what="history", detail=str(error))
         return
     if verdict != "ok":
-        yield Finding(level="problem", what="history", detail=f"{path} is damaged: {verdict}; restore a copy")
+        yield Finding(level="problem", what="history", detail=f"{path} is damaged: {verdict}; restore it from a backup")
     else:
-        yield Finding(level="ok", what="history", detail=f"{path} is sound and holds {names}")
+        yield Finding(level="ok", what="history", detail=f"{path} is intact and holds {names}")
 
 
 def _version(package: str) -> str:

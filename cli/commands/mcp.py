@@ -1,4 +1,4 @@
-"""`tunesmith mcp`: the tools as an MCP server, over stdio or over HTTP on loopback with a token."""
+"""`tunesmith mcp`: serves the tools over MCP, on stdio or on HTTP on 127.0.0.1 with a token."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from tunesmith.tools.llm_tools.tool import Effect
 from tunesmith.tools.mcp_server import HOST, http_app, make_server, serve_stdio
 
 TOKEN_VARIABLE = "TUNESMITH_MCP_TOKEN"  # noqa: S105  # the name of a variable
-SHORTEST_TOKEN = 16
+MIN_TOKEN_LENGTH = 16
 
 
 def serve_mcp(study: Path, *, history: Path | None, port: int | None, effect: Effect) -> None:
-    """Serve until the client leaves (stdio) or the process is ended (HTTP).
+    """Serve until the client disconnects (stdio) or the process ends (HTTP).
 
     Args:
-        study: the study, which may come to be later.
-        history: the history file; None for the usual place.
-        port: for HTTP, 0 for any free one; None for stdio.
-        effect: tools that do no more than this are offered.
+        study: study.toml or its folder; the file may be written later.
+        history: the history file; None for the default path.
+        port: for HTTP, 0 to pick a free one; None for stdio.
+        effect: the strongest effect of the offered tools.
 
     Raises:
         SpecError: the study file has mistakes.
-        ProjectError: the package mcp is missing, the token is too short, or the port is taken.
+        ProjectError: the package mcp is missing, the token is too short, or the port is in use.
     """
-    wiring = StudySession(study, history, by="mcp")
-    wiring.wired()
-    server = make_server(wiring.context, tools_up_to(effect), version=__version__)
+    session = StudySession(study, history, by="mcp")
+    session.loaded()
+    server = make_server(session.context, tools_up_to(effect), version=__version__)
     if port is None:
         asyncio.run(serve_stdio(server))
         return
@@ -46,7 +46,7 @@ def serve_mcp(study: Path, *, history: Path | None, port: int | None, effect: Ef
     try:
         listening = socket.create_server((HOST, port))
     except (OSError, OverflowError) as error:
-        raise ProjectError(f"--http {port} cannot be used: {error}; choose another, or 0 for any free one") from None
+        raise ProjectError(f"--http {port} cannot be used: {error}; choose another port, or 0 for a free one") from None
     address = f"http://{HOST}:{listening.getsockname()[1]}/mcp"
     print(f"MCP at {address}\nAuthorization: Bearer {token}", file=sys.stderr, flush=True)
     config = uvicorn.Config(http_app(server, token), log_level="error", ws="none", timeout_graceful_shutdown=2)
@@ -55,10 +55,10 @@ def serve_mcp(study: Path, *, history: Path | None, port: int | None, effect: Ef
 
 
 def _token() -> str:
-    """Return the token of the environment, else a new one."""
+    """Return the token of the environment variable, else a new random one."""
     given = os.environ.get(TOKEN_VARIABLE)
     if given is None:
         return secrets.token_urlsafe(24)
-    if len(given) < SHORTEST_TOKEN:
-        raise ProjectError(f"{TOKEN_VARIABLE} is too short to be a secret; give {SHORTEST_TOKEN} characters or more")
+    if len(given) < MIN_TOKEN_LENGTH:
+        raise ProjectError(f"{TOKEN_VARIABLE} is too short for a secret; use at least {MIN_TOKEN_LENGTH} characters")
     return given

@@ -1,4 +1,4 @@
-"""Plots of characters: points in a frame, two dots to a cell's height. Arrays in, lines out; knows no study."""
+"""Plots made of characters: points in a frame, two dots per cell. Arrays in, lines out; knows no study."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MARKS = {(True, False): "▀", (False, True): "▄", (True, True): "█", (Fals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotPoints:
-    """What is drawn: x and y of equal length; nan and infinity are left out. `log_x` spreads x by its logarithm."""
+    """The points to draw. x and y have equal length; nan and infinity are left out; `log_x` makes x logarithmic."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -23,14 +23,14 @@ class PlotPoints:
 
 
 def plot_lines(points: PlotPoints, *, width: int = 72, height: int = 14) -> list[str]:
-    """Return the plot, `width` characters wide at most; a sentence when there is nothing to draw."""
+    """Return the plot, at most `width` characters wide; a sentence if there is no point to draw."""
     pairs = [
         (math.log10(x) if points.log_x else x, y)
         for x, y in zip(points.x, points.y, strict=True)
         if math.isfinite(x) and math.isfinite(y) and (x > 0 or not points.log_x)
     ]
     if not pairs:
-        return ["nothing to draw yet"]
+        return ["no values to plot yet"]
     low, high = min(y for _, y in pairs), max(y for _, y in pairs)
     left, right = min(x for x, _ in pairs), max(x for x, _ in pairs)
     margin = max(len(short_number(low)), len(short_number(high))) + 1

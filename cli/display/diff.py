@@ -9,7 +9,7 @@ from tunesmith.study.formatting import mark_control
 
 
 def show_diff(diff: str) -> None:
-    """Print a diff, without what a terminal would obey: an LLM may have written it."""
+    """Print a diff without control characters: an LLM may have written it."""
     text = "\n".join(mark_control(line.expandtabs(4)) for line in diff.splitlines())
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         print(text)

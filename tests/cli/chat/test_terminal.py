@@ -1,4 +1,4 @@
-"""The chat in a real terminal: what is shown while an answer comes, keys, sizes, colours, pasted text."""
+"""The chat in a real terminal: the screen while an answer arrives, keys, sizes, colours, pasted text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def chat(
     project: Path, behaviour: Behaviour, *, columns: int = 100, env: tuple[tuple[str, str], ...] = ()
 ) -> Iterator[tuple[Terminal, Server]]:
-    """Talk about the project in a terminal, in a conversation of its own."""
+    """Start a chat about the project in a terminal, with a new conversation."""
     for path in (project / ".tunesmith").glob("chat*"):
         path.unlink()
     with serving(behaviour) as server:
@@ -58,7 +58,7 @@ def test_markdown_is_set_and_utf8_survives(project: Path) -> None:
         assert "› grüße 漢字" in screen
 
 
-def test_an_approval_is_asked_for_with_what_it_would_do(project: Path) -> None:
+def test_an_approval_shows_what_the_action_would_do(project: Path) -> None:
     def reply(request: object, before: int) -> Reply:  # noqa: ARG001
         queue = ("queue", json.dumps({"configurations": [{"x": 0.5}]}))
         return streamed(calls=[queue]) if before == 0 else streamed("Not queued.")
@@ -70,13 +70,13 @@ def test_an_approval_is_asked_for_with_what_it_would_do(project: Path) -> None:
         shown.wait_for("Not queued.")
 
 
-def test_ctrl_c_stops_an_answer_and_at_the_prompt_only_says_how_to_leave(project: Path) -> None:
+def test_ctrl_c_stops_an_answer_and_at_the_prompt_says_how_to_leave(project: Path) -> None:
     slow = streamed(*(f"word{n} " for n in range(300)), pause_s=0.1)
     with chat(project, lambda r, n: slow if n == 0 else streamed("Fresh.")) as (shown, _):  # noqa: ARG005
         shown.type("hello")
         shown.wait_for("word3")
         shown.keys("C-c")
-        shown.wait_for("(stopped; a study that runs goes on)")
+        shown.wait_for("(stopped; a running study continues)")
         shown.keys("C-c")
         shown.wait_for_prompt()
         shown.keys("C-c")

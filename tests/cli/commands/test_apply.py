@@ -47,11 +47,11 @@ def in_git(edited: Edited) -> Edited:
     return edited
 
 
-def test_the_tree_of_variants_says_what_became_of_each(edited: Edited) -> None:
+def test_the_tree_of_variants_shows_each_result(edited: Edited) -> None:
     assert tunesmith("variants").stdout.splitlines() == [
         "small  minimize loss  ·  3 edits",
         "variant            trials  best                         why",
-        "bbbbbbbb                2  0.9200 ± 0.0196, 5 seeds     your project",
+        "bbbbbbbb                2  0.9200 ± 0.0196, 5 seeds     your own code",
         "├─ edit-9aaaaa          1  0.7500 ± 0.0196, 5 seeds     schedule: The rate never falls.",
         "│  └─ edit-8ddddd       0  never ran                    efficiency: Five steps do.",
         "└─ edit-9ccccc          1  broken                       other: ?[31mShorter.",
@@ -77,27 +77,27 @@ def test_a_variant_is_shown_by_the_beginning_of_its_id_and_a_study_by_its_name(t
     assert shown.startswith(f"variant {GOOD} (schedule), from {BASE}, by llm\n  The rate never falls. Let it fall.\n")
     assert "-    return RATE\n+    return RATE / (1 + step)\n" in shown
     assert tunesmith("variants", "edit-9a").stdout == shown
-    assert "your project as a run found it" in tunesmith("variants", "b").stdout
+    assert "your own code" in tunesmith("variants", "b").stdout
     assert tunesmith("variants", "small").stdout == tunesmith("variants").stdout
     assert tunesmith("variants", str(tmp_path / "project")).stdout == tunesmith("variants").stdout
 
 
 @pytest.mark.usefixtures("edited")
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("variants", "zz"), "'zz' is neither a study nor a variant; the studies here are small"),
         (("variants", "9"), "'9' matches 2 variants"),
         (("apply", "9"), "'9' matches 2 variants"),
         (("apply", "edit-9aaabb"), "no variant 'edit-9aaabb' in this study; did you mean edit-9aaaaa?"),
-        (("apply", "b"), "is your own project as a run found it, not an edit"),
+        (("apply", "b"), "is your own code, not an edit"),
         (("apply", ""), "no variant ''"),
     ],
 )
-def test_a_wrong_id_gets_one_message(words: tuple[str, ...], said: str) -> None:
+def test_a_wrong_id_gets_one_message(words: tuple[str, ...], message: str) -> None:
     result = tunesmith(*words)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert result.stdout == ""
 
 
@@ -109,11 +109,11 @@ def test_apply_shows_diff_gain_and_cost_and_makes_a_branch(in_git: Edited) -> No
     shown = " ".join(result.stdout.split())
     for part in (
         "gain loss 0.7500 ± 0.0196 on 5 fresh seeds (trial 2)",
-        "the default: 1.000 ± 0.020 on 5 fresh seeds; +25.0% ± 2.6%, better with p > 0.999",
-        "the best without the edit: 0.9200 ± 0.0196 on 5 fresh seeds (trial 1); +18.5% ± 2.9%, better with p > 0.999",
+        "the default: 1.000 ± 0.020 on 5 fresh seeds; +25.0% ± 2.6%, better with probability > 0.999",
+        "the best without the edit: 0.9200 ± 0.0196 on 5 fresh seeds (trial 1); +18.5% ± 2.9%, better with probability",
         "cost 3.0 s wall, 1.5 s CPU, 0.25 GiB per trial 2.0 s wall, 1.5 s CPU, 0.25 GiB with your own code: 1.50 times",
-        "best with lr=0.03000 hidden=64 optimizer=adam python train.py --lr 0.03",
-        f"take it git merge {NAME}",
+        "best with lr=0.03 hidden=64 optimizer=adam python train.py --lr 0.03",
+        f"merge it git merge {NAME}",
     ):
         assert part in shown
     assert git(in_git.project, "show", f"{NAME}:train.py") == EDITED
@@ -124,13 +124,13 @@ def test_apply_shows_diff_gain_and_cost_and_makes_a_branch(in_git: Edited) -> No
 
 @needs_git
 def test_apply_as_json_holds_the_same_figures(in_git: Edited) -> None:
-    told = json.loads(tunesmith("apply", GOOD, "--json", "--branch", "mine/new").stdout)
-    assert told["branch"]["name"] == "mine/new"
-    assert told["branch"]["commit"] == git(in_git.project, "rev-parse", "mine/new").strip()
-    assert told["versus_default"]["gain"] == pytest.approx(0.25)
-    assert told["cost"]["wall_s"] == 3.0
-    assert told["command"] == "python train.py --lr 0.03"
-    assert (told["patch"], told["no_branch"]) == (None, None)
+    document = json.loads(tunesmith("apply", GOOD, "--json", "--branch", "mine/new").stdout)
+    assert document["branch"]["name"] == "mine/new"
+    assert document["branch"]["commit"] == git(in_git.project, "rev-parse", "mine/new").strip()
+    assert document["versus_default"]["gain"] == pytest.approx(0.25)
+    assert document["cost"]["wall_s"] == 3.0
+    assert document["command"] == "python train.py --lr 0.03"
+    assert (document["patch"], document["no_branch"]) == (None, None)
 
 
 @needs_git
@@ -140,11 +140,11 @@ def test_a_variant_of_a_variant_brings_the_changes_of_both(in_git: Edited) -> No
 
 
 @needs_git
-def test_a_project_that_went_on_since_the_study_is_told(in_git: Edited) -> None:
+def test_a_project_that_went_on_since_the_study_is_document(in_git: Edited) -> None:
     (in_git.project / "train.py").write_text(f"# mine\n{SCRIPT}", encoding="utf-8")
     git(in_git.project, "commit", "--quiet", "--all", "--message", "later")
     shown = tunesmith("apply", "9a").stdout
-    assert "Mind: train.py in HEAD differs from what the study ran with; run it again to be sure.\n" in shown
+    assert "Note: train.py in HEAD differs from what the study ran with; run it again to be sure.\n" in shown
     assert git(in_git.project, "show", f"{NAME}:train.py") == f"# mine\n{EDITED}"
 
 
@@ -163,10 +163,10 @@ def test_without_git_a_patch_is_written_and_applies(edited: Edited) -> None:
     result = tunesmith("apply", "9a")
     assert result.exit_code == 0
     assert "No branch was made: git cannot make a branch here" in result.stdout
-    (line,) = [line for line in result.stdout.splitlines() if line.startswith("  take it")]
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("  apply it")]
     subprocess.run(["/bin/sh", "-c", line.split(maxsplit=2)[2]], check=True, capture_output=True)
     assert (edited.project / "train.py").read_text() == EDITED
-    assert "There already, with the same content" in tunesmith("apply", "9a").stdout
+    assert "exists, with this content" in tunesmith("apply", "9a").stdout
 
 
 def test_a_patch_goes_where_it_is_wanted_and_replaces_nothing(edited: Edited, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_what_was_not_confirmed_is_said_to_be_so(tmp_path: Path, monkeypatch: py
     shown = " ".join(tunesmith("apply", "9a", "--patch").stdout.split())
     assert "gain loss 0.7000 in tuning (trial 2) the default: 1.000 in tuning; 30% better" in shown
     assert "the best without the edit: 0.9000 in tuning (trial 1); 22% better" in shown
-    assert "not confirmed on fresh seeds: part of the gain may be luck" in shown
+    assert "not confirmed on fresh seeds: the best of many values is partly luck" in shown
 
 
 def test_that_the_default_ran_again_does_not_make_it_the_best_of_its_code(
@@ -203,7 +203,7 @@ def test_that_the_default_ran_again_does_not_make_it_the_best_of_its_code(
 def test_a_variant_that_never_completed_has_no_gain(edited: Edited) -> None:
     shown = tunesmith("apply", "9c", "--patch").stdout
     assert "trials     1 (1 crash)" in shown
-    assert "gain       unknown: none of its trials is complete" in shown
+    assert "gain       unknown: no trial of this variant is complete" in shown
     assert (edited.project / "small-9ccccccc.patch").exists()
 
 
@@ -213,12 +213,12 @@ def test_a_project_that_was_moved_is_found_by_its_study_file(edited: Edited, tmp
     (new / "study.toml").unlink()
     refused = tunesmith("apply", "9a", "--history", str(new / ".tunesmith" / "history.db"))
     assert refused.exit_code == 2
-    assert "which is not there; name its folder with --study" in refused.stderr
+    assert "which does not exist; name the project's folder with --study" in refused.stderr
 
 
 def test_a_study_without_edits_says_so(edited: Edited) -> None:
     spec = make_spec(study={"name": "plain", "metric": "loss"})
     with Recorder(edited.history, spec, project=str(edited.project), now=2000.0) as recorder:
         recorder.record_variant(VARIANTS[0])
-    assert tunesmith("variants", "plain").stdout == "plain: no edit of the code was tried yet\n"
+    assert tunesmith("variants", "plain").stdout == "plain: no edit of the code has been tried yet\n"
     assert "this study has no edits yet" in tunesmith("apply", "9a", "--study", "plain").stderr

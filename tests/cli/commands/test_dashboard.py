@@ -1,4 +1,4 @@
-"""`tunesmith dashboard`: the real server on a study that goes on meanwhile, and one with everything in it."""
+"""`tunesmith dashboard`: the real server on a running study, and on a study with every kind of trial."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ import pytest
 from fakes.projects import command, environment, make_project
 from fakes.trials import wait_until
 
-from tunesmith.evaluator.sandbox.bubblewrap import why_not
+from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
 from tunesmith.history.read import History
-from tunesmith.tools.control.inbox import Mailbox
+from tunesmith.tools.control.inbox import Inbox
 from tunesmith.tools.llm_tools.registry import ALL, tools_up_to
 from tunesmith.tools.llm_tools.tool import Effect
 
@@ -193,7 +193,7 @@ def test_without_allow_run_nothing_can_start_or_change(transport: str, tmp_path:
     assert {path: path.read_bytes() for path in project.iterdir()} == before
 
 
-@pytest.mark.skipif(why_not() != "" and os.environ.get("CI") != "true", reason=why_not())
+@pytest.mark.skipif(sandbox_problem() != "" and os.environ.get("CI") != "true", reason=sandbox_problem())
 def test_an_edit_is_tried_once_it_is_allowed(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=300, more="--sleep 0.1", tables='[edits]\nfiles = ["train.py"]')
     block = {"path": "train.py", "search": "x, y = float(", "replace": "x, y = 0.9 * float("}
@@ -201,7 +201,7 @@ def test_an_edit_is_tried_once_it_is_allowed(tmp_path: Path) -> None:
     async def use(client: Any) -> None:
         await client.call_tool("start", {})
         wrong = await client.call_tool("propose_edit", {"blocks": [{**block, "search": "x, y = floats("}]})
-        assert "Nearest are lines" in text_of(wrong)
+        assert "The most similar lines are" in text_of(wrong)
         given = text_of(await client.call_tool("propose_edit", {"blocks": [block], "why": "gentler"}))
         assert "runs next" in given, given
         name = given.split()[0]
@@ -215,7 +215,7 @@ def test_an_edit_is_tried_once_it_is_allowed(tmp_path: Path) -> None:
     stdio(project, use, "--allow-edit")
     assert list(project.glob("toy-*.patch"))
     assert "0.9" not in (project / "train.py").read_text(encoding="utf-8")
-    wait_until(lambda: not Mailbox(project / ".tunesmith" / "toy").is_attended())
+    wait_until(lambda: not Inbox(project / ".tunesmith" / "toy").has_running_loop())
 
 
 def test_edits_need_their_own_permission(finished: Path) -> None:
@@ -227,11 +227,11 @@ def test_edits_need_their_own_permission(finished: Path) -> None:
 
 def test_a_run_is_started_and_steered_once_it_is_allowed(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=300, more="--sleep 0.2")
-    mailbox = Mailbox(project / ".tunesmith" / "toy")
+    inbox = Inbox(project / ".tunesmith" / "toy")
 
     async def use(client: Any) -> None:
         assert "running in the background" in text_of(await client.call_tool("start", {}))
-        assert mailbox.is_attended()
+        assert inbox.has_running_loop()
         again = await client.call_tool("start", {})
         assert again.is_error
         assert "running already" in text_of(again)
@@ -246,7 +246,7 @@ def test_a_run_is_started_and_steered_once_it_is_allowed(tmp_path: Path) -> None
 
     stdio(project, use, "--allow-run")
     until = time.monotonic() + 20
-    while mailbox.is_attended():
+    while inbox.has_running_loop():
         assert time.monotonic() < until
         time.sleep(0.05)
     with History.open(project / ".tunesmith" / "history.db") as history:

@@ -24,7 +24,7 @@ print(f"loss={(float(values['--x']) - 0.3) ** 2 + abs(y - 4)}")
     return folder
 
 
-def test_status_tells_where_a_study_stands(project: Path) -> None:
+def test_status_shows_the_state_of_a_study(project: Path) -> None:
     text = command("status", cwd=project).stdout
     assert text.startswith("toy  minimize loss  ·  ended: the limit on trials was reached")
     assert "(default 4.360, gain" in text
@@ -51,16 +51,16 @@ def failed_trial(project: Path) -> int:
     raise AssertionError
 
 
-def test_why_tells_the_story_of_a_trial(project: Path) -> None:
+def test_why_shows_everything_about_a_trial(project: Path) -> None:
     default = command("status", "--why", "0", cwd=project).stdout
     assert "proposed by    default: your default" in default
-    assert "configuration  x=0.9000 y=8" in default
+    assert "configuration  x=0.9 y=8" in default
     failed = command("status", "--why", str(failed_trial(project)), cwd=project).stdout
     assert "failed: crash: " in failed
     assert "no luck" in failed
 
 
-def test_a_terminal_is_not_obeyed_by_what_a_script_printed(project: Path) -> None:
+def test_control_characters_of_a_script_do_not_reach_the_terminal(project: Path) -> None:
     number = failed_trial(project)
     for arguments in (["status"], ["status", "--why", str(number)]):
         assert "\x1b[31m" not in command(*arguments, cwd=project).stdout
@@ -102,7 +102,7 @@ def healthy(tmp_path: Path) -> Iterator[Path]:
     return make_project(tmp_path / "p")
 
 
-def test_doctor_finds_a_sound_study_sound(healthy: Path) -> None:
+def test_doctor_finds_no_problem_in_a_valid_study(healthy: Path) -> None:
     done = command("doctor", cwd=healthy)
     assert done.returncode == 0, done.stdout
     assert "every parameter reaches the script" in done.stdout
@@ -129,12 +129,12 @@ def test_doctor_names_what_is_wrong(healthy: Path, before: str, after: str, mess
 @pytest.mark.parametrize(
     ("planner", "message"),
     [
-        ('model = "m"\nbase_url = "http://127.0.0.1:9/v1"', "nothing answers at http://127.0.0.1:9/v1"),
+        ('model = "m"\nbase_url = "http://127.0.0.1:9/v1"', "no server answers at http://127.0.0.1:9/v1"),
         ('model = "openai:gpt-5-mini"', "set OPENAI_API_KEY"),
         ('model = "nobody:m"', "LangChain knows no provider 'nobody'"),
     ],
 )
-def test_doctor_says_why_the_llm_cannot_be_asked(
+def test_doctor_says_why_the_llm_cannot_be_called(
     healthy: Path, planner: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
@@ -142,7 +142,7 @@ def test_doctor_says_why_the_llm_cannot_be_asked(
     study.write_text(study.read_text(encoding="utf-8").replace("[planner]", f"[planner]\n{planner}"), encoding="utf-8")
     done = command("doctor", cwd=healthy)
     assert message in " ".join(done.stdout.split())
-    assert "the sampler proposes alone" in done.stdout
+    assert "the sampler proposes every trial" in done.stdout
     assert done.returncode == 0
 
 

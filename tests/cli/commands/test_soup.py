@@ -1,4 +1,4 @@
-"""`tunesmith soup`: real checkpoints and a real judge, which reads the weights out of the file by itself."""
+"""`tunesmith soup` with real checkpoints and a real evaluation, which reads the weights from the file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def kitchen(folder: Path) -> Path:
     return project
 
 
-def test_a_soup_is_better_than_the_best_alone_by_the_judges_word(tmp_path: Path) -> None:
+def test_a_soup_is_evaluated_better_than_the_best_single_checkpoint(tmp_path: Path) -> None:
     project = kitchen(tmp_path / "p")
     with pytest.raises(ProjectError, match=r"no complete trial kept model\.pt; they kept weights\.json; name one"):
         make_soup(project, checkpoint="model.pt", top=8, history=None, as_json=False)
@@ -68,13 +68,13 @@ def test_a_soup_is_better_than_the_best_alone_by_the_judges_word(tmp_path: Path)
     assert abs(float(weights[0]) - 0.5) == pytest.approx(found["loss"], abs=1e-6)
 
 
-def test_without_a_judge_there_is_no_soup(tmp_path: Path) -> None:
+def test_a_soup_needs_an_evaluation(tmp_path: Path) -> None:
     Recorder(tmp_path / ".tunesmith" / "history.db", make_spec(), project=str(tmp_path), now=0.0).close()
-    with pytest.raises(SpecError, match="a soup needs a judge"):
+    with pytest.raises(SpecError, match="needs a table .evaluate. with a command"):
         make_soup(tmp_path, checkpoint="model.pt", top=8, history=None, as_json=False)
 
 
-def test_floats_are_averaged_all_else_is_the_first_ones_and_other_models_are_refused() -> None:
+def test_floats_are_averaged_other_values_are_those_of_the_first_and_other_models_are_refused() -> None:
     one = {"model": {"w": torch.tensor([1.0, 2.0], dtype=torch.bfloat16), "steps": torch.tensor(3)}, "epoch": 7}
     two = {"model": {"w": torch.tensor([3.0, 6.0], dtype=torch.bfloat16), "steps": torch.tensor(9)}, "epoch": 8}
     mixed = average([one, two])
@@ -103,7 +103,7 @@ def test_a_checkpoint_that_would_run_something_is_left_out_and_does_not_run(tmp_
     assert not (tmp_path / "owned").exists()
 
 
-def test_a_judge_that_does_not_look_at_the_weights_is_found_out(tmp_path: Path) -> None:
+def test_an_evaluation_that_ignores_the_weights_is_reported(tmp_path: Path) -> None:
     for number in range(3):
         torch.save({"w": torch.full((1,), float(number))}, tmp_path / f"{number}.pt")
     some = [Ingredient(n, tmp_path / f"{n}.pt", float(n)) for n in range(3)]

@@ -56,12 +56,12 @@ def test_at_another_scale_the_expected_optimum_is_shown_with_its_range(folder: P
     shown = run("suggest", folder, "--n", "3").stdout
     assert "2. scale: where w64 and w128 lead to expect the optimum at width 1024" in shown
     assert "At width 1024 the optimum should lie, with 80%, at" in shown
-    told = as_json(run("suggest", folder, "--n", "3", "--json").stdout)
-    optimum = told["optimum"]
+    document = as_json(run("suggest", folder, "--n", "3", "--json").stdout)
+    optimum = document["optimum"]
     assert isinstance(optimum, dict)
     low, high = optimum["with_80_percent"]["lr"]
     assert low <= high
-    points = told["points"]
+    points = document["points"]
     assert isinstance(points, list)
     assert points[1]["params"] == optimum["params"]
 

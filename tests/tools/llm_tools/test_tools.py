@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tunesmith.agent.llm.tools import lookup_tools
 from tunesmith.agent.loop.commands.decisions import RunState, decide, event_detail, read_earlier_commands
 from tunesmith.cli.chat.screen import split_blocks
-from tunesmith.cli.chat.slash import COMMANDS, OUTSIDE, help_text
+from tunesmith.cli.chat.slash import COMMANDS, CHAT_COMMANDS, help_text
 from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
 from tunesmith.history.write import Recorder
 from tunesmith.study.commands import Bounds, Constrain, Limit, Pin, Queue, Veto, command_json, parse_command
@@ -52,7 +52,7 @@ def test_names_are_unique_and_reading_tools_come_without_permission() -> None:
     assert {"queue", "start", "write_study"}.isdisjoint({t.name for t in tools_up_to(Effect.STEER)})
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, *OUTSIDE])
+@pytest.mark.parametrize("name", [*COMMANDS, *CHAT_COMMANDS])
 def test_every_slash_command_is_in_the_help_and_in_the_docs(name: str) -> None:
     assert f"/{name}" in help_text()
     assert f"/{name}" in (ROOT / "docs" / "chat.md").read_text(encoding="utf-8")
