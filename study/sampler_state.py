@@ -1,4 +1,4 @@
-"""What the sampler thinks at one moment, as plain data: prompts and pages show it."""
+"""The sampler's state as plain data, for prompts and reports."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tunesmith.study.trials.trial import Prediction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerState:
-    """The sampler's state in words and numbers.
+    """What the sampler would propose next and what it has learned.
 
     Attributes:
-        next_params: the point that it would try next.
-        next_prediction: what it expects there; None while it has no model.
-        importance: each parameter's share in what decided the value, largest first; empty while that is unknown.
-        interactions: which parameters act together and how, a sentence per pair, the strongest first.
-        failing: where trials fail, one sentence per parameter that tells, the clearest first.
+        next_params: the point that it would propose next.
+        next_prediction: its prediction for that point; None without a model.
+        importance: the fraction of the variance that each parameter explains, largest first; empty if unknown.
+        interactions: one sentence per pair of interacting parameters, the strongest first.
+        failing: one sentence per parameter range where trials fail, the clearest first.
     """
 
     next_params: Mapping[str, Value]

@@ -1,4 +1,4 @@
-"""Reads and writes quantities as people do: "10m", "1.5h", "2G". Numbers in, numbers out."""
+"""Parses and renders quantities: durations ("10m", "1.5h"), sizes ("2G"), times of day ("07:00"), short numbers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ def parse_seconds(text: str | float) -> float:
     """Return seconds for 90, "90s", "10m", "1.5h", "1h30m".
 
     Raises:
-        ValueError: the text is no positive duration.
+        ValueError: the text is not a positive duration.
     """
     if isinstance(text, bool):
-        raise ValueError("no duration")
+        raise ValueError("not a duration")
     if not isinstance(text, str):
         seconds = float(text)
     else:
         parts = re.findall(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
         spelled = "".join(f"{number}{unit}" for number, unit in parts)
         if not parts or spelled != re.sub(r"\s", "", text.lower()) or any(u not in {"", *_SECONDS} for _, u in parts):
-            raise ValueError("no duration")
+            raise ValueError("not a duration")
         seconds = sum(float(number) * _SECONDS[unit or "s"] for number, unit in parts)
     if not 0 < seconds < float("inf"):
         raise ValueError("not above 0")
@@ -34,16 +34,16 @@ def parse_bytes(text: str | int) -> int:
     """Return bytes for 1048576, "500M", "10G", "1.5 GiB".
 
     Raises:
-        ValueError: the text is no positive size.
+        ValueError: the text is not a positive size.
     """
     if isinstance(text, bool) or not isinstance(text, int | str):
-        raise ValueError("no size")
+        raise ValueError("not a size")
     if isinstance(text, int):
         size = text
     else:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmgt])?i?b?", text.strip().lower())
         if not match:
-            raise ValueError("no size")
+            raise ValueError("not a size")
         size = int(float(match[1]) * _BYTES[match[2] or "b"])
     if size <= 0:
         raise ValueError("not above 0")
@@ -54,24 +54,24 @@ def parse_clock(text: str) -> time:
     """Return the time of day for "07:00" or "7:30:15".
 
     Raises:
-        ValueError: the text is no time of day.
+        ValueError: the text is not a time of day.
     """
     match = re.fullmatch(r"(\d{1,2}):(\d{2})(?::(\d{2}))?", text.strip())
     if not match:
-        raise ValueError("no time of day")
+        raise ValueError("not a time of day")
     return time(int(match[1]), int(match[2]), int(match[3] or 0))
 
 
 def next_at(clock: time, now: float) -> float:
     """Return the next moment (seconds since the epoch) at which the local clock shows `clock`, after `now`."""
-    # Each day's offset is its own: in the night of a change to winter time 07:00 is an hour further away.
+    # The UTC offset may differ between the two days: when summer time ends, 07:00 is an hour further away.
     today = datetime.fromtimestamp(now).astimezone().date()
     moments = (datetime.combine(today + timedelta(days=days), clock).astimezone().timestamp() for days in (0, 1))
     return next(moment for moment in moments if moment > now)
 
 
 def short_seconds(seconds: float) -> str:
-    """Return a duration as a person reads it at a glance: 0.4 s, 31 s, 6 min 12 s, 6 h 12 m, 2 d 3 h."""
+    """Return a duration in at most two units: 0.4 s, 31 s, 6 min 12 s, 6 h 12 m, 2 d 3 h."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -85,7 +85,10 @@ def short_seconds(seconds: float) -> str:
 
 
 def short_number(value: float, digits: int = 4) -> str:
-    """Return a number in at most `digits` significant digits, large and small ones by exponent: 0.4120, 8.1e-05."""
+    """Return a number with `digits` significant digits, very large and small ones with an exponent: 0.4120, 8.10e-5.
+
+    Trailing zeros stay, so that numbers below each other line up.
+    """
     if value != value or value in (float("inf"), float("-inf")):
         return str(value)
     if isinstance(value, int) and abs(value) < 10**7:

@@ -1,7 +1,7 @@
-"""A version of the project's code: a parent and edits on it, and the exact replacing of text that makes one.
+"""Versions of the project's code (variants), and the search/replace edits that make one from another.
 
-Plain data and text; reads no file and starts nothing. Source of the search/replace form: the block format by which
-coding assistants edit files without line numbers, as in aider's.
+Plain data and text; reads no file and starts no process. The edit format is the search/replace block of coding
+assistants such as aider, which needs no line numbers.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from tunesmith.study.trials.trial import EDITED
 DIRECTIONS = (
     "architecture", "optimizer", "schedule", "data", "regularisation", "efficiency", "bugfix", "simplify", "other",
 )  # fmt: skip
-"""What an edit is about, one word each."""
+"""What an edit changes, in one word."""
 COMBINE = "combine"
-"""The direction of a variant that was made by laying one variant's edits over another's."""
+"""The direction of a variant that combines the edits of two others."""
 
 PERSON = "chat"
-"""The author of an edit that a person asked for, by chat or another agent."""
+"""The author of an edit that a person requested, in the chat or through another agent."""
 
 NEAREST_LINES = 12
-"""So many lines around the nearest match are shown to who wrote a search text that is nowhere."""
+"""Longest excerpt of the file, in lines, in the message about a search text without a match."""
 
 
 class EditRefused(TunesmithError):
-    """Edits cannot be made; the message says which, why, and what stands there instead."""
+    """Edits cannot be applied. The message says which one, why, and what the file contains."""
 
 
 class VariantState(StrEnum):
-    """What became of a variant; only sound ones get trials."""
+    """The result of validating a variant; only sound ones get trials."""
 
     SOUND = "sound"
     REFUSED = "refused"
@@ -45,9 +45,9 @@ class VariantState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One block: the text `search`, which stands exactly once in the file, gives way to `replace`.
+    """One edit: replace the text `search`, which occurs exactly once in the file, by `replace`.
 
-    An empty `search` makes a new file.
+    An empty `search` creates a new file.
     """
 
     path: str
@@ -57,19 +57,19 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One version of the code. `created_at` is in seconds since the epoch.
+    """A version of the code. `created_at` is in seconds since the epoch.
 
     Attributes:
-        id: a hash of all files; of a snapshot of the user's project, the hash of that.
+        id: a hash of all files; for a snapshot of the user's project, the hash of the snapshot.
         parent: the variant that was edited; None for the user's project.
-        files: the whole text of each file that may be edited, by path.
-        diff: what changed against the parent, as a unified diff; kept for those that are refused, too.
+        files: the text of each editable file, by path.
+        diff: the unified diff from the parent; refused variants have one too.
         author: "user", "llm", "chat" or "crossover".
-        direction: what the edit is about: one of DIRECTIONS, or COMBINE; "" for the user's project.
-        declared: further parameters that the edit reads, as tables like those of [space].
-        state: whether it may run.
-        reason: why it may not.
-        warnings: what it does that an edit rarely needs, a sentence each.
+        direction: one of DIRECTIONS, or COMBINE; "" for the user's project.
+        declared: new parameters that the edit reads, as tables like those of [space].
+        state: whether it gets trials.
+        reason: why it gets none; "" if it does.
+        warnings: unusual things that it does, one sentence each.
     """
 
     id: str
@@ -87,23 +87,23 @@ class Variant:
 
     @property
     def is_edited(self) -> bool:
-        """Tell whether it is more than a snapshot of the user's project."""
+        """Whether it has edits, and is not a snapshot of the user's project."""
         return self.parent is not None
 
 
 def apply_edits(files: Mapping[str, str], edits: Sequence[Edit], allowed: Sequence[str] = ()) -> dict[str, str]:
-    """Return the files with all edits made, in their order; none is made when one cannot be.
+    """Return the files with all edits applied in order.
 
     Args:
-        files: the text of each file that may be edited, by path.
-        edits: the blocks.
-        allowed: paths of files that may be made anew.
+        files: the text of each editable file, by path.
+        edits: the edits.
+        allowed: paths of new files that edits may create.
 
     Raises:
-        EditRefused: a file may not be edited, a block matches nowhere or twice, or changes nothing.
+        EditRefused: a file may not be edited, a search text has no match or several, or nothing would change.
     """
     if not edits:
-        raise EditRefused("there is no edit; give at least one search/replace block")
+        raise EditRefused("there are no edits; give at least one search/replace block")
     after = dict(files)
     for number, edit in enumerate(edits, start=1):
         try:
@@ -111,12 +111,12 @@ def apply_edits(files: Mapping[str, str], edits: Sequence[Edit], allowed: Sequen
         except EditRefused as refused:
             raise EditRefused(f"edit {number} ({edit.path}): {refused}") from None
     if after == dict(files):
-        raise EditRefused("the edits undo each other: nothing is changed")
+        raise EditRefused("the edits cancel each other out: nothing would change")
     return after
 
 
 def unified_diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """Return the difference of two sets of files as a unified diff that `git apply` and `patch -p1` take."""
+    """Return the difference of two sets of files as a unified diff for `git apply` and `patch -p1`."""
     parts = []
     for path in sorted({*before, *after}):
         if before.get(path) == after.get(path):
@@ -129,7 +129,7 @@ def unified_diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
 
 
 def variant_id(root: str, files: Mapping[str, str]) -> str:
-    """Return the hash that names a variant: of the snapshot it stands on and the text of its files."""
+    """Return the id of a variant: a hash of its root snapshot's id and the text of its files."""
     digest = hashlib.blake2b(root.encode(), digest_size=8)
     for path, text in sorted(files.items()):
         digest.update(f"\0{path}\0".encode())
@@ -138,12 +138,12 @@ def variant_id(root: str, files: Mapping[str, str]) -> str:
 
 
 def short_id(name: str) -> str:
-    """Return the name of a version of the code as people are shown it."""
+    """Return the id of a version of the code, shortened for people."""
     return name[: len(EDITED) + 6] if name.startswith(EDITED) else name[:8]
 
 
 def root_variant(variant: Variant, variants: Mapping[str, Variant]) -> Variant:
-    """Return the user's project that a variant stands on, itself when it is that."""
+    """Return the snapshot of the user's project that a variant descends from; itself if it is one."""
     while variant.parent is not None and variant.parent in variants:
         variant = variants[variant.parent]
     return variant
@@ -155,23 +155,23 @@ def _replaced(files: Mapping[str, str], edit: Edit, allowed: Sequence[str]) -> s
         if edit.path in allowed and not edit.search:
             return edit.replace
         known = ", ".join(files) or "none"
-        raise EditRefused(f"this file may not be edited; those that may: {known}")
+        raise EditRefused(f"this file may not be edited; editable files: {known}")
     if not edit.search:
-        raise EditRefused("the search text is empty, but the file exists; copy the lines that are to be replaced")
+        raise EditRefused("the search text is empty, but the file exists; copy the lines to replace")
     if edit.search == edit.replace:
-        raise EditRefused("search and replace are the same text: nothing would change")
+        raise EditRefused("search and replace are equal: nothing would change")
     count = text.count(edit.search)
     if count > 1:
-        raise EditRefused(f"the search text stands {count} times in the file; copy more lines around the one you mean")
+        raise EditRefused(f"the search text occurs {count} times in the file; include more of the lines around it")
     if count == 0:
         if edit.replace and edit.replace in text:
-            raise EditRefused("the replacement stands in the file already, and the search text does not")
-        raise EditRefused(f"the search text is nowhere in the file. {_nearest(text, edit.search)}")
+            raise EditRefused("the file already contains the replacement, but not the search text")
+        raise EditRefused(f"the search text is not in the file. {_nearest(text, edit.search)}")
     return text.replace(edit.search, edit.replace)
 
 
 def _nearest(text: str, search: str) -> str:
-    """Return the lines of the file that are most like what was searched for."""
+    """Return the lines of the file that are most similar to the search text."""
     lines, wanted = text.splitlines(), search.strip("\n").splitlines() or [""]
     height = min(len(wanted), NEAREST_LINES)
     matcher = difflib.SequenceMatcher(autojunk=False)
@@ -182,7 +182,7 @@ def _nearest(text: str, search: str) -> str:
         if matcher.real_quick_ratio() > best and matcher.quick_ratio() > best and (ratio := matcher.ratio()) > best:
             best, start = ratio, index
     shown = "\n".join(lines[start : start + height])
-    return f"Nearest are lines {start + 1} to {start + height}; copy them exactly:\n{shown}"
+    return f"The most similar lines are {start + 1} to {start + height}; copy them exactly:\n{shown}"
 
 
 def _lines(text: str) -> list[str]:

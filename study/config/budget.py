@@ -1,4 +1,4 @@
-"""What a study may spend, what it has spent, and which limit ended it. Knows no clock: the time comes in."""
+"""The limits of a study, what it has used, and which limit ends it. Knows no clock: the time is an argument."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 JOULES_PER_KWH = 3.6e6
-"""In a kWh."""
+"""Joules in a kilowatt-hour."""
 ENDING_LIMITS = ("trials", "hours", "until", "gpu_hours", "kwh")
-"""The limits of which at least one must be set, or nothing would end a study."""
+"""The limits of which at least one must be set; without any, a study would run forever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What is used up.
+    """What a study has used so far.
 
     Attributes:
-        trials: how many ended.
-        saved: how many full runs less they took: a trial that was stopped early, or went on from an earlier one, counts
-            by its seconds over those of a full run.
-        hours: the time during which a `tunesmith run` was at work on the study.
-        kwh: what GPUs used, as far as it was measured.
+        trials: trials that ended.
+        saved: full runs that early stopping saved: a trial that was stopped, or resumed from an earlier one, counts by
+            its seconds divided by those of a full run.
+        hours: time during which `tunesmith run` worked on the study.
+        kwh: energy of the GPUs, as far as it was measured.
     """
 
     trials: int = 0
@@ -34,13 +34,13 @@ class Spent:
 
     @property
     def full_runs(self) -> float:
-        """How many runs to the end the trials amount to."""
+        """The number of full runs that the trials amount to."""
         return self.trials - self.saved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitUsage:
-    """One limit: its name, how much is used, and how much may be."""
+    """A limit of the budget: its name, what is used, and what may be used."""
 
     name: str
     used: float
@@ -48,13 +48,13 @@ class LimitUsage:
 
     @property
     def fraction(self) -> float:
-        """Used part, in [0, 1]."""
+        """The fraction that is used, in [0, 1]; 1 for a limit of 0."""
         return min(self.used / self.limit, 1.0) if self.limit else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A limit of time and how far away it is."""
+    """A time limit and the seconds until it is reached."""
 
     name: str
     seconds_left: float
@@ -62,9 +62,9 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """Limits; None is no limit. `until` is in seconds since the epoch.
+    """The limits of a study; None means no limit. `until` is in seconds since the epoch.
 
-    The three llm limits end the LLM's part alone: the study goes on with the sampler.
+    The three LLM limits only end the use of the LLM: the study continues with the sampler.
     """
 
     trials: int | None = None
@@ -77,7 +77,7 @@ class Budget:
     llm_calls: int | None = None
 
     def limit_usage(self, spent: Spent) -> Iterator[LimitUsage]:
-        """Yield every limit that ends the study and is counted (not `until`)."""
+        """Yield every limit that ends the study, except `until`."""
         pairs = (
             ("trials", spent.full_runs, self.trials),
             ("hours", spent.hours, self.hours),
@@ -89,7 +89,7 @@ class Budget:
                 yield LimitUsage(name=name, used=used, limit=limit)
 
     def llm_limit_usage(self, spent: Spent) -> Iterator[LimitUsage]:
-        """Yield the limits on the LLM; a limit of 0 counts as reached."""
+        """Yield the limits on the use of the LLM; a limit of 0 counts as reached."""
         pairs = (
             ("llm_usd", spent.llm_usd, self.llm_usd),
             ("llm_tokens", spent.llm_tokens, self.llm_tokens),
@@ -100,16 +100,17 @@ class Budget:
                 yield LimitUsage(name=name, used=used, limit=limit)
 
     def ended_by(self, spent: Spent, now: float) -> str | None:
-        """Return the name of a limit that is reached, or None."""
+        """Return the name of a limit that is reached, None if there is none."""
         if self.until is not None and now >= self.until:
             return "until"
         return next((share.name for share in self.limit_usage(spent) if share.used >= share.limit), None)
 
     def cost_exponent(self, spent: Spent) -> float:
-        """Return how much the seconds of a trial should weigh in, from 0 to 1.
+        """Return the exponent of a trial's cost in the acquisition, in [0, 1].
 
-        Nothing while trials are what is counted. With hours or GPU-hours, the share that is left: cheap trials first,
-        and towards the end the best ones whatever they cost, as there is nothing left to save for. Lee et al. 2020.
+        0 if the number of trials is limited. With hours or GPU-hours, the fraction of the budget that is left: cheap
+        trials first, and at the end the best ones at any cost, since there is nothing left to save for (cost cooling,
+        Lee et al. 2020).
         """
         if self.trials is not None:
             return 0.0
@@ -117,7 +118,7 @@ class Budget:
         return 1.0 - max(used) if used else float(self.until is not None)
 
     def deadline(self, spent: Spent, now: float) -> Deadline | None:
-        """Return the limit of time that is reached first, None when none is set."""
+        """Return the time limit that is reached first, None if none is set."""
         left = []
         if self.hours is not None:
             left.append(Deadline("hours", max((self.hours - spent.hours) * 3600, 0.0)))

@@ -1,7 +1,7 @@
-"""Changes that are asked of a running study, over its study file: one key each, so that they stand through a restart.
+"""Changes that a person makes to a running study, one key of the study file each; they survive a restart.
 
-A change holds as long as the study file says at its key what it said when the change was made; once a person edits that
-key, the file has the last word. Pure.
+A change stays active while the file has the value that the change replaced. Once a person edits that key, the file
+wins. Plain data: reads and writes no file.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from tunesmith.study.commands import Bounds, Constrain, Limit, Parallel
 from tunesmith.study.errors import ToolRefused
+from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Value
 
@@ -21,9 +22,9 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SpecChange:
-    """One key of a study file, such as budget.trials or constraints.gpu_mem_gb, with what stood there and what shall.
+    """A new value for one key of a study file, such as budget.trials or constraints.gpu_mem_gb.
 
-    None stands for a key that is not there.
+    None means that the file does not have the key, before or after the change.
     """
 
     key: str
@@ -33,11 +34,11 @@ class SpecChange:
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """What proposals must keep to.
+    """What every proposal must respect.
 
     Attributes:
-        pins: values that parameters are held at.
-        vetoes: conditions that no proposal may meet.
+        pins: fixed values of parameters.
+        vetoes: conditions that must be false for every proposal.
     """
 
     pins: Mapping[str, Value]
@@ -48,9 +49,9 @@ class Steering:
 
     @property
     def words(self) -> str:
-        """The same as a sentence for people and models; "" when nothing is asked."""
-        parts = [f"{name} is held at {value}" for name, value in self.pins.items()]
-        parts += [f"nothing runs for which {condition} holds" for condition in self.vetoes]
+        """The pins and vetoes as text for people and models; "" if there are none."""
+        parts = [f"{name} is fixed at {render_parameter(value)}" for name, value in self.pins.items()]
+        parts += [f"no trial may have {condition}" for condition in self.vetoes]
         return "; ".join(parts)
 
 
@@ -128,12 +129,12 @@ def _bounds(document: Document, order: Bounds) -> SpecChange:
         if value is not None:
             whole = entry["type"] == "int" and isinstance(value, float) and value.is_integer()
             entry[name] = int(value) if whole and isinstance(value, float) else value
-    _settle_default(entry)
+    _fit_default(entry)
     return _change(document, f"space.{order.name}", entry)
 
 
-def _settle_default(entry: dict[str, Any]) -> None:
-    """Move a default that the new range leaves out to its nearest border, or drop it."""
+def _fit_default(entry: dict[str, Any]) -> None:
+    """Move a default outside the new range to the nearest bound; remove one that is no longer a choice."""
     default = entry.get("default")
     if default is None:
         return

@@ -1,4 +1,4 @@
-"""What a command template is filled with, and a configuration as a line that a person can paste. Starts nothing."""
+"""Fills command templates: the values of placeholders, and a command line to paste. Starts no process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCRIPTS = (".py", ".sh", ".jl", ".r", ".R")
 def template_values(
     spec: StudySpec, params: Mapping[str, Value], *, fidelity: float | None, seed: int, artifacts: str
 ) -> dict[str, Value]:
-    """Return the value of every placeholder that the study's commands may use."""
+    """Return the values of all placeholders that the study's commands may use."""
     values: dict[str, Value] = {**params, "seed": seed, "artifacts": artifacts}
     if spec.fidelity is not None and fidelity is not None:
         values[spec.fidelity.name] = int(fidelity) if float(fidelity).is_integer() else fidelity
@@ -24,7 +24,7 @@ def template_values(
 
 
 def script_path(command: str) -> str:
-    """Return the first word of a command that looks like a script's path, "" when none does."""
+    """Return the first word of a command that looks like the path of a script; "" if there is none."""
     try:
         words = shlex.split(command)
     except ValueError:
@@ -33,7 +33,7 @@ def script_path(command: str) -> str:
 
 
 def command_line(spec: StudySpec, params: Mapping[str, Value]) -> str:
-    """Return the study's command with a configuration in it, at full fidelity, with the study's own seed."""
+    """Return the study's command for a configuration, at full fidelity and with the seed of the study."""
     full = spec.fidelity.max if spec.fidelity else None
     values = template_values(spec, params, fidelity=full, seed=spec.study.seed, artifacts="artifacts")
     if spec.run.shell:

@@ -1,4 +1,4 @@
-"""What is known of a study as a whole, beside its trials."""
+"""What the history knows of a study apart from its trials: spec, use of the budget, events, LLM calls, lessons."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tunesmith.study.trials.trial import Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
-    """A study as it stands in the history. `created_at` is in seconds since the epoch.
+    """A study in the history. `created_at` is in seconds since the epoch.
 
     Attributes:
-        project: the folder of study.toml when the study last ran; "" for a study from Python.
-        ended_by: the limit that ended it, "exhausted", "interrupted", or "" while it runs or after a crash.
+        project: the folder of study.toml at the last run; "" for a study from Python.
+        ended_by: the limit that ended it, "exhausted", "interrupted", or "" if it is running or crashed.
     """
 
     id: int
@@ -31,7 +31,7 @@ class StudyRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened, at a time in seconds since the epoch, to one trial or to the study as a whole."""
+    """Something that happened to one trial, or to the study as a whole; `at` is in seconds since the epoch."""
 
     at: float
     kind: str
@@ -40,20 +40,20 @@ class Event:
 
 
 def usage_detail(usage: Usage | None) -> dict[str, float]:
-    """Return what an event keeps of a command whose usage stands in no trial; nothing where none was measured."""
+    """Return the GPU time and energy of a command that belongs to no trial, for its event; empty if not measured."""
     used = {"gpu_s": usage.gpu_s, "energy_j": usage.energy_j} if usage is not None else {}
     return {name: value for name, value in used.items() if value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlmCall:
-    """One question to an LLM as it is kept. Times are seconds since the epoch.
+    """A call of an LLM. `started_at` is in seconds since the epoch.
 
     Attributes:
-        messages: what was asked: (role, text) pairs.
-        error: why no answer came or it could not be used; "" otherwise.
-        input_tokens: None where the server did not say, as is output_tokens.
-        cost_usd: None where the price is unknown.
+        messages: the prompt as (role, text) pairs.
+        error: why there was no answer, or it could not be used; "" otherwise.
+        input_tokens: None if the server did not report it; likewise output_tokens.
+        cost_usd: None if the price is unknown.
     """
 
     purpose: str
@@ -71,10 +71,10 @@ class LlmCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What an LLM learned from a study, and the numbers of the trials that support it.
+    """A lesson that an LLM drew from a study, and the numbers of the trials that support it.
 
     Attributes:
-        study: the name of an earlier study whose trials these are; "" for the study at hand.
+        study: the earlier study that the trials belong to; "" for the current study.
     """
 
     text: str

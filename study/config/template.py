@@ -1,11 +1,11 @@
-"""Reads the placeholders of a command template: `{lr}`, and `{nesterov?--nesterov}` for switches. Starts nothing.
+"""Fills the placeholders of a command template: `{lr}`, and `{nesterov?--nesterov}` for switches. Starts no process.
 
     {name}          the value of the parameter
     {name?yes}      `yes` when the parameter is true, nothing when it is false
     {name?yes:no}   `yes` when it is true, `no` when it is false
 
-A word whose parameter is inactive is dropped, with the option before it: `--momentum {momentum}` leaves nothing.
-Other braces, as in JSON, stay as they are.
+A word whose parameter is inactive is left out, and so is the option before it: `--momentum {momentum}` disappears.
+Other braces, such as those of JSON, stay as they are.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)(\?[^{}]*)?\}")
 
 
 def placeholders(template: str) -> list[str]:
-    """Return the names used in the template, in order, each once."""
+    """Return the names of the placeholders, in order, each once."""
     return list(dict.fromkeys(match[1] for match in _PLACEHOLDER.finditer(template)))
 
 
 def argv(template: str, values: Mapping[str, Value]) -> list[str]:
-    """Return the words of the command; a value is always part of one word, whatever it contains.
+    """Return the words of the command. A value never splits into several words.
 
     Raises:
         ValueError: a quote in the template is not closed.
@@ -44,7 +44,7 @@ def argv(template: str, values: Mapping[str, Value]) -> list[str]:
 
 
 def shell_line(template: str, values: Mapping[str, Value]) -> str:
-    """Return the template as one line for a shell, every value quoted; an inactive parameter becomes an empty word."""
+    """Return the template as a line for a shell, with every value quoted; an inactive parameter becomes empty."""
 
     def quoted(match: re.Match[str]) -> str:
         name = match[1]

@@ -1,8 +1,8 @@
-"""Maps one parameter's values to [0, 1] and back, exactly both ways. Numbers in, numbers out; knows no space.
+"""Maps the values of one parameter to [0, 1] and back, exactly in both directions. Knows no search space.
 
-A double cannot hold every value of a range at even spacing, so each scale has a *grid*: `snap` moves a value to the
-nearest point that survives the round trip. The grid keeps about 12 significant digits, far below what a training
-run can tell apart, and makes values short enough to paste.
+Doubles cannot represent every value of a range at even spacing, so each scale has a *grid*: `snap` moves a value to the
+nearest point that survives the round trip. The grid keeps about 12 significant digits, more than a training run can
+distinguish, and keeps values short enough to paste.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 EXACT_BINS = 2**48
-"""Up to this many values a bin's centre is exact in a double with room to spare; beyond, integers are snapped."""
+"""Largest number of values whose bin centres are exact doubles; integers of wider ranges are snapped."""
 
 
 class Scale(Protocol):
-    """One parameter's way to the unit interval; for snapped x, `decode(encode(x)) == x`, and decode stays in range."""
+    """A map between a range and [0, 1]: `decode(encode(x)) == x` for snapped x, and `decode` stays in range."""
 
     def encode(self, value: float) -> float:
         """Value in range -> coordinate in [0, 1]."""
@@ -25,12 +25,12 @@ class Scale(Protocol):
         """Coordinate, clipped to [0, 1] -> snapped value in range."""
 
     def snap(self, value: float) -> float:
-        """Value in range -> the nearest value that the round trip keeps."""
+        """Value in range -> the nearest value that survives the round trip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """A continuous range at even spacing."""
+    """A continuous range on a linear scale."""
 
     low: float
     high: float
@@ -44,23 +44,23 @@ class Linear:
         u = _clip01(coordinate)
         if u in (0.0, 1.0):
             return self.high if u else self.low
-        # The error is smallest near the end that the value is measured from.
+        # Measuring from the nearer end keeps the rounding error small.
         value = self.low + u * (self.high - self.low) if u <= 0.5 else self.high - (1 - u) * (self.high - self.low)
         return self.snap(value)
 
     def snap(self, value: float) -> float:
-        """Value -> the nearest decimal of the grid, or an end of the range when it is nearer."""
+        """Value -> the nearest decimal of the grid, or an end of the range if that is nearer."""
         widest = max(abs(self.low), abs(self.high))
         quantum = max((self.high - self.low) * 1e-12, 16 * math.ulp(widest))
         found = _between(self.low, _round_to(value, -math.ceil(math.log10(quantum))), self.high)
-        # Beside an end that is tiny, as 1e-279 in [-1, 1e-279], a coordinate cannot tell the grid's point from it.
-        place = self.encode(found)
-        return found if 0.0 < place < 1.0 else self.high if place else self.low
+        # Next to a tiny end, such as 1e-279 in [-1, 1e-279], the grid point and the end have the same coordinate.
+        coordinate = self.encode(found)
+        return found if 0.0 < coordinate < 1.0 else self.high if coordinate else self.low
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A continuous range above 0 at even spacing of the logarithm."""
+    """A continuous range above 0 on a log scale."""
 
     low: float
     high: float
@@ -81,13 +81,13 @@ class Log:
         return self.snap(math.exp(low + u * (high - low)))
 
     def snap(self, value: float) -> float:
-        """Value -> the nearest number of 11 significant digits, or an end of the range when it is nearer."""
+        """Value -> the nearest number with 11 significant digits, or an end of the range if that is nearer."""
         return _between(self.low, _round_to(value, 10 - math.floor(math.log10(value))), self.high)
 
 
 @dataclass(frozen=True, slots=True)
 class Bins:
-    """`count` values at even spacing, by index: index i lies at the centre of the i-th of `count` bins."""
+    """`count` values, by index: index i is the centre of the i-th of `count` equal bins."""
 
     count: int
 
@@ -100,13 +100,13 @@ class Bins:
         return min(math.floor(_clip01(coordinate) * self.count), self.count - 1)
 
     def snap(self, value: float) -> float:
-        """Every index survives."""
+        """Every index survives the round trip."""
         return round(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Integers:
-    """Integers on a continuous scale that reaches half a step beyond both ends, so that all get their share."""
+    """Integers on a continuous scale that extends half a step beyond both ends, so that both ends get a full bin."""
 
     low: int
     high: int
@@ -125,7 +125,7 @@ class Integers:
         return self.snap(self._scale.decode(coordinate))
 
     def snap(self, value: float) -> float:
-        """Value -> nearest integer; wide ranges keep the leading 11 digits, the ends of the range always."""
+        """Value -> the nearest integer; large ones keep the leading 11 digits, the ends of the range all digits."""
         whole = min(max(round(value), self.low), self.high)
         if whole in (self.low, self.high) or abs(whole) < 10**11:
             return whole

@@ -63,7 +63,7 @@ class Float(_Common):
 
     @property
     def cardinality(self) -> float:
-        """How many values there are; inf without a step."""
+        """The number of values; inf without a step."""
         return math.inf if self.step is None else _steps(self.low, self.high, self.step)
 
     @property
@@ -127,7 +127,7 @@ class Int(_Common):
 
     @property
     def cardinality(self) -> float:
-        """How many values there are."""
+        """The number of values."""
         return (self.high - self.low) // (self.step or 1) + 1
 
     @property
@@ -202,7 +202,7 @@ class Choice(_Common):
 
     @property
     def cardinality(self) -> float:
-        """How many values there are."""
+        """The number of values."""
         return len(self.choices)
 
     @property

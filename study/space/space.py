@@ -1,4 +1,4 @@
-"""The search space: which parameters there are, and when each is active. Knows no study and no sampler."""
+"""The search space: its parameters, and the conditions under which each is active. Knows no study and no sampler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tunesmith.study.space.parameters import Parameter, cast_value, has_default,
 
 
 class SearchSpace:
-    """Named parameters in the order of the file, and the rules by which each is active.
+    """Named parameters in the order of the file, some of them conditional.
 
     Raises:
         SpecError: a name is not an identifier, a condition has an unknown name or value, or conditions are circular.
@@ -47,33 +47,33 @@ class SearchSpace:
 
     @cached_property
     def conditions(self) -> Mapping[str, Condition]:
-        """The parsed conditions, by the name of the parameter that each one guards."""
+        """The parsed conditions, by the name of the parameter that each one controls."""
         return {n: conditions.parse(p.when) for n, p in self.parameters.items() if p.when is not None}
 
     @cached_property
     def cardinality(self) -> float:
-        """How many configurations there are at most, ignoring conditions; inf when any parameter is continuous."""
+        """The number of configurations without conditions; inf if any parameter is continuous."""
         return math.prod(p.cardinality for p in self.parameters.values())
 
     @cached_property
     def default(self) -> dict[str, Value] | None:
-        """The user's default configuration, gaps filled with the middle of the range; None when none is declared."""
+        """The default configuration, with missing defaults imputed; None if no parameter has a default."""
         if not any(has_default(p) for p in self.parameters.values()):
             return None
         return self._assemble({n: imputed_value(p) for n, p in self.parameters.items()})
 
     @property
     def dependency_order(self) -> tuple[str, ...]:
-        """The names in an order in which every parameter comes after those that its condition names."""
+        """The names, ordered so that every parameter comes after those in its condition."""
         return self._order
 
     def active(self, values: Params) -> tuple[str, ...]:
-        """Return the names that are active under `values`, in the space's order; `values` may hold inactive ones."""
+        """Return the names that are active for `values`, in order; `values` may hold inactive ones."""
         kept = self._assemble({n: v for n, v in values.items() if n in self.parameters})
         return tuple(kept)
 
     def check(self, params: Params) -> list[Mistake]:
-        """Return what is wrong with a configuration: unknown, missing, inactive or out of range; empty when sound."""
+        """Return the mistakes of a configuration: unknown, missing, inactive and invalid values; empty if valid."""
         found = [
             Mistake(n, f"is not a parameter{did_you_mean(n, self.names)}") for n in params if n not in self.parameters
         ]
@@ -90,14 +90,14 @@ class SearchSpace:
         return found
 
     def contains(self, params: Params) -> bool:
-        """Tell whether the configuration is complete and valid."""
+        """Return whether the configuration is complete and valid."""
         return not self.check(params)
 
     def parse(self, params: Params) -> dict[str, Value]:
-        """Return the configuration in the space's order; inactive parameters are dropped, whole floats become ints.
+        """Return the configuration in order; inactive parameters are removed, whole floats become ints.
 
         Raises:
-            ProposalError: with every mistake.
+            ProposalError: the configuration is not valid; carries every mistake.
         """
         whole = {n: cast_value(self.parameters.get(n), v) for n, v in params.items()}
         found = self.check({n: whole[n] for n in whole if n not in self.parameters or self._is_active(n, whole)})
@@ -106,19 +106,19 @@ class SearchSpace:
         return self._assemble(whole)
 
     def clip(self, params: Mapping[str, Any]) -> dict[str, Value]:
-        """Return the nearest valid configuration; what is missing stands at its default, or in the middle."""
+        """Return the nearest valid configuration; missing values are imputed."""
         full = {n: p.clip(params[n]) if n in params else imputed_value(p) for n, p in self.parameters.items()}
         return self._assemble(full)
 
     def to_unit(self, params: Params) -> tuple[float, ...]:
-        """Active parameters -> one coordinate in [0, 1] per parameter; inactive ones lie where they rest."""
+        """Active parameters -> (len(self),) coordinates in [0, 1]; inactive ones are imputed."""
         return tuple(
             p.to_unit(params[n] if n in params else imputed_value(p))  # type: ignore[arg-type]  # each kind takes its own type
             for n, p in self.parameters.items()
         )
 
     def from_unit(self, coordinates: Sequence[float]) -> dict[str, Value]:
-        """(len(space),) coordinates in [0, 1] -> active parameters; values outside are clipped."""
+        """(len(self),) coordinates -> active parameters; coordinates outside [0, 1] are clipped."""
         pairs = zip(self.parameters.items(), coordinates, strict=True)
         return self._assemble({name: p.from_unit(u) for (name, p), u in pairs})
 
@@ -126,7 +126,7 @@ class SearchSpace:
         return name not in self.conditions or self.conditions[name].holds(values)
 
     def _assemble(self, full: Mapping[str, Value]) -> dict[str, Value]:
-        """Keep what is active, guards first, since a parameter guarded by an inactive one is inactive too."""
+        """Keep the active values; in dependency order, since a condition on an inactive parameter is false."""
         kept: dict[str, Value] = {}
         for name in self._order:
             if name in full and self._is_active(name, kept):
@@ -145,9 +145,9 @@ def _space_mistakes(parameters: Mapping[str, Parameter]) -> Iterable[Mistake]:
             yield Mistake(name, f"is not a valid name; use letters, digits and _, for example {_identifier(name)}")
         if parameter.when is not None:
             yield from _condition_mistakes(name, parameter.when, parameters)
-    circle = _circle(parameters)
-    if circle:
-        yield Mistake(f"{circle[0]}.when", f"is circular: {' -> '.join(circle)}; remove one of these conditions")
+    cycle = _cycle(parameters)
+    if cycle:
+        yield Mistake(f"{cycle[0]}.when", f"is circular: {' -> '.join(cycle)}; remove one of these conditions")
 
 
 def _condition_mistakes(name: str, when: str, parameters: Mapping[str, Parameter]) -> Iterable[Mistake]:
@@ -183,8 +183,8 @@ def _guards(parameters: Mapping[str, Parameter], name: str) -> list[str]:
     return [n for n in dict.fromkeys(named) if n in parameters and n != name]
 
 
-def _circle(parameters: Mapping[str, Parameter]) -> list[str]:
-    """Return the names of one circle of conditions, its first name again at the end; empty when there is none."""
+def _cycle(parameters: Mapping[str, Parameter]) -> list[str]:
+    """Return the names in a cycle of conditions, with the first again at the end; empty if there is none."""
     done: set[str] = set()
 
     def visit(name: str, path: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""An earlier study as the present one sees it: what ran, as far as it fits the present space. Knows no model."""
+"""An earlier study that the current one learns from, and its trials in the current search space. Knows no model."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tunesmith.study.trials.trial import Trial
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierStudy:
-    """A study that the present one learns from.
+    """A study that the current one learns from.
 
     Attributes:
-        name: as the study file names it.
+        name: its name in the study file.
         trials: every trial.
-        scale: what was fixed in it and made its runs cheap, such as {"width": 128}; see [scale] in study.toml.
+        scale: what made its runs small and was fixed in it, such as {"width": 128}; see [scale] in study.toml.
     """
 
     name: str
@@ -26,7 +26,7 @@ class EarlierStudy:
     scale: Mapping[str, float] = field(default_factory=dict)
 
     def trials_in(self, space: SearchSpace) -> Iterator[Trial]:
-        """Give the trials whose configurations are valid in a space, as they read there, none of them a replicate."""
+        """Yield the trials that are valid in a space, with parameters of that space; none counts as a replicate."""
         for trial in self.trials:
             params = project_to_space(trial.params, space)
             if params is not None:
@@ -34,9 +34,9 @@ class EarlierStudy:
 
 
 def project_to_space(params: Mapping[str, Value], space: SearchSpace) -> dict[str, Value] | None:
-    """Return a configuration of another space in this one; None when a value lies outside of it.
+    """Return a configuration of another space in this one; None if a value is not valid here.
 
-    A parameter that it does not have takes its default, or its middle; one that is gone is left out.
+    A parameter that it does not have is imputed; one that this space does not have is left out.
     """
     known = {name: params.get(name, imputed_value(parameter)) for name, parameter in space.parameters.items()}
     fitting = {name: known[name] for name in space.active(known)}

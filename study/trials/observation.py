@@ -1,4 +1,4 @@
-"""One reported number of one trial."""
+"""A metric value that a trial reported."""
 
 from __future__ import annotations
 

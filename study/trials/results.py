@@ -1,4 +1,4 @@
-"""What the trials of a study amount to: the incumbent and its history, the Pareto front, the gain over the default."""
+"""Results of a study's trials: the incumbent, the improvements, the Pareto front, the gain over the default."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Improvement:
 
 
 def is_feasible(trial: Trial, constraints: Iterable[Constraint]) -> bool:
-    """Tell whether a trial meets every constraint; a constrained metric that was not reported is not met."""
+    """Return whether a trial meets every constraint; it does not if a constrained metric was not reported."""
     return all(c.metric in trial.values and c.violation(trial.values[c.metric]) <= 0 for c in constraints)
 
 
 def candidates(
     trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> list[Trial]:
-    """Return the trials that may be the best: complete, feasible, no replicates; best first objective first.
+    """Return the complete and feasible trials that are not replicates, sorted by the first objective, best first.
 
-    Where trials ran at several fidelities only those at the highest one count: the others are not comparable.
+    Of several fidelities only the highest counts, since values at different fidelities are not comparable.
     """
     able = [
         trial
@@ -50,14 +50,14 @@ def _fidelity(trial: Trial) -> float:
 def incumbent(
     trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
 ) -> Trial | None:
-    """Return the best trial by the first objective; the earlier one of two equals; None when none is able."""
+    """Return the best trial by the first objective, of two equal ones the earlier; None if there are no candidates."""
     return next(iter(candidates(trials, objectives, constraints)), None)
 
 
 def improvements(
     trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
 ) -> list[Improvement]:
-    """Return each trial that improved on the best before it, in order of number."""
+    """Return each trial that improved on all before it, by number."""
     found: list[Improvement] = []
     first = objectives[0]
     for trial in sorted(candidates(trials, objectives, constraints), key=lambda t: t.number):
@@ -70,11 +70,11 @@ def improvements(
 def pareto_front(
     trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
 ) -> list[Trial]:
-    """Return the trials that no other beats in every objective, best first objective first."""
+    """Return the trials that no other dominates, sorted by the first objective, best first."""
     able = candidates(trials, objectives, constraints)
     losses = {t.number: tuple(o.sign * t.values[o.metric] for o in objectives) for t in able}
     front: list[Trial] = []
-    # In this order nothing can be beaten by what comes after it.
+    # In this order no trial is dominated by a later one.
     for trial in sorted(able, key=lambda t: (losses[t.number], t.number)):
         mine = losses[trial.number]
         if not any(all(a <= b for a, b in zip(losses[other.number], mine, strict=True)) for other in front):
@@ -83,10 +83,10 @@ def pareto_front(
 
 
 def default_trial(trials: Iterable[Trial]) -> Trial | None:
-    """Return the trial of the user's default configuration, or None when the study has none."""
+    """Return the trial of the default configuration; None if the study has none."""
     return next((trial for trial in trials if trial.proposal.source is Source.DEFAULT), None)
 
 
 def relative_gain(best: float, default: float, objective: Objective) -> float | None:
-    """Return by which fraction of the default's size the best is better; None when the default is 0."""
+    """Return the improvement over the default as a fraction of its absolute value; None if the default is 0."""
     return objective.sign * (default - best) / abs(default) if default else None

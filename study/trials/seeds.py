@@ -1,4 +1,4 @@
-"""Which training seeds are used for what. Their ranges never overlap: no choice is judged on what it was made by."""
+"""Training seeds for each purpose, in disjoint ranges: no choice is evaluated on a seed that it was made on."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ _END = 2**31
 
 
 def derived_seed(seed: int, *path: str | int) -> int:
-    """Return a seed in [0, 2^31) for one purpose, the same on every machine; different paths give unrelated seeds."""
+    """Return a seed in [0, 2^31), the same on every machine; different paths give independent seeds."""
     text = ":".join(str(part) for part in (seed, *path))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % 2**31
 
 
 def tuning_seed(seed: int, number: int) -> int:
     """Return the training seed of trial `number`."""
-    return _in(_TUNING, _CHOOSING, derived_seed(seed, "train", number))
+    return _seed_in(_TUNING, _CHOOSING, derived_seed(seed, "train", number))
 
 
 def noise_seed(seed: int, index: int) -> int:
-    """Return the seed of the `index`-th repetition of the default by which noise is measured; a tuning seed."""
-    return _in(_TUNING, _CHOOSING, derived_seed(seed, "noise", index))
+    """Return the seed of the `index`-th replicate of the default that measures noise; a tuning seed."""
+    return _seed_in(_TUNING, _CHOOSING, derived_seed(seed, "noise", index))
 
 
 def choosing_seed(seed: int, index: int) -> int:
-    """Return the `index`-th fresh seed on which the leading configurations are told apart."""
-    return _in(_CHOOSING, _CONFIRMING, derived_seed(seed, "choose", index))
+    """Return the `index`-th fresh seed for the choice among the leading configurations."""
+    return _seed_in(_CHOOSING, _CONFIRMING, derived_seed(seed, "choose", index))
 
 
 def confirming_seed(seed: int, index: int) -> int:
-    """Return the `index`-th fresh seed on which the chosen configuration is held against the default."""
-    return _in(_CONFIRMING, _END, derived_seed(seed, "confirm", index))
+    """Return the `index`-th fresh seed for the comparison of the chosen configuration with the default."""
+    return _seed_in(_CONFIRMING, _END, derived_seed(seed, "confirm", index))
 
 
 def is_fresh(seed: int) -> bool:
-    """Whether a seed lies beyond those of tuning."""
+    """Return whether a seed is not a tuning seed."""
     return seed >= _CHOOSING
 
 
 def is_confirming(seed: int) -> bool:
-    """Whether a seed is one on which nothing was chosen."""
+    """Return whether a seed is one that no choice was made on."""
     return seed >= _CONFIRMING
 
 
-def _in(low: int, high: int, drawn: int) -> int:
+def _seed_in(low: int, high: int, drawn: int) -> int:
     return low + drawn % (high - low)

@@ -1,4 +1,4 @@
-"""A trial and what it goes through: proposal, state, outcome. Snapshots; a change of state is a new Trial."""
+"""A trial with its proposal, state and outcome. Immutable: a change of state makes a new Trial."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tunesmith.study.space.condition import Value
 
 
 class TrialState(StrEnum):
-    """Where a trial stands. Only the first two can still change."""
+    """The state of a trial; only the first two can change."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -20,12 +20,12 @@ class TrialState(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Complete, stopped early, or failed."""
+        """Whether it is complete, stopped early or failed."""
         return self not in (TrialState.WAITING, TrialState.RUNNING)
 
 
 class FailureKind(StrEnum):
-    """Why a trial failed; a closed list."""
+    """The kinds of failure."""
 
     OOM = "oom"
     NAN = "nan"
@@ -40,8 +40,8 @@ class FailureKind(StrEnum):
 class Source(StrEnum):
     """Who proposed a trial.
 
-    A fallback is the sampler's point in the place of another source that could not answer. What is imported ran
-    elsewhere, in a study of its own.
+    FALLBACK is a point of the sampler that replaces another source without an answer. IMPORT marks trials that ran
+    outside Tunesmith.
     """
 
     DEFAULT = "default"
@@ -54,12 +54,12 @@ class Source(StrEnum):
 
 
 EDITED = "edit-"
-"""How the names of edited versions of the code begin; any other is a snapshot of the user's project."""
+"""Prefix of the ids of edited versions of the code; other ids are snapshots of the user's project."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A failed trial's kind, a reason of one line for people, and the end of its log (at most 4,000 characters)."""
+    """Why a trial failed: the kind, a reason in one line, and the end of its log (at most 4,000 characters)."""
 
     kind: FailureKind
     reason: str
@@ -68,7 +68,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What the proposer expects of the first objective, in its own units."""
+    """The proposer's prediction of the first objective, in its own units."""
 
     mean: float
     std: float
@@ -76,18 +76,18 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What is to be run, and why.
+    """What to run, and why.
 
     Attributes:
         params: the active parameters, in the space's order.
-        seed: the training seed that the script is given.
-        fidelity: the fidelity to run at, in its own unit; None when the study has none.
+        seed: the training seed for the script.
+        fidelity: the fidelity to run at, in its own unit; None if the study has none.
         fallback_reason: why the planned source did not answer; "" unless source is FALLBACK.
-        replicate_of: the number of the trial whose configuration is run again on a fresh seed; a replicate measures
-            noise, so it neither teaches the sampler nor counts in the budget of trials.
-        parent: the number of the trial from whose files it goes on; None when it begins anew.
-        considered: why this one, and what became of the others, a sentence each.
-        rival: what the sampler expected of its own next point when another source's was run; None when it had no model.
+        replicate_of: the number of the trial whose configuration runs again on a fresh seed; a replicate measures
+            noise, so the sampler does not learn from it and the budget of trials does not count it.
+        parent: the number of the trial whose files it continues from; None if it starts from scratch.
+        considered: why this candidate was chosen and why others were not, one sentence each.
+        rival: the sampler's prediction for its own next point if another source's point runs; None without a model.
     """
 
     params: Mapping[str, Value]
@@ -105,19 +105,18 @@ class Proposal:
 
     @property
     def code(self) -> str:
-        """Which edited version of the code runs; "" for the user's project as it stands."""
+        """The id of the edited code that runs; "" for the user's project."""
         return self.variant if self.variant.startswith(EDITED) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What one trial used: seconds, and GiB at the peak. `gpu_s` counts each GPU, a fraction as a fraction.
+    """The resources that a trial used: seconds, and peak memory in GiB. `gpu_s` adds up GPUs; half a GPU counts half.
 
     Attributes:
-        gpu_mem_gib: the peak of its GPU memory, on the GPU where it used most; None where that could not be measured,
-            as with the next two.
-        gpu_busy: how busy its GPUs were on average, from 0 to 1, whoever kept them so.
-        energy_j: the energy of its GPUs in joules, divided among the trials that shared one.
+        gpu_mem_gib: peak GPU memory on the GPU where it was highest; None if not measured, like the next two.
+        gpu_busy: mean utilization of its GPUs in [0, 1], by all processes.
+        energy_j: energy of its GPUs in joules, divided among the trials that shared a GPU.
     """
 
     wall_s: float = 0.0
@@ -131,13 +130,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one evaluation returns: a value per metric, or a failure, or (stopped) the values so far.
+    """The outcome of an evaluation: a value per metric, or a failure, or (stopped) the values so far.
 
     Attributes:
         state: COMPLETE, STOPPED or FAILED.
-        values: the last value of each metric that was reported; may hold metrics beside the objectives.
+        values: the last value of every reported metric; objectives and others.
         note: why it was stopped; "" otherwise.
-        artifacts: paths of the files it kept, relative to the trial's folder.
+        artifacts: paths of the files that it kept, relative to the trial's folder.
     """
 
     state: TrialState
@@ -154,8 +153,8 @@ class Trial:
 
     Attributes:
         number: from 0, without gaps, in the order of proposal.
-        attempt: 1, or 2 when its first process was lost with the loop and it was run again.
-        slot: which of the `parallel` places it runs in; None while waiting.
+        attempt: 1, or 2 if the loop died with the first process and the trial ran again.
+        slot: the index of its slot, below `parallel`; None while waiting.
     """
 
     number: int
@@ -175,15 +174,15 @@ class Trial:
 
     @property
     def values(self) -> Mapping[str, float]:
-        """The last value of each metric; empty while it has none."""
+        """The last value of each metric; empty before the first."""
         return self.outcome.values if self.outcome else {}
 
     @property
     def failure(self) -> Failure | None:
-        """Why it failed; None when it did not."""
+        """Why it failed; None if it did not."""
         return self.outcome.failure if self.outcome else None
 
     @property
     def is_replicate(self) -> bool:
-        """Tell whether it repeats another trial's configuration to measure noise."""
+        """Whether it repeats another trial's configuration to measure noise."""
         return self.proposal.replicate_of is not None

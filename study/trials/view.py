@@ -1,4 +1,4 @@
-"""What a proposer is shown: the space, the aim, and every trial so far. Plain data, one consistent snapshot."""
+"""The study as proposers see it: space, objectives and all trials so far. Plain data, one consistent snapshot."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A metric to make small or large."""
+    """A metric to minimize or maximize."""
 
     metric: str
     direction: Direction = Direction.MINIMIZE
 
     @property
     def sign(self) -> float:
-        """1 when smaller is better, -1 when larger is: `sign * value` is always to be minimized."""
+        """1 if smaller is better, -1 if larger is: `sign * value` is always minimized."""
         return 1.0 if self.direction is Direction.MINIMIZE else -1.0
 
 
@@ -42,7 +42,7 @@ class Constraint:
     max: float | None = None
 
     def violation(self, value: float) -> float:
-        """Return by how much `value` breaks the constraint; 0 or less when it is met."""
+        """Return by how much `value` violates the constraint; 0 or less if it is met."""
         over = value - self.max if self.max is not None else float("-inf")
         under = self.min - value if self.min is not None else float("-inf")
         return max(over, under)
@@ -50,14 +50,14 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """The parameter by which a trial can be made cheaper: its name and range, 0 < min < max."""
+    """The setting that makes a trial cheaper, such as epochs: its name and range, 0 < min < max."""
 
     name: str
     min: float
     max: float
 
     def to_unit(self, value: float | None) -> float:
-        """Return where a fidelity lies, on a log scale: 0 at min, 1 at max, and for None, which is the full one."""
+        """Return a fidelity on a log scale from 0 (min) to 1 (max); None means full fidelity."""
         if value is None:
             return 1.0
         return min(max(math.log(value / self.min) / math.log(self.max / self.min), 0.0), 1.0)
@@ -81,15 +81,15 @@ class StudyView:
     """A study at one moment.
 
     Attributes:
-        trials: every trial, replicates too, by number.
-        number: the number of the trial that is to be proposed.
-        seed: the study's seed; with the rest it determines a proposal.
-        fidelity: what makes trials cheaper; what is proposed runs at its full value.
+        trials: every trial, including replicates, by number.
+        number: the number of the trial to propose.
+        seed: the study's seed; proposals depend on it and on the other fields only.
+        fidelity: the fidelity of the study; proposals run at full fidelity.
         earlier: the studies that this one learns from.
-        scale: what is fixed in this study and makes its runs large, such as {"width": 1024}.
-        cost_exponent: how much the seconds that a trial takes weigh in, from 0 (not at all) to 1 (gain per second counts).
-        runs_left: how many full runs the budget still allows, those that run now left out; inf without a limit.
-        fidelity_rises: whether a schedule raises the fidelity of what is worth it, so that no proposal has to.
+        scale: what makes its runs large and is fixed in this study, such as {"width": 1024}.
+        cost_exponent: exponent of a trial's seconds in the acquisition, from 0 (ignored) to 1 (gain per second).
+        runs_left: full runs that the budget allows after the running ones; inf without a limit.
+        fidelity_rises: whether a schedule raises the fidelity of promising trials; proposals then do not repeat them.
         curve_forecasts: forecasts of the final value from part of a curve, by trial number: from a stopped trial's
             whole curve, and from a complete trial's curve up to the steps at which others stopped.
     """
@@ -109,26 +109,26 @@ class StudyView:
     fidelity_rises: bool = False
 
     def counts_as_tried(self, trial: Trial) -> bool:
-        """Tell whether a trial's configuration is not to be proposed again: it ran in full, or goes on by itself."""
+        """Return whether a trial's configuration needs no further proposal: it ran in full, or may be resumed."""
         return self.fidelity_rises or self.fidelity_of(trial) >= 1.0
 
     def fidelity_of(self, trial: Trial) -> float:
-        """Return at which fidelity a trial runs, in [0, 1]; 1 is the full one."""
+        """Return the fidelity of a trial in [0, 1]; 1 is full fidelity."""
         return self.fidelity.to_unit(trial.proposal.fidelity) if self.fidelity else 1.0
 
     @property
     def finished(self) -> list[Trial]:
-        """Finished trials that teach the sampler: no replicates, none that went on, none outside the present space."""
-        gone_on = continued_trials(self.trials)
+        """Finished trials to learn from: without replicates, trials that continued, and those outside the space."""
+        done = continued_trials(self.trials)
         return [
             t
             for t in self.trials
-            if t.state.is_finished and not t.is_replicate and t.number not in gone_on and self.space.contains(t.params)
+            if t.state.is_finished and not t.is_replicate and t.number not in done and self.space.contains(t.params)
         ]
 
     @property
     def repeats(self) -> list[Trial]:
-        """Repetitions that completed on seeds of tuning: they tell how much of a value is chance."""
+        """Complete replicates on tuning seeds, from which noise is estimated."""
         return [
             t
             for t in self.trials
@@ -140,14 +140,14 @@ class StudyView:
 
     @property
     def pending(self) -> list[Trial]:
-        """Trials whose outcome is still open."""
+        """Trials that wait or run."""
         return [
             t for t in self.trials if not t.state.is_finished and not t.is_replicate and self.space.contains(t.params)
         ]
 
 
 def continued_trials(trials: Sequence[Trial]) -> set[int]:
-    """Return the numbers of stopped trials whose configuration runs, or ran, again in a later trial."""
+    """Return the numbers of stopped trials that a later trial continues."""
     if not any(t.state is TrialState.STOPPED for t in trials):
         return set()
     last = {run_key(t): t.number for t in trials if not t.is_replicate}
@@ -155,7 +155,7 @@ def continued_trials(trials: Sequence[Trial]) -> set[int]:
 
 
 def ancestors(trial: Trial, trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials that one goes on from, the first one first: by its parent and that one's, and so on."""
+    """Return the trials that a trial continues from, through its parent and the parent's parent; oldest first."""
     by_number = {t.number: t for t in trials}
     found: list[Trial] = []
     parent = trial.proposal.parent
@@ -166,15 +166,15 @@ def ancestors(trial: Trial, trials: Sequence[Trial]) -> list[Trial]:
 
 
 def run_key(trial: Trial) -> tuple[object, ...]:
-    """Return what is equal for trials of one configuration that goes on: parameters, training seed and edited code.
+    """Return a key that all trials of one continued run share: training seed, edited code and parameters.
 
-    The user's files may have changed in between, if only study.toml with a higher maximum.
+    The user's files are not part of it: study.toml changes when a user raises the maximum fidelity.
     """
     return (trial.proposal.seed, trial.proposal.code, *sorted(trial.params.items()))
 
 
 def objective_values(trial: Trial, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
-    """Return the trial's value per objective, in their own directions; None unless it completed with all of them."""
+    """Return the trial's value for each objective, in its own direction; None unless it completed with all of them."""
     if trial.state is not TrialState.COMPLETE or any(o.metric not in trial.values for o in objectives):
         return None
     return tuple(trial.values[o.metric] for o in objectives)

@@ -72,11 +72,11 @@ class Scripted:
         self.questions: list[str] = []
 
     def __call__(self, request: Request, before: int) -> Reply:
-        told = "\n".join(str(m["content"]) for m in request["messages"])
-        if "# The code" not in told:
+        prompt = "\n".join(str(m["content"]) for m in request["messages"])
+        if "# The code" not in prompt:
             return candidates_reply([{"x": round((0.37 * before) % 1, 3)}])
         self.questions.append(str(request["messages"][-1]["content"]))
-        shown = told.replace("\n| ", "\n")
+        shown = prompt.replace("\n| ", "\n")
         if self._before:
             return self._before.pop(0)
         fitting = next((r for r in self._replies if _search_of(r) in shown), None)
@@ -145,7 +145,7 @@ def test_good_edits_win_and_bad_ones_cost_nothing(tmp_path: Path) -> None:
     won = variants[best.proposal.code].files["train.py"]
     assert any(f"bias = {value}" in won for value in (0.6, 0.4, 0.3))
     assert (folder / "train.py").read_text(encoding="utf-8") == SCRIPT
-    assert all(variants[code].state is VariantState.SOUND for code in first_runs(trials)), "only sound ones ran"
+    assert all(variants[code].state is VariantState.SOUND for code in first_runs(trials)), "only valid versions ran"
     assert "The most similar lines are" in "\n".join(model.questions)
     assert "no Python any more" in "\n".join(model.questions)
     assert "says the same" in "\n".join(model.questions)
@@ -157,7 +157,7 @@ def test_good_edits_win_and_bad_ones_cost_nothing(tmp_path: Path) -> None:
     assert first.proposal.source is Source.LLM
 
 
-def test_what_computes_the_same_is_a_duplicate_by_function(tmp_path: Path) -> None:
+def test_code_that_computes_the_same_is_a_duplicate(tmp_path: Path) -> None:
     with serving(Scripted([edit_reply("bias = 1.0", "bias = 4.0 / 4")])) as server:
         folder = project(tmp_path / "p", server.base_url, trials=14)
         run(folder)
@@ -187,8 +187,8 @@ def test_a_broken_edit_comes_back_once_with_its_traceback(tmp_path: Path) -> Non
     assert "bias = [1.0]" in made[0].diff
 
 
-def test_a_gain_too_good_to_be_true_runs_again_and_is_caught(tmp_path: Path) -> None:
-    # The report is left alone; what it reports is not. Luck with one seed stands for whatever does not come back.
+def test_a_suspicious_gain_runs_again_and_is_caught(tmp_path: Path) -> None:
+    # The edit changes what the script reports. A lucky seed models a gain that another seed does not repeat.
     cheat = edit_reply("noise = 0.01 * random.random()", "noise = -100.0 * (random.random() < 0.4)")
     with serving(Scripted([cheat])) as server:
         folder = project(tmp_path / "p", server.base_url, trials=10)
@@ -238,7 +238,7 @@ def test_a_study_resumes_with_its_versions(tmp_path: Path) -> None:
     assert len([t for t in trials if not t.is_replicate]) == 9
 
 
-def test_without_a_sandbox_edits_are_refused_unless_a_person_insists(tmp_path: Path) -> None:
+def test_without_a_sandbox_edits_are_refused_unless_the_user_insists(tmp_path: Path) -> None:
     with serving(Scripted([edit_reply(*GOOD)])) as server:
         folder = project(tmp_path / "p", server.base_url, trials=8)
         tools = tmp_path / "bin"

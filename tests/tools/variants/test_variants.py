@@ -82,14 +82,14 @@ def test_a_valid_edit_becomes_a_variant_with_its_diff() -> None:
 @pytest.mark.parametrize(
     ("edits", "reason"),
     [
-        ([], "there is no edit"),
-        ([Edit("train.py", "no such line", "x")], "nowhere in the file"),
-        ([Edit("train.py", "args", "a")], "stands 5 times"),
+        ([], "there are no edits"),
+        ([Edit("train.py", "no such line", "x")], "not in the file"),
+        ([Edit("train.py", "args", "a")], "occurs 5 times"),
         ([Edit("train.py", "return result", "return result")], "nothing would change"),
-        ([Edit("train.py", "missing", "return result")], "stands in the file already"),
+        ([Edit("train.py", "missing", "return result")], "already contains"),
         ([Edit("train.py", "", "x = 1")], "the search text is empty"),
-        ([Edit("other.py", "a", "b")], "this file may not be edited; those that may: train.py"),
-        ([Edit("train.py", "weight = 1.0", "w = 1"), Edit("train.py", "w = 1", "weight = 1.0")], "undo each other"),
+        ([Edit("other.py", "a", "b")], "this file may not be edited; editable files: train.py"),
+        ([Edit("train.py", "weight = 1.0", "w = 1"), Edit("train.py", "w = 1", "weight = 1.0")], "cancel each other out"),
     ],
 )
 def test_an_edit_that_does_not_apply_is_refused_with_the_reason(edits: list[Edit], reason: str) -> None:
