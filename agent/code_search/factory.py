@@ -11,6 +11,7 @@ from tunesmith.agent.llm.candidate_pool import BackgroundRunner, CandidatePool
 from tunesmith.agent.llm.client.types import LanguageModel
 from tunesmith.agent.planner.study_brief import make_study_brief
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.optional_packages import require
 from tunesmith.study.variant import Variant
 from tunesmith.tools.variants.rules import gate_rules
 
@@ -37,7 +38,11 @@ def make_code_search(  # noqa: PLR0913  # each is another part of a study
         candidate_pool: keeps the LLM's budget; None without a model.
         runner: asks questions in the background; None to wait for each answer.
         curve: describes the metric of a trial during training, by trial number.
+
+    Raises:
+        ProjectError: pyflakes is not installed.
     """
+    require("pyflakes", purpose="[edits]", extra="edits")
     rules = gate_rules(spec, project)
     editor = Editor(model, make_study_brief(spec, project, ()), rules) if model is not None else None
     unavailable_reason = candidate_pool.unavailable_reason if candidate_pool is not None else _no_model

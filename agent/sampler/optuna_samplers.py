@@ -10,7 +10,7 @@ import numpy as np
 
 from tunesmith.agent.sampler.base import Suggestion
 from tunesmith.agent.sampler.deduplication import draw_new_params
-from tunesmith.study.errors import ProjectError
+from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
@@ -30,13 +30,14 @@ class OptunaSampler:
     """One of Optuna's samplers; each suggestion starts a new Optuna study with the whole history.
 
     Raises:
-        ProjectError: `optuna-gp` without torch.
+        ProjectError: Optuna is not installed, or torch for `optuna-gp`.
     """
 
     def __init__(self, name: str) -> None:
+        require("optuna", purpose=f"the sampler {name}", extra="optuna")
         self.name = name
         if name == "optuna-gp":
-            _require_torch()
+            require("torch", purpose="the sampler optuna-gp", extra="torch")
 
     def suggest(self, view: StudyView) -> Suggestion:
         """Return Optuna's next point, or a random one when that was tried before.
@@ -139,10 +140,3 @@ def _from_optuna_value(parameter: Parameter, value: Any) -> Value:
     if isinstance(parameter, Choice):
         return parameter.choices[int(value)]
     return parameter.clip(value)
-
-
-def _require_torch() -> None:
-    try:
-        import torch  # noqa: F401  # 1.3 s
-    except ImportError:
-        raise ProjectError("sampler optuna-gp needs torch; install it with `pip install 'tunesmith[torch]'`") from None

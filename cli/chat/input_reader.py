@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tunesmith.study.optional_packages import require
+
 PROMPT = "› "
 
 
@@ -42,6 +44,7 @@ class TerminalReader:
     """
 
     def __init__(self, commands: Sequence[str], history: Path) -> None:
+        require("prompt_toolkit", purpose="tunesmith chat in a terminal", extra="chat")
         from prompt_toolkit import PromptSession
         from prompt_toolkit.completion import WordCompleter
         from prompt_toolkit.history import FileHistory

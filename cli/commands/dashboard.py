@@ -12,6 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from tunesmith.cli.session.locate import OpenStudy, open_study
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.optional_packages import require
 
 HOST = "127.0.0.1"
 UPDATE_INTERVAL_S = 2.0
@@ -39,10 +40,9 @@ def serve_dashboard(study: Path, *, history: Path | None, port: int) -> None:
         HistoryError: there is no history, or no such study.
         ProjectError: optuna-dashboard is missing, or the port is in use.
     """
-    try:
-        from optuna_dashboard import wsgi  # 1 s
-    except ImportError:
-        raise ProjectError("`tunesmith dashboard` needs optuna-dashboard: pip install 'tunesmith[dashboard]'") from None
+    require("optuna_dashboard", purpose="tunesmith dashboard", extra="dashboard")
+    from optuna_dashboard import wsgi  # 1 s
+
     from tunesmith.tools.interop.optuna.mirror import Mirror
     from tunesmith.tools.interop.optuna.storage import quietly
 

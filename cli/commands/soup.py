@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import os
@@ -21,6 +20,7 @@ from tunesmith.evaluator.gpus import find_gpus
 from tunesmith.evaluator.workspace import artifacts_folder
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.files import write_atomic
+from tunesmith.study.optional_packages import require
 from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
@@ -37,8 +37,7 @@ def make_soup(study: Path, *, checkpoint: str, top: int, history: Path | None, a
         ProjectError: torch is missing, no trial kept such a checkpoint, or the evaluation fails.
         SpecError: the study has no [evaluate].
     """
-    if importlib.util.find_spec("torch") is None:
-        raise ProjectError("`tunesmith soup` needs torch: pip install 'tunesmith[torch]'")
+    require("torch", purpose="tunesmith soup", extra="torch")
     opened = open_study(study, history)
     with opened.history:
         spec = opened.record.spec

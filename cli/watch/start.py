@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tunesmith.cli.watch.snapshot import SnapshotReader
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.optional_packages import require
 
 
 def watch_study(study: Path, *, history: Path | None) -> None:
@@ -15,10 +16,9 @@ def watch_study(study: Path, *, history: Path | None) -> None:
     Raises:
         ProjectError: textual is not installed, or there is no terminal.
     """
-    try:
-        from tunesmith.cli.watch.app import WatchApp  # textual: 0.2 s
-    except ImportError:
-        raise ProjectError("`tunesmith watch` needs textual: pip install 'tunesmith[watch]'") from None
+    require("textual", purpose="tunesmith watch", extra="watch")
+    from tunesmith.cli.watch.app import WatchApp  # textual: 0.2 s
+
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ProjectError("`tunesmith watch` needs a terminal; `tunesmith status` prints the state as text")
     reader = SnapshotReader(study, history)

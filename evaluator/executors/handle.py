@@ -15,6 +15,7 @@ from tunesmith.evaluator.executors.slots import Slot, pin_to_cores, plan_cluster
 from tunesmith.evaluator.gpus import GpuInventory, find_gpus
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.optional_packages import require
 
 DEFAULT_JOB_S = 86400.0
 """Time limit of a Slurm job whose study sets neither [executor].time nor [run].timeout."""
@@ -82,16 +83,15 @@ def open_executor(spec: StudySpec, *, folder: Path, wake: Callable[[], None]) ->
 
 
 def _open_ray(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Executor:
+    require("ray", purpose='[run].executor = "ray"', extra="ray")
     from tunesmith.evaluator.executors.ray import RayExecutor, RayResources
 
     resources = RayResources(cpus=spec.executor.cpus, resources=spec.executor.resources)
-    try:
-        return RayExecutor(spec.executor.address, resources, scratch=folder.absolute() / "ray", wake=wake)
-    except ImportError:
-        raise ProjectError('[run].executor = "ray" needs the package ray; pip install "tunesmith[ray]"') from None
+    return RayExecutor(spec.executor.address, resources, scratch=folder.absolute() / "ray", wake=wake)
 
 
 def _open_slurm(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Executor:
+    require("submitit", purpose='[run].executor = "slurm"', extra="slurm")
     from tunesmith.evaluator.executors.slurm import SlurmExecutor, SlurmResources
 
     run, table = spec.run, spec.executor
@@ -107,9 +107,5 @@ def _open_slurm(spec: StudySpec, folder: Path, wake: Callable[[], None]) -> Exec
     )
     try:
         return SlurmExecutor(folder.absolute(), resources, wake)
-    except ImportError:
-        raise ProjectError(
-            '[run].executor = "slurm" needs the package submitit; pip install "tunesmith[slurm]"'
-        ) from None
     except (RuntimeError, ValueError, NameError, OSError) as error:
         raise ProjectError(f'[run].executor = "slurm": {error}') from None

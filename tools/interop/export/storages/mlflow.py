@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.errors import ProjectError, SpecError
+from tunesmith.study.optional_packages import require
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.tools.interop.optuna.storage import is_url
 from tunesmith.tools.interop.study_export import Handover
@@ -19,10 +20,9 @@ def export(handover: Handover, out: str) -> list[str]:
     Raises:
         ProjectError: mlflow is not installed, or cannot write there.
     """
-    try:
-        from mlflow import MlflowClient  # 2 s
-    except ImportError:
-        raise ProjectError("target mlflow needs mlflow; install it with `pip install mlflow`, or take csv") from None
+    require("mlflow", purpose="an export to MLflow")
+    from mlflow import MlflowClient  # 2 s
+
     address = out if is_url(out) else f"sqlite:///{Path(out).absolute()}"
     is_new = not is_url(out) and not Path(out).exists()
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.optional_packages import require
 from tunesmith.study.trials.trial import TrialState
 from tunesmith.tools.interop.importing.imported_table import VALUE, Found, FoundRow
 
@@ -69,11 +70,10 @@ def _tensorboard(folder: Path) -> Iterator[FoundRow]:
     runs = sorted({path.parent for path in folder.rglob("events.out.tfevents.*")})
     if not runs:
         return
-    try:
-        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # 1 s
-        from tensorboard.plugins.hparams import plugin_data_pb2
-    except ImportError:
-        raise ProjectError(f"{folder} holds TensorBoard logs; reading them needs `pip install tensorboard`") from None
+    require("tensorboard", purpose=f"reading the TensorBoard logs in {folder}")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # 1 s
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
     for run in runs:
         events = EventAccumulator(str(run))
         events.Reload()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.optional_packages import require
 from tunesmith.tools.interop.importing.choice import the_one
 from tunesmith.tools.interop.importing.imported_table import STATES, VALUE, Found, FoundRow
 
@@ -15,12 +16,9 @@ def read_mlflow(address: str, named: str | None) -> Found:
     Raises:
         ProjectError: mlflow is not installed, the database is of another version, or holds several experiments.
     """
-    try:
-        from mlflow import MlflowClient  # 2 s
-    except ImportError:
-        raise ProjectError(
-            f"{address} is an MLflow database; reading it needs `pip install mlflow`, or export it as CSV"
-        ) from None
+    require("mlflow", purpose=f"reading the MLflow database {address}")
+    from mlflow import MlflowClient  # 2 s
+
     try:
         client = MlflowClient(tracking_uri=address)
         experiments = {e.name: e.experiment_id for e in client.search_experiments()}
