@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from tunesmith.agent.code_search.search import CodeSearch
+from typing import TYPE_CHECKING
+
 from tunesmith.agent.llm.call_log import to_llm_call
-from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.study.variant import Variant, VariantState, short_id
+
+if TYPE_CHECKING:
+    from tunesmith.agent.code_search.search import CodeSearch
+    from tunesmith.agent.llm.candidate_pool import CandidatePool
 
 
 def record_activity(run: StudyRun) -> None:

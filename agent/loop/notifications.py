@@ -13,8 +13,6 @@ import signal
 import subprocess
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -208,6 +206,9 @@ def run_command(command: str, text: str, *, cwd: Path, limit_s: float = COMMAND_
 
 def post(table: NotifyTable, text: str, *, limit_s: float = POST_TIMEOUT_S) -> str:
     """Send a text to the address of [notify]; return the error without the address itself, "" for none."""
+    import urllib.error
+    import urllib.request  # with ssl and http.client: 0.05 s
+
     url = table.address(os.environ)
     host = urlsplit(url).hostname or "its host"
     request = urllib.request.Request(url, text.encode(), {"content-type": "application/json"}, method="POST")  # noqa: S310

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tunesmith.agent.code_search.search import CodeSearch
-from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.client.types import LanguageModel
 from tunesmith.agent.loop.announcer import Announcer
 from tunesmith.agent.loop.budget_ledger import BudgetLedger
@@ -26,6 +25,10 @@ from tunesmith.history.write import Recorder
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.variant import Variant
+
+if TYPE_CHECKING:
+    from tunesmith.agent.code_search.search import CodeSearch
+    from tunesmith.agent.llm.candidate_pool import CandidatePool
 
 TICK_S = 0.05
 """Longest sleep of the loop between two polls; a trial's end wakes it at once."""

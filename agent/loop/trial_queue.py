@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import TYPE_CHECKING
 
-from tunesmith.agent.code_search.search import CodeSearch
 from tunesmith.agent.loop.budget_ledger import BudgetLedger
 from tunesmith.agent.loop.slot_pool import SlotPool
 from tunesmith.agent.planner.arbiter import SAMPLER_FAILED, Arbiter
@@ -30,6 +30,9 @@ from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.control.study_reader import study_view
+
+if TYPE_CHECKING:
+    from tunesmith.agent.code_search.search import CodeSearch
 
 MAX_CONFIRMATION_SHARE = 0.25
 """Largest share of the run's time that is reserved for confirmation."""
