@@ -119,7 +119,7 @@ def decide(command: Command, state: RunState) -> CommandDecision:  # noqa: C901 
             return CommandDecision(answer=f"paused: no more trials start until resume{running}", paused=True)
         case Resume():
             return CommandDecision(
-                answer="trials may start again" if state.paused else "the study was not paused", paused=False
+                answer="trials start again" if state.paused else "the study was not paused", paused=False
             )
         case End(now=at_once):
             how = "running trials are ended and run again later" if at_once else "running trials finish first"
@@ -268,7 +268,7 @@ def _pin(command: Pin, state: RunState) -> CommandDecision:
         raise ToolRefused(f"{command.name}: {refused}")
     steering = replace(state.steering, pins={**pins, command.name: value})
     return CommandDecision(
-        answer=f"{command.name} is pinned to {render_parameter(value)} in all later trials", steering=steering
+        answer=f"{command.name} is fixed at {render_parameter(value)} in all later trials", steering=steering
     )
 
 
@@ -290,11 +290,8 @@ def _veto(command: Veto, state: RunState) -> CommandDecision:
     if unknown:
         raise ToolRefused("; ".join(f"{m.key} {m.message}" for m in unknown))
     matching = [t.number for t in state.trials if not t.state.is_finished and parsed.holds(t.params)]
-    also = (
-        f"; it holds for {', '.join(f'#{n}' for n in matching)}; stop them with stop_trial or withdraw"
-        if matching
-        else ""
-    )
+    listed = ", ".join(f"#{number}" for number in matching)
+    also = f"; it matches {listed}; stop them with stop_trial or withdraw" if matching else ""
     steering = replace(state.steering, vetoes=(*rest, text))
     return CommandDecision(answer=f"vetoed: {text}; no later proposal will match it{also}", steering=steering)
 

@@ -133,5 +133,7 @@ class CommandService:
         if run.candidate_pool is None or run.model is None:
             return
         lessons, user_wishes = run.recorder.lessons_known(), run.queue.steering.words
-        planner = make_planner(run.spec, run.model, project=run.options.project, lessons=lessons, user_wishes=user_wishes)
+        planner = make_planner(
+            run.spec, run.model, project=run.options.project, lessons=lessons, user_wishes=user_wishes
+        )
         run.candidate_pool.update_study(planner, run.ledger.budget)

@@ -195,7 +195,7 @@ def test_pins_and_vetoes_hold_for_all_later_trials(sampler: str, tmp_path: Path)
     assert found[0].proposal.source is Source.DEFAULT  # the default is the baseline
     assert len(found) == 14
     assert all(t.params["y"] == 3 and float(str(t.params["x"])) <= 0.6 for t in found[1:])
-    assert "y is held at 3" in found[-1].proposal.rationale
+    assert "y is fixed at 3" in found[-1].proposal.rationale
     send(project, Pin(name="y"))
     send(project, Veto(condition="x > 0.6", lift=True))
     invoke("run", "--trials", "30", cwd=project)

@@ -68,12 +68,12 @@ class Study:
             if slot.trial is not None and slot.trial.number == trial.number:
                 slot.clear()
 
-    def run(self, *, seconds: float = 1.0) -> Trial | None:
+    def run(self, *, seconds: float = 1.0, loss: float = 1.0) -> Trial | None:
         """Run the next trial to its end."""
         trial = self.queue.next()
         if trial is not None:
             self.start(trial)
-            self.end(trial, seconds=seconds)
+            self.end(trial, seconds=seconds, loss=loss)
         return trial
 
 
@@ -130,16 +130,19 @@ def test_the_first_trial_starts_however_little_time_is_left() -> None:
 
 def test_the_best_trials_are_confirmed_once_tuning_is_over() -> None:
     study = Study(run=SEEDED, budget={"trials": 2}, confirm={"top": 1, "seeds": 2})
-    for _ in range(2):
-        study.run()
+    study.run(loss=1.0)
+    study.run(loss=0.5)
     replicate = study.queue.next()
     assert replicate is not None
     assert replicate.proposal.source is Source.CONFIRM
+    assert replicate.proposal.replicate_of in (0, 1)
     assert study.queue.ended_by == ""
 
 
 def test_confirmation_does_not_wait_for_a_trial_that_exceeds_its_planned_time() -> None:
-    study = Study(run=SEEDED, budget={"trials": 100, "hours": 0.1}, confirm={"top": 1, "seeds": 2, "most": 2}, slots=2)
+    study = Study(
+        run=SEEDED, budget={"trials": 100, "hours": 0.1}, confirm={"top": 1, "seeds": 2, "max_seeds": 2}, slots=2
+    )
     study.run(seconds=50.0)
     hanging = study.queue.next()
     assert hanging is not None

@@ -8,14 +8,14 @@ import signal
 from pathlib import Path
 
 import pytest
-from fakes.projects import command, events, make_project, start
+from fakes.projects import events, invoke, make_project, start
 
 from tunesmith.history.read import History
 from tunesmith.study.trials.trial import FailureKind, Trial, TrialState
 from tunesmith.study.trials.view import run_key
 
-# A curve falls towards its end, which the parameters alone decide; a step takes the processor for a moment, so that it
-# is worth to be ended on a busy machine too, and the trial goes on from what it kept.
+# A curve falls towards an end that depends on the parameters only. A step takes CPU time, so that early stopping pays
+# on a busy machine too. A trial continues from the files that it kept.
 CURVES = """\
 import os, sys, time
 from pathlib import Path
@@ -45,9 +45,9 @@ def steps_of(project: Path, number: int) -> list[float]:
         return [o.step for o in history.curve(history.study("toy").id, number) if o.metric == "loss"]
 
 
-def test_the_worse_half_rests_the_better_goes_on_and_the_budget_counts_full_runs(tmp_path: Path) -> None:
+def test_the_worse_half_pauses_the_better_half_resumes_and_the_budget_counts_full_runs(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", script=CURVES, trials=9, more="--epochs {epochs}", tables=CURVED)
-    done = command("run", cwd=project, timeout_s=240)
+    done = invoke("run", cwd=project)
     assert done.returncode == 0, done.stderr
     trials = trials_of(project)
     assert trials[0].state is TrialState.COMPLETE
@@ -67,26 +67,26 @@ def test_the_worse_half_rests_the_better_goes_on_and_the_budget_counts_full_runs
         spent = history.study("toy").spent
     assert len(trials) == spent.trials > 9
     assert 8 <= spent.full_runs <= 11
-    assert f"{spent.full_runs:.1f} of 9 full runs in {spent.trials} trials" in command("status", cwd=project).stdout
+    assert f"{spent.full_runs:.1f} of 9 full runs in {spent.trials} trials" in invoke("status", cwd=project).stdout
     first = min(notes)
-    assert notes[first] in command("status", "--why", str(first), cwd=project).stdout
+    assert notes[first] in invoke("status", "--why", str(first), cwd=project).stdout
 
 
-def test_a_trial_that_is_dearer_to_take_up_again_than_to_finish_does_not_rest(tmp_path: Path) -> None:
+def test_a_trial_that_costs_more_to_resume_than_to_finish_does_not_pause(tmp_path: Path) -> None:
     script = CURVES.replace("begin =", "time.sleep(0.3); begin =")
     tables = CURVED.replace("max = 12", "max = 4")
     project = make_project(tmp_path / "p", script=script, trials=8, more="--epochs {epochs} --busy 0.01", tables=tables)
-    assert command("run", cwd=project, timeout_s=240).returncode == 0
+    assert invoke("run", cwd=project).returncode == 0
     assert [t.state for t in trials_of(project)] == [TrialState.COMPLETE] * 8
 
 
-def test_without_a_fidelity_no_trial_is_ended_for_its_chance(tmp_path: Path) -> None:
+def test_without_a_fidelity_no_trial_is_stopped_for_its_chance_to_be_best(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", script=CURVES, trials=12, more="--epochs 6")
-    assert command("run", cwd=project, timeout_s=240).returncode == 0
+    assert invoke("run", cwd=project).returncode == 0
     assert {t.state for t in trials_of(project)} == {TrialState.COMPLETE}
 
 
-def test_nan_ends_a_trial_at_once_as_a_failure_unless_the_study_says_otherwise(tmp_path: Path) -> None:
+def test_nan_fails_a_trial_at_once_unless_the_study_allows_it(tmp_path: Path) -> None:
     script = """\
 import time
 for step in range(1, 100):
@@ -95,7 +95,7 @@ for step in range(1, 100):
     if step > 5 and {brief}: break
 """
     project = make_project(tmp_path / "p", script=script.replace("{brief}", "False"), trials=1)
-    command("run", cwd=project, timeout_s=240)
+    invoke("run", cwd=project)
     assert steps_of(project, 0)[-1] < 90
     (trial,) = trials_of(project)
     assert trial.failure is not None
@@ -104,7 +104,7 @@ for step in range(1, 100):
     patient = make_project(
         tmp_path / "q", script=script.replace("{brief}", "True"), trials=1, tables="[stop]\nnan = false"
     )
-    command("run", cwd=patient, timeout_s=240)
+    invoke("run", cwd=patient)
     assert [t.state for t in trials_of(patient)] == [TrialState.COMPLETE]
 
 
@@ -115,7 +115,7 @@ for step in range(1, 100):
         ("[stop]\npatience = 3", "stopped by [stop]: no better loss in 3 reports"),
     ],
 )
-def test_a_persons_rule_ends_a_trial(tmp_path: Path, rules: str, note: str) -> None:
+def test_a_rule_of_the_user_stops_a_trial(tmp_path: Path, rules: str, note: str) -> None:
     script = """\
 import time
 for step in range(1, 60):
@@ -123,7 +123,7 @@ for step in range(1, 60):
     time.sleep(0.1)
 """
     project = make_project(tmp_path / "p", script=script, trials=1, tables=rules)
-    command("run", cwd=project, timeout_s=240)
+    invoke("run", cwd=project)
     (trial,) = trials_of(project)
     assert trial.state is TrialState.STOPPED
     assert trial.outcome is not None
@@ -131,7 +131,7 @@ for step in range(1, 60):
     assert len(steps_of(project, 0)) < 12
 
 
-def test_a_trial_that_runs_far_off_is_ended_as_diverged(tmp_path: Path) -> None:
+def test_a_trial_far_from_all_others_is_stopped_as_diverged(tmp_path: Path) -> None:
     script = """\
 import sys, time
 from pathlib import Path
@@ -144,7 +144,7 @@ for epoch in range(1, 13):
     project = make_project(
         tmp_path / "p", script=script, trials=9, tables=CURVED.replace("[f", "[stop]\nchance = 1e-12\n[f")
     )
-    command("run", cwd=project, timeout_s=240)
+    invoke("run", cwd=project)
     notes = [t.outcome.note for t in trials_of(project)[7:] if t.outcome]
     assert all("loss = 1.00e9 has diverged, no complete trial came near it" in note for note in notes)
     assert len(notes) == 2
@@ -165,12 +165,12 @@ for epoch in range(begin + 1, epochs + 1):
 
 
 @pytest.mark.parametrize("kind", ["halving", "hyperband"])
-def test_the_best_of_a_rung_go_on_from_their_checkpoints_and_only_full_runs_are_compared(
+def test_the_best_of_a_rung_continue_from_their_checkpoints_and_only_full_runs_are_compared(
     tmp_path: Path, kind: str
 ) -> None:
     tables = f'{FIDELITY.replace("12", "9")}\n[schedule]\nkind = "{kind}"'
     project = make_project(tmp_path / "p", script=CHECKPOINTS, trials=20, more="--epochs {epochs}", tables=tables)
-    done = command("run", cwd=project, timeout_s=240)
+    done = invoke("run", cwd=project)
     assert done.returncode == 0, done.stderr
     trials = trials_of(project)
     assert trials[0].proposal.fidelity == 9
@@ -196,27 +196,27 @@ def test_the_best_of_a_rung_go_on_from_their_checkpoints_and_only_full_runs_are_
     assert best.number == min(full, key=lambda t: t.values["loss"]).number
 
 
-def test_a_larger_maximum_lets_the_best_go_on_instead_of_starting_again(tmp_path: Path) -> None:
+def test_with_a_larger_maximum_the_best_continue_instead_of_starting_again(tmp_path: Path) -> None:
     tables = f'{FIDELITY.replace("12", "3")}\n[schedule]\nkind = "halving"'
     project = make_project(tmp_path / "p", script=CHECKPOINTS, trials=12, more="--epochs {epochs}", tables=tables)
-    command("run", cwd=project, timeout_s=240)
+    invoke("run", cwd=project)
     text = (project / "study.toml").read_text()
     (project / "study.toml").write_text(text.replace("max = 3", "max = 9").replace("trials = 12", "trials = 13"))
-    command("run", cwd=project, timeout_s=240)
+    invoke("run", cwd=project)
     last = trials_of(project)[12]
     assert last.proposal.fidelity == 9
     assert " is promoted to 9: rank 1 of the " in last.proposal.rationale
     assert steps_of(project, 12) == [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
 
 
-def test_under_curves_too_a_larger_maximum_lets_the_best_go_on(tmp_path: Path) -> None:
+def test_with_a_larger_maximum_the_best_continue_under_curves_too(tmp_path: Path) -> None:
     tables = CURVED.replace("max = 12", "max = 4")
     project = make_project(tmp_path / "p", script=CURVES, trials=6, more="--epochs {epochs}", tables=tables)
-    command("run", cwd=project, timeout_s=240)
+    invoke("run", cwd=project)
     before = trials_of(project)
     text = (project / "study.toml").read_text()
     (project / "study.toml").write_text(text.replace("max = 4", "max = 12").replace("trials = 6", "trials = 11"))
-    command("run", cwd=project, timeout_s=240)
+    invoke("run", cwd=project)
     again = [t for t in trials_of(project)[len(before) :] if (t.proposal.parent or len(before)) < len(before)]
     assert again
     for trial in again:
@@ -224,7 +224,7 @@ def test_under_curves_too_a_larger_maximum_lets_the_best_go_on(tmp_path: Path) -
         assert steps_of(project, trial.number)[0] == steps_of(project, trial.proposal.parent or 0)[-1] + 1
 
 
-def test_a_killed_study_goes_on_stopping_by_what_it_saw_before(tmp_path: Path) -> None:
+def test_a_killed_study_resumes_stopping_by_the_curves_of_its_first_run(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", script=CURVES, trials=8, more="--epochs {epochs}", tables=CURVED)
     running = start("run", "--json", cwd=project)
     assert running.stdout is not None
@@ -234,8 +234,8 @@ def test_a_killed_study_goes_on_stopping_by_what_it_saw_before(tmp_path: Path) -
     os.kill(running.pid, signal.SIGKILL)
     running.communicate()
     before = {t.number: t for t in trials_of(project) if t.state.is_finished}
-    told = events(command("run", "--json", cwd=project, timeout_s=240).stdout)
-    assert told[-1]["event"] == "ended"
+    printed = events(invoke("run", "--json", cwd=project).stdout)
+    assert printed[-1]["event"] == "ended"
     after = {t.number: t for t in trials_of(project)}
     assert sorted(after) == list(range(len(after)))
     assert len(after) > 8

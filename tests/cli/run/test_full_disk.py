@@ -1,4 +1,4 @@
-"""A disk that is full for a while: the run waits, and goes on by itself with nothing lost."""
+"""A disk that is full for a while: the run waits and resumes by itself, with nothing lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
 
 DISK_BYTES = 256 * 2**20
 
-# Inside, the folder is a small disk of its own, which only these processes see.
+# The folder is a small disk of its own that only these processes see.
 NIGHT = """
 import contextlib, json, os, subprocess, sys, time
 from pathlib import Path
@@ -23,19 +23,19 @@ from pathlib import Path
 project, left = Path(sys.argv[1]), int(sys.argv[2])
 run = [sys.executable, "-m", "tunesmith.cli.main"]
 
-def started():
+def start():
     with open(sys.argv[3], "w") as output:
         return subprocess.Popen([*run, "run"], cwd=project, stdout=output, stderr=subprocess.STDOUT)
 
-def said(words):
+def wait_for(words):
     while night.poll() is None and words not in open(sys.argv[3]).read():
         time.sleep(0.02)
 
-def filled():
+def fill_disk():
     free = left + 1
     with open(project.parent / "ballast", "ab", buffering=0) as ballast:
         while free > left:
-            # The run writes meanwhile, so what was free just now may be gone.
+            # The run writes meanwhile, so what was free a moment ago may be gone.
             with contextlib.suppress(OSError):
                 os.posix_fallocate(ballast.fileno(), ballast.tell(), free - left)
                 ballast.seek(0, os.SEEK_END)
@@ -44,13 +44,13 @@ def filled():
 
 if sys.argv[4] == "from the start":
     subprocess.run([*run, "run", "--trials", "2"], cwd=project, capture_output=True)
-    filled()
-    night = started()
+    fill_disk()
+    night = start()
 else:
-    night = started()
-    said("default")
-    filled()
-said("the disk is full")
+    night = start()
+    wait_for("default")
+    fill_disk()
+wait_for("the disk is full")
 time.sleep(0.5)
 (project.parent / "ballast").unlink()
 night.wait()
@@ -61,7 +61,7 @@ print(subprocess.run([*run, "status", "--json"], cwd=project, capture_output=Tru
 
 @pytest.mark.skipif(sandbox_problem() != "" and os.environ.get("CI") != "true", reason=sandbox_problem())
 @pytest.mark.parametrize(("left", "when"), [(20 * 2**20, "in the middle"), (0, "in the middle"), (0, "from the start")])
-def test_a_run_waits_for_a_full_disk_and_goes_on(tmp_path: Path, left: int, when: str) -> None:
+def test_a_run_waits_while_the_disk_is_full_and_resumes(tmp_path: Path, left: int, when: str) -> None:
     disk, output = tmp_path / "disk", tmp_path / "output"
     disk.mkdir()
     project = make_project(tmp_path / "made", trials=8, more="--sleep 0.3")
@@ -71,9 +71,9 @@ def test_a_run_waits_for_a_full_disk_and_goes_on(tmp_path: Path, left: int, when
         [*small, sys.executable, "-c", night, str(disk / "project"), str(left), str(output), when],
         env=environment(), capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
-    told = output.read_text()
-    assert done.returncode == 0, done.stderr + told
+    printed = output.read_text()
+    assert done.returncode == 0, done.stderr + printed
     status, found = done.stdout.split("\n", 1)
-    assert status == "0", told
-    assert "the disk is full: the study resumes once 64 MiB are free" in told
+    assert status == "0", printed
+    assert "the disk is full: the study resumes once 64 MiB are free" in printed
     assert json.loads(found)["trials"]["complete"] == 8, found

@@ -1,4 +1,4 @@
-"""[test]: once, at the very end, on what was chosen; told to people, never to a model."""
+"""[test] runs once, at the end, on the chosen trial; its result is shown to the user and never to a model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from fakes.projects import SCRIPT, command, events, make_project, start
+from fakes.projects import SCRIPT, events, invoke, make_project, start
 from typer.testing import CliRunner
 
 from tunesmith.agent.loop.clocks import Clocks
@@ -45,9 +45,9 @@ def project_with_test(folder: Path, *, sleep_s: float = 0.0, tables: str = "", t
     return made
 
 
-def test_what_was_chosen_is_tested_once_and_people_alone_are_told(tmp_path: Path) -> None:
+def test_the_chosen_trial_is_tested_once_and_only_the_user_sees_the_result(tmp_path: Path) -> None:
     project = project_with_test(tmp_path / "p")
-    done = command("run", cwd=project)
+    done = invoke("run", cwd=project)
     assert done.returncode == 0, done.stderr
     with History.open(project / ".tunesmith" / "history.db") as history:
         best = history.best(history.study("toy"))
@@ -75,34 +75,34 @@ def test_a_test_that_was_killed_runs_again_once(tmp_path: Path) -> None:
     for runs in (1, 2):
         process = start("run", "--json", cwd=project)
         assert process.stdout is not None
-        next(line for line in process.stdout if "the test of trial 0 runs" in line)
+        next(line for line in process.stdout if "running the held-out test of trial 0" in line)
         until = time.monotonic() + 60
         while not (project / "ran.txt").exists() or (project / "ran.txt").read_text() != "once " * runs:
             assert time.monotonic() < until
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    seen = events(command("run", "--json", cwd=project).stdout)
-    assert [event for event in seen if "test of trial" in event.get("text", "")] == []
+    seen = events(invoke("run", "--json", cwd=project).stdout)
+    assert [event for event in seen if "held-out test of trial" in event.get("text", "")] == []
     assert seen[-1]["by"] == "trials"
     assert (project / "ran.txt").read_text() == "once once "
 
 
-def test_one_that_runs_into_the_deadline_runs_another_day_and_one_that_fails_says_why(tmp_path: Path) -> None:
+def test_a_test_stopped_at_the_deadline_runs_again_and_one_that_fails_gives_the_reason(tmp_path: Path) -> None:
     project = project_with_test(tmp_path / "p", sleep_s=30.0, trials=1)
     database, jumped = project / ".tunesmith" / "history.db", [0.0]
 
-    def run(tell: Callable[[LoopEvent], None], **budget: object) -> list[HeldOutTest]:
+    def run(on_event: Callable[[LoopEvent], None], **budget: object) -> list[HeldOutTest]:
         spec = load_spec(project)
         spec = spec.model_copy(update={"budget": spec.budget.model_copy(update=budget)})
         clocks = Clocks(wall=lambda: time.time() + jumped[0])
         options = RunOptions(project=project, history=database, cpus=1, clocks=clocks)
-        Loop(spec, options, on_event=tell).run()
+        Loop(spec, options, on_event=on_event).run()
         with History.open(database) as history:
             return held_out_tests(history.events(1, "test"))
 
-    def sleep_until_the_end(news: LoopEvent) -> None:
-        if isinstance(news, Note) and "the test of trial 0 runs" in news.text:
+    def sleep_until_the_end(event: LoopEvent) -> None:
+        if isinstance(event, Note) and "running the held-out test of trial 0" in event.text:
             jumped[0] = 7200.0
 
     at = datetime.fromtimestamp(time.time() + 3600).astimezone().time().replace(microsecond=0)

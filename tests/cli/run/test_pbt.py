@@ -1,10 +1,10 @@
-"""`tunesmith run` trains a population: real processes that go on from each other's files."""
+"""`tunesmith run` trains a population: real processes that continue from each other's files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from fakes.projects import command, make_project
+from fakes.projects import invoke, make_project
 
 from tunesmith.history.read import History
 from tunesmith.study.trials.trial import Trial, TrialState
@@ -54,13 +54,13 @@ def trials_of(project: Path) -> list[Trial]:
         return history.trials(history.study("toy").id)
 
 
-def test_the_worst_take_over_the_weights_of_the_best_and_change_on(tmp_path: Path) -> None:
+def test_the_worst_take_over_the_weights_of_the_best_with_changed_parameters(tmp_path: Path) -> None:
     project = population(tmp_path / "p", 10)
-    # It is ended in the middle and goes on; 17 trials are four generations of four and one of the next population.
-    assert command("run", cwd=project, timeout_s=240).returncode == 0
+    # The run ends in the middle and is resumed. 17 trials are four generations of four and one trial of the next.
+    assert invoke("run", cwd=project).returncode == 0
     text = (project / "study.toml").read_text()
     (project / "study.toml").write_text(text.replace("trials = 10", "trials = 17"))
-    done = command("run", cwd=project, timeout_s=240)
+    done = invoke("run", cwd=project)
     assert done.returncode == 0, done.stderr
     trials = trials_of(project)
     assert {t.state for t in trials} == {TrialState.COMPLETE}
@@ -75,7 +75,7 @@ def test_the_worst_take_over_the_weights_of_the_best_and_change_on(tmp_path: Pat
         for trial in there:
             parent = trials[trial.proposal.parent or 0]
             assert trial.params["width"] == parent.params["width"]
-            # It went on from its parent's weights: one step of its own rate from there.
+            # It took one step at its own rate from its parent's weights.
             w2 = (parent.values["loss"] - 1e-9) * (1 - 2 * float(trial.params["rate"])) ** 2
             assert abs(trial.values["loss"] - 1e-9 - w2) <= 1e-6
         (changed,) = [t for t in there if t.params != trials[t.proposal.parent or 0].params]
@@ -91,16 +91,16 @@ def test_the_worst_take_over_the_weights_of_the_best_and_change_on(tmp_path: Pat
 def test_a_member_that_fails_is_replaced_by_a_child_of_the_best(tmp_path: Path) -> None:
     fails = DESCENT.replace("earlier =", "assert int(Path.cwd().parent.name) != 1\nearlier =", 1)
     project = population(tmp_path / "p", 8, script=fails)
-    assert command("run", cwd=project, timeout_s=240).returncode == 0
+    assert invoke("run", cwd=project).returncode == 0
     trials = trials_of(project)
     assert [t.number for t in trials if t.state is TrialState.FAILED] == [1]
     assert 1 not in {t.proposal.parent for t in trials}
     assert sum("in place of trial 1;" in t.proposal.rationale for t in trials) == 1
 
 
-def test_what_cannot_work_is_said_before_anything_runs(tmp_path: Path) -> None:
+def test_an_impossible_schedule_is_refused_before_anything_runs(tmp_path: Path) -> None:
     tables = TABLES.replace('["rate"]', '["speed"]') + "[confirm]\ntop = 1\n"
-    refused = command("run", cwd=population(tmp_path / "p", 8, tables=tables))
+    refused = invoke("run", cwd=population(tmp_path / "p", 8, tables=tables))
     assert refused.returncode == 2
     assert 'schedule.movable  "speed" is not a parameter' in refused.stderr
     assert "confirm           cannot repeat what 'pbt' found" in refused.stderr

@@ -86,7 +86,7 @@ def damaged(project: Path) -> Iterator[None]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_wrong_command_line_is_refused_in_words(project: Path, arguments: list[str], says: str) -> None:
+def test_a_wrong_command_line_is_refused_with_a_message(project: Path, arguments: list[str], says: str) -> None:
     before = listing(project)
     done = command(*arguments, cwd=project)
     assert done.returncode == 2, done.stdout + done.stderr
@@ -100,7 +100,7 @@ def test_status_of_an_unknown_study_or_trial_names_what_there_is(project: Path) 
     history = str(project / ".tunesmith" / "history.db")
     for arguments, says in (
         (["status", "toyy", "--history", history], "no study 'toyy' in this history; did you mean toy?"),
-        (["status", "--why", "99"], "study toy has no trial 99; they run from 0 to 0"),
+        (["status", "--why", "99"], "study toy has no trial 99; its trials are 0 to 0"),
         (["report", "--out", str(project / "train.py" / "x")], "the report cannot be written to"),
     ):
         done = command(*arguments, cwd=project)
