@@ -12,7 +12,6 @@ from tunesmith.agent.llm.candidate_pool import BackgroundRunner, CandidatePool
 from tunesmith.agent.llm.client.types import LanguageModel
 from tunesmith.agent.llm.planner import LLMPlanner
 from tunesmith.agent.llm.prompt_context import make_prompt_context
-from tunesmith.agent.llm.tools import lookup_tools
 from tunesmith.agent.planner.arbiter import Arbiter, LLMRules
 from tunesmith.agent.planner.study_brief import make_study_brief
 from tunesmith.agent.sampler.base import Sampler
@@ -83,6 +82,8 @@ def make_planner(
     user_wishes: str = "",
 ) -> LLMPlanner:
     """Return the planner that asks the model about a study; the arguments are those of `make_arbiter`."""
+    from tunesmith.agent.llm.tools import lookup_tools  # 0.1 s, which a study without an LLM saves
+
     brief = make_study_brief(spec, project, lessons)
     if user_wishes:
         sentence = f"The person who runs this study asks: {user_wishes}."
