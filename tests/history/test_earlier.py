@@ -1,4 +1,4 @@
-"""Studies that are learned from: found here and in other files, as far as they fit, or refused with what to write."""
+"""Finding the studies that a study learns from, in its own history and in other files, or refusing them with a fix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPACE = {"lr": LR, "hidden": HIDDEN}
 
 
 def run(path: Path, name: str, *params: Mapping[str, Any], metric: str = "loss", **tables: Mapping[str, Any]) -> None:
-    """Put a study with complete trials of these parameters into a history."""
+    """Add a study with one complete trial per set of parameters to a history."""
     space = {key: {"type": "float", "low": 0.0, "high": 10.0} | SPACE.get(key, {}) for key in params[0]} or SPACE
     command = {"command": "python train.py"}
     spec = make_spec(study={"name": name, "metric": metric}, run=command, space=space, **tables)
@@ -46,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def refused(path: Path, spec: Any) -> str:
-    """Return why a run does not start, and make sure that it left nothing behind."""
+    """Return why a run is refused, and check that the history is unchanged."""
     with pytest.raises(SpecError) as error, Recorder(path, spec, project=str(path.parent), now=2.0):
         pass
     with History.open(path) as opened:
@@ -54,7 +54,7 @@ def refused(path: Path, spec: Any) -> str:
     return str(error.value)
 
 
-def test_a_study_of_another_file_with_other_parameters_counts_as_far_as_it_fits(path: Path) -> None:
+def test_trials_of_another_file_are_projected_to_the_parameters_of_this_study(path: Path) -> None:
     run(path.parent / "other.db", "there", {"lr": 0.3, "depth": 3.0}, {"lr": 0.4, "depth": 2.0})
     with Recorder(path, learner("first", "other.db:there"), project=str(path.parent), now=2.0) as recorder:
         here, there = recorder.earlier
@@ -63,7 +63,7 @@ def test_a_study_of_another_file_with_other_parameters_counts_as_far_as_it_fits(
     assert fitting == [{"lr": 0.3, "hidden": 64}, {"lr": 0.4, "hidden": 64}]
 
 
-def test_what_is_missing_is_named_with_what_is_nearest_all_at_once(path: Path) -> None:
+def test_every_missing_study_is_named_with_the_nearest_name(path: Path) -> None:
     text = refused(path, learner("frist", "g.db:x", "now", "h.db", "h.db:secnod"))
     assert "5 mistakes" in text
     assert "no study 'frist' in this history; did you mean first?" in text
@@ -116,7 +116,7 @@ def test_a_file_that_is_damaged_foreign_or_newer_is_refused(path: Path, tmp_path
     assert "torn.db" in text
 
 
-def test_a_scale_is_said_by_the_study_itself_or_beside_its_name(path: Path) -> None:
+def test_the_scale_comes_from_the_study_itself_or_from_the_entry_that_names_it(path: Path) -> None:
     run(path, "small", {"lr": 0.1}, scale={"width": 64})
     spec = learner("small", {"study": "first", "scale": {"width": 128}}, scale={"width": 1024})
     with Recorder(path, spec, project="", now=2.0) as recorder:
@@ -128,7 +128,7 @@ def test_a_scale_is_said_by_the_study_itself_or_beside_its_name(path: Path) -> N
         Recorder(path, silent, project="", now=3.0)
 
 
-def test_a_parameter_is_no_scale_and_a_wrong_key_names_the_nearest() -> None:
+def test_a_parameter_cannot_be_a_scale_and_a_wrong_key_names_the_nearest() -> None:
     with pytest.raises(SpecError, match=r"scale.lr +is also a parameter"):
         learner(scale={"lr": 2.0})
     with pytest.raises(SpecError, match="did you mean from?"):
@@ -137,7 +137,7 @@ def test_a_parameter_is_no_scale_and_a_wrong_key_names_the_nearest() -> None:
         learner(scale={"width": -1})
 
 
-def test_other_studies_of_the_history_overlap_when_they_share_half_of_the_parameters(path: Path) -> None:
+def test_studies_overlap_if_they_share_half_of_the_parameters(path: Path) -> None:
     run(path, "half", {"lr": 0.1, "a": 1.0, "b": 2.0})
     run(path, "none", {"a": 1.0, "b": 2.0})
     run(path, "other", {"lr": 0.1}, metric="accuracy")

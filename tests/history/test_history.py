@@ -1,4 +1,4 @@
-"""The store, through its public doors, on real files."""
+"""The history through its public classes, on real files."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def run_one(recorder: Recorder, outcome: Outcome, *, lr: float = 0.01, now: floa
 
 
 def test_what_was_written_is_read_back_equal(recorder: Recorder) -> None:
-    wanted = replace(
+    proposed = replace(
         proposal(),
         prediction=Prediction(mean=0.3, std=0.1),
         rival=Prediction(mean=0.2, std=0.0),
         fallback_reason="busy",
         fidelity=27.0,
     )
-    trial = recorder.record_start(recorder.record_proposal(wanted, 1001.0), 1, 1002.0)
+    trial = recorder.record_start(recorder.record_proposal(proposed, 1001.0), 1, 1002.0)
     written = recorder.record_outcome(trial, complete(0.25, acc=math.inf), 1009.0)
     assert recorder.history.trials(recorder.study_id) == [written]
     assert written.number == 0
@@ -67,7 +67,7 @@ def test_what_was_written_is_read_back_equal(recorder: Recorder) -> None:
     values=st.dictionaries(st.text(min_size=1, max_size=8), st.floats(allow_nan=False), max_size=4),
     tail=st.text(max_size=200),
 )
-def test_any_trial_survives_the_way_through_the_file(
+def test_any_trial_survives_a_round_trip_through_the_file(
     params: dict[str, object], values: dict[str, float], tail: str
 ) -> None:
     with Recorder(None, make_spec(), project="", now=0.0) as recorder:
@@ -87,7 +87,7 @@ def test_nan_is_kept_as_nan(recorder: Recorder) -> None:
     assert second == seen[1]
 
 
-def test_only_the_latest_attempt_makes_the_curve(recorder: Recorder) -> None:
+def test_a_curve_holds_the_latest_attempt_only(recorder: Recorder) -> None:
     trial = recorder.record_start(recorder.record_proposal(proposal(), 1.0), 0, 1.0)
     recorder.record_observations([ObservationBatch(trial=trial, observations=[Observation("loss", 1.0, 9.0, 1.0)])])
     again = recorder.record_requeue(trial, 2.0, reason="lost", attempt=2)
@@ -100,7 +100,7 @@ def test_only_the_latest_attempt_makes_the_curve(recorder: Recorder) -> None:
     assert [e.kind for e in recorder.history.events(recorder.study_id)] == ["spec", "opened", "requeued"]
 
 
-def test_counts_leave_replicates_out(recorder: Recorder) -> None:
+def test_counts_exclude_replicates(recorder: Recorder) -> None:
     run_one(recorder, complete(0.4))
     run_one(recorder, failed(FailureKind.OOM))
     again = recorder.record_proposal(proposal(source=Source.CONFIRM, replicate_of=0), 5.0)
@@ -137,7 +137,7 @@ def make_spec_constraints() -> object:
     return parse_spec(document).constraints
 
 
-def test_a_second_writer_is_told_who_holds_the_history(recorder: Recorder, path: Path) -> None:
+def test_a_second_writer_is_refused_and_the_message_names_the_first(recorder: Recorder, path: Path) -> None:
     with pytest.raises(HistoryError, match=f"process {os.getpid()} on "):
         Recorder(path, make_spec(), project="", now=0.0)
 
@@ -156,19 +156,19 @@ def test_the_lock_ends_with_its_holder(path: Path, tmp_path: Path) -> None:
         assert recorder.history.names() == ["small"]
 
 
-def test_reading_goes_on_while_a_study_is_written(recorder: Recorder, path: Path) -> None:
+def test_a_history_can_be_read_while_it_is_written(recorder: Recorder, path: Path) -> None:
     with History.open(path) as reader:
         for value in range(5):
             run_one(recorder, complete(float(value)))
             assert len(reader.trials(recorder.study_id)) == value + 1
 
 
-def test_a_reader_can_write_nothing(recorder: Recorder, path: Path) -> None:
+def test_a_reader_cannot_write(recorder: Recorder, path: Path) -> None:
     with History.open(path) as reader, pytest.raises(sqlite3.OperationalError, match="readonly"):
         reader._db.execute("delete from trials")
 
 
-def test_the_view_is_read_once_and_stays_true(recorder: Recorder) -> None:
+def test_cached_trials_follow_later_changes(recorder: Recorder) -> None:
     first = recorder.record_start(recorder.record_proposal(proposal(0.1), 1.0), 0, 1.0)
     second = recorder.record_start(recorder.record_proposal(proposal(0.2), 1.0), 1, 1.0)
     done = recorder.record_outcome(second, complete(0.2), 2.0)
@@ -186,7 +186,7 @@ def test_another_metric_under_the_same_name_is_refused(path: Path) -> None:
     Recorder(path, make_spec(), project="", now=2.0).close()  # the refused writer left no lock behind
 
 
-def test_a_changed_study_file_is_taken_over_and_noted(path: Path) -> None:
+def test_a_changed_study_file_is_stored_with_an_event(path: Path) -> None:
     Recorder(path, make_spec(), project="", now=0.0).close()
     with Recorder(path, make_spec(budget={"trials": 99}), project="", now=1.0) as recorder:
         assert recorder.record.spec.budget.trials == 99
@@ -198,13 +198,13 @@ def test_time_at_work_adds_up_over_runs(path: Path) -> None:
     steady = iter([5.0, *[5.0 + 3600] * 3, 50.0, *[50.0 + 1800] * 3])
     with Recorder(path, make_spec(), project="", now=1000.0, steady=lambda: next(steady)) as recorder:
         run_one(recorder, complete(1.0), now=1000.0 + 3599)
-    # A wall clock that was set back takes nothing away, and one that was set forward adds nothing.
+    # Setting the wall clock back or forward changes nothing.
     with Recorder(path, make_spec(), project="", now=90.0, steady=lambda: next(steady)) as recorder:
         run_one(recorder, complete(1.0), now=90000.0)
         assert recorder.record.spent.hours == pytest.approx(1.5)
 
 
-def test_secrets_do_not_reach_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_not_stored(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_API_KEY", "hunter2-hunter2")
     with Recorder(path, make_spec(), project="", now=0.0) as recorder:
         tail = "key=hunter2-hunter2 and sk-abcdefghijklmnopqrstuv and https://me:pass@host/x"
@@ -222,14 +222,14 @@ def test_secrets_do_not_reach_the_file(path: Path, monkeypatch: pytest.MonkeyPat
     [(b"", "empty"), (b"not a database at all, but long enough to be taken for one" * 40, "cannot be opened")],
     ids=["empty file", "no database"],
 )
-def test_a_file_that_is_no_history_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_history_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "history.db"
     file.write_bytes(content)
     with pytest.raises(HistoryError, match=message):
         History.open(file)
 
 
-def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "other.db"
     with sqlite3.connect(file) as db:
         db.execute("create table mine (x)")
@@ -245,9 +245,7 @@ MIGRATIONS_TABLE = """
 
 
 @pytest.mark.parametrize("tables", [[], [MIGRATIONS_TABLE]], ids=["no table", "that of migrations"])
-def test_a_file_whose_maker_was_killed_before_the_first_table_is_as_good_as_none(
-    tmp_path: Path, tables: list[str]
-) -> None:
+def test_a_file_without_tables_counts_as_no_history(tmp_path: Path, tables: list[str]) -> None:
     file = tmp_path / "h.db"
     with sqlite3.connect(file) as db:
         db.execute("pragma journal_mode=wal")
@@ -298,7 +296,7 @@ def test_a_migration_leaves_a_copy_of_the_file_before_it(
     copy.close()
 
 
-def test_a_file_of_the_first_version_is_read_as_it_was_and_kept(
+def test_a_file_of_the_first_version_is_migrated_and_a_copy_kept(
     recorder: Recorder, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder.close()
@@ -321,7 +319,7 @@ def test_a_file_of_the_first_version_is_read_as_it_was_and_kept(
     assert path.with_name(f"{path.name}.before-m002_rival_of_a_proposal").exists()
 
 
-def test_the_newest_migration_is_named_where_reading_looks() -> None:
+def test_the_name_of_the_latest_migration_is_current() -> None:
     assert schema.MIGRATIONS._migrations[-1].name == LATEST_MIGRATION
 
 
