@@ -1,4 +1,4 @@
-"""Draws mean regret over trials, one line per planner with its interval: HTML by plotly, PNG by matplotlib."""
+"""Plots mean regret over trials, one line per planner with its interval: HTML with plotly, PNG with matplotlib."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tunesmith.bench.summary import Comparison
 from tunesmith.study.errors import ProjectError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-"""Okabe and Ito's colours, which colour-blind people can tell apart."""
+"""The palette of Okabe and Ito, which colour-blind readers can distinguish."""
+
 LABEL = "mean normalized regret, 95% interval"
 
 
@@ -28,7 +29,7 @@ class _Line:
 
 
 def draw(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write regret.html, and regret.png where matplotlib is installed; return what was written.
+    """Write regret.html, and regret.png where matplotlib is installed; return the written paths.
 
     Raises:
         ProjectError: the folder cannot be written.

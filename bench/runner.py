@@ -1,4 +1,4 @@
-"""Runs planners on tasks, each run in a worker process with one thread, and keeps every run as soon as it is done."""
+"""Runs planners on tasks, each run in a worker process with one thread; stores every run as soon as it ends."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """A run that a planner did not survive; it is not kept, so the next call tries it again."""
+    """A run that ended in an exception; it is not stored, so the next call repeats it."""
 
     key: RunKey
     reason: str
 
 
 def run_once(task: Task, planner: Planner, key: RunKey) -> Run:
-    """Ask, evaluate and tell `key.trials` times; fewer when the space is exhausted. Planners' exceptions pass."""
+    """Ask, evaluate and tell `key.trials` times, or until the space is exhausted. Planner exceptions propagate."""
     values: list[float | None] = []
     failures: Counter[str] = Counter()
     ask_s: list[float] = []
@@ -65,17 +65,17 @@ def run_all(
     jobs: int = 1,
     on_done: Callable[[RunKey, str], None] = lambda key, reason: None,
 ) -> list[Crash]:
-    """Run what the results file lacks, `jobs` at a time; return the runs that crashed.
+    """Run the keys that the results file lacks, `jobs` at a time; return the runs that crashed.
 
     Args:
-        keys: what is wanted; a run that the results file has is not run again.
-        results: gets every run as soon as it is done, so an interruption loses only the runs under way.
-        folders: where the tables of tasks stand that are not bundled.
+        keys: the runs; those that the results file has are not repeated.
+        results: stores every run as soon as it ends, so an interruption loses only unfinished runs.
+        folders: contain the tables of tasks that are not bundled.
         jobs: worker processes, each with one thread.
-        on_done: called with each key and why its run crashed, "" when it did not.
+        on_done: called with each key and the error text of its run, "" when it did not crash.
 
     Raises:
-        KeyboardInterrupt: after the workers were ended.
+        KeyboardInterrupt: raised after the workers were terminated.
     """
     crashes: list[Crash] = []
     missing = [key for key in keys if key not in results.runs]
@@ -87,7 +87,7 @@ def run_all(
         waiting = {pool.submit(_work, key, tuple(folders)): key for key in missing}
         try:
             for done in as_completed(waiting):
-                reason = _kept(done, results)
+                reason = _store(done, results)
                 if reason:
                     crashes.append(Crash(waiting[done], reason))
                 on_done(waiting[done], reason)
@@ -99,11 +99,11 @@ def run_all(
     return crashes
 
 
-def _kept(done: Future[Run | str], results: ResultsFile) -> str:
+def _store(done: Future[Run | str], results: ResultsFile) -> str:
     try:
         outcome = done.result()
     except BrokenProcessPool:
-        return "a worker process died; the same command again goes on with what is missing"
+        return "a worker process died; repeat the command to run what is missing"
     if isinstance(outcome, str):
         return outcome
     results.append(outcome)
@@ -111,11 +111,11 @@ def _kept(done: Future[Run | str], results: ResultsFile) -> str:
 
 
 def _work(key: RunKey, folders: tuple[Path, ...]) -> Run | str:
-    """Run one key in a worker; what went wrong is text, since not every exception survives the way back."""
+    """Run one key in a worker; return the error as text, because not every exception can be pickled."""
     try:
         task = _task(key.task, folders)
         return run_once(task, find_planner(key.planner)(task, key.seed), key)
-    except Exception as error:  # noqa: BLE001  # a planner may raise anything; it ends that run alone
+    except Exception as error:  # noqa: BLE001  # a planner may raise anything; only its run ends
         return f"{type(error).__name__}: {error}"
 
 
@@ -127,18 +127,18 @@ def _task(name: str, folders: tuple[Path, ...]) -> Task:
 def _evaluated(task: Task, params: Mapping[str, Value], seed: int) -> float | Failure:
     try:
         return task.evaluate(params, seed)
-    except Exception as error:  # noqa: BLE001  # a task is somebody's code; its exception is a failed trial
+    except Exception as error:  # noqa: BLE001  # a task may raise anything; that trial failed
         return Failure(kind=FailureKind.CRASH, reason=f"{type(error).__name__}: {error}")
 
 
 def ignore_interrupts() -> None:
-    """Ctrl-C reaches the whole group of processes; the parent decides what becomes of the workers."""
+    """Ignore Ctrl-C in a worker: it reaches the whole process group, and the parent terminates the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let workers inherit one thread each: numeric libraries read these only when they are loaded."""
+    """Set environment variables that limit workers to one thread; numeric libraries read them when they are loaded."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:

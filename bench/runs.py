@@ -1,4 +1,4 @@
-"""The results file: one JSON line per finished run, appended once. Knows no planner and no statistics."""
+"""The results file: one JSON line per finished run. Knows no planner and no statistics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tunesmith.study.files import write_atomic
 
 @dataclass(frozen=True, slots=True, order=True)
 class RunKey:
-    """Which run it is: this task with this planner, seed and number of trials."""
+    """Identifies a run: task, planner, seed and number of trials."""
 
     task: str
     planner: str
@@ -24,12 +24,12 @@ class RunKey:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run gave.
+    """The results of a run.
 
     Attributes:
         values: the metric per trial, None where the trial failed; shorter than key.trials when the space was exhausted.
-        failures: how many trials failed, by kind.
-        ask_s: seconds that the planner took for each suggestion.
+        failures: number of failed trials by kind.
+        ask_s: seconds per suggestion.
     """
 
     key: RunKey
@@ -39,7 +39,7 @@ class Run:
 
 
 class ResultsFile:
-    """Runs by key, read from the file when it exists. A last line that a kill cut short is dropped."""
+    """Runs by key, read from the file when it exists. An incomplete last line, as after a kill, is removed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -48,7 +48,7 @@ class ResultsFile:
             self._read()
 
     def append(self, run: Run) -> None:
-        """Keep a run; one that is there already is left as it is.
+        """Append a run; a run whose key is already in the file is ignored.
 
         Raises:
             ProjectError: the file cannot be written.
@@ -62,7 +62,7 @@ class ResultsFile:
                 lines.write(line + "\n")
         except OSError as error:
             raise ProjectError(
-                f"{self._path} cannot be written: {error.strerror}; name another with --results"
+                f"{self._path} cannot be written: {error.strerror}; give another file with --results"
             ) from None
         self.runs[run.key] = run
 
@@ -70,13 +70,13 @@ class ResultsFile:
         try:
             text = self._path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ProjectError(f"{self._path} cannot be read: {error}; name another with --results") from None
+            raise ProjectError(f"{self._path} cannot be read: {error}; give another file with --results") from None
         whole, cut = text.rpartition("\n")[0], text.rpartition("\n")[2]
         for number, line in enumerate(whole.splitlines(), 1):
             try:
                 run = _parse(json.loads(line))
             except (ValueError, TypeError, KeyError):
-                message = "is no run of a benchmark; name another file with --results"
+                message = "is not a run of a benchmark; give another file with --results"
                 raise SpecError([Mistake(f"line {number}", message)], where=str(self._path)) from None
             self.runs.setdefault(run.key, run)
         if cut:

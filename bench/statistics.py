@@ -1,4 +1,4 @@
-"""The figures of a comparison: best so far, regret, intervals, ranks. Arrays in, numbers out; knows no task or file."""
+"""Statistics of a comparison: regret, bootstrap intervals and ranks. Arrays in, numbers out; knows no task or file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean and the 95% interval around it."""
+    """A mean and its 95% interval."""
 
     mean: float
     low: float
@@ -27,12 +27,12 @@ class Interval:
 def regret_curve(values: Sequence[float | None], *, best: float, median_random: float, trials: int) -> Array:
     """Return the normalized regret of the best value so far, (trials,); None is a failed trial.
 
-    (best so far - best) / (median_random - best), which holds for maximizing, too; at most 10, and 10 before the first
-    success. A run that ended early, for the space was exhausted, keeps its last regret.
+    Regret is (best so far - best) / (median_random - best), also for maximizing; at most 10, and 10 before the first
+    success. A run that ended early, because the space was exhausted, keeps its last regret.
     """
     curve = np.full(trials, WORST_REGRET)
-    told = np.array([np.nan if v is None else v for v in values[:trials]], dtype=float)
-    regret = np.nan_to_num((told - best) / (median_random - best), nan=WORST_REGRET)
+    measured = np.array([np.nan if v is None else v for v in values[:trials]], dtype=float)
+    regret = np.nan_to_num((measured - best) / (median_random - best), nan=WORST_REGRET)
     so_far = np.minimum.accumulate(np.minimum(regret, WORST_REGRET))
     curve[: len(so_far)] = so_far
     if 0 < len(so_far) < trials:
@@ -41,14 +41,14 @@ def regret_curve(values: Sequence[float | None], *, best: float, median_random: 
 
 
 def mean_over_tasks(by_task: Sequence[Array]) -> float:
-    """(seeds,) per task -> the mean of the tasks' means, so that each task weighs the same."""
+    """(seeds,) per task -> the mean of the tasks' means; every task has the same weight."""
     return float(np.mean([np.mean(seeds) for seeds in by_task]))
 
 
 def bootstrap(by_task: Sequence[Array], *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
     """(seeds,) per task -> their mean and its 95% interval: tasks are drawn with replacement, then each one's seeds."""
     rng = np.random.default_rng(seed)
-    # For every resample a mean of drawn seeds per drawn task: (resamples, tasks).
+    # (resamples, tasks): the mean over drawn seeds of each drawn task.
     drawn = rng.integers(len(by_task), size=(resamples, len(by_task)))
     means = np.empty(drawn.shape)
     for index, seeds in enumerate(by_task):

@@ -1,4 +1,4 @@
-"""Turns runs into the comparison: figures per planner, per task, and mean curves. Prints and draws nothing."""
+"""Summarizes runs: statistics per planner and per task, and regret curves. Prints and draws nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PlannerFigures:
     Attributes:
         regret: mean normalized regret by number of trials.
         rank: mean over tasks of its rank by regret at the end; 1 is best, nan when no task has all planners.
-        failed_share: failed trials, as a share of all.
+        failed_share: failed trials as a fraction of all.
         ask_mean_s: seconds per suggestion; ask_p90_s its 90% quantile.
         worse_than_random: tasks on which its mean regret at the end is above that of planner `random`; None when
             `random` did not take part.
@@ -53,7 +53,7 @@ class TaskFigures:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All figures; `curves[planner][task]` is (seeds, trials), regret of the best so far."""
+    """All statistics; `curves[planner][task]` is (seeds, trials), the regret of the best value so far."""
 
     trials: int
     planners: tuple[PlannerFigures, ...]
@@ -71,14 +71,14 @@ class Comparison:
 
 
 def marks_for(trials: int) -> tuple[int, ...]:
-    """Return the numbers of trials at which regret is told: 10, 20, 50 as far as they are reached, and the end."""
+    """Return the numbers of trials at which regret is reported: those of 10, 20, 50 that are reached, and the last."""
     return tuple(sorted({*(mark for mark in MARKS if mark < trials), trials}))
 
 
 def compare(
     runs: Mapping[RunKey, Run], *, tasks: Sequence[Task], planners: Sequence[str], seeds: Sequence[int], trials: int
 ) -> Comparison:
-    """Compare planners by the runs that are there; a planner without any run is left out."""
+    """Compare planners by the existing runs; a planner without runs is left out."""
     found: dict[str, dict[str, list[Run]]] = {}
     for planner in planners:
         for task in tasks:

@@ -1,4 +1,4 @@
-"""Reads a table of results from NAME.json and its data file, and answers for any configuration of its space.
+"""Reads a table of results from NAME.json and its data file, and evaluates configurations with it.
 
 The format is described in docs/benchmark.md. Knows no planner; a table has no default configuration.
 """
@@ -17,6 +17,7 @@ from tunesmith.bench.epochs.task import CurveTask
 from tunesmith.bench.task import Task
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
@@ -27,14 +28,14 @@ Entry: TypeAlias = Mapping[str, Any]
 Answer: TypeAlias = Callable[[Mapping[str, Value]], float]
 WIDEST_INT = 10**18
 LENGTHS = ("epoch", "epochs", "boosting_iterations", "iterations", "steps")
-"""Fidelities that are how long a run trains, so that one run passes through the lower ones on its way."""
+"""Names of fidelities that are training lengths: a run at the full fidelity passes the lower ones."""
 
 
 def read_table(path: Path, *, level: int = -1) -> Task:
     """Return the task that NAME.json describes, at one of its fidelities: by its index, the full one by default.
 
     Raises:
-        SpecError: a key is missing or holds what it may not.
+        SpecError: a key is missing or has a value that is not valid.
         ProjectError: a file cannot be read, or kind onnx without onnxruntime.
     """
     meta = _document(path)
@@ -49,11 +50,14 @@ def read_table(path: Path, *, level: int = -1) -> Task:
         missing = str(error.args[0]).partition(" is not a file")[0]
         raise SpecError([Mistake(missing, "is missing")], where=str(path)) from None
     except (TypeError, ValueError) as error:
-        raise SpecError([Mistake("", f"cannot be understood: {error}")], where=str(path)) from None
+        raise SpecError([Mistake("", f"is not valid: {error}")], where=str(path)) from None
     except OSError as error:
         raise ProjectError(f"{path}: its data file {meta['data_file']} cannot be read: {error}") from None
     if best == median:
-        raise SpecError([Mistake("stats", "best and median_random are equal; regret has no scale")], where=str(path))
+        raise SpecError(
+            [Mistake("stats", "best and median_random are equal, so regret has no scale; they must differ")],
+            where=str(path),
+        )
     return Task(
         name=str(meta.get("name", path.stem)),
         space=space,
@@ -66,10 +70,10 @@ def read_table(path: Path, *, level: int = -1) -> Task:
 
 
 def read_curves(path: Path) -> CurveTask | None:
-    """Return the task with learning curves that NAME.json describes, None when its fidelity is no length of training.
+    """Return the task with learning curves that NAME.json describes; None when its fidelity is not a training length.
 
     Raises:
-        SpecError: a key is missing or holds what it may not.
+        SpecError: a key is missing or has a value that is not valid.
         ProjectError: a file cannot be read, or kind onnx without onnxruntime.
     """
     full = read_table(path)
@@ -101,9 +105,9 @@ def _document(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ProjectError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise SpecError([Mistake("", f"is no JSON: {error}")], where=str(path)) from None
+        raise SpecError([Mistake("", f"is not valid JSON: {error}")], where=str(path)) from None
     if not isinstance(found, dict):
-        raise SpecError([Mistake("", "is no JSON object; docs/benchmark.md has an example")], where=str(path))
+        raise SpecError([Mistake("", "is not a JSON object; docs/benchmark.md has an example")], where=str(path))
     return found
 
 
@@ -125,7 +129,7 @@ def _parameter(entry: Entry) -> Parameter:
             return Float(float(entry["low"]), float(entry["high"]), log=log and entry["low"] > 0, when=when)
         case "int":
             low, high = int(entry["low"]), int(entry["high"])
-            # A logarithm from 0 or below has no meaning of its own; a linear range offers the same values.
+            # A log scale cannot start at 0 or below; a linear range has the same values.
             return Int(low, min(high, low + WIDEST_INT), log=log and low > 0, when=when)
         case "categorical" | "ordinal" as kind:
             return Choice(entry["choices"], ordered=kind == "ordinal", when=when)
@@ -140,9 +144,9 @@ def _kind(name: str, path: Path) -> Callable[..., Answer]:
 
 
 class Grid:
-    """A full measured table: the nearest measured point answers; nan is a failed run.
+    """A full measured grid: returns the value of the nearest measured point; nan is a failed run.
 
-    This and the other kinds answer at the fidelity `level`, an index of the table's fidelities; the last is full.
+    `level`, here and in the other kinds, is an index of the table's fidelities; the last is the full one.
     """
 
     def __init__(self, meta: Mapping[str, Any], data: Path, level: int = -1) -> None:
@@ -166,7 +170,7 @@ def _nearest(entry: Entry, value: Any) -> int:
 
 
 class Forest:
-    """Collected measurements behind a random forest: the mean of its leaves answers, exp of it when fitted on logs."""
+    """A random forest fitted to measurements: returns the mean of its leaves, or exp of it when fitted to logs."""
 
     def __init__(self, meta: Mapping[str, Any], data: Path, level: int = -1) -> None:
         self._entries: list[Entry] = meta["space"]
@@ -182,7 +186,7 @@ class Forest:
         node = self._root.copy()
         while (inner := self._feature[node] >= 0).any():
             right = row[np.where(inner, self._feature[node], 0)] > self._threshold[node]
-            # A node's left child stands at `child`, its right one just behind.
+            # A node's left child is at index `child`, its right child at the next index.
             node = np.where(inner, self._child[node] + right, node)
         mean = float(self._value[node].astype(float).mean())
         return float(np.exp(mean)) if self._log else mean
@@ -205,7 +209,7 @@ def entry_features(entry: Entry, params: Mapping[str, Any]) -> list[float]:
 
 
 class Network:
-    """A published surrogate network."""
+    """A published surrogate network in ONNX format."""
 
     def __init__(self, meta: Mapping[str, Any], data: Path, level: int = -1) -> None:
         self._session = _session(data)
@@ -228,11 +232,10 @@ class Network:
 
 @cache
 def _session(data: Path) -> Any:
-    """Open a network once; the fidelities of a table share it."""
-    try:
-        import onnxruntime  # 0.2 s
-    except ImportError:
-        raise ProjectError("kind onnx needs onnxruntime; install it with `pip install onnxruntime`") from None
+    """Open a network once; all fidelities of a table share it."""
+    require("onnxruntime", purpose="a table of kind onnx")
+    import onnxruntime  # 0.2 s
+
     if not data.is_file():
         raise FileNotFoundError(f"no file {data}")
     options = onnxruntime.SessionOptions()

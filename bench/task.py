@@ -1,5 +1,6 @@
-"""What a benchmark task is: a space, an objective, a way to evaluate a configuration, and two values that give regret
-its scale. Knows no planner and no file.
+"""A benchmark task: a space, an objective, an evaluation, and two values that give regret its scale.
+
+Knows no planner and no file.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from tunesmith.study.trials.trial import Failure
 from tunesmith.study.trials.view import Objective
 
 WORST_REGRET = 10.0
-"""Where regret is clipped, and what counts while every trial has failed."""
+"""Largest regret; also the regret while every trial has failed."""
 
 Evaluate = Callable[[Mapping[str, Value], int], float | Failure]
-"""(active parameters, seed) -> the metric's value in its own direction, or why the run failed."""
+"""(active parameters, seed) -> the metric's value in its own direction, or the failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One problem that planners are compared on.
+    """A problem on which planners are compared.
 
     Attributes:
-        space: what is tuned; its declared defaults, if any, are every planner's trial 0.
+        space: the search space; its default, if any, is every planner's first trial.
         best: the metric's best known value.
         median_random: the metric's median over uniformly random configurations that did not fail.
-        description: one or two sentences, as a planner would be told.
+        description: one or two sentences for planners with an LLM.
     """
 
     name: str

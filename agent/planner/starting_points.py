@@ -80,7 +80,7 @@ def starting_points(
         _add(points, StartingPoint(params=optimum.params, origin="scale", why=why))
     portfolio_view = replace(with_default, earlier=(*named, *others))
     for selected in select_portfolio(portfolio_view, (count - len(points)) // 2):
-        _add(points, StartingPoint(params=selected.params, origin="earlier", why=selected.why))
+        _add(points, StartingPoint(params=selected.params, origin="earlier", why=selected.reason))
     if planner is not None and len(points) < count:
         batch = planner.starting_points(_with_points(view, points), count=count - len(points))
         llm_trouble = batch.reason

@@ -1,1 +1,1 @@
-"""Compares ways to spend epochs: what is started, what is stopped early, and what goes on."""
+"""Compares how planners spend epochs: which configurations they start, stop early and continue."""

@@ -1,4 +1,4 @@
-"""The figures of a comparison of epochs: how much regret is left when, how many epochs to little of it, and ratios.
+"""Statistics of a comparison of epochs: regret by budget, epochs to a target regret, and their ratios.
 
 Runs in, numbers out. Knows no planner and no file.
 """
@@ -24,8 +24,8 @@ class EpochFigures:
 
     Attributes:
         regret: mean normalized regret of the best configuration that ran to the end, by budget in full runs.
-        until: mean full runs until the regret was at most a target, the whole budget where it never was, by target.
-        missed: the share of runs that never came to a target, by target.
+        until: mean full runs until the regret was at most a target, by target; the whole budget where it never was.
+        missed: fraction of runs that never reached a target, by target.
     """
 
     planner: str
@@ -58,21 +58,20 @@ def by_task(runs: Mapping[EpochKey, EpochRun], planner: str) -> dict[str, list[E
 
 
 def epochs_to(run: EpochRun, target: float, full_runs: int) -> float:
-    """Return after how many full runs' epochs a run came to a target of regret; its budget when it never did."""
+    """Return the full runs' worth of epochs after which a run reached a target regret; its budget when it never did."""
     return min((epochs for epochs, regret in run.reached if regret <= target), default=float(full_runs))
 
 
 def regret_at(run: EpochRun, full_runs: float) -> float:
-    """Return the regret of the best configuration that had run to the end by then, 10 while there is none."""
+    """Return the regret of the best configuration that had run to the end by then; 10 while there is none."""
     return min((regret for epochs, regret in run.reached if epochs <= full_runs), default=WORST_REGRET)
 
 
 def ratio(runs: Mapping[EpochKey, EpochRun], planner: str, peer: str, target: float, full_runs: int) -> Interval:
-    """Return by which factor a planner needs the epochs of a peer to come to a target, over all tasks alike.
+    """Return the ratio of the epochs that a planner and a peer need to reach a target, over all tasks.
 
-    The mean epochs of one over those of the other on each task, and of these the geometric mean; its 95% interval by
-    drawing tasks and then seeds. A run that never came there counts with its budget, so that the ratio is one-sided: a
-    peer that misses is taken to have been just in time.
+    It is the geometric mean over tasks of the ratio of mean epochs, with a 95% interval from drawing tasks and then
+    seeds. A run that never reached the target counts with its budget, which favours a planner or peer that misses.
     """
     times = {
         name: {t: np.array([epochs_to(r, target, full_runs) for r in some]) for t, some in by_task(runs, name).items()}
@@ -81,7 +80,7 @@ def ratio(runs: Mapping[EpochKey, EpochRun], planner: str, peer: str, target: fl
     tasks = [task for task in times[planner] if task in times[peer]]
     rng = np.random.default_rng(0)
 
-    def drawn(seeds: Array) -> float:
+    def resampled_mean(seeds: Array) -> float:
         return float(seeds[rng.integers(len(seeds), size=len(seeds))].mean())
 
     def mean_ratio(logs: Sequence[float]) -> float:
@@ -91,6 +90,10 @@ def ratio(runs: Mapping[EpochKey, EpochRun], planner: str, peer: str, target: fl
     resampled = []
     for _ in range(RESAMPLES):
         some = [tasks[i] for i in rng.integers(len(tasks), size=len(tasks))]
-        resampled.append(mean_ratio([float(np.log(drawn(times[planner][t]) / drawn(times[peer][t]))) for t in some]))
+        resampled.append(
+            mean_ratio(
+                [float(np.log(resampled_mean(times[planner][t]) / resampled_mean(times[peer][t]))) for t in some]
+            )
+        )
     low, high = np.quantile(resampled, [0.025, 0.975])
     return Interval(whole, float(low), float(high))

@@ -1,4 +1,4 @@
-"""Counts the epochs that a planner spends on a task, and keeps when which value was there. Knows no planner."""
+"""Counts the epochs that a planner spends on a task, and records finished configurations. Knows no planner."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tunesmith.study.space.condition import Value
 
 
 class BudgetSpent(Exception):
-    """No epoch is left."""
+    """The budget of epochs is used up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """After `epochs` in all, a configuration had run to the end; `value` is to be minimized, inf where it failed."""
+    """A configuration that ran to the end after `epochs` in total; `value` is to be minimized, inf where it failed."""
 
     epochs: float
     value: float
@@ -27,27 +27,27 @@ class Meter:
     """The epochs of one run of a planner.
 
     Attributes:
-        budget: how many epochs it may spend.
-        spent: how many it has spent.
+        budget: number of epochs that may be spent.
+        spent: number of epochs spent.
         reached: the configurations that ran to the end, in order.
-        begun: how many configurations were begun.
+        started: number of configurations that were started.
     """
 
     task: CurveTask
     budget: float
     spent: float = 0.0
     reached: list[Reached] = field(default_factory=list)
-    begun: int = 0
+    started: int = 0
 
-    def begin(self, params: Mapping[str, Value]) -> Training:
-        """Begin to train a configuration; nothing is spent yet."""
-        self.begun += 1
+    def start(self, params: Mapping[str, Value]) -> Training:
+        """Start to train a configuration; this spends nothing."""
+        self.started += 1
         return Training(self, self.task.curve(params))
 
 
 @dataclass(slots=True)
 class Training:
-    """A configuration in training. It may rest for as long as it likes: going on costs only what is still to run."""
+    """A configuration in training. It can be paused at any step; continuing costs only the remaining epochs."""
 
     meter: Meter
     whole: Curve
@@ -55,7 +55,7 @@ class Training:
 
     @property
     def curve(self) -> Curve:
-        """What was seen so far."""
+        """The curve so far."""
         return Curve(self.whole.steps[: self.count], self.whole.values[: self.count])
 
     @property
@@ -67,7 +67,7 @@ class Training:
         """Train to the next step and return it with the value there.
 
         Raises:
-            BudgetSpent: the budget does not reach that far.
+            BudgetSpent: the budget is too small for that step.
         """
         before = self.whole.steps[self.count - 1] if self.count else 0.0
         step, value = self.whole.steps[self.count], self.whole.values[self.count]

@@ -1,6 +1,6 @@
 """A study of our own, on a task with learning curves: the loop's rules with a table in the place of the training.
 
-What is begun, stopped and continued is decided by the same code as in `tunesmith run`, one trial at a time.
+The code of `tunesmith run` decides which trials start, stop and continue, one trial at a time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tunesmith.study.trials.view import StudyView, run_key
 
 
 def run_own(kind: str, meter: Meter, seed: int) -> None:
-    """Spend the meter's epochs as a study whose [schedule] is of this kind."""
+    """Spend the meter's epochs as a study with this kind of [schedule]."""
     study = _Study(meter, _spec(meter.task, kind), seed)
     try:
         while True:
@@ -52,17 +52,17 @@ class _Study:
         self._trainings: dict[tuple[object, ...], Training] = {}
 
     def run_trial(self) -> None:
-        """Run the next trial as far as it may go.
+        """Run the next trial until it ends or is stopped.
 
         Raises:
-            BudgetSpent: it could not be run so far.
+            BudgetSpent: the budget ran out before.
         """
         view = self._view()
         trial = Trial(number=len(self._trials), proposal=self._proposal(view), state=TrialState.RUNNING)
         key = run_key(trial)
         self._early_stopping.trial_started(trial, [t for t in self._trials if run_key(t) == key])
         if key not in self._trainings:
-            self._trainings[key] = self._meter.begin(trial.params)
+            self._trainings[key] = self._meter.start(trial.params)
         outcome = self._trained(trial, self._trainings[key])
         self._trials.append(replace(trial, state=outcome.state, outcome=outcome))
         self._early_stopping.trial_ended()
@@ -104,9 +104,9 @@ class _Study:
         name, sign = self._meter.task.objective.metric, self._meter.task.objective.sign
         while not training.is_over and training.curve.reached < until:
             step, value = training.advance()
-            news = [Observation(name, step, sign * value, 0.0)]
-            self._early_stopping.observe(trial, news)
-            decision = self._early_stopping.stop_decision(trial, news, partial(self._view, trial))
+            observations = [Observation(name, step, sign * value, 0.0)]
+            self._early_stopping.observe(trial, observations)
+            decision = self._early_stopping.stop_decision(trial, observations, partial(self._view, trial))
             if decision is not None:
                 return Outcome(state=TrialState.STOPPED, values=_last(training, name, sign), note=decision.note)
         values = _last(training, name, sign)

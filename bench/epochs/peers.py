@@ -1,4 +1,4 @@
-"""Optuna's ways to spend epochs, as shipped: TPE with asynchronous halving, with Hyperband, with neither."""
+"""Optuna's TPE with its default settings, and with asynchronous halving, Hyperband or no pruner."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _run_trial(study: optuna.Study, meter: Meter) -> None:
     import optuna
 
     trial = study.ask()
-    training = meter.begin(ask_each(trial, meter.task.space))
+    training = meter.start(ask_each(trial, meter.task.space))
     value = float("inf")
     while not training.is_over:
         step, value = training.advance()

@@ -1,4 +1,4 @@
-"""Runs planners of epochs on tasks with curves, each run in a worker process, and keeps each as soon as it is done."""
+"""Runs planners on tasks with learning curves, each run in a worker process; stores each run as soon as it ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAKERS: dict[str, Callable[[Meter, int], None]] = {**own.MAKERS, **peers.MAKERS}
 
 @dataclass(frozen=True, slots=True, order=True)
 class EpochKey:
-    """Which run it is; `full_runs` is its budget: the epochs of so many full runs."""
+    """Identifies a run; `full_runs` is its budget of epochs, in full runs."""
 
     task: str
     planner: str
@@ -34,23 +34,23 @@ class EpochKey:
 
 @dataclass(frozen=True, slots=True)
 class EpochRun:
-    """What a run gave.
+    """The results of a run.
 
     Attributes:
         reached: (epochs spent by then, in full runs; normalized regret) of each configuration that ran to the end.
-        begun: how many configurations were begun.
+        started: number of configurations that were started.
     """
 
     key: EpochKey
     reached: tuple[tuple[float, float], ...]
-    begun: int
+    started: int
 
 
 def curve_tasks(names: Sequence[str], folders: Sequence[Path]) -> list[CurveTask]:
-    """Return the tasks with curves of these names; "all" stands for every table in the folders that has curves.
+    """Return the tasks with curves of these names; "all" means every table in the folders with curves.
 
     Raises:
-        SpecError: a name is unknown, or a table is wrong.
+        SpecError: a name is unknown, or a table is not valid.
         ProjectError: no table has curves, or onnxruntime is missing.
     """
     found = {name: task for name in _paths(folders) if (task := _task(name, tuple(folders))) is not None}
@@ -58,7 +58,7 @@ def curve_tasks(names: Sequence[str], folders: Sequence[Path]) -> list[CurveTask
     if unknown:
         raise SpecError([Mistake(n, f"has no curves here{did_you_mean(n, found)}") for n in unknown], where="--task")
     if not found:
-        raise ProjectError("no table has learning curves; --data names a folder of such tables (docs/benchmark.md)")
+        raise ProjectError("no table has learning curves; give a folder of such tables with --data (docs/benchmark.md)")
     return [task for name, task in found.items() if "all" in names or name in names]
 
 
@@ -70,7 +70,8 @@ def check_planners(names: Iterable[str]) -> None:
     """
     wrong = [n for n in names if n not in MAKERS]
     if wrong:
-        mistakes = [Mistake(n, f"spends no epochs{did_you_mean(n, MAKERS)}; known: {', '.join(MAKERS)}") for n in wrong]
+        known = ", ".join(MAKERS)
+        mistakes = [Mistake(n, f"is not a planner for epochs{did_you_mean(n, MAKERS)}; known: {known}") for n in wrong]
         raise SpecError(mistakes, where="--planner")
 
 
@@ -79,13 +80,13 @@ def run_one(task: CurveTask, key: EpochKey) -> EpochRun:
     meter = Meter(task, budget=task.end * key.full_runs)
     MAKERS[key.planner](meter, key.seed)
     reached = tuple((round(r.epochs / task.end, 6), round(task.regret(r.value), 8)) for r in meter.reached)
-    return EpochRun(key, reached, meter.begun)
+    return EpochRun(key, reached, meter.started)
 
 
 def run_all(
     keys: Sequence[EpochKey], results: Path, *, folders: Sequence[Path], jobs: int, on_done: Callable[[EpochKey], None]
 ) -> dict[EpochKey, EpochRun]:
-    """Run what the results file lacks, `jobs` at a time, and return all runs that are wanted."""
+    """Run the keys that the results file lacks, `jobs` at a time, and return the runs of all keys."""
     runs = read_runs(results)
     missing = [key for key in keys if key not in runs]
     if missing:
@@ -109,10 +110,10 @@ def run_all(
 
 
 def read_runs(results: Path) -> dict[EpochKey, EpochRun]:
-    """Return the runs in a results file, none when there is no such file.
+    """Return the runs in a results file; empty when the file does not exist.
 
     Raises:
-        SpecError: a line is no such run.
+        SpecError: a line is not such a run.
     """
     if not results.exists():
         return {}
@@ -121,9 +122,10 @@ def read_runs(results: Path) -> dict[EpochKey, EpochRun]:
         try:
             row = json.loads(line)
             key = EpochKey(**row["key"])
-            runs[key] = EpochRun(key, tuple((float(e), float(r)) for e, r in row["reached"]), int(row["begun"]))
+            started = int(row["started"] if "started" in row else row["begun"])  # "begun" in files before 2026-12
+            runs[key] = EpochRun(key, tuple((float(e), float(r)) for e, r in row["reached"]), started)
         except (ValueError, TypeError, KeyError):
-            message = "is no run of a comparison of epochs; name another file with --results"
+            message = "is not a run of a comparison of epochs; give another file with --results"
             raise SpecError([Mistake(f"line {number}", message)], where=str(results)) from None
     return runs
 

@@ -1,4 +1,4 @@
-"""What a task with learning curves is: a configuration answers with a whole curve, and every step of it costs.
+"""A task with learning curves: a configuration has a whole curve, and every step of it costs.
 
 Knows no planner and no file.
 """
@@ -20,12 +20,12 @@ Values = Callable[[Mapping[str, Value]], list[float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveTask:
-    """One problem that early stopping is compared on.
+    """A problem on which ways of early stopping are compared.
 
     Attributes:
-        space: what is tuned; there is no default.
-        steps: where the curves are known, rising; the last is a full run. A run to step 9 costs 9 epochs, and one that
-            goes on from step 9 to step 27 costs 18 more.
+        space: the search space, without a default.
+        steps: increasing epochs at which the curves are known; the last is a full run. A run to step 9 costs 9 epochs,
+            and continuing it to step 27 costs 18 more.
         best: the metric's best known value at the last step.
         median_random: the metric's median over random configurations there.
     """

@@ -1,6 +1,4 @@
-"""Finds planners by name. A module in this folder that has `MAKERS` adds its planners; nothing else is to be
-registered.
-"""
+"""Finds planners by name. A module in this folder with a dict `MAKERS` adds its planners; no other registration."""
 
 from __future__ import annotations
 
@@ -20,33 +18,33 @@ from tunesmith.study.trials.trial import Failure
 class Planner(Protocol):
     """One optimizer on one task: `ask` and then either `tell` or `fail`, in turn.
 
-    Where the task's space has a default, the first configuration asked is that default.
+    Where the task's space has a default, the first configuration is that default.
     """
 
     def ask(self) -> Mapping[str, Value]:
         """Return the next configuration: the active parameters, valid in the task's space.
 
         Raises:
-            SpaceExhausted: there is nothing left to try.
+            SpaceExhausted: every configuration was tried.
         """
         ...
 
     def tell(self, value: float) -> None:
-        """Take the value of the configuration asked last, in the metric's own direction."""
+        """Report the value of the last configuration, in the metric's own direction."""
         ...
 
     def fail(self, failure: Failure) -> None:
-        """Take it that the configuration asked last failed."""
+        """Report that the last configuration failed."""
         ...
 
 
 Maker = Callable[..., Planner]
-"""(task, seed) -> a fresh planner; one with a model takes model and base_url, too. Raises ProjectError when something
-that it needs is missing."""
+"""(task, seed) -> a new planner; planners with an LLM also take model and base_url. Raises ProjectError when a package
+or an option that it needs is missing."""
 
 
 def planner_makers() -> dict[str, Maker]:
-    """Return how to make every known planner, by name."""
+    """Return the constructor of every known planner, by name."""
     makers: dict[str, Maker] = {}
     for module in pkgutil.iter_modules(__path__):
         makers.update(importlib.import_module(f"{__name__}.{module.name}").MAKERS)
@@ -54,10 +52,10 @@ def planner_makers() -> dict[str, Maker]:
 
 
 def find_planner(name: str) -> Maker:
-    """Return how to make the planner of that name; what stands behind @ is its model, and behind another @ its address.
+    """Return the constructor of a planner given as NAME, NAME@MODEL or NAME@MODEL@ADDRESS.
 
     Raises:
-        KeyError: there is none.
+        KeyError: the name is unknown.
     """
     base, _, rest = name.partition("@")
     maker = planner_makers()[base]
@@ -66,7 +64,7 @@ def find_planner(name: str) -> Maker:
 
 
 def require_planners(names: list[str], task: Task) -> None:
-    """Make each named planner once, so that a wrong name or a missing package is known before anything runs.
+    """Make each named planner once, so that wrong names and missing packages are reported before anything runs.
 
     Raises:
         SpecError: with every unknown name.
@@ -76,7 +74,8 @@ def require_planners(names: list[str], task: Task) -> None:
     unknown = [name for name in names if name.partition("@")[0] not in makers]
     if unknown:
         raise SpecError(
-            [Mistake(name, f"is no planner{did_you_mean(name, makers)}") for name in unknown], where="--planner"
+            [Mistake(name, f"is not a known planner{did_you_mean(name, makers)}") for name in unknown],
+            where="--planner",
         )
     for name in names:
         find_planner(name)(task, 0)

@@ -1,4 +1,4 @@
-"""Our sampler with one part taken out, to measure what that part brings."""
+"""Our sampler without one of its parts, to measure the effect of that part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tunesmith.agent.sampler.surrogate_model import SamplerSettings
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
 
-_LEFT_OUT = {
+_ABLATIONS = {
     "bayes-no-names": SamplerSettings(name_prior_strength=0.0),
     "bayes-no-failures": SamplerSettings(model_failures=False),
     "bayes-one-mode": SamplerSettings(average_hyperparameters=False),
@@ -24,4 +24,4 @@ def _make(settings: SamplerSettings, task: Task, seed: int) -> TunerPlanner:
     return TunerPlanner(BayesSampler(settings), task, seed)
 
 
-MAKERS = {name: partial(_make, settings) for name, settings in _LEFT_OUT.items()}
+MAKERS = {name: partial(_make, settings) for name, settings in _ABLATIONS.items()}

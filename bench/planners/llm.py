@@ -1,10 +1,10 @@
-"""Planners with a language model: ours, and what it has to be compared with, built from the same parts.
+"""Planners with a language model: ours, and baselines that are built from the same parts.
 
-    hybrid      the sampler and the model, shared out by results (ours)
-    llm         the model alone, checked for the space and for duplicates
-    centaur     the sampler, with three trials in ten overridden by the model unjudged (Ferreira et al. 2026)
-    llambo      the model alone, which of several candidates takes the one it expects most of (after Liu et al. 2024)
-    best-of-n   points from one question before any result, then random ones: what a model knows without feedback
+    hybrid      the sampler and the model; trials are divided by their results (ours)
+    llm         only the model; invalid and duplicate candidates are dropped
+    centaur     the sampler; the model takes three trials in ten, without scoring (Ferreira et al. 2026)
+    llambo      only the model, which picks the candidate with its best predicted value (after Liu et al. 2024)
+    best-of-n   points from one question before any result, then random points: the model without feedback
 
 A name may carry its model and address, as in hybrid@openai:gpt-5-mini or llm@qwen3@http://127.0.0.1:8080/v1.
 """
@@ -28,8 +28,8 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Failure, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 
-ASKED_AT_ONCE = 32
-"""So many points best-of-n asks for."""
+BEST_OF_N = 32
+"""Number of points that best-of-n asks for."""
 
 _RULES: Mapping[str, LLMRules | None] = {
     "hybrid": None,
@@ -52,37 +52,37 @@ def _make(
 
 
 class BestOfN:
-    """Asks once, then runs what was answered; ends at random when that is used up."""
+    """Asks the model once, runs its points, and continues with random points."""
 
     def __init__(self, task: Task, seed: int, *, model: str = "", base_url: str = "") -> None:
         self._view = StudyView(space=task.space, objectives=(task.objective,), trials=[], number=0, seed=seed)
         self._planner = _planner(task, _required("best-of-n", model), base_url)
         self._points: list[Mapping[str, Value]] | None = None
-        self._asked: list[Trial] = []
+        self._trials: list[Trial] = []
 
     def ask(self) -> Mapping[str, Value]:
         """Return the next configuration."""
         if self._points is None:
             default = self._view.space.default
-            found = self._planner.starting_points(self._view, count=ASKED_AT_ONCE)
+            found = self._planner.starting_points(self._view, count=BEST_OF_N)
             self._points = [*([default] if default is not None else []), *(c.params for c in found.candidates)]
-        number = len(self._asked)
-        view = replace(self._view, trials=self._asked, number=number)
+        number = len(self._trials)
+        view = replace(self._view, trials=self._trials, number=number)
         params = self._points[number] if number < len(self._points) else RandomSampler().suggest(view).params
         proposal = Proposal(params=params, source=Source.LLM, seed=0)
-        self._asked.append(Trial(number=number, proposal=proposal, state=TrialState.WAITING))
+        self._trials.append(Trial(number=number, proposal=proposal, state=TrialState.WAITING))
         return params
 
     def tell(self, value: float) -> None:
-        """Learn nothing."""
+        """Ignore the result."""
 
     def fail(self, failure: Failure) -> None:
-        """Learn nothing."""
+        """Ignore the result."""
 
 
 def _planner(task: Task, model: str, base_url: str) -> LLMPlanner:
-    subject = StudyBrief(name=task.name, space=task.space, objectives=(task.objective,), description=task.description)
-    return LLMPlanner(open_model(PlannerTable(model=model, base_url=base_url or None)), subject)
+    brief = StudyBrief(name=task.name, space=task.space, objectives=(task.objective,), description=task.description)
+    return LLMPlanner(open_model(PlannerTable(model=model, base_url=base_url or None)), brief)
 
 
 def _required(name: str, model: str) -> str:

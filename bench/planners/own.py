@@ -1,4 +1,4 @@
-"""Every sampler that Tunesmith knows by name, driven through the same door as a user's: `Tuner`."""
+"""Every sampler that Tunesmith knows by name, driven by the public class `Tuner`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tunesmith.agent.sampler.base import Sampler
-from tunesmith.agent.tuner import Asked, Tuner
+from tunesmith.agent.tuner import OpenTrial, Tuner
 from tunesmith.bench.task import Task
 from tunesmith.study.config.spec import SAMPLERS
 from tunesmith.study.space.condition import Value
@@ -15,7 +15,7 @@ from tunesmith.study.trials.trial import Failure
 
 
 class TunerPlanner:
-    """A `Tuner` in memory; `options` are further arguments of it."""
+    """A `Tuner` in memory; `options` are its further arguments."""
 
     def __init__(self, sampler: str | Sampler, task: Task, seed: int, **options: Any) -> None:
         self._tuner = Tuner(
@@ -27,7 +27,7 @@ class TunerPlanner:
             description=task.description,
             **options,
         )
-        self._open: Asked | None = None
+        self._open: OpenTrial | None = None
 
     def ask(self) -> Mapping[str, Value]:
         """Return the next configuration."""
@@ -36,13 +36,13 @@ class TunerPlanner:
 
     def tell(self, value: float) -> None:
         """Finish the trial with its value."""
-        self._tuner.tell(self._asked(), value)
+        self._tuner.tell(self._open_trial(), value)
 
     def fail(self, failure: Failure) -> None:
         """Finish the trial as failed."""
-        self._tuner.fail(self._asked(), failure.kind.value, failure.reason)
+        self._tuner.fail(self._open_trial(), failure.kind.value, failure.reason)
 
-    def _asked(self) -> Asked:
+    def _open_trial(self) -> OpenTrial:
         assert self._open is not None, "tell or fail before ask"  # noqa: S101  # the runner's order
         return self._open
 

@@ -1,4 +1,4 @@
-"""SMAC's facade for hyperparameter optimization, as its makers ship it (extra package `smac`)."""
+"""SMAC's facade for hyperparameter optimization with its default settings (needs the package `smac`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.bench.task import Task
-from tunesmith.study.errors import ProjectError
+from tunesmith.study.optional_packages import require
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Comparison, Condition, Value
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
@@ -18,18 +18,17 @@ from tunesmith.study.trials.trial import Failure
 
 
 class SmacPlanner:
-    """SMAC by ask and tell. A failed trial is told as crashed.
+    """SMAC by ask and tell. Failed trials are reported as crashed.
 
     Raises:
         ProjectError: smac is not installed.
     """
 
     def __init__(self, task: Task, seed: int) -> None:
-        try:
-            import smac  # 2 s
-            from ConfigSpace import Configuration
-        except ImportError:
-            raise ProjectError("planner smac needs smac; install it with `pip install smac`") from None
+        require("smac", purpose="the planner smac")
+        import smac  # 2 s
+        from ConfigSpace import Configuration
+
         self._task = task
         self._space = _config_space(task.space, seed)
         self._folder = tempfile.TemporaryDirectory()
@@ -37,55 +36,55 @@ class SmacPlanner:
             self._space, deterministic=True, n_trials=50, seed=seed, output_directory=Path(self._folder.name)
         )
         default = task.space.default
-        first = [] if default is None else [Configuration(self._space, values=_told(task.space, default))]
+        first = [] if default is None else [Configuration(self._space, values=_to_smac(task.space, default))]
         facade = smac.HyperparameterOptimizationFacade
         design = facade.get_initial_design(scenario, additional_configs=first)
-        # Its messages would go to the terminal between our own.
+        # SMAC would print its messages between our own.
         with contextlib.redirect_stdout(None):
-            self._smac = facade(scenario, _never, initial_design=design, overwrite=True, logging_level=50)
+            self._smac = facade(scenario, _target_function, initial_design=design, overwrite=True, logging_level=50)
         self._first = first
         self._open: Any = None
-        # SMAC cannot fit an infinite cost: a failure counts as the worst value seen, a median random one at least.
+        # SMAC cannot fit an infinite cost. A failure counts as the worst value so far, at least a median random one.
         self._worst = task.objective.sign * task.median_random
 
     def ask(self) -> Mapping[str, Value]:
-        """Return SMAC's next configuration; the task's default first, where it has one."""
+        """Return SMAC's next configuration, after the task's default if it has one."""
         from smac.runhistory import TrialInfo
 
         self._open = TrialInfo(self._first.pop(), seed=0) if self._first else self._smac.ask()
-        return _heard(self._task.space, dict(self._open.config))
+        return _from_smac(self._task.space, dict(self._open.config))
 
     def tell(self, value: float) -> None:
-        """Tell the value, turned so that SMAC minimizes."""
+        """Report the value, with its sign flipped where larger is better, because SMAC minimizes."""
         from smac.runhistory import TrialValue
 
         cost = self._task.objective.sign * value
         self._worst = max(self._worst, cost)
         self._smac.tell(self._open, TrialValue(cost=cost))
 
-    def fail(self, failure: Failure) -> None:  # noqa: ARG002  # SMAC knows crashed, timeout and memout; all count alike
-        """Tell that it crashed."""
+    def fail(self, failure: Failure) -> None:  # noqa: ARG002  # SMAC treats crashed, timeout and memout alike
+        """Report a crash."""
         from smac.runhistory import StatusType, TrialValue
 
         self._smac.tell(self._open, TrialValue(cost=self._worst, status=StatusType.CRASHED))
 
 
-def _never(config: Any, seed: int = 0) -> float:
-    raise AssertionError("SMAC is asked and told, never run")
+def _target_function(config: Any, seed: int = 0) -> float:
+    raise AssertionError("SMAC is used by ask and tell and never calls the target function")
 
 
 def _config_space(space: SearchSpace, seed: int) -> Any:
     from ConfigSpace import ConfigurationSpace, InCondition
 
-    made = ConfigurationSpace(seed=seed)
+    config_space = ConfigurationSpace(seed=seed)
     parameters = {name: _hyperparameter(name, p) for name, p in space.parameters.items()}
-    made.add(*parameters.values())
+    config_space.add(*parameters.values())
     for name, when in space.conditions.items():
         guard = _guard(when, space)
         if guard is not None:
             column, values = guard
-            made.add(InCondition(parameters[name], parameters[column], values))
-    return made
+            config_space.add(InCondition(parameters[name], parameters[column], values))
+    return config_space
 
 
 def _hyperparameter(name: str, parameter: Parameter) -> Any:
@@ -106,7 +105,10 @@ def _hyperparameter(name: str, parameter: Parameter) -> Any:
 
 
 def _guard(when: Condition, space: SearchSpace) -> tuple[str, list[str]] | None:
-    """Return a condition on one choice as SMAC knows it; None for others, whose parameters SMAC then always varies."""
+    """Return the guard of a condition on one choice and the values it allows; None for other conditions.
+
+    SMAC then treats the parameter as always active.
+    """
     if not isinstance(when, Comparison):
         return None
     (comparison,) = conditions.comparisons(when)
@@ -117,7 +119,7 @@ def _guard(when: Condition, space: SearchSpace) -> tuple[str, list[str]] | None:
     return comparison.name, [str(i) for i, value in enumerate(values) if comparison.holds({comparison.name: value})]
 
 
-def _told(space: SearchSpace, params: Mapping[str, Value]) -> dict[str, Any]:
+def _to_smac(space: SearchSpace, params: Mapping[str, Value]) -> dict[str, Any]:
     return {name: _index(space.parameters[name], value) for name, value in params.items()}
 
 
@@ -127,7 +129,7 @@ def _index(parameter: Parameter, value: Value) -> Any:
     return str(int(bool(value))) if isinstance(parameter, Bool) else value
 
 
-def _heard(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Value]:
+def _from_smac(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Value]:
     values = {name: _value(space.parameters[name], value) for name, value in config.items()}
     return {name: values[name] for name in space.active(values)}
 

@@ -1,1 +1,1 @@
-"""The tables that come with the package. NAME.json and NAME.npz beside this file; docs/benchmark.md has the format."""
+"""The bundled tables: NAME.json and NAME.npz in this folder; docs/benchmark.md describes the format."""

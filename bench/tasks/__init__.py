@@ -1,4 +1,4 @@
-"""Finds tasks by name. A module in this folder that has `MAKERS` adds its tasks; nothing else is to be registered."""
+"""Finds tasks by name. A module in this folder with a dict `MAKERS` adds its tasks; no other registration."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Chosen:
 
 
 def task_makers(folders: Sequence[Path] = ()) -> dict[str, Maker]:
-    """Return how to make every known task, by name: those in code, the bundled tables, then the tables in `folders`.
+    """Return the constructor of every known task by name: tasks in code, bundled tables, then tables in `folders`.
 
-    A table in a later folder takes the place of one with the same name.
+    A table in a later folder replaces one with the same name.
 
     Raises:
-        ProjectError: a folder is missing or holds no table.
+        ProjectError: a folder is missing or contains no table.
     """
     makers: dict[str, Maker] = {}
     for module in pkgutil.iter_modules(__path__):
@@ -40,30 +40,31 @@ def task_makers(folders: Sequence[Path] = ()) -> dict[str, Maker]:
     for folder in [TABLES, *folders]:
         paths = sorted(folder.glob("*.json"))
         if not paths:
-            reason = "holds no NAME.json" if folder.is_dir() else "is no folder"
-            raise ProjectError(f"--data {folder} {reason}; give the folder that the tables stand in")
+            reason = "contains no NAME.json" if folder.is_dir() else "is not a folder"
+            raise ProjectError(f"--data {folder} {reason}; give a folder of tables")
         makers.update({path.stem: partial(read_table, path) for path in paths})
     return makers
 
 
 def choose_tasks(names: Iterable[str], folders: Sequence[Path] = ()) -> Chosen:
-    """Make the tasks with these names; "all" stands for every one that can run here.
+    """Make the tasks with these names; "all" means every task that can run here.
 
     Raises:
-        SpecError: a name is unknown, or a table is wrong.
-        ProjectError: a folder holds no table.
+        SpecError: a name is unknown, or a table is not valid.
+        ProjectError: a folder contains no table.
     """
     makers = task_makers(folders)
     wanted = list(dict.fromkeys(names))
     unknown = [name for name in wanted if name not in makers and name != "all"]
     if unknown:
         raise SpecError(
-            [Mistake(name, f"is no task{did_you_mean(name, [*makers, 'all'])}") for name in unknown], where="--task"
+            [Mistake(name, f"is not a known task{did_you_mean(name, [*makers, 'all'])}") for name in unknown],
+            where="--task",
         )
     tasks, skipped = [], []
     for name in makers if "all" in wanted else wanted:
         try:
             tasks.append(makers[name]())
         except ProjectError as error:
-            skipped.append(f"{name} is left out: {error}")
+            skipped.append(f"{name} is skipped: {error}")
     return Chosen(tuple(tasks), tuple(skipped))

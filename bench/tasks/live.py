@@ -1,7 +1,7 @@
-"""Two tasks that really train: a small network on digits (torch) and boosted trees on diabetes (scikit-learn).
+"""Two tasks that train a model: a small network on digits (torch) and boosted trees on diabetes (scikit-learn).
 
-About half a second and a tenth of a second per evaluation on one core. `best` is the best value of 400 runs (docs/
-benchmark.md tells how it was found), so a planner may go a little below regret 0.
+About half a second and a tenth of a second per evaluation on one core. `best` is the best value of 400 runs (see
+docs/benchmark.md), so a planner may reach a regret slightly below 0.
 """
 
 from __future__ import annotations
@@ -68,7 +68,11 @@ def _train_digits(params: Mapping[str, Any], seed: int) -> float | Failure:
     model.eval()
     with torch.no_grad():
         loss = float(torch.nn.functional.cross_entropy(model(x_valid), y_valid))
-    return loss if math.isfinite(loss) else Failure(kind=FailureKind.NAN, reason="the validation loss is no number")
+    return (
+        loss
+        if math.isfinite(loss)
+        else Failure(kind=FailureKind.NAN, reason="the validation loss is not a finite number")
+    )
 
 
 def _digits_mlp() -> Task:

@@ -1,7 +1,7 @@
-"""Functions with known optima: Branin, Hartmann6, Ackley in ten dimensions, a mixed one, a conditional one, and one
-where half of the space fails. Each has a default that is decent but no optimum.
+"""Functions with known optima: Branin, Hartmann6, Ackley in ten dimensions, a mixed, a conditional and a failing one.
 
-`median_random` was measured with 20,000 uniform draws.
+In the last one half of the space fails. Each has a default that is decent but not optimal. `median_random` was measured
+with 20,000 uniform draws.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def test_a_bundled_table_holds_its_own_best_and_its_median(name: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "says"), [("{", "tiny"), ('{"kind": "grid"}', "missing"), ("[]", "tiny")])
-def test_a_table_that_is_wrong_says_so(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_table_is_refused(tmp_path: Path, text: str, says: str) -> None:
     path = make_table(tmp_path / "t")
     path.write_text(text, encoding="utf-8")
     with pytest.raises((SpecError, ProjectError), match=says):
@@ -70,14 +70,14 @@ def test_known_optima() -> None:
     assert ackley_value(np.zeros(10)) == pytest.approx(0.0, abs=1e-9)
 
 
-def test_regret_is_clipped_goes_down_only_and_counts_failures_as_nothing() -> None:
+def test_regret_is_clipped_never_rises_and_ignores_failures() -> None:
     curve = regret_curve([None, 3.0, 99.0, 2.0, None, 1.0], best=1.0, median_random=3.0, trials=8)
     assert curve.tolist() == [10.0, 1.0, 1.0, 0.5, 0.5, 0.0, 0.0, 0.0]
     up = regret_curve([0.5, 0.9], best=0.9, median_random=0.5, trials=2)
     assert up.tolist() == pytest.approx([1.0, 0.0])
 
 
-def test_intervals_and_ranks_by_known_numbers() -> None:
+def test_intervals_and_ranks_of_known_numbers() -> None:
     even = bootstrap([np.full(8, 0.25), np.full(8, 0.75)])
     assert even.mean == 0.5
     assert (even.low, even.high) == (0.25, 0.75)
@@ -98,12 +98,12 @@ def test_a_run_is_kept_once_and_a_line_cut_short_is_dropped(tmp_path: Path) -> N
     assert ResultsFile(file).runs == {key: Run(key, (1.0, None), {"nan": 1}, (0.1, 0.1))}
 
 
-def test_names_are_helped_along() -> None:
+def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(SpecError, match="did you mean branin"):
         choose_tasks(["brannin"])
 
 
-def test_the_command_runs_what_is_missing_and_nothing_twice(tmp_path: Path) -> None:
+def test_the_command_runs_what_is_missing_and_repeats_nothing(tmp_path: Path) -> None:
     make_table(tmp_path / "tables")
     wanted = [
         *BENCH,
@@ -125,7 +125,7 @@ def test_the_command_runs_what_is_missing_and_nothing_twice(tmp_path: Path) -> N
     runs = (tmp_path / "out.runs.jsonl").read_text(encoding="utf-8")
     assert len(runs.splitlines()) == 6
     more = command(*wanted, "--planner", "optuna-tpe", cwd=tmp_path)
-    assert "6 of 12 runs are there already" in more.stderr
+    assert "6 of 12 runs are finished already" in more.stderr
     assert (tmp_path / "out.runs.jsonl").read_text(encoding="utf-8").startswith(runs)
     figures = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert [p["planner"] for p in figures["planners"]] == ["random", "optuna-tpe"]
@@ -138,7 +138,7 @@ def test_the_command_runs_what_is_missing_and_nothing_twice(tmp_path: Path) -> N
     [
         (["--planner", "bayse", "--task", "branin"], "did you mean bayes"),
         (["--planner", "random", "--task", "branin", "--seeds", "0"], "--seeds"),
-        (["--planner", "random", "--task", "branin", "--data", "nowhere"], "--data nowhere is no folder"),
+        (["--planner", "random", "--task", "branin", "--data", "nowhere"], "--data nowhere is not a folder"),
     ],
 )
 def test_wrong_options_are_refused(tmp_path: Path, arguments: list[str], says: str) -> None:

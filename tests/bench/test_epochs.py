@@ -34,13 +34,13 @@ def make_curves(folder: Path) -> Path:
     return path
 
 
-def test_epochs_are_counted_once_and_going_on_costs_only_the_rest(tmp_path: Path) -> None:
+def test_epochs_are_counted_once_and_continuing_costs_only_the_rest(tmp_path: Path) -> None:
     task = read_curves(make_curves(tmp_path / "t"))
     assert task is not None
     meter = Meter(task, budget=11)
-    training = meter.begin({"lr": 2.0})
+    training = meter.start({"lr": 2.0})
     assert training.advance() == (1.0, 0.9)
-    other = meter.begin({"lr": 4.0})
+    other = meter.start({"lr": 4.0})
     other.advance()
     assert (meter.spent, meter.reached) == (2.0, [])
     training.advance()
@@ -63,17 +63,17 @@ def test_every_planner_keeps_to_its_budget_and_finds_the_best_of_six(tmp_path: P
     assert min(r.value for r in meter.reached) <= 0.2
 
 
-def test_figures_by_known_numbers() -> None:
+def test_statistics_of_known_numbers() -> None:
     fast = EpochRun(EpochKey("t", "a", 0, 10), ((1.0, 0.5), (2.0, 0.005)), 3)
     slow = EpochRun(EpochKey("t", "b", 0, 10), ((4.0, 0.005),), 1)
     assert (epochs_to(fast, 0.01, 10), epochs_to(fast, 0.001, 10)) == (2.0, 10.0)
     assert (regret_at(fast, 0.5), regret_at(fast, 1.0), regret_at(fast, 10)) == (10.0, 0.5, 0.005)
-    told = ratio({fast.key: fast, slow.key: slow}, "a", "b", 0.01, 10)
-    assert told.mean == pytest.approx(0.5)
-    assert told.low == pytest.approx(told.high)
+    found = ratio({fast.key: fast, slow.key: slow}, "a", "b", 0.01, 10)
+    assert found.mean == pytest.approx(0.5)
+    assert found.low == pytest.approx(found.high)
 
 
-def test_the_command_compares_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+def test_the_command_compares_and_resumes_where_it_ended(tmp_path: Path) -> None:
     make_curves(tmp_path / "t")
     words = (
         "bench",

@@ -84,9 +84,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("build/bench/transfer.jsonl"))
     wanted = parser.parse_args()
     chosen = [c for c in cases() if wanted.only in " ".join([c.kind, *c.sources, c.target])]
+    if absent := _absent_tables(wanted.data, chosen):
+        parser.error(
+            f"no folder of --data contains {', '.join(absent)}; see docs/benchmark.md, or choose cases with --only"
+        )
     wanted.results.parent.mkdir(parents=True, exist_ok=True)
     done = _read(wanted.results)
-    cold = [Case("alone", (), target) for target in dict.fromkeys(c.target for c in chosen)]
+    cold = [Case("cold", (), target) for target in dict.fromkeys(c.target for c in chosen)]
     missing = [(c, s) for s in range(wanted.seeds) for c in [*cold, *chosen] if (c, s) not in done]
     with ProcessPoolExecutor(wanted.jobs) as pool:
         running = {pool.submit(_run, tuple(wanted.data), case, seed): (case, seed) for case, seed in missing}
@@ -97,6 +101,11 @@ def main() -> None:
             with wanted.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({**row, "regret": done[case, seed]}) + "\n")
     _print(chosen, done, wanted.seeds)
+
+
+def _absent_tables(folders: Sequence[Path], chosen: Sequence[Case]) -> list[str]:
+    names = {name.partition("@")[0] for case in chosen for name in (*case.sources, case.target) if name != FLIPPED}
+    return sorted(f"{n}.json" for n in names if not any((folder / f"{n}.json").exists() for folder in folders))
 
 
 def _run(data: Sequence[Path], case: Case, seed: int) -> list[float]:
@@ -194,7 +203,7 @@ def _print(chosen: Sequence[Case], done: dict[tuple[Case, int], list[float]], se
     for kind in dict.fromkeys(c.kind for c in chosen):
         both = []
         for case in [c for c in chosen if c.kind == kind]:
-            cold = np.array([done[Case("alone", (), case.target), s] for s in range(seeds)])
+            cold = np.array([done[Case("cold", (), case.target), s] for s in range(seeds)])
             warm = np.array([done[case, s] for s in range(seeds)])
             both.append((cold, warm))
             _print_row(kind, " ".join(case.sources), case.target, [(cold, warm)])

@@ -1,4 +1,4 @@
-"""Do our first trials help other optimizers? 20 trials of each, the first 10 by our sampler, against 20 of its own.
+"""Do our first trials help other optimizers? 20 trials of each, the first 10 by our sampler, against 20 without us.
 
     python bench/experiments/quality/warm_start.py [--optimizer nevergrad ...] [--seeds 10] [--results FILE]
 

@@ -117,8 +117,8 @@ def _by_task(planners: Sequence[str], runs: Runs, full_runs: int) -> Table:
             mine = by_task(runs, planner)[task]
             means = [sum(epochs_to(r, t, full_runs) for r in mine) / len(mine) for t in TARGETS]
             end = sum(regret_at(r, full_runs) for r in mine) / len(mine)
-            begun = sum(r.begun for r in mine) / len(mine)
-            table.add_row(task, planner, f"{end:.4f}", *(f"{mean:.1f}" for mean in means), f"{begun:.0f}")
+            started = sum(r.started for r in mine) / len(mine)
+            table.add_row(task, planner, f"{end:.4f}", *(f"{mean:.1f}" for mean in means), f"{started:.0f}")
     return table
 
 
