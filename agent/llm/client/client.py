@@ -26,7 +26,15 @@ from tunesmith.agent.llm.client.messages import (
 )
 from tunesmith.agent.llm.client.parsing import NoJsonObject, find_json_object
 from tunesmith.agent.llm.client.prices import OwnPrices, Price, find_price, read_own_prices
-from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LookupTool, ModelAnswer, TokenUse, ToolUse
+from tunesmith.agent.llm.client.types import (
+    AnswerFormat,
+    CallRecord,
+    LookupTool,
+    ModelAnswer,
+    TokenUse,
+    ToolUse,
+    split_model_name,
+)
 from tunesmith.prompts.message import Message
 from tunesmith.study.optional_packages import require
 
@@ -291,7 +299,7 @@ class LangChainModel:
     def _connect(self) -> BaseChatModel:
         from langchain.chat_models import init_chat_model  # 1 s
 
-        provider, _, model = self._name.rpartition(":")
+        provider, model = split_model_name(self._name)
         options: dict[str, Any] = {"max_retries": 0, "timeout": self._timeout_s}
         if provider:
             options["model_provider"] = provider
@@ -358,12 +366,12 @@ def _pause_s(state: RetryCallState) -> float:
 
 
 def _missing_key_text(name: str) -> str:
-    provider = name.partition(":")[0].upper().replace("-", "_") if ":" in name else ""
-    key = f"{provider}_API_KEY" if provider else "the provider's key"
+    provider = split_model_name(name)[0]
+    key = f"{provider.upper().replace('-', '_')}_API_KEY" if provider else "the provider's key"
     return f"the model {name} cannot be used: set {key} in the environment, or give base_url for your own server"
 
 
 def _unknown_provider_text(name: str) -> str:
-    provider = name.partition(":")[0] if ":" in name else ""
+    provider = split_model_name(name)[0]
     problem = f"LangChain knows no provider {provider!r}" if provider else f"the provider of {name!r} is not clear"
     return f"{problem}; write provider:model, such as openai:gpt-5-mini, or give base_url for your own server"

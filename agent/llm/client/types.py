@@ -123,5 +123,11 @@ class LanguageModel(Protocol):
         """
 
 
+def split_model_name(name: str) -> tuple[str, str]:
+    """Return the provider and the model of "provider:model"; the provider of a bare name is ""."""
+    provider, colon, model = name.partition(":")
+    return (provider, model) if colon else ("", name)
+
+
 def _sum(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else a + b

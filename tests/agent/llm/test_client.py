@@ -200,6 +200,12 @@ def test_a_rejected_method_is_tried_once() -> None:
     assert [way_of(r) for r in server.requests] == ["json_schema", *["function_calling"] * 3]
 
 
+def test_a_models_name_may_contain_a_colon() -> None:
+    with serving(always(GOOD)) as server:
+        LangChainModel("openai:qwen3:8b", base_url=server.base_url, own_prices={}).ask([Message("user", "hi")], RATE)
+    assert server.requests[0]["model"] == "qwen3:8b"
+
+
 def looked_up(arguments: Mapping[str, Any]) -> str:
     if arguments.get("number") == 99:
         raise ToolRefused("trial 99 does not exist; the last one is 7")
