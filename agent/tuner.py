@@ -1,4 +1,4 @@
-"""Ask and tell for Python users: the same sampler and the same history as a study, without a command to run."""
+"""Ask and tell in Python, by the sampler and the history of `tunesmith run` but without a command to run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunesmith.agent.llm.call_log import to_llm_call
 from tunesmith.agent.llm.client.types import LanguageModel
-from tunesmith.agent.planner.arbiter import Rules
-from tunesmith.agent.planner.factory import kept, make_arbiter, open_model
+from tunesmith.agent.planner.arbiter import LLMRules
+from tunesmith.agent.planner.factory import make_arbiter
+from tunesmith.agent.planner.model import open_model
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.history.write import ObservationBatch, Recorder
@@ -26,14 +28,15 @@ from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
-from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.control.study_reader import study_view
 
 TAIL_CHARS = 4000
+"""Number of last characters of a failed trial's log that the history keeps."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A trial to run: what `Tuner.ask` returns and `tell` takes."""
+class OpenTrial:
+    """A trial to run: `Tuner.ask` returns it, `Tuner.tell` and `Tuner.fail` take it."""
 
     number: int
     params: Mapping[str, Value]
@@ -43,8 +46,8 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
-    """The best trial so far; `value` is its first metric."""
+class BestTrial:
+    """The best trial so far; `value` is that of the first metric."""
 
     params: Mapping[str, Value]
     value: float
@@ -52,7 +55,7 @@ class Best:
 
 
 class Tuner:
-    """Proposes configurations of a search space and learns from what it is told.
+    """Proposes configurations of a search space and learns from their results.
 
     The first trial is the default configuration when any parameter declares a default.
 
@@ -60,25 +63,26 @@ class Tuner:
         space: parameters by name, or a SearchSpace.
         metric: the metric to improve, or up to three.
         direction: "minimize" or "maximize", or one for each metric.
-        planner: who proposes: bayes, random, optuna-tpe, optuna-gp, or a sampler of your own (see `sources.Sampler`).
-            "hybrid" is bayes together with a model, "llm" a model alone, unchecked but for the space and duplicates.
-        seed: with the history it determines every proposal, but for what a model says.
-        model: an LLM such as "openai:gpt-5-mini" that proposes beside the sampler; None for none.
-        base_url: the address of a server that speaks the OpenAI protocol.
+        planner: "bayes", "random", "optuna-tpe", "optuna-gp", or an object with the `suggest` method of
+            `tunesmith.agent.sampler.base.Sampler`. "hybrid" is bayes together with an LLM. "llm" is an LLM without
+            the sampler; its candidates are only checked to be in the space and new.
+        seed: with the history it determines every proposal except what an LLM answers.
+        model: an LLM such as "openai:gpt-5-mini", which proposes together with the sampler; None for none.
+        base_url: the address of a server with the OpenAI protocol.
         description: what is tuned, in a sentence.
-        history: a file to keep the trials in; a tuner on the same file goes on where the last one ended. None: memory.
+        history: a file for the trials; a tuner on the same file resumes the study. None keeps them in memory.
         name: the study's name in that file.
-        learn_from: names of earlier studies in that file that are to be learned from, as far as their ranking agrees.
-        rules: how the model's part is decided on; None for what `planner` says.
-        permute_feedback: show the model results in the wrong order, to tell whether it reads them at all.
+        learn_from: names of earlier studies in that file to learn from, weighted by how well their rankings agree.
+        rules: how the LLM takes part; None for what `planner` says.
+        permute_feedback: show the LLM the results in a random order, to test whether it uses them.
 
     Raises:
-        SpecError: the space, a metric or a name is wrong; the message names the key and the fix.
-        HistoryError: the file is held by another process or is no history.
+        SpecError: the space, a metric or a name is not valid; the message names the key and the fix.
+        HistoryError: another process is writing to the file, or it is not a history.
         ProjectError: the planner needs a package that is not installed.
     """
 
-    def __init__(  # noqa: PLR0913  # the public signature, all but one by keyword
+    def __init__(  # noqa: PLR0913  # a public signature; all arguments but one are keywords
         self,
         space: Mapping[str, Parameter] | SearchSpace,
         *,
@@ -92,10 +96,10 @@ class Tuner:
         history: str | Path | None = None,
         name: str = "tuner",
         learn_from: Sequence[str] = (),
-        rules: Rules | None = None,
+        rules: LLMRules | None = None,
         permute_feedback: bool = False,
     ) -> None:
-        planned, sampler = _planned(planner, model)
+        planned_rules, sampler = _rules_and_sampler(planner, model)
         full_space = space if isinstance(space, SearchSpace) else SearchSpace(space)
         named: dict[str, Any] = {"sampler": sampler} if isinstance(sampler, str) else {}
         if isinstance(model, str):
@@ -104,58 +108,58 @@ class Tuner:
         self._spec = _spec(full_space, study, named, learn_from)
         path = Path(history) if history is not None else None
         self._recorder = Recorder(path, self._spec, project="", now=time.time())
-        self._arbiter, self._advisor = make_arbiter(
+        self._arbiter, self._candidate_pool = make_arbiter(
             self._spec,
             make_sampler(sampler) if isinstance(sampler, str) else sampler,
             model=open_model(self._spec.planner) if isinstance(model, str) else model,
             budget=self._spec.budget.starting_at(time.time()),
             spent=self._recorder.record.spent,
             lessons=self._recorder.lessons_known(),
-            rules=rules or planned,
+            rules=rules or planned_rules,
             permuted=permute_feedback,
         )
         self._open: dict[int, Trial] = {}
-        self._again = [self._requeued(trial) for trial in self._recorder.history.unfinished(self._recorder.study_id)]
+        self._requeued = [self._requeue(trial) for trial in self._recorder.history.unfinished(self._recorder.study_id)]
 
     @property
     def trials(self) -> list[Trial]:
-        """Every trial so far, by number."""
+        """Every trial so far, ordered by number."""
         return self._recorder.history.trials(self._recorder.study_id)
 
     @property
-    def best(self) -> Best | None:
-        """The best complete trial, None while there is none."""
+    def best(self) -> BestTrial | None:
+        """The best complete trial; None if there is none."""
         trial = incumbent(self.trials, self._spec.objectives)
         if trial is None:
             return None
-        return Best(trial.params, trial.values[self._spec.objectives[0].metric], trial.number)
+        return BestTrial(trial.params, trial.values[self._spec.objectives[0].metric], trial.number)
 
-    def ask(self) -> Asked:
-        """Return the next trial. Several may be open at once: each is told on its own.
+    def ask(self) -> OpenTrial:
+        """Return the next trial. Several may be open at once and finish in any order.
 
         Raises:
             SpaceExhausted: the space is finite and every configuration was tried.
         """
         now = time.time()
-        trial = self._again.pop(0) if self._again else self._proposed(now)
+        trial = self._requeued.pop(0) if self._requeued else self._propose(now)
         running = self._recorder.record_start(trial, 0, now)
         self._open[trial.number] = running
         proposal = running.proposal
-        return Asked(running.number, proposal.params, proposal.source.value, proposal.rationale, proposal.seed)
+        return OpenTrial(running.number, proposal.params, proposal.source.value, proposal.rationale, proposal.seed)
 
-    def tell(self, trial: Asked, value: float | Mapping[str, float], *, step: float | None = None) -> None:
-        """Finish a trial with its value; with `step`, add to its curve instead and leave it open.
+    def tell(self, trial: OpenTrial, value: float | Mapping[str, float], *, step: float | None = None) -> None:
+        """Finish a trial with its value; with `step`, add a point to its curve and leave it open.
 
         Args:
             trial: what `ask` returned.
-            value: the metric's value, or values by metric name; an objective that is nan or infinite fails the trial.
-            step: where on the curve the values lie, such as the epoch.
+            value: the metric's value, or values by metric name; the trial fails if an objective is not finite.
+            step: the position on the curve, such as the epoch.
 
         Raises:
             SpecError: the trial is not open, or an objective is missing.
         """
         running = self._running(trial)
-        values = self._named(value)
+        values = self._by_name(value)
         if step is not None:
             now = time.time()
             seen = [Observation(metric, float(step), number, now) for metric, number in values.items()]
@@ -165,7 +169,7 @@ class Tuner:
         if missing:
             known = did_you_mean(next(iter(values), ""), missing)
             raise SpecError(
-                [Mistake(missing[0], f"is missing in what trial {trial.number} was told{known}")], where="tell"
+                [Mistake(missing[0], f"is missing in the values of trial {trial.number}{known}")], where="tell"
             )
         bad = [o.metric for o in self._spec.objectives if not math.isfinite(values[o.metric])]
         if bad:
@@ -174,13 +178,13 @@ class Tuner:
         else:
             self._finish(running, Outcome(state=TrialState.COMPLETE, values=values))
 
-    def fail(self, trial: Asked, kind: str = "crash", reason: str = "", *, tail: str = "") -> None:
-        """Finish a trial that failed.
+    def fail(self, trial: OpenTrial, kind: str = "crash", reason: str = "", *, tail: str = "") -> None:
+        """Finish a trial as failed.
 
         Args:
             trial: what `ask` returned.
             kind: oom, nan, timeout, crash, no_metric, killed, tampered or lost.
-            reason: one line for people.
+            reason: why it failed, in one line.
             tail: the end of its log.
 
         Raises:
@@ -194,7 +198,7 @@ class Tuner:
         self._finish(running, Outcome(state=TrialState.FAILED, failure=failure))
 
     def close(self) -> None:
-        """Close the history; trials still open are asked again by the next tuner on the same file."""
+        """Close the history; the next tuner on the same file returns the open trials again."""
         self._recorder.close()
 
     def __enter__(self) -> Tuner:
@@ -203,37 +207,28 @@ class Tuner:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _proposed(self, now: float) -> Trial:
-        trials = self.trials
-        view = StudyView(
-            space=self._spec.space,
-            objectives=self._spec.objectives,
-            trials=trials,
-            number=len(trials),
-            seed=self._spec.study.seed,
-            earlier=self._recorder.earlier,
-        )
-        proposal = self._arbiter.choose(view)
-        if self._advisor is not None:
-            self._recorder.record_llm_calls([kept(told) for told in self._advisor.calls()])
-            lessons = self._advisor.lessons()
+    def _propose(self, now: float) -> Trial:
+        proposal = self._arbiter.choose(study_view(self._spec, self.trials, earlier=self._recorder.earlier))
+        if self._candidate_pool is not None:
+            self._recorder.record_llm_calls([to_llm_call(call) for call in self._candidate_pool.drain_calls()])
+            lessons = self._candidate_pool.drain_lessons()
             if lessons:
                 self._recorder.record_lessons(lessons, now)
         return self._recorder.record_proposal(proposal, now)
 
-    def _requeued(self, trial: Trial) -> Trial:
+    def _requeue(self, trial: Trial) -> Trial:
         if trial.state is TrialState.WAITING:
             return trial
-        reason = "it was asked, but never told"
+        reason = "it was asked for, but it has no result"
         return self._recorder.record_requeue(trial, time.time(), reason=reason, attempt=trial.attempt + 1)
 
-    def _running(self, trial: Asked) -> Trial:
+    def _running(self, trial: OpenTrial) -> Trial:
         if trial.number not in self._open:
-            message = "is not open: it was told before, or comes from another tuner; ask for a new one"
+            message = "is not open: it is finished already, or comes from another tuner; call ask() for a new one"
             raise SpecError([Mistake(f"trial {trial.number}", message)], where="the call")
         return self._open[trial.number]
 
-    def _named(self, value: float | Mapping[str, float]) -> dict[str, float]:
+    def _by_name(self, value: float | Mapping[str, float]) -> dict[str, float]:
         if isinstance(value, Mapping):
             return {name: float(number) for name, number in value.items()}
         return {self._spec.objectives[0].metric: float(value)}
@@ -250,15 +245,18 @@ class Tuner:
         del self._open[running.number]
 
 
-def _planned(planner: str | Sampler, model: str | LanguageModel | None) -> tuple[Rules | None, str | Sampler]:
-    """Return the rules for the LLM's part, and the sampler beside it."""
+def _rules_and_sampler(
+    planner: str | Sampler, model: str | LanguageModel | None
+) -> tuple[LLMRules | None, str | Sampler]:
+    """Return the rules for the LLM, None for the usual ones, and the sampler that proposes with it."""
     if planner not in ("llm", "hybrid"):
         return None, planner
     if model is None:
         raise SpecError(
-            [Mistake("model", f'planner {planner!r} needs one, for example "openai:gpt-5-mini"')], where="Tuner"
+            [Mistake("model", f'is missing: planner {planner!r} needs one, for example "openai:gpt-5-mini"')],
+            where="Tuner",
         )
-    return (Rules(share=1.0, judged=False) if planner == "llm" else None), "bayes"
+    return (LLMRules(fraction=1.0, scored=False) if planner == "llm" else None), "bayes"
 
 
 def minimize(
@@ -267,17 +265,17 @@ def minimize(
     *,
     trials: int = 50,
     **options: Any,
-) -> Best:
-    """Minimize a Python function over a space; an exception in it fails that trial, not the search.
+) -> BestTrial:
+    """Minimize a Python function over a search space; an exception in it fails the trial, not the search.
 
     Args:
-        objective: takes the parameters that are active, returns the value.
+        objective: takes the active parameters and returns the value.
         space: parameters by name, or a SearchSpace.
-        trials: how many calls at most; fewer when a finite space is exhausted.
-        **options: as for `Tuner`, `planner` and `seed` for example.
+        trials: the maximum number of calls; there are fewer if a finite space is exhausted.
+        **options: arguments of `Tuner`, for example `planner` and `seed`.
 
     Raises:
-        SpecError: an option is wrong, or every single call failed; the message then holds the last reason.
+        SpecError: an option is not valid, or every call failed; the message then contains the last reason.
     """
     with Tuner(space, **options) as tuner:
         for _ in range(trials):
@@ -290,18 +288,16 @@ def minimize(
         if best is None:
             failures = [t.failure.reason for t in tuner.trials if t.failure]
             reason = failures[-1] if failures else "no trial ran"
-            raise SpecError(
-                [Mistake("objective", f"not one trial completed; the last one failed: {reason}")], where="minimize"
-            )
+            raise SpecError([Mistake("objective", f"every trial failed; the last one: {reason}")], where="minimize")
         return best
 
 
-def _evaluate(tuner: Tuner, trial: Asked, objective: Callable[[dict[str, Value]], float]) -> None:
+def _evaluate(tuner: Tuner, trial: OpenTrial, objective: Callable[[dict[str, Value]], float]) -> None:
     try:
         value = objective(dict(trial.params))
     except MemoryError as error:
         tuner.fail(trial, "oom", f"MemoryError: {error}", tail=traceback.format_exc())
-    except Exception as error:  # noqa: BLE001  # a user's function may raise anything; it fails that trial alone
+    except Exception as error:  # noqa: BLE001  # a user's function may raise anything; only its trial fails
         tuner.fail(trial, "crash", f"{type(error).__name__}: {error}", tail=traceback.format_exc())
     else:
         tuner.tell(trial, value)

@@ -24,8 +24,8 @@ def report(
 ) -> None:
     """Report the value of one or more metrics, for example `report(step=3, val_loss=0.41)`.
 
-    A value that is not a number is left out, with a warning on standard error. A step that is not a number counts as
-    left out.
+    A value that is not a number is left out, with a warning on standard error. A step that is not a finite
+    number counts as left out.
 
     Args:
         metrics: metrics by name, for names that cannot be keywords: `report({"val/loss": 0.41, "step": 7}, step=3)`.
@@ -40,7 +40,10 @@ def report(
     values = {name: number for name, number in numbers.items() if number is not None}
     if not values:
         return
-    line = json.dumps({"step": None if step is None else _as_float("step", step), "values": values, "at": time.time()})
+    at_step = None if step is None else _as_float("step", step)
+    if at_step is not None and not math.isfinite(at_step):
+        at_step = None
+    line = json.dumps({"step": at_step, "values": values, "at": time.time()})
     # One write to a file opened for appending, so that lines of several worker processes do not mix.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
@@ -100,9 +103,5 @@ def _as_float(name: object, value: Any) -> float | None:
 
 
 def _to_float(value: Any) -> float:
-    """Return what float() makes of a value; infinity for an int beyond the range of floats."""
-    try:
-        # numpy warns of float() on an array of one element; item() is what both numpy and torch have for it.
-        return float(value.item() if callable(getattr(value, "item", None)) else value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
+    # numpy warns of float() on an array of one element; item() is what both numpy and torch have for it.
+    return float(value.item() if callable(getattr(value, "item", None)) else value)

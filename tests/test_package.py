@@ -1,4 +1,4 @@
-"""The package as users get it: the wheel, what it imports and when, and that docs tell the truth about it."""
+"""The package as users get it: the wheel, what it imports and when, and whether the docs describe it completely."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_status_needs_neither_a_sampler_nor_plots() -> None:
     assert loaded.isdisjoint({"torch", "langchain", "openai", "ray", "plotly", "optuna", "scipy", "numpy"})
 
 
-def test_what_a_training_script_imports_needs_the_standard_library_alone(tmp_path: Path) -> None:
+def test_a_training_script_needs_only_the_standard_library(tmp_path: Path) -> None:
     script = "import tunesmith\ntunesmith.report(step=1, loss=2.0)\nprint(tunesmith.params())\n"
     # -I -S: no site-packages at all, as in an environment that has only a copy of tunesmith.
     code = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); exec({script!r})"
@@ -71,13 +71,13 @@ def test_the_wheel_installs_in_a_fresh_environment_and_runs_a_study(tmp_path: Pa
 
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
-    # Resolving what it depends on was done for these tests themselves; here it is the wheel's content that counts.
+    # Dependencies are installed already, for the tests; this test is about the content of the wheel.
     pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", wheel]
     subprocess.run(pip, check=True, capture_output=True, cwd=tmp_path)
     asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     packages = Path(subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip())
     assert (packages / "tunesmith" / "py.typed").exists()
-    # Behind the new environment's own packages; the checkout's editable install is no folder of these.
+    # After the environment's packages; the editable install of the checkout is not among these folders.
     (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
     project = make_project(tmp_path / "project", trials=3, parallel=2, sampler="bayes")
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -102,7 +102,7 @@ def keys_of_study_toml() -> list[str]:
     for name, field in tables.items():
         classes = (field.annotation, *getattr(field.annotation, "__args__", ()))
         table = next((cls for cls in classes if hasattr(cls, "model_fields")), None)
-        # [scale] has no keys of its own: it takes any name.
+        # [scale] takes any name, so it has no keys to document.
         fields = {} if table is None else table.model_fields
         keys += [f"{name}.{field.alias or key}" for key, field in fields.items()]
     return keys

@@ -1,4 +1,4 @@
-"""An Optuna study as a view of ours, and our configurations back under Optuna's names. Knows no sampler."""
+"""Translates an Optuna study to a StudyView, and Tunesmith's configurations to Optuna's names. Knows no sampler."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tunesmith.study.trials.view import Constraint, Direction, Objective, StudyV
 from tunesmith.tools.interop.optuna.space import distribution_of, parameter_of
 
 SUGGESTED = "tunesmith:params"
-"""The attribute of an Optuna trial under which a suggestion stands, so that other workers see what is on its way."""
+"""Attribute of an Optuna trial that holds its suggestion, so that other workers see it before the trial asks for it."""
 
 _STATES = {
     OptunaState.COMPLETE: TrialState.COMPLETE,
@@ -29,18 +29,19 @@ _STATES = {
     OptunaState.FAIL: TrialState.FAILED,
     OptunaState.RUNNING: TrialState.RUNNING,
 }
-_FEWEST_FLOATS = 1e6
-"""A range of floats that holds fewer numbers than this has no middle to speak of."""
+_MIN_FLOATS = 1e6
+"""Number of floats in a range below which it cannot be modelled: the range has no usable middle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A space of ours for parameters of Optuna's.
+    """A search space of Tunesmith for parameters of Optuna.
 
     Attributes:
-        names: Optuna's name to ours.
+        space: the search space.
+        names: the name in `space` by Optuna's name.
         distributions: by Optuna's name.
-        is_declared: the user declared the space, so that what a script does not ask for makes no difference to it.
+        is_declared: whether the user declared the space; a script then need not ask for every parameter.
     """
 
     space: SearchSpace
@@ -48,14 +49,14 @@ class Translation:
     distributions: Mapping[str, BaseDistribution]
     is_declared: bool = False
 
-    def told(self, trial: FrozenTrial) -> dict[str, Value] | None:
-        """Return the trial's configuration, None when it does not fit the space.
+    def from_optuna(self, trial: FrozenTrial) -> dict[str, Value] | None:
+        """Return the trial's configuration; None if it does not fit the space.
 
-        What the script did not get to ask for stands as it was suggested; a running trial that lacks even that is
-        taken to lie in the middle there.
+        Parameters that the script has not asked for have their suggested value. In a running trial without a
+        suggestion they have their imputed value.
         """
         try:
-            known = self._known(trial)
+            known = self._known_values(trial)
         except (ValueError, IndexError):  # a category that the present distribution does not have
             return None
         if known and trial.state is OptunaState.RUNNING:
@@ -63,23 +64,23 @@ class Translation:
         fitting = {name: known[name] for name in self.space.active(known)}
         return fitting if self.space.contains(fitting) else None
 
-    def heard(self, params: Mapping[str, Value]) -> dict[str, Any]:
-        """Return our configuration under Optuna's names, with Optuna's values."""
+    def to_optuna(self, params: Mapping[str, Value]) -> dict[str, Any]:
+        """Return a configuration with Optuna's names and values."""
         return {
-            name: _theirs(self.space.parameters[ours], self.distributions[name], params[ours])
-            for name, ours in self.names.items()
-            if ours in params
+            name: _to_optuna(self.space.parameters[own], self.distributions[name], params[own])
+            for name, own in self.names.items()
+            if own in params
         }
 
-    def kept(self, heard: Mapping[str, Any]) -> dict[str, float]:
-        """Return what was heard as it is kept with the trial: plain numbers, categories by their index."""
-        return {name: self.distributions[name].to_internal_repr(value) for name, value in heard.items()}
+    def to_stored(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """Return Optuna's values in the form that is stored with the trial: numbers, categories by their index."""
+        return {name: self.distributions[name].to_internal_repr(value) for name, value in values.items()}
 
-    def _known(self, trial: FrozenTrial) -> dict[str, Value]:
+    def _known_values(self, trial: FrozenTrial) -> dict[str, Value]:
         is_partial = self.is_declared or trial.state is not OptunaState.COMPLETE
         suggested = suggestion_for(trial) if is_partial else {}
         known: dict[str, Value] = {}
-        for name, ours in self.names.items():
+        for name, own in self.names.items():
             distribution = self.distributions[name]
             if name in trial.params:
                 internal = distribution.to_internal_repr(trial.params[name])
@@ -87,15 +88,15 @@ class Translation:
                 internal = suggested[name]
             else:
                 continue
-            known[ours] = _ours(self.space.parameters[ours], distribution, internal)
+            known[own] = _from_optuna(self.space.parameters[own], distribution, internal)
         return known
 
 
 def translate(distributions: Mapping[str, BaseDistribution]) -> Translation:
-    """Return a space of ours for Optuna's distributions, each of which `is_known`."""
+    """Return the search space for Optuna's distributions, each of which has to satisfy `is_supported`."""
     names: dict[str, str] = {}
     for name in distributions:
-        # A last part such as lr in "optim.lr" is what the sampler may know something of.
+        # The sampler has priors for common names, such as lr in "optim.lr".
         plain = re.sub(r"\W", "_", re.split(r"[./]", name)[-1]) or "p"
         plain = plain if plain.isidentifier() else f"p_{plain}"
         while plain in names.values():
@@ -106,19 +107,19 @@ def translate(distributions: Mapping[str, BaseDistribution]) -> Translation:
 
 
 def declare(space: SearchSpace) -> Translation:
-    """Return the distributions that a script asks Optuna for when it asks for the parameters of this space."""
+    """Return the translation of a space that the user declared; names are the same in Optuna."""
     distributions = {name: distribution_of(parameter) for name, parameter in space.parameters.items()}
     return Translation(space, {name: name for name in space.names}, distributions, is_declared=True)
 
 
 def suggestion_for(trial: FrozenTrial) -> Mapping[str, float]:
-    """Return what our sampler suggested for the trial so far, as `Translation.kept` made it."""
-    kept: Mapping[str, float] = trial.system_attrs.get(SUGGESTED, {})
-    return kept
+    """Return what was suggested for the trial so far, in the form of `Translation.to_stored`."""
+    stored: Mapping[str, float] = trial.system_attrs.get(SUGGESTED, {})
+    return stored
 
 
 def companions(others: Sequence[FrozenTrial], name: str, distribution: BaseDistribution) -> dict[str, BaseDistribution]:
-    """Return `name` and the parameters without which no trial has had it, so the branch of a script it stands in."""
+    """Return `name` and the parameters that every complete trial with it has, as in one branch of a script."""
     shared: dict[str, BaseDistribution] | None = None
     for other in others:
         if other.state is OptunaState.COMPLETE and other.distributions.get(name) == distribution:
@@ -127,11 +128,11 @@ def companions(others: Sequence[FrozenTrial], name: str, distribution: BaseDistr
     return {name: distribution, **(shared or {})}
 
 
-def is_known(distribution: BaseDistribution) -> bool:
-    """Tell whether our sampler can handle it; not so ranges that numbers can hardly count or tell apart."""
+def is_supported(distribution: BaseDistribution) -> bool:
+    """Return whether the sampler supports it; it does not support ranges with too many or too few distinct numbers."""
     if isinstance(distribution, FloatDistribution) and distribution.step is None:
         size = max(abs(distribution.low), abs(distribution.high))
-        if distribution.high - distribution.low < max(size * _FEWEST_FLOATS * 2.0**-53, 1e-300):
+        if distribution.high - distribution.low < max(size * _MIN_FLOATS * 2.0**-53, 1e-300):
             return False
     try:
         parameter_of(distribution)
@@ -140,40 +141,40 @@ def is_known(distribution: BaseDistribution) -> bool:
     return True
 
 
-def view_of(study: Study, trial: FrozenTrial, translation: Translation, *, seed: int) -> StudyView:
-    """Return the study as it stands for the one that proposes `trial`."""
-    others = others_than(study, trial)
+def view_for(study: Study, trial: FrozenTrial, translation: Translation, *, seed: int) -> StudyView:
+    """Return the study as the sampler sees it when it proposes `trial`."""
+    others = other_trials(study, trial)
     bounds = sorted({name for other in others for name in other.constraints})
     return StudyView(
         space=translation.space,
         objectives=tuple(Objective(_metric(i), _direction(d)) for i, d in enumerate(study.directions)),
         constraints=tuple(Constraint(metric=_bound(name), max=0.0) for name in bounds),
-        trials=_told(others, translation),
+        trials=_trials(others, translation),
         number=trial.number,
         seed=seed,
     )
 
 
-def others_than(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
-    """Return the other trials, without those that wait in the queue."""
+def other_trials(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
+    """Return the other trials, without those that are enqueued."""
     return [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and t.state in _STATES]
 
 
-def _ours(parameter: Parameter, distribution: BaseDistribution, internal: float) -> Value:
+def _from_optuna(parameter: Parameter, distribution: BaseDistribution, internal: float) -> Value:
     if isinstance(parameter, Choice):
         return parameter.choices[int(internal)]
     value = distribution.to_external_repr(internal)
     return float(value) if isinstance(parameter, Float) else bool(value) if isinstance(parameter, Bool) else int(value)
 
 
-def _theirs(parameter: Parameter, distribution: BaseDistribution, value: Value) -> Any:
+def _to_optuna(parameter: Parameter, distribution: BaseDistribution, value: Value) -> Any:
     if isinstance(parameter, Choice) and isinstance(distribution, CategoricalDistribution):
         return distribution.choices[next(i for i, choice in enumerate(parameter.choices) if same(choice, value))]
     return value
 
 
-def _told(others: Sequence[FrozenTrial], translation: Translation) -> list[Trial]:
-    pairs = ((other, translation.told(other)) for other in others)
+def _trials(others: Sequence[FrozenTrial], translation: Translation) -> list[Trial]:
+    pairs = ((other, translation.from_optuna(other)) for other in others)
     return [_trial(other, params) for other, params in pairs if params is not None]
 
 
@@ -183,7 +184,7 @@ def _trial(trial: FrozenTrial, params: Mapping[str, Value]) -> Trial:
     if not state.is_finished:
         return Trial(number=trial.number, proposal=proposal, state=state)
     failed = state is TrialState.FAILED
-    failure = Failure(kind=FailureKind.CRASH, reason="Optuna says that it failed") if failed else None
+    failure = Failure(kind=FailureKind.CRASH, reason="it failed in Optuna") if failed else None
     outcome = Outcome(state=state, values=_values(trial), failure=failure)
     return Trial(number=trial.number, proposal=proposal, state=state, outcome=outcome)
 

@@ -1,4 +1,4 @@
-"""Our Bayesian sampler as a Ray Tune searcher. What it knows are plain values, so Ray can save and restore it."""
+"""Tunesmith's Bayesian sampler as a Ray Tune searcher. Its state is plain values, which Ray can save and restore."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import pickle
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,18 @@ _DIRECTIONS = {"min": Direction.MINIMIZE, "max": Direction.MAXIMIZE}
 
 
 class TunesmithSearch(Searcher):  # type: ignore[misc]  # Ray is not typed
-    """Proposes by Tunesmith's Bayesian sampler; failed trials teach it, too.
+    """Proposes by Tunesmith's Bayesian sampler, which also learns from failed trials.
 
     Args:
-        space: parameters by name, with defaults and conditions (`when=`); the first trial is then the default. Left
-            out, it is taken from `param_space` of Ray's Tuner. What is not active is not in a trial's config.
-        metric: the metric that trials report; left out, that of Ray's TuneConfig.
-        mode: "min" or "max"; left out, that of Ray's TuneConfig.
+        space: parameters by name, with defaults and conditions (`when=`); the first trial is then the default. None
+            for `param_space` of Ray's Tuner. Parameters that are not active are not in a trial's config.
+        metric: the metric that trials report; None for that of Ray's TuneConfig.
+        mode: "min" or "max"; None for that of Ray's TuneConfig.
         points: configurations to run first.
-        seed: makes a search repeatable; with None each one differs.
+        seed: makes a search repeatable; None for a random seed.
 
     Raises:
-        SpecError: the space is wrong, or a point does not fit it.
+        SpecError: the space is not valid, or a point does not fit it.
     """
 
     def __init__(
@@ -59,13 +60,13 @@ class TunesmithSearch(Searcher):  # type: ignore[misc]  # Ray is not typed
         self._trials: dict[str, Trial] = {}
         self._fixed: dict[str, Any] = {}
         if self._space is not None:
-            self._require_points(self._space)
+            self._check_points(self._space)
 
-    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:  # noqa: ARG002  # Ray's signature
-        """Take over what Ray's Tuner says; return whether that was possible."""
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """Set the space, metric and mode of Ray's Tuner; return whether that was possible."""
         if self._space is None:
             self._space, self._fixed = _from_ray(config)
-            self._require_points(self._space)
+            self._check_points(self._space)
         elif config:
             _, domains, grids = parse_spec_vars(config)
             if domains or grids:
@@ -76,10 +77,10 @@ class TunesmithSearch(Searcher):  # type: ignore[misc]  # Ray is not typed
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next configuration, or that a finite space is exhausted."""
+        """Return the next configuration; Searcher.FINISHED once a finite space is exhausted."""
         if self._space is None or self._metric is None:
             raise SpecError(
-                [Mistake("metric and space", "are needed: give them here, or metric in TuneConfig and param_space")],
+                [Mistake("metric and space", "are missing: give them here, or as TuneConfig(metric=) and param_space")],
                 where="TunesmithSearch",
             )
         default = self._space.default
@@ -97,47 +98,48 @@ class TunesmithSearch(Searcher):  # type: ignore[misc]  # Ray is not typed
         return {**self._fixed, **params}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Learn from a trial that ended: its last value, or that it failed."""
-        asked = self._trials.get(trial_id)
-        if asked is None or asked.state.is_finished:
+        """Learn from a trial that ended: from its last value, or from its failure."""
+        trial = self._trials.get(trial_id)
+        if trial is None or trial.state.is_finished:
             return
         value = _finite((result or {}).get(str(self._metric)))
         usage = Usage(wall_s=float((result or {}).get("time_total_s") or 0.0))
         if error or value is None:
-            failure = Failure(
-                kind=FailureKind.CRASH if error else FailureKind.NO_METRIC, reason="Ray says that it failed"
-            )
+            kind = FailureKind.CRASH if error else FailureKind.NO_METRIC
+            reason = "it failed in Ray" if error else f"it ended without a finite {self._metric}"
+            failure = Failure(kind=kind, reason=reason)
             outcome = Outcome(state=TrialState.FAILED, failure=failure, usage=usage)
         else:
             outcome = Outcome(state=TrialState.COMPLETE, values={str(self._metric): value}, usage=usage)
-        self._trials[trial_id] = Trial(
-            number=asked.number, proposal=asked.proposal, state=outcome.state, outcome=outcome
-        )
+        self._trials[trial_id] = replace(trial, state=outcome.state, outcome=outcome)
 
     def add_evaluated_point(
         self,
         parameters: dict[str, Value],
         value: float,
         error: bool = False,
-        pruned: bool = False,  # noqa: ARG002  # Ray's signature
-        intermediate_values: list[float] | None = None,  # noqa: ARG002
+        pruned: bool = False,
+        intermediate_values: list[float] | None = None,
     ) -> None:
-        """Learn from a trial that ran elsewhere."""
+        """Learn from a trial that ran outside of this search."""
         if self._space is None:
-            raise SpecError([Mistake("space", "is needed before points can be told")], where="TunesmithSearch")
-        name = f"told {len(self._trials)}"
+            raise SpecError(
+                [Mistake("space", "is missing: give it to TunesmithSearch before points are added")],
+                where="TunesmithSearch",
+            )
+        name = f"added {len(self._trials)}"
         proposal = Proposal(params=self._space.parse(parameters), source=Source.USER, seed=0)
         self._trials[name] = Trial(number=len(self._trials), proposal=proposal, state=TrialState.RUNNING)
         self.on_trial_complete(name, {str(self._metric): value}, error)
 
     def save(self, checkpoint_path: str) -> None:
-        """Write what is known to a file."""
+        """Save the state to a file."""
         state = {name: value for name, value in self.__dict__.items() if name.startswith("_")}
         Path(checkpoint_path).write_bytes(pickle.dumps(state))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Take over what `save` wrote; trials that were running then are asked no more."""
-        self.__dict__.update(pickle.loads(Path(checkpoint_path).read_bytes()))  # noqa: S301  # Ray's own checkpoint
+        """Load the state that `save` wrote. Trials that were running then are not suggested again."""
+        self.__dict__.update(pickle.loads(Path(checkpoint_path).read_bytes()))
 
     def _view(self, space: SearchSpace) -> StudyView:
         return StudyView(
@@ -148,14 +150,14 @@ class TunesmithSearch(Searcher):  # type: ignore[misc]  # Ray is not typed
             seed=self._seed,
         )
 
-    def _require_points(self, space: SearchSpace) -> None:
+    def _check_points(self, space: SearchSpace) -> None:
         mistakes = [m.under(f"points.{i}") for i, point in enumerate(self._points) for m in space.check(point)]
         if mistakes:
             raise SpecError(mistakes, where="TunesmithSearch")
 
 
 def _from_ray(config: Mapping[str, Any]) -> tuple[SearchSpace, dict[str, Any]]:
-    """Return Ray's search space as ours, and what in it is fixed."""
+    """Return Ray's search space as a SearchSpace, and its fixed values."""
     parameters: dict[str, Parameter] = {}
     fixed: dict[str, Any] = {}
     mistakes = []
@@ -166,17 +168,17 @@ def _from_ray(config: Mapping[str, Any]) -> tuple[SearchSpace, dict[str, Any]]:
         try:
             parameters[name] = _parameter(value)
         except (SpecError, TypeError) as error:
-            mistakes.append(Mistake(name, f"{error}; give TunesmithSearch a space of its own"))
+            mistakes.append(Mistake(name, f"{error}; write TunesmithSearch(space=...) instead"))
     if mistakes:
         raise SpecError(mistakes, where="param_space")
     return SearchSpace(parameters), fixed
 
 
 def _parameter(domain: Any) -> Parameter:
-    """Return Ray's domain as a parameter; whole ranges end before their upper bound there, quantized ones at it.
+    """Return Ray's domain as a parameter. Ray's integer ranges exclude their upper bound unless they are quantized.
 
     Raises:
-        TypeError: it is of a kind that has no bounds, such as randn or sample_from.
+        TypeError: the domain has no bounds, such as randn or sample_from.
     """
     sampler = domain.get_sampler()
     step = sampler.q if isinstance(sampler, Quantized) else None
@@ -187,11 +189,10 @@ def _parameter(domain: Any) -> Parameter:
     if isinstance(domain, RayFloat) and isinstance(inner, Uniform | LogUniform):
         return Float(domain.lower, domain.upper, log=log, step=None if log else step)
     if isinstance(domain, RayInteger) and isinstance(inner, Uniform | LogUniform):
-        whole = None if log or step in (None, 1) else int(step)
-        return Int(domain.lower, domain.upper - int(step is None), log=log, step=whole)
-    raise TypeError(
-        f"{domain.domain_str if hasattr(domain, 'domain_str') else domain} has no bounds that can be searched"
-    )
+        int_step = None if log or step in (None, 1) else int(step)
+        return Int(domain.lower, domain.upper - int(step is None), log=log, step=int_step)
+    text = domain.domain_str if hasattr(domain, "domain_str") else domain
+    raise TypeError(f"{text} has no bounds, so it cannot be searched")
 
 
 def _finite(value: Any) -> float | None:

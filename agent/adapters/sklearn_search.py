@@ -1,39 +1,40 @@
-"""Our Bayesian sampler in the place of scikit-learn's GridSearchCV."""
+"""Tunesmith's Bayesian sampler as a replacement for scikit-learn's GridSearchCV."""
 
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sklearn.model_selection._search import BaseSearchCV
 
-from tunesmith.agent.tuner import Asked, Tuner
+from tunesmith.agent.tuner import OpenTrial, Tuner
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
 from tunesmith.study.space.parameters import Parameter
 from tunesmith.study.space.space import SearchSpace
 
-_MEAN = "mean_test_score"
+_MEAN_SCORE = "mean_test_score"
 
 
 class TunesmithSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn is not typed
-    """Searches an estimator's parameters by cross-validation, as GridSearchCV does, by Tunesmith's sampler.
+    """Searches an estimator's parameters by cross-validation like GridSearchCV, with Tunesmith's sampler.
 
-    After `fit` there are best_params_, best_score_, best_estimator_ and cv_results_ as usual.
+    `fit` sets best_params_, best_score_, best_estimator_ and cv_results_ as usual.
 
     Args:
-        estimator: what is tuned.
-        space: the estimator's parameters by name, for example {"C": ts.Float(1e-3, 1e3, log=True)}; a step of a
-            pipeline as svc__C.
-        n_iter: how many configurations, fewer when a finite space is exhausted.
-        batch: how many are open at once; with `n_jobs` their folds run in parallel.
-        scoring: as for GridSearchCV; with several metrics `refit` names the one that is searched for.
-        n_jobs: processes for folds.
+        estimator: the estimator to tune.
+        space: the estimator's parameters by name, for example {"C": ts.Float(1e-3, 1e3, log=True)}; those of a
+            pipeline's step as svc__C.
+        n_iter: the number of configurations; fewer run if a finite space is exhausted.
+        batch: the number of configurations that run at once; with `n_jobs` their folds run in parallel.
+        scoring: as for GridSearchCV; with several metrics `refit` names the one to maximize.
+        n_jobs: the number of processes for folds.
         refit: as for GridSearchCV.
         cv: as for GridSearchCV.
         verbose: as for GridSearchCV.
-        random_state: an int makes the search repeatable; with None each one differs.
-        error_score: the score of a configuration whose fit fails; nan teaches the sampler to avoid its like.
+        random_state: an int makes the search repeatable; None for a random seed.
+        error_score: the score of a configuration whose fit fails; with nan the sampler learns that it failed.
         return_train_score: as for GridSearchCV.
     """
 
@@ -69,7 +70,7 @@ class TunesmithSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn is 
         self.random_state = random_state
 
     def _run_search(self, evaluate_candidates: Callable[[list[dict[str, Any]]], Mapping[str, Any]]) -> None:
-        """Ask, cross-validate, tell; scikit-learn calls this."""
+        """Run the search; scikit-learn calls this method."""
         wrong = [
             Mistake(name, f"is {value!r}; give a whole number of at least 1")
             for name, value in (("n_iter", self.n_iter), ("batch", self.batch))
@@ -77,8 +78,8 @@ class TunesmithSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn is 
         ]
         if wrong:
             raise SpecError(wrong, where="TunesmithSearchCV")
-        score = f"mean_test_{self.refit}" if isinstance(self.refit, str) else _MEAN
-        broken: ValueError | None = None
+        score = f"mean_test_{self.refit}" if isinstance(self.refit, str) else _MEAN_SCORE
+        last_error: ValueError | None = None
         with Tuner(self.space, metric="score", direction="maximize", seed=_seed(self.random_state)) as tuner:
             left = self.n_iter
             while left > 0:
@@ -89,27 +90,27 @@ class TunesmithSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn is 
                 try:
                     scores = self._scores(evaluate_candidates([dict(trial.params) for trial in asked]), score)
                 except ValueError as error:
-                    # scikit-learn gives up when every fit of one call fails; the next configurations may do better.
+                    # scikit-learn raises if every fit of a call fails; the next configurations may do better.
                     if self.error_score == "raise" or not str(error).lstrip().startswith("All the"):
                         raise
-                    broken, scores = error, [math.nan] * len(asked)
+                    last_error, scores = error, [math.nan] * len(asked)
                 for trial, value in zip(asked, scores[-len(asked) :], strict=True):
                     _tell(tuner, trial, float(value))
-            if broken is not None and tuner.best is None:
-                raise broken
+            if last_error is not None and tuner.best is None:
+                raise last_error
 
     def _scores(self, results: Mapping[str, Any], name: str) -> Sequence[float]:
         if name not in results:
             raise SpecError(
-                [Mistake("refit", f"is {self.refit!r}; name the metric of scoring that is searched for")],
+                [Mistake("refit", f"is {self.refit!r}; name the metric of scoring to maximize")],
                 where="TunesmithSearchCV",
             )
         scores: Sequence[float] = results[name]
         return scores
 
 
-def _batch(tuner: Tuner, count: int) -> list[Asked]:
-    asked: list[Asked] = []
+def _batch(tuner: Tuner, count: int) -> list[OpenTrial]:
+    asked: list[OpenTrial] = []
     while len(asked) < count:
         try:
             asked.append(tuner.ask())
@@ -118,14 +119,12 @@ def _batch(tuner: Tuner, count: int) -> list[Asked]:
     return asked
 
 
-def _tell(tuner: Tuner, trial: Asked, value: float) -> None:
+def _tell(tuner: Tuner, trial: OpenTrial, value: float) -> None:
     if math.isfinite(value):
         tuner.tell(trial, value)
     else:
-        tuner.fail(trial, "crash", "the fit failed, or its score is no finite number")
+        tuner.fail(trial, "crash", "the fit failed, or its score is not a finite number")
 
 
 def _seed(random_state: int | None) -> int:
-    import secrets
-
     return secrets.randbits(31) if random_state is None else random_state

@@ -159,7 +159,7 @@ class Arbiter:
         return self._llm_proposal(view, offer.candidates[best], considered, rival=scores[best].rival)
 
     def _unscored(self, view: StudyView, pool: CandidatePool, candidates: Sequence[Candidate], reason: str) -> Proposal:
-        """Return the LLM's choice as it is: there is no model of the study yet, or none is to be asked."""
+        """Return the LLM's own choice: there is no model of the study yet, or the rules do without one."""
         chosen = candidates[0]
         predicted = [c for c in candidates if c.predicted is not None]
         if self._rules.by_prediction and predicted:

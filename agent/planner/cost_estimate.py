@@ -46,7 +46,7 @@ class LLMEstimate:
 
 
 def llm_estimate_text(spec: StudySpec, project: Path, trials: int) -> str:
-    """Return what the LLM is expected to cost for so many further trials, as part of a sentence.
+    """Return what the LLM is expected to cost for further trials, as part of a sentence.
 
     Raises:
         SpecError: the user's price list cannot be read.

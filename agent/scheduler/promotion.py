@@ -11,7 +11,7 @@ from tunesmith.study.trials.trial import Proposal, Source, Trial
 
 
 def promote(trial: Trial, fidelity: float | None, rationale: str) -> Proposal:
-    """Return the proposal that resumes `trial` up to `fidelity`; None stands for the full length."""
+    """Return the proposal that resumes `trial` up to `fidelity`; None for the full length."""
     source = Source.SAMPLER if trial.proposal.source is Source.FALLBACK else trial.proposal.source
     return replace(
         trial.proposal,

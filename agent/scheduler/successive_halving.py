@@ -51,7 +51,7 @@ class SuccessiveHalving:
     def next_promotion(self, trials: Sequence[Trial]) -> Proposal | None:
         """Return the promotion to make now, from the highest rung possible; None if there is none.
 
-        A configuration is compared with all that ran on its rung, whatever their bracket.
+        A configuration is compared with all that ran on its rung, from all brackets.
         """
         own = [t for t in trials if not t.is_replicate]
         highest_rung: dict[tuple[object, ...], int] = {}

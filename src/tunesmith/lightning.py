@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
 
 
 class TunesmithCallback(Callback):  # type: ignore[misc]  # lightning is optional and may be untyped
-    """Reports the metrics of each validation, or of each training epoch if there is no validation, to the trial.
+    """Reports the metrics of each validation, or of each training epoch if nothing is validated, to the trial.
 
     Early stopping reads the same numbers. A metric may have any name; a value that is not a number is left out.
     Outside of a trial the callback does nothing.
@@ -38,7 +38,7 @@ class TunesmithCallback(Callback):  # type: ignore[misc]  # lightning is optiona
             self._report(trainer)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Report the metrics of a training epoch where there is no validation."""
+        """Report the metrics of a training epoch if nothing is validated."""
         if not trainer.enable_validation:
             self._report(trainer)
 

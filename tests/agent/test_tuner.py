@@ -1,4 +1,4 @@
-"""Ask and tell, through the public Python names."""
+"""Ask and tell through the public Python API."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_space_without_defaults_starts_with_the_sampler() -> None:
 
 
 @pytest.mark.parametrize("planner", ["bayes", "random", "optuna-tpe", "optuna-gp"])
-def test_every_planner_improves_on_the_default_and_repeats_itself_by_seed(planner: str) -> None:
+def test_every_planner_improves_on_the_default_and_is_repeatable(planner: str) -> None:
     best = ts.minimize(bowl, SPACE, trials=14, planner=planner, seed=3)
     assert best.value < bowl(SPACE_DEFAULT)
     assert ts.minimize(bowl, SPACE, trials=14, planner=planner, seed=3) == best
@@ -51,7 +51,7 @@ def test_every_planner_improves_on_the_default_and_repeats_itself_by_seed(planne
 SPACE_DEFAULT = {"lr": 1e-3, "layers": 5}
 
 
-def test_maximize_takes_the_largest() -> None:
+def test_maximize_finds_the_largest_value() -> None:
     with ts.Tuner({"x": ts.Float(0, 1)}, metric="acc", direction="maximize", planner="random") as tuner:
         for value in (0.2, 0.9, 0.4):
             tuner.tell(tuner.ask(), value)
@@ -59,7 +59,7 @@ def test_maximize_takes_the_largest() -> None:
         assert tuner.best.value == 0.9
 
 
-def test_several_metrics_and_a_curve_are_told_by_name() -> None:
+def test_several_metrics_and_a_curve_are_given_by_name() -> None:
     with ts.Tuner(SPACE, metric=["loss", "size"], direction=["minimize", "minimize"]) as tuner:
         trial = tuner.ask()
         tuner.tell(trial, {"loss": 0.5}, step=1)
@@ -69,7 +69,7 @@ def test_several_metrics_and_a_curve_are_told_by_name() -> None:
         assert tuner.trials[0].values == {"loss": 0.4, "size": 3.0, "extra": 1.0}
 
 
-def test_nan_fails_the_trial_and_a_failure_keeps_kind_and_reason() -> None:
+def test_nan_fails_a_trial_and_a_failure_has_kind_and_reason() -> None:
     with ts.Tuner(SPACE) as tuner:
         tuner.tell(tuner.ask(), math.nan)
         tuner.fail(tuner.ask(), "oom", "CUDA out of memory", tail="x" * 9000)
@@ -82,7 +82,7 @@ def test_nan_fails_the_trial_and_a_failure_keeps_kind_and_reason() -> None:
         assert tuner.best is None
 
 
-def test_a_trial_is_told_once() -> None:
+def test_a_trial_can_be_finished_only_once() -> None:
     with ts.Tuner(SPACE) as tuner:
         trial = tuner.ask()
         tuner.tell(trial, 1.0)
@@ -92,7 +92,7 @@ def test_a_trial_is_told_once() -> None:
             tuner.fail(tuner.ask(), "ooom")
 
 
-def test_a_tuner_goes_on_where_the_last_one_on_its_file_ended(tmp_path: Path) -> None:
+def test_a_tuner_resumes_the_study_in_its_file(tmp_path: Path) -> None:
     path = tmp_path / "h.db"
     with ts.Tuner(SPACE, planner="random", history=path) as tuner:
         tuner.tell(tuner.ask(), 1.0)
@@ -109,7 +109,7 @@ def test_a_tuner_goes_on_where_the_last_one_on_its_file_ended(tmp_path: Path) ->
 
 @pytest.mark.parametrize("planner", ["bayes", "random", "optuna-tpe", "optuna-gp"])
 def test_interrupted_and_uninterrupted_tuners_ask_the_same(planner: str, tmp_path: Path) -> None:
-    def some(tuner: ts.Tuner, count: int) -> list[object]:
+    def ask_some(tuner: ts.Tuner, count: int) -> list[object]:
         asked = []
         for _ in range(count):
             trial = tuner.ask()
@@ -121,17 +121,17 @@ def test_interrupted_and_uninterrupted_tuners_ask_the_same(planner: str, tmp_pat
         return asked
 
     with ts.Tuner(SPACE, planner=planner, seed=5) as whole:
-        wanted = some(whole, 12)
+        expected = ask_some(whole, 12)
     for cut in (1, 4, 9):
         path = tmp_path / f"{cut}.db"
         with ts.Tuner(SPACE, planner=planner, seed=5, history=path) as first:
-            asked = some(first, cut)
+            asked = ask_some(first, cut)
         with ts.Tuner(SPACE, planner=planner, seed=5, history=path) as second:
-            asked += some(second, 12 - cut)
-        assert asked == wanted
+            asked += ask_some(second, 12 - cut)
+        assert asked == expected
 
 
-def test_an_exception_fails_its_trial_alone() -> None:
+def test_an_exception_fails_only_its_trial() -> None:
     calls = 0
 
     def sometimes(params: Mapping[str, object]) -> float:
@@ -145,7 +145,7 @@ def test_an_exception_fails_its_trial_alone() -> None:
     assert best.number % 2 == 1
 
 
-def test_all_calls_failing_says_so_with_the_last_reason() -> None:
+def test_if_every_call_fails_the_error_contains_the_last_reason() -> None:
     def never(params: Mapping[str, object]) -> float:
         raise MemoryError("too big")
 
@@ -154,7 +154,7 @@ def test_all_calls_failing_says_so_with_the_last_reason() -> None:
 
 
 @pytest.mark.parametrize("planner", ["bayes", "random", "optuna-tpe"])
-def test_a_finite_space_is_tried_whole_and_then_said_to_be(planner: str) -> None:
+def test_a_finite_space_is_tried_completely_and_then_exhausted(planner: str) -> None:
     space = {"a": ts.Bool(), "b": ts.Choice(["x", "y", "z"]), "c": ts.Int(1, 2, when="a")}
     with ts.Tuner(space, planner=planner) as tuner:
         seen = set()
@@ -184,12 +184,12 @@ def test_open_trials_are_not_proposed_again() -> None:
         ({"name": "a/b"}, "name"),
     ],
 )
-def test_a_wrong_option_names_itself(options: dict[str, object], message: str) -> None:
+def test_a_wrong_option_is_named(options: dict[str, object], message: str) -> None:
     with pytest.raises((SpecError, HistoryError), match=message):
         ts.Tuner(SPACE, **options)  # type: ignore[arg-type]
 
 
-def test_the_public_names_are_there_and_lazy() -> None:
+def test_every_public_name_can_be_loaded() -> None:
     for name in ts.__all__:
         try:
             assert getattr(ts, name) is not None
@@ -216,7 +216,7 @@ def test_a_tuner_learns_from_an_earlier_study_in_the_same_file(tmp_path: Path) -
         assert len(tuner.trials) == 20
 
 
-def test_a_sampler_of_ones_own_proposes() -> None:
+def test_a_custom_sampler_proposes() -> None:
     class Corner:
         def suggest(self, view: StudyView) -> Suggestion:
             return Suggestion(params={"x": 1.0 - 0.01 * view.number})

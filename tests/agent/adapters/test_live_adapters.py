@@ -1,4 +1,4 @@
-"""Our sampler inside other tools: Ray Tune, scikit-learn, Transformers, Lightning; each with the real package."""
+"""Tunesmith in other frameworks: Ray Tune, scikit-learn, Transformers, Lightning; each with the real package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fakes.projects import environment
 import tunesmith as ts
 from tunesmith.study.errors import SpecError
 
-NOISY = pytest.mark.filterwarnings("default")  # their own deprecations are theirs
+NOISY = pytest.mark.filterwarnings("default")  # the frameworks raise warnings of their own
 SPACE: dict[str, Any] = {
     "lr": ts.Float(1e-5, 1, log=True, default=1e-4),
     "opt": ts.Choice(["adam", "sgd"]),
@@ -44,7 +44,7 @@ def searched(search: Any, count: int, *, start: int = 0) -> list[dict[str, Any]]
 
 
 @NOISY
-def test_ray_searches_our_space_from_its_default() -> None:
+def test_ray_starts_at_the_default_of_a_tunesmith_space() -> None:
     pytest.importorskip("ray.tune", reason="ray[tune] is not installed")
     asked = searched(ts.ray.TunesmithSearch(SPACE, metric="loss", mode="min", seed=0), 15)
     assert asked[0]["lr"] == 1e-4
@@ -53,7 +53,7 @@ def test_ray_searches_our_space_from_its_default() -> None:
 
 
 @NOISY
-def test_a_saved_ray_search_goes_on_as_the_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_restored_ray_search_continues_like_an_uninterrupted_one(tmp_path: Path) -> None:
     pytest.importorskip("ray.tune", reason="ray[tune] is not installed")
     whole = searched(ts.ray.TunesmithSearch(SPACE, metric="loss", mode="min", seed=3), 9)
     first = ts.ray.TunesmithSearch(SPACE, metric="loss", mode="min", seed=3)
@@ -65,7 +65,7 @@ def test_a_saved_ray_search_goes_on_as_the_uninterrupted_one(tmp_path: Path) -> 
 
 
 @NOISY
-def test_ray_points_failures_and_told_results_are_heard() -> None:
+def test_a_ray_search_uses_points_failures_and_added_results() -> None:
     pytest.importorskip("ray.tune", reason="ray[tune] is not installed")
     point = {"lr": 0.5, "opt": "sgd", "momentum": 0.5}
     search = ts.ray.TunesmithSearch(SPACE, metric="loss", mode="min", points=[point], seed=0)
@@ -81,7 +81,7 @@ def test_ray_points_failures_and_told_results_are_heard() -> None:
 
 
 @NOISY
-def test_ray_tunes_its_own_space_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ray_tuner_runs_a_ray_space_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tune = pytest.importorskip("ray.tune", reason="ray[tune] is not installed")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     import ray
@@ -106,7 +106,7 @@ def test_ray_tunes_its_own_space_to_the_end(tmp_path: Path, monkeypatch: pytest.
 
 @NOISY
 @pytest.mark.parametrize("kind", ["loguniform", "quniform", "lograndint", "qrandint", "choice"])
-def test_a_space_of_rays_keeps_its_kinds(kind: str) -> None:
+def test_a_ray_domain_becomes_the_same_kind_of_parameter(kind: str) -> None:
     tune = pytest.importorskip("ray.tune", reason="ray[tune] is not installed")
     made = {
         "loguniform": (tune.loguniform(1e-4, 1), ts.Float(1e-4, 1, log=True)),
@@ -115,15 +115,15 @@ def test_a_space_of_rays_keeps_its_kinds(kind: str) -> None:
         "qrandint": (tune.qrandint(0, 10, 2), ts.Int(0, 10, step=2)),
         "choice": (tune.choice(["a", "b"]), ts.Choice(["a", "b"])),
     }
-    theirs, ours = made[kind]
+    domain, parameter = made[kind]
     search = ts.ray.TunesmithSearch(metric="loss", mode="min", seed=0)
-    assert search.set_search_properties("loss", "min", {"p": theirs, "fixed": 1})
-    assert dict(search._space.parameters) == {"p": ours}
-    assert ours.invalid_reason(search.suggest("a")["p"]) is None
+    assert search.set_search_properties("loss", "min", {"p": domain, "fixed": 1})
+    assert dict(search._space.parameters) == {"p": parameter}
+    assert parameter.invalid_reason(search.suggest("a")["p"]) is None
 
 
 @NOISY
-def test_a_space_without_bounds_is_refused_by_name() -> None:
+def test_a_domain_without_bounds_is_named_in_the_error() -> None:
     tune = pytest.importorskip("ray.tune", reason="ray[tune] is not installed")
     search = ts.ray.TunesmithSearch(metric="loss", mode="min")
     with pytest.raises(SpecError, match=r"param_space has 1 mistake:\n  p  "):
@@ -134,7 +134,7 @@ def test_a_space_without_bounds_is_refused_by_name() -> None:
 
 
 @NOISY
-def test_a_search_by_cross_validation_finds_good_parameters() -> None:
+def test_a_cross_validated_search_finds_good_parameters() -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     from sklearn.base import clone
     from sklearn.datasets import load_iris
@@ -161,7 +161,7 @@ def test_a_search_by_cross_validation_finds_good_parameters() -> None:
 
 @pytest.mark.nightly
 @NOISY
-def test_scikit_learns_own_checks_pass() -> None:
+def test_the_estimator_checks_of_scikit_learn_pass() -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     from sklearn.linear_model import LogisticRegression
     from sklearn.utils.estimator_checks import estimator_checks_generator
@@ -181,7 +181,7 @@ def test_scikit_learns_own_checks_pass() -> None:
 
 
 @NOISY
-def test_fits_that_fail_teach_and_wrong_options_are_said() -> None:
+def test_the_search_survives_failing_fits_and_reports_wrong_options() -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     from sklearn.datasets import load_iris
     from sklearn.svm import SVC
@@ -237,7 +237,7 @@ def small_trainer(folder: Path, *callbacks: Any, steps: int = 6) -> Any:
 
 
 @NOISY
-def test_what_the_trainer_of_transformers_logs_is_reported(tmp_path: Path, reported: Path) -> None:
+def test_metrics_that_a_transformers_trainer_logs_are_reported(tmp_path: Path, reported: Path) -> None:
     pytest.importorskip("transformers", reason="transformers is not installed")
     pytest.importorskip("accelerate", reason="accelerate is not installed")
     before = signal.getsignal(signal.SIGTERM)
@@ -253,7 +253,7 @@ def test_what_the_trainer_of_transformers_logs_is_reported(tmp_path: Path, repor
 
 
 @NOISY
-def test_a_trainer_that_is_asked_to_end_stops_after_its_step(tmp_path: Path, reported: Path) -> None:
+def test_a_trainer_stops_after_its_step_on_sigterm(tmp_path: Path, reported: Path) -> None:
     pytest.importorskip("transformers", reason="transformers is not installed")
     pytest.importorskip("accelerate", reason="accelerate is not installed")
     from transformers import TrainerCallback
@@ -274,7 +274,7 @@ def test_a_trainer_that_is_asked_to_end_stops_after_its_step(tmp_path: Path, rep
 
 
 @NOISY
-def test_what_lightning_validates_is_reported(tmp_path: Path, reported: Path) -> None:
+def test_validation_metrics_of_lightning_are_reported(tmp_path: Path, reported: Path) -> None:
     pytest.importorskip("lightning", reason="lightning is not installed")
     import lightning
     import torch
@@ -309,7 +309,7 @@ def test_what_lightning_validates_is_reported(tmp_path: Path, reported: Path) ->
     ("module", "package"),
     [("ray", "ray"), ("sklearn", "sklearn"), ("hf", "transformers"), ("lightning", "lightning")],
 )
-def test_a_missing_package_is_named_with_the_extra_that_brings_it(module: str, package: str) -> None:
+def test_a_missing_package_is_named_with_the_extra_to_install(module: str, package: str) -> None:
     script = f"import sys; sys.modules[{package!r}] = None; import tunesmith as ts; ts.{module}"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=False

@@ -1,4 +1,4 @@
-"""Our sampler inside Optuna: Optuna's own tests for samplers, resuming, pruners, the dashboard."""
+"""Tunesmith's sampler in Optuna: Optuna's tests for samplers, resuming, pruners, the dashboard."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-class _Ours:
+class _TunesmithSampler:
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: ts.optuna.TunesmithSampler(seed=0)
 
 
-class TestBasic(_Ours, BasicSamplerTestCase):
+class TestBasic(_TunesmithSampler, BasicSamplerTestCase):
     pass
 
 
-class TestRelative(_Ours, RelativeSamplerTestCase):
+class TestRelative(_TunesmithSampler, RelativeSamplerTestCase):
     pass
 
 
-class TestMultiObjective(_Ours, MultiObjectiveSamplerTestCase):
+class TestMultiObjective(_TunesmithSampler, MultiObjectiveSamplerTestCase):
     pass
 
 
@@ -63,14 +63,14 @@ def best_of(sampler: BaseSampler, objective: Callable[[optuna.Trial], float] = b
     return float(study.best_value)
 
 
-def test_it_is_far_ahead_of_random_search() -> None:
-    ours = [best_of(ts.optuna.TunesmithSampler(seed=seed)) for seed in range(3)]
-    chance = [best_of(RandomSampler(seed=seed)) for seed in range(3)]
-    assert statistics.mean(ours) < 0.2 * statistics.mean(chance)
+def test_it_is_much_better_than_random_search() -> None:
+    own = [best_of(ts.optuna.TunesmithSampler(seed=seed)) for seed in range(3)]
+    random = [best_of(RandomSampler(seed=seed)) for seed in range(3)]
+    assert statistics.mean(own) < 0.2 * statistics.mean(random)
 
 
 @pytest.mark.parametrize("objective_name", ["bowl", "branches"])
-def test_a_study_that_is_loaded_again_goes_on_as_the_uninterrupted_one(tmp_path: Path, objective_name: str) -> None:
+def test_a_study_that_is_loaded_again_continues_like_an_uninterrupted_one(tmp_path: Path, objective_name: str) -> None:
     def run(name: str, *parts: int) -> list[dict[str, float]]:
         for trials in parts:
             study = optuna.create_study(
@@ -85,7 +85,7 @@ def test_a_study_that_is_loaded_again_goes_on_as_the_uninterrupted_one(tmp_path:
     assert run("whole", 13) == run("cut", 6, 1, 6)
 
 
-def test_the_seed_decides_and_no_seed_differs() -> None:
+def test_equal_seeds_repeat_a_study_and_reseeding_changes_it() -> None:
     first = [best_of(ts.optuna.TunesmithSampler(seed=seed), trials=7) for seed in (1, 1, 2)]
     assert first[0] == first[1] != first[2]
     sampler = ts.optuna.TunesmithSampler(seed=1)
@@ -110,7 +110,7 @@ def conditional(trial: optuna.Trial) -> float:
     return loss + (abs(trial.suggest_float("momentum", 0.0, 0.99) - 0.9) if sgd else 1.0)
 
 
-def test_a_space_of_ours_brings_its_default_and_its_conditions() -> None:
+def test_a_tunesmith_space_has_its_default_and_conditions() -> None:
     study = optuna.create_study(sampler=ts.optuna.TunesmithSampler(SPACE, seed=0))
     study.optimize(conditional, n_trials=25)
     assert study.trials[0].params == {"optimizer": "adam", "lr": 1e-4, "layers": 2, "norm": False}
@@ -118,7 +118,7 @@ def test_a_space_of_ours_brings_its_default_and_its_conditions() -> None:
     assert study.best_params["optimizer"] == "sgd"
 
 
-def test_failed_and_pruned_and_enqueued_trials_teach_it() -> None:
+def test_it_learns_from_failed_pruned_and_enqueued_trials() -> None:
     study = optuna.create_study(sampler=ts.optuna.TunesmithSampler(seed=0), pruner=optuna.pruners.MedianPruner())
 
     def objective(trial: optuna.Trial) -> float:
@@ -141,7 +141,7 @@ def test_failed_and_pruned_and_enqueued_trials_teach_it() -> None:
     assert study.best_value < 0.01
 
 
-def test_constraints_are_kept() -> None:
+def test_constraints_are_respected() -> None:
     def objective(trial: optuna.Trial) -> float:
         x, y = trial.suggest_float("x", 0.0, 1.0), trial.suggest_float("y", 0.0, 1.0)
         trial.set_constraint("sum", x + y - 1.0)
@@ -154,7 +154,7 @@ def test_constraints_are_kept() -> None:
     assert study.best_value < -0.85
 
 
-def test_names_and_categories_that_only_optuna_allows() -> None:
+def test_names_and_categories_that_only_optuna_allows_work() -> None:
     def objective(trial: optuna.Trial) -> float:
         lr = trial.suggest_float("optim.lr", 1e-5, 1.0, log=True)
         again = trial.suggest_float("model.lr", 1e-5, 1.0, log=True)
@@ -166,7 +166,7 @@ def test_names_and_categories_that_only_optuna_allows() -> None:
     assert {t.state for t in study.trials} == {optuna.trial.TrialState.COMPLETE}
 
 
-def test_parallel_workers_get_different_points_and_the_default_runs_once() -> None:
+def test_threads_get_different_points_and_the_default_runs_once() -> None:
     def slow(trial: optuna.Trial) -> float:
         x, y = trial.suggest_float("x", 0.0, 1.0), trial.suggest_float("y", 0.0, 1.0)
         time.sleep(0.03)
@@ -180,7 +180,7 @@ def test_parallel_workers_get_different_points_and_the_default_runs_once() -> No
         assert space is None or points.count((0.5, 0.5)) == 1
 
 
-def test_a_worker_sees_what_another_was_given_before_its_script_asks_for_it(tmp_path: Path) -> None:
+def test_a_worker_sees_the_suggestion_of_another_before_its_script_asks_for_it(tmp_path: Path) -> None:
     space = {"x": ts.Float(0.0, 1.0, default=0.5), "y": ts.Float(0.0, 1.0)}
     storage = f"sqlite:///{tmp_path}/shared.db"
     optuna.create_study(study_name="shared", storage=storage)
@@ -204,26 +204,26 @@ def branches(trial: optuna.Trial) -> float:
 
 
 def test_parameters_of_a_branch_are_sampled_together() -> None:
-    ours = [best_of(ts.optuna.TunesmithSampler(seed=seed), branches, 30) for seed in range(3)]
-    chance = [best_of(RandomSampler(seed=seed), branches, 30) for seed in range(3)]
-    assert statistics.mean(ours) < 0.5 * statistics.mean(chance)
+    own = [best_of(ts.optuna.TunesmithSampler(seed=seed), branches, 30) for seed in range(3)]
+    random = [best_of(RandomSampler(seed=seed), branches, 30) for seed in range(3)]
+    assert statistics.mean(own) < 0.5 * statistics.mean(random)
 
 
-def test_parameters_alike_do_not_move_in_step() -> None:
+def test_parameters_with_the_same_range_get_different_values() -> None:
     study = optuna.create_study(sampler=ts.optuna.TunesmithSampler(seed=0))
     study.optimize(branches, n_trials=8)
     later = [list(t.params.values())[1:] for t in study.trials[1:]]
     assert all(len(set(values)) > 1 for values in later)
 
 
-def test_what_the_script_never_asks_for_does_not_hold_it_up() -> None:
+def test_a_parameter_that_the_script_never_asks_for_does_no_harm() -> None:
     space = {"x": ts.Float(0.0, 1.0, default=0.9), "unused": ts.Float(0.0, 1.0)}
     study = optuna.create_study(sampler=ts.optuna.TunesmithSampler(space, seed=0))
     study.optimize(lambda trial: (trial.suggest_float("x", 0.0, 1.0) - 0.3) ** 2, n_trials=14)
     assert study.best_value < 0.001
 
 
-def test_none_can_be_a_category_of_a_space_of_ours() -> None:
+def test_none_can_be_a_category_of_a_tunesmith_space() -> None:
     space = {"kind": ts.Choice([None, "a"]), "x": ts.Float(0.0, 1.0)}
 
     def objective(trial: optuna.Trial) -> float:
@@ -236,7 +236,7 @@ def test_none_can_be_a_category_of_a_space_of_ours() -> None:
     assert study.best_value < -0.95
 
 
-def test_ranges_that_only_optuna_allows_are_drawn_evenly() -> None:
+def test_ranges_that_only_optuna_allows_are_drawn_uniformly() -> None:
     def objective(trial: optuna.Trial) -> float:
         trial.suggest_int("wide", 0, 2**62)
         trial.suggest_float("narrow", 1.0, 1.0 + 2e-16)
@@ -249,7 +249,7 @@ def test_ranges_that_only_optuna_allows_are_drawn_evenly() -> None:
     assert study.best_value < 0.05
 
 
-def test_trials_from_elsewhere_teach_it_as_far_as_they_fit() -> None:
+def test_it_learns_from_added_trials_that_fit_the_space() -> None:
     wanted = {f"x{i}": FloatDistribution(0.0, 1.0) for i in range(2)}
     other = {name: FloatDistribution(0.0, 9.0) for name in wanted}
     space = {name: ts.Float(0.0, 1.0, default=0.0) for name in wanted}
@@ -263,7 +263,7 @@ def test_trials_from_elsewhere_teach_it_as_far_as_they_fit() -> None:
     assert any(math.dist(point, (0.6, 0.3)) < 0.1 for point in given)
 
 
-def test_two_objectives_are_both_served() -> None:
+def test_two_objectives_give_a_wide_front() -> None:
     def objective(trial: optuna.Trial) -> tuple[float, float]:
         x, y = trial.suggest_float("x", 0.0, 1.0), trial.suggest_float("y", 0.0, 1.0)
         return (x - 0.2) ** 2 + y, -((x - 0.8) ** 2) - y
@@ -284,17 +284,17 @@ def test_a_range_that_differs_from_the_space_is_named() -> None:
 
 
 @pytest.mark.parametrize("space", [{"lr": 0.1}, {"lr": FloatDistribution(0.0, 1.0)}, [("lr", 0.1)], {}])
-def test_a_space_that_is_none_is_refused_with_what_to_write(space: Any) -> None:
+def test_a_value_that_is_not_a_space_is_refused_with_what_to_write(space: Any) -> None:
     with pytest.raises(SpecError, match=r"write ts\.Float|ts\.Float\(1e-5|give at least one parameter"):
         ts.optuna.TunesmithSampler(space)
 
 
-def test_it_travels_to_another_process() -> None:
+def test_a_sampler_can_be_pickled() -> None:
     sampler = pickle.loads(pickle.dumps(ts.optuna.TunesmithSampler(SPACE, seed=4)))
     assert best_of(sampler, conditional, 6) == best_of(ts.optuna.TunesmithSampler(SPACE, seed=4), conditional, 6)
 
 
-def test_optuna_is_imported_when_it_is_asked_for_and_not_before() -> None:
+def test_optuna_is_imported_on_first_use_only() -> None:
     code = (
         "import sys, tunesmith as ts; assert not {'optuna', 'numpy'} & set(sys.modules); "
         "print(ts.optuna.TunesmithSampler.__name__)"
@@ -307,7 +307,7 @@ def _with_path() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
-def test_a_finite_space_goes_on_when_all_was_tried() -> None:
+def test_a_finite_space_repeats_configurations_when_all_were_tried() -> None:
     study = optuna.create_study(sampler=ts.optuna.TunesmithSampler(seed=0))
     study.optimize(lambda trial: float(trial.suggest_int("x", 1, 3)), n_trials=8)
     assert len(study.trials) == 8

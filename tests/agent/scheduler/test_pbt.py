@@ -64,7 +64,7 @@ def view_of(spec: StudySpec, trials: Sequence[Trial]) -> StudyView:
 def member(
     number: int, result: float | FailureKind | None, *, parent: Trial | None = None, rate: float | None = None
 ) -> Trial:
-    """Return the first generation of a member, or with `parent` its next one; each member has a seed of its own."""
+    """Return the first generation of a member, or with `parent` its next one; seeds differ between members."""
     params = {"rate": number / 100 if rate is None else rate, "width": number + 1}
     made = trial(number, dict(parent.params) if parent else params, result)
     generation = 1.0 if parent is None else (parent.proposal.fidelity or 0.0) + 1.0
@@ -149,7 +149,7 @@ def test_larger_is_better_for_a_metric_to_maximize() -> None:
 
 
 def test_a_member_that_stays_in_any_case_does_not_wait_for_the_others() -> None:
-    # Whatever the two running members reach, the best finished one is not in the worst quarter.
+    # For any results of the two running members, the best finished one is not in the worst quarter.
     trials = first_generation(0.4, 0.1, RUNNING, RUNNING)
     (child,) = next_trials(pbt_spec(), trials, 1)
     assert child.proposal.parent == 1
