@@ -79,8 +79,8 @@ def _classify(
     if result.error:
         return FailureKind.CRASH, result.error
     if result.cause is Cause.TIMEOUT:
-        limit = short_seconds(timeout_s) if timeout_s else "time limit as a job ([executor].time)"
-        return FailureKind.TIMEOUT, f"ran longer than its {limit}"
+        limit = f"{short_seconds(timeout_s)} ([run].timeout)" if timeout_s else "its job may ([executor].time)"
+        return FailureKind.TIMEOUT, f"ran longer than {limit}"
     if result.cause in _BY_CAUSE:
         return _BY_CAUSE[result.cause]
     if killed_for:

@@ -1,4 +1,4 @@
-"""Whatever a training script tries, the machine, the study and the judge stay as they were: for root and for a user."""
+"""Training scripts that try to escape or to cheat change nothing outside of their trial, as root and as a user."""
 
 from __future__ import annotations
 
@@ -7,26 +7,36 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes.machine.escapes import ESCAPES, HONEST, Escape
+from fakes.machine.escapes import CHEATS, ESCAPES, HONEST, NETWORK, Escape
 from fakes.machine.prison import Prison
 
 from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
 
-pytestmark = pytest.mark.skipif(sandbox_problem() != "" and os.environ.get("CI") != "true", reason=sandbox_problem())
-USERS = ["root", "nobody"] if os.getuid() == 0 else ["me"]
+PROBLEM = sandbox_problem()
+pytestmark = pytest.mark.skipif(PROBLEM != "" and os.environ.get("CI") != "true", reason=PROBLEM)
+USERS = ["nobody", "root"] if os.getuid() == 0 else ["me"]
 
 
-@pytest.fixture(scope="module", params=USERS)
+def _case(user: str, escape: Escape) -> Any:
+    # Neither namespaces nor read-only mounts depend on the user, so these two kinds run as root only at night.
+    is_repetition = user == "root" and escape in [*NETWORK, *CHEATS]
+    return pytest.param(user, escape, id=f"{user}-{escape.name}", marks=[pytest.mark.nightly] if is_repetition else [])
+
+
+CASES = [_case(user, escape) for user in USERS for escape in ESCAPES]
+
+
+@pytest.fixture(scope="module")
 def prison(request: pytest.FixtureRequest) -> Iterator[Prison]:
     assert sandbox_problem() == ""
     with Prison(request.param) as opened:
-        answer = opened.run("print('a first trial, for others to look at')", {})
+        answer = opened.run("print('a first trial, whose files others try to read')", {})
         assert answer["values"] == {"loss": 0.75}, answer
         yield opened
 
 
-@pytest.mark.parametrize("escape", ESCAPES, ids=lambda escape: escape.name)
-def test_no_script_gets_out_or_cheats(prison: Prison, escape: Escape) -> None:
+@pytest.mark.parametrize(("prison", "escape"), CASES, indirect=["prison"], scope="module")
+def test_no_script_escapes_or_cheats(prison: Prison, escape: Escape) -> None:
     answer: dict[str, Any] = prison.run(escape.script, escape.run)
     assert prison.traces() == []
     assert "ESCAPED" not in answer["log"], answer
@@ -36,4 +46,4 @@ def test_no_script_gets_out_or_cheats(prison: Prison, escape: Escape) -> None:
     assert answer["kind"] in escape.ends.split("|"), answer
     assert answer["values"].get("loss") is None, answer
     reasons = [escape.because] if isinstance(escape.because, str) else escape.because
-    assert any(reason in answer["said"] for reason in reasons), answer
+    assert any(reason in answer["reason"] for reason in reasons), answer

@@ -1,11 +1,10 @@
-"""What a trial sees and what is read from it: parameters, files, environment, observations, the judge."""
+"""What a trial sees, and what is read from it: parameters, files, environment, observations, evaluation command."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def test_parameters_arrive_by_template_and_by_environment(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("shell", [False, True])
-def test_a_value_is_one_word_whatever_it_contains(bench: Bench, shell: bool) -> None:
+def test_a_value_is_always_one_word_of_the_command(bench: Bench, shell: bool) -> None:
     bench.write(SHOW)
     evaluator = bench.evaluator({"command": f"{PYTHON} train.py {{optimizer}}", "shell": shell})
     assert finish(bench.start(evaluator, optimizer=NASTY)).state is TrialState.COMPLETE
@@ -78,7 +77,7 @@ def test_observations_come_while_the_trial_runs(bench: Bench) -> None:
     import time
     for e in range(3):
         print(f"epoch {e} loss={1 / (e + 1)}", flush=True)
-        time.sleep(0.2)
+        time.sleep(0.05)
     time.sleep(30)
     """)
     evaluation = bench.start(bench.evaluator({"command": f"{PYTHON} train.py"}))
@@ -104,7 +103,7 @@ def test_the_report_file_cannot_be_guessed_and_a_stale_one_is_not_read(bench: Be
     assert names != again
 
 
-def test_a_deleted_report_file_is_no_metric_and_garbage_in_it_is_passed_over(bench: Bench) -> None:
+def test_a_deleted_report_file_means_no_metric_and_garbage_in_it_is_skipped(bench: Bench) -> None:
     gone = bench.run("import os\nos.remove(os.environ['TUNESMITH_REPORT'])")
     assert gone.failure is not None
     assert gone.failure.kind.value == "no_metric"
@@ -166,7 +165,7 @@ def test_a_trial_runs_in_its_own_copy_and_the_project_stays_as_it_was(bench: Ben
     assert not any(name.startswith((".git", "__pycache__")) for name in snapshot)
 
 
-def test_edits_during_a_run_reach_no_trial_and_the_next_run_knows_of_them(bench: Bench) -> None:
+def test_edits_during_a_run_reach_no_trial_and_change_the_variant_of_the_next(bench: Bench) -> None:
     bench.write("print('loss=1')")
     evaluator = bench.evaluator({"command": f"{PYTHON} train.py"})
     bench.write("print('loss=2')")
@@ -190,7 +189,7 @@ def test_a_folder_of_thousands_of_files_is_linked_whole(bench: Bench) -> None:
     assert os.readlink(workspace.work / "images") == str(bench.project / "images")
 
 
-def test_the_judge_alone_decides_and_runs_from_the_pristine_copy(bench: Bench) -> None:
+def test_only_the_evaluation_command_decides_and_it_runs_from_a_fresh_copy(bench: Bench) -> None:
     bench.write("""
     import os
     open("evaluate.py", "w").write("print('loss=0')")
@@ -221,7 +220,7 @@ def test_the_judge_alone_decides_and_runs_from_the_pristine_copy(bench: Bench) -
         ({"gpus": 1, "parallel": 1}, ["0", "1"], 8, [("0",)]),
     ],
 )
-def test_slots_share_out_what_there_is(
+def test_slots_divide_gpus_and_cores(
     run: dict[str, Any], gpus: list[str], cpus: int, expected: list[tuple[str, ...]]
 ) -> None:
     slots = plan_slots(RunTable(command="x", **run), gpus, cpus)
@@ -237,7 +236,7 @@ def test_slots_share_out_what_there_is(
         ({"gpus": 1, "parallel": 3}, ["0", "1"], "set parallel = 2"),
     ],
 )
-def test_too_few_gpus_are_said_to_be(run: dict[str, Any], gpus: list[str], message: str) -> None:
+def test_too_few_gpus_are_an_error(run: dict[str, Any], gpus: list[str], message: str) -> None:
     with pytest.raises(ProjectError, match=message):
         plan_slots(RunTable(command="x", **run), gpus, 8)
 
@@ -271,8 +270,6 @@ def test_the_capped_log_keeps_both_ends(tmp_path: Path) -> None:
 
 def test_python_is_ours_where_path_has_none(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(bench.root))
-    began = time.monotonic()
     outcome = bench.run("import sys\nprint('loss=1')\nprint(sys.executable)", command="python train.py")
     assert outcome.state is TrialState.COMPLETE, outcome.failure
-    assert time.monotonic() - began < 20
     assert sys.executable in (bench.study / "trials" / "0000" / "log.txt").read_text()

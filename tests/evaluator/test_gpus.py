@@ -1,4 +1,4 @@
-"""GPUs over a stand-in for NVML: what there is, who used what, and trials that share one. No real GPU takes part."""
+"""GPUs through a fake NVML: which exist, what each trial used, and trials that share one. Needs no real GPU."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from fakes.machine.gpus import TRAIN, played_gpus
 from fakes.trials import PYTHON, Bench, finish
 
-from tunesmith.evaluator import gpu_meter
+from tunesmith.evaluator import gpu_meter, gpus
 from tunesmith.evaluator.executors.handle import ExecutorHandle
 from tunesmith.evaluator.executors.slots import Slot, pin_to_cores
 from tunesmith.evaluator.gpu_meter import GpuMeter
-from tunesmith.evaluator.gpus import Gpu, find_gpus, open_nvml
+from tunesmith.evaluator.gpus import NOT_MEASURED, Gpu, find_gpus, gpu_loads, open_nvml
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.trials.trial import Outcome
 
@@ -28,14 +28,14 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def trials(bench: Bench, *gib: float, gpu: str = "0", seconds: float = 0.5) -> list[Outcome]:
-    """Run one trial for each number at once, on one GPU, each holding so much of its memory."""
+    """Run one trial per number at once on one GPU, each holding that many GiB of its memory."""
     evaluator = bench.evaluator({"command": f"{PYTHON} train.py {{lr}} {seconds}", "gpus": 1 / len(gib)})
     slots = [Slot(index=index, gpus=(gpu,)) for index in range(len(gib))]
     runs = [bench.start(evaluator, i, slot, lr=held) for i, (slot, held) in enumerate(zip(slots, gib, strict=True))]
     return [finish(run) for run in runs]
 
 
-def test_nvml_tells_what_there_is(tmp_path: Path) -> None:
+def test_gpus_are_found_through_nvml(tmp_path: Path) -> None:
     with played_gpus(tmp_path, {"memory": 80}, {"memory": 24}):
         assert find_gpus().gpus == (
             Gpu(id="0", name="Played 9000", memory_gib=80), Gpu(id="1", name="Played 9000", memory_gib=24),
@@ -54,14 +54,14 @@ def test_a_trial_is_charged_with_its_memory_time_and_energy(tmp_path: Path, benc
     assert usage.gpu_s == usage.wall_s
 
 
-def test_those_that_share_a_gpu_share_its_energy_and_not_their_memory(tmp_path: Path, bench: Bench) -> None:
+def test_trials_that_share_a_gpu_divide_its_energy_but_not_its_memory(tmp_path: Path, bench: Bench) -> None:
     with played_gpus(tmp_path, {"memory": 80, "watt": 300, "busy": 90}):
         one, two = (outcome.usage for outcome in trials(bench, 10, 30))
     assert (one.gpu_mem_gib, two.gpu_mem_gib) == (pytest.approx(10), pytest.approx(30))
     assert (one.energy_j or 0) + (two.energy_j or 0) == pytest.approx(300 * max(one.wall_s, two.wall_s), rel=0.2)
 
 
-def test_an_old_gpu_in_a_container_is_measured_by_power_and_by_the_whole(tmp_path: Path, bench: Bench) -> None:
+def test_an_old_gpu_in_a_container_is_measured_by_its_power_and_total_memory(tmp_path: Path, bench: Bench) -> None:
     with played_gpus(tmp_path, {"memory": 80, "watt": 200, "old": True, "hides": True}):
         usage = trials(bench, 7)[0].usage
     assert usage.gpu_mem_gib == pytest.approx(7)
@@ -78,7 +78,7 @@ def test_without_nvml_nothing_is_measured_and_nothing_breaks(tmp_path: Path, ben
     assert (usage.gpu_mem_gib, usage.gpu_busy, usage.energy_j) == (None, None, None)
 
 
-def test_a_gpu_that_falls_off_the_bus_costs_figures_not_trials(tmp_path: Path) -> None:
+def test_a_gpu_that_falls_off_the_bus_is_not_measured_and_fails_no_trial(tmp_path: Path) -> None:
     with played_gpus(tmp_path, {"memory": 80, "watt": 300}) as file:
         now = iter([0.0, 1.0, 2.0])
         meter = GpuMeter(open_nvml(), clock=lambda: next(now))
@@ -88,11 +88,42 @@ def test_a_gpu_that_falls_off_the_bus_costs_figures_not_trials(tmp_path: Path) -
     assert (use.mem_gib, use.energy_j) == (None, None)
 
 
-def test_auto_needs_to_know_how_much_memory_there_is(tmp_path: Path, bench: Bench) -> None:
+SMI = """#!/bin/sh
+case "$1" in
+*utilization*) echo "0, NVIDIA H100 80GB HBM3, 512, 81559, 37"; echo "1, NVIDIA H100 80GB HBM3, [N/A], 81559, [N/A]" ;;
+*) echo "0, NVIDIA H100 80GB HBM3, 81559"; echo "1, NVIDIA H100 80GB HBM3, [N/A]"; echo "a warning" ;;
+esac
+"""
+
+
+def test_without_nvml_gpus_and_their_load_are_found_through_nvidia_smi(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(SMI)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(gpus, "open_nvml", lambda: None)
+    inventory = find_gpus({})
+    assert [(gpu.id, gpu.memory_gib) for gpu in inventory.gpus] == [("0", 81559 / 1024), ("1", None)]
+    assert inventory.note == NOT_MEASURED
+    loads = gpu_loads(timeout_s=20)
+    assert [(gpu.index, gpu.used_mib, gpu.busy_percent) for gpu in loads] == [
+        ("0", "512", "37"),
+        ("1", "[N/A]", "[N/A]"),
+    ]
+
+
+def test_without_nvidia_smi_there_is_no_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpu_loads(timeout_s=20) == []
+
+
+def test_auto_needs_the_memory_of_the_gpus(tmp_path: Path, bench: Bench) -> None:
     spec = bench.evaluator({"command": "x", "gpus": "auto"}).spec
     with played_gpus(tmp_path, {"memory": 80}, {"memory": 80}) as file:
-        site = ExecutorHandle(spec, folder=tmp_path, cpus=1, wake=lambda: None)
-        assert [slot.gpus for slot in site.slots(spec)] == [("0",), ("1",)] * 4
+        handle = ExecutorHandle(spec, folder=tmp_path, cpus=1, wake=lambda: None)
+        assert [slot.gpus for slot in handle.slots(spec)] == [("0",), ("1",)] * 4
         os.environ["FAKE_NVML"] = str(file.with_name("nowhere"))
         os.environ["CUDA_VISIBLE_DEVICES"] = "0"
         with pytest.raises(ProjectError, match=r'"auto", but how much memory .*tunesmith\[gpu\]'):
@@ -100,7 +131,7 @@ def test_auto_needs_to_know_how_much_memory_there_is(tmp_path: Path, bench: Benc
         del os.environ["CUDA_VISIBLE_DEVICES"]
 
 
-def test_each_trial_keeps_to_its_cores(bench: Bench) -> None:
+def test_each_trial_is_pinned_to_its_cores(bench: Bench) -> None:
     core = max(os.sched_getaffinity(0))
     bench.write("import os; print(f'loss={max(os.sched_getaffinity(0))}'); assert len(os.sched_getaffinity(0)) == 1")
     evaluator = bench.evaluator({"command": f"{PYTHON} train.py"})

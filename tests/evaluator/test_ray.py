@@ -1,4 +1,4 @@
-"""Whole studies on a Ray cluster that is played on this machine; one with a node that dies in the middle."""
+"""Whole studies on a Ray cluster on this machine, one with a node that dies; and the files that Ray moves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 
 def run(
-    project: Path, address: str, *, tell: Callable[[LoopEvent], None] = lambda news: None, **run: Any
+    project: Path, address: str, *, on_event: Callable[[LoopEvent], None] = lambda event: None, **run: Any
 ) -> list[Trial]:
     project.mkdir(exist_ok=True)
     spec = parse_spec(
@@ -42,29 +42,29 @@ def run(
         }
     )
     history = project / ".tunesmith" / "history.db"
-    Loop(spec, RunOptions(project=project, history=history, cpus=1), on_event=tell).run()
+    Loop(spec, RunOptions(project=project, history=history, cpus=1), on_event=on_event).run()
     with History.open(history) as opened:
         return list(opened.trials(opened.study("toy").id))
 
 
-def test_a_node_that_dies_costs_no_result_and_gives_none_twice(tmp_path: Path) -> None:
+def test_a_node_that_dies_loses_no_result_and_duplicates_none(tmp_path: Path) -> None:
     with ray_nodes(3, cpus=2) as nodes:
         ended: list[int] = []
 
-        def tell(news: LoopEvent) -> None:
-            ended.extend([news.trial.number] if isinstance(news, Finished) else [])
+        def on_event(event: LoopEvent) -> None:
+            ended.extend([event.trial.number] if isinstance(event, Finished) else [])
             if len(ended) == 12 and len(nodes.list_all_nodes()) == 3:
                 nodes.remove_node(nodes.list_all_nodes()[-1], allow_graceful=False)
 
-        trials = run(tmp_path / "study", nodes.address, tell=tell)
+        trials = run(tmp_path / "study", nodes.address, on_event=on_event)
     assert [t.number for t in trials] == list(range(30))
     assert {t.state.value for t in trials} == {"complete"}
     assert sorted(ended) == list(range(30))
-    # Two ran on it, unless one had just ended there.
+    # Two ran on it, unless one had just ended.
     assert sum(t.attempt == 2 for t in trials) <= 2
 
 
-def test_ray_places_by_gpus_and_a_whole_gpu_has_one_trial(tmp_path: Path) -> None:
+def test_ray_places_trials_by_gpus_and_a_whole_gpu_has_one_trial(tmp_path: Path) -> None:
     with ray_nodes(2, cpus=4, gpus=2) as nodes:
         command = "sh -c 'echo loss={x} id=$CUDA_VISIBLE_DEVICES.5; sleep 0.3'"
         trials = run(tmp_path / "study", nodes.address, command=command, gpus=1)
@@ -95,7 +95,7 @@ def test_kill_9_of_the_loop_ends_its_trials_on_the_cluster(tmp_path: Path) -> No
         wait_until(lambda: not trials(), timeout_s=15)
 
 
-def test_an_address_where_nothing_is_says_so(tmp_path: Path) -> None:
+def test_an_address_without_a_cluster_is_an_error(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     executor = RayExecutor("127.0.0.1:1", RayResources(), scratch=tmp_path, wake=lambda: None)
     (tmp_path / "project").mkdir()
@@ -104,7 +104,7 @@ def test_an_address_where_nothing_is_says_so(tmp_path: Path) -> None:
     executor.close()
 
 
-def test_what_a_worker_sends_stays_in_the_trials_folder(tmp_path: Path) -> None:
+def test_files_that_a_worker_sends_stay_in_the_trials_folder(tmp_path: Path) -> None:
     folder, outside = tmp_path / "trial", tmp_path / "outside"
     (folder / "work").mkdir(parents=True)
     outside.mkdir()
@@ -121,7 +121,7 @@ def test_what_a_worker_sends_stays_in_the_trials_folder(tmp_path: Path) -> None:
     assert {path.name: path.read_text() for path in outside.iterdir()} == {"data.bin": "the user's own"}
 
 
-def test_the_archive_of_a_project_holds_its_data_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_archive_of_a_project_holds_its_data_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from zipfile import ZipFile
 
     from tunesmith.evaluator.executors import ray_files

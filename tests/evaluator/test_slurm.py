@@ -1,11 +1,10 @@
-"""What Slurm alone does to a job: queues, full partitions, lost nodes, requeues, and a loop that goes away."""
+"""What only Slurm does to a job: queues, full partitions, lost nodes, requeues, and a loop that has ended."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,31 +21,32 @@ from tunesmith.evaluator.executors.slurm import SlurmExecutor, result_for_state,
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a Slurm of our own, whose commands stand on PATH."""
+    """The folder of a fake Slurm, whose commands are on PATH."""
     folder = tmp_path_factory.mktemp("slurm")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{slurm_commands.install(folder)}{os.pathsep}{os.environ['PATH']}")
         patch.setenv("FAKE_SLURM", str(folder))
-        patch.setattr(slurm, "QUERY_S", 0.3)
+        patch.setattr(slurm, "QUERY_S", 0.1)
+        patch.setattr(slurm, "LEAVE_QUEUE_S", 0.5)
         yield folder
 
 
 @pytest.fixture(scope="module")
 def cluster(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    wanted = replace(
+    resources = replace(
         slurm_resources("slurm"), partition="gpu", account="ours", gpus=2, memory_bytes=2**30, options={"qos": "night"}
     )
-    executor = SlurmExecutor(tmp_path_factory.mktemp("study"), wanted, lambda: None)
+    executor = SlurmExecutor(tmp_path_factory.mktemp("study"), resources, lambda: None)
     yield Cluster(executor, tmp_path_factory.mktemp("trials"))
     executor.close()
 
 
-def finished(cluster: Cluster, launch: CommandSpec) -> CommandResult:
-    job = cluster.executor.start(launch)
+def finished(cluster: Cluster, spec: CommandSpec) -> CommandResult:
+    job = cluster.executor.start(spec)
     wait_until(job.poll)
-    end = job.poll()
-    assert end is not None
-    return end
+    result = job.poll()
+    assert result is not None
+    return result
 
 
 def latest(commands: Path) -> int:
@@ -56,9 +56,9 @@ def latest(commands: Path) -> int:
 def test_a_job_asks_for_what_the_study_says_and_keeps_its_nodes_gpus(cluster: Cluster, commands: Path) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "5,6"  # as Slurm would set it on the node
     try:
-        launch = cluster.launch('echo "loss=[$CUDA_VISIBLE_DEVICES] [$SLURM_JOB_ID]"', line_words=("loss",))
-        launch = replace(launch, environment={**launch.environment, "SLURM_JOB_ID": "of the loop"})
-        job = cluster.executor.start(launch)
+        spec = cluster.command('echo "loss=[$CUDA_VISIBLE_DEVICES] [$SLURM_JOB_ID]"', line_words=("loss",))
+        spec = replace(spec, environment={**spec.environment, "SLURM_JOB_ID": "of the loop"})
+        job = cluster.executor.start(spec)
         wait_until(job.poll)
     finally:
         del os.environ["CUDA_VISIBLE_DEVICES"]
@@ -78,8 +78,10 @@ def test_a_job_asks_for_what_the_study_says_and_keeps_its_nodes_gpus(cluster: Cl
         ("OUT_OF_MEMORY", Cause.MEMORY),
     ],
 )
-def test_a_job_that_slurm_ends_says_how(cluster: Cluster, commands: Path, state: str, cause: Cause) -> None:
-    job = cluster.executor.start(cluster.launch("echo loss=1; sleep 60", line_words=("loss",)))
+def test_the_result_of_a_job_that_slurm_ends_has_its_cause(
+    cluster: Cluster, commands: Path, state: str, cause: Cause
+) -> None:
+    job = cluster.executor.start(cluster.command("echo loss=1; sleep 60", line_words=("loss",)))
     wait_until(job.lines)
     number = latest(commands)
     os.killpg(int((commands / f"pid-{number}").read_text()), signal.SIGKILL)
@@ -92,7 +94,7 @@ def test_a_job_that_waits_in_the_queue_can_be_ended(cluster: Cluster, commands: 
     (commands / "held").touch()
     try:
         before = latest(commands)
-        job = cluster.executor.start(cluster.launch("echo never"))
+        job = cluster.executor.start(cluster.command("echo never"))
         wait_until(lambda: latest(commands) > before)
         job.stop()
         wait_until(job.poll)
@@ -102,7 +104,7 @@ def test_a_job_that_waits_in_the_queue_can_be_ended(cluster: Cluster, commands: 
         (commands / "held").unlink()
 
 
-def test_a_wrong_request_fails_at_once_and_a_queue_that_is_full_for_a_while_does_not(
+def test_a_first_job_that_is_rejected_fails_at_once_and_a_later_one_is_submitted_again(
     tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slurm, "SUBMIT_RETRY_S", 0.05)
@@ -110,14 +112,15 @@ def test_a_wrong_request_fails_at_once_and_a_queue_that_is_full_for_a_while_does
     fresh = Cluster(executor, tmp_path / "trials")
     (commands / "full").touch()
     try:
-        end = finished(fresh, fresh.launch("echo never"))
-        assert end.status is None
-        assert "could not be submitted: sbatch: error: QOSMaxSubmitJobPerUserLimit" in end.error
+        result = finished(fresh, fresh.command("echo never"))
+        assert result.status is None
+        assert "could not be submitted: sbatch: error: QOSMaxSubmitJobPerUserLimit" in result.error
         (commands / "full").unlink()
-        assert finished(fresh, fresh.launch("exit 5")).status == 5
+        assert finished(fresh, fresh.command("exit 5")).status == 5
         (commands / "full").touch()
-        job = executor.start(fresh.launch("exit 6"))
-        time.sleep(0.3)
+        (commands / "refused").unlink()
+        job = executor.start(fresh.command("exit 6"))
+        wait_until(lambda: (commands / "refused").exists() and len((commands / "refused").read_text()) >= 2)
         assert job.poll() is None
     finally:
         (commands / "full").unlink()
@@ -126,37 +129,37 @@ def test_a_wrong_request_fails_at_once_and_a_queue_that_is_full_for_a_while_does
     executor.close()
 
 
-def test_a_job_that_slurm_starts_a_second_time_does_not_run(tmp_path: Path, cluster: Cluster) -> None:
-    channel, beat = tmp_path / "channel", tmp_path / "beat"
+def test_a_job_that_slurm_requeues_does_not_run_again(tmp_path: Path, cluster: Cluster) -> None:
+    channel, heartbeat = tmp_path / "channel", tmp_path / "heartbeat"
     channel.mkdir()
-    beat.touch()
+    heartbeat.touch()
     (channel / "started").touch()
-    run_job(cluster.launch("echo again > again"), channel, beat)
+    run_job(cluster.command("echo again > again"), channel, heartbeat)
     assert '"lost"' in (channel / "result").read_text()
     assert not list(tmp_path.rglob("again"))
 
 
-@pytest.mark.parametrize("sign", ["the trial's folder is made anew", "the beat stands still"])
+@pytest.mark.parametrize("sign", ["the trial's folder was replaced", "the heartbeat stops"])
 def test_a_job_whose_loop_is_gone_ends_itself(
     tmp_path: Path, cluster: Cluster, sign: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    channel, beat = tmp_path / "channel", tmp_path / "beat"
+    channel, heartbeat = tmp_path / "channel", tmp_path / "heartbeat"
     channel.mkdir()
-    beat.touch()
-    if sign == "the beat stands still":
+    heartbeat.touch()
+    if sign == "the heartbeat stops":
         monkeypatch.setattr(slurm, "HEARTBEAT_TIMEOUT_S", 0.4)
-        run_job(cluster.launch("sleep 60"), channel, beat)
+        run_job(cluster.command("sleep 60"), channel, heartbeat)
         assert '"kill"' in (channel / "result").read_text()
     else:
         shutil.rmtree(channel)
-        run_job(cluster.launch("sleep 60"), channel, beat)
+        run_job(cluster.command("sleep 60"), channel, heartbeat)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it never closes its logs
 def test_submitits_debug_cluster_runs_in_this_process(tmp_path: Path) -> None:
     executor = SlurmExecutor(tmp_path, slurm_resources("debug"), lambda: None)
     cluster = Cluster(executor, tmp_path / "trials")
-    assert finished(cluster, cluster.launch("exit 4")).status == 4
+    assert finished(cluster, cluster.command("exit 4")).status == 4
     executor.close()
     assert not list((tmp_path / "slurm").glob("heartbeat-*"))
 

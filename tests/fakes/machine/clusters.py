@@ -1,4 +1,4 @@
-"""Where one contract is tried: this machine, Slurm as submitit plays it, and Ray where it is installed."""
+"""The executors that must keep one contract: local, Slurm (submitit's local cluster), and Ray if it is installed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DATA = "of the project\n"
 
 @dataclass
 class Cluster:
-    """An executor, and launches in folders below `root` as the evaluator lays them out."""
+    """An executor, and commands in folders below `root` that are laid out as the evaluator does."""
 
     executor: Executor
     root: Path
@@ -44,7 +44,7 @@ class Cluster:
     def project(self) -> Path:
         return self.root / "project"
 
-    def launch(
+    def command(
         self,
         script: str,
         *,
@@ -69,9 +69,9 @@ class Cluster:
             **given,
         )
 
-    def artifacts(self, launch: CommandSpec) -> Path:
-        assert launch.folder is not None
-        return launch.folder / "artifacts"
+    def artifacts(self, spec: CommandSpec) -> Path:
+        assert spec.folder is not None
+        return spec.folder / "artifacts"
 
 
 def slurm_resources(cluster: str = "local") -> SlurmResources:
@@ -100,7 +100,7 @@ def ray(root: Path) -> Iterator[Cluster]:
 
 @contextmanager
 def ray_nodes(count: int, *, cpus: int, gpus: int = 0) -> Iterator[Any]:
-    """Play a Ray cluster of several nodes on this machine and yield it. Skips where it would be reachable."""
+    """Yield a Ray cluster of several nodes on this machine. Skips if it could be reached from other machines."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("ray is not installed; run `make test-targets`")
     if set(psutil.net_if_addrs()) != {"lo"}:

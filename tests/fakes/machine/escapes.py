@@ -1,8 +1,8 @@
-"""Training scripts that try to get out of the sandbox, or to cheat the judge, and what must become of each.
+"""Training scripts that try to escape the sandbox or to cheat the evaluation, and how each must end.
 
-A script is told everything that an attacker may know: the names in capitals are the fields of `Victim` in prison.py.
-Before it runs, an honest prediction of 0.75 lies in the artifacts, which the judge calls a loss of 0.75. A script that
-succeeds in what it tries calls escaped(), or leaves a trace outside, and both are looked for.
+A script knows everything that an attacker may know: the names in capitals are the fields of `Victim` in prison.py.
+Before it runs, the artifacts hold an honest prediction, which the evaluation gives a loss of 0.75. A script that
+succeeds calls escaped(), or leaves a trace outside; the test looks for both.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HONEST = "honest"
-"""The trial completes, and its loss is what the judge makes of the honest prediction."""
+"""The trial completes, with the loss of the honest prediction."""
 
 
 @dataclass(frozen=True)
 class Escape:
-    """One script. `ends` is HONEST or the kinds of failure, by |; `because` stands in the reason or the log's end."""
+    """One script. `ends` is HONEST or kinds of failure, joined by |; `because` is part of the reason or the tail."""
 
     name: str
     script: str
@@ -31,18 +31,16 @@ READ_ONLY = "Read-only file system"
 ABSENT = "No such file or directory"
 NO_ROUTE = "Network is unreachable"
 
-_SYSCALL = """
+_CALLS = """
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
-result = libc.syscall({number}, {arguments})
-if result != -1: escaped()
-raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+column = {"x86_64": 1, "aarch64": 2}[os.uname().machine]
+for call in CALLS:
+    name, number, arguments, expected = call[0], call[column], call[3], call[4]
+    result, error = libc.syscall(number, *arguments), os.strerror(ctypes.get_errno())
+    print(name, result, error)
+    if result != -1 or error != expected: escaped(name, result, error)
 """
-
-
-def _syscall(name: str, x86: int, arm: int, arguments: str, because: str = REFUSED) -> Escape:
-    number = f"({{'x86_64': {x86}, 'aarch64': {arm}}})[os.uname().machine]"
-    return Escape(f"system call {name}", _SYSCALL.format(number=number, arguments=arguments), because=because)
 
 
 NETWORK = [
@@ -171,7 +169,7 @@ SECRETS = [
 
 
 def _open(name: str, path: str) -> Escape:
-    # Opened and not written: if it can be, the machine must not suffer for it.
+    # Opened and not written, so that a success does no harm to the machine.
     return Escape(f"write {name}", f"open({path!r}, 'r+')\nescaped()", because=(READ_ONLY, "denied", REFUSED, ABSENT))
 
 
@@ -208,7 +206,7 @@ OUTSIDE = [
         because=READ_ONLY,
     ),
     Escape(
-        "put a link in a folder's place, for the clean-up to follow",
+        "replace a folder by a link, for the clean-up to follow",
         """
         import os, shutil
         shutil.rmtree("data")
@@ -262,7 +260,7 @@ PROCESSES = [
     ),
     Escape("write another process's memory", "open('/proc/1/mem', 'r+b').read(1)\nescaped()", because="Errno"),
     Escape(
-        "leave a daemon that goes on writing",
+        "leave a daemon that keeps writing",
         """
         import os, time
         if os.fork() == 0:
@@ -307,7 +305,7 @@ PROCESSES = [
         run={"processes": 60},
     ),
     Escape(
-        "never end, deaf to signals",
+        "never end, and ignore signals",
         "import signal, time\nfor n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\ntime.sleep(60)",
         "timeout",
         run={"timeout": "0.3s"},
@@ -456,24 +454,26 @@ RESOURCES = [
     ),
 ]
 
-CALLS = [
-    _syscall("unshare, to be root in a namespace of its own", 272, 97, "0x10000000"),
-    _syscall("clone with a new namespace", 56, 220, "0x10000011, 0, 0, 0, 0"),
-    _syscall("setns", 308, 268, "0, 0"),
-    _syscall("mount, to write where it may only read", 165, 40, "b'none', b'/', None, 0x1020, None"),
-    _syscall("umount, to see what is under the sandbox", 166, 39, "b'/proc', 2"),
-    _syscall("chroot", 161, 51, "b'/tmp'"),
-    _syscall("bpf", 321, 280, "0, 0, 0"),
-    _syscall("keyctl, to read the user's keys", 250, 219, "0, -4, 0"),
-    _syscall("perf_event_open", 298, 241, "0, 0, -1, -1, 0"),
-    _syscall("userfaultfd", 323, 282, "0"),
-    _syscall("kexec_load", 246, 104, "0, 0, 0, 0"),
-    _syscall("io_uring_setup", 425, 425, "1, 0", "Function not implemented"),
-    _syscall("init_module", 175, 105, "0, 0, 0"),
-    _syscall("open_by_handle_at", 304, 265, "0, 0, 0"),
-    _syscall("clock_settime", 227, 112, "0, 0"),
-    _syscall("reboot", 169, 142, "0, 0, 0"),
+REFUSED_CALLS: Sequence[tuple[str, int, int, tuple[Any, ...], str]] = [
+    ("unshare, to be root in a new namespace", 272, 97, (0x10000000,), REFUSED),
+    ("clone with a new namespace", 56, 220, (0x10000011, 0, 0, 0, 0), REFUSED),
+    ("setns", 308, 268, (0, 0), REFUSED),
+    ("mount, to write where it may only read", 165, 40, (b"none", b"/", None, 0x1020, None), REFUSED),
+    ("umount, to see what is under the sandbox", 166, 39, (b"/proc", 2), REFUSED),
+    ("chroot", 161, 51, (b"/tmp",), REFUSED),
+    ("bpf", 321, 280, (0, 0, 0), REFUSED),
+    ("keyctl, to read the user's keys", 250, 219, (0, -4, 0), REFUSED),
+    ("perf_event_open", 298, 241, (0, 0, -1, -1, 0), REFUSED),
+    ("userfaultfd", 323, 282, (0,), REFUSED),
+    ("kexec_load", 246, 104, (0, 0, 0, 0), REFUSED),
+    ("io_uring_setup", 425, 425, (1, 0), "Function not implemented"),
+    ("init_module", 175, 105, (0, 0, 0), REFUSED),
+    ("open_by_handle_at", 304, 265, (0, 0, 0), REFUSED),
+    ("clock_settime", 227, 112, (0, 0), REFUSED),
+    ("reboot", 169, 142, (0, 0, 0), REFUSED),
 ]
+"""System calls that the filter refuses: name, number on x86-64 and on aarch64, arguments, and the error."""
+CALLS = [Escape("make system calls that are refused", f"CALLS = {REFUSED_CALLS!r}\n{_CALLS}", HONEST)]
 
 CHEATS = [
     Escape("print a fake metric", "print('loss=0')\nprint('evaluate: loss: 0.0')\nprint('{\"loss\": 0}')", HONEST),
@@ -596,7 +596,8 @@ CHEATS = [
     Escape(
         "lock its artifacts away",
         "import os\nos.mkdir(os.environ['TUNESMITH_ARTIFACTS'] + '/x')\nos.chmod(os.environ['TUNESMITH_ARTIFACTS'], 0)",
-        because="evaluate: ",
+        "crash|killed",
+        because=["evaluate: ", "cannot be read"],  # which comes first: the evaluation, or the check of the quota
     ),
     Escape(
         "write into the judge's folder",

@@ -1,4 +1,4 @@
-"""A machine with GPUs that are played: a stand-in for NVML, and a training script that fills their memory."""
+"""A machine with fake GPUs: a fake NVML, and a training script that fills their memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ print(f"loss={gib}")
 
 @contextmanager
 def played_gpus(folder: Path, *gpus: dict[str, Any]) -> Iterator[Path]:
-    """Let NVML tell of GPUs, each `{"memory": GiB, "watt": ..., "busy": percent}`; yield the file that says so."""
+    """Let NVML report GPUs, each `{"memory": GiB, "watt": ..., "busy": percent}`; yield the file with them."""
     (folder / "held").mkdir(parents=True)
     file = folder / "gpus.json"
     described = [

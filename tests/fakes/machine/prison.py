@@ -1,8 +1,7 @@
-"""A machine to be broken out of: a user with secrets, services and files, and trials that run as that user.
+"""A machine to break out of: a user with secrets, services and files, and trials that run as that user.
 
-`Prison` sets it up and looks for traces; trials run in a warden, a process of the same user (`python -m
-fakes.machine.prison`),
-so that a test that runs as root can be an ordinary user as well.
+`Prison` sets it up and looks for traces. Trials are started by a warden, a process of the same user (`python -m
+fakes.machine.prison`), so that a test that runs as root can be an ordinary user too.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ from fakes.projects import SOURCE
 from tunesmith.evaluator.tree_walk import remove, walk
 
 MARK = "MARK-5b1f0c"
-"""Stands in every secret; must appear nowhere that a trial can write to."""
+"""Part of every secret; must appear nowhere that a trial can write to."""
 KEYS = {"OPENAI_API_KEY": f"sk-{MARK}-openai", "HF_TOKEN": f"hf_{MARK}", "DB_PASSWORD": f"{MARK}-pass"}
 EVALUATE = "import sys\nsys.path.insert(0, '.')\nimport metric\nprint(f'loss={metric.loss(open(sys.argv[1]).read())}')"
 
 
 @dataclass(frozen=True)
 class Victim:
-    """What an attacker may know; scripts have each field as a name in capitals."""
+    """What an attacker may know; a script finds each field as a constant with its name in capitals."""
 
     home: str
     precious: str
@@ -72,8 +71,8 @@ class Prison:
         self._warden = self._as_user([sys.executable, "-m", "fakes.machine.prison"])
         idle = "import os, sys; print(os.getpid(), flush=True); sys.stdin.read()"
         self._other = self._as_user([sys.executable, "-I", "-S", "-c", idle])
-        # bubblewrap and setpriv may stand before them, so they tell their numbers themselves.
-        self._pids = {"loop": self._told(self._warden), "other": self._told(self._other)}
+        # bubblewrap and setpriv may run before them, so they print their pids themselves.
+        self._pids = {"loop": self._answer(self._warden), "other": self._answer(self._other)}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,7 +83,7 @@ class Prison:
         remove(self.root)
 
     def run(self, script: str, run: Mapping[str, Any], **tables: Any) -> dict[str, Any]:
-        """Run one trial with this train.py and return what became of it."""
+        """Run one trial with this train.py and return its outcome."""
         number, self._count = self._count, self._count + 1
         snapshots = sorted((self.study / "snapshots").glob("*"))
         victim = Victim(
@@ -101,7 +100,7 @@ class Prison:
         )
         known = "".join(f"{name.upper()} = {value!r}\n" for name, value in asdict(victim).items())
         honest = 'import os\nopen(os.environ["TUNESMITH_ARTIFACTS"] + "/prediction", "w").write("0.75")\n'
-        # Written so that a traceback that shows the script's line does not hold the word.
+        # Written so that a traceback with the line of the script does not contain the word.
         honest += 'def escaped(*what): print("ESC" + "APED", *what)\n'
         path = self.project / "train.py"
         path.write_text(honest + known + textwrap.dedent(script), encoding="utf-8")
@@ -110,23 +109,23 @@ class Prison:
         assert self._warden.stdin is not None
         self._warden.stdin.write(json.dumps({"number": number, "run": dict(run), "tables": tables}) + "\n")
         self._warden.stdin.flush()
-        answer: dict[str, Any] = self._told(self._warden)
+        answer: dict[str, Any] = self._answer(self._warden)
         return answer
 
-    def _told(self, process: subprocess.Popen[str]) -> Any:
+    def _answer(self, process: subprocess.Popen[str]) -> Any:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line, "the warden is dead"
+        assert line, "the warden has ended"
         return json.loads(line)
 
     def traces(self) -> list[str]:
-        """Return what is not as it should be outside of the trials' folders."""
+        """Return what a trial changed, reached or left outside of the trials' folders."""
         after = self.fingerprint()
         new = str(self.study / "snapshots")
         paths = [path for path in {*after, *self._before} if path in self._before or not path.startswith(new)]
         found = [f"{path} changed" for path in paths if after.get(path) != self._before.get(path)]
         found += [f"a connection came in: {visitor}" for visitor in self.visitors]
-        found += [f"{name} is dead" for name, pid in self._pids.items() if not psutil.pid_exists(pid)]
+        found += [f"{name} was killed" for name, pid in self._pids.items() if not psutil.pid_exists(pid)]
         folder = self.study / "trials"
         found += [f"{p} was left" for p in psutil.process_iter() if _trial_folder(p).startswith(str(folder))]
         for entry in walk(folder / f"{self._count - 1:04d}"):
@@ -135,7 +134,7 @@ class Prison:
         return found
 
     def fingerprint(self) -> dict[str, str]:
-        """Return what every file of the user is like, those of the trials left out."""
+        """Return mode, size and content of every file of the user, except those of the trials."""
         found = {}
         waiting = [self.root]
         while waiting:
@@ -166,7 +165,7 @@ class Prison:
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        # The clean-up takes equal size and time for an unchanged copy.
+        # Cleaning up takes equal size and time for an unchanged copy.
         shutil.copystat(self.root / "precious/thesis.txt", self.project / "nested/deep/thesis.txt")
         (self.project / "big.bin").write_bytes(b"\1" * (2**20 + 1))
         self.root.chmod(0o755)
@@ -219,7 +218,7 @@ class Prison:
 
 
 def as_user(uid: int) -> list[str]:
-    """Return the words before a command that make it run as another user, who must be able to read this Python."""
+    """Return the words before a command that run it as another user, who can read this Python."""
     if uid == os.getuid():
         return []
     needed = [Path(place).resolve() for place in (sys.base_prefix, sys.prefix, SOURCE.parent)]
@@ -236,40 +235,42 @@ def as_user(uid: int) -> list[str]:
 
 
 def main() -> None:
-    """Be the warden: run each trial that is ordered on standard input, answer on standard output."""
+    """Be the warden: read requests for trials from standard input, print each outcome to standard output."""
     from fakes.studies import make_spec
     from fakes.trials import PYTHON, Bench, finish
 
+    from tunesmith.evaluator import evaluation as evaluations
     from tunesmith.evaluator.evaluator import Evaluator
     from tunesmith.evaluator.executors import base
 
-    _tell(os.getpid())
+    _print(os.getpid())
     base.GRACE_S = 0.2
+    evaluations.QUOTA_CHECK_S = 0.05
     bench = Bench(Path.cwd())
     tables = {
         "evaluate": {"command": f"{PYTHON} evaluate.py {{artifacts}}/prediction"},
         "edits": {"files": ["train.py"], "protect": ["metric.py", "scoring", "big.bin"]},
     }
     for line in sys.stdin:
-        order = json.loads(line)
-        run = {"command": f"{PYTHON} train.py", "sandbox": True, "timeout": "20s", "log": "10M", **order["run"]}
-        spec = make_spec(run=run, **{**tables, **order["tables"]})
+        request = json.loads(line)
+        run = {"command": f"{PYTHON} train.py", "sandbox": True, "timeout": "20s", "log": "10M", **request["run"]}
+        spec = make_spec(run=run, **{**tables, **request["tables"]})
         evaluator = Evaluator(spec, project=bench.project, folder=bench.project / ".tunesmith" / "small")
-        evaluation = bench.start(evaluator, order["number"])
+        evaluation = bench.start(evaluator, request["number"])
         outcome = finish(evaluation)
         failure = outcome.failure
         log = evaluation.folder / "log.txt"
         answer = {
             "state": outcome.state.value,
             "kind": failure.kind.value if failure else "",
-            "said": f"{failure.reason}\n{failure.tail}" if failure else "",
+            "reason": f"{failure.reason}\n{failure.tail}" if failure else "",
             "values": dict(outcome.values),
             "log": log.read_text(encoding="utf-8", errors="replace")[-3000:],
         }
-        _tell(answer)
+        _print(answer)
 
 
-def _tell(answer: Any) -> None:
+def _print(answer: Any) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 

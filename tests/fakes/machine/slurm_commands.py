@@ -1,6 +1,6 @@
-"""Stand-ins for sbatch, srun, sacct and scancel: jobs are processes of this machine, their states stand in files.
+"""Fakes of sbatch, srun, sacct and scancel: jobs are processes of this machine, and their states are in files.
 
-`state-ID` in the folder of $FAKE_SLURM overrules what the process says, so that a test can play a node's end.
+`state-ID` in the folder of $FAKE_SLURM overrides the state of the process, so that a test can simulate a lost node.
 """
 
 from __future__ import annotations
@@ -16,24 +16,26 @@ HERE = Path(os.environ.get("FAKE_SLURM", "."))
 
 
 def install(folder: Path) -> Path:
-    """Write the four commands into a folder and return the one to be put on PATH."""
+    """Write the four commands into a folder and return the folder to put on PATH."""
     from submitit.slurm.slurm import SlurmJob
 
-    # It remembers jobs by their numbers, which begin at 1 again with every Slurm that is played.
+    # It remembers jobs by their numbers, which start at 1 again with every fake Slurm.
     SlurmJob.watcher.clear()
     SlurmJob.watcher._registered.clear()
-    places = folder / "bin"
-    places.mkdir(parents=True)
+    bin_folder = folder / "bin"
+    bin_folder.mkdir(parents=True)
     for name in COMMANDS:
-        command = places / name
+        command = bin_folder / name
         command.write_text(f'#!/bin/sh\nexec {sys.executable} -S {Path(__file__).resolve()} {name} "$@"\n')
         command.chmod(0o755)
-    return places
+    return bin_folder
 
 
 def sbatch(words: list[str]) -> None:
-    """Start a job script; with a file named `full` there, refuse as a full queue does."""
+    """Start a job script; if there is a file named `full`, refuse like a full queue, and note it in `refused`."""
     if (HERE / "full").exists():
+        with (HERE / "refused").open("a", encoding="ascii") as out:
+            out.write(".")
         sys.exit("sbatch: error: QOSMaxSubmitJobPerUserLimit")
     number = 1 + len(list(HERE.glob("pid-*")))
     log = (HERE / f"out-{number}").open("wb")
@@ -54,13 +56,13 @@ def srun(words: list[str]) -> None:
 
 
 def sacct(words: list[str]) -> None:
-    """Tell the states of the jobs that are asked about."""
+    """Print the states of the jobs that are asked for."""
     sys.stdout.write("JobID|State|NodeList\n")
     for number in (word for word in words if (HERE / f"pid-{word}").exists()):
-        overruled = HERE / f"state-{number}"
+        overriding = HERE / f"state-{number}"
         alive = Path("/proc", (HERE / f"pid-{number}").read_text()).exists()
         running = "PENDING" if (HERE / "held").exists() else "RUNNING" if alive else "COMPLETED"
-        state = overruled.read_text() if overruled.exists() else running
+        state = overriding.read_text() if overriding.exists() else running
         sys.stdout.write(f"{number}|{state}|node1\n")
 
 

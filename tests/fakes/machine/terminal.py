@@ -20,7 +20,7 @@ TMUX = shutil.which("tmux")
 
 @dataclass(frozen=True)
 class Terminal:
-    """One tmux session of a server of its own."""
+    """One tmux session, on its own server."""
 
     socket: str
 

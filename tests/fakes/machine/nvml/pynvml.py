@@ -1,7 +1,7 @@
-"""A stand-in for nvidia-ml-py: the functions of NVML that are used, over GPUs that a JSON file describes.
+"""A fake of nvidia-ml-py: the functions of NVML that are used, for GPUs that a JSON file describes.
 
 Put this folder first on the path, and name the file in FAKE_NVML. The file is read at every call, so a GPU may change
-while a test runs. Beside it lies a folder `held`: a process that writes `GPU BYTES` into `held/PID` holds that much of
+while a test runs. Next to it is a folder `held`: a process that writes `GPU BYTES` into `held/PID` holds that much of
 a GPU's memory for as long as it lives, as a training script does.
 """
 

@@ -1,4 +1,4 @@
-"""One trial at a time, with everything a script can do to us: each end has its kind, and nothing stays behind."""
+"""Trials of scripts that fail, hang, leave processes behind or write too much: each failure has its kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import psutil
@@ -15,6 +14,7 @@ import pytest
 from fakes.projects import SOURCE
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
+from tunesmith.evaluator import evaluation
 from tunesmith.evaluator.executors import base, local
 from tunesmith.evaluator.executors.base import CommandSpec
 from tunesmith.evaluator.supervision.orphans import end_orphans
@@ -30,17 +30,10 @@ def bench(tmp_path: Path) -> Bench:
     ("script", "kind", "reason"),
     [
         ("pass", "no_metric", "never reported loss"),
-        ("print('all done')", "no_metric", "print a line such as loss=0.41"),
         ("print('loss=nan')", "nan", "loss ended as nan"),
-        ("print('loss=0.5'); print('loss=-inf')", "nan", "loss ended as -inf"),
         ("print('loss=0.5'); raise SystemExit(3)", "crash", "loss=0.5"),
         ("raise ValueError('bad shape (3, 4)')", "crash", "ValueError: bad shape (3, 4)"),
-        ("raise MemoryError('no room')", "oom", "MemoryError: no room"),
-        (
-            "import sys; sys.exit('torch.OutOfMemoryError: CUDA out of memory. Tried 2 GiB')",
-            "oom",
-            "CUDA out of memory",
-        ),
+        ("raise MemoryError('too large')", "oom", "MemoryError: too large"),
         ("import os; os._exit(137)", "oom", "SIGKILL"),
         ("import os; os.kill(os.getpid(), 9)", "oom", "SIGKILL"),
         ("import os; os.kill(os.getpid(), 15)", "killed", "SIGTERM"),
@@ -51,7 +44,7 @@ def bench(tmp_path: Path) -> Bench:
         ("import sys; sys.stdout.buffer.write(b'\\xff\\xfe loss=\\x00\\n'); raise SystemExit(1)", "crash", "loss="),
     ],
 )
-def test_each_end_has_its_kind_and_a_reason(bench: Bench, script: str, kind: str, reason: str) -> None:
+def test_each_failure_has_its_kind_and_a_reason(bench: Bench, script: str, kind: str, reason: str) -> None:
     outcome = bench.run(script, disk="2M")
     assert outcome.state is TrialState.FAILED
     assert outcome.failure is not None
@@ -59,7 +52,7 @@ def test_each_end_has_its_kind_and_a_reason(bench: Bench, script: str, kind: str
     assert len(outcome.failure.tail) <= 4000
 
 
-def test_a_complete_trial_is_complete_whatever_it_says_of_memory(bench: Bench) -> None:
+def test_a_trial_that_only_mentions_memory_is_complete(bench: Bench) -> None:
     outcome = bench.run("print('CUDA out of memory, trying a smaller batch')\nprint('loss=0.25')")
     assert (outcome.state, dict(outcome.values)) == (TrialState.COMPLETE, {"loss": 0.25})
     assert outcome.usage.wall_s > 0
@@ -75,7 +68,7 @@ def test_a_complete_trial_is_complete_whatever_it_says_of_memory(bench: Bench) -
         ("./headless", "no first line such as #!/bin/sh"),
     ],
 )
-def test_a_command_that_cannot_start_says_what_to_do(bench: Bench, command: str, reason: str) -> None:
+def test_the_reason_of_a_command_that_cannot_start_says_what_to_change(bench: Bench, command: str, reason: str) -> None:
     bench.write("#!/bin/sh\necho loss=1", "plain.sh")
     bench.write("echo loss=1", "headless").chmod(0o755)
     outcome = bench.run(command=command)
@@ -84,16 +77,17 @@ def test_a_command_that_cannot_start_says_what_to_do(bench: Bench, command: str,
     assert reason in outcome.failure.reason
 
 
-@pytest.mark.parametrize("ignores", [False, True], ids=["obeys SIGTERM", "ignores SIGTERM"])
-def test_a_script_that_hangs_is_ended_in_time(bench: Bench, ignores: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ignores", [False, True], ids=["exits at SIGTERM", "ignores SIGTERM"])
+def test_a_script_that_hangs_is_ended_at_its_timeout(
+    bench: Bench, ignores: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(base, "GRACE_S", 0.5)
     ignore = "import signal; signal.signal(15, signal.SIG_IGN)\n" if ignores else ""
-    began = time.monotonic()
-    outcome = bench.run(f"{ignore}import time\nprint('loss=1')\ntime.sleep(60)", timeout="1s")
+    outcome = bench.run(f"{ignore}import time\nprint('loss=1')\ntime.sleep(60)", timeout="0.4s")
     assert outcome.failure is not None
     assert outcome.failure.kind is FailureKind.TIMEOUT
-    assert "longer than its 1.0 s" in outcome.failure.reason
-    assert (1.4 if ignores else 0.9) < time.monotonic() - began < 5
+    assert "longer than 0.4 s" in outcome.failure.reason
+    assert (0.9 if ignores else 0.4) <= outcome.usage.wall_s < 5
 
 
 LEAVES_CHILDREN = """
@@ -109,7 +103,7 @@ print("loss=0.5", flush=True)
 """
 
 
-def left_of(bench: Bench) -> list[psutil.Process]:
+def processes_of(bench: Bench) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
@@ -121,28 +115,27 @@ def left_of(bench: Bench) -> list[psutil.Process]:
 
 
 def test_children_that_outlive_the_script_are_ended(bench: Bench) -> None:
-    began = time.monotonic()
     outcome = bench.run(LEAVES_CHILDREN)
     assert outcome.state is TrialState.COMPLETE
-    assert time.monotonic() - began < 5
-    assert left_of(bench) == []
+    assert outcome.usage.wall_s < 5
+    assert processes_of(bench) == []
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_a_person_can_end_a_trial_and_all_its_children(bench: Bench, end: str) -> None:
+def test_stop_and_kill_end_a_trial_with_all_its_children(bench: Bench, end: str) -> None:
     bench.write(LEAVES_CHILDREN + "time.sleep(60)")
-    evaluation = bench.start(bench.evaluator({"command": f"{PYTHON} train.py"}))
-    wait_until(lambda: evaluation.poll() or bench.seen)
+    started = bench.start(bench.evaluator({"command": f"{PYTHON} train.py"}))
+    wait_until(lambda: started.poll() or bench.seen)
     for _ in range(3):
-        evaluation.stop("3% chance to be best") if end == "stop" else evaluation.kill("vetoed")
-    outcome = finish(evaluation)
+        started.stop("3% chance to be best") if end == "stop" else started.kill("vetoed")
+    outcome = finish(started)
     if end == "stop":
         assert (outcome.state, outcome.note) == (TrialState.STOPPED, "3% chance to be best")
     else:
         assert outcome.failure is not None
         assert (outcome.failure.kind, outcome.failure.reason) == (FailureKind.KILLED, "vetoed")
     assert dict(outcome.values) == {"loss": 0.5}
-    assert left_of(bench) == []
+    assert processes_of(bench) == []
 
 
 def test_kill_9_of_the_loop_ends_every_process_of_its_trials(bench: Bench) -> None:
@@ -153,21 +146,21 @@ def test_kill_9_of_the_loop_ends_every_process_of_its_trials(bench: Bench) -> No
     from pathlib import Path
     from fakes.trials import PYTHON, Bench
     bench = Bench(Path({str(bench.root)!r}))
-    evaluation = bench.start(bench.evaluator({{"command": PYTHON + " train.py"}}))
-    while not bench.seen: evaluation.poll(); time.sleep(0.01)
+    started = bench.start(bench.evaluator({{"command": PYTHON + " train.py"}}))
+    while not bench.seen: started.poll(); time.sleep(0.01)
     print("running", flush=True)
     time.sleep(60)
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(loop)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "running\n"
-    assert len(left_of(bench)) >= 4
+    assert len(processes_of(bench)) >= 4
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    wait_until(lambda: not left_of(bench), timeout_s=3)
+    wait_until(lambda: not processes_of(bench), timeout_s=3)
 
 
-def test_strays_of_this_study_are_found_and_others_left_alone(bench: Bench, tmp_path: Path) -> None:
+def test_orphans_of_this_study_are_ended_and_those_of_others_are_not(bench: Bench, tmp_path: Path) -> None:
     environments = [
         {"TUNESMITH_TRIAL_FOLDER": str(folder / "trials" / "0001")} for folder in (bench.study, tmp_path / "other")
     ]
@@ -180,26 +173,25 @@ def test_strays_of_this_study_are_found_and_others_left_alone(bench: Bench, tmp_
     theirs.wait()
 
 
-def test_100_mb_of_output_cost_seconds_and_leave_a_log_within_its_cap(bench: Bench) -> None:
+def test_100_mb_of_output_leave_a_log_within_its_cap(bench: Bench) -> None:
     script = """
     import sys
     line = "x" * 99 + "\\n"
     for _ in range(10): sys.stdout.write(line * 100_000)
     print("loss=0.125")
     """
-    began = time.monotonic()
     outcome = bench.run(script, log="1M")
     assert dict(outcome.values) == {"loss": 0.125}
-    assert time.monotonic() - began < 15
+    assert outcome.usage.wall_s < 15
     log = (bench.study / "trials" / "0000" / "log.txt").read_bytes()
     assert len(log) < 2**20 + 200
     assert b"bytes left out" in log
     assert log.endswith(b"loss=0.125\n")
 
 
-def test_a_log_that_a_full_disk_has_no_room_for_holds_up_nothing(tmp_path: Path) -> None:
+def test_a_log_on_a_full_disk_does_not_block_the_command(tmp_path: Path) -> None:
     code = "print('x' * 2_000_000); print('loss=0.5'); raise SystemExit('the end')"
-    launch = CommandSpec(
+    spec = CommandSpec(
         argv=[sys.executable, "-I", "-S", "-c", code],
         cwd=tmp_path,
         environment={},
@@ -209,15 +201,16 @@ def test_a_log_that_a_full_disk_has_no_room_for_holds_up_nothing(tmp_path: Path)
         file_bytes=0,
         line_words=["loss"],
     )
-    job = local.LocalExecutor(lambda: None).start(launch)
+    job = local.LocalExecutor(lambda: None).start(spec)
     wait_until(lambda: job.poll() is not None)
-    end = job.poll()
-    assert end is not None
-    assert (end.status, end.tail) == (1, "the end")
+    result = job.poll()
+    assert result is not None
+    assert (result.status, result.tail) == (1, "the end")
     assert job.lines() == ["loss=0.5"]
 
 
-def test_many_small_files_fill_the_quota_too(bench: Bench) -> None:
+def test_many_small_files_fill_the_quota_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "QUOTA_CHECK_S", 0.05)
     script = """
     import time
     for n in range(100):
@@ -243,7 +236,7 @@ def test_many_trials_leave_no_descriptor_and_no_thread_behind(bench: Bench) -> N
     assert [child for child in process.children() if child.status() == psutil.STATUS_ZOMBIE] == []
 
 
-def test_an_importable_tunesmith_is_what_scripts_report_by(bench: Bench) -> None:
+def test_a_script_reports_by_importing_tunesmith(bench: Bench) -> None:
     script = f"""
     import sys; sys.path.insert(0, {str(SOURCE)!r})
     import tunesmith
