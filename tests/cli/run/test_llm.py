@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.llm.server import Behaviour, Reply, Request, error, message, serving, tool_call, way_of
+from fakes.llm.server import Behaviour, Reply, Request, error, message, serving, tool_call, format_method
 from fakes.projects import SCRIPT, command, make_project
 
 from tunesmith.history.read import History
@@ -267,13 +267,13 @@ def test_a_server_without_structured_output_is_asked_for_plain_text(tmp_path: Pa
     def plain_only(request: Request, before: int) -> Reply:
         return (
             spread(request, before)
-            if way_of(request) == "plain"
+            if format_method(request) == "plain"
             else error(400, "unknown field response_format or tools")
         )
 
     _, trials, requests = run(tmp_path / "p", plain_only, trials=10, script=SLOWER)
     assert any(t.proposal.source is Source.LLM for t in trials)
-    assert sum(way_of(r) != "plain" for r in requests) == 3
+    assert sum(format_method(r) != "plain" for r in requests) == 3
 
 
 def test_the_history_of_calls_opens_in_plain_sqlite(tmp_path: Path) -> None:

@@ -103,4 +103,4 @@ def test_an_impossible_schedule_is_refused_before_anything_runs(tmp_path: Path) 
     refused = invoke("run", cwd=population(tmp_path / "p", 8, tables=tables))
     assert refused.returncode == 2
     assert 'schedule.movable  "speed" is not a parameter' in refused.stderr
-    assert "confirm           cannot repeat what 'pbt' found" in refused.stderr
+    assert 'confirm           cannot be combined with schedule kind "pbt"' in refused.stderr

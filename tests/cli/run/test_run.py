@@ -171,6 +171,14 @@ def wait_for_line(process: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(f"{words!r} was not printed:\n{printed}")
 
 
+def interrupt_twice(process: subprocess.Popen[str]) -> None:
+    """Stop a run with its trials. The second signal waits for the answer to the first, since two at once may merge."""
+    process.send_signal(signal.SIGINT)
+    wait_for_line(process, "will finish (Ctrl-C again")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_one_interrupt_lets_trials_finish_and_the_study_resumes(tmp_path: Path, number: signal.Signals) -> None:
     release = tmp_path / "release"
@@ -183,7 +191,7 @@ def test_one_interrupt_lets_trials_finish_and_the_study_resumes(tmp_path: Path, 
     release.touch()
     rest, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "resumes it" in out + rest
+    assert "Run the same command again to resume" in out + rest
     with history(project) as opened:
         assert [t.state for t in opened.trials(1)] == [TrialState.COMPLETE]
     assert invoke("run", cwd=project).returncode == 0
@@ -194,10 +202,7 @@ def test_two_interrupts_end_trials_at_once_and_they_run_again_on_resume(tmp_path
     project = make_project(tmp_path / "p", trials=2, more="--sleep 600")
     process = start("run", cwd=project)
     wait_for_running(project)
-    process.send_signal(signal.SIGINT)
-    wait_for_line(process, "stopping: 1 running trial will finish")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    interrupt_twice(process)
     assert process.returncode == 130
     assert processes_of(project) == []
     with history(project) as opened:
@@ -295,14 +300,12 @@ def test_a_second_run_is_refused_and_names_the_process_that_writes_the_history(t
     project = make_project(tmp_path / "p", trials=2, more="--sleep 600")
     process = start("run", cwd=project)
     wait_for_running(project)
-    second = command("run", cwd=project)
+    second = invoke("run", cwd=project)
     assert second.returncode == 2
     assert f"process {process.pid} on" in second.stderr
-    status = command("status", cwd=project)
+    status = invoke("status", cwd=project)
     assert "running 1 trial" in status.stdout
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    interrupt_twice(process)
 
 
 def test_the_users_folder_is_not_written(tmp_path: Path) -> None:
