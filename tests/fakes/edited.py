@@ -1,4 +1,4 @@
-"""A project whose code was edited by a study: its files, and a history with two edits and their trials."""
+"""A project with edits by a study: its files, and a history with three edits and their trials."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def diff_of(before: str, after: str, path: str = "train.py") -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _made(name: str, parent: str, before: str, after: str, **more: Any) -> Variant:
+def _variant(name: str, parent: str, before: str, after: str, **more: Any) -> Variant:
     diff = diff_of(before, after)
     return Variant(id=name, parent=parent, files={"train.py": after}, diff=diff, author="llm", **more)
 
 
 VARIANTS = (
     Variant(id=BASE, files={"train.py": SCRIPT}, created_at=1000.0),
-    _made(
+    _variant(
         GOOD,
         BASE,
         SCRIPT,
@@ -58,7 +58,7 @@ VARIANTS = (
         rationale="The rate never falls.\nLet it fall.",
         created_at=1001.0,
     ),
-    _made(
+    _variant(
         BROKEN,
         BASE,
         SCRIPT,
@@ -68,13 +68,13 @@ VARIANTS = (
         reason="crash",
         created_at=1002.0,
     ),
-    _made(TWICE, GOOD, EDITED, MORE, direction="efficiency", rationale="Five steps do.", created_at=1003.0),
+    _variant(TWICE, GOOD, EDITED, MORE, direction="efficiency", rationale="Five steps do.", created_at=1003.0),
 )
 
 
 @dataclass(frozen=True)
-class Edited:
-    """The project's folder, and a history in which trials ran from three states of its code."""
+class EditedProject:
+    """A project and its history, in which trials ran three versions of the code."""
 
     project: Path
 
@@ -83,8 +83,14 @@ class Edited:
         return self.project / ".tunesmith" / "history.db"
 
 
-def make_edited(project: Path, *, is_confirmed: bool = True, is_tuned_again: bool = True) -> Edited:
-    """Write the project and its history; the good edit gains a quarter of the default's loss and takes half longer."""
+def make_edited_project(project: Path, *, is_confirmed: bool = True, is_tuned_confirmed: bool = True) -> EditedProject:
+    """Write the project and its history. The good edit reduces the default's loss by a quarter and takes 50% longer.
+
+    Args:
+        project: the folder to write.
+        is_confirmed: whether the best trial and the default were repeated on fresh seeds.
+        is_tuned_confirmed: whether the best configuration of the user's code was repeated as well.
+    """
     project.mkdir(parents=True, exist_ok=True)
     (project / "train.py").write_text(SCRIPT, encoding="utf-8")
     (project / "study.toml").write_text('[study]\nname = "small"\nmetric = "loss"\n', encoding="utf-8")
@@ -97,12 +103,12 @@ def make_edited(project: Path, *, is_confirmed: bool = True, is_tuned_again: boo
         best = _run(recorder, GOOD, [0.7], lr=0.03, wall_s=3.0)
         _run(recorder, BROKEN, [])
         if is_confirmed:
-            _again(recorder, default, [1.0, 1.02, 0.98, 1.01, 0.99], BASE)
-        if is_confirmed and is_tuned_again:
-            _again(recorder, tuned, [0.91, 0.93, 0.92, 0.94, 0.9], BASE)
+            _confirm(recorder, default, [1.0, 1.02, 0.98, 1.01, 0.99], BASE)
+        if is_confirmed and is_tuned_confirmed:
+            _confirm(recorder, tuned, [0.91, 0.93, 0.92, 0.94, 0.9], BASE)
         if is_confirmed:
-            _again(recorder, best, [0.75, 0.76, 0.74, 0.77, 0.73], GOOD, wall_s=3.0)
-    return Edited(project)
+            _confirm(recorder, best, [0.75, 0.76, 0.74, 0.77, 0.73], GOOD, wall_s=3.0)
+    return EditedProject(project)
 
 
 def _run(
@@ -127,11 +133,11 @@ def _run(
     trial = recorder.record_start(recorder.record_proposal(proposal, 1010.0), 0, 1010.0)
     usage = Usage(wall_s=wall_s, cpu_s=1.5, peak_rss_gib=0.25)
     outcome = failed(reason="SyntaxError") if not losses else None
-    done = outcome or Outcome(state=TrialState.COMPLETE, values={"loss": losses[0]}, usage=usage)
-    return recorder.record_outcome(trial, done, 1012.0)
+    outcome = outcome or Outcome(state=TrialState.COMPLETE, values={"loss": losses[0]}, usage=usage)
+    return recorder.record_outcome(trial, outcome, 1012.0)
 
 
-def _again(recorder: Recorder, trial: Trial, losses: Sequence[float], variant: str, *, wall_s: float = 2.0) -> None:
+def _confirm(recorder: Recorder, trial: Trial, losses: Sequence[float], variant: str, *, wall_s: float = 2.0) -> None:
     for index, loss in enumerate(losses):
         seed = confirming_seed(0, index)
         _run(recorder, variant, [loss], seed=seed, source=Source.CONFIRM, replicate_of=trial.number, wall_s=wall_s)

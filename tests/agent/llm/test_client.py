@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from fakes.llm.server import Behaviour, Reply, Request, Server, error, message, serving, tool_call, way_of
+from fakes.llm.server import Behaviour, Reply, Request, Server, error, format_method, message, serving, tool_call
 
 from tunesmith.agent.llm.client.client import LangChainModel
 from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
@@ -63,18 +63,18 @@ ANSWERS: dict[str, Behaviour] = {
     "in a code fence": always(message('Here:\n```json\n{"lr": 0.1}\n```\nGood luck!')),
     "without usage": always(message('{"lr": 0.1}', usage=False)),
     "where json_schema is refused with 500": first_that(
-        lambda r: way_of(r) == "json_schema",
+        lambda r: format_method(r) == "json_schema",
         error(500, "Input should be 'text' or 'json_object'"),
         tool_call("rate", '{"lr": 0.1}'),
     ),
     "where only plain text works": first_that(
-        lambda r: way_of(r) != "plain", error(400, "response_format and tools are not supported"), GOOD
+        lambda r: format_method(r) != "plain", error(400, "response_format and tools are not supported"), GOOD
     ),
     "where only json_object takes a schema": first_that(
-        lambda r: way_of(r) != "json_object", error(500, "Input should be 'text' or 'json_object'"), GOOD
+        lambda r: format_method(r) != "json_object", error(500, "Input should be 'text' or 'json_object'"), GOOD
     ),
-    "where a bare 400 meets every form": first_that(lambda r: way_of(r) != "plain", error(400), GOOD),
-    "where tools are ignored": first_that(lambda r: way_of(r) == "json_schema", error(422, "json_schema"), GOOD),
+    "where a bare 400 meets every form": first_that(lambda r: format_method(r) != "plain", error(400), GOOD),
+    "where tools are ignored": first_that(lambda r: format_method(r) == "json_schema", error(422, "json_schema"), GOOD),
     "after one 503": lambda request, before: error(503) if before == 0 else GOOD,  # noqa: ARG005
     "after one 429 that says when": lambda request, before: error(429, retry_after="3") if before == 0 else GOOD,  # noqa: ARG005
     "after one cut answer": lambda request, before: Reply(body=GOOD.body, cut=True) if before == 0 else GOOD,  # noqa: ARG005
@@ -94,7 +94,7 @@ def test_a_method_is_rejected_after_two_answers_that_ignore_it() -> None:
     """A server may accept tools and then ignore them."""
 
     def ignores_tools(request: Request, before: int) -> Reply:  # noqa: ARG001
-        return message("as you like it") if way_of(request) == "function_calling" else GOOD
+        return message("as you like it") if format_method(request) == "function_calling" else GOOD
 
     with serving(ignores_tools) as server:
         model = LangChainModel("openai:m", base_url=server.base_url, own_prices={})
@@ -103,7 +103,7 @@ def test_a_method_is_rejected_after_two_answers_that_ignore_it() -> None:
             with pytest.raises(AnswerUnusable):
                 model.ask([Message("user", PROMPT)], RATE, tools=tools)
         assert model.ask([Message("user", PROMPT)], RATE, tools=tools).value == 0.1
-        assert [way_of(r) for r in server.requests] == ["function_calling", "function_calling", "json_schema"]
+        assert [format_method(r) for r in server.requests] == ["function_calling", "function_calling", "json_schema"]
 
 
 DOWN: dict[str, tuple[Reply, Down, int]] = {
@@ -191,13 +191,13 @@ def test_an_unusable_answer_has_a_reason_and_a_cost(name: str) -> None:
 
 def test_a_rejected_method_is_tried_once() -> None:
     refusing = first_that(
-        lambda r: way_of(r) == "json_schema", error(400, "no json_schema"), tool_call("rate", '{"lr": 0.1}')
+        lambda r: format_method(r) == "json_schema", error(400, "no json_schema"), tool_call("rate", '{"lr": 0.1}')
     )
     with serving(refusing) as server:
         model = LangChainModel("m", base_url=server.base_url, own_prices={}, sleep=lambda _: None)
         for _ in range(3):
             assert model.ask([Message("user", "hi")], RATE).value == 0.1
-    assert [way_of(r) for r in server.requests] == ["json_schema", *["function_calling"] * 3]
+    assert [format_method(r) for r in server.requests] == ["json_schema", *["function_calling"] * 3]
 
 
 def test_a_models_name_may_contain_a_colon() -> None:

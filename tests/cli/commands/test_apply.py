@@ -9,7 +9,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fakes.edited import BASE, BROKEN, EDITED, GOOD, MORE, SCRIPT, TWICE, VARIANTS, Edited, diff_of, make_edited
+from fakes.edited import (
+    BASE,
+    BROKEN,
+    EDITED,
+    GOOD,
+    MORE,
+    SCRIPT,
+    TWICE,
+    VARIANTS,
+    EditedProject,
+    diff_of,
+    make_edited_project,
+)
 from fakes.studies import make_spec
 from typer.testing import CliRunner, Result
 
@@ -25,10 +37,10 @@ def tunesmith(*words: str) -> Result:
 
 
 @pytest.fixture
-def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edited:
+def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EditedProject:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    made = make_edited(tmp_path / "project")
+    made = make_edited_project(tmp_path / "project")
     monkeypatch.chdir(made.project)
     return made
 
@@ -39,7 +51,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 @pytest.fixture
-def in_git(edited: Edited) -> Edited:
+def in_git(edited: EditedProject) -> EditedProject:
     git(edited.project, "init", "--quiet", "--initial-branch", "main")
     (edited.project / ".gitignore").write_text(".tunesmith\n", encoding="utf-8")
     git(edited.project, "add", "--all")
@@ -47,7 +59,7 @@ def in_git(edited: Edited) -> Edited:
     return edited
 
 
-def test_the_tree_of_variants_shows_each_result(edited: Edited) -> None:
+def test_the_tree_of_variants_shows_each_result(edited: EditedProject) -> None:
     assert tunesmith("variants").stdout.splitlines() == [
         "small  minimize loss  ·  3 edits",
         "variant            trials  best                         why",
@@ -59,7 +71,7 @@ def test_the_tree_of_variants_shows_each_result(edited: Edited) -> None:
     assert edited.project.is_dir()
 
 
-def test_variants_as_json_hold_the_same(edited: Edited) -> None:
+def test_variants_as_json_hold_the_same(edited: EditedProject) -> None:
     base, good, twice, broken = json.loads(tunesmith("variants", "--json").stdout)
     assert [v["id"] for v in (base, good, twice, broken)] == [BASE, GOOD, TWICE, BROKEN]
     assert (broken["state"], broken["reason"]) == ("broken", "crash")
@@ -102,7 +114,7 @@ def test_a_wrong_id_gets_one_message(words: tuple[str, ...], message: str) -> No
 
 
 @needs_git
-def test_apply_shows_diff_gain_and_cost_and_makes_a_branch(in_git: Edited) -> None:
+def test_apply_shows_diff_gain_and_cost_and_makes_a_branch(in_git: EditedProject) -> None:
     result = tunesmith("apply", "9a")
     assert result.exit_code == 0, result.stderr
     assert "-    return RATE\n+    return RATE / (1 + step)\n" in result.stdout
@@ -123,7 +135,7 @@ def test_apply_shows_diff_gain_and_cost_and_makes_a_branch(in_git: Edited) -> No
 
 
 @needs_git
-def test_apply_as_json_holds_the_same_figures(in_git: Edited) -> None:
+def test_apply_as_json_holds_the_same_figures(in_git: EditedProject) -> None:
     document = json.loads(tunesmith("apply", GOOD, "--json", "--branch", "mine/new").stdout)
     assert document["branch"]["name"] == "mine/new"
     assert document["branch"]["commit"] == git(in_git.project, "rev-parse", "mine/new").strip()
@@ -134,13 +146,13 @@ def test_apply_as_json_holds_the_same_figures(in_git: Edited) -> None:
 
 
 @needs_git
-def test_a_variant_of_a_variant_brings_the_changes_of_both(in_git: Edited) -> None:
+def test_a_variant_of_a_variant_brings_the_changes_of_both(in_git: EditedProject) -> None:
     assert tunesmith("apply", "8").exit_code == 0
     assert git(in_git.project, "show", "tunesmith/small-8ddddddd:train.py") == MORE
 
 
 @needs_git
-def test_a_project_that_went_on_since_the_study_is_document(in_git: Edited) -> None:
+def test_a_project_that_went_on_since_the_study_is_document(in_git: EditedProject) -> None:
     (in_git.project / "train.py").write_text(f"# mine\n{SCRIPT}", encoding="utf-8")
     git(in_git.project, "commit", "--quiet", "--all", "--message", "later")
     shown = tunesmith("apply", "9a").stdout
@@ -149,7 +161,7 @@ def test_a_project_that_went_on_since_the_study_is_document(in_git: Edited) -> N
 
 
 @needs_git
-def test_on_a_conflict_a_patch_is_written_and_the_place_named(in_git: Edited) -> None:
+def test_on_a_conflict_a_patch_is_written_and_the_place_named(in_git: EditedProject) -> None:
     (in_git.project / "train.py").write_text(SCRIPT.replace("return RATE", "return 2 * RATE"), encoding="utf-8")
     git(in_git.project, "commit", "--quiet", "--all", "--message", "later")
     shown = tunesmith("apply", "9a").stdout
@@ -159,7 +171,7 @@ def test_on_a_conflict_a_patch_is_written_and_the_place_named(in_git: Edited) ->
     assert (in_git.project / "small-9aaaaaaa.patch").read_text().endswith(diff_of(SCRIPT, EDITED))
 
 
-def test_without_git_a_patch_is_written_and_applies(edited: Edited) -> None:
+def test_without_git_a_patch_is_written_and_applies(edited: EditedProject) -> None:
     result = tunesmith("apply", "9a")
     assert result.exit_code == 0
     assert "No branch was made: git cannot make a branch here" in result.stdout
@@ -169,7 +181,7 @@ def test_without_git_a_patch_is_written_and_applies(edited: Edited) -> None:
     assert "exists, with this content" in tunesmith("apply", "9a").stdout
 
 
-def test_a_patch_goes_where_it_is_wanted_and_replaces_nothing(edited: Edited, tmp_path: Path) -> None:
+def test_a_patch_goes_where_it_is_wanted_and_replaces_nothing(edited: EditedProject, tmp_path: Path) -> None:
     path = tmp_path / "mine.patch"
     assert tunesmith("apply", "9a", "--output", str(path)).exit_code == 0
     assert path.read_text().startswith("The rate never falls. Let it fall.\n")
@@ -182,7 +194,7 @@ def test_a_patch_goes_where_it_is_wanted_and_replaces_nothing(edited: Edited, tm
 
 def test_what_was_not_confirmed_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    monkeypatch.chdir(make_edited(tmp_path / "project", is_confirmed=False).project)
+    monkeypatch.chdir(make_edited_project(tmp_path / "project", is_confirmed=False).project)
     shown = " ".join(tunesmith("apply", "9a", "--patch").stdout.split())
     assert "gain loss 0.7000 in tuning (trial 2) the default: 1.000 in tuning; 30% better" in shown
     assert "the best without the edit: 0.9000 in tuning (trial 1); 22% better" in shown
@@ -193,21 +205,21 @@ def test_that_the_default_ran_again_does_not_make_it_the_best_of_its_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    monkeypatch.chdir(make_edited(tmp_path / "project", is_tuned_again=False).project)
+    monkeypatch.chdir(make_edited_project(tmp_path / "project", is_tuned_confirmed=False).project)
     assert "bbbbbbbb                2  0.9000  " in tunesmith("variants").stdout
     shown = " ".join(tunesmith("apply", "9a", "--patch").stdout.split())
     assert "the default: 1.000 ± 0.020 on 5 fresh seeds; +25.0% ± 2.6%" in shown
     assert "the best without the edit: 0.9000 in tuning (trial 1); 22% better" in shown
 
 
-def test_a_variant_that_never_completed_has_no_gain(edited: Edited) -> None:
+def test_a_variant_that_never_completed_has_no_gain(edited: EditedProject) -> None:
     shown = tunesmith("apply", "9c", "--patch").stdout
     assert "trials     1 (1 crash)" in shown
     assert "gain       unknown: no trial of this variant is complete" in shown
     assert (edited.project / "small-9ccccccc.patch").exists()
 
 
-def test_a_project_that_was_moved_is_found_by_its_study_file(edited: Edited, tmp_path: Path) -> None:
+def test_a_project_that_was_moved_is_found_by_its_study_file(edited: EditedProject, tmp_path: Path) -> None:
     new = edited.project.rename(tmp_path / "moved")
     assert tunesmith("apply", "9a", "--study", str(new), "--output", str(tmp_path / "it.patch")).exit_code == 0
     (new / "study.toml").unlink()
@@ -216,7 +228,7 @@ def test_a_project_that_was_moved_is_found_by_its_study_file(edited: Edited, tmp
     assert "which does not exist; name the project's folder with --study" in refused.stderr
 
 
-def test_a_study_without_edits_says_so(edited: Edited) -> None:
+def test_a_study_without_edits_says_so(edited: EditedProject) -> None:
     spec = make_spec(study={"name": "plain", "metric": "loss"})
     with Recorder(edited.history, spec, project=str(edited.project), now=2000.0) as recorder:
         recorder.record_variant(VARIANTS[0])

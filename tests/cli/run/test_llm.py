@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.llm.server import Behaviour, Reply, Request, error, message, serving, tool_call, format_method
+from fakes.llm.server import Behaviour, Reply, Request, error, format_method, message, serving, tool_call
 from fakes.projects import SCRIPT, command, make_project
 
 from tunesmith.history.read import History

@@ -1,4 +1,4 @@
-"""Answers of made-up models: candidates in the form that the planner asks for."""
+"""Answers of scripted models: candidates in the form that the planner asks for."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Params = Mapping[str, Any]
 
 
 def candidates_text(
-    points: Sequence[Params], words: str = "the loss falls towards this side", predicted: float = 0.1
+    points: Sequence[Params], rationale: str = "the loss falls towards this side", predicted: float = 0.1
 ) -> str:
     """Return an answer with these candidates."""
-    found = [
+    candidates = [
         {
             "params": dict(p),
-            "rationale": words,
+            "rationale": rationale,
             "predicted": predicted,
             "refuted_by": "a worse one",
             "operator": "refine",
         }
         for p in points
     ]
-    return json.dumps({"candidates": found})
+    return json.dumps({"candidates": candidates})
 
 
 def candidates_reply(points: Sequence[Params]) -> Reply:
@@ -46,7 +46,7 @@ def drawn_points(names: Sequence[str], seed: int, count: int = 4) -> list[Params
 
 
 class ScriptedModel:
-    """A model without a server: `says(n, messages)` returns a text, or raises what a model may raise."""
+    """A model without a server: `says(n, messages)` returns the text of answer n, or raises an error of a model."""
 
     name = "scripted:model"
 

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that speaks the OpenAI protocol, and misbehaves on command."""
+"""A real HTTP server on loopback with the OpenAI protocol, which can also fail in many ways."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Request = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What the server sends: a status, headers and a body; `cut` breaks the connection after half of it.
+    """A reply of the server: status, headers and body.
 
-    With `events` the body is a stream of server-sent events with `pause_s` between them; `cut` then leaves out the last
-    half.
+    With `events` the body is a stream of server-sent events with `pause_s` between them. `cut` closes the connection
+    after the first half of the body or of the events.
     """
 
     status: int = 200
@@ -34,7 +34,7 @@ class Reply:
 
 
 Behaviour = Callable[[Request, int], Reply]
-"""(the decoded request, how many came before it) -> the reply."""
+"""(decoded request, number of earlier requests) -> reply."""
 
 
 def message(content: str | None = None, *, usage: bool = True, finish: str = "stop", **more: Any) -> Reply:
@@ -53,7 +53,7 @@ def tool_call(name: str, arguments: str) -> Reply:
 def streamed(
     *pieces: str, calls: Sequence[tuple[str, str]] = (), usage: bool = True, pause_s: float = 0.0, cut: bool = False
 ) -> Reply:
-    """Return a streamed completion: pieces of text, then calls of tools, each (name, arguments), in pieces too."""
+    """Return a streamed completion: pieces of text, then tool calls (name, arguments), also in pieces."""
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}, *({"content": piece} for piece in pieces)]
     for index, (name, arguments) in enumerate(calls):
         head = {"index": index, "id": f"call_{uuid.uuid4().hex[:8]}", "type": "function"}
@@ -77,8 +77,8 @@ def error(status: int, text: str = "no", *, code: str | None = None, **headers: 
     return Reply(status=status, body=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
 
-def way_of(request: Request) -> str:
-    """Return how the request asks for a form."""
+def format_method(request: Request) -> str:
+    """Return the method by which a request asks for the form of the answer."""
     if request.get("response_format"):
         return str(request["response_format"]["type"])
     return "function_calling" if request.get("tools") else "plain"
@@ -86,69 +86,75 @@ def way_of(request: Request) -> str:
 
 @dataclass
 class Server:
-    """A running server: its address for base_url, every request it got, and when each event of a stream went out."""
+    """A running server: its base_url, every request so far, and the times at which events of streams were sent."""
 
     base_url: str
     requests: list[dict[str, Any]] = field(default_factory=list)
     sent_at: list[float] = field(default_factory=list)
 
 
+class _Handler(BaseHTTPRequestHandler):
+    """Answers each POST with the behaviour's reply; subclassed with `behaviour` and `server_record` for each server."""
+
+    protocol_version = "HTTP/1.1"
+    behaviour: Behaviour
+    server_record: Server
+    lock: threading.Lock
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        with self.lock:
+            before = len(self.server_record.requests)
+            self.server_record.requests.append({**request, "authorization": self.headers.get("authorization")})
+        reply = type(self).behaviour(request, before)
+        if reply.delay_s:
+            time.sleep(reply.delay_s)
+        with suppress(OSError):  # the client has closed the connection
+            self._send(reply)
+
+    def _send(self, reply: Reply) -> None:
+        if reply.events:
+            self._stream(reply)
+            return
+        self.send_response(reply.status)
+        headers = {"content-type": "application/json", **reply.headers, "content-length": str(len(reply.body))}
+        # The header is needed: a client that reuses the connection would see it close during the next request.
+        headers["connection"] = "close"
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(reply.body[: len(reply.body) // 2] if reply.cut else reply.body)
+        self.close_connection = True
+
+    def _stream(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.send_header("connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        for event in reply.events[: len(reply.events) // 2] if reply.cut else reply.events:
+            part = event.encode()
+            self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+            self.wfile.flush()
+            self.server_record.sent_at.append(time.time())
+            time.sleep(reply.pause_s)
+        if not reply.cut:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
 def serving(behaviour: Behaviour) -> Iterator[Server]:
     """Serve on a free port of 127.0.0.1."""
-    lock = threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            with lock:
-                before = len(server.requests)
-                server.requests.append({**request, "authorization": self.headers.get("authorization")})
-            reply = behaviour(request, before)
-            if reply.delay_s:
-                time.sleep(reply.delay_s)
-            with suppress(OSError):  # the client did not wait
-                self._send(reply)
-
-        def _send(self, reply: Reply) -> None:
-            if reply.events:
-                self._stream(reply)
-                return
-            self.send_response(reply.status)
-            headers = {"content-type": "application/json", **reply.headers, "content-length": str(len(reply.body))}
-            # Said, not just done: a client that keeps the connection would meet its end with the next request.
-            headers["connection"] = "close"
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(reply.body[: len(reply.body) // 2] if reply.cut else reply.body)
-            self.close_connection = True
-
-        def _stream(self, reply: Reply) -> None:
-            self.send_response(reply.status)
-            self.send_header("content-type", "text/event-stream")
-            self.send_header("transfer-encoding", "chunked")
-            self.send_header("connection", "close")
-            self.end_headers()
-            self.close_connection = True
-            sent = reply.events[: len(reply.events) // 2] if reply.cut else reply.events
-            for event in sent:
-                part = event.encode()
-                self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
-                self.wfile.flush()
-                server.sent_at.append(time.time())
-                time.sleep(reply.pause_s)
-            if not reply.cut:
-                self.wfile.write(b"0\r\n\r\n")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    members = {"behaviour": staticmethod(behaviour), "lock": threading.Lock()}
+    handler = type("Handler", (_Handler,), members)
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     httpd.daemon_threads = True
     server = Server(f"http://127.0.0.1:{httpd.server_address[1]}/v1")
+    handler.server_record = server
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

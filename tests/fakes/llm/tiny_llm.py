@@ -1,7 +1,7 @@
-"""A language model of a few megabytes with made-up weights, in the format that llama.cpp loads.
+"""A language model of a few megabytes with generated weights, in the format of llama.cpp.
 
-Attention and feed-forward parts give zero and embeddings are one-hot, so what is left is a table of which character
-follows which. It writes nonsense; a grammar makes well-formed nonsense of it.
+Attention and feed-forward layers return zero and embeddings are one-hot, so only a table of bigram probabilities
+remains. It writes random text; a grammar makes it well-formed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FOLLOWS = {'"': 0.1, ",": 0.05, "}": 0.3, "]": 0.3, ":": 0.1, "{": 0.1, "[": 0.
 
 
 def write_tiny_llm(path: Path, *, seed: int = 0) -> None:
-    """Write the model; `seed` shuffles which letters and digits it likes."""
+    """Write the model; `seed` draws the probabilities of letters and digits."""
     import gguf
 
     characters = [chr(code) for code in range(32, 127)]
@@ -60,7 +60,7 @@ def _weights(count: int, place: dict[str, int], seed: int) -> dict[str, np.ndarr
     embedding = np.zeros((count, WIDTH), np.float32)
     embedding[np.arange(count), np.arange(count)] = 1.0
     output = np.zeros((count, WIDTH), np.float32)
-    # Normalising makes a one-hot vector sqrt(WIDTH) long.
+    # RMS normalization gives a one-hot vector the length sqrt(WIDTH).
     output[:, :count] = np.log(follows / follows.sum(1, keepdims=True)).T / math.sqrt(WIDTH)
     weights = {
         "token_embd.weight": embedding,
@@ -77,7 +77,7 @@ def _weights(count: int, place: dict[str, int], seed: int) -> dict[str, np.ndarr
 
 
 def _follows(count: int, place: dict[str, int], rng: np.random.Generator) -> np.ndarray:
-    """Return how often each token (column) follows each (row): texts close and numbers end soon."""
+    """Return the probability that each token (column) follows each token (row); strings and numbers end soon."""
     letters = [place[c] for c in "abcdefghijklmnopqrstuvwxyz"]
     digits = [place[c] for c in "0123456789"]
     follows = np.full((count, count), 1e-6)
