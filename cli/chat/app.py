@@ -274,7 +274,7 @@ class Chat:
         for line in lines:
             self._screen.line(f"· {line}", "dim")
 
-    async def _watch(self) -> None:
+    async def _poll_changes(self) -> None:
         while True:
             await asyncio.sleep(CHANGES_INTERVAL_S)
             self._show_changes()

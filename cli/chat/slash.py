@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
+from tunesmith.cli.display.format import count
 from tunesmith.cli.display.status_text import status_text
 from tunesmith.cli.display.trial_story import trial_story
 from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
 from tunesmith.cli.session.study_session import LoadedStudy, StudySession
 from tunesmith.study.config.command import command_line
 from tunesmith.study.errors import ToolRefused
-from tunesmith.study.formatting import render_params
+from tunesmith.study.formatting import render_params, render_short
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.trial import Trial
-from tunesmith.study.units import short_number
+from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.llm_tools.edits import EDIT, EDITS
 from tunesmith.tools.llm_tools.steering import (
     BOUNDS,
@@ -62,7 +63,8 @@ def run_slash(text: str, session: StudySession) -> str:
     """
     name, _, rest = text[1:].partition(" ")
     if name not in COMMANDS:
-        raise ToolRefused(f"there is no /{name}{did_you_mean(name, [*COMMANDS, *CHAT_COMMANDS])}; /help lists all")
+        hint = did_you_mean(name, [*COMMANDS, *CHAT_COMMANDS]) or "; /help lists all commands"
+        raise ToolRefused(f"there is no /{name}{hint}")
     return COMMANDS[name].run(session, rest.strip())
 
 
@@ -138,18 +140,21 @@ def _plot(session: StudySession, rest: str) -> str:
 
 
 def _slice(name: str, opened: OpenStudy, trials: Sequence[Trial]) -> PlotPoints:
+    """Return the values over one parameter; choices are placed side by side in order of appearance."""
     space, metric = opened.record.spec.space, opened.record.spec.objectives[0].metric
     if name not in space.parameters:
         raise ToolRefused(f"there is no parameter {name!r}{did_you_mean(name, space.names)}")
     parameter = space.parameters[name]
-    able = [t for t in trials if name in t.params and metric in t.values]
+    complete = [t for t in trials if t.params.get(name) is not None and metric in t.values]
+    x, y = [t.params[name] for t in complete], [t.values[metric] for t in complete]
     if parameter.kind in ("choice", "bool"):
-        known = list(dict.fromkeys(str(t.params[name]) for t in able))
-        x, label = [float(known.index(str(t.params[name]))) for t in able], f"{name}: {', '.join(known)}"
-        return PlotPoints(x=x, y=[t.values[metric] for t in able], x_name=label, y_name=metric)
-    x = [float(str(t.params[name])) for t in able]
+        names = list(dict.fromkeys(render_short(value) for value in x))
+        places = [float(names.index(render_short(value))) for value in x]
+        ends = (names[0], names[-1]) if len(names) > 1 else None
+        label = name if len(names) <= 2 else f"{name}: {', '.join(names)}"  # noqa: PLR2004  # both ends are labelled
+        return PlotPoints(x=places, y=y, x_name=label, y_name=metric, x_ends=ends)
     log_x = bool(getattr(parameter, "log", False))
-    return PlotPoints(x=x, y=[t.values[metric] for t in able], x_name=name, y_name=metric, log_x=log_x)
+    return PlotPoints(x=[float(str(value)) for value in x], y=y, x_name=name, y_name=metric, log_x=log_x)
 
 
 def _edits(session: StudySession, rest: str) -> str:
@@ -178,10 +183,15 @@ def _budget(session: StudySession, rest: str) -> str:
         loaded = _loaded(session)
         limits = loaded.reader.spec.budget.model_dump(exclude_none=True)
         record = loaded.reader.record()
-        used = f"; used: {record.spent.trials} trials, {record.spent.hours:.2f} hours" if record else ""
+        used = ""
+        if record:
+            used = f"; used: {count(record.spent.trials, 'trial')}, {short_seconds(record.spent.hours * 3600)}"
         return ", ".join(f"{name} {value}" for name, value in limits.items()) + used
-    name, _, value = rest.partition(" ")
-    return _call(session, LIMIT, {"name": name, "value": None if value.strip() == "none" else _value(value.strip())})
+    name, _, text = (part.strip() for part in rest.partition(" "))
+    value = None if text == "none" else _value(text)
+    if name != "until" and not isinstance(value, int | float | None):
+        raise ToolRefused(f"{text!r} is not valid here; expected a number, or none for no limit")
+    return _call(session, LIMIT, {"name": name, "value": value})
 
 
 def _queue(session: StudySession, rest: str) -> str:

@@ -13,12 +13,19 @@ _MARKS = {(True, False): "▀", (False, True): "▄", (True, True): "█", (Fals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotPoints:
-    """The points to draw. x and y have equal length; nan and infinity are left out; `log_x` makes x logarithmic."""
+    """The points to draw.
+
+    Attributes:
+        x: of the same length as y; nan and infinity are left out of both.
+        x_ends: labels of the two ends of the x axis; None for the smallest and the largest x.
+        log_x: whether the x axis is logarithmic.
+    """
 
     x: Sequence[float]
     y: Sequence[float]
     x_name: str
     y_name: str
+    x_ends: tuple[str, str] | None = None
     log_x: bool = False
 
 
@@ -32,22 +39,33 @@ def plot_lines(points: PlotPoints, *, width: int = 72, height: int = 14) -> list
     if not pairs:
         return ["no values to plot yet"]
     low, high = min(y for _, y in pairs), max(y for _, y in pairs)
-    left, right = min(x for x, _ in pairs), max(x for x, _ in pairs)
     margin = max(len(short_number(low)), len(short_number(high))) + 1
     columns = max(width - margin - 2, 10)
+    lines = [points.y_name]
+    for index, cells in enumerate(_cells(pairs, columns, height)):
+        name = short_number(high) if index == 0 else short_number(low) if index == height - 1 else ""
+        lines.append(f"{name:>{margin}} │{cells}".rstrip())
+    lines.append(f"{'':>{margin}} └{'─' * columns}")
+    lines.append(f"{'':>{margin}}  {_x_axis(points, pairs, columns)}")
+    return [line[:width] for line in lines]
+
+
+def _cells(pairs: Sequence[tuple[float, float]], columns: int, height: int) -> list[str]:
+    """Return `height` lines of `columns` characters with a dot for each pair."""
+    left, right = min(x for x, _ in pairs), max(x for x, _ in pairs)
+    low, high = min(y for _, y in pairs), max(y for _, y in pairs)
     rows = 2 * height
     grid = [[False] * columns for _ in range(rows)]
     for x, y in pairs:
         column = round((x - left) / ((right - left) or 1.0) * (columns - 1))
         row = rows - 1 - round((y - low) / ((high - low) or 1.0) * (rows - 1))
         grid[row][column] = True
-    lines = [points.y_name]
-    for i in range(height):
-        name = short_number(high) if i == 0 else short_number(low) if i == height - 1 else ""
-        cells = "".join(_MARKS[top, bottom] for top, bottom in zip(grid[2 * i], grid[2 * i + 1], strict=True))
-        lines.append(f"{name:>{margin}} │{cells}".rstrip())
-    first, last = (short_number(10**v if points.log_x else v) for v in (left, right))
+    halves = zip(grid[::2], grid[1::2], strict=True)
+    return ["".join(_MARKS[pair] for pair in zip(upper, lower, strict=True)) for upper, lower in halves]
+
+
+def _x_axis(points: PlotPoints, pairs: Sequence[tuple[float, float]], columns: int) -> str:
+    ends = min(x for x, _ in pairs), max(x for x, _ in pairs)
+    first, last = points.x_ends or tuple(short_number(10**x if points.log_x else x) for x in ends)
     gap = max(columns - len(first) - len(last), 1)
-    lines.append(f"{'':>{margin}} └{'─' * columns}")
-    lines.append(f"{'':>{margin}}  {first}{points.x_name:^{gap}}{last}")
-    return [line[:width] for line in lines]
+    return f"{first}{points.x_name:^{gap}}{last}"
