@@ -35,8 +35,8 @@ Record = Annotated[Path | None, typer.Option(help="Write the LLM's answers to th
 Replay = Annotated[Path | None, typer.Option(help="Read the LLM's answers from this file; no network is used.")]
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_given: bool) -> None:
+    if is_given:
         from tunesmith import __version__
 
         print(f"tunesmith {__version__}")

@@ -229,7 +229,7 @@ class Chat:
 
     def _cost(self) -> str:
         if self._conversation is None:
-            return "no LLM is set up, so there is no cost"
+            return "no LLM is set up, so this conversation costs nothing"
         cost = self._conversation.cost
         tokens = f"{cost.calls} calls, {cost.input_tokens:,} tokens in, {cost.output_tokens:,} out"
         dollars = f", ${cost.usd:.4f}" if cost.usd or not cost.unpriced else ""
@@ -244,7 +244,7 @@ class Chat:
             return mistakes
         loaded = self._session.loaded()
         if loaded is None:
-            return "There is no study here yet. Say what to tune, for example: tune train.py for val_loss, 40 trials"
+            return "This folder has no study yet. Say what to tune, for example: tune train.py for val_loss, 40 trials"
         record, control = loaded.reader.record(), loaded.context.control
         running = control is not None and control.is_running()
         if record is None:

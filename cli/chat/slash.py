@@ -58,13 +58,13 @@ def run_slash(text: str, session: StudySession) -> str:
     """Run a line such as `/trial 12`; return the text to print.
 
     Raises:
-        ToolRefused: there is no such command, or it cannot be done.
+        ToolRefused: the command is unknown or cannot be done.
         InputError: the study, or its history, is missing or wrong.
     """
     name, _, rest = text[1:].partition(" ")
     if name not in COMMANDS:
         hint = did_you_mean(name, [*COMMANDS, *CHAT_COMMANDS]) or "; /help lists all commands"
-        raise ToolRefused(f"there is no /{name}{hint}")
+        raise ToolRefused(f"unknown command /{name}{hint}")
     return COMMANDS[name].run(session, rest.strip())
 
 
@@ -143,7 +143,7 @@ def _slice(name: str, opened: OpenStudy, trials: Sequence[Trial]) -> PlotPoints:
     """Return the values over one parameter; choices are placed side by side in order of appearance."""
     space, metric = opened.record.spec.space, opened.record.spec.objectives[0].metric
     if name not in space.parameters:
-        raise ToolRefused(f"there is no parameter {name!r}{did_you_mean(name, space.names)}")
+        raise ToolRefused(f"unknown parameter {name!r}{did_you_mean(name, space.names)}")
     parameter = space.parameters[name]
     complete = [t for t in trials if t.params.get(name) is not None and metric in t.values]
     x, y = [t.params[name] for t in complete], [t.values[metric] for t in complete]
@@ -236,7 +236,7 @@ def _with_study(session: StudySession, text: Callable[[OpenStudy], str]) -> str:
 def _loaded(session: StudySession) -> LoadedStudy:
     loaded = session.loaded()
     if loaded is None:
-        raise ToolRefused(f"there is no {session.file.name} here yet; `tunesmith init SCRIPT` writes one")
+        raise ToolRefused(f"{session.file} does not exist yet; `tunesmith init SCRIPT` writes one")
     return loaded
 
 

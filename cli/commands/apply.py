@@ -22,7 +22,7 @@ from tunesmith.tools.variants.results import VariantComparison, compare_variant,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyOptions:
-    """The options of `apply`; None for `branch` and `output` stands for names made of the study and the variant."""
+    """The options of `apply`; `branch` and `output` default to names made of the study and the variant."""
 
     variant: str
     patch: bool = False
@@ -43,7 +43,7 @@ def apply_variant(study: Path, options: ApplyOptions, *, history: Path | None, a
     """Show what a variant changes, gains and costs; then make a branch, or a patch file if no branch can be made.
 
     Raises:
-        HistoryError: there is no history, no such study, or no such variant.
+        HistoryError: the history, the study or the variant does not exist.
         ProjectError: the branch or the file exists with other content, or there is nothing to apply.
     """
     opened = open_study(study, history)

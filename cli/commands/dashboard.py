@@ -37,7 +37,7 @@ def serve_dashboard(study: Path, *, history: Path | None, port: int) -> None:
         port: of 127.0.0.1; 0 to pick a free one.
 
     Raises:
-        HistoryError: there is no history, or no such study.
+        HistoryError: the history or the study does not exist.
         ProjectError: optuna-dashboard is missing, or the port is in use.
     """
     require("optuna_dashboard", purpose="tunesmith dashboard", extra="dashboard")

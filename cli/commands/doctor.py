@@ -108,8 +108,8 @@ def _study(study: Path, history: Path | None) -> Iterator[Finding]:
 def _command(spec: StudySpec, project: Path) -> Iterator[Finding]:
     words = argv(spec.run.command, {name: 0 for name in placeholders(spec.run.command)})
     program = words[0]
-    beside = (project / program).exists() and os.sep in program
-    if not spec.run.shell and not beside and not shutil.which(program) and program != "python":
+    is_local = (project / program).exists() and os.sep in program
+    if not spec.run.shell and not is_local and not shutil.which(program) and program != "python":
         detail = f"{program} is neither on PATH nor in {project}; correct [run].command"
         yield Finding(level="problem", what="command", detail=detail)
         return

@@ -14,7 +14,7 @@ def write_report(study: Path, *, history: Path | None, out: Path | None, as_json
     """Write both files and print their paths; with `as_json`, print the figures and write nothing.
 
     Raises:
-        HistoryError: there is no history, or no such study.
+        HistoryError: the history or the study does not exist.
         ProjectError: the folder cannot be written.
     """
     opened = open_study(study, history)

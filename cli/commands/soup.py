@@ -33,7 +33,7 @@ def make_soup(study: Path, *, checkpoint: str, top: int, history: Path | None, a
     """Average checkpoints greedily, save the result in the study's folder, and print what it gained.
 
     Raises:
-        HistoryError: there is no history, or no such study.
+        HistoryError: the history or the study does not exist.
         ProjectError: torch is missing, no trial kept such a checkpoint, or the evaluation fails.
         SpecError: the study has no [evaluate].
     """
@@ -145,12 +145,12 @@ def _step_printer(opened: OpenStudy) -> Callable[[SoupStep], None]:
 
 def _summary(soup: Soup, opened: OpenStudy, file: Path) -> str:
     objective = opened.record.spec.objectives[0]
-    alone, value = (short_number(objective.sign * loss) for loss in (soup.single_loss, soup.loss))
+    single, value = (short_number(objective.sign * loss) for loss in (soup.single_loss, soup.loss))
     if len(soup.numbers) == 1:
-        return f"No average was better than #{soup.numbers[0]} ({objective.metric} {alone})."
+        return f"No average was better than #{soup.numbers[0]} ({objective.metric} {single})."
     named = " ".join(f"#{number}" for number in soup.numbers)
     return (
-        f"The average of {len(soup.numbers)} trials ({named}): {objective.metric} {value}, against {alone} of "
+        f"The average of {len(soup.numbers)} trials ({named}): {objective.metric} {value}, against {single} of "
         f"#{soup.numbers[0]}.\nThe evaluation also selected the trials, so part of the gain may be luck: check it on "
         f"held-out data.\n{short_path(file)}"
     )

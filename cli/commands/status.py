@@ -21,7 +21,7 @@ def show_status(study: Path, *, history: Path | None, why: int | None, as_json: 
     """Print the state of a study, or the story of trial `why`.
 
     Raises:
-        HistoryError: there is no history, no such study, or no such trial.
+        HistoryError: the history, the study or the trial does not exist.
     """
     opened = open_study(study, history)
     with opened.history:

@@ -142,7 +142,7 @@ def _ranges(optimum: OptimumAtScale) -> list[str]:
 
 
 def _to_json(start: StartingPoints, written: Mapping[str, Any]) -> Any:
-    """Return the points alone, as a list, unless there is more to say."""
+    """Return the list of points, or an object if a file was written or an optimum is predicted."""
     points = [_point_json(p) for p in start.points]
     if start.optimum is None and not written:
         return points

@@ -29,7 +29,7 @@ def show_variants(asked: str | None, study: Path, *, history: Path | None, as_js
         as_json: print JSON instead of text.
 
     Raises:
-        HistoryError: there is no history, no such study, or no such variant.
+        HistoryError: the history, the study or the variant does not exist.
     """
     opened = _open(asked, study, history)
     with opened.history:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tunesmith.study.formatting import render_short
 from tunesmith.study.units import short_number
 
 _MARKS = {(True, False): "▀", (False, True): "▄", (True, True): "█", (False, False): " "}
@@ -30,7 +31,7 @@ class PlotPoints:
 
 
 def plot_lines(points: PlotPoints, *, width: int = 72, height: int = 14) -> list[str]:
-    """Return the plot, at most `width` characters wide; a sentence if there is no point to draw."""
+    """Return the plot, at most `width` characters wide; a sentence without points."""
     pairs = [
         (math.log10(x) if points.log_x else x, y)
         for x, y in zip(points.x, points.y, strict=True)
@@ -66,6 +67,6 @@ def _cells(pairs: Sequence[tuple[float, float]], columns: int, height: int) -> l
 
 def _x_axis(points: PlotPoints, pairs: Sequence[tuple[float, float]], columns: int) -> str:
     ends = min(x for x, _ in pairs), max(x for x, _ in pairs)
-    first, last = points.x_ends or tuple(short_number(10**x if points.log_x else x) for x in ends)
+    first, last = points.x_ends or tuple(render_short(10**x if points.log_x else x) for x in ends)
     gap = max(columns - len(first) - len(last), 1)
     return f"{first}{points.x_name:^{gap}}{last}"

@@ -40,7 +40,7 @@ def open_study(study: Path, history: Path | None) -> OpenStudy:
     """Open the history for reading and find the study: by the name in study.toml, by STUDY as a name, else the latest.
 
     Raises:
-        HistoryError: there is no history, or no such study in it.
+        HistoryError: the history or the study does not exist.
     """
     path = history_file(study if study.exists() else Path(), history)
     opened = History.open(path)

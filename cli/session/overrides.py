@@ -38,7 +38,7 @@ class Overrides:
     base_url: str | None = None
 
     def apply_to(self, spec: StudySpec) -> StudySpec:
-        """Return the study with these values in place of its own.
+        """Return the study with these values.
 
         Raises:
             SpecError: a value is not valid.

@@ -45,7 +45,7 @@ class StudySession:
         self._loaded: LoadedStudy | None = None
 
     def loaded(self) -> LoadedStudy | None:
-        """Return the study; None while there is no study file.
+        """Return the study; None while the study file does not exist.
 
         Raises:
             SpecError: the study file has mistakes.
@@ -62,7 +62,7 @@ class StudySession:
             return self._loaded
 
     def context(self) -> ToolContext:
-        """Return the context of the tools; only the project's folder while there is no valid study file."""
+        """Return the context of the tools; only the project's folder without a valid study file."""
         try:
             loaded = self.loaded()
         except SpecError:

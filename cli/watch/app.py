@@ -21,7 +21,7 @@ REFRESHES_PER_GPU_QUERY = 5
 
 
 def gpu_lines() -> list[str]:
-    """Return a line for each NVIDIA GPU; none if there is no GPU, or it does not answer within a second."""
+    """Return a line for each NVIDIA GPU; none without a GPU, or if nvidia-smi takes more than a second."""
     return [
         f"GPU {gpu.index}: {gpu.busy_percent}% busy, {gpu.used_mib} of {gpu.total_mib} MiB"
         for gpu in gpu_loads(timeout_s=1)
@@ -53,7 +53,7 @@ class WatchApp(App[None]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall")]
     BINDINGS: ClassVar = [
         Binding("q", "quit", "Quit"),
-        Binding("escape", "follow", "Follow"),
+        Binding("escape", "follow", "Follow newest"),
     ]
     ENABLE_COMMAND_PALETTE = False
     TITLE = "tunesmith watch"

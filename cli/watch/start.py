@@ -14,7 +14,7 @@ def watch_study(study: Path, *, history: Path | None) -> None:
     """Show a study until q is pressed.
 
     Raises:
-        ProjectError: textual is not installed, or there is no terminal.
+        ProjectError: textual is not installed, or the output is not a terminal.
     """
     require("textual", purpose="tunesmith watch", extra="watch")
     from tunesmith.cli.watch.app import WatchApp  # textual: 0.2 s

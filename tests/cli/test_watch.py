@@ -73,7 +73,7 @@ def test_it_waits_for_a_study_follows_it_and_writes_nothing(project: Path, tmp_p
         app = WatchApp(reader.read, gpus=list)
         async with app.run_test(size=(100, 30)) as pilot:
             await pilot.pause()
-            assert "there is no history" in text(app, "head")
+            assert "no history at" in text(app, "head")
             assert not database.exists()
             parked.rename(database)
             before = hashlib.sha256(database.read_bytes()).hexdigest()

@@ -49,22 +49,22 @@ class _KnownStudy:
     folder: str
 
 
-def export_study(study: Path, wanted: ExportOptions, *, history: Path | None, as_json: bool) -> None:
+def export_study(study: Path, options: ExportOptions, *, history: Path | None, as_json: bool) -> None:
     """Write the export, and print what it holds and what was left out.
 
     Raises:
-        InputError: there is no such study or target, or the target does not support the study.
+        InputError: the study or the target does not exist, or the target does not support the study.
     """
-    if wanted.points is not None and wanted.points < 0:
-        raise SpecError([Mistake("--points", f"is {wanted.points}; expected 0 or more")], where="the command line")
-    target = find_target(wanted.to)
+    if options.points is not None and options.points < 0:
+        raise SpecError([Mistake("--points", f"is {options.points}; expected 0 or more")], where="the command line")
+    target = find_target(options.to)
     known = _known(study, history)
-    results = known.trials if wanted.results else []
-    points = _points(known, results, wanted.points)
+    results = known.trials if options.results else []
+    points = _points(known, results, options.points)
     handover = hand_over(known.spec, results, points, folder=known.folder)
     if not handover.trials and not handover.points:
         raise SpecError([Mistake("", "has neither results nor points to export")], where=known.spec.study.name)
-    out = wanted.out or f"{known.spec.study.name}{target.suffix}"
+    out = options.out or f"{known.spec.study.name}{target.suffix}"
     remarks = target.export(handover, out)
     if as_json:
         document = {"to": target.name, "out": out, "results": len(handover.trials), "points": len(handover.points)}
@@ -82,7 +82,7 @@ def target_list() -> str:
 
 
 def _known(study: Path, history: Path | None) -> _KnownStudy:
-    """Return the study of the history; that of the study file if there is no history yet."""
+    """Return the study of the history; that of the study file before the first run."""
     file = study_file(study)
     if study.exists() and not history_file(study, history).exists() and history is None:
         return _KnownStudy(load_spec(study), [], str(file.absolute().parent))
@@ -92,9 +92,9 @@ def _known(study: Path, history: Path | None) -> _KnownStudy:
     return _KnownStudy(located.record.spec, trials, located.record.project)
 
 
-def _points(known: _KnownStudy, results: Sequence[Trial], wanted: int | None) -> list[dict[str, Value]]:
+def _points(known: _KnownStudy, results: Sequence[Trial], points: int | None) -> list[dict[str, Value]]:
     """Return points to try first: the best so far unless results are exported, then the sampler's next proposals."""
-    size = wanted if wanted is not None else 0 if results else POINTS_WITHOUT_RESULTS
+    size = points if points is not None else 0 if results else POINTS_WITHOUT_RESULTS
     spec = known.spec
     in_space = [t for t in known.trials if spec.space.contains(t.params)]
     found = [] if results else best_configurations(in_space, spec.objectives, size)

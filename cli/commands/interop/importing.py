@@ -42,36 +42,36 @@ class ImportOptions:
     dry_run: bool
 
 
-def import_trials(wanted: ImportOptions, *, history: Path | None, as_json: bool) -> None:
+def import_trials(options: ImportOptions, *, history: Path | None, as_json: bool) -> None:
     """Read the source, map its columns, fit its rows to the study, write them in one transaction, and print the result.
 
     Raises:
         InputError: the source cannot be read, does not fit the study, or the history cannot be written.
     """
-    spec = load_spec(wanted.study)
-    given = _given(wanted.columns)
-    found = read_source(wanted.source, wanted.named)
-    mapped = map_columns(found.columns, spec, given)
+    spec = load_spec(options.study)
+    mapped_by_hand = _column_map(options.columns)
+    found = read_source(options.source, options.named)
+    mapped = map_columns(found.columns, spec, mapped_by_hand)
     fitted = fit(found, mapped, spec)
-    path = history_file(wanted.study, history)
-    name = wanted.name or _name(spec, found)
-    if not wanted.dry_run:
+    path = history_file(options.study, history)
+    name = options.name or _name(spec, found)
+    if not options.dry_run:
         path.parent.mkdir(parents=True, exist_ok=True)
         earlier = _earlier_spec(spec, fitted, name)
         write_import(path, earlier, fitted.trials, found_in=found.source, learner=spec.study.name, now=time.time())
     if as_json:
-        print(json.dumps(_to_json(found, mapped, fitted, name, is_dry=wanted.dry_run), indent=2))
+        print(json.dumps(_to_json(found, mapped, fitted, name, is_dry=options.dry_run), indent=2))
         return
     for line in _lines(found, mapped, fitted):
         print(line)
-    if wanted.dry_run:
+    if options.dry_run:
         print("Nothing was written because of --dry-run.")
         return
     print(f"Imported as study {name}: {counted(fitted.trials)}.")
     print(f"{spec.study.name} uses them to warm-start; they are excluded from its statistics.")
 
 
-def _given(columns: Sequence[str]) -> dict[str, str]:
+def _column_map(columns: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     mistakes = []
     for text in columns:

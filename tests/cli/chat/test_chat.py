@@ -524,7 +524,7 @@ def test_without_a_model_slash_commands_work_and_the_chat_says_how_to_add_one(pr
         "trial 1 of toy",
         "trial 1 came from sampler",
         "└───",
-        "no LLM is set up, so there is no cost",
+        "no LLM is set up, so this conversation costs nothing",
     ):
         assert words in out, words
 
@@ -533,10 +533,10 @@ def test_wrong_slash_commands_are_answered_with_a_sentence(project: Path) -> Non
     out, _ = talk(
         project, None, "/trail 1", "/trial", "/trial 99", "/plot zz", "/queue", "/allow x", "/budget trials -3", "/"
     )
-    assert "there is no /trail; did you mean trial?" in out
+    assert "unknown command /trail; did you mean trial?" in out
     assert "give a trial's number" in out
     assert "its trials are 0 to 4" in out
-    assert "there is no parameter 'zz'" in out
+    assert "unknown parameter 'zz'" in out
     assert "give values by name" in out
 
 
@@ -562,7 +562,7 @@ def test_from_one_sentence_to_a_running_study_in_two_confirmations(tmp_path: Pat
         streamed("It runs."),
     )
     out, requests = talk(project, script, "tune train.py for val_loss, 3 trials", "approve", "approve")
-    assert "There is no study here yet" in out
+    assert "This folder has no study yet" in out
     assert out.count("[approve / edit / reject]") == 2
     assert "write study.toml:" in out
     assert 'name = "fresh"' in out  # the whole file is shown before it is written

@@ -61,7 +61,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "propose_edit": {"blocks": [{"path": "train.py", "search": "x - 0.3", "replace": "x - 0.2"}]},
 }
 REFUSED_AT_REST = {"stop_trial", "pause", "resume", "end", "write_study", "edit", "propose_edit", "apply_edit"}
-"""What can only be asked of a running study, a study file that is wrong, and edits where there is no [edits]."""
+"""Questions to a running study, a study file with mistakes, and edits without [edits]."""
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def test_a_soup_is_evaluated_better_than_the_best_single_checkpoint(tmp_path: Pa
             {"w": torch.tensor([weight, 1.0])}, artifacts_folder(project / ".tunesmith" / "toy", number) / "model.pt"
         )
     found = json.loads(command("soup", "--json", cwd=project).stdout)
-    # 0.7 alone, with 0.25 it is 0.475, 0.9 would spoil it, and 0.52 brings 0.49.
+    # The best has 0.7, with 0.25 it is 0.475, 0.9 would spoil it, and 0.52 brings 0.49.
     assert found["numbers"] == [ranked[0], ranked[1], ranked[3]]
     assert [step["loss"] for step in found["steps"]] == pytest.approx([0.2, 0.025, 0.35 / 3, 0.01], abs=1e-6)
     assert (found["alone"], found["loss"]) == (found["steps"][0]["loss"], found["steps"][3]["loss"])
