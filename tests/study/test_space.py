@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from fakes.spaces import PARAMETERS, floats
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -16,39 +17,6 @@ from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 
 UNIT = st.floats(0, 1)
-NUMBERS = st.floats(-1e12, 1e12) | st.floats(1e-12, 1e12) | st.integers(-1000, 1000).map(float)
-
-
-@st.composite
-def floats(draw: st.DrawFn) -> Float:
-    low, high = sorted([draw(NUMBERS), draw(NUMBERS)])
-    if draw(st.booleans()) and low > 0:
-        return Float(low, max(high, low * 1.5), log=True)
-    if low >= high:
-        high = low + 1
-    if low >= high or not math.isfinite(high - low):
-        low, high = 0.0, 1.0
-    if draw(st.booleans()):
-        step = (high - low) / draw(st.integers(1, 1000))
-        if step > 0:
-            return Float(low, high, step=step)
-    return Float(low, high)
-
-
-@st.composite
-def ints(draw: st.DrawFn) -> Int:
-    low = draw(st.integers(-(10**17), 10**17) | st.integers(-20, 20))
-    high = low + draw(st.integers(1, 10**18) | st.integers(1, 100))
-    if low > 0 and draw(st.booleans()):
-        return Int(low, high, log=True)
-    return Int(low, high, step=draw(st.none() | st.integers(1, min(high - low, 7))))
-
-
-CHOICES = st.lists(
-    st.text(max_size=5) | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False),
-    min_size=1, max_size=8, unique_by=lambda value: (isinstance(value, bool), value),
-).map(lambda values: Choice(values, ordered=True))  # fmt: skip
-PARAMETERS = floats() | ints() | CHOICES | st.just(Bool())
 
 
 @given(parameter=PARAMETERS, u=UNIT)

@@ -23,7 +23,7 @@ from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments, Number, find_trial
 from tunesmith.tools.script_reader.reader import read_script
 from tunesmith.tools.script_reader.writer import study_toml
-from tunesmith.tools.toml_text import study_text
+from tunesmith.tools.toml_text import render_study
 
 MAX_SCRIPTS = 40
 """Maximum number of scripts that are listed."""
@@ -97,7 +97,10 @@ def branch(context: ToolContext, args: BranchArguments) -> str:
     target = _project(context) / f"{args.name}.toml"
     if target.exists():
         raise ToolRefused(f"{target.name} exists already; choose another name")
-    text = study_text(document)
+    try:
+        text = render_study(document)
+    except TypeError:
+        raise ToolRefused("a choice of this study is None, which a study file cannot express") from None
     parse_study_text(text)
     _write(target, text)
     return f"written: {target.name}, which starts from trial {args.number}; run it with: tunesmith run {target.name}"

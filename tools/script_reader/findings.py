@@ -1,4 +1,4 @@
-"""What was found in a training script. Plain data."""
+"""What the reader finds in a training script. Plain data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tunesmith.study.space.condition import Value
 
 
 class Style(StrEnum):
-    """How a script takes its settings; only CONSTANTS and CONFIG cannot be reached from the command line."""
+    """How a script takes its settings; those of CONSTANTS and CONFIG cannot be set on the command line."""
 
     ARGPARSE = "argparse"
     CLICK = "click"
@@ -24,10 +24,10 @@ class Setting:
     """One setting of a script.
 
     Attributes:
-        kind: float, int, bool, str, or "" when the script does not say.
-        word: how it stands in a command template, such as `--lr {lr}`; "" when the command line cannot set it.
-        low, high: bounds that the script itself states.
-        required: the script does not start without it.
+        kind: float, int, bool, str, or "" if the script does not say.
+        word: its part of a command template, such as `--lr {lr}`; "" if the command line cannot set it.
+        low, high: bounds that the script itself declares.
+        required: the script does not start without a value for it.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricGuess:
-    """A number that the script seems to print; `direction` is minimize or maximize by the sound of its name."""
+    """A metric that the script seems to print; its name suggests the direction, minimize or maximize."""
 
     name: str
     direction: str
@@ -51,16 +51,16 @@ class MetricGuess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptReading:
-    """Everything that init needs to know.
+    """Everything that `tunesmith init` needs to know about a script.
 
     Attributes:
-        settings: what may be tuned.
-        left_out: names of settings that are no hyperparameters (paths, devices, seeds, ...).
-        fidelity: the setting by which a run can be made shorter.
-        seed: the setting that takes the seed.
-        required: settings without a default that the command line must give, beside the tunable ones.
-        has_subcommands: the command line must name one, and each takes only some of the settings.
-        metrics: best guess first.
+        settings: the settings to tune.
+        left_out: names of settings that are not hyperparameters (paths, devices, seeds, ...).
+        fidelity: the setting that makes a run shorter.
+        seed: the setting of the training seed.
+        required: further settings without a default, which the command line must set.
+        has_subcommands: the command line must name a subcommand, and each has only some of the settings.
+        metrics: guesses, the best first.
     """
 
     style: Style

@@ -1,4 +1,4 @@
-"""Reads values out of a syntax tree without running any of it: constants, simple arithmetic, names of constants."""
+"""Evaluates constants, simple arithmetic and names of constants in a syntax tree, without running the script."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv, ast.Pow: operator.pow,
 }  # fmt: skip
 LARGEST_EXPONENT = 64
+"""Larger exponents are not evaluated: the result could fill the memory."""
 
 
 class Unknown(Exception):
-    """The expression's value cannot be told without running the script."""
+    """The value is only known when the script runs."""
 
 
 def literal(node: ast.expr | None, names: Mapping[str, Any]) -> Any:
     """Return the value of an expression.
 
     Raises:
-        Unknown: it is more than constants, + - * / // **, and names of constants.
+        Unknown: it has other parts than constants, + - * / // ** and names of constants.
     """
     match node:
         case ast.Constant(value=value):
@@ -34,7 +35,7 @@ def literal(node: ast.expr | None, names: Mapping[str, Any]) -> Any:
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return [literal(item, names) for item in items]
         case ast.Dict(keys=keys):
-            # Only ever used for choices, where a dictionary stands for its keys.
+            # Only used for choices, where a dictionary means its keys.
             return [literal(key, names) for key in keys]
         case ast.Call(func=ast.Name(id="list" | "tuple" | "sorted"), args=[argument]):
             return literal(argument, names)
@@ -46,7 +47,7 @@ def literal(node: ast.expr | None, names: Mapping[str, Any]) -> Any:
 
 
 def literal_or(node: ast.expr | None, names: Mapping[str, Any], otherwise: Any) -> Any:
-    """Return the value of an expression, or `otherwise`."""
+    """Return the value of an expression, or `otherwise` if it is unknown."""
     try:
         return literal(node, names)
     except Unknown:
@@ -54,7 +55,7 @@ def literal_or(node: ast.expr | None, names: Mapping[str, Any], otherwise: Any) 
 
 
 def constants(tree: ast.Module) -> dict[str, Any]:
-    """Return the module's own constants by name, the last assignment of each."""
+    """Return the constants of the module by name; of several assignments the last one counts."""
     found: dict[str, Any] = {}
     for statement in tree.body:
         match statement:
@@ -72,7 +73,7 @@ def constants(tree: ast.Module) -> dict[str, Any]:
 
 
 def keyword(call: ast.Call, name: str) -> ast.expr | None:
-    """Return the expression of a keyword argument, or None."""
+    """Return the expression of a keyword argument; None if it is not given."""
     return next((k.value for k in call.keywords if k.arg == name), None)
 
 

@@ -1,4 +1,4 @@
-"""Guesses which number a script is judged by, from what it prints and reports. Reads syntax trees only."""
+"""Guesses the metric to optimize from what a script prints and reports. Reads syntax trees only."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _VALUE = "\x00"
 
 
 def guess_metrics(tree: ast.Module) -> tuple[MetricGuess, ...]:
-    """Return the names that sound like a metric, held-out ones before training ones, each once."""
+    """Return the printed names that look like a metric, those on held-out data before those on training data."""
     names = dict.fromkeys([*_reported(tree), *_printed(tree)])
-    sounding = [name for name in names if _direction(name) and not name.lower().startswith("best")]
-    ranked = sorted(sounding, key=lambda name: -_rank(name))
+    metrics = [name for name in names if _direction(name) and not name.lower().startswith("best")]
+    ranked = sorted(metrics, key=lambda name: -_rank(name))
     return tuple(MetricGuess(name=name, direction=_direction(name)) for name in ranked)
 
 
@@ -62,7 +62,7 @@ def _printed(tree: ast.Module) -> Iterator[str]:
 
 
 def _text(node: ast.expr) -> str:
-    """Return a text with a mark in the place of each value that is put into it."""
+    """Return a text with a marker in place of each value that is formatted into it."""
     match node:
         case ast.Constant(value=str() as text):
             return text

@@ -1,4 +1,4 @@
-"""Guesses a search range from a setting's name, type and default. The rules stand in ranges.toml."""
+"""Guesses a search range from the name, type and default of a setting, by the rules in ranges.toml."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ from tunesmith.tools.script_reader.findings import Setting
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A parameter whose default lies in its range, and why the range is what it is."""
+    """A parameter whose range contains the script's default, and the reason for the range."""
 
     parameter: Parameter
     why: str
 
 
 def guess_range(setting: Setting) -> Guess:
-    """Return the parameter to write into [space] for a setting with a number, a switch or choices."""
+    """Return the parameter for a setting that is a number, a switch or one of several choices.
+
+    Raises:
+        ValueError: the setting has none of these.
+    """
     if setting.choices:
         return _choices(setting)
     if setting.kind == "bool":
-        return Guess(Bool(default=bool(setting.default), help=setting.help), "a switch")
+        return Guess(Bool(default=bool(setting.default), help=setting.help), "on or off")
     default = setting.default
     if isinstance(default, bool) or not isinstance(default, int | float) or not math.isfinite(default):
-        raise ValueError(f"{setting.name} has no number to start from")
+        raise ValueError(f"{setting.name} has no numeric default")
     rule = _rule_for(setting)
     if rule is None:
         return _without_rule(setting, default)
@@ -63,13 +67,17 @@ def _rule_for(setting: Setting) -> dict[str, Any] | None:
 
 def _without_rule(setting: Setting, default: float) -> Guess:
     if setting.kind == "float" and 0 < default < 1:
-        return Guess(_numeric(setting, default, {"low": 0.0, "high": 1.0}), "a number between 0 and 1 may be a share")
+        return Guess(
+            _numeric(setting, default, {"low": 0.0, "high": 1.0}), "a default between 0 and 1 suggests a fraction"
+        )
     if default > 0:
         rule = {"span": 10 if setting.kind == "float" else 4, "log": True, "low": 0.0, "high": math.inf}
-        return Guess(_numeric(setting, default, rule), "nothing is known of it; a factor around the default")
+        return Guess(
+            _numeric(setting, default, rule), f"no rule for this name: a factor of {rule['span']} around the default"
+        )
     size = max(abs(default), 1) * 2
     rule = {"low": default - size, "high": default + size}
-    return Guess(_numeric(setting, default, rule), "nothing is known of it; around the default")
+    return Guess(_numeric(setting, default, rule), "no rule for this name: twice the default's size around it")
 
 
 def _numeric(setting: Setting, default: float, rule: Mapping[str, Any]) -> Parameter:
@@ -108,7 +116,7 @@ def _powers(setting: Setting, default: int, rule: Mapping[str, Any]) -> Choice:
 
 
 def _rounded(value: float) -> float:
-    """Return the number to two significant digits, as a person would write a bound."""
+    """Return the number with two significant digits, as a person would write a bound."""
     if value == 0 or not math.isfinite(value):
         return value
     return float(f"{value:.1e}")

@@ -1,4 +1,4 @@
-"""Reads a training script: its settings, what it prints, what makes it shorter. Never imports or runs it."""
+"""Reads a training script: its settings, its metrics, and what makes a run shorter. Never imports or runs it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from tunesmith.tools.script_reader.styles import find_settings, has_subcommands
 
 _FIDELITY = re.compile(r"^(num_|n_|max_|total_)?(train_)?(epochs?|steps|iters?|iterations)$|^max_iter$", re.IGNORECASE)
 _LARGEST = 10**15
+"""Largest default that a range is guessed for; larger ones usually mean "no limit"."""
 _SEED = re.compile(r"^(random_)?(seed|state)$", re.IGNORECASE)
-_NO_HYPERPARAMETER = re.compile(
+_NOT_TUNABLE = re.compile(
     r"path|(^|_)dir|file|folder|output|(^|_)out$|(^|_)log|device|cuda|gpu|verbos|quiet|debug|worker|(^|_)name$|project"
     r"|wandb|tensorboard|resume|checkpoint|ckpt|save|load|port|host|rank|url|version|interval|every|dry_run|profile|(^|_)data$"
     r"|dataset|token$|entity|(^|_)jobs|threads|compile|download|test_size|split|train_size|master_process",
@@ -26,10 +27,10 @@ _NO_HYPERPARAMETER = re.compile(
 
 
 def read_script(path: Path) -> ScriptReading:
-    """Return what is found in the script.
+    """Return the settings and metrics of the script.
 
     Raises:
-        ProjectError: it is missing, is no Python, or has nothing that could be tuned.
+        ProjectError: it is missing, is not valid Python, or has nothing to tune.
     """
     tree = _parse(path)
     style, found = find_settings(tree)
@@ -40,8 +41,8 @@ def read_script(path: Path) -> ScriptReading:
     settings = [s for s in rest if _is_tunable(s)]
     if not settings:
         raise ProjectError(
-            f"nothing to tune was found in {path}: looked for argparse, click and typer options, dataclass fields and "
-            "constants with a number, a switch or choices; write [space] by hand (docs/study-toml.md)"
+            f"found nothing to tune in {path}: no argparse, click or typer option, dataclass field or constant is a "
+            "number, a switch or a choice; write [space] by hand (docs/study-toml.md)"
         )
     others = [s for s in rest if s not in settings]
     return ScriptReading(
@@ -60,22 +61,22 @@ def _parse(path: Path) -> ast.Module:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ProjectError(f"there is no script at {path}; give the path of the Python file that trains") from None
+        raise ProjectError(f"{path} does not exist; give the path of the training script") from None
     except IsADirectoryError:
-        raise ProjectError(f"{path} is a folder; give the Python file in it that trains") from None
+        raise ProjectError(f"{path} is a folder; give the training script in it") from None
     except UnicodeDecodeError:
-        raise ProjectError(f"{path} is no Python script: it is not UTF-8 text") from None
+        raise ProjectError(f"{path} is not a Python script: it is not UTF-8 text") from None
     except OSError as error:
         raise ProjectError(f"{path} cannot be read: {error.strerror}") from None
     try:
         with warnings.catch_warnings():
-            # Odd escapes in somebody's script are not our user's concern here.
+            # Warnings about the script's own code, such as odd escapes, are not about init.
             warnings.simplefilter("ignore")
             return ast.parse(text)
     except SyntaxError as error:
-        raise ProjectError(f"{path} is no Python that can be read: line {error.lineno}: {error.msg}") from None
+        raise ProjectError(f"{path} is not valid Python: line {error.lineno}: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise ProjectError(f"{path} is no Python that can be read: {error}") from None
+        raise ProjectError(f"{path} is not valid Python: {error}") from None
 
 
 def _is_fidelity(setting: Setting) -> bool:
@@ -85,17 +86,17 @@ def _is_fidelity(setting: Setting) -> bool:
 
 
 def _can_be_a_key(name: str) -> bool:
-    # The study file and the command template both take ASCII names only.
+    # Study files and command templates allow only ASCII names.
     return name.isidentifier() and name.isascii()
 
 
 def _is_usable(value: object) -> TypeGuard[int | float]:
-    """Tell whether a range can be drawn around the number: an infinite or astronomic default means "no limit"."""
+    """Return whether a range around the number makes sense; an infinite or huge default means "no limit"."""
     return isinstance(value, int | float) and abs(value) <= _LARGEST and math.isfinite(value)
 
 
 def _is_tunable(setting: Setting) -> bool:
-    if _NO_HYPERPARAMETER.search(setting.name) or _SEED.match(setting.name):
+    if _NOT_TUNABLE.search(setting.name) or _SEED.match(setting.name):
         return False
     if setting.choices:
         return len(setting.choices) > 1 and all(isinstance(c, str) or _is_usable(c) for c in setting.choices)

@@ -1,4 +1,4 @@
-"""Finds the settings of a script, one function per way in which scripts take them. Reads syntax trees only."""
+"""Finds the settings of a script, with one function per style of command line. Reads syntax trees only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PARSERS_OF_DATACLASSES = ("transformers", "simple_parsing", "tyro", "draccus", 
 
 
 def find_settings(tree: ast.Module) -> tuple[Style, list[Setting]]:
-    """Return the first style under which any setting is found, and those settings, each name once."""
+    """Return the first style that has any setting, and its settings, each name once."""
     names = constants(tree)
     readers = (
         (Style.ARGPARSE, argparse_settings),
@@ -32,7 +32,7 @@ def find_settings(tree: ast.Module) -> tuple[Style, list[Setting]]:
 
 
 def has_subcommands(tree: ast.Module) -> bool:
-    """Tell whether the command line starts with the name of a subcommand: argparse's subparsers, click's groups."""
+    """Return whether the command line begins with a subcommand (subparsers of argparse, groups of click)."""
     if any(dotted(call.func).endswith(".add_subparsers") for call in _calls(tree)):
         return True
     decorators = (d.func if isinstance(d, ast.Call) else d for f in _functions(tree) for d in f.decorator_list)
@@ -49,7 +49,7 @@ def argparse_settings(tree: ast.Module, names: Names) -> Iterator[Setting]:
 
 
 def _takes_one_value(action: ast.expr | None, names: Names) -> bool:
-    """Tell whether the option is a switch or takes one value; not so count, append, store_const, version."""
+    """Return whether the option is a switch or takes one value, unlike count, append, store_const and version."""
     spelled = str(literal_or(action, names, dotted(action).rpartition(".")[2]))
     return action is None or spelled in ("store", "store_true", "store_false", "BooleanOptionalAction")
 
@@ -73,7 +73,7 @@ def _argparse_setting(call: ast.Call, flags: list[str], names: Names) -> Setting
         return Setting(name=name, kind="bool", word=word, default=_scalar(default), help=help_text)
     choices = _choices(literal_or(keyword(call, "choices"), names, ()))
     converter = dotted(keyword(call, "type"))
-    # bool("false") is True: such an option cannot be switched off, so it is no switch to tune.
+    # bool("false") is True: such an option cannot be switched off, so it cannot be tuned.
     kind = "" if converter == "bool" else _kind(converter, default)
     return Setting(
         name=name, kind=kind, word=_argparse_word(longest, name, kind, default), default=_scalar(default),
@@ -84,7 +84,7 @@ def _argparse_setting(call: ast.Call, flags: list[str], names: Names) -> Setting
 def _argparse_word(flag: str, name: str, kind: str, default: Any) -> str:
     if not flag.startswith("-"):
         return f"{{{name}}}"
-    # argparse takes -1e-05 after a space for an option of its own.
+    # After a space, argparse reads -1e-05 as another option.
     may_be_negative = kind == "float" and _number(default) is not None and default <= 0 and flag.startswith("--")
     return f"{flag}{'=' if may_be_negative else ' '}{{{name}}}"
 
@@ -189,7 +189,7 @@ def _typer_setting(
 
 
 def dataclass_settings(tree: ast.Module, names: Names) -> Iterator[Setting]:
-    """Yield the fields of dataclasses where a package turns them into options."""
+    """Yield the fields of dataclasses if the script imports a package that turns them into options."""
     if not _imports(tree, _PARSERS_OF_DATACLASSES):
         return
     dashes = _imports(tree, ("tyro",))
@@ -202,12 +202,12 @@ def dataclass_settings(tree: ast.Module, names: Names) -> Iterator[Setting]:
 
 
 def config_settings(tree: ast.Module, names: Names) -> Iterator[Setting]:
-    """Yield the fields of dataclasses that nothing turns into options."""
+    """Yield the fields of dataclasses that no package turns into options."""
     yield from _fields(tree, names)
 
 
 def constant_settings(tree: ast.Module, names: Names) -> Iterator[Setting]:
-    """Yield the module's constants: those in capitals, or all numbers where there is none in capitals."""
+    """Yield the constants of the module: those in capitals, or all numbers if there are none in capitals."""
     loud = {name: value for name, value in names.items() if name.isupper() and not name.startswith("_")}
     # nanoGPT's configurator reads --name=value for every global.
     configurator = "configurator" in ast.unparse(tree) and any(dotted(c.func) == "exec" for c in _calls(tree))
@@ -261,7 +261,7 @@ def _is_dataclass(node: ast.expr) -> bool:
 def _kind(annotation: str, default: Any) -> str:
     last = annotation.rpartition(".")[2]
     if last in ("float", "int", "bool", "str"):
-        # A script that says type=int, default=1e-3 means a number that may have a fraction.
+        # type=int with default=1e-3 means a float.
         return "float" if last == "int" and isinstance(default, float) else last
     return type(default).__name__ if isinstance(default, bool | int | float | str) else ""
 

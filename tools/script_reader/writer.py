@@ -1,4 +1,4 @@
-"""Writes a study.toml for a script that was read, with a comment beside everything that was guessed."""
+"""Writes a study.toml for a script that was read, with a comment on every guess."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from collections.abc import Iterator
 from tunesmith.study.config.load import parameter_document
 from tunesmith.tools.script_reader.findings import MetricGuess, ScriptReading, Setting, Style
 from tunesmith.tools.script_reader.ranges import guess_range
-from tunesmith.tools.toml_text import toml_value
+from tunesmith.tools.toml_text import toml_line
 
 TRIALS = 40
+"""Budget of a new study, in trials."""
+
+_COMMENT_COLUMN = 35
+"""Column at which comments begin on lines that have a value."""
+_MAX_OTHER_METRICS = 6
+_LOWEST_FIDELITY = 27
+"""Divides the script's own fidelity: three rungs of successive halving with eta = 3."""
 
 
 def study_toml(reading: ScriptReading, *, script: str, name: str) -> str:
     """Return the text of study.toml.
 
     Args:
-        reading: what was found.
-        script: the script's path, relative to where study.toml will stand.
-        name: the study's name.
+        reading: what was found in the script.
+        script: the script's path, relative to the folder of study.toml.
+        name: the name of the study; characters that a name may not have become dashes.
     """
     return "\n".join(
         [*_study(reading, name), "", *_run(reading, script), "", *_fidelity(reading), *_space(reading), "", *_budget()]
@@ -28,7 +35,7 @@ def study_toml(reading: ScriptReading, *, script: str, name: str) -> str:
 
 
 def paste_lines(reading: ScriptReading) -> list[str]:
-    """Return the lines that let a script without a command line take its parameters; empty when it needs none."""
+    """Return the lines with which a script without options reads its parameters; empty if it has options."""
     if reading.style is Style.CONSTANTS and not any(setting.word for setting in reading.settings):
         return ["import tunesmith", "globals().update(tunesmith.params())"]
     if reading.style is Style.CONFIG:
@@ -41,88 +48,91 @@ def paste_lines(reading: ScriptReading) -> list[str]:
     return []
 
 
+def _commented(line: str, comment: str) -> str:
+    return f"{line:<{_COMMENT_COLUMN - 1}} # {comment}"
+
+
 def _study(reading: ScriptReading, name: str) -> Iterator[str]:
     yield "[study]"
-    yield f"name = {toml_value(re.sub(r'[^A-Za-z0-9._-]', '-', name).lstrip('.-_') or 'study')}"
-    yield 'description = ""                   # what is tuned, in a sentence'
+    yield toml_line("name", re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip(".-_")[:80] or "study")
+    yield _commented(toml_line("description", ""), "what is tuned, in one sentence; the LLM reads it")
     if reading.metrics:
         metric, *others = reading.metrics
         yield from _metric(metric, others)
     else:
-        yield "# No metric was found. Let the script print a line such as  val_loss=0.41"
-        yield "# or call tunesmith.report(val_loss=...), and put the name here."
-        yield 'metric = "val_loss"'
-        yield 'direction = "minimize"'
+        yield "# The script prints no metric that could be recognized. Let it print a line such as  val_loss=0.41"
+        yield "# or call tunesmith.report(val_loss=...), and write the name of the metric here."
+        yield toml_line("metric", "val_loss")
+        yield toml_line("direction", "minimize")
 
 
 def _metric(metric: MetricGuess, others: list[MetricGuess]) -> Iterator[str]:
-    also = f"; also found: {', '.join(other.name for other in others[:6])}" if others else ""
-    yield f"# A guess from what the script prints{also}"
-    yield f"metric = {toml_value(metric.name)}"
-    yield f"direction = {toml_value(metric.direction)}"
+    names = ", ".join(other.name for other in others[:_MAX_OTHER_METRICS])
+    yield f"# Guessed from what the script prints.{f' It also prints: {names}' if names else ''}"
+    yield toml_line("metric", metric.name)
+    yield toml_line("direction", metric.direction)
 
 
 def _run(reading: ScriptReading, script: str) -> Iterator[str]:
     lines = paste_lines(reading)
     if lines:
-        where = "after its constants" if reading.style is Style.CONSTANTS else "after it made its config"
-        yield f"# {script} takes no options. Paste these lines into it, {where}, so that it reads the parameters:"
+        where = "below its constants" if reading.style is Style.CONSTANTS else "below the line that creates its config"
+        yield f"# {script} has no options. Paste these lines into it, {where}; they read the parameters of the trial:"
         yield from (f"#     {line}" for line in lines)
     if reading.has_subcommands:
-        yield "# The script has subcommands: put the one you mean behind its name, and take out what it does not know."
+        yield "# The script has subcommands: write yours behind the script's name, and remove options that it lacks."
     yield "[run]"
-    yield f"command = {toml_value(' '.join(_words(reading, script)))}"
-    yield '# timeout = "30m"                  # a trial that takes longer is ended'
-    yield "# parallel = 2                     # trials at once; left out: what the machine allows"
-    yield "# gpus = 1                         # per trial; 0.5 lets two share one"
+    yield toml_line("command", " ".join(_command_words(reading, script)))
+    yield _commented('# timeout = "30m"', "a trial that takes longer is killed")
+    yield _commented("# parallel = 2", "trials at once; without this key, as many as the machine allows")
+    yield _commented("# gpus = 1", "GPUs per trial; 0.5 lets two trials share one")
     if reading.required:
         names = ", ".join(setting.word or setting.name for setting in reading.required)
-        yield f"# The script also needs {names}: put the values into the command."
+        yield f"# The script also needs {names}: add values to the command."
     if reading.left_out:
-        yield f"# Not tuned: {', '.join(reading.left_out)}. They stay at the script's own defaults."
+        yield f"# Not tuned: {', '.join(reading.left_out)}. They keep the script's own defaults."
 
 
-def _words(reading: ScriptReading, script: str) -> Iterator[str]:
+def _command_words(reading: ScriptReading, script: str) -> Iterator[str]:
     yield "python"
     yield shlex.quote(script)
     yield from (setting.word for setting in reading.settings if setting.word)
     for setting in (reading.fidelity, reading.seed):
         if setting is not None and setting.word:
-            # The template calls the seed {seed}, whatever the script does.
+            # The placeholder of the seed is {seed}, whatever the script calls it.
             yield setting.word.replace(f"{{{setting.name}}}", "{seed}") if setting is reading.seed else setting.word
 
 
 def _fidelity(reading: ScriptReading) -> Iterator[str]:
     if reading.fidelity is None:
         return
-    most = int(reading.fidelity.default)  # type: ignore[arg-type]  # the reader saw a whole number
-    yield "[fidelity]                         # how a trial can be made shorter"
-    yield f"name = {toml_value(reading.fidelity.name)}"
-    yield f"min = {max(most // 27, 1)}"
-    yield f"max = {most}                          # the script's own default"
+    most = int(reading.fidelity.default)  # type: ignore[arg-type]  # the reader checked that it is a whole number
+    yield _commented("[fidelity]", "the setting that makes a trial shorter")
+    yield toml_line("name", reading.fidelity.name)
+    yield toml_line("min", max(most // _LOWEST_FIDELITY, 1))
+    yield _commented(toml_line("max", most), "the script's own default")
     yield ""
 
 
 def _space(reading: ScriptReading) -> Iterator[str]:
-    yield "[space]"
+    yield _commented("[space]", "the ranges are guesses; adjust them to what you know")
     for setting in reading.settings:
         yield from _parameter(setting)
 
 
 def _parameter(setting: Setting) -> Iterator[str]:
     guess = guess_range(setting)
-    entry = ", ".join(f"{key} = {toml_value(value)}" for key, value in parameter_document(guess.parameter).items())
-    yield f"# {guess.why}"
-    yield f"{setting.name} = {{ {entry} }}"
+    yield f"# {guess.why[:1].upper()}{guess.why[1:]}"
+    yield toml_line(setting.name, parameter_document(guess.parameter))
 
 
 def _budget() -> Iterator[str]:
-    yield "[budget]                           # any limit that is reached ends the study"
-    yield f"trials = {TRIALS}"
+    yield _commented("[budget]", "the first limit that is reached ends the study")
+    yield toml_line("trials", TRIALS)
     yield "# hours = 8"
     yield '# until = "07:00"'
     yield ""
-    yield "[confirm]                          # the best and the default again, on fresh seeds"
-    yield "top = 1"
-    yield "seeds = 3"
+    yield _commented("[confirm]", "at the end, runs the best and the default again on fresh seeds")
+    yield toml_line("top", 1)
+    yield toml_line("seeds", 3)
     yield ""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.projects import command, make_project
+from fakes.projects import invoke, make_project
 from fakes.study_tables import WRONG, Wrong
 from typer.testing import CliRunner
 
@@ -78,17 +78,17 @@ def damaged(project: Path) -> Iterator[None]:
         (["status", "--why", "x"], "--why"),
         (["report"], "`tunesmith run` creates one, --history names another file"),
         (["init"], "Missing argument"),
-        (["init", "nowhere.py"], "there is no script at nowhere.py"),
-        (["init", "study.toml"], "is no Python that can be read: line"),
+        (["init", "nowhere.py"], "nowhere.py does not exist; give the path of the training script"),
+        (["init", "study.toml"], "is not valid Python: line"),
         (["init", "."], "is a folder"),
-        (["init", "train.py"], "nothing to tune was found in train.py"),
+        (["init", "train.py"], "found nothing to tune in train.py"),
         (["doctor", "--jsno"], "--jsno"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_wrong_command_line_is_refused_with_a_message(project: Path, arguments: list[str], says: str) -> None:
     before = listing(project)
-    done = command(*arguments, cwd=project)
+    done = invoke(*arguments, cwd=project)
     assert done.returncode == 2, done.stdout + done.stderr
     assert says in " ".join(done.stderr.replace("│", " ").split()) or says in done.stderr, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -96,31 +96,31 @@ def test_a_wrong_command_line_is_refused_with_a_message(project: Path, arguments
 
 
 def test_status_of_an_unknown_study_or_trial_names_what_there_is(project: Path) -> None:
-    assert command("run", "--trials", "1", cwd=project).returncode == 0
+    assert invoke("run", "--trials", "1", cwd=project).returncode == 0
     history = str(project / ".tunesmith" / "history.db")
     for arguments, says in (
         (["status", "toyy", "--history", history], "no study 'toyy' in this history; did you mean toy?"),
         (["status", "--why", "99"], "study toy has no trial 99; its trials are 0 to 0"),
         (["report", "--out", str(project / "train.py" / "x")], "the report cannot be written to"),
     ):
-        done = command(*arguments, cwd=project)
+        done = invoke(*arguments, cwd=project)
         assert (done.returncode, says in done.stderr) == (2, True), done.stderr
 
 
 def test_a_study_without_an_end_is_refused(project: Path) -> None:
     file = project / "study.toml"
     file.write_text(file.read_text(encoding="utf-8").replace("trials = 6", ""), encoding="utf-8")
-    done = command("run", cwd=project)
+    done = invoke("run", cwd=project)
     assert done.returncode == 2
     assert "nothing would end this study; set trials = 40" in done.stderr
     assert not (project / ".tunesmith").exists()
 
 
 def test_another_metric_under_the_same_name_is_refused_and_the_history_stays(project: Path) -> None:
-    assert command("run", "--trials", "1", cwd=project).returncode == 0
+    assert invoke("run", "--trials", "1", cwd=project).returncode == 0
     file = project / "study.toml"
     file.write_text(file.read_text(encoding="utf-8").replace('metric = "loss"', 'metric = "acc"'), encoding="utf-8")
-    done = command("run", cwd=project)
+    done = invoke("run", cwd=project)
     assert done.returncode == 2
     assert "give [study].name a new name" in done.stderr
-    assert "1 done" in command("status", cwd=project).stdout
+    assert "1 done" in invoke("status", cwd=project).stdout

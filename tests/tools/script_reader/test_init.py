@@ -241,7 +241,7 @@ def test_a_script_of_constants_runs_with_the_lines_that_init_shows(tmp_path: Pat
     (tmp_path / "train.py").write_text(CONSTANTS, encoding="utf-8")
     told = command("init", "train.py", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
-    assert "paste the lines" in told.stdout
+    assert "paste the commented lines" in told.stdout
     study = (tmp_path / "study.toml").read_text(encoding="utf-8")
     pasted = [line.removeprefix("#     ") for line in study.splitlines() if line.startswith("#     ")]
     head, tail = CONSTANTS.split("import json")
@@ -288,11 +288,11 @@ def test_a_study_file_is_not_replaced_unasked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "there is no script"),
+        (None, "does not exist"),
         (b"def f(:\n", "line 1"),
         (b"\xff\xfe\x00bad", "UTF-8"),
-        (b"print('hello')\n", "nothing to tune was found"),
-        (b"x = 1\0", "no Python"),
+        (b"print('hello')\n", "found nothing to tune"),
+        (b"x = 1\0", "not valid Python"),
     ],
     ids=["missing", "syntax", "encoding", "nothing to tune", "null byte"],
 )
