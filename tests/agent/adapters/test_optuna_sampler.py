@@ -285,7 +285,7 @@ def test_a_range_that_differs_from_the_space_is_named() -> None:
 
 @pytest.mark.parametrize("space", [{"lr": 0.1}, {"lr": FloatDistribution(0.0, 1.0)}, [("lr", 0.1)], {}])
 def test_a_value_that_is_not_a_space_is_refused_with_what_to_write(space: Any) -> None:
-    with pytest.raises(SpecError, match=r"write ts\.Float|ts\.Float\(1e-5|give at least one parameter"):
+    with pytest.raises(SpecError, match=r"write ts\.Float|ts\.Float\(1e-5|expected at least one parameter"):
         ts.optuna.TunesmithSampler(space)
 
 
