@@ -28,7 +28,7 @@ from tunesmith.study.config.template import argv
 from tunesmith.tools.analysis.significance import difference, sample
 from tunesmith.tools.analysis.summary import plus_minus, probability_text
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "charlm"
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "charlm"
 DOCUMENT = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 CANDIDATES: Mapping[str, Mapping[str, Any]] = {candidate["name"]: candidate for candidate in DOCUMENT["candidates"]}
 
@@ -95,7 +95,7 @@ def run(row: Row, seed: int) -> float:
             "CHARLM_SECONDS": str(row.seconds),
             "TUNESMITH_ARTIFACTS": artifacts,
         }
-        environment["PYTHONPATH"] = str(Path(__file__).parents[3] / "src")
+        environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[3] / "src")
         output = ""
         for command in (spec.run.command, spec.evaluate.command):
             words = [sys.executable, *argv(command, {**row.params, "seed": seed, "artifacts": artifacts})[1:]]

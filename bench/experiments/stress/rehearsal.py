@@ -35,7 +35,7 @@ from typing import Any
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
 from fakes.llm.server import Reply, Request, error, message, serving
 from fakes.projects import environment
 from fakes.recomputed import differences
