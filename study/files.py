@@ -11,7 +11,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a crash at any moment, finds the old content or the new one, never a part.
 
     Text is written as UTF-8 with line breaks as they are. An existing file keeps its permissions, and a symbolic link
-    keeps pointing to the file, which is what changes. What is no regular file, such as /dev/stdout, is written to
+    keeps pointing to the file, which is what changes. A device or pipe, such as /dev/stdout, is written to
     directly. The folder must exist.
 
     Raises:

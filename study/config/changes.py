@@ -55,13 +55,13 @@ class Steering:
         return "; ".join(parts)
 
 
-def requested_change(document: Document, order: Limit | Parallel | Bounds | Constrain) -> SpecChange:
-    """Return the change that an order asks for.
+def requested_change(document: Document, command: Limit | Parallel | Bounds | Constrain) -> SpecChange:
+    """Return the change that a command asks for.
 
     Raises:
-        ToolRefused: there is no such parameter, or a bound is asked of one that has none.
+        ToolRefused: the parameter does not exist, or has no such bound.
     """
-    match order:
+    match command:
         case Limit(name=name, value=value):
             whole = int(value) if isinstance(value, float) and value.is_integer() else value
             return _change(document, f"budget.{name}", whole)
@@ -72,7 +72,7 @@ def requested_change(document: Document, order: Limit | Parallel | Bounds | Cons
             kept = {key: value for key, value in bound.items() if value is not None}
             return _change(document, f"constraints.{metric}", kept if len(kept) > 1 else None)
         case Bounds():
-            return _bounds(document, order)
+            return _bounds(document, command)
 
 
 def with_change(document: Document, change: SpecChange) -> dict[str, Any]:
@@ -113,24 +113,24 @@ def _at(document: Document, key: str) -> Any:
     return document.get(table, {}).get(name)
 
 
-def _bounds(document: Document, order: Bounds) -> SpecChange:
+def _bounds(document: Document, command: Bounds) -> SpecChange:
     space = document.get("space", {})
-    if order.name not in space:
-        raise ToolRefused(f"there is no parameter {order.name!r}{did_you_mean(order.name, space)}")
-    entry = dict(space[order.name])
+    if command.name not in space:
+        raise ToolRefused(f"there is no parameter {command.name!r}{did_you_mean(command.name, space)}")
+    entry = dict(space[command.name])
     ranged = entry["type"] in ("float", "int")
-    if (order.low is not None or order.high is not None) and not ranged:
-        raise ToolRefused(f"{order.name} is a {entry['type']}, which has no low and high; give choices")
-    if order.choices is not None and entry["type"] != "choice":
-        raise ToolRefused(f"{order.name} is a {entry['type']}, which has no choices; give low, high or both")
-    if order.low is None and order.high is None and order.choices is None:
-        raise ToolRefused("nothing to change: give low, high or choices")
-    for name, value in (("low", order.low), ("high", order.high), ("choices", order.choices)):
+    if (command.low is not None or command.high is not None) and not ranged:
+        raise ToolRefused(f"{command.name} is a {entry['type']}, which has no low and high; give choices")
+    if command.choices is not None and entry["type"] != "choice":
+        raise ToolRefused(f"{command.name} is a {entry['type']}, which has no choices; give low, high or both")
+    if command.low is None and command.high is None and command.choices is None:
+        raise ToolRefused("nothing to change; give low, high or choices")
+    for name, value in (("low", command.low), ("high", command.high), ("choices", command.choices)):
         if value is not None:
             whole = entry["type"] == "int" and isinstance(value, float) and value.is_integer()
             entry[name] = int(value) if whole and isinstance(value, float) else value
     _fit_default(entry)
-    return _change(document, f"space.{order.name}", entry)
+    return _change(document, f"space.{command.name}", entry)
 
 
 def _fit_default(entry: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fakes.handed import fill, write_study
+from fakes.filled_study import fill, write_study
 from fakes.projects import command
 
 from tunesmith.tools.interop.export.registry import TARGETS
@@ -75,7 +75,9 @@ def test_the_commands_for_starting_points_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize(("number", "module"), list(enumerate(["optuna", "ray.tune", "sklearn", "transformers", "lightning"])))
+@pytest.mark.parametrize(
+    ("number", "module"), list(enumerate(["optuna", "ray.tune", "sklearn", "transformers", "lightning"]))
+)
 def test_the_live_snippets_run(number: int, module: str, tmp_path: Path) -> None:
     pytest.importorskip(module, reason=f"{module} is not installed", exc_type=ImportError)
     program = blocks("live", "python")[number]

@@ -17,7 +17,7 @@ import tunesmith
 
 SOURCE = Path(tunesmith.__file__).parents[1]
 
-# The interpreter starts in 10 ms without site-packages; the value depends on the parameters alone.
+# Without site-packages the interpreter starts in 10 ms. The value depends on the parameters only.
 SCRIPT = """\
 import sys, time
 values = dict(zip(sys.argv[1::2], sys.argv[2::2]))
@@ -65,13 +65,13 @@ def make_project(
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment with Tunesmith importable and nothing of an outer trial in it."""
+    """Return the environment of this process, with Tunesmith importable and without variables of an outer trial."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TUNESMITH_")}
     return {**kept, "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"}
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    """Start the real command line in a process of its own."""
+    """Start the real command line in a new process."""
     return subprocess.Popen(
         [sys.executable, "-m", "tunesmith.cli.main", *arguments],
         cwd=cwd,

@@ -1,6 +1,6 @@
-"""Every figure of a report, computed once more from the history file by SQL and the textbook's formulas alone.
+"""Every figure of a report, recomputed from the history file with SQL and textbook formulas.
 
-Shares no code with the report on purpose: where the two differ, one of them is wrong.
+Deliberately shares no code with the report: if the two differ, one of them is wrong.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def differences(history: Path, study: str, report: dict[str, Any], *, minimized:
     return [line for key, value in found.items() for line in _compare(key, value, _at(report, key))]
 
 
-def _gpu_s_beside(db: sqlite3.Connection, study: int) -> float:
-    """Return the GPU time of first attempts and tests, which stand in no trial."""
+def _gpu_s_outside_trials(db: sqlite3.Connection, study: int) -> float:
+    """Return the GPU time of first attempts and tests, which belong to no trial."""
     details = db.execute("select detail from events where study_id = ? and kind in ('requeued', 'test')", [study])
     return float(sum(json.loads(row["detail"]).get("gpu_s", 0.0) for row in details))
 
@@ -50,7 +50,7 @@ def _recomputed(db: sqlite3.Connection, study: str, sign: float) -> dict[str, An
         "summary.versus_default": None,
         "spent.trials": sum(r["state"] in ("complete", "stopped", "failed") for r in own),
         "spent.hours": record["active_s"] / 3600,
-        "spent.gpu_hours": (sum(r["gpu_s"] or 0.0 for r in rows) + _gpu_s_beside(db, record["id"])) / 3600,
+        "spent.gpu_hours": (sum(r["gpu_s"] or 0.0 for r in rows) + _gpu_s_outside_trials(db, record["id"])) / 3600,
         "sources": _sources(own, able, sign),
         "failures": _failures(rows),
         "lessons": _lessons(db, record["id"]),
@@ -75,7 +75,7 @@ def _recomputed(db: sqlite3.Connection, study: str, sign: float) -> dict[str, An
 
 
 def _fresh(rows: list[sqlite3.Row]) -> dict[int, list[float]]:
-    """Return the values on fresh seeds by configuration; those that nothing was chosen by, where there are any."""
+    """Return the values on fresh seeds by configuration; those on confirming seeds if there are any."""
     chosen_by: dict[int, list[float]] = {}
     untouched: dict[int, list[float]] = {}
     for r in rows:
@@ -204,7 +204,7 @@ def _curves(db: sqlite3.Connection, study: int) -> dict[str, Any]:
 
 
 def _at(report: dict[str, Any], key: str) -> Any:
-    """Return what the report has at a dotted key, in the form of this module."""
+    """Return the value at a dotted key of the report, in the form of this module."""
     if key == "sources":
         return {share["source"]: share for share in report["sources"]}
     if key == "shrinkage":
@@ -220,7 +220,7 @@ def _at(report: dict[str, Any], key: str) -> Any:
 
 
 def _compare(key: str, wanted: Any, shown: Any) -> list[str]:
-    """Return where what is shown differs; keys that only the report has are left aside."""
+    """Return the differences; keys that only the report has are ignored."""
     if isinstance(wanted, dict) and isinstance(shown, dict):
         lines = [line for name, value in wanted.items() for line in _compare(f"{key}.{name}", value, shown.get(name))]
         return lines + (

@@ -1,4 +1,4 @@
-"""Small studies for tests: a spec in one line, and trials that stand where a test wants them."""
+"""Small studies for tests: a spec in one line, proposals and outcomes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPACE = {
 
 
 def make_spec(**tables: Mapping[str, Any]) -> StudySpec:
-    """Return a sound spec; each table given here is put over the usual one."""
+    """Return a valid spec; each given table is merged into the usual one."""
     usual: dict[str, dict[str, Any]] = {
         "study": {"name": "small", "metric": "loss"},
         "run": {"command": "python train.py --lr {lr}"},
@@ -37,7 +37,7 @@ def proposal(lr: float = 0.01, *, source: Source = Source.SAMPLER, replicate_of:
 
 
 def complete(loss: float, **others: float) -> Outcome:
-    """Return the outcome of a trial that went well."""
+    """Return the outcome of a complete trial."""
     usage = Usage(wall_s=2.0, cpu_s=1.5, gpu_s=0.5, peak_rss_gib=0.25)
     return Outcome(state=TrialState.COMPLETE, values={"loss": loss, **others}, usage=usage)
 

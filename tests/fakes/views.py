@@ -1,4 +1,4 @@
-"""Views of studies that never ran: a space, and configurations with a value each, or with the reason of a failure."""
+"""Views of studies that never ran: a search space, and configurations with a value or a kind of failure each."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def run(
     history: Sequence[tuple[Params, Result]] = (),
 ) -> list[tuple[Params, Result]]:
     """Return the history after `trials` further trials, one after the other."""
-    told, parsed = list(history), SearchSpace(space)
+    results, parsed = list(history), SearchSpace(space)
     for _ in range(trials):
-        params = sampler.suggest(view(parsed, told, seed=seed)).params
-        told.append((params, objective(params)))
-    return told
+        params = sampler.suggest(view(parsed, results, seed=seed)).params
+        results.append((params, objective(params)))
+    return results
 
 
 def best(history: Sequence[tuple[Params, Result]]) -> float:

@@ -1,4 +1,4 @@
-"""Templates, units, budgets, views and results: small pure pieces, each by example."""
+"""Templates, units, budgets, views and results: pure functions, tested by example."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_durations(text: str | float, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "m", "10 parsecs", "-5", "0", 0, -1, "ten", "1..5m", True, float("nan")])
-def test_what_is_no_duration(text: str | float) -> None:
+def test_invalid_durations_are_refused(text: str | float) -> None:
     with pytest.raises(ValueError, match="not a duration|not above 0"):
         parse_seconds(text)
 
@@ -127,7 +127,7 @@ def test_the_incumbent_is_feasible_complete_and_the_first_of_equals() -> None:
     assert incumbent([trial(failed(), 0)], LOSS) is None
 
 
-def test_gain_is_told_in_the_direction_of_the_aim() -> None:
+def test_gain_follows_the_direction_of_the_objective() -> None:
     assert relative_gain(0.2, 0.4, Objective("loss")) == pytest.approx(0.5)
     assert relative_gain(0.9, 0.6, Objective("acc", Direction.MAXIMIZE)) == pytest.approx(0.5)
     assert relative_gain(-2.0, -1.0, Objective("loss")) == pytest.approx(1.0)
@@ -143,7 +143,7 @@ def test_the_front_is_what_brute_force_finds(points: list[tuple[int, int]]) -> N
     assert front == {(float(a), float(b)) for a, b in points if (a, b) not in beaten}
 
 
-def test_a_view_teaches_only_what_belongs_to_the_space() -> None:
+def test_a_view_leaves_out_trials_outside_the_space() -> None:
     spec = make_spec()
     outside = proposal(5.0)
     trials = [
@@ -157,7 +157,7 @@ def test_a_view_teaches_only_what_belongs_to_the_space() -> None:
     assert [t.number for t in view.pending] == [3]
 
 
-def test_derived_seeds_are_fixed_for_ever() -> None:
+def test_derived_seeds_never_change() -> None:
     assert derived_seed(0, "train", 1) == derived_seed(0, "train", 1) != derived_seed(0, "train", 2)
     assert derived_seed(0, "train", 0) == 1967427387
 
@@ -168,7 +168,7 @@ def test_the_nearest_name_is_offered() -> None:
     assert did_you_mean("x", []) == ""
 
 
-def test_seconds_weigh_in_only_while_time_is_what_is_counted() -> None:
+def test_the_cost_exponent_is_0_unless_time_is_limited() -> None:
     assert Budget(trials=10, hours=2.0).cost_exponent(Spent()) == 0.0
     assert Budget().cost_exponent(Spent()) == 0.0
     assert Budget(hours=2.0).cost_exponent(Spent(hours=0.5)) == 0.75

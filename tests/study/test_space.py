@@ -1,4 +1,4 @@
-"""Parameters, spaces and conditions: exact both ways, within bounds, and never evaluated."""
+"""Parameters, spaces and conditions: exact round trips, values within bounds, conditions never run as code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNIT = st.floats(0, 1)
 
 @given(parameter=PARAMETERS, u=UNIT)
 @example(parameter=Float(-1.0, 2.0888436839126473e-279), u=0.9999999999999999)
-def test_what_decoding_gives_survives_the_way_back_and_forth(parameter: Parameter, u: float) -> None:
+def test_decoded_values_survive_the_round_trip(parameter: Parameter, u: float) -> None:
     value: Any = parameter.from_unit(u)
     assert parameter.invalid_reason(value) is None
     v = parameter.to_unit(value)
@@ -35,7 +35,7 @@ def test_what_decoding_gives_survives_the_way_back_and_forth(parameter: Paramete
 def test_coordinates_move_by_less_than_a_bin_and_bounds_hold(parameter: Parameter, u: float, outside: float) -> None:
     width = 1e-3 if math.isinf(parameter.cardinality) else 1 / parameter.cardinality + 1e-3
     if isinstance(parameter, Float) and not parameter.log:
-        # Where a range is hardly wider than the spacing of doubles, there are only so many values.
+        # A range that is hardly wider than the spacing of doubles holds few values.
         width += 200 * math.ulp(max(abs(parameter.low), abs(parameter.high))) / (parameter.high - parameter.low)
     if isinstance(parameter, Int) and parameter.log:
         width = 1.0
@@ -44,7 +44,7 @@ def test_coordinates_move_by_less_than_a_bin_and_bounds_hold(parameter: Paramete
 
 
 @given(parameter=floats(), data=st.data())
-def test_a_users_own_float_moves_by_less_than_anyone_can_tell(parameter: Float, data: st.DataObject) -> None:
+def test_a_users_float_changes_by_rounding_only(parameter: Float, data: st.DataObject) -> None:
     if parameter.step is not None:
         return
     value = data.draw(st.floats(parameter.low, parameter.high))
@@ -162,7 +162,7 @@ def test_true_is_not_1() -> None:
 
 
 @given(parameters=st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), PARAMETERS, min_size=1, max_size=5))
-def test_a_space_survives_the_way_through_a_study_file(parameters: dict[str, Parameter]) -> None:
+def test_a_space_survives_the_round_trip_through_a_study_file(parameters: dict[str, Parameter]) -> None:
     space = SearchSpace(parameters)
     document = {"study": {"name": "s", "metric": "m"}, "run": {"command": "x"}, "space": space_document(space)}
     reserved = {"seed", "artifacts"} & set(parameters)
@@ -190,7 +190,7 @@ def test_a_space_survives_the_way_through_a_study_file(parameters: dict[str, Par
         ("b == 1", {"b": 1.0}, True),
     ],
 )
-def test_conditions_hold_as_they_read(text: str, params: dict[str, Any], holds: bool) -> None:
+def test_conditions_are_evaluated_as_in_python(text: str, params: dict[str, Any], holds: bool) -> None:
     assert parse(text).holds(params) is holds
 
 
@@ -215,7 +215,7 @@ def test_any_text_is_a_condition_or_refused(text: str) -> None:
         assert str(error)  # noqa: PT017  # both ends are fine; anything else fails the test
 
 
-def test_a_wrong_parameter_tells_every_mistake() -> None:
+def test_a_wrong_parameter_lists_every_mistake() -> None:
     with pytest.raises(SpecError) as caught:
         Float(0, 1, log=True, step=0.1, default=5, when="x ==")
     assert [m.key for m in caught.value.mistakes] == ["low", "step", "when"]

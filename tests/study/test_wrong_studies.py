@@ -1,4 +1,4 @@
-"""Every wrong study file gets a message that names the key and the fix, and no file whatever gets a traceback."""
+"""Every wrong study file gets a message that names the key and the fix; none gets a traceback."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_there_are_more_than_a_hundred_kinds() -> None:
     assert len({wrong.id for wrong in WRONG}) == len(WRONG) > 100
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("trials = 40", "trial = 40").replace("low = 1,", "low = 9,").replace("{opt}", "{oppt}")
     with pytest.raises(SpecError) as caught:
         load(tmp_path, text.encode())
@@ -71,7 +71,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     ],
     ids=["empty", "UTF-16", "binary", "byte order mark", "deeply nested", "endless key"],
 )
-def test_odd_files_are_refused_in_words(content: bytes, fix: str, tmp_path: Path) -> None:
+def test_invalid_files_are_refused_with_the_reason(content: bytes, fix: str, tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_bytes(content)
     message = mistakes_of(lambda: load_spec(file))
@@ -79,7 +79,7 @@ def test_odd_files_are_refused_in_words(content: bytes, fix: str, tmp_path: Path
     assert bool(message) is not content.startswith("\ufeff".encode())
 
 
-def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+def test_the_message_about_a_missing_file_says_how_to_create_one(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="tunesmith init"):
         load_spec(tmp_path)
 
@@ -105,7 +105,7 @@ GOOD_DOCUMENT = parse_spec(tomllib.loads(GOOD)).document
 
 
 @given(place=st.sampled_from(places(GOOD_DOCUMENT)[1:]), value=VALUES, extra=st.text(max_size=5))
-def test_any_value_in_any_place_is_taken_or_refused_in_words(place: tuple[str, ...], value: Any, extra: str) -> None:
+def test_any_value_is_accepted_or_refused_with_a_message(place: tuple[str, ...], value: Any, extra: str) -> None:
     document = copy.deepcopy(dict(GOOD_DOCUMENT))
     table = document
     for key in place[:-1]:
@@ -120,7 +120,7 @@ def test_any_value_in_any_place_is_taken_or_refused_in_words(place: tuple[str, .
 
 
 @given(data=st.data())
-def test_any_damage_to_the_text_is_taken_or_refused_in_words(
+def test_any_damage_to_the_text_is_accepted_or_refused_with_a_message(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     start = data.draw(st.integers(0, len(GOOD)))

@@ -99,7 +99,7 @@ def _command_words(reading: ScriptReading, script: str) -> Iterator[str]:
     yield from (setting.word for setting in reading.settings if setting.word)
     for setting in (reading.fidelity, reading.seed):
         if setting is not None and setting.word:
-            # The placeholder of the seed is {seed}, whatever the script calls it.
+            # The placeholder of the seed is always {seed}.
             yield setting.word.replace(f"{{{setting.name}}}", "{seed}") if setting is reading.seed else setting.word
 
 

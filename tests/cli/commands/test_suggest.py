@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fakes.handed import as_json, fill, write_study
+from fakes.filled_study import as_json, fill, write_study
 from typer.testing import CliRunner, Result
 
 from tunesmith.cli.main import app
@@ -90,9 +90,9 @@ def test_optuna_begins_with_them(folder: Path, tmp_path: Path) -> None:
     [
         (["--to", "mlflow"], "mlflow takes no points to try first"),
         (["--to", "optunna"], "did you mean optuna?"),
-        (["--n", "0"], "give 1 or more"),
+        (["--n", "0"], "expected 1 or more"),
         (["-o", "x.py"], "names the file for --to"),
-        (["--script", "train.py"], "takes the place of a study"),
+        (["--script", "train.py"], "replaces the study file"),
     ],
 )
 def test_what_cannot_be_done_is_refused(folder: Path, options: list[str], message: str) -> None:

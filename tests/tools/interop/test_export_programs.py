@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from fakes.handed import fill, loss, write_study
+from fakes.filled_study import fill, loss, write_study
 from typer.testing import CliRunner
 
 from tunesmith.cli.main import app

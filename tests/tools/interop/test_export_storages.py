@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from fakes.handed import fill, write_study
+from fakes.filled_study import fill, write_study
 from typer.testing import CliRunner, Result
 
 from tunesmith.cli.main import app
@@ -126,8 +126,8 @@ def test_a_file_that_stands_there_is_never_replaced(target: str, study: Path, tm
     [
         (["--to", "optunna"], "'optunna' is unknown; did you mean optuna?"),
         (["--to", "hebo"], "hebo is not offered: "),
-        (["--to", "csv", "--points", "-1"], "--points  is -1; give 0 or more"),
-        (["--to", "csv", "--points", "0", "--no-results"], "has neither results nor points to hand over"),
+        (["--to", "csv", "--points", "-1"], "--points  is -1; expected 0 or more"),
+        (["--to", "csv", "--points", "0", "--no-results"], "has neither results nor points to export"),
         (["--to", "csv", "-o", "nowhere/x.csv"], "there is no folder nowhere"),
     ],
 )

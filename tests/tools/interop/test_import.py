@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from fakes.handed import fill, loss, write_study
+from fakes.filled_study import fill, loss, write_study
 from fakes.projects import command, make_project
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -239,9 +239,9 @@ def test_a_configurator_takes_every_global(tmp_path: Path) -> None:
 
 def test_a_script_of_constants_runs_with_the_lines_that_init_shows(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(CONSTANTS, encoding="utf-8")
-    told = command("init", "train.py", cwd=tmp_path)
-    assert told.returncode == 0, told.stderr
-    assert "paste the commented lines" in told.stdout
+    shown = command("init", "train.py", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "paste the commented lines" in shown.stdout
     study = (tmp_path / "study.toml").read_text(encoding="utf-8")
     pasted = [line.removeprefix("#     ") for line in study.splitlines() if line.startswith("#     ")]
     head, tail = CONSTANTS.split("import json")
@@ -257,7 +257,7 @@ def test_a_script_of_constants_runs_with_the_lines_that_init_shows(tmp_path: Pat
     assert len(set(losses)) == 4
 
 
-def test_init_then_run_works_without_a_hand_on_it(tmp_path: Path) -> None:
+def test_a_study_runs_after_init_without_edits(tmp_path: Path) -> None:
     script = """
     import argparse
     p = argparse.ArgumentParser()
@@ -267,15 +267,15 @@ def test_init_then_run_works_without_a_hand_on_it(tmp_path: Path) -> None:
     print(f"val_loss={(a.lr - 0.02) ** 2 + 0.1 * a.fast}")
     """
     (tmp_path / "train.py").write_text(textwrap.dedent(script), encoding="utf-8")
-    told = command("init", "train.py", cwd=tmp_path)
-    assert "2 parameters from argparse (lr, fast)" in told.stdout
-    assert "tunesmith run" in told.stdout
+    shown = command("init", "train.py", cwd=tmp_path)
+    assert "2 parameters from argparse (lr, fast)" in shown.stdout
+    assert "tunesmith run" in shown.stdout
     done = command("run", "--trials", "3", "--sampler", "random", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Best: val_loss" in done.stdout or "Nothing beat the default" in done.stdout
 
 
-def test_a_study_file_is_not_replaced_unasked(tmp_path: Path) -> None:
+def test_a_study_file_is_only_replaced_with_force(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SKLEARN, encoding="utf-8")
     (tmp_path / "study.toml").write_text("mine", encoding="utf-8")
     refused = command("init", "train.py", cwd=tmp_path)
@@ -309,7 +309,7 @@ def test_a_script_that_cannot_be_used_is_refused_with_the_reason(
 
 
 @given(text=st.text(max_size=200))
-def test_no_text_makes_the_reader_fail_otherwise(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_text_is_read_or_refused_as_wrong_input(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     script = tmp_path_factory.mktemp("s") / "train.py"
     script.write_text(text, encoding="utf-8", errors="replace")
     try:
@@ -354,18 +354,18 @@ def test_odd_options_are_left_out_or_spelled_so_that_the_script_takes_them(
     assert spec_of(tmp_path, HEAD + line).run.command == f"python train.py {command}"
 
 
-def test_what_a_person_must_add_is_said(tmp_path: Path) -> None:
+def test_init_says_what_a_person_must_add(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(HEAD + "p.add_argument('--data', required=True)\nq = p.add_subparsers()\n", encoding="utf-8")
-    told = command("init", "train.py", cwd=tmp_path).stdout
-    assert "The script also needs data" in told
-    assert "The script has subcommands" in told
+    shown = command("init", "train.py", cwd=tmp_path).stdout
+    assert "The script also needs data" in shown
+    assert "The script has subcommands" in shown
     text = (tmp_path / "study.toml").read_text(encoding="utf-8")
     assert "also needs" in text
     assert "# The script has subcommands" in text
 
 
-def test_every_style_is_met() -> None:
+def test_there_are_six_styles() -> None:
     assert {style.value for style in Style} == {
         "argparse", "click", "typer", "dataclass", "dataclass without a parser", "constants",
     }  # fmt: skip

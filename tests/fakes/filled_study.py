@@ -1,4 +1,4 @@
-"""A study with every kind of parameter and a history of finished trials, as `tunesmith run` would have left them."""
+"""A study with every type of parameter and a history of finished trials, as `tunesmith run` leaves them."""
 
 from __future__ import annotations
 
