@@ -196,7 +196,7 @@ def test_an_unknown_tool_is_answered_with_the_nearest_name(project: Path) -> Non
 def test_arguments_that_are_not_json_are_sent_back(project: Path) -> None:
     bad = streamed(calls=[("trial", "number is one")])
     out, requests = talk(project, replies(bad, call("trial", number=1), streamed("Here.")), "show 1")
-    assert "no JSON" in answers(requests[1])[0] or "number is missing" in answers(requests[1])[0]
+    assert "not a JSON object" in answers(requests[1])[0] or "number is missing" in answers(requests[1])[0]
     assert "Here." in out
 
 
