@@ -126,7 +126,7 @@ def test_good_edits_win_and_bad_ones_cost_nothing(tmp_path: Path) -> None:
         edit_reply("bias = 1", "bias = ("),  # no Python
     ]
     replies = [
-        edit_reply("bias = 1.0", "bias = 1.0  # as before"),  # says the same
+        edit_reply("bias = 1.0", "bias = 1.0  # as before"),  # equivalent
         edit_reply(*GOOD),
         edit_reply("random.seed(seed)", "random.seed(3)"),  # a shortcut
         edit_reply(*BETTER),
@@ -147,8 +147,8 @@ def test_good_edits_win_and_bad_ones_cost_nothing(tmp_path: Path) -> None:
     assert (folder / "train.py").read_text(encoding="utf-8") == SCRIPT
     assert all(variants[code].state is VariantState.SOUND for code in first_runs(trials)), "only valid versions ran"
     assert "The most similar lines are" in "\n".join(model.questions)
-    assert "no Python any more" in "\n".join(model.questions)
-    assert "says the same" in "\n".join(model.questions)
+    assert "is not valid Python" in "\n".join(model.questions)
+    assert "the code is equivalent to" in "\n".join(model.questions)
     assert "a seed is changed" in "\n".join(model.questions)
     assert "edit-" in done.stdout
     first = first_runs(trials)[next(iter(first_runs(trials)))]

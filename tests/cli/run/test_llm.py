@@ -70,7 +70,7 @@ def test_an_llm_takes_part_and_every_call_is_kept(tmp_path: Path) -> None:
     done, trials, requests = run(tmp_path / "p", spread, trials=14, script=SLOWER)
     assert done.returncode == 0, done.stderr
     assert "LLM m" in done.stdout
-    low, high = map(int, re.search(r"estimated: (\d+) to (\d+) calls, .*price unknown", done.stdout).groups())  # type: ignore[union-attr]
+    low, high = map(int, re.search(r"estimated LLM use: (\d+) to (\d+) calls, .*price unknown", done.stdout).groups())  # type: ignore[union-attr]
     sources = [t.proposal.source for t in trials]
     assert sources[0] is Source.DEFAULT
     assert sources.count(Source.LLM) >= 3
