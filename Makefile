@@ -11,15 +11,13 @@ demo: .venv/ready
 	$(BIN)/tunesmith run examples/digits --history build/demo/history.db
 	$(BIN)/tunesmith report examples/digits --history build/demo/history.db
 
-# Most tests wait for processes of their own, so more run at once than there are cores; those that try to break out of
-# the sandbox fill memory and processes, and run by themselves, two at once.
+# Most tests wait for processes of their own, so more run at once than there are cores. Tests of one group run in one worker.
 test: lint
-	$(BIN)/pytest -q -n 4 --dist worksteal -m 'not nightly' --ignore tests/evaluator/test_escapes.py
-	$(BIN)/pytest -q -n 2 tests/evaluator/test_escapes.py
+	$(BIN)/pytest -q -n 4 --dist loadgroup -m 'not nightly'
 
-# Further cases of what faster tests check, which would take every run beyond a quarter of an hour.
+# More examples, more kills, larger studies, and further cases of what faster tests check.
 test-nightly: .venv/ready
-	$(BIN)/pytest -q -n 4 --dist worksteal -m nightly
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -q -n 4 --dist loadgroup
 
 # Ray listens on every network that it sees, so it is shown one of its own.
 OWN_NETWORK := bwrap --unshare-net --unshare-pid --die-with-parent --dev-bind / / --proc /proc
@@ -45,7 +43,7 @@ docs: .venv/ready
 # Lines and branches that no test runs, processes that tests start included.
 coverage: .venv/ready
 	rm -f build/coverage/.coverage*
-	$(BIN)/pytest -q -n 4 --dist worksteal -m 'not nightly' --cov --cov-report=term:skip-covered --cov-report=html:build/coverage/html
+	$(BIN)/pytest -q -n 4 --dist loadgroup -m 'not nightly' --cov --cov-report=term:skip-covered --cov-report=html:build/coverage/html
 
 bench: .venv/ready
 	$(BIN)/tunesmith bench --planner bayes --planner optuna-tpe --planner random --task all --seeds 8 --jobs 2 \
