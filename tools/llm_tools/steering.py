@@ -201,7 +201,7 @@ def _control(context: ToolContext) -> StudyControl:
 
 def _running_control(context: ToolContext, verb: str) -> StudyControl:
     control = _control(context)
-    if not control.is_running_control():
+    if not control.is_running():
         raise ToolRefused(f"the study is not running, so there is nothing to {verb}")
     return control
 

@@ -234,7 +234,7 @@ def test_a_run_is_started_and_steered_once_it_is_allowed(tmp_path: Path) -> None
         assert inbox.has_running_loop()
         again = await client.call_tool("start", {})
         assert again.is_error
-        assert "running already" in text_of(again)
+        assert "already running" in text_of(again)
         queued = await client.call_tool("queue", {"configurations": [{"x": 0.25, "y": 4}], "why": "a test"})
         assert "queued as trial" in text_of(queued)
         wrong = await client.call_tool("queue", {"configurations": [{"x": 0.3}, {"x": 9, "z": 1}]})
@@ -255,10 +255,10 @@ def test_a_run_is_started_and_steered_once_it_is_allowed(tmp_path: Path) -> None
         assert any(t.proposal.rationale == "a test" for t in history.trials(record.id))
 
 
-def test_wrong_arguments_come_back_as_words(finished: Path) -> None:
+def test_wrong_arguments_are_refused_with_the_reason(finished: Path) -> None:
     async def use(client: Any) -> None:
         for name, given, words in (
-            ("trial", {"number": 99}, "they run from 0 to"),
+            ("trial", {"number": 99}, "there is no trial 99; the last one is"),
             ("trial", {"nummer": 1}, "number is missing"),
             ("trials", {"where": "x >> 1"}, "where"),
             ("trials", {"where": "epochs > 1"}, "epochs is unknown"),
