@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tunesmith.cli.display.format import short_path
 from tunesmith.cli.session.locate import open_study
-from tunesmith.cli.session.report_files import write_report_files
+from tunesmith.cli.session.report_files import page_problem, write_report_files
 
 
 def write_report(study: Path, *, history: Path | None, out: Path | None, as_json: bool) -> None:
-    """Write both files and print their paths; with `as_json`, print the figures and write nothing.
+    """Write the files and print their paths; with `as_json`, print the figures and write nothing.
 
     Raises:
         HistoryError: the history or the study does not exist.
@@ -27,4 +27,4 @@ def write_report(study: Path, *, history: Path | None, out: Path | None, as_json
         from tunesmith.tools.report import report_input
 
         page = write_report_files(report_input(opened.history, opened.record), out or opened.folder)
-    print(f"{short_path(page)}\n{short_path(page.with_suffix('.md'))}")
+    print(f"{short_path(page)}\n{page_problem() or short_path(page.with_suffix('.md'))}")

@@ -81,7 +81,7 @@ def _print_end(database: Path, ended: Ended) -> None:
     """Print the summary of a study that just ended, and write its report if a trial is complete."""
     from tunesmith.cli.display.end_summary import end_lines, wrap_for_terminal
     from tunesmith.cli.display.format import short_path
-    from tunesmith.cli.session.report_files import write_report_files
+    from tunesmith.cli.session.report_files import page_problem, write_report_files
     from tunesmith.tools.report import report_input
 
     with History.open(database) as history:
@@ -89,7 +89,8 @@ def _print_end(database: Path, ended: Ended) -> None:
         report = report_input(history, record)
         lines = end_lines(report, history.trial_counts(record.id))
     if report.summary.best is not None:
-        lines.append(f"Report: {short_path(write_report_files(report, database.parent / record.name))}")
+        written = short_path(write_report_files(report, database.parent / record.name))
+        lines.append(f"Report: {written}" + (f" ({page_problem()})" if page_problem() else ""))
     if ended.by == "interrupted":
         lines.append("Interrupted. Run the same command again to resume.")
     print("\n".join(["", *(wrap_for_terminal(line) for line in lines)]))
