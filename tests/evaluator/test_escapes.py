@@ -20,7 +20,7 @@ USERS = ["nobody", "root"] if os.getuid() == 0 else ["me"]
 def _case(user: str, escape: Escape) -> Any:
     # Neither namespaces nor read-only mounts depend on the user, so these two kinds run as root only at night.
     is_repetition = user == "root" and escape in [*NETWORK, *CHEATS]
-    # One worker runs all escapes of a user: each opens a prison once, and at most two of them fill memory and processes.
+    # One worker runs all escapes of a user, so at most two of them fill memory and processes at once.
     marks = [pytest.mark.xdist_group(f"escapes-{user}"), *([pytest.mark.nightly] if is_repetition else [])]
     return pytest.param(user, escape, id=f"{user}-{escape.name}", marks=marks)
 
