@@ -12,14 +12,21 @@ from typing import Any
 
 import pytest
 from fakes.llm.server import Behaviour, Reply, Request, error, format_method, message, serving, tool_call
-from fakes.projects import SCRIPT, command, make_project
+from fakes.projects import SCRIPT, invoke, make_project
 
 from tunesmith.history.read import History
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 
 KEY = "sk-secret-0123456789abcdef"
 SLOWER = f"import time; time.sleep(0.8)\n{SCRIPT}"
-"""Slower than the first answer, which takes a second while the client is imported."""
+"""A trial takes longer than an answer of the LLM."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def client() -> None:
+    """Import the client before the first study, which takes seconds on a busy machine."""
+    import langchain.chat_models  # noqa: F401
+    import langchain_openai  # noqa: F401  # the import is all that is needed
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +64,10 @@ def run(
     trials: int = 6,
     tables: str = "",
     script: str = SCRIPT,
-    timeout_s: float = 60,
 ) -> tuple[Any, list[Trial], list[dict[str, Any]]]:
     project = make_project(folder, trials=trials, sampler="bayes", tables=tables, script=script)
     with serving(behaviour) as server:
-        done = command("run", "--model", "m", "--base-url", server.base_url, *options, cwd=project, timeout_s=timeout_s)
+        done = invoke("run", "--model", "m", "--base-url", server.base_url, *options, cwd=project)
     with History.open(project / ".tunesmith" / "history.db") as history:
         return done, history.trials(history.study("toy").id), server.requests
 
@@ -87,9 +93,9 @@ def test_an_llm_takes_part_and_every_call_is_kept(tmp_path: Path) -> None:
     assert {c.purpose for c in calls} >= {"start", "propose"}
     assert all(re.fullmatch("[0-9a-f]{12}", c.prompt_version) for c in calls)
     assert [lesson.text for lesson in lessons] in ([], ["small x is better"])
-    why = command("status", "--why", str(first.number), cwd=tmp_path / "p")
+    why = invoke("status", "--why", str(first.number), cwd=tmp_path / "p")
     assert "considered" in why.stdout
-    status = command("status", cwd=tmp_path / "p").stdout
+    status = invoke("status", cwd=tmp_path / "p").stdout
     assert re.search(r"LLM: \d+ calls", status)
     assert "llm: " in status
     assert any("train.py" in json.dumps(r["messages"]) for r in requests)
@@ -101,7 +107,7 @@ def test_a_resumed_study_shows_the_curves_of_its_first_run(tmp_path: Path) -> No
     study = project / "study.toml"
     study.write_text(study.read_text(encoding="utf-8").replace("trials = 4", "trials = 7"), encoding="utf-8")
     with serving(spread) as server:
-        command("run", "--model", "m", "--base-url", server.base_url, cwd=project)
+        invoke("run", "--model", "m", "--base-url", server.base_url, cwd=project)
     lines = [line for r in server.requests for line in r["messages"][-1]["content"].splitlines()]
     assert any(line.startswith("0 | default") and "curve" in line for line in lines)
 
@@ -118,7 +124,7 @@ def test_lessons_of_an_earlier_study_of_the_script_are_shown_to_the_next(tmp_pat
     text = study.read_text(encoding="utf-8").replace('"toy"', '"toy2"').replace("trials = 14", "trials = 3")
     study.write_text(text, encoding="utf-8")
     with serving(spread) as server:
-        done = command("run", "--model", "m", "--base-url", server.base_url, cwd=project)
+        done = invoke("run", "--model", "m", "--base-url", server.base_url, cwd=project)
     assert done.returncode == 0, done.stderr
     asked = json.dumps([r["messages"] for r in server.requests])
     assert "small x is better (study toy)" in asked
@@ -176,7 +182,7 @@ def test_a_study_completes_despite_a_fault_of_the_server(fault: str, tmp_path: P
 
 def test_a_server_that_is_not_there_is_named_once(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=8, sampler="bayes")
-    done = command("run", "--model", "m", "--base-url", "http://127.0.0.1:9/v1", cwd=project)
+    done = invoke("run", "--model", "m", "--base-url", "http://127.0.0.1:9/v1", cwd=project)
     assert done.returncode == 0
     with History.open(project / ".tunesmith" / "history.db") as history:
         assert len(history.trials(history.study("toy").id)) == 8
@@ -208,7 +214,7 @@ def test_the_budget_of_the_llm_ends_its_use_and_not_the_study(tmp_path: Path) ->
     text = (project / "study.toml").read_text().replace("trials = 12", "trials = 12\nllm_calls = 2")
     (project / "study.toml").write_text(text)
     with serving(spread) as server:
-        done = command("run", "--model", "m", "--base-url", server.base_url, cwd=project)
+        done = invoke("run", "--model", "m", "--base-url", server.base_url, cwd=project)
     assert done.returncode == 0
     assert "the LLM's budget is spent" in done.stdout
     with History.open(project / ".tunesmith" / "history.db") as history:
@@ -223,11 +229,11 @@ def test_a_recorded_run_is_replayed_without_a_network(tmp_path: Path) -> None:
     assert tape.stat().st_size > 500
     assert KEY not in tape.read_text()
     project = make_project(tmp_path / "b", trials=8, sampler="bayes", script=SLOWER)
-    done = command("run", "--model", "m", "--replay", str(tape), cwd=project)
+    done = invoke("run", "--model", "m", "--replay", str(tape), cwd=project)
     assert done.returncode == 0, done.stderr
     with History.open(project / ".tunesmith" / "history.db") as history:
         assert any(t.proposal.source is Source.LLM for t in history.trials(history.study("toy").id))
-    lost = command("run", "--model", "m", "--replay", "nowhere.jsonl", cwd=project)
+    lost = invoke("run", "--model", "m", "--replay", "nowhere.jsonl", cwd=project)
     assert lost.returncode == 2
     assert "nowhere.jsonl cannot be read" in lost.stderr
 
@@ -252,14 +258,14 @@ def test_the_output_of_a_script_is_shown_as_data_and_changes_nothing(tmp_path: P
 def test_suggest_prints_points_of_default_llm_and_sampler_and_runs_nothing(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", sampler="bayes")
     with serving(lambda r, n: points((0.11, 2), (0.22, 3), (0.9, 8))) as server:  # noqa: ARG005
-        done = command("suggest", "--n", "5", "--model", "m", "--base-url", server.base_url, cwd=project)
+        done = invoke("suggest", "--n", "5", "--model", "m", "--base-url", server.base_url, cwd=project)
     assert done.returncode == 0, done.stderr
     assert "1. default: your default" in done.stdout
     assert done.stdout.count("llm: the loss falls") == 2  # the third is the default again
     assert done.stdout.count("sampler: ") == 2
     assert "train.py --x 0.11 --y 2" in done.stdout
     assert not (project / ".tunesmith").exists()
-    without_model = json.loads(command("suggest", "--n", "3", "--json", cwd=project).stdout)
+    without_model = json.loads(invoke("suggest", "--n", "3", "--json", cwd=project).stdout)
     assert [p["source"] for p in without_model] == ["default", "sampler", "sampler"]
 
 
