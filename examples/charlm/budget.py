@@ -1,6 +1,6 @@
 """How long a model may be trained: the same time for every trial, so a quicker script sees more text.
 
-CPU seconds where there is no GPU, so that a busy machine makes no trial worse; seconds of the wall clock where there is
+CPU seconds without a GPU, so that a busy machine makes no trial worse; seconds of the wall clock if there is
 one. As a program it starts a script under a hard limit:
 
     python -m budget train.py --lr 0.001
@@ -21,7 +21,7 @@ from pathlib import Path
 SECONDS = float(os.environ.get("CHARLM_SECONDS", "60"))
 """Of training; what comes before (imports, the text) and after it (saving the model) is not counted."""
 GRACE_S = 30
-"""So many CPU seconds the whole script may take beyond that."""
+"""CPU seconds that the whole script may take in addition."""
 
 _HAS_GPU = Path("/dev/nvidiactl").exists()
 

@@ -1,6 +1,6 @@
 """A trained model as plain data: its operations as JSON, its weights as arrays.
 
-Whoever loads it runs neither code of the script that made it nor a pickle, only operations of PyTorch's own library
+Loading it runs neither code of the script that made it nor a pickle, only operations of PyTorch's library
 (ATen), so a judge may load what an edited script saved. Edits must not change this file ([edits].protect).
 """
 
@@ -29,7 +29,7 @@ def save(model: nn.Module, folder: Path) -> None:
     """Write a model that turns (ROWS, CONTEXT) int64 bytes into (ROWS, CONTEXT, 256) logits of the byte after each.
 
     Raises:
-        ValueError: it does something that is no operation of ATen.
+        ValueError: the model uses something other than operations of ATen.
     """
     model = copy.deepcopy(model).float().cpu().eval()
     with torch.no_grad():
@@ -52,7 +52,7 @@ def load(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return the model as a function of (ROWS, CONTEXT) int64 bytes. It keeps nothing from one call to the next.
 
     Raises:
-        OSError, ValueError, KeyError: it is not there, or not what `save` writes.
+        OSError, ValueError, KeyError: the file is missing, or `save` did not write it.
     """
     graph = json.loads((folder / GRAPH).read_text(encoding="utf-8"))
     with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
@@ -79,7 +79,7 @@ def _step(node: torch.fx.Node) -> dict[str, Any]:
     if node.target is operator.getitem:
         name = "getitem"
     elif node.op != "call_function" or not name.startswith("aten."):
-        raise ValueError(f"{name} cannot be saved: the model's forward may use operations of PyTorch alone")
+        raise ValueError(f"{name} cannot be saved: the model's forward may only use operations of PyTorch")
     return {
         "name": node.name,
         "operation": name,
@@ -115,7 +115,7 @@ def _decoded(value: Any, values: dict[str, Any]) -> Any:
     for kind, name in _CONSTANTS.items():
         if name in value and isinstance(found := getattr(torch, value[name], None), kind):
             return found
-    raise ValueError(f"{value!r} is no argument that `save` writes")
+    raise ValueError(f"{value!r} is not an argument that `save` writes")
 
 
 def _operation(name: str) -> Callable[..., Any]:
@@ -125,5 +125,5 @@ def _operation(name: str) -> Callable[..., Any]:
     packet, _, overload = rest.partition(".")
     found = getattr(getattr(torch.ops.aten, packet, None), overload, None)
     if library != "aten" or packet in _REFUSED or not isinstance(found, torch._ops.OpOverload):
-        raise ValueError(f"{name} is no operation that a model may use")
+        raise ValueError(f"{name} is not an operation that a model may use")
     return found

@@ -1,6 +1,6 @@
 """The text: source code of the running Python's own library, as bytes, split by file into training and held-out text.
 
-The split depends on the files' names alone. Edits must not change this file ([edits].protect).
+The split depends only on the files' names. Edits must not change this file ([edits].protect).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 VOCABULARY = 256
 """Every byte is a token."""
 CONTEXT = 128
-"""The judge shows a model so many bytes at once."""
+"""Number of bytes that the judge shows a model at once."""
 ROWS = 32
-"""The judge shows a model so many texts at once."""
+"""Number of texts that the judge shows a model at once."""
 
 _LEFT_OUT = frozenset(
     {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idlelib", "lib2to3", "turtledemo", "pydoc_data",
      "encodings"}
 )  # fmt: skip
 _HELD_OUT_IN = 10
-"""One file in so many is held out."""
+"""One file in this number is held out."""
 
 
 def training_text() -> np.ndarray:
@@ -33,7 +33,7 @@ def training_text() -> np.ndarray:
 
 
 def held_out_text() -> np.ndarray:
-    """Return the bytes of the files that training leaves out: (n,) uint8, about a million. For the judge alone."""
+    """Return the bytes of the files that training leaves out: (n,) uint8, about a million. Only the judge uses it."""
     return _text(path for path in _sources() if _is_held_out(path))
 
 

@@ -18,9 +18,9 @@ import torch
 from data import CONTEXT, ROWS, VOCABULARY, held_out_text
 
 TEXTS = 8 * ROWS
-"""So many pieces of the held-out text are predicted, CONTEXT bytes each."""
+"""Number of pieces of the held-out text that are predicted, CONTEXT bytes each."""
 CHECKED = 4
-"""So many batches of them are predicted again, with other bytes to come."""
+"""Number of batches that are predicted again, followed by different bytes."""
 TOLERANCE = 0.01
 """Of a logarithm of a probability: other bytes elsewhere may change the order of a sum, and nothing else."""
 
