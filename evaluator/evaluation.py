@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
-from tunesmith.evaluator.executors.base import CommandResult, Executor, FailedJob, Job
+from tunesmith.evaluator.executors.base import MAX_LINES, CommandResult, Executor, FailedJob, Job
 from tunesmith.evaluator.executors.local import find_start_error
 from tunesmith.evaluator.executors.slots import Slot
-from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure
+from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure, traceback_note
 from tunesmith.evaluator.metric_collector import MetricCollector
+from tunesmith.evaluator.metric_files import MetricFiles
+from tunesmith.evaluator.metrics import DEFAULT_SOURCES, STREAM_NAMES
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, sandbox_hint
 from tunesmith.evaluator.sandbox.protected import changed_files, unsafe_artifacts
 from tunesmith.evaluator.tree_walk import Unmeasurable
@@ -131,10 +133,14 @@ class Evaluation:
         if self._outcome is not None:
             return self._outcome
         result = self._job.poll()
-        self._metrics.collect(self._job.lines())
+        lines = self._job.lines()
+        has_more = self._metrics.collect(lines) or len(lines) == MAX_LINES
         if result is None:
             self._check_quota()
             return None
+        if has_more:
+            return None  # everything that was written counts; a flood takes several turns
+        self._metrics.finish()
         self._results.append(result)
         if self._step.is_training:
             self._training_result = result
@@ -171,7 +177,7 @@ class Evaluation:
             if step.is_training
             else workspaces.make_judge_workspace(self._workspace, snapshot, name=step.folder)
         )
-        self._metrics.follow(self._running.report, prefix=step.prefix)
+        self._follow(step)
         command = TrialCommand(
             template=step.template,
             workspace=self._running,
@@ -179,6 +185,18 @@ class Evaluation:
             resume_from=self._resume_from if step.is_training else None,
         )
         self._job = self._start(command)
+
+    def _follow(self, step: Step) -> None:
+        sources = self._spec.run.metrics_from
+        patterns = [source for source in sources if source not in STREAM_NAMES]
+        if not step.is_training:
+            # The training may have written the files of that name; an evaluation is believed only by what it says.
+            streams = [source for source in sources if source in STREAM_NAMES]
+            self._metrics.follow(self._running.report, prefix=step.prefix, sources=streams or DEFAULT_SOURCES)
+            return
+        folders = {"": self._running.work, "{artifacts}": self._running.artifacts}
+        files = MetricFiles(patterns, folders)
+        self._metrics.follow(self._running.report, prefix=step.prefix, sources=tuple(sources), files=files)
 
     def _start(self, command: TrialCommand) -> Job:
         sandbox = self._sandbox
@@ -223,6 +241,8 @@ class Evaluation:
         state, note = (TrialState.COMPLETE if failure is None else TrialState.FAILED), ""
         if self._stopped_for and not self._stopped_as and not self._killed_for and not self._tampering:
             state, failure, note = TrialState.STOPPED, None, self._stopped_for
+        elif state is TrialState.COMPLETE:
+            note = "; ".join(filter(None, (traceback_note(result), self._metrics.limit_note)))
         return Outcome(
             state=state,
             values=self._metrics.values,
@@ -251,7 +271,9 @@ class Evaluation:
             program=self._program,
         )
         if failure is None:
-            failure = metric_failure(self._metrics.values, self._spec.study.metric, tail=result.tail)
+            failure = metric_failure(
+                self._metrics.values, self._spec.study.metric, tail=result.tail, unread=self._metrics.unread
+            )
         if failure is None:
             return None
         label = f"{self._step.label}: " if self._step.label else ""

@@ -1,4 +1,4 @@
-"""Collects the metrics of one trial from its output and its report file, within limits. Knows no command."""
+"""Collects the metrics of one trial from its output and its files, within limits. Knows no command."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunesmith.evaluator.metrics import MetricReader, ReportFile
+from tunesmith.evaluator.executors.base import OutputLine
+from tunesmith.evaluator.metric_files import MetricFiles
+from tunesmith.evaluator.metrics import DEFAULT_SOURCES, MetricReader, ReportFile
 from tunesmith.study.trials.observation import Observation
 
 MAX_METRICS = 200
@@ -32,24 +34,65 @@ class MetricCollector:
 
     @property
     def values(self) -> Mapping[str, float]:
-        """The last value of each metric."""
-        return self._values
+        """The last value of each metric, without those that the output gives under several names."""
+        ambiguous = {f"{self._prefix}{name}" for name in self._reader.ambiguous}
+        return {name: value for name, value in self._values.items() if name not in ambiguous}
 
-    def follow(self, report: Path, *, prefix: str = "") -> None:
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """Where metrics were named without a number that could be taken, and why; by metric."""
+        missing = [name for name in self._metrics if name not in self._reader.unread]
+        problem = self._files.problem
+        return {**self._reader.unread, **(dict.fromkeys(missing, problem) if problem else {})}
+
+    @property
+    def limit_note(self) -> str:
+        """What the limit on observations left out; "" for nothing."""
+        if self._count <= MAX_OBSERVATIONS:
+            return ""
+        return (
+            f"kept the first {MAX_OBSERVATIONS:,} of its {self._count:,} reported numbers, and the last of each metric"
+        )
+
+    def follow(
+        self,
+        report: Path,
+        *,
+        prefix: str = "",
+        sources: Sequence[str] = DEFAULT_SOURCES,
+        files: MetricFiles | None = None,
+    ) -> None:
         """Collect from another command.
 
         Args:
             report: the command's report file.
             prefix: put before the name of each metric.
+            sources: where numbers are read beside the report file, the first counting most.
+            files: the files among the sources.
         """
-        self._reader = MetricReader(self._metrics, time.time)
+        self._reader = MetricReader(self._metrics, time.time, sources)
         self._report = ReportFile(report)
+        self._files = files or MetricFiles((), {})
         self._prefix = prefix
 
-    def collect(self, lines: Iterable[str]) -> None:
-        """Read what is new in the report file and in these lines of output."""
+    def collect(self, lines: Iterable[OutputLine]) -> bool:
+        """Read what is new in the report file and in these lines of output; return whether the report may have more."""
         found = [o for line in self._report.lines() for o in self._reader.from_report(line)]
         found += [o for line in lines for o in self._reader.from_line(line)]
+        found += self._from_files(is_over=False)
+        self._pass_on(found)
+        return self._report.has_more
+
+    def finish(self) -> None:
+        """Read what is only complete when nothing is written any more: a last line without its end, and files."""
+        found = [o for line in self._report.last_line() for o in self._reader.from_report(line)]
+        self._pass_on([*found, *self._from_files(is_over=True)])
+
+    def _from_files(self, *, is_over: bool) -> list[Observation]:
+        points = self._files.new_points(is_over=is_over)
+        return [o for source, point in points for o in self._reader.from_points(source, point.values, point.step)]
+
+    def _pass_on(self, found: Iterable[Observation]) -> None:
         for observation in found:
             name = f"{self._prefix}{observation.metric}"
             is_known = name in self._values or observation.metric in self._metrics

@@ -1,24 +1,32 @@
 """Parses metrics from a training script's output, and from the file that tunesmith.report() writes.
 
-Text in, observations out. The script's text is only data: nothing in it is executed, and garbage is skipped.
+Text in, observations out. The script's text is only data: nothing in it is executed, and garbage is skipped. A number
+is taken for a metric only by the metric's name; a line that has the name and no number that can be read is remembered,
+so that the failure can name it.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tunesmith.study.formatting import strip_escapes
+from tunesmith.evaluator.executors.base import OutputLine
+from tunesmith.evaluator.metric_names import Closeness, counts_something, has_name, is_spelling_of, mentions
+from tunesmith.evaluator.numerals import read_count, read_number, read_value
+from tunesmith.evaluator.printed_tables import PrintedTable
+from tunesmith.study.formatting import one_line, strip_escapes
 from tunesmith.study.trials.observation import Observation
 
-_NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)(?![\w.]*[A-Za-z_])"
-_PAIR = re.compile(rf"(?<![\w./@-])([A-Za-z_][\w./@-]*)\s*[=:]\s*({_NUMBER})", re.IGNORECASE)
+_PAIR = re.compile(r"(?<![\w./@-])([A-Za-z_][\w./@-]*+)[\"']?\s{0,8}+[=:]\s{0,8}+(?=[\"'\w.+(\[<∞−-])")
 _STEP = re.compile(
-    r"(?<![\w-])(epoch|step|global_step|iter|iteration|round)s?\s*[=:#]?\s*\[?\s*(\d+(?:\.\d+)?)", re.IGNORECASE
+    r"(?<![\w-])(?:epoch|step|global_step|iter|iteration|round)s?[\"']?\s{0,8}[=:#]?\s{0,8}\[?\s{0,8}(?=\d)",
+    re.IGNORECASE,
 )
 STEP_NAMES = ("epoch", "step", "global_step", "iter", "iteration", "round")
 """Names by which a number counts as the step, in order of preference."""
@@ -26,26 +34,84 @@ MAX_NAME_CHARS = 200
 """Longest name of a metric that is kept."""
 MAX_REPORT_READ_BYTES = 2**20
 """Bytes of the report file that are read at once, and longest line in it."""
+MAX_PAIRS = 200
+"""Number of other metrics that are read from one line."""
+MAX_LITERAL_CHARS = 20_000
+"""Longest text that is read as a Python dict; a longer one is read as names and values."""
+REPORT = "report"
+"""The source that counts most: the file that tunesmith.report() writes."""
+DEFAULT_SOURCES = ("stdout", "stderr")
+STREAM_NAMES = {"stdout": "standard output", "stderr": "standard error"}
+_PROGRESS_BAR = re.compile(r"\d\s?%\s{0,2}\||\b(?:it|s|batch|samples)/(?:s|it|batch)\b|\d/s\b")
+
+
+class Found(NamedTuple):
+    """A value of a metric, and how its name was written."""
+
+    value: float
+    spelling: str
+    closeness: Closeness
+
+
+class LineReading(NamedTuple):
+    """What a line holds: metrics that the study needs, other numbers by name, the step, and what could not be read."""
+
+    wanted: Mapping[str, Found] = {}
+    others: Mapping[str, float] = {}
+    step: float | None = None
+    unread: Mapping[str, str] = {}
 
 
 class MetricReader:
     """Turns text into observations; counts the steps of metrics that are reported without one.
 
+    Where several sources give a metric, the first in the order report, `sources` counts, and the metric's own spelling
+    counts more than another one.
+
     Args:
         names: the metrics that the study needs; a line of output without any of them is skipped.
         clock: seconds since the epoch.
+        sources: where numbers are read beside the report file, the first counting most.
     """
 
-    def __init__(self, names: Sequence[str], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, names: Sequence[str], clock: Callable[[], float], sources: Sequence[str] = DEFAULT_SOURCES
+    ) -> None:
         self._names = tuple(names)
         self._clock = clock
+        self._sources = (REPORT, *sources)
+        self._reads_bars = "stdout" not in sources
         self._counts: dict[str, int] = {}
-        self._reported: set[str] = set()
+        self._origin: dict[str, tuple[int, Closeness]] = {}
+        self._spelling: dict[str, str] = {}
+        self._tables: dict[str, PrintedTable] = {}
+        self._unread: dict[str, str] = {}
+        self.ambiguous: dict[str, str] = {}
 
-    def from_line(self, line: str) -> list[Observation]:
-        """Return the observations on a line of output, without metrics that were reported through the file."""
-        values, step = parse_line(strip_escapes(line), self._names)
-        return self._observed({n: v for n, v in values.items() if n not in self._reported}, step, self._clock())
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """For each metric that was named without a number that can be read: the last such place, and the reason."""
+        return {**self._unread, **self.ambiguous}
+
+    def from_line(self, line: str | OutputLine) -> list[Observation]:
+        """Return the observations on a line of output, without metrics that a source that counts more has given."""
+        output = line if isinstance(line, OutputLine) else OutputLine(line)
+        text = strip_escapes(output.text)
+        is_read = output.stream in self._sources
+        if is_read and not self._reads_bars and output.stream == "stderr" and _PROGRESS_BAR.search(text):
+            is_read = False
+        if not is_read:
+            self._remember_unread(output, text)
+            return []
+        reading = self._row(output, text) or read_line(text, self._names)
+        for name, why in reading.unread.items():
+            self._unread[name] = f"{_place(output)} {why}: `{one_line(text, 120)}`"
+        return self._take(reading, self._sources.index(output.stream))
+
+    def from_points(self, source: str, values: Mapping[str, float], step: float | None) -> list[Observation]:
+        """Return the observations of one entry in a file."""
+        reading = _sort_out(values, self._names)
+        return self._take(reading._replace(step=reading.step if step is None else step), self._sources.index(source))
 
     def from_report(self, line: str) -> list[Observation]:
         """Return the observations on a line of the report file."""
@@ -58,8 +124,47 @@ class MetricReader:
                 return []
         except (ValueError, OverflowError, TypeError, KeyError, AttributeError, RecursionError):
             return []
-        self._reported.update(values)
+        self._origin.update(dict.fromkeys(values, (0, Closeness.EXACT)))
         return self._observed(values, step, at)
+
+    def _row(self, output: OutputLine, text: str) -> LineReading | None:
+        """Return what a row of the stream's printed table holds; None if the line is none."""
+        table = self._tables.setdefault(output.stream, PrintedTable())
+        cells = table.row(text, output.number)
+        if not cells and any(has_name(text, name) for name in self._names):
+            table.open(text, output.number)
+        values = {name: value for name, cell in cells.items() if (value := read_number(cell)) is not None}
+        reading = _sort_out(values, self._names)
+        return reading if reading.wanted else None
+
+    def _take(self, reading: LineReading, rank: int) -> list[Observation]:
+        values: dict[str, float] = {}
+        for name, found in reading.wanted.items():
+            if self._counts_for(name, (rank, found.closeness)):
+                self._check_spelling(name, found)
+                values[name] = found.value
+        if not values:
+            return []
+        values |= {n: v for n, v in reading.others.items() if self._counts_for(n, (rank, Closeness.EXACT))}
+        return self._observed(values, reading.step, self._clock())
+
+    def _counts_for(self, name: str, origin: tuple[int, Closeness]) -> bool:
+        if origin < self._origin.setdefault(name, origin):
+            self._origin[name] = origin
+            self._spelling.pop(name, None)
+            self.ambiguous.pop(name, None)
+        return origin == self._origin[name]
+
+    def _check_spelling(self, name: str, found: Found) -> None:
+        known = self._spelling.setdefault(name, found.spelling)
+        if found.closeness is Closeness.QUALIFIED and known.lower() != found.spelling.lower():
+            pair = f"`{known}` and `{found.spelling}`"
+            self.ambiguous[name] = f"the output has {pair}, and either may be meant; name one of them in [study].metric"
+
+    def _remember_unread(self, output: OutputLine, text: str) -> None:
+        for name in read_line(text, self._names).wanted:
+            named = "a progress bar" if output.stream in self._sources else "not named in [run].metrics_from"
+            self._unread[name] = f"{_place(output)}, {named}, has it: `{one_line(text, 120)}`"
 
     def _observed(self, values: Mapping[str, float], step: float | None, at: float) -> list[Observation]:
         found = []
@@ -79,9 +184,14 @@ class ReportFile:
         self._path = path
         self._offset = 0
         self._partial = b""
+        self.has_more = False
 
     def lines(self) -> list[str]:
-        """Return the lines that were added since the last call; none if the file is gone."""
+        """Return the lines that were added since the last call, of the next megabyte; none if the file is gone.
+
+        `has_more` says whether there may be more.
+        """
+        self.has_more = False
         try:
             with self._path.open("rb") as stream:
                 stream.seek(self._offset)
@@ -89,52 +199,146 @@ class ReportFile:
         except OSError:
             return []
         self._offset += len(data)
+        self.has_more = len(data) == MAX_REPORT_READ_BYTES
         *lines, rest = (self._partial + data).split(b"\n")
         self._partial = rest[-MAX_REPORT_READ_BYTES:]
         return [line.decode(errors="replace") for line in lines if line.strip()]
+
+    def last_line(self) -> list[str]:
+        """Return what stands behind the last line break, once nothing is added any more."""
+        rest, self._partial = self._partial, b""
+        return [rest.decode(errors="replace")] if rest.strip() else []
 
 
 def parse_line(line: str, names: Sequence[str]) -> tuple[dict[str, float], float | None]:
     """Return the numbers and the step on a line that has one of the metrics; ({}, None) for any other line.
 
-    Known forms are a JSON object, `name=0.41`, `name: 0.41`, and `name 0.41` for the metrics in `names`. Other numbers
-    on such a line are returned too, so that the curve of the training loss is kept with the validation loss.
+    Other numbers on such a line are returned too, so that the curve of the training loss is kept with the validation
+    loss.
     """
-    values = _from_json(line) or _from_text(line, names)
-    if not any(name in values for name in names):
+    reading = read_line(line, names)
+    if not reading.wanted:
         return {}, None
-    step = next((values[name] for name in STEP_NAMES if name in values and math.isfinite(values[name])), None)
-    if step is None and (match := _STEP.search(line)):
-        step = float(match[2])
-    return {n: v for n, v in values.items() if n in names or n.lower() not in STEP_NAMES}, step
+    return {**reading.others, **{name: found.value for name, found in reading.wanted.items()}}, reading.step
 
 
-def _from_json(line: str) -> dict[str, float]:
-    if not line.lstrip().startswith("{"):
+def read_line(line: str, names: Sequence[str]) -> LineReading:
+    """Return what a line holds. Of a metric that is on it several times, the first value counts.
+
+    Known forms are JSON and Python dicts, behind other text too; `name=0.41`, `name: 0.41`, `name -> 0.41`, cells of a
+    table, and `name 0.41` for the metrics in `names`.
+    """
+    named = [name for name in names if has_name(line, name)]
+    if not named and "{" not in line:
+        return LineReading()
+    reading = _sort_out(_object_in(line), names)
+    if not reading.wanted:
+        reading = _from_text(line, named)
+    if reading.step is None and reading.wanted and (match := _STEP.search(line)):
+        reading = reading._replace(step=read_count(line, match.end()))
+    return reading
+
+
+def flatten(entry: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, float]]:
+    """Yield the numbers of nested dicts, with their names parted by slashes."""
+    for key, value in entry.items() if isinstance(entry, dict) else ():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and depth < 8:  # noqa: PLR2004  # deeper than any log that people read
+            yield from flatten(value, f"{name}/", depth + 1)
+        elif (number := _number(value)) is not None:
+            yield name, number
+
+
+def _object_in(line: str) -> dict[str, float]:
+    """Return the numbers of the JSON object or Python dict on a line, whatever stands before and behind it."""
+    start, end = line.find("{"), line.rfind("}") + 1
+    if start < 0 or end <= start:
+        return {}
+    text = line[start:end]
+    try:
+        return dict(flatten(json.loads(text)))
+    except (ValueError, RecursionError):
+        pass
+    if len(text) > MAX_LITERAL_CHARS:
         return {}
     try:
-        entry: Any = json.loads(line)
-    except (ValueError, RecursionError):
+        return dict(flatten(ast.literal_eval(text)))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return {}
-    if not isinstance(entry, dict):
-        return {}
-    return {name: number for name, value in entry.items() if (number := _number(value)) is not None}
 
 
-def _from_text(line: str, names: Sequence[str]) -> dict[str, float]:
-    values = {match[1]: float(match[2].replace("_", "")) for match in _PAIR.finditer(line)}
+def _sort_out(values: Mapping[str, float], names: Sequence[str]) -> LineReading:
+    """Tell the metrics that the study needs from the others and from the step."""
+    wanted = {}
     for name in names:
-        if name not in values and name in line:
-            match = re.search(rf"(?<![\w./@-]){re.escape(name)}\s+({_NUMBER})", line, re.IGNORECASE)
-            if match:
-                values[name] = float(match[1].replace("_", ""))
-    return values
+        spelling = name if name in values else next((key for key in values if is_spelling_of(key, name)), None)
+        if spelling is not None:
+            wanted[name] = Found(values[spelling], spelling, Closeness(int(spelling != name)))
+    taken = {found.spelling for found in wanted.values()} | set(names)
+    others = {n: v for n, v in islice(values.items(), MAX_PAIRS) if n not in taken and n.lower() not in STEP_NAMES}
+    return LineReading(wanted, others, _step_of(values), {})
+
+
+def _from_text(line: str, names: Sequence[str]) -> LineReading:
+    wanted: dict[str, Found] = {}
+    unread: dict[str, str] = {}
+    taken = set()
+    for name in names:
+        found, places = _find(line, name)
+        taken |= places
+        if isinstance(found, Found):
+            wanted[name] = found
+        else:
+            unread[name] = found
+    if not wanted:
+        return LineReading(unread=unread)
+    pairs: dict[str, float] = {}
+    for match in islice(_PAIR.finditer(line), MAX_PAIRS):
+        value = read_value(line, match.end()).value
+        if match.end() not in taken and match[1] not in names and value is not None:
+            pairs.setdefault(match[1], value)
+    others = {name: value for name, value in pairs.items() if name.lower() not in STEP_NAMES}
+    return LineReading(wanted, others, _step_of({**pairs, **{n: f.value for n, f in wanted.items()}}), unread)
+
+
+def _find(line: str, name: str) -> tuple[Found | str, set[int]]:
+    """Return a metric's value on the line, or why there is none; and the places where its values are."""
+    best: Found | None = None
+    why = "names it without a number"
+    places = set()
+    for mention in mentions(line, name):
+        places.add(mention.value_at)
+        reading = read_value(line, mention.value_at)
+        if mention.by_space and counts_something(line, reading.end):
+            continue
+        if mention.closeness is None:
+            why = f"has `{mention.spelling}`, which is another metric"
+        elif reading.value is None:
+            if line[mention.value_at : mention.value_at + 2].strip("+-. ")[:1].isdigit():
+                why = "has a number that cannot be read for sure"
+                if best is None:
+                    break
+        elif best is None or mention.closeness < best.closeness:
+            best = Found(reading.value, mention.spelling, mention.closeness)
+    return (why if best is None else best), places
+
+
+def _step_of(values: Mapping[str, float]) -> float | None:
+    lowered = {name.lower(): value for name, value in values.items() if math.isfinite(value)}
+    return next((lowered[name] for name in STEP_NAMES if name in lowered), None)
 
 
 def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        return read_number(value) if len(value) <= 64 else None  # noqa: PLR2004  # no number is longer
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         return float(value)
     except OverflowError:
         return None
+
+
+def _place(output: OutputLine) -> str:
+    stream = STREAM_NAMES.get(output.stream, output.stream)
+    return f"line {output.number} of {stream}" if output.number else f"a line of {stream}"

@@ -9,9 +9,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tunesmith.evaluator.executors.base import MAX_LINES, OutputLine
+from tunesmith.evaluator.line_filter import LineFilter
+
 CHUNK_BYTES = 65536
 TAIL_BYTES = 16384
 LONGEST_LINE_BYTES = 2**20
+MAX_QUEUED_LINES, MAX_QUEUED_CHARS = 16_384, 2**24
+"""Lines of output, and their characters, that wait for the loop at most."""
 
 
 class CappedLog:
@@ -63,24 +68,60 @@ class CappedLog:
             self._left_out += len(gone)
 
 
+class LineQueue:
+    """Lines on their way from the pumps to the loop. A pump waits while it is full, and so does the command."""
+
+    def __init__(self) -> None:
+        self._lines: deque[OutputLine] = deque()
+        self._chars = 0
+        self._changed = threading.Condition()
+
+    def put(self, line: OutputLine) -> None:
+        """Add a line; waits for room."""
+        with self._changed:
+            while self._chars >= MAX_QUEUED_CHARS or len(self._lines) >= MAX_QUEUED_LINES:
+                self._changed.wait()
+            self._lines.append(line)
+            self._chars += len(line.text)
+
+    def take(self) -> list[OutputLine]:
+        """Remove and return up to `MAX_LINES` lines; never waits."""
+        with self._changed:
+            taken = [self._lines.popleft() for _ in range(min(MAX_LINES, len(self._lines)))]
+            self._chars -= sum(len(line.text) for line in taken)
+            self._changed.notify_all()
+            return taken
+
+
 class Pump(threading.Thread):
     """A thread that copies one stream into the log until it ends.
 
     Args:
         descriptor: the pipe's read end; closed at the end.
         log: receives everything.
-        on_line: called from this thread with each line that contains one of `words`.
+        on_line: called from this thread with each line that contains one of `words`, and with what belongs to it.
+        words: texts in lower case.
+        stream: its name, "stdout" or "stderr".
     """
 
     def __init__(
-        self, descriptor: int, log: CappedLog, on_line: Callable[[str], None] | None = None, words: Sequence[str] = ()
+        self,
+        descriptor: int,
+        log: CappedLog,
+        on_line: Callable[[OutputLine], None],
+        words: Sequence[str] = (),
+        stream: str = "stdout",
     ) -> None:
         super().__init__(daemon=True)
         self._descriptor = descriptor
         self._log = log
         self._on_line = on_line
-        self._words = [word.encode() for word in words]
+        self._words = [word.lower().encode() for word in words]
+        self._overlap = max(map(len, self._words), default=1) - 1
+        self._filter = LineFilter(words, stream)
         self._partial = b""
+        self._partial_matters = False
+        self._number = 1
         self._tail = b""
 
     @property
@@ -93,22 +134,47 @@ class Pump(threading.Thread):
         while chunk := os.read(self._descriptor, CHUNK_BYTES):
             self._tail = (self._tail + chunk)[-TAIL_BYTES:]
             self._log.write(chunk)
-            if self._on_line is not None:
+            if self._words:
                 self._split(chunk)
         os.close(self._descriptor)
-        self._emit([self._partial])
+        if self._words:
+            self._emit([self._partial])
+            for line in self._filter.flush():
+                self._on_line(line)
 
     def _split(self, chunk: bytes) -> None:
-        # A progress bar rewrites its line after a carriage return.
-        *lines, rest = (self._partial + chunk).replace(b"\r", b"\n").split(b"\n")
-        # Searching the whole chunk first keeps 100 MB of other output cheap.
-        if any(word in chunk or word in self._partial for word in self._words):
+        # Searching the whole chunk first keeps 100 MB of other output cheap. A word may begin in the chunk before.
+        seam = self._partial[-self._overlap :] if self._overlap else b""
+        matters = self._partial_matters or self._matters(seam + chunk)
+        *lines, rest = (self._partial + chunk).split(b"\n")
+        if matters or self._filter.is_waiting:
             self._emit(lines)
-        self._partial = rest[-LONGEST_LINE_BYTES:]
+        else:
+            self._number += len(lines)
+        if len(rest) > LONGEST_LINE_BYTES:
+            # Half a word could be taken for a whole name, half a number for a whole one.
+            rest = rest[-LONGEST_LINE_BYTES:].partition(b" ")[2]
+        if b"\r" in rest:
+            rest = self._emit_rewritten(rest)
+        self._partial, self._partial_matters = rest, matters and self._matters(rest)
+
+    def _matters(self, data: bytes) -> bool:
+        lowered = data.lower()
+        return b"{" in lowered or any(word in lowered for word in self._words)
+
+    def _emit_rewritten(self, rest: bytes) -> bytes:
+        """Pass on what carriage returns ended, as in progress bars; return the last part, whose end is not known."""
+        # A last carriage return may be half of a line break.
+        body = rest.removesuffix(b"\r")
+        done, _, last = body.rpartition(b"\r")
+        if done and self._matters(done):
+            self._emit([done])
+            self._number -= 1
+        return last + rest[len(body) :]
 
     def _emit(self, lines: Sequence[bytes]) -> None:
-        if self._on_line is None:
-            return
         for line in lines:
-            if any(word in line for word in self._words):
-                self._on_line(line[:LONGEST_LINE_BYTES].decode(errors="replace"))
+            for part in line.split(b"\r") if b"\r" in line else (line,):
+                for picked in self._filter.feed(self._number, part[:LONGEST_LINE_BYTES].decode(errors="replace")):
+                    self._on_line(picked)
+            self._number += 1

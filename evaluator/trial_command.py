@@ -11,6 +11,7 @@ from tunesmith.evaluator.executors import base
 from tunesmith.evaluator.executors.base import CommandSpec
 from tunesmith.evaluator.executors.local import resolve_program
 from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.evaluator.metric_names import search_word
 from tunesmith.evaluator.sandbox.bubblewrap import TrialMounts
 from tunesmith.evaluator.sandbox.environment import trial_environment, without_secrets
 from tunesmith.evaluator.sandbox.mounts import is_too_wide
@@ -66,7 +67,7 @@ class TrialCommand:
             log_bytes=run.log,
             timeout_s=run.timeout,
             file_bytes=run.disk,
-            line_words=study.metrics,
+            line_words=sorted({search_word(name) for name in study.metrics}),
             memory_bytes=run.memory or 0,
             grace_s=base.GRACE_S,
             folder=workspace.folder,

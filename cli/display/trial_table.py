@@ -81,6 +81,8 @@ def trial_note(trial: Trial) -> str:
         return f"failed: {trial.failure.kind.value}: {first_line(trial.failure.reason)}"
     if trial.state is TrialState.STOPPED and trial.outcome:
         return f"stopped: {trial.outcome.note}"
+    if trial.outcome and trial.outcome.note:
+        return f"note: {first_line(trial.outcome.note)}"
     if trial.proposal.fallback_reason:
         return f"fallback: {first_line(trial.proposal.fallback_reason)}"
     return first_line(trial.proposal.rationale)

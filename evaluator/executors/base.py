@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 GRACE_S = 5.0
 """Time between SIGTERM and SIGKILL."""
+MAX_LINES = 4096
+"""Number of lines of output that a job passes on at once."""
 
 
 class Cause(StrEnum):
@@ -35,6 +38,14 @@ class Cause(StrEnum):
     LOST = "lost"
 
 
+class OutputLine(NamedTuple):
+    """A line of a command's output: its text, the stream (stdout or stderr), and its number there, 0 if not known."""
+
+    text: str
+    stream: str = "stdout"
+    number: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSpec:
     """A command to run.
@@ -43,7 +54,8 @@ class CommandSpec:
         environment: the whole environment; nothing is inherited.
         log: file for both output streams, at most `log_bytes` long.
         file_bytes: largest size of a file that the command writes.
-        line_words: lines of standard output that contain one of these are passed on; all others only go to the log.
+        line_words: lines of output that contain one of these, in lower case or not, are passed on, with the rows of a
+            table and the object over several lines that one stands in; all others only go to the log.
         memory_bytes: memory of all its processes together, and address space that each may reserve; 0 is no limit.
         processes: largest number of its processes and threads; 0 is no limit.
         is_sandboxed: whether the command starts a sandbox; signals then go to the process inside it.
@@ -83,6 +95,7 @@ class CommandResult:
         status: exit status; -N when signal N ended it; None when it could not start.
         error: why it could not start; "" otherwise.
         tail: the end of its standard error, else of its standard output; at most 16 KiB.
+        output_tail: the end of its standard output if `tail` is that of standard error; at most 16 KiB.
         gpu_mem_gib: peak GPU memory; None, as for the next three, when it was not measured.
         gpu_busy: mean utilization of its GPUs, from 0 to 1.
         energy_j: energy of its GPUs; the energy of a shared GPU is divided equally.
@@ -93,6 +106,7 @@ class CommandResult:
     cause: Cause = Cause.EXIT
     error: str = ""
     tail: str = ""
+    output_tail: str = ""
     wall_s: float = 0.0
     cpu_s: float = 0.0
     peak_rss_gib: float = 0.0
@@ -114,8 +128,11 @@ class Job(ABC):
         """Return the result, or None while the command runs; never blocks."""
 
     @abstractmethod
-    def lines(self) -> list[str]:
-        """Return the lines with one of `line_words` since the last call; never blocks."""
+    def lines(self) -> list[OutputLine]:
+        """Return lines with one of `line_words` since the last call, at most `MAX_LINES`; never blocks.
+
+        There may be more as long as it returns that many; the command waits until they are fetched.
+        """
 
     @abstractmethod
     def stop(self) -> None:
@@ -140,7 +157,7 @@ class FailedJob(Job):
         """Return why the command could not start."""
         return self._result
 
-    def lines(self) -> list[str]:
+    def lines(self) -> list[OutputLine]:
         """Return nothing: there was no output."""
         return []
 

@@ -11,12 +11,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
-from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job, OutputLine
 from tunesmith.evaluator.gpu_meter import GpuMeter, GpuUsage
 from tunesmith.evaluator.gpus import open_nvml
-from tunesmith.evaluator.streams import CappedLog, Pump
+from tunesmith.evaluator.streams import CappedLog, LineQueue, Pump
 from tunesmith.evaluator.supervision import supervisor
 
 
@@ -45,7 +44,7 @@ class _LocalJob(Job):
     def __init__(self, spec: CommandSpec, wake: Callable[[], None], meter: GpuMeter | None) -> None:
         self._wake = wake
         self._result: CommandResult | None = None
-        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._lines = LineQueue()
         self._log = CappedLog(spec.log, spec.log_bytes)
         read_end, write_end = os.pipe()
         self._process = _start_supervisor(spec, status_fd=write_end)
@@ -55,7 +54,7 @@ class _LocalJob(Job):
         assert self._process.stdout is not None  # noqa: S101  # opened as a pipe
         assert self._process.stderr is not None  # noqa: S101
         self._out = Pump(os.dup(self._process.stdout.fileno()), self._log, self._lines.put, spec.line_words)
-        self._err = Pump(os.dup(self._process.stderr.fileno()), self._log)
+        self._err = Pump(os.dup(self._process.stderr.fileno()), self._log, self._lines.put, spec.line_words, "stderr")
         self._process.stdout.close()
         self._process.stderr.close()
         self._out.start()
@@ -65,13 +64,8 @@ class _LocalJob(Job):
     def poll(self) -> CommandResult | None:
         return self._result
 
-    def lines(self) -> list[str]:
-        lines: list[str] = []
-        while True:
-            try:
-                lines.append(self._lines.get_nowait())
-            except Empty:
-                return lines
+    def lines(self) -> list[OutputLine]:
+        return self._lines.take()
 
     def stop(self) -> None:
         self._request(b"T")
@@ -96,7 +90,8 @@ class _LocalJob(Job):
         self._log.close()
         if self._process.stdin is not None:
             self._process.stdin.close()
-        result = _parse_report(report, status, spec, self._err.tail.strip() or self._out.tail.strip())
+        out, err = self._out.tail.strip(), self._err.tail.strip()
+        result = replace(_parse_report(report, status, spec, err or out), output_tail=out if err else "")
         if self._meter is not None and self._reading is not None:
             result = _with_gpu_usage(result, self._meter.end(self._reading))
         self._result = result

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, OutputLine
 from tunesmith.evaluator.executors.ray_files import (
     INPUTS,
     PROJECT,
@@ -44,7 +44,7 @@ QUOTA_CHECK_S = 1.0
 class OutputLines:
     """Lines of standard output that were asked for, in order."""
 
-    lines: list[str]
+    lines: list[OutputLine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class _HubChannel:
         letters, self._letters[:] = "".join(self._letters), []
         return letters + (KILL if self._exceeds_quota() else "")
 
-    def send(self, lines: Sequence[str]) -> None:
+    def send(self, lines: Sequence[OutputLine]) -> None:
         messages: list[WorkerMessage] = [OutputLines(list(lines))] if lines else []
         messages += [chunk for path in self._offsets for chunk in self._appended(path)]
         self._send(messages)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from queue import SimpleQueue
 
-from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Job
+from tunesmith.evaluator.executors.base import MAX_LINES, Cause, CommandResult, CommandSpec, Job, OutputLine
 
 STOP, KILL = "T", "K"
 """Requests to end a command: SIGTERM with a grace period, and SIGKILL. The supervisor reads the same letters."""
@@ -27,7 +27,7 @@ class RemoteJob(Job):
     def __init__(self, spec: CommandSpec) -> None:
         self.folder: Path = spec.folder or spec.cwd
         self._grace_s = spec.grace_s
-        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._lines: SimpleQueue[OutputLine] = SimpleQueue()
         self._result: CommandResult | None = None
         self._requests = ""
         self._requested_at = 0.0
@@ -36,9 +36,9 @@ class RemoteJob(Job):
         """Return the result, or None while the command runs."""
         return self._result
 
-    def lines(self) -> list[str]:
-        """Return the lines since the last call."""
-        return [self._lines.get() for _ in range(self._lines.qsize())]
+    def lines(self) -> list[OutputLine]:
+        """Return the lines since the last call, at most `MAX_LINES`."""
+        return [self._lines.get() for _ in range(min(MAX_LINES, self._lines.qsize()))]
 
     def stop(self) -> None:
         """Request SIGTERM, and SIGKILL after the grace period."""
@@ -58,7 +58,7 @@ class RemoteJob(Job):
         """Whether the worker should have reported the requested end long ago."""
         return bool(self._requests) and time.monotonic() > self._requested_at + self._grace_s + OVERDUE_S
 
-    def add_lines(self, lines: Iterable[str]) -> None:
+    def add_lines(self, lines: Iterable[OutputLine]) -> None:
         """Store lines of output for the loop."""
         for line in lines:
             self._lines.put(line)

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job, OutputLine
 from tunesmith.evaluator.executors.remote_job import KILL, RemoteJob, killed, last_line
 from tunesmith.evaluator.executors.worker import run_on_worker, with_local_placement
 from tunesmith.study.files import write_atomic
@@ -253,7 +253,7 @@ class _FileChannel:
         new, self._requests_read = requests[self._requests_read :], len(requests)
         return new
 
-    def send(self, lines: Sequence[str]) -> None:
+    def send(self, lines: Sequence[OutputLine]) -> None:
         if lines:
             with contextlib.suppress(OSError), (self._channel / "lines").open("a", encoding="utf-8") as out:
                 out.writelines(json.dumps(line) + "\n" for line in lines)
@@ -280,7 +280,7 @@ class _LineReader:
         self._path = path
         self._offset = 0
 
-    def new_lines(self) -> list[str]:
+    def new_lines(self) -> list[OutputLine]:
         try:
             with self._path.open("rb") as stream:
                 stream.seek(self._offset)
@@ -288,7 +288,7 @@ class _LineReader:
         except OSError:
             return []
         self._offset += sum(len(line) + 1 for line in whole)
-        return [json.loads(line) for line in whole]
+        return [OutputLine(*json.loads(line)) for line in whole]
 
 
 def _write_result(channel: Path, result: CommandResult) -> None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from tunesmith.evaluator.executors.base import CommandResult, CommandSpec
+from tunesmith.evaluator.executors.base import MAX_LINES, CommandResult, CommandSpec, OutputLine
 from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.remote_job import STOP
 
@@ -27,7 +27,7 @@ class WorkerChannel(Protocol):
     def new_requests(self) -> str:
         """Return the requests since the last call, `STOP` or `KILL` each; `KILL` if the loop is gone. Never blocks."""
 
-    def send(self, lines: Sequence[str]) -> None:
+    def send(self, lines: Sequence[OutputLine]) -> None:
         """Send lines of output, and what else the channel carries by now."""
 
 
@@ -40,8 +40,11 @@ def run_on_worker(spec: CommandSpec, channel: WorkerChannel, *, wake: threading.
         for letter in channel.new_requests():
             job.stop() if letter == STOP else job.kill()
         result = job.poll()
-        channel.send(job.lines())
-        if result is not None:
+        lines = job.lines()
+        channel.send(lines)
+        if len(lines) == MAX_LINES:
+            wake.set()  # the command waits until they are fetched
+        elif result is not None:
             return result
 
 

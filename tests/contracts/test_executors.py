@@ -13,7 +13,7 @@ import pytest
 from fakes.machine.clusters import CLUSTERS, DATA, Cluster
 from fakes.trials import wait_until
 
-from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Job
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Job, OutputLine
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -47,7 +47,7 @@ def test_a_command_runs_in_its_folder_and_reports_its_result(cluster: Cluster) -
     )
     job = cluster.executor.start(spec)
     result = finished(job)
-    assert job.lines() == ["loss=0.5", "loss=inherited[]"]
+    assert [line.text for line in job.lines()] == ["loss=0.5", "loss=inherited[]"]
     assert (result.status, result.cause, result.error, result.tail) == (3, Cause.EXIT, "", "a b")
     assert result.wall_s > 0
     assert result.peak_rss_gib > 0.0001
@@ -67,7 +67,7 @@ def test_lines_arrive_while_it_runs_and_stop_gives_it_a_grace_period(cluster: Cl
         while true; do sleep 0.05; done
     """
     job = cluster.executor.start(cluster.command(script, line_words=("loss",)))
-    seen: list[str] = []
+    seen: list[OutputLine] = []
     wait_until(lambda: seen.extend(job.lines()) or seen)  # type: ignore[func-returns-value]  # extend, then look
     assert job.poll() is None
     for _ in range(3):
@@ -75,7 +75,7 @@ def test_lines_arrive_while_it_runs_and_stop_gives_it_a_grace_period(cluster: Cl
     result = finished(job)
     job.stop()
     assert (result.status, result.cause) == (7, Cause.STOP)
-    assert seen + job.lines() == ["loss=1", "loss=saved"]
+    assert [line.text for line in seen + job.lines()] == ["loss=1", "loss=saved"]
 
 
 LEAVES_CHILDREN = """
@@ -157,7 +157,7 @@ def test_a_command_reads_folders_outside_of_its_own(cluster: Cluster) -> None:
     environment = {**spec.environment, "EARLIER": str(earlier)}
     job = cluster.executor.start(replace(spec, environment=environment, reads=[earlier], line_words=("loss",)))
     assert finished(job).status == 0
-    assert job.lines() == ["loss=epoch 3"]
+    assert job.lines() == [OutputLine("loss=epoch 3", "stdout", 1)]
 
 
 def test_commands_run_at_the_same_time_and_leave_no_files_of_the_executor(cluster: Cluster) -> None:

@@ -206,7 +206,7 @@ def test_a_log_on_a_full_disk_does_not_block_the_command(tmp_path: Path) -> None
     result = job.poll()
     assert result is not None
     assert (result.status, result.tail) == (1, "the end")
-    assert job.lines() == ["loss=0.5"]
+    assert [line.text for line in job.lines()] == ["loss=0.5"]
 
 
 def test_many_small_files_fill_the_quota_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

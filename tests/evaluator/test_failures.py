@@ -88,7 +88,7 @@ MENTIONS_MEMORY = "memory: 12 GiB\nValueError: out of memory budget for the plan
         (1, NO_MODULE, "crash", "ModuleNotFoundError: No module named 'torch' (run by /usr/bin/python3; activate the"),
         (1, SHAPES, "crash", "RuntimeError: mat1 and mat2 shapes cannot be multiplied (64x784 and 512x10)"),
         (2, ARGPARSE, "crash", "train.py: error: unrecognized arguments: --momentum 0.9"),
-        (1, DATALOADER, "crash", "RuntimeError: DataLoader worker (pid 4711) is killed by signal: Killed."),
+        (1, DATALOADER, "oom", "RuntimeError: DataLoader worker (pid 4711) is killed by signal: Killed."),
         (1, RICH, "crash", "ValueError: bad shape"),
         (1, BAR, "crash", "AssertionError: loss went up"),
         (1, MENTIONS_MEMORY, "crash", "ValueError: out of memory budget for the plan"),

@@ -35,7 +35,7 @@ from tunesmith.evaluator.metrics import MetricReader, parse_line
         ("val_loss=0.4x", {}, None),
         ("val_loss=", {}, None),
         ("nothing here 0.41", {}, None),
-        ('{"val_loss": "0.41"}', {}, None),
+        ('{"val_loss": "0.41"}', {"val_loss": 0.41}, None),
         ('{"val_loss": tru', {}, None),
     ],
 )

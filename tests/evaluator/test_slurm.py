@@ -62,7 +62,7 @@ def test_a_job_asks_for_what_the_study_says_and_keeps_its_nodes_gpus(cluster: Cl
         wait_until(job.poll)
     finally:
         del os.environ["CUDA_VISIBLE_DEVICES"]
-    assert job.lines() == [f"loss=[5,6] [{latest(commands)}]"]
+    assert [line.text for line in job.lines()] == [f"loss=[5,6] [{latest(commands)}]"]
     script = (commands / f"script-{latest(commands)}").read_text()
     for option in ("partition=gpu", "account=ours", "gpus-per-node=2", "cpus-per-task=1", "mem=2GB", "qos=night",
                    "no-requeue", "time=10"):  # fmt: skip
