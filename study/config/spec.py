@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import time
+from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
@@ -32,6 +33,9 @@ GIVEN_PLACEHOLDERS = ("seed", "artifacts")
 SAMPLERS = ("bayes", "random", "optuna-tpe", "optuna-gp")
 
 EXECUTORS = ("local", "ray", "slurm")
+
+UNREADABLE_SUFFIXES = (".wandb", ".db", ".sqlite", ".pt", ".pth", ".npz", ".npy", ".pkl", ".parquet", ".h5", ".yaml")
+"""Endings of files that no metrics are read from."""
 
 
 def _one_metric(name: str) -> str:
@@ -60,6 +64,15 @@ def _no_bool(value: Any) -> Any:
     if isinstance(value, bool | str):
         raise ValueError("not a number")
     return value
+
+
+def _metric_source(name: str) -> str:
+    path = PurePosixPath(name)
+    if name not in ("stdout", "stderr") and (path.is_absolute() or ".." in path.parts or name.startswith("~")):
+        raise ValueError("not below the trial's folder")
+    if path.suffix in UNREADABLE_SUFFIXES:
+        raise ValueError("a format that cannot be read")
+    return name
 
 
 def _as_source(value: Any) -> Any:
@@ -148,6 +161,13 @@ class RunTable(_Table):
     )
     env: dict[str, Annotated[str, Field(strict=True)]] = Field(
         default_factory=dict, description='a table of texts, for example { OMP_NUM_THREADS = "1" }'
+    )
+    metrics_from: Annotated[
+        list[Annotated[Text, AfterValidator(_metric_source)]], BeforeValidator(_as_list), Field(min_length=1)
+    ] = Field(
+        default_factory=lambda: ["stdout", "stderr"],
+        description='a list of "stdout", "stderr" and files below the trial\'s folder or {artifacts} (JSON, JSON lines, '
+        'CSV, TensorBoard, MLflow; of W&B, wandb-summary.json), for example ["stdout", "logs/**/metrics.csv"]',
     )
     executor: Text = Field("local", description=f"one of {', '.join(EXECUTORS)}")
     pin: StrictBool = Field(True, description="true or false: whether each trial is pinned to its own CPU cores")
