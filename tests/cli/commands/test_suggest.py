@@ -55,7 +55,7 @@ def test_at_another_scale_the_expected_optimum_is_shown_with_its_range(folder: P
         file.write('\n[scale]\nwidth = 1024\n[warm_start]\nfrom = ["w64", "w128"]\n')
     shown = run("suggest", folder, "--n", "3").stdout
     assert "2. scale: where w64 and w128 lead to expect the optimum at width 1024" in shown
-    assert "At width 1024 the optimum should lie, with 80%, at" in shown
+    assert "At width 1024 the optimum is expected, with 80% probability, at" in shown
     document = as_json(run("suggest", folder, "--n", "3", "--json").stdout)
     optimum = document["optimum"]
     assert isinstance(optimum, dict)
@@ -88,10 +88,10 @@ def test_optuna_begins_with_them(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--to", "mlflow"], "mlflow takes no points to try first"),
+        (["--to", "mlflow"], "mlflow cannot take points to try first"),
         (["--to", "optunna"], "did you mean optuna?"),
         (["--n", "0"], "expected 1 or more"),
-        (["-o", "x.py"], "names the file for --to"),
+        (["-o", "x.py"], "names the file that --to writes"),
         (["--script", "train.py"], "replaces the study file"),
     ],
 )
