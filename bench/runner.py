@@ -35,7 +35,10 @@ class Crash:
 
 
 def run_once(task: Task, planner: Planner, key: RunKey) -> Run:
-    """Ask, evaluate and tell `key.trials` times, or until the space is exhausted. Planner exceptions propagate."""
+    """Ask, evaluate and tell `key.trials` times, or until the space is exhausted. Planner exceptions propagate.
+
+    A planner is told the value with its task's noise; the run keeps the value without.
+    """
     values: list[float | None] = []
     failures: Counter[str] = Counter()
     ask_s: list[float] = []
@@ -53,7 +56,7 @@ def run_once(task: Task, planner: Planner, key: RunKey) -> Run:
             planner.fail(result)
         else:
             values.append(result)
-            planner.tell(result)
+            planner.tell(task.measured(result, params, key.seed))
     return Run(key, tuple(values), dict(failures), tuple(round(s, 6) for s in ask_s))
 
 

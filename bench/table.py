@@ -1,6 +1,6 @@
 """Reads a table of results from NAME.json and its data file, and evaluates configurations with it.
 
-The format is described in docs/benchmark.md. Knows no planner; a table has no default configuration.
+The format is described in docs/benchmark.md. Knows no planner.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunesmith.bench.epochs.task import CurveTask
 from tunesmith.bench.task import Task
@@ -26,6 +28,7 @@ from tunesmith.study.trials.view import Direction, Objective
 
 Entry: TypeAlias = Mapping[str, Any]
 Answer: TypeAlias = Callable[[Mapping[str, Value]], float]
+Row: TypeAlias = NDArray[np.float32]
 WIDEST_INT = 10**18
 LENGTHS = ("epoch", "epochs", "boosting_iterations", "iterations", "steps")
 """Names of fidelities that are training lengths: a run at the full fidelity passes the lower ones."""
@@ -40,7 +43,7 @@ def read_table(path: Path, *, level: int = -1) -> Task:
     """
     meta = _document(path)
     try:
-        space = space_of(meta["space"])
+        space = space_of(meta["space"], meta.get("default", {}))
         objective = Objective(meta["metric"]["name"], Direction(meta["metric"]["direction"]))
         data = path.parent / meta["data_file"]
         answer = _kind(meta["kind"], path)(meta, data, level)
@@ -66,6 +69,7 @@ def read_table(path: Path, *, level: int = -1) -> Task:
         best=best,
         median_random=median,
         description=str(meta.get("description", "")),
+        noise=float(meta.get("noise", 0.0)),
     )
 
 
@@ -94,9 +98,12 @@ def read_curves(path: Path) -> CurveTask | None:
     )
 
 
-def space_of(entries: Iterable[Entry]) -> SearchSpace:
-    """Return the search space that a table's entries describe."""
-    return SearchSpace({entry["name"]: _parameter(entry) for entry in entries})
+def space_of(entries: Iterable[Entry], default: Mapping[str, Value] = MappingProxyType({})) -> SearchSpace:
+    """Return the search space that a table's entries describe, with the default configuration, if there is one.
+
+    A parameter that is inactive in the default starts in the middle of its range.
+    """
+    return SearchSpace({entry["name"]: _parameter(entry, default) for entry in entries})
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -112,7 +119,11 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _evaluation(answer: Answer) -> Callable[[Mapping[str, Value], int], float | Failure]:
+    risk: Answer = answer.p_failure if isinstance(answer, Forest) else (lambda params: 0.0)  # noqa: ARG005
+
     def evaluate(params: Mapping[str, Value], seed: int) -> float | Failure:  # noqa: ARG001  # tables hold means
+        if risk(params) > 0.5:  # noqa: PLR2004  # more likely than not
+            return Failure(kind=FailureKind.OOM, reason="most runs near this configuration failed when it was measured")
         value = answer(params)
         if np.isfinite(value):
             return value
@@ -121,18 +132,21 @@ def _evaluation(answer: Answer) -> Callable[[Mapping[str, Value], int], float | 
     return evaluate
 
 
-def _parameter(entry: Entry) -> Parameter:
+def _parameter(entry: Entry, default: Mapping[str, Value]) -> Parameter:
     when = " and ".join(f"{name} in {list(values)!r}" for name, values in entry.get("condition", {}).items()) or None
     log = bool(entry.get("log"))
+    more: dict[str, Any] = {"when": when}
+    if entry["name"] in default:
+        more["default"] = default[entry["name"]]
     match entry["type"]:
         case "float":
-            return Float(float(entry["low"]), float(entry["high"]), log=log and entry["low"] > 0, when=when)
+            return Float(float(entry["low"]), float(entry["high"]), log=log and entry["low"] > 0, **more)
         case "int":
             low, high = int(entry["low"]), int(entry["high"])
             # A log scale cannot start at 0 or below; a linear range has the same values.
-            return Int(low, min(high, low + WIDEST_INT), log=log and low > 0, when=when)
+            return Int(low, min(high, low + WIDEST_INT), log=log and low > 0, **more)
         case "categorical" | "ordinal" as kind:
-            return Choice(entry["choices"], ordered=kind == "ordinal", when=when)
+            return Choice(entry["choices"], ordered=kind == "ordinal", **more)
     raise ValueError(f"type {entry['type']!r}{did_you_mean(entry['type'], ('float', 'int', 'categorical', 'ordinal'))}")
 
 
@@ -177,19 +191,42 @@ class Forest:
         self._log = meta["surrogate"]["target"] == "log"
         arrays = np.load(data, allow_pickle=False)
         is_full = level in (-1, len((meta.get("fidelity") or {"values": [1]})["values"]) - 1)
-        names = (f"{'' if is_full else f'fid{level}_'}{name}" for name in ("feat", "thr", "child", "val", "root"))
-        self._feature, self._threshold, self._child, self._value, self._root = (arrays[name] for name in names)
+        self._value = _Trees(arrays, "" if is_full else f"fid{level}_")
+        self._failure = _Trees(arrays, "failure_") if "failure_root" in arrays else None
+        self._seconds = _Trees(arrays, "seconds_") if "seconds_root" in arrays else None
 
     def __call__(self, params: Mapping[str, Value]) -> float:
         """Return the metric in its own direction."""
-        row = np.array([x for entry in self._entries for x in entry_features(entry, params)], dtype=np.float32)
+        mean = self._value.mean(self._row(params))
+        return float(np.exp(mean)) if self._log else mean
+
+    def p_failure(self, params: Mapping[str, Value]) -> float:
+        """Return the probability that a run fails; 0 where the table has no forest for it."""
+        return 0.0 if self._failure is None else self._failure.mean(self._row(params))
+
+    def seconds(self, params: Mapping[str, Value]) -> float:
+        """Return the seconds of a run; nan where the table has no forest for them."""
+        return float("nan") if self._seconds is None else float(np.exp(self._seconds.mean(self._row(params))))
+
+    def _row(self, params: Mapping[str, Value]) -> Row:
+        return np.array([x for entry in self._entries for x in entry_features(entry, params)], dtype=np.float32)
+
+
+class _Trees:
+    """One forest's arrays, whose names in the file begin with `prefix`."""
+
+    def __init__(self, arrays: Mapping[str, Any], prefix: str) -> None:
+        names = (f"{prefix}{name}" for name in ("feat", "thr", "child", "val", "root"))
+        self._feature, self._threshold, self._child, self._value, self._root = (arrays[name] for name in names)
+
+    def mean(self, row: Row) -> float:
+        """Return the mean of the leaves that a row of features falls into."""
         node = self._root.copy()
         while (inner := self._feature[node] >= 0).any():
             right = row[np.where(inner, self._feature[node], 0)] > self._threshold[node]
             # A node's left child is at index `child`, its right child at the next index.
             node = np.where(inner, self._child[node] + right, node)
-        mean = float(self._value[node].astype(float).mean())
-        return float(np.exp(mean)) if self._log else mean
+        return float(self._value[node].astype(float).mean())
 
 
 def entry_features(entry: Entry, params: Mapping[str, Any]) -> list[float]:

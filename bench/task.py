@@ -5,8 +5,13 @@ Knows no planner and no file.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
@@ -29,6 +34,7 @@ class Task:
         best: the metric's best known value.
         median_random: the metric's median over uniformly random configurations that did not fail.
         description: one or two sentences for planners with an LLM.
+        noise: standard deviation of the log of a measured value. Planners see noisy values; regret is that of the mean.
     """
 
     name: str
@@ -38,6 +44,15 @@ class Task:
     best: float
     median_random: float
     description: str = ""
+    noise: float = 0.0
+
+    def measured(self, value: float, params: Mapping[str, Value], seed: int) -> float:
+        """Return what a planner is told of a configuration with this mean: the same for the same arguments."""
+        if not self.noise:
+            return value
+        text = json.dumps([sorted(params.items()), seed])
+        rng = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]))
+        return value * math.exp(self.noise * float(rng.normal()))
 
     def regret(self, value: float) -> float:
         """Return the normalized regret: 0 at the best known value, 1 at a median random one, 10 at most."""

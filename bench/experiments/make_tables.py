@@ -156,7 +156,7 @@ def make_table(family_name: str, dataset: str, count: int, out: Path) -> Path:
     agreement = _rank_agreement(cross_val_predict(forest, rows, logs, cv=5), logs)
     forest.fit(rows, logs)
     name = f"skl_{family_name}_{dataset}"
-    np.savez_compressed(out / f"{name}.npz", **_flattened(forest))
+    np.savez_compressed(out / f"{name}.npz", **flattened(forest))
     meta = {
         "name": name,
         "kind": "forest",
@@ -184,7 +184,7 @@ def _rank_agreement(a: np.ndarray, b: np.ndarray) -> float:
     return round(float(np.corrcoef(first, second)[0, 1]), 4)
 
 
-def _flattened(forest: ExtraTreesRegressor) -> dict[str, Any]:
+def flattened(forest: ExtraTreesRegressor) -> dict[str, Any]:
     """Return all trees as one set of arrays, breadth first, so that a right child follows its left one."""
     feature: list[int] = []
     threshold: list[float] = []

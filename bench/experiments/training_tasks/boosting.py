@@ -17,7 +17,8 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
-from task_family import Family, Params, Result, choice, number
+
+from tunesmith.bench.experiments.training_tasks.task_family import Family, Params, Result, choice, number
 
 SPLITS = 2
 FEATURES = 24
@@ -62,7 +63,7 @@ def train(params: Params, seed: int) -> Result:
 def seconds(params: Params) -> float:
     """Return the model's seconds for a run, fitted to measured runs."""
     if params["model"] == "hgb":
-        return SPLITS * (0.01 + 1.5e-4 * int(params["max_iter"]) * (2 + int(params["max_leaf_nodes"])) ** 0.7)
+        return SPLITS * (0.01 + 1.5e-4 * int(params["max_iter"]) * float((2 + params["max_leaf_nodes"]) ** 0.7))
     return SPLITS * (
         0.01 + 3e-4 * int(params["n_estimators"]) * int(params["max_depth"]) * (0.3 + float(params["max_features"]))
     )
@@ -70,7 +71,7 @@ def seconds(params: Params) -> float:
 
 @cache
 def _data() -> tuple[Any, Any]:
-    return make_classification(
+    x, y = make_classification(
         2000,
         FEATURES,
         n_informative=9,
@@ -81,6 +82,7 @@ def _data() -> tuple[Any, Any]:
         class_sep=0.9,
         random_state=3,
     )
+    return x, y
 
 
 def _pipeline(params: Params, seed: int) -> Any:

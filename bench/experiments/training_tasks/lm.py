@@ -14,12 +14,13 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from task_family import Family, Params, Result, choice, number
 from torch import Tensor, nn
 from torch.nn import functional
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "examples" / "charlm"))
-from data import VOCABULARY, held_out_text, training_text
+from tunesmith.bench.experiments.training_tasks.task_family import Family, Params, Result, choice, number
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "examples" / "charlm"))
+from data import VOCABULARY, held_out_text, training_text  # type: ignore[import-not-found]  # found by path
 
 CONTEXT = 32
 SECONDS = 1.8
@@ -75,7 +76,8 @@ class Block(nn.Module):
         q, k, v = self.qkv(_norm(x)).view(rows, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.out(mixed.transpose(1, 2).reshape(rows, length, width))
-        return x + self.down(functional.relu(self.up(_norm(x))).square())
+        found: Tensor = x + self.down(functional.relu(self.up(_norm(x))).square())
+        return found
 
 
 class Gpt(nn.Module):
@@ -93,7 +95,8 @@ class Gpt(nn.Module):
         x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1]))
         for block in self.blocks:
             x = block(x)
-        return self.head(_norm(x))
+        found: Tensor = self.head(_norm(x))
+        return found
 
 
 def _linear(inputs: int, outputs: int, scale: float) -> nn.Linear:
@@ -192,13 +195,13 @@ def _loss_within_memory(model: Gpt, inputs: Tensor, targets: Tensor) -> Tensor:
 
 def seconds_per_pass(depth: int, width: int, device_batch: int) -> float:
     """Return the model's seconds for one forward and backward pass on one core, fitted to measured passes."""
-    flops = 6 * device_batch * CONTEXT * (12 * depth * width**2 + VOCABULARY * width + depth * width * CONTEXT)
-    return 0.0008 + 0.0007 * depth + flops / 4.5e10
+    flops = 6.0 * device_batch * CONTEXT * (12 * depth * width**2 + VOCABULARY * width + depth * width * CONTEXT)
+    return 0.0008 + 0.0007 * depth + float(flops) / 4.5e10
 
 
 def seconds_per_update(params: Params, width: int) -> float:
     """Return the model's seconds for one step of the optimizer."""
-    return 0.0006 + 6e-9 * (12 * int(params["depth"]) * width**2 + 2 * VOCABULARY * width)
+    return 0.0006 + 6e-9 * float(12 * params["depth"] * width**2 + 2 * VOCABULARY * width)
 
 
 @torch.no_grad()

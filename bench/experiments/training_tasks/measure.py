@@ -14,16 +14,15 @@ import argparse
 import importlib
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-from task_family import Entry, Family, Params
+from tunesmith.bench.experiments.training_tasks.task_family import Entry, Family, Params
 
+PACKAGE = "tunesmith.bench.experiments.training_tasks"
 FAMILIES = ("lm", "vision", "rl", "boosting", "pipeline")
 DEFAULT_SEEDS = 8
 REPEAT_EVERY = 20
@@ -51,7 +50,7 @@ def _value_at(entry: Entry, unit: float) -> Any:
 
 def _unit_of(entry: Entry, value: Any) -> float:
     if "choices" in entry:
-        return (entry["choices"].index(value) + 0.5) / len(entry["choices"])
+        return (int(entry["choices"].index(value)) + 0.5) / len(entry["choices"])
     low, high = float(entry["low"]), float(entry["high"])
     return math.log(value / low) / math.log(high / low) if entry["log"] else (value - low) / (high - low)
 
@@ -129,7 +128,7 @@ def measure(family: Family, count: int, path: Path) -> None:
 
 def load_family(name: str) -> Family:
     """Return a family by name; its module is imported only here, since some need torch."""
-    family: Family = importlib.import_module(name).FAMILY
+    family: Family = importlib.import_module(f"{PACKAGE}.{name}").FAMILY
     return family
 
 

@@ -22,7 +22,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
-from task_family import Family, Params, Result, choice, number
+
+from tunesmith.bench.experiments.training_tasks.task_family import Family, Params, Result, choice, number
 
 SPLITS = 2
 
@@ -107,7 +108,7 @@ def seconds(params: Params) -> float:
     if algorithm == "trees":
         return SPLITS * (0.02 + 1e-3 * int(params["trees_count"]))
     if algorithm == "hgb":
-        return SPLITS * (0.02 + 2e-3 * int(params["hgb_iterations"]) * int(params["hgb_leaves"]) ** 0.8)
+        return SPLITS * (0.02 + 2e-3 * int(params["hgb_iterations"]) * float(params["hgb_leaves"] ** 0.8))
     return SPLITS * {"logistic": 0.05, "knn": 0.04, "svm": 0.05}[algorithm]
 
 

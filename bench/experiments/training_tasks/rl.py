@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from task_family import Family, Params, Result, choice, number
+
+from tunesmith.bench.experiments.training_tasks.task_family import Family, Params, Result, choice, number
 
 Array = NDArray[np.float64]
 ENVIRONMENTS = 16
@@ -55,7 +56,7 @@ class Poles:
         rewards = -(wrapped**2 + 0.1 * speed**2 + 0.001 * torque**2) / 10
         speed = np.clip(speed + (15 * np.sin(angle) + 3 * torque) * 0.05, -8, 8)
         self.states = np.stack([angle + speed * 0.05, speed], axis=1)
-        return rewards
+        return np.asarray(rewards)
 
     def seen(self) -> Array:
         """Return what the networks see, (n, 3): cosine, sine and scaled velocity."""
@@ -80,7 +81,7 @@ class Network:
 
     def __call__(self, x: Array) -> Array:
         """Return outputs (n,) for inputs (n, 3)."""
-        return np.tanh(x @ self.weights[0] + self.weights[1]) @ self.weights[2] + self.weights[3][0]
+        return np.asarray(np.tanh(x @ self.weights[0] + self.weights[1]) @ self.weights[2] + self.weights[3][0])
 
     def update(self, x: Array, slope: Array, extra: Array) -> None:
         """Follow the loss's slope by the outputs (n,), and by what else is trained, as the last weights."""

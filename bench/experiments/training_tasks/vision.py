@@ -11,9 +11,10 @@ from functools import cache
 
 import torch
 from sklearn.datasets import load_digits
-from task_family import Family, Params, Result, choice, number
 from torch import Tensor, nn
 from torch.nn import functional
+
+from tunesmith.bench.experiments.training_tasks.task_family import Family, Params, Result, choice, number
 
 EPOCHS = 5
 TRAINING_IMAGES, VALIDATION_IMAGES = 900, 450
@@ -93,9 +94,8 @@ def _network(params: Params) -> nn.Sequential:
     inputs = 1
     for block in range(int(params["blocks"])):
         layers.append(nn.Conv2d(inputs, channels, kernel, padding=kernel // 2))
-        layers += {"none": [], "batch": [nn.BatchNorm2d(channels)], "group": [nn.GroupNorm(1, channels)]}[
-            params["norm"]
-        ]
+        if params["norm"] != "none":
+            layers.append(nn.BatchNorm2d(channels) if params["norm"] == "batch" else nn.GroupNorm(1, channels))
         layers.append(nn.ReLU())
         if block < 2:
             layers.append(nn.MaxPool2d(2))
