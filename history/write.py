@@ -16,7 +16,7 @@ from typing import Any
 from tunesmith.history.connect import has_tables, is_disk_full, open_for_reading, open_for_writing
 from tunesmith.history.earlier import find_earlier_studies
 from tunesmith.history.lock import WriterLock
-from tunesmith.history.read import History
+from tunesmith.history.read import FORGOTTEN_EVENT, History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, variant_row, waiting_trial_row
 from tunesmith.study.config.record import Lesson, LlmCall, StudyRecord, usage_detail
@@ -80,7 +80,7 @@ class Recorder:
         except BaseException:
             self._release()
             raise
-        self._first_metric = spec.objectives[0].metric
+        self._first_metric, self._space = spec.objectives[0].metric, spec.space
         self._steady, self._opened_at = steady, steady()
         self._active_before_s: float = self._row()["active_s"]
 
@@ -95,6 +95,8 @@ class Recorder:
 
     def record_proposal(self, proposal: Proposal, now: float) -> Trial:
         """Add a waiting trial with the next number and return it."""
+        # Whoever proposes it, the history and the command line have the parameters' own values.
+        proposal = replace(proposal, params=self._space.own_values(proposal.params))
         with self._transaction():
             number = self._next_number()
             row = waiting_trial_row(self.study_id, number, proposal, now)
@@ -176,12 +178,33 @@ class Recorder:
             self._event(kind, now, trial, detail or {})
 
     def record_command(
-        self, detail: Mapping[str, Any], proposals: Sequence[Proposal], now: float, *, spec: StudySpec | None = None
+        self,
+        detail: Mapping[str, Any],
+        proposals: Sequence[Proposal],
+        now: float,
+        *,
+        spec: StudySpec | None = None,
+        forget: Sequence[int] = (),
+        take_up: Sequence[int] = (),
     ) -> list[Trial]:
-        """Record a command with its answer, the trials that it queues, and the study file if it changes that."""
+        """Record a command with its answer and what it changes, and return the trials that it queues.
+
+        Args:
+            detail: the command and its answer.
+            proposals: the trials that it queues.
+            now: seconds since the epoch.
+            spec: the study file if it changes that.
+            forget: numbers of the trials that count nowhere from now on.
+            take_up: numbers of the forgotten trials that count again.
+        """
         with self._transaction():
+            if forget:
+                self._event(FORGOTTEN_EVENT, now, None, {"numbers": list(forget)})
+            if take_up:
+                self._event(FORGOTTEN_EVENT, now, None, {"numbers": list(take_up), "again": True})
             self._event("order", now, None, detail)
             if spec is not None:
+                self._space = spec.space
                 text = redact(json.dumps(spec.stored_document))
                 self._db.execute("update studies set spec = ? where id = ?", [text, self.study_id])
             return [self.record_proposal(proposal, now) for proposal in proposals]

@@ -56,6 +56,25 @@ class StopTrial(_Command):
     number: Annotated[int, Field(ge=0)]
 
 
+TrialNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=10_000)]
+"""Numbers of trials."""
+
+
+class Forget(_Command):
+    """Let trials teach nothing and count nowhere; `again` takes them up again."""
+
+    kind: Literal["forget"] = "forget"
+    numbers: Annotated[TrialNumbers, Field(min_length=1)]
+    again: bool = False
+
+
+class Retry(_Command):
+    """Run failed trials again under new numbers and forget the failures; no numbers mean every failed trial."""
+
+    kind: Literal["retry"] = "retry"
+    numbers: TrialNumbers = ()
+
+
 class Pause(_Command):
     """Start no more trials until `resume`."""
 
@@ -111,8 +130,8 @@ class Bounds(_Command):
 
     kind: Literal["bounds"] = "bounds"
     name: str
-    low: float | None = None
-    high: float | None = None
+    low: int | float | None = None
+    high: int | float | None = None
     choices: list[JsonScalar] | None = None
 
 
@@ -152,6 +171,8 @@ Command: TypeAlias = Annotated[
     | Confirm
     | Withdraw
     | StopTrial
+    | Forget
+    | Retry
     | Pause
     | Resume
     | End

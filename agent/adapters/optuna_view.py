@@ -14,8 +14,9 @@ from optuna.trial import TrialState as OptunaState
 
 from tunesmith.study.errors import SpecError
 from tunesmith.study.space.condition import Value, same
-from tunesmith.study.space.parameters import Bool, Choice, Float, Parameter, imputed_value
+from tunesmith.study.space.parameters import Choice, Parameter, imputed_value
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.space.values import own_value
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Direction, Objective, StudyView
 from tunesmith.tools.interop.optuna.space import distribution_of, parameter_of
@@ -163,8 +164,8 @@ def other_trials(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
 def _from_optuna(parameter: Parameter, distribution: BaseDistribution, internal: float) -> Value:
     if isinstance(parameter, Choice):
         return parameter.choices[int(internal)]
-    value = distribution.to_external_repr(internal)
-    return float(value) if isinstance(parameter, Float) else bool(value) if isinstance(parameter, Bool) else int(value)
+    value: Value = own_value(parameter, distribution.to_external_repr(internal))
+    return value
 
 
 def _to_optuna(parameter: Parameter, distribution: BaseDistribution, value: Value) -> Any:

@@ -151,7 +151,8 @@ class TunesmithSearch(Searcher):  # type: ignore[misc]  # Ray is not typed
         )
 
     def _check_points(self, space: SearchSpace) -> None:
-        mistakes = [m.under(f"points.{i}") for i, point in enumerate(self._points) for m in space.check(point)]
+        own = [space.own_values(point) for point in self._points]
+        mistakes = [m.under(f"points.{i}") for i, point in enumerate(own) for m in space.check(point)]
         if mistakes:
             raise SpecError(mistakes, where="TunesmithSearch")
 

@@ -201,8 +201,8 @@ def _read_new_params(declared: Any) -> dict[str, dict[str, Any]]:
 def _valid_params(params: Mapping[str, Any], space: SearchSpace) -> dict[str, Value]:
     """Return the values that the space accepts; others are ignored."""
     valid: dict[str, Value] = {}
-    for name, value in params.items():
+    for name, value in space.own_values(params).items():
         parameter = space.parameters.get(name)
-        if parameter is not None and value is not None and not parameter.invalid_reason(value):
+        if parameter is not None and not parameter.invalid_reason(value):
             valid[name] = value
     return valid

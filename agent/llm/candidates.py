@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from tunesmith.agent.llm.client.types import AnswerFormat
-from tunesmith.agent.sampler.deduplication import config_key, tried_keys
+from tunesmith.agent.sampler.deduplication import tried_keys
 from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
 from tunesmith.study.errors import ProposalError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice, Float, Parameter
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.space.values import config_key, own_value
 from tunesmith.study.trials.view import StudyView
 
 NEAR_DUPLICATE_DISTANCE = 5e-3
@@ -112,7 +113,9 @@ def _is_near_duplicate(unit: np.ndarray[Any, Any], points: Sequence[Sequence[flo
 def _parse_candidate(entry: Mapping[str, Any], space: SearchSpace) -> Candidate:
     # Accept a flat object without "params", as weak models write it.
     params = entry.get("params", {name: entry[name] for name in space.names if name in entry})
-    given = {str(n): _scalar(v) for n, v in params.items() if v is not None} if isinstance(params, Mapping) else {}
+    given = {str(n): _scalar(v) for n, v in params.items()} if isinstance(params, Mapping) else {}
+    # null stands for "not active", except where it is one of the choices.
+    given = {n: v for n, v in given.items() if v is not None or _is_valid(space.parameters.get(n), v)}
     predicted = entry.get("predicted")
     return Candidate(
         params=space.parse(given),
@@ -125,7 +128,11 @@ def _parse_candidate(entry: Mapping[str, Any], space: SearchSpace) -> Candidate:
 
 def _scalar(value: Any) -> Value:
     """Return the value; one that is not a scalar becomes text, which the parameter then rejects with a message."""
-    return value if isinstance(value, str | int | float | bool) else str(value)[:80]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)[:80]
+
+
+def _is_valid(parameter: Parameter | None, value: Value) -> bool:
+    return parameter is not None and parameter.invalid_reason(own_value(parameter, value)) is None
 
 
 def _clean_text(text: Any) -> str:

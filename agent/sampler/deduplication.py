@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -14,15 +13,11 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.space.encoding import Bins, Integers
 from tunesmith.study.space.parameters import Parameter
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.space.values import config_key
 from tunesmith.study.trials.view import StudyView
 
 REDRAWS = 50
 """Number of random draws before the configurations of a space are listed one by one."""
-
-
-def config_key(params: Mapping[str, Value]) -> str:
-    """Return a text that is equal for equal configurations and different for different ones."""
-    return json.dumps(dict(params), sort_keys=True)
 
 
 def tried_keys(view: StudyView) -> set[str]:

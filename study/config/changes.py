@@ -15,7 +15,7 @@ from tunesmith.study.commands import Bounds, Constrain, Limit, Parallel
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.space.condition import Value
+from tunesmith.study.space.condition import Value, same
 
 Document = Mapping[str, Any]
 
@@ -127,10 +127,18 @@ def _bounds(document: Document, command: Bounds) -> SpecChange:
         raise ToolRefused("nothing to change; give low, high or choices")
     for name, value in (("low", command.low), ("high", command.high), ("choices", command.choices)):
         if value is not None:
-            whole = entry["type"] == "int" and isinstance(value, float) and value.is_integer()
-            entry[name] = int(value) if whole and isinstance(value, float) else value
+            entry[name] = _own_bound(entry, value)
     _fit_default(entry)
     return _change(document, f"space.{command.name}", entry)
+
+
+def _own_bound(entry: Mapping[str, Any], value: Any) -> Any:
+    """Return a bound as the parameter has it, and choices that it has already as they are: 16 for 16.0."""
+    if isinstance(value, list):
+        known = entry["choices"]
+        return [next((choice for choice in known if same(choice, new)), new) for new in value]
+    whole = entry["type"] == "int" and isinstance(value, float) and value.is_integer()
+    return int(value) if whole else value
 
 
 def _fit_default(entry: dict[str, Any]) -> None:
@@ -139,7 +147,7 @@ def _fit_default(entry: dict[str, Any]) -> None:
     if default is None:
         return
     if entry["type"] == "choice":
-        if default not in entry["choices"]:
+        if not any(same(default, choice) for choice in entry["choices"]):
             del entry["default"]
     elif entry["low"] <= entry["high"]:
         entry["default"] = min(max(default, entry["low"]), entry["high"])

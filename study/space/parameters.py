@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any, ClassVar, TypeAlias
 
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.formatting import render_literal
@@ -27,6 +28,8 @@ class _Common:
     help: str = ""
 
     def _require_valid(self) -> None:
+        for key in fields(self):
+            object.__setattr__(self, key.name, plain(getattr(self, key.name)))
         found = self._mistakes()
         if self.when is not None:
             try:
@@ -57,6 +60,8 @@ class Float(_Common):
 
     def __post_init__(self) -> None:
         self._require_valid()
+        if self.default is not None:
+            object.__setattr__(self, "default", float(self.default))
 
     def _mistakes(self) -> list[Mistake]:
         return numeric_mistakes(Numeric(self.low, self.high, self.default, self.step, self.log, is_int=False))
@@ -75,7 +80,8 @@ class Float(_Common):
 
     def invalid_reason(self, value: object) -> str | None:
         """Return why `value` is not valid here, None if it is."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        is_endless = isinstance(value, float) and not math.isfinite(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or is_endless:
             return f"{render_literal(value)} is not a finite number; expected one from {self.low!r} to {self.high!r}"
         if not self.low <= value <= self.high:
             return f"{value!r} is out of range; expected a number from {self.low!r} to {self.high!r}"
@@ -85,7 +91,7 @@ class Float(_Common):
 
     def clip(self, value: float) -> float:
         """Return the valid value nearest to `value`."""
-        inside = min(max(float(value), self.low), self.high)
+        inside = float(min(max(value, self.low), self.high))
         return inside if self.step is None else self._at(round((inside - self.low) / self.step))
 
     def to_unit(self, value: float) -> float:
@@ -101,7 +107,7 @@ class Float(_Common):
         step = self.step or 0.0
         last = _steps(self.low, self.high, step) - 1
         # 0.1 * 3 is 0.30000000000000004; a grid of decimals should read 0.3.
-        return min(max(float(f"{self.low + min(max(index, 0), last) * step:.15g}"), self.low), self.high)
+        return float(min(max(float(f"{self.low + min(max(index, 0), last) * step:.15g}"), self.low), self.high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +155,10 @@ class Int(_Common):
 
     def clip(self, value: float) -> int:
         """Return the valid value nearest to `value`."""
-        inside = min(max(round(value), self.low), self.high)
-        step = self.step or 1
-        return self.low + min(round((inside - self.low) / step) if step > 1 else inside - self.low,
-                              int(self.cardinality) - 1) * step  # fmt: skip
+        step, inside = self.step or 1, min(max(round(value), self.low), self.high)
+        # Whole numbers only: a quotient of floats loses the last digits beyond 2^53.
+        index = (inside - self.low + step // 2) // step
+        return self.low + min(index, (self.high - self.low) // step) * step
 
     def to_unit(self, value: int) -> float:
         """Value -> coordinate in [0, 1]."""
@@ -180,8 +186,10 @@ class Choice(_Common):
     default: Value = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "choices", tuple(self.choices))
+        object.__setattr__(self, "choices", tuple(plain(choice) for choice in self.choices))
         self._require_valid()
+        if self.default is not None:
+            object.__setattr__(self, "default", self.clip(self.default))
 
     def _mistakes(self) -> list[Mistake]:
         if not self.choices:
@@ -299,13 +307,12 @@ def imputed_value(parameter: Parameter) -> Value:
     return parameter.default if has_default(parameter) else middle_value(parameter)
 
 
-def cast_value(parameter: Parameter | None, value: Value) -> Value:
-    """Return a whole float as int for an Int, and an int as float for a Float; anything else as it is."""
-    if isinstance(parameter, Int) and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(parameter, Float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    return value
+def plain(given: Any) -> Any:
+    """Return a scalar of NumPy or the like as Python's own, and an enum's member as its value; all else as it is."""
+    if isinstance(given, Enum):
+        return plain(given.value)
+    item = getattr(given, "item", None)
+    return item() if callable(item) and getattr(given, "ndim", None) == 0 else given
 
 
 def _steps(low: float, high: float, step: float) -> int:

@@ -10,8 +10,9 @@ from typing import Any
 from tunesmith.study.errors import Mistake, ProposalError, SpecError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
-from tunesmith.study.space.condition import Condition, Params, Value
-from tunesmith.study.space.parameters import Parameter, cast_value, has_default, imputed_value
+from tunesmith.study.space.condition import Condition, Params, Value, same
+from tunesmith.study.space.parameters import Parameter, has_default, imputed_value
+from tunesmith.study.space.values import own_value
 
 
 class SearchSpace:
@@ -93,17 +94,23 @@ class SearchSpace:
         """Return whether the configuration is complete and valid."""
         return not self.check(params)
 
-    def parse(self, params: Params) -> dict[str, Value]:
-        """Return the configuration in order; inactive parameters are removed, whole floats become ints.
+    def own_values(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the same names with the values that their parameters have for what was given; see own_value."""
+        return {name: own_value(self.parameters.get(name), value) for name, value in params.items()}
+
+    def parse(self, params: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the configuration in order, each value as its parameter has it; inactive parameters are removed.
 
         Raises:
             ProposalError: the configuration is not valid; carries every mistake.
         """
-        whole = {n: cast_value(self.parameters.get(n), v) for n, v in params.items()}
-        found = self.check({n: whole[n] for n in whole if n not in self.parameters or self._is_active(n, whole)})
+        own = self.own_values(params)
+        unknown = {name: value for name, value in own.items() if name not in self.parameters}
+        kept = self._assemble(own)
+        found = self.check({**kept, **unknown})
         if found:
             raise ProposalError(found)
-        return self._assemble(whole)
+        return kept
 
     def clip(self, params: Mapping[str, Any]) -> dict[str, Value]:
         """Return the nearest valid configuration; missing values are imputed."""
@@ -163,7 +170,9 @@ def _condition_mistakes(name: str, when: str, parameters: Mapping[str, Parameter
         elif comparison.op in ("==", "!=", "in", "not in"):
             guard = parameters[comparison.name]
             for constant in comparison.constants:
-                reason = guard.invalid_reason(cast_value(guard, constant))
+                # Conditions compare values: the text '16' is not 16 there.
+                own = own_value(guard, constant)
+                reason = guard.invalid_reason(own if same(own, constant) else constant)
                 if reason:
                     yield Mistake(
                         f"{name}.when", f"compares {comparison.name} with a value that it cannot have: {reason}"

@@ -38,6 +38,7 @@ def project_to_space(params: Mapping[str, Value], space: SearchSpace) -> dict[st
 
     A parameter that it does not have is imputed; one that this space does not have is left out.
     """
-    known = {name: params.get(name, imputed_value(parameter)) for name, parameter in space.parameters.items()}
+    own = space.own_values(params)
+    known = {name: own.get(name, imputed_value(parameter)) for name, parameter in space.parameters.items()}
     fitting = {name: known[name] for name in space.active(known)}
     return fitting if space.contains(fitting) else None

@@ -11,6 +11,7 @@ from tunesmith.study.errors import HistoryError, ToolRefused
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.space.values import own_value
 from tunesmith.study.variant import DIRECTIONS, PERSON, Edit, EditRefused, Variant, VariantState, root_variant
 from tunesmith.tools.variants.build import EditProposal, make_variant
 from tunesmith.tools.variants.results import find_variant
@@ -79,4 +80,5 @@ def _problem(space: SearchSpace, name: str, value: Value) -> str:
     """Return why a value is not valid; "" for a valid one."""
     if name not in space.parameters:
         return f"unknown parameter{did_you_mean(name, space.names)}"
-    return space.parameters[name].invalid_reason(value) or ""
+    parameter = space.parameters[name]
+    return parameter.invalid_reason(own_value(parameter, value)) or ""
