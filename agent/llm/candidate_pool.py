@@ -179,6 +179,7 @@ class CandidatePool:
         self._calls += calls
         for logged in calls:
             self._add_usage(logged)
+            self._notes += logged.call.notes
 
     def unavailable_reason(self) -> str:
         """Return why the model must not be asked anything now; "" when it may be asked."""

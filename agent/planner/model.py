@@ -24,14 +24,16 @@ def open_model(planner: PlannerTable, recording: RecordingFiles | None = None) -
         SpecError: the user's price list cannot be read.
         ProjectError: the file to replay cannot be read.
     """
-    from tunesmith.agent.llm.client.client import LangChainModel  # 1 s
+    from tunesmith.agent.llm.client.client import LangChainModel
     from tunesmith.agent.llm.client.fallbacks import FallbackModel
+    from tunesmith.agent.llm.client.options import RequestOptions
     from tunesmith.agent.llm.client.recording import RecordingModel, ReplayModel
 
     recording = recording or RecordingFiles()
     names = [planner.model or "", *planner.fallbacks]
     if recording.replay is not None:
         return ReplayModel(recording.replay, names[0])
-    models = [LangChainModel(name, base_url=planner.base_url) for name in names]
+    options = RequestOptions.from_planner(planner)
+    models = [LangChainModel(name, base_url=planner.base_url, options=options) for name in names]
     model: LanguageModel = models[0] if len(models) == 1 else FallbackModel(models)
     return RecordingModel(model, recording.record) if recording.record else model

@@ -22,6 +22,7 @@ from tunesmith.cli.chat.study_changes import StudyChanges
 from tunesmith.cli.display.format import count
 from tunesmith.cli.exits import DONE
 from tunesmith.cli.session.study_session import LoadedStudy, StudySession
+from tunesmith.study.config.spec import PlannerTable
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused, TunesmithError
 from tunesmith.study.units import short_number
 from tunesmith.tools.llm_tools.registry import ALL
@@ -179,18 +180,19 @@ class Chat:
     async def _open(self) -> None:
         """Open the conversation; without an LLM, or with one that cannot be reached, print how to add one."""
         name, base_url = self._chosen.name, self._chosen.base_url
+        loaded = self._loaded_study()
+        planner = loaded.spec.planner if loaded else PlannerTable()
         if name is None:
-            loaded = self._loaded_study()
-            name = loaded.spec.planner.model if loaded else None
-            base_url = base_url or (loaded.spec.planner.base_url if loaded else None)
+            name, base_url = planner.model, base_url or planner.base_url
         if name is None:
             self._screen.line(NO_MODEL)
             return
         from tunesmith.agent.chat.conversation import Conversation
         from tunesmith.agent.llm.client.client import LangChainModel
+        from tunesmith.agent.llm.client.options import RequestOptions
 
         conversation = Conversation(
-            LangChainModel(name, base_url=base_url),
+            LangChainModel(name, base_url=base_url, options=RequestOptions.from_planner(planner)),
             ALL,
             self._session.context,
             store=self._folder / "chat.db",
@@ -281,8 +283,8 @@ class Chat:
 
 
 def _best_text(loaded: LoadedStudy) -> str:
-    from tunesmith.study.trials.results import incumbent
+    from tunesmith.study.trials.winner import incumbent
 
     view = loaded.reader.view()
-    best = incumbent(view.trials, view.objectives, view.constraints)
+    best = incumbent(view.trials, view)
     return f", best {short_number(best.values[view.objectives[0].metric])}" if best else ""

@@ -136,11 +136,13 @@ def _model(spec: StudySpec) -> Iterator[Finding]:
         detail = "none, the sampler proposes every trial; set [planner].model to add one"
         yield Finding(level="ok", what="LLM", detail=detail)
         return
-    from tunesmith.agent.llm.client.client import LangChainModel  # LangChain: 1 s
+    from tunesmith.agent.llm.client.client import LangChainModel
+    from tunesmith.agent.llm.client.options import RequestOptions
 
+    options = RequestOptions.from_planner(planner)
     for name in [planner.model, *planner.fallbacks]:
         try:
-            down = LangChainModel(name, base_url=planner.base_url).check()
+            down = LangChainModel(name, base_url=planner.base_url, options=options).check()
         except InputError as error:
             yield Finding(level="problem", what="LLM", detail=str(error))
             continue

@@ -300,6 +300,24 @@ class PlannerTable(_Table):
         default_factory=list,
         description='a list of models to ask if the first one fails, for example ["openai:gpt-5-nano"]',
     )
+    timeout: Annotated[float, BeforeValidator(parse_seconds)] = Field(
+        300.0, description='the longest wait for one answer, in seconds or as text such as "10m"'
+    )
+    max_tokens: Count | None = Field(None, description="a whole number of tokens of at least 1, thinking included")
+    temperature: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=2)] | None = Field(
+        None, description="a number from 0 to 2"
+    )
+    reasoning_effort: Text | None = Field(
+        None, description='a word that the provider knows, such as "minimal", "low", "medium" or "high"'
+    )
+    headers: dict[Text, Annotated[str, Field(strict=True)]] = Field(
+        default_factory=dict,
+        description='a table of HTTP headers, for example { "X-Team" = "vision", Authorization = "Bearer $NAME" }',
+    )
+    body: dict[Text, Any] = Field(
+        default_factory=dict,
+        description="a table of further keys of each request, for example { top_p = 0.9 }",
+    )
     learn_from: list[Text] = Field(
         default_factory=list, description='a list of studies in the same history, for example ["digits-small"]'
     )

@@ -5,17 +5,15 @@ Knows no study. Every failure leaves this module as ModelDown or AnswerUnusable.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
-from tunesmith.agent.llm.client.diagnosis import Diagnosis, diagnose
-from tunesmith.agent.llm.client.errors import TRANSIENT, AnswerUnusable, Down, ModelDown, Unusable
+from tunesmith.agent.llm.client.connection import ConnectionRefused, connect
+from tunesmith.agent.llm.client.diagnosis import Diagnosis, diagnose, error_text, status_of, unusable_kind
+from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
 from tunesmith.agent.llm.client.messages import (
     arguments_json,
     bind_format,
@@ -24,8 +22,11 @@ from tunesmith.agent.llm.client.messages import (
     token_use,
     tool_results,
 )
-from tunesmith.agent.llm.client.parsing import NoJsonObject, find_json_object
+from tunesmith.agent.llm.client.model_names import has_provider, split_model_name
+from tunesmith.agent.llm.client.options import RequestOptions
+from tunesmith.agent.llm.client.parsing import NoJsonObject, read_last_object
 from tunesmith.agent.llm.client.prices import OwnPrices, Price, find_price, read_own_prices
+from tunesmith.agent.llm.client.tool_calls import Call, calls_in_text, uniform_calls
 from tunesmith.agent.llm.client.types import (
     AnswerFormat,
     CallRecord,
@@ -33,7 +34,6 @@ from tunesmith.agent.llm.client.types import (
     ModelAnswer,
     TokenUse,
     ToolUse,
-    split_model_name,
 )
 from tunesmith.prompts.message import Message
 from tunesmith.study.optional_packages import require
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
 
 T = TypeVar("T")
-
-MAX_RETRY_AFTER_S = 60.0
-"""Longest pause that is waited for within a question; after a longer one the question fails and training continues."""
 
 _MAX_BROKEN_ANSWERS = 2
 """Answers without JSON in a row after which a method is not used again."""
@@ -60,6 +57,7 @@ class _Usage:
     requests: int = 0
     tokens: TokenUse = TokenUse()
     tools: list[ToolUse] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     started_at: float = field(default_factory=time.monotonic)
 
 
@@ -67,9 +65,9 @@ class LangChainModel:
     """One model of one provider, or behind one address. The client is made at the first question, which takes 1 s.
 
     Args:
-        name: "provider:model" as LangChain writes it, such as openai:gpt-5-mini; a bare name with base_url.
+        name: "provider:model" as LangChain writes it, such as openai:gpt-5-mini; with base_url, the server's own name.
         base_url: address of a server with the OpenAI protocol; None for the provider's own.
-        timeout_s: limit for one request, in seconds.
+        options: what is sent with each request.
         attempts: requests per question and tool round, when the failures are transient.
         max_output_chars: longer answers are rejected.
         own_prices: the user's price list; None to read it from its file.
@@ -85,7 +83,7 @@ class LangChainModel:
         name: str,
         *,
         base_url: str | None = None,
-        timeout_s: float = 60.0,
+        options: RequestOptions | None = None,
         attempts: int = 4,
         max_output_chars: int = 200_000,
         own_prices: OwnPrices | None = None,
@@ -93,9 +91,10 @@ class LangChainModel:
     ) -> None:
         for package in ("langchain", "genai_prices"):
             require(package, purpose=f"the model {name}", extra="llm")
-        self._name = name if ":" in name or not base_url else f"openai:{name}"
+        self._model = split_model_name(name, base_url=base_url)
+        self._name = str(self._model) if base_url else name
         self._base_url = base_url
-        self._timeout_s = timeout_s
+        self._options = options or RequestOptions()
         self._attempts = attempts
         self._max_output_chars = max_output_chars
         self._own_prices = read_own_prices() if own_prices is None else own_prices
@@ -202,7 +201,7 @@ class LangChainModel:
             text = reply_text(reply)
             if len(text) > self._max_output_chars:
                 self._fail(Unusable.TOO_LONG, f"the answer has {len(text):,} characters", text, usage)
-            calls = [*reply.tool_calls, *reply.invalid_tool_calls]
+            calls = _calls(reply, text, [answer_format.name, *(tool.name for tool in tools)])
             answer = next((call for call in calls if call["name"] == answer_format.name), None)
             if answer is not None:
                 return self._read(arguments_json(answer), answer_format, usage)
@@ -227,11 +226,9 @@ class LangChainModel:
 
     def _read(self, text: str, answer_format: AnswerFormat[T], usage: _Usage) -> ModelAnswer[T]:
         try:
-            decoded = find_json_object(text)
+            return ModelAnswer(read_last_object(text, answer_format.read), text, self._record(usage))
         except NoJsonObject as error:
             self._fail(Unusable.NOT_JSON, str(error), text, usage)
-        try:
-            return ModelAnswer(answer_format.read(decoded), text, self._record(usage))
         except ValueError as error:
             self._fail(Unusable.WRONG_SHAPE, str(error)[:1000], text, usage)
 
@@ -249,33 +246,39 @@ class LangChainModel:
         *,
         forced: bool,
     ) -> AIMessage:
-        client = bind_format(self._open(usage), answer_format, tools, usage.method, forced=forced)
+        from tunesmith.agent.llm.client.retrying import with_retries  # tenacity
 
         def request_once() -> AIMessage:
+            client = bind_format(self._open(usage), answer_format, tools, usage.method, forced=forced)
             usage.requests += 1
             reply: AIMessage = client.invoke(conversation)
             return reply
 
-        retrying = Retrying(
-            retry=retry_if_exception(_is_worth_retrying),
-            stop=stop_after_attempt(self._attempts),
-            wait=_pause_s,
-            sleep=self._sleep,
-            reraise=True,
-        )
-        try:
-            reply = retrying(request_once)
-        except Exception as error:  # noqa: BLE001  # each provider raises its own classes
-            self._raise_for(error, usage)
-        usage.tokens = usage.tokens.plus(token_use(reply))
-        return reply
+        while True:
+            options = self._options
+            try:
+                reply = with_retries(request_once, attempts=self._attempts, sleep=self._sleep)
+            except ModelDown:
+                raise
+            except Exception as error:  # noqa: BLE001  # each provider raises its own classes
+                note = self.adapt(error)
+                if note:
+                    usage.notes.append(note)
+                if self._options is options:
+                    self._raise_for(error, usage)
+            else:
+                usage.tokens = usage.tokens.plus(token_use(reply))
+                return reply
 
     def _raise_for(self, error: BaseException, usage: _Usage) -> NoReturn:
-        kind = _unusable_kind(error)
+        kind = unusable_kind(error)
         if kind is not None:
             self._fail(kind, _REASONS[kind], "", usage)
         diagnosis = diagnose(error)
         reason, call = diagnosis.reason(self._name), self._record(usage)
+        if diagnosis.kind is Down.NOT_FOUND and self._base_url and has_provider(self._model.model):
+            prefix = self._model.model.partition(":")[0]
+            reason += f"; with base_url the whole name goes to the server, so leave out {prefix}:"
         down = ModelDown(diagnosis.kind, reason, retry_after_s=diagnosis.retry_after_s, call=call)
         # A 400 without details may be about the form; the next method shows whether it was.
         if usage.method != "plain" and (diagnosis.rejects_format or diagnosis.kind is Down.BAD_REQUEST):
@@ -285,29 +288,26 @@ class LangChainModel:
     def _open(self, usage: _Usage) -> BaseChatModel:
         if self._client is None:
             try:
-                self._client = self._connect()
-            except Exception as error:  # noqa: BLE001  # a missing package, key or provider, each with its own class
-                diagnosis = diagnose(error)
-                kind, reason = Down.AUTH, _missing_key_text(self._name)
-                if diagnosis.kind is Down.MISSING_PACKAGE:
-                    kind, reason = diagnosis.kind, diagnosis.reason(self._name)
-                elif isinstance(error, ValueError) and "provider" in str(error).lower():
-                    kind, reason = Down.NOT_FOUND, _unknown_provider_text(self._name)
-                raise ModelDown(kind, reason, call=self._record(usage)) from None
+                self._client = connect(self._model, self._base_url, self._options)
+            except ConnectionRefused as refused:
+                raise ModelDown(refused.kind, refused.reason, call=self._record(usage)) from None
         return self._client
 
-    def _connect(self) -> BaseChatModel:
-        from langchain.chat_models import init_chat_model  # 1 s
-
-        provider, model = split_model_name(self._name)
-        options: dict[str, Any] = {"max_retries": 0, "timeout": self._timeout_s}
-        if provider:
-            options["model_provider"] = provider
-        if self._base_url:
-            # Local servers rarely check the key, but the client requires one.
-            options |= {"base_url": self._base_url, "api_key": os.environ.get("OPENAI_API_KEY") or "none"}
-        client: BaseChatModel = init_chat_model(model, **options)
-        return client
+    def adapt(self, error: BaseException) -> str:
+        """Leave out the option that a server's error refuses, from now on; return a note for people, "" for none."""
+        if status_of(error) not in (400, 422):
+            return ""
+        text = error_text(error)
+        refused = self._options.refused_by(text)
+        if not refused:
+            return ""
+        self._client = None
+        is_renamed = refused == "max_tokens" and "max_completion_tokens" in text
+        if is_renamed and self._base_url and not self._options.new_limit_name:
+            self._options = replace(self._options, new_limit_name=True)
+            return ""
+        self._options = self._options.without(refused)
+        return f"the model {self._name} does not accept {refused} as set; it is asked without it from now on"
 
     def _record(self, usage: _Usage) -> CallRecord:
         return CallRecord(
@@ -318,6 +318,7 @@ class LangChainModel:
             cost_usd=self.cost_usd(usage.tokens, requests=usage.requests) if usage.requests else None,
             wall_s=time.monotonic() - usage.started_at,
             tools=tuple(usage.tools),
+            notes=tuple(usage.notes),
         )
 
 
@@ -329,49 +330,14 @@ class _FormatRejected(Exception):
         super().__init__(down.reason)
 
 
+def _calls(reply: AIMessage, text: str, names: Sequence[str]) -> list[Call]:
+    """Return the tool calls of a reply, in whichever shape they came."""
+    return uniform_calls([*reply.tool_calls, *reply.invalid_tool_calls], names) or calls_in_text(text, names)
+
+
 _REASONS = {
     Unusable.TRUNCATED: "the answer was cut off at the server's limit",
     Unusable.CONTENT_FILTER: "a content filter stopped the answer",
     Unusable.REFUSAL: "the model refused to answer",
     Unusable.EMPTY: "the answer contains no choice",
 }
-
-
-def _unusable_kind(error: BaseException) -> Unusable | None:
-    """Return the kind of an exception that clients raise about an answer they received; None for all others."""
-    name = type(error).__name__
-    if "LengthFinishReason" in name:
-        return Unusable.TRUNCATED
-    if "ContentFilter" in name:
-        return Unusable.CONTENT_FILTER
-    if "Refusal" in name:
-        return Unusable.REFUSAL
-    return Unusable.EMPTY if isinstance(error, IndexError) else None
-
-
-def _is_worth_retrying(error: BaseException) -> bool:
-    diagnosis = diagnose(error)
-    is_short = diagnosis.retry_after_s is None or diagnosis.retry_after_s <= MAX_RETRY_AFTER_S
-    return _unusable_kind(error) is None and diagnosis.kind in TRANSIENT and not diagnosis.rejects_format and is_short
-
-
-_backoff = wait_random_exponential(multiplier=1.0, max=30.0)
-
-
-def _pause_s(state: RetryCallState) -> float:
-    """Return the pause before the next attempt, in seconds: what the server asks for, else random exponential."""
-    error = state.outcome.exception() if state.outcome else None
-    retry_after_s = diagnose(error).retry_after_s if error else None
-    return _backoff(state) if retry_after_s is None else retry_after_s
-
-
-def _missing_key_text(name: str) -> str:
-    provider = split_model_name(name)[0]
-    key = f"{provider.upper().replace('-', '_')}_API_KEY" if provider else "the provider's key"
-    return f"the model {name} cannot be used: set {key} in the environment, or give base_url for your own server"
-
-
-def _unknown_provider_text(name: str) -> str:
-    provider = split_model_name(name)[0]
-    problem = f"LangChain knows no provider {provider!r}" if provider else f"the provider of {name!r} is not clear"
-    return f"{problem}; write provider:model, such as openai:gpt-5-mini, or give base_url for your own server"

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from tunesmith.agent.llm.client.errors import Down
+from tunesmith.agent.llm.client.errors import Down, Unusable
+from tunesmith.agent.llm.client.overflow import is_context_overflow
 from tunesmith.study.optional_packages import install_command
 
 _BY_STATUS = {
@@ -24,11 +25,17 @@ _BY_STATUS = {
     409: Down.SERVER,
     413: Down.TOO_LARGE,
     429: Down.RATE_LIMIT,
+    504: Down.TIMEOUT,
+    524: Down.TIMEOUT,
 }
+_BILLED_STATUSES = (504, 524)
+"""Timeouts of a gateway before the model; the model itself may still be at work."""
+
+_PACKAGES_OF_LLM = ("langchain", "langchain_core", "langchain_openai", "openai", "tenacity", "genai_prices")
 _ADVICE = {
     Down.REFUSED_CONNECTION: "no server accepts connections there; check that it runs and that base_url is right",
     Down.DNS: "its host name cannot be resolved; check base_url and the network",
-    Down.TIMEOUT: "it did not answer in time",
+    Down.TIMEOUT: "it did not answer in time; set a higher [planner].timeout, or choose a faster model",
     Down.CUT: "the connection was lost in the middle of the answer",
     Down.AUTH: "the key was refused (401); set a valid one in the environment",
     Down.FORBIDDEN: "the key may not use this model (403); ask for access, or choose another model",
@@ -53,12 +60,14 @@ class Diagnosis:
         detail: the exception's class or HTTP status, or an install command; never its text, which may contain secrets.
         retry_after_s: pause that the server asked for, in seconds; None when it did not say.
         rejects_format: the server seems to reject the way in which the answer's form was requested.
+        may_be_billed: the model may still be at work on the request, so that another try is paid for again.
     """
 
     kind: Down
     detail: str = ""
     retry_after_s: float | None = None
     rejects_format: bool = False
+    may_be_billed: bool = False
 
     def reason(self, name: str) -> str:
         """Return one line for people about the model `name`."""
@@ -71,12 +80,46 @@ def diagnose(error: BaseException) -> Diagnosis:
     chain = list(_chain(error))
     if any(isinstance(e, ImportError) for e in chain):
         missing = next((e.name for e in chain if isinstance(e, ImportError) and e.name), "")
-        return Diagnosis(Down.MISSING_PACKAGE, install_command(missing.partition(".")[0]) if missing else "")
-    status = next((s for e in chain if isinstance(s := getattr(e, "status_code", None), int)), None)
+        return Diagnosis(Down.MISSING_PACKAGE, _install_command(missing.partition(".")[0]) if missing else "")
+    status = status_of(error)
     if status is not None:
         return _by_status(status, chain)
-    kind = _by_names(" ".join(type(e).__name__ for e in chain).lower(), chain)
-    return Diagnosis(kind, type(error).__name__ if kind is Down.UNKNOWN else "")
+    if is_context_overflow(None, "", error_text(error)):
+        return Diagnosis(Down.CONTEXT_OVERFLOW)
+    names = " ".join(type(e).__name__ for e in chain).lower()
+    kind = _by_names(names, chain)
+    has_arrived = not any(name in names for name in ("connecttimeout", "pooltimeout", "writetimeout"))
+    return Diagnosis(
+        kind,
+        type(error).__name__ if kind is Down.UNKNOWN else "",
+        may_be_billed=kind is Down.TIMEOUT and has_arrived,
+    )
+
+
+def error_text(error: BaseException) -> str:
+    """Return the texts of an exception and of its causes. They may contain secrets: for recognition, not for people."""
+    return " ".join(str(e) for e in _chain(error))
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status of an exception; None when it has none."""
+    return next((s for e in _chain(error) if isinstance(s := getattr(e, "status_code", None), int)), None)
+
+
+def unusable_kind(error: BaseException) -> Unusable | None:
+    """Return the kind of an exception that clients raise about an answer they received; None for all others."""
+    name = type(error).__name__
+    if "LengthFinishReason" in name:
+        return Unusable.TRUNCATED
+    if "ContentFilter" in name:
+        return Unusable.CONTENT_FILTER
+    if "Refusal" in name:
+        return Unusable.REFUSAL
+    return Unusable.EMPTY if isinstance(error, IndexError) else None
+
+
+def _install_command(package: str) -> str:
+    return install_command(package, "llm" if package in _PACKAGES_OF_LLM else "")
 
 
 def _by_status(status: int, chain: list[BaseException]) -> Diagnosis:
@@ -87,13 +130,16 @@ def _by_status(status: int, chain: list[BaseException]) -> Diagnosis:
             r"response_format|json_schema|json_object|tool_choice|\btools?\b|function call|structured output", text
         )
     )
-    if "context_length" in code or "context_length_exceeded" in text or "maximum context" in text:
+    if is_context_overflow(status, code, text):
         return Diagnosis(Down.CONTEXT_OVERFLOW)
     if status in (402, 429) and ("insufficient_quota" in code or "insufficient_quota" in text or "billing" in text):
         return Diagnosis(Down.QUOTA)
     if status in _BY_STATUS:
         retry_after_s = _retry_after(chain)
-        return Diagnosis(_BY_STATUS[status], retry_after_s=retry_after_s, rejects_format=rejects_format)
+        is_billed = status in _BILLED_STATUSES
+        return Diagnosis(
+            _BY_STATUS[status], retry_after_s=retry_after_s, rejects_format=rejects_format, may_be_billed=is_billed
+        )
     kind = Down.SERVER if status >= 500 else Down.BAD_REQUEST  # noqa: PLR2004  # server errors begin here
     return Diagnosis(kind, f"HTTP {status}", _retry_after(chain), rejects_format)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.agent.llm.client.tool_calls import Call
 from tunesmith.agent.llm.client.types import AnswerFormat, LookupTool, TokenUse, ToolUse
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text
@@ -65,7 +66,7 @@ def _definition(name: str, description: str, arguments: Mapping[str, Any]) -> di
 
 
 def tool_results(
-    reply: AIMessage, calls: Sequence[Mapping[str, Any]], tools: list[LookupTool], used: list[ToolUse], *, refuse: bool
+    reply: AIMessage, calls: Sequence[Call], tools: list[LookupTool], used: list[ToolUse], *, refuse: bool
 ) -> list[BaseMessage]:
     """Run the tools that a reply calls; return the messages to append: the reply, and one result for each call.
 
@@ -81,16 +82,14 @@ def tool_results(
     results: list[BaseMessage] = []
     for call in calls:
         result = render_text("no_more_tools.md") if refuse else _run(call, tools)
-        used.append(ToolUse(name=str(call["name"])[:80], arguments=arguments_json(call)[:500], result=result[:500]))
-        results.append(ToolMessage(content=result, tool_call_id=str(call["id"] or "")))
+        used.append(ToolUse(name=call["name"][:80], arguments=arguments_json(call)[:500], result=result[:500]))
+        results.append(ToolMessage(content=result, tool_call_id=call["id"]))
     # LangChain drops invalid calls when a reply is sent back, and servers reject results without a call.
-    valid = [
-        {"name": str(c["name"]), "args": c["args"] if isinstance(c["args"], dict) else {}, "id": c["id"]} for c in calls
-    ]
+    valid = [{**call, "args": call["args"] if isinstance(call["args"], dict) else {}} for call in calls]
     return [reply.model_copy(update={"tool_calls": valid, "invalid_tool_calls": []}), *results]
 
 
-def _run(call: Mapping[str, Any], tools: list[LookupTool]) -> str:
+def _run(call: Call, tools: list[LookupTool]) -> str:
     tool = next((tool for tool in tools if tool.name == call["name"]), None)
     if tool is None:
         return f"there is no tool {str(call['name'])[:80]!r}; the tools are: {', '.join(t.name for t in tools)}"
@@ -104,7 +103,7 @@ def _run(call: Mapping[str, Any], tools: list[LookupTool]) -> str:
         return f"the tool failed: {type(error).__name__}"
 
 
-def arguments_json(call: Mapping[str, Any]) -> str:
+def arguments_json(call: Call) -> str:
     """Return a tool call's arguments as JSON, or unchanged when the model wrote something else."""
     args = call["args"]
     return args if isinstance(args, str) else json.dumps(args)

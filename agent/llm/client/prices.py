@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.agent.llm.client.types import TokenUse, split_model_name
+from tunesmith.agent.llm.client.model_names import split_model_name
+from tunesmith.agent.llm.client.types import TokenUse
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.optional_packages import require
 
@@ -76,7 +77,7 @@ def find_price(name: str, own_prices: OwnPrices, *, base_url: str | None = None)
     Raises:
         ProjectError: genai-prices is not installed.
     """
-    provider, model = split_model_name(name)
+    provider, model = split_model_name(name, base_url=base_url)
     own = own_prices.get(provider or "openai", {})
     matches = [start for start in own if model.startswith(start)]
     return own[max(matches, key=len)] if matches else _listed_price(provider, model, base_url)

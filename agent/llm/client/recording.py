@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
-from tunesmith.agent.llm.client.parsing import find_json_object
+from tunesmith.agent.llm.client.parsing import read_last_object
 from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LanguageModel, LookupTool, ModelAnswer, TokenUse
 from tunesmith.prompts.message import Message
 from tunesmith.study.errors import ProjectError
@@ -129,7 +129,7 @@ class ReplayModel:
             raise ModelDown(Down(line["down"]), line["reason"], call=call)
         if "unusable" in line:
             raise AnswerUnusable(Unusable(line["unusable"]), line["reason"], line["text"], call)
-        return ModelAnswer(answer_format.read(find_json_object(line["text"])), line["text"], call)
+        return ModelAnswer(read_last_object(line["text"], answer_format.read), line["text"], call)
 
 
 def _question_key(messages: Sequence[Message], answer_format: AnswerFormat[Any]) -> str:

@@ -80,6 +80,7 @@ class CallRecord:
         requests: number of HTTP requests.
         cost_usd: dollars; None when the price is unknown.
         wall_s: seconds from the question to the answer.
+        notes: what people should know about the model's options, such as one that it does not take.
     """
 
     model: str
@@ -89,6 +90,7 @@ class CallRecord:
     cost_usd: float | None = None
     wall_s: float = 0.0
     tools: tuple[ToolUse, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +123,6 @@ class LanguageModel(Protocol):
             ModelDown: the model gave no answer.
             AnswerUnusable: the model answered, but the answer cannot be used.
         """
-
-
-def split_model_name(name: str) -> tuple[str, str]:
-    """Return the provider and the model of "provider:model"; the provider of a bare name is ""."""
-    provider, colon, model = name.partition(":")
-    return (provider, model) if colon else ("", name)
 
 
 def _sum(a: int | None, b: int | None) -> int | None:

@@ -105,7 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         with self.lock:
             before = len(self.server_record.requests)
-            self.server_record.requests.append({**request, "authorization": self.headers.get("authorization")})
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            seen = {**request, "authorization": headers.get("authorization"), "headers": headers}
+            self.server_record.requests.append(seen)
         reply = type(self).behaviour(request, before)
         if reply.delay_s:
             time.sleep(reply.delay_s)
@@ -149,12 +151,11 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(behaviour: Behaviour) -> Iterator[Server]:
     """Serve on a free port of 127.0.0.1."""
-    members = {"behaviour": staticmethod(behaviour), "lock": threading.Lock()}
-    handler = type("Handler", (_Handler,), members)
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Server("")
+    members = {"behaviour": staticmethod(behaviour), "lock": threading.Lock(), "server_record": server}
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), members))
     httpd.daemon_threads = True
-    server = Server(f"http://127.0.0.1:{httpd.server_address[1]}/v1")
-    handler.server_record = server
+    server.base_url = f"http://127.0.0.1:{httpd.server_address[1]}/v1"
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
