@@ -26,8 +26,8 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
+from tunesmith.study.trials.winner import winner
 from tunesmith.tools.control.study_reader import study_view
 
 TAIL_CHARS = 4000
@@ -47,11 +47,17 @@ class OpenTrial:
 
 @dataclass(frozen=True, slots=True)
 class BestTrial:
-    """The best trial so far; `value` is that of the first metric."""
+    """The best trial so far, as `tunesmith status` names it.
+
+    Attributes:
+        value: its value of the first metric.
+        expected: the expected value over seeds; `value` itself where only one seed is known.
+    """
 
     params: Mapping[str, Value]
     value: float
     number: int
+    expected: float
 
 
 class Tuner:
@@ -129,10 +135,10 @@ class Tuner:
     @property
     def best(self) -> BestTrial | None:
         """The best complete trial; None if there is none."""
-        trial = incumbent(self.trials, self._spec.objectives)
-        if trial is None:
+        found = winner(self.trials, self._spec)
+        if found is None:
             return None
-        return BestTrial(trial.params, trial.values[self._spec.objectives[0].metric], trial.number)
+        return BestTrial(found.trial.params, found.value, found.trial.number, found.expected)
 
     def ask(self) -> OpenTrial:
         """Return the next trial. Several may be open at once and finish in any order.

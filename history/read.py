@@ -20,10 +20,15 @@ from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.trials.failure_scope import with_scopes
 from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.results import Improvement, is_feasible
+from tunesmith.study.trials.results import Improvement, default_trial, present_improvements
 from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.winner import Winner, winner
 from tunesmith.study.variant import Variant
+
+FORGOTTEN_EVENT = "forgotten"
+"""Kind of the event that has a study forget trials, or, with `again`, take them up again."""
 
 _TRIALS = """
     select trials.*, proposals.rationale, proposals.predicted_mean, proposals.predicted_std, proposals.fallback_reason,
@@ -33,23 +38,27 @@ _TRIALS = """
 """
 
 
-_CANDIDATES = """
-    state = 'complete' and replicate_of is null and value is not null and coalesce(fidelity, 9e999) >= (
-        select max(coalesce(fidelity, 9e999)) from trials
-        where study_id = :study and state = 'complete' and replicate_of is null and value is not null
-    )
-"""
-"""Condition on trials that may be the incumbent, as in study/trials/results.py: complete, at the highest fidelity."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialCounts:
-    """Number of trials by state, by kind of failure and by source. Only `replicates` counts replicates."""
+    """Number of trials by state, by kind of failure and by source. Only `replicates` counts replicates.
+
+    Attributes:
+        set_aside: trials that count nowhere else: failures of the study itself, and forgotten trials.
+    """
 
     states: Mapping[TrialState, int]
     failures: Mapping[str, int]
     sources: Mapping[str, int]
     replicates: int
+    set_aside: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """The failed and forgotten trials by number, and the number of finished and the forgotten trials they rest on."""
+
+    key: tuple[int, frozenset[int]]
+    trials: Mapping[int, Trial]
 
 
 class History:
@@ -63,6 +72,7 @@ class History:
         self._db = db
         # Finished trials never change, so each is read once.
         self._finished: dict[int, list[Trial]] = {}
+        self._marked: dict[int, _Marks] = {}
 
     @classmethod
     def open_if_any(cls, path: Path, *, any_thread: bool = False) -> History | None:
@@ -120,7 +130,18 @@ class History:
         )
 
     def trials(self, study_id: int) -> list[Trial]:
-        """Return every trial by number."""
+        """Return every trial by number. Failures have the scope that all trials so far give them."""
+        return self._with_marks(study_id, self._stored_trials(study_id))
+
+    def forgotten(self, study_id: int) -> frozenset[int]:
+        """Return the numbers of the trials that people had the study forget, and not taken up again since."""
+        numbers: set[int] = set()
+        for event in self.events(study_id, FORGOTTEN_EVENT):
+            change = set(event.detail["numbers"])
+            numbers = numbers - change if event.detail.get("again") else numbers | change
+        return frozenset(numbers)
+
+    def _stored_trials(self, study_id: int) -> list[Trial]:
         done = self._finished.setdefault(study_id, [])
         rows = self._query(f"{_TRIALS} and number >= :first order by number", {"study": study_id, "first": len(done)})
         new = [trial_from_row(row) for row in rows]
@@ -158,29 +179,22 @@ class History:
         """Return the trials with the highest numbers, by number."""
         return self._select("order by number desc limit :count", study_id, count=count)[::-1]
 
-    def default(self, study_id: int) -> Trial | None:
-        """Return the trial of the default configuration; None if there is none."""
-        return next(iter(self._select("and number = 0 and source = 'default'", study_id)), None)
+    def default(self, record: StudyRecord) -> Trial | None:
+        """Return the trial of the default configuration in the present space; None if there is none."""
+        return default_trial(self.trials(record.id), record.spec.space)
+
+    def winner(self, record: StudyRecord) -> Winner | None:
+        """Return the study's choice among its trials, as study/trials/winner.py makes it; None without one."""
+        return winner(self.trials(record.id), record.spec)
 
     def best(self, record: StudyRecord) -> Trial | None:
-        """Return the incumbent: the best first objective among complete, feasible trials that are not replicates."""
-        order = "asc" if record.spec.objectives[0].sign > 0 else "desc"
-        clause = f"and {_CANDIDATES} order by value {order}, number"
-        rows = self._query(f"{_TRIALS} {clause}", {"study": record.id})
-        return next((t for t in map(trial_from_row, rows) if is_feasible(t, record.spec.metric_constraints)), None)
+        """Return the winner's first trial; None without one."""
+        found = self.winner(record)
+        return found.trial if found is not None else None
 
     def improvements(self, record: StudyRecord) -> list[Improvement]:
-        """Return each trial that improved on all earlier ones, without regard to constraints."""
-        sign = record.spec.objectives[0].sign
-        rows = self._db.execute(
-            f"select number, value from trials where study_id = :study and {_CANDIDATES} order by number",
-            {"study": record.id},
-        )
-        improvements: list[Improvement] = []
-        for number, value in rows:
-            if not improvements or sign * value < sign * improvements[-1].value:
-                improvements.append(Improvement(number, value))
-        return improvements
+        """Return each trial of the present space that improved on all earlier ones, by number."""
+        return present_improvements(self.trials(record.id), record.spec)
 
     def trial_counts(self, study_id: int) -> TrialCounts:
         """Return the number of trials by state, failure and source."""
@@ -195,11 +209,14 @@ class History:
             )
         )
         own = [row for row in rows if not row["replicate"]]
+        set_aside = self._set_aside(study_id)
+        own += [_uncounted_row(trial) for trial in set_aside]
         return TrialCounts(
             states={TrialState(k): v for k, v in _sums(own, "state").items()},
             failures=_sums([row for row in own if row["kind"]], "kind"),
             sources=_sums(own, "source"),
             replicates=sum(row["count"] for row in rows if row["replicate"]),
+            set_aside=len(set_aside),
         )
 
     def curves(self, study_id: int) -> dict[int, list[Observation]]:
@@ -277,7 +294,33 @@ class History:
         return (dict(zip(names, row, strict=True)) for row in cursor)
 
     def _select(self, clause: str, study_id: int, **values: int) -> list[Trial]:
-        return [trial_from_row(row) for row in self._query(f"{_TRIALS} {clause}", {"study": study_id, **values})]
+        rows = self._query(f"{_TRIALS} {clause}", {"study": study_id, **values})
+        return self._with_marks(study_id, [trial_from_row(row) for row in rows])
+
+    def _with_marks(self, study_id: int, found: list[Trial]) -> list[Trial]:
+        """Return the trials with what all trials together tell: the scope of each failure, and which are forgotten."""
+        if not any(t.state.is_finished for t in found):
+            return found
+        marked = self._marks(study_id)
+        return [marked.get(t.number, t) for t in found] if marked else found
+
+    def _marks(self, study_id: int) -> Mapping[int, Trial]:
+        """Return the failed and the forgotten trials by number, decided anew after each trial that ended."""
+        forgotten = self.forgotten(study_id)
+        sql = "select count(*) as failed from trials where study_id = ? and state = 'failed'"
+        if not forgotten and not next(self._query(sql, [study_id]))["failed"]:
+            return {}
+        trials = self._stored_trials(study_id)
+        key = (sum(t.state.is_finished for t in trials), forgotten)
+        if study_id not in self._marked or self._marked[study_id].key != key:
+            known = [replace(t, forgotten=True) if t.number in forgotten else t for t in trials]
+            marked = {t.number: t for t in with_scopes(known) if t.failure is not None or t.forgotten}
+            self._marked[study_id] = _Marks(key, marked)
+        return self._marked[study_id].trials
+
+    def _set_aside(self, study_id: int) -> list[Trial]:
+        """Return the trials that count nowhere, replicates left out."""
+        return [t for t in self._marks(study_id).values() if not t.counts and not t.is_replicate]
 
     def saved_runs(self, study_id: int) -> float:
         """Return how many full runs a study saved because trials were stopped early or continued others; at least 0.
@@ -306,7 +349,7 @@ class History:
         trials, others = self._usage_of_trials(study_id), self._usage_of_other_runs(study_id)
         llm = self._usage_of_llm(study_id)
         return Spent(
-            trials=trials["trials"],
+            trials=trials["trials"] - len(self._set_aside(study_id)),
             saved=self.saved_runs(study_id) if spec.schedule_kind == "curves" else 0.0,
             hours=study["active_s"] / 3600,
             gpu_hours=(trials["gpu_s"] + others["gpu_s"]) / 3600,
@@ -346,7 +389,13 @@ def _sums(rows: Sequence[Mapping[str, Any]], column: str) -> dict[str, int]:
     sums: dict[str, int] = {}
     for row in rows:
         sums[row[column]] = sums.get(row[column], 0) + row["count"]
-    return sums
+    return {name: count for name, count in sums.items() if count}
+
+
+def _uncounted_row(trial: Trial) -> dict[str, Any]:
+    """Return a row that takes a trial out of the counts."""
+    kind = trial.failure.kind.value if trial.failure else ""
+    return {"state": trial.state.value, "kind": kind, "source": trial.proposal.source.value, "count": -1}
 
 
 def _observation(row: Mapping[str, Any]) -> Observation:

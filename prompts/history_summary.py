@@ -14,9 +14,9 @@ from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.formatting import one_line, render_parameter
 from tunesmith.study.space.parameters import Bool, Choice, Int, Parameter, has_default
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.results import candidates
-from tunesmith.study.trials.trial import FailureKind, Trial, TrialState
+from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number
 
 CHARS_PER_TOKEN = 3.0
@@ -69,7 +69,9 @@ def summarize_history(
         rows = _select_trials(view, trials, best, latest, others)
         tail = _LONG_LOG_TAIL if best > _MANY_BEST else _SHORT_LOG_TAIL
         summary = HistorySummary(
-            table=_table(view, rows, curves or {}), failures=_failures(trials, tail), counts=counts
+            table=_table(view, rows, curves or {}),
+            failures="\n".join(part for part in (_failures(trials, tail), _set_aside(view)) if part),
+            counts=counts,
         )
         if estimate_tokens(summary.table) + estimate_tokens(summary.failures) <= max_tokens:
             break
@@ -97,15 +99,15 @@ def _counts(trials: Sequence[Trial]) -> str:
 
 
 def _select_trials(view: StudyView, trials: Sequence[Trial], best: int, latest: int, others: int) -> list[Trial]:
-    ranked = candidates(trials, view.objectives, view.constraints)
+    ranked = leaderboard(trials, view)
     selected = {t.number: t for t in [*ranked[:best], *list(trials)[-latest:]]}
     rest = [t for t in ranked if t.number not in selected]
     if others and rest:
         step = max(len(rest) / others, 1.0)
         selected |= {t.number: t for t in (rest[int(i * step)] for i in range(min(others, len(rest))))}
-    first = next((t for t in trials if t.number == 0), None)
+    first = next((t for t in trials if t.number == 0 or t.proposal.source is Source.DEFAULT), None)
     if first is not None:
-        selected[0] = first
+        selected[first.number] = first
     return [selected[number] for number in sorted(selected)]
 
 
@@ -148,6 +150,18 @@ def _failures(trials: Sequence[Trial], tail: int) -> str:
             text += "\n" + fenced(failure.tail, "log", limit=tail)
         paragraphs.append(text)
     return "\n".join(paragraphs)
+
+
+def _set_aside(view: StudyView) -> str:
+    """Return a paragraph on the trials that count nowhere; "" without any. Nothing is to be learned from them."""
+    own = [t for t in view.set_aside if not t.is_replicate]
+    if not own:
+        return ""
+    numbers = ", ".join(f"#{t.number}" for t in own[-_MAX_FAILED_NUMBERS:])
+    failed = [t.failure for t in own if t.failure and not t.forgotten]
+    example = f", for example {one_line(failed[-1].reason, 160)}" if failed else ""
+    why = "they failed whatever their parameters, or a person had them forgotten; they say nothing about parameters"
+    return f"not in the table: {len(own)} trials (latest {numbers}): {why}{example}"
 
 
 def _parameter_line(name: str, parameter: Parameter) -> str:

@@ -19,9 +19,10 @@ from tunesmith.study.config.record import Lesson
 from tunesmith.study.formatting import render_parameter, render_params
 from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.results import default_trial, improvements, incumbent
+from tunesmith.study.trials.results import default_trial, present_improvements
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Constraint, Objective, StudyView
+from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number
 
 MAX_TOKENS = 8000
@@ -143,8 +144,8 @@ def _facts(context: PromptContext, *, max_tokens: int) -> dict[str, Any]:
     return {
         "counts": history.counts,
         "budget": context.budget or "not limited",
-        "best": _trial_facts(incumbent(view.trials, view.objectives, view.constraints), view),
-        "default": _trial_facts(default_trial(view.trials), view),
+        "best": _trial_facts(incumbent(view.trials, view), view),
+        "default": _trial_facts(default_trial(view.trials, view.space), view),
         "stale": trials_since_improvement(view),
         "next_params": render_params(sampler.next_params),
         "prediction": prediction and {"mean": short_number(prediction.mean), "std": short_number(prediction.std)},
@@ -159,7 +160,7 @@ def _facts(context: PromptContext, *, max_tokens: int) -> dict[str, Any]:
 def trials_since_improvement(view: StudyView) -> int:
     """Return the number of finished trials since the best value last improved."""
     finished = [t for t in view.trials if t.state.is_finished and not t.is_replicate]
-    improved = improvements(view.trials, view.objectives, view.constraints)
+    improved = present_improvements(view.trials, view)
     return sum(t.number > improved[-1].number for t in finished) if improved else len(finished)
 
 

@@ -79,7 +79,7 @@ class EditQuestionBuilder:
         own = next((a for a in self.arms if not a.code), None)
         if arm.code and own is not None:
             parts.append(f"your starting code: best {_best_value(own, metric)} in {len(own.curve)} trials")
-        default = default_trial(self.view.trials)
+        default = default_trial(self.view.trials, self.view.space)
         if default is not None and metric in default.values:
             parts.append(f"its default: {short_number(default.values[metric])}")
         return "; ".join(parts)
@@ -87,7 +87,7 @@ class EditQuestionBuilder:
 
 def _noise(view: StudyView) -> float:
     """Return the standard deviation of the metric over replicates of the default; 0 with fewer than two values."""
-    default, metric = default_trial(view.trials), view.objectives[0].metric
+    default, metric = default_trial(view.trials, view.space), view.objectives[0].metric
     if default is None:
         return 0.0
     same = [t for t in view.trials if t is default or t.proposal.replicate_of == default.number]

@@ -34,6 +34,7 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.seeds import tuning_seed
 from tunesmith.study.trials.trial import FailureKind, Prediction, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
@@ -117,7 +118,7 @@ class CodeSearch:
         """Return the next trial of an edited version; None when the user's own code is to be tuned."""
         self.prepare(view)
         objective = view.objectives[0]
-        arms = build_arms(view.trials, objective, view.constraints)
+        arms = build_arms(present_trials(view.trials, view.space), objective, view.constraints)
         untried = self._untried(view.trials)
         is_due = should_edit(
             view.trials,
@@ -139,7 +140,7 @@ class CodeSearch:
         self._collect(view)
         if self._pending_edit is not None or self._untried(view.trials) or self._trials_left(view) < 2:  # noqa: PLR2004
             return
-        arms = build_arms(view.trials, view.objectives[0], view.constraints)
+        arms = build_arms(present_trials(view.trials, view.space), view.objectives[0], view.constraints)
         editable = [arm for arm in arms if arm.best is not None and self._may_run(arm)]
         if not editable or self._combine_best_pair(editable):
             return
@@ -235,6 +236,7 @@ class CodeSearch:
         merged = (
             {name: imputed_value(p) for name, p in space.parameters.items()} | dict(best.params) | dict(result.params)
         )
+        merged = space.own_values(merged)
         params = {name: merged[name] for name in space.active(merged)}
         if not space.contains(params):
             params = {name: value for name, value in best.params.items() if name in space.parameters}

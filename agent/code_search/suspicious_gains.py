@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.results import candidates, present_trials
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.units import short_number
 
@@ -71,7 +71,7 @@ def is_suspicious_gain(trial: Trial, outcome: Outcome, trials: Sequence[Trial], 
     objective = spec.objectives[0]
     if not trial.proposal.code or spec.evaluate is not None or outcome.state is not TrialState.COMPLETE:
         return False
-    ranked = candidates(trials, spec.objectives, spec.metric_constraints)
+    ranked = candidates(present_trials(trials, spec.space), spec.objectives, spec.metric_constraints)
     if not ranked or objective.metric not in outcome.values:
         return False
     losses = [objective.sign * t.values[objective.metric] for t in ranked]
@@ -90,7 +90,8 @@ def resolve_rerun(first: Outcome, rerun: Outcome, trials: Sequence[Trial], spec:
     usage = _add_usage(first.usage, rerun.usage)
     if rerun.state is not TrialState.COMPLETE or name not in rerun.values:
         return replace(rerun, usage=usage)
-    best = candidates(trials, spec.objectives, spec.metric_constraints)[0].values[name]
+    present = present_trials(trials, spec.space)
+    best = candidates(present, spec.objectives, spec.metric_constraints)[0].values[name]
     value, rerun_value = first.values[name], rerun.values[name]
     if sign * (best - rerun_value) <= 0.5 * sign * (best - value):
         reason = (

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.winner import Winner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,8 @@ class Opened:
         slots: number of trials that run at once.
         finished: number of trials that earlier runs finished.
         requeued: number of trials of earlier runs that run again.
-        best: the incumbent; None if no trial is complete.
+        best: the first trial of the configuration that the study would choose; None if no trial is complete.
+        winner: that configuration with its certainty.
         default: the trial of the default configuration, if there is one.
         estimate: the LLM's expected calls, tokens and cost as text; "" without an LLM.
     """
@@ -33,6 +35,7 @@ class Opened:
     default: Trial | None
     budget: Budget
     estimate: str = ""
+    winner: Winner | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ class Finished:
     best: Trial | None
     improved: bool
     spent: Spent
+    winner: Winner | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +74,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The run ended. `by` is the limit that was reached, "exhausted" or "interrupted"."""
+    """The run ended. `by` is the limit that was reached, "exhausted", "interrupted" or "failures".
+
+    Attributes:
+        pause_reason: why the run paused, if trials failed whatever their configuration; "" otherwise.
+    """
 
     record: StudyRecord
     by: str
     best: Trial | None
+    winner: Winner | None = None
+    pause_reason: str = ""
 
 
 LoopEvent: TypeAlias = Opened | Started | Observed | Finished | Note | Ended

@@ -10,10 +10,10 @@ from tunesmith.agent.loop.slot_pool import PoolSlot, retry_reason
 from tunesmith.agent.loop.starting import edited_code
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.evaluator.free_disk import has_free_disk
-from tunesmith.study.trials.results import incumbent, is_feasible
 from tunesmith.study.trials.seeds import tuning_seed
-from tunesmith.study.trials.trial import Outcome, Trial, TrialState, Usage
+from tunesmith.study.trials.trial import Outcome, Trial, Usage
 from tunesmith.study.variant import short_id
+from tunesmith.tools.analysis.broken_environment import FAILURES, failing_streak, pause_reason
 
 FAILURES_BEFORE_WARNING = 3
 """Number of first trials that all fail the same way before the user is warned."""
@@ -38,16 +38,44 @@ def _record(run: StudyRun, slot: PoolSlot, trial: Trial, outcome: Outcome) -> No
     slot.clear()
     run.early_stopping.trial_ended()
     run.slots.trial_ended()
-    run.ledger.add_ended(ended)
+    note_ended(run, ended)
     run.ledger.add_usage(outcome.usage)
     if run.spec.schedule_kind == "curves":
         run.ledger.saved = run.recorder.history.saved_runs(run.recorder.study_id)
-    improved = _improves(run, ended)
-    if improved:
-        run.best = ended
-    run.announcer.emit(Finished(trial=ended, best=run.best, improved=improved, spent=run.ledger.spent()))
-    _warn_of_bad_start(run, ended)
+    before = run.best
+    run.choose_winner()
+    improved = (
+        run.best is not None and run.best.number == ended.number and (before is None or before.number != ended.number)
+    )
+    run.announcer.emit(
+        Finished(trial=ended, best=run.best, winner=run.winner, improved=improved, spent=run.ledger.spent())
+    )
+    pause_if_broken(run)
+    if not run.pause_reason:
+        _warn_of_bad_start(run, ended)
     _update_code_version(run, ended)
+
+
+def note_ended(run: StudyRun, trial: Trial) -> None:
+    """Count a trial that ended."""
+    run.ended.append(trial.number)
+    run.ledger.add_ended(trial)
+    run.count_trials()
+
+
+def pause_if_broken(run: StudyRun) -> None:
+    """End the run when trials fail whatever their configuration, and take that back when one of the last ones works."""
+    streak = [] if run.options.keep_going else failing_streak(run.trials(), run.ended)
+    if streak and not run.pause_reason:
+        run.pause_reason = pause_reason(streak)
+        run.announcer.note(run.pause_reason)
+        run.announcer.notifier.send_paused(run.pause_reason, streak[-1])
+    elif not streak:
+        run.pause_reason = ""
+    if run.pause_reason:
+        run.queue.ended_by = FAILURES
+    elif run.queue.ended_by == FAILURES:
+        run.queue.ended_by = ""
 
 
 def _queue_second_attempt(run: StudyRun, slot: PoolSlot, trial: Trial, reason: str, usage: Usage) -> None:
@@ -73,17 +101,6 @@ def _rerun_on_another_seed(run: StudyRun, slot: PoolSlot, trial: Trial, outcome:
     rerun = replace(trial, proposal=replace(trial.proposal, seed=seed))
     code = edited_code(run, rerun)
     slot.evaluation = run.evaluator.start(rerun, slot.resources, lambda observation: None, code=code)
-
-
-def _improves(run: StudyRun, trial: Trial) -> bool:
-    if (
-        trial.is_replicate
-        or trial.state is not TrialState.COMPLETE
-        or not is_feasible(trial, run.spec.metric_constraints)
-    ):
-        return False
-    rivals = [trial] if run.best is None else [run.best, trial]
-    return incumbent(rivals, run.spec.objectives) is trial
 
 
 def _warn_of_bad_start(run: StudyRun, trial: Trial) -> None:

@@ -6,9 +6,12 @@ killed at any line and started again. Knows no terminal: the display receives ev
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from tunesmith.agent.loop.activity import record_activity
+from tunesmith.agent.loop.breakdown import DEBUG_VARIABLE, internal_error
 from tunesmith.agent.loop.clocks import CLOCK_EVENT, ClockDrift, clock_jump_text
 from tunesmith.agent.loop.commands.service import CommandService
 from tunesmith.agent.loop.events import Ended, LoopEvent, Observed, Opened, Started
@@ -23,8 +26,9 @@ from tunesmith.agent.planner.cost_estimate import llm_estimate_text
 from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
 from tunesmith.history.write import ObservationBatch
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.errors import TunesmithError
+from tunesmith.study.errors import InternalError, TunesmithError
 from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.results import default_trial, left_out_text
 from tunesmith.tools.analysis.summary import summarize
 from tunesmith.tools.control.inbox import Inbox
 
@@ -80,12 +84,18 @@ class Loop:
                     self._flush_observations()
                     if not has_started:
                         self._run.wait()
-                run_final_test(self._run, self._between_polls)
+                if not self._run.pause_reason:
+                    run_final_test(self._run, self._between_polls)
                 return self._end()
         except TunesmithError as error:
             self._run.announcer.notifier.send_failure(str(error))
             self._run.announcer.notifier.close()
             raise
+        except Exception as error:
+            broken = self._broken_off(error)
+            if broken is None:
+                raise
+            raise broken from None
         finally:
             self._close()
 
@@ -98,7 +108,8 @@ class Loop:
         if recovery.orphans:
             processes = f"{recovery.orphans} process{'es' if recovery.orphans > 1 else ''}"
             run.announcer.note(f"ended {processes} left over from an earlier run")
-        for text in [*unused_parts(run.spec), *run.earlier_commands.words]:
+        outside = left_out_text(run.trials(), run.spec.space)
+        for text in [*unused_parts(run.spec), *run.earlier_commands.words, *([outside] if outside else [])]:
             run.announcer.note(text)
         for study in run.recorder.earlier:
             run.announcer.note(f"learns from {study.name}, {len(study.trials)} trials")
@@ -115,7 +126,8 @@ class Loop:
             finished=record.spent.trials,
             requeued=recovery.requeued,
             best=run.best,
-            default=run.recorder.history.default(record.id),
+            winner=run.winner,
+            default=default_trial(run.trials(), run.spec.space),
             budget=run.ledger.budget,
             estimate=self._llm_estimate(),
         )
@@ -173,6 +185,7 @@ class Loop:
     def _enforce_limits(self) -> None:
         """Stop running trials after a second interrupt or when no time is left."""
         run = self._run
+        run.work_clock.is_stopped = run.queue.is_paused and not run.slots.running()
         self._announce_interrupts()
         self._announce_clock_jump()
         if run.interrupts >= 2:  # noqa: PLR2004  # the second one
@@ -269,13 +282,24 @@ class Loop:
         by = run.queue.ended_by or "interrupted"
         run.recorder.record_end(by, run.now())
         record, trials = run.recorder.record, run.trials()
-        ended = Ended(record=record, by=by, best=run.best)
+        ended = Ended(record=record, by=by, best=run.best, winner=run.winner, pause_reason=run.pause_reason)
         notifier = run.announcer.notifier
         notifier.send_end(ended, lambda: summarize(record, trials).headline)
         notifier.close()
         record_activity(run)
         run.announcer.emit(ended)
         return ended
+
+    def _broken_off(self, error: Exception) -> InternalError | None:
+        """Put running trials back, send the message of [notify], and return the error for people; None to debug."""
+        with suppress(Exception):
+            for slot in self._run.slots.running():
+                self._requeue(slot)
+        found = internal_error(error, self._run.folder)
+        notifier = self._run.announcer.notifier
+        notifier.send_failure(str(found))
+        notifier.close()
+        return None if os.environ.get(DEBUG_VARIABLE) else found
 
     def _close(self) -> None:
         """Kill what still runs and release the history, even after an error."""

@@ -23,7 +23,7 @@ from tunesmith.history.redact import redact
 from tunesmith.study.config.spec import NotifyTable, StudySpec
 from tunesmith.study.formatting import json_values, render_params
 from tunesmith.study.trials.results import relative_gain
-from tunesmith.study.trials.trial import Failure, Trial
+from tunesmith.study.trials.trial import Failure, Source, Trial
 from tunesmith.study.units import short_number
 
 FAILURE_STREAK = 5
@@ -81,6 +81,11 @@ class Notifier:
         """Send that the run stopped because of an error."""
         self._send("end", lambda: {"by": "error", "text": reason, **self._best_part(self._best)})
 
+    def send_paused(self, text: str, trial: Trial) -> None:
+        """Send that the run pauses, since trials fail whatever their configuration."""
+        kind = trial.failure.kind.value if trial.failure else ""
+        self._send("failures", lambda: {"text": text, "trial": trial.number, "failure": kind})
+
     def send_disk_full(self, text: str) -> None:
         """Send that the run waits for free disk space."""
         self._send("failures", lambda: {"text": text, "trial": None, "failure": "disk"})
@@ -104,7 +109,7 @@ class Notifier:
         trial = event.trial
         if trial.is_replicate:
             return
-        if trial.number == 0:
+        if trial.proposal.source is Source.DEFAULT:
             self._default = trial
         self._failures_in_a_row = self._failures_in_a_row + 1 if trial.failure else 0
         if self._failures_in_a_row == FAILURE_STREAK and trial.failure:

@@ -23,7 +23,10 @@ def recover(run: StudyRun) -> Recovery:
     requeued = sum(_resume_trial(run, trial) for trial in run.recorder.history.unfinished(run.recorder.study_id))
     if run.candidate_pool is not None:
         run.curves.load(run.recorder.history.curves(run.recorder.study_id))
-    run.best = run.recorder.history.best(run.recorder.record)
+    run.choose_winner()
+    trials = run.trials()
+    run.trials_before = len(trials)
+    run.set_aside_before = sum(not t.counts and not t.is_replicate for t in trials)
     return Recovery(orphans=orphans, requeued=requeued)
 
 

@@ -6,13 +6,21 @@ from tunesmith.agent.loop.slot_pool import PoolSlot
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.evaluator.evaluator import EditedCode
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.trials.results import is_present
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState
 from tunesmith.study.trials.view import ancestors
 from tunesmith.study.variant import short_id
 
 
 def start_trial(run: StudyRun, slot: PoolSlot, trial: Trial) -> bool:
-    """Start a trial in a free slot; return whether it runs. A trial whose edited code cannot run fails at once."""
+    """Start a trial in a free slot; return whether it runs.
+
+    A trial whose edited code cannot run fails at once. One that waited while the space changed does not run: the
+    command would give it another configuration than its own.
+    """
+    if not is_present(trial, run.trials(), run.spec.space):
+        _set_aside(run, trial)
+        return False
     running = run.recorder.record_start(trial, slot.resources.index, run.now())
     slot.unwritten = []
     run.slots.note_sharing(slot)
@@ -27,6 +35,14 @@ def start_trial(run: StudyRun, slot: PoolSlot, trial: Trial) -> bool:
     on_observation = slot.unwritten.append
     slot.evaluation = run.evaluator.start(running, slot.resources, on_observation, earlier=earlier, code=code)
     return True
+
+
+def _set_aside(run: StudyRun, trial: Trial) -> None:
+    """Record that a waiting trial does not run because it lies outside the present space."""
+    outcome = Outcome(state=TrialState.STOPPED, note="not run: it lies outside the present space")
+    run.recorder.record_outcome(trial, outcome, run.now())
+    run.ledger.add_ended(trial)
+    run.announcer.note(f"trial {trial.number} does not run: it lies outside the present space")
 
 
 def edited_code(run: StudyRun, trial: Trial) -> EditedCode | None:

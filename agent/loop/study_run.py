@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.agent.llm.client.types import LanguageModel
 from tunesmith.agent.loop.announcer import Announcer
 from tunesmith.agent.loop.budget_ledger import BudgetLedger
-from tunesmith.agent.loop.clocks import DEADLINE_EVENT
+from tunesmith.agent.loop.clocks import DEADLINE_EVENT, WorkClock
 from tunesmith.agent.loop.commands.decisions import EarlierCommands
 from tunesmith.agent.loop.learning_curves import LearningCurves
 from tunesmith.agent.loop.run_options import RunOptions
@@ -24,6 +24,7 @@ from tunesmith.evaluator.executors.handle import ExecutorHandle
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.winner import Winner, winner
 from tunesmith.study.variant import Variant
 
 if TYPE_CHECKING:
@@ -47,9 +48,14 @@ class StudyRun:
         candidate_pool: asks the LLM for candidates; None without an LLM.
         code: the search over edits; None without [edits].
         earlier_commands: the commands of earlier runs that still hold.
+        work_clock: measures the hours at work; stopped while the study is paused.
         wake: set from other threads when a trial ended or an answer arrived.
         resources: closes the evaluator and the history.
-        best: the incumbent.
+        winner: the configuration that the study would choose now.
+        ended: the numbers of the trials that ended in this run, in order.
+        set_aside_before: number of trials that counted nowhere when the run opened.
+        trials_before: number of trials when the run opened.
+        pause_reason: why the run pauses because of failures; "" unless it does.
         interrupts: how often the user asked to stop: once lets running trials finish, twice stops them.
     """
 
@@ -70,10 +76,34 @@ class StudyRun:
     code: CodeSearch | None
     announcer: Announcer
     earlier_commands: EarlierCommands
+    work_clock: WorkClock
     wake: threading.Event
     resources: ExitStack
-    best: Trial | None = None
+    winner: Winner | None = None
+    ended: list[int] = field(default_factory=list)
+    set_aside_before: int = 0
+    trials_before: int = 0
+    pause_reason: str = ""
     interrupts: int = 0
+
+    @property
+    def best(self) -> Trial | None:
+        """The first trial of the winner."""
+        return self.winner.trial if self.winner is not None else None
+
+    def choose_winner(self) -> None:
+        """Choose anew among the trials so far."""
+        self.winner = winner(self.trials(), self.spec)
+
+    def count_trials(self) -> None:
+        """Tell the ledger how many trials count nowhere.
+
+        With --keep-going the failures of this run count in it, so that a run whose trials all fail ends.
+        """
+        aside = [t for t in self.trials() if not t.counts and not t.is_replicate]
+        if self.options.keep_going:
+            aside = [t for t in aside if t.forgotten or t.number < self.trials_before]
+        self.ledger.uncounted = len(aside) - self.set_aside_before
 
     def now(self) -> float:
         """Return the wall-clock time, in seconds since the epoch."""

@@ -27,8 +27,10 @@ from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.analysis.broken_environment import FAILURES
 from tunesmith.tools.control.study_reader import study_view
 
 if TYPE_CHECKING:
@@ -80,6 +82,17 @@ class TrialStore:
     earlier: tuple[EarlierStudy, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _StudyState:
+    """Numbers of trials: all, finished ones and those that count; the steering; and which object the spec is."""
+
+    trials: int
+    finished: int
+    counted: int
+    steering: Steering
+    spec: int
+
+
 class TrialQueue:
     """What is left to run in one study.
 
@@ -96,7 +109,8 @@ class TrialQueue:
         waiting: trials that have a number and wait to start, the next one first.
         steering: what people pinned and vetoed; commands may replace it while the study runs.
         is_paused: whether a person asked that no trial starts.
-        ended_by: the limit that ended the study, "exhausted" when no configuration is left, "" until then.
+        ended_by: the limit that ended the study, "exhausted" when no configuration is left, FAILURES when trials fail
+            whatever their configuration, "" until then.
     """
 
     def __init__(
@@ -120,19 +134,22 @@ class TrialQueue:
         self.steering = Steering({})
         self.is_paused = False
         self.ended_by = ""
+        self._has_begun = False
+        self._exhausted_in: _StudyState | None = None
+        self._waits_in: _StudyState | None = None
 
     def change_spec(self, spec: StudySpec) -> None:
         """Continue with a study that a command changed; the limit that ended it may have been raised."""
         self._spec, self._confirmation = spec, Confirmation(spec)
-        if self.ended_by != "exhausted":
+        if self.ended_by not in ("exhausted", FAILURES):
             self.ended_by = ""
 
     def next(self) -> Trial | None:
         """Return the trial to start now; None if none is due yet, or, with `ended_by` set, if the study is over."""
         if self._is_out_of_budget() or self.is_paused:
             return None
-        if self.waiting:
-            return self.waiting.pop(0)
+        if trial := self._default_first() or (self.waiting.pop(0) if self.waiting else None):
+            return trial
         late = self._too_late_to_tune()
         if late:
             return self._replicate(late)
@@ -152,19 +169,37 @@ class TrialQueue:
 
     def view(self) -> StudyView:
         """Return what proposers see of the study now."""
-        trials = self._store.trials()
+        view = study_view(self._spec, self._store.trials(), earlier=self._store.earlier)
         return replace(
-            study_view(self._spec, trials, earlier=self._store.earlier),
+            view,
             cost_exponent=self._ledger.cost_exponent,
-            curve_forecasts=self._early_stopping.pseudo_observations(trials),
+            curve_forecasts=self._early_stopping.pseudo_observations(view.trials),
             runs_left=self._ledger.runs_left(self._typical_s(), self._slots.size),
             fidelity_rises=self._spec.schedule_kind != "full",
         )
+
+    def _default_first(self) -> Trial | None:
+        """Return the default as the run's first trial if the study has no run of it that counts; None otherwise."""
+        if self._has_begun:
+            return None
+        self._has_begun = True
+        view = self.view()
+        proposal = self._proposers.arbiter.choose_default(view)
+        if proposal is None or self._ledger.trials_left() < MIN_RUNS_LEFT:
+            return None
+        trial = self._record(self._at_first_fidelity(proposal, view))
+        self._ledger.add_numbered(trial)
+        return trial
 
     # -- tuning -------------------------------------------------------------------------------------------------
 
     def _timed_proposal(self) -> Trial | None:
         """Choose a trial and update the estimate of how long choosing takes."""
+        state = self._state()
+        if state == self._exhausted_in:
+            return self._replicate("exhausted")
+        if state == self._waits_in:
+            return None
         started = self._ledger.clocks.steady()
         trial = self._noise_run() or self._new_trial()
         elapsed_s = self._ledger.clocks.steady() - started
@@ -174,16 +209,25 @@ class TrialQueue:
     def _new_trial(self) -> Trial | None:
         view = self.view()
         if self._population is not None and self._population.must_wait(view.trials):
+            self._waits_in = self._state()
             return None
         try:
             proposal = self._resumed(view) or self._edited(view) or self._proposed(view)
         except SpaceExhausted:
+            self._exhausted_in = self._state()
             return self._replicate("exhausted")
         if proposal.fallback_reason.startswith(SAMPLER_FAILED):
             self._note(f"a random point was used: {proposal.fallback_reason}")
         trial = self._record(proposal)
         self._ledger.add_numbered(trial)
         return trial
+
+    def _state(self) -> _StudyState:
+        """Return what a choice depends on. While it stays, asking again gives the same answer and only costs CPU."""
+        trials = self._store.trials()
+        finished = sum(t.state.is_finished for t in trials)
+        counted = sum(t.counts for t in trials)
+        return _StudyState(len(trials), finished, counted, self.steering, id(self._spec))
 
     def _edited(self, view: StudyView) -> Proposal | None:
         """Return a trial of an edited version of the code; None if the project's own code should be tuned."""
@@ -203,6 +247,8 @@ class TrialQueue:
 
     def _resumed(self, view: StudyView) -> Proposal | None:
         """Return an earlier configuration that is promoted or resumed now; None if there is none."""
+        # A configuration from before the space changed cannot go on: its command line would be another one's.
+        view = replace(view, trials=present_trials(view.trials, view.space))
         if self._halving is not None:
             return self._halving.next_promotion(view.trials)
         if self._population is not None:
@@ -290,4 +336,4 @@ class TrialQueue:
         if self._ledger.deadline() is None:
             return []
         trials = self._store.trials()
-        return [t.outcome.usage.wall_s for t in trials if t.outcome and t.state is TrialState.COMPLETE]
+        return [t.outcome.usage.wall_s for t in trials if t.outcome and t.counts and t.state is TrialState.COMPLETE]

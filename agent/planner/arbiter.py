@@ -24,10 +24,10 @@ from tunesmith.agent.sampler.deduplication import draw_new_params, random_params
 from tunesmith.study.errors import TunesmithError
 from tunesmith.study.formatting import render_params
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.seeds import derived_seed, tuning_seed
-from tunesmith.study.trials.trial import Prediction, Proposal, Source
+from tunesmith.study.trials.trial import Prediction, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.winner import incumbent
 
 ALTERNATING_TRIALS = 8
 """Number of first trials for which the LLM and the sampler alternate unless one of them performs badly."""
@@ -102,8 +102,8 @@ class Arbiter:
             SpaceExhausted: the space is finite and every configuration was tried.
         """
         default = view.space.default
-        if view.number == 0 and default is not None:
-            return self._proposal(view, Suggestion(params=default, rationale="your default"), Source.DEFAULT)
+        if default is not None and _is_default_due(view, default):
+            return self._default(view, default)
         if self._candidate_pool is None:
             return self._from_sampler(view)
         credit = source_credits(view.trials, view.objectives)
@@ -113,6 +113,19 @@ class Arbiter:
             return self._from_llm(view, self._candidate_pool, credit, turn.reason)
         self._candidate_pool.prepare(view)
         return self._from_sampler(view, considered=(turn.reason,))
+
+    def choose_default(self, view: StudyView) -> Proposal | None:
+        """Return the default if every run of it is set aside and none waits or runs; None otherwise."""
+        default = view.space.default
+        if default is None or not _is_default_set_aside(view):
+            return None
+        return self._default(view, default)
+
+    def _default(self, view: StudyView, default: Mapping[str, Value]) -> Proposal:
+        why = "your default" if view.number == 0 else "your default in the present space"
+        if _is_default_set_aside(view):
+            why = "your default again, since its earlier run does not count"
+        return self._proposal(view, Suggestion(params=default, rationale=why), Source.DEFAULT)
 
     # -- the sampler's turn -----------------------------------------------------------------------------------------
 
@@ -222,6 +235,30 @@ def _next_turn(view: StudyView, fraction: float) -> _Turn:
     return _Turn(is_odd, f"LLM and sampler alternate at first: the {whose}'s turn")
 
 
+def _is_default_due(view: StudyView, default: Mapping[str, Value]) -> bool:
+    """Return whether the default runs next.
+
+    It does at the start, again once the space has another default than it ran, and again after a failure of the study
+    itself as soon as a trial shows that the study works.
+    """
+    if view.number == 0:
+        return True
+    if _is_default_set_aside(view):
+        latest = max((t for t in view.every_trial if t.state.is_finished), key=lambda t: t.number)
+        return latest.counts and latest.state is not TrialState.FAILED
+    ran = [t for t in view.trials if t.proposal.source is Source.DEFAULT and not t.is_replicate]
+    return bool(ran) and all(dict(t.params) != dict(default) for t in ran)
+
+
+def _is_default_set_aside(view: StudyView) -> bool:
+    """Return whether the default ran, but no run of it counts, waits or runs."""
+    return any(_is_default(t) for t in view.set_aside) and not any(_is_default(t) for t in view.trials)
+
+
+def _is_default(trial: Trial) -> bool:
+    return trial.proposal.source is Source.DEFAULT and not trial.is_replicate
+
+
 def _drawn_turn(view: StudyView, fraction: float) -> _Turn:
     is_llm = derived_seed(view.seed, "turn", view.number) / 2**31 < fraction
     whose = "its" if is_llm else "the sampler's"
@@ -232,7 +269,7 @@ def _with_predictions(
     scores: Sequence[CandidateScore], candidates: Sequence[Candidate], view: StudyView
 ) -> list[CandidateScore]:
     """Return the scores with the LLM's predictions taken into account, by how right earlier ones were."""
-    objective, best = view.objectives[0], incumbent(view.trials, view.objectives, view.constraints)
+    objective, best = view.objectives[0], incumbent(view.trials, view)
     error = prediction_error(view.trials, objective)
     if best is None or error is None:
         return list(scores)

@@ -9,16 +9,18 @@ is better. The best of many noisy values is biased; values on seeds that no choi
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import placeholders
-from tunesmith.study.trials.results import candidates, default_trial
+from tunesmith.study.trials.results import default_trial
 from tunesmith.study.trials.seeds import choosing_seed, confirming_seed, noise_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import objective_values
+from tunesmith.study.trials.winner import leaderboard
 from tunesmith.tools.analysis.sequential_test import SequentialDecision, sequential_decision
 from tunesmith.tools.analysis.significance import Sample, sample
 from tunesmith.tools.control.study_reader import study_view
@@ -26,6 +28,8 @@ from tunesmith.tools.control.study_reader import study_view
 NOISE_RUNS = 2
 """Number of early repetitions of the default; with its first run, three values estimate the noise."""
 
+_MAX_ATTEMPTS = 3
+"""Number of replicates on one seed after which it is given up, if all failed for reasons of the study itself."""
 _MIN_TRIALS_FOR_NOISE = 20
 """Minimum [budget].trials for repetitions of the default; a smaller study needs its trials for tuning."""
 
@@ -47,11 +51,11 @@ class Confirmation:
 
         None without [confirm], without a seed in the command, in a small study, or unless the default completed.
         """
-        spec, default = self._spec, default_trial(trials)
+        spec, default = self._spec, default_trial(trials, self._spec.space)
         large_enough = spec.budget.trials is None or spec.budget.trials >= _MIN_TRIALS_FOR_NOISE
         if spec.confirm is None or not large_enough or "seed" not in placeholders(spec.run.command):
             return []
-        if default is None or default.state is not TrialState.COMPLETE:
+        if default is None or default.state is not TrialState.COMPLETE or _is_too_late_for_noise(default, trials):
             return []
         seeds = [noise_seed(spec.study.seed, index) for index in range(NOISE_RUNS)]
         why = "the default again, to measure noise"
@@ -85,7 +89,7 @@ class Confirmation:
     def _against_default(self, chosen: Trial, trials: Sequence[Trial]) -> list[Proposal]:
         """Return what the next comparison of the chosen trial with the default needs; [] once it is clear."""
         assert self._spec.confirm is not None  # noqa: S101  # `next_replicates` checked it
-        confirm, default = self._spec.confirm, default_trial(trials)
+        confirm, default = self._spec.confirm, default_trial(trials, self._spec.space)
         compared = [chosen] if default is None or default.state is not TrialState.COMPLETE else [default, chosen]
         for count in range(confirm.seeds, confirm.most + 1, confirm.seeds):
             seeds = [confirming_seed(self._spec.study.seed, index) for index in range(count)]
@@ -108,14 +112,14 @@ class Confirmation:
 
     def _leading(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the best trials by the sampler's model, which shrinks lucky values towards their neighbours."""
-        finished = sum(t.state.is_finished and not t.is_replicate for t in trials)
+        finished = sum(t.state.is_finished and t.counts and not t.is_replicate for t in trials)
         if finished != self._led_at:
             self._led_at, self._leaders = finished, self._choose(trials)
         return self._leaders
 
     def _choose(self, trials: Sequence[Trial]) -> list[Trial]:
         spec = self._spec
-        complete, default = candidates(trials, spec.objectives, spec.metric_constraints), default_trial(trials)
+        complete, default = leaderboard(trials, spec), default_trial(trials, spec.space)
         if spec.confirm is None or not complete or (default is not None and complete[0].number == default.number):
             return []
         groups = _by_code(complete)
@@ -168,9 +172,18 @@ class Confirmation:
         values = [
             objective_values(t, (objective,))
             for t in trials
-            if t.proposal.replicate_of == trial.number and t.proposal.seed in wanted
+            if t.proposal.replicate_of == trial.number and t.proposal.seed in wanted and t.counts
         ]
         return sample([v[0] for v in values if v is not None])
+
+
+def _is_too_late_for_noise(default: Trial, trials: Sequence[Trial]) -> bool:
+    """Return whether tuning went on without repetitions of the default; a limit that was raised later brings none."""
+    if any(t.proposal.replicate_of == default.number for t in trials):
+        return False
+    proposed = (Source.SAMPLER, Source.LLM, Source.FALLBACK)
+    ended_at = default.ended_at or math.inf
+    return any(t.proposal.source in proposed and t.created_at > ended_at for t in trials)
 
 
 def _by_code(trials: Sequence[Trial]) -> list[list[Trial]]:
@@ -209,8 +222,11 @@ def _missing_replicates(compared: Sequence[Trial], seeds: Sequence[int], trials:
 
 
 def _missing_seeds(trial: Trial, seeds: Sequence[int], trials: Sequence[Trial]) -> list[int]:
-    started = {t.proposal.seed for t in trials if t.proposal.replicate_of == trial.number}
-    return [seed for seed in seeds if seed not in started]
+    """Return the seeds without a replicate that counts; after a few failures of the study itself a seed is given up."""
+    repeats = [t for t in trials if t.proposal.replicate_of == trial.number]
+    started = {t.proposal.seed for t in repeats if t.counts}
+    attempts = Counter(t.proposal.seed for t in repeats)
+    return [seed for seed in seeds if seed not in started and attempts[seed] < _MAX_ATTEMPTS]
 
 
 def _is_replicate_running(trials: Sequence[Trial]) -> bool:

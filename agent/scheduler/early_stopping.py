@@ -18,9 +18,9 @@ from tunesmith.agent.scheduler.pausing import LAST_FULL_RUNS, PAUSE_POINTS, Paus
 from tunesmith.agent.scheduler.rules import Bound, diverged, percent, stalled
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.trials.view import ForecastPoint, StudyView, run_key
+from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number
 
 CHECK_GROWTH = 1.25
@@ -76,6 +76,12 @@ class EarlyStopping:
     def forget(self, trial: Trial) -> None:
         """Drop the curve of a trial that runs again from its beginning."""
         self._tracks.pop(trial.number, None)
+
+    def restore(self, curves: Mapping[int, Sequence[Observation]]) -> None:
+        """Take up the curves of trials that count again, by number."""
+        for number, observations in curves.items():
+            self._keep(number, observations)
+        self._forecasts = None
 
     def trial_ended(self) -> None:
         """Note that a trial ended, so that forecasts are computed anew."""
@@ -179,7 +185,7 @@ class EarlyStopping:
         return any(track.checked_at < point * self._end * (1 - STEP_TOLERANCE) <= reached for point in PAUSE_POINTS)
 
     def _hopeless(self, trial: Trial, view: StudyView, forecasts: CurveForecasts, where: str) -> StopDecision | None:
-        best = incumbent(view.trials, view.objectives, view.constraints)
+        best = incumbent(view.trials, view)
         if best is None or forecasts.forecast(trial) is None:
             return None
         chance = forecasts.p_below(trial, self._objective.sign * best.values[self._objective.metric])

@@ -19,9 +19,9 @@ from tunesmith.agent.scheduler.curve_forecasts import CurveForecasts
 from tunesmith.agent.scheduler.curve_model import STEP_TOLERANCE
 from tunesmith.agent.scheduler.promotion import promote
 from tunesmith.agent.scheduler.rules import percent
-from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.trial import Proposal, Trial, TrialState
 from tunesmith.study.trials.view import StudyView, run_key
+from tunesmith.study.trials.winner import incumbent
 
 PAUSE_POINTS = (1 / 9, 2 / 9, 4 / 9)
 """Fractions of a full run at which trials pause. The first one is late enough to be past the warm-up."""
@@ -142,7 +142,7 @@ def resume_paused(view: StudyView, forecasts: CurveForecasts) -> Proposal | None
         trial, rank = promotable
         why = f"trial {trial.number} resumes: rank {rank.position} of the {rank.count} that came this far"
         return promote(trial, full_length, why)
-    best = incumbent(view.trials, view.objectives, view.constraints)
+    best = incumbent(view.trials, view)
     if best is None:
         return None
     objective = view.objectives[0]

@@ -18,12 +18,13 @@ from tunesmith.cli.display.status_text import status_text
 from tunesmith.cli.display.trial_story import trial_story
 from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
 from tunesmith.cli.session.study_session import LoadedStudy, StudySession
-from tunesmith.study.config.command import command_line
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import render_params, render_short
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.numbers import parse_numbers
+from tunesmith.study.trials.results import left_out_text
 from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.winner import leaderboard, winner, winner_text
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.llm_tools.edits import EDIT, EDITS
 from tunesmith.tools.llm_tools.steering import (
@@ -31,15 +32,18 @@ from tunesmith.tools.llm_tools.steering import (
     CONFIRM,
     CONSTRAIN,
     END,
+    FORGET,
     LIMIT,
     PAUSE,
     PIN,
     QUEUE,
     RESUME,
+    RETRY,
     STOP_TRIAL,
     VETO,
 )
 from tunesmith.tools.llm_tools.tool import AnyTool
+from tunesmith.tools.variants.run_command import code_needed, run_line
 
 BEST_LISTED = 5
 PLOT_WIDTH = 80
@@ -87,12 +91,16 @@ def _best(session: StudySession, _: str) -> str:
     def text(opened: OpenStudy) -> str:
         record = opened.record
         trials = opened.history.trials(record.id)
-        ranked = candidates(trials, record.spec.objectives, record.spec.metric_constraints)[:BEST_LISTED]
-        if not ranked:
-            return "no trial is complete yet"
+        best, ranked = winner(trials, record.spec), leaderboard(trials, record.spec)[:BEST_LISTED]
+        outside = left_out_text(trials, record.spec.space)
+        if best is None:
+            return "\n".join(["no trial is complete yet", *([outside] if outside else [])])
         metric = record.spec.objectives[0].metric
         rows = [f"#{t.number}  {metric} {short_number(t.values[metric])}  {render_params(t.params)}" for t in ranked]
-        return "\n".join([*rows, "", f"  {command_line(record.spec, ranked[0].params)}"])
+        line = run_line(record.spec, best.trial.params, best.trial.proposal.code, opened.history.variants(record.id))
+        head = [f"best: {metric} {winner_text(best)}", *([outside] if outside else [])]
+        needed = code_needed(best.trial.proposal.code)
+        return "\n".join([*head, *rows, "", f"  {line}", *([f"  {needed}"] if needed else [])])
 
     return _with_study(session, text)
 
@@ -205,6 +213,17 @@ def _pin(session: StudySession, rest: str) -> str:
     return _call(session, PIN, {"name": name, "value": value})
 
 
+def _retry(session: StudySession, rest: str) -> str:
+    return _call(session, RETRY, {"numbers": list(parse_numbers(rest)) if rest else []})
+
+
+def _forget(session: StudySession, rest: str) -> str:
+    words = rest.removesuffix("undo").strip()
+    if not words:
+        raise ToolRefused("give numbers of trials, for example /forget 3-9")
+    return _call(session, FORGET, {"numbers": list(parse_numbers(words)), "again": rest.endswith("undo")})
+
+
 def _bounds(session: StudySession, rest: str) -> str:
     name, *ends = rest.split()
     if len(ends) != 2:  # noqa: PLR2004  # low and high
@@ -280,6 +299,8 @@ COMMANDS: Mapping[str, Slash] = {
     "resume": Slash("", "start new trials again", _tool(RESUME)),
     "queue": Slash("lr=0.01 ...", "run this configuration next; other values are those of the best trial", _queue),
     "confirm": Slash("N", "run a trial again on 3 fresh seeds", _tool(CONFIRM, lambda t: {"number": _value(t)})),
+    "retry": Slash("[N-M]", "run failed trials again, all or these, and forget their failures", _retry),
+    "forget": Slash("N-M [undo]", "let trials teach nothing and count nowhere; undo takes them up again", _forget),
     "pin": Slash("NAME[=VALUE]", "fix a parameter at a value, or free it", _pin),
     "veto": Slash(
         "CONDITION", "propose nothing that meets it, for example lr > 0.1", _tool(VETO, lambda t: {"condition": t})

@@ -5,10 +5,11 @@ from __future__ import annotations
 from tunesmith.cli.display.format import count
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import InputError
-from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_lines, pause_reason
 
 
 class StudyChanges:
@@ -35,14 +36,19 @@ class StudyChanges:
         if self._running and not running:
             record = loaded.reader.record()
             by = record.ended_by if record else ""
-            lines.append(f"the run has ended{f' (by {by})' if by else ': its process died; /run resumes it'}")
+            last = last_of_study(view.set_aside) if by == FAILURES else None
+            if last is not None:
+                lines += [pause_reason([last]), *pause_lines(last)]
+            else:
+                lines.append(f"the run has ended{f' (by {by})' if by else ': its process died; /run resumes it'}")
         self._running = running
         return lines
 
     def _trials(self, view: StudyView) -> list[str]:
-        finished = {t.number for t in view.trials if t.state.is_finished}
-        new = [view.trials[n] for n in sorted(finished - self._finished)]
-        best = incumbent(view.trials, view.objectives, view.constraints)
+        known = {t.number: t for t in view.every_trial if t.state.is_finished}
+        finished = set(known)
+        new = [known[n] for n in sorted(finished - self._finished)]
+        best = incumbent(view.trials, view)
         lines = []
         if new:
             failed = sum(t.state is TrialState.FAILED for t in new)

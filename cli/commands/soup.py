@@ -21,8 +21,8 @@ from tunesmith.evaluator.workspace import artifacts_folder
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.files import write_atomic
 from tunesmith.study.optional_packages import require
-from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number
 from tunesmith.tools.soup import Ingredient, Soup, SoupStep, greedy_soup
 
@@ -111,7 +111,7 @@ class _CheckpointEvaluation:
 def _ingredients(opened: OpenStudy, checkpoint: str, top: int) -> tuple[list[Ingredient], Trial]:
     record = opened.record
     objective = record.spec.objectives[0]
-    able = candidates(opened.history.trials(record.id), record.spec.objectives, record.spec.metric_constraints)
+    able = leaderboard(opened.history.trials(record.id), record.spec)
     found = [(t, artifacts_folder(opened.folder, t.number) / checkpoint) for t in able]
     kept = [(t, file) for t, file in found if file.is_file()][:top]
     if not kept:

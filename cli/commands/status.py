@@ -14,6 +14,7 @@ from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
 from tunesmith.study.config.budget import ENDING_LIMITS, Budget
 from tunesmith.study.formatting import json_number
+from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.trial import Trial
 
 
@@ -35,8 +36,9 @@ def show_status(study: Path, *, history: Path | None, why: int | None, as_json: 
 
 def _status_json(opened: OpenStudy) -> dict[str, Any]:
     record, history = opened.record, opened.history
-    trial_counts, best = history.trial_counts(record.id), history.best(record)
-    default = history.default(record.id)
+    trial_counts, best = history.trial_counts(record.id), history.winner(record)
+    default = history.default(record)
+    trials = history.trials(record.id)
     return {
         "study": record.name,
         "ended_by": record.ended_by,
@@ -44,7 +46,13 @@ def _status_json(opened: OpenStudy) -> dict[str, Any]:
         "failures": dict(trial_counts.failures),
         "sources": dict(trial_counts.sources),
         "replicates": trial_counts.replicates,
-        "best": trial_json(best) if best else None,
+        "best": trial_json(best.trial) if best else None,
+        "best_value_on_one_seed": best.value if best else None,
+        "best_expected": best.expected if best else None,
+        "best_seeds": best.seeds if best else None,
+        "best_is_confirmed": best.is_confirmed if best else None,
+        "noise_between_seeds": best.noise if best else None,
+        "outside_present_space": len(trials) - len(present_trials(trials, record.spec.space)),
         "default": trial_json(default) if default else None,
         "spent": {
             "trials": record.spent.trials,

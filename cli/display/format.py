@@ -10,6 +10,7 @@ from tunesmith.study.formatting import mark_control
 from tunesmith.study.trials.results import relative_gain
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective
+from tunesmith.study.trials.winner import Winner, certainty_text
 from tunesmith.study.units import short_number, short_seconds
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -27,6 +28,11 @@ def sparkline(values: Sequence[float]) -> str:
     low, high = min(picked), max(picked)
     span = (high - low) or 1.0
     return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in picked)
+
+
+def set_aside_text(number: int) -> str:
+    """Return how many trials count nowhere, and why."""
+    return f"{count(number, 'trial')} that failed whatever their parameters, or that were forgotten; not counted"
 
 
 def budget_bar(budget: Budget, spent: Spent, now: float, *, seconds_per_trial: float | None, width: int = 10) -> str:
@@ -64,14 +70,15 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def best_line(best: Trial | None, default: Trial | None, trend: Sequence[float], objective: Objective) -> str:
+def best_line(best: Winner | None, default: Trial | None, trend: Sequence[float], objective: Objective) -> str:
     """Return the best value, its trial, the trend of the best value and the gain over the default."""
     if best is None:
         return "no complete trial yet"
-    value = best.values[objective.metric]
-    text = f"best {short_number(value)} (#{best.number})  {sparkline(trend)}".rstrip()
-    if default and default.number != best.number and objective.metric in default.values:
-        gain = relative_gain(value, default.values[objective.metric], objective)
+    certainty = certainty_text(best)
+    value = f"{short_number(best.value)} (#{best.trial.number}{f', {certainty}' if certainty else ''})"
+    text = f"best {value}  {sparkline(trend)}".rstrip()
+    if default and default.number != best.trial.number and objective.metric in default.values:
+        gain = relative_gain(best.value, default.values[objective.metric], objective)
         text += f"  gain {gain:.0%} over default" if gain is not None else ""
     return text
 

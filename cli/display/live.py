@@ -15,7 +15,8 @@ from tunesmith.cli.display.trial_table import table_header, table_layout, trial_
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params
-from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.trial import Source, Trial, TrialState
+from tunesmith.study.trials.winner import Winner
 from tunesmith.study.units import short_number, short_seconds
 
 MIN_TRIALS_FOR_PACE = 3
@@ -41,7 +42,7 @@ class LiveTable:
         self._latest: dict[int, str] = {}
         self._states: dict[TrialState, int] = {}
         self._trend: list[float] = []
-        self._best: Trial | None = None
+        self._best: Winner | None = None
         self._default: Trial | None = None
         self._budget, self._spent = Budget(), Spent()
         self._seconds: list[float] = []
@@ -76,7 +77,7 @@ class LiveTable:
 
     def _open(self, event: Opened) -> None:
         self._budget, self._spent = event.budget, event.record.spent
-        self._best, self._default, self._slots = event.best, event.default, event.slots
+        self._best, self._default, self._slots = event.winner, event.default, event.slots
         for line in header_lines(event):
             self._console.print(Text(line))
         self._console.print(Text(table_header(self._layout), style="bold"))
@@ -87,13 +88,13 @@ class LiveTable:
         trial = event.trial
         self._running.pop(trial.number, None)
         self._latest.pop(trial.number, None)
-        self._best, self._spent = event.best, event.spent
+        self._best, self._spent = event.winner, event.spent
         if trial.is_replicate:
             self._replicates += 1
         else:
             self._states[trial.state] = self._states.get(trial.state, 0) + 1
             self._seconds.append(trial.outcome.usage.wall_s if trial.outcome else 0.0)
-        if trial.number == 0:
+        if trial.proposal.source is Source.DEFAULT:
             self._default = trial
         if event.best and not trial.is_replicate:
             self._trend.append(event.best.values[self._layout.metric])

@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 import time
 
-from tunesmith.cli.display.format import budget_bar, count, sparkline, state_counts
+from tunesmith.cli.display.format import budget_bar, count, first_line, set_aside_text, sparkline, state_counts
 from tunesmith.cli.display.trial_table import table_header, table_layout, trial_row
 from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.history.read import TrialCounts
 from tunesmith.study.formatting import SHORT_DIGITS, render_params
-from tunesmith.study.trials.results import relative_gain
+from tunesmith.study.trials.results import left_out_text, relative_gain
 from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.winner import Winner, winner_text
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
 from tunesmith.tools.analysis.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
 
@@ -24,17 +26,24 @@ LATEST = 8
 def status_text(opened: OpenStudy) -> str:
     """Return the state, the best trial, the budget, failures, sources and the latest trials."""
     record, history = opened.record, opened.history
-    counts, best = history.trial_counts(record.id), history.best(record)
+    counts, found = history.trial_counts(record.id), history.winner(record)
+    best = found.trial if found else None
     objective = record.spec.objectives[0]
     lines = [f"{record.name}  {objective.direction.value} {objective.metric}  ·  {_state(opened)}"]
-    lines += _best_lines(opened, best)
+    lines += _best_lines(opened, found)
     lines.append(_trials_line(opened, counts))
     test = held_out_test_line(held_out_tests(history.events(record.id, TEST_ENDED)), best.number if best else None)
     if test:
         lines.append(test)
     if counts.failures:
         lines.append("failures: " + ", ".join(f"{number} {kind}" for kind, number in counts.failures.items()))
-    lines.append("proposed by: " + ", ".join(f"{source} {number}" for source, number in counts.sources.items()))
+    if counts.set_aside:
+        lines.append(f"set aside: {set_aside_text(counts.set_aside)}")
+    last = last_of_study(history.trials(record.id)) if record.ended_by == FAILURES else None
+    if last is not None and last.failure is not None:
+        lines.append(f"paused because of trial {last.number}: {first_line(last.failure.reason)}")
+    if counts.sources:
+        lines.append("proposed by: " + ", ".join(f"{source} {number}" for source, number in counts.sources.items()))
     if record.spent.llm_calls or counts.sources.get("llm"):
         credit = credit_report(
             history.trials(record.id), record.spec.objectives, record.spec.metric_constraints, record.spent
@@ -51,25 +60,27 @@ def _state(opened: OpenStudy) -> str:
         special = {
             "interrupted": "interrupted; `tunesmith run` resumes it",
             "exhausted": "ended: every configuration was tried",
+            FAILURES: "paused: trials failed whatever their parameters; `tunesmith run` starts again with the default",
         }
         return special.get(record.ended_by, f"ended: the limit on {record.ended_by} was reached")
     running = opened.history.unfinished(record.id)
     return f"running {count(len(running), 'trial')}, {short_seconds(record.spent.hours * 3600)} of work so far"
 
 
-def _best_lines(opened: OpenStudy, best: Trial | None) -> list[str]:
-    if best is None:
-        return ["best: no complete trial yet"]
-    objective = opened.record.spec.objectives[0]
-    value = best.values[objective.metric]
+def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
+    outside = left_out_text(opened.history.trials(opened.record.id), opened.record.spec.space)
+    left_out = [f"      {outside}"] if outside else []
+    if found is None:
+        return ["best: no complete trial yet", *left_out]
+    objective, best = opened.record.spec.objectives[0], found.trial
     trend = sparkline([improvement.value for improvement in opened.history.improvements(opened.record)])
-    line = f"best: {short_number(value)} in trial {best.number}  {trend}".rstrip()
-    default = opened.history.default(opened.record.id)
+    line = f"best: {winner_text(found)}  {trend}".rstrip()
+    default = opened.history.default(opened.record)
     if default and default.number != best.number and objective.metric in default.values:
-        gain = relative_gain(value, default.values[objective.metric], objective)
+        gain = relative_gain(found.value, default.values[objective.metric], objective)
         line += f"  (default {short_number(default.values[objective.metric])}"
         line += f", gain {gain:.0%})" if gain is not None else ")"
-    return [line, f"      {render_params(best.params, digits=SHORT_DIGITS)}"]
+    return [line, f"      {render_params(best.params, digits=SHORT_DIGITS)}", *left_out]
 
 
 def _trials_line(opened: OpenStudy, counts: TrialCounts) -> str:

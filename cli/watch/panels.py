@@ -12,6 +12,7 @@ from tunesmith.cli.watch.snapshot import Snapshot
 from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.analysis.broken_environment import FAILURES
 
 COLUMNS = ("#", "source", "value", "time", "note")
 
@@ -21,11 +22,14 @@ def head(snapshot: Snapshot, width: int) -> list[str]:
     record = snapshot.record
     objective = record.spec.objectives[0]
     state = f"ended: {record.ended_by}" if record.ended_by else f"{len(snapshot.running)} running"
+    if record.ended_by == FAILURES:
+        state = "paused: trials failed whatever their parameters"
     first = f"{record.name}  {objective.direction.value} {objective.metric}  ·  {state}"
-    second = best_line(snapshot.best, snapshot.default, [i.value for i in snapshot.improvements], objective)
+    second = best_line(snapshot.winner, snapshot.default, [i.value for i in snapshot.improvements], objective)
     bar = "" if record.ended_by else budget_bar(snapshot.budget, record.spent, snapshot.now, seconds_per_trial=None)
     third = "  ·  ".join(part for part in (state_counts(snapshot.states), bar, _llm_cost(snapshot)) if part)
-    return [line for text in (first, second, third) for line in wrapped(text, width)]
+    texts = [text for text in (first, second, third, snapshot.left_out) if text or text is not snapshot.left_out]
+    return [line for text in texts for line in wrapped(text, width)]
 
 
 def row(trial: Trial, snapshot: Snapshot) -> tuple[str, str, str, str, str]:

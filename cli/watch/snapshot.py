@@ -14,8 +14,9 @@ from tunesmith.study.config.budget import Budget
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.results import Improvement
+from tunesmith.study.trials.results import Improvement, left_out_text
 from tunesmith.study.trials.trial import Source, Trial, TrialState
+from tunesmith.study.trials.winner import Winner
 
 LATEST = 100
 """Number of listed trials; the report lists all."""
@@ -32,6 +33,8 @@ class Snapshot:
         running: the running trials, by slot.
         curves: values of the first objective by trial number, for the running, the best and the chosen trial.
         improvements: each new best value.
+        winner: the best with its certainty.
+        left_out: how many trials lie outside the present space, in words.
         states: number of trials per state, without replicates.
         notes: notes about the LLM, newest last.
         chosen: number of the trial under the cursor; None to follow the newest.
@@ -43,6 +46,8 @@ class Snapshot:
     running: Sequence[Trial]
     best: Trial | None
     default: Trial | None
+    winner: Winner | None
+    left_out: str
     curves: Mapping[int, Sequence[Observation]]
     improvements: Sequence[Improvement]
     states: Mapping[TrialState, int]
@@ -99,7 +104,8 @@ class SnapshotReader:
 
 def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: float) -> Snapshot:
     running = [t for t in history.unfinished(record.id) if t.state is TrialState.RUNNING]
-    best, metric = history.best(record), record.spec.objectives[0].metric
+    found, metric = history.winner(record), record.spec.objectives[0].metric
+    best = found.trial if found else None
     drawn = {t.number for t in [*running, *([best] if best else [])]} | ({chosen} if chosen is not None else set())
     notes = [str(e.detail.get("note", "")) for e in history.events(record.id, "llm")]
     return Snapshot(
@@ -107,7 +113,9 @@ def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: fl
         trials=history.latest(record.id, LATEST)[::-1],
         running=sorted(running, key=lambda t: (t.slot or 0, t.number)),
         best=best,
-        default=history.default(record.id),
+        default=history.default(record),
+        winner=found,
+        left_out=left_out_text(history.trials(record.id), record.spec.space),
         curves={n: [o for o in history.curve(record.id, n) if o.metric == metric] for n in drawn},
         improvements=history.improvements(record),
         states=history.trial_counts(record.id).states,

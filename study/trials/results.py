@@ -1,13 +1,34 @@
-"""Results of a study's trials: the incumbent, the improvements, the Pareto front, the gain over the default."""
+"""Which trials count as results: those of the present space, the candidates, the improvements, the Pareto front.
+
+Which of the candidates the study would choose is decided in winner.py.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from tunesmith.study.trials.trial import Source, Trial
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Objective, objective_values
+
+
+class StudyQuestion(Protocol):
+    """What a study asks: a StudySpec or a StudyView."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """The present space."""
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is optimized; the first decides."""
+
+    @property
+    def metric_constraints(self) -> tuple[Constraint, ...]:
+        """Bounds on metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +39,61 @@ class Improvement:
     value: float
 
 
+def present_trials(trials: Sequence[Trial], space: SearchSpace) -> list[Trial]:
+    """Return the trials that belong to the present space: its names, ranges, choices and conditions as of now.
+
+    A replicate counts only with the configuration that it repeats, which must belong to the space as well. Edited code
+    may have parameters of its own: names that no trial of the user's own code ever had. Forgotten trials and failures
+    of the study itself are left out.
+    """
+    trials = [t for t in trials if t.counts]
+    once = {name for t in trials if not t.proposal.code for name in t.params}
+    belongs = {t.number for t in trials if _is_present(t, space, once)}
+    by_number = {t.number: t for t in trials}
+    return [t for t in trials if t.number in belongs and _repeats_exactly(t, by_number, belongs)]
+
+
+def is_present(trial: Trial, trials: Sequence[Trial], space: SearchSpace) -> bool:
+    """Return whether one trial of a study belongs to the present space; see `present_trials`."""
+    pair = [t for t in trials if t.number == trial.proposal.replicate_of and t.number != trial.number]
+    others = [t for t in trials if t.number != trial.number] if trial.proposal.code else pair
+    return any(t is trial for t in present_trials([*others, trial], space))
+
+
+def left_out_text(trials: Sequence[Trial], space: SearchSpace) -> str:
+    """Return how many earlier trials lie outside the present space, for people; "" if none does."""
+    count = sum(t.counts and not t.is_replicate for t in trials) - sum(
+        not t.is_replicate for t in present_trials(trials, space)
+    )
+    if not count:
+        return ""
+    return f"{count} earlier trial{' lies' if count == 1 else 's lie'} outside the present space"
+
+
+def _is_present(trial: Trial, space: SearchSpace, once: set[str]) -> bool:
+    if not trial.proposal.code:
+        return space.contains(trial.params)
+    known = {name: value for name, value in trial.params.items() if name in space.parameters or name in once}
+    return space.contains(known)
+
+
+def _repeats_exactly(trial: Trial, by_number: Mapping[int, Trial], belongs: set[int]) -> bool:
+    if trial.proposal.replicate_of is None:
+        return True
+    original = by_number.get(trial.proposal.replicate_of)
+    if original is None or original.number not in belongs:
+        return False
+    mine, theirs = trial.proposal, original.proposal
+    is_as_long = mine.fidelity is None or mine.fidelity == theirs.fidelity
+    return is_as_long and (dict(mine.params), mine.code) == (dict(theirs.params), theirs.code)
+
+
 def is_feasible(trial: Trial, constraints: Iterable[Constraint]) -> bool:
-    """Return whether a trial meets every constraint; it does not if a constrained metric was not reported."""
-    return all(c.metric in trial.values and c.violation(trial.values[c.metric]) <= 0 for c in constraints)
+    """Return whether a trial meets every constraint; it does not if a constrained metric is missing or nan."""
+    return all(
+        not math.isnan(trial.values.get(c.metric, math.nan)) and c.violation(trial.values[c.metric]) <= 0
+        for c in constraints
+    )
 
 
 def candidates(
@@ -28,13 +101,16 @@ def candidates(
 ) -> list[Trial]:
     """Return the complete and feasible trials that are not replicates, sorted by the first objective, best first.
 
-    Of several fidelities only the highest counts, since values at different fidelities are not comparable.
+    Every objective must be finite. Of several fidelities only the highest counts, since values at different fidelities
+    are not comparable.
     """
     able = [
         trial
         for trial in trials
-        if not trial.is_replicate
-        and objective_values(trial, objectives) is not None
+        if trial.counts
+        and not trial.is_replicate
+        and (values := objective_values(trial, objectives)) is not None
+        and all(math.isfinite(value) for value in values)
         and is_feasible(trial, constraints)
     ]
     first = objectives[0]
@@ -45,13 +121,6 @@ def candidates(
 
 def _fidelity(trial: Trial) -> float:
     return math.inf if trial.proposal.fidelity is None else trial.proposal.fidelity
-
-
-def incumbent(
-    trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
-) -> Trial | None:
-    """Return the best trial by the first objective, of two equal ones the earlier; None if there are no candidates."""
-    return next(iter(candidates(trials, objectives, constraints)), None)
 
 
 def improvements(
@@ -65,6 +134,11 @@ def improvements(
         if not found or first.sign * value < first.sign * found[-1].value:
             found.append(Improvement(trial.number, value))
     return found
+
+
+def present_improvements(trials: Sequence[Trial], asked: StudyQuestion) -> list[Improvement]:
+    """Return the improvements among the trials of the present space."""
+    return improvements(present_trials(trials, asked.space), asked.objectives, asked.metric_constraints)
 
 
 def pareto_front(
@@ -82,9 +156,20 @@ def pareto_front(
     return front
 
 
-def default_trial(trials: Iterable[Trial]) -> Trial | None:
-    """Return the trial of the default configuration; None if the study has none."""
-    return next((trial for trial in trials if trial.proposal.source is Source.DEFAULT), None)
+def default_trial(trials: Sequence[Trial], space: SearchSpace) -> Trial | None:
+    """Return the trial of the default configuration; None if no trial of the present space is one.
+
+    Of several, such as after an edited default or a failure, one with the present default comes first, then one that
+    completed, then the earliest.
+    """
+    present = present_trials([t for t in trials if not t.is_replicate], space)
+    found = [t for t in present if t.proposal.source is Source.DEFAULT]
+    now = space.default
+    return min(
+        found,
+        key=lambda t: (dict(t.params) != now, t.state is not TrialState.COMPLETE, t.number),
+        default=None,
+    )
 
 
 def relative_gain(best: float, default: float, objective: Objective) -> float | None:

@@ -81,7 +81,7 @@ class StudyView:
     """A study at one moment.
 
     Attributes:
-        trials: every trial, including replicates, by number.
+        trials: every trial that counts, including replicates, by number.
         number: the number of the trial to propose.
         seed: the study's seed; proposals depend on it and on the other fields only.
         fidelity: the fidelity of the study; proposals run at full fidelity.
@@ -92,6 +92,7 @@ class StudyView:
         fidelity_rises: whether a schedule raises the fidelity of promising trials; proposals then do not repeat them.
         curve_forecasts: forecasts of the final value from part of a curve, by trial number: from a stopped trial's
             whole curve, and from a complete trial's curve up to the steps at which others stopped.
+        set_aside: the trials that teach nothing and count nowhere: forgotten ones and failures of the study itself.
     """
 
     space: SearchSpace
@@ -107,6 +108,19 @@ class StudyView:
     curve_forecasts: Mapping[int, Sequence[ForecastPoint]] = field(default_factory=dict)
     runs_left: float = math.inf
     fidelity_rises: bool = False
+    set_aside: Sequence[Trial] = ()
+
+    @property
+    def every_trial(self) -> Sequence[Trial]:
+        """All trials by number, also those that are set aside."""
+        if not self.set_aside:
+            return self.trials
+        return sorted([*self.trials, *self.set_aside], key=lambda t: t.number)
+
+    @property
+    def metric_constraints(self) -> tuple[Constraint, ...]:
+        """The constraints, by the name that a StudySpec has for them."""
+        return self.constraints
 
     def counts_as_tried(self, trial: Trial) -> bool:
         """Return whether a trial's configuration needs no further proposal: it ran in full, or may be resumed."""

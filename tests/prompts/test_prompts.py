@@ -32,7 +32,7 @@ from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.results import incumbent
+from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.trials.trial import FailureKind, Prediction, Trial
 from tunesmith.study.trials.view import Constraint, Objective, StudyView
 from tunesmith.study.units import short_number
@@ -128,7 +128,7 @@ def test_every_fact_is_in_the_prompt_with_the_right_number(seed: int) -> None:
     rng = np.random.default_rng(seed)
     view = view_of(int(rng.integers(1, 400)), seed)
     text = proposing_messages(BRIEF, context(view), count=4, operator="refine")[-1].text
-    best = incumbent(view.trials, view.objectives)
+    best = incumbent(view.trials, view)
     if best is not None:
         best_text = f"#{best.number} with loss {short_number(best.values['loss'])} ({render_params(best.params)})"
         assert f"best so far: {best_text}" in text

@@ -15,10 +15,11 @@ from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.command import command_line
 from tunesmith.study.config.template import argv, placeholders, shell_line
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.trials.results import default_trial, improvements, incumbent, pareto_front, relative_gain
+from tunesmith.study.trials.results import default_trial, improvements, pareto_front, relative_gain
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Outcome, Source, Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Direction, Objective, StudyView
+from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import next_at, parse_bytes, parse_seconds, short_number, short_seconds
 
 LOSS = (Objective("loss"),)
@@ -118,13 +119,14 @@ def test_the_incumbent_is_feasible_complete_and_the_first_of_equals() -> None:
         trial(None, 6),
     ]
     bound = (Constraint(metric="mem", max=70.0),)
-    best = incumbent(trials, LOSS, bound)
+    spec = make_spec(study={"metric": "loss"})
+    best = incumbent(trials, StudyView(space=spec.space, objectives=LOSS, constraints=bound))
     assert best is not None
     assert best.number == 3
     assert [i.number for i in improvements(trials, LOSS)] == [0, 2]
     assert [i.number for i in improvements(trials, (Objective("loss", Direction.MAXIMIZE),))] == [0]
-    assert default_trial(trials) is trials[0]
-    assert incumbent([trial(failed(), 0)], LOSS) is None
+    assert default_trial(trials, spec.space) is trials[0]
+    assert incumbent([trial(failed(), 0)], spec) is None
 
 
 def test_gain_follows_the_direction_of_the_objective() -> None:

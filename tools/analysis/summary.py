@@ -14,10 +14,11 @@ from enum import StrEnum
 
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.results import candidates, default_trial, incumbent, pareto_front, relative_gain
+from tunesmith.study.trials.results import default_trial, left_out_text, pareto_front, present_trials, relative_gain
 from tunesmith.study.trials.seeds import is_confirming, is_fresh
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective, objective_values
+from tunesmith.study.trials.winner import Winner, leaderboard, winner
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.importance import importance
 from tunesmith.tools.analysis.significance import Difference, Sample, difference, sample
@@ -62,7 +63,9 @@ class Summary:
 
     Attributes:
         headline: what was found and how certain it is, in one or two sentences.
-        best: the trial to use; where leading trials were replicated, the best on fresh seeds.
+        best: the trial to use: the winner of study/trials/winner.py.
+        winner: the same choice with its expected value and the noise between seeds.
+        left_out: how many earlier trials lie outside the present space, in words; "" if none does.
         gain: gain of the best over the default in tuning, as a fraction of the default's size; None without a default
             or when its value is 0.
         versus_default: best against default on fresh seeds; None unless both ran on two seeds or more.
@@ -78,6 +81,8 @@ class Summary:
     verdict: StudyVerdict
     headline: str
     best: ConfigResult | None = None
+    winner: Winner | None = None
+    left_out: str = ""
     default: ConfigResult | None = None
     gain: float | None = None
     versus_default: Difference | None = None
@@ -108,6 +113,8 @@ class _HeadlineData:
     default: ConfigResult | None
     front: tuple[ConfigResult, ...]
     trials: Sequence[Trial]
+    left_out: str
+    winner: Winner | None
     gain: float | None
     versus: Difference | None
     noise: Sample | None
@@ -120,10 +127,11 @@ class _HeadlineData:
 def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
     """Return the figures of a study."""
     objectives = record.spec.objectives
+    everything, trials = trials, present_trials(trials, record.spec.space)
     replicates = _fresh_values(trials, objectives[0])
-    ranked = [t for t in candidates(trials, objectives, record.spec.metric_constraints) if _is_finite(t, objectives)]
-    best = _best(ranked, objectives, replicates, _first_confirmations(trials))
-    default_run = default_trial(trials)
+    ranked, chosen = leaderboard(trials, record.spec), winner(trials, record.spec)
+    best = _candidate(chosen.trial, objectives[0], replicates) if chosen else None
+    default_run = default_trial(trials, record.spec.space)
     default = _candidate(default_run, objectives[0], replicates) if default_run else None
     front = pareto_front(ranked, objectives) if len(objectives) > 1 else []
     versus = _versus(best, default, objectives[0])
@@ -133,7 +141,9 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         best=best,
         default=default,
         front=tuple(c for t in front if (c := _candidate(t, objectives[0], replicates))),
-        trials=[t for t in trials if not t.is_replicate],
+        trials=[t for t in everything if t.counts and not t.is_replicate] or everything,
+        left_out=left_out_text(everything, record.spec.space),
+        winner=chosen,
         gain=relative_gain(best.value, default.value, objectives[0]) if best and default else None,
         versus=versus,
         noise=noise,
@@ -142,14 +152,16 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
     return Summary(
         objectives=objectives,
         verdict=verdict,
-        headline=_headline(verdict, data),
+        headline=_with_left_out(_headline(verdict, data), data.left_out),
         best=best,
+        winner=chosen,
+        left_out=data.left_out,
         default=default,
         gain=data.gain,
         versus_default=versus,
         confirmed_gain=_relative(versus, default)[0],
         noise=noise,
-        replicated=tuple(c for t in ranked if (c := _candidate(t, objectives[0], replicates)) and c.confirmed),
+        replicated=_replicated(ranked, objectives[0], replicates),
         front=data.front,
         states=dict(Counter(t.state.value for t in data.trials)),
         importance=importance(record.spec.space, trials, objectives[0]),
@@ -181,10 +193,6 @@ def probability_text(probability: float) -> str:
     return "< 0.001" if probability < 0.001 else f"{probability:.3f}"
 
 
-def _is_finite(trial: Trial, objectives: Sequence[Objective]) -> bool:
-    return all(math.isfinite(value) for value in objective_values(trial, objectives) or ())
-
-
 def _fresh_values(trials: Sequence[Trial], objective: Objective) -> dict[int, Sample]:
     """Return each configuration's values on fresh seeds; only those that nothing was selected by, where there are any.
 
@@ -211,13 +219,12 @@ def _noise(trials: Sequence[Trial], default: Trial | None, objective: Objective)
     return found if found is not None and found.count > 1 else None
 
 
-def _first_confirmations(trials: Sequence[Trial]) -> dict[int, int]:
-    """Return the configurations that ran on confirmation seeds, each with the number of its first such trial."""
-    found: dict[int, int] = {}
-    for trial in trials:
-        if trial.proposal.replicate_of is not None and is_confirming(trial.proposal.seed):
-            found.setdefault(trial.proposal.replicate_of, trial.number)
-    return found
+def _replicated(
+    ranked: Sequence[Trial], objective: Objective, replicates: Mapping[int, Sample]
+) -> tuple[ConfigResult, ...]:
+    """Return every configuration that ran on fresh seeds, best tuning value first."""
+    found = [c for t in ranked if (c := _candidate(t, objective, replicates)) and c.confirmed]
+    return tuple(sorted(found, key=lambda c: (objective.sign * c.value, c.number)))
 
 
 def _candidate(trial: Trial, objective: Objective, replicates: Mapping[int, Sample]) -> ConfigResult | None:
@@ -232,33 +239,6 @@ def _candidate(trial: Trial, objective: Objective, replicates: Mapping[int, Samp
         value=value,
         confirmed=replicates.get(trial.number),
     )
-
-
-def _best(
-    ranked: Sequence[Trial],
-    objectives: Sequence[Objective],
-    replicates: Mapping[int, Sample],
-    confirmations: Mapping[int, int],
-) -> ConfigResult | None:
-    """Return the configuration that was compared with the default; the incumbent where none was or a newer one leads.
-
-    The compared configuration is the one that the surrogate model expects to be best; the incumbent may be lucky.
-    """
-    first = objectives[0]
-    leader = incumbent(ranked, objectives)
-    if leader is None:
-        return None
-    rerun = [
-        t for t in ranked if t.number in confirmations and t.number in replicates and replicates[t.number].count > 1
-    ]
-    default = default_trial(ranked)
-    # A person may have any trial replicated; it is the study's choice only when the default was replicated as well.
-    is_choice = leader in rerun or (default is not None and default.number in confirmations)
-    # Only the default may have replicates: those of the chosen one can fail, or the time can run out.
-    chosen = [t for t in rerun if default is None or t.number != default.number]
-    if chosen and is_choice and leader.number < min(confirmations.values()):
-        leader = min(chosen, key=lambda t: first.sign * replicates[t.number].mean)
-    return _candidate(leader, first, replicates)
 
 
 def _versus(best: ConfigResult | None, default: ConfigResult | None, objective: Objective) -> Difference | None:
@@ -289,6 +269,10 @@ def _verdict(data: _HeadlineData) -> StudyVerdict:
     if data.versus is None:
         return StudyVerdict.UNCONFIRMED
     return StudyVerdict.CONFIRMED if data.versus.is_beyond_noise else StudyVerdict.WITHIN_NOISE
+
+
+def _with_left_out(headline: str, left_out: str) -> str:
+    return f"{headline.removesuffix('.')}. {left_out}." if left_out else headline
 
 
 def _headline(verdict: StudyVerdict, data: _HeadlineData) -> str:
@@ -364,6 +348,10 @@ def _unconfirmed_line(data: _HeadlineData, best: ConfigResult) -> str:
     caveat = "part of the gain may be noise"
     if data.noise and data.noise.std:
         caveat += f": the default's standard deviation over seeds is {short_number(data.noise.std, 2)}"
+    elif data.winner and data.winner.noise:
+        caveat += f": the standard deviation between seeds is {short_number(data.winner.noise, 2)}"
+    if data.winner and data.winner.noise:
+        caveat += f"; {short_number(data.winner.expected)} is expected on other seeds"
     return f"{value}. Not confirmed on fresh seeds yet, so {caveat}."
 
 

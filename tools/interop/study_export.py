@@ -1,6 +1,6 @@
-"""What one optimizer hands to another: a space, an aim, results, and points to try first, all as plain study values.
+"""The content of an export: a space, objectives, results, and points to try first, as plain values of `study`.
 
-Knows no file and no other optimizer; each target (targets/) says it in its own words.
+Knows no file and no other optimizer; the targets are in export/.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.results import StudyQuestion
 from tunesmith.study.trials.trial import FailureKind, Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Objective, StudyView, objective_values
+from tunesmith.study.trials.winner import leaderboard
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +28,17 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handover:
-    """A study, ready to be said in another optimizer's words.
+class StudyExport:
+    """The content of an export, independent of its target.
 
     Attributes:
-        trials: finished, in the present space, no replicates, none lost with its machine, all at full fidelity.
-        points: configurations that are to be tried first, the most promising first.
+        trials: finished, in the present space and at full fidelity; without replicates and lost trials.
+        points: configurations to try first, the most promising first.
         command: the template that runs one trial; "" for a Python function.
-        folder: where that command runs.
-        shell: a shell reads the command.
-        fixed: what the command is given beside the parameters: the seed, the fidelity at its full value.
-        remarks: what was left out, a sentence each.
+        folder: the command's working directory.
+        shell: whether the command runs in a shell.
+        fixed: values of the command's other placeholders: the seed, and the fidelity at its maximum.
+        remarks: what was left out, one sentence each.
     """
 
     name: str
@@ -56,43 +58,41 @@ class Handover:
         """Return the only objective.
 
         Raises:
-            SpecError: there are several, which the target does not take here.
+            SpecError: there are several, which this target does not support.
         """
         if len(self.objectives) > 1:
             named = ", ".join(o.metric for o in self.objectives)
-            raise SpecError(
-                [Mistake("study.metric", f"is several ({named}); {target} takes one here, optuna, csv and jsonl all")],
-                where=f"this study, for {target},",
-            )
+            message = f"has several metrics ({named}), but {target} takes one; optuna, csv and jsonl take all"
+            raise SpecError([Mistake("study.metric", message)], where=f"this study, for {target},")
         return self.objectives[0]
 
     def results(self) -> list[Result]:
-        """Return what completed with a value of the first objective."""
-        told = ((trial, objective_values(trial, self.objectives)) for trial in self.trials)
-        return [Result(trial.params, values[0]) for trial, values in told if values is not None]
+        """Return the completed trials with a value of the first objective."""
+        measured = ((trial, objective_values(trial, self.objectives)) for trial in self.trials)
+        return [Result(trial.params, values[0]) for trial, values in measured if values is not None]
 
     @property
     def imputed_values(self) -> dict[str, Value]:
-        """A value for every parameter: its default, or its middle; what an inactive one stands at in a flat space."""
+        """A value for every parameter, its default or its middle, for inactive ones in a space without conditions."""
         return {name: imputed_value(p) for name, p in self.space.parameters.items()}
 
 
-def hand_over(
+def build_export(
     spec: StudySpec,
     trials: Sequence[Trial],
     points: Sequence[Mapping[str, Value]],
     *,
     folder: str = "",
-) -> Handover:
-    """Return what is to be handed over of a study; what is left out is told in its remarks."""
+) -> StudyExport:
+    """Return the content of an export of the study; `remarks` say what is left out."""
     view = StudyView(space=spec.space, objectives=spec.objectives, trials=trials)
     full = spec.fidelity.max if spec.fidelity else None
     sound = [t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST]
     kept = [t for t in sound if t.proposal.fidelity in (None, full)]
-    # A study from Python or from an import has a remark in brackets where others have their command.
+    # The command of a study that came from Python or an import is a remark in parentheses.
     runs = not spec.run.command.startswith("(")
     fixed: dict[str, Value] = {"seed": spec.study.seed, "artifacts": "artifacts"}
-    return Handover(
+    return StudyExport(
         name=spec.study.name,
         space=spec.space,
         objectives=spec.objectives,
@@ -108,13 +108,15 @@ def hand_over(
     )
 
 
-def best_configurations(trials: Iterable[Trial], objectives: Sequence[Objective], count: int) -> list[dict[str, Value]]:
-    """Return up to `count` different configurations, the best by the first objective first."""
-    told = [(values[0] * objectives[0].sign, t) for t in trials if (values := objective_values(t, objectives))]
+def best_configurations(trials: Sequence[Trial], asked: StudyQuestion, count: int) -> list[dict[str, Value]]:
+    """Return up to `count` different configurations of the present space, the study's choice first.
+
+    Configurations of edited code with new parameters are left out: the space does not have these.
+    """
     found: list[dict[str, Value]] = []
-    for _, trial in sorted(told, key=lambda pair: (pair[0], pair[1].number)):
+    for trial in leaderboard(trials, asked):
         params = dict(trial.params)
-        if params not in found:
+        if params not in found and asked.space.contains(params):
             found.append(params)
         if len(found) == count:
             break
@@ -142,7 +144,7 @@ def _remarks(trials: Sequence[Trial], sound: Sequence[Trial], kept: Sequence[Tri
 
 
 def counted(trials: Sequence[Trial]) -> str:
-    """Return `24 complete, 1 stopped, 2 failed`, leaving out what there is none of."""
+    """Return the number of trials by state, such as `24 complete, 1 stopped, 2 failed`, without zeros."""
     states = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED)
     numbers = {state: sum(t.state is state for t in trials) for state in states}
     return ", ".join(f"{number} {state}" for state, number in numbers.items() if number) or "no results"

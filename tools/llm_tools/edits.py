@@ -11,9 +11,9 @@ from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.commands import Block, EditCode
 from tunesmith.study.errors import ProjectError, ToolRefused
 from tunesmith.study.formatting import one_line
-from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, root_variant, short_id
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -68,7 +68,7 @@ def edit_line(variant: Variant, view: StudyView) -> str:
     """Return an edit as one line: its parent, subject, author and result."""
     metric = view.objectives[0].metric
     own = [t for t in view.trials if t.proposal.code == variant.id and not t.is_replicate]
-    best = next(iter(candidates(own, view.objectives, view.constraints)), None)
+    best = next(iter(leaderboard(own, view)), None)
     origin = short_id(variant.parent or "") if variant.parent and variant.parent.startswith(EDITED) else "the project"
     parts = [f"{short_id(variant.id)} on {origin}, {variant.direction} by {variant.author}"]
     if variant.state is not VariantState.SOUND:

@@ -13,8 +13,8 @@ from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.failure_regions import failing_regions
 from tunesmith.tools.analysis.importance import MIN_TRIALS, importance
@@ -125,7 +125,7 @@ def _base_params(view: StudyView, base: str) -> Mapping[str, Value]:
     if base not in BASES:
         raise ToolRefused(f"base: {base!r} is not valid; expected best, default or a trial's number")
     if base == "best":
-        ranked = candidates(view.trials, view.objectives, view.constraints)
+        ranked = leaderboard(view.trials, view)
         if ranked:
             return ranked[0].params
     return view.space.default or {}
@@ -153,7 +153,7 @@ def _forecaster(context: ToolContext) -> Forecaster:
 
 def _edge_lines(view: StudyView) -> list[str]:
     """Return a line for each parameter whose best value is at an end of its range, where a wider range may help."""
-    ranked = candidates(view.trials, view.objectives, view.constraints)
+    ranked = leaderboard(view.trials, view)
     if not ranked:
         return []
     lines = []

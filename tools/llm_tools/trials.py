@@ -16,10 +16,12 @@ from tunesmith.study.formatting import one_line, render_parameter, render_params
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, ConditionError, Value
-from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.results import default_trial, left_out_text
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.winner import certainty_text, leaderboard, winner
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_reason
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 
@@ -91,12 +93,12 @@ def study_text(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
 def trial_lines(context: ToolContext, args: TrialsArguments) -> str:
     """Return trials, a line each, best or latest first."""
     view = context.study.view()
-    ranked = candidates(view.trials, view.objectives, view.constraints)
+    ranked = leaderboard(view.trials, view)
     chosen: Mapping[str, Sequence[Trial]] = {
         "best": ranked,
         "worst": ranked[::-1],
-        "latest": list(view.trials)[::-1],
-        "failed": [t for t in view.trials if t.state is TrialState.FAILED][::-1],
+        "latest": list(view.every_trial)[::-1],
+        "failed": [t for t in view.every_trial if t.state is TrialState.FAILED][::-1],
         "open": [t for t in view.trials if not t.state.is_finished],
     }
     found = _filtered(chosen[args.which], _condition(args.where, view)) if args.where else chosen[args.which]
@@ -177,10 +179,11 @@ def find_trial(view: StudyView, number: int) -> Trial:
     Raises:
         ToolRefused: there is no such trial; the message says which there are.
     """
-    # Numbers are consecutive, so a trial's number is its index.
-    if 0 <= number < len(view.trials):
-        return view.trials[number]
-    known = f"the last one is {view.trials[-1].number}" if view.trials else "no trial has run yet"
+    trials = view.every_trial
+    found = next((t for t in trials if t.number == number), None)
+    if found is not None:
+        return found
+    known = f"the last one is {trials[-1].number}" if trials else "no trial has run yet"
     raise ToolRefused(f"there is no trial {number}; {known}")
 
 
@@ -188,9 +191,15 @@ def trial_line(trial: Trial, view: StudyView) -> str:
     """Return a trial as one line."""
     values = [f"{o.metric} {short_number(trial.values[o.metric])}" for o in view.objectives if o.metric in trial.values]
     state = f"failed ({trial.failure.kind.value})" if trial.failure else trial.state.value
+    state += "" if trial.counts else f", {uncounted_text(trial)}"
     replicate = f" (replicate of {trial.proposal.replicate_of})" if trial.is_replicate else ""
     source = f"{trial.proposal.source.value}{replicate}"
     return f"#{trial.number} {source} {state} {' '.join(values) or 'no value'}  {render_params(trial.params)}"
+
+
+def uncounted_text(trial: Trial) -> str:
+    """Return why a trial counts nowhere."""
+    return "forgotten" if trial.forgotten else "whatever its parameters, so it counts nowhere"
 
 
 def _cell(params: Mapping[str, Value], name: str) -> str:
@@ -202,16 +211,23 @@ def _count_text(view: StudyView) -> str:
     parts = [f"{sum(t.state is state for t in own)} {state.value}" for state in TrialState]
     replicates = len(view.trials) - len(own)
     kept = [part for part in parts if not part.startswith("0 ")]
-    return ", ".join([*kept, *([f"{replicates} replicates on other seeds"] if replicates else [])]) or "none yet"
+    aside = sum(not t.is_replicate for t in view.set_aside)
+    kept += [f"{replicates} replicates on other seeds"] if replicates else []
+    kept += [f"{aside} that count nowhere (forgotten, or failed whatever their parameters)"] if aside else []
+    return ", ".join(kept) or "none yet"
 
 
 def _best_lines(view: StudyView) -> list[str]:
-    ranked = candidates(view.trials, view.objectives, view.constraints)
-    lines = [f"best: {trial_line(ranked[0], view)}"] if ranked else ["best: no complete trial yet"]
-    default = next((t for t in view.trials if t.proposal.source.value == "default"), None)
-    if default is not None and not (ranked and ranked[0].number == default.number):
+    best = winner(view.trials, view)
+    lines = ["best: no complete trial yet"]
+    if best is not None:
+        certainty = certainty_text(best)
+        lines = [f"best: {trial_line(best.trial, view)}{f' ({certainty})' if certainty else ''}"]
+    default = default_trial(view.trials, view.space)
+    if default is not None and (best is None or best.trial.number != default.number):
         lines.append(f"default: {trial_line(default, view)}")
-    return lines
+    outside = left_out_text(view.trials, view.space)
+    return [*lines, *([outside] if outside else [])]
 
 
 def _state_text(context: ToolContext, ended_by: str | None) -> str:
@@ -219,6 +235,9 @@ def _state_text(context: ToolContext, ended_by: str | None) -> str:
         return "running"
     if ended_by is None:
         return "has not run yet"
+    if ended_by == FAILURES:
+        last = last_of_study(context.study.view().set_aside)
+        return pause_reason([last]) if last is not None else "paused because of failures"
     return (
         f"not running (ended by {ended_by})"
         if ended_by

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tunesmith.study.energy import energy_line
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.results import improvements
+from tunesmith.study.trials.results import present_improvements
 from tunesmith.study.trials.trial import Failure, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
@@ -80,8 +80,8 @@ def sources(report: ReportInput) -> list[SourceShare]:
     """Return what each source contributed, in the order of Source; the fallback counts beside the sampler."""
     spec = report.record.spec
     first = spec.objectives[0]
-    tuned = [t for t in report.trials if not t.is_replicate]
-    improved = {i.number for i in improvements(tuned, spec.objectives, spec.metric_constraints)}
+    tuned = [t for t in report.trials if t.counts and not t.is_replicate]
+    improved = {i.number for i in present_improvements(tuned, spec)}
     found = []
     for source in Source:
         mine = [t for t in tuned if t.proposal.source is source]
@@ -110,11 +110,12 @@ def llm_worth(report: ReportInput) -> list[str]:
 
 
 def failures(trials: Sequence[Trial]) -> list[FailureGroup]:
-    """Return the failures by kind, the most frequent first."""
+    """Return the failures by kind, the most frequent first; those that count nowhere apart."""
     by_kind: dict[str, list[tuple[Trial, Failure]]] = {}
     for trial in trials:
         if trial.failure:
-            by_kind.setdefault(trial.failure.kind.value, []).append((trial, trial.failure))
+            aside = ", forgotten" if trial.forgotten else "" if trial.counts else ", whatever the parameters"
+            by_kind.setdefault(f"{trial.failure.kind.value}{aside}", []).append((trial, trial.failure))
     groups = [_failure_group(kind, pairs) for kind, pairs in by_kind.items()]
     return sorted(groups, key=lambda group: (-len(group.trials), group.kind))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from tunesmith.study.formatting import render_short
 from tunesmith.study.space.parameters import Float, Int
-from tunesmith.study.trials.results import improvements
+from tunesmith.study.trials.results import present_improvements
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.summary import StudyVerdict, Summary
@@ -100,7 +100,7 @@ def _curve(report: ReportInput, summary: Summary) -> Iterator[str]:
 def _pace(report: ReportInput, summary: Summary) -> Iterator[str]:
     spec = report.record.spec
     own = [t for t in report.trials if not t.is_replicate and t.state.is_finished]
-    steps = improvements(own, spec.objectives, spec.metric_constraints)
+    steps = present_improvements(own, spec)
     if len(own) < ENOUGH or not steps or summary.front:
         return
     place = (steps[-1].number + 1) / (own[-1].number + 1)

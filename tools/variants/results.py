@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.trials.results import candidates, relative_gain
+from tunesmith.study.trials.results import relative_gain
 from tunesmith.study.trials.trial import EDITED, Source, Trial, TrialState
+from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.variant import Variant, root_variant, short_id, unified_diff
 from tunesmith.tools.analysis.significance import Difference, difference
 from tunesmith.tools.analysis.summary import ConfigResult, Summary, summarize
@@ -117,8 +118,8 @@ def whole_diff(variant: Variant, variants: Sequence[Variant]) -> str:
 
 def variant_results(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant]) -> list[VariantResult]:
     """Return the results of every variant, in the order of the tree of variants."""
-    confirmed = _confirmed(summarize(record, trials))
-    return [_variant_result(record, trials, node, confirmed) for node in variant_tree(variants)]
+    summary = summarize(record, trials)
+    return [_variant_result(record, trials, node, summary) for node in variant_tree(variants)]
 
 
 def compare_variant(
@@ -126,14 +127,13 @@ def compare_variant(
 ) -> VariantComparison:
     """Return a variant compared with the user's own code."""
     summary = summarize(record, trials)
-    confirmed = _confirmed(summary)
     objective = record.spec.objectives[0]
     default = summary.default
     node = next(node for node in variant_tree(variants) if node.variant.id == variant.id)
-    result = _variant_result(record, trials, node, confirmed)
+    result = _variant_result(record, trials, node, summary)
     of_own_code = [t for t in trials if not t.proposal.code]
     tuned = [t for t in of_own_code if default is None or t.number != default.number]
-    best, unedited = result.best, _best(record, tuned, confirmed)
+    best, unedited = result.best, _best(record, tuned, summary)
     return VariantComparison(
         result=result,
         default=default,
@@ -147,32 +147,33 @@ def compare_variant(
     )
 
 
-def _variant_result(
-    record: StudyRecord, trials: Sequence[Trial], node: TreeNode, confirmed: Mapping[int, ConfigResult]
-) -> VariantResult:
+def _variant_result(record: StudyRecord, trials: Sequence[Trial], node: TreeNode, summary: Summary) -> VariantResult:
     own = [t for t in trials if t.proposal.variant == node.variant.id]
     tuned = [t for t in own if not t.is_replicate]
     return VariantResult(
         node=node,
         trials=len(tuned),
         failures=dict(Counter(t.failure.kind.value for t in tuned if t.failure)),
-        best=_best(record, own, confirmed),
+        best=_best(record, own, summary),
     )
 
 
-def _best(record: StudyRecord, trials: Sequence[Trial], confirmed: Mapping[int, ConfigResult]) -> ConfigResult | None:
-    """Return the best of some trials. Replicated ones are preferred: their mean is not the result of a selection.
+def _best(record: StudyRecord, trials: Sequence[Trial], summary: Summary) -> ConfigResult | None:
+    """Return the best of some trials: the study's winner if it is one of them, else a replicated one.
+
+    Replicated ones are preferred because their mean is not the result of a selection.
 
     The default is excluded from that preference: it is replicated only for comparison.
     """
-    sign = record.spec.objectives[0].sign
+    if summary.best is not None and any(t.number == summary.best.number for t in trials):
+        return summary.best
+    sign, confirmed = record.spec.objectives[0].sign, _confirmed(summary)
     rerun = [t for t in trials if t.number in confirmed and t.proposal.source is not Source.DEFAULT]
     if rerun:
         return min((confirmed[t.number] for t in rerun), key=lambda c: sign * c.confirmed.mean if c.confirmed else 0.0)
-    ranked = candidates(trials, record.spec.objectives, record.spec.metric_constraints)
-    if not ranked:
+    leader = incumbent(trials, record.spec)
+    if leader is None:
         return None
-    leader = ranked[0]
     return confirmed.get(leader.number) or ConfigResult(
         number=leader.number,
         source=leader.proposal.source.value,

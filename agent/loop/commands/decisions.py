@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tunesmith.agent.loop.commands.retries import RetryPlan, plan_forget, plan_retry, plan_take_up
 from tunesmith.study.commands import (
     Bounds,
     Command,
@@ -17,12 +18,14 @@ from tunesmith.study.commands import (
     Constrain,
     EditCode,
     End,
+    Forget,
     Limit,
     Parallel,
     Pause,
     Pin,
     Queue,
     Resume,
+    Retry,
     StopTrial,
     Veto,
     Withdraw,
@@ -37,7 +40,8 @@ from tunesmith.study.formatting import render_parameter, render_params
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import ConditionError, Value
-from tunesmith.study.space.parameters import cast_value
+from tunesmith.study.space.values import own_value
+from tunesmith.study.trials.results import is_present
 from tunesmith.study.trials.seeds import choosing_seed, tuning_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, short_id
@@ -79,6 +83,8 @@ class CommandDecision:
         proposals: trials to queue.
         stop: number of the running trial to stop.
         withdraw: number of the waiting trial to remove.
+        forget: numbers of trials that count nowhere from now on.
+        take_up: numbers of forgotten trials that count again.
         paused: whether trials may start.
         interrupts: 1 ends the run once running trials are done, 2 ends it now.
         steering: the new pins and vetoes.
@@ -92,6 +98,8 @@ class CommandDecision:
     proposals: tuple[Proposal, ...] = ()
     stop: int | None = None
     withdraw: int | None = None
+    forget: tuple[int, ...] = ()
+    take_up: tuple[int, ...] = ()
     paused: bool | None = None
     interrupts: int = 0
     steering: Steering | None = None
@@ -114,6 +122,11 @@ def decide(command: Command, state: RunState) -> CommandDecision:  # noqa: C901 
             return _confirm(command, state)
         case Withdraw() | StopTrial():
             return _end_trial(command, state)
+        case Forget():
+            plan = plan_take_up if command.again else plan_forget
+            return _planned(plan(command.numbers, state.trials))
+        case Retry():
+            return _planned(plan_retry(command.numbers, state.trials, state.spec.space))
         case Pause():
             running = f"; {len(state.running)} running continue" if state.running else ""
             return CommandDecision(answer=f"paused: no more trials start until resume{running}", paused=True)
@@ -132,6 +145,10 @@ def decide(command: Command, state: RunState) -> CommandDecision:  # noqa: C901 
             return _veto(command, state)
         case Limit() | Parallel() | Bounds() | Constrain():
             return _change(command, state)
+
+
+def _planned(plan: RetryPlan) -> CommandDecision:
+    return CommandDecision(answer=plan.answer, proposals=plan.proposals, forget=plan.forget, take_up=plan.take_up)
 
 
 def _edit(command: EditCode, state: RunState) -> CommandDecision:
@@ -178,7 +195,8 @@ def read_earlier_commands(spec: StudySpec, events: Sequence[Event]) -> EarlierCo
     for detail in done:
         if "steering" in detail:
             steering = Steering(detail["steering"]["pins"], tuple(detail["steering"]["vetoes"]))
-    known = {name: value for name, value in steering.pins.items() if name in made.space.parameters}
+    pins = made.space.own_values(steering.pins)
+    known = {name: value for name, value in pins.items() if name in made.space.parameters}
     steering = replace(
         steering, pins={n: v for n, v in known.items() if not made.space.parameters[n].invalid_reason(v)}
     )
@@ -220,6 +238,11 @@ def _confirm(command: Confirm, state: RunState) -> CommandDecision:
     if trial.state is not TrialState.COMPLETE:
         raise ToolRefused(f"trial {command.number} is {trial.state.value}; only a complete one can be confirmed")
     original = trial.number if trial.proposal.replicate_of is None else trial.proposal.replicate_of
+    if not is_present(trial, state.trials, state.spec.space):
+        raise ToolRefused(
+            f"trial {command.number} lies outside the present space, so the command cannot repeat it; confirm another "
+            "one, or queue its values that still exist"
+        )
     used = {t.proposal.seed for t in state.trials if t.proposal.replicate_of == original}
     # The same seeds for every configuration, in the same command, so that what is confirmed can be compared.
     pool = (choosing_seed(state.spec.study.seed, index) for index in range(command.seeds + len(used) + 1000))
@@ -233,6 +256,7 @@ def _confirm(command: Confirm, state: RunState) -> CommandDecision:
         fallback_reason="",
         considered=(),
         replicate_of=original,
+        parent=None,
     )
     proposals = tuple(replace(replicate, seed=seed) for seed in seeds)
     first = len(state.trials)
@@ -262,7 +286,7 @@ def _pin(command: Pin, state: RunState) -> CommandDecision:
     if command.value is None:
         outcome = "is no longer pinned" if command.name in state.steering.pins else "was not pinned"
         return CommandDecision(answer=f"{command.name} {outcome}", steering=replace(state.steering, pins=pins))
-    value = cast_value(parameters[command.name], command.value)
+    value = own_value(parameters[command.name], command.value)
     refused = parameters[command.name].invalid_reason(value)
     if refused:
         raise ToolRefused(f"{command.name}: {refused}")

@@ -12,7 +12,6 @@ from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.commands import parse_command
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import InputError, ToolRefused
-from tunesmith.study.trials.results import incumbent
 from tunesmith.study.trials.trial import Outcome, TrialState
 from tunesmith.tools.control.inbox import Inbox, PendingCommand
 from tunesmith.tools.variants.rules import gate_rules
@@ -81,7 +80,9 @@ class CommandService:
         if decision.version is not None and run.code is not None:
             run.recorder.record_variant(decision.version)
             run.code.add(decision.version, dict(decision.params))
-        trials = run.recorder.record_command(detail, proposals, run.now(), spec=decision.spec)
+        trials = run.recorder.record_command(
+            detail, proposals, run.now(), spec=decision.spec, forget=decision.forget, take_up=decision.take_up
+        )
         run.queue.waiting += trials
         run.ledger.add_numbered(*trials)
 
@@ -93,10 +94,24 @@ class CommandService:
         if decision.steering is not None:
             run.queue.steering = decision.steering
             self._replan()
+        if decision.forget or decision.take_up:
+            self._change_what_counts(decision)
         if decision.stop is not None:
             self._stop_trial(decision.stop, by)
         if decision.withdraw is not None:
             self._withdraw_trial(decision.withdraw, by)
+
+    def _change_what_counts(self, decision: CommandDecision) -> None:
+        run = self._run
+        trials = run.trials()
+        for number in decision.forget:
+            run.early_stopping.forget(trials[number])
+        if decision.take_up:
+            known = run.recorder.history.curves(run.recorder.study_id)
+            run.early_stopping.restore({n: curve for n, curve in known.items() if n in decision.take_up})
+        run.count_trials()
+        run.choose_winner()
+        self._replan()
 
     def _stop_trial(self, number: int, by: str) -> None:
         for slot in self._run.slots.running():
@@ -124,7 +139,7 @@ class CommandService:
             run.code.update_study(spec, gate_rules(spec, run.options.project))
         run.slots.reconfigure(slots, spec)
         run.queue.change_spec(spec)
-        run.best = incumbent(run.trials(), spec.objectives, spec.metric_constraints)
+        run.choose_winner()
         self._replan()
 
     def _replan(self) -> None:

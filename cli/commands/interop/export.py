@@ -17,7 +17,7 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.interop.export.registry import TARGETS, find_target
-from tunesmith.tools.interop.study_export import best_configurations, counted, hand_over
+from tunesmith.tools.interop.study_export import best_configurations, build_export, counted
 
 POINTS_WITHOUT_RESULTS = 10
 """Number of exported points if no results are exported."""
@@ -61,18 +61,18 @@ def export_study(study: Path, options: ExportOptions, *, history: Path | None, a
     known = _known(study, history)
     results = known.trials if options.results else []
     points = _points(known, results, options.points)
-    handover = hand_over(known.spec, results, points, folder=known.folder)
-    if not handover.trials and not handover.points:
+    exported = build_export(known.spec, results, points, folder=known.folder)
+    if not exported.trials and not exported.points:
         raise SpecError([Mistake("", "has neither results nor points to export")], where=known.spec.study.name)
     out = options.out or f"{known.spec.study.name}{target.suffix}"
-    remarks = target.export(handover, out)
+    remarks = target.export(exported, out)
     if as_json:
-        document = {"to": target.name, "out": out, "results": len(handover.trials), "points": len(handover.points)}
-        print(json.dumps({**document, "remarks": [*handover.remarks, *remarks]}, indent=2))
+        document = {"to": target.name, "out": out, "results": len(exported.trials), "points": len(exported.points)}
+        print(json.dumps({**document, "remarks": [*exported.remarks, *remarks]}, indent=2))
         return
     first = f", {count(len(points), 'point')} to try first" if points else ""
-    print(f"{out}: {target.takes}; {counted(handover.trials)}{first}")
-    for line in [*handover.remarks, *remarks]:
+    print(f"{out}: {target.takes}; {counted(exported.trials)}{first}")
+    for line in [*exported.remarks, *remarks]:
         print(f"  {line}")
 
 
@@ -97,7 +97,7 @@ def _points(known: _KnownStudy, results: Sequence[Trial], points: int | None) ->
     size = points if points is not None else 0 if results else POINTS_WITHOUT_RESULTS
     spec = known.spec
     in_space = [t for t in known.trials if spec.space.contains(t.params)]
-    found = [] if results else best_configurations(in_space, spec.objectives, size)
+    found = [] if results else best_configurations(known.trials, spec, size)
     if not in_space and size and spec.space.default is not None:
         found.append(dict(spec.space.default))
     sampler = make_sampler("bayes")

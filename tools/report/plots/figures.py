@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.study.formatting import render_short
 from tunesmith.study.space.parameters import Bool, Choice, Parameter
-from tunesmith.study.trials.results import improvements
+from tunesmith.study.trials.results import present_improvements
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective
 from tunesmith.tools.analysis.summary import ConfigResult, Summary, plus_minus
@@ -212,7 +212,7 @@ def _add_rim(figure: Figure, name: str, trials: Sequence[Trial], symbol: str, co
 
 def _add_incumbent(figure: Figure, report: ReportInput, last: int) -> None:
     spec = report.record.spec
-    steps = improvements(_tuned(report), spec.objectives, spec.metric_constraints)
+    steps = present_improvements(_tuned(report), spec)
     steps = [step for step in steps if abs(step.value) < float("inf")]
     if steps:
         figure.add_scatter(

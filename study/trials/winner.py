@@ -1,0 +1,192 @@
+"""Decides which configuration a study would choose now. Every command, tool and file that names a best asks here.
+
+Where a configuration was compared with the default on confirmation seeds, that is the one. Otherwise it is the best by
+expected value: means over seeds, shrunk towards their neighbours where the noise between seeds is known. Only trials of
+the present space take part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tunesmith.study.trials.results import StudyQuestion, candidates, default_trial, present_trials
+from tunesmith.study.trials.seed_noise import Measured, expected_losses, mean_of, seed_noise
+from tunesmith.study.trials.seeds import is_confirming
+from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.view import Objective, objective_values
+from tunesmith.study.units import short_number
+
+MODELLED = 40
+"""Number of leading configurations that the model takes in; none further back could become the best."""
+_MIN_CONFIRMED = 2
+"""Confirmation seeds from which a configuration counts as confirmed: one value has no spread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Winner:
+    """The configuration that the study would choose now. Values are of the first objective, in its own direction.
+
+    Attributes:
+        trial: its first trial.
+        value: the value of that trial, on one seed.
+        expected: the mean on confirmation seeds; without those the expected value over seeds.
+        noise: standard deviation between seeds; None while it is not known.
+        seeds: the number of seeds that `expected` rests on.
+        is_confirmed: whether these are confirmation seeds, on which nothing was chosen.
+    """
+
+    trial: Trial
+    value: float
+    expected: float
+    noise: float | None
+    seeds: int
+    is_confirmed: bool
+
+
+def winner(trials: Sequence[Trial], asked: StudyQuestion) -> Winner | None:
+    """Return the study's choice; None while no trial of the present space is complete and feasible."""
+    standings = _standings(trials, asked)
+    return standings.winner if standings is not None else None
+
+
+def incumbent(trials: Sequence[Trial], asked: StudyQuestion) -> Trial | None:
+    """Return the winner's first trial; None without a winner."""
+    found = winner(trials, asked)
+    return found.trial if found is not None else None
+
+
+def leaderboard(trials: Sequence[Trial], asked: StudyQuestion) -> list[Trial]:
+    """Return the complete, feasible trials of the present space: the winner, then the others by expected value."""
+    standings = _standings(trials, asked)
+    if standings is None:
+        return []
+    first = standings.winner.trial
+    return [first, *(t for t in standings.order if t.number != first.number)]
+
+
+def winner_text(found: Winner) -> str:
+    """Return the winner's value with its certainty: "0.31 in trial 7, 0.32 ± 0.004 on 3 fresh seeds"."""
+    certainty = certainty_text(found)
+    return f"{short_number(found.value)} in trial {found.trial.number}{f', {certainty}' if certainty else ''}"
+
+
+def certainty_text(found: Winner) -> str:
+    """Return what is known of the winner's value over seeds; "" while only one seed is known.
+
+    ± is the standard deviation between single seeds, not the margin of a mean.
+    """
+    if found.noise is None and found.seeds == 1:
+        return ""
+    spread = f" ± {short_number(found.noise, 2)}" if found.noise is not None else ""
+    expected = f"{short_number(found.expected)}{spread}"
+    if found.is_confirmed:
+        return f"{expected} on {found.seeds} fresh seeds"
+    return f"{expected} expected over seeds"
+
+
+@dataclass(frozen=True, slots=True)
+class _Standings:
+    order: tuple[Trial, ...]
+    winner: Winner
+
+
+def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | None:
+    present = present_trials(trials, asked.space)
+    able = candidates(present, asked.objectives, asked.metric_constraints)
+    if not able:
+        return None
+    objective = asked.objectives[0]
+    repeats = _replicate_values(present, objective)
+    measured = {t.number: _measured(t, repeats, asked) for t in able}
+    noise = seed_noise(list({**_all_repeated(present, repeats, asked), **measured}.values()))
+    expected = _expected(measured, noise)
+    order = sorted(able, key=lambda t: (expected[t.number], t.number))
+    chosen = _confirmed(order, present, repeats, asked)
+    first = chosen or order[0]
+    confirming = repeats.confirming.get(first.number, ()) if chosen else ()
+    return _Standings(
+        order=tuple(order),
+        winner=Winner(
+            trial=first,
+            value=first.values[objective.metric],
+            expected=mean_of(confirming) if confirming else objective.sign * expected[first.number],
+            noise=noise,
+            seeds=len(confirming) or len(measured[first.number].losses),
+            is_confirmed=bool(confirming),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _ReplicateValues:
+    """Values of replicates by the number of what they repeat, and when each was first confirmed."""
+
+    every: Mapping[int, Sequence[float]]
+    confirming: Mapping[int, Sequence[float]]
+    first_confirmation: Mapping[int, int]
+
+
+def _replicate_values(present: Sequence[Trial], objective: Objective) -> _ReplicateValues:
+    every: dict[int, list[float]] = {}
+    confirming: dict[int, list[float]] = {}
+    first: dict[int, int] = {}
+    for trial in present:
+        original, seed = trial.proposal.replicate_of, trial.proposal.seed
+        if original is None:
+            continue
+        if is_confirming(seed):
+            first.setdefault(original, trial.number)
+        values = objective_values(trial, (objective,))
+        if values is not None and abs(values[0]) < float("inf"):
+            every.setdefault(original, []).append(values[0])
+            if is_confirming(seed):
+                confirming.setdefault(original, []).append(values[0])
+    return _ReplicateValues(every, confirming, first)
+
+
+def _measured(trial: Trial, repeats: _ReplicateValues, asked: StudyQuestion) -> Measured:
+    objective = asked.objectives[0]
+    values = [trial.values[objective.metric], *repeats.every.get(trial.number, ())]
+    known = {name: value for name, value in trial.params.items() if name in asked.space.parameters}
+    return Measured(asked.space.to_unit(known), trial.proposal.code, tuple(objective.sign * v for v in values))
+
+
+def _all_repeated(present: Sequence[Trial], repeats: _ReplicateValues, asked: StudyQuestion) -> Mapping[int, Measured]:
+    """Return what ran on several seeds, also what cannot be chosen: an infeasible default shows the noise as well."""
+    metric = asked.objectives[0].metric
+    return {
+        t.number: _measured(t, repeats, asked)
+        for t in present
+        if t.number in repeats.every and abs(t.values.get(metric, float("nan"))) < float("inf")
+    }
+
+
+def _expected(measured: Mapping[int, Measured], noise: float | None) -> dict[int, float]:
+    """Return the expected loss by trial number; beyond the MODELLED leading ones it is the mean."""
+    means = {number: m.mean for number, m in measured.items()}
+    leading = sorted(means, key=lambda number: (means[number], number))[:MODELLED]
+    modelled = dict(zip(leading, expected_losses([measured[n] for n in leading], noise), strict=True))
+    worst = max(modelled.values())
+    return {n: modelled[n] if n in modelled else max(means[n], worst) for n in means}
+
+
+def _confirmed(
+    order: Sequence[Trial], present: Sequence[Trial], repeats: _ReplicateValues, asked: StudyQuestion
+) -> Trial | None:
+    """Return the configuration that was compared with the default; None if none was or a newer one leads.
+
+    The default alone may have replicates: those of the chosen one can fail, or the time can run out.
+    """
+    sign, leader = asked.objectives[0].sign, order[0]
+    rerun = [t for t in order if len(repeats.confirming.get(t.number, ())) >= _MIN_CONFIRMED]
+    default = default_trial(present, asked.space)
+    chosen = [t for t in rerun if default is None or t.number != default.number]
+    if not chosen:
+        return None
+    if leader not in rerun:
+        is_newer = leader.number >= min(repeats.first_confirmation.values())
+        # A person may have any trial repeated; it is the study's choice only when the default was repeated as well.
+        if is_newer or default is None or default.number not in repeats.first_confirmation:
+            return None
+    return min(chosen, key=lambda t: (sign * mean_of(repeats.confirming[t.number]), t.number))
