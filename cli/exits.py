@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 
 from tunesmith.agent.llm.background import BACKGROUND_THREAD
-from tunesmith.study.errors import InputError, SpecError
+from tunesmith.study.errors import InputError, InternalError, SpecError
 
 DONE = 0
 NOTHING_COMPLETE = 1
@@ -30,6 +30,9 @@ def readable_errors(consequence: str = "") -> Iterator[None]:
         if consequence and isinstance(error, SpecError):
             print(consequence, file=sys.stderr)
         raise typer.Exit(WRONG_INPUT) from None
+    except InternalError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(error.exit_status) from None
     except BrokenPipeError:
         # `tunesmith status | head` closes the pipe early, which is not an error.
         sys.stderr.close()

@@ -70,6 +70,9 @@ def run(  # noqa: PLR0913  # one argument per option
     unsafe_edits: Annotated[
         bool, typer.Option("--unsafe-edits", help="Run edited code even if no sandbox is available.")
     ] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Do not pause when trials fail whatever their configuration.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
 ) -> None:
     """Run a study, or resume it. Ctrl-C stops after the running trials; press it twice to stop now."""
@@ -90,9 +93,45 @@ def run(  # noqa: PLR0913  # one argument per option
         )
         recording = RecordingFiles(record=record, replay=replay)
         status = run_study(
-            study, overrides, history=history, as_json=as_json, recording=recording, unsafe_edits=unsafe_edits
+            study,
+            overrides,
+            history=history,
+            as_json=as_json,
+            recording=recording,
+            unsafe_edits=unsafe_edits,
+            keep_going=keep_going,
         )
     raise typer.Exit(status)
+
+
+@app.command()
+def retry(
+    trials: Annotated[list[str] | None, typer.Argument(help="Failed trials, such as 3-9 or 4 7.")] = None,
+    *,
+    failed: Annotated[bool, typer.Option("--failed", help="Every failed trial.")] = False,
+    study: StudyOption = Path(),
+    history: HistoryOption = None,
+) -> None:
+    """Run failed trials again under new numbers, and forget the failures; after the cause has been corrected."""
+    with readable_errors("Nothing was changed."):
+        from tunesmith.cli.commands.retry import retry_trials
+
+        retry_trials(trials or [], study, failed=failed, history=history)
+
+
+@app.command()
+def forget(
+    trials: Annotated[list[str], typer.Argument(help="Finished trials, such as 3-9 or 4 7.", show_default=False)],
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="Take forgotten trials up again.")] = False,
+    study: StudyOption = Path(),
+    history: HistoryOption = None,
+) -> None:
+    """Let trials teach nothing and count nowhere; they stay in the history, marked."""
+    with readable_errors("Nothing was changed."):
+        from tunesmith.cli.commands.retry import forget_trials
+
+        forget_trials(trials, study, undo=undo, history=history)
 
 
 @app.command()

@@ -7,6 +7,7 @@ the prefix `train/`.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections import deque
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
-from tunesmith.evaluator.executors.base import MAX_LINES, CommandResult, Executor, FailedJob, Job
+from tunesmith.evaluator.executors.base import MAX_LINES, CommandResult, CommandSpec, Executor, FailedJob, Job
 from tunesmith.evaluator.executors.local import find_start_error
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure, traceback_note
@@ -203,13 +204,22 @@ class Evaluation:
         spec = command.spec(self._spec, self.trial, self.slot, gpus=self._gpus, is_sandboxed=sandbox is not None)
         self._program = shutil.which(spec.argv[0], path=spec.environment.get("PATH")) or spec.argv[0]
         if sandbox is None:
-            return self._context.executor.start(spec)
+            return self._start_in_executor(spec)
         # The sandbox hides why a program inside it cannot start, so this is found out before.
         error = find_start_error(spec.argv[0], spec)
         if error:
             return FailedJob(error)
         mounts = command.mounts(self._context.snapshot, self._context.protected, gpus=bool(self.slot.gpus))
-        return self._context.executor.start(sandbox.wrap(spec, mounts))
+        return self._start_in_executor(sandbox.wrap(spec, mounts))
+
+    def _start_in_executor(self, spec: CommandSpec) -> Job:
+        """Start a command; where the system refuses, as for a command line that is too long, only this trial fails."""
+        try:
+            return self._context.executor.start(spec)
+        except OSError as error:
+            return FailedJob(f"its command cannot start: {error.strerror or error}{_advice(error)}")
+        except Exception as error:  # noqa: BLE001  # a fault of an executor or of its cluster must not end the study
+            return FailedJob(f"its command cannot start: {type(error).__name__}: {error}")
 
     def _find_tampering(self) -> str:
         """Return what the training did that it must not do, "" for nothing."""
@@ -279,3 +289,12 @@ class Evaluation:
         label = f"{self._step.label}: " if self._step.label else ""
         hint = sandbox_hint(failure) if self._sandbox is not None else ""
         return replace(failure, reason=f"{label}{failure.reason}{hint}")
+
+
+def _advice(error: OSError) -> str:
+    """Return what to do about a command that the system does not start."""
+    if error.errno == errno.E2BIG:
+        return "; shorten the values in [run].command, or pass them in a file ({config})"
+    if error.errno in (errno.ENOMEM, errno.EAGAIN):
+        return "; the machine has too little memory or too many processes, so lower [run].parallel"
+    return ""

@@ -33,6 +33,16 @@ def has_tables(path: Path) -> bool:
         return not _tables(db) <= {MIGRATIONS_TABLE}
 
 
+def table_names(path: Path) -> set[str]:
+    """Return the names of the tables of any SQLite file.
+
+    Raises:
+        HistoryError: the file is damaged or not a database.
+    """
+    with _named(path), closing(_connected(path)) as db:
+        return _tables(db)
+
+
 def open_for_reading(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
     """Return a read-only connection; a study may run meanwhile. A file of an older version is migrated first.
 

@@ -89,9 +89,8 @@ def _study(history: History, source: SourceTable, name: str) -> EarlierStudy:
     if history.find(name) is None and name.endswith(".db"):
         raise HistoryError(f'{name!r} names a file; name a study in it as well, for example "{name}:digits"')
     record = history.study(name)
-    return EarlierStudy(
-        name=source.study, trials=history.trials(record.id), scale={**record.spec.scale, **source.scale}
-    )
+    trials = [t for t in history.trials(record.id) if t.counts]
+    return EarlierStudy(name=source.study, trials=trials, scale={**record.spec.scale, **source.scale})
 
 
 @contextmanager

@@ -1,41 +1,148 @@
-"""Removes secrets from a text before it is stored."""
+"""Removes secrets from a text before it is stored or goes to a model. One set of rules for everything.
+
+Three things count as secrets: what has the shape of a known provider's key, what is assigned to a name like `api_key`
+or `password` in any notation, and the values of environment variables that are named like secrets.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+HIDDEN = "[redacted]"
+
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|_(?:PASS|PWD|PAT|AUTH|DSN)$", re.IGNORECASE)
+_HARMLESS_NAME = re.compile(r"TOKENIZ|TOKENS|KEYBOARD|KEYMAP|KEYRING", re.IGNORECASE)
 _SECRET_SHAPES = re.compile(
     r"""
-    \b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}        # OpenAI, Anthropic, Stripe
-    | \bgh[opsu]_[A-Za-z0-9]{20,} | \bgithub_pat_\w{20,}
-    | \bhf_[A-Za-z0-9]{20,}
-    | \bAKIA[0-9A-Z]{16}\b
-    | \bxox[abpr]-[A-Za-z0-9-]{10,}
-    | (?<=[Bb]earer\s)[A-Za-z0-9._~+/-]{16,}
-    | (?<=://)[^\s:/@]+:[^\s@/]+(?=@)        # user:password in an address
+    \b(?:sk|pk|rk|csk)-(?=[\w-]*\d|[\w-]*\w{16})[A-Za-z0-9_-]{16,}  # OpenAI, Anthropic, OpenRouter, DeepSeek, Cerebras
+    | \b[srp]k_(?:live|test)_\w{10,}                 # Stripe
+    | \bgh[oprsu]_[A-Za-z0-9]{20,} | \bgithub_pat_\w{20,} | \bglpat-[\w-]{16,}
+    | \bhf_[A-Za-z0-9]{20,} | \bapi_org_[A-Za-z0-9]{20,}
+    | \bgsk_[A-Za-z0-9]{20,} | \bxai-[A-Za-z0-9]{20,} | \bpplx-[A-Za-z0-9]{20,} | \bnvapi-[\w-]{20,}
+    | \br8_[A-Za-z0-9]{20,} | \bfw_[A-Za-z0-9]{20,} | \bKGAT_\w{16,} | \bwandb_v\d_\w{20,} | \btgp_v\d_[\w-]{20,}
+    | \b(?:AKIA|ASIA)[0-9A-Z]{16}\b
+    | \bAIza[\w-]{30,} | \bya29\.[\w-]{20,} | \bGOCSPX-[\w-]{20,}
+    | \bxox[abeoprs]-[A-Za-z0-9-]{10,} | \bxapp-[A-Za-z0-9-]{10,}
+    | \bdapi[0-9a-f]{32}\b | \bnpm_[A-Za-z0-9]{30,} | \bpypi-AgE[\w-]{30,} | \bSG\.[\w-]{16,}\.[\w-]{16,}
+    | \bdop_v1_[0-9a-f]{40,} | \blin_api_\w{20,} | \bntn_\w{20,} | \b\d{8,10}:AA[\w-]{30,}
+    | \beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+ | \beyJ[\w-]{40,}=*     # JSON web tokens, Neptune
+    | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----.*?(?:-----END[ ][A-Z ]*PRIVATE[ ]KEY-----|\Z)
+    | (?<=[Bb]earer\s)[A-Za-z0-9._~+/=-]{16,}
+    | (?<=hooks\.slack\.com/services/)[\w/]{16,} | (?<=/api/webhooks/)\d+/[\w-]{16,}
+    | (?<=://)[^\s:/@"']*:[^\s@/"']+(?=@) | (?<=://)[0-9a-f]{24,}(?=@)   # user:password in an address
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.DOTALL,
 )
-HIDDEN = "[redacted]"
-_MIN_SECRET_CHARS = 7
+
+_WORD = (
+    r"(?P<strong>api[_-]?key|secret|passw(?:or)?d|passphrase|(?<=_)pwd|access[_-]?key|private[_-]?key|account[_-]?key"
+    r"|auth[_-]?key|credentials?|authorization|auth[_-]?token|access[_-]?token|refresh[_-]?token)"
+    r"|(?P<token>token)|(?P<key>key)"
+)
+_SUFFIX = r"(?:[_-]?(?:access|key|token|value|string|phrase)){0,3}"
+_ASSIGNMENTS = (
+    # name = "value", "name": "value", name: str = "value", environ["NAME"] = "value", setdefault("NAME", "value")
+    re.compile(
+        rf"""(?:{_WORD}){_SUFFIX}(?:\\?["'])?\]?\s*(?:(?::\s*[A-Za-z][\w\[\]| .]{{0,40}})?[:=]>?|(?P<comma>,))\s*"""
+        r"""[rbfu]?\\?["'](?:(?:Basic|Bearer|Token)\s+)?(?P<value>[^"'\\\n]{4,400})""",
+        re.IGNORECASE,
+    ),
+    # NAME=value in a shell or .env file, name: value in YAML, --name value on a command line, password value in .netrc
+    re.compile(
+        rf"""(?:{_WORD}){_SUFFIX}(?:\s*[=:]\s*|(?<=[a-z])\s+)(?:(?:Basic|Bearer|Token)\s+)?"""
+        r"""(?P<bare>[^\s"'\\,;(){}\[\]]{6,400})""",
+        re.IGNORECASE,
+    ),
+    # add_argument("--api-key", default="value")
+    re.compile(
+        rf"""--[\w-]*?(?:{_WORD}){_SUFFIX}["'][^\n()]{{0,120}}?default\s*=\s*["'](?P<value>[^"'\\\n]{{4,400}})""",
+        re.IGNORECASE,
+    ),
+    # login("value"), as Hugging Face and W&B take a key
+    re.compile(r"""(?P<token>\blogin)\(\s*["'](?P<value>[^"'\\\n]{16,400})"""),
+)
+_NAMES = re.compile(r"key|secret|passw|passphrase|pwd|credential|authorization|token|login", re.IGNORECASE)
+"""What every assignment of a secret contains; most texts do not, and are done sooner."""
+
+_TOKENS_OF_TEXT = re.compile(
+    r"(?:pad|padding|eos|bos|unk|mask|cls|sep|special|stop|start|end|begin|eot|image|audio|video|next|new|first|last|think"
+    r"|prefix|suffix|separator|mask|per|of|s)[_-]?$",
+    re.IGNORECASE,
+)
+"""What stands before "token" where it is one of a tokenizer."""
+
+_VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+_DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_NO_SECRETS = frozenset({"none", "null", "true", "false", "str", "string", "optional", "required"})
+_MIN_SECRET_CHARS = 6
 """Length below which a text cannot hold a secret; skipping short texts makes an import of 100,000 trials fast."""
+
+_LONG_KEY_CHARS = 16
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """Return `text` without keys, tokens and the values of environment variables that are named like secrets.
 
     Args:
-        text: what will be stored.
-        environment: the variables to look at; None for those of this process. Values shorter than 8 characters are
-            kept, since ordinary words may contain them.
+        text: what will be stored or sent.
+        environment: the variables to look at; None for those of this process. Short values are kept, since ordinary
+            words may contain them.
     """
     if len(text) < _MIN_SECRET_CHARS:
         return text
-    variables = os.environ if environment is None else environment
-    values = {v for name, v in variables.items() if _SECRET_NAME.search(name) and len(v) >= 8}
-    for value in sorted(values, key=len, reverse=True):
+    for value in _environment_secrets(os.environ if environment is None else environment):
         text = text.replace(value, HIDDEN)
-    return _SECRET_SHAPES.sub(HIDDEN, text)
+    text = _SECRET_SHAPES.sub(HIDDEN, text)
+    if _NAMES.search(text):
+        for pattern in _ASSIGNMENTS:
+            text = pattern.sub(_without_value, text)
+    return text
+
+
+def _environment_secrets(environment: Mapping[str, str]) -> list[str]:
+    """Return the values to hide, longest first, as they are and as JSON writes them."""
+
+    def values() -> Iterator[str]:
+        for name, value in environment.items():
+            if _SECRET_NAME.search(name) and not _HARMLESS_NAME.search(name) and _is_long_enough(value):
+                yield value
+                yield json.dumps(value)[1:-1]
+
+    return sorted(set(values()), key=len, reverse=True)
+
+
+def _is_long_enough(value: str) -> bool:
+    is_mixed = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
+    return len(value) >= (_MIN_SECRET_CHARS if is_mixed else 8)
+
+
+def _without_value(found: re.Match[str]) -> str:
+    """Return an assignment with its value hidden, or as it is where the value is no secret."""
+    group = "bare" if "bare" in found.re.groupindex else "value"
+    value = found[group]
+    if not _is_secret(found, value, is_bare=group == "bare"):
+        return found.group()
+    start = found.start(group) - found.start()
+    return f"{found.group()[:start]}{HIDDEN}{found.group()[start + len(value) :]}"
+
+
+def _is_secret(found: re.Match[str], value: str, *, is_bare: bool) -> bool:
+    if value.startswith(("$", "{", "<", "[")) or value.lower() in _NO_SECRETS:
+        return False
+    if _VARIABLE_NAME.fullmatch(value) or (is_bare and _DOTTED_NAME.fullmatch(value)):
+        return False
+    groups = found.groupdict()
+    if groups.get("comma") and not (groups["strong"] or groups["token"] or groups["key"] or "").isupper():
+        return False  # a list of names, unless it is setdefault("API_KEY", "value")
+    if groups.get("strong") and not is_bare:
+        return True
+    before = found.string[max(found.start() - 12, 0) : found.start()]
+    if groups.get("token") and _TOKENS_OF_TEXT.search(before):
+        return False
+    has_digit = any(c.isdigit() for c in value) and not re.fullmatch(r"[\d.,:eE+-]+", value)
+    is_one_word = not re.search(r"\s", value)
+    min_chars = _LONG_KEY_CHARS if groups.get("key") else 8
+    return has_digit and is_one_word and len(value) >= min_chars

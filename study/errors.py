@@ -8,6 +8,7 @@ TunesmithError
         ProjectError     something the study needs is missing: the script's folder, a GPU, an optional package
     ProposalError        a proposal does not fit the space; read by its source, which may try again
     ToolRefused          a tool cannot do what an LLM asked; read by the LLM, which adapts
+    InternalError        a run broke off because of a fault in Tunesmith; read by the user, the traceback is in a file
     ModelDown            an LLM gave no answer (agent/llm/client/errors.py); the sampler continues without it
     AnswerUnusable       an LLM's answer cannot be used (agent/llm/client/errors.py); it may be asked again
     SpaceExhausted       every configuration of a finite space was tried; the loop ends the study
@@ -26,6 +27,12 @@ PROGRESS_IS_SAFE = "everything up to the last finished step is safe"
 
 class TunesmithError(Exception):
     """Base class of all errors that Tunesmith raises deliberately."""
+
+
+class InternalError(TunesmithError):
+    """A run broke off because of a fault in Tunesmith. The message says where the traceback is."""
+
+    exit_status = 70
 
 
 class InputError(TunesmithError):

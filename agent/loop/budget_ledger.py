@@ -31,6 +31,7 @@ class BudgetLedger:
         llm_spent: returns what the LLM has used in all runs; None without an LLM.
         numbered: how many trials have a number, including those of earlier runs and excluding replicates.
         saved: by how many full runs the trials took less than `numbered` full runs.
+        uncounted: number of trials that stopped counting since the run opened; below 0 when more count again.
     """
 
     def __init__(self, budget: Budget, before: Spent, *, clocks: Clocks, opened_at: float) -> None:
@@ -39,6 +40,7 @@ class BudgetLedger:
         self.clocks = clocks
         self.llm_spent: Callable[[], Spent] | None = None
         self.numbered, self.saved = before.trials, before.saved
+        self.uncounted = 0
         self._ended = before.trials
         self._gpu_s, self._kwh = before.gpu_hours * 3600, before.kwh
         self._opened_at = opened_at
@@ -66,7 +68,7 @@ class BudgetLedger:
             llm_usd=llm.llm_usd,
             llm_tokens=llm.llm_tokens,
             llm_calls=llm.llm_calls,
-            trials=self._ended,
+            trials=self._ended - self.uncounted,
             saved=self.saved,
             hours=self.before.hours + self._open_s / 3600,
             gpu_hours=self._gpu_s / 3600,
@@ -90,7 +92,11 @@ class BudgetLedger:
 
     def trials_left(self) -> float:
         """Return how many more trials the budget allows, in full runs. Running trials count as full runs."""
-        return math.inf if self.budget.trials is None else self.budget.trials - (self.numbered - self.saved)
+        return (
+            math.inf
+            if self.budget.trials is None
+            else self.budget.trials - (self.numbered - self.uncounted - self.saved)
+        )
 
     def runs_left(self, typical_s: float | None, slots: int) -> float:
         """Return how many more full runs the budget allows when one takes `typical_s` seconds; None for unknown."""

@@ -33,6 +33,37 @@ class Clocks:
     steady: Callable[[], float] = time.monotonic
 
 
+class WorkClock:
+    """A steady clock that can be stopped, for the hours that a study works.
+
+    Attributes:
+        is_stopped: whether the time that passes now is left out; the loop sets it while a person has paused the study.
+    """
+
+    def __init__(self, steady: Callable[[], float]) -> None:
+        self._steady = steady
+        self._left_out_s = 0.0
+        self._stopped_at: float | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """As above."""
+        return self._stopped_at is not None
+
+    @is_stopped.setter
+    def is_stopped(self, stopped: bool) -> None:
+        now = self._steady()
+        if stopped and self._stopped_at is None:
+            self._stopped_at = now
+        elif not stopped and self._stopped_at is not None:
+            self._left_out_s += now - self._stopped_at
+            self._stopped_at = None
+
+    def __call__(self) -> float:
+        """Return the seconds at work, from any origin."""
+        return (self._steady() if self._stopped_at is None else self._stopped_at) - self._left_out_s
+
+
 class ClockDrift:
     """Measures how far the wall clock has moved away from the steady clock."""
 

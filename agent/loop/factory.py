@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.agent.llm.background import DaemonRunner
 from tunesmith.agent.loop.announcer import Announcer
 from tunesmith.agent.loop.budget_ledger import BudgetLedger
-from tunesmith.agent.loop.clocks import DEADLINE_EVENT, resolve_budget
+from tunesmith.agent.loop.clocks import DEADLINE_EVENT, WorkClock, resolve_budget
 from tunesmith.agent.loop.commands.decisions import COMMAND_EVENT, read_earlier_commands
 from tunesmith.agent.loop.events import LoopEvent
 from tunesmith.agent.loop.learning_curves import LearningCurves
@@ -62,7 +63,8 @@ class _RunBuilder:
         earlier = _earlier_events(options.history, spec.study.name)
         self.commands = read_earlier_commands(spec, earlier[COMMAND_EVENT])
         self.spec = spec = self.commands.spec
-        self.options, self.clocks = options, options.clocks
+        self.options, self.work_clock = options, WorkClock(options.clocks.steady)
+        self.clocks = replace(options.clocks, steady=self.work_clock)
         self.folder = options.history.parent / spec.study.name
         self.wake = threading.Event()
         self.background = DaemonRunner(self.wake.set)
@@ -87,7 +89,9 @@ class _RunBuilder:
             slots = self._slots(recorder)
             root = Variant(id=evaluator.variant, files=evaluator.editable, created_at=self.clocks.wall())
             code = self._code(recorder, evaluator, root, candidate_pool) if self.spec.edits else None
-            early_stopping = EarlyStopping(self.spec, recorder.history.curves(recorder.study_id))
+            aside = {t.number for t in recorder.history.trials(recorder.study_id) if not t.counts}
+            curves = recorder.history.curves(recorder.study_id)
+            early_stopping = EarlyStopping(self.spec, {n: curve for n, curve in curves.items() if n not in aside})
             proposers = Proposers(arbiter=arbiter, sampler=self.sampler, code=code, variant=evaluator.variant)
             return StudyRun(
                 spec=self.spec,
@@ -107,6 +111,7 @@ class _RunBuilder:
                 code=code,
                 announcer=self.announcer,
                 earlier_commands=self.commands,
+                work_clock=self.work_clock,
                 wake=self.wake,
                 resources=resources.pop_all(),
             )
@@ -151,7 +156,7 @@ class _RunBuilder:
             self.executor.slots(self.spec),
             self.spec,
             memory_gib={gpu.id: gpu.memory_gib for gpu in self.executor.inventory.gpus},
-            trials=lambda: recorder.history.trials(recorder.study_id),
+            trials=lambda: [t for t in recorder.history.trials(recorder.study_id) if t.counts],
         )
 
     def _code(

@@ -19,6 +19,7 @@ class RunOptions:
         cpus: cores of this machine that trials may use.
         recording: file to which the LLM's answers are recorded, or from which they are replayed.
         unsafe_edits: whether edited code may run without the sandbox.
+        keep_going: whether the run goes on when trials fail whatever their configuration.
         clocks: the sources of time.
     """
 
@@ -27,4 +28,5 @@ class RunOptions:
     cpus: int
     recording: RecordingFiles | None = None
     unsafe_edits: bool = False
+    keep_going: bool = False
     clocks: Clocks = Clocks()

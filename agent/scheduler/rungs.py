@@ -24,14 +24,18 @@ class Ladder:
 
     def rung(self, index: int) -> float:
         """Return the fidelity of a rung, 0 for the lowest; that of the last one is `high`."""
-        value = self.low * self.eta**index
-        if float(self.low).is_integer():
-            # Epochs and steps are whole numbers.
-            value = float(round(value))
+        value = self._whole_rung(index) if float(self.low).is_integer() else self.low * self.eta**index
         if self.high is None:
             return value
         # A last rung just above another one would cost a run and add no information.
         return self.high if value * math.sqrt(self.eta) > self.high else value
+
+    def _whole_rung(self, index: int) -> float:
+        """Return a rung in whole epochs or steps. Each is above the one before, also where rounding would join two."""
+        value = float(round(self.low))
+        for i in range(1, index + 1):
+            value = max(float(round(self.low * self.eta**i)), value + 1.0)
+        return value
 
     def index(self, fidelity: float) -> int:
         """Return the index of the highest rung at or below a fidelity; -1 below the lowest."""

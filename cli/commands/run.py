@@ -44,6 +44,7 @@ def run_study(
     as_json: bool,
     recording: RecordingFiles | None = None,
     unsafe_edits: bool = False,
+    keep_going: bool = False,
 ) -> int:
     """Run or resume a study; return the exit status.
 
@@ -62,6 +63,7 @@ def run_study(
         cpus=len(os.sched_getaffinity(0)),
         recording=recording,
         unsafe_edits=unsafe_edits,
+        keep_going=keep_going,
     )
 
     def open_loop() -> Loop:
@@ -82,15 +84,19 @@ def _print_end(database: Path, ended: Ended) -> None:
     from tunesmith.cli.display.end_summary import end_lines, wrap_for_terminal
     from tunesmith.cli.display.format import short_path
     from tunesmith.cli.session.report_files import page_problem, write_report_files
+    from tunesmith.tools.analysis.broken_environment import last_of_study, pause_lines
     from tunesmith.tools.report import report_input
 
     with History.open(database) as history:
         record = history.study(ended.record.name)
         report = report_input(history, record)
         lines = end_lines(report, history.trial_counts(record.id))
+        last = last_of_study(history.trials(record.id))
     if report.summary.best is not None:
         written = short_path(write_report_files(report, database.parent / record.name))
         lines.append(f"Report: {written}" + (f" ({page_problem()})" if page_problem() else ""))
+    if ended.pause_reason and last is not None:
+        lines += ["", f"{ended.pause_reason[:1].upper()}{ended.pause_reason[1:]}", *pause_lines(last)]
     if ended.by == "interrupted":
         lines.append("Interrupted. Run the same command again to resume.")
     print("\n".join(["", *(wrap_for_terminal(line) for line in lines)]))
@@ -99,6 +105,8 @@ def _print_end(database: Path, ended: Ended) -> None:
 def _exit_status(ended: Ended) -> int:
     if ended.by == "interrupted":
         return INTERRUPTED
+    if ended.pause_reason:
+        return NOTHING_COMPLETE
     return DONE if ended.best is not None else NOTHING_COMPLETE
 
 

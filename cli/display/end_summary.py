@@ -8,7 +8,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from tunesmith.cli.display.format import count, first_line
+from tunesmith.cli.display.format import count, first_line, set_aside_text
 from tunesmith.history.read import TrialCounts
 from tunesmith.study.config.record import Lesson, StudyRecord
 from tunesmith.study.energy import energy_line
@@ -66,9 +66,11 @@ def _lessons_line(lessons: Sequence[Lesson]) -> str:
 
 
 def _failure_lines(record: StudyRecord, counts: TrialCounts, trials: Sequence[Trial]) -> list[str]:
+    aside = [f"Set aside: {set_aside_text(counts.set_aside)}"] if counts.set_aside else []
+    trials = [trial for trial in trials if trial.counts]
     failures = [(trial.failure.kind.value, first_line(trial.failure.reason)) for trial in trials if trial.failure]
     if not failures:
-        return []
+        return aside
     kinds = ", ".join(f"{number} {kind}" for kind, number in counts.failures.items())
     (kind, reason), number = Counter(failures).most_common(1)[0]
     last = max(trial.number for trial in trials if trial.failure)
@@ -76,6 +78,7 @@ def _failure_lines(record: StudyRecord, counts: TrialCounts, trials: Sequence[Tr
         f"Failed: {counts.states.get(TrialState.FAILED, 0)} of {record.spent.trials} trials ({kinds})",
         f"    {number} of them: {kind}: {reason}",
         f"    `tunesmith status --why {last}` shows the end of a log",
+        *aside,
     ]
 
 

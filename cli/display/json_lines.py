@@ -53,4 +53,5 @@ def event_json(event: LoopEvent) -> dict[str, Any]:
         case Note(text=text):
             return {"event": "note", "text": text}
         case Ended(by=by, best=best):
-            return {"event": "ended", "by": by, "best": trial_json(best) if best else None}
+            paused = {"pause_reason": event.pause_reason} if event.pause_reason else {}
+            return {"event": "ended", "by": by, "best": trial_json(best) if best else None, **paused}

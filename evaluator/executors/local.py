@@ -47,8 +47,14 @@ class _LocalJob(Job):
         self._lines = LineQueue()
         self._log = CappedLog(spec.log, spec.log_bytes)
         read_end, write_end = os.pipe()
-        self._process = _start_supervisor(spec, status_fd=write_end)
-        os.close(write_end)
+        try:
+            self._process = _start_supervisor(spec, status_fd=write_end)
+        except BaseException:
+            os.close(read_end)
+            self._log.close()
+            raise
+        finally:
+            os.close(write_end)
         self._meter = meter
         self._reading = None if meter is None else meter.begin(self._process.pid, _gpu_ids(spec))
         assert self._process.stdout is not None  # noqa: S101  # opened as a pipe

@@ -37,6 +37,16 @@ class FailureKind(StrEnum):
     LOST = "lost"
 
 
+class FailureScope(StrEnum):
+    """What a failure says something about: the configuration that failed, or the study, whatever the configuration.
+
+    A failure of the study, such as a missing package, teaches nothing and counts nowhere.
+    """
+
+    CONFIGURATION = "configuration"
+    STUDY = "study"
+
+
 class Source(StrEnum):
     """Who proposed a trial.
 
@@ -59,11 +69,17 @@ EDITED = "edit-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a trial failed: the kind, a reason in one line, and the end of its log (at most 4,000 characters)."""
+    """Why a trial failed: the kind, a reason in one line, and the end of its log (at most 4,000 characters).
+
+    Attributes:
+        scope: what it says something about; decided from all trials of the study (failure_scope.py), so that later
+            trials may change it.
+    """
 
     kind: FailureKind
     reason: str
     tail: str = ""
+    scope: FailureScope = FailureScope.CONFIGURATION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +151,7 @@ class Outcome:
     Attributes:
         state: COMPLETE, STOPPED or FAILED.
         values: the last value of every reported metric; objectives and others.
-        note: why it was stopped; "" otherwise.
+        note: why it was stopped, or what is odd about a complete trial; "" otherwise.
         artifacts: paths of the files that it kept, relative to the trial's folder.
     """
 
@@ -155,6 +171,7 @@ class Trial:
         number: from 0, without gaps, in the order of proposal.
         attempt: 1, or 2 if the loop died with the first process and the trial ran again.
         slot: the index of its slot, below `parallel`; None while waiting.
+        forgotten: whether a person asked that it teach nothing and count nowhere.
     """
 
     number: int
@@ -166,6 +183,7 @@ class Trial:
     created_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
+    forgotten: bool = False
 
     @property
     def params(self) -> Mapping[str, Value]:
@@ -186,3 +204,8 @@ class Trial:
     def is_replicate(self) -> bool:
         """Whether it repeats another trial's configuration to measure noise."""
         return self.proposal.replicate_of is not None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is evidence about its configuration: not forgotten, and no failure of the study."""
+        return not self.forgotten and (self.failure is None or self.failure.scope is FailureScope.CONFIGURATION)

@@ -85,7 +85,7 @@ def credit_report(
     trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint], spent: Spent
 ) -> CreditReport:
     """Return the credit of every source so far."""
-    own = [t for t in trials if not t.is_replicate]
+    own = [t for t in trials if t.counts and not t.is_replicate]
     gains: dict[int, float] = {}
     best: float | None = None
     for step in improvements(own, objectives, constraints):

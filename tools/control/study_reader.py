@@ -40,7 +40,7 @@ class FileStudyReader:
         return record.spec if record else self._load()
 
     def view(self) -> StudyView:
-        """Return every trial so far."""
+        """Return every trial so far; those that count nowhere are set aside."""
         with self._open() as found:
             if found is None:
                 return study_view(self._load(), [])
@@ -118,12 +118,13 @@ class InMemoryStudyReader:
 
 
 def study_view(spec: StudySpec, trials: Sequence[Trial], *, earlier: tuple[EarlierStudy, ...] = ()) -> StudyView:
-    """Return a study's trials as planners and samplers see them."""
+    """Return a study's trials as planners and samplers see them: those that count, and apart from them the others."""
     return StudyView(
         space=spec.space,
         objectives=spec.objectives,
         constraints=spec.metric_constraints,
-        trials=trials,
+        trials=[t for t in trials if t.counts],
+        set_aside=[t for t in trials if not t.counts],
         number=len(trials),
         seed=spec.study.seed,
         fidelity=spec.fidelity_range,

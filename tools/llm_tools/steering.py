@@ -17,6 +17,7 @@ from tunesmith.study.commands import (
     Confirm,
     Constrain,
     End,
+    Forget,
     JsonScalar,
     Limit,
     Parallel,
@@ -24,18 +25,22 @@ from tunesmith.study.commands import (
     Pin,
     Queue,
     Resume,
+    Retry,
     StopTrial,
     Veto,
     Withdraw,
 )
 from tunesmith.study.errors import ProposalError, ToolRefused
 from tunesmith.study.formatting import render_params
+from tunesmith.study.trials.trial import TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.llm_tools.context import StudyControl, ToolContext
 from tunesmith.tools.llm_tools.learning import complete_configuration
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments, Number, find_trial
 
+MAX_NUMBERS = 10_000
+"""Maximum number of trials that one call names."""
 MAX_CONFIGURATIONS = 20
 """Maximum number of configurations that one call queues."""
 
@@ -71,6 +76,27 @@ class TrialReasonArguments(Arguments):
     """A trial and the reason."""
 
     number: Number
+    why: Why = ""
+
+
+class ForgetArguments(Arguments):
+    """Trials to forget."""
+
+    numbers: Annotated[
+        list[Annotated[int, Field(ge=0)]],
+        Field(min_length=1, max_length=MAX_NUMBERS, description="Numbers of finished trials."),
+    ]
+    again: Annotated[bool, Field(description="Take these forgotten trials up again.")] = False
+    why: Why = ""
+
+
+class RetryArguments(Arguments):
+    """Failed trials to run again."""
+
+    numbers: Annotated[
+        list[Annotated[int, Field(ge=0)]],
+        Field(max_length=MAX_NUMBERS, description="Numbers of failed trials; [] for every failed trial."),
+    ] = []  # noqa: RUF012  # a default of a pydantic model, which is copied
     why: Why = ""
 
 
@@ -113,8 +139,8 @@ class BoundsArguments(Arguments):
     """A parameter's new range."""
 
     name: Name
-    low: Annotated[float | None, Field(description="The new lower end; null keeps it.")] = None
-    high: Annotated[float | None, Field(description="The new upper end; null keeps it.")] = None
+    low: Annotated[int | float | None, Field(description="The new lower end; null keeps it.")] = None
+    high: Annotated[int | float | None, Field(description="The new upper end; null keeps it.")] = None
     choices: Annotated[list[JsonScalar] | None, Field(description="The new choices; null keeps them.")] = None
 
 
@@ -171,6 +197,29 @@ def confirm(context: ToolContext, args: ConfirmArguments) -> str:
     return _control(context).send(Confirm(number=args.number, seeds=args.seeds, why=args.why))
 
 
+def forget(context: ToolContext, args: ForgetArguments) -> str:
+    """Let trials count nowhere, or take them up again."""
+    for number in args.numbers:
+        find_trial(context.study.view(), number)
+    return _control(context).send(Forget(numbers=tuple(args.numbers), again=args.again, why=args.why))
+
+
+def retry(context: ToolContext, args: RetryArguments) -> str:
+    """Run failed trials again."""
+    view = context.study.view()
+    for number in args.numbers:
+        if find_trial(view, number).state is not TrialState.FAILED:
+            raise ToolRefused(f"trial {number} did not fail; only failed trials can be retried")
+    if not any(t.state is TrialState.FAILED for t in view.every_trial):
+        raise ToolRefused("no trial has failed, so there is nothing to retry")
+    return _control(context).send(Retry(numbers=tuple(args.numbers), why=args.why))
+
+
+def _retried(args: RetryArguments) -> int:
+    """Return how many trials a call may start; every failed trial counts as many."""
+    return len(args.numbers) or MAX_CONFIGURATIONS
+
+
 def stop_trial(context: ToolContext, args: TrialReasonArguments) -> str:
     """Stop a running trial."""
     find_trial(context.study.view(), args.number)
@@ -210,6 +259,8 @@ QUEUE = StudyTool("queue", QueueArguments, queue, Effect.RUN, lambda args: len(a
 CONFIRM = StudyTool("confirm", ConfirmArguments, confirm, Effect.RUN, lambda args: args.seeds)
 WITHDRAW = StudyTool("withdraw", TrialReasonArguments, withdraw, Effect.STEER)
 STOP_TRIAL = StudyTool("stop_trial", TrialReasonArguments, stop_trial, Effect.STEER)
+FORGET = StudyTool("forget", ForgetArguments, forget, Effect.STEER)
+RETRY = StudyTool("retry", RetryArguments, retry, Effect.RUN, _retried)
 PAUSE = StudyTool("pause", NoArguments, _send(lambda _: Pause(), "pause"), Effect.STEER)
 RESUME = StudyTool("resume", NoArguments, _send(lambda _: Resume(), "resume"), Effect.STEER)
 END = StudyTool("end", EndArguments, _send(lambda args: End(now=args.now), "end"), Effect.STEER)

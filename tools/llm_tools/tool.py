@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tunesmith.history.redact import redact
 from tunesmith.prompts.render import render_text
 from tunesmith.study.commands import mistakes_text
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused
@@ -90,15 +91,15 @@ class StudyTool(Generic[A]):
             raise ToolRefused(f"{self.name}: {mistakes_text(error)}. Its arguments: {known}") from None
 
     def call(self, context: ToolContext, args: Mapping[str, Any]) -> str:
-        """Validate the arguments and run the tool.
+        """Validate the arguments and run the tool; the answer goes to a model, so it contains no secrets.
 
         Raises:
             ToolRefused: the arguments are not valid, or the request cannot be carried out.
         """
         try:
-            return self.run(context, self.parse(args))[:MAX_ANSWER_CHARS]
-        except (InputError, ProposalError) as error:
-            raise ToolRefused(str(error)) from None
+            return redact(self.run(context, self.parse(args)))[:MAX_ANSWER_CHARS]
+        except (ToolRefused, InputError, ProposalError) as error:
+            raise ToolRefused(redact(str(error))) from None
 
     def preview_text(self, context: ToolContext, args: Mapping[str, Any]) -> str:
         """Return what a call would do, for a person; for a tool without `preview` the arguments.

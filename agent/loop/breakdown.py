@@ -1,0 +1,35 @@
+"""Turns an unforeseen exception of the loop into a message for people; the traceback goes to a file."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+from tunesmith.study.errors import PROGRESS_IS_SAFE, InternalError
+
+DEBUG_VARIABLE = "TUNESMITH_DEBUG"
+"""Environment variable with which the traceback is printed instead of the message."""
+LOG_NAME = "errors.log"
+"""File in the study's folder that collects tracebacks."""
+
+
+def internal_error(error: Exception, folder: Path) -> InternalError:
+    """Write the traceback of an unforeseen exception to a file, and return an error that says where it is."""
+    log = folder / LOG_NAME
+    where = f"the traceback is in {log}"
+    text = f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}\n"
+    try:
+        with log.open("a", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as problem:
+        where = f"the traceback could not be written to {log} ({problem.strerror}); {DEBUG_VARIABLE}=1 prints it"
+    reason = type(error).__name__
+    with suppress(Exception):  # an exception may fail even at describing itself
+        reason = f"{reason}: {error}"
+    return InternalError(
+        f"the run broke off because of an error in Tunesmith: {reason}\n"
+        f"Running trials are queued again and {PROGRESS_IS_SAFE}; the same command resumes the study. "
+        f"Please report this; {where}."
+    )

@@ -1,0 +1,65 @@
+"""When a run pauses because trials fail whatever their configuration, and what people read then. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tunesmith.study.trials.trial import FailureScope, Trial
+
+FAILURES = "failures"
+"""What a run counts as ended by when it paused because trials failed whatever their configuration."""
+FAILURES_AT_FIRST = 3
+"""Number of failures of the study in a row after which a run pauses in which no trial has worked yet."""
+FAILURES_LATER = 5
+"""Number of failures of the study in a row after which a run pauses in which a trial has worked."""
+LOG_LINES = 12
+"""Number of lines of the last log that the message shows."""
+
+
+def failing_streak(trials: Sequence[Trial], ended: Sequence[int]) -> list[Trial]:
+    """Return the latest failures of the study in a row if they are enough to pause the run; [] otherwise.
+
+    Args:
+        trials: every trial of the study.
+        ended: the numbers of the trials that ended in this run, in order.
+    """
+    by_number = {t.number: t for t in trials}
+    latest = [by_number[number] for number in ended]
+    streak: list[Trial] = []
+    for trial in reversed(latest):
+        if not _is_of_study(trial):
+            break
+        streak.insert(0, trial)
+    has_worked = any(t.failure is None for t in latest)
+    return streak if len(streak) >= (FAILURES_LATER if has_worked else FAILURES_AT_FIRST) else []
+
+
+def last_of_study(trials: Sequence[Trial]) -> Trial | None:
+    """Return the latest trial with a failure of the study; None without one."""
+    return next((t for t in reversed(trials) if _is_of_study(t)), None)
+
+
+def pause_reason(streak: Sequence[Trial]) -> str:
+    """Return in one sentence why the run pauses."""
+    failure = streak[-1].failure
+    reason = failure.reason if failure is not None else ""
+    what = (
+        f"{len(streak)} trials in a row failed" if len(streak) > 1 else f"trials failed (the last: {streak[0].number})"
+    )
+    return f"paused: {what}, and their parameters do not explain it: {reason}"
+
+
+def pause_lines(trial: Trial) -> list[str]:
+    """Return the end of the log of the last failed trial, and what to do."""
+    failure = trial.failure
+    log = failure.tail.strip().splitlines()[-LOG_LINES:] if failure is not None else []
+    head = [f"The end of the log of trial {trial.number}:", *(f"  {line}" for line in log)] if log else []
+    return [
+        *head,
+        "These trials teach nothing and do not count. Correct the cause, then run the same command again: it starts",
+        "with the default. `tunesmith run --keep-going` goes on in spite of such failures.",
+    ]
+
+
+def _is_of_study(trial: Trial) -> bool:
+    return trial.failure is not None and trial.failure.scope is FailureScope.STUDY
