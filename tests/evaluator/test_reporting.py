@@ -43,7 +43,10 @@ def test_a_report_is_one_line_that_the_reader_understands(report_file: Path) -> 
     assert [(o.metric, o.step, o.value) for o in observations] == [("loss", 3.0, 0.5), ("acc", 3.0, 1.0)]
 
 
-@pytest.mark.parametrize("value", [None, "x", object(), [1.0, 2.0], {}, 10**400, 1j, Unconvertible()], ids=lambda value: type(value).__name__)
+NO_NUMBERS = [None, "x", object(), [1.0, 2.0], {}, 10**400, 1j, Unconvertible()]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
 def test_a_value_that_is_not_a_number_is_left_out_and_named(
     report_file: Path, capsys: pytest.CaptureFixture[str], value: Any
 ) -> None:
