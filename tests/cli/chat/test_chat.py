@@ -180,7 +180,7 @@ def test_two_tools_in_one_turn(project: Path) -> None:
 def test_wrong_arguments_are_corrected_by_the_model(project: Path) -> None:
     script = replies(call("trials", wich="best"), call("trials", which="best", limit=2), streamed("Those two."))
     out, requests = talk(project, script, "the best two?")
-    assert "refused: trials: wich is unknown here" in out
+    assert "refused: trials: wich is not a known key here" in out
     wrong, right = answers(requests[2])
     assert "Its arguments: which, where, limit, offset" in wrong
     assert right.count("#") == 2 or "(1 to 2 of 5" in right
@@ -497,8 +497,8 @@ def test_slash_commands_steer_a_running_study_without_a_model(tmp_path: Path) ->
         "the study is already running",
         "queued as trial",
         "out of range",
-        "y is held at 3",
-        "nothing more is proposed for which x > 0.9 holds",
+        "y is fixed at 3",
+        "vetoed: x > 0.9",
         "space.y",
         "budget.trials: 400 -> 300",
         "paused",
