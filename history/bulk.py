@@ -9,7 +9,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tunesmith.history.connect import has_tables, open_for_reading, open_for_writing
+from tunesmith.history.connect import (
+    has_tables,
+    is_locked,
+    locked_error,
+    open_for_reading,
+    open_for_writing,
+    transaction,
+)
 from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
@@ -47,9 +54,11 @@ def write_import(
             if History(db.conn).find(spec.study.name) is not None:
                 message = "is already in this history; give the imported study another name with --name"
                 raise SpecError([Mistake(spec.study.name, message)], where="the import")
-            with db.atomic():
+            with transaction(db.conn):
                 _insert_all(db.conn, spec, trials, {"from": found_in, "for": learner, "trials": len(trials)}, now)
     except sqlite3.OperationalError as error:
+        if is_locked(error):
+            raise locked_error(path) from error
         raise HistoryError(f"the history cannot be written: {error}; nothing was imported") from error
     finally:
         lock.release()

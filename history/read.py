@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import has_tables, open_for_reading
+from tunesmith.history.connect import has_tables, is_copy, is_locked, locked_error, open_for_reading
 from tunesmith.history.rows import llm_call_from_row, trial_from_row, variant_from_row
 from tunesmith.study.config.budget import JOULES_PER_KWH, Spent
 from tunesmith.study.config.command import script_path
@@ -87,6 +87,11 @@ class History:
     def open(cls, path: Path, *, any_thread: bool = False) -> History:
         """Open the file for reading; `any_thread` allows several threads that take turns."""
         return cls(open_for_reading(path, any_thread=any_thread))
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is a copy in memory of a file of an older version; open it again to see what changed since."""
+        return is_copy(self._db)
 
     def close(self) -> None:
         """Close the file."""
@@ -289,7 +294,12 @@ class History:
         return str(self._db.execute("pragma integrity_check").fetchone()[0])
 
     def _query(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
-        cursor = self._db.execute(sql, values)
+        try:
+            cursor = self._db.execute(sql, values)
+        except sqlite3.OperationalError as error:
+            if is_locked(error):
+                raise locked_error(None) from error
+            raise
         names = [column[0] for column in cursor.description]
         return (dict(zip(names, row, strict=True)) for row in cursor)
 

@@ -13,9 +13,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import has_tables, is_disk_full, open_for_reading, open_for_writing
+from tunesmith.history.connect import (
+    PatientConnection,
+    has_tables,
+    is_disk_full,
+    is_locked,
+    locked_error,
+    open_for_reading,
+    open_for_writing,
+    transaction,
+)
 from tunesmith.history.earlier import find_earlier_studies
 from tunesmith.history.lock import WriterLock
+from tunesmith.history.project import require_project
 from tunesmith.history.read import FORGOTTEN_EVENT, History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, variant_row, waiting_trial_row
@@ -44,14 +54,17 @@ class Recorder:
         project: the folder of study.toml.
         now: the time.
         steady: a clock in seconds for the time at work; it is never set and stops while the machine sleeps.
+        moved: whether the user says that the study's project moved here from another folder.
 
     Attributes:
         history: the same file, for reading.
         study_id: the id of the study in the file.
         earlier: the studies that this one learns from: those named in its file, and those imported for it.
+        moved_from: the folder that the project had at the last run; "" unless it moved.
 
     Raises:
-        HistoryError: another process writes the file, it is damaged, or the study in it has other metrics.
+        HistoryError: another process writes the file, it is damaged, or the study in it has other metrics or belongs
+            to another project.
         SpecError: a study named in [warm_start] cannot be learned from.
     """
 
@@ -63,6 +76,7 @@ class Recorder:
         project: str,
         now: float,
         steady: Callable[[], float] = time.monotonic,
+        moved: bool = False,
     ) -> None:
         if path is not None and has_tables(path):
             # A file that is not a history is refused before the lock file is created.
@@ -76,7 +90,7 @@ class Recorder:
             if found.mistakes:
                 raise SpecError(found.mistakes, where="study.toml" if project else "the call")
             self.earlier = found.studies
-            self.study_id = self._enter(spec, project, now)
+            self.study_id = self._enter(spec, project, now, moved=moved)
         except BaseException:
             self._release()
             raise
@@ -231,6 +245,11 @@ class Recorder:
             self._event("ended", now, None, {"by": ended_by})
             self._touch()
 
+    def wait_while(self, keeps_waiting: Callable[[], bool]) -> None:
+        """Wait for other programs that lock the file for longer than usual, while `keeps_waiting` returns True."""
+        assert isinstance(self._db.conn, PatientConnection)  # noqa: S101  # open_for_writing makes one
+        self._db.conn.keeps_waiting = keeps_waiting
+
     def close(self) -> None:
         """Close the file and release the lock."""
         self._db.close()
@@ -242,10 +261,13 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _enter(self, spec: StudySpec, project: str, now: float) -> int:
+    def _enter(self, spec: StudySpec, project: str, now: float, *, moved: bool) -> int:
         """Find or add the study. A changed study file is stored unless it changes the objectives."""
         name, text = spec.study.name, redact(json.dumps(spec.stored_document))
         earlier = self.history.find(name)
+        self.moved_from = ""
+        if earlier is not None:
+            self.moved_from = require_project(earlier, project, self._path, moved=moved)
         with self._transaction():
             if earlier is None:
                 row = {"name": name, "spec": text, "project": project, "created_at": now}
@@ -265,9 +287,11 @@ class Recorder:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
-            with self._db.atomic():
+            with transaction(self._db.conn):
                 yield
         except sqlite3.OperationalError as error:
+            if is_locked(error):
+                raise locked_error(self._path) from error
             text = f"the history cannot be written: {error}"
             if is_disk_full(error, self._path):
                 raise DiskFull(f"{text}; {PROGRESS_IS_SAFE}") from error

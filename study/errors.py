@@ -4,6 +4,7 @@ TunesmithError
     InputError           read by the user: exit status 2, no traceback, nothing was written
         SpecError        study.toml, a search space or an option is wrong; lists every mistake
         HistoryError     the history cannot be used: locked by another process, damaged, or from a newer version
+            HistoryLocked    another program holds the file in a transaction; a run waits for it
         DiskFull         nothing more can be written; the same command resumes once there is free disk
         ProjectError     something the study needs is missing: the script's folder, a GPU, an optional package
     ProposalError        a proposal does not fit the space; read by its source, which may try again
@@ -82,6 +83,10 @@ class SpecError(InputError):
 
 class HistoryError(InputError):
     """The history file cannot be used. The message says which process locks it, or what is wrong with it."""
+
+
+class HistoryLocked(HistoryError):
+    """Another program locks the history file. Everything up to the last finished step is safe."""
 
 
 class DiskFull(InputError):

@@ -1,4 +1,7 @@
-"""Runs a study through times when the disk is full: it waits for free space, then resumes. Knows no display."""
+"""Runs a study through times when its history cannot be written: it waits, then resumes. Knows no display.
+
+The disk may be full, or another program may lock the history while the study opens it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from pathlib import Path
 from tunesmith.agent.loop.events import Ended, Note
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
-from tunesmith.study.errors import DiskFull
+from tunesmith.history.connect import is_writable
+from tunesmith.study.errors import DiskFull, HistoryLocked
 
 CHECK_INTERVAL_S = 5.0
 """Seconds between two looks at the free space of a full disk."""
@@ -22,13 +26,13 @@ LONGEST_WAIT_S = 12 * 3600.0
 
 
 def run_through_full_disks(
-    open_loop: Callable[[], Loop], folder: Path, until: float | None, tell: Callable[[Note], None]
+    open_loop: Callable[[], Loop], history: Path, until: float | None, tell: Callable[[Note], None]
 ) -> Ended:
-    """Run a study to its end; whenever the disk is full, wait for free space and resume.
+    """Run a study to its end; whenever the disk is full or the history locked, wait for the end of that and resume.
 
     Args:
         open_loop: opens the study anew.
-        folder: the folder that the study writes to.
+        history: the history file.
         until: the study's deadline in seconds since the epoch; None without one.
         tell: receives a note that says what the study waits for.
 
@@ -36,6 +40,7 @@ def run_through_full_disks(
         InputError: the study cannot be run.
         DiskFull: no space was freed before the deadline, before LONGEST_WAIT_S, or before Ctrl-C.
     """
+    folder, loop = history.parent, None
     while True:
         try:
             loop = open_loop()
@@ -44,18 +49,24 @@ def run_through_full_disks(
         except DiskFull as error:
             tell(Note(text=str(error)))
             tell(Note(text=waiting_for_disk_text(folder)))
-            if not _wait_for_space(folder, until):
+            if not _wait_until(lambda: has_free_disk(folder), until):
+                raise
+        except HistoryLocked as error:
+            if loop is not None and loop.is_interrupted:
+                raise
+            tell(Note(text=f"{error}, or leave it: the study starts once the other program lets go"))
+            if not _wait_until(lambda: is_writable(history), until):
                 raise
 
 
-def _wait_for_space(folder: Path, until: float | None) -> bool:
-    """Wait for free space; return False at the deadline, after the longest wait and at an interrupt."""
+def _wait_until(is_over: Callable[[], bool], until: float | None) -> bool:
+    """Wait until something is over; return False at the deadline, after the longest wait and at an interrupt."""
     interrupted = threading.Event()
     last = min(time.time() + LONGEST_WAIT_S, math.inf if until is None else until)
     with _on_interrupt(interrupted.set):
         # The pause comes first: if something other than space was missing, the loop would fail again at once, forever.
         while not interrupted.wait(CHECK_INTERVAL_S) and time.time() < last:
-            if has_free_disk(folder):
+            if is_over():
                 return True
     return False
 

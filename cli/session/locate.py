@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.history.project import require_project
 from tunesmith.history.read import History
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError
@@ -40,12 +41,14 @@ def open_study(study: Path, history: Path | None) -> OpenStudy:
     """Open the history for reading and find the study: by the name in study.toml, by STUDY as a name, else the latest.
 
     Raises:
-        HistoryError: the history or the study does not exist.
+        HistoryError: the history or the study does not exist, or the study belongs to another project.
     """
     path = history_file(study if study.exists() else Path(), history)
     opened = History.open(path)
     try:
         record = opened.study(_name(study, opened.names()))
+        if record.project and _name_in_file(study) == record.name:
+            require_project(record, str(study_file(study).absolute().parent), path)
     except BaseException:
         opened.close()
         raise
@@ -69,12 +72,17 @@ def find_trial(opened: OpenStudy, number: int) -> Trial:
 def _name(study: Path, names: list[str]) -> str:
     if not study.exists():
         return str(study)
-    try:
-        name = tomllib.loads(study_file(study).read_text(encoding="utf-8"))["study"]["name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        name = None
-    if isinstance(name, str):
+    if name := _name_in_file(study):
         return name
     if not names:
         raise HistoryError("no study has run in this history yet; `tunesmith run` starts one")
     return names[0]
+
+
+def _name_in_file(study: Path) -> str:
+    """Return the name in study.toml; "" if the file does not give one."""
+    try:
+        name = tomllib.loads(study_file(study).read_text(encoding="utf-8"))["study"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return name if isinstance(name, str) else ""

@@ -83,7 +83,7 @@ class StudySession:
         if before is not None:
             before.reader.close()
         runs = BackgroundRuns(self.file, self.history, folder)
-        reader = FileStudyReader(self.history, lambda: spec)
+        reader = FileStudyReader(self.history, lambda: spec, project=self.file.parent)
         context = ToolContext(
             reader=reader,
             project=self.file.parent,

@@ -86,8 +86,9 @@ class SnapshotReader:
             chosen: number of a trial whose curve is included.
         """
         try:
+            if self._history is not None and self._history.is_copy:
+                self.close()
             if self._history is None:
-                # Opening may migrate an old file, but never makes one.
                 opened = open_study(self._study, self._path)
                 self._history, self._name = opened.history, opened.record.name
             return _snapshot(self._history, self._history.study(self._name), chosen, time.time())

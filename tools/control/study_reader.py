@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.history.earlier import find_earlier_studies
+from tunesmith.history.project import require_project
 from tunesmith.history.read import History
 from tunesmith.study.config.record import Lesson, StudyRecord
 from tunesmith.study.config.spec import StudySpec
@@ -25,10 +26,12 @@ class FileStudyReader:
     Args:
         path: the history file.
         load: reads the study file; used until the study is in the history.
+        project: the folder of the study file; a study of that name of another project is refused.
     """
 
-    def __init__(self, path: Path, load: Callable[[], StudySpec]) -> None:
+    def __init__(self, path: Path, load: Callable[[], StudySpec], *, project: Path | None = None) -> None:
         self._path = path
+        self._project = project
         self._load = load
         self._lock = threading.Lock()
         self._history: History | None = None
@@ -83,9 +86,15 @@ class FileStudyReader:
         The file stays open, so that finished trials are read only once.
         """
         with self._lock:
+            if self._history is not None and self._history.is_copy:
+                # A file of an older version: what changed since is in the file only.
+                self._history.close()
+                self._history = None
             if self._history is None:
                 self._history = History.open_if_any(self._path, any_thread=True)
             record = self._history.find(self._load().study.name) if self._history else None
+            if record and record.project and self._project is not None:
+                require_project(record, str(self._project), self._path)
             yield (self._history, record) if self._history and record else None
 
 

@@ -1,0 +1,59 @@
+"""Which project a study belongs to: one study, one project, so that nobody's trials are taken for another's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tunesmith.study.config.record import StudyRecord
+from tunesmith.study.errors import HistoryError
+
+_OWN_HISTORY = Path(".tunesmith", "history.db")
+"""Where a project has its history unless --history names another file."""
+_IMPORTED = "imported"
+"""What ends an imported study; see bulk.py."""
+
+
+def require_project(record: StudyRecord, project: str, history: Path | None, *, moved: bool = False) -> str:
+    """Check that a study belongs to a project; return the folder that the project moved from, "" if it did not move.
+
+    A project moved if its old folder is gone, or if the user says so. One that was copied together with its history
+    goes on with the copy.
+
+    Args:
+        record: the study in the history.
+        project: the folder of study.toml; "" for a study from Python.
+        history: the history file; None for one in memory.
+        moved: whether the user says that the project moved.
+
+    Raises:
+        HistoryError: it belongs to another project.
+    """
+    if record.project == project or (record.project and project and _is_same(record.project, project)):
+        return ""
+    if moved or _is_gone(record.project) or _was_copied(record.project, project, history):
+        return record.project
+    owner = record.project or ("an import" if record.ended_by == _IMPORTED else "a Python script")
+    belongs = f"study {record.name!r} in {history or 'this history'} belongs to {owner}"
+    if not project:
+        raise HistoryError(f"{belongs}; give the tuner another name or another history file")
+    confirm = f"; if that project is now {project}, say so with `tunesmith run --moved`" if record.project else ""
+    raise HistoryError(
+        f"{belongs}, not to {project}; give [study].name another name, or name another file with --history{confirm}"
+    )
+
+
+def _is_same(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _is_gone(folder: str) -> bool:
+    return bool(folder) and not Path(folder).is_dir()
+
+
+def _was_copied(before: str, project: str, history: Path | None) -> bool:
+    """Return whether the history is a project's own and the earlier project has one, too, of which it is a copy."""
+    if not before or not project or history is None:
+        return False
+    own, theirs = (Path(os.path.realpath(folder)) / _OWN_HISTORY for folder in (project, before))
+    return Path(os.path.realpath(history)) == own and theirs.is_file()
