@@ -1,5 +1,7 @@
 """Fences text from training scripts, logs and files as data, so that a model does not take it for instructions.
 
+Keys and passwords are removed first, while they are whole: half of one would no longer be recognised.
+
 The fence is longer than any run of its character in the text, control characters are removed, and every line begins
 with a bar. So the text can neither close its fence nor open a section of the prompt.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from tunesmith.history.redact import redact
 from tunesmith.study.formatting import strip_control
 
 _MARKER = "~"
@@ -23,7 +26,7 @@ def fenced(text: str, label: str = "data", *, limit: int = 2000, keep: Literal["
         limit: maximum number of characters.
         keep: which end of a long text is kept; errors in a log are at its end.
     """
-    clean = strip_control(text)
+    clean = redact(strip_control(text))
     cut = clean
     if len(clean) > limit:
         cut = f"[...] {clean[-limit:]}" if keep == "end" else f"{clean[:limit]} [...]"

@@ -29,6 +29,7 @@ from tunesmith.agent.chat.events import (
 from tunesmith.agent.llm.client.client import LangChainModel
 from tunesmith.agent.llm.client.diagnosis import diagnose
 from tunesmith.agent.llm.client.errors import TRANSIENT
+from tunesmith.history.redact import redact
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ProjectError, ToolRefused
 from tunesmith.study.optional_packages import require
@@ -85,6 +86,7 @@ class Conversation:
         self._store = store
         self._thread = thread
         self._stack = AsyncExitStack()
+        self._saver: Any = None
         self._agent: Any = None
         self._costs = CostFile(store.with_suffix(".costs.json"))
         self.allowance = 0
@@ -99,20 +101,17 @@ class Conversation:
         require("langgraph.checkpoint.sqlite", purpose="tunesmith chat", extra="chat")
         from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-        client = self._model.client()
-        if hasattr(client, "stream_usage"):
-            # With a base_url, LangChain does not request the usage of a stream by default.
-            client.stream_usage = True
+        self._model.client()  # a missing key is named before a file is made
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True)
-            saver = await self._stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(self._store)))
-            await saver.setup()
+            self._saver = await self._stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(self._store)))
+            await self._saver.setup()
         except Exception as error:  # noqa: BLE001  # sqlite3's errors, which this package must not import
             await self._stack.aclose()
             raise ProjectError(
                 f"the conversation cannot be stored in {self._store}: {error}; remove that file or name another folder"
             ) from None
-        self._agent = self._make_agent(client, saver)
+        self._agent = self._make_agent()
         return self
 
     async def __aexit__(
@@ -130,7 +129,7 @@ class Conversation:
             news: what happened to the study since the last message.
         """
         await self._close_open_calls()
-        content = f"{text}\n\n(News of the study: {news})" if news else text
+        content = redact(f"{text}\n\n(News of the study: {news})" if news else text)
         async for event in self._run({"messages": [{"role": "user", "content": content}]}):
             yield event
 
@@ -168,7 +167,13 @@ class Conversation:
             except Exception as error:  # noqa: BLE001  # each provider raises its own classes
                 diagnosis = diagnose(error)
                 reason = diagnosis.reason(self.model)
-                if diagnosis.kind not in TRANSIENT or attempt == ATTEMPTS:
+                note = self._model.adapt(error)
+                if note is not None:
+                    if note:
+                        yield Notice(note)
+                    self._agent, graph_input = self._make_agent(), None
+                    continue
+                if diagnosis.kind not in TRANSIENT or diagnosis.may_be_billed or attempt == ATTEMPTS:
                     yield Notice(f"{reason}; nothing is lost, ask again")
                     return
                 yield Notice(f"{reason}; asking again{' from the start of the answer' if has_text else ''}")
@@ -246,7 +251,7 @@ class Conversation:
 
     # -- the agent ----------------------------------------------------------------------------------------------
 
-    def _make_agent(self, client: Any, saver: Any) -> Any:
+    def _make_agent(self) -> Any:
         from langchain.agents import create_agent  # 0.8 s
         from langchain.agents.middleware import (
             HumanInTheLoopMiddleware,
@@ -256,6 +261,10 @@ class Conversation:
 
         from tunesmith.agent.chat.middleware import ToolMiddleware, to_langchain_tool
 
+        client: Any = self._model.client()
+        if hasattr(client, "stream_usage"):
+            # With a base_url, LangChain does not request the usage of a stream by default.
+            client.stream_usage = True
         needs_approval = [tool for tool in self._tools if tool.effect > Effect.READ]
         interrupts: dict[str, Any] = {tool.name: {"allowed_decisions": _DECISIONS} for tool in needs_approval}
         middleware: list[Any] = [
@@ -275,7 +284,7 @@ class Conversation:
             [to_langchain_tool(tool, self._context) for tool in self._tools],
             system_prompt=render_text("chat.md"),
             middleware=middleware,
-            checkpointer=saver,
+            checkpointer=self._saver,
         )
 
 
@@ -297,7 +306,7 @@ def _to_langchain_decision(decision: Decision, action: ProposedAction) -> dict[s
         arguments = dict(decision.arguments or action.arguments)
         return {"type": "edit", "edited_action": {"name": action.name, "args": arguments}}
     if decision.kind == "reject":
-        reason = f": {decision.reason}" if decision.reason else ""
+        reason = f": {redact(decision.reason)}" if decision.reason else ""
         return {"type": "reject", "message": f"The person said no{reason}. Do not try it again unless asked."}
     return {"type": "approve"}
 

@@ -17,6 +17,8 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.config import get_stream_writer
 
 from tunesmith.agent.chat.events import ToolFinished, ToolStarted
+from tunesmith.agent.llm.client.messages import reply_text
+from tunesmith.agent.llm.client.tool_calls import calls_in_text, uniform_calls
 from tunesmith.study.errors import ToolRefused, TunesmithError
 from tunesmith.study.formatting import one_line
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -43,12 +45,15 @@ class ToolMiddleware(AgentMiddleware[Any, Any, Any]):
         When one call of a reply is wrong, none of them runs.
         """
         last = state["messages"][-1] if state["messages"] else None
-        if not isinstance(last, AIMessage) or not (last.tool_calls or last.invalid_tool_calls):
+        if not isinstance(last, AIMessage):
+            return None
+        given, last = last, self._with_uniform_calls(last)
+        if not (last.tool_calls or last.invalid_tool_calls):
             return None
         problems = {str(call["id"]): _UNREADABLE for call in last.invalid_tool_calls}
         problems |= {str(call["id"]): problem for call in last.tool_calls if (problem := self._problem(call))}
         if not problems:
-            return None
+            return None if last is given else {"messages": [last]}
         unparsed = [tool_call(name=str(c["name"]), args={}, id=c["id"]) for c in last.invalid_tool_calls]
         reply = last.model_copy(update={"tool_calls": [*last.tool_calls, *unparsed], "invalid_tool_calls": []})
         answers = [
@@ -66,6 +71,16 @@ class ToolMiddleware(AgentMiddleware[Any, Any, Any]):
                 name, problem = str(call["name"]), problems[str(call["id"])]
                 writer(ToolFinished(str(call["id"]), name, call["args"], 0.0, one_line(problem)))
         return {"messages": [reply, *answers], "jump_to": "model"}
+
+    def _with_uniform_calls(self, reply: AIMessage) -> AIMessage:
+        """Return a reply with plain names of tools, and with the calls that a model wrote into its text."""
+        names = [tool.name for tool in self._tools]
+        written = [] if reply.tool_calls or reply.invalid_tool_calls else calls_in_text(reply_text(reply), names)
+        calls = written or uniform_calls(reply.tool_calls, names)
+        uniform = [tool_call(name=c["name"], args=c["args"], id=c["id"]) for c in calls if isinstance(c["args"], dict)]
+        if not uniform or uniform == reply.tool_calls:
+            return reply
+        return reply.model_copy(update={"tool_calls": uniform})
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Any]]

@@ -12,7 +12,6 @@ from typing import Any
 from tunesmith.agent.llm.candidates import closed_object
 from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel
-from tunesmith.history.redact import redact
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ToolRefused
@@ -51,7 +50,7 @@ def improve_draft(
     """
     mistakes, cost_usd = "", 0.0
     for _ in range(MAX_QUESTIONS):
-        question = render_text("init_ask.md", draft=draft, script=redact(script), wish=wish, mistakes=mistakes)
+        question = render_text("init_ask.md", draft=draft, script=script, wish=wish, mistakes=mistakes)
         messages = [Message("system", render_text("init.md")), Message("user", question)]
         try:
             answer = model.ask(messages, AnswerFormat("study_file", _SCHEMA, lambda given: _read_file(given, check)))

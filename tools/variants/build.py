@@ -21,6 +21,7 @@ from tunesmith.study.variant import (
 )
 from tunesmith.tools.variants.ast_equivalence import equivalence_hash
 from tunesmith.tools.variants.gate import check
+from tunesmith.tools.variants.hidden_secrets import with_secrets
 from tunesmith.tools.variants.rules import GateRules
 
 
@@ -52,7 +53,8 @@ def make_variant(proposal: EditProposal, parent: Variant, known: Mapping[str, Va
         EditRefused: the edits cannot be applied to the parent's files.
     """
     new_paths = {edit.path for edit in proposal.edits} - set(parent.files)
-    files = apply_edits(parent.files, proposal.edits, [path for path in new_paths if rules.is_editable(path)])
+    edits = [with_secrets(edit, parent.files) for edit in proposal.edits]
+    files = apply_edits(parent.files, edits, [path for path in new_paths if rules.is_editable(path)])
     return _checked(_unchecked(parent, files, proposal, known), parent, known, rules)
 
 

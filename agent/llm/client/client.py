@@ -255,17 +255,15 @@ class LangChainModel:
             return reply
 
         while True:
-            options = self._options
             try:
                 reply = with_retries(request_once, attempts=self._attempts, sleep=self._sleep)
             except ModelDown:
                 raise
             except Exception as error:  # noqa: BLE001  # each provider raises its own classes
                 note = self.adapt(error)
-                if note:
-                    usage.notes.append(note)
-                if self._options is options:
+                if note is None:
                     self._raise_for(error, usage)
+                usage.notes += [note] if note else []
             else:
                 usage.tokens = usage.tokens.plus(token_use(reply))
                 return reply
@@ -293,14 +291,18 @@ class LangChainModel:
                 raise ModelDown(refused.kind, refused.reason, call=self._record(usage)) from None
         return self._client
 
-    def adapt(self, error: BaseException) -> str:
-        """Leave out the option that a server's error refuses, from now on; return a note for people, "" for none."""
+    def adapt(self, error: BaseException) -> str | None:
+        """Leave out the option that a server's error refuses, from now on.
+
+        Returns:
+            A note for people, "" when only the option's name changed, None when the error refuses no option.
+        """
         if status_of(error) not in (400, 422):
-            return ""
+            return None
         text = error_text(error)
         refused = self._options.refused_by(text)
         if not refused:
-            return ""
+            return None
         self._client = None
         is_renamed = refused == "max_tokens" and "max_completion_tokens" in text
         if is_renamed and self._base_url and not self._options.new_limit_name:

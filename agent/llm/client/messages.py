@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.agent.llm.client.tool_calls import Call
 from tunesmith.agent.llm.client.types import AnswerFormat, LookupTool, TokenUse, ToolUse
+from tunesmith.history.redact import redact
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ToolRefused
@@ -23,14 +24,17 @@ MAX_TOOL_RESULT_CHARS = 4000
 def to_langchain_messages(
     messages: Sequence[Message], answer_format: AnswerFormat[Any], method: str
 ) -> list[BaseMessage]:
-    """Return the messages for LangChain; with method json_object or plain, the last one describes the answer's form."""
+    """Return the messages for LangChain, without secrets.
+
+    With method json_object or plain, the last one describes the answer's form.
+    """
     from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
     classes: Mapping[str, Any] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
     if method in ("json_object", "plain"):
         instruction = render_text("answer_as_json.md", schema=json.dumps(answer_format.schema))
         messages = [*messages[:-1], replace(messages[-1], text=f"{messages[-1].text}\n\n{instruction}")]
-    return [classes[message.role](content=message.text) for message in messages]
+    return [classes[message.role](content=redact(message.text)) for message in messages]
 
 
 def bind_format(
@@ -81,7 +85,7 @@ def tool_results(
 
     results: list[BaseMessage] = []
     for call in calls:
-        result = render_text("no_more_tools.md") if refuse else _run(call, tools)
+        result = render_text("no_more_tools.md") if refuse else redact(_run(call, tools))
         used.append(ToolUse(name=call["name"][:80], arguments=arguments_json(call)[:500], result=result[:500]))
         results.append(ToolMessage(content=result, tool_call_id=call["id"]))
     # LangChain drops invalid calls when a reply is sent back, and servers reject results without a call.
