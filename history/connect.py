@@ -176,10 +176,15 @@ def open_for_writing(path: Path | None) -> Database:
     return db
 
 
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's extended error code; 0 for an error of Python's sqlite3 module itself, which has none."""
+    return int(getattr(error, "sqlite_errorcode", 0))
+
+
 def is_locked(error: sqlite3.Error) -> bool:
     """Return whether an SQLite error means that another program, or a network disk, holds a lock on the file."""
     locked = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
-    return error.sqlite_errorcode & 0xFF in locked or error.sqlite_errorcode in _IO_LOCKS
+    return _code(error) & 0xFF in locked or _code(error) in _IO_LOCKS
 
 
 def locked_error(path: Path | None) -> HistoryLocked:
@@ -192,9 +197,9 @@ def locked_error(path: Path | None) -> HistoryLocked:
 
 def is_disk_full(error: sqlite3.Error, path: Path | None) -> bool:
     """Return whether an SQLite error, of which several kinds are possible, means that the disk is full."""
-    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+    if _code(error) == sqlite3.SQLITE_FULL:
         return True
-    is_refused = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+    is_refused = _code(error) & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
     return is_refused and path is not None and shutil.disk_usage(path.absolute().parent).free < _FULL_DISK_BYTES
 
 

@@ -44,10 +44,10 @@ def serve_dashboard(study: Path, *, history: Path | None, port: int) -> None:
     from optuna_dashboard import wsgi  # 1 s
 
     from tunesmith.tools.interop.optuna.mirror import Mirror
-    from tunesmith.tools.interop.optuna.storage import quietly
+    from tunesmith.tools.interop.optuna.storage import quiet_storage
 
     opened = open_study(study, history)
-    with opened.history, quietly():
+    with opened.history, quiet_storage():
         mirror = Mirror(opened.record)
         mirror.update(opened.history, opened.record)
         server = _listening(wsgi(mirror.storage), port)

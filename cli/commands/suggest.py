@@ -24,7 +24,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.formatting import render_short
 from tunesmith.tools.interop.export.registry import Target, find_target
-from tunesmith.tools.interop.study_export import hand_over
+from tunesmith.tools.interop.study_export import build_export
 from tunesmith.tools.script_reader.reader import read_script
 from tunesmith.tools.script_reader.writer import study_toml
 
@@ -75,9 +75,9 @@ def suggest_points(options: SuggestOptions, *, history: Path | None, recording: 
 def _write(spec: StudySpec, start: StartingPoints, target: Target, out: str | None, project: Path) -> dict[str, Any]:
     """Write the points for another optimizer; return the target, the file and remarks."""
     out = out or f"{spec.study.name}{target.suffix}"
-    handover = hand_over(spec, [], [dict(p.params) for p in start.points], folder=str(project))
-    remarks = target.export(handover, out)
-    return {"to": target.name, "out": out, "remarks": [*handover.remarks, *remarks]}
+    exported = build_export(spec, [], [dict(p.params) for p in start.points], folder=str(project))
+    remarks = target.export(exported, out)
+    return {"to": target.name, "out": out, "remarks": [*exported.remarks, *remarks]}
 
 
 def _target(options: SuggestOptions) -> Target | None:

@@ -35,7 +35,7 @@ from tunesmith.bench.tasks import task_makers
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Failure, Trial
 from tunesmith.tools.interop.export.registry import find_target
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.study_export import StudyExport
 
 TASKS = ("branin", "hartmann6", "ackley10", "mixed", "conditional", "half_fails",
          "skl_mlp_breast_cancer", "skl_rf_digits", "skl_svm_digits")  # fmt: skip
@@ -91,7 +91,7 @@ def _our_start(task: Task, seed: int) -> tuple[list[Trial], list[float]]:
 
 def _continued(optimizer: str, task: Task, trials: Sequence[Trial], count: int, seed: int) -> list[float]:
     default = task.space.default
-    handover = Handover(
+    exported = StudyExport(
         name=task.name,
         space=task.space,
         objectives=(task.objective,),
@@ -110,15 +110,15 @@ def _continued(optimizer: str, task: Task, trials: Sequence[Trial], count: int, 
     np.random.seed(seed)  # noqa: NPY002  # some optimizers draw from numpy's global state
     with tempfile.TemporaryDirectory() as folder, _quiet():
         if optimizer == "optuna":
-            _in_optuna(handover, Path(folder), count, train, seed)
+            _in_optuna(exported, Path(folder), count, train, seed)
         else:
-            _by_program(optimizer, handover, Path(folder), count, train, seed)
+            _by_program(optimizer, exported, Path(folder), count, train, seed)
     return values[:count]
 
 
-def _by_program(optimizer: str, handover: Handover, folder: Path, count: int, train: Any, seed: int) -> None:
+def _by_program(optimizer: str, exported: StudyExport, folder: Path, count: int, train: Any, seed: int) -> None:
     out = folder / "program.py"
-    find_target(optimizer).export(handover, str(out))
+    find_target(optimizer).export(exported, str(out))
     spec = importlib.util.spec_from_file_location("program", out)
     assert spec is not None  # noqa: S101  # it was just written
     assert spec.loader is not None  # noqa: S101
@@ -134,20 +134,20 @@ def _by_program(optimizer: str, handover: Handover, folder: Path, count: int, tr
         program.main(count, train, seed)
 
 
-def _in_optuna(handover: Handover, folder: Path, count: int, train: Any, seed: int) -> None:
+def _in_optuna(exported: StudyExport, folder: Path, count: int, train: Any, seed: int) -> None:
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
     from tunesmith.tools.interop.optuna.space import distribution_of
 
-    space = handover.space
+    space = exported.space
     journal = str(folder / "o.journal")
-    if not handover.trials and not handover.points:
-        study = optuna.create_study(direction=handover.objectives[0].direction.value)
+    if not exported.trials and not exported.points:
+        study = optuna.create_study(direction=exported.objectives[0].direction.value)
     else:
-        find_target("optuna").export(handover, journal)
+        find_target("optuna").export(exported, journal)
         storage = optuna.storages.JournalStorage(JournalFileBackend(journal))
-        study = optuna.load_study(study_name=handover.name, storage=storage)
+        study = optuna.load_study(study_name=exported.name, storage=storage)
     study.sampler = optuna.samplers.TPESampler(seed=seed)
 
     def objective(trial: optuna.Trial) -> float:

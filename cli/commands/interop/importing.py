@@ -14,9 +14,9 @@ from tunesmith.history.bulk import write_import
 from tunesmith.study.config.load import load_spec, parse_spec, space_document
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
-from tunesmith.tools.interop.importing.fit import Fitted, fit
-from tunesmith.tools.interop.importing.imported_table import Found
-from tunesmith.tools.interop.importing.mapping import Mapped, map_columns
+from tunesmith.tools.interop.importing.fit import ImportedTrials, fit
+from tunesmith.tools.interop.importing.imported_table import ImportedTable
+from tunesmith.tools.interop.importing.mapping import ColumnMapping, map_columns
 from tunesmith.tools.interop.importing.source import read_source
 from tunesmith.tools.interop.study_export import counted
 
@@ -51,23 +51,23 @@ def import_trials(options: ImportOptions, *, history: Path | None, as_json: bool
     spec = load_spec(options.study)
     mapped_by_hand = _column_map(options.columns)
     found = read_source(options.source, options.named)
-    mapped = map_columns(found.columns, spec, mapped_by_hand)
-    fitted = fit(found, mapped, spec)
+    mapping = map_columns(found.columns, spec, mapped_by_hand)
+    imported = fit(found, mapping, spec)
     path = history_file(options.study, history)
     name = options.name or _name(spec, found)
     if not options.dry_run:
         path.parent.mkdir(parents=True, exist_ok=True)
-        earlier = _earlier_spec(spec, fitted, name)
-        write_import(path, earlier, fitted.trials, found_in=found.source, learner=spec.study.name, now=time.time())
+        earlier = _earlier_spec(spec, imported, name)
+        write_import(path, earlier, imported.trials, found_in=found.source, learner=spec.study.name, now=time.time())
     if as_json:
-        print(json.dumps(_to_json(found, mapped, fitted, name, is_dry=options.dry_run), indent=2))
+        print(json.dumps(_to_json(found, mapping, imported, name, is_dry=options.dry_run), indent=2))
         return
-    for line in _lines(found, mapped, fitted):
+    for line in _lines(found, mapping, imported):
         print(line)
     if options.dry_run:
         print("Nothing was written because of --dry-run.")
         return
-    print(f"Imported as study {name}: {counted(fitted.trials)}.")
+    print(f"Imported as study {name}: {counted(imported.trials)}.")
     print(f"{spec.study.name} uses them to warm-start; they are excluded from its statistics.")
 
 
@@ -89,47 +89,49 @@ def _column_map(columns: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _name(spec: StudySpec, found: Found) -> str:
+def _name(spec: StudySpec, found: ImportedTable) -> str:
     plain = re.sub(r"[^\w.-]+", "-", found.name).strip("-.") or "elsewhere"
     return f"{spec.study.name}-from-{plain}"[:80]
 
 
-def _earlier_spec(spec: StudySpec, fitted: Fitted, name: str) -> StudySpec:
+def _earlier_spec(spec: StudySpec, imported: ImportedTrials, name: str) -> StudySpec:
     """Return a study with the same objectives over the imported part of the space."""
     table = {"name": name, "metric": spec.study.metric, "direction": [d.value for d in spec.study.direction]}
     document = {
         "study": {**table, "description": spec.study.description},
         "run": {"command": "(imported)"},
-        "space": space_document(fitted.space),
+        "space": space_document(imported.space),
         **({"constraints": spec.document["constraints"]} if "constraints" in spec.document else {}),
     }
     return parse_spec(document, where="the imported study")
 
 
-def _lines(found: Found, mapped: Mapped, fitted: Fitted) -> list[str]:
-    pairs = {**mapped.parameters, **mapped.metrics}
+def _lines(found: ImportedTable, mapping: ColumnMapping, imported: ImportedTrials) -> list[str]:
+    pairs = {**mapping.parameters, **mapping.metrics}
     width = max(len(name) for name in pairs)
-    lines = [f"{found.source}: {len(found.rows)} rows"]
+    lines = [f"{found.source}: {found.row_count} rows"]
     for name, column in pairs.items():
-        guess = "   (guessed; --map changes it)" if name in mapped.guessed else ""
+        guess = "   (guessed; --map changes it)" if name in mapping.guessed else ""
         lines.append(f"  {name:<{width}} <- {column}{guess}")
-    lines += [f"  {name:<{width}} has no column; its default is assumed" for name in mapped.missing]
-    reasons = list(fitted.skipped.items())
+    lines += [f"  {name:<{width}} has no column; its default is assumed" for name in mapping.missing]
+    reasons = list(imported.skipped.items())
     lines += [f"  {count} left out: {reason}" for reason, count in reasons[:SHOWN_REASONS]]
     if len(reasons) > SHOWN_REASONS:
         lines.append(f"  {sum(count for _, count in reasons[SHOWN_REASONS:])} left out for other reasons")
     return lines
 
 
-def _to_json(found: Found, mapped: Mapped, fitted: Fitted, name: str, *, is_dry: bool) -> Mapping[str, object]:
+def _to_json(
+    found: ImportedTable, mapping: ColumnMapping, imported: ImportedTrials, name: str, *, is_dry: bool
+) -> Mapping[str, object]:
     return {
         "from": found.source,
         "study": name,
         "written": not is_dry,
-        "rows": len(found.rows),
-        "imported": len(fitted.trials),
-        "columns": {**mapped.parameters, **mapped.metrics},
-        "guessed": sorted(mapped.guessed),
-        "without_column": list(mapped.missing),
-        "left_out": dict(fitted.skipped),
+        "rows": found.row_count,
+        "imported": len(imported.trials),
+        "columns": {**mapping.parameters, **mapping.metrics},
+        "guessed": sorted(mapping.guessed),
+        "without_column": list(mapping.missing),
+        "left_out": dict(imported.skipped),
     }

@@ -22,7 +22,7 @@ from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.trials.trial import Source, Trial, TrialState
-from tunesmith.tools.interop.importing.imported_table import Found, FoundRow
+from tunesmith.tools.interop.importing.imported_table import ImportedRow, ImportedTable
 from tunesmith.tools.interop.importing.mapping import map_columns
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -40,8 +40,8 @@ def run(*arguments: str | Path) -> Result:
 def imported(study: Path, source: Path | str, *options: str) -> dict[str, object]:
     result = run("import", source, "--study", study, "--json", *options)
     assert result.exit_code == 0, result.output
-    told: dict[str, object] = json.loads(result.stdout)
-    return told
+    document: dict[str, object] = json.loads(result.stdout)
+    return document
 
 
 def earlier(study: Path) -> list[list[Trial]]:
@@ -84,8 +84,8 @@ def test_a_table_is_mapped_by_name_and_the_mapping_is_shown(study: Path, tmp_pat
 def test_what_is_imported_counts_in_none_of_the_studys_own_figures(study: Path, tmp_path: Path) -> None:
     imported(study, write_csv(tmp_path / "a.csv", study))
     fill(study, 3)
-    told = json.loads(run("status", study, "--json").stdout)
-    assert sum(told["trials"].values()) == 3
+    document = json.loads(run("status", study, "--json").stdout)
+    assert sum(document["trials"].values()) == 3
     with History.open(study / ".tunesmith" / "history.db") as history:
         assert history.study("digits").spent.trials == 3
         (event,) = history.events(history.study("digits-from-a").id)
@@ -96,8 +96,8 @@ def test_what_is_imported_counts_in_none_of_the_studys_own_figures(study: Path, 
 def test_a_mapping_that_is_given_wins(study: Path, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("lr,rate,hidden,score,val_loss\n0.5,0.01,64,1.0,9\n0.5,0.02,64,2.0,9\n", encoding="utf-8")
-    told = imported(study, table, "--map", "rate=lr", "--map", "score=val_loss")
-    assert told["columns"] == {"lr": "rate", "hidden": "hidden", "val_loss": "score"}
+    document = imported(study, table, "--map", "rate=lr", "--map", "score=val_loss")
+    assert document["columns"] == {"lr": "rate", "hidden": "hidden", "val_loss": "score"}
     (trials,) = earlier(study)
     assert [(t.params["lr"], t.values["val_loss"]) for t in trials] == [(0.01, 1.0), (0.02, 2.0)]
 
@@ -117,13 +117,13 @@ def test_rows_that_do_not_fit_are_counted_by_reason(study: Path, tmp_path: Path)
         *("0.1,adam,true,,running", ",adam,true,1,complete"),
     ]
     table.write_text("\n".join(rows), encoding="utf-8")
-    told = imported(study, table)
-    assert told["imported"] == 3
-    assert told["left_out"] == {
+    document = imported(study, table)
+    assert document["imported"] == 3
+    assert document["left_out"] == {
         "lr is out of range; expected a number from 1e-05 to 1.0": 1,
         'opt is not one of ["adam", "sgd"]': 1,
-        "lr is no number": 1,
-        "norm is neither true nor false": 1,
+        "lr is not a finite number; expected one from 1e-05 to 1.0": 1,
+        "norm is not valid here; expected true or false": 1,
         "val_loss has no value": 1,
         "not finished": 1,
         "lr has no value": 1,
@@ -157,10 +157,10 @@ def test_an_optuna_storage_is_read(kind: str, study: Path, tmp_path: Path) -> No
     else:
         optuna_study(f"sqlite:///{tmp_path}/o.db")
         source = f"sqlite:///{tmp_path}/o.db" if kind == "url" else str(tmp_path / "o.db")
-    told = imported(study, source)
-    assert told["imported"] == 15
-    assert told["columns"] == {"lr": "lr", "opt": "optimizer", "momentum": "momentum", "val_loss": "value.value"}
-    assert told["without_column"] == ["hidden", "layers", "dropout", "batch", "norm"]
+    document = imported(study, source)
+    assert document["imported"] == 15
+    assert document["columns"] == {"lr": "lr", "opt": "optimizer", "momentum": "momentum", "val_loss": "value.value"}
+    assert document["without_column"] == ["hidden", "layers", "dropout", "batch", "norm"]
     (trials,) = earlier(study)
     assert sum(t.state is TrialState.STOPPED for t in trials) == 1
 
@@ -169,7 +169,7 @@ def test_of_several_studies_one_must_be_named(study: Path, tmp_path: Path) -> No
     optuna_study(f"sqlite:///{tmp_path}/o.db", names=2, count=3)
     result = run("import", tmp_path / "o.db", "--study", study)
     assert result.exit_code == 2
-    assert "holds several studies (there-0, there-1); say which with --named NAME" in result.stderr
+    assert "has several studies (there-0, there-1); select one with --named NAME" in result.stderr
     assert imported(study, tmp_path / "o.db", "--named", "there-1")["study"] == "digits-from-there-1"
 
 
@@ -177,15 +177,15 @@ def test_the_opposite_direction_is_refused(study: Path, tmp_path: Path) -> None:
     optuna_study(f"sqlite:///{tmp_path}/o.db", count=3, direction="maximize")
     result = run("import", tmp_path / "o.db", "--study", study)
     assert result.exit_code == 2
-    assert "val_loss  is to minimize here, but value.value is to maximize there" in result.stderr
+    assert "val_loss  is minimized in this study, but value.value is maximized in the source" in result.stderr
 
 
 def test_another_history_is_read(study: Path, tmp_path: Path) -> None:
     other = write_study(tmp_path / "other", when="")
     fill(other, 12, failures=2)
-    told = imported(study, other / ".tunesmith" / "history.db", "--name", "from-there")
+    document = imported(study, other / ".tunesmith" / "history.db", "--name", "from-there")
     # Where momentum was always active, it is dropped with adam.
-    assert told["imported"] == 12
+    assert document["imported"] == 12
     (trials,) = earlier(study)
     assert all(("momentum" in t.params) == (t.params["opt"] == "sgd") for t in trials)
 
@@ -195,8 +195,8 @@ def test_what_is_exported_can_be_imported_again(target: str, study: Path, tmp_pa
     fill(study, 12, failures=2)
     out = tmp_path / {"csv": "x.csv", "jsonl": "x.jsonl", "optuna": "x.db"}[target]
     assert run("export", study, "--to", target, "-o", out, "--points", "2").exit_code == 0
-    told = imported(study, out, "--name", "back")
-    assert (told["imported"], told["left_out"]) == (12, {"not finished": 2})
+    document = imported(study, out, "--name", "back")
+    assert (document["imported"], document["left_out"]) == (12, {"not finished": 2})
     with History.open(study / ".tunesmith" / "history.db") as history:
         own, back = (history.trials(history.study(name).id) for name in ("digits", "back"))
     assert [dict(t.params) for t in own] == [dict(t.params) for t in back]
@@ -328,23 +328,23 @@ def no_columns(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage", "says"),
     [
-        ("a.csv", damaged_csv, "cannot be read as CSV"),
-        ("a.csv", ragged_csv, "line 2: has more cells than the header"),
+        ("a.csv", damaged_csv, "cannot be read as text: it is damaged or a binary file"),
+        ("a.csv", ragged_csv, "1 left out: it has more cells than the header"),
         ("a.csv", lambda p: p.write_text(""), "has no header with at least two columns"),
-        ("a.csv", lambda p: p.write_text("lr,lr,val_loss\n1,1,1\n"), "has two columns called 'lr'"),
-        ("a.csv", other_space, "there is no complete trial in it that fits"),
-        ("a.csv", no_columns, "has no column that is called alike; say which with --map COLUMN=val_loss"),
-        ("a.jsonl", lambda p: p.write_text('{"lr": 1}\n{"lr": \n'), "line 2: is no JSON"),
-        ("a.jsonl", lambda p: p.write_text("[1, 2]"), "entry 0: '1' is no object"),
-        ("a.jsonl", lambda p: p.write_text("[" * 100_000), "is no JSON"),
-        ("a.db", foreign_db, "is a database, but neither Optuna's, MLflow's nor Tunesmith's"),
+        ("a.csv", lambda p: p.write_text("lr,lr,val_loss\n1,0.1,1\n"), "lr  has several columns"),
+        ("a.csv", other_space, "no complete trial fits the study's space"),
+        ("a.csv", no_columns, "has no column of a similar name; give one with --map COLUMN=val_loss"),
+        ("a.jsonl", lambda p: p.write_text('{"lr": \n{"lr": \n'), "has no JSON object such as {...}; line 1: "),
+        ("a.jsonl", lambda p: p.write_text("[1, 2]"), "has no JSON object such as {...}"),
+        ("a.jsonl", lambda p: p.write_text("[" * 100_000), "has no JSON object such as {...}"),
+        ("a.db", foreign_db, "is a database, but not one of Optuna, MLflow or Tunesmith"),
         ("a.db", old_optuna, "cannot be opened as an Optuna storage"),
         ("a.db", cut_database, "cannot be "),
         ("a.db", newer_history, "cannot be read as a history"),
-        ("a.db", lambda p: p.write_text("no database"), "is of no known kind, or damaged"),
+        ("a.db", lambda p: p.write_text("no database"), "is damaged or of an unknown kind"),
         ("a.journal", lambda p: p.write_text("no journal\n" * 3), "cannot be opened as an Optuna storage"),
-        ("folder", lambda p: p.mkdir(), "holds no trials"),
-        ("a.csv", lambda p: None, "there is nothing at"),
+        ("folder", lambda p: p.mkdir(), "has no trials"),
+        ("a.csv", lambda p: None, "does not exist"),
     ],
 )
 def test_what_cannot_be_imported_is_said_and_nothing_is_written(
@@ -365,7 +365,7 @@ def test_what_cannot_be_imported_is_said_and_nothing_is_written(
     ("options", "says"),
     [
         (["--map", "lr"], "is not valid; expected COLUMN=NAME, for example --map learning_rate=lr"),
-        (["--map", "nothing=lr"], "'nothing' is no column"),
+        (["--map", "nothing=lr"], "'nothing' is not a column"),
         (["--map", "val_loss=hiden"], "'hiden' is neither a parameter nor a metric of the study; did you mean hidden?"),
     ],
 )
@@ -387,14 +387,14 @@ def test_an_import_that_breaks_off_leaves_nothing(study: Path, tmp_path: Path, m
     import tunesmith.history.bulk as bulk
 
     fill(study, 3)
-    rows = bulk.reason_row
+    rows = bulk.proposal_row
 
     def breaks(trial_id: int, proposal: object) -> dict[str, object]:
         if trial_id > 10:
             raise sqlite3.OperationalError("disk I/O error")
         return rows(trial_id, proposal)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bulk, "reason_row", breaks)
+    monkeypatch.setattr(bulk, "proposal_row", breaks)
     result = run("import", write_csv(tmp_path / "a.csv", study), "--study", study)
     assert result.exit_code == 2
     assert "the history cannot be written: disk I/O error; nothing was imported" in result.stderr
@@ -425,6 +425,6 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_siz
 def test_other_columns_never_take_a_place_that_has_its_own(extra: list[str], study: Path) -> None:
     spec = load_spec(study)
     own = [*spec.space.names, "val_loss"]
-    rows = [FoundRow({name: 1 for name in [*extra, *own]})]
-    mapped = map_columns(Found("x", "x", rows).columns, spec, {})
-    assert {**mapped.parameters, **mapped.metrics} == {name: name for name in own}
+    rows = [ImportedRow({name: 1 for name in [*extra, *own]})]
+    mapping = map_columns(ImportedTable("x", "x", rows).columns, spec, {})
+    assert {**mapping.parameters, **mapping.metrics} == {name: name for name in own}

@@ -16,9 +16,9 @@ from tunesmith.study.space.condition import Value, parse
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.view import Objective
-from tunesmith.tools.interop.export.program import spelled
+from tunesmith.tools.interop.export.program import render_condition
 from tunesmith.tools.interop.export.registry import TARGETS
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.study_export import StudyExport
 
 COMPARISONS = ["opt == 'sgd'", "opt != 'sgd'", "n > 2", "n <= 2", "n in [1, 3]", "n not in [1, 3]", "flag", "not flag"]
 CONDITIONS = st.recursive(
@@ -35,7 +35,7 @@ PROGRAMS = sorted(name for name, target in TARGETS.items() if target.suffix.ends
 @given(CONDITIONS)
 def test_a_condition_means_the_same_in_the_program(when: str) -> None:
     condition = parse(when)
-    said = eval(f"lambda c: {spelled(condition)}")  # noqa: S307  # what export writes
+    said = eval(f"lambda c: {render_condition(condition)}")  # noqa: S307  # what export writes
     values: dict[str, tuple[Value, ...]] = {"opt": ("adam", "sgd"), "n": (1, 2, 3, 4), "flag": (True, False)}
     for combination in itertools.product(*((None, *choices) for choices in values.values())):
         params = {name: value for name, value in zip(values, combination, strict=True) if value is not None}
@@ -69,11 +69,11 @@ def test_any_space_gives_a_program_with_its_points_or_a_reason(
 ) -> None:
     space = SearchSpace({f"p{i}": parameter for i, parameter in enumerate(found)})
     points = [space.from_unit(data.draw(st.tuples(*[st.floats(0, 1)] * len(space)))) for _ in range(2)]
-    handover = Handover(name="any", space=space, objectives=(Objective("loss"),), points=points, fixed={})
+    exported = StudyExport(name="any", space=space, objectives=(Objective("loss"),), points=points, fixed={})
     out = tmp_path / "program.py"
     out.unlink(missing_ok=True)
     try:
-        TARGETS[target].export(handover, str(out))
+        TARGETS[target].export(exported, str(out))
     except SpecError as error:
         refused = [mistake.key for mistake in error.mistakes]
     else:
@@ -103,8 +103,8 @@ def test_a_program_is_never_longer_than_a_person_reads(tmp_path: Path) -> None:
         return Trial(number=number, proposal=proposal, state=TrialState.COMPLETE, outcome=outcome)
 
     trials = [trial(number) for number in range(30_000)]
-    handover = Handover(name="long", space=space, objectives=(Objective("loss"),), trials=trials, fixed={})
-    said = TARGETS["nevergrad"].export(handover, str(tmp_path / "p.py"))
+    exported = StudyExport(name="long", space=space, objectives=(Objective("loss"),), trials=trials, fixed={})
+    said = TARGETS["nevergrad"].export(exported, str(tmp_path / "p.py"))
     kept = constant((tmp_path / "p.py").read_text(encoding="utf-8"), "RESULTS")
     assert isinstance(kept, list)
     assert len(kept) == 10_000

@@ -1,7 +1,7 @@
-"""Writes the short Python program that hands a study to an optimizer which has no storage of its own to write into.
+"""Writes a Python program that continues a study in an optimizer without a storage format.
 
-The words stand in templates/; here is what all programs share: literals, conditions, and mistakes collected over all
-parameters. Knows no optimizer.
+The text is in templates/. This module has what all programs share: literals, conditions, and the collection of
+mistakes over all parameters. Knows no optimizer.
 """
 
 from __future__ import annotations
@@ -14,111 +14,116 @@ from typing import Any
 from tunesmith.study.config.template import placeholders
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.files import write_atomic
+from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Comparison, Condition, Junction, Negation, Value, comparisons
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.trials.trial import TrialState
 from tunesmith.tools.interop.export.registry import new_file
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.study_export import StudyExport
 
-MOST_RESULTS = 10_000
-"""A program with more results is no longer one to read: the best and the latest half of these are kept."""
+MAX_RESULTS = 10_000
+"""Maximum number of results in a program: half of them the best, half of them the latest."""
 
-LONGEST_GRID = 1_000
+MAX_GRID_VALUES = 1_000
+"""Maximum number of values of a stepped parameter in a target that needs them listed."""
 
 
-class Untranslatable(ValueError):
-    """A parameter that the other optimizer cannot hold; the text says why and what to do."""
+class UnsupportedParameter(ValueError):
+    """The target does not support a parameter; the text says why and what to do."""
 
 
 def write_program(  # noqa: PLR0913  # what a program is made of
     target: str,
-    handover: Handover,
+    exported: StudyExport,
     out: str,
-    say: Callable[[str, Parameter], str],
+    render_parameter: Callable[[str, Parameter], str],
     *,
     package: str,
     is_flat: bool = True,
     **more: Any,
 ) -> list[str]:
-    """Write the program; return remarks for people.
+    """Write the program; return remarks for the user.
 
     Args:
         target: the template's name.
-        handover: what is handed over.
+        exported: the study.
         out: the new file.
-        say: a parameter as an expression of the target's, by name; raises Untranslatable.
-        package: what pip calls the target.
-        is_flat: the target knows no conditions, so that every parameter always has a value there.
-        **more: what the template needs beside the usual.
+        render_parameter: returns the target's expression for a named parameter; raises UnsupportedParameter.
+        package: the target's name for pip.
+        is_flat: the target has no conditional parameters, so every parameter always has a value there.
+        **more: further variables of the template.
 
     Raises:
-        SpecError: a parameter cannot be translated; with every one that cannot.
+        SpecError: the target does not support a parameter; the error names every such parameter.
     """
+    require("jinja2", purpose=f"an export to {target}", extra="export")
     path = new_file(out)
-    objective = handover.one_objective(target)
-    space = _translated(target, handover, say)
-    results, remarks = handover.results(), list(_remarks(handover, is_flat))
-    if len(results) > MOST_RESULTS:
-        best = sorted(results[: -MOST_RESULTS // 2], key=lambda r: objective.sign * r.value)[: MOST_RESULTS // 2]
-        remarks.append(f"{len(results) - MOST_RESULTS} of {len(results)} results are left out: neither best nor latest")
-        results = [*best, *results[-MOST_RESULTS // 2 :]]
+    objective = exported.one_objective(target)
+    space = _rendered_space(target, exported, render_parameter)
+    results, remarks = exported.results(), list(_remarks(exported, is_flat))
+    if len(results) > MAX_RESULTS:
+        best = sorted(results[: -MAX_RESULTS // 2], key=lambda r: objective.sign * r.value)[: MAX_RESULTS // 2]
+        remarks.append(f"{len(results) - MAX_RESULTS} of {len(results)} results are left out: neither best nor latest")
+        results = [*best, *results[-MAX_RESULTS // 2 :]]
     conditions = {
-        n: spelled(handover.space.conditions[n])
-        for n in handover.space.dependency_order
-        if n in handover.space.conditions
+        n: render_condition(exported.space.conditions[n])
+        for n in exported.space.dependency_order
+        if n in exported.space.conditions
     }
     text = _environment().get_template(f"{target.replace('-', '_')}.py.j2").render(
-        title=f"{handover.name} for {target}: {objective.direction} {objective.metric}.",
-        name=handover.name,
+        title=f"{exported.name} for {target}: {objective.direction} {objective.metric}.",
+        name=exported.name,
         package=package,
         file=path.name,
         remarks=remarks,
         metric=objective.metric,
         sign=int(objective.sign),
         results=results,
-        failed=[t.params for t in handover.trials if t.state is TrialState.FAILED],
-        points=handover.points,
-        imputed=handover.imputed_values,
+        failed=[t.params for t in exported.trials if t.state is TrialState.FAILED],
+        points=exported.points,
+        imputed=exported.imputed_values,
         flat=is_flat,
         conditions=conditions,
         space=space,
-        command=handover.command if _is_plain(handover) else "",
-        fixed={n: v for n, v in handover.fixed.items() if n in placeholders(handover.command)},
-        folder=handover.folder or ".",
+        command=exported.command if _is_plain(exported) else "",
+        fixed={n: v for n, v in exported.fixed.items() if n in placeholders(exported.command)},
+        folder=exported.folder or ".",
         **more,
     )  # fmt: skip
     tidy = re.sub(r"\n{4,}", "\n\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
     compile(tidy, path.name, "exec")
     write_atomic(path, tidy)
-    if not _is_plain(handover):
-        remarks.append("put your training into train(): the study's command cannot stand in a plain program")
+    if not _is_plain(exported):
+        remarks.append(
+            "write your training into train(): the program cannot run a command with shell syntax or optional words"
+        )
     return remarks
 
 
 def grid(parameter: Float | Int) -> list[Value]:
-    """Return the values of a parameter with a step.
+    """Return all values of a parameter with a step.
 
     Raises:
-        Untranslatable: there are too many to list.
+        UnsupportedParameter: it has too many values.
     """
     count = int(parameter.cardinality)
-    if count > LONGEST_GRID:
-        raise Untranslatable(f"has {count} steps, which would have to be listed; at most {LONGEST_GRID} are")
+    if count > MAX_GRID_VALUES:
+        raise UnsupportedParameter(f"has {count} values, but a list holds at most {MAX_GRID_VALUES}; raise its step")
     return [parameter.clip(parameter.low + i * (parameter.step or 1)) for i in range(count)]
 
 
-def aligned_top(parameter: Float | Int) -> float:
-    """Return the highest value of the grid, for libraries that round to multiples of the step.
+def highest_multiple(parameter: Float | Int) -> float:
+    """Return the highest value of the grid, for libraries that only have multiples of the step.
 
     Raises:
-        Untranslatable: the grid does not consist of multiples.
+        UnsupportedParameter: its grid does not consist of multiples.
     """
     step = parameter.step or 1
     offset = parameter.low / step
     if abs(offset - round(offset)) > 1e-9:
-        raise Untranslatable(
-            f"steps by {step} from {parameter.low}; only multiples of the step can be told there: "
-            f"make low a multiple of {step}, or drop the step"
+        raise UnsupportedParameter(
+            f"steps by {step} from {parameter.low}; this target only has multiples of the step: "
+            f"make low a multiple of {step}, or remove the step"
         )
     return parameter.from_unit(1.0)
 
@@ -128,58 +133,60 @@ def values_of(parameter: Parameter) -> list[Value]:
     return list(parameter.choices) if isinstance(parameter, Choice) else [False, True]
 
 
-def spelled(condition: Condition) -> str:
-    """Return a condition as a Python expression over `c`, the configuration so far."""
+def render_condition(condition: Condition) -> str:
+    """Return a condition as a Python expression over `c`, the configuration without what depends on it."""
     match condition:
         case Comparison(name=name, op=op, constants=constants):
             right = repr(list(constants)) if op in ("in", "not in") else repr(constants[0])
             return f"{name!r} in c and c[{name!r}] {op} {right}"
         case Junction(op=op, parts=parts):
-            return f" {op} ".join(f"({spelled(part)})" for part in parts)
+            return f" {op} ".join(f"({render_condition(part)})" for part in parts)
         case Negation(part=part):
             names = dict.fromkeys(c.name for c in comparisons(part))
-            return " and ".join([*(f"{name!r} in c" for name in names), f"not ({spelled(part)})"])
+            return " and ".join([*(f"{name!r} in c" for name in names), f"not ({render_condition(part)})"])
 
 
-def _translated(target: str, handover: Handover, say: Callable[[str, Parameter], str]) -> dict[str, str]:
+def _rendered_space(
+    target: str, exported: StudyExport, render_parameter: Callable[[str, Parameter], str]
+) -> dict[str, str]:
     space: dict[str, str] = {}
     mistakes = []
-    for name, parameter in handover.space.parameters.items():
+    for name, parameter in exported.space.parameters.items():
         try:
-            space[name] = say(name, parameter)
-        except Untranslatable as error:
+            space[name] = render_parameter(name, parameter)
+        except UnsupportedParameter as error:
             mistakes.append(Mistake(f"space.{name}", str(error)))
     if mistakes:
         raise SpecError(mistakes, where=f"this study, for {target},")
     return space
 
 
-def _remarks(handover: Handover, is_flat: bool) -> list[str]:
-    guarded = list(handover.space.conditions)
+def _remarks(exported: StudyExport, is_flat: bool) -> list[str]:
+    guarded = list(exported.space.conditions)
     if not is_flat or not guarded:
         return []
     named = ", ".join(guarded)
     return [
-        f"The optimizer knows no conditions: it always varies {named}; active() drops what is not",
-        "active before a configuration is run.",
+        f"The optimizer has no conditional parameters: it always varies {named}; active() removes the inactive",
+        "ones before a configuration runs.",
     ]
 
 
-def _is_plain(handover: Handover) -> bool:
-    """Tell whether the command is no shell line and has plain placeholders only."""
-    switches = re.search(r"\{[A-Za-z_]\w*\?", handover.command)
-    return bool(handover.command) and not handover.shell and not switches
+def _is_plain(exported: StudyExport) -> bool:
+    """Return whether the command runs without a shell and has plain placeholders only."""
+    switches = re.search(r"\{[A-Za-z_]\w*\?", exported.command)
+    return bool(exported.command) and not exported.shell and not switches
 
 
 def literal(value: Mapping[str, Any] | list[Any]) -> str:
-    """Return plain values as Python spells them."""
+    """Return plain values as a Python literal."""
     return repr(dict(value) if isinstance(value, Mapping) else list(value))
 
 
 def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    # What comes out is a program, not a page: values pass through repr, never through HTML's escapes.
+    # The output is a program, not HTML: values pass through repr, and HTML escapes would break them.
     made = Environment(  # noqa: S701
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,

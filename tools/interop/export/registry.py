@@ -1,4 +1,4 @@
-"""The targets by name, and what each is called on disk. A target's own module is imported when it is used."""
+"""The targets of export by name. A target's own module is imported when it is used."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import TypeAlias
 
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.names import did_you_mean
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.study_export import StudyExport
 
-Export: TypeAlias = Callable[[Handover, str], list[str]]
-"""(what is handed over, where to: a file, or an address where the target knows them) -> what to say, a line each.
+Export: TypeAlias = Callable[[StudyExport, str], list[str]]
+"""(the study, a file or the target's URL) -> remarks for the user, one per line.
 
-Raises InputError when the target cannot take the study; nothing is left at the place then.
+Raises InputError if the target does not support the study; it leaves no file then.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An optimizer, a tracker or a format that a study can be handed to.
+    """An optimizer, a tracker or a file format that a study can be exported to.
 
     Attributes:
-        suffix: of the file that is written when none is named.
-        package: what pip calls it; "" when nothing is needed.
-        takes: one line for people: the form that it takes.
-        no_points: why it takes no points to try first; "" when it does.
+        suffix: of the default file name.
+        package: its name for pip; "" if it needs none.
+        takes: what an export writes, in one line for the user.
+        no_points: why points to try first are not exported; "" if they are.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Target:
     takes: str
     no_points: str = ""
 
-    def export(self, handover: Handover, out: str) -> list[str]:
-        """Write the study to `out`; return what to say about it, a line each."""
+    def export(self, exported: StudyExport, out: str) -> list[str]:
+        """Write the study to `out`; return remarks for the user, one per line."""
         kind = "storages" if self.name in STORAGES else "programs"
         module = importlib.import_module(f"tunesmith.tools.interop.export.{kind}.{self.name.replace('-', '_')}")
         export: Export = module.export
-        return export(handover, out)
+        return export(exported, out)
 
 
 STORAGES = frozenset({"csv", "jsonl", "mlflow", "optuna"})
@@ -60,17 +60,21 @@ TARGETS = {
         Target("hyperopt", ".hyperopt.py", "hyperopt", _PROGRAM),
         Target("syne-tune", ".syne_tune.py", "syne-tune", _PROGRAM),
         Target("botorch", ".botorch.py", "botorch", _PROGRAM),
-        Target("mlflow", ".mlflow.db", "mlflow", "runs in a tracking database", "a run there is one that ran"),
+        Target("mlflow", ".mlflow.db", "mlflow", "runs in a tracking database", "an MLflow run has a result"),
         Target(
-            "wandb", ".wandb.py", "wandb", "a Python program that logs runs and starts a sweep", "a sweep draws its own"
+            "wandb",
+            ".wandb.py",
+            "wandb",
+            "a Python program that logs runs and starts a sweep",
+            "a sweep chooses its own",
         ),
         Target("ray", ".ray.py", "ray[tune]", _PROGRAM),
     )
 }
 
 _NOT_OFFERED = {
-    "hebo": "its package does not install beside a present numpy, so nothing could be tried out; take csv",
-    "vizier": "its designers do not import with a present jax, so nothing could be tried out; take csv",
+    "hebo": "its package does not install with a current numpy, so an export could not be tested; use csv",
+    "vizier": "its designers do not import with a current jax, so an export could not be tested; use csv",
 }
 
 
@@ -78,7 +82,7 @@ def find_target(name: str) -> Target:
     """Return the target of that name.
 
     Raises:
-        SpecError: there is none.
+        SpecError: no target has that name.
     """
     if name in _NOT_OFFERED:
         raise SpecError([Mistake("--to", f"{name} is not offered: {_NOT_OFFERED[name]}")], where="the command line")
@@ -89,14 +93,14 @@ def find_target(name: str) -> Target:
 
 
 def new_file(out: str) -> Path:
-    """Return the path if nothing stands there yet and its folder exists.
+    """Return the path of a file that does not exist yet, in a folder that does.
 
     Raises:
-        ProjectError: something stands there, or there is no such folder.
+        ProjectError: the file exists, or its folder does not.
     """
     path = Path(out)
     if path.exists():
         raise ProjectError(f"{path} exists; name another file with -o, or remove it first")
     if not path.absolute().parent.is_dir():
-        raise ProjectError(f"{path} cannot be written: there is no folder {path.parent}")
+        raise ProjectError(f"{path} cannot be written: the folder {path.parent} does not exist")
     return path

@@ -1,4 +1,4 @@
-"""Picks the one study that is meant among those of a source."""
+"""Selects one study of a source that holds several."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.names import did_you_mean
 
+_SHOWN_NAMES = 8
 
-def the_one(names: Sequence[str], wanted: str | None, *, where: str) -> str:
-    """Return the name that was asked for, or the only one there is.
+
+def select_study(names: Sequence[str], wanted: str | None, *, where: str) -> str:
+    """Return the study named with --named, or the only one.
 
     Raises:
-        ProjectError: there is none, not that one, or several and none was asked for.
+        ProjectError: there is no study, none of that name, or several and none was named.
     """
     if not names:
-        raise ProjectError(f"{where} holds no study")
+        raise ProjectError(f"{where} has no study")
     if wanted is not None:
         if wanted not in names:
-            raise ProjectError(f"{where} holds no study {wanted!r}{did_you_mean(wanted, names)}")
+            raise ProjectError(f"{where} has no study {wanted!r}{did_you_mean(wanted, names)}")
         return wanted
     if len(names) > 1:
-        listed = f"{', '.join(names[:8])}{', …' if len(names) > 8 else ''}"  # noqa: PLR2004  # a line's worth
-        raise ProjectError(f"{where} holds several studies ({listed}); say which with --named NAME")
+        listed = f"{', '.join(names[:_SHOWN_NAMES])}{', …' if len(names) > _SHOWN_NAMES else ''}"
+        raise ProjectError(f"{where} has several studies ({listed}); select one with --named NAME")
     return names[0]

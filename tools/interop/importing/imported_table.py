@@ -1,26 +1,28 @@
-"""What was found elsewhere: rows of cells by name, before anybody knows which cell is which parameter."""
+"""What a reader finds: rows of cells by column, before it is known which column is which parameter."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunesmith.study.errors import ProjectError
 from tunesmith.study.trials.trial import TrialState
 from tunesmith.study.trials.view import Direction
 
 VALUE = "value."
-"""What stands before a metric's name where the source tells metrics from parameters."""
+"""Prefix of a metric's column, for sources that distinguish metrics from parameters."""
 
 
 @dataclass(frozen=True, slots=True)
-class FoundRow:
-    """One trial of somebody else's.
+class ImportedRow:
+    """One trial of another program.
 
     Attributes:
-        cells: what is known, by column; texts from a table are still texts.
-        state: finished, waiting or running; None where the source does not say.
-        seconds: of wall time; 0 where it does not say.
+        cells: the trial's parameters and values by column; cells of a text table are text.
+        state: the trial's state; None if the source does not record it.
+        seconds: wall time; 0 if the source does not record it.
     """
 
     cells: Mapping[str, Any]
@@ -29,31 +31,69 @@ class FoundRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A source that was read.
+class SkippedRow:
+    """A trial that a reader left out; `reason` is the same for all trials of one kind."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedTable:
+    """The trials of a source.
 
     Attributes:
-        source: what it is, for people.
-        name: a short name for it, letters and digits.
-        directions: by column, where the source says what is better.
+        source: a description for the user.
+        name: a short name of the study.
+        directions: by column, for sources that record whether to minimize or maximize.
+        skipped: the number of trials that the reader left out, by reason.
     """
 
     source: str
     name: str
-    rows: Sequence[FoundRow]
+    rows: Sequence[ImportedRow]
     directions: Mapping[str, Direction] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:
-        """Every column of any row, in order."""
+        """The columns of all rows, in order of appearance."""
         return list(dict.fromkeys(name for row in self.rows for name in row.cells))
+
+    @property
+    def row_count(self) -> int:
+        """The number of trials in the source, with those that the reader left out."""
+        return len(self.rows) + sum(self.skipped.values())
+
+
+def make_table(
+    source: str,
+    name: str,
+    found: Iterable[ImportedRow | SkippedRow],
+    directions: Mapping[str, Direction] | None = None,
+) -> ImportedTable:
+    """Return the table of what a reader found.
+
+    Raises:
+        ProjectError: the reader left out every trial.
+    """
+    rows: list[ImportedRow] = []
+    skipped: Counter[str] = Counter()
+    for one in found:
+        if isinstance(one, SkippedRow):
+            skipped[one.reason] += 1
+        else:
+            rows.append(one)
+    if not rows:
+        reasons = "; ".join(f"{count} left out: {reason}" for reason, count in skipped.most_common(3))
+        raise ProjectError(f"{source}: no trial can be read; {reasons or 'there are none'}")
+    return ImportedTable(source, name, rows, directions or {}, dict(skipped.most_common()))
 
 
 _WORDS = {
     TrialState.COMPLETE: "complete completed finished terminated success succeeded done ok",
     TrialState.FAILED: "failed fail crashed error errored",
     TrialState.STOPPED: "pruned stopped killed preempted early_stopped",
-    TrialState.WAITING: "waiting running pending queued scheduled active",
+    TrialState.WAITING: "waiting running pending queued scheduled active paused",
 }
 STATES = {word: state for state, words in _WORDS.items() for word in words.split()}
-"""What other programs call a trial's state, in lower case."""
+"""The names of trial states in other programs, in lower case."""

@@ -1,4 +1,4 @@
-"""Guesses which column of a foreign table is which parameter or metric, by name. Knows no file."""
+"""Assigns the columns of an imported table to parameters and metrics, by name. Knows no file."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ _ALIASES = (
     ("dropout", "dropoutrate", "pdrop"),
     ("momentum", "mom"),
 )
+_NUMBERED = re.compile(r"(.*) \[\d+\]", re.DOTALL)
 _ANY_VALUE = ("value", "value.value", "values_0", "value.0", "objective", "score")
 
 
 @dataclass(frozen=True, slots=True)
-class Mapped:
-    """Which column is what.
+class ColumnMapping:
+    """The column of each parameter and metric.
 
     Attributes:
         parameters: parameter to column.
         metrics: metric to column.
-        guessed: the names among them that were not given and do not match letter by letter.
+        guessed: names whose column was not given with --map and is not spelled the same.
         missing: parameters without a column.
     """
 
@@ -46,16 +47,16 @@ class Mapped:
     missing: tuple[str, ...]
 
 
-def map_columns(columns: Sequence[str], spec: StudySpec, given: Mapping[str, str]) -> Mapped:
-    """Return the mapping: what was given, then equal names, then what is called alike.
+def map_columns(columns: Sequence[str], spec: StudySpec, given: Mapping[str, str]) -> ColumnMapping:
+    """Return the mapping: given columns first, then equal names, then similar names.
 
     Args:
-        columns: what there is.
+        columns: of the imported table.
         spec: the study that is imported into.
         given: column to parameter or metric.
 
     Raises:
-        SpecError: what was given is not there, an objective has no column, or no parameter has one.
+        SpecError: a given column does not exist, an objective has no column, or no parameter has one.
     """
     wanted = [*spec.space.names, *spec.metrics]
     found = {name: column for column, name in given.items()}
@@ -68,6 +69,7 @@ def map_columns(columns: Sequence[str], spec: StudySpec, given: Mapping[str, str
         if column is not None:
             found[name] = column
             guessed |= {name} - {column, column.removeprefix(VALUE)}
+    _refuse_ambiguous([name for name in wanted if name not in found], columns, spec)
     (first, *more) = spec.study.metric
     if first not in found and not more:
         plain = [c for c in columns if c.lower() in _ANY_VALUE and c not in found.values()]
@@ -75,7 +77,7 @@ def map_columns(columns: Sequence[str], spec: StudySpec, given: Mapping[str, str
             found[first] = plain[0]
             guessed.add(first)
     _require_enough(found, columns, spec)
-    return Mapped(
+    return ColumnMapping(
         parameters={n: found[n] for n in spec.space.names if n in found},
         metrics={n: found[n] for n in spec.metrics if n in found},
         guessed=frozenset(guessed),
@@ -85,7 +87,7 @@ def map_columns(columns: Sequence[str], spec: StudySpec, given: Mapping[str, str
 
 def _check_given(columns: Sequence[str], wanted: Sequence[str], given: Mapping[str, str]) -> None:
     mistakes = [
-        Mistake(f"--map {c}={n}", f"{c!r} is no column{did_you_mean(c, columns)}")
+        Mistake(f"--map {c}={n}", f"{c!r} is not a column{did_you_mean(c, columns)}")
         for c, n in given.items()
         if c not in columns
     ]
@@ -98,18 +100,31 @@ def _check_given(columns: Sequence[str], wanted: Sequence[str], given: Mapping[s
         raise SpecError(mistakes, where="the command line")
 
 
+def _refuse_ambiguous(names: Sequence[str], columns: Sequence[str], spec: StudySpec) -> None:
+    """Refuse a name that several columns have, which the reader has numbered: `lr [1]`, `lr [2]`."""
+    numbered = {column: match[1] for column in columns if (match := _NUMBERED.fullmatch(column))}
+    mistakes = []
+    for name in names:
+        twins = [c for c, plain in numbered.items() if _guess(name, [plain], is_metric=name in spec.metrics)]
+        if len(twins) > 1:
+            message = f"has several columns with different cells; select one, for example --map '{twins[0]}={name}'"
+            mistakes.append(Mistake(name, message))
+    if mistakes:
+        raise SpecError(mistakes, where="the imported table")
+
+
 def _require_enough(found: Mapping[str, str], columns: Sequence[str], spec: StudySpec) -> None:
-    there = f"; columns there: {', '.join(columns[:12])}{', …' if len(columns) > 12 else ''}"
+    there = f"; the columns are {', '.join(columns[:12])}{', …' if len(columns) > 12 else ''}"
     lacking = [metric for metric in spec.study.metric if metric not in found]
     mistakes = [
-        Mistake(metric, f"has no column that is called alike; say which with --map COLUMN={metric}{there}")
+        Mistake(metric, f"has no column of a similar name; give one with --map COLUMN={metric}{there}")
         for metric in lacking
     ]
     if not any(name in found for name in spec.space.names):
         name = spec.space.names[0]
-        mistakes.append(Mistake("space", f"no parameter has a column; say which with --map COLUMN={name}{there}"))
+        mistakes.append(Mistake("space", f"no parameter has a column; give one with --map COLUMN={name}{there}"))
     if mistakes:
-        raise SpecError(mistakes, where="what is imported")
+        raise SpecError(mistakes, where="the imported table")
 
 
 def _guess(name: str, columns: Iterable[str], *, is_metric: bool) -> str | None:
@@ -118,9 +133,9 @@ def _guess(name: str, columns: Iterable[str], *, is_metric: bool) -> str | None:
     for exact in [*preferred, name, *(f"{prefix}{name}" for prefix in _PREFIXES)]:
         if exact in listed:
             return exact
-    told_apart = [c for c in listed if c.startswith(VALUE) == is_metric] if not is_metric else listed
+    possible = listed if is_metric else [c for c in listed if not c.startswith(VALUE)]
     for alike in (_same_letters, _same_last_part, _same_meaning):
-        near = [column for column in told_apart if alike(name, column)]
+        near = [column for column in possible if alike(name, column)]
         if len(near) == 1:
             return near[0]
     return None

@@ -1,8 +1,8 @@
-"""Mirrors a study into an Optuna storage in memory, trial by trial as they come, for Optuna's dashboard to show.
+"""Mirrors a study into an in-memory Optuna storage for Optuna's dashboard, including trials that are added later.
 
-Rationales, considered alternatives, diffs of edits and ends of logs become notes, curves become intermediate values.
-The history is only read. Trials that repeat another on fresh seeds stand in that one's note: among the others they
-would pass for a new best.
+Rationales, considered alternatives, diffs of edits and ends of logs become notes; curves become intermediate values.
+The history is only read. A replicate is part of the note of the trial that it repeats: as a trial of its own it could
+appear as a new best.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from tunesmith.study.units import short_number
 if TYPE_CHECKING:
     import optuna
 
-MOST_STEPS = 200
-"""A longer curve is thinned to so many points."""
+MAX_CURVE_POINTS = 200
+"""Maximum number of points of a curve; longer curves are thinned."""
 
-MOST_LINES = 200
-"""So many lines of a diff are shown."""
+MAX_DIFF_LINES = 200
+"""Maximum number of lines of a diff in a note."""
 
 
 class Mirror:
-    """One study in an Optuna storage. Call `update` as often as wished; what is there already costs next to nothing.
+    """One study in an Optuna storage. `update` adds what is new, and is cheap when nothing is.
 
     Attributes:
-        storage: an `optuna.storages.InMemoryStorage`, safe to be read from other threads.
+        storage: an `optuna.storages.InMemoryStorage`; other threads may read it.
     """
 
     def __init__(self, record: StudyRecord) -> None:
@@ -52,29 +52,31 @@ class Mirror:
         self._notes: dict[int, str] = {}
 
     def update(self, history: History, record: StudyRecord) -> int:
-        """Take over what is new; return how many trials are mirrored."""
+        """Add new trials and values; return the number of mirrored trials."""
         trials = history.trials(record.id)
         repeated = _repetitions(trials)
+        best = history.best(record)
+        self.storage.set_study_user_attr(self._study._study_id, "tunesmith_best", best.number if best else None)
         diffs = {v.id: v.diff for v in history.variants(record.id)} if record.spec.edits else {}
         for trial in trials:
             if trial.is_replicate or trial.state is TrialState.WAITING:
                 continue
             if trial.number not in self._ids:
-                self._ids[trial.number] = self._begun(record, trial)
+                self._ids[trial.number] = self._start(record, trial)
             if trial.number not in self._done:
                 self._follow(history, record, trial)
-            text = note_of(trial, repeated.get(trial.number, []), record, diff=diffs.get(trial.proposal.code, ""))
+            text = trial_note(trial, repeated.get(trial.number, []), record, diff=diffs.get(trial.proposal.code, ""))
             self._note(trial, text)
         return len(self._ids)
 
-    def _begun(self, record: StudyRecord, trial: Trial) -> int:
+    def _start(self, record: StudyRecord, trial: Trial) -> int:
         import optuna
 
         from tunesmith.tools.interop.optuna.space import distribution_of
 
         known = {name: value for name, value in trial.params.items() if name in record.spec.space.parameters}
         distributions = {name: distribution_of(record.spec.space.parameters[name]) for name in known}
-        # A trial from before the space was changed may lie outside of it; Optuna has no place for such.
+        # A value from before the space was changed may be out of range, which Optuna does not accept.
         fits = {name: value for name, value in known.items() if _fits(distributions[name], value)}
         template = optuna.trial.create_trial(
             state=optuna.trial.TrialState.RUNNING,
@@ -106,8 +108,8 @@ class Mirror:
             save_note(OptunaTrial(self._study, self._ids[trial.number]), text)
 
 
-def note_of(trial: Trial, repeated: Sequence[float], record: StudyRecord, *, diff: str = "") -> str:
-    """Return what a person should know of a trial, as Markdown; `diff` is what its version of the code changed."""
+def trial_note(trial: Trial, repeated: Sequence[float], record: StudyRecord, *, diff: str = "") -> str:
+    """Return a trial's note as Markdown; `diff` is the change of its variant."""
     proposal = trial.proposal
     parts = [f"**{proposal.source.value}**: {_code(proposal.rationale or 'no reason was given')}"]
     if proposal.fallback_reason:
@@ -126,12 +128,12 @@ def note_of(trial: Trial, repeated: Sequence[float], record: StudyRecord, *, dif
     elif trial.outcome and trial.outcome.note:
         parts.append(_code(trial.outcome.note))
     if diff:
-        parts.append("\n".join(f"    {line}" for line in diff.splitlines()[:MOST_LINES]))
+        parts.append("\n".join(f"    {line}" for line in diff.splitlines()[:MAX_DIFF_LINES]))
     return "\n\n".join(parts)
 
 
 def _code(text: str) -> str:
-    """Keep what models and scripts wrote from being read as Markdown or HTML."""
+    """Return text of models and scripts as code, so that it is not rendered as Markdown or HTML."""
     return "`" + " ".join(text.split()).replace("`", "'") + "`"
 
 
@@ -145,11 +147,11 @@ def _repetitions(trials: Sequence[Trial]) -> Mapping[int, list[float]]:
 
 
 def _thinned(curve: Sequence[Observation], metric: str) -> list[tuple[int, float]]:
-    """Return points with whole steps, as Optuna wants them; of several at one step the last."""
+    """Return points at integer steps, which Optuna requires; the last one of several at one step."""
     points = {round(o.step): o.value for o in curve if o.metric == metric}
     steps = sorted(points)
-    if len(steps) > MOST_STEPS:
-        stride = len(steps) // MOST_STEPS + 1
+    if len(steps) > MAX_CURVE_POINTS:
+        stride = len(steps) // MAX_CURVE_POINTS + 1
         steps = sorted({*steps[::stride], steps[-1]})
     return [(step, points[step]) for step in steps]
 
@@ -175,5 +177,5 @@ def _fits(distribution: Any, value: Any) -> bool:
 
 def _attributes(trial: Trial) -> dict[str, Any]:
     failure = {"failure": f"{trial.failure.kind.value}: {trial.failure.reason}"} if trial.failure else {}
-    told = {"source": trial.proposal.source.value, "tunesmith_number": trial.number, "seed": trial.proposal.seed}
-    return {**told, **failure}
+    known = {"source": trial.proposal.source.value, "tunesmith_number": trial.number, "seed": trial.proposal.seed}
+    return {**known, **failure}

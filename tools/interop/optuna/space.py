@@ -1,4 +1,4 @@
-"""Parameters as Optuna's distributions and back, as a script asks for them. Needs Optuna alone."""
+"""Converts parameters to Optuna's distributions and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 
 
 def distribution_of(parameter: Parameter) -> BaseDistribution:
-    """Return what a script asks Optuna for when it asks for this parameter; choices are categories, ordered or not."""
+    """Return the distribution of a parameter; choices are categorical, ordered or not."""
     match parameter:
         case Float(low=low, high=high, log=log, step=step):
             return FloatDistribution(low, high, log=log, step=step)
@@ -21,11 +21,11 @@ def distribution_of(parameter: Parameter) -> BaseDistribution:
 
 
 def parameter_of(distribution: BaseDistribution) -> Parameter:
-    """Return an Optuna distribution as a parameter of ours.
+    """Return the parameter of an Optuna distribution.
 
     Raises:
-        SpecError: it has one value only, or is too wide.
-        TypeError: it is of a kind of its own.
+        SpecError: it has a single value, or its range is too wide.
+        TypeError: it is not one of Optuna's own distributions.
     """
     match distribution:
         case FloatDistribution(low=low, high=high, log=log, step=step):
@@ -36,6 +36,6 @@ def parameter_of(distribution: BaseDistribution) -> Parameter:
             try:
                 return Choice(choices)
             except SpecError:
-                # 1 and 1.0, nan, objects: what we do not tell apart is numbered.
+                # Choices that cannot be distinguished here (1 and 1.0, nan, objects) are numbered.
                 return Choice([f"{index}: {choice}" for index, choice in enumerate(choices)])
-    raise TypeError(f"{type(distribution).__name__} is none of Optuna's own distributions")
+    raise TypeError(f"{type(distribution).__name__} is not one of Optuna's own distributions")

@@ -1,4 +1,4 @@
-"""Opens an Optuna storage by its address: an RDB URL, a .db file, or a journal file. Knows no study."""
+"""Opens an Optuna storage by its address: an RDB URL, a .db file, or a journal file."""
 
 from __future__ import annotations
 
@@ -12,25 +12,30 @@ from typing import Any
 from tunesmith.study.errors import ProjectError
 from tunesmith.tools.quiet_optuna import quiet_optuna
 
-JOURNALS = (".journal", ".log")
+_JOURNAL_SUFFIXES = (".journal", ".log")
 
 
 def is_url(address: str) -> bool:
-    """Tell whether it names a database by URL, such as sqlite:///optuna.db."""
+    """Return whether an address is a database URL, such as sqlite:///optuna.db."""
     return bool(re.match(r"[a-z0-9+]+://", address))
 
 
+def is_journal(address: str) -> bool:
+    """Return whether an address is a journal file."""
+    return not is_url(address) and Path(address).suffix in _JOURNAL_SUFFIXES
+
+
 def open_storage(address: str) -> Any:
-    """Return the storage, made when it is a file that is not there.
+    """Return the storage; a file that does not exist is created.
 
     Raises:
-        ProjectError: it is damaged, was made by another version of Optuna, or cannot be reached.
+        ProjectError: it is damaged, of an incompatible version of Optuna, or cannot be reached.
     """
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
     try:
-        if not is_url(address) and Path(address).suffix in JOURNALS:
+        if is_journal(address):
             return optuna.storages.JournalStorage(JournalFileBackend(address))
         url = address if is_url(address) else f"sqlite:///{Path(address).absolute()}"
         _refuse_foreign(url, address)
@@ -42,7 +47,7 @@ def open_storage(address: str) -> Any:
 
 
 def tables(url: str) -> set[str]:
-    """Return the names of a database's tables; none when it is an SQLite file that is not there."""
+    """Return the names of a database's tables; none for an SQLite file that does not exist."""
     import sqlalchemy
 
     file = sqlite_file(url)
@@ -61,15 +66,17 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def _refuse_foreign(url: str, address: str) -> None:
-    # Optuna would make its tables in any database that it is pointed at.
+    # Optuna would create its tables in any database.
     found = tables(url)
     if found and "version_info" not in found:
-        raise ProjectError(f"{address} is a database, but not Optuna's; it holds {', '.join(sorted(found)[:5])}")
+        raise ProjectError(
+            f"{address} is a database without an Optuna study; its tables are {', '.join(sorted(found)[:5])}"
+        )
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
-    """Keep Optuna's remarks and its warnings of what is experimental out of the terminal."""
+def quiet_storage() -> Iterator[None]:
+    """Suppress Optuna's log messages and its warnings about experimental features."""
     import optuna
 
     with quiet_optuna(), warnings.catch_warnings():

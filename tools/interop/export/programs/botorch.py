@@ -1,18 +1,18 @@
-"""A program for BoTorch: results as train_X in the unit cube and train_Y, to start a model of your own from."""
+"""Exports to a program for BoTorch: results as train_X in the unit cube and train_Y."""
 
 from __future__ import annotations
 
 from tunesmith.study.space.parameters import Float, Int, Parameter
 from tunesmith.tools.interop.export.program import grid, values_of, write_program
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.study_export import StudyExport
 
 
-def export(handover: Handover, out: str) -> list[str]:
+def export(exported: StudyExport, out: str) -> list[str]:
     """Write the program."""
-    return write_program("botorch", handover, out, _say, package="botorch")
+    return write_program("botorch", exported, out, _render_parameter, package="botorch")
 
 
-def _say(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
+def _render_parameter(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
     match parameter:
         case Float(step=float()) | Int(step=int()):
             return f"Listed({grid(parameter)!r})"

@@ -1,12 +1,12 @@
-"""A program for FLAML: points_to_evaluate, of which the first have their rewards and are not run again."""
+"""Exports to a program for FLAML: points_to_evaluate, with rewards for the results, which do not run again."""
 
 from __future__ import annotations
 
 from tunesmith.tools.interop.export.program import write_program
-from tunesmith.tools.interop.study_export import Handover
-from tunesmith.tools.interop.tune_space import say
+from tunesmith.tools.interop.study_export import StudyExport
+from tunesmith.tools.interop.tune_space import render_parameter
 
 
-def export(handover: Handover, out: str) -> list[str]:
+def export(exported: StudyExport, out: str) -> list[str]:
     """Write the program."""
-    return write_program("flaml", handover, out, say, package="flaml optuna")
+    return write_program("flaml", exported, out, render_parameter, package="flaml optuna")

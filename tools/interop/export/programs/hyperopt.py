@@ -1,31 +1,31 @@
-"""A program for hyperopt: results are finished trials of its Trials object, points waiting ones."""
+"""Exports to a program for hyperopt: results are finished entries of its Trials, points new ones."""
 
 from __future__ import annotations
 
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.tools.interop.export.program import aligned_top, values_of, write_program
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.export.program import highest_multiple, values_of, write_program
+from tunesmith.tools.interop.study_export import StudyExport
 
 
-def export(handover: Handover, out: str) -> list[str]:
+def export(exported: StudyExport, out: str) -> list[str]:
     """Write the program."""
-    parameters = handover.space.parameters.items()
+    parameters = exported.space.parameters.items()
     choices = {name: values_of(p) for name, p in parameters if isinstance(p, Choice | Bool)}
-    return write_program("hyperopt", handover, out, _say, package="hyperopt", choices=choices)
+    return write_program("hyperopt", exported, out, _render_parameter, package="hyperopt", choices=choices)
 
 
-def _say(name: str, parameter: Parameter) -> str:
+def _render_parameter(name: str, parameter: Parameter) -> str:
     match parameter:
         case Float(low=low, high=high, log=True):
             return f"hp.loguniform({name!r}, np.log({low!r}), np.log({high!r}))"
         case Float(low=low, step=float(step)):
-            return f"hp.quniform({name!r}, {low!r}, {aligned_top(parameter)!r}, {step!r})"
+            return f"hp.quniform({name!r}, {low!r}, {highest_multiple(parameter)!r}, {step!r})"
         case Float(low=low, high=high):
             return f"hp.uniform({name!r}, {low!r}, {high!r})"
         case Int(low=low, high=high, log=True):
             return f"scope.int(hp.qloguniform({name!r}, np.log({low}), np.log({high}), 1))"
         case Int(low=low, step=int(step)):
-            return f"scope.int(hp.quniform({name!r}, {low}, {aligned_top(parameter)}, {step}))"
+            return f"scope.int(hp.quniform({name!r}, {low}, {highest_multiple(parameter)}, {step}))"
         case Int(low=low, high=high):
             return f"hp.uniformint({name!r}, {low}, {high})"
     return f"hp.choice({name!r}, CHOICES[{name!r}])"

@@ -1,18 +1,18 @@
-"""A program for Nevergrad: results are told without having been asked, points are suggested."""
+"""Exports to a program for Nevergrad: results are passed to `tell`, points to `suggest`."""
 
 from __future__ import annotations
 
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter, imputed_value
 from tunesmith.tools.interop.export.program import grid, values_of, write_program
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.study_export import StudyExport
 
 
-def export(handover: Handover, out: str) -> list[str]:
+def export(exported: StudyExport, out: str) -> list[str]:
     """Write the program."""
-    return write_program("nevergrad", handover, out, _say, package="nevergrad")
+    return write_program("nevergrad", exported, out, _render_parameter, package="nevergrad")
 
 
-def _say(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
+def _render_parameter(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
     match parameter:
         case Float(step=float()) | Int(step=int()):
             return f"ng.p.TransitionChoice({grid(parameter)!r})"

@@ -1,4 +1,4 @@
-"""A program for SMAC: results and failures in its run history, points in its initial design, conditions as they are."""
+"""Exports to a program for SMAC: results and failures in its run history, points in its initial design."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.space.condition import Comparison, Condition, Junction
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter, imputed_value
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.tools.interop.export.program import Untranslatable, grid, values_of, write_program
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.export.program import UnsupportedParameter, grid, values_of, write_program
+from tunesmith.tools.interop.study_export import StudyExport
 
 _SIDES = {"<": "LessThan", ">": "GreaterThan", "=": "Equals"}
 
 
-def export(handover: Handover, out: str) -> list[str]:
+def export(exported: StudyExport, out: str) -> list[str]:
     """Write the program.
 
     Raises:
-        SpecError: a condition has no form in ConfigSpace.
+        SpecError: ConfigSpace does not support a condition or a parameter.
     """
-    space = handover.space
+    space = exported.space
     found, mistakes = [], []
     for name, condition in space.conditions.items():
         try:
             found.append(_condition(f"p[{name!r}]", condition, space))
-        except Untranslatable as error:
+        except UnsupportedParameter as error:
             mistakes.append(Mistake(f"space.{name}.when", str(error)))
     if mistakes:
         raise SpecError(mistakes, where="this study, for smac,")
-    return write_program("smac", handover, out, _say, package="smac", is_flat=False, cs_conditions=found)
+    return write_program("smac", exported, out, _render_parameter, package="smac", is_flat=False, cs_conditions=found)
 
 
-def _say(name: str, parameter: Parameter) -> str:
+def _render_parameter(name: str, parameter: Parameter) -> str:
     rest = f"default={imputed_value(parameter)!r}"
     match parameter:
         case Float(step=float()) | Int(step=int()):
@@ -51,7 +51,7 @@ def _condition(child: str, condition: Condition, space: SearchSpace) -> str:
         case Junction(op=op, parts=parts):
             joined = ", ".join(_condition(child, part, space) for part in parts)
             return f"cs.{op.capitalize()}Conjunction({joined})"
-    raise Untranslatable("has a `not`, which ConfigSpace does not know; turn the comparison round instead")
+    raise UnsupportedParameter("has a `not`, which ConfigSpace does not support; negate the comparison instead")
 
 
 def _comparison(child: str, guard: str, comparison: Comparison, parameter: Parameter) -> str:
@@ -60,13 +60,13 @@ def _comparison(child: str, guard: str, comparison: Comparison, parameter: Param
         possible = values_of(parameter) if isinstance(parameter, Choice | Bool) else grid(parameter)
         values = [value for value in possible if comparison.holds({comparison.name: value})]
         if not values:
-            raise Untranslatable("never holds; drop the parameter")
+            raise UnsupportedParameter("is never true; remove the parameter")
         return f"cs.InCondition({child}, {guard}, {values!r})"
     match comparison.op:
         case "==" | "in":
             return f"cs.InCondition({child}, {guard}, {list(dict.fromkeys(comparison.constants))!r})"
         case "<" | ">" | "<=" | ">=" | "!=":
             sides = [word for sign, word in _SIDES.items() if sign in comparison.op.replace("!=", "<>")]
-            said = [f"cs.{word}Condition({child}, {guard}, {constant!r})" for word in sides]
-            return said[0] if len(said) == 1 else f"cs.OrConjunction({', '.join(said)})"
-    raise Untranslatable("has a `not in` over a range, which ConfigSpace does not know; compare by < and >")
+            rendered = [f"cs.{word}Condition({child}, {guard}, {constant!r})" for word in sides]
+            return rendered[0] if len(rendered) == 1 else f"cs.OrConjunction({', '.join(rendered)})"
+    raise UnsupportedParameter("has a `not in` over a range, which ConfigSpace does not support; use < and >")

@@ -1,18 +1,18 @@
-"""A program for Syne Tune: results are told to its scheduler as trials that ended, points are its first suggestions."""
+"""Exports to a program for Syne Tune: results are completed trials of its scheduler, points its first suggestions."""
 
 from __future__ import annotations
 
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.tools.interop.export.program import grid, values_of, write_program
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.study_export import StudyExport
 
 
-def export(handover: Handover, out: str) -> list[str]:
+def export(exported: StudyExport, out: str) -> list[str]:
     """Write the program."""
-    return write_program("syne-tune", handover, out, _say, package='"syne-tune[basic]"')
+    return write_program("syne-tune", exported, out, _render_parameter, package='"syne-tune[basic]"')
 
 
-def _say(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
+def _render_parameter(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
     match parameter:
         case Float(step=float()) | Int(step=int()):
             return f'cs.ordinal({grid(parameter)!r}, kind="equal")'

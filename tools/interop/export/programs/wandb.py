@@ -1,4 +1,4 @@
-"""A program for Weights & Biases: one run per result, and a sweep whose configuration is the study's space."""
+"""Exports to a program for Weights & Biases: a run per result, and a sweep over the study's space."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from tunesmith.study.space.parameters import Float, Int, Parameter
 from tunesmith.tools.interop.export.program import values_of, write_program
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.study_export import StudyExport
 
 
-def export(handover: Handover, out: str) -> list[str]:
+def export(exported: StudyExport, out: str) -> list[str]:
     """Write the program."""
-    return write_program("wandb", handover, out, _say, package="wandb")
+    return write_program("wandb", exported, out, _render_parameter, package="wandb")
 
 
-def _say(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
+def _render_parameter(name: str, parameter: Parameter) -> str:  # noqa: ARG001  # the caller names every parameter
     return repr(_entry(parameter))
 
 

@@ -1,4 +1,4 @@
-"""A CSV table: one row per trial, a column per parameter and metric. Spreadsheets and pandas read it."""
+"""Exports to CSV: a row per trial, a column per parameter and metric."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import io
 from tunesmith.study.files import write_atomic
 from tunesmith.tools.interop.export.registry import new_file
 from tunesmith.tools.interop.rows import all_rows, columns
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.study_export import StudyExport
 
 
-def export(handover: Handover, out: str) -> list[str]:
+def export(exported: StudyExport, out: str) -> list[str]:
     """Write the table; an inactive parameter is an empty cell."""
     path = new_file(out)
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns(handover), lineterminator="\n")
+    writer = csv.DictWriter(text, columns(exported), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(all_rows(handover))
+    # A cell of None would be as empty as that of an inactive parameter.
+    writer.writerows({n: "None" if v is None else v for n, v in row.items()} for row in all_rows(exported))
     write_atomic(path, text.getvalue())
     return []

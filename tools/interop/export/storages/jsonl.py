@@ -1,4 +1,4 @@
-"""One JSON object per line and trial: params and values apart, types kept, nothing lost that a table would flatten."""
+"""Exports to JSON lines: an object per trial, with params and values as nested objects and their JSON types."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tunesmith.study.formatting import json_number_or_text
 from tunesmith.study.trials.trial import Trial
 from tunesmith.tools.interop.export.registry import new_file
 from tunesmith.tools.interop.rows import row
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.study_export import StudyExport
 
 
-def export(handover: Handover, out: str) -> list[str]:
-    """Write the lines: results first, then points, whose state is `waiting`."""
+def export(exported: StudyExport, out: str) -> list[str]:
+    """Write the results, then the points with the state `waiting`."""
     path = new_file(out)
-    write_atomic(path, "".join(f"{json.dumps(line)}\n" for line in _lines(handover)))
+    write_atomic(path, "".join(f"{json.dumps(line)}\n" for line in _lines(exported)))
     return []
 
 
-def _lines(handover: Handover) -> Iterable[dict[str, Any]]:
-    yield from map(_line, handover.trials)
-    yield from ({"state": "waiting", "params": dict(params)} for params in handover.points)
+def _lines(exported: StudyExport) -> Iterable[dict[str, Any]]:
+    yield from map(_line, exported.trials)
+    yield from ({"state": "waiting", "params": dict(params)} for params in exported.points)
 
 
 def _line(trial: Trial) -> dict[str, Any]:

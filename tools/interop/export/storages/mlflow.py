@@ -1,4 +1,4 @@
-"""MLflow runs: one run with the study and one nested run per trial, in a tracking database (.db or a server's URL)."""
+"""Exports to an MLflow tracking database (.db or URL): a run for the study with a nested run per trial."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from tunesmith.study.errors import ProjectError, SpecError
 from tunesmith.study.optional_packages import require
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.tools.interop.optuna.storage import is_url
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.study_export import StudyExport
 
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.STOPPED: "KILLED", TrialState.FAILED: "FAILED"}
 
 
-def export(handover: Handover, out: str) -> list[str]:
-    """Add the runs to the experiment of the study's name; a new database that could not be filled is removed.
+def export(exported: StudyExport, out: str) -> list[str]:
+    """Add the runs to the experiment with the study's name; on failure a new database is deleted.
 
     Raises:
-        ProjectError: mlflow is not installed, or cannot write there.
+        ProjectError: mlflow is not installed, or cannot write the database.
     """
     require("mlflow", purpose="an export to MLflow")
     from mlflow import MlflowClient  # 2 s
@@ -26,22 +26,22 @@ def export(handover: Handover, out: str) -> list[str]:
     address = out if is_url(out) else f"sqlite:///{Path(out).absolute()}"
     is_new = not is_url(out) and not Path(out).exists()
     try:
-        _write(handover, MlflowClient(tracking_uri=address))
+        _write(exported, MlflowClient(tracking_uri=address))
     except Exception as error:
         if is_new:
             Path(out).unlink(missing_ok=True)
         if isinstance(error, SpecError):
             raise
         raise ProjectError(f"{out} cannot be written by MLflow: {str(error).splitlines()[0]}") from error
-    points = ["points to try first are not part of an MLflow run and were left out"] if handover.points else []
-    return [f"look at it with: mlflow ui --backend-store-uri {address}", *points]
+    points = ["an MLflow run has a result, so points to try first were left out"] if exported.points else []
+    return [f"show it with: mlflow ui --backend-store-uri {address}", *points]
 
 
-def _write(handover: Handover, client: Any) -> None:
-    found = client.get_experiment_by_name(handover.name)
-    experiment = found.experiment_id if found else client.create_experiment(handover.name)
-    study = client.create_run(experiment, run_name=f"{handover.name} (tunesmith)", tags={"source": "tunesmith"})
-    for trial in handover.trials:
+def _write(exported: StudyExport, client: Any) -> None:
+    found = client.get_experiment_by_name(exported.name)
+    experiment = found.experiment_id if found else client.create_experiment(exported.name)
+    study = client.create_run(experiment, run_name=f"{exported.name} (tunesmith)", tags={"source": "tunesmith"})
+    for trial in exported.trials:
         _write_trial(client, experiment, study.info.run_id, trial)
     client.set_terminated(study.info.run_id)
 

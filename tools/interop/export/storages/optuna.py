@@ -1,4 +1,4 @@
-"""An Optuna study in an RDB (.db or a URL) or a journal (.journal, .log): results as trials, points as its queue."""
+"""Exports to an Optuna storage, an RDB (.db or URL) or a journal: results become trials, points are enqueued."""
 
 from __future__ import annotations
 
@@ -8,73 +8,75 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
+from tunesmith.study.optional_packages import require
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import objective_values
-from tunesmith.tools.interop.optuna.storage import is_url, open_storage, quietly
-from tunesmith.tools.interop.study_export import Handover
+from tunesmith.tools.interop.optuna.storage import is_url, open_storage, quiet_storage
+from tunesmith.tools.interop.study_export import StudyExport
 
 if TYPE_CHECKING:
     import optuna
 
 
-def export(handover: Handover, out: str) -> list[str]:
-    """Add a study to the storage; a failure half-way removes it again, a new file altogether.
+def export(exported: StudyExport, out: str) -> list[str]:
+    """Add a study to the storage; on failure the study is removed again, and a new file is deleted.
 
     Raises:
         ProjectError: the storage cannot be written.
-        SpecError: it has a study of that name, or Optuna cannot hold the space.
+        SpecError: the storage has a study of that name, or Optuna does not support the space.
     """
+    require("optuna", purpose="an export to Optuna", extra="export")
     is_new = not is_url(out) and not Path(out).exists()
     if is_new and not Path(out).absolute().parent.is_dir():
-        raise ProjectError(f"{out} cannot be written: there is no folder {Path(out).parent}")
-    with quietly():
+        raise ProjectError(f"{out} cannot be written: the folder {Path(out).parent} does not exist")
+    with quiet_storage():
         try:
-            _write(handover, out)
+            _write(exported, out)
         except BaseException:
             if is_new:
                 Path(out).unlink(missing_ok=True)
             raise
     address = out if is_url(out) else f"sqlite:///{out}" if Path(out).suffix == ".db" else out
-    return [f'continue with: optuna.load_study(study_name="{handover.name}", storage=...) on {address}']
+    return [f'continue with: optuna.load_study(study_name="{exported.name}", storage=...) on {address}']
 
 
-def _write(handover: Handover, out: str) -> None:
+def _write(exported: StudyExport, out: str) -> None:
     import optuna
 
     storage = open_storage(out)
     try:
         study = optuna.create_study(
-            study_name=handover.name,
+            study_name=exported.name,
             storage=storage,
-            directions=[o.direction.value for o in handover.objectives],
+            directions=[o.direction.value for o in exported.objectives],
         )
     except optuna.exceptions.DuplicatedStudyError:
-        message = f"{handover.name!r} is there already; name another storage with -o, or delete it there first"
+        message = f"{exported.name!r} is already in this storage; choose another with -o, or delete that study first"
         raise SpecError([Mistake("study", message)], where=out) from None
     try:
-        study.set_metric_names([o.metric for o in handover.objectives])
-        study.add_trials(list(_frozen(handover)))
-        for params in handover.points:
+        study.set_metric_names([o.metric for o in exported.objectives])
+        study.add_trials(list(_frozen(exported)))
+        for params in exported.points:
             study.enqueue_trial(dict(params), user_attrs={"source": "tunesmith"})
     except BaseException:
-        optuna.delete_study(study_name=handover.name, storage=storage)
+        optuna.delete_study(study_name=exported.name, storage=storage)
         raise
 
 
-def _frozen(handover: Handover) -> Iterable[optuna.trial.FrozenTrial]:
+def _frozen(exported: StudyExport) -> Iterable[optuna.trial.FrozenTrial]:
     import optuna
 
     from tunesmith.tools.interop.optuna.space import distribution_of
 
-    distributions = {name: distribution_of(p) for name, p in handover.space.parameters.items()}
+    distributions = {name: distribution_of(p) for name, p in exported.space.parameters.items()}
     states = optuna.trial.TrialState
-    for trial in handover.trials:
-        values = objective_values(trial, handover.objectives)
+    for trial in exported.trials:
+        values = objective_values(trial, exported.objectives)
         stopped = trial.state is TrialState.STOPPED
         state = states.PRUNED if stopped else states.FAIL if values is None else states.COMPLETE
-        so_far = trial.values.get(handover.objectives[0].metric) if stopped else None
+        so_far = trial.values.get(exported.objectives[0].metric) if stopped else None
         with warnings.catch_warnings():
-            # A category that is neither text nor number does not occur here; its warning would.
+            # Optuna warns about categories of other types than it serializes; ours are always plain values.
             warnings.simplefilter("ignore", UserWarning)
             yield optuna.trial.create_trial(
                 state=state,
@@ -82,13 +84,13 @@ def _frozen(handover: Handover) -> Iterable[optuna.trial.FrozenTrial]:
                 params=dict(trial.params),
                 distributions={name: distributions[name] for name in trial.params},
                 intermediate_values={} if so_far is None else {0: so_far},
-                constraints=_constraints(handover, trial) if values is not None else None,
+                constraints=_constraints(exported, trial) if values is not None else None,
                 user_attrs=_attributes(trial),
             )
 
 
-def _constraints(handover: Handover, trial: Trial) -> dict[str, float] | None:
-    known = {c.metric: c.violation(trial.values[c.metric]) for c in handover.constraints if c.metric in trial.values}
+def _constraints(exported: StudyExport, trial: Trial) -> dict[str, float] | None:
+    known = {c.metric: c.violation(trial.values[c.metric]) for c in exported.constraints if c.metric in trial.values}
     return known or None
 
 
