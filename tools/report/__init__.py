@@ -1,4 +1,4 @@
-"""A study as one HTML page, as Markdown or as JSON. The door of the package; heavy imports wait inside."""
+"""Writes a study as one HTML page, as Markdown or as JSON. Heavy packages are imported inside the functions."""
 
 from __future__ import annotations
 

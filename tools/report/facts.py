@@ -20,7 +20,7 @@ _EXAMPLES_PER_KIND = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShare:
-    """What one source contributed; `improved` are the trials that were the best so far when they ended."""
+    """The contribution of one source; `improved` are its trials that became the incumbent."""
 
     source: str
     trials: int
@@ -34,7 +34,7 @@ class SourceShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureExample:
-    """A failure's reason, the trials that gave it (numbers in it left aside), and the end of the first one's log."""
+    """A reason of failure, the trials with the same reason up to the numbers in it, and the end of a log."""
 
     reason: str
     trials: tuple[int, ...]
@@ -43,7 +43,7 @@ class FailureExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureGroup:
-    """All failures of one kind; `examples` holds the most frequent reasons, `others` counts the remaining trials."""
+    """The failures of one kind: `examples` has the most frequent reasons, `others` counts the remaining trials."""
 
     kind: str
     trials: tuple[int, ...]
@@ -53,7 +53,7 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """One thing that was used; `limit` is None where the study set none. Texts, ready to be shown."""
+    """One resource, as text: how much was used, and the study's limit, None without one."""
 
     name: str
     used: str
@@ -63,7 +63,7 @@ class Spending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One trial; replicates too. `note` is the failure's reason, why it was stopped, or the rationale."""
+    """One trial or replicate. `note` is the reason of its failure, why it was stopped, or its rationale."""
 
     number: int
     source: str
@@ -77,67 +77,73 @@ class Row:
 
 
 def sources(report: ReportInput) -> list[SourceShare]:
-    """Return what each source contributed, in the order of Source; the fallback counts beside the sampler."""
+    """Return the contribution of each source, in the order of Source; the fallback is separate from the sampler."""
     spec = report.record.spec
     first = spec.objectives[0]
     tuned = [t for t in report.trials if t.counts and not t.is_replicate]
     improved = {i.number for i in present_improvements(tuned, spec)}
     found = []
     for source in Source:
-        mine = [t for t in tuned if t.proposal.source is source]
-        values = [t.values[first.metric] for t in mine if is_valued(t, first.metric)]
-        if mine:
+        of_source = [t for t in tuned if t.proposal.source is source]
+        values = [t.values[first.metric] for t in of_source if is_valued(t, first.metric)]
+        if of_source:
             found.append(
                 SourceShare(
                     source=source.value,
-                    trials=len(mine),
-                    complete=_count(mine, TrialState.COMPLETE),
-                    stopped=_count(mine, TrialState.STOPPED),
-                    failed=_count(mine, TrialState.FAILED),
-                    improved=tuple(t.number for t in mine if t.number in improved),
+                    trials=len(of_source),
+                    complete=_count(of_source, TrialState.COMPLETE),
+                    stopped=_count(of_source, TrialState.STOPPED),
+                    failed=_count(of_source, TrialState.FAILED),
+                    improved=tuple(t.number for t in of_source if t.number in improved),
                     best=min(values, key=lambda value: first.sign * value) if values else None,
-                    wall_s=sum(wall_s(t) or 0.0 for t in mine),
+                    wall_s=sum(wall_s(t) or 0.0 for t in of_source),
                 )
             )
     return found
 
 
 def llm_worth(report: ReportInput) -> list[str]:
-    """Return the meter of sources in lines, the LLM's first; nothing where no LLM took part."""
+    """Return the credit of the sources as lines, the LLM's first; none if no LLM took part."""
     spec = report.record.spec
     meter = credit_report(report.trials, spec.objectives, spec.metric_constraints, report.record.spent)
     return [line.strip() for line in credit_lines(meter)]
 
 
 def failures(trials: Sequence[Trial]) -> list[FailureGroup]:
-    """Return the failures by kind, the most frequent first; those that count nowhere apart."""
+    """Return the failures by kind, the most frequent first; those that count nowhere are groups of their own kind."""
     by_kind: dict[str, list[tuple[Trial, Failure]]] = {}
     for trial in trials:
         if trial.failure:
-            aside = ", forgotten" if trial.forgotten else "" if trial.counts else ", whatever the parameters"
-            by_kind.setdefault(f"{trial.failure.kind.value}{aside}", []).append((trial, trial.failure))
+            by_kind.setdefault(_kind(trial, trial.failure), []).append((trial, trial.failure))
     groups = [_failure_group(kind, pairs) for kind, pairs in by_kind.items()]
     return sorted(groups, key=lambda group: (-len(group.trials), group.kind))
 
 
+def _kind(trial: Trial, failure: Failure) -> str:
+    """Return a failure's kind, and why it counts nowhere if it does not."""
+    if trial.forgotten:
+        return f"{failure.kind.value}, forgotten"
+    return failure.kind.value if trial.counts else f"{failure.kind.value}, whatever the parameters"
+
+
 def spending(report: ReportInput) -> list[Spending]:
-    """Return what was used, with the limits that the study set."""
+    """Return the resources used, with the study's limits."""
     spent, limits = report.record.spent, report.record.spec.budget
     co2 = report.record.spec.run.co2_g_per_kwh
     replicates = sum(t.is_replicate for t in report.trials)
     busy = sum(wall_s(t) or 0.0 for t in report.trials)
     lines = [
         _spending("trials", spent.trials, limits.trials, str),
-        _spending("time at work", spent.hours, limits.hours, _hours),
+        _spending("running time", spent.hours, limits.hours, _hours),
         _spending("GPU time", spent.gpu_hours, limits.gpu_hours, _hours),
-        _spending("energy of GPUs", spent.kwh, limits.kwh, lambda kwh: energy_line(kwh, co2)),
+        _spending("GPU energy", spent.kwh, limits.kwh, lambda kwh: energy_line(kwh, co2)),
         _spending("LLM cost", spent.llm_usd, limits.llm_usd, lambda usd: f"${usd:.2f}"),
         _spending("LLM tokens", spent.llm_tokens, limits.llm_tokens, lambda count: f"{count:,.0f}"),
         _spending("LLM calls", spent.llm_calls, limits.llm_calls, str),
     ]
     extra = [
         Spending(name="confirmation runs", used=str(replicates), limit=None, fraction=None) if replicates else None,
-        Spending(name="time of all trials", used=short_seconds(busy), limit=None, fraction=None) if busy else None,
+        Spending(name="sum of trial times", used=short_seconds(busy), limit=None, fraction=None) if busy else None,
     ]
     return [line for line in [*lines, *extra] if line is not None]
 
@@ -159,7 +165,7 @@ def rows(report: ReportInput) -> Iterator[Row]:
 
 
 def origin(report: ReportInput) -> dict[str, str]:
-    """Return what it takes to run the study again."""
+    """Return the facts needed to reproduce the study."""
     spec = report.record.spec
     best = {t.proposal.variant for t in report.trials} - {"base"}
     found = {
@@ -176,7 +182,7 @@ def origin(report: ReportInput) -> dict[str, str]:
 
 
 def document(report: ReportInput) -> dict[str, object]:
-    """Return study.toml as plain values; what it puts into the environment may be secret and is left out."""
+    """Return study.toml as plain values, without the values of environment variables, which may be secret."""
     plain = dict(report.record.spec.document)
     run = plain.get("run")
     if isinstance(run, Mapping) and isinstance(run.get("env"), Mapping):
@@ -201,7 +207,7 @@ def wall_s(trial: Trial) -> float | None:
 
 
 def is_valued(trial: Trial, metric: str) -> bool:
-    """Tell whether the trial completed with a finite value of the metric."""
+    """Return whether the trial completed with a finite value of the metric."""
     value = trial.values.get(metric, float("nan"))
     return trial.state is TrialState.COMPLETE and abs(value) < float("inf")
 
@@ -213,7 +219,7 @@ def _count(trials: Sequence[Trial], state: TrialState) -> int:
 def _failure_group(kind: str, pairs: Sequence[tuple[Trial, Failure]]) -> FailureGroup:
     by_reason: dict[str, list[tuple[Trial, Failure]]] = {}
     for trial, failure in pairs:
-        # "nan at step 12" and "nan at step 40" are one cause.
+        # "nan at step 12" and "nan at step 40" have one cause.
         by_reason.setdefault(re.sub(r"\d+(\.\d+)?", "#", failure.reason), []).append((trial, failure))
     ranked = sorted(by_reason.values(), key=lambda same: -len(same))
     examples = tuple(
@@ -252,5 +258,5 @@ def _hours(hours: float) -> str:
 
 
 def number_text(value: float | None) -> str:
-    """Return a number for a table; – for none."""
+    """Return a number for a table; – for None."""
     return "–" if value is None else short_number(value)

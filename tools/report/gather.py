@@ -1,4 +1,4 @@
-"""Reads from a history what a report is made of."""
+"""Reads the input of a report from a history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tunesmith.tools.report.inputs import ReportInput
 
 
 def report_input(history: History, record: StudyRecord) -> ReportInput:
-    """Return a study as it stands now."""
+    """Return the current state of a study."""
     events = history.events(record.id)
     return ReportInput(
         record=record,

@@ -1,7 +1,7 @@
-"""Writes a study as one HTML file that needs no network: plotly, styles, data and script stand in the file itself.
+"""Writes a study as one HTML file that needs no network: it contains plotly, the styles, the data and the script.
 
-What training scripts printed is hostile until proven otherwise: jinja escapes it, the data stand in a script element
-as JSON without `<`, and the page's own policy lets no script run but the three that this module put there.
+Text from training scripts is untrusted: jinja escapes it, the data are JSON without `<` in a script element, and the
+page's content security policy allows only the three scripts that this module wrote.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.plots import colours, curves, parallel
 from tunesmith.tools.report.sanitize import LONGEST_CELL, cut
-from tunesmith.tools.report.versions import MOST, version_rows
+from tunesmith.tools.report.versions import MAX_EDITS, version_rows
 from tunesmith.tools.variants.run_command import code_needed
 
 
 def write_html(report: ReportInput, path: Path) -> None:
-    """Write the page to `path`, replacing what stands there at once; folders are made. About 5 MB, most of it plotly.
+    """Write the page to `path` atomically, and make its folder. About 5 MB, most of it plotly.
 
     Raises:
         OSError: the file cannot be written.
     """
-    text = _rendered(report)
+    text = _render(report)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, text)
 
 
-def _rendered(report: ReportInput) -> str:
+def _render(report: ReportInput) -> str:
     import jinja2  # 0.1 s
     from plotly.offline import get_plotlyjs  # 0.3 s
 
@@ -49,19 +49,19 @@ def _rendered(report: ReportInput) -> str:
         "short": facts.number_text, "value": render_short, "cut": cut, "gain": gain_text, "pm": plus_minus,
     }  # fmt: skip
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    template = environment.from_string(_part("template.html.j2"))
+    template = environment.from_string(_asset("template.html.j2"))
     summary = report.summary
     plotly = get_plotlyjs()
     return template.render(
-        **_words(report, summary),
+        **_template_values(report, summary),
         nonce=_nonce(report),
         plotly=plotly,
-        style=_part("style.css"),
-        script="\n".join(_part(name) for name in ("plots.js", "table.js")),
+        style=_asset("style.css"),
+        script="\n".join(_asset(name) for name in ("plots.js", "table.js")),
     )
 
 
-def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
+def _template_values(report: ReportInput, summary: Summary) -> dict[str, Any]:
     plots = view_model.plots(report, summary)
     default = summary.default.number if summary.default else None
     return {
@@ -70,7 +70,7 @@ def _words(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "description": cut(report.record.spec.study.description, 2000),
         "command": report.command,
         "needed": code_needed(report.best_code),
-        "versions": version_rows(report)[:MOST],
+        "versions": version_rows(report)[:MAX_EDITS],
         "generated": view_model.when(report.generated_at),
         "began": view_model.when(report.record.created_at) if report.record.created_at else "",
         "summary": summary,
@@ -103,10 +103,10 @@ def _rationale(trials: Any, summary: Summary) -> str:
     return cut(found.proposal.rationale, LONGEST_CELL) if found else ""
 
 
-def _part(name: str) -> str:
+def _asset(name: str) -> str:
     return (resources.files("tunesmith.tools.report") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _nonce(report: ReportInput) -> str:
-    """Return a word that nothing printed before this moment can know, and the same for the same report."""
+    """Return a nonce that text in the report cannot contain; the same report gives the same nonce."""
     return hashlib.sha256(repr((report.generated_at, report.record, report.trials)).encode()).hexdigest()[:32]

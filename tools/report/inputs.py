@@ -1,4 +1,4 @@
-"""What a report is made from. Plain data; whoever writes a report reads the history first."""
+"""The input of a report: a study as plain data, read from the history before."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ReportInput:
     """A study at one moment.
 
     Attributes:
-        curves: the reported values of each trial, by its number; trials without any may be missing.
-        lessons: what the LLM learned, the most useful first.
-        tests: what [test] gave, in order; for people alone.
-        versions: the versions of the code, the user's own among them.
+        curves: the observations of each trial, by its number; trials without any may be missing.
+        lessons: the LLM's lessons, the most useful first.
+        tests: the results of [test], in order; people see them, models never do.
+        versions: the versions of the code, including the user's own.
         generated_at: seconds since the epoch.
     """
 
@@ -38,22 +38,22 @@ class ReportInput:
 
     @cached_property
     def summary(self) -> Summary:
-        """What the study amounts to; worked out once, as it takes half a second for thousands of trials."""
+        """The summary; computed once, since thousands of trials take half a second."""
         return summarize(self.record, self.trials)
 
     @property
     def command(self) -> str:
-        """The best configuration as a command line ready to paste; "" when there is none."""
+        """The command line of the best configuration, ready to paste; "" without one."""
         best = self.summary.best
         return run_line(self.record.spec, best.params, self.best_code, self.versions) if best else ""
 
     @property
     def best_code(self) -> str:
-        """Which edited version of the code the best configuration ran with; "" for the user's own."""
+        """The edited version of the code that the best configuration ran with; "" for the user's own."""
         best = self.summary.best
         return next((t.proposal.code for t in self.trials if best is not None and t.number == best.number), "")
 
     @property
     def for_models(self) -> ReportInput:
-        """The same without what no model may see, so that nothing is ever chosen by it."""
+        """The same without the results of [test] and the events: no choice may depend on them."""
         return replace(self, tests=(), events=())

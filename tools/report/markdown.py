@@ -1,4 +1,4 @@
-"""A report for a terminal or a commit message. What scripts printed is kept from being read as Markdown."""
+"""A report as Markdown, for a terminal or a commit message. Text from scripts is escaped."""
 
 from __future__ import annotations
 
@@ -25,48 +25,48 @@ def to_markdown(report: ReportInput) -> str:
     """Return the report without its plots and its table of trials."""
     summary = report.summary
     sections = (
-        [f"# {_text(report.record.name)}", summary.headline],
-        [_fenced(report.command), *_needed(report)] if report.command else [],
-        _tested(report, summary),
-        _compared(summary),
-        _sure(summary),
+        [f"# {_escaped(report.record.name)}", summary.headline],
+        [_fenced(report.command), *_code_needed(report)] if report.command else [],
+        _held_out_test(report, summary),
+        _values(summary),
+        _comparisons(summary),
         _front(summary),
-        _next(report, summary),
-        _mattered(summary),
-        _learned(report),
-        _edited(report),
-        _failed(report),
-        _contributed(report),
-        _took(report),
-        _again(report),
+        _next_steps(report, summary),
+        _importance(summary),
+        _lessons(report),
+        _edits(report),
+        _failures(report),
+        _sources(report),
+        _spending(report),
+        _origin(report),
     )
     return "\n\n".join(line for section in sections for line in section) + "\n"
 
 
-def _tested(report: ReportInput, summary: Summary) -> list[str]:
+def _held_out_test(report: ReportInput, summary: Summary) -> list[str]:
     line = held_out_test_line(report.tests, summary.best.number if summary.best else None)
-    return [_text(line)] if line else []
+    return [_escaped(line)] if line else []
 
 
-def _compared(summary: Summary) -> list[str]:
+def _values(summary: Summary) -> list[str]:
     if summary.front or not summary.best:
         return []
     chosen = {c.number: c for c in (summary.default, summary.best, *summary.replicated) if c}
     lines = [
-        [_named(c, summary), short_number(c.value), plus_minus(c.confirmed) if c.confirmed else "–", _gain(c, summary)]
+        [_label(c, summary), short_number(c.value), plus_minus(c.confirmed) if c.confirmed else "–", _gain(c, summary)]
         for c in chosen.values()
     ]
     return ["## Values", _table(["configuration", summary.objective.metric, "on fresh seeds (± 95%)", "gain"], lines)]
 
 
-def _sure(summary: Summary) -> list[str]:
+def _comparisons(summary: Summary) -> list[str]:
     default = summary.default.number if summary.default else None
     lines = [*pair_lines(pair_comparisons(summary), default), *shrinkage_lines(shrinkages(summary), default)]
-    return ["## How sure", "\n".join(f"- {line}" for line in lines)] if lines else []
+    return ["## Comparisons on fresh seeds", "\n".join(f"- {line}" for line in lines)] if lines else []
 
 
-def _next(report: ReportInput, summary: Summary) -> list[str]:
-    lines = [f"- {_text(line)}" for line in next_steps(report, summary)]
+def _next_steps(report: ReportInput, summary: Summary) -> list[str]:
+    lines = [f"- {_escaped(line)}" for line in next_steps(report, summary)]
     return ["## What to try next", "\n".join(lines)] if lines else []
 
 
@@ -76,7 +76,7 @@ def _gain(candidate: ConfigResult, summary: Summary) -> str:
     return gain_text(summary.gain if summary.confirmed_gain is None else summary.confirmed_gain)
 
 
-def _named(candidate: ConfigResult, summary: Summary) -> str:
+def _label(candidate: ConfigResult, summary: Summary) -> str:
     is_default = summary.default is not None and candidate.number == summary.default.number
     return f"default (#{candidate.number})" if is_default else f"trial #{candidate.number} ({candidate.source})"
 
@@ -98,31 +98,31 @@ def _parameters(candidate: ConfigResult) -> str:
     return ", ".join(f"{name} {cut(render_short(value), 40)}" for name, value in candidate.params.items())
 
 
-def _mattered(summary: Summary) -> list[str]:
+def _importance(summary: Summary) -> list[str]:
     if not summary.importance:
         return []
-    shares = [f"{_text(name)} {share:.0%}" for name, share in summary.importance.items() if share >= 0.005]
+    shares = [f"{_escaped(name)} {share:.0%}" for name, share in summary.importance.items() if share >= 0.005]
     return ["## What mattered", ", ".join(shares)]
 
 
-def _needed(report: ReportInput) -> list[str]:
+def _code_needed(report: ReportInput) -> list[str]:
     line = code_needed(report.best_code)
     return [line] if line else []
 
 
-def _edited(report: ReportInput) -> list[str]:
-    # What an edit says of itself is no Markdown of ours.
+def _edits(report: ReportInput) -> list[str]:
+    # The rationale of an edit comes from a model, so its markup is escaped.
     found = [(len(line) - len(line.lstrip()), line.lstrip(" -")) for line in version_lines(report)]
-    lines = [f"{' ' * depth}- {_text(text)}" for depth, text in found]
+    lines = [f"{' ' * depth}- {_escaped(text)}" for depth, text in found]
     return ["## Edits of the code", "\n".join(lines)] if lines else []
 
 
-def _learned(report: ReportInput) -> list[str]:
-    lines = [f"{i}. {_text(lesson.text)} ({_numbers(lesson.trials)})" for i, lesson in enumerate(report.lessons, 1)]
-    return ["## Learned", "\n".join(lines)] if lines else []
+def _lessons(report: ReportInput) -> list[str]:
+    lines = [f"{i}. {_escaped(lesson.text)} ({_numbers(lesson.trials)})" for i, lesson in enumerate(report.lessons, 1)]
+    return ["## Lessons", "\n".join(lines)] if lines else []
 
 
-def _failed(report: ReportInput) -> list[str]:
+def _failures(report: ReportInput) -> list[str]:
     lines = list(_failure_lines(report))
     return ["## Failures", "\n".join(lines)] if lines else []
 
@@ -130,29 +130,29 @@ def _failed(report: ReportInput) -> list[str]:
 def _failure_lines(report: ReportInput) -> Iterator[str]:
     for group in facts.failures(report.trials):
         yield f"- **{group.kind}** ({len(group.trials)}): " + "; ".join(
-            f"{_text(cut(example.reason, 160))} ({_numbers(example.trials)})" for example in group.examples
+            f"{_escaped(cut(example.reason, 160))} ({_numbers(example.trials)})" for example in group.examples
         )
 
 
-def _contributed(report: ReportInput) -> list[str]:
+def _sources(report: ReportInput) -> list[str]:
     lines = [
         [s.source, str(s.trials), str(s.complete), str(s.failed), number_text(s.best), _numbers(s.improved) or "–"]
         for s in facts.sources(report)
     ]
     if not lines:
         return []
-    worth = "\n".join(f"- {_text(line)}" for line in facts.llm_worth(report))
+    worth = "\n".join(f"- {_escaped(line)}" for line in facts.llm_worth(report))
     table = _table(["source", "trials", "complete", "failed", "best", "improved the best at"], lines)
     return ["## Sources", table, *([worth] if worth else [])]
 
 
-def _took(report: ReportInput) -> list[str]:
+def _spending(report: ReportInput) -> list[str]:
     lines = [f"- {s.name}: {s.used}{f' of {s.limit}' if s.limit else ''}" for s in facts.spending(report)]
     return ["## Spent", "\n".join(lines)] if lines else []
 
 
-def _again(report: ReportInput) -> list[str]:
-    return ["## How to run it again", "\n".join(f"- {n}: {_code(t)}" for n, t in facts.origin(report).items())]
+def _origin(report: ReportInput) -> list[str]:
+    return ["## Reproduce", "\n".join(f"- {n}: {_code(t)}" for n, t in facts.origin(report).items())]
 
 
 def _numbers(numbers: Sequence[int], most: int = 8) -> str:
@@ -161,7 +161,7 @@ def _numbers(numbers: Sequence[int], most: int = 8) -> str:
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a table whose columns line up, so that it reads well in a terminal too."""
+    """Return a table with aligned columns, readable in a terminal too."""
     cells = [[_cell(cell) for cell in line] for line in [head, *lines]]
     widths = [max(3, *(len(line[i]) for line in cells)) for i in range(len(head))]
     padded = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in cells]
@@ -170,11 +170,11 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return _text(text) if re.search(r"[<>`\[\]|\n]", text) else text
+    return _escaped(text) if re.search(r"[<>`\[\]|\n]", text) else text
 
 
-def _text(text: str) -> str:
-    """Return the text on one line, with what Markdown or HTML would read as markup escaped."""
+def _escaped(text: str) -> str:
+    """Return the text on one line, with the markup of Markdown and HTML escaped."""
     return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
 
 

@@ -1,4 +1,4 @@
-"""Makes what scripts printed safe and short enough for a plot. What people typed may hold markup; here it is text."""
+"""Shortens and escapes text from scripts and people, which may contain markup, for plots and tables."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tunesmith.study.units import short_number
 LONGEST = 60
 LONGEST_CELL = 300
 PLOT_DIGITS = 7
-"""Significant digits of numbers in plots and tables; more would only make the page larger."""
+"""Significant digits of numbers in plots and tables; more would only enlarge the page."""
 _PARAMETERS_SHOWN = 12
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
-    """Return the text, its end replaced by … when it is longer than `longest` characters."""
+    """Return the text, with its end replaced by … if it is longer than `longest` characters."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def in_plot(text: str, longest: int = LONGEST) -> str:
-    """Return text for plotly, which reads a part of HTML in labels: cut, then escaped, on one line."""
+    """Return text on one line, cut and then escaped: plotly interprets some HTML in labels."""
     return html.escape(one_line(text, longest), quote=False)
 
 
 def hover(trial: Trial, *, with_params: bool) -> str:
-    """Return what a dot says when pointed at; one short line without the parameters."""
+    """Return the text shown when the pointer is on a trial's mark; one short line without the parameters."""
     if not with_params:
         return in_plot(f"#{trial.number} {trial.failure.kind.value if trial.failure else trial.proposal.source.value}")
     lines = [f"<b>#{trial.number}</b> {trial.proposal.source.value}"]

@@ -1,4 +1,4 @@
-"""A report's every figure as JSON values, for other programs. Numbers that JSON lacks (nan, inf) become null."""
+"""Every figure of a report as JSON values, for other programs. Numbers that JSON lacks (nan, inf) become null."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tunesmith.tools.report.versions import version_rows
 
 
 def to_json(report: ReportInput) -> dict[str, Any]:
-    """Return the report; json.dumps takes it as it is."""
+    """Return the report as values that json.dumps accepts."""
     summary = report.summary
     found = {
         "study": report.record.name,
@@ -39,8 +39,8 @@ def to_json(report: ReportInput) -> dict[str, Any]:
             str(number): [[o.metric, o.step, o.value] for o in points] for number, points in report.curves.items()
         },
     }
-    plained: dict[str, Any] = json_values(found)
-    return plained
+    values: dict[str, Any] = json_values(found)
+    return values
 
 
 def _row(row: facts.Row) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The versions of the code as a report shows them: a tree, each with what it changed and what came of it."""
+"""The tree of code versions in a report: each edit with its change and its result."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tunesmith.tools.analysis.summary import plus_minus
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.variants.results import VariantResult, variant_results
 
-MOST = 80
-"""So many edits are shown; all of them stand in the JSON report."""
+MAX_EDITS = 80
+"""Number of edits in the page and in Markdown; the JSON report holds all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class VersionRow:
     """One edit.
 
     Attributes:
-        depth: how many edits stand between it and the user's project.
+        depth: number of edits between it and the user's project.
         result: its best value, or why it did not run.
     """
 
@@ -37,14 +37,14 @@ class VersionRow:
 
 
 def version_rows(report: ReportInput) -> list[VersionRow]:
-    """Return the edits of the code, each after what it was made of."""
+    """Return the edits of the code, each after its parent."""
     found = variant_results(report.record, report.trials, report.versions)
     return [_row(result) for result in found if result.variant.is_edited]
 
 
 def version_lines(report: ReportInput) -> Iterator[str]:
     """Yield a line for each edit."""
-    for row in version_rows(report)[:MOST]:
+    for row in version_rows(report)[:MAX_EDITS]:
         trials = f", {row.trials} trial{'s' if row.trials != 1 else ''}" if row.trials else ""
         yield f"{'  ' * row.depth}- {row.name} ({row.direction}{trials}): {row.result}. {row.rationale}"
 

@@ -1,4 +1,4 @@
-"""Puts a report's figures, tables and texts into the order in which the page shows them. No HTML here."""
+"""Prepares the figures, tables and texts of the page. Contains no HTML."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tunesmith.tools.report.sanitize import LONGEST_CELL, PLOT_DIGITS, cut
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """One figure at the top: what it is, the figure, and a word on it."""
+    """One figure at the top of the page."""
 
     label: str
     value: str
@@ -38,7 +38,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plots:
-    """Every plot of the page; None or empty where there is nothing to show."""
+    """The plots of the page; None or empty where there is nothing to show."""
 
     values: Plot | None
     confirmed: Plot | None
@@ -50,7 +50,7 @@ class Plots:
 
     @property
     def shown(self) -> list[Plot]:
-        """Those that there are, in the page's order."""
+        """The plots that exist, in the order of the page."""
         single = [self.values, self.confirmed, *self.fronts, self.importance, *self.slices, self.curves, self.parallel]
         return [plot for plot in single if plot is not None]
 
@@ -76,13 +76,13 @@ def tiles(summary: Summary) -> list[Tile]:
                           note=f"trial #{summary.best.number}"))  # fmt: skip
     if summary.default and not summary.front:
         found.append(Tile(label="default", value=short_number(summary.default.value), note="before tuning"))
-    found += _sure(summary)
+    found += _gain_tiles(summary)
     found.append(Tile(label="trials", value=f"{sum(summary.states.values()):,}", note=_states(summary)))
     return found
 
 
 def table(report: ReportInput) -> dict[str, Any]:
-    """Return the table of trials for the page's script: columns with their kind, and a list of cells per trial."""
+    """Return the table of trials for the page's script: the columns, and a list of cells per trial."""
     spec = report.record.spec
     all_rows = list(facts.rows(report))
     names = [n for n in spec.space.names] + sorted({n for r in all_rows for n in r.params} - set(spec.space.names))
@@ -98,24 +98,24 @@ def table(report: ReportInput) -> dict[str, Any]:
 
 
 def data(page_plots: Plots, report: ReportInput) -> dict[str, Any]:
-    """Return everything that the page's script draws, as JSON values."""
+    """Return the data of the page's script as JSON values."""
     drawn = {plot.key: json_values(plot.figure.to_plotly_json(), digits=PLOT_DIGITS) for plot in page_plots.shown}
     return {"plots": drawn, "table": table(report)}
 
 
 def when(seconds: float) -> str:
-    """Return a moment in local time, to the minute."""
+    """Return a local time to the minute."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def _sure(summary: Summary) -> list[Tile]:
+def _gain_tiles(summary: Summary) -> list[Tile]:
     best, versus = summary.best, summary.versus_default
     found = []
     if best and best.confirmed and best.confirmed.margin is not None and not summary.front:
         found.append(Tile(label="on fresh seeds", value=plus_minus(best.confirmed),
                           note=f"{best.confirmed.count} seeds, ± is a 95% interval"))  # fmt: skip
     if versus and summary.confirmed_gain is not None:
-        found.append(Tile(label="gain, confirmed", value=gain_text(summary.confirmed_gain),
+        found.append(Tile(label="confirmed gain", value=gain_text(summary.confirmed_gain),
                           note=f"better with probability {probability_text(versus.probability)}"))  # fmt: skip
     elif summary.gain is not None and not summary.front:
         found.append(
@@ -129,13 +129,13 @@ def _states(summary: Summary) -> str:
 
 
 def _cells(row: Row, metrics: Sequence[str], names: Sequence[str], has_fidelity: bool) -> list[Any]:
-    """Return a text per column, or [text, sort key] where the text alone does not sort."""
+    """Return a text per column, or [text, sort key] where the text does not sort."""
     source = row.source if row.replicate_of is None else f"{row.source} #{row.replicate_of}"
     cells: list[Any] = [str(row.number), source, row.state]
     cells += [[number_text(row.values.get(metric)), row.values.get(metric)] for metric in metrics]
     cells += [cut(render_short(row.params[name]), LONGEST_CELL) if name in row.params else "" for name in names]
     if has_fidelity:
-        cells.append(_whole(row.fidelity))
+        cells.append(_fidelity_text(row.fidelity))
     cells.append(["–" if row.wall_s is None else short_seconds(row.wall_s), row.wall_s])
     cells.append(cut(row.note, LONGEST_CELL))
     return cells
@@ -146,7 +146,7 @@ def _is_numeric(rows: Sequence[Row], name: str) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def _whole(fidelity: float | None) -> str:
+def _fidelity_text(fidelity: float | None) -> str:
     if fidelity is None:
         return "–"
     return str(int(fidelity)) if fidelity == int(fidelity) else short_number(fidelity)

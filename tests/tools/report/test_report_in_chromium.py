@@ -1,4 +1,4 @@
-"""The page in a real browser: nothing overlaps, nothing overflows, nothing complains."""
+"""The page in a real browser: no overlap, no overflow, no errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync")  # fmt: skip
 
-# Boxes of everything that must not lie on anything else: sections, and what stands inside one.
+# Boxes of the elements that must not overlap: sections, and the parts of each section.
 BOXES = """
 const box = (e) => {
   const r = e.getBoundingClientRect();
@@ -27,7 +27,7 @@ const inside = [...document.querySelectorAll("section")].map((section) =>
   [...section.querySelectorAll([...parts, ".scroll"].join())].filter((e) => e.offsetParent).map(box));
 return [[...document.querySelectorAll("main > *")].map(box), ...inside];
 """
-# Tick labels of one axis that lie on each other, per plot.
+# Plots whose tick labels overlap or are cut off.
 CROWDED = """
 const hit = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
 return [...document.querySelectorAll(".plot")].flatMap((plot) => ["x", "y"].flatMap((axis) => {

@@ -12,7 +12,7 @@ from tunesmith.tools.report import to_json, to_markdown, write_html
 
 
 class Page(HTMLParser):
-    """Collects what a browser would load, run or draw."""
+    """Collects the tags, addresses and handlers of a page."""
 
     def __init__(self, text):
         super().__init__()
@@ -45,7 +45,7 @@ def test_every_study_gives_json_without_nan_and_markdown(name):
     assert found["summary"]["headline"] in to_markdown(made_report)
 
 
-def test_the_report_says_how_sure_it_is_of_each_and_what_became_of_tuning_values():
+def test_the_report_compares_on_fresh_seeds_and_says_how_much_of_a_gain_remained():
     made_report = study(40)
     found = to_json(made_report)
     best, default = found["summary"]["best"], found["summary"]["default"]
@@ -60,7 +60,7 @@ def test_the_report_says_how_sure_it_is_of_each_and_what_became_of_tuning_values
     assert "of the gain over the default remained" in text
 
 
-def test_what_to_try_next_rests_on_the_trials():
+def test_advice_follows_from_the_trials():
     steps = to_json(study(40))["next_steps"]
     assert steps[0].startswith("Run more trials: the best was found late (#37 of 40)")
     assert "8 of 40 trials failed as nan" in steps[1]
@@ -70,7 +70,7 @@ def test_what_to_try_next_rests_on_the_trials():
     trials = [complete(n, {"val_loss": 1.0 - n / 100}, params={"lr": 1e-5 * 300 ** (n / 29)}) for n in range(30)]
     rec = record(space=narrow, run={"command": "python train.py --lr {lr}"})
     edge = to_json(report(rec, trials))["next_steps"]
-    assert any(step.startswith("Widen lr: the best value, 0.003, stands at the upper end") for step in edge)
+    assert any(step.startswith("Widen lr: the best value, 0.003, is at the upper end") for step in edge)
     assert to_json(made("nothing yet"))["next_steps"] == []
 
 
@@ -103,20 +103,24 @@ def test_markdown_holds_the_figures_of_the_summary():
     assert "- trials: 40 of 40" in text
 
 
-def test_lessons_and_the_llm_s_worth_stand_in_every_form(tmp_path):
+def test_every_form_has_the_lessons_and_the_credit_of_the_llm(tmp_path):
     lessons = (Lesson(text="rates above 0.1 <b>diverge</b>", trials=(2, 9)),)
-    told = replace(study(20, confirm=False), lessons=lessons)
-    write_html(told, tmp_path / "report.html")
-    page, text, found = (tmp_path / "report.html").read_text("utf-8"), to_markdown(told), to_json(told)
+    report_with_lessons = replace(study(20, confirm=False), lessons=lessons)
+    write_html(report_with_lessons, tmp_path / "report.html")
+    page, text, found = (
+        (tmp_path / "report.html").read_text("utf-8"),
+        to_markdown(report_with_lessons),
+        to_json(report_with_lessons),
+    )
     assert "rates above 0.1 &lt;b&gt;diverge&lt;/b&gt;" in page
     assert "1. rates above 0.1 \\<b\\>diverge\\</b\\> (#2 #9)" in text
     assert found["lessons"] == [{"text": "rates above 0.1 <b>diverge</b>", "trials": [2, 9]}]
-    worth = next(line for line in found["llm_worth"] if line.startswith("llm: "))
-    assert worth in page
-    assert f"- {worth}" in text
+    credit = next(line for line in found["llm_worth"] if line.startswith("llm: "))
+    assert credit in page
+    assert f"- {credit}" in text
 
 
-def test_json_counts_what_each_source_gained():
+def test_json_has_the_improvements_of_each_source():
     found = to_json(study(48))
     assert {s["source"]: s["improved"] for s in found["sources"]} == {
         "default": [0], "sampler": [11, 37], "llm": [4, 17, 31, 40],

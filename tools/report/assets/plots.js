@@ -1,5 +1,5 @@
 "use strict";
-// Draws the figures in the colours of the page's theme, again when the theme changes; the data come from #data alone.
+// Draws the figures in the colours of the page's theme, and again when the theme changes. All data come from #data.
 const report = JSON.parse(document.getElementById("data").textContent);
 
 (() => {
@@ -31,8 +31,8 @@ const report = JSON.parse(document.getElementById("data").textContent);
     return copy;
   }
 
-  function legendRoom(element, layout) {
-    // A legend that wraps needs more room above than one row; plotly does not make it by itself.
+  function growForLegend(element, layout) {
+    // A legend of several rows needs a larger top margin, which plotly does not set.
     const box = element.querySelector(".legend .bg");
     if (!box || layout.showlegend === false) return;
     const needed = Math.ceil(box.getBoundingClientRect().height) + (layout.annotations ? 40 : 14);
@@ -50,7 +50,7 @@ const report = JSON.parse(document.getElementById("data").textContent);
     const figure = report.plots[key];
     const layout = themed(figure.layout, element.clientWidth);
     await Plotly.react(element, structuredClone(figure.data), layout, { responsive: true, displayModeBar: false });
-    await legendRoom(element, layout);
+    await growForLegend(element, layout);
     element.dataset.drawn = "yes";
   }
 
@@ -68,7 +68,7 @@ const report = JSON.parse(document.getElementById("data").textContent);
       await navigator.clipboard.writeText(range.toString());
       copy.textContent = "Copied";
     } catch {
-      copy.textContent = "Selected";  // a page from disk may not reach the clipboard; the text is selected instead
+      copy.textContent = "Selected";  // a page from disk may not write to the clipboard, so the text is selected
     }
     setTimeout(() => { copy.textContent = "Copy"; }, 1500);
   });

@@ -1,4 +1,4 @@
-// The table of all trials: sorts by a click on a column, filters by words, shows a page at a time. Text only, no HTML.
+// The table of all trials: a click on a column sorts it, words filter it, and it shows a page at a time. Text only, no HTML.
 (() => {
   const table = document.getElementById("table");
   if (!table) return;
@@ -17,12 +17,12 @@
   function compare(a, b) {
     const x = sortKey(rows[a][state.column], state.column), y = sortKey(rows[b][state.column], state.column);
     const missing = (value) => value === null || value === "" || Number.isNaN(value);
-    if (missing(x) || missing(y)) return missing(x) - missing(y) || a - b;  // what is missing stays last either way
+    if (missing(x) || missing(y)) return missing(x) - missing(y) || a - b;  // missing values stay last in both orders
     const sign = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
     return (state.ascending ? sign : -sign) || a - b;
   }
 
-  function drawn(row, i) {
+  function makeCell(row, i) {
     const td = document.createElement("td"), shown = text(row[i]);
     td.textContent = shown;
     if (columns[i].numeric) td.className = "n";
@@ -41,7 +41,7 @@
     const found = order.filter((index) => state.words.every((word) => texts[index].includes(word)));
     const lines = found.slice(0, state.shown).map((index) => {
       const tr = document.createElement("tr");
-      tr.append(...columns.map((_, i) => drawn(rows[index], i)));
+      tr.append(...columns.map((_, i) => makeCell(rows[index], i)));
       return tr;
     });
     body.replaceChildren(...lines);

@@ -1,6 +1,6 @@
-"""The colours of every plot and table, one per meaning. From Okabe and Ito's set, to survive colour blindness.
+"""The colours of all plots and tables, one per meaning, from Okabe and Ito's palette for colour-blind readers.
 
-Each is of middle lightness and stands on white as on near-black; sources differ by the shape of their mark as well.
+Each has a medium lightness, visible on white and on near-black. Sources also differ by the shape of their mark.
 """
 
 from __future__ import annotations
@@ -32,4 +32,4 @@ MARKS: dict[str, str] = {
     Source.IMPORT.value: "x",
 }
 RANKED = ("#e8973a", "#b9a04f", "#7fa67d", "#439aa3", "#2f7fb8")
-"""From the worst fifth of the trials to the best."""
+"""One colour per fifth of the trials, from the worst to the best."""

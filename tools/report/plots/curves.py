@@ -1,4 +1,4 @@
-"""The learning curves of all trials in one plot, thinned out so that a long study stays a small file."""
+"""The learning curves of all trials in one plot, subsampled so that a long study still gives a small file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_POINTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One trial's values of one metric, in order of step; a value may be None where it was not finite."""
+    """One trial's values of one metric, in order of step; a value that is not finite is None."""
 
     trial: Trial
     steps: tuple[float, ...]
@@ -28,21 +28,21 @@ class Curve:
 
 
 def learning_curves(report: ReportInput, summary: Summary) -> Plot | None:
-    """All curves of the first objective: stopped ones grey, the best and the default emphasised."""
+    """Return the curves of the first objective, with the best trial and the default highlighted, or None."""
     import plotly.graph_objects as go  # 0.5 s
 
-    spoken = {c.number for c in (summary.best, summary.default) if c}
-    curves = _chosen(report, summary.objective.metric, spoken)
+    highlighted = {c.number for c in (summary.best, summary.default) if c}
+    curves = _chosen(report, summary.objective.metric, highlighted)
     if not any(len(curve.steps) > 1 for curve in curves):
         return None
     figure = go.Figure(layout={"margin": {**MARGIN, "t": 56}, "legend": LEGEND, "hovermode": "closest"})
-    for name, group, colour, opacity in _groups(curves, spoken):
+    for name, group, colour, opacity in _groups(curves, highlighted):
         _add_bundle(figure, name, group, colour, opacity)
     for curve in curves:
         if summary.default and curve.trial.number == summary.default.number:
-            _add_one(figure, "default", curve, colours.DEFAULT, "dash")
+            _add_curve(figure, "default", curve, colours.DEFAULT, "dash")
         if summary.best and curve.trial.number == summary.best.number:
-            _add_one(figure, f"best (#{curve.trial.number})", curve, colours.BEST, "solid")
+            _add_curve(figure, f"best (#{curve.trial.number})", curve, colours.BEST, "solid")
     fidelity = report.record.spec.fidelity
     values = [value for curve in curves for value in curve.values if value is not None]
     if values:
@@ -53,13 +53,13 @@ def learning_curves(report: ReportInput, summary: Summary) -> Plot | None:
 
 
 def is_thinned(report: ReportInput) -> bool:
-    """Tell whether the plot leaves trials out."""
+    """Return whether the plot omits some trials."""
     return sum(len(points) > 0 for points in report.curves.values()) > MAX_CURVES
 
 
-def _chosen(report: ReportInput, metric: str, spoken: Iterable[int]) -> list[Curve]:
+def _chosen(report: ReportInput, metric: str, highlighted: Iterable[int]) -> list[Curve]:
     trials = [t for t in report.trials if not t.is_replicate and report.curves.get(t.number)]
-    keep = set(spoken)
+    keep = set(highlighted)
     if len(trials) > MAX_CURVES:
         stride = len(trials) / MAX_CURVES
         keep |= {trials[int(i * stride)].number for i in range(MAX_CURVES)}
@@ -77,8 +77,8 @@ def _curve(trial: Trial, curves: Mapping[int, Sequence[Observation]], metric: st
     return Curve(trial, tuple(o.step for o in points), values)
 
 
-def _groups(curves: Sequence[Curve], spoken: set[int]) -> list[tuple[str, list[Curve], str, float]]:
-    others = [curve for curve in curves if curve.trial.number not in spoken]
+def _groups(curves: Sequence[Curve], highlighted: set[int]) -> list[tuple[str, list[Curve], str, float]]:
+    others = [curve for curve in curves if curve.trial.number not in highlighted]
     named = (
         ("stopped early", (TrialState.STOPPED,), "#8f8f8f", 0.6),
         ("failed", (TrialState.FAILED,), colours.FAILED, 0.6),
@@ -90,7 +90,7 @@ def _groups(curves: Sequence[Curve], spoken: set[int]) -> list[tuple[str, list[C
 
 
 def _add_bundle(figure: object, name: str, curves: Sequence[Curve], colour: str, opacity: float) -> None:
-    """Add many curves as one line with gaps: hundreds of traces would make the page slow."""
+    """Add many curves as one line with gaps, since hundreds of traces make the page slow."""
     x: list[float | None] = []
     y: list[float | None] = []
     text: list[str | None] = []
@@ -105,7 +105,7 @@ def _add_bundle(figure: object, name: str, curves: Sequence[Curve], colour: str,
     )  # fmt: skip
 
 
-def _add_one(figure: object, name: str, curve: Curve, colour: str, dash: str) -> None:
+def _add_curve(figure: object, name: str, curve: Curve, colour: str, dash: str) -> None:
     figure.add_scatter(  # type: ignore[attr-defined]  # plotly has no types
         name=name, mode="lines", x=curve.steps, y=curve.values,
         line={"color": colour, "width": 3, "dash": dash}, hovertemplate=f"{name} %{{y:.4g}} at %{{x}}<extra></extra>",

@@ -1,4 +1,4 @@
-"""The plots of a report as plotly figures. Colours of text and grid are left to the page, which knows its theme."""
+"""The plots of a report as plotly figures. The page sets the colours of text and grid, which depend on its theme."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 MANY_TRIALS = 600
-"""From here on dots say their number and value only, and are smaller."""
+"""Number of trials above which a mark's hover text omits the parameters."""
 _SLICE_CHARACTERS = 26
-"""That many characters stand side by side below a slice."""
+"""Characters that fit on one line below a slice."""
 MARGIN = {"l": 62, "r": 16, "t": 12, "b": 46}
 LEGEND = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """One plot: where it stands, what it shows in a sentence, its height, and its least width in pixels."""
+    """One plot. `key` names its place on the page; `label` is the text that a screen reader speaks."""
 
     key: str
     label: str
@@ -42,7 +42,7 @@ class Plot:
 
 
 def values_over_trials(report: ReportInput) -> Plot | None:
-    """Every trial's first objective by number, the incumbent as a line, failures on the bad rim."""
+    """Return the first objective of every trial by number, the incumbent as a line, failures at the bad edge."""
     spec, trials = report.record.spec, _tuned(report)
     objective = spec.objectives[0]
     shown = [t for t in trials if _has_value(t, objective)]
@@ -52,10 +52,10 @@ def values_over_trials(report: ReportInput) -> Plot | None:
     figure = _figure(trials, objective, scale)
     if not shown:
         figure.update_yaxes(showticklabels=False, showgrid=False)
-    rich, size = len(trials) <= MANY_TRIALS, 8 if len(trials) <= 150 else 5
+    with_params, size = len(trials) <= MANY_TRIALS, 8 if len(trials) <= 150 else 5
     for name, group in _by_source(t for t in shown if t.state is TrialState.COMPLETE):
-        _add_dots(figure, name, group, objective, scale, rich=rich, size=size)
-    _add_quiet(figure, [t for t in shown if t.state is TrialState.STOPPED], objective, scale, rich=rich)
+        _add_dots(figure, name, group, objective, scale, with_params=with_params, size=size)
+    _add_quiet(figure, [t for t in shown if t.state is TrialState.STOPPED], objective, scale, with_params=with_params)
     rim = [t for t in shown if not scale.holds(t.values[objective.metric])]
     _add_rim(figure, "off the scale", rim, "triangle-up" if objective.sign > 0 else "triangle-down", colours.QUIET)
     _add_rim(figure, "failed", [t for t in trials if t.failure], "x-thin-open", colours.FAILED)
@@ -64,7 +64,7 @@ def values_over_trials(report: ReportInput) -> Plot | None:
 
 
 def confirmed_values(summary: Summary) -> Plot | None:
-    """Tuning value against the values on fresh seeds, one row per configuration, with 95% intervals."""
+    """Return tuning values and values on fresh seeds, one row per configuration, with 95% intervals."""
     import plotly.graph_objects as go  # 0.5 s
 
     candidates = [c for c in summary.replicated if c.confirmed]
@@ -75,7 +75,7 @@ def confirmed_values(summary: Summary) -> Plot | None:
     figure = go.Figure(layout={"margin": {**MARGIN, "l": 78, "t": 40}, "legend": LEGEND})
     seeds = [(name, value) for name, c in zip(names, rows, strict=True) if c.confirmed for value in c.confirmed.values]
     figure.add_scatter(
-        name="each seed", mode="markers", y=[name for name, _ in seeds], x=[value for _, value in seeds],
+        name="single seeds", mode="markers", y=[name for name, _ in seeds], x=[value for _, value in seeds],
         marker={"color": colours.QUIET, "size": 7, "opacity": 0.55}, hovertemplate="%{x:.5g}<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
@@ -97,7 +97,7 @@ def confirmed_values(summary: Summary) -> Plot | None:
 
 
 def importance_bars(summary: Summary) -> Plot | None:
-    """Each parameter's share in what decided the value."""
+    """Return the importance of each parameter as bars."""
     import plotly.graph_objects as go
 
     if not summary.importance:
@@ -116,29 +116,29 @@ def importance_bars(summary: Summary) -> Plot | None:
 
 
 def slices(report: ReportInput, summary: Summary) -> list[Plot]:
-    """The first objective over each of the parameters that matter most, one plot each."""
+    """Return the first objective over each of the most important parameters, one plot each."""
     objective = summary.objective
     trials = [t for t in _tuned(report) if is_valued(t, objective.metric)]
     plots = []
     for index, (name, _) in enumerate(summary.important):
-        mine = [t for t in trials if name in t.params]
-        if mine:
-            figure = _slice(report.record.spec.space.parameters[name], name, mine, objective, summary)
+        active = [t for t in trials if name in t.params]
+        if active:
+            figure = _slice(report.record.spec.space.parameters[name], name, active, objective, summary)
             plots.append(Plot(key=f"slice-{index}", label=f"{objective.metric} over {name}", figure=figure,
                               height_px=280))  # fmt: skip
     return plots
 
 
 def fronts(report: ReportInput, summary: Summary) -> list[Plot]:
-    """One plot per pair of objectives, the Pareto front emphasised; none for a single objective."""
+    """Return a plot per pair of objectives with the Pareto front highlighted; none for a single objective."""
     if len(summary.objectives) < 2:
         return []
-    able = [t for t in _tuned(report) if all(is_valued(t, o.metric) for o in summary.objectives)]
-    if not able:
+    valued = [t for t in _tuned(report) if all(is_valued(t, o.metric) for o in summary.objectives)]
+    if not valued:
         return []
     pairs = combinations(summary.objectives, 2)
     return [
-        Plot(key=f"front-{i}", label=f"{a.metric} and {b.metric}", figure=_front(able, a, b, summary), height_px=360)
+        Plot(key=f"front-{i}", label=f"{a.metric} and {b.metric}", figure=_front(valued, a, b, summary), height_px=360)
         for i, (a, b) in enumerate(pairs)
     ]
 
@@ -168,36 +168,38 @@ def _figure(trials: Sequence[Trial], objective: Objective, scale: AxisScale) -> 
     if last < 8:
         figure.update_xaxes(dtick=1)
     figure.update_yaxes(title=in_plot(objective.metric, 30), zeroline=False, **scale.layout())
-    # The rim is an axis of its own, so that failures stand at the edge whatever the scale of the values.
+    # A second axis holds failures at the edge, independent of the scale of the values.
     figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})
     figure.layout.meta = {"rim": 0.97 if objective.sign > 0 else 0.03}
     return figure
 
 
 def _add_dots(figure: Figure, name: str, trials: Sequence[Trial], objective: Objective, scale: AxisScale, *,
-              rich: bool, size: int) -> None:  # fmt: skip
+              with_params: bool, size: int) -> None:  # fmt: skip
     inside = [t for t in trials if scale.holds(t.values[objective.metric])]
     figure.add_scatter(
         name=name, mode="markers", x=[t.number for t in inside], y=[t.values[objective.metric] for t in inside],
         marker={"color": colours.SOURCES[name], "symbol": colours.MARKS[name], "opacity": 0.9,
                 "size": size + (4 if name in ("default", "llm") else 0)},
-        text=[hover(t, with_params=rich) for t in inside], hovertemplate=_hover_template(rich),
+        text=[hover(t, with_params=with_params) for t in inside], hovertemplate=_hover_template(with_params),
     )  # fmt: skip
 
 
-def _add_quiet(figure: Figure, trials: Sequence[Trial], objective: Objective, scale: AxisScale, *, rich: bool) -> None:
+def _add_quiet(
+    figure: Figure, trials: Sequence[Trial], objective: Objective, scale: AxisScale, *, with_params: bool
+) -> None:
     inside = [t for t in trials if scale.holds(t.values[objective.metric])]
     if inside:
         figure.add_scatter(
             name="stopped early", mode="markers", x=[t.number for t in inside],
             y=[t.values[objective.metric] for t in inside],
             marker={"color": colours.QUIET, "symbol": "circle-open", "size": 6},
-            text=[hover(t, with_params=rich) for t in inside], hovertemplate=_hover_template(rich),
+            text=[hover(t, with_params=with_params) for t in inside], hovertemplate=_hover_template(with_params),
         )  # fmt: skip
 
 
-def _hover_template(rich: bool) -> str:
-    return "%{text}<extra></extra>" if rich else "%{text}<br>%{y:.4g}<extra></extra>"
+def _hover_template(with_params: bool) -> str:
+    return "%{text}<extra></extra>" if with_params else "%{text}<br>%{y:.4g}<extra></extra>"
 
 
 def _add_rim(figure: Figure, name: str, trials: Sequence[Trial], symbol: str, colour: str) -> None:
@@ -237,7 +239,7 @@ def _slice(parameter: Parameter, name: str, trials: Sequence[Trial], objective: 
     figure = go.Figure(layout={"margin": {**MARGIN, "l": 56}, "showlegend": False, "hovermode": "closest"})
     for source, group in _by_source(inside):
         figure.add_scatter(
-            name=source, mode="markers", x=[_place(parameter, t, name) for t in group],
+            name=source, mode="markers", x=[_position(parameter, t, name) for t in group],
             y=[t.values[objective.metric] for t in group],
             marker={"color": colours.SOURCES[source], "symbol": colours.MARKS[source], "opacity": 0.75,
                     "size": [13 if t.number == best else 7 for t in group],
@@ -251,8 +253,8 @@ def _slice(parameter: Parameter, name: str, trials: Sequence[Trial], objective: 
     return figure
 
 
-def _place(parameter: Parameter, trial: Trial, name: str) -> Any:
-    """Return where a trial stands on a slice's axis; choices by index, spread a little so that dots do not hide."""
+def _position(parameter: Parameter, trial: Trial, name: str) -> Any:
+    """Return a trial's position on a slice's axis; choices by index, slightly offset so that marks do not overlap."""
     value = trial.params[name]
     if not isinstance(parameter, Choice | Bool):
         return value
@@ -278,7 +280,7 @@ def _front(trials: Sequence[Trial], a: Objective, b: Objective, summary: Summary
     numbers = {c.number for c in summary.front}
     groups = {
         "on the front": ([t for t in trials if t.number in numbers], colours.BEST, "circle", 11),
-        "beaten": ([t for t in trials if t.number not in numbers], colours.QUIET, "circle", 6),
+        "dominated": ([t for t in trials if t.number not in numbers], colours.QUIET, "circle", 6),
         "default": ([t for t in trials if summary.default and t.number == summary.default.number],
                     colours.DEFAULT, "diamond", 12),
     }  # fmt: skip
@@ -294,6 +296,6 @@ def _front(trials: Sequence[Trial], a: Objective, b: Objective, summary: Summary
             )  # fmt: skip
     for update, objective in ((figure.update_xaxes, a), (figure.update_yaxes, b)):
         shown = axis_scale([t.values[objective.metric] for t in trials], sign=objective.sign)
-        arrow = "smaller is better" if objective.sign > 0 else "larger is better"
-        update(title=f"{in_plot(objective.metric, 24)} ({arrow})", zeroline=False, **shown.layout())
+        direction = "smaller is better" if objective.sign > 0 else "larger is better"
+        update(title=f"{in_plot(objective.metric, 24)} ({direction})", zeroline=False, **shown.layout())
     return figure

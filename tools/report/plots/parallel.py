@@ -1,7 +1,7 @@
 """Parallel coordinates: one axis per parameter, one line per trial, from the worst fifth to the best.
 
-Plotly's own kind needs WebGL, which many remote desktops lack, and has no place for inactive parameters: here they
-run along a rail below the axes.
+Plotly's own plot needs WebGL, which many remote desktops lack, and cannot show inactive parameters. Here the line of
+a trial passes below the axis of a parameter that is inactive.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INACTIVE = -0.13
 
 
 def parallel_coordinates(report: ReportInput, summary: Summary) -> Plot | None:
-    """The complete trials as lines; None for fewer than three trials or two parameters."""
+    """Return the complete trials as lines; None for fewer than three trials or two parameters."""
     import plotly.graph_objects as go  # 0.5 s
 
     space, objective = report.record.spec.space, summary.objective
@@ -55,12 +55,12 @@ def parallel_coordinates(report: ReportInput, summary: Summary) -> Plot | None:
 
 
 def has_inactive(report: ReportInput) -> bool:
-    """Tell whether the rail is needed."""
+    """Return whether some parameter may be inactive."""
     return any(p.when is not None for p in report.record.spec.space.parameters.values())
 
 
 def _axes(space: SearchSpace, summary: Summary) -> list[str]:
-    """Return the parameters that are drawn, the important ones of a large space, in its order."""
+    """Return the parameters to draw, in the order of the space; the most important ones of a large space."""
     chosen = dict.fromkeys([*summary.importance, *space.names])
     kept = set(list(chosen)[:MAX_AXES])
     return [name for name in space.names if name in kept]
@@ -69,7 +69,7 @@ def _axes(space: SearchSpace, summary: Summary) -> list[str]:
 def _thinned(ranked: Sequence[Trial]) -> list[Trial]:
     if len(ranked) <= MAX_LINES:
         return list(ranked)
-    # The best hundred all stay; of the others every so-manieth.
+    # All of the best hundred, and an even selection of the others.
     rest, best = ranked[:-100], ranked[-100:]
     stride = len(rest) / (MAX_LINES - 100)
     return [rest[int(i * stride)] for i in range(MAX_LINES - 100)] + list(best)
@@ -95,7 +95,7 @@ def _add_lines(
     for trial in trials:
         x += [*range(len(names)), None]
         y += [_height(space.parameters[name], trial.params.get(name), name in trial.params) for name in names] + [None]
-        text += [f"#{trial.number} {in_plot(_said(trial, name), 40)}" for name in names] + [None]
+        text += [f"#{trial.number} {in_plot(_render_parameter(trial, name), 40)}" for name in names] + [None]
     figure.add_scatter(
         name=label, showlegend=bool(label), mode="lines", x=x, y=y, text=text, connectgaps=False,
         line={"color": colour, "width": width}, opacity=1.0 if width > 2 else 0.6,
@@ -109,7 +109,7 @@ def _height(parameter: Parameter, value: Any, is_active: bool) -> float:
     return round(parameter.to_unit(value), 4)
 
 
-def _said(trial: Trial, name: str) -> str:
+def _render_parameter(trial: Trial, name: str) -> str:
     return f"{name} = {render_short(trial.params[name])}" if name in trial.params else f"{name} inactive"
 
 

@@ -1,4 +1,4 @@
-"""Decides how an axis of values is drawn, so that a few wild ones do not flatten the rest. Numbers in and out."""
+"""Chooses the range and scale of an axis so that a few outliers do not flatten the rest. Numbers in, numbers out."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ _PAD = 0.06
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AxisScale:
-    """Range of an axis in its own units; values outside belong on the rim."""
+    """Range of an axis in its own units; values outside are drawn at the edge."""
 
     is_log: bool
     low: float
     high: float
 
     def holds(self, value: float) -> bool:
-        """Tell whether the value lies inside."""
+        """Return whether the value lies inside."""
         return self.low <= value <= self.high
 
     def layout(self, *, most_ticks: int = 8) -> dict[str, object]:
-        """Return the axis for plotly, which wants the exponents of a log axis."""
+        """Return the axis for plotly, which takes the exponents of a log axis."""
         ends = [math.log10(self.low), math.log10(self.high)] if self.is_log else [self.low, self.high]
         ticks = _log_ticks(self.low, self.high, most_ticks) if self.is_log else {"nticks": most_ticks}
         return {"type": "log" if self.is_log else "linear", "range": ends, **ticks}
 
 
 def axis_scale(values: Sequence[float], *, sign: float) -> AxisScale:
-    """Return the scale for finite `values`, of which there is at least one; sign is 1 when smaller ones are better.
+    """Return the scale for at least one finite value; `sign` is 1 if smaller values are better.
 
-    The good end is always inside; on the bad side wild values of a linear axis are left out.
+    The best value is always inside; a linear axis omits outliers on the bad side.
     """
     ordered = sorted(values)
     low, high = ordered[0], ordered[-1]
