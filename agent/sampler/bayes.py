@@ -6,19 +6,21 @@ a configuration. Knows no database, no LLM and no clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tunesmith.agent.sampler.base import Suggestion
-from tunesmith.agent.sampler.deduplication import config_key, draw_new_params, random_params, tried_keys
+from tunesmith.agent.sampler.deduplication import draw_new_params, random_params, tried_keys
 from tunesmith.agent.sampler.interactions import describe_interactions
-from tunesmith.agent.sampler.priors import NamePriors
+from tunesmith.agent.sampler.opening import is_open, least_likely_to_fail, next_opening
+from tunesmith.agent.sampler.overconfidence import usual_miss
+from tunesmith.agent.sampler.regions import region_of, region_of_untried_value
 from tunesmith.agent.sampler.surrogate import acquisition_optimizer
 from tunesmith.agent.sampler.surrogate.blas_threads import single_threaded_blas
 from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
-from tunesmith.agent.sampler.surrogate.failure_classifier import fit_failure_model
 from tunesmith.agent.sampler.surrogate.gp_ensemble import Index
 from tunesmith.agent.sampler.surrogate.hypervolume import nondominated
 from tunesmith.agent.sampler.surrogate.transfer import TransferPrior, fit_transfer_prior
@@ -34,6 +36,7 @@ from tunesmith.agent.sampler.surrogate_model import (
 from tunesmith.agent.sampler.training_data import TrainingData, build_training_data
 from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_data_at_scale, format_scale, optimum_at_scale
 from tunesmith.study.space.condition import Value
+from tunesmith.study.space.values import config_key
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Prediction, Source, Trial
 from tunesmith.study.trials.view import Objective, StudyView
@@ -48,7 +51,6 @@ _SAME = 1e-9
 _MAX_CHECKED = 200
 """Number of points of a pool that are checked for being new."""
 
-_SPARE_POINTS = 64
 _MIN_TRIALS_TO_SCORE = 4
 _MIN_TRIALS_FOR_INTERACTIONS = 12
 _MAX_TRANSFERRED = 4
@@ -109,6 +111,7 @@ class _Search:
     model: SurrogateModel
     pool: Array
     scores: Array
+    miss: float = 0.0
 
 
 class BayesSampler:
@@ -137,7 +140,7 @@ class BayesSampler:
             inputs = self._inputs(view)
             if inputs.data.complete.sum() < _MIN_TRIALS_TO_SCORE:
                 return None
-            found = self._search(view, inputs)
+            found = self._judge(view, inputs)
             return _score_candidates(view, inputs, found, configurations)
 
     def rank(self, view: StudyView, trials: Sequence[Trial]) -> list[Trial]:
@@ -150,7 +153,7 @@ class BayesSampler:
             inputs = self._inputs(view)
             if inputs.data.complete.sum() < _MIN_TRIALS_TO_SCORE or not trials:
                 return list(trials)
-            model = self._search(view, inputs).model
+            model = self._judge(view, inputs).model
             units = np.array([view.space.to_unit(trial.params) for trial in trials])
             means, _ = model.first.predict(inputs.feature_map.features(units))
             return [trials[index] for index in np.argsort(means, kind="stable")]
@@ -161,7 +164,7 @@ class BayesSampler:
             inputs = self._inputs(view)
             if inputs.data.complete.sum() < _MIN_TRIALS_FOR_INTERACTIONS:
                 return ()
-            model = self._search(view, inputs).model
+            model = self._judge(view, inputs).model
 
             def surface(units: Array) -> Array:
                 return model.first.predict(inputs.feature_map.features(units))[0]
@@ -182,7 +185,7 @@ class BayesSampler:
         elif len(inputs.earlier_units):
             # The first trial came from a study that proved misleading and says little about the space.
             n_initial += 1
-        if data.exploratory_count < n_initial:
+        if is_open(view, data, n_initial):
             return self._suggest_initial(view, inputs)
         if data.complete.any():
             return self._suggest_improvement(view, inputs)
@@ -204,63 +207,52 @@ class BayesSampler:
         return _Inputs(feature_map, data, ran, names, prior, rng)
 
     def _suggest_initial(self, view: StudyView, inputs: _Inputs) -> Suggestion:
-        """Suggest the next point of the initial design: about the user's default, or spread over the whole space."""
         encoding, data = inputs.encoding, inputs.data
-        n_initial, default = self._settings.n_initial, view.space.default
-        region = "all over the space" if default is None else "about the default"
-        number = data.exploratory_count + 1
-        rationale = f"first points {region}: {number} of {max(n_initial, number)}"
-        design = self._initial_design(view, encoding)
-        spare = self._spread(view, encoding)(inputs.rng.random((_SPARE_POINTS, len(encoding))))
-        if data.failed.any() and self._settings.model_failures:
-            pool = _least_likely_to_fail(encoding, data, np.concatenate([design, spare]))
-            rationale += ", where failure is least likely"
-        else:
-            turn = max(data.exploratory_count - 1, 0) if view.earlier else data.exploratory_count
-            pool = np.concatenate([design[turn:], design, spare])
-        return Suggestion(params=_first_new(view, encoding, data, pool, inputs.rng), rationale=rationale)
-
-    def _initial_design(self, view: StudyView, encoding: SpaceEncoding) -> Array:
-        """Return (n_initial, d) points: the default or the most plausible point, then a Latin hypercube."""
-        settings = self._settings
-        rng = np.random.default_rng(derived_seed(view.seed, "bayes", "first"))
-        levels = acquisition_optimizer.latin_hypercube(settings.n_initial, len(encoding), rng)
-        points = self._spread(view, encoding)(levels)
-        if view.space.default is not None or settings.centre_first:
-            centre = encoding.imputed
-            if settings.name_prior_strength and view.space.default is None:
-                centre = NamePriors(encoding).mode(centre)
-            points[0] = encoding.project_to_valid(centre[None, :])[0]
-        return points
-
-    def _spread(self, view: StudyView, encoding: SpaceEncoding) -> Callable[[Array], Array]:
-        """Return the map from (m, d) levels in [0, 1] to valid points of the initial design."""
-        if view.space.default is not None:
-            return lambda levels: acquisition_optimizer.spread_around(levels, encoding.imputed, encoding)
-        if self._settings.name_prior_strength:
-            priors = NamePriors(encoding)
-            return lambda levels: encoding.project_to_valid(priors.quantiles(levels))
-        return encoding.project_to_valid
+        opening = next_opening(view, encoding, data, self._settings, inputs.rng)
+        return Suggestion(
+            params=_first_new(view, encoding, data, opening.pool, inputs.rng), rationale=opening.rationale
+        )
 
     def _suggest_improvement(self, view: StudyView, inputs: _Inputs) -> Suggestion:
         found = self._search(view, inputs)
         params = _first_new(view, inputs.encoding, inputs.data, found.pool, inputs.rng)
         z = inputs.feature_map.features(np.array([view.space.to_unit(params)]))
-        prediction = _predict(found.model, z, view.objectives[0])
+        prediction = _predict(found, z, view.objectives[0])
         p_feasible = float(np.exp(found.model.log_p_feasible(z)[0]))
         return Suggestion(params=params, prediction=prediction, rationale=_rationale(prediction, p_feasible))
 
+    def _judge(self, view: StudyView, inputs: _Inputs) -> _Search:
+        """Return the model and search by which points of others are judged: they change with the data only."""
+        rng = np.random.default_rng(derived_seed(view.seed, "bayes", "judge", inputs.data.count))
+        return self._searched(view, inputs, None, rng)
+
     def _search(self, view: StudyView, inputs: _Inputs) -> _Search:
-        settings, data, encoding, rng = self._settings, inputs.data, inputs.encoding, inputs.rng
+        return self._searched(view, inputs, view.number, inputs.rng)
+
+    def _searched(self, view: StudyView, inputs: _Inputs, number: int | None, rng: np.random.Generator) -> _Search:
+        settings, data, encoding = self._settings, inputs.data, inputs.encoding
+        miss = usual_miss(view.trials, view.objectives[0])
         model = fit_surrogate(
-            data, inputs.transfer_prior, inputs.feature_map, view.number, view.cost_exponent, settings, rng
+            data, inputs.transfer_prior, inputs.feature_map, number, view.cost_exponent, settings, rng
         )
-        good = _good_rows(data, model, rng)
-        local = settings.local_every and view.number % settings.local_every == 0
-        box = acquisition_optimizer.trust_region(data.units[good[: settings.local_points]], encoding)
-        region = box if local else acquisition_optimizer.whole_space(encoding)
+        good = _good_rows(data, model, rng, inputs.feature_map)
         anchors = data.units[good[:_ANCHORS]]
-        return _Search(model, *acquisition_optimizer.local_search(model.score, encoding, anchors, rng, region=region))
+        region = self._region(view, inputs, data.units[good], number, rng)
+        pool, scores = acquisition_optimizer.local_search(model.score, encoding, anchors, rng, region=region)
+        return _Search(model, pool, scores, miss)
+
+    def _region(
+        self, view: StudyView, inputs: _Inputs, good: Array, number: int | None, rng: np.random.Generator
+    ) -> acquisition_optimizer.Region:
+        """Return where this turn's proposal is sought; points of others are judged against the whole space."""
+        settings, data, encoding = self._settings, inputs.data, inputs.encoding
+        if number is None:
+            return acquisition_optimizer.whole_space(encoding)
+        if view.space.default is None:
+            return region_of(settings.turns[number % len(settings.turns)], encoding, data, good, rng)
+        untried = region_of_untried_value(encoding, data, good[0]) if number % settings.untried_every == 0 else None
+        turn = settings.turns_with_default[number % len(settings.turns_with_default)]
+        return untried or region_of(turn, encoding, data, good, rng)
 
 
 def _score_candidates(
@@ -271,20 +263,21 @@ def _score_candidates(
     gaps = found.scores[0] - found.model.score(units)
     probabilities = np.exp(found.model.log_p_feasible(z))
     first = view.objectives[0]
-    rival = _predict(found.model, inputs.feature_map.features(found.pool[:1]), first)
+    rival = _predict(found, inputs.feature_map.features(found.pool[:1]), first)
     return [
-        CandidateScore(float(gap), float(p), _predict(found.model, z[index : index + 1], first), rival)
+        CandidateScore(float(gap), float(p), _predict(found, z[index : index + 1], first), rival)
         for index, (gap, p) in enumerate(zip(gaps, probabilities, strict=True))
     ]
 
 
-def _good_rows(data: TrainingData, model: SurrogateModel, rng: np.random.Generator) -> Index:
-    """Return row indices by target, best first; with several objectives by distance to a random point of the front."""
+def _good_rows(data: TrainingData, model: SurrogateModel, rng: np.random.Generator, feature_map: FeatureMap) -> Index:
+    """Return row indices, the lowest posterior mean first; with several objectives by distance to a front's point."""
+    if not isinstance(model.objective, MultiObjectiveModel):
+        level = model.first.predict(feature_map.features(data.units, data.fidelity))[0]
+        return np.argsort(np.where(data.feasible, level, level + 1e3), kind="stable")
     columns = zip(data.values.T, model.warps, strict=True)
     targets = np.stack([to_targets(column, data, warp) for column, warp in columns], axis=1)
     targets = np.where(data.feasible[:, None], targets, targets + 1e3)
-    if not isinstance(model.objective, MultiObjectiveModel):
-        return np.argsort(targets[:, 0], kind="stable")
     front = np.flatnonzero(nondominated(targets))
     centre = front[rng.integers(len(front))]
     return np.argsort(np.linalg.norm(targets - targets[centre], axis=1), kind="stable")
@@ -316,18 +309,8 @@ def _suggest_far_from_failures(view: StudyView, inputs: _Inputs) -> Suggestion:
     """Suggest a point that is unlikely to fail and far from every trial, because no trial has succeeded yet."""
     encoding, data, rng = inputs.encoding, inputs.data, inputs.rng
     points = encoding.project_to_valid(rng.random((256, len(encoding))))
-    params = _first_new(view, encoding, data, _least_likely_to_fail(encoding, data, points), rng)
+    params = _first_new(view, encoding, data, least_likely_to_fail(encoding, data, points), rng)
     return Suggestion(params=params, rationale="nothing has succeeded yet: as far as possible from what was tried")
-
-
-def _least_likely_to_fail(encoding: SpaceEncoding, data: TrainingData, points: Array) -> Array:
-    """(m, d) -> (k, d) the quarter of the points least likely to fail, the one farthest from all trials first."""
-    known, kept = encoding.features(data.units), points
-    if data.failed.any():
-        log_p = fit_failure_model(known, data.failed).log_p_success(encoding.features(points))
-        kept = points[np.argsort(-log_p, kind="stable")[: max(len(points) // 4, 1)]]
-    known = np.concatenate([known, encoding.features(data.pending)])
-    return kept[acquisition_optimizer.farthest_first(encoding.features(kept), known)]
 
 
 def _first_new(
@@ -358,11 +341,12 @@ def _first_new(
     return dict(draw_new_params(view, lambda: random_params(view.space, rng), rng))
 
 
-def _predict(model: SurrogateModel, z: Array, first: Objective) -> Prediction:
+def _predict(found: _Search, z: Array, first: Objective) -> Prediction:
     """Return the prediction at (1, c), in the first objective's own units and direction."""
-    mean, std = model.first.predict(z)
-    middle, low, high = model.warps[0].invert(np.array([mean[0], mean[0] - std[0], mean[0] + std[0]]))
-    return Prediction(mean=first.sign * float(middle), std=float(high - low) / 2.0)
+    mean, std = found.model.first.predict(z)
+    std = np.sqrt(std**2 + found.model.first.noise)
+    middle, low, high = found.model.warps[0].invert(np.array([mean[0], mean[0] - std[0], mean[0] + std[0]]))
+    return Prediction(mean=first.sign * float(middle), std=math.hypot(float(high - low) / 2.0, found.miss))
 
 
 def _rationale(prediction: Prediction, p_feasible: float) -> str:

@@ -1,7 +1,8 @@
 """Prior plausibility of configurations by the names of their parameters, before any trial.
 
-The entries are in priors.toml, each with its source. Knows no trial and no model; the sampler decides how fast the
-priors fade.
+The entries are in priors.toml, each with its source. Where the user gave a default it is the centre, and what the name
+says only sets how far about it values are plausible: somebody chose the default for this very script. Knows no trial
+and no model; the sampler decides how fast the priors fade.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 from tunesmith.agent.sampler.surrogate.encoding import Array, Mask, SpaceEncoding
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.encoding import Bins
-from tunesmith.study.space.parameters import Bool, Choice, Parameter
+from tunesmith.study.space.parameters import Bool, Choice, Parameter, has_default
 from tunesmith.study.space.space import SearchSpace
 
 FLOOR = 0.1
@@ -28,6 +29,12 @@ FLOOR = 0.1
 
 _POINTS = 129
 """Number of even coordinates at which a parameter's plausibility is tabulated."""
+
+DEFAULT_SPREAD = 0.3
+"""Spread about the user's default of a parameter whose name says nothing, as a part of its range."""
+
+OTHER_CHOICE = 0.6
+"""Plausibility of a choice's values other than the user's default."""
 
 _MAX_OUTSIDE = 1.5
 """Largest distance, in spreads, of an entry's centre from the range; farther away it means another unit."""
@@ -142,6 +149,8 @@ class NamePriors:
             if parts:
                 self._parts[column] = [part for _, part in parts]
                 self.sources[name] = tuple(dict.fromkeys(e.source for e, _ in parts))
+            if has_default(space.parameters[name]):
+                self._parts[column] = [*self._parts.get(column, []), _part_about_default(space.parameters[name])]
 
     def __bool__(self) -> bool:
         return bool(self._parts)
@@ -194,18 +203,56 @@ def _names_match(entry: NamePrior, name: str, names: Iterable[str]) -> bool:
 
 def _parts(entry: NamePrior, parameter: Parameter, space: SearchSpace) -> list[_Part]:
     """Return the entry's part for a parameter; empty when it depends on a choice that the space does not have."""
-    bins = isinstance(parameter.scale, Bins) and parameter.cardinality <= _POINTS or isinstance(parameter, Choice)
-    count = int(parameter.cardinality) if bins else _POINTS
-    coordinates = (np.arange(count) + 0.5) / count if bins else np.linspace(0.0, 1.0, count)
-    table = np.array([entry.plausibility(parameter.from_unit(float(u))) for u in coordinates])
     if not entry.when:
-        return [_Part(table, bins)]
+        return [_table_of(_moved_to_default(entry, parameter), parameter)]
     (kind, values), *_ = entry.when.items()
     for column, (name, guard) in enumerate(space.parameters.items()):
         if any(s in _kinds()[kind] for s in spellings(name)) and isinstance(guard, Choice):
             matching = frozenset(i for i, choice in enumerate(guard.choices) if str(choice).lower() in values)
-            return [_Part(table, bins, column, matching, len(guard.choices))] if matching else []
+            # A default is about the optimizer that it comes with, and says nothing of the rate of another one.
+            is_of_default = has_default(guard) and guard.choices.index(guard.default) in matching
+            centred = _moved_to_default(entry, parameter) if is_of_default else entry
+            part = _table_of(centred, parameter)
+            return [replace(part, guard=column, choices=matching, guard_count=len(guard.choices))] if matching else []
     return []
+
+
+def _moved_to_default(entry: NamePrior, parameter: Parameter) -> NamePrior:
+    """Return the entry with the user's default as its centre; unchanged without one."""
+    default = parameter.default
+    if not has_default(parameter):
+        return entry
+    if entry.centre is None or isinstance(default, str | bool) or default is None:
+        return entry
+    if entry.scale == "log" and default <= 0:
+        return entry
+    return replace(entry, centre=float(default))
+
+
+def _table_of(entry: NamePrior, parameter: Parameter) -> _Part:
+    coordinates, bins = _coordinates(parameter)
+    table = np.array([entry.plausibility(parameter.from_unit(float(u))) for u in coordinates])
+    if entry.centre is None and has_default(parameter):
+        is_default = np.abs(coordinates - parameter.to_unit(parameter.default)) < 1e-9  # type: ignore[arg-type]  # its own type
+        table = np.where(is_default, 1.0, OTHER_CHOICE * table)
+    return _Part(table, bins)
+
+
+def _part_about_default(parameter: Parameter) -> _Part:
+    """Return the plausibility about the user's default of a parameter whose name says nothing."""
+    coordinates, bins = _coordinates(parameter)
+    centre = parameter.to_unit(parameter.default)  # type: ignore[arg-type]  # its own type
+    if bins and isinstance(parameter, Choice | Bool) and not getattr(parameter, "ordered", False):
+        return _Part(np.where(np.abs(coordinates - centre) < 1e-9, 1.0, OTHER_CHOICE), bins)
+    near = np.exp(-0.5 * ((coordinates - centre) / DEFAULT_SPREAD) ** 2)
+    return _Part(FLOOR + (1.0 - FLOOR) * near, bins)
+
+
+def _coordinates(parameter: Parameter) -> tuple[Array, bool]:
+    """Return the coordinates at which a parameter's plausibility is tabulated, and whether they are all its values."""
+    bins = isinstance(parameter.scale, Bins) and parameter.cardinality <= _POINTS or isinstance(parameter, Choice)
+    count = int(parameter.cardinality) if bins else _POINTS
+    return ((np.arange(count) + 0.5) / count if bins else np.linspace(0.0, 1.0, count)), bins
 
 
 @cache

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.agent.sampler.priors import NamePriors
+from tunesmith.agent.sampler.regions import Turn
 from tunesmith.agent.sampler.surrogate import gp
 from tunesmith.agent.sampler.surrogate.encoding import Array, Mask, SpaceEncoding
 from tunesmith.agent.sampler.surrogate.failure_classifier import FailureModel, fit_failure_model
@@ -63,8 +64,10 @@ class SamplerSettings:
         min_feasibility: points with a lower P(feasible) are proposed only when there are no others.
         name_prior_strength: exponent on prior plausibility, times the number of known configurations; 0 ignores the
             priors.
-        local_every: every n-th proposal is confined to a box about the best points; 0 for never.
-        local_points: number of best points that span that box.
+        turns: where proposals are sought, in turn (regions.py).
+        turns_with_default: the same in a study with a default.
+        untried_every: every n-th proposal in a study with a default tries a value of a choice that no trial had.
+        default_spread: standard deviation of the opening's steps from the default, as a part of each range.
     """
 
     n_initial: int = 5
@@ -78,8 +81,11 @@ class SamplerSettings:
     feasibility_exponent: float = 4.0
     min_feasibility: float = 0.5
     name_prior_strength: float = 4.0
-    local_every: int = 3
-    local_points: int = 5
+    turns: tuple[Turn, ...] = ("box", "space", "space")
+    turns_with_default: tuple[Turn, ...] = ("space", "space", "box")
+    untried_every: int = 5
+    default_spread: float = 0.25
+    prior_power: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +214,7 @@ class _TrainingRows:
 
 
 def fit_surrogate(
-    data: TrainingData, transfer_prior: TransferPrior | None, feature_map: FeatureMap, number: int,
+    data: TrainingData, transfer_prior: TransferPrior | None, feature_map: FeatureMap, number: int | None,
     cost_exponent: float, settings: SamplerSettings, rng: np.random.Generator,
 ) -> SurrogateModel:  # fmt: skip
     """Fit all models; at least one trial must be complete.
@@ -217,7 +223,8 @@ def fit_surrogate(
         data: arrays of the study.
         transfer_prior: from earlier studies, for a single objective.
         feature_map: maps coordinates to features.
-        number: number of the proposal; it selects the prior of the hyperparameters.
+        number: number of the proposal; it selects the prior of the hyperparameters. None to judge points of others,
+            which takes the first one whatever the turn.
         cost_exponent: exponent on one over the predicted seconds; 0 ignores them.
         settings: of the sampler.
         rng: the source of randomness.
@@ -226,7 +233,7 @@ def fit_surrogate(
     warps = tuple(fit_warp(_full_fidelity_values(data, column), softness=softness) for column in data.values.T)
     selected = _select_rows(data, warps, feature_map)
     rows, z, group = selected.rows, selected.z, feature_map.group
-    prior = settings.hyperpriors[number % len(settings.hyperpriors)]
+    prior = settings.hyperpriors[0 if number is None else number % len(settings.hyperpriors)]
     noise = measured_noise(data, warps[0]) if len(warps) == 1 else None
     objective = _fit_objective(selected, noise, group, prior, settings, rng)
     failed = data.failed[rows]
@@ -241,7 +248,7 @@ def fit_surrogate(
         incumbents=feature_map.features(data.units[rows][data.feasible[rows]]),
         name_priors=NamePriors(feature_map.encoding),
         transfer_prior=transfer_prior,
-        prior_weight=settings.name_prior_strength / max(data.count, 1),
+        prior_weight=settings.name_prior_strength / max(data.count, 1) ** settings.prior_power,
         feasibility_exponent=settings.feasibility_exponent,
         min_feasibility=settings.min_feasibility,
     )

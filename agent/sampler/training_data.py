@@ -58,6 +58,11 @@ class TrainingData:
     replicate_count: int
 
     @property
+    def own_count(self) -> int:
+        """Number of rows before those of pseudo-observations and replicates: one per finished trial, in order."""
+        return len(self.units) - self.pseudo_count - self.replicate_count
+
+    @property
     def count(self) -> int:
         """Number of trials, pending ones and replicates included."""
         return len(self.units) - self.pseudo_count + len(self.pending)

@@ -14,7 +14,7 @@ _ABLATIONS = {
     "bayes-no-names": SamplerSettings(name_prior_strength=0.0),
     "bayes-no-failures": SamplerSettings(model_failures=False),
     "bayes-one-mode": SamplerSettings(average_hyperparameters=False),
-    "bayes-no-local": SamplerSettings(local_every=0),
+    "bayes-no-local": SamplerSettings(turns=("space",), turns_with_default=("space",)),
     "bayes-one-smoothness": SamplerSettings(hyperpriors=(HyperPrior(),)),
     "bayes-linear": SamplerSettings(softness=50.0),
 }

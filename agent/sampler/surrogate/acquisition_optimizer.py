@@ -15,6 +15,7 @@ from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 Score = Callable[[Array], Array]
 
 _MARGIN = 0.05
@@ -109,11 +110,13 @@ class Region:
         centre: (d,) coordinates.
         half_width: (d,) extent to each side; the box is cut at the faces of the unit cube.
         p_redraw: the probability with which an unordered coordinate of a drawn point takes a random value.
+        frozen: (d,) coordinates that keep the centre's value.
     """
 
     centre: Array
     half_width: Array
     p_redraw: float
+    frozen: Mask | None = None
 
     def draw(self, count: int, encoding: SpaceEncoding, rng: np.random.Generator) -> Array:
         """(count, d) valid coordinates, uniform in the box."""
@@ -121,11 +124,14 @@ class Region:
         inside = self._clip(self.centre + (2.0 * uniform - 1.0) * self.half_width)
         keeps = encoding.unordered & (rng.random((count, len(encoding))) >= self.p_redraw)
         unordered = np.where(keeps, self.centre, uniform)
-        return encoding.project_to_valid(np.where(encoding.unordered, unordered, inside))
+        return encoding.project_to_valid(self._thaw(np.where(encoding.unordered, unordered, inside)))
 
     def confine(self, units: Array, encoding: SpaceEncoding) -> Array:
         """(m, d) -> (m, d) valid coordinates, the ordered ones clipped to the box."""
-        return encoding.project_to_valid(np.where(encoding.unordered, units, self._clip(units)))
+        return encoding.project_to_valid(self._thaw(np.where(encoding.unordered, units, self._clip(units))))
+
+    def _thaw(self, units: Array) -> Array:
+        return units if self.frozen is None else np.where(self.frozen, self.centre, units)
 
     def _clip(self, units: Array) -> Array:
         low, high = self.centre - self.half_width, self.centre + self.half_width
@@ -144,8 +150,22 @@ def trust_region(good: Array, encoding: SpaceEncoding) -> Region:
     grid step.
     """
     reach = 1.5 * np.abs(good - good[0]).max(axis=0)
+    return Region(good[0], np.maximum(np.clip(reach, 0.03, 0.5), _one_step(encoding)), 1.0 / len(encoding))
+
+
+def box(centre: Array, half_width: float, encoding: SpaceEncoding) -> Region:
+    """Return a box about a point (d,), at least one grid step wide to each side."""
+    return Region(centre, np.maximum(half_width, _one_step(encoding)), 1.0 / len(encoding))
+
+
+def few_coordinates(centre: Array, changed: Mask, encoding: SpaceEncoding) -> Region:
+    """Return the points that differ from the centre (d,) in no other coordinates than those `changed` (d,)."""
+    return Region(centre, np.full(len(encoding), 1.0), 1.0, ~changed)
+
+
+def _one_step(encoding: SpaceEncoding) -> Array:
     step = np.where(np.isfinite(encoding.count), 1.01 / encoding.count, 0.0)
-    return Region(good[0], np.maximum(np.clip(reach, 0.03, 0.5), np.minimum(step, 1.0)), 1.0 / len(encoding))
+    return np.asarray(np.minimum(step, 1.0))
 
 
 def local_search(

@@ -35,6 +35,8 @@ class SpaceEncoding:
         space: the search space.
         count: (d,) number of values; inf for a continuous parameter.
         unordered: (d,) whether any two different values are equally far apart.
+        is_choice: (d,) whether it is a choice without an order, of two values or more.
+        is_guard: (d,) whether other parameters' conditions depend on it.
         smooth: (d,) whether neighbouring values are practically the same.
         imputed: (d,) coordinate of each parameter while it is inactive.
         group: (c,) index of the parameter that each feature belongs to.
@@ -45,6 +47,11 @@ class SpaceEncoding:
         self.space = space
         self.count = np.array([p.cardinality for p in parameters], dtype=float)
         self.unordered = np.array([isinstance(p, Choice) and not p.ordered and len(p.choices) > 2 for p in parameters])
+        self.is_choice = np.array(
+            [isinstance(p, Choice | Bool) and not getattr(p, "ordered", False) for p in parameters]
+        )
+        decides = {c.name for condition in space.conditions.values() for c in conditions.comparisons(condition)}
+        self.is_guard = np.array([name in decides for name in space.parameters])
         self.smooth = (self.count >= SMOOTH_FROM) & ~self.unordered
         self.imputed = np.array([p.to_unit(imputed_value(p)) for p in parameters])  # type: ignore[arg-type]  # its own type
         self._projections = [_projection(p) for p in parameters]

@@ -37,6 +37,11 @@ class GPEnsemble:
     centre: float
     scale: float
 
+    @property
+    def noise(self) -> float:
+        """Variance of a measurement about the function."""
+        return self.scale**2 * sum(posterior.noise for posterior in self.posteriors) / len(self.posteriors)
+
     def predict(self, z: Array) -> tuple[Array, Array]:
         """(m, c) -> mean (m,) and standard deviation (m,) of the mixture, without measurement noise."""
         each = [posterior.predict(z) for posterior in self.posteriors]
