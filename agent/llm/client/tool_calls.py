@@ -19,7 +19,7 @@ _NAME_BEFORE = re.compile(
     r"""
     (?:\[TOOL_CALLS\]                            # Mistral: [TOOL_CALLS]name[ARGS]{...}
     | <function= | <function\sname="             # Llama 3.1
-    | <\uff5ctool\u2581sep\uff5c> | <\uff5ctool\u2581call\u2581begin\uff5c>   # DeepSeek
+    | <\uff5ctool\u2581call\u2581begin\uff5c>(?:function<\uff5ctool\u2581sep\uff5c>)?   # DeepSeek
     | <\|tool_call_begin\|>                       # Kimi K2
     | <tool_call>                                # GLM, Qwen
     | \bto=)                                     # gpt-oss: to=functions.name ...<|message|>{...}
