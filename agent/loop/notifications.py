@@ -24,6 +24,7 @@ from tunesmith.study.config.spec import NotifyTable, StudySpec
 from tunesmith.study.formatting import json_values, render_params
 from tunesmith.study.trials.results import relative_gain
 from tunesmith.study.trials.trial import Failure, Source, Trial
+from tunesmith.study.trials.winner import Winner, certainty_text
 from tunesmith.study.units import short_number
 
 FAILURE_STREAK = 5
@@ -108,6 +109,7 @@ class Notifier:
     def _handle_finished(self, event: Finished) -> None:
         trial = event.trial
         if trial.is_replicate:
+            self._best = event.best
             return
         if trial.proposal.source is Source.DEFAULT:
             self._default = trial
@@ -116,7 +118,8 @@ class Notifier:
             self._send("failures", lambda failure=trial.failure: self._failure_message(failure, trial))  # type: ignore[misc]
         if event.improved:
             if self._best is not None:
-                self._send("best", lambda: {"text": self._best_text(trial), **self._best_part(trial)})
+                found = event.winner
+                self._send("best", lambda: {"text": self._best_text(trial, found), **self._best_part(trial)})
             self._best = trial
 
     def _failure_message(self, failure: Failure, trial: Trial) -> Message:
@@ -124,12 +127,12 @@ class Notifier:
         text = f"{FAILURE_STREAK} trials in a row failed, the last (#{trial.number}) as {kind}: {failure.reason}"
         return {"text": text, "trial": trial.number, "failure": kind}
 
-    def _best_text(self, trial: Trial) -> str:
+    def _best_text(self, trial: Trial, found: Winner | None) -> str:
         objective = self.spec.objectives[0]
         value = trial.values[objective.metric]
-        text = (
-            f"new best: {objective.metric} {short_number(value)} (trial {trial.number}: {render_params(trial.params)})"
-        )
+        certainty = f", {certain}" if found is not None and (certain := certainty_text(found)) else ""
+        what = f"trial {trial.number}: {render_params(trial.params)}"
+        text = f"new best: {objective.metric} {short_number(value)}{certainty} ({what})"
         if self._default and objective.metric in self._default.values:
             gain = relative_gain(value, self._default.values[objective.metric], objective)
             text += f", {gain:+.0%} against the default while tuning" if gain is not None else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.display.status_text import LATEST, status_text
-from tunesmith.cli.display.trial_json import trial_json
+from tunesmith.cli.display.trial_json import trial_json, winner_json
 from tunesmith.cli.display.trial_story import trial_story
 from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
@@ -46,12 +46,9 @@ def _status_json(opened: OpenStudy) -> dict[str, Any]:
         "failures": dict(trial_counts.failures),
         "sources": dict(trial_counts.sources),
         "replicates": trial_counts.replicates,
+        "set_aside": trial_counts.set_aside,
         "best": trial_json(best.trial) if best else None,
-        "best_value_on_one_seed": best.value if best else None,
-        "best_expected": best.expected if best else None,
-        "best_seeds": best.seeds if best else None,
-        "best_is_confirmed": best.is_confirmed if best else None,
-        "noise_between_seeds": best.noise if best else None,
+        **winner_json(best),
         "outside_present_space": len(trials) - len(present_trials(trials, record.spec.space)),
         "default": trial_json(default) if default else None,
         "spent": {

@@ -6,7 +6,7 @@ import json
 from typing import IO, Any
 
 from tunesmith.agent.loop.events import Ended, Finished, LoopEvent, Note, Observed, Opened, Started
-from tunesmith.cli.display.trial_json import trial_json
+from tunesmith.cli.display.trial_json import trial_json, winner_json
 from tunesmith.study.formatting import json_number
 
 
@@ -49,9 +49,17 @@ def event_json(event: LoopEvent) -> dict[str, Any]:
                 **trial_json(trial),
                 "improved": improved,
                 "best": best.number if best else None,
+                **winner_json(event.winner),
             }
         case Note(text=text):
             return {"event": "note", "text": text}
-        case Ended(by=by, best=best):
+        case Ended(by=by, best=best, winner=winner):
             paused = {"pause_reason": event.pause_reason} if event.pause_reason else {}
-            return {"event": "ended", "by": by, "best": trial_json(best) if best else None, **paused}
+            return {
+                "event": "ended",
+                "by": by,
+                "best": trial_json(best) if best else None,
+                **winner_json(winner),
+                **winner_json(winner),
+                **paused,
+            }

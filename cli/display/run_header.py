@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tunesmith.agent.loop.events import Opened
 from tunesmith.cli.display.format import count
+from tunesmith.study.trials.winner import certainty_text
 from tunesmith.study.units import short_number
 
 
@@ -38,7 +39,9 @@ def _resume_line(event: Opened) -> str:
         line += f", {event.requeued} lost and queued again"
     if event.best:
         metric = event.record.spec.objectives[0].metric
-        line += f"; best {short_number(event.best.values[metric])} (#{event.best.number})"
+        certainty = certainty_text(event.winner) if event.winner else ""
+        trial = f"#{event.best.number}{f', {certainty}' if certainty else ''}"
+        line += f"; best {short_number(event.best.values[metric])} ({trial})"
     return line
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tunesmith.study.formatting import json_number
 from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.winner import Winner
 
 
 def trial_json(trial: Trial) -> dict[str, Any]:
@@ -24,7 +25,10 @@ def trial_json(trial: Trial) -> dict[str, Any]:
         "seed": trial.proposal.seed,
         "attempt": trial.attempt,
         "values": {name: json_number(value) for name, value in trial.values.items()},
-        "failure": {"kind": failure.kind.value, "reason": failure.reason} if failure else None,
+        "failure": {"kind": failure.kind.value, "reason": failure.reason, "scope": failure.scope.value}
+        if failure
+        else None,
+        "forgotten": trial.forgotten,
         "note": outcome.note if outcome else "",
         "wall_s": usage.wall_s if usage else None,
         "cpu_s": usage.cpu_s if usage else None,
@@ -35,4 +39,15 @@ def trial_json(trial: Trial) -> dict[str, Any]:
         "energy_j": usage.energy_j if usage else None,
         "started_at": trial.started_at,
         "ended_at": trial.ended_at,
+    }
+
+
+def winner_json(winner: Winner | None) -> dict[str, Any]:
+    """Return how certain the best is: its value on one seed, the expected one, and what that rests on."""
+    return {
+        "best_value_on_one_seed": winner.value if winner else None,
+        "best_expected": winner.expected if winner else None,
+        "best_seeds": winner.seeds if winner else None,
+        "best_is_confirmed": winner.is_confirmed if winner else None,
+        "noise_between_seeds": winner.noise if winner else None,
     }

@@ -55,9 +55,10 @@ def present_trials(trials: Sequence[Trial], space: SearchSpace) -> list[Trial]:
 
 def is_present(trial: Trial, trials: Sequence[Trial], space: SearchSpace) -> bool:
     """Return whether one trial of a study belongs to the present space; see `present_trials`."""
-    pair = [t for t in trials if t.number == trial.proposal.replicate_of and t.number != trial.number]
-    others = [t for t in trials if t.number != trial.number] if trial.proposal.code else pair
-    return any(t is trial for t in present_trials([*others, trial], space))
+    once = {name for t in trials if not t.proposal.code for name in t.params} if trial.proposal.code else set()
+    pair = [t for t in trials if t.number == trial.proposal.replicate_of]
+    belongs = {t.number for t in [*pair, trial] if _is_present(t, space, once)}
+    return trial.number in belongs and _repeats_exactly(trial, {t.number: t for t in pair}, belongs)
 
 
 def left_out_text(trials: Sequence[Trial], space: SearchSpace) -> str:

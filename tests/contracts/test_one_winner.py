@@ -15,6 +15,7 @@ import random
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,22 @@ class Filler:
             proposal = self._again(complete) if again else self._new(len(trials))
             self._finish(self._recorder.record_proposal(proposal, 0.0))
 
+    def confirm(self) -> None:
+        """Repeat the best trial of the present space and its default on the same confirmation seeds."""
+        found = present_trials(self._recorder.history.trials(self._recorder.study_id), self._spec.space)
+        done = [t for t in found if t.state is TrialState.COMPLETE and not t.is_replicate and "loss" in t.values]
+        sign = self._spec.objectives[0].sign
+        best = sorted(done, key=lambda t: sign * t.values["loss"])[:2]
+        for index in range(self._rng.randint(1, 3)):
+            for original in {t.number: t for t in [*done[:1], *best]}.values():
+                again = replace(
+                    original.proposal,
+                    source=Source.CONFIRM,
+                    seed=confirming_seed(0, index),
+                    replicate_of=original.number,
+                )
+                self._finish(self._recorder.record_proposal(again, 0.0))
+
     def _new(self, number: int) -> Proposal:
         rng, space = self._rng, self._spec.space
         unit = [rng.choice([0.1, 0.5, 0.9, rng.random()]) for _ in space.names]
@@ -153,10 +170,17 @@ def random_history(folder: Path, rng: random.Random) -> StudySpec:
         document["space"] = random_space(rng)
         spec = parse_spec(document)
         (folder / "study.toml").write_text(tomli_w.dumps(document))
-        with Recorder(path, spec, project=str(folder), now=0.0) as recorder:
+        with Recorder(path, spec, project="", now=0.0) as recorder:  # a Tuner takes it over
             recorder.record_variant(Variant(id="base", files={"train.py": "a = 1\n"}))
             recorder.record_variant(Variant(id=EDIT, parent="base", files={"train.py": "a = 2\n"}, direction="other"))
-            Filler(recorder, spec, rng).add(rng.randint(0, 12))
+            filler = Filler(recorder, spec, rng)
+            filler.add(rng.randint(0, 12))
+            if rng.random() < 0.5:
+                filler.confirm()
+                filler.add(rng.choice([0, 0, 3]))
+            finished = [t.number for t in recorder.history.trials(recorder.study_id) if t.state.is_finished]
+            if finished and rng.random() < 0.3:
+                recorder.record_command({"done": True}, [], 0.0, forget=rng.sample(finished, min(2, len(finished))))
     return spec
 
 
