@@ -67,7 +67,7 @@ class MetricCollector:
         Args:
             report: the command's report file.
             prefix: put before the name of each metric.
-            sources: where numbers are read beside the report file, the first counting most.
+            sources: where numbers are read in addition to the report file, the first counting most.
             files: the files among the sources.
         """
         self._reader = MetricReader(self._metrics, time.time, sources)

@@ -31,7 +31,7 @@ _MAX_MENTIONS = 100
 _WORD_BEFORE = re.compile(r"([A-Za-z]{1,20})[ _]{1,3}\Z")
 _SEPARATOR = (
     r"""["'`]?(?:\s{0,8}\([^()\d\n]{0,24}\))?"""
-    r"""(?:\s{0,40}+(?:[=:→|│┃]|[-=]>)\s{0,60}+|\s{0,8}\.{3,80}+\s{0,8}|(?P<space>[ \t]{1,40}+))"""
+    r"""(?:\s{0,40}+(?:[=:→|│┃]|[-=]>)\s{0,60}+|\s{0,8}\.{3,80}+\s{0,8}[:=]?\s{0,8}|(?P<space>[ \t]{1,40}+))"""
 )
 """What may be between a name and its value: a quote, a unit in parentheses, and a sign, dots or a space."""
 _COUNTED = re.compile(

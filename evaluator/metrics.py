@@ -71,7 +71,7 @@ class MetricReader:
     Args:
         names: the metrics that the study needs; a line of output without any of them is skipped.
         clock: seconds since the epoch.
-        sources: where numbers are read beside the report file, the first counting most.
+        sources: where numbers are read in addition to the report file, the first counting most.
     """
 
     def __init__(
@@ -103,7 +103,9 @@ class MetricReader:
         if not is_read:
             self._remember_unread(output, text)
             return []
-        reading = self._row(output, text) or read_line(text, self._names)
+        reading = read_line(text, self._names)
+        if not reading.wanted:
+            reading = self._row(output, text) or reading
         for name, why in reading.unread.items():
             self._unread[name] = f"{_place(output)} {why}: `{one_line(text, 120)}`"
         return self._take(reading, self._sources.index(output.stream))
@@ -205,7 +207,7 @@ class ReportFile:
         return [line.decode(errors="replace") for line in lines if line.strip()]
 
     def last_line(self) -> list[str]:
-        """Return what stands behind the last line break, once nothing is added any more."""
+        """Return what follows the last line break, once nothing will be added."""
         rest, self._partial = self._partial, b""
         return [rest.decode(errors="replace")] if rest.strip() else []
 
@@ -231,7 +233,7 @@ def read_line(line: str, names: Sequence[str]) -> LineReading:
     named = [name for name in names if has_name(line, name)]
     if not named and "{" not in line:
         return LineReading()
-    reading = _sort_out(_object_in(line), names)
+    reading = _sort_out(object_in(line), names)
     if not reading.wanted:
         reading = _from_text(line, named)
     if reading.step is None and reading.wanted and (match := _STEP.search(line)):
@@ -249,8 +251,8 @@ def flatten(entry: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str,
             yield name, number
 
 
-def _object_in(line: str) -> dict[str, float]:
-    """Return the numbers of the JSON object or Python dict on a line, whatever stands before and behind it."""
+def object_in(line: str) -> dict[str, float]:
+    """Return the numbers of the JSON object or Python dict on a line, which may have other text around it."""
     start, end = line.find("{"), line.rfind("}") + 1
     if start < 0 or end <= start:
         return {}
@@ -294,11 +296,19 @@ def _from_text(line: str, names: Sequence[str]) -> LineReading:
         return LineReading(unread=unread)
     pairs: dict[str, float] = {}
     for match in islice(_PAIR.finditer(line), MAX_PAIRS):
-        value = read_value(line, match.end()).value
+        value = _other_value(line, match)
         if match.end() not in taken and match[1] not in names and value is not None:
             pairs.setdefault(match[1], value)
     others = {name: value for name, value in pairs.items() if name.lower() not in STEP_NAMES}
     return LineReading(wanted, others, _step_of({**pairs, **{n: f.value for n, f in wanted.items()}}), unread)
+
+
+def _other_value(line: str, pair: re.Match[str]) -> float | None:
+    if pair[1].lower() in STEP_NAMES:
+        return read_count(line, pair.end())
+    value, end = read_value(line, pair.end())
+    # A share behind a name that nobody asked for is a progress, not a metric.
+    return None if "/" in line[pair.end() : end] else value
 
 
 def _find(line: str, name: str) -> tuple[Found | str, set[int]]:

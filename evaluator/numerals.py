@@ -47,10 +47,10 @@ def read_number(text: str) -> float | None:
     far more often than they write three decimals after one.
     """
     text = text.strip().replace("\u2212", "-").removesuffix("%").rstrip()
+    if _PLAIN.fullmatch(text):
+        return float(text.replace("_", "").lower().replace("d", "e"))
     if special := _SPECIAL.fullmatch(text):
         return float("nan") if special[2] else float(f"{special[1]}inf")
-    if _PLAIN.fullmatch(text):
-        return float(re.sub("[dD]", "e", text.replace("_", "")))
     if _GROUPED.fullmatch(text):
         return float(re.sub(r"[^\d.+-]", "", text))
     if _DECIMAL_COMMA.fullmatch(text):

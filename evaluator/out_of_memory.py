@@ -49,8 +49,7 @@ _MEMORY = re.compile(
     re.VERBOSE | re.MULTILINE,
 )
 _TRACEBACK = re.compile(
-    r"^(?:\[rank\d{1,5}\]:?\s?)?\s{0,40}(?:\W{0,80}\ )?Traceback\ \(most\ recent\ call\ last\)",
-    re.VERBOSE | re.MULTILINE,
+    r"^[^\w\n]{0,100}+(?:rank\d{1,5}[^\w\n]{1,4}+)?Traceback \(most recent call last\)", re.MULTILINE
 )
 _FRAME = re.compile(r'(?:\[rank\d{1,5}\]:)?\s{0,40}File ".{1,1000}", line \d')
 _CAUSED = "The above exception was the direct cause of the following exception"

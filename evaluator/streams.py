@@ -167,7 +167,7 @@ class Pump(threading.Thread):
         # A last carriage return may be half of a line break.
         body = rest.removesuffix(b"\r")
         done, _, last = body.rpartition(b"\r")
-        if done and self._matters(done):
+        if done and (self._matters(done) or self._filter.is_waiting):
             self._emit([done])
             self._number -= 1
         return last + rest[len(body) :]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 GRACE_S = 5.0
 """Time between SIGTERM and SIGKILL."""
-MAX_LINES = 4096
+MAX_LINES = 2048
 """Number of lines of output that a job passes on at once."""
 
 

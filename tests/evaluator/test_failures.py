@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tunesmith.evaluator.executors.base import Cause, CommandResult
-from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure
+from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure, traceback_note
 from tunesmith.study.trials.trial import FailureKind
 
 TORCH_OOM = """\
@@ -169,3 +169,111 @@ def test_every_objective_must_be_a_finite_number(values: dict[str, float], kind:
 
 def test_finite_objectives_are_no_failure_although_another_metric_is_nan() -> None:
     assert metric_failure({"loss": 1.0, "grad_norm": math.nan}, ["loss"], tail="") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INTERNAL: CUDA_ERROR_OUT_OF_MEMORY: out of memory",
+        "Memory allocation error on worker 0: bad_alloc: cudaErrorMemoryAllocation: out of memory",
+        "RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "RuntimeError: CUDA driver error: out of memory",
+        "torch.distributed.DistBackendError: unhandled cuda error\nLast error:\nCuda failure 2 'out of memory'",
+        "[LightGBM] [Fatal] [CUDA] out of memory",
+        "CatBoostError: Error: Out of memory. Requested 7.2; Free 6.5",
+        "RuntimeError: DefaultCPUAllocator: not enough memory: you tried to allocate 1280 bytes.",
+        "[rank0]: MemoryError: Unable to allocate 74.5 GiB",
+        "TerminatedWorkerError: A worker process was unexpectedly terminated, by excessive memory usage or a segfault",
+        "Error: cannot allocate vector of size 3.7 Gb\nExecution halted",
+        "memory allocation of 34359738368 bytes failed",
+        "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+        "torch.OutOfMemoryError: HIP out of memory. Tried to allocate 2 GiB",
+        "RuntimeError: XPU out of memory, please use `empty_cache`",
+        "Error out of memory at line 380 in file /mmfs1/gscratch/csrc/pythonInterface.c",
+        "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`",
+        "jax.errors.JaxRuntimeError: RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm",
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 512 MiB on device 0: cudaMalloc failed: out of memory",
+        "slurmstepd: error: Detected 1 oom_kill event in StepId=17.batch",
+        "run.sh: line 3:  4711 Killed                  python train.py",
+        "pyarrow.lib.ArrowMemoryError: malloc of size 8589934592 failed",
+        "cv2.error: OpenCV(4.9) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 8e9 bytes",
+        "Exception in thread main java.lang.OutOfMemoryError: Java heap space",
+        "fatal error: runtime: out of memory",
+        "ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.",
+        "RuntimeError: [metal::malloc] Attempting to allocate 9e9 bytes which is greater than the maximum allowed",
+    ],
+)
+def test_out_of_memory_in_the_words_of_many_libraries(text: str) -> None:
+    for result in (CommandResult(status=1, tail=text), CommandResult(status=1, tail="a warning", output_tail=text)):
+        failure = command_failure(result, timeout_s=None)
+        assert failure is not None
+        assert failure.kind is FailureKind.OOM
+
+
+TRACE = 'Traceback (most recent call last):\n  File "train.py", line 3, in <module>\n    go()\n'
+CUDA_OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n"
+CAUSED = "\nThe above exception was the direct cause of the following exception:\n\n"
+
+
+@pytest.mark.parametrize(
+    ("tail", "kind", "reason"),
+    [
+        (f"WARNING: CUDA out of memory, halving\n{TRACE}KeyError: 'labels'", "crash", "KeyError: 'labels'"),
+        (f"{TRACE}{CUDA_OOM}retrying with 32\n{TRACE}ValueError: x", "crash", "ValueError: x"),
+        (f"{TRACE}{CUDA_OOM}{CAUSED}{TRACE}RuntimeError: training failed", "oom", "torch.OutOfMemoryError"),
+        (f"{TRACE}{CUDA_OOM}{TRACE}torch.distributed.elastic.ChildFailedError: train.py", "oom", "torch.OutOfMemory"),
+        (
+            f"[rank0]: {TRACE}[rank0]: {CUDA_OOM}[rank1]: {TRACE}[rank1]: RuntimeError: peer",
+            "oom",
+            "[rank0]: torch.OutOf",
+        ),
+        ("WARNING: CUDA out of memory, halving\ntrain.py: error: bad option", "crash", "train.py: error: bad option"),
+        (f"{TRACE}RuntimeError: device-side assert\nCompile with TORCH_USE_CUDA_DSA", "crash", "RuntimeError: device-"),
+        (f"{TRACE}ValueError: x\nW1128 Warning: destroy_process_group() was not called", "crash", "ValueError: x"),
+        (TRACE.replace("go()", "raise X('CUDA out of memory')") + "mine.X: no", "crash", "mine.X: no"),
+    ],
+)
+def test_the_last_error_decides_and_one_that_was_overcome_does_not(tail: str, kind: str, reason: str) -> None:
+    failure = command_failure(CommandResult(status=1, tail=tail), timeout_s=None)
+    assert failure is not None
+    assert (failure.kind.value, failure.reason[: len(reason)]) == (kind, reason)
+
+
+@pytest.mark.parametrize(
+    ("status", "err", "out", "reason"),
+    [
+        (1, "UserWarning: old API", f"{TRACE}ValueError: x", "ValueError: x"),
+        (3, "done with warnings", "ERROR no such data set", "ERROR no such data set (exit status 3)"),
+        (2, f"{TRACE}ValueError: x", "RuntimeError: earlier", "ValueError: x (exit status 2)"),
+        (4, "just this", "just that", "just this (exit status 4)"),
+        (
+            101,
+            "thread 'main' panicked at src/main.rs:2:5",
+            "",
+            "thread 'main' panicked at src/main.rs:2:5 (exit",
+        ),
+    ],
+)
+def test_a_failure_names_the_last_error_of_either_stream(status: int, err: str, out: str, reason: str) -> None:
+    failure = command_failure(CommandResult(status=status, tail=err, output_tail=out), timeout_s=None)
+    assert failure is not None
+    assert failure.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("tail", "out", "note"),
+    [
+        (
+            f"{TRACE}RuntimeError: CUDA error",
+            "loss=1",
+            "its log ends in a traceback (RuntimeError: CUDA error)",
+        ),
+        ("a warning", f"loss=1\n{TRACE}RuntimeError: bad", "its log ends in a traceback (RuntimeError: bad), although"),
+        (f"{TRACE}ValueError: x\n" + "epoch 2\n" * 9, "", ""),
+        ("loss=1", "", ""),
+    ],
+)
+def test_a_complete_trial_says_that_its_log_ends_in_a_traceback(tail: str, out: str, note: str) -> None:
+    found = traceback_note(CommandResult(status=0, tail=tail, output_tail=out))
+    assert found.startswith(note)
+    assert bool(found) == bool(note)
