@@ -73,6 +73,9 @@ def run(  # noqa: PLR0913  # one argument per option
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Do not pause when trials fail whatever their configuration.")
     ] = False,
+    moved: Annotated[
+        bool, typer.Option("--moved", help="The study's project moved to this folder; resume it here.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
 ) -> None:
     """Run a study, or resume it. Ctrl-C stops after the running trials; press it twice to stop now."""
@@ -100,6 +103,7 @@ def run(  # noqa: PLR0913  # one argument per option
             recording=recording,
             unsafe_edits=unsafe_edits,
             keep_going=keep_going,
+            moved=moved,
         )
     raise typer.Exit(status)
 
@@ -299,6 +303,24 @@ def init(
         from tunesmith.cli.commands.init import write_study
 
         write_study(script, out=out, force=force, model=model, base_url=base_url)
+
+
+@app.command()
+def check(
+    study: Study = Path(),
+    *,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=86400, help="The longest time for the training, and for [evaluate].")
+    ] = 20.0,
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Run the default for some seconds: which metrics are seen, how long a trial takes, what is missing."""
+    with readable_errors("Nothing was started."):
+        from tunesmith.cli.commands.check import check_study
+
+        status = check_study(study, history=history, seconds=seconds, as_json=as_json)
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -118,7 +118,14 @@ class _RunBuilder:
 
     def _recorder(self, resources: ExitStack) -> Recorder:
         project, clocks = str(self.options.project), self.clocks
-        recorder = Recorder(self.options.history, self.spec, project=project, now=clocks.wall(), steady=clocks.steady)
+        recorder = Recorder(
+            self.options.history,
+            self.spec,
+            project=project,
+            now=clocks.wall(),
+            steady=clocks.steady,
+            moved=self.options.moved,
+        )
         resources.callback(recorder.close)
         return recorder
 

@@ -18,6 +18,7 @@ from tunesmith.agent.loop.events import Ended, LoopEvent, Observed, Opened, Star
 from tunesmith.agent.loop.factory import open_run
 from tunesmith.agent.loop.final_test import run_final_test
 from tunesmith.agent.loop.finishing import finish_trial
+from tunesmith.agent.loop.lock_wait import LockWait
 from tunesmith.agent.loop.recovery import Recovery, recover
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.agent.loop.slot_pool import PoolSlot
@@ -55,6 +56,7 @@ class Loop:
     def __init__(self, spec: StudySpec, options: RunOptions, *, on_event: Callable[[LoopEvent], None]) -> None:
         self._drift = ClockDrift(options.clocks)
         self._run = open_run(spec, options, on_event)
+        self._run.recorder.wait_while(LockWait(self._run).keeps_waiting)
         self._inbox = Inbox(self._run.folder)
         self._commands = CommandService(self._run, self._inbox)
         self._announced_interrupts = 0
@@ -65,6 +67,11 @@ class Loop:
     def interrupt(self) -> None:
         """Ask the run to stop: the first call lets running trials finish, the second stops them. Signal-safe."""
         self._run.interrupts += 1
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether `interrupt` was called."""
+        return self._run.interrupts > 0
 
     def run(self) -> Ended:
         """Run until a limit is reached, the space is exhausted, or `interrupt` is called; return how the run ended.
@@ -105,6 +112,8 @@ class Loop:
         run = self._run
         recovery = recover(run)
         run.announcer.emit(self._opened_event(recovery))
+        if run.recorder.moved_from:
+            run.announcer.note(f"this project moved: the study's earlier trials ran in {run.recorder.moved_from}")
         if recovery.orphans:
             processes = f"{recovery.orphans} process{'es' if recovery.orphans > 1 else ''}"
             run.announcer.note(f"ended {processes} left over from an earlier run")

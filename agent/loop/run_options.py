@@ -20,6 +20,7 @@ class RunOptions:
         recording: file to which the LLM's answers are recorded, or from which they are replayed.
         unsafe_edits: whether edited code may run without the sandbox.
         keep_going: whether the run goes on when trials fail whatever their configuration.
+        moved: whether the user says that the project moved here from another folder.
         clocks: the sources of time.
     """
 
@@ -29,4 +30,5 @@ class RunOptions:
     recording: RecordingFiles | None = None
     unsafe_edits: bool = False
     keep_going: bool = False
+    moved: bool = False
     clocks: Clocks = Clocks()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tunesmith.agent.loop.slot_pool import PoolSlot
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.evaluator.evaluator import EditedCode
@@ -21,19 +23,22 @@ def start_trial(run: StudyRun, slot: PoolSlot, trial: Trial) -> bool:
     if not is_present(trial, run.trials(), run.spec.space):
         _set_aside(run, trial)
         return False
-    running = run.recorder.record_start(trial, slot.resources.index, run.now())
-    slot.unwritten = []
-    run.slots.note_sharing(slot)
-    earlier = _shorter_runs(run, running)
+    now, index = run.now(), slot.resources.index
     try:
-        code = edited_code(run, running)
+        code = edited_code(run, trial)
     except ProjectError as error:
+        running = run.recorder.record_start(trial, index, now)
         failure = Failure(kind=FailureKind.CRASH, reason=str(error))
         run.recorder.record_outcome(running, Outcome(state=TrialState.FAILED, failure=failure), run.now())
         run.ledger.add_ended(running)
         return False
-    on_observation = slot.unwritten.append
-    slot.evaluation = run.evaluator.start(running, slot.resources, on_observation, earlier=earlier, code=code)
+    slot.unwritten = []
+    run.slots.note_sharing(slot)
+    running = replace(trial, state=TrialState.RUNNING, slot=index, started_at=now)
+    earlier = _shorter_runs(run, running)
+    # Started, then recorded: where its folder cannot be made, the trial still waits and has lost no attempt.
+    slot.evaluation = run.evaluator.start(running, slot.resources, slot.unwritten.append, earlier=earlier, code=code)
+    run.recorder.record_start(trial, index, now)
     return True
 
 

@@ -36,7 +36,7 @@ class Display(Protocol):
         """Restore the terminal."""
 
 
-def run_study(
+def run_study(  # noqa: PLR0913  # one argument per option
     study: Path,
     overrides: Overrides,
     *,
@@ -45,6 +45,7 @@ def run_study(
     recording: RecordingFiles | None = None,
     unsafe_edits: bool = False,
     keep_going: bool = False,
+    moved: bool = False,
 ) -> int:
     """Run or resume a study; return the exit status.
 
@@ -64,6 +65,7 @@ def run_study(
         recording=recording,
         unsafe_edits=unsafe_edits,
         keep_going=keep_going,
+        moved=moved,
     )
 
     def open_loop() -> Loop:
@@ -71,7 +73,7 @@ def run_study(
 
     until = spec.budget.starting_at(time.time()).until
     try:
-        ended = run_through_full_disks(open_loop, database.parent, until, display.show)
+        ended = run_through_full_disks(open_loop, database, until, display.show)
     finally:
         display.close()
     if not as_json:
