@@ -30,6 +30,7 @@ from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
+from tunesmith.study.variant import short_id
 from tunesmith.tools.analysis.broken_environment import FAILURES
 from tunesmith.tools.control.study_reader import study_view
 
@@ -130,6 +131,7 @@ class TrialQueue:
         self._proposal_s = 0.0
         self._confirmation = Confirmation(spec)
         self._halving, self._population = SuccessiveHalving.from_spec(spec), Population.from_spec(spec)
+        self._noted: set[str] = set()
         self.waiting: list[Trial] = []
         self.steering = Steering({})
         self.is_paused = False
@@ -232,7 +234,16 @@ class TrialQueue:
     def _edited(self, view: StudyView) -> Proposal | None:
         """Return a trial of an edited version of the code; None if the project's own code should be tuned."""
         code = self._proposers.code
-        return code.next(view) if code is not None and view.number > 0 else None
+        proposal = code.next(view) if code is not None and view.number > 0 else None
+        if code is None or proposal is None:
+            return None
+        own = [t for t in view.trials if t.proposal.code == proposal.code]
+        edited = replace(view, space=code.space_of(proposal.code), trials=own)
+        try:
+            return apply_steering(proposal, edited, self.steering, BayesSampler())
+        except SpaceExhausted as nothing:
+            self._note_once(f"no trial of {short_id(proposal.code)}: {nothing}")
+            return None
 
     def _proposed(self, view: StudyView) -> Proposal:
         """Return a new configuration of the project's own code.
@@ -249,12 +260,18 @@ class TrialQueue:
         """Return an earlier configuration that is promoted or resumed now; None if there is none."""
         # A configuration from before the space changed cannot go on: its command line would be another one's.
         view = replace(view, trials=present_trials(view.trials, view.space))
+        if self._population is None:
+            allowed = (t for t in view.trials if not (t.state is TrialState.STOPPED and self._is_forbidden(t)))
+            view = replace(view, trials=list(allowed))
         if self._halving is not None:
             return self._halving.next_promotion(view.trials)
         if self._population is not None:
             return self._population.next_generation(view, self._proposers.sampler)
         forecasts = self._early_stopping.forecasts(view.trials)
         return None if forecasts is None else resume_paused(view, forecasts)
+
+    def _is_forbidden(self, trial: Trial) -> bool:
+        return bool(self.steering.objection(trial.params))
 
     def _at_first_fidelity(self, proposal: Proposal, view: StudyView) -> Proposal:
         """Return a proposal at the fidelity of its first rung. The default, as the baseline, runs at full fidelity."""
@@ -267,6 +284,7 @@ class TrialQueue:
     # -- replicates ----------------------------------------------------------------------------------------------
 
     def _noise_run(self) -> Trial | None:
+        self._confirmation.steering = self.steering
         due = self._confirmation.noise_runs(self._store.trials())
         return self._record(due[0]) if due else None
 
@@ -276,7 +294,10 @@ class TrialQueue:
         tuning = [slot.trial for slot in running if slot.trial and not slot.trial.is_replicate]
         if any(self._is_worth_waiting_for(trial, ended_by) for trial in tuning):
             return None
+        self._confirmation.steering = self.steering
         due = self._confirmation.next_replicates(self._store.trials())
+        if self._confirmation.remark:
+            self._note_once(self._confirmation.remark)
         if due:
             return self._record(due[0])
         if not running:
@@ -289,6 +310,11 @@ class TrialQueue:
         if planned_s is None or trial.started_at is None:
             return True
         return self._ledger.clocks.wall() - trial.started_at <= planned_s
+
+    def _note_once(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self._note(text)
 
     def _record(self, proposal: Proposal) -> Trial:
         return self._store.record(self.with_version(proposal))

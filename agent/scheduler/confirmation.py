@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import placeholders
 from tunesmith.study.trials.results import default_trial
@@ -39,12 +40,19 @@ class Confirmation:
 
     Args:
         spec: the study.
+
+    Attributes:
+        steering: the pins and vetoes; no configuration runs again that contradicts them. Of the default, which is the
+            baseline, only vetoes are asked.
+        remark: why the best configuration is not confirmed, for people; "" if it is.
     """
 
     def __init__(self, spec: StudySpec) -> None:
         self._spec = spec
-        self._led_at = -1
+        self._led_at: tuple[int, Steering] | None = None
         self._leaders: list[Trial] = []
+        self.steering = Steering({})
+        self.remark = ""
 
     def noise_runs(self, trials: Sequence[Trial]) -> list[Proposal]:
         """Return the early repetitions of the default that are left.
@@ -56,6 +64,8 @@ class Confirmation:
         if spec.confirm is None or not large_enough or "seed" not in placeholders(spec.run.command):
             return []
         if default is None or default.state is not TrialState.COMPLETE or _is_too_late_for_noise(default, trials):
+            return []
+        if self.steering.veto_of(default.params):
             return []
         seeds = [noise_seed(spec.study.seed, index) for index in range(NOISE_RUNS)]
         why = "the default again, to measure noise"
@@ -90,7 +100,11 @@ class Confirmation:
         """Return what the next comparison of the chosen trial with the default needs; [] once it is clear."""
         assert self._spec.confirm is not None  # noqa: S101  # `next_replicates` checked it
         confirm, default = self._spec.confirm, default_trial(trials, self._spec.space)
-        compared = [chosen] if default is None or default.state is not TrialState.COMPLETE else [default, chosen]
+        has_baseline = default is not None and default.state is TrialState.COMPLETE
+        if default is None or not has_baseline or self.steering.veto_of(default.params):
+            compared = [chosen]
+        else:
+            compared = [default, chosen]
         for count in range(confirm.seeds, confirm.most + 1, confirm.seeds):
             seeds = [confirming_seed(self._spec.study.seed, index) for index in range(count)]
             missing = _missing_replicates(compared, seeds, trials)
@@ -113,8 +127,8 @@ class Confirmation:
     def _leading(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the best trials by the sampler's model, which shrinks lucky values towards their neighbours."""
         finished = sum(t.state.is_finished and t.counts and not t.is_replicate for t in trials)
-        if finished != self._led_at:
-            self._led_at, self._leaders = finished, self._choose(trials)
+        if (finished, self.steering) != self._led_at:
+            self._led_at, self._leaders = (finished, self.steering), self._choose(trials)
         return self._leaders
 
     def _choose(self, trials: Sequence[Trial]) -> list[Trial]:
@@ -122,12 +136,22 @@ class Confirmation:
         complete, default = leaderboard(trials, spec), default_trial(trials, spec.space)
         if spec.confirm is None or not complete or (default is not None and complete[0].number == default.number):
             return []
+        complete = self._allowed(complete)
+        if not complete or (default is not None and complete[0].number == default.number):
+            return []
         groups = _by_code(complete)
         ranked = [t for group in groups for t in self._ranked(group, trials)]
         ranked = [t for t in ranked if default is None or t.number != default.number]
         if len(groups) == 1 or not ranked:
             return ranked[: spec.confirm.top]
         return self._first_of_each_code(ranked)[: self._leader_count(complete)]
+
+    def _allowed(self, complete: Sequence[Trial]) -> list[Trial]:
+        """Return the trials that respect the pins and vetoes; remark on the best one if it does not."""
+        best = complete[0]
+        objection = self.steering.objection(best.params)
+        self.remark = f"trial {best.number} is the best, but is not confirmed: {objection}" if objection else ""
+        return [t for t in complete if not self.steering.objection(t.params)]
 
     def _leader_count(self, complete: Sequence[Trial]) -> int:
         """Return [confirm].top, but 2 at least if several versions of the code completed: then two versions lead."""

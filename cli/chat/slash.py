@@ -203,9 +203,11 @@ def _budget(session: StudySession, rest: str) -> str:
 
 
 def _queue(session: StudySession, rest: str) -> str:
-    return _call(
-        session, QUEUE, {"configurations": [_pairs(rest, "/queue lr=0.01 hidden=64")], "why": "typed in the chat"}
-    )
+    words = rest.split()
+    bases = [word.removeprefix("base=") for word in words if word.startswith("base=")]
+    pairs = _pairs(" ".join(w for w in words if not w.startswith("base=")), "/queue lr=0.01 hidden=64 base=default")
+    base = {"base": bases[-1]} if bases else {}
+    return _call(session, QUEUE, {"configurations": [pairs], "why": "typed in the chat", **base})
 
 
 def _pin(session: StudySession, rest: str) -> str:
@@ -297,7 +299,7 @@ COMMANDS: Mapping[str, Slash] = {
     "stop": Slash("[now | N]", "stop after the running trials, at once with now, or stop trial N", _stop),
     "pause": Slash("", "start no new trials", _tool(PAUSE)),
     "resume": Slash("", "start new trials again", _tool(RESUME)),
-    "queue": Slash("lr=0.01 ...", "run this configuration next; other values are those of the best trial", _queue),
+    "queue": Slash("lr=0.01 ...", "run these values next; the others are the best trial's, or base=default", _queue),
     "confirm": Slash("N", "run a trial again on 3 fresh seeds", _tool(CONFIRM, lambda t: {"number": _value(t)})),
     "retry": Slash("[N-M]", "run failed trials again, all or these, and forget their failures", _retry),
     "forget": Slash("N-M [undo]", "let trials teach nothing and count nowhere; undo takes them up again", _forget),

@@ -15,7 +15,8 @@ from tunesmith.study.commands import Bounds, Constrain, Limit, Parallel
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.space.condition import Value, same
+from tunesmith.study.space import condition as conditions
+from tunesmith.study.space.condition import Params, Value, same
 
 Document = Mapping[str, Any]
 
@@ -46,6 +47,18 @@ class Steering:
 
     def __bool__(self) -> bool:
         return bool(self.pins or self.vetoes)
+
+    def objection(self, params: Params) -> str:
+        """Return the pin or veto that a configuration contradicts, in words; "" if it respects all."""
+        for name, value in self.pins.items():
+            if name in params and not same(params[name], value):
+                return f"{name} is fixed at {render_parameter(value)}"
+        return self.veto_of(params)
+
+    def veto_of(self, params: Params) -> str:
+        """Return the veto that a configuration meets, in words; "" if it meets none."""
+        met = (veto for veto in self.vetoes if conditions.parse(veto).holds(params))
+        return next((f"no trial may have {veto}" for veto in met), "")
 
     @property
     def words(self) -> str:

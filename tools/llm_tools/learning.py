@@ -111,7 +111,20 @@ def complete_configuration(view: StudyView, params: Mapping[str, Any], base: str
         ToolRefused: there is no such base.
         ProposalError: the values are not valid in the space; the message names every mistake.
     """
+    if base == "best" and not leaderboard(view.trials, view):
+        return _without_best(view.space, params)
     return view.space.parse({**_imputed(view.space), **_base_params(view, base), **params})
+
+
+def _without_best(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Value]:
+    """Return a configuration that gives every active parameter itself; the default never stands in for a best."""
+    missing = [name for name in space.active({**_imputed(space), **space.own_values(params)}) if name not in params]
+    if missing and set(params) <= set(space.names):
+        raise ToolRefused(
+            f"no trial is the best yet, so {', '.join(missing)} would have no value; give every parameter, or take "
+            "the others from base = default or from a trial's number"
+        )
+    return space.parse(params)
 
 
 def _imputed(space: SearchSpace) -> Mapping[str, Value]:
@@ -124,11 +137,7 @@ def _base_params(view: StudyView, base: str) -> Mapping[str, Value]:
         return find_trial(view, int(base.lstrip("#"))).params
     if base not in BASES:
         raise ToolRefused(f"base: {base!r} is not valid; expected best, default or a trial's number")
-    if base == "best":
-        ranked = leaderboard(view.trials, view)
-        if ranked:
-            return ranked[0].params
-    return view.space.default or {}
+    return leaderboard(view.trials, view)[0].params if base == "best" else view.space.default or {}
 
 
 def _importance_lines(view: StudyView) -> list[str]:

@@ -32,6 +32,7 @@ from tunesmith.study.commands import (
 )
 from tunesmith.study.errors import ProposalError, ToolRefused
 from tunesmith.study.formatting import render_params
+from tunesmith.study.trials.reported import unreported_reason
 from tunesmith.study.trials.trial import TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.llm_tools.context import StudyControl, ToolContext
@@ -232,6 +233,14 @@ def withdraw(context: ToolContext, args: TrialReasonArguments) -> str:
     return _control(context).send(Withdraw(number=args.number, why=args.why))
 
 
+def constrain(context: ToolContext, args: ConstrainArguments) -> str:
+    """Bound a metric that some trial reported, or remove its bounds."""
+    is_bound = args.min is not None or args.max is not None
+    if is_bound and (reason := unreported_reason(args.metric, context.study.view().trials)):
+        raise ToolRefused(reason)
+    return _control(context).send(Constrain(**args.model_dump()))
+
+
 def _send(make: Callable[[A], Command], verb: str = "") -> Callable[[ToolContext, A], str]:
     """Return a tool's function that sends one command; `verb` names what only a running study can do, for refusals."""
 
@@ -271,4 +280,4 @@ VETO = StudyTool(
 LIMIT = StudyTool("limit", LimitArguments, _send(lambda args: Limit(name=args.name, value=args.value)), Effect.RUN)
 PARALLEL = StudyTool("parallel", ParallelArguments, _send(lambda args: Parallel(count=args.count)), Effect.RUN)
 BOUNDS = StudyTool("bounds", BoundsArguments, _send(lambda args: Bounds(**args.model_dump())), Effect.STEER)
-CONSTRAIN = StudyTool("constrain", ConstrainArguments, _send(lambda args: Constrain(**args.model_dump())), Effect.STEER)
+CONSTRAIN = StudyTool("constrain", ConstrainArguments, constrain, Effect.STEER)

@@ -41,6 +41,7 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import ConditionError, Value
 from tunesmith.study.space.values import own_value
+from tunesmith.study.trials.reported import unreported_reason
 from tunesmith.study.trials.results import is_present
 from tunesmith.study.trials.seeds import choosing_seed, tuning_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
@@ -225,6 +226,8 @@ def _queue(command: Queue, state: RunState) -> CommandDecision:
         params = state.spec.space.parse(command.params)
     except ProposalError as error:
         raise ToolRefused(str(error)) from None
+    if veto := state.steering.veto_of(params):
+        raise ToolRefused(f"not queued: {veto}; remove that veto first")
     number = len(state.trials)
     fidelity = state.spec.fidelity.max if state.spec.fidelity else None
     seed = tuning_seed(state.spec.study.seed, number)
@@ -243,6 +246,8 @@ def _confirm(command: Confirm, state: RunState) -> CommandDecision:
             f"trial {command.number} lies outside the present space, so the command cannot repeat it; confirm another "
             "one, or queue its values that still exist"
         )
+    if veto := state.steering.veto_of(trial.params):
+        raise ToolRefused(f"trial {command.number} does not run again: {veto}; remove that veto first")
     used = {t.proposal.seed for t in state.trials if t.proposal.replicate_of == original}
     # The same seeds for every configuration, in the same command, so that what is confirmed can be compared.
     pool = (choosing_seed(state.spec.study.seed, index) for index in range(command.seeds + len(used) + 1000))
@@ -322,6 +327,8 @@ def _veto(command: Veto, state: RunState) -> CommandDecision:
 
 def _change(command: Limit | Parallel | Bounds | Constrain, state: RunState) -> CommandDecision:
     change = requested_change(state.spec.document, command)
+    if isinstance(command, Constrain) and change.after is not None:
+        _require_reported(command.metric, state.trials)
     if change.before == change.after:
         raise ToolRefused(f"{change.key} is already {_value_text(change.after)}")
     try:
@@ -343,6 +350,11 @@ def _change(command: Limit | Parallel | Bounds | Constrain, state: RunState) -> 
             steering = replace(state.steering, pins=pins)
             answer += f"; {command.name} was pinned outside the new range and is no longer pinned"
     return CommandDecision(answer=answer, change=change, spec=spec, steering=steering)
+
+
+def _require_reported(metric: str, trials: Sequence[Trial]) -> None:
+    if reason := unreported_reason(metric, trials):
+        raise ToolRefused(reason)
 
 
 def _find_trial(number: int, state: RunState) -> Trial:

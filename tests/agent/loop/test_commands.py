@@ -212,12 +212,14 @@ def test_bounds_constraints_and_parallelism_change_while_it_runs(tmp_path: Path)
         assert "space.y" in send(project, Bounds(name="y", high=4))
         count = len(trials(project))
         wait_for(lambda: any(t.state is TrialState.COMPLETE for t in trials(project)))
-        assert "no longer count as usable" in send(project, Constrain(metric="memory", max=1.0))
+        with pytest.raises(ToolRefused, match="no trial reported 'memory'; reported: loss"):
+            send(project, Constrain(metric="memory", max=1.0))
+        assert "constraints.loss" in send(project, Constrain(metric="loss", max=99.0))
         with pytest.raises(ToolRefused, match=r"did you mean|no parameter"):
             send(project, Bounds(name="yy", high=4))
         with pytest.raises(ToolRefused, match="low"):
             send(project, Bounds(name="x", low=2.0))
-        assert "none" in send(project, Constrain(metric="memory"))
+        assert "none" in send(project, Constrain(metric="loss"))
         wait_for(lambda: len(trials(project)) > count + 6)
         assert send(project, Parallel(count=1)) == "run.parallel: 3 -> 1"
         wait_for(lambda: sum(t.state is TrialState.RUNNING for t in trials(project)) == 1)

@@ -107,7 +107,40 @@ def test_a_limit_and_the_number_of_slots_change_the_study() -> None:
 
 
 def test_a_constraint_says_how_many_trials_no_longer_count() -> None:
-    assert "1 complete trials did not report memory" in decide(Constrain(metric="memory", max=1.0), state()).answer
+    partly = replace(state().trials[1], state=TrialState.STOPPED, outcome=replace(complete(0.5, memory=1.0)))
+    seen = state(trials=[state().trials[0], partly, *state().trials[2:]])
+    assert "1 complete trials did not report memory" in decide(Constrain(metric="memory", max=1.0), seen).answer
+
+
+@pytest.mark.parametrize("metric", ["memory", "los", "Loss", "val/loss", "gpu_mem_gb"])
+def test_a_bound_on_a_metric_that_nobody_reports_is_refused_with_those_that_are(metric: str) -> None:
+    with pytest.raises(ToolRefused, match=rf"no trial reported '{metric}'.*reported: loss"):
+        decide(Constrain(metric=metric, max=1.0), state())
+    untold = state(trials=[t for t in state().trials if not t.values])
+    assert decide(Constrain(metric=metric, max=1.0), untold).spec is not None  # nothing is known yet
+
+
+@pytest.mark.parametrize(
+    "veto", ["lr < 0.05", "optimizer == 'adam'", "hidden in [64, 32]", "lr > 0.001 and hidden == 64"]
+)
+def test_what_a_veto_forbids_is_neither_queued_nor_confirmed(veto: str) -> None:
+    vetoed = state(steering=Steering({}, ("lr == 1.0", veto)))
+    with pytest.raises(ToolRefused, match="not queued: no trial may have"):
+        decide(Queue(params={"lr": 0.01, "hidden": 64, "optimizer": "adam"}), vetoed)
+    with pytest.raises(ToolRefused, match="trial 0 does not run again: no trial may have"):
+        decide(Confirm(number=0), vetoed)
+
+
+def test_a_pinned_value_becomes_the_parameters_own() -> None:
+    for given, own in ((32.0, 32), ("32", 32), ("3.2e1", 32)):
+        steering = decide(Pin(name="hidden", value=given), state()).steering
+        assert steering is not None
+        assert repr(steering.pins) == repr({"hidden": own})
+
+
+def test_a_queued_configuration_has_the_parameters_own_values() -> None:
+    (queued,) = decide(Queue(params={"lr": 1, "hidden": "64.0", "optimizer": "ADAM"}), state()).proposals
+    assert repr(dict(queued.params)) == "{'lr': 1.0, 'hidden': 64, 'optimizer': 'adam'}"
 
 
 def test_a_veto_names_the_unfinished_trials_that_match_it() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tunesmith.agent.scheduler.confirmation import NOISE_RUNS, Confirmation
+from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.seeds import is_confirming, is_fresh
@@ -171,3 +172,37 @@ def test_claims_are_rare_without_a_gain_and_frequent_with_one_standard_deviation
             if found is not SequentialDecision.CONTINUE:
                 break
     assert least <= claims / 1000 <= most
+
+
+@pytest.mark.parametrize(
+    ("steering", "may_run"),
+    [
+        (Steering({}, ("x > 0.6",)), lambda x: x <= 0.6),
+        (Steering({}, ("x > 0.6", "x < 0.5")), lambda x: 0.5 <= x <= 0.6),
+        (Steering({"x": 6 / 11}), lambda x: x in (0.0, 6 / 11)),
+        (Steering({}, ("x == 0.0",)), lambda x: x != 0.0),
+        (Steering({"x": 0.99}), lambda x: False),
+        (Steering({}, ("x >= 0.0",)), lambda x: False),
+    ],
+)
+def test_pins_and_vetoes_hold_for_confirmations(steering: Steering, may_run: Callable[[float], bool]) -> None:
+    """The best is at 1; a configuration that is forbidden by now is not run again, the next allowed one is."""
+    confirmation, trials = Confirmation(spec_of()), tuned(lambda x: 1 - x)
+    assert confirmation.next_replicates(trials)[0].params["x"] in (0.0, 1.0)
+    confirmation.steering = steering
+    asked = [float(str(p.params["x"])) for p in confirmation.next_replicates(trials)]
+    assert all(may_run(x) for x in asked)
+    assert bool(asked) == any(may_run(n / 11) for n in range(1, 12))
+    is_forbidden = bool(steering.objection({"x": 1.0}))
+    assert ("trial 11 is the best, but is not confirmed" in confirmation.remark) == is_forbidden
+    confirmation.steering = Steering({})
+    assert any(p.params["x"] == 1.0 for p in confirmation.next_replicates(trials))
+    assert confirmation.remark == ""
+
+
+def test_a_vetoed_default_is_not_repeated_to_measure_noise() -> None:
+    confirmation = Confirmation(spec_of())
+    default = tuned(lambda x: 1 - x, 2)[:1]
+    assert confirmation.noise_runs(default)
+    confirmation.steering = Steering({}, ("x < 0.5",))
+    assert confirmation.noise_runs(default) == []
