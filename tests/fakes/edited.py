@@ -140,4 +140,7 @@ def _run(
 def _confirm(recorder: Recorder, trial: Trial, losses: Sequence[float], variant: str, *, wall_s: float = 2.0) -> None:
     for index, loss in enumerate(losses):
         seed = confirming_seed(0, index)
-        _run(recorder, variant, [loss], seed=seed, source=Source.CONFIRM, replicate_of=trial.number, wall_s=wall_s)
+        lr = float(str(trial.params["lr"]))
+        _run(
+            recorder, variant, [loss], lr=lr, seed=seed, source=Source.CONFIRM, replicate_of=trial.number, wall_s=wall_s
+        )
