@@ -43,7 +43,7 @@ def present_trials(trials: Sequence[Trial], space: SearchSpace) -> list[Trial]:
     """Return the trials that belong to the present space: its names, ranges, choices and conditions as of now.
 
     A replicate counts only with the configuration that it repeats, which must belong to the space as well. Edited code
-    may have parameters of its own: names that no trial of the user's own code ever had. Forgotten trials and failures
+    may have parameters of its own: names that never occur with the user's code. Forgotten trials and failures
     of the study itself are left out.
     """
     trials = [t for t in trials if t.counts]

@@ -176,7 +176,7 @@ def _confirmed(
 ) -> Trial | None:
     """Return the configuration that was compared with the default; None if none was or a newer one leads.
 
-    The default alone may have replicates: those of the chosen one can fail, or the time can run out.
+    The default alone may have replicates: the replicates of the other can fail, or time can run out.
     """
     sign, leader = asked.objectives[0].sign, order[0]
     rerun = [t for t in order if len(repeats.confirming.get(t.number, ())) >= _MIN_CONFIRMED]
