@@ -191,7 +191,7 @@ def locked_error(path: Path | None) -> HistoryLocked:
     """Return the error for a file that another program locks."""
     return HistoryLocked(
         f"{path or 'the history'} is locked by another program, such as a database browser, a backup, or sqlite3 "
-        "with an open transaction; close it and run the same command again"
+        "with an open transaction; close it and run the command again"
     )
 
 

@@ -21,6 +21,7 @@ from tunesmith.cli.session.overrides import Overrides, require_end
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.errors import HistoryLocked
 
 MIN_TRIALS_FOR_IMPORTANCE = 20
 """Trials from which importance decides which parameters get a column."""
@@ -77,7 +78,10 @@ def run_study(  # noqa: PLR0913  # one argument per option
     finally:
         display.close()
     if not as_json:
-        _print_end(database, ended)
+        try:
+            _print_end(database, ended)
+        except HistoryLocked as error:
+            print(f"The study ended, but its summary cannot be read: {error}; `tunesmith report` writes it later")
     return _exit_status(ended)
 
 
@@ -114,7 +118,10 @@ def _exit_status(ended: Ended) -> int:
 
 def _leading(spec: StudySpec, database: Path) -> tuple[str, ...]:
     """Return the parameters of a resumed study by importance: they get the first columns."""
-    opened = History.open_if_any(database)
+    try:
+        opened = History.open_if_any(database)
+    except HistoryLocked:
+        return ()  # the run itself waits for the program that locks it
     if opened is None:
         return ()
     with opened as history:
