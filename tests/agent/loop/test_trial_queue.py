@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from fakes.studies import complete, make_spec, proposal
 
 from tunesmith.agent.loop.budget_ledger import BudgetLedger
@@ -19,15 +20,19 @@ from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.config.budget import Spent
 from tunesmith.study.config.changes import Steering
-from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import EDITED, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
 
+VARIANT = f"{EDITED}0123456789"
+"""The id of edited code."""
 SEEDED = {"command": "python train.py --lr {lr} --seed {seed}"}
 
 
 class Study:
     """A study in memory: its queue, and trials that end when a test says so."""
 
-    def __init__(self, *, slots: int = 1, **tables: Any) -> None:
+    def __init__(self, *, slots: int = 1, code: Any = None, **tables: Any) -> None:
         self.spec = make_spec(**tables)
         self.trials: list[Trial] = []
         self.notes: list[str] = []
@@ -44,7 +49,7 @@ class Study:
             store=TrialStore(trials=lambda: self.trials, record=self._record, earlier=()),
             ledger=self.ledger,
             slots=self.slots,
-            proposers=Proposers(arbiter=Arbiter(sampler), sampler=sampler, code=None, variant="base"),
+            proposers=Proposers(arbiter=Arbiter(sampler), sampler=sampler, code=code, variant="base"),
             early_stopping=EarlyStopping(self.spec, {}),
             note=self.notes.append,
         )
@@ -187,3 +192,66 @@ def test_while_the_disk_is_full_a_spent_budget_still_ends_the_study() -> None:
     study.run()
     study.queue.end_if_over()
     assert study.queue.ended_by == "trials"
+
+
+class EditedCode:
+    """A code search that always wants another trial of one edited version, with the same configuration."""
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        self.params = params
+
+    def next(self, view: StudyView) -> Proposal:
+        return Proposal(params=self.params, source=Source.LLM, seed=view.number, variant=VARIANT)
+
+    def unedited_view(self, view: StudyView) -> StudyView:
+        return replace(view, trials=[t for t in view.trials if not t.proposal.code])
+
+    def space_of(self, code: str) -> SearchSpace:
+        assert code == VARIANT
+        return make_spec().space
+
+
+@pytest.mark.parametrize(
+    "steering",
+    [
+        Steering({"hidden": 32}),
+        Steering({}, ("lr > 0.05",)),
+        Steering({}, ("optimizer == 'adam'",)),
+        Steering({"optimizer": "sgd"}, ("momentum < 0.5",)),
+        Steering({"lr": 0.5}, ("hidden >= 64",)),
+    ],
+)
+def test_pins_and_vetoes_hold_for_trials_of_edits(steering: Steering) -> None:
+    study = Study(code=EditedCode({"lr": 0.1, "hidden": 64, "optimizer": "adam"}), budget={"trials": 8})
+    study.run()  # the default
+    first = study.run()
+    assert first is not None
+    assert dict(first.params) == {"lr": 0.1, "hidden": 64, "optimizer": "adam"}
+    study.queue.steering = steering
+    for _ in range(3):
+        trial = study.run()
+        assert trial is not None
+        assert trial.proposal.variant == VARIANT
+        assert steering.objection(trial.params) == ""
+        assert study.spec.space.contains(trial.params)
+
+
+def test_an_edit_of_which_every_configuration_is_vetoed_runs_no_trial_and_says_so_once() -> None:
+    study = Study(code=EditedCode({"lr": 0.1, "hidden": 64, "optimizer": "adam"}), budget={"trials": 8})
+    study.run()
+    study.queue.steering = Steering({}, ("lr < 2",))
+    assert study.run() is None
+    assert len([note for note in study.notes if "nothing new is left to try" in note]) == 1
+
+
+def test_a_vetoed_configuration_is_not_confirmed_and_the_study_says_so() -> None:
+    study = Study(run=SEEDED, confirm={"seeds": 2, "top": 1}, budget={"trials": 3})
+    for loss in (1.0, 0.1, 0.5):
+        study.run(loss=loss)
+    best = study.trials[1]
+    study.queue.steering = Steering({}, (f"lr == {best.params['lr']!r}",))
+    while study.run(loss=0.4) is not None:
+        pass
+    repeated = {t.proposal.replicate_of for t in study.trials if t.is_replicate}
+    assert repeated == {0, 2}
+    assert [note for note in study.notes if "trial 1 is the best, but is not confirmed: no trial may have lr" in note]
