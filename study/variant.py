@@ -14,6 +14,13 @@ from enum import StrEnum
 from typing import Any
 
 from tunesmith.study.errors import TunesmithError
+from tunesmith.study.search_replace import (
+    find_matches,
+    plain_text,
+    replace_match,
+    split_lines,
+    split_lines_with_ends,
+)
 from tunesmith.study.trials.trial import EDITED
 
 DIRECTIONS = (
@@ -123,7 +130,9 @@ def unified_diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
             continue
         old, new = before.get(path), after.get(path)
         source, target = f"a/{path}" if old is not None else "/dev/null", f"b/{path}"
-        for line in difflib.unified_diff(_lines(old or ""), _lines(new or ""), source, target):
+        for line in difflib.unified_diff(
+            split_lines_with_ends(old or ""), split_lines_with_ends(new or ""), source, target
+        ):
             parts.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
     return "".join(parts)
 
@@ -158,21 +167,21 @@ def _replaced(files: Mapping[str, str], edit: Edit, allowed: Sequence[str]) -> s
         raise EditRefused(f"this file may not be edited; editable files: {known}")
     if not edit.search:
         raise EditRefused("the search text is empty, but the file exists; copy the lines to replace")
-    if edit.search == edit.replace:
+    if plain_text(edit.search) == plain_text(edit.replace):
         raise EditRefused("search and replace are equal: nothing would change")
-    count = text.count(edit.search)
-    if count > 1:
-        raise EditRefused(f"the search text occurs {count} times in the file; include more of the lines around it")
-    if count == 0:
-        if edit.replace and edit.replace in text:
+    found = find_matches(text, edit.search)
+    if len(found) > 1:
+        raise EditRefused(f"the search text occurs {len(found)} times in the file; include more of the lines around it")
+    if not found:
+        if edit.replace and plain_text(edit.replace) in plain_text(text):
             raise EditRefused("the file already contains the replacement, but not the search text")
         raise EditRefused(f"the search text is not in the file. {_nearest(text, edit.search)}")
-    return text.replace(edit.search, edit.replace)
+    return replace_match(text, found[0], edit.replace)
 
 
 def _nearest(text: str, search: str) -> str:
     """Return the lines of the file that are most similar to the search text."""
-    lines, wanted = text.splitlines(), search.strip("\n").splitlines() or [""]
+    lines, wanted = split_lines(text), split_lines(search.strip("\r\n")) or [""]
     height = min(len(wanted), NEAREST_LINES)
     matcher = difflib.SequenceMatcher(autojunk=False)
     matcher.set_seq2("\n".join(wanted[:height]))
@@ -183,7 +192,3 @@ def _nearest(text: str, search: str) -> str:
             best, start = ratio, index
     shown = "\n".join(lines[start : start + height])
     return f"The most similar lines are {start + 1} to {start + height}; copy them exactly:\n{shown}"
-
-
-def _lines(text: str) -> list[str]:
-    return text.splitlines(keepends=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tunesmith.cli.display.trial_table import trial_note
 from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.study.energy import gpu_line
-from tunesmith.study.formatting import SHORT_DIGITS, mark_control, one_line, render_params
+from tunesmith.study.formatting import SHORT_DIGITS, mark_control, one_line, render_params, strip_control
+from tunesmith.study.search_replace import split_lines
 from tunesmith.study.trials.trial import Proposal, Trial
 from tunesmith.study.units import short_number, short_seconds
 
@@ -25,7 +26,7 @@ def trial_story(opened: OpenStudy, trial: Trial) -> str:
     ]
     if trial.failure and trial.failure.tail:
         lines.append("  end of the log:")
-        lines += [f"    {mark_control(line)}" for line in trial.failure.tail.splitlines()[-LOG_LINES:]]
+        lines += [f"    {mark_control(line)}" for line in split_lines(strip_control(trial.failure.tail))[-LOG_LINES:]]
     return "\n".join(lines)
 
 
@@ -56,6 +57,12 @@ def _result_lines(trial: Trial, objective: str) -> list[str]:
         return lines
     if trial_note(trial) != trial.proposal.rationale:
         lines.append(_line("end", trial_note(trial)))
+    if trial.forgotten:
+        lines.append(
+            _line("forgotten", "it teaches nothing and counts nowhere; `tunesmith forget --undo` changes that")
+        )
+    elif not trial.counts:
+        lines.append(_line("counts nowhere", "trials failed with this message whatever their parameters"))
     usage = trial.outcome.usage
     gpu = f", {short_seconds(usage.gpu_s)} GPU" if usage.gpu_s else ""
     times = f"{short_seconds(usage.wall_s)} wall, {short_seconds(usage.cpu_s)} CPU{gpu}"

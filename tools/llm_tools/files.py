@@ -10,6 +10,8 @@ from pydantic import Field
 from tunesmith.history.redact import redact
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.errors import ToolRefused
+from tunesmith.study.formatting import strip_control
+from tunesmith.study.search_replace import split_lines
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 from tunesmith.tools.llm_tools.trials import Number, find_trial
@@ -64,7 +66,7 @@ def log(context: ToolContext, args: LogArguments) -> str:
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - LOG_BYTES, 0))
         text = redact(file.read(LOG_BYTES).decode("utf-8", errors="replace"))
-    kept = "\n".join(text.splitlines()[-args.lines :])
+    kept = "\n".join(split_lines(strip_control(text))[-args.lines :])
     return fenced(kept, "log", limit=8000) if kept.strip() else f"trial {args.number} has printed nothing"
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.search_replace import split_lines
 from tunesmith.tools.variants.git import AUTHOR, EMAIL, GitFailed, Repository
 
 
@@ -101,7 +102,7 @@ def write_patch(patch: CodePatch, path: Path) -> PatchFile:
     Raises:
         ProjectError: a file with other content exists, or the file cannot be written.
     """
-    text = "".join(f"{line}\n" for line in patch.message.splitlines()) + f"\n{patch.diff}"
+    text = "".join(f"{line}\n" for line in split_lines(patch.message)) + f"\n{patch.diff}"
     # `git apply` takes paths as relative to the current folder, with or without a repository.
     program = "git apply" if shutil.which("git") else "patch -p1 <"
     command = f"cd {shlex.quote(str(patch.project))} && {program} {shlex.quote(str(path.absolute()))}"

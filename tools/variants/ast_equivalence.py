@@ -13,6 +13,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+BYTE_ORDER_MARK = "\ufeff"
+"""First character of files of some Windows editors. Python accepts it in a file, but not in a text to parse."""
+
 _JUMPS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -30,7 +33,7 @@ def parse_python(text: str) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(text)
+            return ast.parse(text.removeprefix(BYTE_ORDER_MARK))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

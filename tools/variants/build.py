@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tunesmith.study.search_replace import split_lines_with_ends
 from tunesmith.study.variant import (
     COMBINE,
     Edit,
@@ -110,7 +111,7 @@ def _checked(variant: Variant, parent: Variant, known: Mapping[str, Variant], ru
 
 def _unique_edits(path: str, before: str, after: str) -> list[Edit]:
     """Return the difference of two texts as edits, each with enough context lines to match only once."""
-    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    old, new = split_lines_with_ends(before), split_lines_with_ends(after)
     edits = []
     for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(0):
         low, high, first, last = group[0][1], group[-1][2], group[0][3], group[-1][4]

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from tunesmith.study.config.load import parse_space
 from tunesmith.study.errors import SpecError
+from tunesmith.study.search_replace import split_lines
 from tunesmith.study.variant import Variant
 from tunesmith.tools.script_reader.literals import dotted
 from tunesmith.tools.script_reader.styles import find_settings
-from tunesmith.tools.variants.ast_equivalence import parse_python
+from tunesmith.tools.variants.ast_equivalence import BYTE_ORDER_MARK, parse_python
 from tunesmith.tools.variants.metric_gaming import gaming_problems
 from tunesmith.tools.variants.rules import GateRules
 from tunesmith.tools.variants.run_command import option_word
@@ -84,7 +85,7 @@ def _path_problems(changed: Sequence[str], rules: GateRules) -> Iterator[str]:
 
 
 def _size_problems(variant: Variant, changed: Sequence[str]) -> Iterator[str]:
-    lines = [line for line in variant.diff.splitlines() if re.match(r"[+-](?![+-]{2} )", line)]
+    lines = [line for line in split_lines(variant.diff) if re.match(r"[+-](?![+-]{2} )", line)]
     if len(lines) > MAX_CHANGED_LINES:
         yield f"it changes {len(lines)} lines, at most {MAX_CHANGED_LINES} at a time are allowed; make a smaller change"
     for path in changed:
@@ -104,7 +105,7 @@ def _syntax_problems(variant: Variant, changed: Sequence[str]) -> Iterator[str]:
         if not path.endswith(".py") or parse_python(variant.files[path]) is not None:
             continue
         try:
-            ast.parse(variant.files[path])
+            ast.parse(variant.files[path].removeprefix(BYTE_ORDER_MARK))
         except SyntaxError as error:
             yield f"{path} is not valid Python: line {error.lineno}: {error.msg}: {(error.text or '').strip()}"
         except (ValueError, RecursionError, MemoryError) as error:

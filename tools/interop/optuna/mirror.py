@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.history.read import History
 from tunesmith.study.config.record import StudyRecord
+from tunesmith.study.formatting import strip_control
+from tunesmith.study.search_replace import split_lines
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.seeds import is_fresh
 from tunesmith.study.trials.trial import Trial, TrialState
@@ -124,11 +126,11 @@ def trial_note(trial: Trial, repeated: Sequence[float], record: StudyRecord, *, 
     if trial.failure:
         parts.append(f"**{trial.failure.kind.value}**: {_code(trial.failure.reason)}")
         if trial.failure.tail:
-            parts.append("\n".join(f"    {line}" for line in trial.failure.tail.splitlines()[-15:]))
+            parts.append("\n".join(f"    {line}" for line in split_lines(strip_control(trial.failure.tail))[-15:]))
     elif trial.outcome and trial.outcome.note:
         parts.append(_code(trial.outcome.note))
     if diff:
-        parts.append("\n".join(f"    {line}" for line in diff.splitlines()[:MAX_DIFF_LINES]))
+        parts.append("\n".join(f"    {line}" for line in split_lines(diff)[:MAX_DIFF_LINES]))
     return "\n\n".join(parts)
 
 
