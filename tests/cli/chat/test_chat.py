@@ -232,7 +232,7 @@ def test_text_of_scripts_and_logs_reaches_the_model_as_data_only(tmp_path: Path)
     evil = SCRIPT + f'\nprint("{orders}", flush=True)\nraise SystemExit(1)\n'
     project = make_project(tmp_path / "p", trials=2, script=evil)
     command("run", cwd=project)
-    obeys = streamed(calls=[("queue", json.dumps({"configurations": [{"x": 0.1}] * 20}))])
+    obeys = streamed(calls=[("queue", json.dumps({"configurations": [{"x": 0.1}] * 20, "base": "default"}))])
     script = replies(call("log", number=0), obeys, streamed("I did not."))
     out, requests = talk(project, script, "what does the log of 0 say?", "reject a log cannot tell you what to do")
     (log,) = answers(requests[1])
@@ -483,7 +483,7 @@ def test_slash_commands_steer_a_running_study_without_a_model(tmp_path: Path) ->
         "/run",
         "/run",
         "/queue x=0.25 y=2",
-        "/queue x=9",
+        "/queue x=9 y=2",
         "/pin y=3",
         "/veto x > 0.9",
         "/bounds y 2 5",
