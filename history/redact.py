@@ -72,7 +72,7 @@ _TOKENS_OF_TEXT = re.compile(
     r"|prefix|suffix|separator|mask|per|of|s)[_-]?$",
     re.IGNORECASE,
 )
-"""What stands before "token" where it is one of a tokenizer."""
+"""The word before "token" where it is one of a tokenizer."""
 
 _VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
@@ -120,7 +120,7 @@ def _is_long_enough(value: str) -> bool:
 
 
 def _without_value(found: re.Match[str]) -> str:
-    """Return an assignment with its value hidden, or as it is where the value is no secret."""
+    """Return an assignment with its value hidden, or as it is where the value is not secret."""
     group = "bare" if "bare" in found.re.groupindex else "value"
     value = found[group]
     if not _is_secret(found, value, is_bare=group == "bare"):

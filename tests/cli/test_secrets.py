@@ -1,4 +1,4 @@
-"""No key that stands in a script, a log, a file, the study or the environment reaches the server of a model."""
+"""No key in a script, a log, a file, the study or the environment reaches the server of a model."""
 
 from __future__ import annotations
 

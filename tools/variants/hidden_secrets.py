@@ -14,7 +14,7 @@ def with_secrets(edit: Edit, files: Mapping[str, str]) -> Edit:
     """Return an edit whose texts have the secrets of the file's lines in place of "[redacted]".
 
     Raises:
-        EditRefused: it is not clear which secret stands there.
+        EditRefused: it is not clear which secret is meant.
     """
     if HIDDEN not in edit.search + edit.replace:
         return edit
@@ -47,4 +47,4 @@ def _restored_line(line: str, secrets: list[tuple[str, list[str]]]) -> str:
         if len(values) == count:
             parts = line.split(HIDDEN)
             return "".join(part + value for part, value in zip(parts, [*values, ""], strict=True))
-    raise EditRefused(f"{HIDDEN} stands for a secret that is not shown; leave such lines out of the edit")
+    raise EditRefused(f"{HIDDEN} hides a secret that is not in this file; leave such lines out of the edit")

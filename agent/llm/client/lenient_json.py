@@ -25,7 +25,7 @@ _ESCAPE = re.compile(r'\\(u[0-9A-Fa-f]{4}|["\\/bfnrt]|.)', re.DOTALL)
 
 
 class InvalidJson(ValueError):
-    """The text is no JSON object; the message says why.
+    """The text is not a JSON object; the message says why.
 
     Attributes:
         end: index at which the broken object ends; the text's end when it is not closed, `start` when unknown.
@@ -44,7 +44,7 @@ def decode_object(text: str, start: int, *, lenient: bool = True) -> tuple[dict[
     Args:
         text: any text.
         start: index of a brace.
-        lenient: also read what is no strict JSON, which takes longer.
+        lenient: also read what is almost JSON, which takes longer.
 
     Raises:
         InvalidJson: it is incomplete, nested too deeply, or contains NaN or Infinity.
@@ -71,7 +71,7 @@ def decode_object(text: str, start: int, *, lenient: bool = True) -> tuple[dict[
 
 
 class _NotFinite(ValueError):
-    """NaN or Infinity stands where a number is expected."""
+    """The value of a number is NaN or Infinity."""
 
 
 def _decode(text: str, start: int) -> tuple[dict[str, Any], int]:
@@ -113,7 +113,7 @@ def _part(token: re.Match[str]) -> str:
 
 
 def _valid_escape(escape: re.Match[str]) -> str:
-    r"""Keep what JSON allows; a backslash before any other character, as in "\d", stands for itself."""
+    r"""Keep what JSON allows; a backslash before any other character, as in "\d", is kept as a backslash."""
     return escape.group() if re.match(r'\\(?:u[0-9A-Fa-f]{4}|["\\/bfnrt])', escape.group()) else rf"\\{escape[1]}"
 
 

@@ -42,7 +42,7 @@ def split_model_name(name: str, *, base_url: str | None = None) -> ModelName:
     """Return the parts of a model's name.
 
     Args:
-        name: "provider:model" as LangChain writes it, or a model's name alone.
+        name: "provider:model" as LangChain writes it, or only a model's name.
         base_url: address of a server with the OpenAI protocol. It gets the whole name, less a leading "openai:".
     """
     prefix, colon, rest = name.partition(":")

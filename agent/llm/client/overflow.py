@@ -32,7 +32,7 @@ _WORDS = {
 }
 _PATTERN = re.compile("|".join(f"(?:{words})" for words in _WORDS.values()), re.IGNORECASE | re.DOTALL)
 _OTHER_STATUSES = frozenset({401, 402, 403, 429})
-"""Statuses with a meaning of their own: a limit of tokens per minute is no limit of the prompt."""
+"""Statuses with another meaning: a limit of tokens per minute does not limit the prompt."""
 
 
 def is_context_overflow(status: int | None, code: str, text: str) -> bool:

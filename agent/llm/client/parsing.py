@@ -49,12 +49,12 @@ class NoJsonObject(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FoundObject:
-    """A JSON object in a text, and where it stands.
+    """A JSON object in a text, and its position.
 
     Attributes:
         start: index of its first brace.
         end: index after its last brace.
-        is_inner: it stands inside another object that cannot be read.
+        is_inner: it is part of another object that cannot be read.
     """
 
     value: dict[str, Any]

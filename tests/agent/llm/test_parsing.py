@@ -15,7 +15,7 @@ DRAFT = '{"candidates": [{"params": {"lr": 0.5}}]}'
 TEXTS = {
     "a draft while thinking": f"<think>First idea {DRAFT}, but that diverged in trial 3.</think>\n{ANSWER}",
     "braces while thinking": f"<think>The set {{lr, hidden}} matters.</think>{ANSWER}",
-    "braces in the prose": f"I varied {{lr}} alone. My answer: {ANSWER}",
+    "braces in the prose": f"I varied only {{lr}}. My answer: {ANSWER}",
     "a draft, then a fence": f"Maybe {DRAFT}? No, it is too high.\n```json\n{ANSWER}\n```",
     "thinking tags": f"<thinking>{DRAFT}</thinking>{ANSWER}",
     "reasoning tags": f"<reasoning>\n{DRAFT}\n</reasoning>\n\n{ANSWER}",

@@ -42,7 +42,7 @@ def test_an_edit_without_secrets_is_left_alone() -> None:
 
 
 def test_a_secret_that_the_file_does_not_have_is_refused() -> None:
-    with pytest.raises(EditRefused, match="secret that is not shown"):
+    with pytest.raises(EditRefused, match="not in this file"):
         with_secrets(Edit("train.py", "lr = 0.1", 'token = "[redacted]"'), FILES)
     with pytest.raises(EditRefused, match="leave such lines out"):
         with_secrets(Edit("new.py", "", 'token = "[redacted]"'), FILES)
