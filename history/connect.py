@@ -65,7 +65,7 @@ class PatientConnection(sqlite3.Connection):
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
     """Run the block in one transaction; inside another one it is part of that.
 
-    It begins IMMEDIATE: a transaction that reads first and writes later fails at once, whatever the timeout, if
+    It begins IMMEDIATE: a transaction that reads first and writes later fails at once, without waiting, if
     another program wrote in between.
     """
     if db.in_transaction:

@@ -18,7 +18,7 @@ def require_project(record: StudyRecord, project: str, history: Path | None, *, 
     """Check that a study belongs to a project; return the folder that the project moved from, "" if it did not move.
 
     A project moved if its old folder is gone, or if the user says so. One that was copied together with its history
-    goes on with the copy.
+    continues with the copy.
 
     Args:
         record: the study in the history.

@@ -109,7 +109,7 @@ class Recorder:
 
     def record_proposal(self, proposal: Proposal, now: float) -> Trial:
         """Add a waiting trial with the next number and return it."""
-        # Whoever proposes it, the history and the command line have the parameters' own values.
+        # The history and the command line have the parameters' own values, from every source.
         proposal = replace(proposal, params=self._space.own_values(proposal.params))
         with self._transaction():
             number = self._next_number()

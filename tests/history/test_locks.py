@@ -39,7 +39,7 @@ def other_program(path: Path) -> sqlite3.Connection:
 
 
 def test_a_write_of_another_program_between_a_read_and_a_write_ends_nothing(path: Path) -> None:
-    """A transaction that begins by reading would fail at once with SQLITE_BUSY_SNAPSHOT, whatever the timeout."""
+    """A transaction that begins by reading would fail at once with SQLITE_BUSY_SNAPSHOT, without waiting."""
     with opened(path) as recorder, closing(other_program(path)) as other:
         done = threading.Event()
 

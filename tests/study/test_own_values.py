@@ -1,4 +1,4 @@
-"""What a file, a model or a person gives becomes the parameter's own value, whatever the door."""
+"""What a file, a model or a person gives becomes the parameter's own value at every door."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def complete_configuration(view: StudyView, params: Mapping[str, Any], base: str
 
 
 def _without_best(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Value]:
-    """Return a configuration that gives every active parameter itself; the default never stands in for a best."""
+    """Return a configuration that gives every active parameter itself; the default never replaces a best."""
     missing = [name for name in space.active({**_imputed(space), **space.own_values(params)}) if name not in params]
     if missing and set(params) <= set(space.names):
         raise ToolRefused(
