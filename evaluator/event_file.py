@@ -44,7 +44,7 @@ def _event(data: bytes) -> Iterator[tuple[str, int, float]]:
 
 
 def _scalar(data: bytes) -> tuple[str, float] | None:
-    """Return tag and value of a Summary.Value; None if it is no scalar."""
+    """Return tag and value of a Summary.Value; None if it is not a scalar."""
     fields = dict(_fields(data))
     tag, simple, tensor = fields.get(1), fields.get(2), fields.get(8)
     value = simple if isinstance(simple, float) else _tensor(tensor) if isinstance(tensor, bytes) else None

@@ -75,7 +75,8 @@ def metric_failure(
     missing = [name for name in wanted if name not in values]
     if missing:
         how = f"print a line such as {missing[0]}=0.41, or call tunesmith.report({missing[0]}=...)"
-        where = "".join(f"; {name}: {unread[name]}" for name in missing if name in unread)
+        named = {name: unread[name] for name in missing if name in unread}
+        where = "".join(f"; {why}" if len(missing) == 1 else f"; {name}: {why}" for name, why in named.items())
         reason = f"it exited with status 0, but never reported {', '.join(missing)}{strip_control(where)}; {how}"
         return Failure(kind=FailureKind.NO_METRIC, reason=reason, tail=strip_control(tail)[-TAIL_CHARS:])
     bad = next((name for name in wanted if not math.isfinite(values[name])), None)

@@ -45,7 +45,7 @@ def read_points(path: PurePath, content: bytes) -> list[Point]:
 
 
 def _lines(text: str) -> Iterator[Point]:
-    """Yield one point for each JSON object on a line of its own; a last line without its end may not be complete."""
+    """Yield one point for each line that is a JSON object; an unfinished last line is skipped."""
     for line in text.split("\n"):
         entry = _json(line) if line.lstrip().startswith("{") else None
         if isinstance(entry, dict):
@@ -65,7 +65,7 @@ def _from_json(entry: Any) -> Iterator[Point]:
         yield from (Point(dict(flatten(item))) for item in value if isinstance(item, dict))
     yield from _columns({name: value for name, value in series.items() if value and not isinstance(value[0], dict)})
     own = dict(flatten(entry))
-    # The step of a document that holds its history, such as trainer_state.json, is no metric.
+    # The step of a document that holds its history, such as trainer_state.json, is not a metric.
     if any(name.lower() not in STEP_NAMES for name in own):
         yield Point(own)
 

@@ -70,7 +70,7 @@ class LineFilter:
 
     def _single(self, number: int, line: str) -> Iterator[OutputLine]:
         if self._has_word(line):
-            # A line with numbers is no header; most lines are told apart by this.
+            # Most lines have numbers, and cannot be a header.
             self._table_open = PrintedTable().open(strip_escapes(line), number)
             yield OutputLine(line, self._stream, number)
         elif self._table_open:

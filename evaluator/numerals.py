@@ -33,7 +33,7 @@ _SPACED_GROUPS = re.compile(r"(?: \d{3}){1,9}(?:[.,]\d++)?(?![\w.,])", re.ASCII)
 
 
 class Reading(NamedTuple):
-    """What stands at a place in a text: the number, None if there is none; and where it ends."""
+    """The number at a place in a text, None if there is none; and where it ends."""
 
     value: float | None
     end: int
@@ -62,7 +62,7 @@ def read_number(text: str) -> float | None:
 
 
 def read_value(text: str, start: int) -> Reading:
-    """Return the value that stands at `start`, such as a number, `tensor(0.41)`, `"0.41"`, or `327/719 (45.48%)`.
+    """Return the value at `start`, such as a number, `tensor(0.41)`, `"0.41"`, or `327/719 (45.48%)`.
 
     A share a/b is the quotient; with its percentage behind it, it is the percentage, for which the quotient is used
     where the percentage has no decimals.
@@ -87,13 +87,13 @@ def read_value(text: str, start: int) -> Reading:
 
 
 def read_count(text: str, start: int) -> float | None:
-    """Return the number of the epoch or step that stands at `start`; of `3/10` and `3 of 10` it is 3."""
+    """Return the number of the epoch or step at `start`; of `3/10` and `3 of 10` it is 3."""
     word = _WORD.match(text, start)
     return read_number(word[0].partition("/")[0].rstrip(".,")) if word else None
 
 
 def _opened(text: str, start: int) -> tuple[int, str]:
-    """Return where the number itself begins, and the bracket or quote that stands before it."""
+    """Return where the number itself begins, and the bracket or quote before it."""
     if wrapper := _WRAPPER.match(text, start):
         start, opened = wrapper.end(), "("
     else:

@@ -67,8 +67,8 @@ _HARMLESS = {"warn", "warning", "userwarning", "runtimewarning", "info", "debug"
 def find_out_of_memory(text: str) -> str:
     """Return the line of the error that ended a command for want of memory, "" if another error did or none.
 
-    One that stands before the last traceback was overcome, unless that traceback is of a process that only lost another
-    one, or was caused by it.
+    One before the last traceback was overcome, unless that traceback was caused by it, or belongs to a process that
+    only lost another one.
     """
     lines = text[_start_of_last_error(text) :].split("\n")
     # The line of code that a traceback shows is not what happened.

@@ -13,9 +13,9 @@ _CLOCK = re.compile(r"\d{1,3}(?::\d\d){1,2}(?:\.\d{1,9})?|[-–]|n/a|none", re.I
 _NAME = re.compile(r"[^\d=:{}\"'+.-][^=:{}\"']{0,80}|")
 _WORD = re.compile(r"[A-Za-z_#%][\w./@%()-]{0,80}")
 MAX_HEADER_CHARS = 4096
-"""Length beyond which a line is no header."""
+"""Longest line that can be a header."""
 MAX_COLUMNS = 200
-"""Number of columns beyond which a line is no table's."""
+"""Largest number of columns."""
 
 
 class PrintedTable:
