@@ -107,7 +107,7 @@ def _name(name: Any, names: Sequence[str]) -> str:
 
 
 def _arguments(args: Any) -> Any:
-    """Return arguments as an object; nothing at all means no arguments, and text that is not an object stays as it is."""
+    """Return arguments as an object; nothing at all means no arguments, and any other text is kept."""
     if args is None:
         return {}
     for _ in range(3):  # text of text of an object
