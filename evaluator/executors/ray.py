@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job
-from tunesmith.evaluator.executors.ray_files import inside, pack_folder, pack_project, write_chunk
+from tunesmith.evaluator.executors.ray_files import FileChunk, inside, pack_folder, pack_project, write_chunk
 from tunesmith.evaluator.executors.ray_worker import (
-    FileChunk,
     Hub,
     OutputLines,
     RemovedFile,
