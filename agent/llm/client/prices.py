@@ -78,9 +78,17 @@ def find_price(name: str, own_prices: OwnPrices, *, base_url: str | None = None)
         ProjectError: genai-prices is not installed.
     """
     provider, model = split_model_name(name, base_url=base_url)
+    return _own_price(name, provider, model, own_prices) or _listed_price(provider, model, base_url)
+
+
+def _own_price(name: str, provider: str, model: str, own_prices: OwnPrices) -> Price | None:
+    """Look a model up in the user's list, whose tables may also name providers that LangChain does not know."""
+    prefix, _, rest = name.partition(":")
+    if rest and prefix in own_prices:
+        provider, model = prefix, rest
     own = own_prices.get(provider or "openai", {})
     matches = [start for start in own if model.startswith(start)]
-    return own[max(matches, key=len)] if matches else _listed_price(provider, model, base_url)
+    return own[max(matches, key=len)] if matches else None
 
 
 def _listed_price(provider: str, model: str, base_url: str | None) -> Price | None:

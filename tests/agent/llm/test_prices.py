@@ -73,6 +73,13 @@ def test_the_users_list_overrides_the_package_and_the_longest_name_wins(tmp_path
     assert find_price("openai:gpt-4.1", own) == find_price("openai:gpt-4.1", {})
 
 
+def test_the_users_list_has_a_price_for_a_name_with_colons_behind_a_server_of_ones_own(tmp_path: Path) -> None:
+    own = read_own_prices(own_list(tmp_path, '[openai]\n"qwen3:8b" = { input = 1.0, output = 2.0 }\n'))
+    for name in ("qwen3:8b", "openai:qwen3:8b"):
+        assert find_price(name, own, base_url="http://127.0.0.1:11434/v1") == Price(input=1.0, cached=1.0, output=2.0)
+    assert find_price("llama3:8b", own, base_url="http://127.0.0.1:11434/v1") is None
+
+
 def test_the_users_list_is_found_by_its_environment_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUNESMITH_PRICES", str(own_list(tmp_path, '[x]\n"m" = { input = 1.0, output = 2.0 }\n')))
     assert find_price("x:m", read_own_prices()) == Price(input=1.0, cached=1.0, output=2.0)
