@@ -12,10 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from tunesmith.tools.script_reader.literals import dotted
+from tunesmith.tools.variants.held_out import held_out_parts
+from tunesmith.tools.variants.seeds import seed_is_changed
 
-_SEED_NAME = re.compile(r"seed|random_state", re.IGNORECASE)
-_SEED_CALL = re.compile(r"(^|\.)(manual_seed(_all)?|seed|set_seed|seed_everything|use_deterministic_algorithms)$")
-_EVAL_NAME = re.compile(r"(^|_)(val(id(ation)?)?|test|eval(uate|uation)?|held_?out|hold_?out)(_|\d|$)", re.IGNORECASE)
 _TIME_NAME = re.compile(r"seconds|time_limit|time_budget|max_time|deadline|wall_?time|(^|_)budget(_|$)", re.IGNORECASE)
 _LOADING_CALL = re.compile(r"(^|\.)(torch\.load|pickle\.loads?|joblib\.load|load_file|from_pretrained|hub\.load)$")
 
@@ -37,13 +36,13 @@ def gaming_problems(
         return _matching(before, matches) != _matching(after, matches)
 
     found = []
-    if changes(_sets_seed) or _matching(before, _passes_seed) - _matching(after, _passes_seed):
-        found.append("a seed is changed: a lucky seed is not a gain")
+    if seed_is_changed(before, after):
+        found.append("a seed is changed: a lucky seed is not a gain; use the script's own seed and generators")
     if changes(_sets_time) or _durations(before, fidelity) != _durations(after, fidelity):
         found.append("the time budget is changed: the study decides how long a trial trains")
     if _matching(after, _loads_weights) - _matching(before, _loads_weights):
         found.append("weights are loaded: a trial must start its training from scratch")
-    if not has_judge and changes(_evaluates):
+    if not has_judge and held_out_parts(before) != held_out_parts(after):
         found.append("the evaluation set, its size or the evaluation itself is changed")
     if not has_judge and changes(_reports(metrics)):
         found.append(f"a line that reports {' or '.join(metrics)} is changed; leave these lines as they are")
@@ -52,25 +51,6 @@ def gaming_problems(
 
 def _matching(tree: ast.Module, matches: Callable[[ast.AST], bool]) -> Counter[str]:
     return Counter(ast.dump(node) for node in ast.walk(tree) if matches(node))
-
-
-def _sets_seed(node: ast.AST) -> bool:
-    """Return whether a node sets a seed; a call that only passes the script's own seed does not."""
-    if isinstance(node, ast.Call):
-        return _is_option(node, _SEED_NAME) or (_is_seeding(node) and not _has_seed_argument(node))
-    return _assigns(node, _SEED_NAME)
-
-
-def _passes_seed(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and _is_seeding(node) and _has_seed_argument(node)
-
-
-def _is_seeding(call: ast.Call) -> bool:
-    return bool(_SEED_CALL.search(dotted(call.func)))
-
-
-def _has_seed_argument(call: ast.Call) -> bool:
-    return any(_SEED_NAME.search(_name(n)) for argument in call.args for n in ast.walk(argument))
 
 
 def _sets_time(node: ast.AST) -> bool:
@@ -85,12 +65,6 @@ def _durations(tree: ast.Module, fidelity: str) -> Counter[str]:
 
 def _loads_weights(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and bool(_LOADING_CALL.search(dotted(node.func)))
-
-
-def _evaluates(node: ast.AST) -> bool:
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return bool(_EVAL_NAME.search(node.name))
-    return _assigns(node, _EVAL_NAME)
 
 
 def _reports(metrics: Sequence[str]) -> Callable[[ast.AST], bool]:
