@@ -124,6 +124,8 @@ def _refusal(error: Exception, name: ModelName) -> ConnectionRefused:
     text = str(error).lower()
     if isinstance(error, ValueError) and "provider" in text and "key" not in text:
         return ConnectionRefused(Down.NOT_FOUND, _unknown_provider_text(name))
+    if not re.search(r"key|token|credential|auth|environment", text):
+        return ConnectionRefused(Down.UNKNOWN, f"the model {name} cannot be opened: {type(error).__name__}")
     return ConnectionRefused(Down.AUTH, _missing_key_text(name))
 
 
