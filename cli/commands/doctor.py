@@ -9,7 +9,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,25 +18,18 @@ from tunesmith.cli.session.locate import history_file, study_file
 from tunesmith.evaluator.executors.slots import plan_slots
 from tunesmith.evaluator.gpus import find_gpus
 from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
+from tunesmith.history.filesystem import network_filesystem
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.config.template import argv, placeholders
 from tunesmith.study.errors import InputError
+from tunesmith.tools.checks.finding import Finding, finding_lines, has_problem
+from tunesmith.tools.checks.study_checks import check_command, check_parameters
 
 NEEDED_DISK_BYTES = 2 * 2**30
 PACKAGES = ("optuna", "pydantic", "sqlite-utils", "numpy", "scipy", "plotly", "rich", "typer")
 EXECUTORS = {"ray": "ray", "slurm": "submitit"}
 OPTIONAL = {"torch": "sampler optuna-gp and the examples", "scikit-learn": "the examples"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """The result of one check. `level` is ok, warning or problem; only a problem makes doctor fail."""
-
-    level: str
-    what: str
-    detail: str
 
 
 def examine(study: Path, *, history: Path | None, as_json: bool) -> bool:
@@ -45,13 +38,8 @@ def examine(study: Path, *, history: Path | None, as_json: bool) -> bool:
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        marks = {"ok": "✓", "warning": "!", "problem": "✗"}
-        for finding in findings:
-            head, *rest = finding.detail.splitlines() or [""]
-            print(f"{marks[finding.level]} {finding.what:<10} {head}")
-            for line in rest:
-                print(f"  {'':<10} {line}")
-    return not any(finding.level == "problem" for finding in findings)
+        print("\n".join(finding_lines(findings)))
+    return not has_problem(findings)
 
 
 def _machine() -> Iterator[Finding]:
@@ -96,37 +84,15 @@ def _study(study: Path, history: Path | None) -> Iterator[Finding]:
         yield Finding(level="problem", what="study", detail=str(error))
         return
     yield Finding(level="ok", what="study", detail=f"{spec.study.name}: {len(spec.space)} parameters, no mistakes")
-    yield from _command(spec, file.absolute().parent)
+    yield check_command(spec, file.absolute().parent)
+    yield check_parameters(spec)
     yield from _model(spec)
     if spec.run.sandbox and (problem := sandbox_problem()):
         yield Finding(level="problem", what="sandbox", detail=f"[run].sandbox requires it, but {problem}")
     yield _slots(spec)
     yield _disk(history_file(study, history))
+    yield from _network_disk(history_file(study, history))
     yield from _history(history_file(study, history))
-
-
-def _command(spec: StudySpec, project: Path) -> Iterator[Finding]:
-    words = argv(spec.run.command, {name: 0 for name in placeholders(spec.run.command)})
-    program = words[0]
-    is_local = (project / program).exists() and os.sep in program
-    if not spec.run.shell and not is_local and not shutil.which(program) and program != "python":
-        detail = f"{program} is neither on PATH nor in {project}; correct [run].command"
-        yield Finding(level="problem", what="command", detail=detail)
-        return
-    scripts = [word for word in words[1:] if word.endswith((".py", ".sh"))]
-    absent = [word for word in scripts[:1] if not (project / word).exists()]
-    if absent:
-        detail = f"{absent[0]} is not in {project}; correct [run].command"
-        yield Finding(level="problem", what="command", detail=detail)
-        return
-    used = placeholders(spec.run.command)
-    unused = [name for name in spec.space.names if name not in used]
-    if unused:
-        detail = f"{', '.join(unused)}: not in the command; the script must read them with tunesmith.params()"
-        yield Finding(level="warning", what="command", detail=detail)
-    else:
-        found = shutil.which(program) or program
-        yield Finding(level="ok", what="command", detail=f"every parameter reaches the script; {program} is {found}")
 
 
 def _model(spec: StudySpec) -> Iterator[Finding]:
@@ -187,6 +153,15 @@ def _disk(history: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     level = "ok" if free >= NEEDED_DISK_BYTES else "warning"
     return Finding(level=level, what="disk", detail=f"{free / 2**30:.1f} GiB free at {folder}")
+
+
+def _network_disk(history: Path) -> Iterator[Finding]:
+    kind = network_filesystem(history)
+    if kind:
+        detail = (
+            f"{history} is on a network disk ({kind}), where SQLite can lose data; put it on a local disk: --history"
+        )
+        yield Finding(level="warning", what="disk", detail=detail)
 
 
 def _history(path: Path) -> Iterator[Finding]:
