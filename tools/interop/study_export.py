@@ -130,11 +130,13 @@ def _plain(value: float) -> Value:
 def _remarks(trials: Sequence[Trial], sound: Sequence[Trial], kept: Sequence[Trial]) -> Iterable[str]:
     open_ones = sum(not t.state.is_finished for t in trials)
     replicates = sum(t.state.is_finished and t.is_replicate for t in trials)
-    outside = len(trials) - open_ones - replicates - len(sound)
+    aside = sum(not t.counts and not t.is_replicate for t in trials)
+    outside = len(trials) - open_ones - replicates - aside - len(sound)
     cheap = len(sound) - len(kept)
     counted = {
         "not finished": open_ones,
         "the same configuration on a fresh seed": replicates,
+        "forgotten, or failed whatever its parameters": aside,
         "lost with its machine, or outside the present space": outside,
         "run at a lower fidelity": cheap,
     }

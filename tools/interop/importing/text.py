@@ -62,8 +62,7 @@ def _encoding(content: bytes) -> str:
     sample = content[:_SAMPLE_BYTES]
     if len(sample) > 1 and len(sample) % 2 == 0:
         # ASCII characters in UTF-16 have a zero byte each.
-        if not any(sample[1::2]) and all(sample[::2]):
-            return "utf-16-le"
-        if not any(sample[::2]) and all(sample[1::2]):
-            return "utf-16-be"
+        for first, encoding in ((0, "utf-16-le"), (1, "utf-16-be")):
+            if not any(sample[1 - first :: 2]) and all(0 < byte < 128 for byte in sample[first::2]):  # noqa: PLR2004
+                return encoding
     return "utf-8"
