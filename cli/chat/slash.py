@@ -26,6 +26,7 @@ from tunesmith.study.trials.results import left_out_text
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.winner import leaderboard, winner, winner_text
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.llm_tools.check import CHECK, check_text
 from tunesmith.tools.llm_tools.edits import EDIT, EDITS
 from tunesmith.tools.llm_tools.steering import (
     BOUNDS,
@@ -226,6 +227,11 @@ def _forget(session: StudySession, rest: str) -> str:
     return _call(session, FORGET, {"numbers": list(parse_numbers(words)), "again": rest.endswith("undo")})
 
 
+def _check(session: StudySession, rest: str) -> str:
+    _loaded(session)
+    return check_text(session.context(), CHECK.parse({"seconds": _value(rest)} if rest else {}))
+
+
 def _bounds(session: StudySession, rest: str) -> str:
     name, *ends = rest.split()
     if len(ends) != 2:  # noqa: PLR2004  # low and high
@@ -301,6 +307,7 @@ COMMANDS: Mapping[str, Slash] = {
     "resume": Slash("", "start new trials again", _tool(RESUME)),
     "queue": Slash("lr=0.01 ...", "run these values next; the others are the best trial's, or base=default", _queue),
     "confirm": Slash("N", "run a trial again on 3 fresh seeds", _tool(CONFIRM, lambda t: {"number": _value(t)})),
+    "check": Slash("[SECONDS]", "run the default for some seconds and say which metrics are seen", _check),
     "retry": Slash("[N-M]", "run failed trials again, all or these, and forget their failures", _retry),
     "forget": Slash("N-M [undo]", "let trials teach nothing and count nowhere; undo takes them up again", _forget),
     "pin": Slash("NAME[=VALUE]", "fix a parameter at a value, or free it", _pin),

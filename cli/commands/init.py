@@ -110,4 +110,5 @@ def _metric_line(reading: ScriptReading) -> str:
 
 def _next_step(target: Path) -> str:
     folder = short_path(target.absolute().parent)
-    return f"Check the file, then start: tunesmith run{'' if folder == '.' else f' {folder}'}"
+    where = "" if folder == "." else f" {folder}"
+    return f"Check the file, try it for some seconds: tunesmith check{where}, then start: tunesmith run{where}"

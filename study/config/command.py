@@ -32,9 +32,9 @@ def script_path(command: str) -> str:
     return next((word for word in words if PurePath(word).suffix in _SCRIPTS), "")
 
 
-def command_line(spec: StudySpec, params: Mapping[str, Value]) -> str:
-    """Return the study's command for a configuration, at full fidelity and with the seed of the study."""
-    full = spec.fidelity.max if spec.fidelity else None
+def command_line(spec: StudySpec, params: Mapping[str, Value], *, fidelity: float | None = None) -> str:
+    """Return the study's command for a configuration, with the seed of the study; at full fidelity if none is given."""
+    full = fidelity or (spec.fidelity.max if spec.fidelity else None)
     values = template_values(spec, params, fidelity=full, seed=spec.study.seed, artifacts="artifacts")
     if spec.run.shell:
         return shell_line(spec.run.command, values)

@@ -61,6 +61,11 @@ class SearchSpace:
         """The default configuration, with missing defaults imputed; None if no parameter has a default."""
         if not any(has_default(p) for p in self.parameters.values()):
             return None
+        return self.imputed
+
+    @property
+    def imputed(self) -> dict[str, Value]:
+        """The configuration of defaults, with a value imputed for each parameter without one."""
         return self._assemble({n: imputed_value(p) for n, p in self.parameters.items()})
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tunesmith.tools.llm_tools.check import CHECK
 from tunesmith.tools.llm_tools.edits import APPLY_EDIT, EDIT, EDITS, PROPOSE_EDIT
 from tunesmith.tools.llm_tools.files import LOG, SOURCE
 from tunesmith.tools.llm_tools.learning import IMPORTANCE, LESSONS, POINTS, PREDICT, RULE
@@ -67,6 +68,7 @@ ALL: tuple[AnyTool, ...] = (
     CONSTRAIN,
     WRITE_STUDY,
     BRANCH,
+    CHECK,
     START,
     PROPOSE_EDIT,
     APPLY_EDIT,

@@ -105,7 +105,7 @@ def healthy(tmp_path: Path) -> Iterator[Path]:
 def test_doctor_finds_no_problem_in_a_valid_study(healthy: Path) -> None:
     done = command("doctor", cwd=healthy)
     assert done.returncode == 0, done.stdout
-    assert "every parameter reaches the script" in done.stdout
+    assert "every parameter is in the command" in done.stdout
     assert "✗" not in done.stdout
 
 

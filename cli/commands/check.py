@@ -1,0 +1,86 @@
+"""`tunesmith check`: runs the default configuration for some seconds and says what the study would see."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tunesmith.cli.exits import INTERRUPTED
+from tunesmith.cli.session.locate import history_file, study_file
+from tunesmith.evaluator.dry_run import DryRun, dry_run
+from tunesmith.study.config.load import load_spec
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.errors import DiskFull, ProjectError
+from tunesmith.tools.checks.dry_run_findings import dry_run_findings, dry_run_json, start_problem
+from tunesmith.tools.checks.finding import Finding, finding_lines, has_problem
+from tunesmith.tools.checks.study_checks import check_command
+
+PROBLEM = 1
+
+
+def check_study(study: Path, *, history: Path | None, seconds: float, as_json: bool) -> int:
+    """Print what a dry run shows; return the exit status.
+
+    Raises:
+        InputError: the study file is missing or has mistakes, or the disk is full.
+    """
+    spec = load_spec(study)
+    project = study_file(study).absolute().parent
+    command = check_command(spec, project)
+    if command.level == "problem":
+        _print(spec, None, [command], as_json=as_json)
+        return PROBLEM
+    if not as_json:
+        print(f"{spec.study.name}: running the default for at most {seconds:g} s; nothing is recorded")
+    try:
+        with _cancelled_by_signals() as cancelled:
+            run = dry_run(
+                spec,
+                project=project,
+                study_root=history_file(study, history).absolute().parent,
+                seconds=seconds,
+                is_cancelled=cancelled.is_set,
+            )
+    except KeyboardInterrupt:
+        print("interrupted; nothing is left behind")
+        return INTERRUPTED
+    except DiskFull:
+        raise
+    except ProjectError as error:
+        _print(spec, None, [start_problem(error)], as_json=as_json)
+        return PROBLEM
+    findings = dry_run_findings(spec, run)
+    _print(spec, run, findings, as_json=as_json)
+    return PROBLEM if has_problem(findings) else 0
+
+
+def _print(spec: StudySpec, run: DryRun | None, findings: list[Finding], *, as_json: bool) -> None:
+    if as_json:
+        lines = [{"level": f.level, "what": f.what, "detail": f.detail} for f in findings]
+        failed = {"study": spec.study.name, "ok": False, "findings": lines}
+        print(json.dumps(failed if run is None else dry_run_json(spec, run, findings), indent=2))
+        return
+    print("\n".join(finding_lines(findings)))
+    if has_problem(findings):
+        print("\nCorrect what is marked ✗, then check again.")
+    else:
+        print("\nThe study can start: tunesmith run")
+
+
+@contextmanager
+def _cancelled_by_signals() -> Iterator[threading.Event]:
+    """Set an event on Ctrl-C and SIGTERM instead of ending the process."""
+    cancelled = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: cancelled.set())
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield cancelled
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,42 @@
+"""Checks of a study that start nothing: its command, and whether every parameter reaches the script."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.template import argv, placeholders
+from tunesmith.tools.checks.finding import Finding
+
+
+def check_command(spec: StudySpec, project: Path) -> Finding:
+    """Return whether the command's program and script exist."""
+    words = argv(spec.run.command, {name: 0 for name in placeholders(spec.run.command)})
+    program = words[0]
+    is_local = (project / program).exists() and os.sep in program
+    if not spec.run.shell and not is_local and not shutil.which(program) and program != "python":
+        detail = f"{program} is neither on PATH nor in {project}; correct [run].command"
+        return Finding(level="problem", what="command", detail=detail)
+    scripts = [word for word in words[1:] if word.endswith((".py", ".sh"))]
+    absent = [word for word in scripts[:1] if not (project / word).exists()]
+    if absent:
+        detail = f"{absent[0]} is not in {project}; correct [run].command"
+        return Finding(level="problem", what="command", detail=detail)
+    return Finding(level="ok", what="command", detail=f"{program} is {shutil.which(program) or program}")
+
+
+def check_parameters(spec: StudySpec) -> Finding:
+    """Return which parameters are not in the command."""
+    unused = unused_parameters(spec)
+    if unused:
+        detail = f"{', '.join(unused)}: not in the command; the script must read them with tunesmith.params()"
+        return Finding(level="warning", what="parameters", detail=detail)
+    return Finding(level="ok", what="parameters", detail="every parameter is in the command")
+
+
+def unused_parameters(spec: StudySpec) -> list[str]:
+    """Return the parameters that are not in the command."""
+    used = placeholders(spec.run.command)
+    return [name for name in spec.space.names if name not in used]
