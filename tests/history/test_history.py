@@ -316,7 +316,10 @@ def test_a_file_of_the_first_version_is_migrated_and_a_copy_kept(
     with History.open(path) as history:
         (found,) = history.trials(history.study("toy").id)
     assert (found.proposal.rationale, found.proposal.rival) == ("your default", None)
-    assert path.with_name(f"{path.name}.before-m002_rival_of_a_proposal").exists()
+    kept = path.with_name(f"{path.name}.before-m002_rival_of_a_proposal")
+    assert not kept.exists()  # reading writes nothing
+    with Recorder(path, make_spec(study={"name": "new"}), project="", now=1.0):
+        assert kept.exists()
 
 
 def test_the_name_of_the_latest_migration_is_current() -> None:
