@@ -16,7 +16,7 @@ from tunesmith.history.names import LATEST_MIGRATION, MIGRATIONS_TABLE, foreign_
 from tunesmith.study.errors import PROGRESS_IS_SAFE, DiskFull, HistoryError, HistoryLocked
 
 if TYPE_CHECKING:
-    from sqlite_utils import Database
+    from tunesmith.history.sqlite_utils_import import Database
 
 BUSY_TIMEOUT_S = 30.0
 """How long a statement waits for another program that locks the file."""
@@ -162,9 +162,8 @@ def open_for_writing(path: Path | None) -> Database:
         HistoryError: the file cannot be created, is damaged, is not a history, or is of a newer version.
         HistoryLocked: another program locked it for longer than BUSY_TIMEOUT_S.
     """
-    from sqlite_utils import Database  # takes 0.12 s, which reading does not need
-
     from tunesmith.history.schema import migrate
+    from tunesmith.history.sqlite_utils_import import Database  # takes 0.12 s, which reading does not need
 
     with _named(path or Path(":memory:")):
         db = Database(sqlite3.connect(path or ":memory:", timeout=BUSY_TIMEOUT_S, factory=PatientConnection))
@@ -204,9 +203,8 @@ def is_disk_full(error: sqlite3.Error, path: Path | None) -> bool:
 
 
 def _migrated_copy(db: sqlite3.Connection, *, any_thread: bool) -> sqlite3.Connection:
-    from sqlite_utils import Database  # as in open_for_writing
-
     from tunesmith.history.schema import migrate
+    from tunesmith.history.sqlite_utils_import import Database  # as in open_for_writing
 
     copy = sqlite3.connect(":memory:", check_same_thread=not any_thread)
     try:

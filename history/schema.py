@@ -10,10 +10,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
-
 from tunesmith.history.names import MIGRATIONS_TABLE, foreign_database_error, newer_version_error
+from tunesmith.history.sqlite_utils_import import Database, Migrations
 
 MIGRATIONS = Migrations("tunesmith")
 
