@@ -294,7 +294,7 @@ class Evaluation:
 def _advice(error: OSError) -> str:
     """Return what to do about a command that the system does not start."""
     if error.errno == errno.E2BIG:
-        return "; shorten the values in [run].command, or pass them in a file ({config})"
+        return "; shorten the values in [run].command"
     if error.errno in (errno.ENOMEM, errno.EAGAIN):
         return "; the machine has too little memory or too many processes, so lower [run].parallel"
     return ""

@@ -213,6 +213,8 @@ class CodeSearch:
         variant = self._variants.get(trial.proposal.code)
         if variant is None or variant.state is not VariantState.SOUND:
             return None
+        if any(t.number == trial.number and not t.counts for t in trials):
+            return None
         has_completed = any(t.proposal.code == variant.id and t.state is TrialState.COMPLETE for t in trials)
         if trial.failure is not None and trial.failure.kind is not FailureKind.LOST and not has_completed:
             if variant.author == "llm":

@@ -14,7 +14,6 @@ from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
 from tunesmith.study.config.budget import ENDING_LIMITS, Budget
 from tunesmith.study.formatting import json_number
-from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.trial import Trial
 
 
@@ -38,7 +37,6 @@ def _status_json(opened: OpenStudy) -> dict[str, Any]:
     record, history = opened.record, opened.history
     trial_counts, best = history.trial_counts(record.id), history.winner(record)
     default = history.default(record)
-    trials = history.trials(record.id)
     return {
         "study": record.name,
         "ended_by": record.ended_by,
@@ -49,7 +47,7 @@ def _status_json(opened: OpenStudy) -> dict[str, Any]:
         "set_aside": trial_counts.set_aside,
         "best": trial_json(best.trial) if best else None,
         **winner_json(best),
-        "outside_present_space": len(trials) - len(present_trials(trials, record.spec.space)),
+        "outside_present_space": history.left_out(record),
         "default": trial_json(default) if default else None,
         "spent": {
             "trials": record.spent.trials,

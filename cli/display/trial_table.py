@@ -77,6 +77,8 @@ def trial_row(trial: Trial, best: Trial | None, table: Layout) -> str:
 
 def trial_note(trial: Trial) -> str:
     """Return in a few words why a trial failed, was stopped or, if it completed, was proposed."""
+    if trial.forgotten:
+        return f"forgotten; {first_line(trial.failure.reason) if trial.failure else trial.state.value}"
     if trial.failure:
         return f"failed: {trial.failure.kind.value}: {first_line(trial.failure.reason)}"
     if trial.state is TrialState.STOPPED and trial.outcome:

@@ -49,7 +49,7 @@ class BackgroundRuns:
                 message = errors.read_text(encoding="utf-8", errors="replace").strip()
                 raise ToolRefused(message or f"the run ended at once, with exit status {status}")
             if status is not None:
-                return "the study ran to its end"
+                return "the study ran to its end" if status == 0 else "the run ended without a result; status says why"
             if inbox.has_running_loop():
                 break
             time.sleep(POLL_INTERVAL_S)

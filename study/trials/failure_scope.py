@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.trial import FailureKind, FailureScope, Trial, TrialState
+from tunesmith.study.trials.trial import FailureKind, FailureScope, Source, Trial, TrialState
 
 SIGNIFICANCE = 0.05
 """Largest probability of a separation by chance at which a parameter explains messages of an environment."""
@@ -32,7 +32,7 @@ _MIN_INSIDE, _MAX_OUTSIDE = 0.8, 0.2
 _MAX_CHOICES = 12
 """Number of values up to which each value of a parameter counts as a choice."""
 
-_OF_THE_CONFIGURATION = (FailureKind.OOM, FailureKind.NAN, FailureKind.TIMEOUT, FailureKind.TAMPERED, FailureKind.LOST)
+OF_THE_CONFIGURATION = (FailureKind.OOM, FailureKind.NAN, FailureKind.TIMEOUT, FailureKind.TAMPERED, FailureKind.LOST)
 """Kinds that are never the study's: memory, divergence and time depend on the configuration. A lost trial keeps its
 number and its place, since a configuration may be what takes its machine down."""
 _GOT_FURTHER = (FailureKind.OOM, FailureKind.NAN, FailureKind.TIMEOUT)
@@ -148,7 +148,8 @@ def _failures_of_environment(history: _History) -> set[int]:
 
 def _failures_of_all(history: _History) -> set[int]:
     """Return the study's failures among those with an ordinary message: those that came whatever the parameters."""
-    if any(_names_parameter(t) for t in history.failed):
+    # Imported trials have no order in time, and often one message for every failure.
+    if any(_names_parameter(t) or t.proposal.source is Source.IMPORT for t in history.failed):
         return set()
     return {t.number for block in history.blocks() if _is_of_all(block, history.further) for t in block}
 
@@ -233,7 +234,7 @@ def _by_message(trials: Sequence[Trial]) -> dict[tuple[FailureKind, str], list[T
 
 
 def _may_be_of_study(trial: Trial) -> bool:
-    return trial.failure is not None and trial.failure.kind not in _OF_THE_CONFIGURATION
+    return trial.failure is not None and trial.failure.kind not in OF_THE_CONFIGURATION
 
 
 def _got_further(trial: Trial) -> bool:

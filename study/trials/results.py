@@ -61,11 +61,14 @@ def is_present(trial: Trial, trials: Sequence[Trial], space: SearchSpace) -> boo
     return trial.number in belongs and _repeats_exactly(trial, {t.number: t for t in pair}, belongs)
 
 
-def left_out_text(trials: Sequence[Trial], space: SearchSpace) -> str:
+def left_out_count(trials: Sequence[Trial], space: SearchSpace) -> int:
+    """Return how many trials lie outside the present space; replicates and trials that count nowhere are left out."""
+    present = sum(not t.is_replicate for t in present_trials(trials, space))
+    return sum(t.counts and not t.is_replicate for t in trials) - present
+
+
+def left_out_text(count: int) -> str:
     """Return how many earlier trials lie outside the present space, for people; "" if none does."""
-    count = sum(t.counts and not t.is_replicate for t in trials) - sum(
-        not t.is_replicate for t in present_trials(trials, space)
-    )
     if not count:
         return ""
     return f"{count} earlier trial{' lies' if count == 1 else 's lie'} outside the present space"

@@ -124,7 +124,7 @@ class StudyView:
 
     def counts_as_tried(self, trial: Trial) -> bool:
         """Return whether a trial's configuration needs no further proposal: it ran in full, or may be resumed."""
-        return self.fidelity_rises or self.fidelity_of(trial) >= 1.0
+        return trial.counts and (self.fidelity_rises or self.fidelity_of(trial) >= 1.0)
 
     def fidelity_of(self, trial: Trial) -> float:
         """Return the fidelity of a trial in [0, 1]; 1 is full fidelity."""
@@ -137,7 +137,11 @@ class StudyView:
         return [
             t
             for t in self.trials
-            if t.state.is_finished and not t.is_replicate and t.number not in done and self.space.contains(t.params)
+            if t.state.is_finished
+            and t.counts
+            and not t.is_replicate
+            and t.number not in done
+            and self.space.contains(t.params)
         ]
 
     @property
@@ -147,6 +151,7 @@ class StudyView:
             t
             for t in self.trials
             if t.is_replicate
+            and t.counts
             and not is_fresh(t.proposal.seed)
             and t.state is TrialState.COMPLETE
             and self.space.contains(t.params)

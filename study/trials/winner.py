@@ -101,7 +101,8 @@ def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | No
     measured = {t.number: _measured(t, repeats, asked) for t in able}
     noise = seed_noise(list({**_all_repeated(present, repeats, asked), **measured}.values()))
     expected = _expected(measured, noise)
-    order = sorted(able, key=lambda t: (expected[t.number], t.number))
+    # Where expected values are equal, what was measured decides, so that no trial beyond the model's can come first.
+    order = sorted(able, key=lambda t: (expected[t.number], measured[t.number].mean, t.number))
     chosen = _confirmed(order, present, repeats, asked)
     first = chosen or order[0]
     confirming = repeats.confirming.get(first.number, ()) if chosen else ()

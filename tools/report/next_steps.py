@@ -101,7 +101,7 @@ def _training_length(report: ReportInput, summary: Summary) -> Iterator[str]:
 
 def _convergence(report: ReportInput, summary: Summary) -> Iterator[str]:
     spec = report.record.spec
-    trials = [t for t in report.trials if not t.is_replicate and t.state.is_finished]
+    trials = [t for t in report.trials if t.counts and not t.is_replicate and t.state.is_finished]
     steps = present_improvements(trials, spec)
     if len(trials) < MIN_TRIALS or not steps or summary.front:
         return

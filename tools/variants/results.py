@@ -149,7 +149,7 @@ def compare_variant(
 
 def _variant_result(record: StudyRecord, trials: Sequence[Trial], node: TreeNode, summary: Summary) -> VariantResult:
     own = [t for t in trials if t.proposal.variant == node.variant.id]
-    tuned = [t for t in own if not t.is_replicate]
+    tuned = [t for t in own if t.counts and not t.is_replicate]
     return VariantResult(
         node=node,
         trials=len(tuned),

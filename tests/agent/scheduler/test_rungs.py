@@ -13,7 +13,7 @@ from tunesmith.agent.scheduler.rungs import Ladder, promotable, start_rung
 ladders = st.builds(
     lambda low, eta, factor: Ladder(low, eta, None if factor is None else max(round(low * factor), low + 1)),
     st.integers(1, 20),
-    st.floats(1.5, 5.0),
+    st.floats(1.05, 5.0),
     st.none() | st.floats(2.0, 500.0),
 )
 
@@ -22,12 +22,16 @@ ladders = st.builds(
 def test_rungs_rise_to_the_maximum_and_index_inverts_rung(ladder: Ladder, index: int) -> None:
     fidelity = ladder.rung(index)
     assert ladder.low <= fidelity <= (ladder.high or math.inf)
-    assert ladder.rung(index + 1) >= fidelity
+    assert ladder.rung(index + 1) > fidelity or fidelity == ladder.high
     found = ladder.index(fidelity)
     assert ladder.rung(found) == fidelity
     if ladder.top is not None:
         assert ladder.rung(ladder.top) == ladder.high
         assert ladder.rung(ladder.top + 3) == ladder.high
+
+
+def test_rungs_of_whole_epochs_never_join() -> None:
+    assert [Ladder(1, 1.5).rung(index) for index in range(6)] == [1.0, 2.0, 3.0, 4.0, 5.0, 8.0]
 
 
 @given(ladders, st.floats(1.0, 1e4))
