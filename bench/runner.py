@@ -37,7 +37,7 @@ class Crash:
 def run_once(task: Task, planner: Planner, key: RunKey) -> Run:
     """Ask, evaluate and tell `key.trials` times, or until the space is exhausted. Planner exceptions propagate.
 
-    A planner is told the value with its task's noise; the run keeps the value without.
+    A planner sees the value with its task's noise; the run keeps the value without.
     """
     values: list[float | None] = []
     failures: Counter[str] = Counter()

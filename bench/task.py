@@ -47,7 +47,7 @@ class Task:
     noise: float = 0.0
 
     def measured(self, value: float, params: Mapping[str, Value], seed: int) -> float:
-        """Return what a planner is told of a configuration with this mean: the same for the same arguments."""
+        """Return what a planner sees of a configuration with this mean: the same for the same arguments."""
         if not self.noise:
             return value
         text = json.dumps([sorted(params.items()), seed])

@@ -56,6 +56,9 @@ _MIN_TRIALS_FOR_INTERACTIONS = 12
 _MAX_TRANSFERRED = 4
 """Largest number of first trials that are taken from earlier studies."""
 
+_RANKED = 400
+"""Largest number of trials that are ranked by posterior mean."""
+
 _ANCHORS = 8
 """Number of good trials near which the local search draws candidates."""
 
@@ -235,24 +238,27 @@ class BayesSampler:
         model = fit_surrogate(
             data, inputs.transfer_prior, inputs.feature_map, number, view.cost_exponent, settings, rng
         )
-        good = _good_rows(data, model, rng, inputs.feature_map)
+        # Without a default the means are of few points all over the space, and on a plateau mislead.
+        good = _good_rows(data, model, rng, inputs.feature_map if view.space.default is not None else None)
         anchors = data.units[good[:_ANCHORS]]
-        region = self._region(view, inputs, data.units[good], number, rng)
+        region = self._region(view, inputs, data.units[good], number)
         pool, scores = acquisition_optimizer.local_search(model.score, encoding, anchors, rng, region=region)
         return _Search(model, pool, scores, miss)
 
     def _region(
-        self, view: StudyView, inputs: _Inputs, good: Array, number: int | None, rng: np.random.Generator
+        self, view: StudyView, inputs: _Inputs, good: Array, number: int | None
     ) -> acquisition_optimizer.Region:
         """Return where this turn's proposal is sought; points of others are judged against the whole space."""
-        settings, data, encoding = self._settings, inputs.data, inputs.encoding
+        settings, encoding = self._settings, inputs.encoding
         if number is None:
             return acquisition_optimizer.whole_space(encoding)
         if view.space.default is None:
-            return region_of(settings.turns[number % len(settings.turns)], encoding, data, good, rng)
-        untried = region_of_untried_value(encoding, data, good[0]) if number % settings.untried_every == 0 else None
+            return region_of(settings.turns[number % len(settings.turns)], encoding, good)
+        untried = (
+            region_of_untried_value(encoding, inputs.data, good[0]) if number % settings.untried_every == 0 else None
+        )
         turn = settings.turns_with_default[number % len(settings.turns_with_default)]
-        return untried or region_of(turn, encoding, data, good, rng)
+        return untried or region_of(turn, encoding, good)
 
 
 def _score_candidates(
@@ -270,14 +276,22 @@ def _score_candidates(
     ]
 
 
-def _good_rows(data: TrainingData, model: SurrogateModel, rng: np.random.Generator, feature_map: FeatureMap) -> Index:
-    """Return row indices, the lowest posterior mean first; with several objectives by distance to a front's point."""
-    if not isinstance(model.objective, MultiObjectiveModel):
-        level = model.first.predict(feature_map.features(data.units, data.fidelity))[0]
-        return np.argsort(np.where(data.feasible, level, level + 1e3), kind="stable")
+def _good_rows(
+    data: TrainingData, model: SurrogateModel, rng: np.random.Generator, feature_map: FeatureMap | None
+) -> Index:
+    """Return row indices, best first: by posterior mean, so that a lucky value does not lead.
+
+    By target where no feature map is given; with several objectives by the distance to a random point of the front.
+    """
     columns = zip(data.values.T, model.warps, strict=True)
     targets = np.stack([to_targets(column, data, warp) for column, warp in columns], axis=1)
     targets = np.where(data.feasible[:, None], targets, targets + 1e3)
+    if not isinstance(model.objective, MultiObjectiveModel):
+        rows = np.argsort(targets[:, 0], kind="stable")[:_RANKED]
+        if feature_map is None:
+            return rows
+        means = model.first.predict(feature_map.features(data.units[rows], data.fidelity[rows]))[0]
+        return rows[np.argsort(np.where(data.feasible[rows], means, means + 1e3), kind="stable")]
     front = np.flatnonzero(nondominated(targets))
     centre = front[rng.integers(len(front))]
     return np.argsort(np.linalg.norm(targets - targets[centre], axis=1), kind="stable")

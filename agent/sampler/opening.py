@@ -22,7 +22,7 @@ from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 
 ENOUGH = 4
-"""Number of complete trials, of whatever source, from which on no point of an opening is proposed."""
+"""Number of complete trials, from any source, that end an opening."""
 
 _SPARE_POINTS = 64
 
@@ -41,11 +41,14 @@ class Opening:
 
 
 def is_open(view: StudyView, data: TrainingData, count: int) -> bool:
-    """Tell whether the next point belongs to the opening, which has `count` points when the sampler makes them all."""
-    if _has_default(view):
-        count = ENOUGH
+    """Tell whether the next point belongs to the opening, which has `count` points when the sampler makes them all.
+
+    From `ENOUGH` trials on an LLM's candidates are judged, so that no unjudged point may take the place of one.
+    """
+    count = ENOUGH if _has_default(view) else count
+    enough = ENOUGH if data.llm_count else count
     known = int(data.complete[: data.own_count].sum()) + len(data.pending)
-    return data.exploratory_count < count and known < max(count, ENOUGH)
+    return data.exploratory_count < count and known < enough
 
 
 def next_opening(

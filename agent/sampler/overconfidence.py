@@ -7,6 +7,7 @@ it is more often much worse than much better. What was predicted and what came o
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Sequence
 
 from tunesmith.study.trials.trial import Source, Trial, TrialState
@@ -15,21 +16,20 @@ from tunesmith.study.trials.view import Objective
 _USUAL_WEIGHT = 2.0
 """Number of tested predictions that the spread of all values counts as, before any was tested."""
 
-_FADE = 0.9
+_FADE = 0.95
 """Weight of a miss relative to that of the next one: models of many trials miss by less than those of few."""
+
+_MOST = 10.0
+"""Largest miss that counts, in units of the spread of the better half of the values."""
 
 _USUAL_PART = 0.5
 """The usual miss, in units of the spread of the better half of the values."""
 
 
 def usual_miss(trials: Sequence[Trial], objective: Objective) -> float:
-    """Return the root mean square of the recent misses, in the objective's unit; 0 without complete trials.
-
-    A miss counts at most as far as the values of the trials before it reach above the median, so that one diverged run
-    does not decide.
-    """
+    """Return the root mean square of the recent misses, in the objective's unit; 0 without complete trials."""
     square, weight = 0.0, 0.0
-    values: list[float] = []
+    values: list[float] = []  # sorted
     for trial in trials:
         value = objective.sign * trial.values.get(objective.metric, math.nan)
         if trial.state is not TrialState.COMPLETE or trial.is_replicate or not math.isfinite(value):
@@ -39,16 +39,15 @@ def usual_miss(trials: Sequence[Trial], objective: Objective) -> float:
             if not weight:
                 square, weight = _USUAL_WEIGHT * (_USUAL_PART * _spread(values)) ** 2, _USUAL_WEIGHT
             miss = abs(value - objective.sign * prediction.mean)
-            miss = min(miss, max(3.0 * _spread(values), 1e-300))
+            miss = min(miss, _MOST * _spread(values))
             square, weight = _FADE * square + miss**2, _FADE * weight + 1.0
-        values.append(value)
+        insort(values, value)
     if not weight:
         return _USUAL_PART * _spread(values) if values else 0.0
     return math.sqrt(square / weight)
 
 
 def _spread(values: Sequence[float]) -> float:
-    """Return the distance from the best value to the median: values far above it say little of good ones."""
-    ordered = sorted(values)
-    middle = ordered[len(ordered) // 2] - ordered[0]
-    return middle if middle > 0 else ordered[-1] - ordered[0]
+    """Return the distance from the best of sorted values to the median: values far above it say little of good ones."""
+    middle = values[len(values) // 2] - values[0]
+    return middle if middle > 0 else values[-1] - values[0]

@@ -85,7 +85,6 @@ class SamplerSettings:
     turns_with_default: tuple[Turn, ...] = ("space", "space", "box")
     untried_every: int = 5
     default_spread: float = 0.25
-    prior_power: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +223,7 @@ def fit_surrogate(
         transfer_prior: from earlier studies, for a single objective.
         feature_map: maps coordinates to features.
         number: number of the proposal; it selects the prior of the hyperparameters. None to judge points of others,
-            which takes the first one whatever the turn.
+            which takes the first one at every turn.
         cost_exponent: exponent on one over the predicted seconds; 0 ignores them.
         settings: of the sampler.
         rng: the source of randomness.
@@ -248,7 +247,7 @@ def fit_surrogate(
         incumbents=feature_map.features(data.units[rows][data.feasible[rows]]),
         name_priors=NamePriors(feature_map.encoding),
         transfer_prior=transfer_prior,
-        prior_weight=settings.name_prior_strength / max(data.count, 1) ** settings.prior_power,
+        prior_weight=settings.name_prior_strength / max(data.count, 1),
         feasibility_exponent=settings.feasibility_exponent,
         min_feasibility=settings.min_feasibility,
     )

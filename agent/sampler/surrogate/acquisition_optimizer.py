@@ -158,11 +158,6 @@ def box(centre: Array, half_width: float, encoding: SpaceEncoding) -> Region:
     return Region(centre, np.maximum(half_width, _one_step(encoding)), 1.0 / len(encoding))
 
 
-def few_coordinates(centre: Array, changed: Mask, encoding: SpaceEncoding) -> Region:
-    """Return the points that differ from the centre (d,) in no other coordinates than those `changed` (d,)."""
-    return Region(centre, np.full(len(encoding), 1.0), 1.0, ~changed)
-
-
 def _one_step(encoding: SpaceEncoding) -> Array:
     step = np.where(np.isfinite(encoding.count), 1.01 / encoding.count, 0.0)
     return np.asarray(np.minimum(step, 1.0))

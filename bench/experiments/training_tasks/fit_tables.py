@@ -126,15 +126,15 @@ def choose_leaf(data: Data) -> tuple[int, dict[str, float]]:
 
 
 def failure_figures(data: Data) -> dict[str, float]:
-    """Return the share of failures and the log loss of the forest's probabilities beside that of the share alone."""
+    """Return the share of failures, and the log loss of the forest's probabilities and of that share as a constant."""
     failed = (~data.ran).astype(float)
     share = float(failed.mean())
     if share in (0.0, 1.0):
         return {"failed_share": share}
     p = np.clip(predicted(FAILURE_TREES, 2, data.rows, failed, data.group), 0.02, 0.98)
     loss = -float((failed * np.log(p) + (1 - failed) * np.log(1 - p)).mean())
-    alone = -(share * math.log(share) + (1 - share) * math.log(1 - share))
-    return {"failed_share": share, "failure_log_loss": loss, "failure_log_loss_of_share": alone,
+    constant = -(share * math.log(share) + (1 - share) * math.log(1 - share))
+    return {"failed_share": share, "failure_log_loss": loss, "failure_log_loss_of_share": constant,
             "failure_accuracy": float(((p > 0.5) == (failed > 0.5)).mean())}  # fmt: skip
 
 

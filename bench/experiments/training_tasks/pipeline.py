@@ -1,4 +1,4 @@
-"""Which of six algorithms, each with parameters of its own (34 in all), on 8x8 digits of which few are shown.
+"""Which of six algorithms, each with its parameters (33 in all), on 8x8 digits of which few are shown.
 
 Every run fits on 500 images and is judged by the mean log loss on 700 others, over two splits.
 """

@@ -1,4 +1,4 @@
-"""A small convolutional network on 8x8 digits: 16 parameters, an optimizer choice with parameters of its own,
+"""A small convolutional network on 8x8 digits: 16 parameters, an optimizer choice with conditional parameters,
 augmentation.
 
 Every run trains for five epochs on 900 images and is judged by its log loss on 450 others.
