@@ -1,6 +1,6 @@
 r"""Finds a search text in a file and replaces it. Lines end at "\n"; each line of the file keeps its own line end.
 
-Models write "\n" whatever the file has, and copy lines as a prompt shows them: without a byte order mark, with a space
+Models write "\n" for any line end, and copy lines as a prompt shows them: without a byte order mark, with a space
 for a form feed. Offsets below refer to the plain text, in which every line ends with "\n".
 """
 

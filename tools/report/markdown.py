@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tunesmith.study.formatting import render_short
+from tunesmith.study.search_replace import split_lines
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.replicate_comparison import pair_comparisons, pair_lines, shrinkage_lines, shrinkages
@@ -185,4 +186,4 @@ def _code(text: str) -> str:
 
 
 def _fenced(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())
+    return "\n".join(f"    {line}" for line in split_lines(text))

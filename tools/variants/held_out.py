@@ -86,10 +86,9 @@ def _size_definitions(tree: ast.Module, parts: list[ast.AST]) -> Iterator[str]:
     assigned: dict[str, list[ast.expr]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
-            for target in node.targets:
-                for name in ast.walk(target):
-                    if isinstance(name, ast.Name):
-                        assigned.setdefault(name.id, []).append(node.value)
+            stored = [n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
+            for name in stored:
+                assigned.setdefault(name, []).append(node.value)
     names = {name for part in parts for size in _sizes(part) for name in _plain_names(size)}
     seen: set[str] = set()
     while names:

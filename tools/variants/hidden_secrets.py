@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from tunesmith.history.redact import HIDDEN, redact
+from tunesmith.study.search_replace import split_lines
 from tunesmith.study.variant import Edit, EditRefused
 
 
@@ -24,7 +25,7 @@ def with_secrets(edit: Edit, files: Mapping[str, str]) -> Edit:
 
 def _secret_lines(text: str) -> Iterator[tuple[str, list[str]]]:
     """Yield each line that contains secrets as a model reads it, with the secrets in their order."""
-    for line in text.splitlines():
+    for line in split_lines(text):
         shown = redact(line)
         if shown != line:
             between = ("(.*?)".join(re.escape(part) for part in shown.split(HIDDEN)), line)

@@ -44,7 +44,7 @@ def _seeds(tree: ast.Module) -> Iterator[Seed]:
     for node in ast.walk(tree):
         for place, value in _places(node):
             if isinstance(value, ast.Name) and value.id in numbers:
-                value = numbers[value.id]  # noqa: PLW2901  # the number that the name stands for
+                value = numbers[value.id]  # noqa: PLW2901  # a name is replaced by its number
             yield Seed(place, ast.dump(value), _is_own(value))
 
 

@@ -13,6 +13,7 @@ from tunesmith.agent.llm.client.parsing import read_last_object
 from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LanguageModel, LookupTool, ModelAnswer, TokenUse
 from tunesmith.prompts.message import Message
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.search_replace import split_lines
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class ReplayModel:
         self._name = name or "replay"
         self._lines: dict[str, list[dict[str, Any]]] = {}
         try:
-            for text in path.read_text(encoding="utf-8").splitlines():
+            for text in split_lines(path.read_text(encoding="utf-8")):
                 line = json.loads(text)
                 self._lines.setdefault(line["key"], []).append(line)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What `tunesmith export` writes for optimizers without a storage: run with the real package, it knows and goes on."""
+"""Programs of `tunesmith export`, run with the real optimizers: they have the results and continue in the space."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def _syne_tune(program: Any) -> tuple[int, object]:
 
 
 def _botorch(program: Any) -> tuple[int, object]:
-    told, _ = program.data(program.RESULTS)
-    return len(told), program.POINTS[0]["lr"]
+    inputs, _ = program.data(program.RESULTS)
+    return len(inputs), program.POINTS[0]["lr"]
 
 
 KNOWN: Mapping[str, tuple[str, Callable[[Any], tuple[int, object]]]] = {
@@ -105,17 +105,17 @@ def require(target: str) -> None:
 
 @NOISY
 @pytest.mark.parametrize("target", KNOWN)
-def test_it_knows_the_results_and_has_the_points_in_its_queue(target: str, study: Path) -> None:
+def test_the_optimizer_has_the_results_and_runs_the_points_first(target: str, study: Path) -> None:
     require(target)
     program = loaded(exported(study, target, "--points", str(POINTS)))
-    told, first = KNOWN[target][1](program)
-    assert told == RESULTS
+    results, first = KNOWN[target][1](program)
+    assert results == RESULTS
     assert first == pytest.approx(program.POINTS[0]["lr"])
 
 
 @NOISY
 @pytest.mark.parametrize("target", KNOWN)
-def test_it_goes_on_from_there_within_the_space(target: str, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_optimizer_continues_within_the_space(target: str, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require(target)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     program = loaded(exported(study, target, "--points", str(POINTS)))
@@ -182,7 +182,7 @@ def test_mlflow_has_a_run_per_trial(study: Path, tmp_path: Path) -> None:
     assert all("val_loss" in run.data.metrics for run in trials if run.info.status == "FINISHED")
 
 
-def test_the_program_runs_the_command_by_itself(study: Path) -> None:
+def test_the_program_runs_the_studys_command(study: Path) -> None:
     pytest.importorskip("nevergrad", reason="nevergrad is not installed")
     import subprocess
 
@@ -193,7 +193,7 @@ def test_the_program_runs_the_command_by_itself(study: Path) -> None:
     assert done.stdout.startswith("best val_loss ")
 
 
-def test_a_study_without_a_trial_gives_points_alone(tmp_path: Path) -> None:
+def test_a_study_without_trials_exports_points_only(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "new")
     text = exported(folder, "nevergrad", "--points", "3").read_text()
     assert text.count("'lr':") >= 3
@@ -201,7 +201,7 @@ def test_a_study_without_a_trial_gives_points_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["ray", "flaml", "hyperopt", "ax"])
-def test_steps_that_are_no_multiples_are_refused_with_the_reason(target: str, tmp_path: Path) -> None:
+def test_a_grid_that_does_not_consist_of_multiples_is_refused_with_the_reason(target: str, tmp_path: Path) -> None:
     folder = write_study(tmp_path / "steps", tables='odd = { type = "float", low = 0.05, high = 1.05, step = 0.1 }')
     fill(folder, 4)
     out = tmp_path / "x.py"
@@ -218,7 +218,7 @@ def test_several_metrics_are_refused_by_name(tmp_path: Path) -> None:
     fill(folder, 4)
     result = CliRunner().invoke(app, ["export", str(folder), "--to", "smac", "-o", str(tmp_path / "x.py")])
     assert result.exit_code == 2
-    assert "is several (val_loss, ms); smac takes one here" in result.stderr
+    assert "has several metrics (val_loss, ms), but smac takes one" in result.stderr
 
 
 @NOISY

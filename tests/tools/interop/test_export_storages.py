@@ -1,4 +1,4 @@
-"""`tunesmith export` into storages and tables: what Optuna then knows, and what is refused with nothing left behind."""
+"""`tunesmith export` to storages and tables: the trials in Optuna, and exports that are refused without a file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def storage_at(kind: str, folder: Path) -> tuple[str, object]:
 
 
 @pytest.mark.parametrize("kind", ["file", "url", "journal"])
-def test_optuna_goes_on_with_results_failures_and_points(kind: str, study: Path, tmp_path: Path) -> None:
+def test_optuna_continues_with_results_failures_and_points(kind: str, study: Path, tmp_path: Path) -> None:
     address, storage = storage_at(kind, tmp_path)
     result = export(study, "optuna", address, "--points", "2")
     assert result.exit_code == 0, result.output
@@ -58,7 +58,7 @@ def test_optuna_goes_on_with_results_failures_and_points(kind: str, study: Path,
     assert len(loaded.trials) == 14
 
 
-def test_several_metrics_and_constraints_go_along(tmp_path: Path) -> None:
+def test_several_metrics_and_constraints_are_exported(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "two", tables='[[constraints]]\nmetric = "gb"\nmax = 0.25')
     path = folder / "study.toml"
     text = path.read_text().replace('metric = "val_loss"', 'metric = ["val_loss", "gb"]')
@@ -71,22 +71,22 @@ def test_several_metrics_and_constraints_go_along(tmp_path: Path) -> None:
     assert all(t.constraints["gb"] == pytest.approx(t.values[1] - 0.25) for t in complete)
 
 
-def test_a_second_export_beside_the_first_is_refused_and_changes_nothing(study: Path, tmp_path: Path) -> None:
+def test_a_second_export_to_the_same_storage_is_refused_and_changes_nothing(study: Path, tmp_path: Path) -> None:
     assert export(study, "optuna", tmp_path / "o.db").exit_code == 0
     again = export(study, "optuna", tmp_path / "o.db")
     assert again.exit_code == 2
-    assert "'digits' is there already" in again.stderr
+    assert "'digits' is already in this storage" in again.stderr
     assert len(optuna.load_study(study_name="digits", storage=f"sqlite:///{tmp_path}/o.db").trials) == 10
 
 
-def test_a_database_of_somebody_elses_is_left_as_it_is(study: Path, tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_not_changed(study: Path, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "cats.db") as db:
         db.execute("create table cats (name text)")
     db.close()
     before = (tmp_path / "cats.db").read_bytes()
     result = export(study, "optuna", tmp_path / "cats.db")
     assert result.exit_code == 2
-    assert "is a database, but not Optuna's; it holds cats" in result.stderr
+    assert "is a database without an Optuna study; its tables are cats" in result.stderr
     assert (tmp_path / "cats.db").read_bytes() == before
 
 
@@ -100,7 +100,7 @@ def test_the_table_has_a_row_per_trial_and_an_empty_cell_where_a_parameter_is_no
     assert rows[-2]["failure"] == "oom: CUDA out of memory"
 
 
-def test_points_without_results_begin_with_the_best(study: Path, tmp_path: Path) -> None:
+def test_points_without_results_start_with_the_best_configurations(study: Path, tmp_path: Path) -> None:
     assert export(study, "jsonl", tmp_path / "all.jsonl").exit_code == 0
     assert export(study, "jsonl", tmp_path / "points.jsonl", "--no-results", "--points", "9").exit_code == 0
     trials = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
@@ -113,7 +113,7 @@ def test_points_without_results_begin_with_the_best(study: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("target", ["csv", "jsonl", "nevergrad"])
-def test_a_file_that_stands_there_is_never_replaced(target: str, study: Path, tmp_path: Path) -> None:
+def test_an_existing_file_is_never_replaced(target: str, study: Path, tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("mine")
     result = export(study, target, tmp_path / "kept")
     assert result.exit_code == 2
@@ -128,17 +128,17 @@ def test_a_file_that_stands_there_is_never_replaced(target: str, study: Path, tm
         (["--to", "hebo"], "hebo is not offered: "),
         (["--to", "csv", "--points", "-1"], "--points  is -1; expected 0 or more"),
         (["--to", "csv", "--points", "0", "--no-results"], "has neither results nor points to export"),
-        (["--to", "csv", "-o", "nowhere/x.csv"], "there is no folder nowhere"),
+        (["--to", "csv", "-o", "nowhere/x.csv"], "the folder nowhere does not exist"),
     ],
 )
-def test_a_wrong_option_is_said(options: list[str], says: str, study: Path) -> None:
+def test_a_wrong_option_is_refused_with_the_reason(options: list[str], says: str, study: Path) -> None:
     result = CliRunner().invoke(app, ["export", str(study), *options])
     assert result.exit_code == 2
     assert says in result.stderr
 
 
-def test_the_targets_are_listed_and_json_says_what_went_along(study: Path, tmp_path: Path) -> None:
+def test_the_targets_are_listed_and_json_has_the_counts(study: Path, tmp_path: Path) -> None:
     listed = CliRunner().invoke(app, ["export", "--to", "list"])
     assert {"optuna", "smac", "ray", "csv"} <= {line.split()[0] for line in listed.stdout.splitlines()}
-    told = json.loads(export(study, "csv", tmp_path / "x.csv", "--json").stdout)
-    assert (told["results"], told["points"]) == (10, 0)
+    document = json.loads(export(study, "csv", tmp_path / "x.csv", "--json").stdout)
+    assert (document["results"], document["points"]) == (10, 0)

@@ -1,4 +1,4 @@
-"""`tunesmith import`: what was run elsewhere lands as an earlier study, and is learned from; or one clear message."""
+"""`tunesmith import`: trials of other programs become an earlier study that warm-starts this one; or one message."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_table_is_mapped_by_name_and_the_mapping_is_shown(study: Path, tmp_pat
     assert trials[3].values["val_loss"] == pytest.approx(loss(expected[3]))  # type: ignore[arg-type]
 
 
-def test_what_is_imported_counts_in_none_of_the_studys_own_figures(study: Path, tmp_path: Path) -> None:
+def test_imported_trials_are_excluded_from_the_studys_statistics(study: Path, tmp_path: Path) -> None:
     imported(study, write_csv(tmp_path / "a.csv", study))
     fill(study, 3)
     document = json.loads(run("status", study, "--json").stdout)
@@ -93,7 +93,7 @@ def test_what_is_imported_counts_in_none_of_the_studys_own_figures(study: Path, 
         assert event.detail["for"] == "digits"
 
 
-def test_a_mapping_that_is_given_wins(study: Path, tmp_path: Path) -> None:
+def test_a_given_mapping_has_priority(study: Path, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("lr,rate,hidden,score,val_loss\n0.5,0.01,64,1.0,9\n0.5,0.02,64,2.0,9\n", encoding="utf-8")
     document = imported(study, table, "--map", "rate=lr", "--map", "score=val_loss")
@@ -191,7 +191,7 @@ def test_another_history_is_read(study: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["csv", "jsonl", "optuna"])
-def test_what_is_exported_can_be_imported_again(target: str, study: Path, tmp_path: Path) -> None:
+def test_an_export_can_be_imported_again(target: str, study: Path, tmp_path: Path) -> None:
     fill(study, 12, failures=2)
     out = tmp_path / {"csv": "x.csv", "jsonl": "x.jsonl", "optuna": "x.db"}[target]
     assert run("export", study, "--to", target, "-o", out, "--points", "2").exit_code == 0
@@ -252,7 +252,7 @@ def test_tensorboard_logs_are_read(study: Path, tmp_path: Path) -> None:
     assert sorted(float(t.params["lr"]) for t in trials) == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1])  # type: ignore[arg-type]
 
 
-def test_an_import_gives_a_head_start(study: Path, tmp_path: Path) -> None:
+def test_an_import_improves_the_first_proposal(study: Path, tmp_path: Path) -> None:
     from tunesmith.agent.sampler.bayes import BayesSampler
     from tunesmith.study.trials.earlier import EarlierStudy
     from tunesmith.study.trials.view import StudyView
@@ -267,7 +267,7 @@ def test_an_import_gives_a_head_start(study: Path, tmp_path: Path) -> None:
     assert loss(BayesSampler().suggest(StudyView(space=spec.space, objectives=spec.objectives)).params) > best + 0.3
 
 
-def test_a_run_starts_from_what_was_imported(tmp_path: Path) -> None:
+def test_a_run_starts_from_imported_trials(tmp_path: Path) -> None:
     project = make_project(tmp_path / "toy", trials=4, sampler="bayes")
     lines = [f"{x / 50},{y},{(x / 50 - 0.3) ** 2 + abs(y - 4)}" for x in range(50) for y in range(1, 9)]
     (tmp_path / "t.csv").write_text("x,y,loss\n" + "\n".join(lines))
@@ -347,7 +347,7 @@ def no_columns(path: Path) -> None:
         ("a.csv", lambda p: None, "does not exist"),
     ],
 )
-def test_what_cannot_be_imported_is_said_and_nothing_is_written(
+def test_a_source_that_cannot_be_imported_is_refused_and_nothing_is_written(
     name: str, damage: Callable[[Path], object], says: str, study: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "there" / name
@@ -369,7 +369,7 @@ def test_what_cannot_be_imported_is_said_and_nothing_is_written(
         (["--map", "val_loss=hiden"], "'hiden' is neither a parameter nor a metric of the study; did you mean hidden?"),
     ],
 )
-def test_a_wrong_option_is_said(options: list[str], says: str, study: Path, tmp_path: Path) -> None:
+def test_a_wrong_option_is_refused_with_the_reason(options: list[str], says: str, study: Path, tmp_path: Path) -> None:
     result = run("import", write_csv(tmp_path / "a.csv", study), "--study", study, *options)
     assert result.exit_code == 2
     assert says in result.stderr
@@ -383,7 +383,9 @@ def test_the_same_name_twice_is_refused(study: Path, tmp_path: Path) -> None:
     assert "give the imported study another name with --name" in result.stderr
 
 
-def test_an_import_that_breaks_off_leaves_nothing(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_that_fails_midway_writes_nothing(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import tunesmith.history.bulk as bulk
 
     fill(study, 3)
@@ -403,7 +405,7 @@ def test_an_import_that_breaks_off_leaves_nothing(study: Path, tmp_path: Path, m
         assert history.integrity() == "ok"
 
 
-def test_a_hundred_thousand_rows_all_land(study: Path, tmp_path: Path) -> None:
+def test_a_hundred_thousand_rows_are_imported(study: Path, tmp_path: Path) -> None:
     table = tmp_path / "big.csv"
     rng = np.random.default_rng(0)
     rates, sizes = 10 ** rng.uniform(-5, 0, 100_000), rng.integers(8, 512, 100_000)
@@ -422,7 +424,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_siz
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(extra=st.lists(NAMES, max_size=6))
-def test_other_columns_never_take_a_place_that_has_its_own(extra: list[str], study: Path) -> None:
+def test_a_column_of_the_same_name_always_has_priority(extra: list[str], study: Path) -> None:
     spec = load_spec(study)
     own = [*spec.space.names, "val_loss"]
     rows = [ImportedRow({name: 1 for name in [*extra, *own]})]

@@ -1,4 +1,4 @@
-"""Whatever the space: a program of export holds it with its conditions, or is refused with the reason."""
+"""For any space, an exported program keeps it with its conditions, or the export is refused with the reason."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def parameters(draw: st.DrawFn) -> Parameter:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=st.lists(parameters(), min_size=1, max_size=4), target=st.sampled_from(PROGRAMS), data=st.data())
-def test_any_space_gives_a_program_with_its_points_or_a_reason(
+def test_any_space_is_exported_with_its_points_or_refused_with_a_reason(
     found: list[Parameter], target: str, data: Any, tmp_path: Path
 ) -> None:
     space = SearchSpace({f"p{i}": parameter for i, parameter in enumerate(found)})
@@ -91,7 +91,7 @@ def constant(text: str, name: str) -> object:
     raise AssertionError(name)
 
 
-def test_a_program_is_never_longer_than_a_person_reads(tmp_path: Path) -> None:
+def test_a_long_study_is_exported_with_its_best_and_latest_results(tmp_path: Path) -> None:
     from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 
     space = SearchSpace({"x": Float(0.0, 1.0)})

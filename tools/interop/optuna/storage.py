@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.errors import ProjectError
+from tunesmith.tools.interop.importing.text import first_line
 from tunesmith.tools.quiet_optuna import quiet_optuna
 
 _JOURNAL_SUFFIXES = (".journal", ".log")
@@ -43,7 +44,7 @@ def open_storage(address: str) -> Any:
     except ProjectError:
         raise
     except Exception as error:  # noqa: BLE001  # SQLAlchemy, its drivers and Optuna have no common error
-        raise ProjectError(f"{address} cannot be opened as an Optuna storage: {_first(error)}") from None
+        raise ProjectError(f"{address} cannot be opened as an Optuna storage: {first_line(error)}") from None
 
 
 def tables(url: str) -> set[str]:
@@ -82,8 +83,3 @@ def quiet_storage() -> Iterator[None]:
     with quiet_optuna(), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
-
-
-def _first(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

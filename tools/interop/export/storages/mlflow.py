@@ -8,6 +8,7 @@ from typing import Any
 from tunesmith.study.errors import ProjectError, SpecError
 from tunesmith.study.optional_packages import require
 from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.tools.interop.importing.text import first_line
 from tunesmith.tools.interop.optuna.storage import is_url
 from tunesmith.tools.interop.study_export import StudyExport
 
@@ -32,7 +33,7 @@ def export(exported: StudyExport, out: str) -> list[str]:
             Path(out).unlink(missing_ok=True)
         if isinstance(error, SpecError):
             raise
-        raise ProjectError(f"{out} cannot be written by MLflow: {str(error).splitlines()[0]}") from error
+        raise ProjectError(f"{out} cannot be written by MLflow: {first_line(error)}") from error
     points = ["an MLflow run has a result, so points to try first were left out"] if exported.points else []
     return [f"show it with: mlflow ui --backend-store-uri {address}", *points]
 
