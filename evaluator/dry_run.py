@@ -1,6 +1,6 @@
 """Runs the default configuration for some seconds, to find out what a study would see. Records nothing.
 
-The run takes place in a folder of its own, which is removed afterwards. Knows no database and no sampler.
+The run uses a temporary folder, which is removed afterwards. Knows no database and no sampler.
 """
 
 from __future__ import annotations

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from tunesmith.evaluator.evaluation import TRAINING_PREFIX
 from tunesmith.evaluator.executors.base import CommandSpec, OutputLine
 from tunesmith.evaluator.file_formats import read_points
 from tunesmith.evaluator.metric_files import MetricFiles
@@ -101,6 +102,12 @@ class OutputSurvey:
     def begin(self, command: CommandSpec) -> None:
         """Survey this command from now on."""
         self.commands += 1
+        if self.commands > 1:
+            # Of a study with an evaluation command, only that one's metrics count.
+            before, self._sightings = self._sightings, {}
+            for (name, source), seen in before.items():
+                renamed = f"{TRAINING_PREFIX}{name}"
+                self._sightings[renamed, source] = replace(seen, name=renamed)
         self.started_at = time.time()
         self._work = command.cwd
         self._report, self._report_lines = None if command.report is None else ReportFile(command.report), 0

@@ -15,6 +15,9 @@ from tunesmith.study.units import short_number, short_seconds
 UNITS = ("epoch", "round", "iter", "iteration", "step", "batch")
 """Units of progress lines, the ones that span a whole training first."""
 MIN_STEPS = 2
+"""Number of different steps that give a pace."""
+MIN_LAST_STEP = 0.4
+"""Smallest last step of a run that ended, as a part of its fidelity, if its steps count in units of the fidelity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ def budget_text(spec: StudySpec, run: DryRun, trial_s: float) -> str:
     at_once = f"{run.slots} at once" if run.slots > 1 else "one at a time"
     if hours is not None:
         fitting = int(run.slots * hours * 3600 / trial_s) if trial_s > 0 else 0
-        text = f"about {_rounded(fitting):,} full trials fit into {hours:g} hours, {at_once}"
+        text = f"about {_rounded(fitting):,} full trials fit into {hours:g} hour{'s' if hours != 1 else ''}, {at_once}"
         return text if trials is None or trials > fitting else f"{text}; [budget].trials = {trials} ends it before"
     if trials is None:
         return ""
@@ -72,7 +75,7 @@ def _rounded(count: int) -> int:
 
 def _at_full_fidelity(name: str, full: float, ran: float, run: DryRun) -> TrialTime:
     wall_s = run.outcome.usage.wall_s
-    pace = _pace_of_steps(run.steps, ran) or _pace_of_marks(run.marks, total=ran)
+    pace = _pace_of_marks(run.marks, total=ran) or _pace_of_steps(run, ran)
     if run.ended:
         if pace is None:
             basis = f"{short_number(ran, 3)} of {full:g} {name} took {short_seconds(wall_s)}; at most in proportion"
@@ -81,7 +84,8 @@ def _at_full_fidelity(name: str, full: float, ran: float, run: DryRun) -> TrialT
         return TrialTime(seconds=wall_s + pace.seconds * (full - ran), basis=basis)
     if pace is None:
         return _from_marks(run)
-    basis = f"{full:g} {name} at {short_seconds(pace.seconds)} each"
+    counted = "" if pace.unit else f", if each reported step is one of {name}"
+    basis = f"{full:g} {name} at {short_seconds(pace.seconds)} each{counted}"
     return TrialTime(seconds=pace.at_s + pace.seconds * (full - pace.done), basis=basis)
 
 
@@ -95,11 +99,13 @@ def _from_marks(run: DryRun) -> TrialTime:
     return TrialTime(seconds=seconds, basis=basis)
 
 
-def _pace_of_steps(steps: Sequence[tuple[float, float]], ran: float) -> _Pace | None:
-    """Return the pace of reports whose steps count in units of the fidelity; None if they do not."""
-    if not steps or not 0.4 * ran <= max(step for _, step in steps) <= 1.01 * ran:
+def _pace_of_steps(run: DryRun, ran: float) -> _Pace | None:
+    """Return the pace of reports whose steps may count in units of the fidelity; None if they do not."""
+    last = max((step for _, step in run.steps), default=0.0)
+    # Of a run that ended the last step is near the fidelity; counted from 0, it is one less.
+    if last > 1.01 * ran or (run.ended and last < MIN_LAST_STEP * ran):
         return None
-    return _pace([(at_s, step) for at_s, step in steps])
+    return _pace(run.steps)
 
 
 def _pace_of_marks(marks: Sequence[ProgressMark], *, total: float | None) -> _Pace | None:

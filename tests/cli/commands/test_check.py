@@ -179,6 +179,14 @@ def test_a_long_run_is_ended_when_its_pace_is_known(tmp_path):
     assert found["trial_s"] > 100000 * 0.05 * 0.9
 
 
+def test_reports_without_a_total_tell_the_pace_at_a_fidelity(tmp_path):
+    script = EPOCHS.replace("epoch {epoch}/{total} ", "step={epoch} ")
+    tables = FIDELITY.replace("400", "100000").replace("min = 4", "min = 50000")
+    found = checked(project(tmp_path, script, more="--epochs {epochs}", tables=tables), "--seconds", "60")
+    assert found["trial_s"] > 100000 * 0.05 * 0.9
+    assert "if each reported step is one of epochs" in detail(found, "time")
+
+
 def test_without_fidelity_lines_of_progress_tell_the_pace(tmp_path):
     found = checked(project(tmp_path, EPOCHS, more="--epochs 5000"), "--seconds", "1")
     assert not found["ended"]
@@ -202,14 +210,16 @@ command = "{python} -S judge.py {{artifacts}}/model.txt"
 def test_the_judge_runs_too_and_gives_the_metric(tmp_path):
     folder = project(
         tmp_path,
-        'import sys\nopen(sys.argv[-1] + "/model.txt", "w").write("0.25")',
+        'import sys\nprint("val_loss=7")\nopen(sys.argv[-1] + "/model.txt", "w").write("0.25")',
         more="--out {artifacts}",
         tables=JUDGE.format(python=sys.executable),
     )
     (folder / "judge.py").write_text('import sys\nprint("val_loss=" + open(sys.argv[1]).read())')
     found = checked(folder)
     assert found["ran_judge"]
-    assert found["metrics"]["val_loss"]["value"] == 0.25
+    metric = found["metrics"]["val_loss"]
+    assert (metric["value"], metric["reports"], metric["where"][0]["last"]) == (0.25, 1, 0.25)
+    assert "train/val_loss" in [other["name"] for other in found["others"]]
     assert found["artifacts"] == ["artifacts/model.txt"]
 
 
