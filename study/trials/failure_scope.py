@@ -155,7 +155,7 @@ def _failures_of_all(history: _History) -> set[int]:
 
 
 def _is_of_all(block: Sequence[Trial], further: Sequence[Trial]) -> bool:
-    """Return whether a block of equal failures came whatever the parameters."""
+    """Return whether a block of equal failures is independent of the parameters."""
     if len({_config_key(t) for t in block}) < _MIN_CONFIGURATIONS:
         return False
     if not further or {_config_key(t) for t in block} & {_config_key(t) for t in further}:
@@ -170,7 +170,7 @@ def _is_of_all(block: Sequence[Trial], further: Sequence[Trial]) -> bool:
 def _explaining_region(history: _History) -> _Region | None:
     """Return the region in which trials fail with this message, if there is evidence that it is not the time.
 
-    Failures with no success between them count as one: whatever broke may have been broken for all of them.
+    Failures with no success between them count as one: one fault may have caused all of them.
     """
     blocks, further = history.blocks(), history.further
     regions = [r for r in _regions(history.failed, further) if _separates(r, history.failed, further)]
@@ -195,7 +195,7 @@ def _separates(region: _Region, failed: Sequence[Trial], further: Sequence[Trial
 
 
 def _chance(region: _Region, blocks: Sequence[Sequence[Trial]], further: Sequence[Trial]) -> float:
-    """Return the probability that at least so many blocks of failures lie in a region by chance (Fisher's test)."""
+    """Return the probability of at least as many blocks of failures in a region by chance (Fisher's test)."""
     inside = sum(all(region.holds(t.params) for t in block) for block in blocks)
     total = inside + sum(region.holds(t.params) for t in further)
     count = len(blocks) + len(further)

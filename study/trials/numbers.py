@@ -22,7 +22,7 @@ def parse_numbers(text: str) -> tuple[int, ...]:
     for part in re.split(r"[,;\s]+", re.sub(r"\s*(-|\.\.|\bto\b)\s*", r"\1", text.strip())):
         found = _PART.fullmatch(part)
         if found is None:
-            raise _wrong(f"{part!r} is no trial number; write numbers and ranges, such as 3-9 or 3,5")
+            raise _wrong(f"{part!r} is not a trial number; write numbers and ranges, such as 3-9 or 3,5")
         first, last = int(found[1]), int(found[2] or found[1])
         if not first <= last < first + MAX_RANGE:
             raise _wrong(f"the range {part} is empty or too long; write the smaller number first")

@@ -1,4 +1,4 @@
-"""When a run pauses because trials fail whatever their configuration, and what people read then. Pure."""
+"""Decides when failures that no parameter explains pause a run, and what people read then. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tunesmith.study.trials.trial import FailureScope, Trial
 
 FAILURES = "failures"
-"""What a run counts as ended by when it paused because trials failed whatever their configuration."""
+"""`ended_by` of a run that paused because trials failed independently of their configuration."""
 FAILURES_AT_FIRST = 3
 """Number of failures of the study in a row after which a run pauses in which no trial has worked yet."""
 FAILURES_LATER = 5
@@ -57,7 +57,7 @@ def pause_lines(trial: Trial) -> list[str]:
     return [
         *head,
         "These trials teach nothing and do not count. Correct the cause, then run the same command again: it starts",
-        "with the default. `tunesmith run --keep-going` goes on in spite of such failures.",
+        "with the default. `tunesmith run --keep-going` does not pause.",
     ]
 
 

@@ -203,7 +203,7 @@ def test_forgetting_the_default_runs_it_again(tmp_path: Path) -> None:
         (("retry", "1"), "trial 1 did not fail"),
         (("retry", "--failed"), "no trial has failed"),
         (("forget", "3-1"), "the range 3-1 is empty"),
-        (("forget", "all"), "'all' is no trial number"),
+        (("forget", "all"), "'all' is not a trial number"),
         (("forget", "77"), "there is no trial 77; the last one is 2"),
     ],
 )
