@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import re
 from collections.abc import Iterator
 
@@ -16,9 +17,12 @@ _HELD_OUT_NAME = re.compile(
 )
 _SIZE_NAME = re.compile(
     rf"(^|_)(({_WORDS}|dev|train)_?(size|split|frac(tion)?|ratio|pct|percent|batches|samples|count|len(gth)?|examples)"
-    rf"|(n|num|limit|max)_({_WORDS}|dev)(_\w+)?|n_splits|num_folds|n_folds)$",
+    rf"|(n|num|limit|max)_({_WORDS}|dev)(_\w+)?|n_splits|num_folds|n_folds|cv)$",
     re.IGNORECASE,
 )
+_DATA_NAME = re.compile(rf"^(validation_data|valid_sets|evals|{_WORDS}_?(data\w*|sets?|ds|loaders?))$", re.IGNORECASE)
+"""Keywords that pass the held-out set to a training function."""
+_DEVICE = re.compile(r"device|cuda|cpu", re.IGNORECASE)
 _NARROWING_CALL = re.compile(
     r"(^|\.)(islice|Subset|sample|choice|choices|permutation|filter|head|tail|take|skip|select|shard|nlargest|nsmallest"
     r"|narrow|query|truncate|drop|dropna|iloc|loc|batch|repeat|takewhile|dropwhile|compress)$"
@@ -33,10 +37,38 @@ def is_held_out(name: str) -> bool:
     return bool(_HELD_OUT_NAME.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)))
 
 
+def held_out_is_changed(before: ast.Module, after: ast.Module) -> bool:
+    """Return whether an edit changes which data is held out, how it is evaluated, or no longer uses it."""
+    before, after = _with_clear_names(before), _with_clear_names(after)
+    return held_out_parts(before) != held_out_parts(after) or bool(_used_names(before) - _used_names(after))
+
+
 def held_out_parts(tree: ast.Module) -> set[str]:
     """Return the parts that decide which data is held out, as texts to compare."""
     parts = [part for node in ast.walk(tree) for part in _parts(node)]
     return {ast.dump(part) for part in parts} | set(_size_definitions(tree, parts))
+
+
+def _used_names(tree: ast.Module) -> set[str]:
+    names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    return {name for name in names if is_held_out(name)}
+
+
+def _with_clear_names(tree: ast.Module) -> ast.Module:
+    """Return the tree with `dev` renamed to `dev_set`, unless the script calls its device so."""
+    nodes = list(ast.walk(tree))
+    values = [n.value for n in nodes if isinstance(n, ast.Assign) and "dev" in map(_name, n.targets)]
+    if not values or any(_DEVICE.search(ast.unparse(value)) for value in values):
+        return tree
+    renamed = copy.deepcopy(tree)
+    for node in ast.walk(renamed):
+        if _name(node) == "dev" and isinstance(node, ast.Name):
+            node.id = "dev_set"
+    return renamed
+
+
+def _name(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _parts(node: ast.AST) -> Iterator[ast.AST]:
@@ -66,7 +98,11 @@ def _parts_of_call(call: ast.Call) -> Iterator[ast.AST]:
             yield from call.args
     elif _NARROWING_CALL.search(name) and _mentions_held_out(call):
         yield call
-    yield from (keyword for keyword in call.keywords if keyword.arg and _SIZE_NAME.search(keyword.arg))
+    yield from (keyword for keyword in call.keywords if keyword.arg and _is_setting(keyword.arg))
+
+
+def _is_setting(keyword: str) -> bool:
+    return bool(_SIZE_NAME.search(keyword) or _DATA_NAME.search(keyword))
 
 
 def _is_cut(index: ast.expr) -> bool:

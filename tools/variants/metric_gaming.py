@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from tunesmith.tools.script_reader.literals import dotted
-from tunesmith.tools.variants.held_out import held_out_parts
+from tunesmith.tools.variants.held_out import held_out_is_changed
 from tunesmith.tools.variants.seeds import seed_is_changed
 
 _TIME_NAME = re.compile(r"seconds|time_limit|time_budget|max_time|deadline|wall_?time|(^|_)budget(_|$)", re.IGNORECASE)
@@ -42,7 +42,7 @@ def gaming_problems(
         found.append("the time budget is changed: the study decides how long a trial trains")
     if _matching(after, _loads_weights) - _matching(before, _loads_weights):
         found.append("weights are loaded: a trial must start its training from scratch")
-    if not has_judge and held_out_parts(before) != held_out_parts(after):
+    if not has_judge and held_out_is_changed(before, after):
         found.append("the evaluation set, its size or the evaluation itself is changed")
     if not has_judge and changes(_reports(metrics)):
         found.append(f"a line that reports {' or '.join(metrics)} is changed; leave these lines as they are")

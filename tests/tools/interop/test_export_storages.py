@@ -137,6 +137,17 @@ def test_a_wrong_option_is_refused_with_the_reason(options: list[str], says: str
     assert says in result.stderr
 
 
+@pytest.mark.parametrize(("target", "package"), [("smac", "jinja2"), ("nevergrad", "jinja2"), ("optuna", "optuna")])
+def test_without_the_packages_of_export_it_says_what_to_install(
+    target: str, package: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunesmith.study.optional_packages.find_spec", lambda name: None)
+    result = export(study, target, tmp_path / "out.file")
+    assert result.exit_code == 2
+    assert f"needs the package {package}, which is not installed; run: pip install 'tunesmith[export]'" in result.stderr
+    assert not (tmp_path / "out.file").exists()
+
+
 def test_the_targets_are_listed_and_json_has_the_counts(study: Path, tmp_path: Path) -> None:
     listed = CliRunner().invoke(app, ["export", "--to", "list"])
     assert {"optuna", "smac", "ray", "csv"} <= {line.split()[0] for line in listed.stdout.splitlines()}
