@@ -64,7 +64,7 @@ SEEN = {
     "standard error": ('import sys\nprint("val_loss: 0.4", file=sys.stderr)', "stderr", 1, 1),
     "another spelling": ('print()\nprint()\nprint("Val Loss 0.4")', "stdout", 3, 1),
     "a dict": ("for i in range(3): print({'val_loss': 0.4, 'lr': 1})", "stdout", 1, 3),
-    "indented JSON": ('import json\nprint(json.dumps({"a": 1, "val_loss": 0.4}, indent=2))', "stdout", 3, 1),
+    "indented JSON": ('import json\nprint(json.dumps({"a": 1, "val_loss": 0.4}, indent=2))', "stdout", 1, 1),
     "a table": ('print("epoch  loss  val_loss")\nfor i in range(2): print(f"{i}  0.5  0.4")', "stdout", 2, 2),
     "the report file": (
         "import json, os\n"
