@@ -62,4 +62,4 @@ def test_a_taken_port_is_said_in_words(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = command("dashboard", "--port", str(taken.getsockname()[1]), cwd=project)
     assert done.returncode == 2
-    assert "name another with --port" in done.stderr
+    assert "choose another with --port" in done.stderr
