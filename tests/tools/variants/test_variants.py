@@ -89,7 +89,10 @@ def test_a_valid_edit_becomes_a_variant_with_its_diff() -> None:
         ([Edit("train.py", "missing", "return result")], "already contains"),
         ([Edit("train.py", "", "x = 1")], "the search text is empty"),
         ([Edit("other.py", "a", "b")], "this file may not be edited; editable files: train.py"),
-        ([Edit("train.py", "weight = 1.0", "w = 1"), Edit("train.py", "w = 1", "weight = 1.0")], "cancel each other out"),
+        (
+            [Edit("train.py", "weight = 1.0", "w = 1"), Edit("train.py", "w = 1", "weight = 1.0")],
+            "cancel each other out",
+        ),
     ],
 )
 def test_an_edit_that_does_not_apply_is_refused_with_the_reason(edits: list[Edit], reason: str) -> None:
