@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from tunesmith.history.connect import has_tables, is_copy, is_locked, locked_error, open_for_reading
+from tunesmith.history.contenders import (
+    TrialSource,
+    deciding_trials,
+    default_numbers,
+    has_edits,
+    stored_improvements,
+)
 from tunesmith.history.rows import llm_call_from_row, trial_from_row, variant_from_row
 from tunesmith.study.config.budget import JOULES_PER_KWH, Spent
 from tunesmith.study.config.command import script_path
@@ -20,9 +27,15 @@ from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.trials.failure_scope import with_scopes
+from tunesmith.study.trials.failure_scope import OF_THE_CONFIGURATION, with_scopes
 from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.results import Improvement, default_trial, present_improvements
+from tunesmith.study.trials.results import (
+    Improvement,
+    StudyQuestion,
+    default_trial,
+    left_out_count,
+    present_improvements,
+)
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner
 from tunesmith.study.variant import Variant
@@ -61,6 +74,15 @@ class _Marks:
     trials: Mapping[int, Trial]
 
 
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The winner among these trials, for this space, these objectives and constraints."""
+
+    trials: Sequence[Trial]
+    asked: tuple[object, ...]
+    winner: Winner | None
+
+
 class History:
     """One history file, open for reading. Use as a context manager, or call `close`.
 
@@ -72,6 +94,8 @@ class History:
         self._db = db
         # Finished trials never change, so each is read once.
         self._finished: dict[int, list[Trial]] = {}
+        self._finished_apart: dict[int, dict[int, Trial]] = {}
+        self._choices: dict[int, _Choice] = {}
         self._marked: dict[int, _Marks] = {}
 
     @classmethod
@@ -186,11 +210,26 @@ class History:
 
     def default(self, record: StudyRecord) -> Trial | None:
         """Return the trial of the default configuration in the present space; None if there is none."""
-        return default_trial(self.trials(record.id), record.spec.space)
+        source = self._source(record.id)
+        trials = self.trials(record.id) if has_edits(source) else source.trials(default_numbers(source))
+        return default_trial(trials, record.spec.space)
 
     def winner(self, record: StudyRecord) -> Winner | None:
         """Return the study's choice among its trials, as study/trials/winner.py makes it; None without one."""
-        return winner(self.trials(record.id), record.spec)
+        return self.choose(record.id, record.spec)
+
+    def choose(self, study_id: int, asked: StudyQuestion) -> Winner | None:
+        """Return the choice among a study's trials for a space, objectives and constraints; None without one.
+
+        Reads few trials, and decides anew only when one of those that matter changed.
+        """
+        found = deciding_trials(self._source(study_id), asked)
+        trials = self.trials(study_id) if found is None else found
+        question = (asked.space, asked.objectives, asked.metric_constraints)
+        last = self._choices.get(study_id)
+        if last is None or last.trials != trials or last.asked != question:
+            last = self._choices[study_id] = _Choice(trials, question, winner(trials, asked))
+        return last.winner
 
     def best(self, record: StudyRecord) -> Trial | None:
         """Return the winner's first trial; None without one."""
@@ -199,7 +238,26 @@ class History:
 
     def improvements(self, record: StudyRecord) -> list[Improvement]:
         """Return each trial of the present space that improved on all earlier ones, by number."""
-        return present_improvements(self.trials(record.id), record.spec)
+        source, best = self._source(record.id), self.best(record)
+        if best is None:
+            return []
+        if has_edits(source):
+            return present_improvements(self.trials(record.id), record.spec)
+        return stored_improvements(source, record.spec, best.proposal.fidelity)
+
+    def left_out(self, record: StudyRecord) -> int:
+        """Return how many trials lie outside the present space; see `left_out_count`.
+
+        Trials are made inside the space of their time, so that none is read if the space is still the first one.
+        """
+        spaces = self._query(
+            "select json_extract(detail, '$.spec.space') as space from events where study_id = ? and kind = 'spec'",
+            [record.id],
+        )
+        known = [json.loads(row["space"] or "null") for row in spaces]
+        if known and all(space == record.spec.stored_document.get("space") for space in known):
+            return 0
+        return left_out_count(self.trials(record.id), record.spec.space)
 
     def trial_counts(self, study_id: int) -> TrialCounts:
         """Return the number of trials by state, failure and source."""
@@ -294,14 +352,20 @@ class History:
         return str(self._db.execute("pragma integrity_check").fetchone()[0])
 
     def _query(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
+        cursor = self._execute(sql, values)
+        names = [column[0] for column in cursor.description]
+        return (dict(zip(names, row, strict=True)) for row in cursor)
+
+    def _rows(self, sql: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+        return (tuple(row) for row in self._execute(sql, values))
+
+    def _execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any]) -> sqlite3.Cursor:
         try:
-            cursor = self._db.execute(sql, values)
+            return self._db.execute(sql, values)
         except sqlite3.OperationalError as error:
             if is_locked(error):
                 raise locked_error(None) from error
             raise
-        names = [column[0] for column in cursor.description]
-        return (dict(zip(names, row, strict=True)) for row in cursor)
 
     def _select(self, clause: str, study_id: int, **values: int) -> list[Trial]:
         rows = self._query(f"{_TRIALS} {clause}", {"study": study_id, **values})
@@ -317,9 +381,8 @@ class History:
     def _marks(self, study_id: int) -> Mapping[int, Trial]:
         """Return the failed and the forgotten trials by number, decided anew after each trial that ended."""
         forgotten = self.forgotten(study_id)
-        sql = "select count(*) as failed from trials where study_id = ? and state = 'failed'"
-        if not forgotten and not next(self._query(sql, [study_id]))["failed"]:
-            return {}
+        if not self._may_fail_by_itself(study_id):
+            return {t.number: replace(t, forgotten=True) for t in self._trials_of(study_id, forgotten)}
         trials = self._stored_trials(study_id)
         key = (sum(t.state.is_finished for t in trials), forgotten)
         if study_id not in self._marked or self._marked[study_id].key != key:
@@ -327,6 +390,34 @@ class History:
             marked = {t.number: t for t in with_scopes(known) if t.failure is not None or t.forgotten}
             self._marked[study_id] = _Marks(key, marked)
         return self._marked[study_id].trials
+
+    def _may_fail_by_itself(self, study_id: int) -> bool:
+        """Return whether a failure may say something about the study only, which all trials together decide."""
+        sql = "select distinct failure_kind as kind from trials where study_id = ? and state = 'failed'"
+        return any(row["kind"] not in OF_THE_CONFIGURATION for row in self._query(sql, [study_id]))
+
+    def _source(self, study_id: int) -> TrialSource:
+        def rows(sql: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+            return self._rows(sql, {"study": study_id, **values})
+
+        def trials(numbers: Iterable[int]) -> list[Trial]:
+            return self._with_marks(study_id, self._trials_of(study_id, numbers))
+
+        return TrialSource(rows, trials)
+
+    def _trials_of(self, study_id: int, numbers: Iterable[int]) -> list[Trial]:
+        """Return the trials of these numbers, by number; finished ones are read once, others each time."""
+        done, apart = self._finished.get(study_id, []), self._finished_apart.setdefault(study_id, {})
+        wanted = sorted(numbers)
+        known = {n: done[n] if n < len(done) else apart[n] for n in wanted if n < len(done) or n in apart}
+        missing = [n for n in wanted if n not in known]
+        if missing:
+            clause = "and number in (select value from json_each(:numbers))"
+            rows = self._query(f"{_TRIALS} {clause}", {"study": study_id, "numbers": json.dumps(missing)})
+            read = {t.number: t for t in map(trial_from_row, rows)}
+            apart |= {n: t for n, t in read.items() if t.state.is_finished}
+            known |= read
+        return [known[n] for n in wanted if n in known]
 
     def _set_aside(self, study_id: int) -> list[Trial]:
         """Return the trials that count nowhere, replicates left out."""

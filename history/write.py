@@ -218,6 +218,8 @@ class Recorder:
                 self._event(FORGOTTEN_EVENT, now, None, {"numbers": list(take_up), "again": True})
             self._event("order", now, None, detail)
             if spec is not None:
+                if spec.space != self._space:
+                    self._event("spec", now, None, {"spec": spec.stored_document})
                 self._space = spec.space
                 text = redact(json.dumps(spec.stored_document))
                 self._db.execute("update studies set spec = ? where id = ?", [text, self.study_id])

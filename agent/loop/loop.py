@@ -117,7 +117,7 @@ class Loop:
         if recovery.orphans:
             processes = f"{recovery.orphans} process{'es' if recovery.orphans > 1 else ''}"
             run.announcer.note(f"ended {processes} left over from an earlier run")
-        outside = left_out_text(run.trials(), run.spec.space)
+        outside = left_out_text(run.recorder.history.left_out(run.recorder.record))
         for text in [*unused_parts(run.spec), *run.earlier_commands.words, *([outside] if outside else [])]:
             run.announcer.note(text)
         for study in run.recorder.earlier:

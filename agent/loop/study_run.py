@@ -24,7 +24,7 @@ from tunesmith.evaluator.executors.handle import ExecutorHandle
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.trial import Trial
-from tunesmith.study.trials.winner import Winner, winner
+from tunesmith.study.trials.winner import Winner
 from tunesmith.study.variant import Variant
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class StudyRun:
 
     def choose_winner(self) -> None:
         """Choose anew among the trials so far."""
-        self.winner = winner(self.trials(), self.spec)
+        self.winner = self.recorder.history.choose(self.recorder.study_id, self.spec)
 
     def count_trials(self) -> None:
         """Tell the ledger how many trials count nowhere.

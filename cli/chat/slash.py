@@ -93,7 +93,7 @@ def _best(session: StudySession, _: str) -> str:
         record = opened.record
         trials = opened.history.trials(record.id)
         best, ranked = winner(trials, record.spec), leaderboard(trials, record.spec)[:BEST_LISTED]
-        outside = left_out_text(trials, record.spec.space)
+        outside = left_out_text(opened.history.left_out(record))
         if best is None:
             return "\n".join(["no trial is complete yet", *([outside] if outside else [])])
         metric = record.spec.objectives[0].metric

@@ -68,7 +68,7 @@ def _state(opened: OpenStudy) -> str:
 
 
 def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
-    outside = left_out_text(opened.history.trials(opened.record.id), opened.record.spec.space)
+    outside = left_out_text(opened.history.left_out(opened.record))
     left_out = [f"      {outside}"] if outside else []
     if found is None:
         return ["best: no complete trial yet", *left_out]

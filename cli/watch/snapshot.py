@@ -116,7 +116,7 @@ def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: fl
         best=best,
         default=history.default(record),
         winner=found,
-        left_out=left_out_text(history.trials(record.id), record.spec.space),
+        left_out=left_out_text(history.left_out(record)),
         curves={n: [o for o in history.curve(record.id, n) if o.metric == metric] for n in drawn},
         improvements=history.improvements(record),
         states=history.trial_counts(record.id).states,

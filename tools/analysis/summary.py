@@ -14,7 +14,14 @@ from enum import StrEnum
 
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.results import default_trial, left_out_text, pareto_front, present_trials, relative_gain
+from tunesmith.study.trials.results import (
+    default_trial,
+    left_out_count,
+    left_out_text,
+    pareto_front,
+    present_trials,
+    relative_gain,
+)
 from tunesmith.study.trials.seeds import is_confirming, is_fresh
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective, objective_values
@@ -142,7 +149,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         default=default,
         front=tuple(c for t in front if (c := _candidate(t, objectives[0], replicates))),
         trials=[t for t in everything if t.counts and not t.is_replicate] or everything,
-        left_out=left_out_text(everything, record.spec.space),
+        left_out=left_out_text(left_out_count(everything, record.spec.space)),
         winner=chosen,
         gain=relative_gain(best.value, default.value, objectives[0]) if best and default else None,
         versus=versus,

@@ -16,7 +16,7 @@ from tunesmith.study.formatting import one_line, render_parameter, render_params
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, ConditionError, Value
-from tunesmith.study.trials.results import default_trial, left_out_text
+from tunesmith.study.trials.results import default_trial, left_out_count, left_out_text
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import certainty_text, leaderboard, winner
@@ -226,7 +226,7 @@ def _best_lines(view: StudyView) -> list[str]:
     default = default_trial(view.trials, view.space)
     if default is not None and (best is None or best.trial.number != default.number):
         lines.append(f"default: {trial_line(default, view)}")
-    outside = left_out_text(view.trials, view.space)
+    outside = left_out_text(left_out_count(view.trials, view.space))
     return [*lines, *([outside] if outside else [])]
 
 
