@@ -7,8 +7,9 @@ known from all of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tunesmith.study.trials.results import Improvement, StudyQuestion, candidates, present_trials
@@ -20,26 +21,76 @@ FIRST_CHUNK = 64
 _FIRST_BLOCK, _LARGEST_BLOCK = 16, 4096
 """Number of trials, in order, among which improvements are looked for at once."""
 
+_COUNT = "select coalesce(max(number) + 1, 0) from trials where study_id = :study"
+_KINDS = f"""
+    select number, fidelity, variant glob '{EDITED}*', replicate_of, source = 'default' from trials
+    where study_id = :study and number >= :first
+          and (fidelity is not null or variant glob '{EDITED}*' or replicate_of is not null or source = 'default')
+"""  # noqa: S608  # the prefix is a constant
 _RANKED = """
     select number, value from trials
     where study_id = :study and state = 'complete' and replicate_of is null and value is not null and fidelity is :level
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class TrialKinds:
+    """What never changes of a study's trials once they are proposed, so that each is looked at once.
+
+    Attributes:
+        seen: the number of trials that were looked at.
+        fidelities: the number of trials at each fidelity that is not None.
+        again: the numbers of all replicates and of the trials that they repeat.
+        defaults: the numbers of the trials that ran a default configuration.
+        has_edits: whether edited code ran, so that all trials are needed to know which parameters are its own.
+    """
+
+    seen: int = 0
+    fidelities: dict[float, int] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)
+    defaults: set[int] = field(default_factory=set)
+    has_edits: bool = False
+
+    def levels(self) -> list[float | None]:
+        """Return the fidelities at which trials were proposed, highest first; None is the highest."""
+        at_most = [None] if self.seen > sum(self.fidelities.values()) else []
+        return [*at_most, *sorted(self.fidelities, reverse=True)]
+
+
 class TrialSource:
     """A study's trials in a history file.
 
-    Attributes:
+    Args:
         rows: runs a query with the study's id as :study and returns tuples.
         trials: returns the trials of these numbers, by number, with what all trials together tell of them.
     """
 
-    rows: Callable[[str, Mapping[str, Any]], Iterator[tuple[Any, ...]]]
-    trials: Callable[[Iterable[int]], list[Trial]]
+    def __init__(
+        self,
+        rows: Callable[[str, Mapping[str, Any]], Iterator[tuple[Any, ...]]],
+        trials: Callable[[Iterable[int]], list[Trial]],
+    ) -> None:
+        self.rows, self.trials = rows, trials
+        self._kinds = TrialKinds()
+
+    def kinds(self) -> TrialKinds:
+        """Return what is known of the trials so far; reads the new ones only."""
+        kinds = self._kinds
+        (seen,) = next(self.rows(_COUNT, {}))
+        if seen > kinds.seen:
+            for number, fidelity, is_edited, original, is_default in self.rows(_KINDS, {"first": kinds.seen}):
+                if fidelity is not None:
+                    kinds.fidelities[fidelity] = kinds.fidelities.get(fidelity, 0) + 1
+                if original is not None:
+                    kinds.again |= {number, original}
+                if is_default:
+                    kinds.defaults.add(number)
+                kinds.has_edits = kinds.has_edits or bool(is_edited)
+            kinds.seen = seen
+        return kinds
 
 
-def deciding_trials(source: TrialSource, asked: StudyQuestion, *, chunk: int = FIRST_CHUNK) -> list[Trial] | None:
+def deciding_trials(source: TrialSource, asked: StudyQuestion, *, chunk: int) -> list[Trial] | None:
     """Return the trials that decide which configuration leads, by number; None if all are needed.
 
     Args:
@@ -47,34 +98,32 @@ def deciding_trials(source: TrialSource, asked: StudyQuestion, *, chunk: int = F
         asked: what the study asks now.
         chunk: number of leading trials that are read first.
     """
-    levels = _fidelities(source)
-    if levels is None:
+    kinds = source.kinds()
+    if kinds.has_edits:
         return None
-    again = _repeated(source)
     leading: list[Trial] = []
-    for level in levels:
-        leading = _leading(source, asked, level, again, chunk)
+    for level in kinds.levels():
+        leading = _leading(source, asked, level, kinds.again, chunk)
         if _able(leading, asked):
             break
     numbers = {t.number for t in leading}
-    others = source.trials((again | set(default_numbers(source))) - numbers)
+    others = source.trials((kinds.again | kinds.defaults) - numbers)
     return sorted([*leading, *others], key=lambda t: t.number)
 
 
-def default_numbers(source: TrialSource) -> list[int]:
-    """Return the numbers of the trials that ran a default configuration."""
-    return [n for (n,) in source.rows("select number from trials where study_id = :study and source = 'default'", {})]
+def stored_improvements(
+    source: TrialSource, asked: StudyQuestion, level: float | None, *, left_out: frozenset[int] | None = None
+) -> list[Improvement]:
+    """Return each trial at one fidelity that improved on all before it.
 
-
-def has_edits(source: TrialSource) -> bool:
-    """Return whether edited code ran, so that all trials are needed to know which parameters are its own."""
-    return _fidelities(source) is None
-
-
-def stored_improvements(source: TrialSource, asked: StudyQuestion, level: float | None) -> list[Improvement]:
-    """Return each trial at one fidelity that improved on all before it; only trials that seem to are read."""
+    Args:
+        source: the study's trials.
+        asked: what the study asks now.
+        level: the fidelity.
+        left_out: the numbers of those that are no candidates, where that is known; None to read what seems to improve.
+    """
     sign = asked.objectives[0].sign
-    rows = list(source.rows(f"{_RANKED} order by number", {"level": level}))
+    rows = [row for row in source.rows(f"{_RANKED} order by number", {"level": level}) if math.isfinite(row[1])]
     found: list[Improvement] = []
     start, size = 0, _FIRST_BLOCK
     while start < len(rows):
@@ -82,28 +131,15 @@ def stored_improvements(source: TrialSource, asked: StudyQuestion, level: float 
         if found:
             bound = sign * found[-1].value
             block = [row for row in block if sign * row[1] < bound]
-        able = {t.number for t in _able(source.trials(n for n, _ in block), asked)} if block else set()
+        if left_out is not None:
+            able = {n for n, _ in block} - left_out
+        else:
+            able = {t.number for t in _able(source.trials(n for n, _ in block), asked)} if block else set()
         for number, value in block:
             if number in able and (not found or sign * value < sign * found[-1].value):
                 found.append(Improvement(number, value))
         start, size = start + size, min(2 * size, _LARGEST_BLOCK)
     return found
-
-
-def _fidelities(source: TrialSource) -> list[float | None] | None:
-    """Return the fidelities of trials, highest first; None if edited code ran."""
-    sql = f"""
-        select fidelity, max(variant glob '{EDITED}*') from trials where study_id = :study
-        group by fidelity order by fidelity is null desc, fidelity desc
-        """  # noqa: S608  # the prefix is a constant
-    levels = list(source.rows(sql, {}))
-    return None if any(edited for _, edited in levels) else [level for level, _ in levels]
-
-
-def _repeated(source: TrialSource) -> set[int]:
-    """Return the numbers of all replicates and of the trials that they repeat."""
-    sql = "select number, replicate_of from trials where study_id = :study and replicate_of is not null"
-    return {number for pair in source.rows(sql, {}) for number in pair}
 
 
 def _leading(

@@ -13,10 +13,9 @@ from typing import Any
 
 from tunesmith.history.connect import has_tables, is_copy, is_locked, locked_error, open_for_reading
 from tunesmith.history.contenders import (
+    FIRST_CHUNK,
     TrialSource,
     deciding_trials,
-    default_numbers,
-    has_edits,
     stored_improvements,
 )
 from tunesmith.history.rows import llm_call_from_row, trial_from_row, variant_from_row
@@ -95,6 +94,7 @@ class History:
         # Finished trials never change, so each is read once.
         self._finished: dict[int, list[Trial]] = {}
         self._finished_apart: dict[int, dict[int, Trial]] = {}
+        self._sources: dict[int, TrialSource] = {}
         self._choices: dict[int, _Choice] = {}
         self._marked: dict[int, _Marks] = {}
 
@@ -211,19 +211,20 @@ class History:
     def default(self, record: StudyRecord) -> Trial | None:
         """Return the trial of the default configuration in the present space; None if there is none."""
         source = self._source(record.id)
-        trials = self.trials(record.id) if has_edits(source) else source.trials(default_numbers(source))
+        kinds = source.kinds()
+        trials = self.trials(record.id) if kinds.has_edits else source.trials(kinds.defaults)
         return default_trial(trials, record.spec.space)
 
     def winner(self, record: StudyRecord) -> Winner | None:
         """Return the study's choice among its trials, as study/trials/winner.py makes it; None without one."""
         return self.choose(record.id, record.spec)
 
-    def choose(self, study_id: int, asked: StudyQuestion) -> Winner | None:
+    def choose(self, study_id: int, asked: StudyQuestion, *, chunk: int = FIRST_CHUNK) -> Winner | None:
         """Return the choice among a study's trials for a space, objectives and constraints; None without one.
 
-        Reads few trials, and decides anew only when one of those that matter changed.
+        Reads few trials, `chunk` leading ones first, and decides anew only when one of those that matter changed.
         """
-        found = deciding_trials(self._source(study_id), asked)
+        found = deciding_trials(self._source(study_id), asked, chunk=chunk)
         trials = self.trials(study_id) if found is None else found
         question = (asked.space, asked.objectives, asked.metric_constraints)
         last = self._choices.get(study_id)
@@ -241,23 +242,25 @@ class History:
         source, best = self._source(record.id), self.best(record)
         if best is None:
             return []
-        if has_edits(source):
+        if source.kinds().has_edits:
             return present_improvements(self.trials(record.id), record.spec)
-        return stored_improvements(source, record.spec, best.proposal.fidelity)
+        spec = record.spec
+        is_plain = len(spec.objectives) == 1 and not spec.metric_constraints and self._kept_its_space(record)
+        forgotten = self.forgotten(record.id) if is_plain else None
+        return stored_improvements(source, spec, best.proposal.fidelity, left_out=forgotten)
 
     def left_out(self, record: StudyRecord) -> int:
-        """Return how many trials lie outside the present space; see `left_out_count`.
+        """Return how many trials lie outside the present space; see `left_out_count`."""
+        return 0 if self._kept_its_space(record) else left_out_count(self.trials(record.id), record.spec.space)
 
-        Trials are made inside the space of their time, so that none is read if the space is still the first one.
-        """
+    def _kept_its_space(self, record: StudyRecord) -> bool:
+        """Return whether the space is still the first one. Trials are made inside the space of their time."""
         spaces = self._query(
             "select json_extract(detail, '$.spec.space') as space from events where study_id = ? and kind = 'spec'",
             [record.id],
         )
         known = [json.loads(row["space"] or "null") for row in spaces]
-        if known and all(space == record.spec.stored_document.get("space") for space in known):
-            return 0
-        return left_out_count(self.trials(record.id), record.spec.space)
+        return bool(known) and all(space == record.spec.stored_document.get("space") for space in known)
 
     def trial_counts(self, study_id: int) -> TrialCounts:
         """Return the number of trials by state, failure and source."""
@@ -403,7 +406,9 @@ class History:
         def trials(numbers: Iterable[int]) -> list[Trial]:
             return self._with_marks(study_id, self._trials_of(study_id, numbers))
 
-        return TrialSource(rows, trials)
+        if study_id not in self._sources:
+            self._sources[study_id] = TrialSource(rows, trials)
+        return self._sources[study_id]
 
     def _trials_of(self, study_id: int, numbers: Iterable[int]) -> list[Trial]:
         """Return the trials of these numbers, by number; finished ones are read once, others each time."""

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,9 +34,16 @@ from tunesmith.history.write import Recorder
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.results import is_feasible, present_trials
+from tunesmith.study.trials.results import (
+    default_trial,
+    is_feasible,
+    left_out_count,
+    present_improvements,
+    present_trials,
+)
 from tunesmith.study.trials.seeds import choosing_seed, confirming_seed, noise_seed
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.winner import winner
 from tunesmith.study.variant import Variant
 from tunesmith.tools.interop.study_export import best_configurations
 from tunesmith.tools.llm_tools.report import markdown
@@ -258,6 +266,40 @@ def test_every_door_names_the_same_winner(seed: int) -> None:
         check_winner(named["history"], trials, spec)
         if not spec.constraints:
             assert tuner_best(folder, spec) == named["history"]
+
+
+@given(st.integers(0, 2**32))
+def test_the_trials_that_are_read_decide_as_all_trials_do(seed: int) -> None:
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        modelled = rng.choice([1, 2, 4, 40])
+        for module in ("tunesmith.study.trials.winner", "tunesmith.history.contenders"):
+            patch.setattr(f"{module}.MODELLED", modelled)
+        spec = random_history(Path(name), rng)
+        with History.open(Path(name) / ".tunesmith" / "history.db") as history:
+            record = history.study("s")
+            found = [history.choose(record.id, spec, chunk=chunk) for chunk in (1, 3, 64)]
+            default, improved, outside = history.default(record), history.improvements(record), history.left_out(record)
+            trials = history.trials(record.id)
+        assert repr(found) == repr([winner(trials, spec)] * 3)  # nan is equal to nan here
+        assert repr(default) == repr(default_trial(trials, spec.space))
+        assert improved == present_improvements(trials, spec)
+        assert outside == left_out_count(trials, spec.space)
+
+
+def test_a_running_study_sees_each_new_best_at_once(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    spec = parse_spec({**random_spec(rng), "space": random_space(rng)})
+    with Recorder(tmp_path / "history.db", spec, project="", now=0.0) as recorder:
+        filler = Filler(recorder, spec, rng)
+        for _ in range(60):
+            filler.add(1)
+            trials = recorder.history.trials(recorder.study_id)
+            if len(trials) % 7 == 0 and trials[0].state.is_finished:
+                forget, take_up = ([], [0]) if trials[0].forgotten else ([0], [])
+                recorder.record_command({"done": True}, [], 0.0, forget=forget, take_up=take_up)
+                trials = recorder.history.trials(recorder.study_id)
+            assert repr(recorder.history.choose(recorder.study_id, spec, chunk=4)) == repr(winner(trials, spec))
 
 
 def check_winner(number: int | None, trials: Sequence[Trial], spec: StudySpec) -> None:
