@@ -98,11 +98,13 @@ def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | No
         return None
     objective = asked.objectives[0]
     repeats = _replicate_values(present, objective)
-    measured = {t.number: _measured(t, repeats, asked) for t in able}
-    noise = seed_noise(list({**_all_repeated(present, repeats, asked), **measured}.values()))
-    expected = _expected(measured, noise)
+    noise = seed_noise(_all_repeated(present, repeats, asked))
+    losses = {t.number: _losses(t, repeats, objective) for t in able}
+    means = {number: mean_of(found) for number, found in losses.items()}
+    leading = sorted(able, key=lambda t: (means[t.number], t.number))[:MODELLED]
+    expected = _expected(means, [_measured(t, repeats, asked) for t in leading], [t.number for t in leading], noise)
     # Where expected values are equal, what was measured decides, so that no trial beyond the model's can come first.
-    order = sorted(able, key=lambda t: (expected[t.number], measured[t.number].mean, t.number))
+    order = sorted(able, key=lambda t: (expected[t.number], means[t.number], t.number))
     chosen = _confirmed(order, present, repeats, asked)
     first = chosen or order[0]
     confirming = repeats.confirming.get(first.number, ()) if chosen else ()
@@ -113,7 +115,7 @@ def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | No
             value=first.values[objective.metric],
             expected=mean_of(confirming) if confirming else objective.sign * expected[first.number],
             noise=noise,
-            seeds=len(confirming) or len(measured[first.number].losses),
+            seeds=len(confirming) or len(losses[first.number]),
             is_confirmed=bool(confirming),
         ),
     )
@@ -147,27 +149,30 @@ def _replicate_values(present: Sequence[Trial], objective: Objective) -> _Replic
 
 
 def _measured(trial: Trial, repeats: _ReplicateValues, asked: StudyQuestion) -> Measured:
-    objective = asked.objectives[0]
-    values = [trial.values[objective.metric], *repeats.every.get(trial.number, ())]
     known = {name: value for name, value in trial.params.items() if name in asked.space.parameters}
-    return Measured(asked.space.to_unit(known), trial.proposal.code, tuple(objective.sign * v for v in values))
+    return Measured(asked.space.to_unit(known), trial.proposal.code, _losses(trial, repeats, asked.objectives[0]))
 
 
-def _all_repeated(present: Sequence[Trial], repeats: _ReplicateValues, asked: StudyQuestion) -> Mapping[int, Measured]:
+def _losses(trial: Trial, repeats: _ReplicateValues, objective: Objective) -> tuple[float, ...]:
+    values = [trial.values[objective.metric], *repeats.every.get(trial.number, ())]
+    return tuple(objective.sign * value for value in values)
+
+
+def _all_repeated(present: Sequence[Trial], repeats: _ReplicateValues, asked: StudyQuestion) -> list[Measured]:
     """Return what ran on several seeds, also what cannot be chosen: an infeasible default shows the noise as well."""
     metric = asked.objectives[0].metric
-    return {
-        t.number: _measured(t, repeats, asked)
+    return [
+        _measured(t, repeats, asked)
         for t in present
         if t.number in repeats.every and abs(t.values.get(metric, float("nan"))) < float("inf")
-    }
+    ]
 
 
-def _expected(measured: Mapping[int, Measured], noise: float | None) -> dict[int, float]:
-    """Return the expected loss by trial number; beyond the MODELLED leading ones it is the mean."""
-    means = {number: m.mean for number, m in measured.items()}
-    leading = sorted(means, key=lambda number: (means[number], number))[:MODELLED]
-    modelled = dict(zip(leading, expected_losses([measured[n] for n in leading], noise), strict=True))
+def _expected(
+    means: Mapping[int, float], leading: Sequence[Measured], numbers: Sequence[int], noise: float | None
+) -> dict[int, float]:
+    """Return the expected loss by trial number; beyond the leading ones, which have these numbers, it is the mean."""
+    modelled = dict(zip(numbers, expected_losses(leading, noise), strict=True))
     worst = max(modelled.values())
     return {n: modelled[n] if n in modelled else max(means[n], worst) for n in means}
 
