@@ -71,7 +71,7 @@ def run(  # noqa: PLR0913  # one argument per option
         bool, typer.Option("--unsafe-edits", help="Run edited code even if no sandbox is available.")
     ] = False,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Do not pause when trials fail whatever their configuration.")
+        bool, typer.Option("--keep-going", help="Do not pause when trials fail for every configuration.")
     ] = False,
     moved: Annotated[
         bool, typer.Option("--moved", help="The study's project moved to this folder; resume it here.")

@@ -20,9 +20,9 @@ from tunesmith.evaluator.executors.base import MAX_LINES, CommandResult, Command
 from tunesmith.evaluator.executors.local import find_start_error
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure, traceback_note
-from tunesmith.evaluator.metric_collector import MetricCollector
-from tunesmith.evaluator.metric_files import MetricFiles
-from tunesmith.evaluator.metrics import DEFAULT_SOURCES, STREAM_NAMES
+from tunesmith.evaluator.readers.metric_collector import MetricCollector
+from tunesmith.evaluator.readers.metric_files import MetricFiles
+from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, STREAM_NAMES
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, sandbox_hint
 from tunesmith.evaluator.sandbox.protected import changed_files, unsafe_artifacts
 from tunesmith.evaluator.tree_walk import Unmeasurable

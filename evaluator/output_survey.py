@@ -14,12 +14,20 @@ from pathlib import Path
 
 from tunesmith.evaluator.evaluation import TRAINING_PREFIX
 from tunesmith.evaluator.executors.base import CommandSpec, OutputLine
-from tunesmith.evaluator.file_formats import read_points
-from tunesmith.evaluator.metric_files import MetricFiles
-from tunesmith.evaluator.metric_names import is_spelling_of, search_word
-from tunesmith.evaluator.metrics import REPORT, STEP_NAMES, STREAM_NAMES, MetricReader, ReportFile, flatten, object_in
-from tunesmith.evaluator.numerals import read_number, read_value
-from tunesmith.evaluator.printed_tables import PrintedTable
+from tunesmith.evaluator.readers.file_formats import read_points
+from tunesmith.evaluator.readers.metric_files import MetricFiles
+from tunesmith.evaluator.readers.metric_names import is_spelling_of, search_word
+from tunesmith.evaluator.readers.metrics import (
+    REPORT,
+    STEP_NAMES,
+    STREAM_NAMES,
+    MetricReader,
+    ReportFile,
+    flatten,
+    object_in,
+)
+from tunesmith.evaluator.readers.numerals import read_number, read_value
+from tunesmith.evaluator.readers.printed_tables import PrintedTable
 from tunesmith.evaluator.tree_walk import walk
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import one_line, strip_escapes

@@ -11,7 +11,7 @@ from tunesmith.evaluator.executors import base
 from tunesmith.evaluator.executors.base import CommandSpec
 from tunesmith.evaluator.executors.local import resolve_program
 from tunesmith.evaluator.executors.slots import Slot
-from tunesmith.evaluator.metric_names import search_word
+from tunesmith.evaluator.readers.metric_names import search_word
 from tunesmith.evaluator.sandbox.bubblewrap import TrialMounts
 from tunesmith.evaluator.sandbox.environment import trial_environment, without_secrets
 from tunesmith.evaluator.sandbox.mounts import is_too_wide

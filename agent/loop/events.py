@@ -77,7 +77,7 @@ class Ended:
     """The run ended. `by` is the limit that was reached, "exhausted", "interrupted" or "failures".
 
     Attributes:
-        pause_reason: why the run paused, if trials failed whatever their configuration; "" otherwise.
+        pause_reason: why the run paused, if trials failed for every configuration; "" otherwise.
     """
 
     record: StudyRecord

@@ -64,7 +64,7 @@ def note_ended(run: StudyRun, trial: Trial) -> None:
 
 
 def pause_if_broken(run: StudyRun) -> None:
-    """End the run when trials fail whatever their configuration, and take that back when one of the last ones works."""
+    """End the run when trials fail for every configuration, and take that back when one of the last ones works."""
     streak = [] if run.options.keep_going else failing_streak(run.trials(), run.ended)
     if streak and not run.pause_reason:
         run.pause_reason = pause_reason(streak)

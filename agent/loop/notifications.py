@@ -83,7 +83,7 @@ class Notifier:
         self._send("end", lambda: {"by": "error", "text": reason, **self._best_part(self._best)})
 
     def send_paused(self, text: str, trial: Trial) -> None:
-        """Send that the run pauses, since trials fail whatever their configuration."""
+        """Send that the run pauses, since trials fail for every configuration."""
         kind = trial.failure.kind.value if trial.failure else ""
         self._send("failures", lambda: {"text": text, "trial": trial.number, "failure": kind})
 

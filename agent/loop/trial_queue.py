@@ -111,7 +111,7 @@ class TrialQueue:
         steering: what people pinned and vetoed; commands may replace it while the study runs.
         is_paused: whether a person asked that no trial starts.
         ended_by: the limit that ended the study, "exhausted" when no configuration is left, FAILURES when trials fail
-            whatever their configuration, "" until then.
+            for every configuration, "" until then.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ def _hardware() -> str:
 
     import psutil
 
-    from tunesmith.evaluator.gpus import find_gpus
+    from tunesmith.evaluator.gpu.gpus import find_gpus
 
     gpus = find_gpus().gpus
     memory_gib = psutil.virtual_memory().total / 2**30

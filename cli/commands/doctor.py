@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from tunesmith.cli.session.locate import history_file, study_file
 from tunesmith.evaluator.executors.slots import plan_slots
-from tunesmith.evaluator.gpus import find_gpus
+from tunesmith.evaluator.gpu.gpus import find_gpus
 from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
 from tunesmith.history.filesystem import network_filesystem
 from tunesmith.history.read import History

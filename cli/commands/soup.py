@@ -16,7 +16,7 @@ from tunesmith.cli.display.format import short_path
 from tunesmith.cli.session.locate import OpenStudy, open_study
 from tunesmith.evaluator.evaluator import Evaluator
 from tunesmith.evaluator.executors.slots import plan_slots
-from tunesmith.evaluator.gpus import find_gpus
+from tunesmith.evaluator.gpu.gpus import find_gpus
 from tunesmith.evaluator.workspace import artifacts_folder
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.files import write_atomic

@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Footer, Static
 
 from tunesmith.cli.watch import panels
 from tunesmith.cli.watch.snapshot import Snapshot
-from tunesmith.evaluator.gpus import gpu_loads
+from tunesmith.evaluator.gpu.gpus import gpu_loads
 from tunesmith.study.trials.trial import Trial, TrialState
 
 REFRESH_INTERVAL_S = 1.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from tunesmith.evaluator.executors.base import Executor
 from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.slots import Slot, pin_to_cores, plan_cluster_slots, plan_slots
-from tunesmith.evaluator.gpus import GpuInventory, find_gpus
+from tunesmith.evaluator.gpu.gpus import GpuInventory, find_gpus
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.optional_packages import require

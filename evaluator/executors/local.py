@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job, OutputLine
-from tunesmith.evaluator.gpu_meter import GpuMeter, GpuUsage
-from tunesmith.evaluator.gpus import open_nvml
-from tunesmith.evaluator.streams import CappedLog, LineQueue, Pump
+from tunesmith.evaluator.executors.streams import CappedLog, LineQueue, Pump
+from tunesmith.evaluator.gpu.gpu_meter import GpuMeter, GpuUsage
+from tunesmith.evaluator.gpu.gpus import open_nvml
 from tunesmith.evaluator.supervision import supervisor
 
 

@@ -166,8 +166,8 @@ class RunTable(_Table):
         list[Annotated[Text, AfterValidator(_metric_source)]], BeforeValidator(_as_list), Field(min_length=1)
     ] = Field(
         default_factory=lambda: ["stdout", "stderr"],
-        description='a list of "stdout", "stderr" and files below the trial\'s folder or {artifacts} (JSON, JSON lines, '
-        'CSV, TensorBoard, MLflow; of W&B, wandb-summary.json), for example ["stdout", "logs/**/metrics.csv"]',
+        description='a list of "stdout", "stderr" and files below the trial\'s folder or {artifacts} (JSON, JSON '
+        'lines, CSV, TensorBoard, MLflow; of W&B, wandb-summary.json), for example ["stdout", "logs/**/metrics.csv"]',
     )
     executor: Text = Field("local", description=f"one of {', '.join(EXECUTORS)}")
     pin: StrictBool = Field(True, description="true or false: whether each trial is pinned to its own CPU cores")

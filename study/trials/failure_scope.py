@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 
 from tunesmith.study.space.condition import Value
@@ -29,6 +30,8 @@ _MIN_CONFIGURATIONS = 3
 _MIN_INSIDE, _MAX_OUTSIDE = 0.8, 0.2
 """Failure rates inside and outside of a region that explains failures."""
 
+_REMEMBERED = 20_000
+"""Number of answers to whether a message names something that are remembered."""
 _MAX_CHOICES = 12
 """Number of values up to which each value of a parameter counts as a choice."""
 
@@ -71,7 +74,7 @@ def with_scopes(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def study_failures(trials: Sequence[Trial]) -> frozenset[int]:
-    """Return the numbers of the failed trials whose failure is the study's, whatever their configuration.
+    """Return the numbers of the failed trials whose failure is the study's, for every configuration.
 
     Args:
         trials: every trial of the study, by number. Forgotten trials are no evidence.
@@ -147,18 +150,18 @@ def _failures_of_environment(history: _History) -> set[int]:
 
 
 def _failures_of_all(history: _History) -> set[int]:
-    """Return the study's failures among those with an ordinary message: those that came whatever the parameters."""
+    """Return the study's failures among those with an ordinary message: those that came for all parameters."""
     # Imported trials have no order in time, and often one message for every failure.
     if any(_names_parameter(t) or t.proposal.source is Source.IMPORT for t in history.failed):
         return set()
-    return {t.number for block in history.blocks() if _is_of_all(block, history.further) for t in block}
+    blocks = [b for b in history.blocks() if len({_config_key(t) for t in b}) >= _MIN_CONFIGURATIONS]
+    worked = {_config_key(t) for t in history.further} if blocks else set()
+    return {t.number for block in blocks if _is_of_all(block, history.further, worked) for t in block}
 
 
-def _is_of_all(block: Sequence[Trial], further: Sequence[Trial]) -> bool:
-    """Return whether a block of equal failures is independent of the parameters."""
-    if len({_config_key(t) for t in block}) < _MIN_CONFIGURATIONS:
-        return False
-    if not further or {_config_key(t) for t in block} & {_config_key(t) for t in further}:
+def _is_of_all(block: Sequence[Trial], further: Sequence[Trial], worked: set[tuple[object, ...]]) -> bool:
+    """Return whether a block of equal failures is independent of the parameters; `worked` has keys of `further`."""
+    if not further or not worked.isdisjoint(_config_key(t) for t in block):
         # Nothing has worked yet, or what failed then works now.
         return True
     by_chance = (len(further) + 1) / math.comb(len(further) + len(block), len(block))
@@ -246,9 +249,7 @@ def _got_further(trial: Trial) -> bool:
 def _names_parameter(trial: Trial) -> bool:
     """Return whether the message of a failure names a parameter or the value of one."""
     reason = _reason(trial)
-    return any(re.search(rf"\b{re.escape(name)}\b", reason) for name in trial.params) or any(
-        _names(trial, name) for name in trial.params
-    )
+    return any(_has_word(reason, name) for name in trial.params) or any(_names(trial, name) for name in trial.params)
 
 
 def _names(trial: Trial, name: str) -> bool:
@@ -257,7 +258,18 @@ def _names(trial: Trial, name: str) -> bool:
     text = str(value)
     if isinstance(value, bool) or value is None or len(text) < (2 if _is_number(value) else 3):
         return False
-    return bool(re.search(rf"(?<![A-Za-z0-9]){re.escape(text)}(?![0-9])", _reason(trial), re.IGNORECASE))
+    return _has_value(_reason(trial), text)
+
+
+# Scopes are decided anew after each trial, from the same messages and many more.
+@lru_cache(maxsize=_REMEMBERED)
+def _has_word(reason: str, word: str) -> bool:
+    return bool(re.search(rf"\b{re.escape(word)}\b", reason))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _has_value(reason: str, text: str) -> bool:
+    return bool(re.search(rf"(?<![A-Za-z0-9]){re.escape(text)}(?![0-9])", reason, re.IGNORECASE))
 
 
 def _reason(trial: Trial) -> str:

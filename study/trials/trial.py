@@ -38,7 +38,7 @@ class FailureKind(StrEnum):
 
 
 class FailureScope(StrEnum):
-    """What a failure says something about: the configuration that failed, or the study, whatever the configuration.
+    """What a failure says something about: the configuration that failed, or the study, for every configuration.
 
     A failure of the study, such as a missing package, teaches nothing and counts nowhere.
     """

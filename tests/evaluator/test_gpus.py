@@ -10,11 +10,11 @@ import pytest
 from fakes.machine.gpus import TRAIN, played_gpus
 from fakes.trials import PYTHON, Bench, finish
 
-from tunesmith.evaluator import gpu_meter, gpus
 from tunesmith.evaluator.executors.handle import ExecutorHandle
 from tunesmith.evaluator.executors.slots import Slot, pin_to_cores
-from tunesmith.evaluator.gpu_meter import GpuMeter
-from tunesmith.evaluator.gpus import NOT_MEASURED, Gpu, find_gpus, gpu_loads, open_nvml
+from tunesmith.evaluator.gpu import gpu_meter, gpus
+from tunesmith.evaluator.gpu.gpu_meter import GpuMeter
+from tunesmith.evaluator.gpu.gpus import NOT_MEASURED, Gpu, find_gpus, gpu_loads, open_nvml
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.trials.trial import Outcome
 

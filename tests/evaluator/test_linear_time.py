@@ -11,8 +11,8 @@ READ = """
 import sys, time
 from tunesmith.evaluator.executors.base import CommandResult, OutputLine
 from tunesmith.evaluator.failures import command_failure, traceback_note
-from tunesmith.evaluator.line_filter import LineFilter
-from tunesmith.evaluator.metrics import MetricReader
+from tunesmith.evaluator.executors.line_filter import LineFilter
+from tunesmith.evaluator.readers.metrics import MetricReader
 
 for piece in eval(sys.argv[1]):
     line = (piece * (2**20 // len(piece) + 1))[: 2**20]

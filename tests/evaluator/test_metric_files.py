@@ -15,9 +15,9 @@ from fakes.trials import PYTHON, Bench
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.evaluator.event_file import scalars
-from tunesmith.evaluator.file_formats import read_points
-from tunesmith.evaluator.metric_files import MetricFiles
+from tunesmith.evaluator.readers.event_file import scalars
+from tunesmith.evaluator.readers.file_formats import read_points
+from tunesmith.evaluator.readers.metric_files import MetricFiles
 from tunesmith.study.errors import SpecError
 
 

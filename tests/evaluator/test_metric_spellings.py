@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.evaluator.executors.base import OutputLine
-from tunesmith.evaluator.line_filter import LineFilter
-from tunesmith.evaluator.metric_names import is_spelling_of, search_word
-from tunesmith.evaluator.metrics import MetricReader, parse_line
+from tunesmith.evaluator.executors.line_filter import LineFilter
+from tunesmith.evaluator.readers.metric_names import is_spelling_of, search_word
+from tunesmith.evaluator.readers.metrics import MetricReader, parse_line
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.evaluator.metrics import MetricReader, parse_line
+from tunesmith.evaluator.readers.metrics import MetricReader, parse_line
 
 
 @pytest.mark.parametrize(

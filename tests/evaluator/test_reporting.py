@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tunesmith.evaluator import reporting
-from tunesmith.evaluator.metrics import MetricReader
+from tunesmith.evaluator.readers.metrics import MetricReader
 from tunesmith.evaluator.reporting import artifacts, params, report, resume_from
 
 

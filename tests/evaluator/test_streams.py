@@ -14,9 +14,9 @@ from fakes.trials import PYTHON, Bench, finish
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.evaluator import metric_collector
 from tunesmith.evaluator.executors.base import MAX_LINES, OutputLine
-from tunesmith.evaluator.streams import CappedLog, LineQueue, Pump
+from tunesmith.evaluator.executors.streams import CappedLog, LineQueue, Pump
+from tunesmith.evaluator.readers import metric_collector
 from tunesmith.study.trials.trial import TrialState
 
 

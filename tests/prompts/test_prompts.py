@@ -32,9 +32,9 @@ from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.trials.trial import FailureKind, Prediction, Trial
 from tunesmith.study.trials.view import Constraint, Objective, StudyView
+from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number
 
 SPACE = SearchSpace(

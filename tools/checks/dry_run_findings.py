@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from tunesmith.evaluator.dry_run import DryRun
-from tunesmith.evaluator.metric_names import is_spelling_of, tokens
-from tunesmith.evaluator.metrics import REPORT, STREAM_NAMES
 from tunesmith.evaluator.output_survey import Sighting
+from tunesmith.evaluator.readers.metric_names import is_spelling_of, tokens
+from tunesmith.evaluator.readers.metrics import REPORT, STREAM_NAMES
 from tunesmith.study.config.command import command_line
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import placeholders

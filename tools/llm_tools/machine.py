@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from tunesmith.evaluator.gpus import gpu_loads
+from tunesmith.evaluator.gpu.gpus import gpu_loads
 from tunesmith.study.units import short_number
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import StudyTool

@@ -123,7 +123,7 @@ def _kind(trial: Trial, failure: Failure) -> str:
     """Return a failure's kind, and why it counts nowhere if it does not."""
     if trial.forgotten:
         return f"{failure.kind.value}, forgotten"
-    return failure.kind.value if trial.counts else f"{failure.kind.value}, whatever the parameters"
+    return failure.kind.value if trial.counts else f"{failure.kind.value}, for all parameters"
 
 
 def spending(report: ReportInput) -> list[Spending]:

@@ -1,4 +1,4 @@
-"""What goes wrong around trials: commands that the system does not start, faults of the loop, spaces that are used up."""
+"""What goes wrong around trials: commands that the system does not start, faults of the loop, exhausted spaces."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ from tunesmith.agent.loop.events import Finished, LoopEvent, Started
 from tunesmith.agent.loop.gpu_packing import GpuJob, expected_gib, fits
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.agent.loop.run_options import RunOptions
-from tunesmith.evaluator import gpu_meter
 from tunesmith.evaluator.executors import slurm
 from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.evaluator.gpu import gpu_meter
 from tunesmith.history.read import History
 from tunesmith.study.config.budget import JOULES_PER_KWH
 from tunesmith.study.config.load import parse_spec

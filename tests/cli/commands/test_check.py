@@ -242,7 +242,7 @@ def test_parameters_and_seed_that_the_command_lacks_are_named(tmp_path):
 
 @pytest.mark.skipif(bool(sandbox_problem()), reason="no sandbox here")
 def test_runs_in_the_sandbox_of_the_study(tmp_path):
-    script = 'import os\nprint("val_loss=0.4" if not os.path.exists("/root/.bashrc") and os.getcwd() else "open")'
+    script = 'import os\nprint("open" if os.path.exists(os.path.expanduser("~/.bashrc")) else "val_loss=0.4")'
     found = checked(project(tmp_path, script, run="sandbox = true"))
     assert "in the sandbox" in detail(found, "run")
 

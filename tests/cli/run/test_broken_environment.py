@@ -1,4 +1,4 @@
-"""Trials that fail whatever their parameters: the run pauses, nothing is learned from them, and the default comes first."""
+"""Trials that fail for all parameters: the run pauses, nothing is learned from them, and the default comes first."""
 
 from __future__ import annotations
 

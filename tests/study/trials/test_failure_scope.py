@@ -1,4 +1,4 @@
-"""Tests of what a failure says something about: its configuration, or the study whatever the configuration."""
+"""Tests of what a failure says something about: its configuration, or the study for every configuration."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tunesmith.evaluator.executors.base import OutputLine
-from tunesmith.evaluator.printed_tables import PrintedTable, can_follow_header
+from tunesmith.evaluator.readers.printed_tables import PrintedTable, can_follow_header
 from tunesmith.study.formatting import strip_escapes
 
 MAX_OBJECT_LINES, MAX_OBJECT_CHARS = 1000, 2**18

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tunesmith.evaluator.executors.base import MAX_LINES, OutputLine
-from tunesmith.evaluator.line_filter import LineFilter
+from tunesmith.evaluator.executors.line_filter import LineFilter
 
 CHUNK_BYTES = 65536
 TAIL_BYTES = 16384

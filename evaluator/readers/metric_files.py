@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.evaluator.file_formats import Point, read_points
+from tunesmith.evaluator.readers.file_formats import Point, read_points
 
 MAX_FILE_BYTES = 64 * 2**20
 """Size of a file beyond which it is not read."""

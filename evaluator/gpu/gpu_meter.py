@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.evaluator.gpus import nvml_device, nvml_value
+from tunesmith.evaluator.gpu.gpus import nvml_device, nvml_value
 from tunesmith.evaluator.supervision.resource_monitor import descendants
 
 SAMPLE_S = 1.0

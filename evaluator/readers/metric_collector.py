@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunesmith.evaluator.executors.base import OutputLine
-from tunesmith.evaluator.metric_files import MetricFiles
-from tunesmith.evaluator.metrics import DEFAULT_SOURCES, MetricReader, ReportFile
+from tunesmith.evaluator.readers.metric_files import MetricFiles
+from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, MetricReader, ReportFile
 from tunesmith.study.trials.observation import Observation
 
 MAX_METRICS = 200
