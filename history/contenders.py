@@ -145,7 +145,7 @@ def stored_improvements(
 def _leading(
     source: TrialSource, asked: StudyQuestion, level: float | None, again: set[int], chunk: int
 ) -> list[Trial]:
-    """Return the trials with the best values at one fidelity, so many that no other could become the best.
+    """Return the trials with the best values at one fidelity, until no other could become the best.
 
     A trial on one seed keeps its value as its mean, so `MODELLED` such ones ahead of it keep it out of the model.
     """

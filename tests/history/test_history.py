@@ -194,6 +194,21 @@ def test_a_changed_study_file_is_stored_with_an_event(path: Path) -> None:
         assert kinds == ["spec", "opened", "spec", "opened"]
 
 
+def test_trials_of_a_space_that_a_command_changed_and_changed_back_are_outside_of_neither(path: Path) -> None:
+    first = make_spec()
+    space = {**first.document["space"], "lr": {"type": "float", "low": 1.0, "high": 2.0}}
+    other = make_spec(space=space)
+    with Recorder(path, first, project="", now=0.0) as recorder:
+        run_one(recorder, complete(0.3), lr=0.01)
+        assert recorder.history.left_out(recorder.record) == 0
+        recorder.record_command({}, [], 1.0, spec=other)
+        run_one(recorder, complete(0.2), lr=1.5)
+        assert recorder.history.left_out(recorder.record) == 1
+        recorder.record_command({}, [], 2.0, spec=first)
+        assert recorder.history.left_out(recorder.record) == 1
+        assert [i.number for i in recorder.history.improvements(recorder.record)] == [0]
+
+
 def test_time_at_work_adds_up_over_runs(path: Path) -> None:
     steady = iter([5.0, *[5.0 + 3600] * 3, 50.0, *[50.0 + 1800] * 3])
     with Recorder(path, make_spec(), project="", now=1000.0, steady=lambda: next(steady)) as recorder:
