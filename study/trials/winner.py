@@ -186,6 +186,8 @@ def _confirmed(
     """
     sign, leader = asked.objectives[0].sign, order[0]
     rerun = [t for t in order if len(repeats.confirming.get(t.number, ())) >= _MIN_CONFIRMED]
+    if not rerun:
+        return None
     default = default_trial(present, asked.space)
     chosen = [t for t in rerun if default is None or t.number != default.number]
     if not chosen:
