@@ -131,7 +131,7 @@ def test_doctor_names_what_is_wrong(healthy: Path, before: str, after: str, mess
     [
         ('model = "m"\nbase_url = "http://127.0.0.1:9/v1"', "no server answers at http://127.0.0.1:9/v1"),
         ('model = "openai:gpt-5-mini"', "set OPENAI_API_KEY"),
-        ('model = "nobody:m"', "LangChain knows no provider 'nobody'"),
+        ('model = "nobody:m"', "it is not clear which provider serves 'nobody:m'"),
     ],
 )
 def test_doctor_says_why_the_llm_cannot_be_called(
