@@ -14,9 +14,10 @@ from pathlib import Path
 
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.evaluator import Evaluator
-from tunesmith.evaluator.executors.base import CommandResult, CommandSpec, Executor, Job, OutputLine
+from tunesmith.evaluator.executors.base import CommandResult, CommandSpec, Executor, Job
 from tunesmith.evaluator.executors.handle import ExecutorHandle
 from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.output_survey import OutputSurvey, ProgressMark, Sighting
 from tunesmith.evaluator.tree_walk import remove
 from tunesmith.study.config.spec import StudySpec

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
-from tunesmith.evaluator.executors.base import MAX_LINES, CommandResult, CommandSpec, Executor, FailedJob, Job
+from tunesmith.evaluator.executors.base import CommandResult, CommandSpec, Executor, FailedJob, Job
 from tunesmith.evaluator.executors.local import find_start_error
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure, traceback_note
+from tunesmith.evaluator.output.output_line import MAX_LINES
 from tunesmith.evaluator.readers.metric_collector import MetricCollector
 from tunesmith.evaluator.readers.metric_files import MetricFiles
 from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, STREAM_NAMES

@@ -13,7 +13,10 @@ from itertools import islice
 from pathlib import Path
 
 from tunesmith.evaluator.evaluation import TRAINING_PREFIX
-from tunesmith.evaluator.executors.base import CommandSpec, OutputLine
+from tunesmith.evaluator.executors.base import CommandSpec
+from tunesmith.evaluator.output.numerals import read_number, read_value
+from tunesmith.evaluator.output.output_line import OutputLine
+from tunesmith.evaluator.output.printed_tables import PrintedTable
 from tunesmith.evaluator.readers.file_formats import read_points
 from tunesmith.evaluator.readers.metric_files import MetricFiles
 from tunesmith.evaluator.readers.metric_names import is_spelling_of, search_word
@@ -26,8 +29,6 @@ from tunesmith.evaluator.readers.metrics import (
     flatten,
     object_in,
 )
-from tunesmith.evaluator.readers.numerals import read_number, read_value
-from tunesmith.evaluator.readers.printed_tables import PrintedTable
 from tunesmith.evaluator.tree_walk import walk
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import one_line, strip_escapes

@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+
+from tunesmith.evaluator.output.output_line import OutputLine
 
 GRACE_S = 5.0
 """Time between SIGTERM and SIGKILL."""
-MAX_LINES = 2048
-"""Number of lines of output that a job passes on at once."""
 
 
 class Cause(StrEnum):
@@ -36,14 +35,6 @@ class Cause(StrEnum):
     QUOTA = "quota"
     CANCELLED = "cancelled"
     LOST = "lost"
-
-
-class OutputLine(NamedTuple):
-    """A line of a command's output: its text, the stream (stdout or stderr), and its number there, 0 if not known."""
-
-    text: str
-    stream: str = "stdout"
-    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

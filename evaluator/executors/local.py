@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job, OutputLine
-from tunesmith.evaluator.executors.streams import CappedLog, LineQueue, Pump
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job
 from tunesmith.evaluator.gpu.gpu_meter import GpuMeter, GpuUsage
 from tunesmith.evaluator.gpu.gpus import open_nvml
+from tunesmith.evaluator.output.output_line import OutputLine
+from tunesmith.evaluator.output.streams import CappedLog, LineQueue, Pump
 from tunesmith.evaluator.supervision import supervisor
 
 

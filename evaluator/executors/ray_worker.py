@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, OutputLine
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec
 from tunesmith.evaluator.executors.ray_files import (
     INPUTS,
     PROJECT,
@@ -32,6 +32,7 @@ from tunesmith.evaluator.executors.ray_files import (
 )
 from tunesmith.evaluator.executors.remote_job import KILL
 from tunesmith.evaluator.executors.worker import run_on_worker, with_local_placement
+from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.tree_walk import Unmeasurable, remove, size_below
 
 HUB_BYTES = 64 * 2**20

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from queue import SimpleQueue
 
-from tunesmith.evaluator.executors.base import MAX_LINES, Cause, CommandResult, CommandSpec, Job, OutputLine
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Job
+from tunesmith.evaluator.output.output_line import MAX_LINES, OutputLine
 
 STOP, KILL = "T", "K"
 """Requests to end a command: SIGTERM with a grace period, and SIGKILL. The supervisor reads the same letters."""

@@ -22,9 +22,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job, OutputLine
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job
 from tunesmith.evaluator.executors.remote_job import KILL, RemoteJob, killed, last_line
 from tunesmith.evaluator.executors.worker import run_on_worker, with_local_placement
+from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.study.files import write_atomic
 
 HEARTBEAT_S = 5.0

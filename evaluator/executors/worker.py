@@ -11,9 +11,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from tunesmith.evaluator.executors.base import MAX_LINES, CommandResult, CommandSpec, OutputLine
+from tunesmith.evaluator.executors.base import CommandResult, CommandSpec
 from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.remote_job import STOP
+from tunesmith.evaluator.output.output_line import MAX_LINES, OutputLine
 
 POLL_S = 0.25
 """Interval at which requests and output are checked."""

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from tunesmith.evaluator.output.numerals import read_number
 from tunesmith.evaluator.readers.event_file import scalars
 from tunesmith.evaluator.readers.metrics import STEP_NAMES, flatten
-from tunesmith.evaluator.readers.numerals import read_number
 
 MAX_CELL_CHARS = 64
 """Longest cell of a CSV file that can be a number."""

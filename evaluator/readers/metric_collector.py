@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunesmith.evaluator.executors.base import OutputLine
+from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.readers.metric_files import MetricFiles
 from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, MetricReader, ReportFile
 from tunesmith.study.trials.observation import Observation

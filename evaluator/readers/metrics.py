@@ -16,10 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunesmith.evaluator.executors.base import OutputLine
+from tunesmith.evaluator.output.numerals import read_count, read_number, read_value
+from tunesmith.evaluator.output.output_line import OutputLine
+from tunesmith.evaluator.output.printed_tables import PrintedTable
 from tunesmith.evaluator.readers.metric_names import Closeness, counts_something, has_name, is_spelling_of, mentions
-from tunesmith.evaluator.readers.numerals import read_count, read_number, read_value
-from tunesmith.evaluator.readers.printed_tables import PrintedTable
 from tunesmith.study.formatting import one_line, strip_escapes
 from tunesmith.study.trials.observation import Observation
 

@@ -13,7 +13,8 @@ import pytest
 from fakes.machine.clusters import CLUSTERS, DATA, Cluster
 from fakes.trials import wait_until
 
-from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Job, OutputLine
+from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Job
+from tunesmith.evaluator.output.output_line import OutputLine
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

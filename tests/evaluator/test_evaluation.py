@@ -12,8 +12,8 @@ import pytest
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
 from tunesmith.evaluator.executors.slots import Slot, plan_slots
-from tunesmith.evaluator.executors.streams import CappedLog
 from tunesmith.evaluator.gpu.gpus import find_gpus
+from tunesmith.evaluator.output.streams import CappedLog
 from tunesmith.evaluator.workspace import make_workspace
 from tunesmith.study.config.spec import RunTable
 from tunesmith.study.errors import ProjectError

@@ -9,9 +9,10 @@ import pytest
 
 READ = """
 import sys, time
-from tunesmith.evaluator.executors.base import CommandResult, OutputLine
+from tunesmith.evaluator.executors.base import CommandResult
+from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.failures import command_failure, traceback_note
-from tunesmith.evaluator.executors.line_filter import LineFilter
+from tunesmith.evaluator.output.line_filter import LineFilter
 from tunesmith.evaluator.readers.metrics import MetricReader
 
 for piece in eval(sys.argv[1]):

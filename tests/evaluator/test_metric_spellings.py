@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.evaluator.executors.base import OutputLine
-from tunesmith.evaluator.executors.line_filter import LineFilter
+from tunesmith.evaluator.output.line_filter import LineFilter
+from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.readers.metric_names import is_spelling_of, search_word
 from tunesmith.evaluator.readers.metrics import MetricReader, parse_line
 

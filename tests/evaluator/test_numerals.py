@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.evaluator.readers.numerals import read_count, read_number, read_value
+from tunesmith.evaluator.output.numerals import read_count, read_number, read_value
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from fakes.trials import PYTHON, Bench, finish
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.evaluator.executors.base import MAX_LINES, OutputLine
-from tunesmith.evaluator.executors.streams import CappedLog, LineQueue, Pump
+from tunesmith.evaluator.output.output_line import MAX_LINES, OutputLine
+from tunesmith.evaluator.output.streams import CappedLog, LineQueue, Pump
 from tunesmith.evaluator.readers import metric_collector
 from tunesmith.study.trials.trial import TrialState
 

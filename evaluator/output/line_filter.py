@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from tunesmith.evaluator.executors.base import OutputLine
-from tunesmith.evaluator.readers.printed_tables import PrintedTable, can_follow_header
+from tunesmith.evaluator.output.output_line import OutputLine
+from tunesmith.evaluator.output.printed_tables import PrintedTable, can_follow_header
 from tunesmith.study.formatting import strip_escapes
 
 MAX_OBJECT_LINES, MAX_OBJECT_CHARS = 1000, 2**18

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tunesmith.evaluator.readers.numerals import read_number
+from tunesmith.evaluator.output.numerals import read_number
 
 _DELIMITERS = (r"[|│┃]", r"\t", r";", r",", r"\s{2,}", r"\s+")
 """What parts the cells of a line, from the surest sign of a table to the least."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tunesmith.evaluator.executors.base import MAX_LINES, OutputLine
-from tunesmith.evaluator.executors.line_filter import LineFilter
+from tunesmith.evaluator.output.line_filter import LineFilter
+from tunesmith.evaluator.output.output_line import MAX_LINES, OutputLine
 
 CHUNK_BYTES = 65536
 TAIL_BYTES = 16384
