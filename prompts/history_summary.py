@@ -160,7 +160,9 @@ def _set_aside(view: StudyView) -> str:
     numbers = ", ".join(f"#{t.number}" for t in own[-_MAX_FAILED_NUMBERS:])
     failed = [t.failure for t in own if t.failure and not t.forgotten]
     example = f", for example {one_line(failed[-1].reason, 160)}" if failed else ""
-    why = "they failed for all parameters, or a person had them forgotten; they say nothing about parameters"
+    why = (
+        "they failed regardless of their parameters, or a person had them forgotten; they say nothing about parameters"
+    )
     return f"not in the table: {len(own)} trials (latest {numbers}): {why}{example}"
 
 

@@ -38,7 +38,7 @@ def plot_lines(points: PlotPoints, *, width: int = 72, height: int = 14) -> list
         if math.isfinite(x) and math.isfinite(y) and (x > 0 or not points.log_x)
     ]
     if not pairs:
-        return ["no values to plot yet"]
+        return ["nothing to plot yet"]
     low, high = min(y for _, y in pairs), max(y for _, y in pairs)
     margin = max(len(short_number(low)), len(short_number(high))) + 1
     columns = max(width - margin - 2, 10)

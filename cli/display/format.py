@@ -32,7 +32,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 def set_aside_text(number: int) -> str:
     """Return how many trials count nowhere, and why."""
-    return f"{count(number, 'trial')} that failed for all parameters, or that were forgotten; not counted"
+    return f"{count(number, 'trial')} that failed regardless of their parameters, or that were forgotten; not counted"
 
 
 def budget_bar(budget: Budget, spent: Spent, now: float, *, seconds_per_trial: float | None, width: int = 10) -> str:

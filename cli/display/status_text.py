@@ -60,7 +60,7 @@ def _state(opened: OpenStudy) -> str:
         special = {
             "interrupted": "interrupted; `tunesmith run` resumes it",
             "exhausted": "ended: every configuration was tried",
-            FAILURES: "paused: trials failed for all parameters; `tunesmith run` starts again with the default",
+            FAILURES: "paused: trials failed regardless of parameters; `tunesmith run` starts again with the default",
         }
         return special.get(record.ended_by, f"ended: the limit on {record.ended_by} was reached")
     running = opened.history.unfinished(record.id)

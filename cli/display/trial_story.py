@@ -62,7 +62,7 @@ def _result_lines(trial: Trial, objective: str) -> list[str]:
             _line("forgotten", "it teaches nothing and counts nowhere; `tunesmith forget --undo` changes that")
         )
     elif not trial.counts:
-        lines.append(_line("counts nowhere", "trials failed with this message for all parameters"))
+        lines.append(_line("counts nowhere", "trials failed with this message regardless of their parameters"))
     usage = trial.outcome.usage
     gpu = f", {short_seconds(usage.gpu_s)} GPU" if usage.gpu_s else ""
     times = f"{short_seconds(usage.wall_s)} wall, {short_seconds(usage.cpu_s)} CPU{gpu}"

@@ -23,7 +23,7 @@ def head(snapshot: Snapshot, width: int) -> list[str]:
     objective = record.spec.objectives[0]
     state = f"ended: {record.ended_by}" if record.ended_by else f"{len(snapshot.running)} running"
     if record.ended_by == FAILURES:
-        state = "paused: trials failed for all parameters"
+        state = "paused: trials failed regardless of their parameters"
     first = f"{record.name}  {objective.direction.value} {objective.metric}  ·  {state}"
     second = best_line(snapshot.winner, snapshot.default, [i.value for i in snapshot.improvements], objective)
     bar = "" if record.ended_by else budget_bar(snapshot.budget, record.spent, snapshot.now, seconds_per_trial=None)

@@ -215,10 +215,10 @@ def test_every_answer_has_the_form_of_the_edit_planner() -> None:
 
 def test_the_gate_lets_sound_edits_through_and_stops_what_it_should() -> None:
     making = pytest.importorskip("tunesmith.tools.variants.build")
-    gate = importlib.import_module("tunesmith.tools.variants.gate")
+    gate = importlib.import_module("tunesmith.tools.variants.rules")
     spec = load_spec(EXAMPLE)
     assert spec.edits is not None
-    rules = gate.Rules(
+    rules = gate.GateRules(
         editable=spec.edits.files,
         protected=spec.edits.protect,
         command=spec.run.command,
@@ -230,7 +230,7 @@ def test_the_gate_lets_sound_edits_through_and_stops_what_it_should() -> None:
     known = {root.id: root}
     states: dict[str, str] = {}
     for edit in EDITS:
-        change = making.Change(edits=[Edit(**block) for block in edit["edits"]], author="llm")
+        change = making.EditProposal(edits=[Edit(**block) for block in edit["edits"]], author="llm")
         try:
             made = making.make_variant(change, root, known, rules)
         except EditRefused:

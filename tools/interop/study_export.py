@@ -136,7 +136,7 @@ def _remarks(trials: Sequence[Trial], sound: Sequence[Trial], kept: Sequence[Tri
     counted = {
         "not finished": open_ones,
         "the same configuration on a fresh seed": replicates,
-        "forgotten, or failed for all parameters": aside,
+        "forgotten, or failed regardless of their parameters": aside,
         "lost with its machine, or outside the present space": outside,
         "run at a lower fidelity": cheap,
     }

@@ -199,7 +199,7 @@ def trial_line(trial: Trial, view: StudyView) -> str:
 
 def uncounted_text(trial: Trial) -> str:
     """Return why a trial counts nowhere."""
-    return "forgotten" if trial.forgotten else "for all parameters, so it counts nowhere"
+    return "forgotten" if trial.forgotten else "regardless of its parameters, so it counts nowhere"
 
 
 def _cell(params: Mapping[str, Value], name: str) -> str:
@@ -213,7 +213,7 @@ def _count_text(view: StudyView) -> str:
     kept = [part for part in parts if not part.startswith("0 ")]
     aside = sum(not t.is_replicate for t in view.set_aside)
     kept += [f"{replicates} replicates on other seeds"] if replicates else []
-    kept += [f"{aside} that count nowhere (forgotten, or failed for all parameters)"] if aside else []
+    kept += [f"{aside} that count nowhere (forgotten, or failed regardless of their parameters)"] if aside else []
     return ", ".join(kept) or "none yet"
 
 

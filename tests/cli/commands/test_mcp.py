@@ -60,8 +60,19 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "apply_edit": {"name": "edit-000000"},
     "propose_edit": {"blocks": [{"path": "train.py", "search": "x - 0.3", "replace": "x - 0.2"}]},
 }
-REFUSED_AT_REST = {"stop_trial", "pause", "resume", "end", "write_study", "edit", "propose_edit", "apply_edit"}
-"""Questions to a running study, a study file with mistakes, and edits without [edits]."""
+REFUSED_AT_REST = {
+    "retry",
+    "forget",
+    "stop_trial",
+    "pause",
+    "resume",
+    "end",
+    "write_study",
+    "edit",
+    "propose_edit",
+    "apply_edit",
+}
+"""Questions to a running study, no failed trial and no numbers, a study file with mistakes, and edits without [edits]."""
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +248,7 @@ def test_a_run_is_started_and_steered_once_it_is_allowed(tmp_path: Path) -> None
         assert "already running" in text_of(again)
         queued = await client.call_tool("queue", {"configurations": [{"x": 0.25, "y": 4}], "why": "a test"})
         assert "queued as trial" in text_of(queued)
-        wrong = await client.call_tool("queue", {"configurations": [{"x": 0.3}, {"x": 9, "z": 1}]})
+        wrong = await client.call_tool("queue", {"configurations": [{"x": 0.3, "y": 4}, {"x": 9, "y": 4, "z": 1}]})
         assert wrong.is_error
         assert "nothing was queued" in text_of(wrong)
         assert "out of range" in text_of(wrong)

@@ -1,4 +1,4 @@
-"""Trials that fail for all parameters: the run pauses, nothing is learned from them, and the default comes first."""
+"""Trials that fail regardless of their parameters: the run pauses, learns nothing from them, and starts with the default."""
 
 from __future__ import annotations
 
