@@ -72,7 +72,7 @@ REFUSED_AT_REST = {
     "propose_edit",
     "apply_edit",
 }
-"""Questions to a running study, no failed trial and no numbers, a study file with mistakes, and edits without [edits]."""
+"""Questions to a running study, nothing to retry or forget, a study file with mistakes, and edits without [edits]."""
 
 
 @pytest.fixture(scope="module")
