@@ -1,4 +1,4 @@
-"""Trials that fail regardless of their parameters: the run pauses, learns nothing from them, starts with the default."""
+"""Trials that fail regardless of parameters: the run pauses, learns nothing from them, and starts with the default."""
 
 from __future__ import annotations
 
