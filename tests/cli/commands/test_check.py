@@ -242,8 +242,10 @@ def test_parameters_and_seed_that_the_command_lacks_are_named(tmp_path):
 
 @pytest.mark.skipif(bool(sandbox_problem()), reason="no sandbox here")
 def test_runs_in_the_sandbox_of_the_study(tmp_path):
-    script = 'import os\nprint("open" if os.path.exists(os.path.expanduser("~/.bashrc")) else "val_loss=0.4")'
-    found = checked(project(tmp_path, script, run="sandbox = true"))
+    (tmp_path / "outside.txt").write_text("only visible without a sandbox")
+    script = f'import os\nprint("open" if os.path.exists({str(tmp_path / "outside.txt")!r}) else "val_loss=0.4")'
+    (tmp_path / "p").mkdir()
+    found = checked(project(tmp_path / "p", script, run="sandbox = true"))
     assert "in the sandbox" in detail(found, "run")
 
 
