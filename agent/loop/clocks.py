@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tunesmith.study.config.budget import Budget
 from tunesmith.study.config.record import Event
-from tunesmith.study.config.spec import BudgetTable
+from tunesmith.study.config.search_tables import BudgetTable
 from tunesmith.study.units import short_seconds
 
 DEADLINE_EVENT = "deadline"

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 from tunesmith.agent.loop.events import Ended, Finished, LoopEvent, Opened
 from tunesmith.history.redact import redact
-from tunesmith.study.config.spec import NotifyTable, StudySpec
+from tunesmith.study.config.run_tables import NotifyTable
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import json_values, render_params
 from tunesmith.study.trials.results import relative_gain
 from tunesmith.study.trials.trial import Failure, Source, Trial

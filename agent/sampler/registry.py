@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.agent.sampler.base import Sampler
-from tunesmith.study.config.spec import SAMPLERS
+from tunesmith.study.config.planner_tables import SAMPLERS
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
 

@@ -22,7 +22,7 @@ from tunesmith.agent.sampler.random import RandomSampler
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
 from tunesmith.prompts.planner_prompts import StudyBrief
-from tunesmith.study.config.spec import PlannerTable
+from tunesmith.study.config.planner_tables import PlannerTable
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Failure, Proposal, Source, Trial, TrialState

@@ -22,7 +22,7 @@ from tunesmith.cli.chat.study_changes import StudyChanges
 from tunesmith.cli.display.format import count
 from tunesmith.cli.exits import DONE
 from tunesmith.cli.session.study_session import LoadedStudy, StudySession
-from tunesmith.study.config.spec import PlannerTable
+from tunesmith.study.config.planner_tables import PlannerTable
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused, TunesmithError
 from tunesmith.study.units import short_number
 from tunesmith.tools.llm_tools.registry import ALL

@@ -13,7 +13,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from tunesmith.study.config.spec import EXECUTORS, GIVEN_PLACEHOLDERS, SAMPLERS, ExecutorTable, StudySpec
+from tunesmith.study.config.planner_tables import SAMPLERS
+from tunesmith.study.config.run_tables import EXECUTORS, GIVEN_PLACEHOLDERS, ExecutorTable
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import placeholders
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.formatting import render_literal

@@ -15,7 +15,7 @@ from tunesmith.evaluator.executors.slots import Slot, plan_slots
 from tunesmith.evaluator.gpu.gpus import find_gpus
 from tunesmith.evaluator.output.streams import CappedLog
 from tunesmith.evaluator.workspace import make_workspace
-from tunesmith.study.config.spec import RunTable
+from tunesmith.study.config.run_tables import RunTable
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.trials.trial import TrialState
 
