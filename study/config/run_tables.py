@@ -17,6 +17,7 @@ from tunesmith.study.config.field_types import (
     metric_source,
     no_bool,
     option,
+    share_of_gpus,
 )
 from tunesmith.study.units import parse_bytes, parse_seconds
 
