@@ -13,7 +13,6 @@ from tunesmith.agent.llm.background import DaemonRunner
 from tunesmith.agent.loop.announcer import Announcer
 from tunesmith.agent.loop.budget_ledger import BudgetLedger
 from tunesmith.agent.loop.clocks import DEADLINE_EVENT, WorkClock, resolve_budget
-from tunesmith.agent.loop.commands.decisions import COMMAND_EVENT, read_earlier_commands
 from tunesmith.agent.loop.events import LoopEvent
 from tunesmith.agent.loop.learning_curves import LearningCurves
 from tunesmith.agent.loop.notifications import Notifier
@@ -34,6 +33,7 @@ from tunesmith.study.config.record import Event
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.variant import Variant
+from tunesmith.tools.control.earlier_commands import COMMAND_EVENT, read_earlier_commands
 
 if TYPE_CHECKING:
     from tunesmith.agent.code_search.search import CodeSearch

@@ -13,7 +13,6 @@ from tunesmith.agent.llm.client.types import LanguageModel
 from tunesmith.agent.loop.announcer import Announcer
 from tunesmith.agent.loop.budget_ledger import BudgetLedger
 from tunesmith.agent.loop.clocks import DEADLINE_EVENT, WorkClock
-from tunesmith.agent.loop.commands.decisions import EarlierCommands
 from tunesmith.agent.loop.learning_curves import LearningCurves
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.agent.loop.slot_pool import SlotPool
@@ -26,6 +25,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.winner import Winner
 from tunesmith.study.variant import Variant
+from tunesmith.tools.control.earlier_commands import EarlierCommands
 
 if TYPE_CHECKING:
     from tunesmith.agent.code_search.search import CodeSearch

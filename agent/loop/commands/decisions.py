@@ -31,12 +31,11 @@ from tunesmith.study.commands import (
     Withdraw,
 )
 from tunesmith.study.config.budget import ENDING_LIMITS
-from tunesmith.study.config.changes import SpecChange, Steering, active_changes, requested_change, with_change
+from tunesmith.study.config.changes import SpecChange, Steering, requested_change, with_change
 from tunesmith.study.config.load import parse_spec
-from tunesmith.study.config.record import Event
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, ProposalError, SpecError, ToolRefused
-from tunesmith.study.formatting import render_parameter, render_params
+from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import ConditionError, Value
@@ -46,10 +45,8 @@ from tunesmith.study.trials.results import is_present
 from tunesmith.study.trials.seeds import choosing_seed, tuning_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, short_id
+from tunesmith.tools.control.earlier_commands import changed_value_text
 from tunesmith.tools.variants.user_edit import NO_EDITS, EditContext, build_user_edit
-
-COMMAND_EVENT = "order"
-"""Kind of the event that stores a command and its answer. Old histories use it too, so it stays "order"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,56 +155,6 @@ def _edit(command: EditCode, state: RunState) -> CommandDecision:
     version = replace(build_user_edit(command, state.code, state.spec), created_at=time.time())
     lines = [f"{short_id(version.id)} runs next, with the best configuration so far", *version.warnings]
     return CommandDecision(answer="; ".join(lines), version=version, params=command.params)
-
-
-@dataclass(frozen=True, slots=True)
-class EarlierCommands:
-    """The effect of the commands of earlier runs.
-
-    Attributes:
-        spec: the study file with the changes that still hold.
-        steering: the pins and vetoes that still hold.
-        names: the names of the answered commands, so that none is executed twice.
-        words: the changes that still hold, a sentence each.
-    """
-
-    spec: StudySpec
-    steering: Steering = field(default_factory=lambda: Steering({}))
-    names: frozenset[str] = frozenset()
-    words: tuple[str, ...] = ()
-
-
-def read_earlier_commands(spec: StudySpec, events: Sequence[Event]) -> EarlierCommands:
-    """Return which commands of earlier runs still hold.
-
-    Args:
-        spec: the study as its file is now.
-        events: the events of kind `COMMAND_EVENT`, in command.
-    """
-    done = [event.detail for event in events if event.detail.get("done")]
-    changes = [SpecChange(**detail["change"]) for detail in done if detail.get("change")]
-    document, held = active_changes(spec.document, changes)
-    try:
-        made = parse_spec(document) if held else spec
-    except SpecError:
-        # The edited file and the changes contradict each other: the file wins.
-        made, held = spec, []
-    steering = Steering({})
-    for detail in done:
-        if "steering" in detail:
-            steering = Steering(detail["steering"]["pins"], tuple(detail["steering"]["vetoes"]))
-    pins = made.space.own_values(steering.pins)
-    known = {name: value for name, value in pins.items() if name in made.space.parameters}
-    steering = replace(
-        steering, pins={n: v for n, v in known.items() if not made.space.parameters[n].invalid_reason(v)}
-    )
-    words = [f"{change.key} = {_value_text(change.after)}, as asked earlier" for change in held]
-    return EarlierCommands(
-        spec=made,
-        steering=steering,
-        names=frozenset(str(event.detail.get("name")) for event in events),
-        words=tuple([*words, *([f"as asked earlier: {steering.words}"] if steering else [])]),
-    )
 
 
 def event_detail(name: str, by: str, command: object, answer: str, decision: CommandDecision | None) -> dict[str, Any]:
@@ -330,14 +277,14 @@ def _change(command: Limit | Parallel | Bounds | Constrain, state: RunState) -> 
     if isinstance(command, Constrain) and change.after is not None:
         _require_reported(command.metric, state.trials)
     if change.before == change.after:
-        raise ToolRefused(f"{change.key} is already {_value_text(change.after)}")
+        raise ToolRefused(f"{change.key} is already {changed_value_text(change.after)}")
     try:
         spec = parse_spec(with_change(state.spec.document, change), where="the changed study")
     except SpecError as error:
         raise ToolRefused(str(error)) from None
     if not spec.budget.ends:
         raise ToolRefused(f"nothing would end the study; keep one of {', '.join(ENDING_LIMITS)}")
-    answer = f"{change.key}: {_value_text(change.before)} -> {_value_text(change.after)}"
+    answer = f"{change.key}: {changed_value_text(change.before)} -> {changed_value_text(change.after)}"
     if isinstance(command, Constrain) and change.after is not None:
         missing = sum(command.metric not in t.values for t in state.trials if t.state is TrialState.COMPLETE)
         if missing:
@@ -362,9 +309,3 @@ def _find_trial(number: int, state: RunState) -> Trial:
         return state.trials[number]
     last = f"the last is {len(state.trials) - 1}" if state.trials else "no trial exists yet"
     raise ToolRefused(f"there is no trial {number}; {last}")
-
-
-def _value_text(value: object) -> str:
-    if isinstance(value, Mapping):
-        return render_params({k: v for k, v in value.items() if k not in ("metric", "type", "help", "when")})
-    return render_parameter(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from tunesmith.agent.loop.commands.decisions import COMMAND_EVENT, CommandDecision, RunState, decide, event_detail
+from tunesmith.agent.loop.commands.decisions import CommandDecision, RunState, decide, event_detail
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.agent.planner.factory import make_planner
 from tunesmith.evaluator.executors.slots import Slot
@@ -13,6 +13,7 @@ from tunesmith.study.commands import parse_command
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import InputError, ToolRefused
 from tunesmith.study.trials.trial import Outcome, TrialState
+from tunesmith.tools.control.earlier_commands import COMMAND_EVENT
 from tunesmith.tools.control.inbox import Inbox, PendingCommand
 from tunesmith.tools.variants.rules import gate_rules
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes.studies import complete, failed, make_spec, proposal
 
-from tunesmith.agent.loop.commands.decisions import RunState, decide, read_earlier_commands
+from tunesmith.agent.loop.commands.decisions import RunState, decide
 from tunesmith.study.commands import (
     Command,
     Confirm,
@@ -28,6 +28,7 @@ from tunesmith.study.commands import (
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.trials.trial import Source, Trial, TrialState
+from tunesmith.tools.control.earlier_commands import read_earlier_commands
 
 
 def state(**more: Any) -> RunState:

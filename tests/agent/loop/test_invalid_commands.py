@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from fakes.studies import make_spec
 
-from tunesmith.agent.loop.commands.decisions import RunState, decide, event_detail, read_earlier_commands
+from tunesmith.agent.loop.commands.decisions import RunState, decide, event_detail
 from tunesmith.study.commands import Bounds, Constrain, Limit, Pin, Queue, Veto
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.record import Event
 from tunesmith.study.errors import ToolRefused
+from tunesmith.tools.control.earlier_commands import read_earlier_commands
 
 
 def run_state(**more: Any) -> RunState:
