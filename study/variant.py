@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from tunesmith.study.errors import TunesmithError
+from tunesmith.study.formatting import render_literal
 from tunesmith.study.search_replace import (
     find_matches,
     plain_text,
@@ -116,7 +117,8 @@ def apply_edits(files: Mapping[str, str], edits: Sequence[Edit], allowed: Sequen
         try:
             after[edit.path] = _replaced(after, edit, allowed)
         except EditRefused as refused:
-            raise EditRefused(f"edit {number} ({edit.path}): {refused}") from None
+            path = edit.path if edit.path.isprintable() else render_literal(edit.path)
+            raise EditRefused(f"edit {number} ({path}): {refused}") from None
     if after == dict(files):
         raise EditRefused("the edits cancel each other out: nothing would change")
     return after

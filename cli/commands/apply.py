@@ -17,7 +17,13 @@ from tunesmith.study.formatting import one_line
 from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.variant import Variant, root_variant
 from tunesmith.tools.variants.apply import BranchFailed, CodePatch, GitBranch, PatchFile, make_branch, write_patch
-from tunesmith.tools.variants.results import VariantComparison, compare_variant, find_variant, whole_diff
+from tunesmith.tools.variants.results import (
+    VariantComparison,
+    changed_files,
+    compare_variant,
+    find_variant,
+    whole_diff,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,8 @@ def apply_variant(study: Path, options: ApplyOptions, *, history: Path | None, a
         diff=diff,
         message=commit_message(record, found),
         base=root_variant(variant, {v.id: v for v in variants}).files,
+        paths=changed_files(variant, variants),
+        protected=record.spec.edits.protect if record.spec.edits else (),
     )
     if not as_json:
         print("\n".join(variant_lines(variant, f" of {record.name}")), end="\n\n")

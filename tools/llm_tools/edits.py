@@ -20,7 +20,7 @@ from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments
 from tunesmith.tools.variants.apply import BranchFailed, CodePatch, make_branch, write_patch
-from tunesmith.tools.variants.results import whole_diff
+from tunesmith.tools.variants.results import changed_files, whole_diff
 from tunesmith.tools.variants.rules import gate_rules
 from tunesmith.tools.variants.tree import variant_tree
 from tunesmith.tools.variants.user_edit import NO_EDITS, EditContext, build_user_edit, find_known_variant
@@ -157,7 +157,14 @@ def _code_patch(context: ToolContext, args: EditArguments) -> tuple[CodePatch, s
     study = facts.spec.study.name
     message = f"{one_line(variant.rationale, 72) or 'An edit'}\n\nTunesmith study {study}, variant {variant.id}\n"
     base = root_variant(variant, _known(variants)).files
-    patch = CodePatch(project=context.project, diff=diff, message=message, base=base)
+    patch = CodePatch(
+        project=context.project,
+        diff=diff,
+        message=message,
+        base=base,
+        paths=changed_files(variant, variants),
+        protected=facts.spec.edits.protect if facts.spec.edits else (),
+    )
     return patch, f"{study}-{variant.id.removeprefix(EDITED)[:8]}"
 
 

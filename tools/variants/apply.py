@@ -15,9 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tunesmith.study.edit_paths import path_problem
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.formatting import render_literal
 from tunesmith.study.search_replace import split_lines
 from tunesmith.tools.variants.git import AUTHOR, EMAIL, GitFailed, Repository
+from tunesmith.tools.variants.rules import is_protected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +32,35 @@ class CodePatch:
         diff: the change, as a unified diff (a/PATH, b/PATH).
         message: the commit's message, also the head of a patch file.
         base: the changed files before the change, by path; {} when they are not known.
+        paths: the files that the change is meant for; () to take them from the diff.
+        protected: patterns of files that no change may touch, [edits].protect.
     """
 
     project: Path
     diff: str
     message: str
     base: Mapping[str, str] = field(default_factory=dict)
+    paths: Sequence[str] = ()
+    protected: Sequence[str] = ()
+
+    def changed(self) -> list[str]:
+        """Return the files that the change is for.
+
+        Raises:
+            ProjectError: one is protected or has a name that cannot be applied, or the diff names other files.
+        """
+        found = changed_paths(self.diff)
+        for path in dict.fromkeys([*self.paths, *found]):
+            if problem := path_problem(path):
+                raise ProjectError(f"nothing was applied: {render_literal(path)}: {problem}")
+            if is_protected(path, self.protected):
+                raise ProjectError(f"nothing was applied: the variant changes {path}, which [edits].protect names")
+        if self.paths and sorted(found) != sorted(self.paths):
+            raise ProjectError(
+                f"nothing was applied: the diff changes {', '.join(found) or 'nothing'}, but the variant changes "
+                f"{', '.join(self.paths)}"
+            )
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +101,10 @@ def make_branch(patch: CodePatch, name: str) -> GitBranch:
 
     Raises:
         BranchFailed: git is missing, there is no repository, or the patch does not apply to HEAD.
-        ProjectError: the branch exists with other content, or its name is not valid.
+        ProjectError: the branch exists with other content, its name is not valid, or the patch changes a file that it
+            must not.
     """
+    patch.changed()
     try:
         repository = Repository(patch.project)
         _check_branch_name(repository, name)
@@ -100,9 +128,12 @@ def write_patch(patch: CodePatch, path: Path) -> PatchFile:
     """Write the patch as a file; a file that already has the same content is left as it is.
 
     Raises:
-        ProjectError: a file with other content exists, or the file cannot be written.
+        ProjectError: a file with other content exists, the file cannot be written, or the patch changes a file that it
+            must not.
     """
-    text = "".join(f"{line}\n" for line in split_lines(patch.message)) + f"\n{patch.diff}"
+    patch.changed()
+    # As comments: a line of the message must not be read as the head of a diff.
+    text = "".join(f"# {line}".rstrip() + "\n" for line in split_lines(patch.message)) + f"\n{patch.diff}"
     # `git apply` takes paths as relative to the current folder, with or without a repository.
     program = "git apply" if shutil.which("git") else "patch -p1 <"
     command = f"cd {shlex.quote(str(patch.project))} && {program} {shlex.quote(str(path.absolute()))}"
@@ -120,10 +151,27 @@ def write_patch(patch: CodePatch, path: Path) -> PatchFile:
 
 
 def changed_paths(diff: str) -> list[str]:
-    """Return the files that a unified diff changes or creates, relative to the project, in the diff's order."""
-    found = re.findall(r"^--- (?:a/)?(.*?)(?:\t.*)?\n\+\+\+ (?:b/)?(.*?)(?:\t.*)?$", diff, flags=re.MULTILINE)
-    paths = [new if new != "/dev/null" else old for old, new in found]
-    return list(dict.fromkeys(path.strip('"') for path in paths))
+    """Return the files that a unified diff changes or creates, relative to the project, in the diff's order.
+
+    Lines inside a hunk are never names: its head says how many lines it has.
+    """
+    paths: list[str] = []
+    old = new = 0
+    lines = diff.split("\n")
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if old > 0 or new > 0:
+            old -= line[:1] in (" ", "-", "")
+            new -= line[:1] in (" ", "+", "")
+        elif hunk := re.match(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@", line):
+            old, new = (1 if count is None else int(count) for count in hunk.groups())
+        elif line.startswith("--- ") and following.startswith("+++ "):
+            source, target = _diff_name(line, "a/"), _diff_name(following, "b/")
+            paths.append(source if target == "/dev/null" else target)
+    return list(dict.fromkeys(paths))
+
+
+def _diff_name(line: str, prefix: str) -> str:
+    return line[4:].partition("\t")[0].strip('"').removeprefix(prefix)
 
 
 def _check_branch_name(repository: Repository, name: str) -> None:
@@ -161,7 +209,22 @@ def _patched_tree(repository: Repository, patch: CodePatch) -> str:
                 repository.run(*words, "--check", "--reverse", "-", stdin=patch.diff, variables=index)
                 raise BranchFailed("the change is already part of HEAD") from None
             raise _conflict(repository, patch, str(error)) from None
-        return repository.run("write-tree", variables=index).strip()
+        tree = repository.run("write-tree", variables=index).strip()
+        _require_meant_files(repository, patch, tree)
+        return tree
+
+
+def _require_meant_files(repository: Repository, patch: CodePatch, tree: str) -> None:
+    """Check what git made of the patch: it must differ from HEAD in the meant files only.
+
+    Raises:
+        ProjectError: another file differs.
+    """
+    found = repository.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", "HEAD^{tree}", tree)
+    meant = {f"{repository.prefix}{path}" for path in patch.changed()}
+    others = sorted(set(filter(None, found.split("\0"))) - meant)
+    if others:
+        raise ProjectError(f"no branch was made: git would also change {', '.join(map(render_literal, others))}")
 
 
 def _conflict(repository: Repository, patch: CodePatch, git_error: str) -> BranchFailed:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tunesmith.study.formatting import render_literal
 from tunesmith.study.search_replace import split_lines_with_ends
 from tunesmith.study.variant import (
     COMBINE,
@@ -54,6 +55,9 @@ def make_variant(proposal: EditProposal, parent: Variant, known: Mapping[str, Va
         EditRefused: the edits cannot be applied to the parent's files.
     """
     new_paths = {edit.path for edit in proposal.edits} - set(parent.files)
+    for path in sorted(new_paths, key=repr):
+        if rules.is_editable(path) and (problem := rules.new_file_problem(path, parent.files)):
+            raise EditRefused(f"{render_literal(path)} cannot be created: {problem}")
     edits = [with_secrets(edit, parent.files) for edit in proposal.edits]
     files = apply_edits(parent.files, edits, [path for path in new_paths if rules.is_editable(path)])
     return _checked(_unchecked(parent, files, proposal, known), parent, known, rules)

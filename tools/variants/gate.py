@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.config.load import parse_space
+from tunesmith.study.edit_paths import path_problem
 from tunesmith.study.errors import SpecError
+from tunesmith.study.formatting import render_literal
 from tunesmith.study.search_replace import split_lines
 from tunesmith.study.variant import Variant
 from tunesmith.tools.script_reader.literals import dotted
@@ -59,7 +61,7 @@ def check(variant: Variant, parent: Variant, rules: GateRules) -> GateResult:
     """
     changed = [path for path, text in variant.files.items() if parent.files.get(path) != text]
     checks: tuple[Callable[[], Iterator[str]], ...] = (
-        lambda: _path_problems(changed, rules),
+        lambda: _path_problems(parent, changed, rules),
         lambda: _size_problems(variant, changed),
         lambda: _region_problems(variant, parent, changed),
         lambda: _syntax_problems(variant, changed),
@@ -76,12 +78,16 @@ def check(variant: Variant, parent: Variant, rules: GateRules) -> GateResult:
     return GateResult(warnings=tuple(_warnings(variant, parent, changed)))
 
 
-def _path_problems(changed: Sequence[str], rules: GateRules) -> Iterator[str]:
+def _path_problems(parent: Variant, changed: Sequence[str], rules: GateRules) -> Iterator[str]:
     for path in changed:
-        if rules.is_protected(path):
+        if problem := path_problem(path):
+            yield f"{render_literal(path)} may not be edited: {problem}"
+        elif rules.is_protected(path):
             yield f"{path} is protected ([edits].protect)"
         elif not rules.is_editable(path):
             yield f"{path} may not be edited; these files may: {', '.join(rules.editable)}"
+        elif path not in parent.files and (problem := rules.new_file_problem(path, parent.files)):
+            yield f"{path} cannot be created: {problem}"
 
 
 def _size_problems(variant: Variant, changed: Sequence[str]) -> Iterator[str]:

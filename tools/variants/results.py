@@ -116,6 +116,12 @@ def whole_diff(variant: Variant, variants: Sequence[Variant]) -> str:
     return unified_diff(root.files, variant.files) if variant.files else variant.diff
 
 
+def changed_files(variant: Variant, variants: Sequence[Variant]) -> list[str]:
+    """Return the files in which a variant differs from the user's project; [] where its files are not known."""
+    root = root_variant(variant, {v.id: v for v in variants})
+    return sorted(path for path, text in variant.files.items() if root.files.get(path) != text)
+
+
 def variant_results(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant]) -> list[VariantResult]:
     """Return the results of every variant, in the order of the tree of variants."""
     summary = summarize(record, trials)

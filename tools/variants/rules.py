@@ -7,13 +7,14 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from tunesmith.evaluator.workspace import matches_pattern
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.edit_paths import looks_like, new_path_problem, path_problem
 from tunesmith.study.space.space import SearchSpace
 
 
@@ -30,6 +31,8 @@ class GateRules:
         metrics: the metrics that trials must report.
         has_judge: whether a separate command measures the metrics, [evaluate].
         importable: whether the training's Python finds a module.
+        shadows: whether a new module of that name would hide one that Python or the project has.
+        exists: whether the project has a file or folder of that path, or the path leads through a link.
     """
 
     editable: Sequence[str]
@@ -40,16 +43,30 @@ class GateRules:
     metrics: Sequence[str] = ()
     has_judge: bool = False
     importable: Callable[[str], bool] = lambda module: True  # noqa: ARG005
+    shadows: Callable[[str], bool] = lambda module: False  # noqa: ARG005
+    exists: Callable[[str], bool] = lambda path: False  # noqa: ARG005
 
     def is_protected(self, path: str) -> bool:
-        """Return whether the study protects a file of the project."""
-        return any(matches_pattern(path, pattern) for pattern in self.protected)
+        """Return whether the study protects a file of the project, or one whose name is too similar."""
+        return is_protected(path, self.protected)
 
     def is_editable(self, path: str) -> bool:
         """Return whether a file of the project may be edited; `path` is relative to the project."""
-        if path != os.path.normpath(path) or os.path.isabs(path) or path.startswith(".."):
+        if path_problem(path):
             return False
         return any(matches_pattern(path, pattern) for pattern in self.editable) and not self.is_protected(path)
+
+    def new_file_problem(self, path: str, files: Iterable[str]) -> str:
+        """Return why an edit may not create a file next to the editable `files`; "" if it may."""
+        if problem := new_path_problem(path, [*files, *self.protected]):
+            return problem
+        if self.exists(path):
+            return "the project has such a file, or the path leads through a link; choose another name"
+        module, _, rest = path.removesuffix(".py").partition("/")
+        is_module = (path.endswith(".py") and not rest) or rest == "__init__"
+        if is_module and (module in sys.stdlib_module_names or self.shadows(module)):
+            return f"it would be imported in place of the module {module}; choose another name"
+        return ""
 
 
 def gate_rules(spec: StudySpec, project: Path) -> GateRules:
@@ -68,7 +85,21 @@ def gate_rules(spec: StudySpec, project: Path) -> GateRules:
         metrics=spec.metrics,
         has_judge=spec.evaluate is not None,
         importable=importable,
+        shadows=importable,
+        exists=lambda path: _is_taken(project, path),
     )
+
+
+def is_protected(path: str, protected: Iterable[str]) -> bool:
+    """Return whether a pattern of [edits].protect matches a path, or one whose name is too similar."""
+    similar = looks_like(path)
+    return any(matches_pattern(path, p) or matches_pattern(similar, looks_like(p)) for p in protected)
+
+
+def _is_taken(project: Path, path: str) -> bool:
+    """Return whether the path exists in the project, or one of its folders is a link or a file."""
+    folders = [project / folder for folder in list(Path(path).parents)[:-1]]
+    return os.path.lexists(project / path) or any(f.is_symlink() or f.is_file() for f in folders)
 
 
 def _python_of(command: str) -> str:

@@ -184,7 +184,7 @@ def test_without_git_a_patch_is_written_and_applies(edited: EditedProject) -> No
 def test_a_patch_goes_where_it_is_wanted_and_replaces_nothing(edited: EditedProject, tmp_path: Path) -> None:
     path = tmp_path / "mine.patch"
     assert tunesmith("apply", "9a", "--output", str(path)).exit_code == 0
-    assert path.read_text().startswith("The rate never falls. Let it fall.\n")
+    assert path.read_text().startswith("# The rate never falls. Let it fall.\n")
     path.write_text("mine", encoding="utf-8")
     refused = tunesmith("apply", "9a", "--output", str(path))
     assert (refused.exit_code, path.read_text()) == (2, "mine")

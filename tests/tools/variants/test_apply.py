@@ -242,7 +242,7 @@ def test_without_a_repository_a_commit_or_git_itself_there_is_no_branch(
 
 
 def test_a_change_cannot_leave_the_project(project: Path) -> None:
-    with pytest.raises(BranchFailed):
+    with pytest.raises(ProjectError, match="nothing was applied"):
         apply(project, diff=diff_of("", "bad\n", "../outside.py"))
     with pytest.raises(BranchFailed):
         apply(project, diff=diff_of("", "bad\n", ".git/hooks/pre-commit"))
