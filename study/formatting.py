@@ -20,6 +20,8 @@ _ESCAPE_SEQUENCE = re.compile(
 )
 """CSI sequences (colours, cursor), string sequences (titles, clipboard) and two-character sequences of ECMA-48."""
 
+_REPLACEMENT = "\ufffd"
+
 _JOINERS = "\u200c\u200d"
 """Zero-width joiners are invisible, but Persian, Indic scripts and emoji are misspelled without them."""
 
@@ -65,7 +67,7 @@ def render_literal(value: object, *, longest: int = 60) -> str:
     """
     if isinstance(value, float):
         return str(value)
-    text = mark_control(json.dumps(value, ensure_ascii=False, default=str, skipkeys=True))
+    text = escape_control(json.dumps(value, ensure_ascii=False, default=str, skipkeys=True))
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
@@ -112,15 +114,63 @@ def strip_control(text: str) -> str:
     return "".join(_printable(character) for character in clean)
 
 
-def mark_control(line: str) -> str:
-    """Return the line with a question mark for each unprintable character, where leaving them out would mislead."""
-    return "".join(character if character.isprintable() else "?" for character in line)
+def escape_control(line: str) -> str:
+    r"""Return the line with each unprintable character spelled out, such as `\x1b` or `\u202e`.
+
+    For what a person decides on, such as a file name, a command or a diff, where leaving characters out would mislead:
+    control characters act on a terminal, and bidirectional ones show text in another order than it has.
+    """
+    if line.isprintable():
+        return line
+    return "".join(character if character.isprintable() else _spelled(character) for character in line)
+
+
+def valid_text(text: str) -> str:
+    """Return text from outside so that every file, database and terminal can hold it.
+
+    Half of a surrogate pair, which no encoding has, and the zero byte, which ends a text in C, become U+FFFD.
+    """
+    if "\0" in text:
+        text = text.replace("\0", _REPLACEMENT)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join(_REPLACEMENT if "\ud800" <= character <= "\udfff" else character for character in text)
+    return text
+
+
+def valid_values(value: Any) -> Any:
+    """Return a decoded JSON value whose texts and keys are all `valid_text`."""
+    if isinstance(value, str):
+        return valid_text(value)
+    if isinstance(value, Mapping):
+        return {valid_text(key) if isinstance(key, str) else key: valid_values(item) for key, item in value.items()}
+    return [valid_values(item) for item in value] if isinstance(value, list) else value
+
+
+def position_between(value: float, low: float, high: float) -> float:
+    """Return where a number lies between two others, from 0 to 1; 0 where they are equal. No finite range overflows."""
+    reach = high - low
+    if math.isinf(reach):
+        # From -1e308 to 1e308 it is too far for a float, half of it is not.
+        return position_between(value / 2, low / 2, high / 2)
+    return min(max((value - low) / reach, 0.0), 1.0) if reach > 0 else 0.0
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 trial`, `2 trials`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def one_line(text: str, limit: int | None = 200) -> str:
     """Return the text without control characters on one line, cut to at most `limit` characters."""
     flat = " ".join(strip_control(text).split())
     return flat if limit is None or len(flat) <= limit else f"{flat[: limit - 1]}…"
+
+
+def _spelled(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _printable(character: str) -> str:

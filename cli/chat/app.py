@@ -19,11 +19,11 @@ from tunesmith.cli.chat.input_reader import InputReader, input_reader
 from tunesmith.cli.chat.screen import Screen
 from tunesmith.cli.chat.slash import CHAT_COMMANDS, COMMANDS, help_text, run_slash
 from tunesmith.cli.chat.study_changes import StudyChanges
-from tunesmith.cli.display.format import count
 from tunesmith.cli.exits import DONE
 from tunesmith.cli.session.study_session import LoadedStudy, StudySession
 from tunesmith.study.config.planner_tables import PlannerTable
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused, TunesmithError
+from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
 from tunesmith.tools.llm_tools.registry import ALL
 

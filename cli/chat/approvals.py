@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from tunesmith.agent.chat.events import Decision, ProposedAction
 from tunesmith.cli.chat.input_reader import InputReader
@@ -49,12 +50,14 @@ class Approvals:
             arguments = json.loads(text or "")
             if not isinstance(arguments, dict):
                 raise ValueError("not an object")
-            preview = find_tool(ALL, action.name).preview_text(self._session.context(), arguments)
+            tool, context = find_tool(ALL, action.name), self._session.context()
+            arguments = tool.frozen(context, arguments)
+            edited = replace(action, arguments=arguments, preview=tool.preview_text(context, arguments))
         except ValueError:
             self._screen.line('these arguments are not valid; expected a JSON object such as {"number": 3}', "yellow")
             return None
         except ToolRefused as error:
             self._screen.line(str(error), "yellow")
             return None
-        self._screen.line(preview)
+        self._screen.action(edited)
         return Decision("edit", arguments)

@@ -25,7 +25,7 @@ from tunesmith.agent.chat.events import (
     ToolFinished,
     ToolStarted,
 )
-from tunesmith.study.formatting import strip_control
+from tunesmith.study.formatting import escape_control, strip_control
 from tunesmith.tools.llm_tools.tool import arguments_text
 
 
@@ -51,7 +51,12 @@ class Screen:
     def action(self, action: ProposedAction) -> None:
         """Show what an action would do, before a person decides on it."""
         self.line(f"{action.name} would:", "bold")
-        self.line("\n".join(f"  {line}" for line in action.preview.split("\n")))
+        self.line("\n".join(f"  {_spelled_out(line)}" for line in action.preview.split("\n")))
+
+
+def _spelled_out(line: str) -> str:
+    """Return a line with its control and bidirectional characters written out; tabs indent code and stay."""
+    return "\t".join(map(escape_control, line.split("\t")))
 
 
 class Answer:

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
-from tunesmith.cli.display.format import count
 from tunesmith.cli.display.status_text import status_text
 from tunesmith.cli.display.trial_story import trial_story
 from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
 from tunesmith.cli.session.study_session import LoadedStudy, StudySession
 from tunesmith.study.errors import ToolRefused
-from tunesmith.study.formatting import render_params, render_short
+from tunesmith.study.formatting import count, render_params, render_short
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.numbers import parse_numbers
 from tunesmith.study.trials.results import left_out_text

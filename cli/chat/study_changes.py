@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tunesmith.cli.display.format import count
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import InputError
+from tunesmith.study.formatting import count
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import incumbent

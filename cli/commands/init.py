@@ -6,10 +6,11 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.cli.display.format import count, short_path
+from tunesmith.cli.display.format import short_path
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.files import write_atomic
+from tunesmith.study.formatting import count
 from tunesmith.tools.script_reader.findings import ScriptReading
 from tunesmith.tools.script_reader.reader import read_script
 from tunesmith.tools.script_reader.writer import paste_lines, study_toml

@@ -13,7 +13,6 @@ from tunesmith.agent.planner.factory import make_planner
 from tunesmith.agent.planner.model import RecordingFiles, open_model
 from tunesmith.agent.planner.starting_points import StartingPoint, StartingPoints, starting_points
 from tunesmith.agent.sampler.warm_start.scale_transfer import OptimumAtScale, format_scale
-from tunesmith.cli.display.format import count
 from tunesmith.cli.session.locate import history_file, study_file
 from tunesmith.cli.session.overrides import Overrides
 from tunesmith.history.earlier import EarlierStudies, find_earlier_studies, overlapping_studies
@@ -22,7 +21,7 @@ from tunesmith.study.config.command import command_line
 from tunesmith.study.config.load import load_spec, parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
-from tunesmith.study.formatting import render_short
+from tunesmith.study.formatting import count, render_short
 from tunesmith.tools.interop.export.registry import Target, find_target
 from tunesmith.tools.interop.study_export import build_export
 from tunesmith.tools.script_reader.reader import read_script

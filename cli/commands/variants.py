@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunesmith.cli.display.diff import show_diff
-from tunesmith.cli.display.format import count, first_line
+from tunesmith.cli.display.format import first_line
 from tunesmith.cli.display.variant_json import config_json, variant_json
 from tunesmith.cli.display.variant_text import variant_lines
 from tunesmith.cli.session.locate import OpenStudy, open_study
 from tunesmith.study.errors import HistoryError
+from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.tools.analysis.summary import plus_minus

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.agent.loop.commands.checking import check_command
 from tunesmith.agent.planner.forecaster import SamplerForecaster
 from tunesmith.cli.session.background_run import BackgroundRuns
 from tunesmith.cli.session.locate import history_file, study_file
@@ -89,7 +90,9 @@ class StudySession:
             project=self.file.parent,
             folder=folder,
             history=self.history,
-            control=InboxControl(Inbox(folder), by=self._by),
+            control=InboxControl(
+                Inbox(folder), by=self._by, check=lambda command: check_command(command, spec, reader)
+            ),
             forecaster=SamplerForecaster(spec.planner.sampler),
             start=runs.start,
         )

@@ -16,7 +16,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,11 +148,22 @@ class InboxControl:
     Args:
         inbox: the study's inbox.
         by: the sender that the history records: chat, mcp.
+        check: raises ToolRefused for a command that the loop would refuse as the study is now.
     """
 
-    def __init__(self, inbox: Inbox, *, by: str) -> None:
+    def __init__(self, inbox: Inbox, *, by: str, check: Callable[[Command], None] | None = None) -> None:
         self._inbox = inbox
         self._by = by
+        self._check = check
+
+    def check(self, command: Command) -> None:
+        """Refuse a command that the loop would refuse.
+
+        Raises:
+            ToolRefused: the message says why.
+        """
+        if self._check is not None:
+            self._check(command)
 
     def is_running(self) -> bool:
         """Return whether a loop runs this study now."""
@@ -165,6 +176,8 @@ class InboxControl:
             ProjectError: the folder cannot be written.
             ToolRefused: the loop refused the command; the message says why.
         """
+        if not self._inbox.has_running_loop():
+            self.check(command)
         name = self._inbox.submit(command, by=self._by)
         if not self._inbox.has_running_loop():
             return "the study is not running; this will be done when it next runs"

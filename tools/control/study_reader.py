@@ -11,13 +11,14 @@ from pathlib import Path
 from tunesmith.history.earlier import find_earlier_studies
 from tunesmith.history.project import require_project
 from tunesmith.history.read import History
-from tunesmith.study.config.record import Lesson, StudyRecord
+from tunesmith.study.config.record import Event, Lesson, StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Variant
+from tunesmith.tools.control.earlier_commands import COMMAND_EVENT
 
 
 class FileStudyReader:
@@ -71,6 +72,11 @@ class FileStudyReader:
         """Return every variant of the code."""
         with self._open() as found:
             return found[0].variants(found[1].id) if found else []
+
+    def commands(self) -> Sequence[Event]:
+        """Return the answered commands of all runs, in their order."""
+        with self._open() as found:
+            return found[0].events(found[1].id, COMMAND_EVENT) if found else []
 
     def close(self) -> None:
         """Close the history file."""

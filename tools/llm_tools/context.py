@@ -50,6 +50,13 @@ class StudyControl(Protocol):
     def is_running(self) -> bool:
         """Return whether a loop runs the study."""
 
+    def check(self, command: Command) -> None:
+        """Check a command before anybody is asked about it.
+
+        Raises:
+            ToolRefused: the loop would refuse the command as the study is now; the message says why.
+        """
+
     def send(self, command: Command) -> str:
         """Send a command; return the loop's answer, or that the command waits for the next run.
 

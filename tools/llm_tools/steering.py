@@ -31,14 +31,12 @@ from tunesmith.study.commands import (
     Withdraw,
 )
 from tunesmith.study.errors import ProposalError, ToolRefused
-from tunesmith.study.formatting import render_params
-from tunesmith.study.trials.reported import unreported_reason
-from tunesmith.study.trials.trial import TrialState
-from tunesmith.study.units import short_seconds
+from tunesmith.study.formatting import count, render_params
+from tunesmith.tools.llm_tools.consequences import consequence, duration_text
 from tunesmith.tools.llm_tools.context import StudyControl, ToolContext
 from tunesmith.tools.llm_tools.learning import complete_configuration
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
-from tunesmith.tools.llm_tools.trials import NoArguments, Number, find_trial
+from tunesmith.tools.llm_tools.trials import NoArguments, Number
 
 MAX_NUMBERS = 10_000
 """Maximum number of trials that one call names."""
@@ -162,12 +160,12 @@ def queue(context: ToolContext, args: QueueArguments) -> str:
 
 def _queue_preview(context: ToolContext, args: QueueArguments) -> str:
     """Return the complete configurations and about how long they take."""
-    lines = [line for _, line in _complete_configurations(context, args)]
-    took = [t.outcome.usage.wall_s for t in context.study.view().finished if t.outcome and t.values]
-    about = f"{len(lines)} trial{'s' if len(lines) > 1 else ''}"
-    if took:
-        about += f", about {short_seconds(sum(took) / len(took) * len(lines))} of training"
-    return "\n".join([about, *lines])
+    control, found = _control(context), _complete_configurations(context, args)
+    for params, _ in found:
+        control.check(Queue(params=params, why=args.why))
+    about = duration_text(len(found), context.study.spec, context.study.view())
+    head = f"Run {count(len(found), 'trial')} next{f', {about}' if about else ''}:"
+    return "\n".join([head, *(f"  {line}" for _, line in found)])
 
 
 def _complete_configurations(context: ToolContext, args: QueueArguments) -> list[tuple[dict[str, JsonScalar], str]]:
@@ -192,63 +190,9 @@ def _complete_configurations(context: ToolContext, args: QueueArguments) -> list
     return found
 
 
-def confirm(context: ToolContext, args: ConfirmArguments) -> str:
-    """Replicate a trial on fresh seeds."""
-    find_trial(context.study.view(), args.number)
-    return _control(context).send(Confirm(number=args.number, seeds=args.seeds, why=args.why))
-
-
-def forget(context: ToolContext, args: ForgetArguments) -> str:
-    """Let trials count nowhere, or take them up again."""
-    for number in args.numbers:
-        find_trial(context.study.view(), number)
-    return _control(context).send(Forget(numbers=tuple(args.numbers), again=args.again, why=args.why))
-
-
-def retry(context: ToolContext, args: RetryArguments) -> str:
-    """Run failed trials again."""
-    view = context.study.view()
-    for number in args.numbers:
-        if find_trial(view, number).state is not TrialState.FAILED:
-            raise ToolRefused(f"trial {number} did not fail; only failed trials can be retried")
-    if not any(t.state is TrialState.FAILED for t in view.every_trial):
-        raise ToolRefused("no trial has failed, so there is nothing to retry")
-    return _control(context).send(Retry(numbers=tuple(args.numbers), why=args.why))
-
-
 def _retried(args: RetryArguments) -> int:
     """Return how many trials a call may start; every failed trial counts as many."""
     return len(args.numbers) or MAX_CONFIGURATIONS
-
-
-def stop_trial(context: ToolContext, args: TrialReasonArguments) -> str:
-    """Stop a running trial."""
-    find_trial(context.study.view(), args.number)
-    return _running_control(context, "stop").send(StopTrial(number=args.number, why=args.why))
-
-
-def withdraw(context: ToolContext, args: TrialReasonArguments) -> str:
-    """Remove a waiting trial from the queue."""
-    find_trial(context.study.view(), args.number)
-    return _control(context).send(Withdraw(number=args.number, why=args.why))
-
-
-def constrain(context: ToolContext, args: ConstrainArguments) -> str:
-    """Bound a metric that some trial reported, or remove its bounds."""
-    is_bound = args.min is not None or args.max is not None
-    if is_bound and (reason := unreported_reason(args.metric, context.study.view().trials)):
-        raise ToolRefused(reason)
-    return _control(context).send(Constrain(**args.model_dump()))
-
-
-def _send(make: Callable[[A], Command], verb: str = "") -> Callable[[ToolContext, A], str]:
-    """Return a tool's function that sends one command; `verb` names what only a running study can do, for refusals."""
-
-    def send(context: ToolContext, args: A) -> str:
-        _ = context.study
-        return (_running_control(context, verb) if verb else _control(context)).send(make(args))
-
-    return send
 
 
 def _control(context: ToolContext) -> StudyControl:
@@ -264,20 +208,62 @@ def _running_control(context: ToolContext, verb: str) -> StudyControl:
     return control
 
 
+def _steering(
+    name: str,
+    arguments: type[A],
+    command: Callable[[A], Command],
+    effect: Effect = Effect.STEER,
+    *,
+    running: str = "",
+    trial_cost: Callable[[A], int] = lambda _: 0,
+) -> StudyTool[A]:
+    """Return a tool that sends one command; a person approves it as a sentence, after the command has been checked.
+
+    Args:
+        name: the tool's name.
+        arguments: its arguments.
+        command: makes the command of them.
+        effect: what a call may do.
+        running: what only a running study can do, as a verb; "" if the command may wait for the next run.
+        trial_cost: the number of trials that a call may start.
+    """
+
+    def checked(context: ToolContext, args: A) -> tuple[StudyControl, Command]:
+        _ = context.study
+        control = _running_control(context, running) if running else _control(context)
+        made = command(args)
+        control.check(made)
+        return control, made
+
+    def run(context: ToolContext, args: A) -> str:
+        control, made = checked(context, args)
+        return control.send(made)
+
+    def preview(context: ToolContext, args: A) -> str:
+        _, made = checked(context, args)
+        return consequence(context, made)
+
+    return StudyTool(name, arguments, run, effect, trial_cost, preview)
+
+
 QUEUE = StudyTool("queue", QueueArguments, queue, Effect.RUN, lambda args: len(args.configurations), _queue_preview)
-CONFIRM = StudyTool("confirm", ConfirmArguments, confirm, Effect.RUN, lambda args: args.seeds)
-WITHDRAW = StudyTool("withdraw", TrialReasonArguments, withdraw, Effect.STEER)
-STOP_TRIAL = StudyTool("stop_trial", TrialReasonArguments, stop_trial, Effect.STEER)
-FORGET = StudyTool("forget", ForgetArguments, forget, Effect.STEER)
-RETRY = StudyTool("retry", RetryArguments, retry, Effect.RUN, _retried)
-PAUSE = StudyTool("pause", NoArguments, _send(lambda _: Pause(), "pause"), Effect.STEER)
-RESUME = StudyTool("resume", NoArguments, _send(lambda _: Resume(), "resume"), Effect.STEER)
-END = StudyTool("end", EndArguments, _send(lambda args: End(now=args.now), "end"), Effect.STEER)
-PIN = StudyTool("pin", PinArguments, _send(lambda args: Pin(name=args.name, value=args.value)), Effect.STEER)
-VETO = StudyTool(
-    "veto", VetoArguments, _send(lambda args: Veto(condition=args.condition, lift=args.lift)), Effect.STEER
+CONFIRM = _steering(
+    "confirm",
+    ConfirmArguments,
+    lambda args: Confirm(**args.model_dump()),
+    Effect.RUN,
+    trial_cost=lambda args: args.seeds,
 )
-LIMIT = StudyTool("limit", LimitArguments, _send(lambda args: Limit(name=args.name, value=args.value)), Effect.RUN)
-PARALLEL = StudyTool("parallel", ParallelArguments, _send(lambda args: Parallel(count=args.count)), Effect.RUN)
-BOUNDS = StudyTool("bounds", BoundsArguments, _send(lambda args: Bounds(**args.model_dump())), Effect.STEER)
-CONSTRAIN = StudyTool("constrain", ConstrainArguments, constrain, Effect.STEER)
+WITHDRAW = _steering("withdraw", TrialReasonArguments, lambda args: Withdraw(**args.model_dump()))
+STOP_TRIAL = _steering("stop_trial", TrialReasonArguments, lambda args: StopTrial(**args.model_dump()), running="stop")
+FORGET = _steering("forget", ForgetArguments, lambda args: Forget(**args.model_dump()))
+RETRY = _steering("retry", RetryArguments, lambda args: Retry(**args.model_dump()), Effect.RUN, trial_cost=_retried)
+PAUSE = _steering("pause", NoArguments, lambda _: Pause(), running="pause")
+RESUME = _steering("resume", NoArguments, lambda _: Resume(), running="resume")
+END = _steering("end", EndArguments, lambda args: End(now=args.now), running="end")
+PIN = _steering("pin", PinArguments, lambda args: Pin(**args.model_dump()))
+VETO = _steering("veto", VetoArguments, lambda args: Veto(**args.model_dump()))
+LIMIT = _steering("limit", LimitArguments, lambda args: Limit(**args.model_dump()), Effect.RUN)
+PARALLEL = _steering("parallel", ParallelArguments, lambda args: Parallel(count=args.count), Effect.RUN)
+BOUNDS = _steering("bounds", BoundsArguments, lambda args: Bounds(**args.model_dump()))
+CONSTRAIN = _steering("constrain", ConstrainArguments, lambda args: Constrain(**args.model_dump()))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.agent.sampler.registry import make_sampler
-from tunesmith.cli.display.format import count
 from tunesmith.cli.session.locate import history_file, open_study, study_file
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
+from tunesmith.study.formatting import count
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
