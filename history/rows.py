@@ -102,14 +102,18 @@ def variant_row(study_id: int, variant: Variant) -> dict[str, Any]:
         "state": variant.state.value,
         "reason": redact(variant.reason),
         "warnings": redact(json.dumps(variant.warnings)),
+        "joined": variant.joined,
+        "params": json.dumps(dict(variant.params)),
+        "predicted": variant.predicted,
         "created_at": variant.created_at,
     }
 
 
 def variant_from_row(row: Row) -> Variant:
     """Return the version of the code in a row of `variants`."""
-    decoded = {name: json.loads(row[name]) for name in ("files", "declared")}
-    plain = {name: row[name] for name in ("id", "parent", "diff", "author", "rationale", "direction", "reason")}
+    decoded = {name: json.loads(row[name]) for name in ("files", "declared", "params")}
+    names = ("id", "parent", "diff", "author", "rationale", "direction", "reason", "joined", "predicted")
+    plain = {name: row[name] for name in names}
     state, warnings = VariantState(row["state"]), tuple(json.loads(row["warnings"]))
     return Variant(**decoded, **plain, state=state, warnings=warnings, created_at=row["created_at"])
 

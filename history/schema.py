@@ -183,6 +183,17 @@ def m006_what_a_trial_goes_on_from(db: Database) -> None:
     db.execute("alter table trials add column parent integer")
 
 
+@MIGRATIONS()
+def m007_settings_of_an_edit(db: Database) -> None:
+    """Keep what an edit was written for, and what it joins, so that a later run gives it its first trial."""
+    for column in (
+        "joined text",
+        "params text not null default '{}'",  # JSON
+        "predicted real",
+    ):
+        db.execute(f"alter table variants add column {column}")
+
+
 def migrate(db: Database, path: Path | None) -> None:
     """Apply the migrations that are missing; an existing history is copied to `NAME.before-MIGRATION` first.
 

@@ -22,6 +22,7 @@ from tunesmith.study.search_replace import (
     split_lines,
     split_lines_with_ends,
 )
+from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import EDITED
 
 DIRECTIONS = (
@@ -78,6 +79,9 @@ class Variant:
         state: whether it gets trials.
         reason: why it gets none; "" if it does.
         warnings: unusual things that it does, one sentence each.
+        joined: the other variant whose changes it has on top of its parent's; None unless it joins two.
+        params: the values that it was written for, where they differ from its parent's best configuration.
+        predicted: its author's expected value of the first metric; None without one.
     """
 
     id: str
@@ -91,6 +95,9 @@ class Variant:
     state: VariantState = VariantState.SOUND
     reason: str = ""
     warnings: tuple[str, ...] = ()
+    joined: str | None = None
+    params: Mapping[str, Value] = field(default_factory=dict)
+    predicted: float | None = None
     created_at: float = 0.0
 
     @property
