@@ -13,6 +13,7 @@ import typer
 
 from tunesmith.agent.llm.background import BACKGROUND_THREAD
 from tunesmith.study.errors import InputError, InternalError, SpecError
+from tunesmith.study.formatting import strip_control
 
 DONE = 0
 NOTHING_COMPLETE = 1
@@ -26,12 +27,12 @@ def readable_errors(consequence: str = "") -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        print(error, file=sys.stderr)
+        print(strip_control(str(error)), file=sys.stderr)
         if consequence and isinstance(error, SpecError):
             print(consequence, file=sys.stderr)
         raise typer.Exit(WRONG_INPUT) from None
     except InternalError as error:
-        print(error, file=sys.stderr)
+        print(strip_control(str(error)), file=sys.stderr)
         raise typer.Exit(error.exit_status) from None
     except BrokenPipeError:
         # `tunesmith status | head` closes the pipe early, which is not an error.

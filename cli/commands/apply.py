@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.display.diff import show_diff
+from tunesmith.cli.display.format import show
 from tunesmith.cli.display.variant_json import comparison_json, variant_json
 from tunesmith.cli.display.variant_text import best_command, commit_message, comparison_lines, variant_lines
 from tunesmith.cli.session.locate import open_study, study_file
@@ -70,11 +71,11 @@ def apply_variant(study: Path, options: ApplyOptions, *, history: Path | None, a
         protected=record.spec.edits.protect if record.spec.edits else (),
     )
     if not as_json:
-        print("\n".join(variant_lines(variant, f" of {record.name}")), end="\n\n")
+        show("\n".join(variant_lines(variant, f" of {record.name}")), end="\n\n")
         show_diff(diff)
-        print("\n".join(["", *comparison_lines(record, found), ""]), flush=True)
+        show("\n".join(["", *comparison_lines(record, found), ""]))
     result = _make(change, f"{record.name}-{variant.id.removeprefix(EDITED)[:8]}", options)
-    print(json.dumps(_to_json(record, found, result, diff), indent=2) if as_json else "\n".join(_next_steps(result)))
+    show(json.dumps(_to_json(record, found, result, diff), indent=2) if as_json else "\n".join(_next_steps(result)))
 
 
 def _project(record: StudyRecord, study: Path) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tunesmith.cli.display.format import show
 from tunesmith.cli.exits import INTERRUPTED
 from tunesmith.cli.session.locate import history_file, study_file
 from tunesmith.evaluator.dry_run import DryRun, dry_run
@@ -35,7 +36,7 @@ def check_study(study: Path, *, history: Path | None, seconds: float, as_json: b
         _print(spec, None, [command], as_json=as_json)
         return PROBLEM
     if not as_json:
-        print(f"{spec.study.name}: running the default for at most {seconds:g} s; nothing is recorded")
+        show(f"{spec.study.name}: running the default for at most {seconds:g} s; nothing is recorded")
     try:
         with _cancelled_by_signals() as cancelled:
             run = dry_run(
@@ -46,7 +47,7 @@ def check_study(study: Path, *, history: Path | None, seconds: float, as_json: b
                 is_cancelled=cancelled.is_set,
             )
     except KeyboardInterrupt:
-        print("interrupted; nothing is left behind")
+        show("interrupted; nothing is left behind")
         return INTERRUPTED
     except DiskFull:
         raise
@@ -62,13 +63,13 @@ def _print(spec: StudySpec, run: DryRun | None, findings: list[Finding], *, as_j
     if as_json:
         lines = [{"level": f.level, "what": f.what, "detail": f.detail} for f in findings]
         failed = {"study": spec.study.name, "ok": False, "findings": lines}
-        print(json.dumps(failed if run is None else dry_run_json(spec, run, findings), indent=2))
+        show(json.dumps(failed if run is None else dry_run_json(spec, run, findings), indent=2))
         return
-    print("\n".join(finding_lines(findings)))
+    show("\n".join(finding_lines(findings)))
     if has_problem(findings):
-        print("\nCorrect what is marked ✗, then check again.")
+        show("\nCorrect what is marked ✗, then check again.")
     else:
-        print("\nThe study can start: tunesmith run")
+        show("\nThe study can start: tunesmith run")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tunesmith.cli.display.format import show
 from tunesmith.cli.session.locate import history_file, study_file
 from tunesmith.evaluator.executors.slots import plan_slots
 from tunesmith.evaluator.gpu.gpus import find_gpus
@@ -36,9 +37,9 @@ def examine(study: Path, *, history: Path | None, as_json: bool) -> bool:
     """Print the findings; return True if none of them is a problem."""
     findings = [*_machine(), *_study(study, history)]
     if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+        show(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        print("\n".join(finding_lines(findings)))
+        show("\n".join(finding_lines(findings)))
     return not has_problem(findings)
 
 

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.cli.display.format import short_path
+from tunesmith.cli.display.format import short_path, show
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.files import write_atomic
@@ -36,14 +36,14 @@ def write_study(
         draft = _improve(text, script, model, base_url)
         text = draft.text
         if draft.error:
-            print(f"{draft.error}; the draft without the LLM was written instead")
+            show(f"{draft.error}; the draft without the LLM was written instead")
         else:
             lines = _draft_lines(draft, target, model)
     try:
         write_atomic(target, text)
     except OSError as error:
         raise ProjectError(f"{target} cannot be written: {error.strerror}") from None
-    print("\n".join([*lines, _next_step(target)]))
+    show("\n".join([*lines, _next_step(target)]))
 
 
 def _target(script: Path, out: Path | None, *, force: bool) -> Path:

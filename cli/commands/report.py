@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tunesmith.cli.display.format import short_path
+from tunesmith.cli.display.format import short_path, show
 from tunesmith.cli.session.locate import open_study
 from tunesmith.cli.session.report_files import page_problem, write_report_files
 
@@ -22,9 +22,9 @@ def write_report(study: Path, *, history: Path | None, out: Path | None, as_json
         if as_json:
             from tunesmith.tools.report import report_input, to_json
 
-            print(json.dumps(to_json(report_input(opened.history, opened.record)), indent=2))
+            show(json.dumps(to_json(report_input(opened.history, opened.record)), indent=2))
             return
         from tunesmith.tools.report import report_input
 
         page = write_report_files(report_input(opened.history, opened.record), out or opened.folder)
-    print(f"{short_path(page)}\n{page_problem() or short_path(page.with_suffix('.md'))}")
+    show(f"{short_path(page)}\n{page_problem() or short_path(page.with_suffix('.md'))}")

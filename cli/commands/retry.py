@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tunesmith.cli.display.format import show
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import Mistake, ProjectError, SpecError, ToolRefused
 from tunesmith.study.trials.numbers import parse_numbers
@@ -40,6 +41,6 @@ def _send(tool: AnyTool, given: dict[str, object], study: Path, history: Path | 
     if session.loaded() is None:
         raise ProjectError(f"{session.file} does not exist; `tunesmith init SCRIPT` writes one")
     try:
-        print(tool.call(session.context(), given))
+        show(tool.call(session.context(), given))
     except ToolRefused as error:
         raise ProjectError(str(error)) from None

@@ -14,6 +14,7 @@ from tunesmith.agent.loop.events import Ended, LoopEvent
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.agent.planner.model import RecordingFiles
+from tunesmith.cli.display.format import show
 from tunesmith.cli.exits import DONE, INTERRUPTED, NOTHING_COMPLETE
 from tunesmith.cli.session.full_disk import run_through_full_disks
 from tunesmith.cli.session.locate import history_file, study_file
@@ -81,7 +82,7 @@ def run_study(  # noqa: PLR0913  # one argument per option
         try:
             _print_end(database, ended)
         except HistoryLocked as error:
-            print(f"The study ended, but its summary cannot be read: {error}; `tunesmith report` writes it later")
+            show(f"The study ended, but its summary cannot be read: {error}; `tunesmith report` writes it later")
     return _exit_status(ended)
 
 
@@ -105,7 +106,7 @@ def _print_end(database: Path, ended: Ended) -> None:
         lines += ["", f"{ended.pause_reason[:1].upper()}{ended.pause_reason[1:]}", *pause_lines(last)]
     if ended.by == "interrupted":
         lines.append("Interrupted. Run the same command again to resume.")
-    print("\n".join(["", *(wrap_for_terminal(line) for line in lines)]))
+    show("\n".join(["", *(wrap_for_terminal(line) for line in lines)]))
 
 
 def _exit_status(ended: Ended) -> int:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tunesmith.cli.display.format import show
 from tunesmith.cli.display.status_text import LATEST, status_text
 from tunesmith.cli.display.trial_json import trial_json, winner_json
 from tunesmith.cli.display.trial_story import trial_story
@@ -30,7 +31,7 @@ def show_status(study: Path, *, history: Path | None, why: int | None, as_json: 
         else:
             trial = find_trial(opened, why)
             text = json.dumps(_story_json(opened, trial), indent=2) if as_json else trial_story(opened, trial)
-    print(text)
+    show(text)
 
 
 def _status_json(opened: OpenStudy) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tunesmith.agent.planner.factory import make_planner
 from tunesmith.agent.planner.model import RecordingFiles, open_model
 from tunesmith.agent.planner.starting_points import StartingPoint, StartingPoints, starting_points
 from tunesmith.agent.sampler.warm_start.scale_transfer import OptimumAtScale, format_scale
+from tunesmith.cli.display.format import show
 from tunesmith.cli.session.locate import history_file, study_file
 from tunesmith.cli.session.overrides import Overrides
 from tunesmith.history.earlier import EarlierStudies, find_earlier_studies, overlapping_studies
@@ -62,13 +63,13 @@ def suggest_points(options: SuggestOptions, *, history: Path | None, recording: 
     start = starting_points(spec, options.count, named=named.studies, others=others.studies, planner=planner)
     written = None if target is None else _write(spec, start, target, options.out, project)
     if as_json:
-        print(json.dumps(_to_json(start, written or {}), indent=2))
+        show(json.dumps(_to_json(start, written or {}), indent=2))
         return
-    print("\n".join(_lines(spec, start)))
+    show("\n".join(_lines(spec, start)))
     if target is not None and written is not None:
-        print(f"{written['out']}: {target.takes}; {count(len(start.points), 'point')} to try first")
+        show(f"{written['out']}: {target.takes}; {count(len(start.points), 'point')} to try first")
         for line in written["remarks"]:
-            print(f"  {line}")
+            show(f"  {line}")
 
 
 def _write(spec: StudySpec, start: StartingPoints, target: Target, out: str | None, project: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunesmith.cli.display.diff import show_diff
-from tunesmith.cli.display.format import first_line
+from tunesmith.cli.display.format import first_line, show
 from tunesmith.cli.display.variant_json import config_json, variant_json
 from tunesmith.cli.display.variant_text import variant_lines
 from tunesmith.cli.session.locate import OpenStudy, open_study
@@ -39,12 +39,12 @@ def show_variants(asked: str | None, study: Path, *, history: Path | None, as_js
         if asked is not None and _is_variant(asked, variants) and not Path(asked).exists():
             variant = find_variant(variants, asked)
             if as_json:
-                print(json.dumps({**variant_json(variant), "diff": variant.diff}, indent=2))
+                show(json.dumps({**variant_json(variant), "diff": variant.diff}, indent=2))
             else:
                 _show_one(variant)
             return
         found = variant_results(record, opened.history.trials(record.id), variants)
-    print(json.dumps([_result_json(s) for s in found], indent=2) if as_json else "\n".join(_tree(opened, found)))
+    show(json.dumps([_result_json(s) for s in found], indent=2) if as_json else "\n".join(_tree(opened, found)))
 
 
 def _open(asked: str | None, study: Path, history: Path | None) -> OpenStudy:
@@ -68,9 +68,9 @@ def _is_variant(asked: str, variants: Sequence[Variant]) -> bool:
 
 
 def _show_one(variant: Variant) -> None:
-    print("\n".join(variant_lines(variant)))
+    show("\n".join(variant_lines(variant)))
     if variant.diff.strip():
-        print()
+        show()
         show_diff(variant.diff)
 
 

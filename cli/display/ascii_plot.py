@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.formatting import render_short
+from tunesmith.study.formatting import one_line, position_between, render_short
 from tunesmith.study.units import short_number
 
 _MARKS = {(True, False): "▀", (False, True): "▄", (True, True): "█", (False, False): " "}
@@ -41,8 +41,8 @@ def plot_lines(points: PlotPoints, *, width: int = 72, height: int = 14) -> list
         return ["nothing to plot yet"]
     low, high = min(y for _, y in pairs), max(y for _, y in pairs)
     margin = max(len(short_number(low)), len(short_number(high))) + 1
-    columns = max(width - margin - 2, 10)
-    lines = [points.y_name]
+    columns, height = max(width - margin - 2, 10), max(height, 2)
+    lines = [one_line(points.y_name, None)]
     for index, cells in enumerate(_cells(pairs, columns, height)):
         name = short_number(high) if index == 0 else short_number(low) if index == height - 1 else ""
         lines.append(f"{name:>{margin}} │{cells}".rstrip())
@@ -58,8 +58,8 @@ def _cells(pairs: Sequence[tuple[float, float]], columns: int, height: int) -> l
     rows = 2 * height
     grid = [[False] * columns for _ in range(rows)]
     for x, y in pairs:
-        column = round((x - left) / ((right - left) or 1.0) * (columns - 1))
-        row = rows - 1 - round((y - low) / ((high - low) or 1.0) * (rows - 1))
+        column = round(position_between(x, left, right) * (columns - 1))
+        row = rows - 1 - round(position_between(y, low, high) * (rows - 1))
         grid[row][column] = True
     halves = zip(grid[::2], grid[1::2], strict=True)
     return ["".join(_MARKS[pair] for pair in zip(upper, lower, strict=True)) for upper, lower in halves]
@@ -69,4 +69,4 @@ def _x_axis(points: PlotPoints, pairs: Sequence[tuple[float, float]], columns: i
     ends = min(x for x, _ in pairs), max(x for x, _ in pairs)
     first, last = points.x_ends or tuple(render_short(10**x if points.log_x else x) for x in ends)
     gap = max(columns - len(first) - len(last), 1)
-    return f"{first}{points.x_name:^{gap}}{last}"
+    return f"{first}{one_line(points.x_name, None):^{gap}}{last}"

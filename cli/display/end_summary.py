@@ -8,10 +8,11 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from tunesmith.cli.display.format import count, first_line, set_aside_text
+from tunesmith.cli.display.format import first_line, set_aside_text
 from tunesmith.history.read import TrialCounts
 from tunesmith.study.config.record import Lesson, StudyRecord
 from tunesmith.study.energy import energy_line
+from tunesmith.study.formatting import count
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.held_out_test import held_out_test_line

@@ -1,12 +1,16 @@
-"""Pieces of lines in a terminal: values, counts, a sparkline, a budget bar, short paths. Prints nothing."""
+"""Pieces of lines in a terminal: values, a sparkline, a budget bar, short paths; and the door for what is printed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
+
+from rich.cells import cell_len, set_cell_size
 
 from tunesmith.study.config.budget import Budget, Spent
-from tunesmith.study.formatting import mark_control
+from tunesmith.study.formatting import count, escape_control, one_line, position_between, strip_control
 from tunesmith.study.trials.results import relative_gain
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective
@@ -25,9 +29,11 @@ def sparkline(values: Sequence[float]) -> str:
     picked = values
     if len(values) > _SPARKLINE_WIDTH:
         picked = [values[round(i * (len(values) - 1) / last)] for i in range(_SPARKLINE_WIDTH)]
-    low, high = min(picked), max(picked)
-    span = (high - low) or 1.0
-    return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in picked)
+    finite = [value for value in picked if math.isfinite(value)]
+    if len(finite) < 2:
+        return ""
+    low, high = min(finite), max(finite)
+    return "".join(_BARS[round(position_between(value, low, high) * (len(_BARS) - 1))] for value in finite)
 
 
 def set_aside_text(number: int) -> str:
@@ -48,7 +54,7 @@ def budget_bar(budget: Budget, spent: Spent, now: float, *, seconds_per_trial: f
     if seconds:
         parts.append(f"about {short_seconds(min(seconds))} left")
     fullest = max((share.fraction for share in shares), default=0.0)
-    filled = round(fullest * width)
+    filled = round(min(max(fullest, 0.0), 1.0) * width)
     return f"[{'■' * filled}{'□' * (width - filled)}] {', '.join(parts)}".rstrip()
 
 
@@ -65,11 +71,6 @@ def state_counts(states: Mapping[TrialState, int]) -> str:
     return " ".join(f"{states[state]} {word}" for state, word in words.items() if states.get(state)) or "none yet"
 
 
-def count(number: int, noun: str) -> str:
-    """Return `1 trial`, `2 trials`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def best_line(best: Winner | None, default: Trial | None, trend: Sequence[float], objective: Objective) -> str:
     """Return the best value, its trial, the trend of the best value and the gain over the default."""
     if best is None:
@@ -79,7 +80,7 @@ def best_line(best: Winner | None, default: Trial | None, trend: Sequence[float]
     text = f"best {value}  {sparkline(trend)}".rstrip()
     if default and default.number != best.trial.number and objective.metric in default.values:
         gain = relative_gain(best.value, default.values[objective.metric], objective)
-        text += f"  gain {gain:.0%} over default" if gain is not None else ""
+        text += f"  gain {gain:,.0%} over default" if gain is not None else ""
     return text
 
 
@@ -91,11 +92,28 @@ def short_path(path: Path) -> str:
         return str(path)
 
 
+def show(text: str = "", *, end: str = "\n", file: IO[str] | None = None) -> None:
+    """Print a text of a command at once; what acts on a terminal is left out of it, whoever wrote it."""
+    print(strip_control(text), end=end, file=file, flush=True)
+
+
 def first_line(text: str) -> str:
-    """Return the first line of a text, with a question mark for each control character."""
-    return mark_control(text.strip().splitlines()[0]) if text.strip() else ""
+    """Return the first line of a text, with its control characters spelled out."""
+    return escape_control(text.strip().splitlines()[0]) if text.strip() else ""
 
 
 def cut(text: str, width: int) -> str:
-    """Return the text, cut to `width` characters with an ellipsis."""
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    """Return the text without control characters on one line, cut to `width` columns of a terminal with an ellipsis.
+
+    A character takes no column, one, or two, as Chinese ones do.
+    """
+    line = one_line(text, None) if not text.isprintable() else text
+    if (len(line) if line.isascii() else cell_len(line)) <= width:
+        return line
+    return f"{set_cell_size(line, width - 1).rstrip()}…" if width > 0 else ""
+
+
+def fit(text: str, width: int) -> str:
+    """Return the text in exactly `width` columns: cut, or with spaces behind it."""
+    short = cut(text, width)
+    return short + " " * (width - (len(short) if short.isascii() else cell_len(short)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.agent.loop.events import Opened
-from tunesmith.cli.display.format import count
+from tunesmith.study.formatting import count
 from tunesmith.study.trials.winner import certainty_text
 from tunesmith.study.units import short_number
 

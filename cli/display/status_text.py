@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 
-from tunesmith.cli.display.format import budget_bar, count, first_line, set_aside_text, sparkline, state_counts
+from tunesmith.cli.display.format import budget_bar, first_line, set_aside_text, sparkline, state_counts
 from tunesmith.cli.display.trial_table import table_header, table_layout, trial_row
 from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.history.read import TrialCounts
-from tunesmith.study.formatting import SHORT_DIGITS, render_params
+from tunesmith.study.formatting import SHORT_DIGITS, count, render_params
 from tunesmith.study.trials.results import left_out_text, relative_gain
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.winner import Winner, winner_text
@@ -79,7 +79,7 @@ def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
     if default and default.number != best.number and objective.metric in default.values:
         gain = relative_gain(found.value, default.values[objective.metric], objective)
         line += f"  (default {short_number(default.values[objective.metric])}"
-        line += f", gain {gain:.0%})" if gain is not None else ")"
+        line += f", gain {gain:,.0%})" if gain is not None else ")"
     return [line, f"      {render_params(best.params, digits=SHORT_DIGITS)}", *left_out]
 
 

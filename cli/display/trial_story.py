@@ -5,7 +5,7 @@ from __future__ import annotations
 from tunesmith.cli.display.trial_table import trial_note
 from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.study.energy import gpu_line
-from tunesmith.study.formatting import SHORT_DIGITS, mark_control, one_line, render_params, strip_control
+from tunesmith.study.formatting import SHORT_DIGITS, escape_control, one_line, render_params, strip_control
 from tunesmith.study.search_replace import split_lines
 from tunesmith.study.trials.trial import Proposal, Trial
 from tunesmith.study.units import short_number, short_seconds
@@ -26,7 +26,7 @@ def trial_story(opened: OpenStudy, trial: Trial) -> str:
     ]
     if trial.failure and trial.failure.tail:
         lines.append("  end of the log:")
-        lines += [f"    {mark_control(line)}" for line in split_lines(strip_control(trial.failure.tail))[-LOG_LINES:]]
+        lines += [f"    {escape_control(line)}" for line in split_lines(strip_control(trial.failure.tail))[-LOG_LINES:]]
     return "\n".join(lines)
 
 

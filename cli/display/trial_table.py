@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunesmith.cli.display.format import cut, first_line
+from tunesmith.cli.display.format import cut, first_line, fit
 from tunesmith.study.formatting import render_short
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
@@ -58,21 +58,21 @@ def table_layout(space: SearchSpace, objective: Objective, width: int, *, first:
 
 def table_header(table: Layout) -> str:
     """Return the line above the trials."""
-    names = "".join(f"{cut(column.name, column.width):<{column.width}}  " for column in table.columns)
+    names = "".join(f"{fit(column.name, column.width)}  " for column in table.columns)
     wide = table.metric_width
-    return f"  #  source   {names}{cut(table.metric, wide):<{wide}}  {'best':<{wide}}  {'time':>11}  note".rstrip()
+    return f"  #  source   {names}{fit(table.metric, wide)}  {'best':<{wide}}  {'time':>11}  note".rstrip()
 
 
 def trial_row(trial: Trial, best: Trial | None, table: Layout) -> str:
     """Return the line of one trial, cut to the table's width."""
     cells = ((_parameter_cell(trial, column.name), column.width) for column in table.columns)
-    values = "".join(f"{cut(cell, width):<{width}}  " for cell, width in cells)
+    values = "".join(f"{fit(cell, width)}  " for cell, width in cells)
     wide = table.metric_width
     value = short_number(trial.values[table.metric]) if table.metric in trial.values else outcome_word(trial)
     incumbent = short_number(best.values[table.metric]) if best and table.metric in best.values else "-"
     took = short_seconds(trial.outcome.usage.wall_s) if trial.outcome else ""
     start = f"{trial.number:>3}  {trial.proposal.source.value:<8} {values}"
-    return cut(f"{start}{cut(value, wide):<{wide}}  {incumbent:<{wide}}  {took:>11}  {trial_note(trial)}", table.width)
+    return cut(f"{start}{fit(value, wide)}  {incumbent:<{wide}}  {took:>11}  {trial_note(trial)}", table.width)
 
 
 def trial_note(trial: Trial) -> str:
@@ -82,7 +82,7 @@ def trial_note(trial: Trial) -> str:
     if trial.failure:
         return f"failed: {trial.failure.kind.value}: {first_line(trial.failure.reason)}"
     if trial.state is TrialState.STOPPED and trial.outcome:
-        return f"stopped: {trial.outcome.note}"
+        return f"stopped: {first_line(trial.outcome.note)}"
     if trial.outcome and trial.outcome.note:
         return f"note: {first_line(trial.outcome.note)}"
     if trial.proposal.fallback_reason:

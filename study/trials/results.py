@@ -177,5 +177,9 @@ def default_trial(trials: Sequence[Trial], space: SearchSpace) -> Trial | None:
 
 
 def relative_gain(best: float, default: float, objective: Objective) -> float | None:
-    """Return the improvement over the default as a fraction of its absolute value; None if the default is 0."""
-    return objective.sign * (default - best) / abs(default) if default else None
+    """Return the improvement over the default as a fraction of its absolute value; None if the default is (nearly) 0."""
+    if not default:
+        return None
+    # The difference of two finite values may be infinite, that of their ratios is not unless the default is tiny.
+    gain = objective.sign * (math.copysign(1.0, default) - best / abs(default))
+    return gain if math.isfinite(gain) else None

@@ -15,15 +15,18 @@ from hypothesis import strategies as st
 
 from tunesmith.study.formatting import (
     SHORT_DIGITS,
+    escape_control,
     json_number,
     json_number_or_text,
     json_values,
-    mark_control,
     one_line,
+    position_between,
     render_exact,
     render_parameter,
     render_params,
     strip_control,
+    valid_text,
+    valid_values,
 )
 from tunesmith.study.space.condition import Value
 
@@ -106,12 +109,11 @@ CONTROL = st.sampled_from(
 @example("\x1b]0;title\x07 \x1b[31mred\x1b[0m \x1b(B")
 @example("\x1b")
 def test_no_control_character_survives(text: str) -> None:
-    for clean, kept in ((strip_control(text), "\n\t"), (one_line(text, None), ""), (mark_control(text), "")):
+    for clean, kept in ((strip_control(text), "\n\t"), (one_line(text, None), ""), (escape_control(text), "")):
         left = [c for c in clean if unicodedata.category(c)[0] == "C" and c not in kept and c not in "\u200c\u200d"]
         assert left == []
         clean.encode("utf-8")
     assert strip_control(strip_control(text)) == strip_control(text)
-    assert len(mark_control(text)) == len(text)
 
 
 def test_escape_sequences_leave_nothing_behind() -> None:
@@ -127,6 +129,30 @@ def test_one_line_is_one_line_of_the_length_asked_for(text: str, limit: int) -> 
     line = one_line(text, limit)
     assert len(line) <= limit
     assert not re.search(r"[\n\t\r]", line)
+
+
+def test_control_characters_of_what_a_person_decides_on_are_spelled_out() -> None:
+    assert escape_control("a\x1b[31m\u202egnp.py\ud800 \U000e0041") == "a\\x1b[31m\\u202egnp.py\\ud800 \\U000e0041"
+    assert escape_control("na\u00efve \u6771\u4eac \U0001f469") == "na\u00efve \u6771\u4eac \U0001f469"
+
+
+@given(st.text() | st.sampled_from(["\ud800", "a\0b", "\udfff\ud800", "\ud83d\ude00"]))
+def test_text_from_outside_is_valid_after_the_door(text: str) -> None:
+    clean = valid_text(text)
+    assert "\0" not in clean
+    assert len(clean) == len(text)
+    assert clean.encode().decode() == clean
+    assert valid_values({text: [text, {"a": text}], "n": 1}) == {clean: [clean, {"a": clean}], "n": 1}
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2))
+@example([1e308, -1e308, 0.0])
+@example([5e-324, 0.0, -5e-324])
+def test_positions_in_any_finite_range_are_between_0_and_1(values: list[float]) -> None:
+    found = [position_between(value, min(values), max(values)) for value in sorted(values)]
+    assert found == sorted(found)
+    assert found[0] == 0.0
+    assert found[-1] == float(min(values) < max(values))
 
 
 def test_endless_unclosed_escapes_are_read_in_linear_time() -> None:

@@ -7,6 +7,7 @@ for a difference. With five seeds the intervals are a guide, not a proof.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,10 +66,10 @@ def sample(values: Sequence[float]) -> Sample | None:
     kept = tuple(float(value) for value in values if math.isfinite(value))
     if not kept:
         return None
-    mean = math.fsum(kept) / len(kept)
+    mean = _mean(kept)
     if len(kept) == 1:
         return Sample(values=kept, mean=mean, std=None, margin=None)
-    std = math.sqrt(math.fsum((value - mean) ** 2 for value in kept) / (len(kept) - 1))
+    std = _deviation(kept, mean)
     margin = t_quantile(len(kept) - 1, 0.5 + CONFIDENCE_LEVEL / 2) * std / math.sqrt(len(kept))
     return Sample(values=kept, mean=mean, std=std, margin=margin)
 
@@ -84,18 +85,36 @@ def difference(candidate: Sample, reference: Sample, *, sign: float) -> Differen
     if candidate.std is None or reference.std is None:
         return None
     gain = sign * (reference.mean - candidate.mean)
-    variances = [s.std**2 / s.count for s in (candidate, reference) if s.std is not None]
-    error = math.sqrt(sum(variances))
-    if error == 0:
-        return Difference(gain=gain, margin=0.0, probability=0.5 + 0.5 * ((gain > 0) - (gain < 0)))
-    # Computed from proportions: the squares of tiny variances would underflow.
-    proportions = [variance / sum(variances) for variance in variances]
+    errors = [s.std / math.sqrt(s.count) for s in (candidate, reference) if s.std is not None]
+    error = math.hypot(*errors)
+    if error == 0 or not math.isfinite(gain / error):
+        return Difference(gain=gain, margin=error, probability=0.5 + 0.5 * ((gain > 0) - (gain < 0)))
+    # Computed from proportions: the squares of tiny variances would underflow, those of huge ones overflow.
+    proportions = [(part / error) ** 2 for part in errors]
     freedom = 1 / sum(p**2 / (s.count - 1) for p, s in zip(proportions, (candidate, reference), strict=True))
     return Difference(
         gain=gain,
         margin=t_quantile(freedom, 1.0 - ONE_SIDED_ALPHA) * error,
         probability=t_cdf(gain / error, freedom),
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean, exactly rounded; where even the sum of finite values is too large, of their shares."""
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:
+        return math.fsum(value / len(values) for value in values)
+
+
+def _deviation(values: Sequence[float], mean: float) -> float:
+    """Return the standard deviation of two values or more; no square of a finite value overflows."""
+    distances = [abs(value / 2 - mean / 2) for value in values]
+    largest = max(distances)
+    if not largest:
+        return 0.0
+    spread = math.sqrt(math.fsum((distance / largest) ** 2 for distance in distances) / (len(values) - 1))
+    return min(2 * largest * spread, sys.float_info.max)
 
 
 def t_quantile(freedom: float, probability: float) -> float:

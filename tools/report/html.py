@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.files import write_atomic
-from tunesmith.study.formatting import render_short
+from tunesmith.study.formatting import render_short, strip_control
 from tunesmith.study.trials.trial import Trial
 from tunesmith.tools.analysis.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.replicate_comparison import pair_comparisons, pair_lines, shrinkage_lines, shrinkages
@@ -43,7 +43,11 @@ def _render(report: ReportInput) -> str:
     from plotly.offline import get_plotlyjs  # 0.3 s
 
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_without_control,
     )
     environment.filters |= {
         "short": facts.number_text, "value": render_short, "cut": cut, "gain": gain_text, "pm": plus_minus,
@@ -96,6 +100,11 @@ def _template_values(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "best_rationale": _rationale(report.trials, summary),
         "data": view_model.data(plots, report),
     }
+
+
+def _without_control(value: Any) -> Any:
+    """Return what the template writes without control characters; its own scripts and escaped JSON stay."""
+    return strip_control(value) if type(value) is str else value
 
 
 def _rationale(trials: Any, summary: Summary) -> str:

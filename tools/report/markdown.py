@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from tunesmith.study.formatting import render_short
+from tunesmith.study.formatting import render_short, strip_control
 from tunesmith.study.search_replace import split_lines
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.held_out_test import held_out_test_line
@@ -41,7 +41,8 @@ def to_markdown(report: ReportInput) -> str:
         _spending(report),
         _origin(report),
     )
-    return "\n\n".join(line for section in sections for line in section) + "\n"
+    # Once, at the door: what a script, a model or a person wrote must not act on the terminal that shows it.
+    return strip_control("\n\n".join(line for section in sections for line in section) + "\n")
 
 
 def _held_out_test(report: ReportInput, summary: Summary) -> list[str]:
@@ -171,7 +172,7 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return _escaped(text) if re.search(r"[<>`\[\]|\n]", text) else text
+    return _escaped(text) if re.search(r"[<>`\[\]|\r\n]", text) else text
 
 
 def _escaped(text: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.agent.sampler.registry import make_sampler
+from tunesmith.cli.display.format import show
 from tunesmith.cli.session.locate import history_file, open_study, study_file
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.spec import StudySpec
@@ -68,12 +69,12 @@ def export_study(study: Path, options: ExportOptions, *, history: Path | None, a
     remarks = target.export(exported, out)
     if as_json:
         document = {"to": target.name, "out": out, "results": len(exported.trials), "points": len(exported.points)}
-        print(json.dumps({**document, "remarks": [*exported.remarks, *remarks]}, indent=2))
+        show(json.dumps({**document, "remarks": [*exported.remarks, *remarks]}, indent=2))
         return
     first = f", {count(len(points), 'point')} to try first" if points else ""
-    print(f"{out}: {target.takes}; {counted(exported.trials)}{first}")
+    show(f"{out}: {target.takes}; {counted(exported.trials)}{first}")
     for line in [*exported.remarks, *remarks]:
-        print(f"  {line}")
+        show(f"  {line}")
 
 
 def target_list() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.cli.display.format import show
 from tunesmith.cli.session.locate import history_file
 from tunesmith.history.bulk import write_import
 from tunesmith.study.config.load import load_spec, parse_spec, space_document
@@ -60,15 +61,15 @@ def import_trials(options: ImportOptions, *, history: Path | None, as_json: bool
         earlier = _earlier_spec(spec, imported, name)
         write_import(path, earlier, imported.trials, found_in=found.source, learner=spec.study.name, now=time.time())
     if as_json:
-        print(json.dumps(_to_json(found, mapping, imported, name, is_dry=options.dry_run), indent=2))
+        show(json.dumps(_to_json(found, mapping, imported, name, is_dry=options.dry_run), indent=2))
         return
     for line in _lines(found, mapping, imported):
-        print(line)
+        show(line)
     if options.dry_run:
-        print("Nothing was written because of --dry-run.")
+        show("Nothing was written because of --dry-run.")
         return
-    print(f"Imported as study {name}: {counted(imported.trials)}.")
-    print(f"{spec.study.name} uses them to warm-start; they are excluded from its statistics.")
+    show(f"Imported as study {name}: {counted(imported.trials)}.")
+    show(f"{spec.study.name} uses them to warm-start; they are excluded from its statistics.")
 
 
 def _column_map(columns: Sequence[str]) -> dict[str, str]:
