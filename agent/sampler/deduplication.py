@@ -57,11 +57,12 @@ def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:
 
     def extend(chosen: dict[str, Value], names: Sequence[str]) -> Iterator[dict[str, Value]]:
         if not names:
-            yield {name: chosen[name] for name in space.names if name in chosen}
+            params = {name: chosen[name] for name in space.names if name in chosen}
+            if not space.broken_rule(params):
+                yield params
             return
         name, *later = names
-        guard = space.conditions.get(name)
-        if guard is not None and not guard.holds(chosen):
+        if not space.is_active(name, chosen):
             yield from extend(chosen, later)
             return
         for value in _values(space.parameters[name]):
@@ -78,7 +79,7 @@ def _values(parameter: Parameter) -> Iterator[Value]:
         count = int(parameter.cardinality)
         yield from (parameter.from_unit((i + 0.5) / count) for i in range(count))
     elif isinstance(scale, Integers):
-        yield from range(scale.low, scale.high + 1)
+        yield from (parameter.from_unit(scale.encode(position)) for position in range(scale.low, scale.high + 1))
 
 
 def _van_der_corput(index: int) -> float:

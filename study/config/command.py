@@ -17,10 +17,11 @@ def template_values(
     spec: StudySpec, params: Mapping[str, Value], *, fidelity: float | None, seed: int, artifacts: str
 ) -> dict[str, Value]:
     """Return the values of all placeholders that the study's commands may use."""
-    values: dict[str, Value] = {**params, "seed": seed, "artifacts": artifacts}
+    given: dict[str, Value] = {}
     if spec.fidelity is not None and fidelity is not None:
-        values[spec.fidelity.name] = int(fidelity) if float(fidelity).is_integer() else fidelity
-    return values
+        given[spec.fidelity.name] = int(fidelity) if float(fidelity).is_integer() else fidelity
+    derived = spec.space.derived_values(params, **given)
+    return {**params, **derived, "seed": seed, "artifacts": artifacts, **given}
 
 
 def script_path(command: str) -> str:

@@ -14,6 +14,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tunesmith.study.config.planner_tables import SAMPLERS
+from tunesmith.study.config.relation_tables import (
+    RelationTables,
+    nothing_left_mistakes,
+    placed_mistake,
+    relations_of,
+    reserved_name_mistakes,
+    with_rules_at_top,
+)
 from tunesmith.study.config.run_tables import EXECUTORS, GIVEN_PLACEHOLDERS, ExecutorTable
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import placeholders
@@ -69,7 +77,8 @@ def parse_spec(document: Mapping[str, Any], *, where: str = "study.toml") -> Stu
         SpecError: with every mistake.
     """
     found: list[Mistake] = []
-    space = _read_space(document.get("space", {}), found)
+    document = with_rules_at_top(document)
+    space = _read_space(document.get("space", {}), found, relations_of(document))
     tables = {key: value for key, value in document.items() if key != "space"}
     # [space] has its own reader; with a valid placeholder pydantic checks all other tables even if [space] is wrong.
     placeholder = space or SearchSpace({"unread": Bool()})
@@ -82,6 +91,7 @@ def parse_spec(document: Mapping[str, Any], *, where: str = "study.toml") -> Stu
     except TypeError:
         raise SpecError([*found, Mistake("", "has a key that is not a text")], where=where) from None
     found += _cross_mistakes(spec, space)
+    found += nothing_left_mistakes(space) if space is not None and not found else ()
     if found:
         raise SpecError(found, where=where)
     return spec
@@ -126,7 +136,7 @@ def _as_json_values(document: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _read_space(table: Any, found: list[Mistake]) -> SearchSpace | None:
+def _read_space(table: Any, found: list[Mistake], relations: RelationTables | None = None) -> SearchSpace | None:
     if not isinstance(table, Mapping):
         found.append(
             Mistake(
@@ -140,9 +150,15 @@ def _read_space(table: Any, found: list[Mistake]) -> SearchSpace | None:
     if len(found) > before:
         return None
     try:
-        return SearchSpace({name: parameter for name, parameter in parameters.items() if parameter})
+        given = relations or RelationTables()
+        return SearchSpace(
+            {name: parameter for name, parameter in parameters.items() if parameter},
+            derived=given.derived,
+            forbid=given.forbid,
+            constants=given.constants,
+        )
     except SpecError as error:
-        found += [mistake.under("space") for mistake in error.mistakes]
+        found += [placed_mistake(mistake) for mistake in error.mistakes]
         return None
 
 
@@ -282,6 +298,7 @@ def _cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mist
     yield from _population_mistakes(spec, space)
     if space is not None:
         yield from _name_mistakes(spec, space)
+        yield from reserved_name_mistakes(space)
     yield from _command_mistakes(spec, space)
 
 
@@ -393,7 +410,8 @@ def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mi
             yield Mistake(key, f"{render_literal(command)} has a quote that is not closed")
         if space is None:
             continue
-        known = dict.fromkeys([*space.names, *([spec.fidelity.name] if spec.fidelity else []), *GIVEN_PLACEHOLDERS])
+        fidelity = [spec.fidelity.name] if spec.fidelity else []
+        known = dict.fromkeys([*space.names, *space.relations.derived, *fidelity, *GIVEN_PLACEHOLDERS])
         for name in placeholders(command):
             if name not in known:
                 yield Mistake(

@@ -6,11 +6,11 @@ The description of each field says which values are valid; messages about wrong 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
-from tunesmith.study.config.field_types import Scale, Table
+from tunesmith.study.config.field_types import Scale, Table, Text, as_list
 from tunesmith.study.config.planner_tables import EditsTable, PlannerTable
 from tunesmith.study.config.run_tables import (
     ConfirmTable,
@@ -46,6 +46,14 @@ class StudySpec(Table):
     study: StudyTable = Field(description="the table [study]")
     run: RunTable = Field(description="the table [run]")
     space: SearchSpace = Field(description="the table [space]")
+    derived: dict[Text, Annotated[str, Field(strict=True, min_length=1)]] = Field(
+        default_factory=dict,
+        description='the table [derived] with formulas in quotes, for example width = "ceil(depth * aspect / 64) * 64"',
+    )
+    forbid: Annotated[list[Text], BeforeValidator(as_list)] = Field(
+        default_factory=list,
+        description='a list of formulas that no trial may fulfil, for example ["heads > width / 16"]',
+    )
     fidelity: FidelityTable | None = Field(None, description="the table [fidelity]")
     schedule: ScheduleTable | None = Field(None, description="the table [schedule]")
     stop: StopTable = Field(default_factory=lambda: StopTable(), description="the table [stop]")

@@ -16,8 +16,9 @@ from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import ConditionError, Value, same
-from tunesmith.study.space.encoding import EXACT_BINS, Bins, Integers, Linear, Log, Scale
-from tunesmith.study.space.numeric_checks import Numeric, near, numeric_mistakes
+from tunesmith.study.space.encoding import Bins, Scale
+from tunesmith.study.space.grid import Grid, Numeric, real_grid, whole_grid
+from tunesmith.study.space.numeric_checks import near, numeric_mistakes, off_grid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +46,13 @@ class _Common:
 
 @dataclass(frozen=True, slots=True)
 class Float(_Common):
-    """A real number in [low, high]: on a log scale with `log`, one of low, low + step, ... with `step`.
+    """A real number in [low, high].
+
+    On a log scale with `log`; one of low, low + step, ... with `step`; with `multiple_of` or `power_of` one of the
+    multiples of a number, or of its powers, that lie in the range.
 
     Raises:
-        SpecError: the bounds, step or default do not fit together.
+        SpecError: the bounds, grid or default do not fit together.
     """
 
     kind: ClassVar[str] = "float"
@@ -56,6 +60,8 @@ class Float(_Common):
     high: float
     log: bool = field(default=False, kw_only=True)
     step: float | None = field(default=None, kw_only=True)
+    multiple_of: float | None = field(default=None, kw_only=True)
+    power_of: float | None = field(default=None, kw_only=True)
     default: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -64,19 +70,22 @@ class Float(_Common):
             object.__setattr__(self, "default", float(self.default))
 
     def _mistakes(self) -> list[Mistake]:
-        return numeric_mistakes(Numeric(self.low, self.high, self.default, self.step, self.log, is_int=False))
+        return numeric_mistakes(_as_given(self), is_int=False)
+
+    @property
+    def grid(self) -> Grid:
+        """The values in the range."""
+        return real_grid(_as_given(self))
 
     @property
     def cardinality(self) -> float:
-        """The number of values; inf without a step."""
-        return math.inf if self.step is None else _steps(self.low, self.high, self.step)
+        """The number of values; inf for every real number of the range."""
+        return self.grid.count
 
     @property
     def scale(self) -> Scale:
-        """The map to [0, 1]; by index if there is a step."""
-        if self.step is not None:
-            return Bins(_steps(self.low, self.high, self.step))
-        return Log(self.low, self.high) if _is_log(self) else Linear(self.low, self.high)
+        """The map to [0, 1]; by index if there is a grid."""
+        return self.grid.scale
 
     def invalid_reason(self, value: object) -> str | None:
         """Return why `value` is not valid here, None if it is."""
@@ -85,37 +94,33 @@ class Float(_Common):
             return f"{render_literal(value)} is not a finite number; expected one from {self.low!r} to {self.high!r}"
         if not self.low <= value <= self.high:
             return f"{value!r} is out of range; expected a number from {self.low!r} to {self.high!r}"
-        if self.step is not None and not near(self.clip(value), value):
-            return f"{value!r} is not on the grid of step = {self.step!r}; the nearest value is {self.clip(value)!r}"
-        return None
+        nearest = self.clip(value)
+        return None if near(nearest, value) else off_grid(_as_given(self), value, nearest)
 
     def clip(self, value: float) -> float:
         """Return the valid value nearest to `value`."""
-        inside = float(min(max(value, self.low), self.high))
-        return inside if self.step is None else self._at(round((inside - self.low) / self.step))
+        return float(self.grid.nearest(value))
 
     def to_unit(self, value: float) -> float:
         """Value -> coordinate in [0, 1]."""
-        return self.scale.encode(value if self.step is None else round((value - self.low) / self.step))
+        grid = self.grid
+        return grid.scale.encode(grid.position(value))
 
     def from_unit(self, coordinate: float) -> float:
         """Coordinate -> value; the inverse of `to_unit` for every value that `from_unit` can return."""
-        decoded = self.scale.decode(coordinate)
-        return float(decoded) if self.step is None else self._at(decoded)
-
-    def _at(self, index: float) -> float:
-        step = self.step or 0.0
-        last = _steps(self.low, self.high, step) - 1
-        # 0.1 * 3 is 0.30000000000000004; a grid of decimals should read 0.3.
-        return float(min(max(float(f"{self.low + min(max(index, 0), last) * step:.15g}"), self.low), self.high))
+        grid = self.grid
+        return float(grid.at(grid.scale.decode(coordinate)))
 
 
 @dataclass(frozen=True, slots=True)
 class Int(_Common):
     """A whole number from low to high, both included; at most 10^18 wide.
 
+    `step`, `multiple_of` and `power_of` leave some of them: low, low + step, ..., or the multiples of a number, or its
+    powers.
+
     Raises:
-        SpecError: the bounds, step or default do not fit together.
+        SpecError: the bounds, grid or default do not fit together.
     """
 
     kind: ClassVar[str] = "int"
@@ -123,25 +128,30 @@ class Int(_Common):
     high: int
     log: bool = field(default=False, kw_only=True)
     step: int | None = field(default=None, kw_only=True)
+    multiple_of: int | None = field(default=None, kw_only=True)
+    power_of: int | None = field(default=None, kw_only=True)
     default: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         self._require_valid()
 
     def _mistakes(self) -> list[Mistake]:
-        return numeric_mistakes(Numeric(self.low, self.high, self.default, self.step, self.log, is_int=True))
+        return numeric_mistakes(_as_given(self), is_int=True)
+
+    @property
+    def grid(self) -> Grid:
+        """The values in the range."""
+        return whole_grid(_as_given(self))
 
     @property
     def cardinality(self) -> float:
         """The number of values."""
-        return (self.high - self.low) // (self.step or 1) + 1
+        return self.grid.count
 
     @property
     def scale(self) -> Scale:
         """The map to [0, 1]; by index if the range is small enough."""
-        if self.step is not None or (not _is_log(self) and self.cardinality <= EXACT_BINS):
-            return Bins(int(self.cardinality))
-        return Integers(self.low, self.high, _is_log(self))
+        return self.grid.scale
 
     def invalid_reason(self, value: object) -> str | None:
         """Return why `value` is not valid here, None if it is."""
@@ -149,27 +159,22 @@ class Int(_Common):
             return f"{render_literal(value)} is not a whole number; expected one from {self.low} to {self.high}"
         if not self.low <= value <= self.high:
             return f"{value!r} is out of range; expected a whole number from {self.low} to {self.high}"
-        if (value - self.low) % (self.step or 1):
-            return f"{value!r} is not on the grid of step = {self.step}; the nearest value is {self.clip(value)}"
-        return None
+        nearest = self.clip(value)
+        return None if nearest == value else off_grid(_as_given(self), value, nearest)
 
     def clip(self, value: float) -> int:
         """Return the valid value nearest to `value`."""
-        step, inside = self.step or 1, min(max(round(value), self.low), self.high)
-        # Whole numbers only: a quotient of floats loses the last digits beyond 2^53.
-        index = (inside - self.low + step // 2) // step
-        return self.low + min(index, (self.high - self.low) // step) * step
+        return int(self.grid.nearest(value))
 
     def to_unit(self, value: int) -> float:
         """Value -> coordinate in [0, 1]."""
-        scale = self.scale
-        return scale.encode((value - self.low) // (self.step or 1) if isinstance(scale, Bins) else value)
+        grid = self.grid
+        return grid.scale.encode(grid.position(value))
 
     def from_unit(self, coordinate: float) -> int:
         """Coordinate -> value; the inverse of `to_unit` for every value that `from_unit` can return."""
-        scale = self.scale
-        decoded = int(scale.decode(coordinate))
-        return self.low + decoded * (self.step or 1) if isinstance(scale, Bins) else decoded
+        grid = self.grid
+        return int(grid.at(grid.scale.decode(coordinate)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,9 +290,9 @@ Parameter: TypeAlias = Float | Int | Choice | Bool
 KINDS: dict[str, type[Parameter]] = {cls.kind: cls for cls in (Float, Int, Choice, Bool)}
 
 
-def _is_log(parameter: Float | Int) -> bool:
-    """Return whether the log scale applies; on a very narrow range it differs from the linear one by rounding only."""
-    return parameter.log and parameter.high / parameter.low > 1 + 1e-6
+def _as_given(parameter: Float | Int) -> Numeric:
+    p = parameter
+    return Numeric(p.low, p.high, p.default, p.step, p.multiple_of, p.power_of, p.log)
 
 
 def has_default(parameter: Parameter) -> bool:
@@ -313,8 +318,3 @@ def plain(given: Any) -> Any:
         return plain(given.value)
     item = getattr(given, "item", None)
     return item() if callable(item) and getattr(given, "ndim", None) == 0 else given
-
-
-def _steps(low: float, high: float, step: float) -> int:
-    # 0.1 to 0.7 by 0.1 has seven values, although (0.7 - 0.1) / 0.1 falls just short of 6.
-    return math.floor((high - low) / step * (1 + 1e-12) + 1e-9) + 1

@@ -7,39 +7,68 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from tunesmith.study.errors import Mistake, ProposalError, SpecError
+from tunesmith.study.errors import Mistake, ProposalError, SpaceExhausted, SpecError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, Params, Value, same
 from tunesmith.study.space.parameters import Parameter, has_default, imputed_value
+from tunesmith.study.space.relations import Relations, relation_mistakes
+from tunesmith.study.space.repair import nearest_allowed
 from tunesmith.study.space.values import own_value
 
 
 class SearchSpace:
-    """Named parameters in the order of the file, some of them conditional.
+    """Named parameters in the order of the file, some of them conditional, and what holds between them.
+
+    Args:
+        parameters: by name.
+        derived: formulas of values that follow from the parameters, by name; conditions may compare them.
+        forbid: formulas that no configuration may fulfil.
+        constants: further names in formulas, with their values: the full fidelity, and what [scale] fixes.
 
     Raises:
-        SpecError: a name is not an identifier, a condition has an unknown name or value, or conditions are circular.
+        SpecError: a name is not an identifier, a condition or formula has an unknown name or value or is circular, or
+            the default is forbidden.
     """
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter],
+        *,
+        derived: Mapping[str, str] | None = None,
+        forbid: Sequence[str] = (),
+        constants: Mapping[str, Value] | None = None,
+    ) -> None:
         self.parameters: Mapping[str, Parameter] = dict(parameters)
-        found = list(_space_mistakes(self.parameters))
+        found, self.relations = relation_mistakes(self.parameters, derived or {}, forbid, constants or {})
+        found = [*_space_mistakes(self.parameters, self.relations), *found]
         if found:
             raise SpecError(found)
-        self._order = _by_dependence(self.parameters, self.conditions)
+        self._order = _by_dependence(self.parameters, self.relations)
+        found = list(self._default_mistakes())
+        if found:
+            raise SpecError(found)
 
     def __len__(self) -> int:
         return len(self.parameters)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SearchSpace) and list(self.parameters.items()) == list(other.parameters.items())
+        return (
+            isinstance(other, SearchSpace)
+            and list(self.parameters.items()) == list(other.parameters.items())
+            and self.relations == other.relations
+        )
 
     def __hash__(self) -> int:
         return hash(tuple(self.parameters))
 
     def __repr__(self) -> str:
-        return f"SearchSpace({dict(self.parameters)!r})"
+        parts = [repr(dict(self.parameters))]
+        if self.relations.derived:
+            parts.append(f"derived={ {name: f.text for name, f in self.relations.derived.items()}!r}")
+        if self.relations.rules:
+            parts.append(f"forbid={[rule.text for rule in self.relations.rules]!r}")
+        return f"SearchSpace({', '.join(parts)})"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,7 +95,36 @@ class SearchSpace:
     @property
     def imputed(self) -> dict[str, Value]:
         """The configuration of defaults, with a value imputed for each parameter without one."""
+        given = [name for name, parameter in self.parameters.items() if has_default(parameter)]
+        return nearest_allowed(self, self._imputed, keep=given)
+
+    @property
+    def _imputed(self) -> dict[str, Value]:
         return self._assemble({n: imputed_value(p) for n, p in self.parameters.items()})
+
+    @property
+    def forbid(self) -> tuple[str, ...]:
+        """The rules, as they were written."""
+        return tuple(rule.text for rule in self.relations.rules)
+
+    @cached_property
+    def deciding(self) -> frozenset[str]:
+        """The parameters that rules and derived values depend on."""
+        return self.relations.deciding(self.names)
+
+    def derived_values(self, params: Params, **given: Value) -> dict[str, Value]:
+        """Return the derived values of a configuration, without inactive ones.
+
+        Args:
+            params: the active parameters.
+            given: other values of constants, such as the fidelity of one trial.
+        """
+        known = self.relations.known_values({**params, **given})
+        return {name: known[name] for name in self.relations.derived if name in known}
+
+    def broken_rule(self, params: Params) -> str:
+        """Return which rule an otherwise valid configuration breaks, in words; "" if it breaks none."""
+        return self.relations.objection(params) if self.relations else ""
 
     @property
     def dependency_order(self) -> tuple[str, ...]:
@@ -88,11 +146,13 @@ class SearchSpace:
         if found:
             return found
         for name in self.names:
-            wanted = self._is_active(name, params)
+            wanted = self.is_active(name, params)
             if wanted and name not in params:
                 found.append(Mistake(name, "is missing"))
             elif not wanted and name in params:
                 found.append(Mistake(name, f"is only active when {self.parameters[name].when}; leave it out"))
+        if not found and (broken := self.broken_rule(params)):
+            found.append(Mistake("", broken))
         return found
 
     def contains(self, params: Params) -> bool:
@@ -117,10 +177,18 @@ class SearchSpace:
             raise ProposalError(found)
         return kept
 
-    def clip(self, params: Mapping[str, Any]) -> dict[str, Value]:
-        """Return the nearest valid configuration; missing values are imputed."""
+    def clip(self, params: Mapping[str, Any], *, keep: Iterable[str] = ()) -> dict[str, Value]:
+        """Return the nearest valid configuration; missing values are imputed.
+
+        Args:
+            params: values by name.
+            keep: names of parameters that do not change to keep a rule.
+
+        Raises:
+            SpaceExhausted: rules forbid every configuration that was looked at.
+        """
         full = {n: p.clip(params[n]) if n in params else imputed_value(p) for n, p in self.parameters.items()}
-        return self._assemble(full)
+        return nearest_allowed(self, self._assemble(full), keep=tuple(keep))
 
     def to_unit(self, params: Params) -> tuple[float, ...]:
         """Active parameters -> (len(self),) coordinates in [0, 1]; inactive ones are imputed."""
@@ -130,23 +198,50 @@ class SearchSpace:
         )
 
     def from_unit(self, coordinates: Sequence[float]) -> dict[str, Value]:
-        """(len(self),) coordinates -> active parameters; coordinates outside [0, 1] are clipped."""
+        """(len(self),) coordinates -> active parameters, the nearest allowed ones; clips coordinates to [0, 1].
+
+        Raises:
+            SpaceExhausted: rules forbid every configuration that was looked at.
+        """
+        params = self.unrepaired(coordinates)
+        return nearest_allowed(self, params) if self.relations else params
+
+    def unrepaired(self, coordinates: Sequence[float]) -> dict[str, Value]:
+        """(len(self),) coordinates -> active parameters, whether or not a rule forbids them."""
         pairs = zip(self.parameters.items(), coordinates, strict=True)
         return self._assemble({name: p.from_unit(u) for (name, p), u in pairs})
 
-    def _is_active(self, name: str, values: Params) -> bool:
-        return name not in self.conditions or self.conditions[name].holds(values)
+    def completed(self, params: Params) -> dict[str, Value]:
+        """Return the active parameters after a change, with values imputed for those that became active."""
+        return self._assemble({n: params[n] if n in params else imputed_value(p) for n, p in self.parameters.items()})
+
+    def _default_mistakes(self) -> Iterable[Mistake]:
+        """Yield why the default cannot run; a missing default may be anything that the given ones allow."""
+        if not self.relations or not any(has_default(p) for p in self.parameters.values()):
+            return
+        try:
+            _ = self.imputed
+        except SpaceExhausted:
+            broken = self.broken_rule(self._imputed)
+            yield Mistake("forbid", f"the default configuration breaks a rule: {broken}; change a default or the rule")
+
+    def is_active(self, name: str, values: Params) -> bool:
+        """Return whether a parameter is active, given the values of those that its condition depends on."""
+        if name not in self.conditions:
+            return True
+        seen = self.relations.known_values(values) if self.relations.derived else values
+        return self.conditions[name].holds(seen)
 
     def _assemble(self, full: Mapping[str, Value]) -> dict[str, Value]:
         """Keep the active values; in dependency order, since a condition on an inactive parameter is false."""
         kept: dict[str, Value] = {}
         for name in self._order:
-            if name in full and self._is_active(name, kept):
+            if name in full and self.is_active(name, kept):
                 kept[name] = full[name]
         return {name: kept[name] for name in self.names if name in kept}
 
 
-def _space_mistakes(parameters: Mapping[str, Parameter]) -> Iterable[Mistake]:
+def _space_mistakes(parameters: Mapping[str, Parameter], relations: Relations) -> Iterable[Mistake]:
     if not parameters:
         yield Mistake(
             "",
@@ -156,18 +251,22 @@ def _space_mistakes(parameters: Mapping[str, Parameter]) -> Iterable[Mistake]:
         if not name.isidentifier():
             yield Mistake(name, f"is not a valid name; use letters, digits and _, for example {_identifier(name)}")
         if parameter.when is not None:
-            yield from _condition_mistakes(name, parameter.when, parameters)
-    cycle = _cycle(parameters)
+            yield from _condition_mistakes(name, parameter.when, parameters, relations)
+    cycle = _cycle(parameters, relations)
     if cycle:
         yield Mistake(f"{cycle[0]}.when", f"is circular: {' -> '.join(cycle)}; remove one of these conditions")
 
 
-def _condition_mistakes(name: str, when: str, parameters: Mapping[str, Parameter]) -> Iterable[Mistake]:
+def _condition_mistakes(
+    name: str, when: str, parameters: Mapping[str, Parameter], relations: Relations
+) -> Iterable[Mistake]:
     for comparison in conditions.comparisons(conditions.parse(when)):
         if comparison.name == name:
             yield Mistake(f"{name}.when", "depends on the parameter itself; compare another one")
+        elif comparison.name in relations.derived:
+            continue
         elif comparison.name not in parameters:
-            others = [other for other in parameters if other != name]
+            others = [*(other for other in parameters if other != name), *relations.derived]
             yield Mistake(
                 f"{name}.when",
                 f"{comparison.name} is not a parameter{did_you_mean(comparison.name, others)}",
@@ -189,15 +288,23 @@ def _identifier(name: str) -> str:
     return kept if kept.isidentifier() else f"p_{kept}"
 
 
-def _guards(parameters: Mapping[str, Parameter], name: str) -> list[str]:
+def _guards(parameters: Mapping[str, Parameter], name: str, relations: Relations) -> list[str]:
+    """Return the parameters that decide whether one is active, also through derived values."""
     when = parameters[name].when
     if when is None:
         return []
-    named = (c.name for c in conditions.comparisons(conditions.parse(when)))
-    return [n for n in dict.fromkeys(named) if n in parameters and n != name]
+    waiting = [c.name for c in conditions.comparisons(conditions.parse(when)) if c.name != name]
+    found: dict[str, None] = {}
+    while waiting:
+        guard = waiting.pop(0)
+        if guard in relations.derived:
+            waiting += relations.derived[guard].names
+        elif guard in parameters:
+            found[guard] = None
+    return list(found)
 
 
-def _cycle(parameters: Mapping[str, Parameter]) -> list[str]:
+def _cycle(parameters: Mapping[str, Parameter], relations: Relations) -> list[str]:
     """Return the names in a cycle of conditions, with the first again at the end; empty if there is none."""
     done: set[str] = set()
 
@@ -206,7 +313,7 @@ def _cycle(parameters: Mapping[str, Parameter]) -> list[str]:
             return [*path[path.index(name) :], name]
         if name in done:
             return []
-        for guard in _guards(parameters, name):
+        for guard in _guards(parameters, name, relations):
             found = visit(guard, [*path, name])
             if found:
                 return found
@@ -216,11 +323,12 @@ def _cycle(parameters: Mapping[str, Parameter]) -> list[str]:
     return next((found for name in parameters if (found := visit(name, []))), [])
 
 
-def _by_dependence(parameters: Mapping[str, Parameter], guarded: Mapping[str, Condition]) -> tuple[str, ...]:
-    order: list[str] = [name for name in parameters if name not in guarded]
-    waiting = [name for name in parameters if name in guarded]
+def _by_dependence(parameters: Mapping[str, Parameter], relations: Relations) -> tuple[str, ...]:
+    guards = {name: _guards(parameters, name, relations) for name in parameters}
+    order = [name for name in parameters if not guards[name]]
+    waiting = [name for name in parameters if guards[name]]
     while waiting:
-        ready = [name for name in waiting if all(guard in order for guard in _guards(parameters, name))]
+        ready = [name for name in waiting if all(guard in order for guard in guards[name])]
         order += ready
         waiting = [name for name in waiting if name not in ready]
     return tuple(order)

@@ -133,11 +133,11 @@ def _real(parameter: Float, value: Any) -> Any:
     if not math.isfinite(number):
         return value
     nearest, width = parameter.clip(number), 0.0 if parameter.log else parameter.high - parameter.low
-    if parameter.step is not None and near(nearest, number):
-        return nearest
+    if math.isfinite(parameter.cardinality):
+        return (nearest if near(nearest, number) else number) + 0.0
     is_near = math.isclose(number, nearest, rel_tol=_ROUNDING, abs_tol=1e-12 * width)
     # -0.0 and 0.0 are one value.
-    return (nearest if is_near and parameter.step is None else number) + 0.0
+    return (nearest if is_near else number) + 0.0
 
 
 def _exact(value: Any) -> int | Fraction | None:
