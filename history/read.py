@@ -44,7 +44,8 @@ FORGOTTEN_EVENT = "forgotten"
 
 _TRIALS = """
     select trials.*, proposals.rationale, proposals.predicted_mean, proposals.predicted_std, proposals.fallback_reason,
-           proposals.considered, proposals.rival_mean, proposals.rival_std
+           proposals.considered, proposals.rival_mean, proposals.rival_std,
+           proposals.judged_mean, proposals.judged_std
     from trials join proposals on proposals.trial_id = trials.id
     where trials.study_id = :study
 """

@@ -59,6 +59,8 @@ def proposal_row(trial_id: int, proposal: Proposal) -> dict[str, Any]:
         "considered": redact(json.dumps(proposal.considered)),
         "rival_mean": _real(proposal.rival.mean) if proposal.rival else None,
         "rival_std": _real(proposal.rival.std) if proposal.rival else None,
+        "judged_mean": _real(proposal.judged.mean) if proposal.judged else None,
+        "judged_std": _real(proposal.judged.std) if proposal.judged else None,
     }
 
 
@@ -175,6 +177,7 @@ def _proposal_from_row(row: Row) -> Proposal:
         parent=row["parent"],
         considered=() if row["considered"] == "[]" else tuple(json.loads(row["considered"])),
         rival=_prediction_from(row["rival_mean"], row["rival_std"]),
+        judged=_prediction_from(row["judged_mean"], row["judged_std"]),
     )
 
 

@@ -194,6 +194,13 @@ def m007_settings_of_an_edit(db: Database) -> None:
         db.execute(f"alter table variants add column {column}")
 
 
+@MIGRATIONS()
+def m008_judgement_of_a_candidate(db: Database) -> None:
+    """Keep what the sampler's model expected of a model's candidate, to compare whose order proves right."""
+    db.execute("alter table proposals add column judged_mean real")
+    db.execute("alter table proposals add column judged_std real")
+
+
 def migrate(db: Database, path: Path | None) -> None:
     """Apply the migrations that are missing; an existing history is copied to `NAME.before-MIGRATION` first.
 

@@ -104,6 +104,7 @@ class Proposal:
         parent: the number of the trial whose files it continues from; None if it starts from scratch.
         considered: why this candidate was chosen and why others were not, one sentence each.
         rival: the sampler's prediction for its own next point if another source's point runs; None without a model.
+        judged: the sampler's prediction for the LLM's candidate that runs; None without a model.
     """
 
     params: Mapping[str, Value]
@@ -118,6 +119,7 @@ class Proposal:
     parent: int | None = None
     considered: tuple[str, ...] = ()
     rival: Prediction | None = None
+    judged: Prediction | None = None
 
     @property
     def code(self) -> str:
