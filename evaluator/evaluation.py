@@ -25,7 +25,8 @@ from tunesmith.evaluator.readers.metric_collector import MetricCollector
 from tunesmith.evaluator.readers.metric_files import MetricFiles
 from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, STREAM_NAMES
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, sandbox_hint
-from tunesmith.evaluator.sandbox.protected import changed_files, unsafe_artifacts
+from tunesmith.evaluator.sandbox.protected import changed_files
+from tunesmith.evaluator.supervision.leftovers import disarm, unsafe_artifacts
 from tunesmith.evaluator.tree_walk import Unmeasurable
 from tunesmith.evaluator.trial_command import TrialCommand
 from tunesmith.evaluator.usage import total_usage
@@ -146,7 +147,7 @@ class Evaluation:
         self._results.append(result)
         if self._step.is_training:
             self._training_result = result
-            self._tampering = self._find_tampering()
+            self._tampering = self._find_tampering(result)
         if self._steps and self._may_continue(result):
             self._start_next_step()
             return None
@@ -222,14 +223,18 @@ class Evaluation:
         except Exception as error:  # noqa: BLE001  # a fault of an executor or of its cluster must not end the study
             return FailedJob(f"its command cannot start: {type(error).__name__}: {error}")
 
-    def _find_tampering(self) -> str:
+    def _find_tampering(self, result: CommandResult) -> str:
         """Return what the training did that it must not do, "" for nothing."""
         for folder in (self._workspace.work, self._context.snapshot.folder):
             for name in changed_files(folder, self._context.protected):
                 return f"{name} was changed by the trial; it is protected ([edits].protect)"
-        if self._sandbox is None or self._spec.evaluate is None:
+        if self._sandbox is None:
             return ""
-        return next(unsafe_artifacts(self._workspace.artifacts), "")
+        if result.unsafe is None:  # the supervisor was killed before it could look
+            found = next(unsafe_artifacts(str(self._workspace.artifacts)), "")
+            disarm(str(self._workspace.folder))
+            return found
+        return result.unsafe
 
     def _may_continue(self, result: CommandResult) -> bool:
         interrupted = self._killed_for or self._stopped_for or self._tampering

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
 from tunesmith.evaluator.evaluation import TRAINING_PREFIX, Evaluation, EvaluationContext, Step
-from tunesmith.evaluator.executors.base import Executor
+from tunesmith.evaluator.executors.base import CommandSpec, Executor, Job
 from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.free_disk import is_full
-from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, data_folders, sandbox_problem
+from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, TrialMounts, data_folders, sandbox_problem
+from tunesmith.evaluator.sandbox.environment import without_secrets
 from tunesmith.evaluator.sandbox.protected import protected_files, signatures
+from tunesmith.evaluator.supervision.leftovers import unsafe_artifacts
 from tunesmith.evaluator.workspace import Snapshot
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import DiskFull, ProjectError
@@ -62,19 +64,23 @@ class Evaluator:
         self.spec = spec
         self.folder = folder.absolute()
         self.unsafe_edits = unsafe_edits
-        self.snapshot = self._take_snapshot(project.absolute())
+        self._project = project.absolute()
+        hides_secrets = bool(spec.run.sandbox or spec.edits)
+        self.snapshot = self._take_snapshot(hides_secrets=hides_secrets)
         executor = executor or LocalExecutor(lambda: None)
         executor.use_project(self.snapshot.folder)
         names = protected_files(self.snapshot, spec.edits.protect if spec.edits else ())
         self.editable = workspaces.file_texts(self.snapshot, spec.edits.files) if spec.edits else {}
+        # Made now where it may be needed, so that what is wrong with it is reported before the first trial.
         sandboxes_edits = spec.edits is not None and not unsafe_edits and not sandbox_problem()
-        self._sandbox = self._make_sandbox(project.absolute()) if spec.run.sandbox or sandboxes_edits else None
+        self._sandbox = self._make_sandbox() if spec.run.sandbox or sandboxes_edits else None
         self._context = EvaluationContext(
             spec=spec,
             snapshot=self.snapshot,
             protected=signatures(self.snapshot.folder, names),
             executor=executor,
         )
+        self._sandboxed_context = self._context if hides_secrets else None
 
     @property
     def variant(self) -> str:
@@ -83,11 +89,16 @@ class Evaluator:
 
     @property
     def edits_problem(self) -> str:
-        """Why edited code cannot run here, "" if it can."""
+        """Why edited code cannot run here, nor a command open what it left; "" if both can."""
         if self._sandbox is not None or self.unsafe_edits:
             return ""
+        problem = sandbox_problem()
+        if not problem and self.spec.run.executor != "local":
+            problem = f'the sandbox works on this machine only, but executor = "{self.spec.run.executor}"'
+        if not problem:
+            return ""
         return (
-            f"edited code runs only in a sandbox, and {sandbox_problem()}; "
+            f"edited code runs only in a sandbox, and so does what opens its files, but {problem}; "
             "--unsafe-edits runs it without one, at your own risk"
         )
 
@@ -117,56 +128,139 @@ class Evaluator:
         kept = [workspaces.artifacts_folder(self.folder, shorter.number) for shorter in earlier]
         resume_from = next((path for path in reversed(kept) if path.is_dir() and any(path.iterdir())), None)
         template, files = (code.command, code.files) if code is not None else (self.spec.run.command, {})
+        sandbox = self._sandbox_for(trial, *earlier)
+        context = self._context_in(sandbox)
         steps = [Step(template=template, prefix=TRAINING_PREFIX if self.spec.evaluate else "")]
         if self.spec.evaluate is not None:
             steps.append(Step(template=self.spec.evaluate.command, folder="judge", label="evaluate"))
         return Evaluation(
-            self._context,
+            context,
             trial,
             slot,
             on_observation,
-            workspace=workspaces.make_workspace(self.snapshot, self.folder, trial.number, files),
+            workspace=workspaces.make_workspace(context.snapshot, self.folder, trial.number, files),
             steps=steps,
-            # Edited code always runs in the sandbox, unless the user asked for the opposite.
-            sandbox=self._sandbox if self.spec.run.sandbox or code is not None else None,
+            sandbox=sandbox,
             resume_from=resume_from,
         )
 
     def test(self, trial: Trial, slot: Slot) -> Evaluation:
-        """Start the command of [test] on what a finished trial kept; the trial itself is not changed."""
+        """Start the command of [test] on what a finished trial kept; the trial itself is not changed.
+
+        Raises:
+            ProjectError: the trial ran edited code and there is no sandbox here, or nobody may open what it kept.
+        """
         assert self.spec.test is not None  # noqa: S101  # called only for a study with [test]
         folder = workspaces.workspace_of(self.folder, trial.number).folder
         step = Step(template=self.spec.test.command, folder="test", label="test")
-        return self._evaluate_kept(trial, slot, folder, step)
+        return self._evaluate_kept([trial], slot, folder, step)
 
-    def judge(self, trial: Trial, slot: Slot, folder: Path) -> Evaluation:
-        """Start the evaluation command on what `folder/artifacts` holds, with the trial's parameters and seed."""
+    def judge(self, trials: Sequence[Trial], slot: Slot, folder: Path) -> Evaluation:
+        """Start the evaluation command on what `folder/artifacts` holds, with the first trial's parameters and seed.
+
+        Args:
+            trials: those whose files the folder was made from.
+            slot: where.
+            folder: like a trial's.
+
+        Raises:
+            ProjectError: as of `test`.
+        """
         assert self.spec.evaluate is not None  # noqa: S101  # called only for a study with [evaluate]
         step = Step(template=self.spec.evaluate.command, folder="judge", label="judge")
-        return self._evaluate_kept(trial, slot, folder, step)
+        return self._evaluate_kept(trials, slot, folder, step)
+
+    def files_problem(self, trial: Trial) -> str:
+        """Return why nobody may open what a trial kept: a link, a pipe or a locked folder; "" if all may."""
+        if self._sandbox_for(trial) is None:
+            return ""
+        return next(unsafe_artifacts(str(workspaces.artifacts_folder(self.folder, trial.number))), "")
+
+    def run_on_files(self, argv: Sequence[str], trials: Sequence[Trial], folder: Path, reads: Sequence[Path]) -> Job:
+        """Start a program of Tunesmith itself on files that trials kept, by the same rule as the trials.
+
+        Args:
+            argv: the program; it may write `folder/artifacts`.
+            trials: those that kept the files.
+            folder: like a trial's.
+            reads: what it reads.
+
+        Raises:
+            ProjectError: as of `test`.
+        """
+        sandbox = self._sandbox_for(*trials)
+        workspace = workspaces.workspace_at(folder)
+        for path in (workspace.work, workspace.artifacts):
+            path.mkdir(parents=True, exist_ok=True)
+        spec = CommandSpec(
+            argv=argv,
+            cwd=workspace.work,
+            environment=without_secrets(os.environ) if sandbox else dict(os.environ),
+            log=workspace.log,
+            log_bytes=self.spec.run.log,
+            timeout_s=self.spec.run.timeout,
+            file_bytes=self.spec.run.disk,
+            memory_bytes=self.spec.run.memory or 0,
+        )
+        if sandbox is not None:
+            writable = [workspace.work, workspace.artifacts]
+            spec = sandbox.wrap(
+                spec, TrialMounts(writable=writable, readable=reads, locked=[], scratch=workspace.scratch)
+            )
+        return self._context.executor.start(spec)
 
     def close(self) -> None:
         """Release the executor; every trial has cleaned up after itself."""
         self._context.executor.close()
 
-    def _evaluate_kept(self, trial: Trial, slot: Slot, folder: Path, step: Step) -> Evaluation:
+    def _evaluate_kept(self, trials: Sequence[Trial], slot: Slot, folder: Path, step: Step) -> Evaluation:
+        sandbox = self._sandbox_for(*trials)
         workspace = workspaces.workspace_at(folder)
         workspace.artifacts.mkdir(parents=True, exist_ok=True)
-        sandbox = self._sandbox if self.spec.run.sandbox else None
-        return Evaluation(
-            self._context, trial, slot, lambda _: None, workspace=workspace, steps=[step], sandbox=sandbox
-        )
+        problem = next(unsafe_artifacts(str(workspace.artifacts)), "") if sandbox is not None else ""
+        if problem:
+            raise ProjectError(f"what trial {trials[0].number} kept is not opened: {problem}")
+        context = self._context_in(sandbox)
+        return Evaluation(context, trials[0], slot, lambda _: None, workspace=workspace, steps=[step], sandbox=sandbox)
 
-    def _take_snapshot(self, project: Path) -> Snapshot:
-        without = workspaces.SECRETS if self.spec.run.sandbox or self.spec.edits else ()
+    def _sandbox_for(self, *trials: Trial) -> Sandbox | None:
+        """Return what a command runs in that is one of these trials, or opens what they left; None for no sandbox.
+
+        This is the only rule: with [run].sandbox everything runs in it; otherwise edited code does, and whatever opens
+        a file that edited code left, be it a judge, [test], a soup or a trial that continues another one.
+
+        Raises:
+            ProjectError: the sandbox is needed and does not work here.
+        """
+        is_edited = any(trial.proposal.code for trial in trials)
+        if not self.spec.run.sandbox and (not is_edited or self.unsafe_edits):
+            return None
+        if self._sandbox is None:
+            if self.edits_problem:
+                raise ProjectError(self.edits_problem)
+            self._sandbox = self._make_sandbox()
+        return self._sandbox
+
+    def _context_in(self, sandbox: Sandbox | None) -> EvaluationContext:
+        """Return the context of commands in this sandbox; files that hold keys are not copied for one."""
+        if sandbox is None:
+            return self._context
+        if self._sandboxed_context is None:
+            snapshot = self._take_snapshot(hides_secrets=True)
+            self._sandboxed_context = replace(self._context, snapshot=snapshot)
+        return self._sandboxed_context
+
+    def _take_snapshot(self, *, hides_secrets: bool) -> Snapshot:
+        without = workspaces.SECRETS if hides_secrets else ()
+        project = self._project
         try:
             return workspaces.take_snapshot(project, self.folder, without=without)
         except OSError as error:
             message = f"the project cannot be copied to {self.folder}: {error.strerror} ({error.filename})"
             raise (DiskFull if is_full(error) else ProjectError)(message) from None
 
-    def _make_sandbox(self, project: Path) -> Sandbox:
-        run = self.spec.run
+    def _make_sandbox(self) -> Sandbox:
+        run, project = self.spec.run, self._project
         return Sandbox(
             self.folder,
             data=data_folders(run.data, project),

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.evaluator.evaluation import Evaluation
-from tunesmith.study.trials.trial import Outcome, Trial
+from tunesmith.study.errors import DiskFull, ProjectError
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.tools.analysis.held_out_test import (
     TEST_ENDED,
     TEST_STARTED,
@@ -31,7 +32,14 @@ def run_final_test(run: StudyRun, on_tick: Callable[[], None]) -> None:
         return
     run.recorder.record_event(TEST_STARTED, run.now(), trial=trial, detail=start_event_detail(trial))
     run.announcer.note(f"running the held-out test of trial {trial.number}")
-    outcome = _wait_for(run, run.evaluator.test(trial, next(iter(run.slots)).resources), on_tick)
+    try:
+        outcome = _wait_for(run, run.evaluator.test(trial, next(iter(run.slots)).resources), on_tick)
+    except DiskFull:
+        raise
+    except ProjectError as error:
+        outcome = Outcome(
+            state=TrialState.FAILED, failure=Failure(kind=FailureKind.TAMPERED, reason=str(error)), usage=Usage()
+        )
     run.recorder.record_event(TEST_ENDED, run.now(), trial=trial, detail=end_event_detail(trial, outcome))
     run.ledger.add_usage(outcome.usage)
 

@@ -49,12 +49,12 @@ def make_soup(study: Path, *, checkpoint: str, top: int, history: Path | None, a
             message = "is missing; `tunesmith soup` needs a table [evaluate] with a command that scores the checkpoint"
             raise SpecError([Mistake("evaluate", message)], where="study.toml")
         evaluator = Evaluator(spec, project=Path(opened.record.project), folder=opened.folder)
-        found = _trials_with(opened, evaluator, checkpoint, top)
+        trials = _trials_with(opened, evaluator, checkpoint, top)
         folder = opened.folder / "soup"
         file = folder / "artifacts" / checkpoint
-        evaluation = _CheckpointEvaluation(opened, evaluator, {trial.number: trial for trial in found}, file)
-        evaluation.start_from(artifacts_folder(opened.folder, found[0].number))
-        ingredients = [_ingredient(opened, trial, checkpoint) for trial in found]
+        evaluation = _CheckpointEvaluation(opened, evaluator, {trial.number: trial for trial in trials}, file)
+        evaluation.start_from(artifacts_folder(opened.folder, trials[0].number))
+        ingredients = [_ingredient(opened, trial, checkpoint) for trial in trials]
         soup = greedy_soup(ingredients, evaluation.loss, on_step=(lambda _: None) if as_json else _step_printer(opened))
         evaluation.save([next(i for i in ingredients if i.number == number) for number in soup.numbers])
     found = _to_json(soup, spec.objectives[0].sign, file)

@@ -86,6 +86,7 @@ class CommandResult:
         status: exit status; -N when signal N ended it; None when it could not start.
         error: why it could not start; "" otherwise.
         tail: the end of its standard error, else of its standard output; at most 16 KiB.
+        unsafe: what its artifacts hold that nobody may open, "" for nothing; None if it ran without the sandbox.
         output_tail: the end of its standard output if `tail` is that of standard error; at most 16 KiB.
         gpu_mem_gib: peak GPU memory; None, as for the next three, when it was not measured.
         gpu_busy: mean utilization of its GPUs, from 0 to 1.
@@ -98,6 +99,7 @@ class CommandResult:
     error: str = ""
     tail: str = ""
     output_tail: str = ""
+    unsafe: str | None = None
     wall_s: float = 0.0
     cpu_s: float = 0.0
     peak_rss_gib: float = 0.0

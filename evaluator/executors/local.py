@@ -151,6 +151,7 @@ def _parse_report(report: str, supervisor_status: int, spec: CommandSpec, tail: 
         status=int(fields["exit"]),
         cause=Cause(fields["cause"]),
         tail=tail,
+        unsafe=fields.get("unsafe"),
         wall_s=float(fields["wall_s"]),
         cpu_s=float(fields["cpu_s"]),
         peak_rss_gib=float(fields["peak_rss_gib"]),

@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tunesmith.evaluator.tree_walk import walk
 from tunesmith.evaluator.workspace import Snapshot, matches_pattern
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.names import did_you_mean
@@ -43,25 +42,6 @@ def signatures(folder: Path, paths: Sequence[str]) -> dict[str, str]:
 def changed_files(folder: Path, before: Mapping[str, str]) -> list[str]:
     """Return the paths whose files in `folder` no longer match their signatures. No process may still write there."""
     return [path for path, signature in before.items() if _signature(folder, path) != signature]
-
-
-def unsafe_artifacts(folder: Path) -> Iterator[str]:
-    """Yield what an evaluation must not find in a folder of artifacts, one sentence each.
-
-    A link out of the folder could lead to files that only the evaluation sees; a pipe would block its reader.
-    """
-    root = Path(os.path.realpath(folder))
-    for entry in walk(folder):
-        shown = os.path.relpath(entry.path, folder.parent)
-        try:
-            mode = os.lstat(entry.path).st_mode
-        except OSError:
-            yield f"{shown} is in a locked folder"
-            continue
-        if stat.S_ISLNK(mode) and not Path(os.path.realpath(entry.path)).is_relative_to(root):
-            yield f"{shown} is a link that leads out of the folder"
-        elif not (stat.S_ISLNK(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            yield f"{shown} is neither a file nor a folder"
 
 
 def _signature(folder: Path, path: str) -> str:

@@ -60,6 +60,7 @@ def main() -> None:
     cause = Watch(pid, started, arguments, open_gate(listener, arguments)).until_end()
     _, status, _ = os.wait4(pid, 0)
     end_descendants(pid)
+    unsafe = take_back_folder(arguments) if arguments.is_sandboxed else ""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     peak_rss_gib = usage.ru_maxrss / (2**20 if sys.platform == "linux" else 2**30)
     code = os.waitstatus_to_exitcode(status)
@@ -69,8 +70,19 @@ def main() -> None:
     report(
         arguments,
         f"exit={code}\ncause={cause}\nwall_s={time.monotonic() - started}\n"
-        f"cpu_s={usage.ru_utime + usage.ru_stime}\npeak_rss_gib={peak_rss_gib}\n",
+        f"cpu_s={usage.ru_utime + usage.ru_stime}\npeak_rss_gib={peak_rss_gib}\n{unsafe}",
     )
+
+
+def take_back_folder(arguments: Arguments) -> str:
+    """Make the folder of a command that has ended safe to go to; return the line of the report about its artifacts."""
+    import leftovers  # type: ignore[import-not-found]
+
+    folder = os.environ.get("TUNESMITH_TRIAL_FOLDER", arguments.cwd)
+    found = next(leftovers.unsafe_artifacts(f"{folder}/artifacts"), "")
+    leftovers.disarm(folder)
+    # A name may hold line ends, and bytes that are no text.
+    return f"unsafe={found.encode('unicode_escape').decode('ascii')}\n"
 
 
 def spawn(arguments: Arguments) -> tuple[int, int, str]:

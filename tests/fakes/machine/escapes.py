@@ -596,8 +596,60 @@ CHEATS = [
     Escape(
         "lock its artifacts away",
         "import os\nos.mkdir(os.environ['TUNESMITH_ARTIFACTS'] + '/x')\nos.chmod(os.environ['TUNESMITH_ARTIFACTS'], 0)",
-        "crash|killed",
-        because=["evaluate: ", "cannot be read"],  # which comes first: the evaluation, or the check of the quota
+        "tampered|killed",
+        because="cannot be read",
+    ),
+    Escape(
+        "hide a link in artifacts that may be entered but not listed",
+        """
+        import os
+        path = os.environ["TUNESMITH_ARTIFACTS"] + "/prediction"
+        os.unlink(path)
+        os.symlink("../judge/work/answer", path)
+        os.chmod(os.environ["TUNESMITH_ARTIFACTS"], 0o311)
+        """,
+        "tampered|killed",
+        because="cannot be read",
+    ),
+    Escape(
+        "hide a pipe in a locked folder of its artifacts",
+        """
+        import os
+        os.chdir(os.environ["TUNESMITH_ARTIFACTS"])
+        os.makedirs("a/b")
+        os.mkfifo("a/b/pipe")
+        os.chmod("a/b", 0o100)
+        """,
+        "tampered|killed",
+        because="cannot be read",
+    ),
+    Escape(
+        "hand the judge a folder that is a link",
+        'import os\nos.symlink("/usr", os.environ["TUNESMITH_ARTIFACTS"] + "/more")',
+        "tampered",
+        "artifacts/more is a link",
+    ),
+    Escape(
+        "hand the judge a socket",
+        """
+        import os, socket
+        os.chdir(os.environ["TUNESMITH_ARTIFACTS"])
+        socket.socket(socket.AF_UNIX).bind("s")
+        """,
+        "tampered",
+        "neither a file nor a folder",
+    ),
+    Escape(
+        "leave a repository that runs a command when somebody asks for its status",
+        """
+        import os
+        for top in (".git", "sub/.git", "bare"):
+            for d in ("objects", "refs"): os.makedirs(f"{top}/{d}")
+            open(f"{top}/HEAD", "w").write("ref: refs/heads/main\\n")
+            open(f"{top}/config", "w").write('[core]\\n\\tfsmonitor = "touch %s/pwned; false"\\n' % PROJECT)
+        open(".envrc", "w").write("touch %s/pwned" % PROJECT)
+        """,
+        HONEST,
     ),
     Escape(
         "write into the judge's folder",
