@@ -74,8 +74,10 @@ class FailedEdit:
     tail: str = ""
 
 
-def editing_messages(brief: StudyBrief, facts: CodeFacts, *, broken: FailedEdit | None = None) -> list[Message]:
-    """Return the question for an edit, or for the repair of one."""
+def editing_messages(
+    brief: StudyBrief, facts: CodeFacts, *, count: int = 1, broken: FailedEdit | None = None
+) -> list[Message]:
+    """Return the question for at most `count` edits, or for the repair of one."""
     # The code is shown once, as the version to edit; the script in the project may be another version.
     opening = opening_messages(replace(brief, script=""))
     code_tokens = MAX_TOKENS - sum(estimate_tokens(message.text) for message in opening) - _FIXED_TOKENS
@@ -95,6 +97,7 @@ def editing_messages(brief: StudyBrief, facts: CodeFacts, *, broken: FailedEdit 
         tired=facts.overused_direction,
         directions=directions(),
         metric=facts.metric,
+        count=count,
     )
     parts = [question]
     if broken is not None:

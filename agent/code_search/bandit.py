@@ -1,18 +1,18 @@
-"""Decides which version of the code the next trial runs, and whether another edit is due.
+"""Which version of the code is tuned, and what share of the trials new edits get. Pure functions.
 
-Versions form a tree, and each one is an arm of a rising bandit (Li et al. 2020, "Efficient automatic CASH via rising
-bandits"): its best value only improves while it is tuned. An arm is dropped when even its optimistic bound stays behind
-the best value of another arm. New edits and tuning share the trials by their recent gain per trial. Pure functions.
+Versions are arms of a rising bandit (Li et al. 2020, "Efficient automatic CASH via rising bandits"): a version's best
+value only improves while it is tuned. A version is dropped when even its optimistic bound stays behind the best value.
+New edits and tuning share the trials by their recent gain per trial.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from tunesmith.agent.code_search.arms import Arm, best_arm, lineage
 from tunesmith.study.trials.results import candidates
-from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Constraint, Objective
 from tunesmith.study.variant import Variant, VariantState
@@ -23,149 +23,102 @@ SLOPE_WINDOW = 3
 GAIN_DECAY = 0.85
 """Decay of the weight of a gain per later trial of the same kind (edit or tuning)."""
 
-EDIT_SHARE_RANGE = (0.25, 0.7)
-"""Least and largest share of trials for new edits."""
+EARLY_SHARES, LATE_SHARES = (0.35, 0.65), (0.1, 0.9)
+"""Least and largest share of trials for new edits, at the start and once the results have had time to speak."""
 
-MIN_COMBINE_GAIN = 0.05
-"""Gain, relative to the best edit's gain, below which an edit is not combined with others."""
+PRIOR_TRIALS = 2.0
+"""Number of trials of either kind, with the gain per trial of both together, that the prior weighs."""
 
-TUNING_TRIALS_PER_PARAMETER = 2
-"""Tuning trials per parameter before edits get more than their least share."""
+_FADING_TRIALS = 8.0
+"""Number of trials after which the first range of shares weighs half."""
 
 MAX_SAME_DIRECTION = 3
 """Number of edits of one direction in a row after which the model is asked for another direction."""
 
-_SECOND_BEST_EVERY = 4
 
+def active_arms(arms: Sequence[Arm], variants: Mapping[str, Variant], *, noise: float, trials_left: float) -> list[Arm]:
+    """Return the arms that are worth tuning, the most promising first.
 
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One version of the code with its trials so far.
-
-    Attributes:
-        code: id of the version; "" for the user's own code.
-        best: its best complete trial; None without one.
-        curve: (n,) best value after each of its trials, to be minimized; inf before the first complete one.
+    An arm is active while its optimistic bound is behind the best value by no more than `noise`. An arm with a better
+    descendant is not: what tuning would find with the old code, it finds with the new.
     """
-
-    code: str
-    best: Trial | None
-    curve: tuple[float, ...]
-
-    @property
-    def value(self) -> float:
-        """Its best value, to be minimized."""
-        return self.curve[-1] if self.curve else math.inf
-
-
-def build_arms(trials: Sequence[Trial], objective: Objective, constraints: Sequence[Constraint]) -> list[Arm]:
-    """Return an arm for each version that has finished trials, including the user's own code."""
-    finished = [t for t in trials if not t.is_replicate and t.state.is_finished]
-    feasible = {t.number for t in candidates(finished, (objective,), constraints)}
-    by_code: dict[str, list[Trial]] = {}
-    for trial in finished:
-        by_code.setdefault(trial.proposal.code, []).append(trial)
-    return [_build_arm(code, own, feasible, objective) for code, own in by_code.items()]
-
-
-def _build_arm(code: str, trials: Sequence[Trial], feasible: set[int], objective: Objective) -> Arm:
-    best: Trial | None = None
-    curve: list[float] = []
-    for trial in trials:
-        loss = objective.sign * trial.values[objective.metric] if trial.number in feasible else math.inf
-        if trial.number in feasible and (not curve or loss < curve[-1]):
-            best = trial
-        curve.append(min(loss, curve[-1]) if curve else loss)
-    return Arm(code, best, tuple(curve))
-
-
-def active_arms(arms: Sequence[Arm], trials_left: int) -> list[Arm]:
-    """Return the arms whose optimistic bound reaches the best value, the most promising first."""
-    complete = [arm for arm in arms if arm.best is not None]
-    if not complete:
+    best = best_arm(arms)
+    if best is None:
         return []
-    best_value = min(arm.value for arm in complete)
-    largest_gain = max((arm.curve[0] - arm.value for arm in complete if math.isfinite(arm.curve[0])), default=0.0)
-    bounds = {arm.code: _optimistic_bound(arm, largest_gain, trials_left) for arm in complete}
-    active = [arm for arm in complete if bounds[arm.code] <= best_value or arm.value == best_value]
+    complete = [arm for arm in arms if arm.best is not None]
+    bounds = {arm.code: _optimistic_bound(arm, complete, trials_left) for arm in complete}
+    left = [arm for arm in complete if not _is_superseded(arm, complete, variants, noise)]
+    active = [arm for arm in left if bounds[arm.code] <= best.value + noise]
     return sorted(active, key=lambda arm: (bounds[arm.code], len(arm.curve)))
 
 
-def _optimistic_bound(arm: Arm, largest_gain: float, trials_left: int) -> float:
-    """Return the value that an arm may still reach, to be minimized.
+def edit_share(
+    trials: Sequence[Trial], objective: Objective, constraints: Sequence[Constraint], *, noise: float
+) -> float:
+    """Return the share of trials for new edits, from the discounted gain per trial of edits and of tuning.
 
-    It extrapolates the arm's slope. An arm with too few trials for a slope is assumed to gain what tuning gained most
-    in any arm.
+    Gains up to `noise` count as none. Without gains either kind gets half.
     """
-    count = len(arm.curve)
-    if count <= SLOPE_WINDOW:
-        return arm.value - largest_gain * (1.0 - (count - 1) / (SLOPE_WINDOW + 1))
-    before = arm.curve[-1 - SLOPE_WINDOW]
-    slope = (before - arm.value) / SLOPE_WINDOW if math.isfinite(before) else largest_gain
-    # Gains shrink during tuning; extrapolating to the end of the budget would keep every arm active.
-    return arm.value - slope * min(trials_left, count)
-
-
-def should_edit(
-    trials: Sequence[Trial],
-    objective: Objective,
-    constraints: Sequence[Constraint],
-    *,
-    min_tuning_trials: float,
-    seed: int,
-    number: int,
-) -> bool:
-    """Decide, by a draw from `seed` and `number`, whether the next trial runs a new edit instead of tuning.
-
-    During the first `min_tuning_trials` trials of tuning, edits get their least share: the gain of an edit with a poor
-    configuration says little about its gain with a good one.
-    """
-    edits = len({t.proposal.code for t in trials} - {""})
-    tuning = sum(not t.is_replicate for t in trials) - edits
-    share = EDIT_SHARE_RANGE[0] if tuning < min_tuning_trials else edit_share(trials, objective, constraints)
-    return derived_seed(seed, "edit", number) / 2**31 < share
-
-
-def edit_share(trials: Sequence[Trial], objective: Objective, constraints: Sequence[Constraint]) -> float:
-    """Return the share of trials for new edits, from the discounted gain per trial of edits and of tuning."""
     feasible = {t.number for t in candidates(trials, (objective,), constraints)}
-    seen_codes: set[str] = set()
     best_value = math.inf
     # For new edits (True) and tuning (False): discounted sum of gains, discounted number of trials.
     sums = {True: [0.0, 0.0], False: [0.0, 0.0]}
-    for trial in trials:
-        if trial.is_replicate or not trial.state.is_finished:
+    known = 0
+    for trial, is_edit in new_versions(trials):
+        if not trial.state.is_finished:
             continue
-        is_new_edit = bool(trial.proposal.code) and trial.proposal.code not in seen_codes
-        seen_codes.add(trial.proposal.code)
         loss = objective.sign * trial.values[objective.metric] if trial.number in feasible else math.inf
-        gain = max(best_value - loss, 0.0) if math.isfinite(best_value) else 0.0
-        sums[is_new_edit] = [GAIN_DECAY * sums[is_new_edit][0] + gain, GAIN_DECAY * sums[is_new_edit][1] + 1.0]
+        if math.isfinite(best_value):
+            gain = best_value - loss if best_value - loss > noise else 0.0
+            sums[is_edit] = [GAIN_DECAY * sums[is_edit][0] + gain, GAIN_DECAY * sums[is_edit][1] + 1.0]
+            known += 1
         best_value = min(best_value, loss)
-    # Prior: one trial of each kind that gained a tenth of the total, so that no data means no preference.
-    prior = 0.1 * sum(total for total, _ in sums.values())
-    if prior == 0.0:
-        return 0.5
-    edits, tuning = ((sums[kind][0] + prior) / (sums[kind][1] + 1.0) for kind in (True, False))
-    return min(max(edits / (edits + tuning), EDIT_SHARE_RANGE[0]), EDIT_SHARE_RANGE[1])
+    weight = _FADING_TRIALS / (_FADING_TRIALS + known)
+    least, most = (
+        weight * early + (1.0 - weight) * late for early, late in zip(EARLY_SHARES, LATE_SHARES, strict=True)
+    )
+    return min(max(_gain_share(sums[True], sums[False]), least), most)
 
 
-def choose_parent(arms: Sequence[Arm], variants: Mapping[str, Variant], noise: float, *, seed: int, number: int) -> Arm:
-    """Return the arm to edit next: mostly the best, in a quarter of the cases the second best.
+def is_edit_due(trials: Sequence[Trial], share: float, waiting: int) -> bool:
+    """Return whether new edits have had less than their share of the latest trials.
 
-    A simplified version within `noise` (one standard deviation of the metric) of the best value counts as the best.
+    Args:
+        trials: all trials, running ones included; the first one is the default and of neither kind.
+        share: of new edits.
+        waiting: number of edits that wait for their first trial.
     """
-    complete = sorted((arm for arm in arms if arm.best is not None), key=lambda arm: arm.value)
-    best = complete[0]
-    simple = [a for a in complete if _is_simplified(a, variants) and a.value <= best.value + noise]
-    ranked = [*simple[:1], *(arm for arm in complete if arm not in simple[:1])]
-    takes_second = derived_seed(seed, "parent", number) % _SECOND_BEST_EVERY == _SECOND_BEST_EVERY - 1
-    return ranked[1] if takes_second and len(ranked) > 1 else ranked[0]
+    kinds = [is_edit for _, is_edit in list(new_versions(trials))[1:]] + [True] * waiting
+    weights = [GAIN_DECAY**age for age in range(len(kinds))]
+    edits = sum(weight for weight, is_edit in zip(weights, reversed(kinds), strict=True) if is_edit)
+    return edits <= share * sum(weights)
 
 
-def _is_simplified(arm: Arm, variants: Mapping[str, Variant]) -> bool:
-    variant = variants.get(arm.code)
-    return variant is not None and variant.direction == "simplify"
+def new_versions(trials: Sequence[Trial]) -> list[tuple[Trial, bool]]:
+    """Return the trials without replicates, each with whether it is the first one of an edited version."""
+    seen = {""}
+    found = []
+    for trial in trials:
+        if not trial.is_replicate:
+            found.append((trial, trial.proposal.code not in seen))
+            seen.add(trial.proposal.code)
+    return found
+
+
+def choose_parent(arms: Sequence[Arm], variants: Mapping[str, Variant], noise: float) -> Arm:
+    """Return the arm to edit next: the best one, or one within `noise` of it that is simpler or was edited less.
+
+    Args:
+        arms: at least one with a complete trial.
+        variants: all versions, by id.
+        noise: standard deviation of a difference of two runs.
+    """
+    best = best_arm(arms)
+    assert best is not None  # noqa: S101  # see the arguments
+    equal = [arm for arm in arms if arm.best is not None and arm.value <= best.value + noise]
+    equal = [arm for arm in equal if not _is_superseded(arm, equal, variants, 0.0) or arm is best]
+    children = Counter(_parent_code(v, variants) for v in variants.values() if v.is_edited)
+    return min(equal, key=lambda arm: (not _is_simplified(arm, variants), children[arm.code], arm.value))
 
 
 def overused_direction(variants: Sequence[Variant]) -> str:
@@ -175,29 +128,41 @@ def overused_direction(variants: Sequence[Variant]) -> str:
     return latest[0] if len(latest) == MAX_SAME_DIRECTION and len(set(latest)) == 1 else ""
 
 
-def pairs_to_combine(arms: Sequence[Arm], variants: Mapping[str, Variant]) -> list[tuple[Variant, Variant]]:
-    """Return pairs of versions to combine, the most promising first.
+def _optimistic_bound(arm: Arm, arms: Sequence[Arm], trials_left: float) -> float:
+    """Return the value that an arm may still reach, to be minimized.
 
-    Both are clearly better than their parents, and neither descends from the other.
+    It extrapolates the arm's slope. An arm with too few trials for a slope may gain what tuning gained most in any arm
+    since the arm's first trial: what it gained before was gained with the parent's code, and the arm began with it.
     """
-    values = {arm.code: arm.value for arm in arms}
-    gains = {code: _gain(v, values) for code in values if (v := variants.get(code)) is not None and v.is_edited}
-    min_gain = MIN_COMBINE_GAIN * max(gains.values(), default=0.0)
-    winners = [variants[code] for code in sorted(gains, key=lambda c: values[c]) if gains[code] > min_gain]
-    pairs = [(a, b) for i, a in enumerate(winners) for b in winners[i + 1 :]]
-    return [(a, b) for a, b in pairs if b.id not in _lineage(a, variants) and a.id not in _lineage(b, variants)]
+    count = len(arm.curve)
+    if count <= SLOPE_WINDOW:
+        hope = max(other.gain_since(arm.numbers[0]) for other in arms)
+        return arm.value - hope * (1.0 - (count - 1) / (SLOPE_WINDOW + 1))
+    before = arm.curve[-1 - SLOPE_WINDOW]
+    slope = (before - arm.value) / SLOPE_WINDOW if math.isfinite(before) else 0.0
+    # Gains shrink during tuning; extrapolating to the end of the budget would keep every arm active.
+    return arm.value - slope * min(trials_left, count)
 
 
-def _gain(variant: Variant, values: Mapping[str, float]) -> float:
-    """Return by how much a version is better than its parent; 0 when either has no value."""
-    before = values.get(variant.parent or "", values.get("", math.inf))
-    return before - values[variant.id] if math.isfinite(before) and math.isfinite(values[variant.id]) else 0.0
+def _is_superseded(arm: Arm, arms: Sequence[Arm], variants: Mapping[str, Variant], noise: float) -> bool:
+    """Return whether a version made from this one is better by more than `noise`."""
+    better = (other.code for other in arms if other.code and other.value < arm.value - noise)
+    made_from = (lineage(variants[code], variants) for code in better if code in variants)
+    return any(not arm.code or arm.code in ids for ids in made_from)
 
 
-def _lineage(variant: Variant, variants: Mapping[str, Variant]) -> set[str]:
-    """Return the ids of a version and of all its ancestors."""
-    ids = {variant.id}
-    while variant.parent and (parent := variants.get(variant.parent)):
-        ids.add(parent.id)
-        variant = parent
-    return ids
+def _parent_code(variant: Variant, variants: Mapping[str, Variant]) -> str:
+    """Return the id of the edited version that a version was made from; "" for the user's own code."""
+    parent = variants.get(variant.parent or "")
+    return parent.id if parent is not None and parent.is_edited else ""
+
+
+def _is_simplified(arm: Arm, variants: Mapping[str, Variant]) -> bool:
+    variant = variants.get(arm.code)
+    return variant is not None and variant.direction == "simplify"
+
+
+def _gain_share(edits: Sequence[float], tuning: Sequence[float]) -> float:
+    prior = (edits[0] + tuning[0]) / max(edits[1] + tuning[1], 1.0)
+    per_edit, per_tuning = ((gain + PRIOR_TRIALS * prior) / (count + PRIOR_TRIALS) for gain, count in (edits, tuning))
+    return per_edit / (per_edit + per_tuning) if per_edit + per_tuning > 0.0 else 0.5

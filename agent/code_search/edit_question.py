@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import stdev
 
-from tunesmith.agent.code_search.bandit import Arm, choose_parent, overused_direction
+from tunesmith.agent.code_search.arms import Arm
+from tunesmith.agent.code_search.bandit import overused_direction
 from tunesmith.agent.code_search.editor import EditQuestion
+from tunesmith.agent.code_search.strategies.base import EditRequest
 from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.trials.results import default_trial
-from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
@@ -37,11 +38,10 @@ class EditQuestionBuilder:
     view: StudyView
     curve: Callable[[int], str]
 
-    def new_edit(self) -> EditQuestion:
-        """Return the question for an edit of one of the best versions."""
-        noise = _noise(self.view)
-        arm = choose_parent(self.arms, self.variants, noise, seed=self.view.seed, number=self.view.number)
-        return self._question(self.variants[arm.code] if arm.code else self.root, arm)
+    def new_edit(self, request: EditRequest) -> EditQuestion:
+        """Return the question for edits of the version that the strategy chose."""
+        arm = next(a for a in self.arms if a.code == request.parent)
+        return self._question(self.variants[arm.code] if arm.code else self.root, arm, count=request.count)
 
     def repair(self, failed_trial: Trial) -> EditQuestion:
         """Return the question for the repair of the edit that a failed trial ran."""
@@ -50,12 +50,17 @@ class EditQuestionBuilder:
         arm = next((a for a in self.arms if a.code == parent.id), self.arms[0])
         return self._question(parent, arm, broken=_failed_edit(failed_trial, failed))
 
-    def _question(self, parent: Variant, arm: Arm, broken: FailedEdit | None = None) -> EditQuestion:
+    def _question(self, parent: Variant, arm: Arm, *, count: int = 1, broken: FailedEdit | None = None) -> EditQuestion:
+        sound = [v for v in self.variants.values() if v.state is VariantState.SOUND]
+        names = [name for variant in [parent, *sound] for name in variant_space(variant, self.spec).names]
         return EditQuestion(
             parent=parent,
+            root=self.root,
             known=dict(self.variants),
             facts=self._code_facts(parent, arm),
-            space=variant_space(parent, self.spec),
+            names=list(dict.fromkeys(names)),
+            count=count,
+            best={arm.code: dict(arm.best.params) for arm in self.arms if arm.best},
             broken=broken,
         )
 
@@ -83,16 +88,6 @@ class EditQuestionBuilder:
         if default is not None and metric in default.values:
             parts.append(f"its default: {short_number(default.values[metric])}")
         return "; ".join(parts)
-
-
-def _noise(view: StudyView) -> float:
-    """Return the standard deviation of the metric over replicates of the default; 0 with fewer than two values."""
-    default, metric = default_trial(view.trials, view.space), view.objectives[0].metric
-    if default is None:
-        return 0.0
-    same = [t for t in view.trials if t is default or t.proposal.replicate_of == default.number]
-    values = [t.values[metric] for t in same if t.state is TrialState.COMPLETE and metric in t.values]
-    return stdev(values) if len(values) > 1 else 0.0
 
 
 def _failed_edit(trial: Trial, variant: Variant) -> FailedEdit | None:

@@ -6,40 +6,28 @@ An edit that was being asked for when the program ended is asked for again after
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from tunesmith.agent.code_search.bandit import (
-    TUNING_TRIALS_PER_PARAMETER,
-    Arm,
-    active_arms,
-    build_arms,
-    pairs_to_combine,
-    should_edit,
-)
+from tunesmith.agent.code_search.arms import Arm, build_arms, difference_noise
 from tunesmith.agent.code_search.edit_question import EditQuestionBuilder
 from tunesmith.agent.code_search.editor import EditQuestion, EditResult
-from tunesmith.agent.code_search.task_model import pool_trials, variant_shifts
+from tunesmith.agent.code_search.strategies.base import SearchState, Strategy
+from tunesmith.agent.code_search.strategies.registry import make_strategy
+from tunesmith.agent.code_search.version_trials import TrialRequest, VersionTrials
 from tunesmith.agent.llm.call_log import LoggedCall
 from tunesmith.agent.llm.candidate_pool import ANSWER_WAIT_S, BackgroundRunner
-from tunesmith.agent.planner.arbiter import Arbiter
-from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.surrogate_model import SamplerSettings
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.results import present_trials
-from tunesmith.study.trials.seeds import tuning_seed
-from tunesmith.study.trials.trial import FailureKind, Prediction, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.trial import FailureKind, Proposal, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, short_id
-from tunesmith.tools.variants.build import cross_variants
+from tunesmith.tools.variants.build import cross_variants, move_edit
 from tunesmith.tools.variants.rules import GateRules
 from tunesmith.tools.variants.run_command import variant_command, variant_space
 from tunesmith.tools.variants.user_edit import EditContext
@@ -98,10 +86,12 @@ class CodeSearch:
         self._runner = runner
         self._unavailable_reason = unavailable_reason
         self._curve = curve
+        self._strategy: Strategy = make_strategy(spec.edits.strategy if spec.edits else "adaptive")
         self._pending_edit: Future[EditResult] | None = None
-        self._results: dict[str, EditResult] = {}
-        self._combined_pairs: set[tuple[str, str]] = set()
+        self._requested: list[TrialRequest] = []
+        self._failed_joins: set[tuple[str, str]] = set()
         self._new_variants: list[Variant] = []
+        self._outcomes: list[VariantOutcome] = []
         self._calls: list[LoggedCall] = []
         self._notes: list[str] = []
         self._to_repair: list[Trial] = []
@@ -114,40 +104,47 @@ class CodeSearch:
         """Return the view with only the trials of the user's own code."""
         return replace(view, trials=[t for t in view.trials if not t.proposal.code])
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a question for edits is open."""
+        return self._pending_edit is not None and not self._pending_edit.done()
+
+    def is_waiting_for_edit(self, trials: Sequence[Trial]) -> bool:
+        """Return whether a question is open and no edit waits for its first trial, so that only an answer helps."""
+        return self.is_asking and not self._requested and not self._untried(trials)
+
     def next(self, view: StudyView) -> Proposal | None:
         """Return the next trial of an edited version; None when the user's own code is to be tuned."""
         self.prepare(view)
-        objective = view.objectives[0]
-        arms = build_arms(present_trials(view.trials, view.space), objective, view.constraints)
-        untried = self._untried(view.trials)
-        is_due = should_edit(
-            view.trials,
-            objective,
-            view.constraints,
-            min_tuning_trials=self._min_tuning_trials(),
-            seed=view.seed,
-            number=view.number,
-        )
-        if untried and (is_due or untried[0].author == PERSON) and any(arm.best for arm in arms):
-            return self._first_trial(untried[0], arms, view)
-        active = active_arms([arm for arm in arms if self._may_run(arm)], self._trials_left(view))
-        if not active or not active[0].code:
+        state = self._state(view)
+        if not any(arm.best for arm in state.arms):
             return None
-        return self._tuning_trial(self._variants[active[0].code], view)
+        trials = VersionTrials(spec=self._spec, variants=self._variants, arms=state.arms, view=view)
+        if not state.untried and not self._requested:
+            self._join_best_pair(state)
+            state = self._state(view)
+        if state.untried:
+            return trials.first(self._moved(state.untried[0], state))
+        while self._requested:
+            if (proposal := trials.requested(self._requested.pop(0))) is not None:
+                return proposal
+        code = self._strategy.tuned(state)
+        return trials.tuning(self._variants[code]) if code else None
 
     def prepare(self, view: StudyView) -> None:
-        """Ask for another edit when no version is untried. Returns at once with a background runner."""
+        """Ask for edits when the strategy wants some. Returns at once with a background runner."""
         self._collect(view)
-        if self._pending_edit is not None or self._untried(view.trials) or self._trials_left(view) < 2:  # noqa: PLR2004
+        if self._editor is None or self._pending_edit is not None or self._disabled_reason:
             return
-        arms = build_arms(present_trials(view.trials, view.space), view.objectives[0], view.constraints)
-        editable = [arm for arm in arms if arm.best is not None and self._may_run(arm)]
-        if not editable or self._combine_best_pair(editable):
+        state = self._state(view)
+        if not any(arm.best for arm in state.arms) or state.trials_left - len(state.untried) < 1:
             return
         is_paused = view.number < self._paused_until_trial and not self._to_repair
-        if self._editor is None or self._disabled_reason or is_paused or self._unavailable_reason():
+        if is_paused or self._unavailable_reason():
             return
-        question = self._question(editable, view)
+        question = self._question(state, view)
+        if question is None:
+            return
         if self._runner is None:
             self._accept(self._editor.edit(question), view)
         else:
@@ -171,16 +168,21 @@ class CodeSearch:
         """Return every version, by id."""
         return dict(self._variants)
 
-    def add(self, variant: Variant, params: dict[str, Value] | None = None) -> None:
+    def add(self, variant: Variant, params: Mapping[str, Value] | None = None) -> None:
         """Add a version that a person asked for; `drain_variants` returns it with the others."""
+        variant = replace(variant, params=dict(params)) if params else variant
         self._variants[variant.id] = variant
-        self._results[variant.id] = EditResult(params=params or {})
         self._new_variants.append(variant)
 
     def drain_variants(self) -> list[Variant]:
         """Return versions that are new since the last call of this method, for the history."""
         variants, self._new_variants = self._new_variants, []
         return variants
+
+    def drain_outcomes(self) -> list[VariantOutcome]:
+        """Return the states of versions that changed without a trial since the last call of this method."""
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
 
     def drain_calls(self) -> list[LoggedCall]:
         """Return model calls that ended since the last call of this method, for the history and the budget."""
@@ -228,73 +230,57 @@ class CodeSearch:
             return self._change_state(variant, VariantState.DUPLICATE, reason)
         return None
 
-    # -- trials -------------------------------------------------------------------------------------------------
+    # -- versions -----------------------------------------------------------------------------------------------
 
-    def _first_trial(self, variant: Variant, arms: Sequence[Arm], view: StudyView) -> Proposal:
-        """Return a trial that repeats the parent's best one, with the same seed, so that only the edit differs."""
-        best = self._trial_to_repeat(variant, arms)
-        result = self._results.get(variant.id, EditResult())
-        space = self.space_of(variant.id)
-        merged = (
-            {name: imputed_value(p) for name, p in space.parameters.items()} | dict(best.params) | dict(result.params)
+    def _state(self, view: StudyView) -> SearchState:
+        """Return what the strategy sees of the study."""
+        present = present_trials(view.trials, view.space)
+        arms = build_arms(present, view.objectives[0], view.constraints)
+        return SearchState(
+            trials=present,
+            arms=[arm for arm in arms if self._may_run(arm)],
+            variants=self._variants,
+            untried=self._untried(view.trials),
+            objective=view.objectives[0],
+            constraints=view.constraints,
+            noise=difference_noise(view),
+            trials_left=self._trials_left(view),
+            seed=view.seed,
+            number=view.number,
         )
-        merged = space.own_values(merged)
-        params = {name: merged[name] for name in space.active(merged)}
-        if not space.contains(params):
-            params = {name: value for name, value in best.params.items() if name in space.parameters}
-        is_combined = variant.direction == COMBINE
-        return Proposal(
-            params=params,
-            source=Source.SAMPLER if is_combined else Source.USER if variant.author == PERSON else Source.LLM,
-            seed=best.proposal.seed if params == dict(best.params) else tuning_seed(view.seed, view.number),
-            rationale=f"{short_id(variant.id)} ({variant.direction}): {variant.rationale}",
-            fidelity=best.proposal.fidelity,
-            variant=variant.id,
-            prediction=None if result.predicted is None else Prediction(mean=result.predicted, std=0.0),
-            considered=(f"first trial of a new version of the code; repeats trial {best.number} for comparison",),
-        )
-
-    def _trial_to_repeat(self, variant: Variant, arms: Sequence[Arm]) -> Trial:
-        """Return the best trial of the parent; without one, of the user's code; without one, of all versions."""
-        complete = {arm.code: arm for arm in arms if arm.best is not None}
-        best_arm = min(complete.values(), key=lambda a: a.value)
-        arm = complete.get(variant.parent or "") or complete.get("") or best_arm
-        assert arm.best is not None  # noqa: S101  # arms without one were filtered out
-        return arm.best
-
-    def _tuning_trial(self, variant: Variant, view: StudyView) -> Proposal | None:
-        """Return a configuration for a version, from a model of the trials of all versions; None when none is left."""
-        objective, space = view.objectives[0], self.space_of(variant.id)
-        shifts = {
-            code: shift
-            for code, shift in variant_shifts(view.trials, objective).items()
-            if code == variant.id or self._is_valid(code)
-        }
-        if variant.id in shifts:
-            tuned = replace(view, space=space, trials=pool_trials(view.trials, variant.id, space, objective, shifts))
-        else:
-            # Its first trial could not repeat the parent's, so its shift is unknown: transfer from the user's code.
-            own = [t for t in view.trials if t.proposal.code == variant.id]
-            before = EarlierStudy(name="the code before", trials=[t for t in view.trials if not t.proposal.code])
-            tuned = replace(view, space=space, trials=own, earlier=(before, *view.earlier))
-        fidelity = self._spec.fidelity.max if self._spec.fidelity else None
-        try:
-            proposal = Arbiter(BayesSampler(SamplerSettings(n_initial=1)), fidelity=fidelity).choose(tuned)
-        except SpaceExhausted:
-            return None
-        return replace(proposal, variant=variant.id, rationale=f"{short_id(variant.id)}: {proposal.rationale}")
-
-    def _is_valid(self, code: str) -> bool:
-        return not code or (code in self._variants and self._variants[code].state is VariantState.SOUND)
-
-    # -- edits --------------------------------------------------------------------------------------------------
 
     def _untried(self, trials: Sequence[Trial]) -> list[Variant]:
-        """Return the valid versions without a trial; those that a person asked for come first."""
+        """Return the valid versions without a trial in the order in which they run: those of people, edits, joins."""
         tried = {t.proposal.code for t in trials}
         valid = [v for v in self._variants.values() if v.is_edited and v.state is VariantState.SOUND]
         untried = [v for v in valid if v.id not in tried and self._descends_from_root(v)]
-        return sorted(untried, key=lambda v: v.author != PERSON)
+        return sorted(untried, key=lambda v: (v.author != PERSON, v.direction == COMBINE))
+
+    def _moved(self, variant: Variant, state: SearchState) -> Variant:
+        """Return an untried version on top of the version that overtook its parent, or as it is where that fails."""
+        base = self._strategy.base(variant, state)
+        parent = self._variants.get(variant.parent or "")
+        if not base or variant.author == PERSON or (parent is not None and base == parent.id):
+            return variant
+        moved = move_edit(variant, self._variants[base], self._variants, self._rules)
+        if moved is None or moved.state is not VariantState.SOUND:
+            return variant
+        moved = replace(moved, created_at=variant.created_at)
+        self.add(moved)
+        reason = f"it runs as {short_id(moved.id)}, on top of {short_id(base)}, which was better by then"
+        self._outcomes.append(self._change_state(variant, VariantState.DUPLICATE, reason))
+        return moved
+
+    def _join_best_pair(self, state: SearchState) -> None:
+        """Join the best pair of versions that gained; pairs that change the same lines are left out."""
+        for first, second in self._strategy.joins(state):
+            if (first.id, second.id) in self._failed_joins:
+                continue
+            joined = cross_variants(first, second, self._variants, self._rules)
+            if joined is not None and joined.state is VariantState.SOUND:
+                self.add(replace(joined, created_at=max(first.created_at, second.created_at)))
+                return
+            self._failed_joins.add((first.id, second.id))
 
     def _descends_from_root(self, variant: Variant) -> bool:
         """Tell whether a version was made from the project as it is now; a person may have changed it since."""
@@ -308,25 +294,20 @@ class CodeSearch:
 
     def _may_run(self, arm: Arm) -> bool:
         """Tell whether a version may get further trials."""
-        return not arm.code or (self._is_valid(arm.code) and self._descends_from_root(self._variants[arm.code]))
+        variant = self._variants.get(arm.code)
+        is_sound = variant is not None and variant.state is VariantState.SOUND and self._descends_from_root(variant)
+        return not arm.code or is_sound
 
-    def _combine_best_pair(self, arms: Sequence[Arm]) -> bool:
-        """Combine the best pair of improved versions that was not combined yet; return whether there was one."""
-        for first, second in pairs_to_combine(arms, self._variants):
-            if (first.id, second.id) in self._combined_pairs:
-                continue
-            self._combined_pairs.add((first.id, second.id))
-            variant = cross_variants(first, second, self._variants, self._rules)
-            if variant is not None and variant.state is VariantState.SOUND:
-                self.add(replace(variant, created_at=max(first.created_at, second.created_at)))
-                return True
-        return False
+    # -- edits --------------------------------------------------------------------------------------------------
 
-    def _question(self, arms: Sequence[Arm], view: StudyView) -> EditQuestion:
+    def _question(self, state: SearchState, view: StudyView) -> EditQuestion | None:
         builder = EditQuestionBuilder(
-            spec=self._spec, root=self._root, variants=self._variants, arms=arms, view=view, curve=self._curve
+            spec=self._spec, root=self._root, variants=self._variants, arms=state.arms, view=view, curve=self._curve
         )
-        return builder.repair(self._to_repair.pop(0)) if self._to_repair else builder.new_edit()
+        if self._to_repair:
+            return builder.repair(self._to_repair.pop(0))
+        request = self._strategy.request(state)
+        return builder.new_edit(request) if request is not None else None
 
     def _collect(self, view: StudyView) -> None:
         if self._pending_edit is not None and self._pending_edit.done():
@@ -334,14 +315,16 @@ class CodeSearch:
             self._accept(_result_or_error(pending), view)
 
     def _accept(self, result: EditResult, view: StudyView) -> None:
-        """Keep the versions of an answer; without a valid one, pause questions for 2, 4, 8 trials."""
+        """Keep the versions and trials of an answer; without any that may run, pause questions for 2, 4, 8 trials."""
         self._calls += result.calls
-        self._new_variants += result.variants
-        self._variants.update({v.id: v for v in result.variants if v.id not in self._variants})
-        valid = [v for v in result.variants if v.state is VariantState.SOUND]
-        if valid:
+        known = set(self._variants)
+        variants = [self._judged(v, view) for v in result.variants]
+        self._new_variants += variants
+        self._variants.update({v.id: v for v in variants if v.id not in known})
+        self._requested += result.trials
+        self._join_requested(result.joins)
+        if result.trials or any(v.state is VariantState.SOUND for v in variants):
             self._failures_in_a_row = 0
-            self._results[valid[-1].id] = result
             return
         self._failures_in_a_row += 1
         self._paused_until_trial = view.number + min(2**self._failures_in_a_row, MAX_PAUSE_TRIALS)
@@ -349,17 +332,26 @@ class CodeSearch:
             self._disabled_reason = result.error if result.permanent else ""
             self._notes.append(f"no edit of the code: {result.error}")
 
+    def _judged(self, variant: Variant, view: StudyView) -> Variant:
+        """Return a new version as the strategy judges it."""
+        if variant.state is not VariantState.SOUND:
+            return variant
+        objection = self._strategy.objection(variant, self._state(view))
+        return replace(variant, state=VariantState.DUPLICATE, reason=objection) if objection else variant
+
+    def _join_requested(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Join the versions that the model named."""
+        for first, second in pairs:
+            joined = cross_variants(self._variants[first], self._variants[second], self._variants, self._rules)
+            if joined is not None and joined.state is VariantState.SOUND:
+                self.add(joined)
+
     def _change_state(self, variant: Variant, state: VariantState, reason: str) -> VariantOutcome:
         self._variants[variant.id] = replace(variant, state=state, reason=reason)
         return VariantOutcome(variant, state, reason)
 
-    def _min_tuning_trials(self) -> float:
-        """Return the number of tuning trials before edits: some per parameter, at most half of the budget."""
-        wanted, trials = TUNING_TRIALS_PER_PARAMETER * len(self._spec.space), self._spec.budget.trials
-        return wanted if trials is None else min(wanted, trials / 2)
-
     def _trials_left(self, view: StudyView) -> int:
-        """Return the number of tuning trials left; without a limit, as many as there were, and at least 8."""
+        """Return the number of trials that may still be started; without a limit, as many as there were, at least 8."""
         own = sum(not t.is_replicate for t in view.trials)
         return self._spec.budget.trials - own if self._spec.budget.trials is not None else max(own, 8)
 

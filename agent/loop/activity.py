@@ -27,6 +27,9 @@ def _record_versions(run: StudyRun, code: CodeSearch) -> None:
     for variant in code.drain_variants():
         run.recorder.record_variant(variant)
         run.announcer.note(_version_text(variant))
+    for outcome in code.drain_outcomes():
+        run.recorder.record_variant_state(outcome.variant, outcome.state, outcome.reason)
+        run.announcer.note(f"{short_id(outcome.variant.id)}: {outcome.reason}")
     _record_notes(run, code.drain_notes())
     if run.candidate_pool is not None:
         # Edits and candidates share one budget.

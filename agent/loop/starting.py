@@ -68,8 +68,8 @@ def edited_code(run: StudyRun, trial: Trial) -> EditedCode | None:
 
 def prepare_proposals(run: StudyRun) -> None:
     """Let the LLM prepare its next candidates and edits while trials run."""
-    if run.candidate_pool is None:
-        return
+    if run.candidate_pool is None or run.queue.is_tuning_over():
+        return  # An answer could not be used any more.
     view = run.queue.view()
     run.candidate_pool.prepare(run.code.unedited_view(view) if run.code is not None else view)
     if run.code is not None:

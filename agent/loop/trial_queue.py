@@ -159,6 +159,10 @@ class TrialQueue:
             return self._timed_proposal()
         return self._replicate("trials")
 
+    def is_tuning_over(self) -> bool:
+        """Return whether the budget allows no further trial but replicates."""
+        return self._ledger.trials_left() < MIN_RUNS_LEFT or bool(self._too_late_to_tune())
+
     def end_if_over(self) -> None:
         """Set `ended_by` if a limit is reached, while no trial can be started anyway."""
         is_waiting = self.waiting or self._slots.running() or self._spec.confirm is not None
@@ -197,6 +201,10 @@ class TrialQueue:
 
     def _timed_proposal(self) -> Trial | None:
         """Choose a trial and update the estimate of how long choosing takes."""
+        if self._keeps_last_trial():
+            return None
+        if self._proposers.arbiter.is_waiting:
+            return None
         state = self._state()
         if state == self._exhausted_in:
             return self._replicate("exhausted")
@@ -214,8 +222,13 @@ class TrialQueue:
             self._waits_in = self._state()
             return None
         try:
-            proposal = self._resumed(view) or self._edited(view) or self._proposed(view)
+            proposal = self._resumed(view) or self._edited(view)
+            if proposal is None and self._proposers.arbiter.must_wait(self._unedited(view)):
+                return None
+            proposal = proposal or self._proposed(view)
         except SpaceExhausted:
+            if self._is_waiting_for_edit():
+                return None
             self._exhausted_in = self._state()
             return self._replicate("exhausted")
         if proposal.fallback_reason.startswith(SAMPLER_FAILED):
@@ -223,6 +236,14 @@ class TrialQueue:
         trial = self._record(proposal)
         self._ledger.add_numbered(trial)
         return trial
+
+    def _keeps_last_trial(self) -> bool:
+        """Return whether the budget's last trial is kept for an edit that the LLM is about to propose."""
+        return self._ledger.trials_left() < 1.0 + MIN_RUNS_LEFT and self._is_waiting_for_edit()
+
+    def _is_waiting_for_edit(self) -> bool:
+        code = self._proposers.code
+        return code is not None and code.is_waiting_for_edit(self._store.trials())
 
     def _state(self) -> _StudyState:
         """Return what a choice depends on. While it stays, asking again gives the same answer and only costs CPU."""
@@ -251,10 +272,13 @@ class TrialQueue:
         Raises:
             SpaceExhausted: every configuration of a finite space was tried.
         """
-        code = self._proposers.code
-        own = code.unedited_view(view) if code is not None else view
+        own = self._unedited(view)
         chosen = apply_steering(self._proposers.arbiter.choose(own), own, self.steering, BayesSampler())
         return self._at_first_fidelity(chosen, own)
+
+    def _unedited(self, view: StudyView) -> StudyView:
+        code = self._proposers.code
+        return code.unedited_view(view) if code is not None else view
 
     def _resumed(self, view: StudyView) -> Proposal | None:
         """Return an earlier configuration that is promoted or resumed now; None if there is none."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from tunesmith.study.config.field_types import Count, Table, Text, no_bool
 from tunesmith.study.units import parse_seconds
+
+EditStrategy = Literal["adaptive", "greedy", "tree", "islands"]
+"""How edits are searched: what is asked, and which version of the code runs."""
 
 SAMPLERS = ("bayes", "random", "optuna-tpe", "optuna-gp")
 
@@ -50,3 +53,4 @@ class EditsTable(Table):
 
     files: list[Text] = Field(description='a list of files, for example ["train.py"]', min_length=1)
     protect: list[Text] = Field(default_factory=list, description='a list of files, for example ["evaluate.py"]')
+    strategy: EditStrategy = Field("adaptive", description='"adaptive", "greedy", "tree" or "islands"')

@@ -65,23 +65,49 @@ def make_variant(proposal: EditProposal, parent: Variant, known: Mapping[str, Va
 
 def cross_variants(first: Variant, second: Variant, known: Mapping[str, Variant], rules: GateRules) -> Variant | None:
     """Return `first` with the changes that `second` made to its own parent; None where both change the same lines."""
+    rationale = f"{short_id(first.id)} with the change of {short_id(second.id)}: {second.rationale}"
+    return _with_changes(first, second, known, rules, author="crossover", direction=COMBINE, rationale=rationale)
+
+
+def move_edit(edit: Variant, onto: Variant, known: Mapping[str, Variant], rules: GateRules) -> Variant | None:
+    """Return an edit made on another version than it was written for; None where both change the same lines.
+
+    It stays its author's edit, with the settings that it was written for. Its prediction was for the other version.
+    """
+    return _with_changes(
+        onto, edit, known, rules, author=edit.author, direction=edit.direction, rationale=edit.rationale
+    )
+
+
+def _with_changes(  # noqa: PLR0913  # the three words of the new variant
+    first: Variant,
+    second: Variant,
+    known: Mapping[str, Variant],
+    rules: GateRules,
+    *,
+    author: str,
+    direction: str,
+    rationale: str,
+) -> Variant | None:
     origin = known.get(second.parent or "")
     if origin is None:
         return None
     try:
         pairs = [(path, origin.files.get(path, ""), text) for path, text in second.files.items()]
         edits = [edit for path, before, after in pairs for edit in _unique_edits(path, before, after)]
-        files = apply_edits(first.files, edits)
+        created = [path for path in second.files if path not in origin.files]
+        files = apply_edits(first.files, edits, created)
     except EditRefused:
         return None
     proposal = EditProposal(
         edits=edits,
-        author="crossover",
-        direction=COMBINE,
-        rationale=f"{short_id(first.id)} with the change of {short_id(second.id)}: {second.rationale}",
+        author=author,
+        direction=direction,
+        rationale=rationale,
         declared={**first.declared, **second.declared},
     )
-    return _checked(_unchecked(first, files, proposal, known), first, known, rules)
+    changed = replace(_unchecked(first, files, proposal, known), joined=second.id, params=second.params)
+    return _checked(changed, first, known, rules)
 
 
 def _unchecked(

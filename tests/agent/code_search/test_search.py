@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 from fakes.views import trial
 
 from tunesmith.agent.code_search.editor import EditQuestion, EditResult
 from tunesmith.agent.code_search.search import CodeSearch
+from tunesmith.agent.code_search.version_trials import TrialRequest
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import FailureKind, Proposal, Source, Trial
 from tunesmith.study.trials.view import StudyView
-from tunesmith.study.variant import Edit, Variant, VariantState
+from tunesmith.study.variant import Edit, Variant, VariantState, short_id
 from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.variants.build import EditProposal, make_variant
 from tunesmith.tools.variants.rules import GateRules
@@ -30,22 +33,43 @@ ROOT = Variant(id="root", files={"train.py": "a = 1\n\n\n\n\nb = 1\n\n\n\n\nc = 
 RULES = GateRules(editable=["train.py"], space=SPEC.space, metrics=["loss"])
 
 
+Replacement = tuple[str, str]
+
+
+def made(
+    question: EditQuestion,
+    *ideas: Replacement,
+    trials: Sequence[TrialRequest] = (),
+    joins: Sequence[tuple[str, str]] = (),
+    **more: Any,
+) -> EditResult:
+    """Return the answer to a question: an edit for each (old, new), with the fields of a version in `more`."""
+    variants = []
+    for idea in ideas:
+        change = EditProposal(edits=[Edit("train.py", *idea)], author="llm", direction="data", rationale=f"{idea}")
+        variants.append(replace(make_variant(change, question.parent, question.known, RULES), predicted=0.1, **more))
+    return EditResult(variants=tuple(variants), trials=tuple(trials), joins=tuple(joins))
+
+
+def next_number(question: EditQuestion) -> EditResult:
+    """Return an edit that fits any version: the number in its first line becomes one that no version has."""
+    old = question.parent.files["train.py"].partition("\n")[0]
+    return made(question, (old, f"a = {len(question.known) + 10}"))
+
+
 class ScriptedEditor:
     """Makes edits from a list of (old, new) replacements; None means that the model gave no edit."""
 
-    def __init__(self, *replacements: tuple[str, str] | None) -> None:
-        self._left = list(replacements)
+    def __init__(self, *answers: Replacement | Callable[[EditQuestion], EditResult] | None) -> None:
+        self._left = list(answers)
         self.asked: list[EditQuestion] = []
 
     def edit(self, question: EditQuestion) -> EditResult:
         self.asked.append(question)
-        replacement = self._left.pop(0) if self._left else None
-        if replacement is None:
+        answer = self._left.pop(0) if self._left else None
+        if answer is None:
             return EditResult(error="no idea")
-        change = EditProposal(
-            edits=[Edit("train.py", *replacement)], author="llm", direction="data", rationale=f"{replacement}"
-        )
-        return EditResult(variants=(make_variant(change, question.parent, question.known, RULES),), predicted=0.1)
+        return answer(question) if callable(answer) else made(question, answer)
 
 
 def search(editor: ScriptedEditor | None, known: Sequence[Variant] = ()) -> CodeSearch:
@@ -63,18 +87,26 @@ def view(trials: Sequence[Trial]) -> StudyView:
     return study_view(SPEC, trials)
 
 
+def run(
+    code: CodeSearch, trials: list[Trial], result: Callable[[Proposal], float | FailureKind] = lambda _: 1.0
+) -> Trial:
+    """Run the next trial, with loss 1 unless it is that of an edited version; return it."""
+    proposal, number = code.next(view(trials)), len(trials)
+    if proposal is None or not proposal.code:
+        trials.append(ran(number, 1.0, x=0.5 + number / 1000))
+    else:
+        trials.append(ran(number, result(proposal), proposal))
+    return trials[-1]
+
+
 def run_until_new_version(
     code: CodeSearch, trials: list[Trial], result: Callable[[Proposal], float | FailureKind]
 ) -> Trial:
-    """Run trials, those of the user's code with loss 1, up to the first trial of a new version; return that one."""
+    """Run trials up to the first one of a new version; return that one."""
     seen = {t.proposal.code for t in trials}
     for _ in range(30):
-        proposal = code.next(view(trials))
-        number = len(trials)
-        if proposal is not None and proposal.code not in seen:
-            trials.append(ran(number, result(proposal), proposal))
+        if run(code, trials, result).proposal.code not in seen:
             return trials[-1]
-        trials.append(ran(number, 1.0, proposal, x=0.5 + number / 1000))
     raise AssertionError("no new version was tried")
 
 
@@ -125,19 +157,128 @@ def test_a_version_with_identical_numbers_is_a_duplicate_and_gets_no_further_tri
         trials.append(ran(number, 1.0, x=0.5 + number / 1000))
 
 
-def test_two_improving_edits_are_combined_without_a_question() -> None:
-    code, trials = search(ScriptedEditor(("a = 1", "a = 2"), ("c = 1", "c = 2"))), [ran(0, 1.0)]
-    # The second edit is asked for before the first has improved, so both are edits of the user's code.
-    one = run_until_new_version(code, trials, lambda _: 1.5)
+def test_an_edit_runs_at_the_next_free_slot() -> None:
+    """Not a single trial of tuning comes between a proposal and its first trial, nor do joins."""
+    code, trials = search(ScriptedEditor(*[next_number] * 30)), [ran(0, 1.0)]
+    for _ in range(24):
+        known = len(code.variants())
+        found = run(code, trials, lambda _: 0.9)
+        if len(code.variants()) > known:
+            assert found.proposal.code == list(code.variants())[-1]
+    new = {t.proposal.code for t in trials} - {""}
+    assert len(new) > 8
+
+
+def test_the_first_trial_has_the_configuration_that_the_edit_was_written_for_on_the_parents_seed() -> None:
+    code, trials = (
+        search(ScriptedEditor(lambda q: made(q, ("a = 1", "a = 2"), params={"x": 0.9, "y": 3}))),
+        [
+            ran(0, 1.0),
+            ran(1, 0.6, x=0.3),
+        ],
+    )
+    found = run(code, trials, lambda _: 0.5)
+    assert (dict(found.params), found.proposal.seed) == ({"x": 0.9}, 101), "y is no parameter"
+    assert "compared with trial 1, with x=0.9" in found.proposal.considered[0]
+    tuned = code.next(view(trials))
+    assert tuned is not None
+    assert tuned.code == found.proposal.code
+    assert abs(float(tuned.params["x"]) - 0.9) < abs(float(tuned.params["x"]) - 0.3)  # type: ignore[arg-type]
+
+
+def test_several_ideas_run_in_their_order_and_follow_the_one_that_gained() -> None:
+    editor = ScriptedEditor(lambda q: made(q, ("a = 1", "a = 2"), ("b = 1", "b = 2"), ("c = 1", "c = 2")))
+    code, trials = search(editor), [ran(0, 1.0)]
+    assert editor.asked == []
+    first = run(code, trials, lambda _: 0.5)
+    assert editor.asked[0].count == 3
+    runs = [run(code, trials, lambda _: 0.7), run(code, trials, lambda _: 0.4)]
+    second, third = (code.variants()[t.proposal.code] for t in runs)
+    assert (second.parent, third.parent) == (first.proposal.code, first.proposal.code), "moved onto the better code"
+    assert third.files["train.py"].replace("\n", "") == "a = 2b = 1c = 2"
+    assert [o.reason.split(",")[0] for o in code.drain_outcomes()] == [
+        f"it runs as {short_id(second.id)}",
+        f"it runs as {short_id(third.id)}",
+    ]
+    assert third.author == "llm"
+
+
+def test_an_edit_that_conflicts_with_the_better_version_runs_as_it_was_written() -> None:
+    editor = ScriptedEditor(lambda q: made(q, ("a = 1", "a = 2"), ("a = 1", "a = 3")))
+    code, trials = search(editor), [ran(0, 1.0)]
+    run(code, trials, lambda _: 0.5)
+    found = run(code, trials, lambda _: 0.7)
+    second = code.variants()[found.proposal.code]
+    assert (second.parent, "a = 3" in second.files["train.py"]) == ("root", True)
+
+
+def test_the_model_may_ask_for_trials_and_joins() -> None:
+    names: list[str] = []
+
+    def ask_for_trial(question: EditQuestion) -> EditResult:
+        return made(question, trials=[TrialRequest(code=names[0], params={"x": 0.9}, rationale="lower", predicted=0.4)])
+
+    def ask_for_join(question: EditQuestion) -> EditResult:
+        return made(question, joins=[(names[0], names[1])])
+
+    editor = ScriptedEditor(
+        lambda q: made(q, ("a = 1", "a = 2"), ("a = 1", "a = 3"), ("c = 1", "c = 2")), ask_for_trial, ask_for_join
+    )
+    code, trials = search(editor), [ran(0, 1.0)]
+    losses = iter([0.99, 0.98, 0.985])
+    names += [run(code, trials, lambda _: next(losses)).proposal.code for _ in range(3)]
+    while len(editor.asked) < 2:
+        last = run(code, trials, lambda _: 1.0)
+    assert (last.proposal.code, dict(last.params)) == (names[0], {"x": 0.9})
+    assert last.proposal.source is Source.LLM
+    assert last.proposal.prediction is not None
+
+
+def test_a_question_goes_out_while_versions_are_tuned_and_none_when_no_trial_is_left() -> None:
+    editor = ScriptedEditor(*[next_number] * 60)
+    code, trials = search(editor), [ran(0, 1.0)]
+    while len(trials) < 40:
+        run(code, trials, lambda _: 0.5)
+    assert len(editor.asked) > 8
+    asked = len(editor.asked)
+    code.prepare(view(trials))
+    assert len(editor.asked) == asked
+    untried = [v for v in code.variants().values() if v.is_edited and v.state is VariantState.SOUND]
+    assert {v.id for v in untried} <= {t.proposal.code for t in trials}, "no edit is left without a trial"
+
+
+def test_the_last_trial_waits_for_the_answer_that_is_on_its_way() -> None:
+    class Slow:
+        def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            self.answer = lambda: future.set_result(function(*args, **kwargs))
+            future: Future[Any] = Future()
+            return future
+
+    slow = Slow()
+    code = CodeSearch(SPEC, ROOT, (), rules=RULES, editor=ScriptedEditor(("a = 1", "a = 2")), runner=slow)
+    trials = [ran(n, 1.0, x=n / 100) for n in range(39)]
+    code.prepare(view(trials))
+    assert code.is_waiting_for_edit(trials)
+    slow.answer()
+    assert not code.is_waiting_for_edit(trials)
+    found = code.next(view(trials))
+    assert found is not None
+    assert found.code
+
+
+def test_gains_of_two_edits_are_joined_without_a_question() -> None:
+    editor = ScriptedEditor(lambda q: made(q, ("a = 1", "a = 2")), lambda q: made(q, ("c = 1", "c = 2")))
+    code, trials = search(editor), [ran(0, 1.0)]
+    run(code, trials, lambda _: 1.1)
+    one = next(v for v in code.variants().values() if v.is_edited)
     two = run_until_new_version(code, trials, lambda _: 0.8)
-    trials[one.number] = replace(one, outcome=ran(0, 0.9).outcome)
+    number = next(t.number for t in trials if t.proposal.code == one.id)
+    trials[number] = replace(trials[number], outcome=ran(0, 0.9).outcome)
     both = run_until_new_version(code, trials, lambda _: 0.5)
     variant = code.variants()[both.proposal.code]
-    assert {one.proposal.code, two.proposal.code} != {variant.parent}
-    if variant.direction == "combine":
-        assert variant.author == "crossover"
-        assert "a = 2" in variant.files["train.py"]
-        assert "c = 2" in variant.files["train.py"]
+    assert (variant.direction, variant.author, variant.parent) == ("combine", "crossover", two.proposal.code)
+    assert variant.files["train.py"].replace("\n", "") == "a = 2b = 1c = 2"
+    assert run(code, trials, lambda _: 0.5).proposal.code == both.proposal.code, "no second join: it is tuned"
 
 
 def test_pauses_grow_while_the_model_gives_no_edit() -> None:

@@ -1,0 +1,60 @@
+"""Tunesmith's own strategy: edits and tuning share the trials by what each gained, and gaining edits are joined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tunesmith.agent.code_search.arms import best_arm, lineage
+from tunesmith.agent.code_search.bandit import active_arms, choose_parent, edit_share, is_edit_due
+from tunesmith.agent.code_search.joins import pairs_to_join
+from tunesmith.agent.code_search.strategies.base import EditRequest, SearchState
+from tunesmith.study.variant import Variant
+
+MAX_IDEAS = 3
+"""Number of ideas asked for in one question."""
+
+_FEW_WAITING = 2
+"""Number of untried versions from which on no further edit is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptive:
+    """Shares the trials between edits and tuning by their recent gain per trial."""
+
+    def request(self, state: SearchState) -> EditRequest | None:
+        """Return a question about the best version whenever edits have had less than their share."""
+        left = state.trials_left - len(state.untried)
+        if left < 1 or len(state.untried) >= _FEW_WAITING:
+            return None
+        share = edit_share(state.trials, state.objective, state.constraints, noise=state.noise)
+        if not is_edit_due(state.trials, share, len(state.untried)):
+            return None
+        parent = choose_parent(state.arms, state.variants, state.noise)
+        return EditRequest(parent.code, int(min(MAX_IDEAS, left)))
+
+    def joins(self, state: SearchState) -> list[tuple[Variant, Variant]]:
+        """Return pairs of versions that both gained more than noise."""
+        return pairs_to_join(state.arms, state.variants, state.noise)
+
+    def tuned(self, state: SearchState) -> str:
+        """Return the version with the best optimistic bound."""
+        active = active_arms(state.arms, state.variants, noise=state.noise, trials_left=state.trials_left)
+        return active[0].code if active else ""
+
+    def base(self, variant: Variant, state: SearchState) -> str:
+        """Return the best version if it overtook the parent after the edit was written."""
+        return overtaking(variant, state)
+
+    def objection(self, variant: Variant, state: SearchState) -> str:  # noqa: ARG002  # part of the protocol
+        """Return nothing: what the gate lets through may run."""
+        return ""
+
+
+def overtaking(variant: Variant, state: SearchState) -> str:
+    """Return the best version if it beats an edit's parent by more than noise and lacks the edit; else the parent."""
+    parent = state.variants.get(variant.parent or "")
+    code = parent.id if parent is not None and parent.is_edited else ""
+    best, before = best_arm(state.arms), state.by_code.get(code)
+    if best is None or before is None or best.value >= before.value - state.noise or not best.code:
+        return code
+    return code if variant.id in lineage(state.variants[best.code], state.variants) else best.code
