@@ -5,6 +5,7 @@ Knows no study. Every failure leaves this module as ModelDown or AnswerUnusable.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,10 +25,11 @@ from tunesmith.agent.llm.client.messages import (
 )
 from tunesmith.agent.llm.client.model_names import has_provider, split_model_name
 from tunesmith.agent.llm.client.options import RequestOptions
-from tunesmith.agent.llm.client.parsing import NoJsonObject, read_last_object
+from tunesmith.agent.llm.client.parsing import NoJsonObject, read_last_object, require_valid
 from tunesmith.agent.llm.client.prices import OwnPrices, Price, find_price, read_own_prices
 from tunesmith.agent.llm.client.tool_calls import Call, calls_in_text, uniform_calls
 from tunesmith.agent.llm.client.types import (
+    MAX_RESPONSE_BYTES,
     AnswerFormat,
     CallRecord,
     LookupTool,
@@ -36,6 +38,7 @@ from tunesmith.agent.llm.client.types import (
     ToolUse,
 )
 from tunesmith.prompts.message import Message
+from tunesmith.study.formatting import valid_text
 from tunesmith.study.optional_packages import require
 
 if TYPE_CHECKING:
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
 
 T = TypeVar("T")
+
+_BYTES_PER_TOKEN = 4
+"""Bytes of a response for each token that is billed for one whose count did not arrive."""
 
 _MAX_BROKEN_ANSWERS = 2
 """Answers without JSON in a row after which a method is not used again."""
@@ -153,6 +159,10 @@ class LangChainModel:
             except _FormatRejected as rejected:
                 self._rejected_methods.add(method)
                 first = first or rejected.down
+            except ModelDown:
+                raise
+            except Exception as error:  # noqa: BLE001  # no answer, however malformed, may end a study
+                self._fail(Unusable.WRONG_SHAPE, f"the answer cannot be read: {type(error).__name__}", "", usage)
             else:
                 self._broken_answers.pop(method, None)
                 return answer
@@ -202,6 +212,9 @@ class LangChainModel:
             if len(text) > self._max_output_chars:
                 self._fail(Unusable.TOO_LONG, f"the answer has {len(text):,} characters", text, usage)
             calls = _calls(reply, text, [answer_format.name, *(tool.name for tool in tools)])
+            longest = max((len(arguments_json(call)) for call in calls), default=0)
+            if longest > self._max_output_chars:
+                self._fail(Unusable.TOO_LONG, f"the answer has {longest:,} characters", text, usage)
             answer = next((call for call in calls if call["name"] == answer_format.name), None)
             if answer is not None:
                 return self._read(arguments_json(answer), answer_format, usage)
@@ -225,12 +238,18 @@ class LangChainModel:
             self._fail(Unusable.EMPTY, "the answer is empty", text, usage)
 
     def _read(self, text: str, answer_format: AnswerFormat[T], usage: _Usage) -> ModelAnswer[T]:
+        def read(value: dict[str, Any]) -> T:
+            require_valid(value)
+            return answer_format.read(value)
+
         try:
-            return ModelAnswer(read_last_object(text, answer_format.read), text, self._record(usage))
+            return ModelAnswer(read_last_object(text, read), valid_text(text), self._record(usage))
         except NoJsonObject as error:
             self._fail(Unusable.NOT_JSON, str(error), text, usage)
         except ValueError as error:
             self._fail(Unusable.WRONG_SHAPE, str(error)[:1000], text, usage)
+        except OverflowError:
+            self._fail(Unusable.WRONG_SHAPE, "a number in the answer is too large", text, usage)
 
     def _fail(self, kind: Unusable, reason: str, text: str, usage: _Usage) -> NoReturn:
         raise AnswerUnusable(kind, reason, text, self._record(usage))
@@ -259,7 +278,9 @@ class LangChainModel:
                 reply = with_retries(request_once, attempts=self._attempts, sleep=self._sleep)
             except ModelDown:
                 raise
-            except Exception as error:  # noqa: BLE001  # each provider raises its own classes
+            except BaseException as error:  # noqa: BLE001  # each provider raises its own classes, some of them not Exceptions
+                if _is_from_outside(error):
+                    raise
                 note = self.adapt(error)
                 if note is None:
                     self._raise_for(error, usage)
@@ -270,6 +291,9 @@ class LangChainModel:
 
     def _raise_for(self, error: BaseException, usage: _Usage) -> NoReturn:
         kind = unusable_kind(error)
+        if kind is Unusable.TOO_LONG:
+            # What arrived is paid for, although the count of its tokens did not arrive.
+            usage.tokens = usage.tokens.plus(TokenUse(output=MAX_RESPONSE_BYTES // _BYTES_PER_TOKEN))
         if kind is not None:
             self._fail(kind, _REASONS[kind], "", usage)
         diagnosis = diagnose(error)
@@ -324,6 +348,12 @@ class LangChainModel:
         )
 
 
+def _is_from_outside(error: BaseException) -> bool:
+    """Return whether an exception did not come from the client: Ctrl-C, or the end of a generator."""
+    is_interrupt = isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+    return is_interrupt or isinstance(error, GeneratorExit)
+
+
 class _FormatRejected(Exception):
     """The server does not support this method of requesting a form."""
 
@@ -342,4 +372,5 @@ _REASONS = {
     Unusable.CONTENT_FILTER: "a content filter stopped the answer",
     Unusable.REFUSAL: "the model refused to answer",
     Unusable.EMPTY: "the answer contains no choice",
+    Unusable.TOO_LONG: f"the answer is longer than {MAX_RESPONSE_BYTES >> 20} MiB and was not read to its end",
 }

@@ -51,8 +51,9 @@ def _openai_client(
     name: ModelName, base_url: str | None, options: RequestOptions, headers: Mapping[str, str]
 ) -> BaseChatModel:
     from tunesmith.agent.llm.client.openai_client import LooseChatOpenAI  # 1 s
+    from tunesmith.agent.llm.client.response_limit import limited_clients
 
-    known, body = _common(options), dict(options.body)
+    known, body = {**_common(options), **limited_clients()}, dict(options.body)
     if base_url:
         # Local servers rarely check the key, but the client requires one. Few know the Responses API.
         known |= {

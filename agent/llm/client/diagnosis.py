@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,6 +31,8 @@ _BY_STATUS = {
 _BILLED_STATUSES = (504, 524)
 """Timeouts of a gateway before the model; the model itself may still be at work."""
 
+MAX_TEXT_CHARS = 20_000
+"""Length up to which the text of an exception is searched: some hold the whole body of a response."""
 _PACKAGES_OF_LLM = ("langchain", "langchain_core", "langchain_openai", "openai", "tenacity", "genai_prices")
 _ADVICE = {
     Down.REFUSED_CONNECTION: "no server accepts connections there; check that it runs and that base_url is right",
@@ -76,7 +78,14 @@ class Diagnosis:
 
 
 def diagnose(error: BaseException) -> Diagnosis:
-    """Classify an exception that a client raised."""
+    """Classify an exception that a client raised, whatever its class; reading one never raises another."""
+    try:
+        return _diagnosis(error)
+    except Exception:  # noqa: BLE001  # attributes and texts of foreign exceptions are code of their own
+        return Diagnosis(Down.UNKNOWN, type(error).__name__)
+
+
+def _diagnosis(error: BaseException) -> Diagnosis:
     chain = list(_chain(error))
     if any(isinstance(e, ImportError) for e in chain):
         missing = next((e.name for e in chain if isinstance(e, ImportError) and e.name), "")
@@ -98,7 +107,7 @@ def diagnose(error: BaseException) -> Diagnosis:
 
 def error_text(error: BaseException) -> str:
     """Return the texts of an exception and of its causes. They may contain secrets: for recognition, not for people."""
-    return " ".join(str(e) for e in _chain(error))
+    return _texts(_chain(error))
 
 
 def status_of(error: BaseException) -> int | None:
@@ -108,7 +117,10 @@ def status_of(error: BaseException) -> int | None:
 
 def unusable_kind(error: BaseException) -> Unusable | None:
     """Return the kind of an exception that clients raise about an answer they received; None for all others."""
-    name = type(error).__name__
+    names = [type(e).__name__ for e in _chain(error)]
+    if "ResponseTooLong" in names:
+        return Unusable.TOO_LONG
+    name = names[0]
     if "LengthFinishReason" in name:
         return Unusable.TRUNCATED
     if "ContentFilter" in name:
@@ -123,7 +135,7 @@ def _install_command(package: str) -> str:
 
 
 def _by_status(status: int, chain: list[BaseException]) -> Diagnosis:
-    text = " ".join(str(e) for e in chain).lower()
+    text = _texts(chain).lower()
     code = str(next((c for e in chain if (c := getattr(e, "code", None))), "")).lower()
     rejects_format = status in (400, 404, 415, 422, 500, 501) and bool(
         re.search(
@@ -154,12 +166,24 @@ def _by_names(names: str, chain: list[BaseException]) -> Down:
     if "protocolerror" in names or "readerror" in names or "connectionreset" in names or "incompleteread" in names:
         return Down.CUT
     if "connect" in names:
-        text = " ".join(str(e) for e in chain).lower()
+        text = _texts(chain).lower()
         return Down.DNS if "name or service" in text or "name resolution" in text else Down.REFUSED_CONNECTION
     if any(name in names for name in ("attributeerror", "typeerror", "jsondecodeerror", "valueerror", "keyerror")):
         # The client could not parse the body of a response with status 200.
         return Down.GATEWAY
     return Down.UNKNOWN
+
+
+def _texts(chain: Iterable[BaseException]) -> str:
+    """Return the texts of exceptions, each up to a length beyond which none explains anything."""
+    return " ".join(_text(error)[:MAX_TEXT_CHARS] for error in chain)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # as in diagnose
+        return ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from tunesmith.agent.llm.client.types import CallRecord
 from tunesmith.study.errors import TunesmithError
+from tunesmith.study.formatting import valid_text
 
 
 class Down(StrEnum):
@@ -86,7 +87,7 @@ class AnswerUnusable(TunesmithError):
 
     def __init__(self, kind: Unusable, reason: str, text: str, call: CallRecord) -> None:
         self.kind = kind
-        self.reason = reason
-        self.text = text[:2000]
+        self.reason = valid_text(reason)
+        self.text = valid_text(text[:2000])
         self.call = call
-        super().__init__(reason)
+        super().__init__(self.reason)

@@ -13,6 +13,7 @@ from tunesmith.history.redact import redact
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ToolRefused
+from tunesmith.study.formatting import valid_text, valid_values
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
@@ -34,7 +35,7 @@ def to_langchain_messages(
     if method in ("json_object", "plain"):
         instruction = render_text("answer_as_json.md", schema=json.dumps(answer_format.schema))
         messages = [*messages[:-1], replace(messages[-1], text=f"{messages[-1].text}\n\n{instruction}")]
-    return [classes[message.role](content=redact(message.text)) for message in messages]
+    return [classes[message.role](content=valid_text(redact(message.text))) for message in messages]
 
 
 def bind_format(
@@ -84,13 +85,15 @@ def tool_results(
     from langchain_core.messages import ToolMessage
 
     results: list[BaseMessage] = []
+    calls = [Call(name=valid_text(c["name"]), args=valid_values(c["args"]), id=valid_text(c["id"])) for c in calls]
     for call in calls:
-        result = render_text("no_more_tools.md") if refuse else redact(_run(call, tools))
+        result = render_text("no_more_tools.md") if refuse else valid_text(redact(_run(call, tools)))
         used.append(ToolUse(name=call["name"][:80], arguments=arguments_json(call)[:500], result=result[:500]))
         results.append(ToolMessage(content=result, tool_call_id=call["id"]))
     # LangChain drops invalid calls when a reply is sent back, and servers reject results without a call.
     valid = [{**call, "args": call["args"] if isinstance(call["args"], dict) else {}} for call in calls]
-    return [reply.model_copy(update={"tool_calls": valid, "invalid_tool_calls": []}), *results]
+    sent_back = {"content": valid_values(reply.content), "tool_calls": valid, "invalid_tool_calls": []}
+    return [reply.model_copy(update=sent_back), *results]
 
 
 def _run(call: Call, tools: list[LookupTool]) -> str:

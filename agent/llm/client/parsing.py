@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tunesmith.agent.llm.client.lenient_json import InvalidJson, decode_object
+from tunesmith.study.formatting import valid_text
 
 T = TypeVar("T")
 
@@ -88,6 +89,24 @@ def read_last_object(text: str, read: Callable[[dict[str, Any]], T]) -> T:
             if not found.is_inner:
                 wrong = wrong or error
     raise wrong or NoJsonObject(problem)
+
+
+def require_valid(value: Any, name: str = "") -> None:
+    r"""Raise ValueError where a decoded answer has text that no file, database or command line can hold.
+
+    JSON can spell both: half of a surrogate pair as `\ud800`, and the zero byte as `\u0000`.
+    """
+    if isinstance(value, str):
+        if valid_text(value) != value:
+            what = "a zero byte (\\u0000)" if "\0" in value else "half of a character (\\ud800 to \\udfff)"
+            raise ValueError(f"{valid_text(name)[:80] or 'the answer'}: the text has {what}; leave it out")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            require_valid(key)
+            require_valid(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            require_valid(item, name)
 
 
 def find_objects(text: str) -> tuple[list[FoundObject], str]:

@@ -11,6 +11,9 @@ from tunesmith.prompts.message import Message
 T = TypeVar("T")
 JsonSchema = Mapping[str, Any]
 
+MAX_RESPONSE_BYTES = 32 * 2**20
+"""Longest response of a server: 50,000 tokens that are streamed one by one, each with its envelope, are half of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerFormat(Generic[T]):
