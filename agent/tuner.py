@@ -6,7 +6,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tunesmith.agent.planner.model import open_model
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.history.write import ObservationBatch, Recorder
-from tunesmith.study.config.load import parse_spec, space_document
+from tunesmith.study.config.load import parse_spec, relations_document, space_document
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
 from tunesmith.study.names import did_you_mean
@@ -79,7 +79,11 @@ class Tuner:
         history: a file for the trials; a tuner on the same file resumes the study. None keeps them in memory.
         name: the study's name in that file.
         learn_from: names of earlier studies in that file to learn from, weighted by how well their rankings agree.
+        trials: how many trials are planned; the LLM is told how many are left. None for no plan.
         rules: how the LLM takes part; None for what `planner` says.
+        derived: formulas of values that follow from the parameters, by name, such as
+            {"width": "ceil(depth * aspect / head) * head"}; the sampler's models and conditions use them.
+        forbid: formulas that no configuration may fulfil, such as ["heads > width / 16"].
         permute_feedback: show the LLM the results in a random order, to test whether it uses them.
 
     Raises:
@@ -102,16 +106,20 @@ class Tuner:
         history: str | Path | None = None,
         name: str = "tuner",
         learn_from: Sequence[str] = (),
+        trials: int | None = None,
         rules: LLMRules | None = None,
+        derived: Mapping[str, str] | None = None,
+        forbid: str | Sequence[str] = (),
         permute_feedback: bool = False,
     ) -> None:
         planned_rules, sampler = _rules_and_sampler(planner, model)
-        full_space = space if isinstance(space, SearchSpace) else SearchSpace(space)
+        full_space = _space(space, derived or {}, [forbid] if isinstance(forbid, str) else forbid)
         named: dict[str, Any] = {"sampler": sampler} if isinstance(sampler, str) else {}
         if isinstance(model, str):
             named |= {"model": model, **({"base_url": base_url} if base_url else {})}
         study = {"name": name, "metric": metric, "direction": direction, "seed": seed, "description": description}
         self._spec = _spec(full_space, study, named, learn_from)
+        self._planned = trials
         path = Path(history) if history is not None else None
         self._recorder = Recorder(path, self._spec, project="", now=time.time())
         self._arbiter, self._candidate_pool = make_arbiter(
@@ -121,6 +129,7 @@ class Tuner:
             budget=self._spec.budget.starting_at(time.time()),
             spent=self._recorder.record.spent,
             lessons=self._recorder.lessons_known(),
+            left=self._left_in_words,
             rules=rules or planned_rules,
             permuted=permute_feedback,
         )
@@ -146,9 +155,9 @@ class Tuner:
         Raises:
             SpaceExhausted: the space is finite and every configuration was tried.
         """
-        now = time.time()
-        trial = self._requeued.pop(0) if self._requeued else self._propose(now)
-        running = self._recorder.record_start(trial, 0, now)
+        trial = self._requeued.pop(0) if self._requeued else self._propose()
+        # After the proposal: an LLM's answer may take longer than the trial.
+        running = self._recorder.record_start(trial, 0, time.time())
         self._open[trial.number] = running
         proposal = running.proposal
         return OpenTrial(running.number, proposal.params, proposal.source.value, proposal.rationale, proposal.seed)
@@ -213,14 +222,28 @@ class Tuner:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _propose(self, now: float) -> Trial:
-        proposal = self._arbiter.choose(study_view(self._spec, self.trials, earlier=self._recorder.earlier))
+    def _propose(self) -> Trial:
+        trials = self.trials
+        view = study_view(self._spec, trials, earlier=self._recorder.earlier)
+        proposal = self._arbiter.choose(replace(view, runs_left=self._runs_left(trials)))
+        now = time.time()
         if self._candidate_pool is not None:
             self._recorder.record_llm_calls([to_llm_call(call) for call in self._candidate_pool.drain_calls()])
             lessons = self._candidate_pool.drain_lessons()
             if lessons:
                 self._recorder.record_lessons(lessons, now)
         return self._recorder.record_proposal(proposal, now)
+
+    def _runs_left(self, trials: Sequence[Trial]) -> float:
+        """Return how many of the planned trials are left; inf where none are planned."""
+        if self._planned is None:
+            return math.inf
+        return max(self._planned - sum(not t.is_replicate for t in trials), 0)
+
+    def _left_in_words(self) -> str:
+        if self._planned is None:
+            return ""
+        return f"trials {self._runs_left(self.trials):.0f} of {self._planned}"
 
     def _requeue(self, trial: Trial) -> Trial:
         if trial.state is TrialState.WAITING:
@@ -278,12 +301,12 @@ def minimize(
         objective: takes the active parameters and returns the value.
         space: parameters by name, or a SearchSpace.
         trials: the maximum number of calls; there are fewer if a finite space is exhausted.
-        **options: arguments of `Tuner`, for example `planner` and `seed`.
+        **options: arguments of `Tuner`, for example `planner`, `seed`, `derived` and `forbid`.
 
     Raises:
         SpecError: an option is not valid, or every call failed; the message then contains the last reason.
     """
-    with Tuner(space, **options) as tuner:
+    with Tuner(space, **{"trials": trials, **options}) as tuner:
         for _ in range(trials):
             try:
                 trial = tuner.ask()
@@ -309,6 +332,14 @@ def _evaluate(tuner: Tuner, trial: OpenTrial, objective: Callable[[dict[str, Val
         tuner.tell(trial, value)
 
 
+def _space(
+    space: Mapping[str, Parameter] | SearchSpace, derived: Mapping[str, str], forbid: Sequence[str]
+) -> SearchSpace:
+    if not isinstance(space, SearchSpace):
+        return SearchSpace(space, derived=derived, forbid=forbid)
+    return space.related(derived, forbid) if derived or forbid else space
+
+
 def _spec(
     space: SearchSpace, study: Mapping[str, Any], planner: Mapping[str, Any], learn_from: Sequence[str]
 ) -> StudySpec:
@@ -317,6 +348,7 @@ def _spec(
         "study": {**study, **listed},
         "run": {"command": "(a Python function)"},
         "space": space_document(space),
+        **relations_document(space),
         "planner": dict(planner),
         **({"warm_start": {"from": list(learn_from)}} if learn_from else {}),
     }

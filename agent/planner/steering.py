@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tunesmith.agent.planner.arbiter import Scorer
+from tunesmith.agent.planner.scorer import Scorer
 from tunesmith.agent.sampler.deduplication import random_params, tried_keys
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.errors import SpaceExhausted
@@ -72,7 +72,7 @@ def _with_params(proposal: Proposal, params: Mapping[str, Value], steering: Stee
 def _with_pins(view: StudyView, params: Mapping[str, Value], pins: Mapping[str, Value]) -> dict[str, Value]:
     """Return the configuration with the pins; parameters that become active get their imputed values."""
     imputed = {name: imputed_value(parameter) for name, parameter in view.space.parameters.items()}
-    return view.space.clip({**imputed, **params, **pins})
+    return view.space.clip({**imputed, **params, **pins}, keep=pins)
 
 
 def _is_allowed(params: Mapping[str, Value], vetoes: Sequence[Condition]) -> bool:
@@ -90,7 +90,10 @@ def _alternatives(view: StudyView, steering: Steering, seed: int) -> Iterator[di
             params = _variation(view, best[draw // 2 % len(best)], rng)
         else:
             params = random_params(view.space, rng)
-        params = _with_pins(view, params, steering.pins)
+        try:
+            params = _with_pins(view, params, steering.pins)
+        except SpaceExhausted:
+            continue
         if _is_allowed(params, vetoes):
             found += 1
             yield params

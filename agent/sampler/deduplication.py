@@ -48,8 +48,19 @@ def draw_new_params(
 
 
 def random_params(space: SearchSpace, rng: np.random.Generator) -> dict[str, Value]:
-    """Return the configuration at a uniform draw from the unit cube."""
-    return space.from_unit([float(u) for u in rng.random(len(space))])
+    """Return the configuration at a uniform draw from the allowed part of the unit cube.
+
+    Where rules leave little, at the allowed point nearest to the last of several draws.
+
+    Raises:
+        SpaceExhausted: rules forbid every configuration that was looked at.
+    """
+    for _ in range(REDRAWS):
+        drawn = [float(u) for u in rng.random(len(space))]
+        params = space.unrepaired(drawn)
+        if not space.broken_rule(params):
+            return params
+    return space.from_unit(drawn)
 
 
 def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:

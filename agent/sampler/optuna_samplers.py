@@ -13,6 +13,7 @@ from tunesmith.agent.sampler.deduplication import draw_new_params
 from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.repair import nearest_allowed
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Trial
@@ -71,13 +72,20 @@ class OptunaSampler:
 
 
 def ask_each(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
-    """Suggest each active parameter, guards first, as a define-by-run objective would."""
+    """Suggest each active parameter, guards first, as a define-by-run objective would.
+
+    Returns:
+        The configuration, or the nearest that the space's rules allow.
+
+    Raises:
+        SpaceExhausted: rules forbid every configuration that was looked at.
+    """
     values: dict[str, Value] = {}
     for name in space.dependency_order:
         parameter = space.parameters[name]
         if name in space.active({**values, name: None}):
             values[name] = _from_optuna_value(parameter, _suggest_one(trial, name, to_distribution(parameter)))
-    return {name: values[name] for name in space.names if name in values}
+    return nearest_allowed(space, {name: values[name] for name in space.names if name in values})
 
 
 def _suggest_one(trial: optuna.Trial, name: str, distribution: Any) -> Any:
@@ -113,6 +121,8 @@ def to_distribution(parameter: Parameter) -> optuna.distributions.BaseDistributi
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match parameter:
+        case Float() | Int() if _is_by_index(parameter):
+            return IntDistribution(0, int(parameter.cardinality) - 1)
         case Float(low=low, high=high, log=log, step=step):
             return FloatDistribution(low, high, log=log, step=step)
         case Int(low=low, high=high, log=log, step=step):
@@ -128,10 +138,16 @@ def to_distribution(parameter: Parameter) -> optuna.distributions.BaseDistributi
     raise AssertionError(parameter)
 
 
+def _is_by_index(parameter: Parameter) -> bool:
+    """Return whether Optuna gets the index of a value, since it knows no multiples on a log scale and no powers."""
+    has_grid = isinstance(parameter, Float | Int) and (parameter.multiple_of or parameter.power_of) is not None
+    return has_grid and parameter.cardinality <= WIDEST_INT
+
+
 def _to_optuna_value(parameter: Parameter, value: Value) -> Any:
-    """Return Optuna's form of a value: choices by index."""
-    if isinstance(parameter, Choice):
-        return int(parameter.to_unit(value) * len(parameter.choices))
+    """Return Optuna's form of a value: choices, multiples and powers by index."""
+    if isinstance(parameter, Choice) or _is_by_index(parameter):
+        return int(parameter.to_unit(value) * parameter.cardinality)  # type: ignore[arg-type]  # its own type
     return float(value) if isinstance(parameter, Int) and parameter.cardinality > WIDEST_INT else value  # type: ignore[arg-type]  # an Int's value
 
 
@@ -139,4 +155,6 @@ def _from_optuna_value(parameter: Parameter, value: Any) -> Value:
     """Return our form of Optuna's value."""
     if isinstance(parameter, Choice):
         return parameter.choices[int(value)]
+    if _is_by_index(parameter):
+        return parameter.from_unit((int(value) + 0.5) / parameter.cardinality)
     return parameter.clip(value)

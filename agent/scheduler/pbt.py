@@ -166,7 +166,7 @@ class Population:
     def _changed_params(self, view: StudyView, parent: Trial, sampler: Sampler) -> dict[str, Value]:
         """Return the sampler's next point, learned from gains; parameters that may not change keep the parent's value.
 
-        The parent's parameters if the sampler has no untried point left.
+        The parent's parameters if the sampler has no untried point left, or rules allow no other movable values.
         """
         gains = replace(view, trials=self._gains(view.trials), fidelity=None, fidelity_rises=False)
         try:
@@ -176,7 +176,11 @@ class Population:
         moved = {name: value for name, value in suggested.items() if name in self.movable}
         imputed = {name: imputed_value(parameter) for name, parameter in view.space.parameters.items()}
         params = {**imputed, **parent.params, **moved}
-        return {name: params[name] for name in view.space.active(params)}
+        fixed = [name for name in view.space.names if name not in self.movable]
+        try:
+            return view.space.clip(params, keep=fixed)
+        except SpaceExhausted:
+            return dict(parent.params)
 
     def _gains(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the unfinished trials, and recent trials with their standardized gain over the parent as value."""

@@ -115,6 +115,17 @@ def space_document(space: SearchSpace) -> dict[str, Any]:
     return {name: parameter_document(parameter) for name, parameter in space.parameters.items()}
 
 
+def relations_document(space: SearchSpace) -> dict[str, Any]:
+    """Return the table [derived] and the list `forbid` of a space, and its constants as [scale]; without empty ones."""
+    relations = space.relations
+    tables: dict[str, Any] = {
+        "derived": {name: formula.text for name, formula in relations.derived.items()},
+        "forbid": list(space.forbid),
+        "scale": dict(relations.constants),
+    }
+    return {key: table for key, table in tables.items() if table}
+
+
 def parameter_document(parameter: Parameter) -> dict[str, Any]:
     """Return the entry of [space] from which an equal parameter is read."""
     entry: dict[str, Any] = {"type": parameter.kind}
@@ -292,6 +303,7 @@ def _cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mist
                 f"constraints.{index}.min",
                 f"{constraint.min:g} is above max = {constraint.max:g}; no value can meet both",
             )
+    yield from _metric_mistakes(spec)
     yield from _executor_mistakes(spec)
     yield from _pace_mistakes(spec)
     yield from _notify_mistakes(spec)
@@ -408,13 +420,27 @@ def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mi
                 yield Mistake(key, "is empty; expected a command line")
         except ValueError:
             yield Mistake(key, f"{render_literal(command)} has a quote that is not closed")
-        if space is None:
-            continue
-        fidelity = [spec.fidelity.name] if spec.fidelity else []
-        known = dict.fromkeys([*space.names, *space.relations.derived, *fidelity, *GIVEN_PLACEHOLDERS])
-        for name in placeholders(command):
-            if name not in known:
-                yield Mistake(
-                    f"space.{name}",
-                    f"is used in [{key.split('.')[0]}].command, but not defined in [space]{did_you_mean(name, known)}",
-                )
+        where = f"[{key.split('.')[0]}].command"
+        yield from _unknown_placeholders(spec, space, command, where)
+    for path, table in spec.run.files.items():
+        for key, entry in table.items():
+            yield from _unknown_placeholders(spec, space, str(entry), f'[run.files]."{path}"."{key}"')
+    for name, text in spec.run.env.items():
+        yield from _unknown_placeholders(spec, space, text, f"[run.env].{name}")
+
+
+def _unknown_placeholders(spec: StudySpec, space: SearchSpace | None, text: str, where: str) -> Iterable[Mistake]:
+    if space is None:
+        return
+    fidelity = [spec.fidelity.name] if spec.fidelity else []
+    known = dict.fromkeys([*space.names, *space.relations.derived, *fidelity, *GIVEN_PLACEHOLDERS])
+    for name in placeholders(text):
+        if name not in known:
+            yield Mistake(f"space.{name}", f"is used in {where}, but not defined in [space]{did_you_mean(name, known)}")
+
+
+def _metric_mistakes(spec: StudySpec) -> Iterable[Mistake]:
+    for name in spec.metric_tables:
+        if name not in spec.metrics:
+            message = f"is no metric of this study{did_you_mean(name, spec.metrics)}"
+            yield Mistake(f'metrics."{name}"', message)

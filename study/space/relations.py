@@ -7,7 +7,7 @@ apply. A formula that has no value, for example because it divides by 0, makes t
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunesmith.study.errors import Mistake
@@ -74,6 +74,16 @@ class Relations:
                     return f"{rule.text} is forbidden, and {_shown(rule, known)}"
         return ""
 
+    def about(self, names: Collection[str]) -> Relations:
+        """Return what these parameters and the constants alone decide."""
+        derived: dict[str, Expression] = {}
+        known = {*names, *self.constants}
+        for name, formula in self.derived.items():
+            if known.issuperset(formula.names):
+                derived[name] = formula
+                known.add(name)
+        return Relations(derived, tuple(r for r in self.rules if known.issuperset(r.names)), self.constants)
+
     def deciding(self, parameters: Sequence[str]) -> frozenset[str]:
         """Return the parameters that rules and derived values depend on."""
         found: set[str] = set()
@@ -116,15 +126,17 @@ def relation_mistakes(
             if name not in known_names
         ]
     if found:
-        return found, Relations(constants=constants)
+        return found, Relations()
     cycle = _cycle(formulas)
     if cycle:
-        return [Mistake(f"derived.{cycle[0]}", f"is circular: {' -> '.join(cycle)}")], Relations(constants=constants)
+        return [Mistake(f"derived.{cycle[0]}", f"is circular: {' -> '.join(cycle)}")], Relations()
     ordered = _ordered(formulas)
     found += _kind_mistakes(parameters, ordered, rules, constants)
     for key, formula in keyed.items():
         found += [Mistake(key, reason) for reason in _impossible_choices(formula, parameters)]
-    return found, Relations(ordered, tuple(rules.values()), constants)
+    used = {name for formula in keyed.values() for name in formula.names}
+    named = {name: value for name, value in constants.items() if name in used}
+    return found, Relations(ordered, tuple(rules.values()), named)
 
 
 def _read(key: str, text: str, found: list[Mistake]) -> Expression | None:

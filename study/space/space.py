@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -111,6 +112,54 @@ class SearchSpace:
     def deciding(self) -> frozenset[str]:
         """The parameters that rules and derived values depend on."""
         return self.relations.deciding(self.names)
+
+    @cached_property
+    def deciding_with_guards(self) -> frozenset[str]:
+        """The same, and the parameters that decide whether these are active."""
+        found, waiting = set(self.deciding), list(self.deciding)
+        while waiting:
+            guards = _guards(self.parameters, waiting.pop(), self.relations)
+            waiting += [name for name in guards if name not in found]
+            found.update(guards)
+        return frozenset(found)
+
+    def extended(self, parameters: Mapping[str, Parameter]) -> SearchSpace:
+        """Return the space with further parameters.
+
+        Raises:
+            SpecError: a name or condition does not fit.
+        """
+        return self._with(self.relations, {**self.parameters, **parameters})
+
+    def related(self, derived: Mapping[str, str], forbid: Sequence[str]) -> SearchSpace:
+        """Return the space with further derived values and rules.
+
+        Raises:
+            SpecError: a formula is not valid, or the rules forbid the default.
+        """
+        written = {name: formula.text for name, formula in self.relations.derived.items()}
+        return SearchSpace(
+            self.parameters,
+            derived={**written, **derived},
+            forbid=[*self.forbid, *(rule for rule in forbid if rule not in self.forbid)],
+            constants=self.relations.constants,
+        )
+
+    def part(self, names: Collection[str]) -> SearchSpace:
+        """Return the space of some parameters, without conditions, derived values and rules about the others."""
+        relations = self.relations.about(names)
+        known = {*names, *relations.derived}
+        kept = {name: parameter for name, parameter in self.parameters.items() if name in names}
+        for name in kept:
+            guards = conditions.comparisons(self.conditions[name]) if name in self.conditions else ()
+            if any(guard.name not in known for guard in guards):
+                kept[name] = replace(kept[name], when=None)
+        return self._with(relations, kept)
+
+    def _with(self, relations: Relations, parameters: Mapping[str, Parameter]) -> SearchSpace:
+        derived = {name: formula.text for name, formula in relations.derived.items()}
+        forbid = [rule.text for rule in relations.rules]
+        return SearchSpace(parameters, derived=derived, forbid=forbid, constants=relations.constants)
 
     def derived_values(self, params: Params, **given: Value) -> dict[str, Value]:
         """Return the derived values of a configuration, without inactive ones.

@@ -22,7 +22,7 @@ from tunesmith.study.variant import Variant
 from tunesmith.tools.script_reader.literals import dotted
 from tunesmith.tools.script_reader.styles import find_settings
 from tunesmith.tools.variants.ast_equivalence import BYTE_ORDER_MARK, parse_python
-from tunesmith.tools.variants.metric_gaming import gaming_problems
+from tunesmith.tools.variants.gaming.metric_gaming import gaming_problems
 from tunesmith.tools.variants.rules import GateRules
 from tunesmith.tools.variants.run_command import option_word
 
@@ -122,8 +122,8 @@ def _declaration_problems(variant: Variant, rules: GateRules) -> Iterator[str]:
     if len(variant.declared) > MAX_DECLARED:
         yield f"it declares {len(variant.declared)} new parameters; at most {MAX_DECLARED} are allowed"
     for name in variant.declared:
-        if name in rules.space.parameters:
-            yield f"new parameter {name}: the study already has a parameter of that name"
+        if name in rules.space.parameters or name in rules.space.relations.derived:
+            yield f"new parameter {name}: the study already has a parameter or derived value of that name"
         elif not any(re.search(rf"\b{re.escape(name)}\b", text) for text in variant.files.values()):
             yield f"new parameter {name}: the code does not use it; declare only parameters that the edit reads"
     try:

@@ -18,7 +18,7 @@ def variant_space(variant: Variant, spec: StudySpec) -> SearchSpace:
     """Return the parameters of trials with this code: the study's and those that the variant declares."""
     if not variant.declared:
         return spec.space
-    return SearchSpace({**spec.space.parameters, **parse_space(variant.declared).parameters})
+    return spec.space.extended(parse_space(variant.declared).parameters)
 
 
 def variant_command(variant: Variant, command: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.agent.sampler.surrogate.relation_columns import RelationColumns, sample_rows
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Comparison, Condition, Junction, Negation
 from tunesmith.study.space.encoding import Bins, Integers
@@ -39,7 +40,7 @@ class SpaceEncoding:
         is_guard: (d,) whether other parameters' conditions depend on it.
         smooth: (d,) whether neighbouring values are practically the same.
         imputed: (d,) coordinate of each parameter while it is inactive.
-        group: (c,) index of the parameter that each feature belongs to.
+        group: (c,) index of the parameter that each feature belongs to; derived values count as further parameters.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -55,15 +56,36 @@ class SpaceEncoding:
         self.smooth = (self.count >= SMOOTH_FROM) & ~self.unordered
         self.imputed = np.array([p.to_unit(imputed_value(p)) for p in parameters])  # type: ignore[arg-type]  # its own type
         self._projections = [_projection(p) for p in parameters]
-        self._conditions = _compiled_conditions(space)
+        self._relations = RelationColumns(space) if space.relations else None
+        self._conditions = _compiled_conditions(space, self._relations)
         widths = [int(c) if u else 1 for c, u in zip(self.count, self.unordered, strict=True)]
-        self.group = np.repeat(np.arange(len(parameters)), widths)
+        if self._relations is not None:
+            units = self._snapped(sample_rows(len(parameters)))
+            self._relations.fit_ranges(units, self.active(units))
+            widths += [1] * len(self._relations.derived)
+        self.group = np.repeat(np.arange(len(widths)), widths)
 
     def __len__(self) -> int:
         return len(self.count)
 
     def project_to_valid(self, units: Array) -> Array:
-        """(m, d) any coordinates -> (m, d) of valid configurations: snapped to grids, inactive parameters imputed."""
+        """(m, d) any coordinates -> (m, d) of valid configurations.
+
+        They are snapped to grids, inactive parameters are imputed, and forbidden rows become allowed ones nearby.
+        """
+        valid = self._snapped(units)
+        if self._relations is None:
+            return valid
+        replaced, is_changed = self._relations.replace_forbidden(valid, self.active(valid))
+        return self._snapped(replaced) if is_changed else valid
+
+    def allowed(self, units: Array) -> Mask:
+        """(m, d) valid coordinates -> (m,) whether no rule forbids the row."""
+        if self._relations is None:
+            return np.ones(len(units), dtype=bool)
+        return self._relations.allowed(units, self.active(units))
+
+    def _snapped(self, units: Array) -> Array:
         valid = np.clip(units, 0.0, 1.0)
         for column, project in enumerate(self._projections):
             if project is not None:
@@ -83,6 +105,7 @@ class SpaceEncoding:
         """(m, d) valid coordinates -> (m, c) features: ordered parameters in [0, 1], unordered ones one-hot.
 
         One-hot columns are scaled so that different values are at distance 1, as are the ends of an ordered parameter.
+        Derived values follow, in [0, 1].
         """
         parts = []
         for column, (count, unordered) in enumerate(zip(self.count, self.unordered, strict=True)):
@@ -95,6 +118,8 @@ class SpaceEncoding:
                 parts.append(((u - 0.5) * (count / (count - 1)) + 0.5)[:, None])
             else:
                 parts.append(u[:, None] if count > 1 else np.zeros((len(u), 1)))
+        if self._relations is not None and self._relations.derived:
+            parts.append(self._relations.features(units, self.active(units)))
         return np.concatenate(parts, axis=1)
 
 
@@ -119,28 +144,54 @@ def _projection(parameter: Parameter) -> Callable[[Array], Array] | None:
 _Holds = Callable[[Array, Mask], Mask]
 
 
-def _compiled_conditions(space: SearchSpace) -> list[tuple[int, _Holds]]:
+def _compiled_conditions(space: SearchSpace, relations: RelationColumns | None) -> list[tuple[int, _Holds]]:
     names = list(space.names)
     return [
-        (names.index(name), _compile(space.conditions[name], space))
+        (names.index(name), _compile(space.conditions[name], space, relations))
         for name in space.dependency_order
         if name in space.conditions
     ]
 
 
-def _compile(condition: Condition, space: SearchSpace) -> _Holds:
+def _compile(condition: Condition, space: SearchSpace, relations: RelationColumns | None) -> _Holds:
     """Return the condition as a function of many rows; a comparison with an inactive parameter is false."""
     match condition:
-        case Comparison():
+        case Comparison(name=name):
+            if relations is not None and name in space.relations.derived:
+                return _compile_derived(condition, relations)
             return _compile_comparison(condition, space)
         case Junction(op=op, parts=parts):
             combine = np.logical_and if op == "and" else np.logical_or
-            compiled = [_compile(part, space) for part in parts]
+            compiled = [_compile(part, space, relations) for part in parts]
             return lambda units, active: combine.reduce([holds(units, active) for holds in compiled])
         case Negation(part=part):
-            holds = _compile(part, space)
-            compared = sorted({list(space.names).index(c.name) for c in conditions.comparisons(part)})
-            return lambda units, active: active[:, compared].all(axis=1) & ~holds(units, active)
+            holds, known = (
+                _compile(part, space, relations),
+                [_known(c.name, space, relations) for c in conditions.comparisons(part)],
+            )
+            return lambda units, active: (
+                np.logical_and.reduce([one(units, active) for one in known]) & ~holds(units, active)
+            )
+
+
+def _known(name: str, space: SearchSpace, relations: RelationColumns | None) -> _Holds:
+    """Return whether a parameter is active, or a derived value has a value, as a function of many rows."""
+    if relations is not None and name in space.relations.derived:
+        return lambda units, active: np.array(
+            [value is not None for value in relations.derived_values(units, active, name)], dtype=bool
+        )
+    column = list(space.names).index(name)
+    return lambda units, active: active[:, column]
+
+
+def _compile_derived(comparison: Comparison, relations: RelationColumns) -> _Holds:
+    name = comparison.name
+
+    def holds(units: Array, active: Mask) -> Mask:
+        values = relations.derived_values(units, active, name)
+        return np.array([value is not None and comparison.holds({name: value}) for value in values], dtype=bool)
+
+    return holds
 
 
 def _compile_comparison(comparison: Comparison, space: SearchSpace) -> _Holds:

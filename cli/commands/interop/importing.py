@@ -12,7 +12,7 @@ from pathlib import Path
 from tunesmith.cli.display.format import show
 from tunesmith.cli.session.locate import history_file
 from tunesmith.history.bulk import write_import
-from tunesmith.study.config.load import load_spec, parse_spec, space_document
+from tunesmith.study.config.load import load_spec, parse_spec, relations_document, space_document
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.tools.interop.importing.fit import ImportedTrials, fit
@@ -102,6 +102,7 @@ def _earlier_spec(spec: StudySpec, imported: ImportedTrials, name: str) -> Study
         "study": {**table, "description": spec.study.description},
         "run": {"command": "(imported)"},
         "space": space_document(imported.space),
+        **relations_document(imported.space),
         **({"constraints": spec.document["constraints"]} if "constraints" in spec.document else {}),
     }
     return parse_spec(document, where="the imported study")

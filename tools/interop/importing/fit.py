@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, ProposalError, SpecError
-from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.parameters import Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
 from tunesmith.tools.interop.importing.imported_table import ImportedRow, ImportedTable
@@ -47,7 +45,7 @@ def fit(found: ImportedTable, mapping: ColumnMapping, spec: StudySpec) -> Import
         SpecError: no complete trial fits, or the source optimizes a metric in the other direction.
     """
     _refuse_opposite(found, mapping, spec)
-    space = _part(spec.space, mapping)
+    space = spec.space.part(mapping.parameters)
     trials: list[Trial] = []
     skipped: Counter[str] = Counter(found.skipped)
     for row in found.rows:
@@ -79,17 +77,6 @@ def _refuse_opposite(found: ImportedTable, mapping: ColumnMapping, spec: StudySp
     ]
     if mistakes:
         raise SpecError(mistakes, where=found.source)
-
-
-def _part(space: SearchSpace, mapping: ColumnMapping) -> SearchSpace:
-    kept: dict[str, Parameter] = {}
-    for name, parameter in space.parameters.items():
-        if name not in mapping.parameters:
-            continue
-        guards = conditions.comparisons(space.conditions[name]) if name in space.conditions else ()
-        unknown = any(guard.name not in mapping.parameters for guard in guards)
-        kept[name] = replace(parameter, when=None) if unknown else parameter
-    return SearchSpace(kept)
 
 
 def _params(row: ImportedRow, mapping: ColumnMapping, space: SearchSpace) -> dict[str, Value]:
