@@ -16,6 +16,11 @@ from tunesmith.study.units import parse_clock
 UNREADABLE_SUFFIXES = (".wandb", ".db", ".sqlite", ".pt", ".pth", ".npz", ".npy", ".pkl", ".parquet", ".h5", ".yaml")
 """Endings of files that no metrics are read from."""
 
+MAX_METRIC_CHARS = 100
+"""Longest name of a metric."""
+MAX_ABOVE = 3
+"""Number of folders above the project that a shared folder may lie in."""
+
 
 class Table(BaseModel):
     """A table that refuses keys that it does not know."""
@@ -29,7 +34,7 @@ def metric_name(name: str) -> str:
     Raises:
         ValueError: it is none.
     """
-    if not re.fullmatch(r"[A-Za-z_][\w./@-]*", name):
+    if not re.fullmatch(r"[^\W\d][\w./@%()#:+-]*(?: [\w./@%()#:+-]+)*", name) or len(name) > MAX_METRIC_CHARS:
         raise ValueError("not a metric name")
     return name
 
@@ -84,6 +89,42 @@ def metric_source(name: str) -> str:
     if path.suffix in UNREADABLE_SUFFIXES:
         raise ValueError("a format that cannot be read")
     return name
+
+
+def project_file(name: str) -> str:
+    """Return the path of a file in the project.
+
+    Raises:
+        ValueError: it lies elsewhere.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or name.startswith("~"):
+        raise ValueError("not in the project")
+    return str(path)
+
+
+def shared_folder(name: str) -> str:
+    """Return the path of a folder in the project, or at most three folders above it.
+
+    Raises:
+        ValueError: it lies elsewhere, or is the project itself or one of the folders above it.
+    """
+    parts = PurePosixPath(name).parts
+    above = next((index for index, part in enumerate(parts) if part != ".."), len(parts))
+    if name.startswith(("/", "~")) or ".." in parts[above:] or above == len(parts) or above > MAX_ABOVE:
+        raise ValueError("not a folder in the project or beside it")
+    return str(PurePosixPath(name))
+
+
+def file_entry(value: Any) -> str | float:
+    """Return what is written into a file for a trial: a number, a switch, or a text that may have placeholders.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if not isinstance(value, str | int | float):
+        raise ValueError("not a text, number or switch")
+    return value
 
 
 def share_of_gpus(value: Any) -> float | Literal["auto"]:

@@ -14,10 +14,13 @@ from tunesmith.study.config.field_types import (
     Table,
     Text,
     as_list,
+    file_entry,
     metric_source,
     no_bool,
     option,
+    project_file,
     share_of_gpus,
+    shared_folder,
 )
 from tunesmith.study.units import parse_bytes, parse_seconds
 
@@ -62,7 +65,17 @@ class RunTable(Table):
         4096, description="a whole number of processes and threads that a sandboxed trial may have, at least 1"
     )
     env: dict[str, Annotated[str, Field(strict=True)]] = Field(
-        default_factory=dict, description='a table of texts, for example { OMP_NUM_THREADS = "1" }'
+        default_factory=dict, description='a table of texts, for example { OMP_NUM_THREADS = "1", LR = "{lr}" }'
+    )
+    files: dict[
+        Annotated[Text, AfterValidator(project_file)], dict[Text, Annotated[str | float, PlainValidator(file_entry)]]
+    ] = Field(
+        default_factory=dict,
+        description='a table for each file to fill for a trial, for example "conf.yaml" = { "optim.lr" = "{lr}" }',
+    )
+    shared: list[Annotated[Text, AfterValidator(shared_folder)]] = Field(
+        default_factory=list,
+        description='a list of folders of the project, or beside it, all trials share, such as ["data", "../data"]',
     )
     metrics_from: Annotated[
         list[Annotated[Text, AfterValidator(metric_source)]], BeforeValidator(as_list), Field(min_length=1)
@@ -123,12 +136,20 @@ class EvaluateTable(Table):
     """[evaluate]: the command that measures the objective after training."""
 
     command: Text = Field(description='a command line, for example "python evaluate.py --in {artifacts}/pred.npz"')
+    data: list[Text] = Field(
+        default_factory=list,
+        description='a list of files and folders that only this command may read, for example ["labels.npz"]',
+    )
 
 
 class FinalTestTable(Table):
     """[test]: a command that runs once, at the end, on the chosen configuration; no decision depends on its result."""
 
     command: Text = Field(description='a command line, for example "python test.py --in {artifacts}/model.npz"')
+    data: list[Text] = Field(
+        default_factory=list,
+        description='a list of files and folders that only this command may read, for example ["test-labels.npz"]',
+    )
 
 
 class ConfirmTable(Table):

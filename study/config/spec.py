@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from tunesmith.study.config.field_types import Scale, Table, Text, as_list
+from tunesmith.study.config.field_types import Scale, Table, Text, as_list, metric_name
+from tunesmith.study.config.metric_tables import MetricTable
 from tunesmith.study.config.planner_tables import EditsTable, PlannerTable
 from tunesmith.study.config.run_tables import (
     ConfirmTable,
@@ -45,6 +46,9 @@ class StudySpec(Table):
 
     study: StudyTable = Field(description="the table [study]")
     run: RunTable = Field(description="the table [run]")
+    metric_tables: dict[Annotated[Text, AfterValidator(metric_name)], MetricTable] = Field(
+        default_factory=dict, alias="metrics", description="the table [metrics] with an entry for a metric"
+    )
     space: SearchSpace = Field(description="the table [space]")
     derived: dict[Text, Annotated[str, Field(strict=True, min_length=1)]] = Field(
         default_factory=dict,
@@ -107,6 +111,12 @@ class StudySpec(Table):
         """The studies to learn from: those of [warm_start], then those of [planner].learn_from, each once."""
         named = [*(self.warm_start.sources if self.warm_start else []), *map(_planned_source, self.planner.learn_from)]
         return tuple({source.study: source for source in reversed(named)}.values())[::-1]
+
+    @property
+    def metric_sources(self) -> tuple[str, ...]:
+        """Where numbers are read: [run].metrics_from, then what [metrics] names besides, each once."""
+        named = [source for table in self.metric_tables.values() for source in table.sources]
+        return tuple(dict.fromkeys([*self.run.metrics_from, *named]))
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def argv(template: str, values: Mapping[str, Value]) -> list[str]:
     for word in shlex.split(template):
         names = placeholders(word)
         if all(name in values for name in names):
-            filled = _filled(word, values)
+            filled = fill_words(word, values)
             if filled or not names:
                 words.append(filled)
         elif words and words[-1].startswith("-") and _PLACEHOLDER.fullmatch(word):
@@ -55,7 +55,8 @@ def shell_line(template: str, values: Mapping[str, Value]) -> str:
     return _PLACEHOLDER.sub(quoted, template)
 
 
-def _filled(word: str, values: Mapping[str, Value]) -> str:
+def fill_words(word: str, values: Mapping[str, Value]) -> str:
+    """Return a text with its placeholders replaced, which all have values."""
     return _PLACEHOLDER.sub(
         lambda m: render_exact(values[m[1]]) if m[2] is None else _switch(m[2], bool(values[m[1]])), word
     )

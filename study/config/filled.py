@@ -1,0 +1,45 @@
+"""What a trial's values become besides the command line: entries of files, environment variables. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.template import fill_words, placeholders
+from tunesmith.study.space.condition import Value
+
+_WHOLE = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+
+def used_placeholders(spec: StudySpec) -> list[str]:
+    """Return the placeholders of the command, of [run.files] and of [run].env, each once."""
+    entries = [str(entry) for table in spec.run.files.values() for entry in table.values()]
+    texts = [spec.run.command, *entries, *spec.run.env.values()]
+    return list(dict.fromkeys(name for text in texts for name in placeholders(text)))
+
+
+def file_entries(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
+    """Return what is written into each file, by path and key; an entry of an inactive parameter is left out."""
+    return {
+        path: {key: filled(entry, values) for key, entry in table.items() if _is_active(entry, values)}
+        for path, table in spec.run.files.items()
+    }
+
+
+def environment(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, str]:
+    """Return [run].env with its placeholders filled; a variable of an inactive parameter is left out."""
+    return {name: str(filled(text, values)) for name, text in spec.run.env.items() if _is_active(text, values)}
+
+
+def filled(entry: str | float, values: Mapping[str, Value]) -> Value:
+    """Return an entry's value: of `{lr}` the number itself, of a text with more in it the text."""
+    if not isinstance(entry, str):
+        return entry
+    if (whole := _WHOLE.fullmatch(entry)) and whole[1] in values:
+        return values[whole[1]]
+    return fill_words(entry, values)
+
+
+def _is_active(entry: str | float, values: Mapping[str, Value]) -> bool:
+    return not isinstance(entry, str) or all(name in values for name in placeholders(entry))
