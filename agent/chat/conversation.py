@@ -87,6 +87,7 @@ class Conversation:
         self._thread = thread
         self._stack = AsyncExitStack()
         self._saver: Any = None
+        self._asked: tuple[str, Approval] | None = None
         self._agent: Any = None
         self._costs = CostFile(store.with_suffix(".costs.json"))
         self.allowance = 0
@@ -136,7 +137,13 @@ class Conversation:
     async def pending(self) -> Approval | None:
         """Return the approval that waits for a person, also one of an earlier session; None without one."""
         state = await self._agent.aget_state(self._config)
-        return self._approval(state.interrupts[0].value) if state.interrupts else None
+        if not state.interrupts:
+            return None
+        interrupt = state.interrupts[0]
+        # What a person was shown is what runs: the study may change while they think.
+        if self._asked is None or self._asked[0] != interrupt.id:
+            self._asked = (interrupt.id, self._approval(interrupt.value))
+        return self._asked[1]
 
     async def decide(self, decisions: Sequence[Decision]) -> AsyncIterator[ChatEvent]:
         """Continue after an Approval, with one decision for each of its actions."""
@@ -188,10 +195,10 @@ class Conversation:
                 yield approval
                 return
             yield self._approve(approval)
-            graph_input = _approve_all(len(approval.actions))
+            graph_input = _approve_all(approval)
 
     def _is_within_allowance(self, approval: Approval) -> bool:
-        """Tell whether the allowance covers all actions; actions without trials always need a person."""
+        """Tell whether the allowance covers all actions; edits, and actions without trials, always need a person."""
         trials = [action.trials for action in approval.actions]
         return 0 < sum(trials) <= self.allowance and all(trials)
 
@@ -241,11 +248,12 @@ class Conversation:
         return Approval(tuple(self._action(str(a["name"]), a["args"]) for a in interrupt["action_requests"]))
 
     def _action(self, name: str, arguments: Mapping[str, Any]) -> ProposedAction:
-        """Return a call with a preview of what it would do."""
+        """Return a call as it would run if it were approved now, with a preview of what it would do."""
         try:
-            tool = find_tool(self._tools, name)
-            preview = tool.preview_text(self._context(), arguments)
-            return ProposedAction(name, arguments, preview, tool.trial_cost(tool.parse(arguments)))
+            tool, context = find_tool(self._tools, name), self._context()
+            frozen = tool.frozen(context, arguments)
+            trials = tool.trial_cost(tool.parse(frozen)) if tool.effect < Effect.EDIT else 0
+            return ProposedAction(name, frozen, tool.preview_text(context, frozen), trials, requested=arguments)
         except ToolRefused as error:
             return ProposedAction(name, arguments, f"this will be refused: {error}")
 
@@ -295,20 +303,27 @@ class _CallCounter:
     calls: int = 0
 
 
-def _approve_all(count: int) -> Any:
+def _approve_all(approval: Approval) -> Any:
     from langgraph.types import Command
 
-    return Command(resume={"decisions": [{"type": "approve"}] * count})
+    approve = Decision("approve")
+    return Command(resume={"decisions": [_to_langchain_decision(approve, action) for action in approval.actions]})
 
 
 def _to_langchain_decision(decision: Decision, action: ProposedAction) -> dict[str, Any]:
-    if decision.kind == "edit":
-        arguments = dict(decision.arguments or action.arguments)
-        return {"type": "edit", "edited_action": {"name": action.name, "args": arguments}}
     if decision.kind == "reject":
-        reason = f": {redact(decision.reason)}" if decision.reason else ""
-        return {"type": "reject", "message": f"The person said no{reason}. Do not try it again unless asked."}
-    return {"type": "approve"}
+        return {"type": "reject", "message": _refusal(decision.reason)}
+    arguments = action.arguments if decision.arguments is None else decision.arguments
+    if decision.kind == "approve" and action.requested in (None, arguments):
+        return {"type": "approve"}
+    # The arguments that were shown run, since the model's own, such as "best", may mean something else by now.
+    return {"type": "edit", "edited_action": {"name": action.name, "args": dict(arguments)}}
+
+
+def _refusal(reason: str) -> str:
+    if not reason:
+        return "The person said no. Do not try it again unless asked."
+    return f"Not done. The person said: {redact(reason)}\nDo what they ask for; call this again only if that fits."
 
 
 def _chunk_text(chunk: Any) -> str:

@@ -44,14 +44,17 @@ class ProposedAction:
     """One tool call that a person decides on.
 
     Attributes:
+        arguments: what runs when the person approves; "best" and the like are replaced by what they mean.
         preview: exactly what the call would do.
-        trials: number of trials it may cost.
+        trials: number of trials that an allowance would cover; 0 for an edit of the code, which always asks.
+        requested: the arguments as the model wrote them.
     """
 
     name: str
     arguments: Mapping[str, Any]
     preview: str
     trials: int = 0
+    requested: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Decision:
     Attributes:
         kind: approve, edit or reject.
         arguments: the new arguments, for edit.
-        reason: why, for reject.
+        reason: for reject, why, or what the person wants instead.
     """
 
     kind: str

@@ -1,63 +1,98 @@
-"""Asks a person to approve, edit or reject what the LLM wants to do."""
+"""Asks a person about each thing that the LLM wants to do: yes, no, edit, yes to all, or what to do instead."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
 
 from tunesmith.agent.chat.events import Decision, ProposedAction
+from tunesmith.cli.chat.argument_editor import edited_arguments
 from tunesmith.cli.chat.input_reader import InputReader
 from tunesmith.cli.chat.screen import Screen
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import ToolRefused
 from tunesmith.tools.llm_tools.registry import ALL
-from tunesmith.tools.llm_tools.tool import find_tool
+from tunesmith.tools.llm_tools.tool import Effect, find_tool
+
+YES = ("", "y", "yes", "ok", "a", "approve")
+YES_TO_ALL = ("all", "yes to all", "approve all")
+NO = ("n", "no", "r", "reject")
+EDIT = ("e", "edit")
+QUESTION = "[Enter = yes, n = no, e = edit, all = yes to all, or what to do instead] "
 
 
 class Approvals:
-    """Asks about one action at a time."""
+    """Asks about the actions of a conversation.
 
-    def __init__(self, reader: InputReader, screen: Screen, session: StudySession) -> None:
-        self._reader, self._screen, self._session = reader, screen, session
+    Args:
+        reader: reads the person's answers.
+        screen: shows what the actions would do.
+        session: the study that the actions are about.
+        slash: carries out a slash command, which a person may type instead of an answer.
+    """
 
-    async def decide(self, action: ProposedAction) -> Decision:
-        """Show what an action would do and return the person's decision; Ctrl-C and the end of input reject."""
+    def __init__(
+        self, reader: InputReader, screen: Screen, session: StudySession, slash: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._reader, self._screen, self._session, self._slash = reader, screen, session, slash
+        self._all = False
+
+    def new_turn(self) -> None:
+        """Ask again about everything: a yes to all holds until the person's next message."""
+        self._all = False
+
+    async def decide(self, actions: Sequence[ProposedAction]) -> list[Decision]:
+        """Return a decision for each action; Ctrl-C and the end of input are a no."""
+        return [await self._decide(action) for action in actions]
+
+    async def _decide(self, action: ProposedAction) -> Decision:
         self._screen.action(action)
+        if self._all and not _always_asks(action):
+            self._screen.line("  (yes to all)", "dim")
+            return Decision("approve")
         while True:
-            word, _, rest = (await self._answer()).strip().partition(" ")
-            if word in ("a", "y", "yes", "approve"):
-                return Decision("approve")
-            if word in ("r", "n", "no", "reject"):
-                return Decision("reject", reason=rest)
-            if word in ("e", "edit"):
-                edited = await self._edited(action)
-                if edited is not None:
-                    return edited
-            else:
-                self._screen.line("type approve, edit or reject, or a, e or r; a reason may follow reject", "yellow")
+            decision = await self._answered(action, (await self._answer()).strip())
+            if decision is not None:
+                return decision
+
+    async def _answered(self, action: ProposedAction, answer: str) -> Decision | None:
+        """Return what an answer means; None if the question has to be asked again."""
+        word, _, rest = answer.partition(" ")
+        if answer.startswith("/"):
+            await self._slash(answer)
+            return None
+        if answer.lower() in YES_TO_ALL:
+            self._all = True
+            return Decision("approve")
+        if answer.lower() in YES:
+            return Decision("approve")
+        if word.lower().rstrip(",:") in NO:
+            return Decision("reject", reason=rest.strip())
+        if answer.lower() in EDIT:
+            return await self._edited(action)
+        return Decision("reject", reason=answer)
 
     async def _answer(self) -> str:
         try:
-            line = await self._reader.line("[approve / edit / reject] ")
+            line = await self._reader.line(QUESTION)
         except KeyboardInterrupt:
-            return "reject"
-        return line if line is not None else "reject nobody is there to decide"
+            return "no"
+        return line if line is not None else "no nobody is there to decide"
 
     async def _edited(self, action: ProposedAction) -> Decision | None:
-        """Let the person change the arguments; return None if the result is not valid."""
-        text = await self._reader.line("arguments: ", default=json.dumps(dict(action.arguments)))
+        """Let the person change the arguments and look at what they would do; None if nothing valid was changed."""
         try:
-            arguments = json.loads(text or "")
-            if not isinstance(arguments, dict):
-                raise ValueError("not an object")
-            tool, context = find_tool(ALL, action.name), self._session.context()
-            arguments = tool.frozen(context, arguments)
-            edited = replace(action, arguments=arguments, preview=tool.preview_text(context, arguments))
-        except ValueError:
-            self._screen.line('these arguments are not valid; expected a JSON object such as {"number": 3}', "yellow")
-            return None
+            arguments = await edited_arguments(action, self._reader)
+            if arguments is None or arguments == dict(action.arguments):
+                self._screen.line("nothing was changed", "dim")
+                return None
+            preview = find_tool(ALL, action.name).preview_text(self._session.context(), arguments)
         except ToolRefused as error:
             self._screen.line(str(error), "yellow")
             return None
-        self._screen.action(edited)
+        self._screen.preview(preview)
         return Decision("edit", arguments)
+
+
+def _always_asks(action: ProposedAction) -> bool:
+    """Tell whether a person must see this action by itself: it runs or applies edited code."""
+    return find_tool(ALL, action.name).effect >= Effect.EDIT

@@ -25,7 +25,7 @@ from tunesmith.agent.chat.events import (
     ToolFinished,
     ToolStarted,
 )
-from tunesmith.study.formatting import escape_control, strip_control
+from tunesmith.study.formatting import strip_control
 from tunesmith.tools.llm_tools.tool import arguments_text
 
 
@@ -50,13 +50,16 @@ class Screen:
 
     def action(self, action: ProposedAction) -> None:
         """Show what an action would do, before a person decides on it."""
-        self.line(f"{action.name} would:", "bold")
-        self.line("\n".join(f"  {_spelled_out(line)}" for line in action.preview.split("\n")))
+        self.line()
+        self.preview(action.preview)
 
-
-def _spelled_out(line: str) -> str:
-    """Return a line with its control and bidirectional characters written out; tabs indent code and stay."""
-    return "\t".join(map(escape_control, line.split("\t")))
+    def preview(self, text: str) -> None:
+        """Show what an action would do: its first line stands out, lines of a diff have their colour."""
+        first, *rest = text.split("\n")
+        self.line(first, "bold")
+        for line in rest:
+            style = "green" if line.startswith("+") else "red" if line.startswith("-") else ""
+            self.line(f"  {line}", style)
 
 
 class Answer:
@@ -80,6 +83,14 @@ class Answer:
         if self._live is not None:
             self._live.update(Text(""))
             self._live.stop()
+
+    def go_to_background(self) -> None:
+        """Print from now on, above the prompt at which the person types, and draw nothing anew."""
+        self._finish_text()
+        if self._live is not None:
+            self._live.update(Text(""))
+            self._live.stop()
+            self._live = None
 
     def show(self, event: ChatEvent) -> None:
         """Show one event; Approvals asks about an Approval afterwards."""

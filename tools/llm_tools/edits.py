@@ -10,7 +10,7 @@ from pydantic import Field
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.commands import Block, EditCode
 from tunesmith.study.errors import ProjectError, ToolRefused
-from tunesmith.study.formatting import one_line
+from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import leaderboard
@@ -98,9 +98,19 @@ def propose(context: ToolContext, args: ProposeEditArguments) -> str:
 
 
 def _propose_preview(context: ToolContext, args: ProposeEditArguments) -> str:
-    """Return the diff of the edit, and its warnings."""
+    """Return the diff of the edit, its warnings, and the parameter values that it runs with."""
     variant = _build(context, args)
-    return "\n".join(["run this edit, starting with one trial:", variant.diff.rstrip(), *variant.warnings])
+    values = [f"with {render_params(args.params)}"] if args.params else []
+    return "\n".join(["run this edit, starting with one trial:", variant.diff.rstrip(), *variant.warnings, *values])
+
+
+def _frozen_proposal(context: ToolContext, args: ProposeEditArguments) -> ProposeEditArguments:
+    """Return the arguments with the id of the version that is edited, so that a changed project is not edited instead."""
+    return args.model_copy(update={"parent": _build(context, args).parent})
+
+
+def _frozen_name(context: ToolContext, args: EditArguments) -> EditArguments:
+    return args.model_copy(update={"name": find_known_variant(args.name, _known(context.study.variants())).id})
 
 
 def _build(context: ToolContext, args: ProposeEditArguments) -> Variant:
@@ -170,5 +180,14 @@ def _code_patch(context: ToolContext, args: EditArguments) -> tuple[CodePatch, s
 
 EDITS = StudyTool("edits", NoArguments, edit_lines)
 EDIT = StudyTool("edit", EditArguments, edit_text)
-PROPOSE_EDIT = StudyTool("propose_edit", ProposeEditArguments, propose, Effect.EDIT, lambda args: 1, _propose_preview)  # noqa: ARG005  # it starts with one trial
-APPLY_EDIT = StudyTool("apply_edit", EditArguments, apply, Effect.EDIT, preview=_apply_preview)
+PROPOSE_EDIT = StudyTool(
+    "propose_edit",
+    ProposeEditArguments,
+    propose,
+    Effect.EDIT,
+    lambda args: 1,  # noqa: ARG005  # it starts with one trial
+    _propose_preview,
+    previewed=frozenset({"blocks", "params"}),
+    freeze=_frozen_proposal,
+)
+APPLY_EDIT = StudyTool("apply_edit", EditArguments, apply, Effect.EDIT, preview=_apply_preview, freeze=_frozen_name)

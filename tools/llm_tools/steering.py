@@ -7,6 +7,7 @@ have changed before it reads the command.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
@@ -32,6 +33,7 @@ from tunesmith.study.commands import (
 )
 from tunesmith.study.errors import ProposalError, ToolRefused
 from tunesmith.study.formatting import count, render_params
+from tunesmith.study.trials.trial import TrialState
 from tunesmith.tools.llm_tools.consequences import consequence, duration_text
 from tunesmith.tools.llm_tools.context import StudyControl, ToolContext
 from tunesmith.tools.llm_tools.learning import complete_configuration
@@ -168,6 +170,12 @@ def _queue_preview(context: ToolContext, args: QueueArguments) -> str:
     return "\n".join([head, *(f"  {line}" for _, line in found)])
 
 
+def _frozen_queue(context: ToolContext, args: QueueArguments) -> QueueArguments:
+    """Return the arguments with a value for every parameter, since the best may be another trial later."""
+    found = [params for params, _ in _complete_configurations(context, args)]
+    return args.model_copy(update={"configurations": found, "base": "default"})
+
+
 def _complete_configurations(context: ToolContext, args: QueueArguments) -> list[tuple[dict[str, JsonScalar], str]]:
     """Return each configuration with a value for every parameter, and as a line.
 
@@ -188,6 +196,12 @@ def _complete_configurations(context: ToolContext, args: QueueArguments) -> list
         same = [f"#{t.number}" for t in view.trials if dict(t.params) == params and not t.is_replicate]
         found.append((params, f"{render_params(params)}{f' (the same as {same[0]})' if same else ''}"))
     return found
+
+
+def _frozen_retry(context: ToolContext, args: RetryArguments) -> RetryArguments:
+    """Return the arguments with the numbers of every trial that has failed by now, if they name none."""
+    failed = [t.number for t in context.study.view().every_trial if t.state is TrialState.FAILED]
+    return args.model_copy(update={"numbers": args.numbers or failed[:MAX_NUMBERS]})
 
 
 def _retried(args: RetryArguments) -> int:
@@ -243,10 +257,20 @@ def _steering(
         _, made = checked(context, args)
         return consequence(context, made)
 
-    return StudyTool(name, arguments, run, effect, trial_cost, preview)
+    said = frozenset(arguments.model_fields) - {"why"}
+    return StudyTool(name, arguments, run, effect, trial_cost, preview, said)
 
 
-QUEUE = StudyTool("queue", QueueArguments, queue, Effect.RUN, lambda args: len(args.configurations), _queue_preview)
+QUEUE = StudyTool(
+    "queue",
+    QueueArguments,
+    queue,
+    Effect.RUN,
+    lambda args: len(args.configurations),
+    _queue_preview,
+    previewed=frozenset({"configurations", "base"}),
+    freeze=_frozen_queue,
+)
 CONFIRM = _steering(
     "confirm",
     ConfirmArguments,
@@ -257,7 +281,10 @@ CONFIRM = _steering(
 WITHDRAW = _steering("withdraw", TrialReasonArguments, lambda args: Withdraw(**args.model_dump()))
 STOP_TRIAL = _steering("stop_trial", TrialReasonArguments, lambda args: StopTrial(**args.model_dump()), running="stop")
 FORGET = _steering("forget", ForgetArguments, lambda args: Forget(**args.model_dump()))
-RETRY = _steering("retry", RetryArguments, lambda args: Retry(**args.model_dump()), Effect.RUN, trial_cost=_retried)
+RETRY = replace(
+    _steering("retry", RetryArguments, lambda args: Retry(**args.model_dump()), Effect.RUN, trial_cost=_retried),
+    freeze=_frozen_retry,
+)
 PAUSE = _steering("pause", NoArguments, lambda _: Pause(), running="pause")
 RESUME = _steering("resume", NoArguments, lambda _: Resume(), running="resume")
 END = _steering("end", EndArguments, lambda args: End(now=args.now), running="end")

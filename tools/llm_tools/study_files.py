@@ -19,6 +19,7 @@ from tunesmith.study.errors import ProjectError, SpecError, ToolRefused
 from tunesmith.study.files import write_atomic
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.files import SourceArguments
+from tunesmith.tools.llm_tools.study_table import run_lines, study_diff, study_table
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments, Number, find_trial
 from tunesmith.tools.script_reader.reader import read_script
@@ -35,6 +36,7 @@ class WriteStudyArguments(Arguments):
 
     text: Annotated[str, Field(min_length=1, max_length=40_000, description="The whole of study.toml, as TOML.")]
     replace: Annotated[bool, Field(description="Whether an existing study.toml is replaced.")] = False
+    start: Annotated[bool, Field(description="Also start the run, with the same approval.")] = False
 
 
 class BranchArguments(Arguments):
@@ -69,13 +71,30 @@ def draft(context: ToolContext, args: SourceArguments) -> str:
 
 
 def write(context: ToolContext, args: WriteStudyArguments) -> str:
-    """Validate a study file and write it."""
+    """Validate a study file, write it, and start it where that was asked for."""
+    target, spec = _written_study(context, args)
+    _write(target, args.text)
+    written = f"written: {STUDY_FILE}, {len(spec.space)} parameters"
+    if not args.start:
+        return f"{written}; start runs it"
+    if context.reload is None:
+        raise ToolRefused(f"{written}; runs cannot be started from here; a person can start one with: tunesmith run")
+    return f"{written}; {start(context.reload(), NoArguments())}"
+
+
+def _written_study(context: ToolContext, args: WriteStudyArguments) -> tuple[Path, StudySpec]:
+    """Return the file that would be written and its study.
+
+    Raises:
+        ToolRefused: the text is not a valid study, or a file would be replaced that should not be.
+    """
     target = _project(context) / STUDY_FILE
     spec = parse_study_text(args.text)
     if target.exists() and not args.replace:
         raise ToolRefused(f"{STUDY_FILE} exists already; read it, and set replace=true to replace it")
-    _write(target, args.text)
-    return f"written: {STUDY_FILE}, {len(spec.space)} parameters; start runs it"
+    if args.start and context.control is not None and context.control.is_running():
+        raise ToolRefused("the study is running; write the file without start=true")
+    return target, spec
 
 
 def branch(context: ToolContext, args: BranchArguments) -> str:
@@ -117,20 +136,22 @@ def start(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
 
 
 def _write_preview(context: ToolContext, args: WriteStudyArguments) -> str:
-    """Return the file that would be written."""
-    target = _project(context) / STUDY_FILE
-    parse_study_text(args.text)
-    if target.exists() and not args.replace:
-        raise ToolRefused(f"{STUDY_FILE} exists already; read it, and set replace=true to replace it")
-    return f"{'replace' if target.exists() else 'write'} {target.name}:\n{args.text.rstrip()}"
+    """Return a new study as a table, and a changed one as a diff."""
+    target, spec = _written_study(context, args)
+    then = " and start the run" if args.start else ""
+    if target.exists():
+        before = target.read_text(encoding="utf-8", errors="replace")
+        changes = study_diff(before, args.text)
+        return "\n".join([f"Change {target.name}{then}:", *(changes or ["nothing changes"])])
+    return "\n".join([f"Write {target.name}{then}:", *study_table(spec)])
 
 
 def _start_preview(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
-    """Return the command of a run and its limits."""
+    """Return what would run, how long about, and its limits."""
+    if context.control is not None and context.control.is_running():
+        raise ToolRefused("the study is already running")
     spec = context.study.spec
-    limits = [f"{name} {value}" for name, value in spec.document.get("budget", {}).items()]
-    llm = f", LLM {spec.planner.model}" if spec.planner.model else ""
-    return f"run {spec.study.name}: {spec.run.command}\nlimits: {', '.join(limits)}{llm}"
+    return "\n".join([f"Start the run of {spec.study.name}:", *run_lines(spec)])
 
 
 def parse_study_text(text: str) -> StudySpec:
@@ -174,6 +195,13 @@ def _write(target: Path, text: str) -> None:
 
 SCRIPTS = StudyTool("scripts", NoArguments, script_lines)
 READ_SCRIPT = StudyTool("read_script", SourceArguments, draft)
-WRITE_STUDY = StudyTool("write_study", WriteStudyArguments, write, Effect.RUN, preview=_write_preview)
+WRITE_STUDY = StudyTool(
+    "write_study",
+    WriteStudyArguments,
+    write,
+    Effect.RUN,
+    preview=_write_preview,
+    previewed=frozenset({"text", "replace", "start"}),
+)
 BRANCH = StudyTool("branch", BranchArguments, branch, Effect.RUN)
 START = StudyTool("start", NoArguments, start, Effect.RUN, preview=_start_preview)

@@ -54,6 +54,9 @@ class StudyTool(Generic[A]):
         trial_cost: the number of trials that a call may start, for limits that a person sets once.
         preview: describes exactly what a call would do, for the person who approves it; raises ToolRefused where the
             call would be refused.
+        previewed: arguments that `preview` shows whole in other words, such as blocks as a diff.
+        freeze: returns the arguments with everything that may change while a person decides replaced by what it means
+            now, such as the values of the best trial in place of "best"; None where nothing changes.
     """
 
     name: str
@@ -62,6 +65,8 @@ class StudyTool(Generic[A]):
     effect: Effect = Effect.READ
     trial_cost: Callable[[A], int] = lambda _: 0
     preview: Callable[[ToolContext, A], str] | None = None
+    previewed: frozenset[str] = frozenset()
+    freeze: Callable[[ToolContext, A], A] | None = None
 
     @property
     def description(self) -> str:
@@ -101,17 +106,33 @@ class StudyTool(Generic[A]):
         except (ToolRefused, InputError, ProposalError) as error:
             raise ToolRefused(redact(str(error))) from None
 
+    def frozen(self, context: ToolContext, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments that a person is asked about and that run when they are approved.
+
+        Raises:
+            ToolRefused: the arguments are not valid, or the call would be refused.
+        """
+        if self.freeze is None:
+            return dict(args)
+        try:
+            return self.freeze(context, self.parse(args)).model_dump(mode="json", exclude_defaults=True)
+        except (InputError, ProposalError) as error:
+            raise ToolRefused(str(error)) from None
+
     def preview_text(self, context: ToolContext, args: Mapping[str, Any]) -> str:
-        """Return what a call would do, for a person; for a tool without `preview` the arguments.
+        """Return what a call would do, for a person: what the tool says, and every argument that this leaves out.
 
         Raises:
             ToolRefused: the arguments are not valid, or the call would be refused.
         """
         arguments = self.parse(args)
         try:
-            return self.preview(context, arguments) if self.preview else arguments_text(args, limit=2000)
+            shown = self.preview(context, arguments) if self.preview else ""
         except (InputError, ProposalError) as error:
             raise ToolRefused(str(error)) from None
+        texts = {name: _argument_line(value) for name, value in args.items() if name not in self.previewed}
+        rest = [f"{name}: {text}" for name, text in texts.items() if text not in ("", '""') and text not in shown]
+        return "\n".join([*([shown] if shown else []), *rest])
 
 
 AnyTool = StudyTool[Any]
@@ -134,6 +155,13 @@ def arguments_text(args: Mapping[str, Any], limit: int = 60) -> str:
     words = [_argument_text(v) if len(args) == 1 else f"{k}={_argument_text(v)}" for k, v in args.items()]
     text = " ".join(", ".join(words).split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _argument_line(value: Any) -> str:
+    """Return an argument whole on one line; a text that would look like more than one line is quoted."""
+    if isinstance(value, str) and value.isprintable():
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _argument_text(value: Any) -> str:

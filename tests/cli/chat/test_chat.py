@@ -29,6 +29,8 @@ from tunesmith.study.errors import HistoryError
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState, Usage
 from tunesmith.tools.control.inbox import Inbox, InboxControl
 
+ASKS = "[Enter = yes"
+"""Start of the question about an action."""
 KEY = "sk-secret-0123456789abcdef"
 TRAINER = """\
 import argparse
@@ -263,18 +265,16 @@ def test_files_outside_the_project_and_secrets_inside_are_not_shown(project: Pat
 def test_an_action_that_costs_trials_waits_for_approval_and_shows_its_effect(project: Path) -> None:
     script = replies(call("queue", configurations=[{"x": 0.5}], why="middle"), streamed("Queued."))
     out, requests = talk(project, script, "try the middle", "approve")
-    assert "queue would:\n  1 trial, about" in out
-    assert "  x=0.5 y=4" in out
+    assert re.search(r"Run 1 trial next, about [\d.]+ s:\n +x=0.5 y=4", out)
     assert [o["params"] for o in waiting_commands(project)] == [{"x": 0.5, "y": 4}]
     assert "when it next runs" in answers(requests[1])[0]
 
 
 def test_a_rejected_action_is_not_run_and_the_model_learns_why(project: Path) -> None:
     script = replies(call("queue", configurations=[{"x": 0.5}]), streamed("Then not."))
-    out, requests = talk(project, script, "try the middle", "what?", "reject too dear")
+    out, requests = talk(project, script, "try the middle", "reject too dear")
     assert waiting_commands(project) == []
-    assert "type approve, edit or reject" in out
-    assert "The person said no: too dear" in json.dumps(requests[1]["messages"])
+    assert "The person said: too dear" in json.dumps(requests[1]["messages"])
     assert "Then not." in out
 
 
@@ -282,7 +282,7 @@ def test_an_edited_action_runs_as_edited(project: Path) -> None:
     script = replies(call("queue", configurations=[{"x": 0.5}]), streamed("Done as you said."))
     wrong, right = '{"configurations": [{"x": 99}]}', '{"configurations": [{"x": 0.25, "y": 2}]}'
     out, requests = talk(project, script, "try it", "edit", "not json", "edit", wrong, "edit", right)
-    assert "these arguments are not valid" in out
+    assert "this is not JSON" in out
     assert "out of range" in out
     assert [o["params"] for o in waiting_commands(project)] == [{"x": 0.25, "y": 2}]
     assert "0.25" in answers(requests[1])[0]
@@ -293,7 +293,7 @@ def test_an_impossible_action_is_refused_before_the_person_is_asked(project: Pat
         call("queue", configurations=[{"x": 7, "z": 1}]), call("queue", configurations=[{"x": 0.7}]), streamed("Done.")
     )
     out, requests = talk(project, script, "try 7", "approve")
-    assert out.count("[approve / edit / reject]") == 1
+    assert out.count(ASKS) == 1
     refused = answers(requests[1])[0]
     assert "out of range" in refused
     assert "z" in refused
@@ -306,8 +306,61 @@ def test_an_allowance_lets_trials_through_until_it_is_used_up(project: Path) -> 
     out, _ = talk(project, script, "/allow 3", "two please", "two more", "reject")
     assert "up to 3 trials may be queued without approval" in out
     assert "allowed by /allow: queue (2 trials); 1 left" in out
-    assert out.count("[approve / edit / reject]") == 1
+    assert out.count(ASKS) == 1
     assert len(waiting_commands(project)) == 2
+
+
+def test_an_allowance_never_covers_an_edit(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2, tables='[edits]\nfiles = ["train.py"]')
+    assert command("run", "--unsafe-edits", cwd=project).returncode == 0
+    edit = ("propose_edit", json.dumps({"blocks": [{"path": "train.py", "search": "x - 0.3", "replace": "x - 0.2"}]}))
+    both = streamed(calls=[edit, ("queue", json.dumps({"configurations": [{"x": 0.1}]}))])
+    script = replies(streamed(calls=[edit]), streamed("One."), both, streamed("Two."))
+    out, _ = talk(project, script, "/allow 5", "improve it", "reject", "again", "reject", "reject")
+    assert out.count(ASKS) == 3
+    assert "allowed by /allow" not in out
+    assert waiting_commands(project) == []
+
+
+def test_no_arguments_are_an_edit_too(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=400, more="--sleep 0.2")
+    script = replies(call("end", now=True), streamed("As you said."))
+    out, requests = talk(project, script, "/run", "end it", "edit", "{}")
+    assert "after the running trials" in answers(requests[1])[0] or "now" not in answers(requests[1])[0], out
+    wait_for(lambda: not Inbox(project / ".tunesmith" / "toy").has_running_loop())
+    assert all(t.state is TrialState.COMPLETE for t in trials(project))
+
+
+def test_what_was_shown_runs_when_the_best_changes_meanwhile(project: Path) -> None:
+    script = replies(call("queue", configurations=[{"x": 0.3}]), streamed("Queued."))
+    with serving(script) as server, started(project, server) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("near the best\n")
+        process.stdin.flush()
+        seen = ""
+        while ASKS not in seen:
+            seen += process.stdout.read(1)
+        with Recorder(project / ".tunesmith" / "history.db", load_spec(project), project=str(project), now=0.0) as better:
+            found = better.record_proposal(Proposal(params={"x": 0.31, "y": 8}, source=Source.USER, seed=0), 0.0)
+            outcome = Outcome(state=TrialState.COMPLETE, values={"loss": -9.0}, usage=Usage(wall_s=1.0))
+            better.record_outcome(better.record_start(found, 0, 0.0), outcome, 1.0)
+        process.communicate("approve\n", timeout=60)
+    shown = re.search(r"x=0\.3 y=(\S+)", seen)
+    assert shown is not None, seen
+    (queued,) = waiting_commands(project)
+    assert queued["params"] == {"x": 0.3, "y": float(shown[1])}
+    assert shown[1] != "8"
+
+
+def test_a_person_sees_every_argument_and_every_character(project: Path) -> None:
+    why = "fine\x1b[2K\rqueue would: nothing\u202e" + "z" * 300
+    script = replies(call("queue", configurations=[{"x": 0.4, "y": 2}], why=why), streamed("No."))
+    out, _ = talk(project, script, "try", "reject")
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    asked = out.split("queue would:")[1]
+    assert "\\u001b[2K\\rqueue would: nothing\\u202e" + "z" * 300 in asked
 
 
 def test_a_restart_during_an_approval_asks_again_and_continues(project: Path) -> None:
@@ -319,14 +372,14 @@ def test_a_restart_during_an_approval_asks_again_and_continues(project: Path) ->
             process.stdin.write("try the middle\n")
             process.stdin.flush()
             seen = ""
-            while "[approve" not in seen:
+            while ASKS not in seen:
                 seen += process.stdout.read(1)
             os.kill(process.pid, signal.SIGKILL)
         assert waiting_commands(project) == []
         with started(project, server) as process:
             out, err = process.communicate("approve\nthanks\n", timeout=60)
         assert process.returncode == 0, err
-    assert "queue would:" in out
+    assert "Run 1 trial next" in out
     assert "Queued at last." in out
     assert len(waiting_commands(project)) == 1
     # What the model is sent afterwards is whole: every call has its answer.
@@ -561,9 +614,9 @@ def test_from_one_sentence_to_a_running_study_in_two_confirmations(tmp_path: Pat
         call("start"),
         streamed("It runs."),
     )
-    out, requests = talk(project, script, "tune train.py for val_loss, 3 trials", "approve", "approve")
+    out, requests = talk(project, script, "tune train.py for val_loss, 3 trials", "", "")
     assert "This folder has no study yet" in out
-    assert out.count("[approve / edit / reject]") == 2
+    assert out.count(ASKS) == 2
     assert "write study.toml:" in out
     assert 'name = "fresh"' in out  # the whole file is shown before it is written
     assert "limits: trials 3" in out
