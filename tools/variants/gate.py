@@ -205,7 +205,12 @@ def _gaming_problems(variant: Variant, parent: Variant, changed: Sequence[str], 
         before, after = parse_python(parent.files.get(path, "")), parse_python(variant.files[path])
         if path.endswith(".py") and before is not None and after is not None:
             for sentence in gaming_problems(
-                before, after, fidelity=rules.fidelity, metrics=rules.metrics, has_judge=rules.has_judge
+                before,
+                after,
+                fidelity=rules.fidelity,
+                metrics=rules.metrics,
+                has_judge=rules.has_judge,
+                may_train_longer=rules.may_train_longer,
             ):
                 yield f"{path}: {sentence}"
 

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from tunesmith.tools.variants.metric_gaming import gaming_problems
+from tunesmith.tools.variants.gaming.metric_gaming import gaming_problems
 
 SCRIPT = textwrap.dedent("""
     import argparse, jax, keras, numpy as np, random, torch

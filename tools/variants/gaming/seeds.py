@@ -98,10 +98,20 @@ def _is_own(value: ast.expr) -> bool:
     """Return whether a value comes from the script's own seeds or generators. A number never does."""
     if isinstance(value, ast.Call) and dotted(value.func).endswith(_OPTION_CALL):
         return False
+    if _is_shifted(value):
+        return False
     names = [
         n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(value) if isinstance(n, ast.Name | ast.Attribute)
     ]
     return any(SEED_NAME.search(name) for name in names) or isinstance(value, ast.Name | ast.Attribute)
+
+
+def _is_shifted(value: ast.expr) -> bool:
+    """Return whether a value is a seed combined with a number, which picks another seed: `args.seed * 0 + 42`."""
+    if not isinstance(value, ast.BinOp):
+        return False
+    sides = (value.left, value.right)
+    return any(isinstance(side, ast.Constant | ast.UnaryOp) or _is_shifted(side) for side in sides)
 
 
 def _numbers(tree: ast.Module) -> dict[str, ast.expr]:

@@ -1,0 +1,176 @@
+"""Finds what decides how long a script trains: limits of time, numbers of epochs and steps, and how often it trains.
+
+Names such as `elapsed_seconds` and `token_budget` are free: only what the script had before, and what ends or repeats a
+loop, counts. How long a trial really trains is measured when it runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from tunesmith.tools.script_reader.literals import dotted
+from tunesmith.tools.variants.gaming.normal_form import nodes
+
+_TIME_NAME = re.compile(
+    r"seconds|time_limit|time_budget|max_time|time_left|deadline|wall_?time|remaining|elapsed|(^|_)clock(_|$)"
+    r"|(^|_)(?<!token_)(?<!tokens_)(?<!byte_)(?<!memory_)(?<!param_)(?<!context_)budget(_|$)",
+    re.IGNORECASE,
+)
+_TIME_CALL = re.compile(r"(^|\.)(time|monotonic|perf_counter|process_time|thread_time|clock|now|share)(_ns)?$")
+_LENGTH_NAME = re.compile(
+    r"^(n|num|max|total|nb)?_?(train(ing)?_?)?(epochs?|steps|iters|iterations|rounds|updates|boost_rounds?)$"
+    r"|^(max_iter|n_iter|num_train_epochs|max_steps|num_boost_round)$",
+    re.IGNORECASE,
+)
+_LOOP_VARIABLE = re.compile(r"epoch|^(global_)?step$|iteration|^it(er)?$", re.IGNORECASE)
+_TRAINING_CALL = re.compile(r"\.(backward|fit|fit_one_cycle|train_on_batch|partial_fit|minimize|train_step|update)$")
+_EXIT = (ast.Break, ast.Return, ast.Raise)
+
+
+def duration_is_changed(before: ast.Module, after: ast.Module, fidelity: str) -> bool:
+    """Return whether an edit changes a limit of the training, repeats it, or removes what ends it.
+
+    Args:
+        before: the file before the edit, in normal form.
+        after: the file after it, in normal form.
+        fidelity: the name of the parameter that makes trials shorter; "" for none.
+    """
+    known = _known_names(before)
+    old, new = Counter(_limits(before, fidelity)), Counter(_limits(after, fidelity))
+    added = Counter(_assigned_limits(after, known, fidelity)) - Counter(_assigned_limits(before, known, fidelity))
+    return bool(added) or old != new or bool(_ends(before) - _ends(after)) or _is_repeated(before, after)
+
+
+def _limits(tree: ast.Module, fidelity: str) -> Iterator[str]:
+    """Yield the loops that a limit or a counter of epochs drives, and the options and keywords that set a limit."""
+    for node in nodes(tree):
+        match node:
+            case ast.While(test=test) if _depends_on_time(test, fidelity):
+                yield ast.dump(test)
+            case ast.For(target=target, iter=items) if _depends_on_time(items, fidelity) or _is_counter(target, items):
+                yield ast.dump(items)
+            case ast.Call() if dotted(node.func).endswith(("add_argument", "option", "Option")):
+                names = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+                if any(_is_limit(name.lstrip("-").replace("-", "_"), fidelity) for name in names):
+                    yield ast.dump(node)
+            case ast.Call() if _TRAINING_CALL.search(f".{dotted(node.func)}") or dotted(node.func).endswith("train"):
+                yield from (ast.dump(k) for k in node.keywords if k.arg and _LENGTH_NAME.search(k.arg))
+
+
+def _assigned_limits(tree: ast.Module, known: set[str], fidelity: str) -> Iterator[str]:
+    """Yield the assignments to limits that the script had before; a new name limits nothing by itself."""
+    for node in nodes(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = {_name(part) for target in targets for part in ast.walk(target)} - {""}
+            if any(name in known and _is_limit(name, fidelity) for name in names):
+                yield ast.dump(node)
+
+
+def _ends(tree: ast.Module) -> Counter[str]:
+    """Return the conditions on time that end a loop or the script."""
+    found = [
+        ast.dump(node.test)
+        for node in nodes(tree)
+        if isinstance(node, ast.If) and _depends_on_time(node.test, "") and has_exit(node)
+    ]
+    return Counter(found)
+
+
+def has_exit(node: ast.AST) -> bool:
+    """Return whether a statement can end a loop, a function or the script."""
+    exits = ("exit", "sys.exit", "os._exit", "quit", "os.abort")
+    return any(isinstance(n, _EXIT) or (isinstance(n, ast.Call) and dotted(n.func) in exits) for n in ast.walk(node))
+
+
+def _is_repeated(before: ast.Module, after: ast.Module) -> bool:
+    """Return whether the edit trains in a further loop over numbers, or calls a function that trains more often."""
+    trains = _training_functions(before) | _training_functions(after)
+    old, new = Counter(_counting_loops(before, trains)), Counter(_counting_loops(after, trains))
+    if new - old:
+        return True
+    own = _training_functions(before)
+    calls_before, calls_after = _calls(before, own), _calls(after, own)
+    return any(calls_after[name] > max(count, 1) for name, count in calls_before.items())
+
+
+def _counting_loops(tree: ast.Module, trains: set[str]) -> Iterator[str]:
+    for node in nodes(tree):
+        is_loop = isinstance(node, ast.For | ast.While) and _is_counting(node)
+        if is_loop and any(isinstance(n, ast.Call) and _is_training(n, trains) for n in ast.walk(node)):
+            yield ast.dump(node.iter if isinstance(node, ast.For) else node.test)  # type: ignore[attr-defined]
+        elif isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp):
+            loops = [g for g in node.generators if _counts(g.iter)]
+            if loops and any(isinstance(n, ast.Call) and _is_training(n, trains) for n in ast.walk(node)):
+                yield ast.dump(loops[0].iter)
+
+
+def _is_counting(loop: ast.For | ast.While) -> bool:
+    """Return whether a loop counts; one over batches or parts of a batch trains on no more data than there are."""
+    return isinstance(loop, ast.While) or _counts(loop.iter)
+
+
+def _counts(items: ast.expr) -> bool:
+    is_call = isinstance(items, ast.Call) and dotted(items.func).rpartition(".")[2] in (
+        "range",
+        "count",
+        "repeat",
+        "cycle",
+    )
+    return is_call or (isinstance(items, ast.List | ast.Tuple) and all(isinstance(e, ast.Constant) for e in items.elts))
+
+
+def _training_functions(tree: ast.Module) -> set[str]:
+    """Return the functions of the file that train: they compute gradients or fit, themselves or through others."""
+    functions = {n.name: n for n in nodes(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+    found: set[str] = set()
+    for _ in range(len(functions) + 1):
+        more = {
+            name
+            for name, node in functions.items()
+            if any(isinstance(n, ast.Call) and _is_training(n, found) for n in ast.walk(node))
+        }
+        if more <= found:
+            break
+        found |= more
+    return found
+
+
+def _is_training(call: ast.Call, functions: set[str]) -> bool:
+    name = call.func.id if isinstance(call.func, ast.Name) else ""
+    method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    return name in functions or (bool(method) and bool(_TRAINING_CALL.search(f".{method}")) and method != "update")
+
+
+def _calls(tree: ast.Module, functions: set[str]) -> Counter[str]:
+    names = [n.func.id for n in nodes(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    return Counter(name for name in names if name in functions)
+
+
+def _depends_on_time(node: ast.expr, fidelity: str) -> bool:
+    names = {_name(n) for n in ast.walk(node)} - {""}
+    calls = [dotted(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)]
+    return any(_is_limit(name, fidelity) for name in names) or any(_TIME_CALL.search(call) for call in calls)
+
+
+def _is_counter(target: ast.expr, items: ast.expr) -> bool:
+    """Return whether a loop counts epochs or steps over numbers."""
+    return _counts(items) and any(_LOOP_VARIABLE.search(_name(part)) for part in ast.walk(target))
+
+
+def _is_limit(name: str, fidelity: str) -> bool:
+    return name == fidelity or bool(_TIME_NAME.search(name) or _LENGTH_NAME.search(name))
+
+
+def _known_names(tree: ast.Module) -> set[str]:
+    """Return the names that the script uses, and those of its options."""
+    names = {_name(n) for n in nodes(tree)}
+    texts = [n.value for n in nodes(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return names | {text.lstrip("-").replace("-", "_") for text in texts if text.startswith("--")}
+
+
+def _name(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
