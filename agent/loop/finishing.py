@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tunesmith.agent.code_search.suspicious_gains import identical_run, is_suspicious_gain, resolve_rerun
+from tunesmith.agent.code_search.training_time import longer_training
 from tunesmith.agent.loop.events import Finished
 from tunesmith.agent.loop.slot_pool import PoolSlot, retry_reason
 from tunesmith.agent.loop.starting import edited_code
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.evaluator.free_disk import has_free_disk
 from tunesmith.study.trials.seeds import tuning_seed
-from tunesmith.study.trials.trial import Outcome, Trial, Usage
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.variant import short_id
 from tunesmith.tools.analysis.broken_environment import FAILURES, failing_streak, pause_reason
 
@@ -23,6 +24,7 @@ def finish_trial(run: StudyRun, slot: PoolSlot, outcome: Outcome) -> None:
     """Record the outcome of the trial in a slot, unless it gets a second attempt or a check on another seed."""
     trial = slot.trial
     assert trial is not None  # noqa: S101  # only an occupied slot has an outcome
+    outcome = _without_longer_training(run, trial, outcome)
     if slot.first_outcome is not None:
         _record(run, slot, trial, resolve_rerun(slot.first_outcome, outcome, run.trials(), run.spec))
     elif reason := retry_reason(slot, outcome, has_free_disk=has_free_disk(run.folder)):
@@ -86,6 +88,18 @@ def _queue_second_attempt(run: StudyRun, slot: PoolSlot, trial: Trial, reason: s
     run.early_stopping.forget(trial)
     run.curves.drop(trial.number)
     run.announcer.note(f"#{trial.number} runs again: {reason}")
+
+
+def _without_longer_training(run: StudyRun, trial: Trial, outcome: Outcome) -> Outcome:
+    """Return the outcome; a failure as tampered if edited code trained longer than the code that it was made from."""
+    edits = run.spec.edits
+    if not trial.proposal.code or run.code is None or edits is None or edits.time == "free":
+        return outcome
+    variants, steps = run.code.variants(), run.curves.last_steps
+    reason = longer_training(trial, outcome, run.trials(), variants, steps)
+    if not reason:
+        return outcome
+    return replace(outcome, state=TrialState.FAILED, failure=Failure(kind=FailureKind.TAMPERED, reason=reason))
 
 
 def _is_suspicious(run: StudyRun, trial: Trial, outcome: Outcome) -> bool:

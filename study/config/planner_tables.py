@@ -53,4 +53,7 @@ class EditsTable(Table):
 
     files: list[Text] = Field(description='a list of files, for example ["train.py"]', min_length=1)
     protect: list[Text] = Field(default_factory=list, description='a list of files, for example ["evaluate.py"]')
+    time: Literal["fixed", "free"] = Field(
+        "fixed", description='"fixed" or "free": whether edited code may train longer than the code before it'
+    )
     strategy: EditStrategy = Field("adaptive", description='"adaptive", "greedy", "tree" or "islands"')

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tunesmith.evaluator.workspace import matches_pattern
+from tunesmith.evaluator.snapshot import matches_pattern
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.edit_paths import looks_like, new_path_problem, path_problem
 from tunesmith.study.space.space import SearchSpace
@@ -30,6 +30,7 @@ class GateRules:
         fidelity: the name of the parameter that makes trials shorter; "" for none.
         metrics: the metrics that trials must report.
         has_judge: whether a separate command measures the metrics, [evaluate].
+        may_train_longer: whether an edit may change how long a trial trains, [edits].time.
         importable: whether the training's Python finds a module.
         shadows: whether a new module of that name would hide one that Python or the project has.
         exists: whether the project has a file or folder of that path, or the path leads through a link.
@@ -42,6 +43,7 @@ class GateRules:
     fidelity: str = ""
     metrics: Sequence[str] = ()
     has_judge: bool = False
+    may_train_longer: bool = False
     importable: Callable[[str], bool] = lambda module: True  # noqa: ARG005
     shadows: Callable[[str], bool] = lambda module: False  # noqa: ARG005
     exists: Callable[[str], bool] = lambda path: False  # noqa: ARG005
@@ -84,6 +86,7 @@ def gate_rules(spec: StudySpec, project: Path) -> GateRules:
         fidelity=spec.fidelity.name if spec.fidelity else "",
         metrics=spec.metrics,
         has_judge=spec.evaluate is not None,
+        may_train_longer=spec.edits is not None and spec.edits.time == "free",
         importable=importable,
         shadows=importable,
         exists=lambda path: _is_taken(project, path),
