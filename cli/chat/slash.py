@@ -99,7 +99,7 @@ def _best(session: StudySession, _: str) -> str:
         rows = [f"#{t.number}  {metric} {short_number(t.values[metric])}  {render_params(t.params)}" for t in ranked]
         line = run_line(record.spec, best.trial.params, best.trial.proposal.code, opened.history.variants(record.id))
         head = [f"best: {metric} {winner_text(best)}", *([outside] if outside else [])]
-        needed = code_needed(best.trial.proposal.code)
+        needed = code_needed(record.spec, best.trial.proposal.code)
         return "\n".join([*head, *rows, "", f"  {line}", *([f"  {needed}"] if needed else [])])
 
     return _with_study(session, text)

@@ -18,6 +18,7 @@ from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.tools.analysis.summary import plus_minus
 from tunesmith.tools.variants.results import VariantResult, find_variant, matches_id, variant_results
+from tunesmith.tools.variants.run_command import CLAIM, is_claim
 
 
 def show_variants(asked: str | None, study: Path, *, history: Path | None, as_json: bool) -> None:
@@ -84,7 +85,11 @@ def _tree(opened: OpenStudy, found: Sequence[VariantResult]) -> list[str]:
     lines = [f"{record.name}  {objective.direction.value} {objective.metric}  ·  {count(edits, 'edit')}"]
     name_width = max(len(_name(s)) for s in found)
     lines.append(f"{'variant':<{name_width}}  trials  {'best':<27}  why")
-    return lines + [_line(s, name_width)[:width] for s in found]
+    lines += [_line(s, name_width)[:width] for s in found]
+    claims = [
+        s for s in found if s.best is not None and is_claim(record.spec, s.variant.id if s.variant.is_edited else "")
+    ]
+    return [*lines, f"values of edits are {CLAIM}: the study has no [evaluate]"] if claims else lines
 
 
 def _name(result: VariantResult) -> str:

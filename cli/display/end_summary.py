@@ -30,7 +30,7 @@ def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
     lines = [*_fallback_lines(credit), summary.headline]
     if summary.best is not None:
         lines.append(f"    {report.command}")
-        lines += [f"    {code_needed(report.best_code)}"] if report.best_code else []
+        lines += [f"    {code_needed(record.spec, report.best_code)}"] if report.best_code else []
     if summary.important:
         lines.append("What mattered: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.important))
     if report.lessons:

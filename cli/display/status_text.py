@@ -18,6 +18,7 @@ from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
 from tunesmith.tools.analysis.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
+from tunesmith.tools.variants.run_command import code_needed
 
 LATEST = 8
 """Number of trials in the table."""
@@ -80,7 +81,9 @@ def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
         gain = relative_gain(found.value, default.values[objective.metric], objective)
         line += f"  (default {short_number(default.values[objective.metric])}"
         line += f", gain {gain:,.0%})" if gain is not None else ")"
-    return [line, f"      {render_params(best.params, digits=SHORT_DIGITS)}", *left_out]
+    needed = code_needed(opened.record.spec, best.proposal.code)
+    code = [f"      {needed}"] if needed else []
+    return [line, f"      {render_params(best.params, digits=SHORT_DIGITS)}", *code, *left_out]
 
 
 def _trials_line(opened: OpenStudy, counts: TrialCounts) -> str:

@@ -9,7 +9,7 @@ from tunesmith.study.variant import Variant, VariantState
 from tunesmith.tools.analysis.significance import Difference
 from tunesmith.tools.analysis.summary import ConfigResult, gain_text, plus_minus, probability_text
 from tunesmith.tools.variants.results import TrialCost, VariantComparison
-from tunesmith.tools.variants.run_command import run_line
+from tunesmith.tools.variants.run_command import CLAIM, is_claim, run_line
 
 TITLE_WIDTH = 72
 """Longest first line of a commit message."""
@@ -75,6 +75,8 @@ def _gain_lines(record: StudyRecord, found: VariantComparison) -> list[str]:
         other = found.unedited
         gain = _gain_text(found.versus_unedited, found.gain_on_unedited, other)
         lines.append(f"the best without the edit: {_value_text(other)} (trial {other.number}); {gain}")
+    if is_claim(record.spec, found.result.variant.id):
+        lines.append(f"{CLAIM}: without [evaluate], no one else measured it, so read the diff before you trust it")
     if best.confirmed is None:
         lines.append("not confirmed on fresh seeds: the best of many values is partly luck")
     return lines

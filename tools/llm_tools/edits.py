@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.commands import Block, EditCode
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError, ToolRefused
 from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.trials.trial import EDITED
@@ -22,6 +23,7 @@ from tunesmith.tools.llm_tools.trials import NoArguments
 from tunesmith.tools.variants.apply import BranchFailed, CodePatch, make_branch, write_patch
 from tunesmith.tools.variants.results import changed_files, whole_diff
 from tunesmith.tools.variants.rules import gate_rules
+from tunesmith.tools.variants.run_command import CLAIM, is_claim
 from tunesmith.tools.variants.tree import variant_tree
 from tunesmith.tools.variants.user_edit import NO_EDITS, EditContext, build_user_edit, find_known_variant
 
@@ -59,12 +61,13 @@ def edit_lines(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
         hint = "the LLM and you may propose one" if facts.spec.edits else NO_EDITS
         return f"there are no edits of the code yet; {hint}"
     view = facts.view()
-    lines = [f"{node.guides()}{edit_line(node.variant, view)}" for node in variant_tree(found[-MAX_EDITS:])]
+    tree = variant_tree(found[-MAX_EDITS:])
+    lines = [f"{node.guides()}{edit_line(node.variant, view, facts.spec)}" for node in tree]
     omitted = f"{len(found) - MAX_EDITS} earlier edits are not shown\n" if len(found) > MAX_EDITS else ""
     return omitted + "\n".join(lines)
 
 
-def edit_line(variant: Variant, view: StudyView) -> str:
+def edit_line(variant: Variant, view: StudyView, spec: StudySpec) -> str:
     """Return an edit as one line: its parent, subject, author and result."""
     metric = view.objectives[0].metric
     own = [t for t in view.trials if t.proposal.code == variant.id and not t.is_replicate]
@@ -74,7 +77,8 @@ def edit_line(variant: Variant, view: StudyView) -> str:
     if variant.state is not VariantState.SOUND:
         parts.append(f"{variant.state.value}: {one_line(variant.reason, 160)}")
     elif best is not None:
-        parts.append(f"best {metric} {short_number(best.values[metric])} (#{best.number}) in {len(own)} trials")
+        claim = f", {CLAIM}" if is_claim(spec, variant.id) else ""
+        parts.append(f"best {metric} {short_number(best.values[metric])} (#{best.number}) in {len(own)} trials{claim}")
     else:
         parts.append(f"{len(own)} trials, none complete" if own else "not run yet")
     return "; ".join([*parts, one_line(variant.rationale, 160)])
@@ -85,7 +89,7 @@ def edit_text(context: ToolContext, args: EditArguments) -> str:
     variant = find_known_variant(args.name, _known(context.study.variants()))
     declared = "".join(f"new parameter {name}: {table}\n" for name, table in variant.declared.items())
     warnings = "".join(f"{warning}\n" for warning in variant.warnings)
-    line = edit_line(variant, context.study.view())
+    line = edit_line(variant, context.study.view(), context.study.spec)
     return f"{line}\n{declared}{warnings}{fenced(variant.diff, 'diff', limit=9000, keep='start')}"
 
 
@@ -105,7 +109,7 @@ def _propose_preview(context: ToolContext, args: ProposeEditArguments) -> str:
 
 
 def _frozen_proposal(context: ToolContext, args: ProposeEditArguments) -> ProposeEditArguments:
-    """Return the arguments with the id of the version that is edited, so that a changed project is not edited instead."""
+    """Return the arguments with the id of the version that is edited: the project may change."""
     return args.model_copy(update={"parent": _build(context, args).parent})
 
 
@@ -165,7 +169,9 @@ def _code_patch(context: ToolContext, args: EditArguments) -> tuple[CodePatch, s
     if context.project is None or not diff.strip():
         raise ToolRefused(f"{short_id(variant.id)} changes no file of a project here, so there is nothing to apply")
     study = facts.spec.study.name
-    message = f"{one_line(variant.rationale, 72) or 'An edit'}\n\nTunesmith study {study}, variant {variant.id}\n"
+    claim = f"Its values are {CLAIM}.\n\n" if is_claim(facts.spec, variant.id) else ""
+    title = one_line(variant.rationale, 72) or "An edit"
+    message = f"{title}\n\n{claim}Tunesmith study {study}, variant {variant.id}\n"
     base = root_variant(variant, _known(variants)).files
     patch = CodePatch(
         project=context.project,

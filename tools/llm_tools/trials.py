@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tunesmith.prompts.history_summary import downsample, space_table
 from tunesmith.prompts.untrusted import fenced
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.energy import gpu_line
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import one_line, render_parameter, render_params
@@ -24,6 +25,7 @@ from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_reason
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
+from tunesmith.tools.variants.run_command import CLAIM, is_claim
 
 MAX_ROWS = 50
 """Maximum number of trials on a page."""
@@ -74,7 +76,7 @@ def study_text(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     lines = [f"study {spec.study.name}: {aims}", f"command: {spec.run.command}"]
     if spec.study.description:
         lines.append(f"about: {one_line(spec.study.description, 300)}")
-    lines += [f"trials: {_count_text(view)}", *_best_lines(view)]
+    lines += [f"trials: {_count_text(view)}", *_best_lines(view, spec)]
     if record is not None:
         budget = spec.budget.starting_at(time.time())
         shares = [*budget.limit_usage(record.spent), *budget.llm_limit_usage(record.spent)]
@@ -217,12 +219,13 @@ def _count_text(view: StudyView) -> str:
     return ", ".join(kept) or "none yet"
 
 
-def _best_lines(view: StudyView) -> list[str]:
+def _best_lines(view: StudyView, spec: StudySpec) -> list[str]:
     best = winner(view.trials, view)
     lines = ["best: no complete trial yet"]
     if best is not None:
         certainty = certainty_text(best)
-        lines = [f"best: {trial_line(best.trial, view)}{f' ({certainty})' if certainty else ''}"]
+        claim = f"; {CLAIM}" if is_claim(spec, best.trial.proposal.code) else ""
+        lines = [f"best: {trial_line(best.trial, view)}{f' ({certainty})' if certainty else ''}{claim}"]
     default = default_trial(view.trials, view.space)
     if default is not None and (best is None or best.trial.number != default.number):
         lines.append(f"default: {trial_line(default, view)}")

@@ -73,7 +73,7 @@ def _template_values(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "spec": report.record.spec,
         "description": cut(report.record.spec.study.description, 2000),
         "command": report.command,
-        "needed": code_needed(report.best_code),
+        "needed": code_needed(report.record.spec, report.best_code),
         "versions": version_rows(report)[:MAX_EDITS],
         "generated": view_model.when(report.generated_at),
         "began": view_model.when(report.record.created_at) if report.record.created_at else "",

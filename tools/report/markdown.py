@@ -108,7 +108,7 @@ def _importance(summary: Summary) -> list[str]:
 
 
 def _code_needed(report: ReportInput) -> list[str]:
-    line = code_needed(report.best_code)
+    line = code_needed(report.record.spec, report.best_code)
     return [line] if line else []
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import VariantState, short_id
 from tunesmith.tools.analysis.summary import plus_minus
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.variants.results import VariantResult, variant_results
+from tunesmith.tools.variants.run_command import CLAIM, is_claim
 
 MAX_EDITS = 80
 """Number of edits in the page and in Markdown; the JSON report holds all of them."""
@@ -39,7 +41,7 @@ class VersionRow:
 def version_rows(report: ReportInput) -> list[VersionRow]:
     """Return the edits of the code, each after its parent."""
     found = variant_results(report.record, report.trials, report.versions)
-    return [_row(result) for result in found if result.variant.is_edited]
+    return [_row(result, report.record.spec) for result in found if result.variant.is_edited]
 
 
 def version_lines(report: ReportInput) -> Iterator[str]:
@@ -49,7 +51,7 @@ def version_lines(report: ReportInput) -> Iterator[str]:
         yield f"{'  ' * row.depth}- {row.name} ({row.direction}{trials}): {row.result}. {row.rationale}"
 
 
-def _row(result: VariantResult) -> VersionRow:
+def _row(result: VariantResult, spec: StudySpec) -> VersionRow:
     variant = result.variant
     return VersionRow(
         name=short_id(variant.id),
@@ -59,18 +61,19 @@ def _row(result: VariantResult) -> VersionRow:
         rationale=variant.rationale,
         state=variant.state.value,
         trials=result.trials,
-        result=_result(result),
+        result=_result(result, spec),
         diff=variant.diff,
         warnings=variant.warnings,
     )
 
 
-def _result(result: VariantResult) -> str:
+def _result(result: VariantResult, spec: StudySpec) -> str:
     variant, best = result.variant, result.best
     if variant.state is not VariantState.SOUND:
         return f"{variant.state.value}: {variant.reason}"
     if best is None:
         return "no complete trial" if result.trials else "never ran"
+    claim = f", {CLAIM}" if is_claim(spec, variant.id) else ""
     if best.confirmed is not None:
-        return f"{plus_minus(best.confirmed)} on {best.confirmed.count} fresh seeds"
-    return f"best {short_number(best.value)}"
+        return f"{plus_minus(best.confirmed)} on {best.confirmed.count} fresh seeds{claim}"
+    return f"best {short_number(best.value)}{claim}"

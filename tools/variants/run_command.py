@@ -13,6 +13,9 @@ from tunesmith.study.variant import Variant, short_id
 from tunesmith.tools.script_reader.styles import find_settings
 from tunesmith.tools.variants.ast_equivalence import parse_python
 
+CLAIM = "as reported by the edited script"
+"""What is said of values of edited code that no judge measured."""
+
 
 def variant_space(variant: Variant, spec: StudySpec) -> SearchSpace:
     """Return the parameters of trials with this code: the study's and those that the variant declares."""
@@ -49,6 +52,14 @@ def run_line(spec: StudySpec, params: Mapping[str, Value], code: str, variants: 
     return command_line(spec, params)
 
 
-def code_needed(code: str) -> str:
-    """Return which code the command line needs and how to get it; "" for the user's project."""
-    return f"with the code of {short_id(code)}: `tunesmith apply {short_id(code)}`" if code else ""
+def code_needed(spec: StudySpec, code: str) -> str:
+    """Return which code the command line needs, how to get it, and who measured it; "" for the user's project."""
+    if not code:
+        return ""
+    claim = f"; its values are {CLAIM}, since no [evaluate] measured them" if is_claim(spec, code) else ""
+    return f"with the code of {short_id(code)}: `tunesmith apply {short_id(code)}`{claim}"
+
+
+def is_claim(spec: StudySpec, code: str) -> bool:
+    """Return whether values of a version of the code are what it reported itself, because the study has no judge."""
+    return bool(code) and spec.evaluate is None
