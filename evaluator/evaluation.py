@@ -12,7 +12,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
@@ -23,14 +23,17 @@ from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_fai
 from tunesmith.evaluator.output.output_line import MAX_LINES
 from tunesmith.evaluator.readers.metric_collector import MetricCollector
 from tunesmith.evaluator.readers.metric_files import MetricFiles
+from tunesmith.evaluator.readers.metric_reading import MetricReading, ObservationQueue
 from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, STREAM_NAMES
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, sandbox_hint
-from tunesmith.evaluator.sandbox.protected import changed_files
+from tunesmith.evaluator.sandbox.protected import changed_files, signatures
+from tunesmith.evaluator.snapshot import Snapshot
 from tunesmith.evaluator.supervision.leftovers import disarm, unsafe_artifacts
 from tunesmith.evaluator.tree_walk import Unmeasurable
 from tunesmith.evaluator.trial_command import TrialCommand
+from tunesmith.evaluator.trial_files import fill_files, link_data, link_shared
 from tunesmith.evaluator.usage import total_usage
-from tunesmith.evaluator.workspace import Snapshot, Workspace
+from tunesmith.evaluator.workspace import Workspace
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import strip_control
 from tunesmith.study.trials.observation import Observation
@@ -38,6 +41,8 @@ from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, T
 
 TRAINING_PREFIX = "train/"
 """Prefix of the training's own metrics in a study that has an evaluation command."""
+READING_WAIT_S = 0.01
+"""Longest time that a turn of the loop waits for the reading thread."""
 QUOTA_CHECK_S = 1.0
 """Shortest interval at which the size of the trial's folder is checked."""
 
@@ -50,12 +55,18 @@ class EvaluationContext:
         snapshot: the project's files.
         protected: the signature of each protected file, by path.
         executor: where commands run.
+        shared: the folders that all trials share, by the name in [run].shared.
+        data: what only the evaluation in a folder may read, by the folder's name and its name in study.toml.
+        project: the folder of study.toml.
     """
 
     spec: StudySpec
     snapshot: Snapshot
     protected: Mapping[str, str]
     executor: Executor
+    shared: Mapping[str, Path] = field(default_factory=dict)
+    data: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    project: Path = Path()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +124,20 @@ class Evaluation:
         # A second attempt has its GPU for itself: the first may have failed because of trials that shared it.
         is_retry = trial.attempt > 1 and 0 < self._spec.run.gpu_count < 1
         self._gpus = 1.0 if is_retry else self._spec.run.gpu_count
-        self._metrics = MetricCollector(self._spec.metrics, on_observation)
+        self._on_observation = on_observation
+        self._observations = ObservationQueue()
+        self._metrics = MetricCollector(self._spec, self._observations.put)
+        self._reading: MetricReading | None = None
+        self._lines_left_out = 0
+        self._unreadable = ""
         self._results: list[CommandResult] = []
         self._training_result: CommandResult | None = None
         self._killed_for = self._stopped_for = self._tampering = ""
         self._stopped_as: FailureKind | None = None
         self._outcome: Outcome | None = None
         self._next_quota_check_at = 0.0
+        self._filled: dict[str, str] = {}
+        self._job: Job
         self._start_next_step()
 
     @property
@@ -136,14 +154,12 @@ class Evaluation:
         if self._outcome is not None:
             return self._outcome
         result = self._job.poll()
-        lines = self._job.lines()
-        has_more = self._metrics.collect(lines) or len(lines) == MAX_LINES
+        is_drained = self._hand_over_lines()
         if result is None:
             self._check_quota()
             return None
-        if has_more:
+        if not is_drained or not self._has_read_everything():
             return None  # everything that was written counts; a flood takes several turns
-        self._metrics.finish()
         self._results.append(result)
         if self._step.is_training:
             self._training_result = result
@@ -155,6 +171,31 @@ class Evaluation:
         for workspace in {w.folder: w for w in (self._workspace, self._running)}.values():
             workspaces.clear_copies(workspace, self._context.snapshot)
         return self._outcome
+
+    def _hand_over_lines(self) -> bool:
+        """Give new lines to the reading thread and take what it found; return whether no line is left."""
+        if self._reading is None:
+            self._reading = MetricReading(self._metrics)
+        is_drained = False
+        if self._reading.has_room:
+            lines = self._job.lines()
+            self._reading.put(lines)
+            is_drained = len(lines) < MAX_LINES
+        for observation in self._observations.take():
+            self._on_observation(observation)
+        return is_drained
+
+    def _has_read_everything(self) -> bool:
+        """Return whether the command that ended has been read to its end, and all its observations passed on."""
+        assert self._reading is not None  # noqa: S101  # it reads since the first poll
+        self._reading.finish(is_hurried=bool(self._killed_for or self._stopped_for))
+        # Most have nothing left, and the next turn of the loop may be 50 ms away.
+        if not self._reading.is_done(READING_WAIT_S) or len(self._observations):
+            return False
+        self._unreadable = self._unreadable or self._reading.problem
+        self._lines_left_out += self._job.lines_left_out
+        self._reading = None
+        return True
 
     def stop(self, note: str, failure: FailureKind | None = None) -> None:
         """Ask the trial to end, and end it after 5 seconds; its values so far are kept.
@@ -180,17 +221,28 @@ class Evaluation:
             if step.is_training
             else workspaces.make_judge_workspace(self._workspace, snapshot, name=step.folder)
         )
-        self._follow(step)
+        data = self._context.data.get(step.folder, {})
         command = TrialCommand(
             template=step.template,
             workspace=self._running,
             is_training=step.is_training,
             resume_from=self._resume_from if step.is_training else None,
+            links=tuple(link_shared(self._running.work, self._context.shared)),
+            data=tuple(link_data(self._running.work, data, self._context.project)),
         )
+        try:
+            fill_files(self._spec, self._running.work, command.values(self._spec, self.trial))
+        except (ValueError, OSError) as error:
+            self._follow(step)
+            self._program = ""
+            self._job = FailedJob(str(error))
+            return
+        self._filled = signatures(self._running.work, [p for p in self._spec.run.files if p in self._context.protected])
+        self._follow(step)
         self._job = self._start(command)
 
     def _follow(self, step: Step) -> None:
-        sources = self._spec.run.metrics_from
+        sources = self._spec.metric_sources
         patterns = [source for source in sources if source not in STREAM_NAMES]
         if not step.is_training:
             # The training may have written the files of that name; an evaluation is believed only by what it says.
@@ -225,8 +277,10 @@ class Evaluation:
 
     def _find_tampering(self, result: CommandResult) -> str:
         """Return what the training did that it must not do, "" for nothing."""
-        for folder in (self._workspace.work, self._context.snapshot.folder):
-            for name in changed_files(folder, self._context.protected):
+        protected = self._context.protected
+        folders = {self._workspace.work: {**protected, **self._filled}, self._context.snapshot.folder: protected}
+        for folder, expected in folders.items():
+            for name in changed_files(folder, expected):
                 return f"{name} was changed by the trial; it is protected ([edits].protect)"
         if self._sandbox is None:
             return ""
@@ -258,7 +312,7 @@ class Evaluation:
         if self._stopped_for and not self._stopped_as and not self._killed_for and not self._tampering:
             state, failure, note = TrialState.STOPPED, None, self._stopped_for
         elif state is TrialState.COMPLETE:
-            note = "; ".join(filter(None, (traceback_note(result), self._metrics.limit_note)))
+            note = "; ".join(filter(None, (traceback_note(result), self._metrics.limit_note(self._lines_left_out))))
         return Outcome(
             state=state,
             values=self._metrics.values,
@@ -292,6 +346,11 @@ class Evaluation:
             )
         if failure is None:
             return None
+        if self._unreadable and failure.kind is FailureKind.NO_METRIC:
+            reason = (
+                f"its output could not be read ({self._unreadable}); this is a fault of Tunesmith, please report it"
+            )
+            failure = replace(failure, reason=reason)
         label = f"{self._step.label}: " if self._step.label else ""
         hint = sandbox_hint(failure) if self._sandbox is not None else ""
         return replace(failure, reason=f"{label}{failure.reason}{hint}")

@@ -19,16 +19,17 @@ from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.output.printed_tables import PrintedTable
 from tunesmith.evaluator.readers.file_formats import read_points
 from tunesmith.evaluator.readers.metric_files import MetricFiles
-from tunesmith.evaluator.readers.metric_names import is_spelling_of, search_word
+from tunesmith.evaluator.readers.metric_names import is_spelling_of
+from tunesmith.evaluator.readers.metric_patterns import PatternReader, line_words
 from tunesmith.evaluator.readers.metrics import (
     REPORT,
     STEP_NAMES,
     STREAM_NAMES,
     MetricReader,
-    ReportFile,
     flatten,
     object_in,
 )
+from tunesmith.evaluator.readers.report_file import ReportFile
 from tunesmith.evaluator.tree_walk import walk
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import one_line, strip_escapes
@@ -96,9 +97,11 @@ class OutputSurvey:
 
     def __init__(self, spec: StudySpec) -> None:
         self._names = spec.metrics
-        self._words = [search_word(name) for name in self._names]
+        self._words = line_words(spec)
+        self._patterns = PatternReader(spec.metric_tables)
+        self._only_from = {n: t.sources for n, t in spec.metric_tables.items() if t.sources and not t.regex}
         self._lines = 0
-        self._sources = spec.run.metrics_from
+        self._sources = spec.metric_sources
         self._sightings: dict[tuple[str, str], Sighting] = {}
         self.commands = 0
         self.marks: list[ProgressMark] = []
@@ -124,7 +127,10 @@ class OutputSurvey:
         patterns = [source for source in self._sources if source not in STREAM_NAMES]
         self._files = MetricFiles(patterns, folders)
         self._present = set(_paths(command.cwd))
-        self._readers = {stream: MetricReader(self._names, time.time, [stream]) for stream in STREAM_NAMES}
+        self._readers = {
+            stream: MetricReader(self._names, time.time, [stream], only_from=self._only_from, patterns=self._patterns)
+            for stream in STREAM_NAMES
+        }
         self._tables = {stream: PrintedTable() for stream in STREAM_NAMES}
 
     def read(self, lines: Iterable[OutputLine]) -> None:
@@ -189,7 +195,7 @@ class OutputSurvey:
         """Yield the last numbers of each file that the command wrote and that no source names."""
         named = {name for name, source in self._sightings if source not in STREAM_NAMES}
         written = (path for path in _paths(self._work) if path not in self._present)
-        for path in islice((p for p in written if p.endswith(_FILE_SUFFIXES)), MAX_NEW_FILES):
+        for path in islice((p for p in written if p.endswith(_FILE_SUFFIXES) or ".tfevents." in p), MAX_NEW_FILES):
             file = self._work / path
             if file.is_symlink() or file.stat().st_size > MAX_NEW_FILE_BYTES:
                 continue

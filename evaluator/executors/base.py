@@ -127,6 +127,11 @@ class Job(ABC):
         There may be more as long as it returns that many; the command waits until they are fetched.
         """
 
+    @property
+    def lines_left_out(self) -> int:
+        """How many lines with one of `line_words` were not passed on because there were too many."""
+        return 0
+
     @abstractmethod
     def stop(self) -> None:
         """Send SIGTERM, and SIGKILL after the grace period; returns at once."""

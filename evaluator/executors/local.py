@@ -74,6 +74,10 @@ class _LocalJob(Job):
     def lines(self) -> list[OutputLine]:
         return self._lines.take()
 
+    @property
+    def lines_left_out(self) -> int:
+        return self._out.lines_left_out + self._err.lines_left_out
+
     def stop(self) -> None:
         self._request(b"T")
 

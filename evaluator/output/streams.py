@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from tunesmith.evaluator.output.line_filter import LineFilter
 from tunesmith.evaluator.output.output_line import MAX_LINES, OutputLine
+from tunesmith.evaluator.output.thinning import FEWEST_LINES, LineBudget
 
 CHUNK_BYTES = 65536
 TAIL_BYTES = 16384
 LONGEST_LINE_BYTES = 2**20
+PAUSE_S = 0.02
+"""Pause after a block of lines of which some were left out: a block of 64 KiB is read 50 times a second at most."""
 MAX_QUEUED_LINES, MAX_QUEUED_CHARS = 16_384, 2**24
 """Lines of output, and their characters, that wait for the loop at most."""
 
@@ -117,12 +121,18 @@ class Pump(threading.Thread):
         self._log = log
         self._on_line = on_line
         self._words = [word.lower().encode() for word in words]
+        self._budget = LineBudget()
         self._overlap = max(map(len, self._words), default=1) - 1
         self._filter = LineFilter(words, stream)
         self._partial = b""
         self._partial_matters = False
         self._number = 1
         self._tail = b""
+
+    @property
+    def lines_left_out(self) -> int:
+        """How many lines with one of `words` were not passed on because there were too many."""
+        return self._budget.left_out
 
     @property
     def tail(self) -> str:
@@ -162,6 +172,19 @@ class Pump(threading.Thread):
         lowered = data.lower()
         return b"{" in lowered or any(word in lowered for word in self._words)
 
+    def _left_out(self, lines: Sequence[bytes]) -> Collection[int]:
+        """Return the indices of lines with a word that are one too many; rows of tables and objects always stay."""
+        if len(lines) < FEWEST_LINES:
+            return ()
+        matching = [index for index, line in enumerate(lines) if self._matters(line)]
+        before = self._budget.left_out
+        picked = self._budget.pick([lines[index] for index in matching])
+        if self._budget.left_out == before:
+            return ()
+        # Only a script that writes nothing but numbers gets here. It waits, so that others have their time.
+        time.sleep(PAUSE_S)
+        return set(matching) - {matching[index] for index in picked}
+
     def _emit_rewritten(self, rest: bytes) -> bytes:
         """Pass on what carriage returns ended, as in progress bars; return the last part, whose end is not known."""
         # A last carriage return may be half of a line break.
@@ -173,7 +196,11 @@ class Pump(threading.Thread):
         return last + rest[len(body) :]
 
     def _emit(self, lines: Sequence[bytes]) -> None:
-        for line in lines:
+        left_out = self._left_out(lines)
+        for index, line in enumerate(lines):
+            if index in left_out:
+                self._number += 1
+                continue
             for part in line.split(b"\r") if b"\r" in line else (line,):
                 for picked in self._filter.feed(self._number, part[:LONGEST_LINE_BYTES].decode(errors="replace")):
                     self._on_line(picked)

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.readers.metric_files import MetricFiles
-from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, MetricReader, ReportFile
+from tunesmith.evaluator.readers.metric_patterns import PatternReader, TakenValues
+from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, MetricReader
+from tunesmith.evaluator.readers.report_file import ReportFile
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.observation import Observation
 
 MAX_METRICS = 200
@@ -19,24 +22,27 @@ MAX_OBSERVATIONS = 200_000
 
 
 class MetricCollector:
-    """Keeps the last value of each metric and passes observations on.
+    """Keeps the value of each metric, as [metrics] says, and passes observations on.
 
     Args:
-        metrics: the metrics that the study needs.
+        spec: the study.
         on_observation: called with each observation.
     """
 
-    def __init__(self, metrics: Sequence[str], on_observation: Callable[[Observation], None]) -> None:
-        self._metrics = metrics
+    def __init__(self, spec: StudySpec, on_observation: Callable[[Observation], None]) -> None:
+        self._metrics = spec.metrics
         self._on_observation = on_observation
-        self._values: dict[str, float] = {}
+        directions = {objective.metric: objective.direction for objective in spec.objectives}
+        self._patterns = PatternReader(spec.metric_tables)
+        self._sources = {n: tuple(t.sources) for n, t in spec.metric_tables.items() if t.sources and not t.regex}
+        self._values = TakenValues(spec.metric_tables, directions)
         self._count = 0
 
     @property
     def values(self) -> Mapping[str, float]:
-        """The last value of each metric, without those that the output gives under several names."""
+        """The value of each metric, without those that the output gives under several names."""
         ambiguous = {f"{self._prefix}{name}" for name in self._reader.ambiguous}
-        return {name: value for name, value in self._values.items() if name not in ambiguous}
+        return {name: value for name, value in self._values.values.items() if name not in ambiguous}
 
     @property
     def unread(self) -> Mapping[str, str]:
@@ -45,14 +51,25 @@ class MetricCollector:
         problem = self._files.problem
         return {**self._reader.unread, **(dict.fromkeys(missing, problem) if problem else {})}
 
-    @property
-    def limit_note(self) -> str:
-        """What the limit on observations left out; "" for nothing."""
-        if self._count <= MAX_OBSERVATIONS:
-            return ""
-        return (
-            f"kept the first {MAX_OBSERVATIONS:,} of its {self._count:,} reported numbers, and the last of each metric"
-        )
+    def limit_note(self, lines_left_out: int = 0) -> str:
+        """Return what the limits on its output left out; "" for nothing.
+
+        Args:
+            lines_left_out: number of lines of output with metrics that were not handed over.
+        """
+        parts = []
+        if self._count > MAX_OBSERVATIONS:
+            count = f"the first {MAX_OBSERVATIONS:,} of its {self._count:,} reported numbers"
+            parts.append(f"kept {count}, and the last of each metric")
+        lines = lines_left_out + self._report.left_out
+        if lines:
+            parts.append(
+                f"it wrote too fast: {lines:,} lines with numbers were left out, but not the last of each kind"
+            )
+        if self._report.skipped_bytes:
+            skipped = f"{self._report.skipped_bytes / 2**20:,.0f} MiB of its report"
+            parts.append(f"it had written too much when it ended: {skipped} were passed over, but not the end")
+        return "; ".join(parts)
 
     def follow(
         self,
@@ -70,7 +87,7 @@ class MetricCollector:
             sources: where numbers are read in addition to the report file, the first counting most.
             files: the files among the sources.
         """
-        self._reader = MetricReader(self._metrics, time.time, sources)
+        self._reader = MetricReader(self._metrics, time.time, sources, only_from=self._sources, patterns=self._patterns)
         self._report = ReportFile(report)
         self._files = files or MetricFiles((), {})
         self._prefix = prefix
@@ -82,6 +99,10 @@ class MetricCollector:
         found += self._from_files(is_over=False)
         self._pass_on(found)
         return self._report.has_more
+
+    def skip_to_end(self) -> None:
+        """Pass over what the report file still holds, except its end."""
+        self._report.skip_to_end()
 
     def finish(self) -> None:
         """Read what is only complete when nothing is written any more: a last line without its end, and files."""
@@ -98,7 +119,7 @@ class MetricCollector:
             is_known = name in self._values or observation.metric in self._metrics
             if not is_known and len(self._values) >= MAX_METRICS:
                 continue
-            self._values[name] = observation.value
+            self._values.add(name, observation.value)
             self._count += 1
             if self._count <= MAX_OBSERVATIONS:
                 self._on_observation(replace(observation, metric=name))

@@ -13,13 +13,14 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tunesmith.evaluator.output.numerals import read_count, read_number, read_value
 from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.output.printed_tables import PrintedTable
 from tunesmith.evaluator.readers.metric_names import Closeness, counts_something, has_name, is_spelling_of, mentions
+from tunesmith.evaluator.readers.metric_patterns import PatternReader
 from tunesmith.study.formatting import one_line, strip_escapes
 from tunesmith.study.trials.observation import Observation
 
@@ -32,8 +33,8 @@ STEP_NAMES = ("epoch", "step", "global_step", "iter", "iteration", "round")
 """Names by which a number counts as the step, in order of preference."""
 MAX_NAME_CHARS = 200
 """Longest name of a metric that is kept."""
-MAX_REPORT_READ_BYTES = 2**20
-"""Bytes of the report file that are read at once, and longest line in it."""
+MAX_NAMES = 1_000
+"""Number of different names whose steps and sources are remembered; of others, only the study's metrics are read."""
 MAX_PAIRS = 200
 """Number of other metrics that are read from one line."""
 MAX_LITERAL_CHARS = 20_000
@@ -72,12 +73,23 @@ class MetricReader:
         names: the metrics that the study needs; a line of output without any of them is skipped.
         clock: seconds since the epoch.
         sources: where numbers are read in addition to the report file, the first counting most.
+        only_from: for a metric, the only sources that count besides the report file.
+        patterns: reads the metrics that have a regular expression; those are not looked for by name in the output.
     """
 
     def __init__(
-        self, names: Sequence[str], clock: Callable[[], float], sources: Sequence[str] = DEFAULT_SOURCES
+        self,
+        names: Sequence[str],
+        clock: Callable[[], float],
+        sources: Sequence[str] = DEFAULT_SOURCES,
+        *,
+        only_from: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        patterns: PatternReader | None = None,
     ) -> None:
         self._names = tuple(names)
+        self._patterns = patterns or PatternReader({})
+        self._by_name = tuple(name for name in names if name not in self._patterns.names)
+        self._only_from = only_from
         self._clock = clock
         self._sources = (REPORT, *sources)
         self._reads_bars = "stdout" not in sources
@@ -97,23 +109,34 @@ class MetricReader:
         """Return the observations on a line of output, without metrics that a source that counts more has given."""
         output = line if isinstance(line, OutputLine) else OutputLine(line)
         text = strip_escapes(output.text)
+        return [*self._matched(output, text), *self._named(output, text)]
+
+    def _matched(self, output: OutputLine, text: str) -> list[Observation]:
+        """Return what the expressions of [metrics] find on a line."""
+        values = self._patterns.read(output)
+        if not values:
+            return []
+        step = _STEP.search(text)
+        return self._observed(values, read_count(text, step.end()) if step else None, self._clock())
+
+    def _named(self, output: OutputLine, text: str) -> list[Observation]:
         is_read = output.stream in self._sources
         if is_read and not self._reads_bars and output.stream == "stderr" and _PROGRESS_BAR.search(text):
             is_read = False
         if not is_read:
             self._remember_unread(output, text)
             return []
-        reading = read_line(text, self._names)
+        reading = read_line(text, self._by_name)
         if not reading.wanted:
             reading = self._row(output, text) or reading
         for name, why in reading.unread.items():
             self._unread[name] = f"{_place(output)} {why}: `{one_line(text, 120)}`"
-        return self._take(reading, self._sources.index(output.stream))
+        return self._take(reading, output.stream)
 
     def from_points(self, source: str, values: Mapping[str, float], step: float | None) -> list[Observation]:
         """Return the observations of one entry in a file."""
         reading = _sort_out(values, self._names)
-        return self._take(reading._replace(step=reading.step if step is None else step), self._sources.index(source))
+        return self._take(reading._replace(step=reading.step if step is None else step), source)
 
     def from_report(self, line: str) -> list[Observation]:
         """Return the observations on a line of the report file."""
@@ -126,6 +149,7 @@ class MetricReader:
                 return []
         except (ValueError, OverflowError, TypeError, KeyError, AttributeError, RecursionError):
             return []
+        values = {name: value for name, value in values.items() if self._is_remembered(name, self._origin)}
         self._origin.update(dict.fromkeys(values, (0, Closeness.EXACT)))
         return self._observed(values, step, at)
 
@@ -133,15 +157,18 @@ class MetricReader:
         """Return what a row of the stream's printed table holds; None if the line is none."""
         table = self._tables.setdefault(output.stream, PrintedTable())
         cells = table.row(text, output.number)
-        if not cells and any(has_name(text, name) for name in self._names):
+        if not cells and any(has_name(text, name) for name in self._by_name):
             table.open(text, output.number)
         values = {name: value for name, cell in cells.items() if (value := read_number(cell)) is not None}
-        reading = _sort_out(values, self._names)
+        reading = _sort_out(values, self._by_name)
         return reading if reading.wanted else None
 
-    def _take(self, reading: LineReading, rank: int) -> list[Observation]:
+    def _take(self, reading: LineReading, source: str) -> list[Observation]:
         values: dict[str, float] = {}
+        rank = self._sources.index(source)
         for name, found in reading.wanted.items():
+            if source not in self._only_from.get(name, (source,)):
+                continue
             if self._counts_for(name, (rank, found.closeness)):
                 self._check_spelling(name, found)
                 values[name] = found.value
@@ -151,11 +178,17 @@ class MetricReader:
         return self._observed(values, reading.step, self._clock())
 
     def _counts_for(self, name: str, origin: tuple[int, Closeness]) -> bool:
+        if not self._is_remembered(name, self._origin):
+            return False
         if origin < self._origin.setdefault(name, origin):
             self._origin[name] = origin
             self._spelling.pop(name, None)
             self.ambiguous.pop(name, None)
         return origin == self._origin[name]
+
+    def _is_remembered(self, name: str, known: Mapping[str, object]) -> bool:
+        """Return whether a name is known, the study's, or one of the first: a script may print ever new ones."""
+        return name in known or len(known) < MAX_NAMES or name in self._names
 
     def _check_spelling(self, name: str, found: Found) -> None:
         known = self._spelling.setdefault(name, found.spelling)
@@ -164,7 +197,7 @@ class MetricReader:
             self.ambiguous[name] = f"the output has {pair}, and either may be meant; name one of them in [study].metric"
 
     def _remember_unread(self, output: OutputLine, text: str) -> None:
-        for name in read_line(text, self._names).wanted:
+        for name in read_line(text, self._by_name).wanted:
             named = "a progress bar" if output.stream in self._sources else "not named in [run].metrics_from"
             self._unread[name] = f"{_place(output)}, {named}, has it: `{one_line(text, 120)}`"
 
@@ -177,39 +210,6 @@ class MetricReader:
             self._counts[name] = self._counts.get(name, 0) + 1
             found.append(Observation(name, float(self._counts[name]) if step is None else step, value, at))
         return found
-
-
-class ReportFile:
-    """Reads a growing file line by line; an unfinished last line is kept until it is complete."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
-        self._partial = b""
-        self.has_more = False
-
-    def lines(self) -> list[str]:
-        """Return the lines that were added since the last call, of the next megabyte; none if the file is gone.
-
-        `has_more` says whether there may be more.
-        """
-        self.has_more = False
-        try:
-            with self._path.open("rb") as stream:
-                stream.seek(self._offset)
-                data = stream.read(MAX_REPORT_READ_BYTES)
-        except OSError:
-            return []
-        self._offset += len(data)
-        self.has_more = len(data) == MAX_REPORT_READ_BYTES
-        *lines, rest = (self._partial + data).split(b"\n")
-        self._partial = rest[-MAX_REPORT_READ_BYTES:]
-        return [line.decode(errors="replace") for line in lines if line.strip()]
-
-    def last_line(self) -> list[str]:
-        """Return what follows the last line break, once nothing will be added."""
-        rest, self._partial = self._partial, b""
-        return [rest.decode(errors="replace")] if rest.strip() else []
 
 
 def parse_line(line: str, names: Sequence[str]) -> tuple[dict[str, float], float | None]:
