@@ -13,13 +13,17 @@ from tunesmith.evaluator.executors.base import CommandSpec, Executor, Job
 from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.free_disk import is_full
+from tunesmith.evaluator.private_files import judge_data, private_paths, study_folders, with_sidecars
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, TrialMounts, data_folders, sandbox_problem
 from tunesmith.evaluator.sandbox.environment import without_secrets
 from tunesmith.evaluator.sandbox.protected import protected_files, signatures
+from tunesmith.evaluator.snapshot import SECRETS, Snapshot, file_texts, take_snapshot
 from tunesmith.evaluator.supervision.leftovers import unsafe_artifacts
-from tunesmith.evaluator.workspace import Snapshot
+from tunesmith.evaluator.trial_files import check_files, shared_folders
+from tunesmith.study.config.command import template_values
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import DiskFull, ProjectError
+from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Trial
 
@@ -45,6 +49,7 @@ class Evaluator:
         project: the folder of study.toml.
         folder: the study's own folder; trial 7 runs in `folder/trials/0007`.
         unsafe_edits: whether edited code may run without the sandbox.
+        history: the history file, which no trial may see; in the folder above the study's own if left out.
         executor: where trials run; closed with the evaluator. This machine if left out.
 
     Raises:
@@ -59,18 +64,23 @@ class Evaluator:
         project: Path,
         folder: Path,
         unsafe_edits: bool = False,
+        history: Path | None = None,
         executor: Executor | None = None,
     ) -> None:
         self.spec = spec
         self.folder = folder.absolute()
         self.unsafe_edits = unsafe_edits
         self._project = project.absolute()
+        self._history = history.absolute() if history else self.folder.parent / "history.db"
+        shared = shared_folders(spec, self._project)
+        data = judge_data(spec, self._project)
+        self._private = private_paths(data)
         hides_secrets = bool(spec.run.sandbox or spec.edits)
         self.snapshot = self._take_snapshot(hides_secrets=hides_secrets)
         executor = executor or LocalExecutor(lambda: None)
         executor.use_project(self.snapshot.folder)
         names = protected_files(self.snapshot, spec.edits.protect if spec.edits else ())
-        self.editable = workspaces.file_texts(self.snapshot, spec.edits.files) if spec.edits else {}
+        self.editable = file_texts(self.snapshot, spec.edits.files) if spec.edits else {}
         # Made now where it may be needed, so that what is wrong with it is reported before the first trial.
         sandboxes_edits = spec.edits is not None and not unsafe_edits and not sandbox_problem()
         self._sandbox = self._make_sandbox() if spec.run.sandbox or sandboxes_edits else None
@@ -79,8 +89,12 @@ class Evaluator:
             snapshot=self.snapshot,
             protected=signatures(self.snapshot.folder, names),
             executor=executor,
+            shared=shared,
+            data=data,
+            project=self._project,
         )
         self._sandboxed_context = self._context if hides_secrets else None
+        check_files(spec, self.snapshot.folder, _default_values(spec))
 
     @property
     def variant(self) -> str:
@@ -251,10 +265,12 @@ class Evaluator:
         return self._sandboxed_context
 
     def _take_snapshot(self, *, hides_secrets: bool) -> Snapshot:
-        without = workspaces.SECRETS if hides_secrets else ()
+        without = SECRETS if hides_secrets else ()
         project = self._project
         try:
-            return workspaces.take_snapshot(project, self.folder, without=without)
+            return take_snapshot(
+                project, self.folder, without=without, shared=self.spec.run.shared, private=self._private
+            )
         except OSError as error:
             message = f"the project cannot be copied to {self.folder}: {error.strerror} ({error.filename})"
             raise (DiskFull if is_full(error) else ProjectError)(message) from None
@@ -264,9 +280,20 @@ class Evaluator:
         return Sandbox(
             self.folder,
             data=data_folders(run.data, project),
-            # The history, other trials and snapshots are in the folder above this study's.
-            hidden=[project, self.folder.parent, Path(os.path.expanduser("~"))],
+            # The history, other trials and snapshots are in the folder above this study's, which may be the project.
+            hidden=[
+                *(project, project / ".tunesmith", self.folder.parent, self.folder, Path(os.path.expanduser("~"))),
+                *study_folders(self.folder.parent),
+                *with_sidecars(self._history),
+                *self.snapshot.histories,
+                *self._private,
+            ],
             network=run.network,
             processes=run.processes,
             memory_bytes=run.memory,
         )
+
+
+def _default_values(spec: StudySpec) -> Mapping[str, Value]:
+    full = spec.fidelity.max if spec.fidelity else None
+    return template_values(spec, spec.space.imputed, fidelity=full, seed=spec.study.seed, artifacts="artifacts")

@@ -11,12 +11,14 @@ from tunesmith.evaluator.executors import base
 from tunesmith.evaluator.executors.base import CommandSpec
 from tunesmith.evaluator.executors.local import resolve_program
 from tunesmith.evaluator.executors.slots import Slot
-from tunesmith.evaluator.readers.metric_names import search_word
+from tunesmith.evaluator.readers.metric_patterns import line_words
 from tunesmith.evaluator.sandbox.bubblewrap import TrialMounts
 from tunesmith.evaluator.sandbox.environment import trial_environment, without_secrets
 from tunesmith.evaluator.sandbox.mounts import is_too_wide
-from tunesmith.evaluator.workspace import Snapshot, Workspace, link_targets
+from tunesmith.evaluator.snapshot import Snapshot, link_targets
+from tunesmith.evaluator.workspace import Workspace
 from tunesmith.study.config.command import template_values
+from tunesmith.study.config.filled import environment as filled_environment
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import argv, shell_line
 from tunesmith.study.space.condition import Value
@@ -32,12 +34,26 @@ class TrialCommand:
         workspace: the folders it runs in; `artifacts` is the trial's own, which an evaluation only reads.
         is_training: whether it trains; an evaluation runs no edited code and may not change the artifacts.
         resume_from: files of an earlier, shorter run of the same configuration.
+        links: links to the folders that all trials share.
+        data: what only this evaluation may read.
     """
 
     template: str
     workspace: Workspace
     is_training: bool
     resume_from: Path | None = None
+    links: tuple[Path, ...] = ()
+    data: tuple[Path, ...] = ()
+
+    def values(self, study: StudySpec, trial: Trial) -> dict[str, Value]:
+        """Return the value of each placeholder."""
+        return template_values(
+            study,
+            trial.params,
+            fidelity=trial.proposal.fidelity,
+            seed=trial.proposal.seed,
+            artifacts=str(self.workspace.artifacts),
+        )
 
     def spec(self, study: StudySpec, trial: Trial, slot: Slot, *, gpus: float, is_sandboxed: bool) -> CommandSpec:
         """Return the command to start.
@@ -50,15 +66,9 @@ class TrialCommand:
             is_sandboxed: whether it will be wrapped in the sandbox, which keeps secrets out of its environment.
         """
         run, workspace = study.run, self.workspace
-        values = template_values(
-            study,
-            trial.params,
-            fidelity=trial.proposal.fidelity,
-            seed=trial.proposal.seed,
-            artifacts=str(workspace.artifacts),
-        )
+        values = self.values(study, trial)
         inherited = without_secrets(os.environ) if is_sandboxed else os.environ
-        environment = self._environment(inherited, run.env, slot, values)
+        environment = self._environment(inherited, filled_environment(study, values), slot, values)
         return CommandSpec(
             argv=_argv(self.template, values, shell=run.shell, path=environment.get("PATH")),
             cwd=workspace.work,
@@ -67,7 +77,7 @@ class TrialCommand:
             log_bytes=run.log,
             timeout_s=run.timeout,
             file_bytes=run.disk,
-            line_words=sorted({search_word(name) for name in study.metrics}),
+            line_words=line_words(study),
             memory_bytes=run.memory or 0,
             grace_s=base.GRACE_S,
             folder=workspace.folder,
@@ -91,7 +101,7 @@ class TrialCommand:
         linked = [path for path in link_targets(snapshot) if not is_too_wide(path)]
         return TrialMounts(
             writable=[workspace.work, workspace.report, *own],
-            readable=[*linked, *self._reads],
+            readable=[*linked, *self._reads, *self.links, *self.data],
             locked=[path for path in locked if not path.is_symlink()],
             scratch=workspace.scratch,
             gpus=gpus,

@@ -141,7 +141,8 @@ class _RunBuilder:
             lessons=recorder.lessons_known(),
             left=ledger.left_in_words,
             curves=self.curves.downsampled,
-            user_wishes=self.commands.steering.words,
+            slots=len(self.executor.slots(self.spec)),
+            steering=self.commands.steering,
         )
         if candidate_pool is not None:
             ledger.llm_spent = lambda: candidate_pool.spent
@@ -153,6 +154,7 @@ class _RunBuilder:
             project=self.options.project,
             folder=self.folder,
             unsafe_edits=self.options.unsafe_edits,
+            history=self.options.history,
             executor=self.executor.executor,
         )
         resources.callback(evaluator.close)

@@ -18,6 +18,8 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import DiskFull, ProjectError
 from tunesmith.tools.checks.dry_run_findings import dry_run_findings, dry_run_json, start_problem
 from tunesmith.tools.checks.finding import Finding, finding_lines, has_problem
+from tunesmith.tools.checks.judge_checks import judge_findings
+from tunesmith.tools.checks.judge_data import judge_data_findings
 from tunesmith.tools.checks.study_checks import check_command
 
 PROBLEM = 1
@@ -54,7 +56,7 @@ def check_study(study: Path, *, history: Path | None, seconds: float, as_json: b
     except ProjectError as error:
         _print(spec, None, [start_problem(error)], as_json=as_json)
         return PROBLEM
-    findings = dry_run_findings(spec, run)
+    findings = [*dry_run_findings(spec, run), *judge_findings(spec), *judge_data_findings(spec, project)]
     _print(spec, run, findings, as_json=as_json)
     return PROBLEM if has_problem(findings) else 0
 

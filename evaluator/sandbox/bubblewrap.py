@@ -63,7 +63,7 @@ class Sandbox:
     Args:
         folder: where the filter and a copy of the system's settings are kept.
         data: folders that every trial may read.
-        hidden: folders that no trial sees, even if something visible contains them.
+        hidden: files and folders that no trial sees, even if something visible contains them.
         network: whether trials may use the machine's network.
         processes: largest number of a trial's processes and threads.
         memory_bytes: size of /dev/shm; None for half of the machine's memory.
@@ -89,6 +89,8 @@ class Sandbox:
         self._hidden = list(hidden)
         self._processes = processes
         folder.mkdir(parents=True, exist_ok=True)
+        self._empty = folder / "empty"
+        self._empty.write_bytes(b"")
         self._filter = folder / "seccomp.bpf"
         self._filter.write_bytes(filter_program())
         settings = folder / "etc"
@@ -111,18 +113,22 @@ class Sandbox:
         shown = {p for p in candidates if not mounts.is_in_system(p) or self._is_hidden(p)}
         # Each mount costs every start, so what is visible through its folder anyway gets no mount.
         shown = {p for p in shown if self._is_hidden(p) or not any(q in shown for q in p.parents)}
-        hidden = {p for p in self._hidden if p.is_dir() and p not in shown and _is_visible(p, shown)}
+        hidden = {p for p in self._hidden if p.exists() and p not in shown}
+        hidden = {p for p in hidden if _is_visible(p, shown, hidden)}
         hidden |= {p for p in map(_top_in_scratch, (*shown, *trial_mounts.writable)) if p and p not in shown}
         # From the outside in, so that what is shown within a hidden folder is visible.
         for path in sorted(shown | hidden):
-            words += ["--tmpfs", str(path)] if path in hidden else _bind(path, "--ro-bind")
+            words += self._hide(path) if path in hidden else _bind(path, "--ro-bind")
         for path in sorted(trial_mounts.writable):
             words += _bind(path, "--bind")
         for path in _with_parents(trial_mounts.locked, trial_mounts.writable):
             words += _bind(path, "--ro-bind" if path in trial_mounts.locked else "--bind")
         # Last, because bubblewrap creates mount points in these folders until then.
-        closed = [*sorted(hidden), Path("/dev"), Path("/proc"), Path("/")]
+        closed = [*(path for path in sorted(hidden) if not path.is_file()), Path("/dev"), Path("/proc"), Path("/")]
         return [*words, *(word for path in closed for word in ("--remount-ro", str(path)))]
+
+    def _hide(self, path: Path) -> list[str]:
+        return ["--ro-bind", str(self._empty), str(path)] if path.is_file() else ["--tmpfs", str(path)]
 
     def _is_hidden(self, path: Path) -> bool:
         return any(path.is_relative_to(hidden) for hidden in self._hidden)
@@ -137,8 +143,10 @@ def _top_in_scratch(path: Path) -> Path | None:
     return scratch and scratch / path.relative_to(scratch).parts[0]
 
 
-def _is_visible(path: Path, shown: set[Path]) -> bool:
-    return mounts.is_in_system(path) or any(path.is_relative_to(root) for root in shown)
+def _is_visible(path: Path, shown: set[Path], hidden: set[Path]) -> bool:
+    """Return whether the nearest folder above a path that is shown or hidden is shown."""
+    roots = {*shown, *map(Path, mounts.SYSTEM)}
+    return next((parent in roots for parent in path.parents if parent in roots or parent in hidden), False)
 
 
 def _with_parents(locked: Sequence[Path], writable: Sequence[Path]) -> list[Path]:

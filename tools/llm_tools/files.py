@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from pydantic import Field
 
+from tunesmith.evaluator.private_files import configured_paths, is_within
 from tunesmith.history.redact import redact
 from tunesmith.prompts.untrusted import fenced
-from tunesmith.study.errors import ToolRefused
+from tunesmith.study.errors import InputError, ToolRefused
 from tunesmith.study.formatting import strip_control
 from tunesmith.study.search_replace import split_lines
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -47,7 +51,7 @@ def source(context: ToolContext, args: SourceArguments) -> str:
     project = context.project
     if project is None:
         raise ToolRefused("this study has no project folder, so there are no sources to read")
-    path = _source_path(project, args.path)
+    path = _source_path(project, args.path, _for_judge(context, project))
     text = redact(path.read_bytes().decode("utf-8", errors="replace"))
     page = text[args.offset : args.offset + SOURCE_CHARS]
     end = args.offset + len(page)
@@ -63,25 +67,56 @@ def log(context: ToolContext, args: LogArguments) -> str:
     path = context.folder / "trials" / f"{args.number:04d}" / "log.txt"
     if not path.is_file():
         raise ToolRefused(f"trial {args.number} has no log: it has not started, or its folder was removed")
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - LOG_BYTES, 0))
+    with _opened(path) as file:
+        file.seek(max(os.fstat(file.fileno()).st_size - LOG_BYTES, 0))
         text = redact(file.read(LOG_BYTES).decode("utf-8", errors="replace"))
     kept = "\n".join(split_lines(strip_control(text))[-args.lines :])
     return fenced(kept, "log", limit=8000) if kept.strip() else f"trial {args.number} has printed nothing"
 
 
-def _source_path(project: Path, name: str) -> Path:
-    """Return the path of a source file of the project; hidden files are excluded.
+def _opened(path: Path) -> BinaryIO:
+    """Open a trial's log. A trial that ran without the sandbox may have put a link or a pipe in its place.
+
+    Raises:
+        ToolRefused: it is neither readable nor an ordinary file.
+    """
+    try:
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    except OSError as error:
+        raise ToolRefused(f"{path.parent.name}/{path.name} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ToolRefused(f"{path.parent.name}/{path.name} is no longer an ordinary file")
+    return file
+
+
+def _for_judge(context: ToolContext, project: Path) -> Sequence[Path]:
+    """Return the files and folders that only [evaluate] or [test] may read."""
+    if context.reader is None:
+        return []
+    try:
+        return configured_paths(context.reader.spec, project)
+    except InputError:  # there is no study yet, or its file has mistakes
+        return []
+
+
+def _source_path(project: Path, name: str, private: Sequence[Path]) -> Path:
+    """Return the path of a source file of the project; hidden files and data for the judge alone are excluded.
 
     Raises:
         ToolRefused: there is no such file; the message lists the files at the project's top.
     """
     root = project.resolve()
     path = (root / name).resolve()
-    inside = path.is_relative_to(root) and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    inside = (
+        path.is_relative_to(root)
+        and not is_within(path, private)
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    )
     if inside and path.is_file() and path.suffix in _READABLE:
         return path
-    files = sorted(p.name for p in root.iterdir() if p.suffix in _READABLE and not p.name.startswith("."))[:MAX_LISTED]
+    sources = [p for p in root.iterdir() if p.suffix in _READABLE and not is_within(p, private)]
+    files = sorted(p.name for p in sources if not p.name.startswith("."))[:MAX_LISTED]
     raise ToolRefused(f"there is no such source file in the project; its top folder has {', '.join(files) or 'none'}")
 
 

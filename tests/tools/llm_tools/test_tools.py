@@ -103,3 +103,18 @@ def test_a_study_in_memory_needs_no_file() -> None:
     reader = InMemoryStudyReader(spec, StudyView(space=spec.space, objectives=spec.objectives))
     assert reader.record() is None
     assert list(reader.curve(0)) == []
+
+
+def test_no_tool_shows_data_that_is_for_the_judge_alone(tmp_path: Path) -> None:
+    for name in ("answers.json", "held/labels.txt", "train.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("SECRET")
+    (tmp_path / "alias.txt").symlink_to("answers.json")
+    spec = make_spec(evaluate={"command": "true", "data": ["answers.json"]}, test={"command": "true", "data": ["held"]})
+    context = ToolContext(reader=InMemoryStudyReader(spec, study_view(spec, [])), project=tmp_path)
+    source = next(t for t in ALL if t.name == "source")
+    assert "SECRET" in source.call(context, {"path": "train.py"})
+    for path in ("answers.json", "held/labels.txt", "held/../answers.json", "alias.txt", "nowhere.txt"):
+        with pytest.raises(ToolRefused, match="its top folder has train.py") as refusal:
+            source.call(context, {"path": path})
+        assert "answers" not in str(refusal.value)

@@ -1,0 +1,126 @@
+"""Finds what no trial may see: data for the judge alone ([evaluate].data, [test].data), and histories.
+
+Nothing of it is copied into a workspace, and the sandbox hides it wherever it shows a folder around it. Looks at files;
+changes none.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from tunesmith.evaluator.sandbox.mounts import is_too_wide
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.errors import ProjectError
+
+JUDGE, TEST = "judge", "test"
+"""Names of the folders in which [evaluate] and [test] run."""
+SIDECARS = ("-wal", "-shm", "-journal", ".lock")
+"""What is appended to a history's name for the files beside it: SQLite's, which hold its newest rows, and our lock."""
+_SQLITE = b"SQLite format 3\0"
+_TABLES = ("studies", "trials", "observations")
+
+
+def judge_data(spec: StudySpec, project: Path) -> dict[str, dict[str, Path]]:
+    """Return the files and folders for the command in each folder, by the name in study.toml.
+
+    Raises:
+        ProjectError: one does not exist, holds far more than data, or is shown to trials by [run].data.
+    """
+    tables = {JUDGE: spec.evaluate, TEST: spec.test}
+    found: dict[str, dict[str, Path]] = {}
+    for folder, table in tables.items():
+        key = "[evaluate].data" if folder == JUDGE else "[test].data"
+        found[folder] = {name: _existing(name, project, key) for name in (table.data if table else ())}
+        shown = [Path(os.path.realpath(project / os.path.expanduser(text))) for text in spec.run.data]
+        for name, path in found[folder].items():
+            if any(is_within(other, [path, Path(os.path.realpath(path))]) for other in shown):
+                raise ProjectError(f"{key}: {name} is shown to every trial by [run].data; remove it there")
+    return found
+
+
+def private_paths(data: Mapping[str, Mapping[str, Path]]) -> list[Path]:
+    """Return every path of such data, as it was written and with links resolved."""
+    paths = [path for names in data.values() for path in names.values()]
+    return list(dict.fromkeys([*paths, *map(Path, map(os.path.realpath, paths))]))
+
+
+def configured_paths(spec: StudySpec, project: Path) -> list[Path]:
+    """Return the same paths from study.toml, whether or not they exist."""
+    names = [name for table in (spec.evaluate, spec.test) if table for name in table.data]
+    paths = [_path(name, project) for name in names]
+    return list(dict.fromkeys([*paths, *map(Path, map(os.path.realpath, paths))]))
+
+
+def is_within(path: Path, tops: Iterable[Path]) -> bool:
+    """Return whether a path is one of these or lies below one, also with its links resolved."""
+    real = Path(os.path.realpath(path))
+    return any(path.is_relative_to(top) or real.is_relative_to(top) for top in tops)
+
+
+def with_sidecars(history: Path) -> list[Path]:
+    """Return a history file and the files beside it."""
+    return [history, *(history.with_name(history.name + suffix) for suffix in SIDECARS)]
+
+
+def is_history(path: Path) -> bool:
+    """Return whether a file is a history of Tunesmith, whatever its name, or belongs to one."""
+    base = next((path.name.removesuffix(end) for end in SIDECARS if path.name.endswith(end)), None)
+    if base is not None:
+        return _is_history_file(path.with_name(base))
+    return _is_history_file(path)
+
+
+def study_folders(parent: Path) -> list[Path]:
+    """Return the folders of studies that lie in a folder, beside their history."""
+    try:
+        return [Path(entry.path) for entry in os.scandir(parent) if is_study_folder(entry.path)]
+    except OSError:
+        return []
+
+
+def is_study_folder(path: str | Path) -> bool:
+    """Return whether a folder is one in which Tunesmith keeps a study's trials."""
+    return all(os.path.isdir(os.path.join(path, *parts)) for parts in (("snapshots",), ("trials", "0000")))
+
+
+def _is_history_file(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_SQLITE)) != _SQLITE:
+                return False
+        query = f"select count(*) from sqlite_master where name in {_TABLES}"
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+            return bool(database.execute(query).fetchone()[0] == len(_TABLES))
+    except (OSError, sqlite3.Error):
+        return False
+
+
+def _path(name: str, project: Path) -> Path:
+    return Path(os.path.normpath(project / os.path.expanduser(name)))
+
+
+def _existing(name: str, project: Path, key: str) -> Path:
+    path = _path(name, project)
+    if not path.exists():
+        raise ProjectError(f"{key}: {path} does not exist; correct the path or remove it")
+    if project.is_relative_to(path) or is_too_wide(path) or is_too_wide(path.resolve()):
+        raise ProjectError(f"{key}: {path} is far more than data; name a file or folder within it")
+    return path
+
+
+def links_in_project(data: Mapping[str, Path], project: Path) -> dict[str, Path]:
+    """Return what lies in the project, by its relative path: there, a copy of the project needs a link to it."""
+    inside = {path: path.relative_to(project) for path in data.values() if path.is_relative_to(project)}
+    return {str(relative): Path(os.path.realpath(path)) for path, relative in inside.items()}
+
+
+def stamps(paths: Sequence[Path]) -> str:
+    """Return text that changes when one of these files changes."""
+    files = [file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    found = [(str(file), file.stat()) for file in files if file.is_file()]
+    return "\n".join(f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in found)
