@@ -289,8 +289,13 @@ def apply(  # noqa: PLR0913  # one argument per option
 
 @app.command()
 def init(
-    script: Annotated[Path, typer.Argument(help="The training script to tune.", show_default=False)],
+    script: Annotated[
+        Path, typer.Argument(help="The training script to tune; with --judge, the study's folder.", show_default=False)
+    ] = Path(),
     *,
+    judge: Annotated[
+        bool, typer.Option("--judge", help="Write evaluate.py, a judge for edits of the study's code, instead.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="The file to write. Default: study.toml in the script's folder.")
     ] = None,
@@ -300,8 +305,11 @@ def init(
 ) -> None:
     """Read a training script and write a study.toml for it, with a reason for each range."""
     with readable_errors("Nothing was written."):
-        from tunesmith.cli.commands.init import write_study
+        from tunesmith.cli.commands.init import write_judge, write_study
 
+        if judge:
+            write_judge(script)
+            return
         write_study(script, out=out, force=force, model=model, base_url=base_url)
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.display.format import short_path, show
-from tunesmith.study.config.load import parse_spec
+from tunesmith.cli.session.locate import study_file
+from tunesmith.study.config.load import load_spec, parse_spec
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.files import write_atomic
 from tunesmith.study.formatting import count
+from tunesmith.tools.script_reader import judge_script
 from tunesmith.tools.script_reader.findings import ScriptReading
 from tunesmith.tools.script_reader.reader import read_script
 from tunesmith.tools.script_reader.writer import paste_lines, study_toml
@@ -44,6 +46,27 @@ def write_study(
     except OSError as error:
         raise ProjectError(f"{target} cannot be written: {error.strerror}") from None
     show("\n".join([*lines, _next_step(target)]))
+
+
+def write_judge(folder: Path) -> None:
+    """Write a judge for the study in a folder, and print what to add to study.toml.
+
+    Raises:
+        InputError: the study file is missing or has mistakes.
+        ProjectError: the judge's file exists already, or cannot be written.
+    """
+    spec = load_spec(folder)
+    target = study_file(folder).absolute().parent / judge_script.FILE
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(judge_script.judge_script(spec))
+    except FileExistsError:
+        raise ProjectError(f"{short_path(target)} exists and is not replaced; rename it first") from None
+    except OSError as error:
+        raise ProjectError(f"{short_path(target)} cannot be written: {error.strerror}") from None
+    steps = [f"  {number}. {step}" for number, step in enumerate(judge_script.judge_steps(), start=1)]
+    table = [] if spec.evaluate else ["", "Then add to study.toml:", "", judge_script.TABLE.rstrip()]
+    show("\n".join([f"{short_path(target)}: a judge of {spec.objectives[0].metric}", *steps, *table]))
 
 
 def _target(script: Path, out: Path | None, *, force: bool) -> Path:
@@ -112,4 +135,5 @@ def _metric_line(reading: ScriptReading) -> str:
 def _next_step(target: Path) -> str:
     folder = short_path(target.absolute().parent)
     where = "" if folder == "." else f" {folder}"
-    return f"Check the file, try it for some seconds: tunesmith check{where}, then start: tunesmith run{where}"
+    steps = f"Check the file, try it for some seconds: tunesmith check{where}, then start: tunesmith run{where}"
+    return f"{steps}\nIf an LLM is to edit the code ([edits]), first write a judge: tunesmith init --judge{where}"

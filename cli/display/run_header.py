@@ -6,11 +6,15 @@ from tunesmith.agent.loop.events import Opened
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.winner import certainty_text
 from tunesmith.study.units import short_number
+from tunesmith.tools.checks.judge_checks import judge_findings
+from tunesmith.tools.script_reader.judge_script import ASK
 
 
 def header_lines(event: Opened) -> list[str]:
-    """Return one to three lines."""
+    """Return one to four lines."""
     lines = [_study_line(event)]
+    if judge_findings(event.record.spec):
+        lines.append(f"{ASK}; `tunesmith init --judge` writes one to start from")
     if event.estimate:
         lines.append(f"estimated LLM use: {event.estimate}")
     if event.finished or event.requeued:

@@ -1,0 +1,14 @@
+"""Checks whether edits of the code have a judge; without one, their gains are claims."""
+
+from __future__ import annotations
+
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.tools.checks.finding import Finding
+from tunesmith.tools.script_reader.judge_script import ASK
+
+
+def judge_findings(spec: StudySpec) -> list[Finding]:
+    """Return a warning for a study with [edits] and without [evaluate]."""
+    if spec.edits is None or spec.evaluate is not None:
+        return []
+    return [Finding(level="warning", what="judge", detail=f"{ASK};\n`tunesmith init --judge` writes one to start from")]
