@@ -110,6 +110,14 @@ class Veto(_Command):
     lift: bool = False
 
 
+class Forbid(_Command):
+    """Add a rule to the list `forbid` of the study; `lift` removes one."""
+
+    kind: Literal["forbid"] = "forbid"
+    rule: Annotated[str, Field(min_length=1, max_length=500)]
+    lift: bool = False
+
+
 class Limit(_Command):
     """Change a limit of [budget]; None removes it."""
 
@@ -178,6 +186,7 @@ Command: TypeAlias = Annotated[
     | End
     | Pin
     | Veto
+    | Forbid
     | Limit
     | Parallel
     | Bounds

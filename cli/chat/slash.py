@@ -32,6 +32,7 @@ from tunesmith.tools.llm_tools.steering import (
     CONFIRM,
     CONSTRAIN,
     END,
+    FORBID,
     FORGET,
     LIMIT,
     PAUSE,
@@ -314,6 +315,10 @@ COMMANDS: Mapping[str, Slash] = {
         "CONDITION", "propose nothing that meets it, for example lr > 0.1", _tool(VETO, lambda t: {"condition": t})
     ),
     "unveto": Slash("CONDITION", "remove a veto", _tool(VETO, lambda t: {"condition": t, "lift": True})),
+    "forbid": Slash(
+        "RULE", "add a rule that no trial breaks, for example heads > width / 16", _tool(FORBID, lambda t: {"rule": t})
+    ),
+    "unforbid": Slash("RULE", "remove a rule", _tool(FORBID, lambda t: {"rule": t, "lift": True})),
     "bounds": Slash("NAME LOW HIGH", "change the range of a parameter", _bounds),
     "constrain": Slash("METRIC <= X", "add a bound on a metric", _tool(CONSTRAIN, _bound)),
     "budget": Slash("[NAME VALUE]", "show the limits, or change one, for example /budget trials 60", _budget),

@@ -28,6 +28,8 @@ def _study_line(event: Opened) -> str:
     size = f"{count(len(spec.space), 'parameter')}"
     if spec.space.conditions:
         size += f", {len(spec.space.conditions)} conditional"
+    if spec.space.forbid:
+        size += f", {count(len(spec.space.forbid), 'rule')}"
     slots = count(event.slots, "slot")
     if event.gpus:
         slots += f" (GPU {', '.join(event.gpus)})"

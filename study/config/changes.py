@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.study.commands import Bounds, Constrain, Limit, Parallel
+from tunesmith.study.commands import Bounds, Constrain, Forbid, Limit, Parallel
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
@@ -68,11 +68,11 @@ class Steering:
         return "; ".join(parts)
 
 
-def requested_change(document: Document, command: Limit | Parallel | Bounds | Constrain) -> SpecChange:
+def requested_change(document: Document, command: Limit | Parallel | Bounds | Constrain | Forbid) -> SpecChange:
     """Return the change that a command asks for.
 
     Raises:
-        ToolRefused: the parameter does not exist, or has no such bound.
+        ToolRefused: the parameter or rule does not exist, or has no such bound.
     """
     match command:
         case Limit(name=name, value=value):
@@ -86,12 +86,17 @@ def requested_change(document: Document, command: Limit | Parallel | Bounds | Co
             return _change(document, f"constraints.{metric}", kept if len(kept) > 1 else None)
         case Bounds():
             return _bounds(document, command)
+        case Forbid():
+            return _rule(document, command)
 
 
 def with_change(document: Document, change: SpecChange) -> dict[str, Any]:
     """Return the document with the change made."""
     made: dict[str, Any] = copy.deepcopy(dict(document))
     table, _, name = change.key.partition(".")
+    if table == "forbid":
+        made["forbid"] = list(change.after)
+        return made
     if table == "constraints":
         rest = [entry for entry in made.get("constraints", []) if entry.get("metric") != name]
         made["constraints"] = [*rest, *([change.after] if change.after is not None else [])]
@@ -121,6 +126,8 @@ def _change(document: Document, key: str, after: Any) -> SpecChange:
 
 def _at(document: Document, key: str) -> Any:
     table, _, name = key.partition(".")
+    if table == "forbid":
+        return list(document.get("forbid", []))
     if table == "constraints":
         return next((dict(e) for e in document.get("constraints", []) if e.get("metric") == name), None)
     return document.get(table, {}).get(name)
@@ -143,6 +150,17 @@ def _bounds(document: Document, command: Bounds) -> SpecChange:
             entry[name] = _own_bound(entry, value)
     _fit_default(entry)
     return _change(document, f"space.{command.name}", entry)
+
+
+def _rule(document: Document, command: Forbid) -> SpecChange:
+    before: list[str] = _at(document, "forbid")
+    rule = " ".join(command.rule.split())
+    if command.lift and rule not in before:
+        raise ToolRefused(f"there is no rule {rule!r}; current rules: {'; '.join(before) or 'none'}")
+    if not command.lift and rule in before:
+        raise ToolRefused(f"{rule} is forbidden already")
+    rest = [one for one in before if one != rule]
+    return SpecChange("forbid", before, rest if command.lift else [*rest, rule])
 
 
 def _own_bound(entry: Mapping[str, Any], value: Any) -> Any:

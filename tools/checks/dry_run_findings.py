@@ -12,14 +12,14 @@ from tunesmith.evaluator.output_survey import Sighting
 from tunesmith.evaluator.readers.metric_names import is_spelling_of, tokens
 from tunesmith.evaluator.readers.metrics import REPORT, STREAM_NAMES
 from tunesmith.study.config.command import command_line
+from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.config.template import placeholders
 from tunesmith.study.formatting import json_values, one_line, strip_control
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.trial import Failure, FailureKind, TrialState
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.checks.finding import Finding, has_problem
-from tunesmith.tools.checks.study_checks import check_parameters, unused_parameters
+from tunesmith.tools.checks.study_checks import check_parameters, check_rules, unused_parameters
 from tunesmith.tools.checks.trial_time import budget_text, estimate_trial, has_failed
 
 MAX_OTHERS = 8
@@ -45,6 +45,7 @@ def dry_run_findings(spec: StudySpec, run: DryRun) -> list[Finding]:
         *_time(spec, run),
         _memory(run),
         check_parameters(spec),
+        *check_rules(spec),
         _seed(spec),
         *_artifacts(spec, run),
     ]
@@ -80,7 +81,7 @@ def dry_run_json(spec: StudySpec, run: DryRun, findings: Sequence[Finding]) -> d
             "peak_rss_gib": usage.peak_rss_gib,
             "gpu_mem_gib": usage.gpu_mem_gib,
             "unused_parameters": unused_parameters(spec),
-            "passes_seed": "seed" in placeholders(spec.run.command),
+            "passes_seed": "seed" in used_placeholders(spec),
             "ran_judge": run.ran_judge,
             "artifacts": list(run.outcome.artifacts),
             "findings": [asdict(finding) for finding in findings],
@@ -217,7 +218,7 @@ def _memory(run: DryRun) -> Finding:
 
 
 def _seed(spec: StudySpec) -> Finding:
-    if "seed" in placeholders(spec.run.command):
+    if "seed" in used_placeholders(spec):
         return Finding(level="ok", what="seed", detail="{seed} is in the command")
     detail = (
         "{seed} is not in the command, so repetitions measure noise only if the script uses\n"
@@ -232,7 +233,7 @@ def _artifacts(spec: StudySpec, run: DryRun) -> Iterator[Finding]:
         names = ", ".join(one_line(name, 60) for name in kept[:5])
         more = f" and {len(kept) - 5} more" if len(kept) > 5 else ""  # noqa: PLR2004  # those that are named
         yield Finding(level="ok", what="artifacts", detail=f"kept {names}{more}")
-    elif "artifacts" in placeholders(spec.run.command) or spec.evaluate is not None:
+    elif "artifacts" in used_placeholders(spec) or spec.evaluate is not None:
         level = "warning" if run.ended else "ok"
         yield Finding(level=level, what="artifacts", detail="the run kept no file in {artifacts}")
     elif spec.fidelity is not None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+from tunesmith.study.config.filled import used_placeholders
+from tunesmith.study.config.relation_tables import few_left_warning
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import argv, placeholders
+from tunesmith.study.formatting import count
+from tunesmith.study.space.repair import allowed_fraction
 from tunesmith.tools.checks.finding import Finding
 
 
@@ -38,5 +43,20 @@ def check_parameters(spec: StudySpec) -> Finding:
 
 def unused_parameters(spec: StudySpec) -> list[str]:
     """Return the parameters that are not in the command."""
-    used = placeholders(spec.run.command)
+    used = list(used_placeholders(spec))
+    for name in used:
+        formula = spec.space.relations.derived.get(name)
+        used += [needed for needed in formula.names if needed not in used] if formula is not None else []
     return [name for name in spec.space.names if name not in used]
+
+
+def check_rules(spec: StudySpec) -> Iterator[Finding]:
+    """Yield how much of the space the rules leave; nothing without rules."""
+    if not spec.space.forbid:
+        return
+    warning = few_left_warning(spec.space)
+    if warning:
+        yield Finding(level="warning", what="rules", detail=warning)
+    else:
+        detail = f"{count(len(spec.space.forbid), 'rule')}; {allowed_fraction(spec.space):.0%} of the space is left"
+        yield Finding(level="ok", what="rules", detail=detail)

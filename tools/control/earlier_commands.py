@@ -70,4 +70,6 @@ def changed_value_text(value: object) -> str:
     """Return the value of a changed key in words: a parameter without what a change leaves alone."""
     if isinstance(value, Mapping):
         return render_params({k: v for k, v in value.items() if k not in ("metric", "type", "help", "when")})
+    if isinstance(value, list):
+        return "; ".join(str(part) for part in value) or "nothing"
     return render_parameter(value)

@@ -14,6 +14,7 @@ from tunesmith.study.commands import (
     Confirm,
     Constrain,
     End,
+    Forbid,
     Forget,
     Limit,
     Parallel,
@@ -30,6 +31,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import count, render_parameter, render_params
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Value, same
+from tunesmith.study.space.repair import allowed_fraction
 from tunesmith.study.trials.numbers import numbers_text
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView
@@ -80,6 +82,8 @@ def consequence(context: ToolContext, command: Command) -> str:  # noqa: C901  #
             return _pin_text(name, value, view)
         case Veto(condition=condition, lift=lift):
             return f"Allow trials with {_plain(condition)} again" if lift else _veto_text(condition, view)
+        case Forbid(rule=rule, lift=lift):
+            return f"Allow trials with {rule} again" if lift else _forbid_text(rule, spec, view)
         case Limit(name=name, value=value):
             return _limit_text(name, value, context)
         case Parallel(count=slots):
@@ -153,6 +157,14 @@ def _pin_text(name: str, value: object, view: StudyView) -> str:
 
 def _veto_text(text: str, view: StudyView) -> str:
     return f"No more trials with {_plain(text)} ({_share(text, view)})"
+
+
+def _forbid_text(rule: str, spec: StudySpec, view: StudyView) -> str:
+    after = spec.space.related({}, [rule])
+    own = [t for t in view.trials if not t.is_replicate and t.state is not TrialState.WAITING]
+    broken = sum(bool(after.broken_rule(t.params)) for t in own)
+    left = f"{allowed_fraction(after):.0%} of the space is left"
+    return f"Never again run a trial with {rule} ({broken} of {len(own)} so far; {left})"
 
 
 def _share(condition: str, view: StudyView) -> str:

@@ -13,6 +13,7 @@ from tunesmith.tools.llm_tools.steering import (
     CONFIRM,
     CONSTRAIN,
     END,
+    FORBID,
     FORGET,
     LIMIT,
     PARALLEL,
@@ -28,6 +29,7 @@ from tunesmith.tools.llm_tools.steering import (
 from tunesmith.tools.llm_tools.study_files import BRANCH, READ_SCRIPT, SCRIPTS, START, WRITE_STUDY
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect
 from tunesmith.tools.llm_tools.trials import COMPARE, CURVE, STUDY, TRIAL, TRIALS
+from tunesmith.tools.llm_tools.waiting import WAIT
 
 PLANNER: tuple[AnyTool, ...] = (TRIAL, TRIALS, COMPARE, RULE, SOURCE)
 """Tools of the LLM planner. Its prompt already contains what the other reading tools return."""
@@ -48,6 +50,7 @@ ALL: tuple[AnyTool, ...] = (
     SCRIPTS,
     READ_SCRIPT,
     MACHINE,
+    WAIT,
     REPORT,
     EDITS,
     EDIT,
@@ -62,6 +65,7 @@ ALL: tuple[AnyTool, ...] = (
     END,
     PIN,
     VETO,
+    FORBID,
     LIMIT,
     PARALLEL,
     BOUNDS,

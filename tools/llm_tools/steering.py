@@ -18,6 +18,7 @@ from tunesmith.study.commands import (
     Confirm,
     Constrain,
     End,
+    Forbid,
     Forget,
     JsonScalar,
     Limit,
@@ -119,6 +120,15 @@ class VetoArguments(Arguments):
 
     condition: Annotated[str, Field(min_length=1, max_length=400, description="Such as batch_size == 128.")]
     lift: Annotated[bool, Field(description="Remove this veto.")] = False
+
+
+class ForbidArguments(Arguments):
+    """A rule between parameters."""
+
+    rule: Annotated[
+        str, Field(min_length=1, max_length=500, description="What must not be, such as heads > width / 16.")
+    ]
+    lift: Annotated[bool, Field(description="Remove this rule.")] = False
 
 
 class LimitArguments(Arguments):
@@ -290,6 +300,7 @@ RESUME = _steering("resume", NoArguments, lambda _: Resume(), running="resume")
 END = _steering("end", EndArguments, lambda args: End(now=args.now), running="end")
 PIN = _steering("pin", PinArguments, lambda args: Pin(**args.model_dump()))
 VETO = _steering("veto", VetoArguments, lambda args: Veto(**args.model_dump()))
+FORBID = _steering("forbid", ForbidArguments, lambda args: Forbid(**args.model_dump()))
 LIMIT = _steering("limit", LimitArguments, lambda args: Limit(**args.model_dump()), Effect.RUN)
 PARALLEL = _steering("parallel", ParallelArguments, lambda args: Parallel(count=args.count), Effect.RUN)
 BOUNDS = _steering("bounds", BoundsArguments, lambda args: Bounds(**args.model_dump()))

@@ -18,6 +18,7 @@ from tunesmith.study.commands import (
     Constrain,
     EditCode,
     End,
+    Forbid,
     Forget,
     Limit,
     Parallel,
@@ -39,6 +40,7 @@ from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import ConditionError, Value
+from tunesmith.study.space.repair import allowed_fraction
 from tunesmith.study.space.values import own_value
 from tunesmith.study.trials.reported import unreported_reason
 from tunesmith.study.trials.results import is_present
@@ -141,6 +143,8 @@ def decide(command: Command, state: RunState) -> CommandDecision:  # noqa: C901 
             return _pin(command, state)
         case Veto():
             return _veto(command, state)
+        case Forbid():
+            return _forbid(command, state)
         case Limit() | Parallel() | Bounds() | Constrain():
             return _change(command, state)
 
@@ -297,6 +301,24 @@ def _change(command: Limit | Parallel | Bounds | Constrain, state: RunState) -> 
             steering = replace(state.steering, pins=pins)
             answer += f"; {command.name} was pinned outside the new range and is no longer pinned"
     return CommandDecision(answer=answer, change=change, spec=spec, steering=steering)
+
+
+def _forbid(command: Forbid, state: RunState) -> CommandDecision:
+    change = requested_change(state.spec.document, command)
+    try:
+        spec = parse_spec(with_change(state.spec.document, change), where="the changed study")
+    except SpecError as error:
+        is_of_default = "the default configuration" in str(error)
+        instead = "; to keep the default as the baseline and steer later trials, use veto" if is_of_default else ""
+        raise ToolRefused(f"{error}{instead}") from None
+    if command.lift:
+        return CommandDecision(answer=f"no longer forbidden: {command.rule}", change=change, spec=spec)
+    left = f"{allowed_fraction(spec.space):.0%} of the space is left"
+    broken = [t.number for t in state.trials if not t.state.is_finished and spec.space.broken_rule(t.params)]
+    listed = ", ".join(f"#{number}" for number in broken)
+    also = f"; {listed} breaks it and has not ended: stop it with stop_trial or withdraw" if broken else ""
+    answer = f"forbidden: {command.rule}; no later trial breaks it, and {left}{also}"
+    return CommandDecision(answer=answer, change=change, spec=spec)
 
 
 def _require_reported(metric: str, trials: Sequence[Trial]) -> None:
