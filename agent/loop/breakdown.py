@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tunesmith.study.errors import PROGRESS_IS_SAFE, InternalError
+from tunesmith.study.formatting import valid_text
 
 DEBUG_VARIABLE = "TUNESMITH_DEBUG"
 """Environment variable with which the traceback is printed instead of the message."""
@@ -21,13 +22,14 @@ def internal_error(error: Exception, folder: Path) -> InternalError:
     where = f"the traceback is in {log}"
     text = f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}\n"
     try:
-        with log.open("a", encoding="utf-8") as opened:
+        with log.open("a", encoding="utf-8", errors="backslashreplace") as opened:
             opened.write(text)
     except OSError as problem:
         where = f"the traceback could not be written to {log} ({problem.strerror}); {DEBUG_VARIABLE}=1 prints it"
     reason = type(error).__name__
     with suppress(Exception):  # an exception may fail even at describing itself
         reason = f"{reason}: {error}"
+    reason = valid_text(reason)
     return InternalError(
         f"the run broke off because of an error in Tunesmith: {reason}\n"
         f"Running trials are queued again and {PROGRESS_IS_SAFE}; the same command resumes the study. "

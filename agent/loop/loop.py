@@ -23,6 +23,7 @@ from tunesmith.agent.loop.recovery import Recovery, recover
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.agent.loop.slot_pool import PoolSlot
 from tunesmith.agent.loop.starting import prepare_proposals, start_trial
+from tunesmith.agent.loop.watchdog import Watchdog
 from tunesmith.agent.planner.cost_estimate import llm_estimate_text
 from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
 from tunesmith.history.write import ObservationBatch
@@ -37,6 +38,8 @@ FLUSH_S = 1.0
 """Longest time that an observation waits before it is written."""
 TRIALS_IN_ESTIMATE = 50
 """Number of trials for which the LLM's cost is estimated when the study has no limit of trials."""
+SLOW_TURNS = "slow_turns.log"
+"""File in the study's folder with the turns of the loop that took too long."""
 TIME_LIMITS = ("hours", "until", "gpu_hours", "kwh")
 """Limits at which running trials are stopped."""
 
@@ -58,6 +61,7 @@ class Loop:
         self._run = open_run(spec, options, on_event)
         self._run.recorder.wait_while(LockWait(self._run).keeps_waiting)
         self._inbox = Inbox(self._run.folder)
+        self._watchdog = Watchdog(self._run.folder / SLOW_TURNS)
         self._commands = CommandService(self._run, self._inbox)
         self._announced_interrupts = 0
         self._had_free_disk = True
@@ -82,7 +86,10 @@ class Loop:
         try:
             with self._inbox.owned():
                 self._open()
+                self._watchdog.beat()
+                self._watchdog.start()
                 while not self._is_over():
+                    self._watchdog.beat()
                     self._poll_trials()
                     self._commands.handle_commands()
                     self._enforce_limits()
@@ -174,6 +181,7 @@ class Loop:
     def _take_in(self, slot: PoolSlot, observations: Sequence[Observation]) -> None:
         trial = slot.trial
         assert trial is not None  # noqa: S101  # only an occupied slot reports
+        observations = redact_observations(observations)
         self._run.curves.add(trial.number, observations)
         self._run.early_stopping.observe(trial, observations)
         latest = {observation.metric: observation.value for observation in observations}
@@ -278,10 +286,12 @@ class Loop:
         return bool(self._run.interrupts or self._run.queue.ended_by) and not self._run.slots.running()
 
     def _between_polls(self) -> None:
+        self._watchdog.beat()
         self._commands.handle_commands()
         record_activity(self._run)
 
     def _end(self) -> Ended:
+        self._watchdog.close()
         run = self._run
         if run.candidate_pool is not None:
             run.candidate_pool.finish(run.queue.view())
@@ -312,6 +322,7 @@ class Loop:
 
     def _close(self) -> None:
         """Kill what still runs and release the history, even after an error."""
+        self._watchdog.close()
         for slot in self._run.slots.running():
             assert slot.evaluation is not None  # noqa: S101  # it runs
             slot.evaluation.kill("tunesmith ended")
