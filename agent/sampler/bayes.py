@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from tunesmith.agent.sampler.surrogate_model import (
 from tunesmith.agent.sampler.training_data import TrainingData, build_training_data
 from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_data_at_scale, format_scale, optimum_at_scale
 from tunesmith.study.space.condition import Value
+from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.values import config_key
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Prediction, Source, Trial
@@ -195,7 +197,7 @@ class BayesSampler:
         return _suggest_far_from_failures(view, inputs)
 
     def _inputs(self, view: StudyView) -> _Inputs:
-        encoding, data = SpaceEncoding(view.space), build_training_data(view)
+        encoding, data = _encoding_of(view.space), build_training_data(view)
         earlier = earlier_data_at_scale(view) if len(view.objectives) == 1 else []
         with_fidelity = any((study.fidelity < 1.0).any() for study in [data, *earlier])
         feature_map = FeatureMap(encoding, with_fidelity)
@@ -259,6 +261,12 @@ class BayesSampler:
         )
         turn = settings.turns_with_default[number % len(settings.turns_with_default)]
         return untried or region_of(turn, encoding, good)
+
+
+@lru_cache(maxsize=8)
+def _encoding_of(space: SearchSpace) -> SpaceEncoding:
+    """Return the columns of a space; those of the last few spaces are kept, and with them what names say of them."""
+    return SpaceEncoding(space)
 
 
 def _score_candidates(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.agent.sampler.priors import NamePriors
+from tunesmith.agent.sampler.priors import name_priors_of
 from tunesmith.agent.sampler.surrogate.acquisition_optimizer import farthest_first, latin_hypercube, spread_around
 from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
 from tunesmith.agent.sampler.surrogate.failure_classifier import fit_failure_model
@@ -116,7 +116,7 @@ def _spread_design(view: StudyView, encoding: SpaceEncoding, settings: SamplerSe
     if view.space.default is not None or settings.centre_first:
         centre = encoding.imputed
         if settings.name_prior_strength and view.space.default is None:
-            centre = NamePriors(encoding).mode(centre)
+            centre = name_priors_of(encoding).mode(centre)
         points[0] = encoding.project_to_valid(centre[None, :])[0]
     return points
 
@@ -126,6 +126,6 @@ def _spread(view: StudyView, encoding: SpaceEncoding, settings: SamplerSettings)
     if view.space.default is not None:
         return lambda levels: spread_around(levels, encoding.imputed, encoding)
     if settings.name_prior_strength:
-        priors = NamePriors(encoding)
+        priors = name_priors_of(encoding)
         return lambda levels: encoding.project_to_valid(priors.quantiles(levels))
     return encoding.project_to_valid

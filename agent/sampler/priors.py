@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +143,9 @@ class NamePriors:
         self._encoding = encoding
         self._parts: dict[int, list[_Part]] = {}
         self.sources: dict[str, tuple[str, ...]] = {}
+        known = frozenset(spelling for name in space.names for spelling in spellings(name))
         for column, name in enumerate(space.names):
-            entries = [e for e in _entries() if _names_match(e, name, space.names) and e.fits(space.parameters[name])]
+            entries = [e for e in _matching_entries(name, known) if e.fits(space.parameters[name])]
             parts = [(e, part) for e in entries for part in _parts(e, space.parameters[name], space)]
             if parts:
                 self._parts[column] = [part for _, part in parts]
@@ -189,16 +190,22 @@ class NamePriors:
         return sorted(self._parts, key=lambda column: (column not in guards, column))
 
 
+@lru_cache(maxsize=8)
+def name_priors_of(encoding: SpaceEncoding) -> NamePriors:
+    """Return the priors of a space; those of the last few spaces are kept, since their tables take a while."""
+    return NamePriors(encoding)
+
+
 def spellings(name: str) -> tuple[str, ...]:
     """Return the spellings of a parameter's name that entries may use: `Dropout_1` matches dropout_1 and dropout."""
     return tuple(dict.fromkeys([name.lower(), re.sub(r"_\d+$", "", name.lower())]))
 
 
-def _names_match(entry: NamePrior, name: str, names: Iterable[str]) -> bool:
-    others = {spelling for other in names for spelling in spellings(other)}
-    return any(s in entry.names for s in spellings(name)) and (
-        not entry.requires_any or not others.isdisjoint(entry.requires_any)
-    )
+def _matching_entries(name: str, known: frozenset[str]) -> list[NamePrior]:
+    """Return the entries for a parameter of this name, in order, in a space whose names have these spellings."""
+    indices = sorted({index for s in spellings(name) for index in _entries_by_name().get(s, ())})
+    found = [_entries()[index] for index in indices]
+    return [e for e in found if not e.requires_any or not known.isdisjoint(e.requires_any)]
 
 
 def _parts(entry: NamePrior, parameter: Parameter, space: SearchSpace) -> list[_Part]:
@@ -263,6 +270,16 @@ def _document() -> dict[str, Any]:
 @cache
 def _entries() -> tuple[NamePrior, ...]:
     return tuple(NamePrior(**{**raw, "names": tuple(raw["names"])}) for raw in _document()["prior"])
+
+
+@cache
+def _entries_by_name() -> Mapping[str, Sequence[int]]:
+    """Return the indices of the entries that list each name."""
+    found: dict[str, list[int]] = {}
+    for index, entry in enumerate(_entries()):
+        for name in entry.names:
+            found.setdefault(name, []).append(index)
+    return found
 
 
 @cache

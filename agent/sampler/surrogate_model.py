@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.agent.sampler.priors import NamePriors
+from tunesmith.agent.sampler.priors import NamePriors, name_priors_of
 from tunesmith.agent.sampler.regions import Turn
 from tunesmith.agent.sampler.surrogate import gp
 from tunesmith.agent.sampler.surrogate.encoding import Array, Mask, SpaceEncoding
@@ -245,7 +245,7 @@ def fit_surrogate(
         log_seconds=_fit_log_seconds(z, data.seconds[rows], group) if cost_exponent else None,
         cost_exponent=cost_exponent,
         incumbents=feature_map.features(data.units[rows][data.feasible[rows]]),
-        name_priors=NamePriors(feature_map.encoding),
+        name_priors=name_priors_of(feature_map.encoding),
         transfer_prior=transfer_prior,
         prior_weight=settings.name_prior_strength / max(data.count, 1),
         feasibility_exponent=settings.feasibility_exponent,
