@@ -21,9 +21,9 @@ SLOPE_WINDOW = 3
 """Number of trials over which an arm's slope is measured."""
 
 GAIN_DECAY = 0.85
-"""Decay of the weight of a gain per later trial of the same kind (edit or tuning)."""
+"""Decay of the weight of a trial per later trial."""
 
-EARLY_SHARES, LATE_SHARES = (0.35, 0.65), (0.1, 0.9)
+EARLY_SHARES, LATE_SHARES = (0.5, 0.75), (0.15, 0.9)
 """Least and largest share of trials for new edits, at the start and once the results have had time to speak."""
 
 PRIOR_TRIALS = 2.0
@@ -70,7 +70,8 @@ def edit_share(
         loss = objective.sign * trial.values[objective.metric] if trial.number in feasible else math.inf
         if math.isfinite(best_value):
             gain = best_value - loss if best_value - loss > noise else 0.0
-            sums[is_edit] = [GAIN_DECAY * sums[is_edit][0] + gain, GAIN_DECAY * sums[is_edit][1] + 1.0]
+            sums = {kind: [GAIN_DECAY * part for part in parts] for kind, parts in sums.items()}
+            sums[is_edit] = [sums[is_edit][0] + gain, sums[is_edit][1] + 1.0]
             known += 1
         best_value = min(best_value, loss)
     weight = _FADING_TRIALS / (_FADING_TRIALS + known)

@@ -13,6 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tunesmith.agent.loop.budget_ledger import BudgetLedger
+from tunesmith.agent.loop.edit_wait import EditWait
 from tunesmith.agent.loop.slot_pool import SlotPool
 from tunesmith.agent.planner.arbiter import SAMPLER_FAILED, Arbiter
 from tunesmith.agent.planner.steering import apply_steering
@@ -131,6 +132,7 @@ class TrialQueue:
         self._proposal_s = 0.0
         self._confirmation = Confirmation(spec)
         self._halving, self._population = SuccessiveHalving.from_spec(spec), Population.from_spec(spec)
+        self._edit_wait = EditWait(ledger.clocks.steady)
         self._noted: set[str] = set()
         self.waiting: list[Trial] = []
         self.steering = Steering({})
@@ -201,14 +203,12 @@ class TrialQueue:
 
     def _timed_proposal(self) -> Trial | None:
         """Choose a trial and update the estimate of how long choosing takes."""
-        if self._keeps_last_trial():
-            return None
         if self._proposers.arbiter.is_waiting:
             return None
         state = self._state()
         if state == self._exhausted_in:
             return self._replicate("exhausted")
-        if state == self._waits_in:
+        if state == self._waits_in or self._waits_for_edit():
             return None
         started = self._ledger.clocks.steady()
         trial = self._noise_run() or self._new_trial()
@@ -237,9 +237,14 @@ class TrialQueue:
         self._ledger.add_numbered(trial)
         return trial
 
-    def _keeps_last_trial(self) -> bool:
-        """Return whether the budget's last trial is kept for an edit that the LLM is about to propose."""
-        return self._ledger.trials_left() < 1.0 + MIN_RUNS_LEFT and self._is_waiting_for_edit()
+    def _waits_for_edit(self) -> bool:
+        """Ask for an edit if one is due, and return whether the slot stays free until it comes."""
+        code = self._proposers.code
+        if code is None:
+            return False
+        if not code.is_asking:
+            code.prepare(self.view())
+        return self._edit_wait.must_wait(code, self._store.trials(), self._ledger.trials_left())
 
     def _is_waiting_for_edit(self) -> bool:
         code = self._proposers.code

@@ -15,8 +15,8 @@ from dataclasses import replace
 
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.study.config.changes import Steering
+from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.config.template import placeholders
 from tunesmith.study.trials.results import default_trial
 from tunesmith.study.trials.seeds import choosing_seed, confirming_seed, noise_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
@@ -29,6 +29,8 @@ from tunesmith.tools.control.study_reader import study_view
 NOISE_RUNS = 2
 """Number of early repetitions of the default; with its first run, three values estimate the noise."""
 
+_MIN_CHOOSING_SEEDS = 2
+"""Number of seeds from which on a configuration may leave the choice; one value has no spread."""
 _MAX_ATTEMPTS = 3
 """Number of replicates on one seed after which it is given up, if all failed for reasons of the study itself."""
 _MIN_TRIALS_FOR_NOISE = 20
@@ -61,7 +63,7 @@ class Confirmation:
         """
         spec, default = self._spec, default_trial(trials, self._spec.space)
         large_enough = spec.budget.trials is None or spec.budget.trials >= _MIN_TRIALS_FOR_NOISE
-        if spec.confirm is None or not large_enough or "seed" not in placeholders(spec.run.command):
+        if spec.confirm is None or not large_enough or "seed" not in used_placeholders(spec):
             return []
         if default is None or default.state is not TrialState.COMPLETE or _is_too_late_for_noise(default, trials):
             return []
@@ -88,13 +90,45 @@ class Confirmation:
             return []
         seeds = [choosing_seed(self._spec.study.seed, index) for index in range(self._spec.confirm.seeds)]
         if len(leading) > 1:
-            missing = _missing_replicates(leading, seeds, trials)
-            if missing:
+            missing = self._choosing_replicates(leading, seeds, trials)
+            if missing or _is_replicate_running(trials):
                 return missing
-            if _is_replicate_running(trials):
-                return []
         chosen = min(leading, key=lambda t: self._sort_key(t, trials, seeds, leading))
         return self._against_default(chosen, trials)
+
+    def _choosing_replicates(
+        self, leading: Sequence[Trial], seeds: Sequence[int], trials: Sequence[Trial]
+    ) -> list[Proposal]:
+        """Return the repetitions that the choice needs next: one seed after another, until it is clear.
+
+        A configuration leaves the comparison once it is clearly behind the best one on the same seeds, or once further
+        seeds would hardly tell them apart.
+        """
+        left = list(leading)
+        for count in range(min(_MIN_CHOOSING_SEEDS, len(seeds)), len(seeds) + 1):
+            missing = _missing_replicates(left, seeds[:count], trials)
+            if missing or _is_replicate_running(trials):
+                return missing
+            left = self._undecided(left, seeds[:count], trials)
+            if len(left) == 1:
+                break
+        return []
+
+    def _undecided(self, leading: Sequence[Trial], seeds: Sequence[int], trials: Sequence[Trial]) -> list[Trial]:
+        """Return the best trial on these seeds, and those that more seeds may still put before it."""
+        assert self._spec.confirm is not None  # noqa: S101  # `next_replicates` checked it
+        sign, most = self._spec.objectives[0].sign, self._spec.confirm.seeds
+        samples = {t.number: self._sample(t, trials, seeds) for t in leading}
+        best = min(leading, key=lambda t: self._sort_key(t, trials, seeds, leading))
+        found = samples[best.number]
+        open_ones = [best]
+        for trial in leading:
+            other = samples[trial.number]
+            if trial is best or found is None or other is None:
+                continue
+            if sequential_decision(found, other, sign=sign, most=most) is SequentialDecision.CONTINUE:
+                open_ones.append(trial)
+        return open_ones
 
     def _against_default(self, chosen: Trial, trials: Sequence[Trial]) -> list[Proposal]:
         """Return what the next comparison of the chosen trial with the default needs; [] once it is clear."""

@@ -102,9 +102,34 @@ def test_one_of_several_leaders_is_chosen_on_seeds_that_confirmation_does_not_us
     again = confirmed(spec_of(top=3), tuned(lambda x: 1 - x), lambda x: abs(x - 0.9) + noise.gauss(0, 0.005))
     choosing = [t for t in again if not is_confirming(t.proposal.seed)]
     assert len({t.proposal.replicate_of for t in choosing}) == 3
-    assert len(choosing) == 15
     held = {t.proposal.replicate_of for t in again if is_confirming(t.proposal.seed)}
     assert held == {0, 10}
+
+
+@pytest.mark.parametrize(
+    ("truth", "std", "least", "most"),
+    [
+        (lambda x: abs(x - 0.9), 0.001, 6, 6),
+        (lambda x: abs(x - 0.9), 0.02, 7, 12),
+        (lambda x: 0.0 * x, 1.0, 6, 15),
+        (lambda x: 0.0 * x, 0.0, 6, 6),
+    ],
+    ids=["clear on two seeds", "one of two is clear", "never clear", "equal"],
+)
+def test_choosing_stops_when_it_is_clear(truth: Callable[[float], float], std: float, least: int, most: int) -> None:
+    noise = random.Random(5)
+    again = confirmed(spec_of(top=3), tuned(lambda x: 1 - x), lambda x: truth(x) + noise.gauss(0, std))
+    choosing = [t for t in again if not is_confirming(t.proposal.seed)]
+    assert least <= len(choosing) <= most
+
+
+def test_what_was_chosen_before_is_not_run_again_after_more_trials() -> None:
+    """A study that is extended keeps its leaders and the seeds: only what is new runs."""
+    noise = random.Random(1)
+    spec, trials = spec_of(top=2), tuned(lambda x: 1 - x)
+    first = confirmed(spec, trials, lambda x: abs(x - 0.9) + noise.gauss(0, 0.005))
+    worse = finished(len(trials) + len(first), Proposal(params={"x": 0.3}, source=Source.SAMPLER, seed=99), 5.0)
+    assert Confirmation(spec).next_replicates([*trials, *first, worse]) == []
 
 
 def test_a_lucky_value_does_not_lead() -> None:
