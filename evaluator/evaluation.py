@@ -9,27 +9,27 @@ from __future__ import annotations
 
 import errno
 import shutil
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
+from tunesmith.evaluator.background_call import BackgroundCall
 from tunesmith.evaluator.executors.base import CommandResult, CommandSpec, Executor, FailedJob, Job
 from tunesmith.evaluator.executors.local import find_start_error
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure, traceback_note
-from tunesmith.evaluator.output.output_line import MAX_LINES
+from tunesmith.evaluator.folder_quota import FolderQuota
+from tunesmith.evaluator.job_reading import JobReading
 from tunesmith.evaluator.readers.metric_collector import MetricCollector
 from tunesmith.evaluator.readers.metric_files import MetricFiles
-from tunesmith.evaluator.readers.metric_reading import MetricReading, ObservationQueue
+from tunesmith.evaluator.readers.metric_reading import ObservationQueue
 from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, STREAM_NAMES
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, sandbox_hint
 from tunesmith.evaluator.sandbox.protected import changed_files, signatures
 from tunesmith.evaluator.snapshot import Snapshot
 from tunesmith.evaluator.supervision.leftovers import disarm, unsafe_artifacts
-from tunesmith.evaluator.tree_walk import Unmeasurable
 from tunesmith.evaluator.trial_command import TrialCommand
 from tunesmith.evaluator.trial_files import fill_files, link_data, link_shared
 from tunesmith.evaluator.usage import total_usage
@@ -41,10 +41,8 @@ from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, T
 
 TRAINING_PREFIX = "train/"
 """Prefix of the training's own metrics in a study that has an evaluation command."""
-READING_WAIT_S = 0.01
-"""Longest time that a turn of the loop waits for the reading thread."""
-QUOTA_CHECK_S = 1.0
-"""Shortest interval at which the size of the trial's folder is checked."""
+TIDY_WAIT_S = 0.03
+"""Longest wait for the clean-up of a trial's folder within one poll; it is done by then unless there are many files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +125,6 @@ class Evaluation:
         self._on_observation = on_observation
         self._observations = ObservationQueue()
         self._metrics = MetricCollector(self._spec, self._observations.put)
-        self._reading: MetricReading | None = None
         self._lines_left_out = 0
         self._unreadable = ""
         self._results: list[CommandResult] = []
@@ -135,7 +132,8 @@ class Evaluation:
         self._killed_for = self._stopped_for = self._tampering = ""
         self._stopped_as: FailureKind | None = None
         self._outcome: Outcome | None = None
-        self._next_quota_check_at = 0.0
+        self._tidying: BackgroundCall[tuple[str, ...]] | None = None
+        self._quota: FolderQuota
         self._filled: dict[str, str] = {}
         self._job: Job
         self._start_next_step()
@@ -153,13 +151,19 @@ class Evaluation:
         """
         if self._outcome is not None:
             return self._outcome
+        if self._tidying is not None:
+            return self._finish()
         result = self._job.poll()
-        is_drained = self._hand_over_lines()
+        is_hurried = bool(self._killed_for or self._stopped_for)
+        self._reading.advance(is_hurried=is_hurried)
         if result is None:
-            self._check_quota()
+            if problem := self._quota.problem():
+                self.kill(problem)
             return None
-        if not is_drained or not self._has_read_everything():
-            return None  # everything that was written counts; a flood takes several turns
+        if not self._reading.is_over(is_hurried=is_hurried):
+            return None
+        self._lines_left_out += self._reading.lines_left_out
+        self._unreadable = self._unreadable or self._reading.problem
         self._results.append(result)
         if self._step.is_training:
             self._training_result = result
@@ -167,35 +171,15 @@ class Evaluation:
         if self._steps and self._may_continue(result):
             self._start_next_step()
             return None
-        self._outcome = self._make_outcome(result)
-        for workspace in {w.folder: w for w in (self._workspace, self._running)}.values():
-            workspaces.clear_copies(workspace, self._context.snapshot)
+        self._tidying = BackgroundCall(self._tidy_up)
+        return self._finish()
+
+    def _finish(self) -> Outcome | None:
+        """Return the outcome once the trial's folder is tidy."""
+        assert self._tidying is not None  # noqa: S101  # the trial has ended
+        for artifacts in self._tidying.result(TIDY_WAIT_S):
+            self._outcome = self._make_outcome(self._results[-1], artifacts)
         return self._outcome
-
-    def _hand_over_lines(self) -> bool:
-        """Give new lines to the reading thread and take what it found; return whether no line is left."""
-        if self._reading is None:
-            self._reading = MetricReading(self._metrics)
-        is_drained = False
-        if self._reading.has_room:
-            lines = self._job.lines()
-            self._reading.put(lines)
-            is_drained = len(lines) < MAX_LINES
-        for observation in self._observations.take():
-            self._on_observation(observation)
-        return is_drained
-
-    def _has_read_everything(self) -> bool:
-        """Return whether the command that ended has been read to its end, and all its observations passed on."""
-        assert self._reading is not None  # noqa: S101  # it reads since the first poll
-        self._reading.finish(is_hurried=bool(self._killed_for or self._stopped_for))
-        # Most have nothing left, and the next turn of the loop may be 50 ms away.
-        if not self._reading.is_done(READING_WAIT_S) or len(self._observations):
-            return False
-        self._unreadable = self._unreadable or self._reading.problem
-        self._lines_left_out += self._job.lines_left_out
-        self._reading = None
-        return True
 
     def stop(self, note: str, failure: FailureKind | None = None) -> None:
         """Ask the trial to end, and end it after 5 seconds; its values so far are kept.
@@ -221,6 +205,7 @@ class Evaluation:
             if step.is_training
             else workspaces.make_judge_workspace(self._workspace, snapshot, name=step.folder)
         )
+        self._quota = FolderQuota(self._running, self._spec.run.disk)
         data = self._context.data.get(step.folder, {})
         command = TrialCommand(
             template=step.template,
@@ -236,10 +221,15 @@ class Evaluation:
             self._follow(step)
             self._program = ""
             self._job = FailedJob(str(error))
+            self._read_job()
             return
         self._filled = signatures(self._running.work, [p for p in self._spec.run.files if p in self._context.protected])
         self._follow(step)
         self._job = self._start(command)
+        self._read_job()
+
+    def _read_job(self) -> None:
+        self._reading = JobReading(self._job, self._metrics, self._observations, self._on_observation)
 
     def _follow(self, step: Step) -> None:
         sources = self._spec.metric_sources
@@ -294,19 +284,13 @@ class Evaluation:
         interrupted = self._killed_for or self._stopped_for or self._tampering
         return not interrupted and result.status == 0 and not result.error
 
-    def _check_quota(self) -> None:
-        """End a trial whose folder exceeds its quota; the check takes at most a twentieth of the time."""
-        now = time.monotonic()
-        if now < self._next_quota_check_at:
-            return
-        try:
-            if workspaces.used_bytes(self._running) > self._spec.run.disk:
-                self.kill(f"filled its disk quota of {self._spec.run.disk / 2**20:,.0f} MiB ([run].disk)")
-        except Unmeasurable as error:
-            self.kill(f"{error}; its disk quota cannot be checked")
-        self._next_quota_check_at = now + max(QUOTA_CHECK_S, 20 * (time.monotonic() - now))
+    def _tidy_up(self) -> tuple[str, ...]:
+        """Remove copies from the trial's folder and return its artifacts; it may hold many files."""
+        for workspace in {w.folder: w for w in (self._workspace, self._running)}.values():
+            workspaces.clear_copies(workspace, self._context.snapshot)
+        return workspaces.artifacts_in(self._workspace)
 
-    def _make_outcome(self, result: CommandResult) -> Outcome:
+    def _make_outcome(self, result: CommandResult, artifacts: tuple[str, ...]) -> Outcome:
         failure = self._failure(result)
         state, note = (TrialState.COMPLETE if failure is None else TrialState.FAILED), ""
         if self._stopped_for and not self._stopped_as and not self._killed_for and not self._tampering:
@@ -324,7 +308,7 @@ class Evaluation:
                 gpu_busy=None if self._training_result is None else self._training_result.gpu_busy,
                 is_packed=self._spec.run.packs,
             ),
-            artifacts=workspaces.artifacts_in(self._workspace),
+            artifacts=artifacts,
         )
 
     def _failure(self, result: CommandResult) -> Failure | None:

@@ -13,7 +13,7 @@ from tunesmith.study.trials.observation import Observation
 
 MAX_TAKEN = 2_000
 """Number of observations of one trial that the loop takes in one turn."""
-MAX_WAITING = 10_000
+MAX_WAITING = 4_000
 """Number of observations that wait for the loop; the reading waits while there are more."""
 LINES_AT_ONCE = 256
 """Number of lines of output that are read before the report file is looked at again."""
