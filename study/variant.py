@@ -170,22 +170,24 @@ def root_variant(variant: Variant, variants: Mapping[str, Variant]) -> Variant:
 def _replaced(files: Mapping[str, str], edit: Edit, allowed: Sequence[str]) -> str:
     text = files.get(edit.path)
     if text is None:
-        if edit.path in allowed and not edit.search:
+        if edit.path in allowed and not edit.search.strip():
             return edit.replace
+        if edit.path in allowed:
+            raise EditRefused("this file does not exist; leave the search text empty to create it")
         known = ", ".join(files) or "none"
         raise EditRefused(f"this file may not be edited; editable files: {known}")
     if not edit.search:
         raise EditRefused("the search text is empty, but the file exists; copy the lines to replace")
     if plain_text(edit.search) == plain_text(edit.replace):
         raise EditRefused("search and replace are equal: nothing would change")
-    found = find_matches(text, edit.search)
+    found = find_matches(text, edit.search, edit.replace)
     if len(found) > 1:
         raise EditRefused(f"the search text occurs {len(found)} times in the file; include more of the lines around it")
     if not found:
         if edit.replace and plain_text(edit.replace) in plain_text(text):
             raise EditRefused("the file already contains the replacement, but not the search text")
         raise EditRefused(f"the search text is not in the file. {_nearest(text, edit.search)}")
-    return replace_match(text, found[0], edit.replace)
+    return replace_match(text, found[0])
 
 
 def _nearest(text: str, search: str) -> str:

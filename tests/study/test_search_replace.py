@@ -45,6 +45,65 @@ def test_lines_keep_their_ends_and_new_lines_get_the_usual_one(
     assert edited(text, search, replacement) == expected
 
 
+FUNCTION = "def f(x):\n    if x:\n        y = 1\n\n        return y\n    return x\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "search", "replacement", "expected"),
+    [
+        # The margin that a prompt puts before each line.
+        ("a\nb\nc\n", "| a\n| b\n", "| a\n| x\n", "a\nx\nc\n"),
+        ("a\nb\nc\n", "| a\n| b", "a\nx", "a\nx\nc\n"),
+        ("a\n\nb\n", "| a\n|\n| b\n", "| a\n|\n|     x\n", "a\n\n    x\n"),
+        (FUNCTION, "|     return x\n", "|     return -x\n", FUNCTION.replace("return x", "return -x")),
+        ("a = b | c\nd\n", "a = b | c", "a = b | d", "a = b | d\nd\n"),
+        # Indentation that all lines share.
+        (FUNCTION, "if x:\n    y = 1\n", "if x:\n    y = 2\n", FUNCTION.replace("y = 1", "y = 2")),
+        (FUNCTION, "y = 1\n\nreturn y", "y = 1\ny += 1\n\nreturn y", FUNCTION.replace("1\n", "1\n        y += 1\n")),
+        (FUNCTION, "    y = 1\n\n    return y\n", "    return y\n", FUNCTION.replace("        y = 1\n\n", "")),
+        ("if a:\n\tb\n\tc\n", "b\nc\n", "b\nd\n", "if a:\n\tb\n\td\n"),
+        ("a\nb\nc\n", "    a\n    b\n", "    a\n    x\n", "a\nx\nc\n"),
+        # Several at once.
+        ("if a:\r\n    b  \r\n    c\r\n", "| b\n| c\n", "| b\n| d\n", "if a:\r\n    b\r\n    d\r\n"),
+        ("if a:\n    b \n    c\n", "b\nc", "b\nd", "if a:\n    b\n    d\n"),
+    ],
+)
+def test_slips_of_a_model_are_repaired_in_the_replacement_as_well(
+    text: str, search: str, replacement: str, expected: str
+) -> None:
+    assert edited(text, search, replacement) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "search", "reason"),
+    [
+        ("if a:\n    b\n    c\nif d:\n        b\n        c\n", "b\nc\n", "occurs 2 times"),
+        ("if a:\n    b\n        c\n", "b\nc\n", "not in the file"),
+        ("if a:\n    b\n    c\n", "b\n    c\nd\n", "not in the file"),
+        ("a\nb\n", "| a\nb\n", "not in the file"),
+    ],
+    ids=["twice", "another indentation inside", "another line", "a margin on one line only"],
+)
+def test_what_cannot_be_repaired_in_one_way_is_refused(text: str, search: str, reason: str) -> None:
+    with pytest.raises(EditRefused, match=reason):
+        edited(text, search, "x\n")
+
+
+def test_a_file_is_created_by_an_empty_search_text() -> None:
+    files = {"train.py": "a\n"}
+    created = apply_edits(files, [Edit("models/net.py", "", "b = 1\n"), Edit("train.py", "a", "c")], ["models/net.py"])
+    assert created == {"train.py": "c\n", "models/net.py": "b = 1\n"}
+    twice = [Edit("net.py", "", "b = 1\n"), Edit("net.py", "b = 1", "b = 2")]
+    assert apply_edits(files, twice, ["net.py"])["net.py"] == "b = 2\n"
+    for edits, reason in [
+        ([Edit("train.py", "", "b")], "the file exists"),
+        ([Edit("net.py", "a", "b")], "does not exist"),
+        ([Edit("other.py", "", "b")], "may not be edited"),
+    ]:
+        with pytest.raises(EditRefused, match=reason):
+            apply_edits(files, edits, ["net.py"])
+
+
 @pytest.mark.parametrize(
     ("text", "search", "reason"),
     [
