@@ -200,7 +200,7 @@ def _impossible_choices(formula: Expression, parameters: Mapping[str, Parameter]
                 continue
         parameter = parameters.get(name)
         for constant in constants if isinstance(parameter, Choice) else ():
-            if isinstance(constant, ast.Constant) and isinstance(parameter, Choice):
+            if isinstance(constant, ast.Constant) and isinstance(constant.value, str) and isinstance(parameter, Choice):
                 reason = parameter.invalid_reason(constant.value)
                 if reason:
                     yield f"compares {name} with a value that it cannot have: {reason}"

@@ -35,7 +35,7 @@ from tunesmith.study.config.budget import ENDING_LIMITS
 from tunesmith.study.config.changes import SpecChange, Steering, requested_change, with_change
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.errors import Mistake, ProposalError, SpecError, ToolRefused
+from tunesmith.study.errors import Mistake, ProposalError, SpaceExhausted, SpecError, ToolRefused
 from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
@@ -246,7 +246,12 @@ def _pin(command: Pin, state: RunState) -> CommandDecision:
     refused = parameters[command.name].invalid_reason(value)
     if refused:
         raise ToolRefused(f"{command.name}: {refused}")
-    steering = replace(state.steering, pins={**pins, command.name: value})
+    pins[command.name] = value
+    try:
+        state.spec.space.clip(pins, keep=pins)
+    except SpaceExhausted as nothing:
+        raise ToolRefused(f"{command.name} cannot be fixed at {render_parameter(value)}: {nothing}") from None
+    steering = replace(state.steering, pins=pins)
     return CommandDecision(
         answer=f"{command.name} is fixed at {render_parameter(value)} in all later trials", steering=steering
     )

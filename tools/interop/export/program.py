@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Comparison, Condition, Junction, Negation, Value, comparisons
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.trials.trial import TrialState
+from tunesmith.tools.interop.export.formulas import relation_variables, scale_remarks, without_own_grids
 from tunesmith.tools.interop.export.registry import new_file
 from tunesmith.tools.interop.study_export import StudyExport
 
@@ -59,8 +61,10 @@ def write_program(  # noqa: PLR0913  # what a program is made of
     require("jinja2", purpose=f"an export to {target}", extra="export")
     path = new_file(out)
     objective = exported.one_objective(target)
+    lost = scale_remarks(exported.space)
+    exported = replace(exported, space=without_own_grids(exported.space))
     space = _rendered_space(target, exported, render_parameter)
-    results, remarks = exported.results(), list(_remarks(exported, is_flat))
+    results, remarks = exported.results(), [*_remarks(exported, is_flat), *lost]
     if len(results) > MAX_RESULTS:
         best = sorted(results[: -MAX_RESULTS // 2], key=lambda r: objective.sign * r.value)[: MAX_RESULTS // 2]
         remarks.append(f"{len(results) - MAX_RESULTS} of {len(results)} results are left out: neither best nor latest")
@@ -85,6 +89,7 @@ def write_program(  # noqa: PLR0913  # what a program is made of
         flat=is_flat,
         conditions=conditions,
         space=space,
+        **relation_variables(exported.space),
         command=exported.command if _is_plain(exported) else "",
         fixed={n: v for n, v in exported.fixed.items() if n in placeholders(exported.command)},
         folder=exported.folder or ".",

@@ -6,6 +6,7 @@ from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.space.condition import Comparison, Condition, Junction
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter, imputed_value
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.tools.interop.export.formulas import without_own_grids
 from tunesmith.tools.interop.export.program import UnsupportedParameter, grid, values_of, write_program
 from tunesmith.tools.interop.study_export import StudyExport
 
@@ -18,7 +19,7 @@ def export(exported: StudyExport, out: str) -> list[str]:
     Raises:
         SpecError: ConfigSpace does not support a condition or a parameter.
     """
-    space = exported.space
+    space = without_own_grids(exported.space)
     found, mistakes = [], []
     for name, condition in space.conditions.items():
         try:
@@ -46,6 +47,8 @@ def _render_parameter(name: str, parameter: Parameter) -> str:
 
 def _condition(child: str, condition: Condition, space: SearchSpace) -> str:
     match condition:
+        case Comparison(name=name) if name in space.relations.derived:
+            raise UnsupportedParameter(f"compares {name}, which is derived; ConfigSpace compares parameters only")
         case Comparison(name=name):
             return _comparison(child, f"p[{name!r}]", condition, space.parameters[name])
         case Junction(op=op, parts=parts):

@@ -37,7 +37,9 @@ def export(exported: StudyExport, out: str) -> list[str]:
                 Path(out).unlink(missing_ok=True)
             raise
     address = out if is_url(out) else f"sqlite:///{out}" if Path(out).suffix == ".db" else out
-    return [f'continue with: optuna.load_study(study_name="{exported.name}", storage=...) on {address}']
+    rules = "; ".join(exported.space.forbid)
+    remarks = [f"a storage holds no rules: raise optuna.TrialPruned in your objective where {rules}"] if rules else []
+    return [*remarks, f'continue with: optuna.load_study(study_name="{exported.name}", storage=...) on {address}']
 
 
 def _write(exported: StudyExport, out: str) -> None:
