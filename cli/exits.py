@@ -12,6 +12,7 @@ from typing import NoReturn
 import typer
 
 from tunesmith.agent.llm.background import BACKGROUND_THREAD
+from tunesmith.history.redact import redact
 from tunesmith.study.errors import InputError, InternalError, SpecError
 from tunesmith.study.formatting import strip_control
 
@@ -27,17 +28,22 @@ def readable_errors(consequence: str = "") -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        print(strip_control(str(error)), file=sys.stderr)
+        print(_clean(error), file=sys.stderr)
         if consequence and isinstance(error, SpecError):
             print(consequence, file=sys.stderr)
         raise typer.Exit(WRONG_INPUT) from None
     except InternalError as error:
-        print(strip_control(str(error)), file=sys.stderr)
+        print(_clean(error), file=sys.stderr)
         raise typer.Exit(error.exit_status) from None
     except BrokenPipeError:
         # `tunesmith status | head` closes the pipe early, which is not an error.
         sys.stderr.close()
         raise typer.Exit(DONE) from None
+
+
+def _clean(error: Exception) -> str:
+    """Return an error's message without secrets and control characters; a provider's answer may be part of it."""
+    return redact(strip_control(str(error)))
 
 
 def exit_process(end: SystemExit) -> NoReturn:

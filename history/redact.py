@@ -24,6 +24,8 @@ _SECRET_SHAPES = re.compile(
     | \bgsk_[A-Za-z0-9]{20,} | \bxai-[A-Za-z0-9]{20,} | \bpplx-[A-Za-z0-9]{20,} | \bnvapi-[\w-]{20,}
     | \br8_[A-Za-z0-9]{20,} | \bfw_[A-Za-z0-9]{20,} | \bKGAT_\w{16,} | \bwandb_v\d_\w{20,} | \btgp_v\d_[\w-]{20,}
     | \b(?:AKIA|ASIA)[0-9A-Z]{16}\b
+    | (?<![\w/+])(?=[A-Za-z\d/+]{0,39}[a-z])(?=[A-Za-z\d/+]{0,39}[A-Z])(?=[A-Za-z\d/+]{0,39}\d)
+      (?![A-Za-z\d]{0,9}/[a-z]+/)[A-Za-z\d/+]{40}(?![\w/+=])   # AWS secret access key
     | \bAIza[\w-]{30,} | \bya29\.[\w-]{20,} | \bGOCSPX-[\w-]{20,}
     | \bxox[abeoprs]-[A-Za-z0-9-]{10,} | \bxapp-[A-Za-z0-9-]{10,}
     | \bdapi[0-9a-f]{32}\b | \bnpm_[A-Za-z0-9]{30,} | \bpypi-AgE[\w-]{30,} | \bSG\.[\w-]{16,}\.[\w-]{16,}

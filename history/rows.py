@@ -127,7 +127,7 @@ def outcome_row(outcome: Outcome, first_metric: str, now: float) -> dict[str, An
         "state": outcome.state.value,
         "ended_at": now,
         "value": _real(outcome.values.get(first_metric, math.nan)),
-        "metrics": json.dumps({name: json_number_or_text(value) for name, value in outcome.values.items()}),
+        "metrics": json.dumps({redact(name): json_number_or_text(value) for name, value in outcome.values.items()}),
         "failure_kind": failure.kind.value if failure else None,
         "failure_reason": redact(failure.reason) if failure else None,
         "failure_tail": redact(failure.tail) if failure else None,

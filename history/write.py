@@ -29,6 +29,7 @@ from tunesmith.history.project import require_project
 from tunesmith.history.read import FORGOTTEN_EVENT, History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, variant_row, waiting_trial_row
+from tunesmith.history.without_secrets import redact_observations, redact_outcome, redact_proposal
 from tunesmith.study.config.record import Lesson, LlmCall, StudyRecord, usage_detail
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import PROGRESS_IS_SAFE, DiskFull, HistoryError, SpecError
@@ -110,7 +111,7 @@ class Recorder:
     def record_proposal(self, proposal: Proposal, now: float) -> Trial:
         """Add a waiting trial with the next number and return it."""
         # The history and the command line have the parameters' own values, from every source.
-        proposal = replace(proposal, params=self._space.own_values(proposal.params))
+        proposal = redact_proposal(replace(proposal, params=self._space.own_values(proposal.params)))
         with self._transaction():
             number = self._next_number()
             row = waiting_trial_row(self.study_id, number, proposal, now)
@@ -134,12 +135,13 @@ class Recorder:
                 trial_id, attempt = self._id(batch.trial), batch.trial.attempt
                 rows = [
                     (trial_id, attempt, o.metric, o.step, None if math.isnan(o.value) else o.value, o.at)
-                    for o in batch.observations
+                    for o in redact_observations(batch.observations)
                 ]
                 self._db.conn.executemany(sql, rows)
 
     def record_outcome(self, trial: Trial, outcome: Outcome, now: float, *, rest: Sequence[Observation] = ()) -> Trial:
         """Record how a trial ended, with its artifacts and unwritten observations (`rest`); return it as finished."""
+        outcome = redact_outcome(outcome)
         with self._transaction():
             if rest:
                 self.record_observations([ObservationBatch(trial=trial, observations=rest)])

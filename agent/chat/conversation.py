@@ -52,6 +52,18 @@ _MAX_GRAPH_STEPS = 200
 _DECISIONS = ["approve", "edit", "reject"]
 
 
+def load_packages() -> None:
+    """Import what conversations need from LangChain, which takes seconds the first time.
+
+    Raises:
+        ProjectError: the extra "chat" is not installed.
+    """
+    require("langgraph.checkpoint.sqlite", purpose="tunesmith chat", extra="chat")
+    import langgraph.checkpoint.sqlite.aio  # noqa: F401
+
+    import tunesmith.agent.chat.middleware  # noqa: F401
+
+
 class Conversation:
     """One conversation. Use it as an async context manager, one turn at a time.
 
@@ -102,10 +114,13 @@ class Conversation:
         require("langgraph.checkpoint.sqlite", purpose="tunesmith chat", extra="chat")
         from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+        from tunesmith.agent.chat.stored_messages import RedactingSerializer
+
         self._model.client()  # a missing key is named before a file is made
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True)
             self._saver = await self._stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(self._store)))
+            self._saver.serde = RedactingSerializer()
             await self._saver.setup()
         except Exception as error:  # noqa: BLE001  # sqlite3's errors, which this package must not import
             await self._stack.aclose()

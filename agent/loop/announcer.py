@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tunesmith.agent.loop.events import LoopEvent, Note
 from tunesmith.agent.loop.notifications import Notifier
+from tunesmith.history.redact import redact
 
 
 class Announcer:
@@ -29,5 +30,5 @@ class Announcer:
         self.notifier.handle(event)
 
     def note(self, text: str) -> None:
-        """Pass on one line of text for the user."""
-        self.emit(Note(text=text))
+        """Pass on one line of text for the user, without secrets."""
+        self.emit(Note(text=redact(text)))

@@ -7,6 +7,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
+from tunesmith.history.redact import redact
 from tunesmith.study.errors import PROGRESS_IS_SAFE, InternalError
 from tunesmith.study.formatting import valid_text
 
@@ -20,7 +21,8 @@ def internal_error(error: Exception, folder: Path) -> InternalError:
     """Write the traceback of an unforeseen exception to a file, and return an error that says where it is."""
     log = folder / LOG_NAME
     where = f"the traceback is in {log}"
-    text = f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}\n"
+    trace = redact("".join(traceback.format_exception(error)))
+    text = f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{trace}\n"
     try:
         with log.open("a", encoding="utf-8", errors="backslashreplace") as opened:
             opened.write(text)

@@ -26,6 +26,7 @@ from tunesmith.agent.loop.starting import prepare_proposals, start_trial
 from tunesmith.agent.loop.watchdog import Watchdog
 from tunesmith.agent.planner.cost_estimate import llm_estimate_text
 from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
+from tunesmith.history.without_secrets import redact_observations
 from tunesmith.history.write import ObservationBatch
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import InternalError, TunesmithError

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tunesmith.history.redact import redact
+from tunesmith.study.formatting import strip_control
 from tunesmith.study.optional_packages import require
 
 PROMPT = "› "
@@ -41,33 +43,48 @@ class TerminalReader:
     Args:
         commands: completions for a slash.
         history: the file that keeps earlier inputs.
+        status: returns the line below the prompt; none is shown while it is empty.
     """
 
-    def __init__(self, commands: Sequence[str], history: Path) -> None:
+    def __init__(self, commands: Sequence[str], history: Path, status: Callable[[], str]) -> None:
         require("prompt_toolkit", purpose="tunesmith chat in a terminal", extra="chat")
         from prompt_toolkit import PromptSession
         from prompt_toolkit.completion import WordCompleter
         from prompt_toolkit.history import FileHistory
 
+        class Typed(FileHistory):
+            """Keeps what was typed, without secrets."""
+
+            def store_string(self, string: str) -> None:
+                super().store_string(redact(string))
+
         history.parent.mkdir(parents=True, exist_ok=True)
+        self._draft = ""
         self._session: PromptSession[str] = PromptSession(
-            history=FileHistory(str(history)),
+            history=Typed(str(history)),
             completer=WordCompleter(list(commands), sentence=True),
             complete_while_typing=False,
             mouse_support=False,
+            bottom_toolbar=lambda: f" {strip_control(text)}" if (text := status()) else None,
+            refresh_interval=1.0,
         )
 
     async def line(self, prompt: str = PROMPT, *, default: str = "") -> str | None:
         """Return the next input; lines printed meanwhile appear above the prompt."""
         from prompt_toolkit.patch_stdout import patch_stdout
 
+        draft, self._draft = self._draft, ""
         try:
             with patch_stdout(raw=True):
-                return await self._session.prompt_async(prompt, default=default, handle_sigint=False)
+                return await self._session.prompt_async(prompt, default=default or draft, handle_sigint=False)
+        except asyncio.CancelledError:
+            # A question comes first; what was typed so far is there again at the next prompt.
+            self._draft = self._session.default_buffer.text
+            raise
         except EOFError:
             return None
 
 
-def input_reader(commands: Sequence[str], history: Path) -> InputReader:
+def input_reader(commands: Sequence[str], history: Path, *, status: Callable[[], str]) -> InputReader:
     """Return a TerminalReader if standard input and output are a terminal, else a PipeReader."""
-    return TerminalReader(commands, history) if sys.stdin.isatty() and sys.stdout.isatty() else PipeReader()
+    return TerminalReader(commands, history, status) if sys.stdin.isatty() and sys.stdout.isatty() else PipeReader()

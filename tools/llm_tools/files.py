@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 from pydantic import Field
 
 from tunesmith.evaluator.private_files import configured_paths, is_within
+from tunesmith.evaluator.snapshot import SECRETS
 from tunesmith.history.redact import redact
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.errors import InputError, ToolRefused
-from tunesmith.study.formatting import strip_control
+from tunesmith.study.formatting import one_line, strip_control
 from tunesmith.study.search_replace import split_lines
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
@@ -30,6 +32,12 @@ _READABLE = frozenset(
     {".py", ".toml", ".md", ".txt", ".json", ".yaml", ".yml", ".cfg", ".ini", ".sh", ".jl", ".r", ".R", ".c", ".cpp"}
 )
 """Sources and settings. Data and checkpoints are excluded: as text they are useless, large or private."""
+_PRIVATE = (
+    *SECRETS, "*secret*.*", "*credential*.*", "*password*.*", "*passwd*", "*apikey*.*", "*api_key*.*",
+    "*service*account*.json", "auth.json", "token.*", "tokens.json", "kubeconfig*", "*.kubeconfig", "*.tfvars",
+    "*.tfstate", "keys.*", "*private*key*",
+)  # fmt: skip
+"""Names of files and folders that hold keys; they are never shown. Of Python files, only names of SECRETS count."""
 
 
 class SourceArguments(Arguments):
@@ -100,6 +108,12 @@ def _for_judge(context: ToolContext, project: Path) -> Sequence[Path]:
         return []
 
 
+def is_private(path: Path) -> bool:
+    """Return whether a file, or a folder on the way to it, is named like one that holds keys."""
+    patterns = SECRETS if path.suffix == ".py" else _PRIVATE
+    return any(fnmatch(part.lower(), pattern) for part in path.parts for pattern in patterns)
+
+
 def _source_path(project: Path, name: str, private: Sequence[Path]) -> Path:
     """Return the path of a source file of the project; hidden files and data for the judge alone are excluded.
 
@@ -113,10 +127,12 @@ def _source_path(project: Path, name: str, private: Sequence[Path]) -> Path:
         and not is_within(path, private)
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
     )
+    if inside and is_private(path.relative_to(root)):
+        raise ToolRefused(f"{one_line(name, 80)} may hold keys or passwords, so it is not shown")
     if inside and path.is_file() and path.suffix in _READABLE:
         return path
     sources = [p for p in root.iterdir() if p.suffix in _READABLE and not is_within(p, private)]
-    files = sorted(p.name for p in sources if not p.name.startswith("."))[:MAX_LISTED]
+    files = sorted(p.name for p in sources if not p.name.startswith(".") and not is_private(Path(p.name)))[:MAX_LISTED]
     raise ToolRefused(f"there is no such source file in the project; its top folder has {', '.join(files) or 'none'}")
 
 
