@@ -15,7 +15,7 @@ from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import TunesmithError
 from tunesmith.study.optional_packages import require
 from tunesmith.tools.llm_tools.context import ToolContext
-from tunesmith.tools.llm_tools.report import markdown
+from tunesmith.tools.llm_tools.report import REPORT, markdown
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 from tunesmith.tools.llm_tools.trials import TrialsArguments, trial_lines
 
@@ -46,7 +46,7 @@ def make_server(context: Callable[[], ToolContext], tools: Sequence[AnyTool], *,
     from mcp.server import Server
 
     async def list_tools(_: Any, __: Any) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[_to_mcp(tool) for tool in tools])
+        return types.ListToolsResult(tools=[_to_mcp(tool, context()) for tool in tools])
 
     async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
         return await asyncio.to_thread(_call, tools, context, params.name, params.arguments or {})
@@ -107,11 +107,14 @@ class _TokenCheck:
         await self._app(scope, receive, send)
 
 
-def _to_mcp(tool: AnyTool) -> Any:
+def _to_mcp(tool: AnyTool, context: ToolContext) -> Any:
     import mcp_types as types
 
+    writes = tool is REPORT and context.may_write
     hints = types.ToolAnnotations(
-        read_only_hint=tool.effect is Effect.READ, destructive_hint=tool.effect > Effect.READ, open_world_hint=False
+        read_only_hint=tool.effect is Effect.READ and not writes,
+        destructive_hint=tool.effect > Effect.READ,
+        open_world_hint=False,
     )
     return types.Tool(name=tool.name, description=tool.description, input_schema=tool.schema, annotations=hints)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from tunesmith.cli.session.local_server import LocalGuard
 from tunesmith.cli.session.locate import OpenStudy, open_study
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.optional_packages import require
@@ -29,7 +31,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 def serve_dashboard(study: Path, *, history: Path | None, port: int) -> None:
-    """Serve until Ctrl-C.
+    """Serve until Ctrl-C. Only the address that is printed opens the page: it holds a token, new at each start.
 
     Args:
         study: study.toml, its folder, or a study's name.
@@ -50,12 +52,11 @@ def serve_dashboard(study: Path, *, history: Path | None, port: int) -> None:
     with opened.history, quiet_storage():
         mirror = Mirror(opened.record)
         mirror.update(opened.history, opened.record)
-        server = _listening(wsgi(mirror.storage), port)
+        token = secrets.token_urlsafe(24)
+        server = _listening(LocalGuard(wsgi(mirror.storage), token), port)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
-        print(
-            f"http://{HOST}:{server.server_port}/ shows {opened.record.name} and follows it; press Ctrl-C to stop",
-            flush=True,
-        )
+        address = f"http://{HOST}:{server.server_port}/?token={token}"
+        print(f"{address} shows {opened.record.name} and follows it; press Ctrl-C to stop", flush=True)
         # A process that a shell script starts in the background ignores SIGINT unless it sets a handler.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)

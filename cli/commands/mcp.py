@@ -6,11 +6,13 @@ import asyncio
 import os
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from tunesmith import __version__
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import ProjectError
+from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.registry import tools_up_to
 from tunesmith.tools.llm_tools.tool import Effect
 from tunesmith.tools.mcp_server import HOST, http_app, make_server, serve_stdio
@@ -34,7 +36,11 @@ def serve_mcp(study: Path, *, history: Path | None, port: int | None, effect: Ef
     """
     session = StudySession(study, history, by="mcp")
     session.loaded()
-    server = make_server(session.context, tools_up_to(effect), version=__version__)
+
+    def context() -> ToolContext:
+        return replace(session.context(), may_write=effect >= Effect.RUN)
+
+    server = make_server(context, tools_up_to(effect), version=__version__)
     if port is None:
         asyncio.run(serve_stdio(server))
         return

@@ -5,6 +5,7 @@ Tools know these interfaces only. The planner, the chat and the MCP server suppl
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,9 @@ class ToolContext:
         control: sends commands to the study's loop.
         forecaster: the surrogate model.
         start: starts a run of the study in the background and returns a line about it.
+        may_write: whether reading tools may leave files in the study's folder, such as the report.
+        interruption: ends a wait when it is set; None where nobody can interrupt.
+        reload: returns the context of the study as its file is now, after it was written.
     """
 
     reader: StudyReader | None = None
@@ -113,6 +117,9 @@ class ToolContext:
     control: StudyControl | None = None
     forecaster: Forecaster | None = None
     start: Callable[[], str] | None = None
+    may_write: bool = True
+    reload: Callable[[], ToolContext] | None = None
+    interruption: threading.Event | None = None
 
     @property
     def study(self) -> StudyReader:

@@ -14,7 +14,9 @@ MAX_REPORT_CHARS = 4000
 
 
 def report(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
-    """Write report.html and report.md to the study's folder; return the path and the text."""
+    """Return the report's text, after writing report.html and report.md to the study's folder where that is allowed."""
+    if not context.may_write:
+        return markdown(context)[:MAX_REPORT_CHARS]
     from tunesmith.tools.report import report_input, to_markdown, write_html  # plotly: 1 s
 
     name = context.study.spec.study.name

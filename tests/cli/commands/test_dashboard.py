@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,19 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def got(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+def got(url: str, token: str) -> Any:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
         return json.loads(answer.read())
+
+
+def status(url: str, **headers: str) -> int:
+    request = urllib.request.Request(url, headers={name.replace("_", "-"): text for name, text in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_the_dashboard_shows_notes_and_curves_of_a_study_and_keeps_up(tmp_path: Path) -> None:
@@ -33,12 +44,29 @@ def test_the_dashboard_shows_notes_and_curves_of_a_study_and_keeps_up(tmp_path: 
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        address = re.match(r"(http://127\.0\.0\.1:\d+/) shows toy", line)
+        address = re.match(r"(http://127\.0\.0\.1:(\d+)/)\?token=(\S+) shows toy", line)
         assert address is not None, line + (process.stderr.read() if process.stderr and process.poll() else "")
-        url = f"{address[1]}api/studies"
-        (study,) = got(url)["study_summaries"]
+        url, port, token = f"{address[1]}api/studies", address[2], address[3]
+        (study,) = got(url, token)["study_summaries"]
+        bearer = f"Bearer {token}"
+        for refused in (
+            {"Authorization": bearer, "Host": f"evil.example:{port}"},
+            {"Authorization": bearer, "Host": "127.0.0.1"},
+            {"Authorization": bearer, "Host": f"127.0.0.1.evil.example:{port}"},
+            {"Authorization": bearer, "Origin": "http://evil.example"},
+            {"Authorization": bearer, "Origin": "null"},
+            {"Authorization": "Bearer wrong"},
+            {"Cookie": f"tunesmith-{port}=wrong"},
+            {"Cookie": "\x22;;=\x22"},
+            {},
+        ):
+            assert status(url, **refused) in (401, 403), refused
+        assert status(url, Cookie=f"tunesmith-{port}={token}", Origin=f"http://localhost:{port}") == 200
+        with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(line.split()[0]) as page:
+            assert page.url == address[1]
+            assert page.status == 200
         assert study["study_name"] == "toy"
-        shown = got(f"{url}/{study['study_id']}")
+        shown = got(f"{url}/{study['study_id']}", token)
         assert [t["number"] for t in shown["trials"]] == list(range(5))  # repetitions are no trials there
         complete = [t for t in shown["trials"] if t["state"] == "Complete"]
         assert [point["step"] for point in complete[0]["intermediate_values"]] == [0, 1, 2]
@@ -47,7 +75,7 @@ def test_the_dashboard_shows_notes_and_curves_of_a_study_and_keeps_up(tmp_path: 
         assert any("**crash**: `<b>no</b> room`" in t["note"]["body"] for t in shown["trials"] if t["state"] == "Fail")
         assert command("run", "--trials", "7", cwd=project).returncode == 0
         until = time.monotonic() + 20
-        while len(got(f"{url}/{study['study_id']}")["trials"]) < 7:
+        while len(got(f"{url}/{study['study_id']}", token)["trials"]) < 7:
             assert time.monotonic() < until
             time.sleep(0.2)
     finally:

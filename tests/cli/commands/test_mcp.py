@@ -185,6 +185,22 @@ def test_resources_are_the_report_and_the_trials(finished: Path) -> None:
     stdio(finished, use)
 
 
+@pytest.mark.parametrize("options", [(), ("--allow-run",)])
+def test_the_report_is_written_only_where_runs_are_allowed(options: tuple[str, ...], tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2)
+    command("run", cwd=project)
+    page = project / ".tunesmith" / "toy" / "report.html"
+    page.unlink(missing_ok=True)
+
+    async def use(client: Any) -> None:
+        assert "# toy" in text_of(await client.call_tool("report", {}))
+        (tool,) = [tool for tool in (await client.list_tools()).tools if tool.name == "report"]
+        assert tool.annotations.read_only_hint is not bool(options)
+
+    stdio(project, use, *options)
+    assert page.exists() is bool(options)
+
+
 @pytest.mark.parametrize("transport", ["stdio", "http"])
 def test_without_allow_run_nothing_can_start_or_change(transport: str, tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=2)

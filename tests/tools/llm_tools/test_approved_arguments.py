@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,8 @@ class Study:
         (folder / "train.py").write_text(SCRIPT)
         self.recorder = Recorder(folder / "h.db", spec, project=str(folder), now=0.0)
         self.recorder.record_variant(Variant(id="root1", files={"train.py": SCRIPT}))
-        reader = FileStudyReader(folder / "h.db", lambda: spec)
-        self.context = ToolContext(reader=reader, project=folder, control=Accepts())
+        self.reader = FileStudyReader(folder / "h.db", lambda: spec)
+        self.context = ToolContext(reader=self.reader, project=folder, control=Accepts())
 
     def add(self, lr: float, loss: float | None) -> None:
         outcome = failed(reason="no") if loss is None else complete(loss)
@@ -57,11 +58,13 @@ class Study:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
+def study(tmp_path: Path) -> Iterator[Study]:
     made = Study(tmp_path)
     made.add(0.01, 0.5)
     made.add(0.02, None)
-    return made
+    yield made
+    made.reader.close()
+    made.recorder.close()
 
 
 @pytest.mark.parametrize("base", [{}, {"base": "best"}, {"base": "default"}, {"base": "0"}, {"base": "#0"}])
