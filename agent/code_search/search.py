@@ -100,6 +100,17 @@ class CodeSearch:
 
     # -- for the main loop --------------------------------------------------------------------------------------
 
+    def tuned(self, view: StudyView) -> tuple[str, StudyView]:
+        """Return the version that the next configuration is for, "" for the user's own code, and the study as its own.
+
+        For an edited version, the trials of the others are moved by what its first trial showed.
+        """
+        state = self._state(view)
+        code = self._strategy.tuned(state) if any(arm.best for arm in state.arms) else ""
+        if not code:
+            return "", self.unedited_view(view)
+        return code, self._trials(state, view).tuned_view(self._variants[code])
+
     def unedited_view(self, view: StudyView) -> StudyView:
         """Return the view with only the trials of the user's own code."""
         return replace(view, trials=[t for t in view.trials if not t.proposal.code])
@@ -114,12 +125,12 @@ class CodeSearch:
         return self.is_asking and not self._requested and not self._untried(trials)
 
     def next(self, view: StudyView) -> Proposal | None:
-        """Return the next trial of an edited version; None when the user's own code is to be tuned."""
+        """Return the first trial of a version, or one that the model asked for; None when a version is to be tuned."""
         self.prepare(view)
         state = self._state(view)
         if not any(arm.best for arm in state.arms):
             return None
-        trials = VersionTrials(spec=self._spec, variants=self._variants, arms=state.arms, view=view)
+        trials = self._trials(state, view)
         if not state.untried and not self._requested:
             self._join_best_pair(state)
             state = self._state(view)
@@ -128,8 +139,7 @@ class CodeSearch:
         while self._requested:
             if (proposal := trials.requested(self._requested.pop(0))) is not None:
                 return proposal
-        code = self._strategy.tuned(state)
-        return trials.tuning(self._variants[code]) if code else None
+        return None
 
     def prepare(self, view: StudyView) -> None:
         """Ask for edits when the strategy wants some. Returns at once with a background runner."""
@@ -231,6 +241,9 @@ class CodeSearch:
         return None
 
     # -- versions -----------------------------------------------------------------------------------------------
+
+    def _trials(self, state: SearchState, view: StudyView) -> VersionTrials:
+        return VersionTrials(spec=self._spec, variants=self._variants, arms=state.arms, view=view)
 
     def _state(self, view: StudyView) -> SearchState:
         """Return what the strategy sees of the study."""

@@ -7,11 +7,7 @@ from dataclasses import dataclass, replace
 
 from tunesmith.agent.code_search.arms import Arm, best_arm
 from tunesmith.agent.code_search.task_model import pool_trials, variant_shifts
-from tunesmith.agent.planner.arbiter import Arbiter
-from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.surrogate_model import SamplerSettings
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.formatting import render_params
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import imputed_value
@@ -99,16 +95,6 @@ class VersionTrials:
             considered=("the model asked for this trial in its answer about edits",),
         )
 
-    def tuning(self, variant: Variant) -> Proposal | None:
-        """Return a configuration for a version, from a model of the trials of all versions; None when none is left."""
-        fidelity = self.spec.fidelity.max if self.spec.fidelity else None
-        tuned = self.tuned_view(variant)
-        try:
-            proposal = Arbiter(BayesSampler(SamplerSettings(n_initial=1)), fidelity=fidelity).choose(tuned)
-        except SpaceExhausted:
-            return None
-        return replace(proposal, variant=variant.id, rationale=f"{short_id(variant.id)}: {proposal.rationale}")
-
     def tuned_view(self, variant: Variant) -> StudyView:
         """Return the study as if every trial had run this version, moved by what its first trial showed."""
         view, objective, space = self.view, self.view.objectives[0], variant_space(variant, self.spec)
@@ -116,11 +102,12 @@ class VersionTrials:
         found = variant_shifts(view.trials, objective, parents, self.spec.space)
         shifts = {code: shift for code, shift in found.items() if code == variant.id or self._is_sound(code)}
         if variant.id in shifts:
-            return replace(view, space=space, trials=pool_trials(view.trials, variant.id, space, objective, shifts))
+            trials = pool_trials(view.trials, variant.id, space, objective, shifts)
+            return replace(view, space=space, trials=trials, set_aside=())
         # Its first trial has no pair, so its shift is unknown: transfer from the user's code.
         own = [t for t in view.trials if t.proposal.code == variant.id]
         before = EarlierStudy(name="the code before", trials=[t for t in view.trials if not t.proposal.code])
-        return replace(view, space=space, trials=own, earlier=(before, *view.earlier))
+        return replace(view, space=space, trials=own, set_aside=(), earlier=(before, *view.earlier))
 
     def _paired(self, variant: Variant) -> Trial:
         """Return the best trial of the parent; without one, of the user's code; without one, of all versions."""

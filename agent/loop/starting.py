@@ -71,7 +71,7 @@ def prepare_proposals(run: StudyRun) -> None:
     if run.candidate_pool is None or run.queue.is_tuning_over():
         return  # An answer could not be used any more.
     view = run.queue.view()
-    run.candidate_pool.prepare(run.code.unedited_view(view) if run.code is not None else view)
+    run.candidate_pool.prepare(run.code.tuned(view)[1] if run.code is not None else view)
     if run.code is not None:
         run.code.prepare(view)
 

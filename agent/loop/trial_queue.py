@@ -223,9 +223,11 @@ class TrialQueue:
             return None
         try:
             proposal = self._resumed(view) or self._edited(view)
-            if proposal is None and self._proposers.arbiter.must_wait(self._unedited(view)):
-                return None
-            proposal = proposal or self._proposed(view)
+            if proposal is None:
+                code, own = self._tuned(view)
+                if self._proposers.arbiter.must_wait(own):
+                    return None
+                proposal = self._configuration(code, own) or self._proposed(view)
         except SpaceExhausted:
             if self._is_waiting_for_edit():
                 return None
@@ -258,7 +260,7 @@ class TrialQueue:
         return _StudyState(len(trials), finished, counted, self.steering, id(self._spec))
 
     def _edited(self, view: StudyView) -> Proposal | None:
-        """Return a trial of an edited version of the code; None if the project's own code should be tuned."""
+        """Return the first trial of an edited version, or one that the model asked for; None if a version is tuned."""
         code = self._proposers.code
         proposal = code.next(view) if code is not None and view.number > 0 else None
         if code is None or proposal is None:
@@ -270,6 +272,21 @@ class TrialQueue:
         except SpaceExhausted as nothing:
             self._note_once(f"no trial of {short_id(proposal.code)}: {nothing}")
             return None
+
+    def _tuned(self, view: StudyView) -> tuple[str, StudyView]:
+        """Return the version of the code that is tuned, "" for the project's own, and the study as its own."""
+        code = self._proposers.code
+        return code.tuned(view) if code is not None else ("", view)
+
+    def _configuration(self, code: str, view: StudyView) -> Proposal | None:
+        """Return a new configuration of an edited version; None for the project's own code, and if none is left."""
+        if not code:
+            return None
+        try:
+            chosen = apply_steering(self._proposers.arbiter.choose(view), view, self.steering, BayesSampler())
+        except SpaceExhausted:
+            return None
+        return replace(chosen, variant=code, rationale=f"{short_id(code)}: {chosen.rationale}")
 
     def _proposed(self, view: StudyView) -> Proposal:
         """Return a new configuration of the project's own code.
