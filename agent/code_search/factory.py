@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tunesmith.agent.code_search.editor import Editor
+from tunesmith.agent.code_search.questions.editor import Editor
 from tunesmith.agent.code_search.search import CodeSearch
 from tunesmith.agent.llm.candidate_pool import BackgroundRunner, CandidatePool
 from tunesmith.agent.llm.client.types import LanguageModel

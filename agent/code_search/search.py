@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tunesmith.agent.code_search.arms import Arm, build_arms, difference_noise
-from tunesmith.agent.code_search.edit_question import EditQuestionBuilder
-from tunesmith.agent.code_search.editor import EditQuestion, EditResult
+from tunesmith.agent.code_search.questions.builder import EditQuestionBuilder
+from tunesmith.agent.code_search.questions.editor import EditQuestion, EditResult
 from tunesmith.agent.code_search.strategies.base import SearchState, Strategy
 from tunesmith.agent.code_search.strategies.registry import make_strategy
 from tunesmith.agent.code_search.version_trials import TrialRequest, VersionTrials

@@ -9,7 +9,7 @@ from typing import Any
 
 from fakes.views import trial
 
-from tunesmith.agent.code_search.editor import EditQuestion, EditResult
+from tunesmith.agent.code_search.questions.editor import EditQuestion, EditResult
 from tunesmith.agent.code_search.search import CodeSearch
 from tunesmith.agent.code_search.version_trials import TrialRequest
 from tunesmith.study.config.load import parse_spec

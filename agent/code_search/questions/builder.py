@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tunesmith.agent.code_search.arms import Arm
 from tunesmith.agent.code_search.bandit import overused_direction
-from tunesmith.agent.code_search.editor import EditQuestion
+from tunesmith.agent.code_search.questions.editor import EditQuestion
 from tunesmith.agent.code_search.strategies.base import EditRequest
 from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit
 from tunesmith.study.config.spec import StudySpec

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tunesmith.agent.code_search.edit_answer import EditAnswer, Idea, WantedTrial, edit_format
+from tunesmith.agent.code_search.questions.answer import EditAnswer, Idea, WantedTrial, edit_format
 from tunesmith.agent.code_search.version_trials import TrialRequest
 from tunesmith.agent.llm.call_log import LoggedCall, ask_and_log
 from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
