@@ -19,6 +19,9 @@ from tunesmith.study.space.expression import Expression, ExpressionError
 from tunesmith.study.space.expression_types import NUMBER, TRUTH, KindError, Kinds, infer, kinds_of
 from tunesmith.study.space.parameters import Choice, Parameter
 
+_FORBIDDEN = " is forbidden"
+_NOT_COMPUTED = " cannot be computed"
+
 
 @dataclass(frozen=True, slots=True)
 class Relations:
@@ -69,9 +72,9 @@ class Relations:
                 try:
                     broken = rule.value(known)
                 except ExpressionError as error:
-                    return f"{rule.text} cannot be computed: {error} with {_shown(rule, known)}"
+                    return f"{rule.text}{_NOT_COMPUTED}: {error} with {_shown(rule, known)}"
                 if broken:
-                    return f"{rule.text} is forbidden, and {_shown(rule, known)}"
+                    return f"{rule.text}{_FORBIDDEN}, and {_shown(rule, known)}"
         return ""
 
     def about(self, names: Collection[str]) -> Relations:
@@ -98,8 +101,13 @@ class Relations:
                 known[name] = formula.value(known)
             except ExpressionError as error:
                 raise ExpressionError(
-                    f"{name} = {formula.text} cannot be computed: {error} with {_shown(formula, known)}"
+                    f"{name} = {formula.text}{_NOT_COMPUTED}: {error} with {_shown(formula, known)}"
                 ) from None
+
+
+def rule_of(objection: str) -> str:
+    """Return the formula that an objection is about, without the values, which differ by configuration."""
+    return objection.partition(_FORBIDDEN)[0].partition(_NOT_COMPUTED)[0]
 
 
 def _shown(formula: Expression, known: Params) -> str:

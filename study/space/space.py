@@ -17,6 +17,9 @@ from tunesmith.study.space.relations import Relations, relation_mistakes
 from tunesmith.study.space.repair import nearest_allowed
 from tunesmith.study.space.values import own_value
 
+RULE = "forbid"
+"""Key of the mistake of a configuration that breaks a rule."""
+
 
 class SearchSpace:
     """Named parameters in the order of the file, some of them conditional, and what holds between them.
@@ -201,7 +204,7 @@ class SearchSpace:
             elif not wanted and name in params:
                 found.append(Mistake(name, f"is only active when {self.parameters[name].when}; leave it out"))
         if not found and (broken := self.broken_rule(params)):
-            found.append(Mistake("", broken))
+            found.append(Mistake(RULE, broken))
         return found
 
     def contains(self, params: Params) -> bool:
@@ -272,7 +275,7 @@ class SearchSpace:
             _ = self.imputed
         except SpaceExhausted:
             broken = self.broken_rule(self._imputed)
-            yield Mistake("forbid", f"the default configuration breaks a rule: {broken}; change a default or the rule")
+            yield Mistake(RULE, f"the default configuration breaks a rule: {broken}; change a default or the rule")
 
     def is_active(self, name: str, values: Params) -> bool:
         """Return whether a parameter is active, given the values of those that its condition depends on."""

@@ -156,7 +156,7 @@ def rows(report: ReportInput) -> Iterator[Row]:
             source=trial.proposal.source.value,
             state=trial.state.value,
             values=trial.values,
-            params=trial.params,
+            params={**trial.params, **report.record.spec.space.derived_values(trial.params)},
             fidelity=trial.proposal.fidelity,
             wall_s=wall_s(trial),
             note=_note(trial),

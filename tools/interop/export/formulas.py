@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.space.expression import Expression
-from tunesmith.study.space.parameters import Choice, Float, Int, Parameter, has_default
+from tunesmith.study.space.parameters import Float, Int
+from tunesmith.study.space.plain_grids import steps_or_choices
 from tunesmith.study.space.space import SearchSpace
-
-MAX_LISTED = 1_000
-"""Largest number of powers that are listed as choices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +49,9 @@ def _as_python(formula: Expression) -> Formula:
 
 
 def without_own_grids(space: SearchSpace) -> SearchSpace:
-    """Return the space with multiples as steps on a linear scale, and with powers as ordered choices.
-
-    Raises:
-        SpecError: there are too many values for a list.
-    """
-    found = {name: _plain(name, parameter) for name, parameter in space.parameters.items()}
-    if found == space.parameters:
-        return space
-    return space.extended(found)
-
-
-def _plain(name: str, parameter: Parameter) -> Parameter:
-    if not isinstance(parameter, Float | Int) or (parameter.multiple_of is None and parameter.power_of is None):
-        return parameter
-    first, last = parameter.from_unit(0.0), parameter.from_unit(1.0)
-    if parameter.multiple_of is not None:
-        return replace(parameter, low=first, high=last, step=parameter.multiple_of, multiple_of=None, log=False)  # type: ignore[arg-type]  # its own type
-    count = int(parameter.cardinality)
-    if count > MAX_LISTED:
-        message = f"has {count} values, but a list holds at most {MAX_LISTED}; narrow its range"
-        raise SpecError([Mistake(f"space.{name}", message)], where="this study, for export,")
-    values = [parameter.from_unit((index + 0.5) / count) for index in range(count)]
-    default = parameter.default if has_default(parameter) else None
-    return Choice(values, ordered=True, default=default, when=parameter.when, help=parameter.help)
+    """Return the space with multiples as steps on a linear scale, and with powers as ordered choices."""
+    found = {name: steps_or_choices(parameter) for name, parameter in space.parameters.items()}
+    return space if found == space.parameters else space.extended(found)
 
 
 def scale_remarks(space: SearchSpace) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, ProposalError, SpecError
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.space.relations import rule_of
+from tunesmith.study.space.space import RULE, SearchSpace
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
 from tunesmith.tools.interop.importing.imported_table import ImportedRow, ImportedTable
 from tunesmith.tools.interop.importing.mapping import ColumnMapping
@@ -91,6 +92,8 @@ def _params(row: ImportedRow, mapping: ColumnMapping, space: SearchSpace) -> dic
         return space.parse(values)
     except ProposalError as error:
         mistake = error.mistakes[0]
+        if mistake.key == RULE:
+            raise _RowSkipped(f"breaks a rule: {rule_of(mistake.message)}") from None
         # Without the row's own value, which precedes the "is", rows of one kind have the same reason.
         reason = "has no value" if mistake.message == "is missing" else _why(mistake.message)
         raise _RowSkipped(f"{mistake.key} {reason}") from None

@@ -6,11 +6,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from tunesmith.study.errors import SpecError
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
+from tunesmith.study.space.plain_grids import steps_or_choices
 
 
 def distribution_of(parameter: Parameter) -> BaseDistribution:
-    """Return the distribution of a parameter; choices are categorical, ordered or not."""
-    match parameter:
+    """Return the distribution of a parameter; choices and powers are categorical, multiples steps."""
+    match steps_or_choices(parameter):
         case Float(low=low, high=high, log=log, step=step):
             return FloatDistribution(low, high, log=log, step=step)
         case Int(low=low, high=high, log=log, step=step):
