@@ -31,12 +31,12 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import count, render_parameter, render_params
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Value, same
-from tunesmith.study.space.repair import allowed_fraction
 from tunesmith.study.trials.numbers import numbers_text
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import incumbent, leaderboard
 from tunesmith.study.units import short_seconds
+from tunesmith.tools.analysis.rule_effect import rule_effect
 from tunesmith.tools.llm_tools.context import ToolContext
 
 LEADERS = 5
@@ -160,11 +160,10 @@ def _veto_text(text: str, view: StudyView) -> str:
 
 
 def _forbid_text(rule: str, spec: StudySpec, view: StudyView) -> str:
-    after = spec.space.related({}, [rule])
-    own = [t for t in view.trials if not t.is_replicate and t.state is not TrialState.WAITING]
-    broken = sum(bool(after.broken_rule(t.params)) for t in own)
-    left = f"{allowed_fraction(after):.0%} of the space is left"
-    return f"Never again run a trial with {rule} ({broken} of {len(own)} so far; {left})"
+    found = rule_effect(spec, rule, view.trials)
+    ran = sum(not t.is_replicate and t.state.is_finished for t in view.trials)
+    left = f"{found.left:.0%} of the space is left"
+    return f"Never again run a trial with {rule} ({len(found.ended)} of {ran} so far; {left})"
 
 
 def _share(condition: str, view: StudyView) -> str:

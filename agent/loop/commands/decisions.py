@@ -40,13 +40,13 @@ from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import ConditionError, Value
-from tunesmith.study.space.repair import allowed_fraction
 from tunesmith.study.space.values import own_value
 from tunesmith.study.trials.reported import unreported_reason
 from tunesmith.study.trials.results import is_present
 from tunesmith.study.trials.seeds import choosing_seed, tuning_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, short_id
+from tunesmith.tools.analysis.rule_effect import rule_effect
 from tunesmith.tools.control.earlier_commands import changed_value_text
 from tunesmith.tools.variants.user_edit import NO_EDITS, EditContext, build_user_edit
 
@@ -309,21 +309,16 @@ def _change(command: Limit | Parallel | Bounds | Constrain, state: RunState) -> 
 
 
 def _forbid(command: Forbid, state: RunState) -> CommandDecision:
-    change = requested_change(state.spec.document, command)
-    try:
-        spec = parse_spec(with_change(state.spec.document, change), where="the changed study")
-    except SpecError as error:
-        is_of_default = "the default configuration" in str(error)
-        instead = "; to keep the default as the baseline and steer later trials, use veto" if is_of_default else ""
-        raise ToolRefused(f"{error}{instead}") from None
     if command.lift:
+        change = requested_change(state.spec.document, command)
+        spec = parse_spec(with_change(state.spec.document, change), where="the changed study")
         return CommandDecision(answer=f"no longer forbidden: {command.rule}", change=change, spec=spec)
-    left = f"{allowed_fraction(spec.space):.0%} of the space is left"
-    broken = [t.number for t in state.trials if not t.state.is_finished and spec.space.broken_rule(t.params)]
-    listed = ", ".join(f"#{number}" for number in broken)
-    also = f"; {listed} breaks it and has not ended: stop it with stop_trial or withdraw" if broken else ""
-    answer = f"forbidden: {command.rule}; no later trial breaks it, and {left}{also}"
-    return CommandDecision(answer=answer, change=change, spec=spec)
+    found = rule_effect(state.spec, command.rule, state.trials)
+    answer = f"forbidden: {command.rule}; no later trial breaks it, and {found.left:.0%} of the space is left"
+    if found.unfinished:
+        listed = ", ".join(f"#{number}" for number in found.unfinished)
+        answer += f"; {listed} breaks it and has not ended: stop it with stop_trial or withdraw"
+    return CommandDecision(answer=answer, change=found.change, spec=found.spec)
 
 
 def _require_reported(metric: str, trials: Sequence[Trial]) -> None:
