@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-MAX_ENTRIES = 1_000_000
+MAX_ENTRIES = 100_000
 """Largest number of a trial's files and folders: empty ones have no size, but use up the disk's inodes."""
 
 
@@ -33,7 +33,7 @@ def walk(top: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def size_below(*tops: Path) -> int:
-    """Return the bytes that files below these folders take on the disk.
+    """Return the bytes that files and folders below these folders take on the disk.
 
     Raises:
         Unmeasurable: a folder is locked or too deep, or there are more than `MAX_ENTRIES` files and folders.
@@ -45,21 +45,23 @@ def size_below(*tops: Path) -> int:
             with os.scandir(folder) as found:
                 for entry in found:
                     count += 1
+                    if count > MAX_ENTRIES:
+                        raise Unmeasurable(f"made more than {MAX_ENTRIES:,} files and folders")
+                    total += size(entry)
                     if _is_folder(entry):
                         waiting.append(entry.path)
-                    else:
-                        total += size(entry)
         except FileNotFoundError:
             continue
         except OSError as error:
             raise Unmeasurable(f"has a folder that cannot be read: {error.strerror}") from None
-        if count > MAX_ENTRIES:
-            raise Unmeasurable(f"made more than {MAX_ENTRIES:,} files and folders")
     return total
 
 
 def size(entry: os.DirEntry[str] | Path) -> int:
-    """Return the bytes that a file takes on the disk, 0 if it is gone; holes in sparse files do not count.
+    """Return the bytes that a file or folder takes on the disk, 0 if it is gone.
+
+    These are the blocks that are allocated: holes in sparse files do not count, blocks beyond the end of a file and its
+    extended attributes do.
 
     Raises:
         PermissionError: its folder is locked.
@@ -68,7 +70,7 @@ def size(entry: os.DirEntry[str] | Path) -> int:
         status = entry.lstat() if isinstance(entry, Path) else entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return 0
-    return min(status.st_size, status.st_blocks * 512)
+    return status.st_blocks * 512
 
 
 def remove(folder: Path) -> None:

@@ -24,6 +24,8 @@ from tunesmith.study.errors import PROGRESS_IS_SAFE, DiskFull, ProjectError
 
 ARTIFACTS = "artifacts"
 """Name of the folder for files to keep, in the trial's folder."""
+MAX_LISTED = 500
+"""Number of artifacts that are listed by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +164,24 @@ def used_bytes(workspace: Workspace) -> int:
 
 
 def artifacts_in(workspace: Workspace) -> tuple[str, ...]:
-    """Return the paths of the files in artifacts/, relative to the trial's folder, sorted."""
-    found = (entry.path for entry in walk(workspace.artifacts) if os.path.isfile(entry.path))
+    """Return the paths of the files in artifacts/, relative to the trial's folder, sorted.
+
+    A folder with more than `MAX_LISTED` files in it is listed by their number.
+    """
+    folders: dict[str, list[str]] = {}
+    for entry in walk(workspace.artifacts):
+        if os.path.isfile(entry.path):
+            folder, name = os.path.split(os.path.relpath(entry.path, workspace.folder))
+            folders.setdefault(folder, []).append(name)
+    found: list[str] = []
+    for folder, names in folders.items():
+        many = len(names) > MAX_LISTED
+        found += [f"{folder}/ ({len(names):,} files)"] if many else [f"{folder}/{name}" for name in names]
+    if len(found) > MAX_LISTED:
+        count = sum(map(len, folders.values()))
+        found = [*sorted(found)[:MAX_LISTED], f"{ARTIFACTS}/ ({count:,} files in {len(folders):,} folders)"]
     # A name may be bytes that are not valid text, which no database would take.
-    names = (os.fsencode(os.path.relpath(path, workspace.folder)).decode(errors="replace") for path in found)
-    return tuple(sorted(names))
+    return tuple(sorted(os.fsencode(name).decode(errors="replace") for name in found))
 
 
 def _is_unchanged(path: Path, original: Path) -> bool:

@@ -39,9 +39,12 @@ def _resume_trial(run: StudyRun, trial: Trial) -> bool:
     if trial.state is TrialState.WAITING:
         run.queue.waiting.append(trial)
         return False
-    if trial.attempt == 1:
+    if trial.attempt == 1 or run.options.after_full_disk:
         reason = "its process was lost when tunesmith ended"
-        run.queue.waiting.append(run.recorder.record_requeue(trial, run.now(), reason=reason, attempt=2))
+        attempt = 2
+        if run.options.after_full_disk:
+            reason, attempt = "it was ended because the disk was full", trial.attempt
+        run.queue.waiting.append(run.recorder.record_requeue(trial, run.now(), reason=reason, attempt=attempt))
         run.early_stopping.forget(trial)
         return True
     failure = Failure(kind=FailureKind.LOST, reason="lost twice: tunesmith ended while it ran, both times")

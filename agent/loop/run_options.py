@@ -20,6 +20,8 @@ class RunOptions:
         recording: file to which the LLM's answers are recorded, or from which they are replayed.
         unsafe_edits: whether edited code may run without the sandbox.
         keep_going: whether the run goes on when trials fail for every configuration.
+        after_full_disk: whether the last run ended in this process because the disk was full: its trials then lost no
+            attempt.
         moved: whether the user says that the project moved here from another folder.
         clocks: the sources of time.
     """
@@ -30,5 +32,6 @@ class RunOptions:
     recording: RecordingFiles | None = None
     unsafe_edits: bool = False
     keep_going: bool = False
+    after_full_disk: bool = False
     moved: bool = False
     clocks: Clocks = Clocks()

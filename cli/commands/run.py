@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -70,8 +71,8 @@ def run_study(  # noqa: PLR0913  # one argument per option
         moved=moved,
     )
 
-    def open_loop() -> Loop:
-        return Loop(spec, options, on_event=display.show)
+    def open_loop(after_full_disk: bool) -> Loop:  # noqa: FBT001  # called in one place
+        return Loop(spec, replace(options, after_full_disk=after_full_disk), on_event=display.show)
 
     until = spec.budget.starting_at(time.time()).until
     try:

@@ -26,12 +26,12 @@ LONGEST_WAIT_S = 12 * 3600.0
 
 
 def run_through_full_disks(
-    open_loop: Callable[[], Loop], history: Path, until: float | None, tell: Callable[[Note], None]
+    open_loop: Callable[[bool], Loop], history: Path, until: float | None, tell: Callable[[Note], None]
 ) -> Ended:
     """Run a study to its end; whenever the disk is full or the history locked, wait for the end of that and resume.
 
     Args:
-        open_loop: opens the study anew.
+        open_loop: opens the study anew; told whether the last run ended because the disk was full.
         history: the history file.
         until: the study's deadline in seconds since the epoch; None without one.
         tell: receives a note that says what the study waits for.
@@ -40,13 +40,14 @@ def run_through_full_disks(
         InputError: the study cannot be run.
         DiskFull: no space was freed before the deadline, before LONGEST_WAIT_S, or before Ctrl-C.
     """
-    folder, loop = history.parent, None
+    folder, loop, after_full_disk = history.parent, None, False
     while True:
         try:
-            loop = open_loop()
+            loop = open_loop(after_full_disk)
             with _on_interrupt(loop.interrupt):
                 return loop.run()
         except DiskFull as error:
+            after_full_disk = after_full_disk or loop is not None
             tell(Note(text=str(error)))
             tell(Note(text=waiting_for_disk_text(folder)))
             if not _wait_until(lambda: has_free_disk(folder), until):

@@ -18,6 +18,7 @@ from tunesmith.evaluator.gpu.gpus import open_nvml
 from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.output.streams import CappedLog, LineQueue, Pump
 from tunesmith.evaluator.supervision import supervisor
+from tunesmith.evaluator.supervision.control_group import find_parent
 
 
 class LocalExecutor(Executor):
@@ -31,6 +32,7 @@ class LocalExecutor(Executor):
         self._wake = wake
         self._meter: GpuMeter | None = None
         self._has_opened_nvml = False
+        self._group: str | None = None
 
     def start(self, spec: CommandSpec) -> Job:
         """Start the command."""
@@ -38,18 +40,20 @@ class LocalExecutor(Executor):
             self._has_opened_nvml = True
             nvml = open_nvml()
             self._meter = None if nvml is None else GpuMeter(nvml)
-        return _LocalJob(spec, self._wake, self._meter if spec.gpus else None)
+        if spec.memory_bytes and self._group is None:
+            self._group, _ = find_parent()
+        return _LocalJob(spec, self._wake, self._meter if spec.gpus else None, self._group or "-")
 
 
 class _LocalJob(Job):
-    def __init__(self, spec: CommandSpec, wake: Callable[[], None], meter: GpuMeter | None) -> None:
+    def __init__(self, spec: CommandSpec, wake: Callable[[], None], meter: GpuMeter | None, group: str) -> None:
         self._wake = wake
         self._result: CommandResult | None = None
         self._lines = LineQueue()
         self._log = CappedLog(spec.log, spec.log_bytes)
         read_end, write_end = os.pipe()
         try:
-            self._process = _start_supervisor(spec, status_fd=write_end)
+            self._process = _start_supervisor(spec, group, status_fd=write_end)
         except BaseException:
             os.close(read_end)
             self._log.close()
@@ -123,13 +127,13 @@ def _with_gpu_usage(result: CommandResult, usage: GpuUsage) -> CommandResult:
     )
 
 
-def _start_supervisor(spec: CommandSpec, *, status_fd: int) -> subprocess.Popen[bytes]:
+def _start_supervisor(spec: CommandSpec, group: str, *, status_fd: int) -> subprocess.Popen[bytes]:
     # Imported, not run as a file, so that Python compiles it once and not at every start.
     start = (
         f"import sys; sys.path.append({str(Path(supervisor.__file__).parent)!r}); import supervisor; supervisor.main()"
     )
     limits = (spec.timeout_s or 0, spec.grace_s, spec.file_bytes, spec.memory_bytes, spec.processes)
-    others = (int(spec.is_sandboxed), ",".join(map(str, spec.cores)) or "-", status_fd)
+    others = (int(spec.is_sandboxed), ",".join(map(str, spec.cores)) or "-", group, status_fd)
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", start, str(spec.cwd), *map(str, (*limits, *others)), *spec.argv],
         stdin=subprocess.PIPE,

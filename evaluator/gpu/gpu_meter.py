@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.evaluator.gpu.gpus import nvml_device, nvml_value
-from tunesmith.evaluator.supervision.resource_monitor import descendants
+from tunesmith.evaluator.supervision.memory_use import descendants
 
 SAMPLE_S = 1.0
 """Sampling interval; a shorter peak of memory may be missed."""

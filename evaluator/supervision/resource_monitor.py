@@ -1,41 +1,53 @@
 """Adds up what a trial's processes use, and finds the limit that they exceed. Needs only the standard library.
 
 Linux limits the memory of one process and the processes of one user; a trial has many processes, and a user has many
-trials. Control groups would do, but ordinary users can rarely make one. So the supervisor checks many times a second.
+trials. Where no control group can be made (control_group.py), the supervisor checks many times a second.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 import time
 
-# Importing it would take as long as all other imports of the supervisor.
+import memory_use  # type: ignore[import-not-found]  # beside this file, which is not part of a package here
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tunesmith.evaluator.supervision.control_group import ControlGroup
 
 CHECK_S = 0.03
 """Interval at which processes and memory are checked; longer when a check takes long."""
-CHECK_FILES_S = 0.5
-"""Interval at which open files without a name are checked."""
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+CHECK_FILES_S = 0.25
+"""Interval at which files without a name, and memory that no process has mapped, are checked."""
 
 
 class ResourceMonitor:
     """Compares what all descendants of this process use with their limits; 0 is no limit.
 
     Args:
-        memory_bytes: limit of their own memory and of files in memory without a name.
+        memory_bytes: limit of the memory that they hold together; 0 also where a control group limits it.
+        group: the control group in which the kernel limits their memory.
         processes: limit of processes and threads.
         disk_bytes: limit of files without a name on the disk of `folder`, which no directory lists.
         folder: the trial's working directory.
+        is_sandboxed: whether they have namespaces of their own, whose memory counts too.
     """
 
-    def __init__(self, *, memory_bytes: int, processes: int, disk_bytes: int, folder: str) -> None:
+    def __init__(
+        self,
+        *,
+        memory_bytes: int,
+        group: ControlGroup | None,
+        processes: int,
+        disk_bytes: int,
+        folder: str,
+        is_sandboxed: bool,
+    ) -> None:
         self._memory_bytes, self._processes, self._disk_bytes = memory_bytes, processes, disk_bytes
         self._disk = os.stat(folder).st_dev
-        self._deleted_in_memory = 0
+        self._is_sandboxed, self._group = is_sandboxed, group
+        self._unmapped: dict[tuple[int, int], int] = {}
+        self._system_v = self._sockets = 0
         self.next_at = 0.0
         self._next_files_at = self._next_memory_at = 0.0
 
@@ -46,8 +58,10 @@ class ResourceMonitor:
             return ""
         # Counting stops at the limit, so it stays cheap and is never delayed: a fork bomb doubles in the meantime.
         self.next_at = started + CHECK_S
+        if self._group is not None and self._group.was_exceeded():
+            return "memory"
         pids, tasks = [], 0
-        for pid, count in descendants(os.getpid()):
+        for pid, count in memory_use.descendants(os.getpid()):
             pids.append(pid)
             tasks += count
             if self._processes and tasks > self._processes:
@@ -62,69 +76,24 @@ class ResourceMonitor:
     def _check_bytes(self, pids: list[int], now: float) -> str:
         if now >= self._next_files_at:
             self._next_files_at = now + CHECK_FILES_S
-            on_disk, self._deleted_in_memory = deleted_bytes(pids, self._disk)
+            on_disk, self._unmapped = memory_use.open_files(pids, self._disk)
             if self._disk_bytes and on_disk > self._disk_bytes:
                 return "disk"
-        left = self._memory_bytes - self._deleted_in_memory
-        # The quick sum counts pages that a fork shares with its parent twice, so a slower one decides.
-        if self._memory_bytes and sum(map(own_bytes, pids)) > left and sum(map(proportional_bytes, pids)) > left:
-            return "memory"
-        return ""
+            if self._memory_bytes and self._is_sandboxed and pids:
+                self._check_outside(pids)
+        if not self._memory_bytes:
+            return ""
+        outside = sum(self._unmapped.values()) + self._system_v + self._sockets
+        # The quick sum counts shared pages several times, so a slower one decides.
+        if sum(map(memory_use.quick_bytes, pids)) + outside <= self._memory_bytes:
+            return ""
+        exact = memory_use.exact_bytes(pids, self._unmapped, self._system_v) + self._sockets
+        return "memory" if exact > self._memory_bytes else ""
 
+    def _check_outside(self, pids: list[int]) -> None:
+        """Measure what no process of the sandbox has mapped."""
+        import namespace_use  # type: ignore[import-not-found]
 
-def descendants(root: int) -> Iterator[tuple[int, int]]:
-    """Yield pid and number of threads of each descendant of `root`; those that end meanwhile may be missing."""
-    waiting = [root]
-    while waiting:
-        pid = waiting.pop()
-        try:
-            tasks = os.listdir(f"/proc/{pid}/task")
-        except OSError:
-            continue
-        if pid != root:
-            yield pid, len(tasks)
-        for task in tasks:
-            waiting += [int(word) for word in read(f"/proc/{pid}/task/{task}/children").split()]
-
-
-def own_bytes(pid: int) -> int:
-    """Return the resident private memory of a process, with the pages that it shares with its forks."""
-    words = read(f"/proc/{pid}/statm").split()
-    return (int(words[1]) - int(words[2])) * _PAGE_BYTES if len(words) > 2 else 0
-
-
-def proportional_bytes(pid: int) -> int:
-    """Return the same with shared pages divided among their processes; `own_bytes` if the kernel does not say."""
-    for line in read(f"/proc/{pid}/smaps_rollup").splitlines():
-        if line.startswith("Pss_Anon:"):
-            return int(line.split()[1]) * 1024
-    return own_bytes(pid)
-
-
-def deleted_bytes(pids: list[int], disk: int) -> tuple[int, int]:
-    """Return the bytes of open files without a name: those on the device `disk`, and the others, in memory."""
-    found: dict[tuple[int, int], int] = {}
-    for pid in pids:
-        folder = f"/proc/{pid}/fd"
-        try:
-            names = os.listdir(folder)
-        except OSError:
-            continue
-        for name in names:
-            try:
-                status = os.stat(f"{folder}/{name}")
-            except OSError:
-                continue
-            if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
-                found[status.st_dev, status.st_ino] = status.st_blocks * 512
-    on_disk = sum(size for (device, _), size in found.items() if device == disk)
-    return on_disk, sum(found.values()) - on_disk
-
-
-def read(path: str) -> str:
-    """Return the text of a small file in /proc, "" if its process is gone."""
-    try:
-        with open(path, encoding="ascii", errors="replace") as stream:
-            return stream.read()
-    except OSError:
-        return ""
+        # The last one is within the sandbox; the first is bubblewrap's, outside of it.
+        self._unmapped.update(memory_use.named_files(pids[-1]))
+        self._system_v, self._sockets = namespace_use.namespace_bytes(pids[-1])

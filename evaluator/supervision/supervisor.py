@@ -1,13 +1,14 @@
 """Runs one command and leaves no process of it behind. Runs as a small process that needs only the standard library.
 
-    supervisor.py CWD TIMEOUT_S GRACE_S FILE_BYTES MEMORY_BYTES PROCESSES IS_SANDBOXED CORES STATUS_FD PROGRAM [...]
+    supervisor.py CWD TIMEOUT_S GRACE_S FILE_BYTES MEMORY_BYTES PROCESSES IS_SANDBOXED CORES GROUP STATUS_FD COMMAND...
 
 Standard input is a control pipe: "T" asks the command to end (SIGTERM, then SIGKILL after the grace period) and "K"
 ends it at once. So does the end of the pipe, which comes when the process that started the supervisor is gone for any
 reason. On Linux the supervisor adopts every orphan among its descendants, so daemons are found as well. Processes that
 are left when the command exits are killed. The result goes to STATUS_FD as lines of NAME=VALUE.
 
-A limit of 0 is none. CORES is a list such as 0,1, or - for all. IS_SANDBOXED is 1 if the program is bubblewrap: SIGTERM
+A limit of 0 is none. CORES is a list such as 0,1, or - for all. GROUP is the control group in which the command gets
+one of its own, or - for none. IS_SANDBOXED is 1 if the program is bubblewrap: SIGTERM
 then goes to the process in the sandbox, because bubblewrap would kill it when it ends itself.
 
 Knows no trial. Imports as little as possible, since its start is part of every trial's start: json and contextlib would
@@ -28,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from tunesmith.evaluator.supervision.control_group import ControlGroup
     from tunesmith.evaluator.supervision.fork_gate import ForkGate
     from tunesmith.evaluator.supervision.resource_monitor import ResourceMonitor
 
@@ -44,22 +46,26 @@ class Arguments:
         self.cwd = words[0]
         self.timeout_s, self.grace_s = float(words[1]), float(words[2])
         self.file_bytes, self.memory_bytes, self.processes = int(words[3]), int(words[4]), int(words[5])
-        self.is_sandboxed, self.cores, self.status_fd = words[6] == "1", words[7], int(words[8])
-        self.argv = words[9:]
+        self.is_sandboxed, self.cores, self.group, self.status_fd = words[6] == "1", words[7], words[8], int(words[9])
+        self.argv = words[10:]
 
 
 def main() -> None:
     """Run the command and report the result."""
     arguments = Arguments(sys.argv[1:])
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    group = open_group(arguments)
     started = time.monotonic()
-    pid, listener, error = spawn(arguments)
+    pid, listener, error = spawn(arguments, group)
     if error:
         report(arguments, error)
         return
-    cause = Watch(pid, started, arguments, open_gate(listener, arguments)).until_end()
+    cause = Watch(pid, started, arguments, open_gate(listener, arguments), group).until_end()
     _, status, _ = os.wait4(pid, 0)
     end_descendants(pid)
+    if group is not None:
+        cause = "memory" if cause == "exit" and group.was_exceeded() else cause
+        group.remove()
     unsafe = take_back_folder(arguments) if arguments.is_sandboxed else ""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     peak_rss_gib = usage.ru_maxrss / (2**20 if sys.platform == "linux" else 2**30)
@@ -85,7 +91,20 @@ def take_back_folder(arguments: Arguments) -> str:
     return f"unsafe={found.encode('unicode_escape').decode('ascii')}\n"
 
 
-def spawn(arguments: Arguments) -> tuple[int, int, str]:
+def open_group(arguments: Arguments) -> ControlGroup | None:
+    """Return the control group that limits the command's memory, None where there is none."""
+    if not arguments.memory_bytes or arguments.group == "-":
+        return None
+    import control_group  # type: ignore[import-not-found]
+
+    try:
+        group: ControlGroup = control_group.ControlGroup(arguments.group, arguments.memory_bytes)
+    except OSError:
+        return None
+    return group
+
+
+def spawn(arguments: Arguments, group: ControlGroup | None) -> tuple[int, int, str]:
     """Start the command in a new process group.
 
     Returns its pid, the descriptor on which its forks are announced (-1 for none), and why it could not start.
@@ -95,7 +114,7 @@ def spawn(arguments: Arguments) -> tuple[int, int, str]:
     pid = os.fork()
     if pid == 0:
         os.close(wait_out)
-        become(arguments, message_out, wait_in)
+        become(arguments, group, message_out, wait_in)
     os.close(message_out)
     os.close(wait_in)
     listener = -1
@@ -111,9 +130,11 @@ def spawn(arguments: Arguments) -> tuple[int, int, str]:
     return pid, listener, error
 
 
-def become(arguments: Arguments, message_out: int, wait_in: int) -> None:
+def become(arguments: Arguments, group: ControlGroup | None, message_out: int, wait_in: int) -> None:
     """Turn this child into the command; never returns. It waits until the supervisor has read its message."""
     try:
+        if group is not None:
+            group.enter()
         os.setpgid(0, 0)
         prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_FSIZE, (arguments.file_bytes, arguments.file_bytes))
@@ -151,10 +172,12 @@ def announce_forks(message_out: int, wait_in: int) -> None:
 class Watch:
     """Waits for the command's end, and ends it on request, at its timeout, or when it exceeds a limit."""
 
-    def __init__(self, pid: int, started: float, arguments: Arguments, gate: ForkGate | None) -> None:
+    def __init__(
+        self, pid: int, started: float, arguments: Arguments, gate: ForkGate | None, group: ControlGroup | None
+    ) -> None:
         self._pid, self._arguments, self._gate = pid, arguments, gate
         self._deadline = started + arguments.timeout_s if arguments.timeout_s else None
-        self._monitor = open_monitor(arguments, counts_processes=gate is None)
+        self._monitor = open_monitor(arguments, group, counts_processes=gate is None)
         self._cause = "exit"
         self._kill_at: float | None = None
         if arguments.is_sandboxed and gate is None:
@@ -219,11 +242,12 @@ def raise_priority() -> None:
         return
 
 
-def open_monitor(arguments: Arguments, *, counts_processes: bool) -> ResourceMonitor | None:
+def open_monitor(arguments: Arguments, group: ControlGroup | None, *, counts_processes: bool) -> ResourceMonitor | None:
     """Return what watches the limits that the kernel does not enforce, None if there is no such limit.
 
     Args:
         arguments: the limits.
+        group: the control group that limits the memory.
         counts_processes: whether to count processes too; a fork gate counts them itself.
     """
     if not (arguments.memory_bytes or arguments.processes) or sys.platform != "linux":
@@ -232,10 +256,12 @@ def open_monitor(arguments: Arguments, *, counts_processes: bool) -> ResourceMon
     import resource_monitor  # type: ignore[import-not-found]
 
     monitor: ResourceMonitor = resource_monitor.ResourceMonitor(
-        memory_bytes=arguments.memory_bytes,
+        memory_bytes=arguments.memory_bytes if group is None else 0,
+        group=group,
         processes=arguments.processes if counts_processes else 0,
         disk_bytes=arguments.file_bytes if arguments.is_sandboxed else 0,
         folder=arguments.cwd,
+        is_sandboxed=arguments.is_sandboxed,
     )
     return monitor
 
@@ -244,10 +270,10 @@ def open_gate(listener: int, arguments: Arguments) -> ForkGate | None:
     """Return what admits the forks that are announced on this descriptor, None if there is none."""
     if listener < 0:
         return None
-    import resource_monitor
+    import memory_use  # type: ignore[import-not-found]
 
     def count() -> int:
-        return sum(tasks for _, tasks in resource_monitor.descendants(os.getpid()))
+        return sum(tasks for _, tasks in memory_use.descendants(os.getpid()))
 
     gate: ForkGate = forks().ForkGate(listener, arguments.processes, count)
     return gate

@@ -14,7 +14,7 @@ import pytest
 from fakes.projects import SOURCE
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
-from tunesmith.evaluator import evaluation
+from tunesmith.evaluator import folder_quota
 from tunesmith.evaluator.executors import base, local
 from tunesmith.evaluator.executors.base import CommandSpec
 from tunesmith.evaluator.supervision.orphans import end_orphans
@@ -210,7 +210,7 @@ def test_a_log_on_a_full_disk_does_not_block_the_command(tmp_path: Path) -> None
 
 
 def test_many_small_files_fill_the_quota_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "QUOTA_CHECK_S", 0.05)
+    monkeypatch.setattr(folder_quota, "QUOTA_CHECK_S", 0.05)
     script = """
     import time
     for n in range(100):

@@ -77,3 +77,66 @@ def test_a_run_waits_while_the_disk_is_full_and_resumes(tmp_path: Path, left: in
     assert status == "0", printed
     assert "the disk is full: the study resumes once 64 MiB are free" in printed
     assert json.loads(found)["trials"]["complete"] == 8, found
+
+
+KEEPS_MANY = """\
+import os, time
+time.sleep(0.4)
+for number in range(20): open(f"{os.environ['TUNESMITH_ARTIFACTS']}/{number}", "w")
+print("loss=1")
+"""
+# As above, with a file system that has room for few files.
+FEW_FILES = """
+import json, os, subprocess, sys, time
+from pathlib import Path
+
+project, run = Path(sys.argv[1]), [sys.executable, "-m", "tunesmith.cli.main"]
+ballast = project.parent / "ballast"
+ballast.mkdir()
+with open(sys.argv[2], "w") as output:
+    night = subprocess.Popen([*run, "run"], cwd=project, stdout=output, stderr=subprocess.STDOUT)
+
+def wait_for(words):
+    while night.poll() is None and words not in open(sys.argv[2]).read():
+        time.sleep(0.02)
+
+wait_for("default")
+for times in range(2):
+    with open(sys.argv[2]) as output:
+        said = output.read().count("no inodes left")
+    for number in range(10**6):
+        try:
+            (ballast / str(number)).touch()
+        except OSError:
+            break
+    while night.poll() is None and open(sys.argv[2]).read().count("no inodes left") == said:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    for path in ballast.iterdir(): path.unlink()
+    time.sleep(1.0)
+night.wait()
+print(night.returncode)
+print(subprocess.run([*run, "status", "--json"], cwd=project, capture_output=True, text=True).stdout)
+"""
+
+
+def test_a_run_waits_while_no_file_can_be_made_and_its_trials_lose_no_attempt(tmp_path: Path) -> None:
+    enter = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*enter, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no namespace for a small file system can be made here")
+    disk, output = tmp_path / "disk", tmp_path / "output"
+    disk.mkdir()
+    project = make_project(tmp_path / "made", trials=6, script=KEEPS_MANY)
+    night = f"import shutil; shutil.copytree({str(project)!r}, {str(disk / 'project')!r})\n{FEW_FILES}"
+    mount = f'mount -t tmpfs -o size=300m,nr_inodes=900 none {disk} && exec "$@"'
+    done = subprocess.run(
+        [*enter, "sh", "-c", mount, "sh", sys.executable, "-c", night, str(disk / "project"), str(output)],
+        env=environment(), capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    printed = output.read_text()
+    assert done.returncode == 0, done.stderr + printed
+    status, found = done.stdout.split("\n", 1)
+    assert status == "0", printed
+    assert "the study resumes once 200 are free" in printed
+    assert json.loads(found)["trials"] | {"complete": 6} == json.loads(found)["trials"], found
+    assert not json.loads(found)["trials"].get("failed"), printed

@@ -366,9 +366,131 @@ RESOURCES = [
     Escape(
         "take memory as shared files",
         "with open('/dev/shm/x', 'wb') as f:\n    for _ in range(100): f.write(b'x' * 10_000_000)\nescaped()",
+        "killed|oom",
+        ["disk quota", "[run].memory"],  # whichever is full first: the file system, or the control group
+        {"memory": "100M"},
+    ),
+    Escape(
+        "take memory as an anonymous mapping that forks share",
+        """
+        import mmap, time
+        m = mmap.mmap(-1, 600 << 20)
+        for i in range(0, 600 << 20, 4096): m[i] = 1
+        time.sleep(60)
+        """,
+        "oom",
+        "[run].memory",
+        {"memory": "300M"},
+    ),
+    Escape(
+        "take memory as mapped files without a name or a descriptor",
+        """
+        import ctypes, os, time
+        libc = ctypes.CDLL(None); libc.mmap.restype = ctypes.c_void_p
+        for n in range(40):
+            fd = os.memfd_create("x"); os.ftruncate(fd, 15 << 20)
+            p = libc.mmap(None, ctypes.c_size_t(15 << 20), 3, 1, fd, ctypes.c_long(0)); os.close(fd)
+            ctypes.memset(ctypes.c_void_p(p), 1, 15 << 20)
+        time.sleep(60)
+        """,
+        "oom",
+        "[run].memory",
+        {"memory": "300M"},
+    ),
+    Escape(
+        "take memory as shared files in two places",
+        """
+        import time
+        with open("/dev/shm/x", "wb") as f:
+            for _ in range(18): f.write(b"x" * 10_000_000)
+        kept = b"x" * 180_000_000
+        time.sleep(60)
+        """,
+        "oom",
+        "[run].memory",
+        {"memory": "300M"},
+    ),
+    Escape(
+        "take memory as segments of System V that nobody has attached",
+        """
+        import ctypes, time
+        libc = ctypes.CDLL(None); libc.shmat.restype = ctypes.c_void_p
+        for n in range(40):
+            number = libc.shmget(0, ctypes.c_size_t(15 << 20), 0o1600)
+            p = libc.shmat(number, None, 0)
+            ctypes.memset(ctypes.c_void_p(p), 1, 15 << 20)
+            libc.shmdt(ctypes.c_void_p(p))
+        time.sleep(60)
+        """,
+        "oom",
+        "[run].memory",
+        {"memory": "300M"},
+    ),
+    Escape(
+        "take memory as what sockets hold unread",
+        """
+        import socket, time
+        kept = []
+        for n in range(3000):
+            a, b = socket.socketpair(); a.setblocking(False); kept += [a, b]
+            try:
+                while True: a.send(b"x" * 60_000)
+            except BlockingIOError: pass
+        time.sleep(60)
+        """,
+        "oom",
+        "[run].memory",
+        {"memory": "300M"},
+    ),
+    Escape(
+        "allocate blocks of the disk beyond the end of a file",
+        """
+        import ctypes, os, time
+        libc = ctypes.CDLL(None)
+        libc.fallocate(os.open("big", os.O_CREAT | os.O_RDWR), 1, ctypes.c_long(0), ctypes.c_long(50 << 20))
+        time.sleep(60)
+        """,
         "killed",
         "disk quota",
-        {"memory": "100M"},
+        {"disk": "5M"},
+    ),
+    Escape(
+        "fill the disk with attributes of empty files",
+        """
+        import os, time
+        for n in range(4000):
+            os.close(os.open(f"f{n}", os.O_CREAT | os.O_RDWR))
+            try: os.setxattr(f"f{n}", "user.x", b"x" * 3900)
+            except OSError: open("whole", "ab").write(b"x" * 4000)  # this file system has none
+        time.sleep(60)
+        """,
+        "killed",
+        "disk quota",
+        {"disk": "5M"},
+    ),
+    Escape(
+        "fill the disk with empty folders",
+        "import os, time\nfor n in range(4000): os.mkdir(f'd{n}')\ntime.sleep(60)",
+        "killed",
+        "disk quota",
+        {"disk": "5M"},
+    ),
+    Escape(
+        "fill the disk with files that it deletes and keeps mapped",
+        """
+        import mmap, os, time
+        kept = []
+        for n in range(60):
+            with open("x", "wb+") as f:
+                f.write(b"x" * 1_000_000)
+                f.flush()
+                kept.append(mmap.mmap(f.fileno(), 1_000_000))
+            os.unlink("x")
+        time.sleep(60)
+        """,
+        "killed",
+        "disk quota",
+        {"disk": "5M"},
     ),
     Escape(
         "fill the disk with one file",

@@ -239,13 +239,13 @@ def main() -> None:
     from fakes.studies import make_spec
     from fakes.trials import PYTHON, Bench, finish
 
-    from tunesmith.evaluator import evaluation as evaluations
+    from tunesmith.evaluator import folder_quota
     from tunesmith.evaluator.evaluator import Evaluator
     from tunesmith.evaluator.executors import base
 
     _print(os.getpid())
     base.GRACE_S = 0.2
-    evaluations.QUOTA_CHECK_S = 0.05
+    folder_quota.QUOTA_CHECK_S = 0.05
     bench = Bench(Path.cwd())
     tables = {
         "evaluate": {"command": f"{PYTHON} evaluate.py {{artifacts}}/prediction"},
