@@ -8,13 +8,28 @@ from contextlib import suppress
 from pathlib import Path
 
 from tunesmith.history.redact import redact
-from tunesmith.study.errors import PROGRESS_IS_SAFE, InternalError
+from tunesmith.study.errors import PROGRESS_IS_SAFE, InternalError, ProjectError
 from tunesmith.study.formatting import valid_text
 
 DEBUG_VARIABLE = "TUNESMITH_DEBUG"
 """Environment variable with which the traceback is printed instead of the message."""
 LOG_NAME = "errors.log"
 """File in the study's folder that collects tracebacks."""
+
+
+def removed_files(history: Path, folder: Path) -> ProjectError | None:
+    """Return an error for people if the study's history or folder was removed during the run; None if both are there.
+
+    SQLite goes on writing to a removed file, so that what is lost shows only elsewhere, as any exception.
+    """
+    gone = [str(path) for path in (history, folder) if not path.exists()]
+    if not gone:
+        return None
+    what = " and ".join(gone)
+    return ProjectError(
+        f"the run ended because {what} {'was' if len(gone) == 1 else 'were'} removed while it ran. "
+        "Running trials were ended; what was removed cannot be brought back. Start again with: tunesmith run"
+    )
 
 
 def internal_error(error: Exception, folder: Path) -> InternalError:

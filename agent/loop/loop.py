@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from tunesmith.agent.loop.activity import record_activity
-from tunesmith.agent.loop.breakdown import DEBUG_VARIABLE, internal_error
+from tunesmith.agent.loop.breakdown import DEBUG_VARIABLE, internal_error, removed_files
 from tunesmith.agent.loop.clocks import CLOCK_EVENT, ClockDrift, clock_jump_text
 from tunesmith.agent.loop.commands.service import CommandService
 from tunesmith.agent.loop.events import Ended, LoopEvent, Observed, Opened, Started
@@ -26,10 +26,11 @@ from tunesmith.agent.loop.starting import prepare_proposals, start_trial
 from tunesmith.agent.loop.watchdog import Watchdog
 from tunesmith.agent.planner.cost_estimate import llm_estimate_text
 from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
+from tunesmith.evaluator.sandbox.limits import weak_limits
 from tunesmith.history.without_secrets import redact_observations
 from tunesmith.history.write import ObservationBatch
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.errors import InternalError, TunesmithError
+from tunesmith.study.errors import TunesmithError
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.results import default_trial, left_out_text
 from tunesmith.tools.analysis.summary import summarize
@@ -103,9 +104,10 @@ class Loop:
                     run_final_test(self._run, self._between_polls)
                 return self._end()
         except TunesmithError as error:
-            self._run.announcer.notifier.send_failure(str(error))
+            known = self._removed_files() or error
+            self._run.announcer.notifier.send_failure(str(known))
             self._run.announcer.notifier.close()
-            raise
+            raise known from None
         except Exception as error:
             broken = self._broken_off(error)
             if broken is None:
@@ -126,7 +128,12 @@ class Loop:
             processes = f"{recovery.orphans} process{'es' if recovery.orphans > 1 else ''}"
             run.announcer.note(f"ended {processes} left over from an earlier run")
         outside = left_out_text(run.recorder.history.left_out(run.recorder.record))
-        for text in [*unused_parts(run.spec), *run.earlier_commands.words, *([outside] if outside else [])]:
+        for text in [
+            *unused_parts(run.spec),
+            *weak_limits(run.spec),
+            *run.earlier_commands.words,
+            *([outside] if outside else []),
+        ]:
             run.announcer.note(text)
         for study in run.recorder.earlier:
             run.announcer.note(f"learns from {study.name}, {len(study.trials)} trials")
@@ -310,12 +317,15 @@ class Loop:
         run.announcer.emit(ended)
         return ended
 
-    def _broken_off(self, error: Exception) -> InternalError | None:
+    def _removed_files(self) -> TunesmithError | None:
+        return removed_files(self._run.options.history, self._run.folder)
+
+    def _broken_off(self, error: Exception) -> TunesmithError | None:
         """Put running trials back, send the message of [notify], and return the error for people; None to debug."""
         with suppress(Exception):
             for slot in self._run.slots.running():
                 self._requeue(slot)
-        found = internal_error(error, self._run.folder)
+        found = self._removed_files() or internal_error(error, self._run.folder)
         notifier = self._run.announcer.notifier
         notifier.send_failure(str(found))
         notifier.close()

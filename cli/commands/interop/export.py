@@ -12,7 +12,7 @@ from tunesmith.cli.display.format import show
 from tunesmith.cli.session.locate import history_file, open_study, study_file
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
+from tunesmith.study.errors import Mistake, ProjectError, SpaceExhausted, SpecError
 from tunesmith.study.formatting import count
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
@@ -54,7 +54,8 @@ def export_study(study: Path, options: ExportOptions, *, history: Path | None, a
     """Write the export, and print what it holds and what was left out.
 
     Raises:
-        InputError: the study or the target does not exist, or the target does not support the study.
+        InputError: the study or the target does not exist, the target does not support the study, or the file cannot
+            be written.
     """
     if options.points is not None and options.points < 0:
         raise SpecError([Mistake("--points", f"is {options.points}; expected 0 or more")], where="the command line")
@@ -66,7 +67,12 @@ def export_study(study: Path, options: ExportOptions, *, history: Path | None, a
     if not exported.trials and not exported.points:
         raise SpecError([Mistake("", "has neither results nor points to export")], where=known.spec.study.name)
     out = options.out or f"{known.spec.study.name}{target.suffix}"
-    remarks = target.export(exported, out)
+    try:
+        remarks = target.export(exported, out)
+    except OSError as error:
+        raise ProjectError(
+            f"{out} cannot be written: {error.strerror or error}; name another place with --out"
+        ) from None
     if as_json:
         document = {"to": target.name, "out": out, "results": len(exported.trials), "points": len(exported.points)}
         show(json.dumps({**document, "remarks": [*exported.remarks, *remarks]}, indent=2))

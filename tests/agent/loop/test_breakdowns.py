@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sys
 import threading
 import time
@@ -14,7 +16,7 @@ import pytest
 from fakes.projects import SCRIPT, invoke, make_project, start
 
 from tunesmith.agent.loop.clocks import Clocks, WorkClock
-from tunesmith.agent.loop.events import LoopEvent, Observed, Started
+from tunesmith.agent.loop.events import Finished, LoopEvent, Observed, Started
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.evaluator.executors.local import LocalExecutor
@@ -22,7 +24,7 @@ from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.study.commands import Pause, Resume
 from tunesmith.study.config.load import load_spec
-from tunesmith.study.errors import InternalError
+from tunesmith.study.errors import InternalError, ProjectError
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.tools.control.inbox import Inbox, InboxControl
 
@@ -197,3 +199,16 @@ def test_a_raised_limit_of_trials_brings_no_repetitions_of_the_default(tmp_path:
     invoke("run", "--trials", "22", cwd=project)
     first = next(t.number for t in trials(project) if t.is_replicate)
     assert first >= 22
+
+
+@pytest.mark.parametrize("removed", [".tunesmith", ".tunesmith/toy"])
+def test_a_folder_that_is_removed_during_a_run_is_said_in_a_sentence(removed: str, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=40)
+    target = project / removed
+
+    def remove(event: LoopEvent) -> None:
+        if isinstance(event, Finished) and event.trial.number == 1:
+            shutil.rmtree(target) if target.is_dir() else target.unlink()
+
+    with pytest.raises(ProjectError, match=f"{re.escape(removed)}.* removed while it ran"):
+        Loop(load_spec(project), options(project), on_event=remove).run()
