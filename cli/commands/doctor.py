@@ -19,6 +19,7 @@ from tunesmith.cli.session.locate import history_file, study_file
 from tunesmith.evaluator.executors.slots import plan_slots
 from tunesmith.evaluator.gpu.gpus import find_gpus
 from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
+from tunesmith.evaluator.sandbox.limits import disk_limit_text, memory_limit_text
 from tunesmith.history.filesystem import network_filesystem
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
@@ -61,6 +62,9 @@ def _machine() -> Iterator[Finding]:
     yield from _gpus()
     problem = sandbox_problem()
     yield Finding(level="warning" if problem else "ok", what="sandbox", detail=problem or "trials can run in a sandbox")
+    is_enforced, memory = memory_limit_text()
+    yield Finding(level="ok" if is_enforced else "warning", what="limits", detail=memory)
+    yield Finding(level="ok", what="limits", detail=disk_limit_text())
 
 
 def _gpus() -> Iterator[Finding]:

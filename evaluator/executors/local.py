@@ -32,7 +32,6 @@ class LocalExecutor(Executor):
         self._wake = wake
         self._meter: GpuMeter | None = None
         self._has_opened_nvml = False
-        self._group: str | None = None
 
     def start(self, spec: CommandSpec) -> Job:
         """Start the command."""
@@ -40,9 +39,8 @@ class LocalExecutor(Executor):
             self._has_opened_nvml = True
             nvml = open_nvml()
             self._meter = None if nvml is None else GpuMeter(nvml)
-        if spec.memory_bytes and self._group is None:
-            self._group, _ = find_parent()
-        return _LocalJob(spec, self._wake, self._meter if spec.gpus else None, self._group or "-")
+        group, _ = find_parent() if spec.memory_bytes else ("", "")
+        return _LocalJob(spec, self._wake, self._meter if spec.gpus else None, group or "-")
 
 
 class _LocalJob(Job):

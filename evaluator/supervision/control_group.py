@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from functools import cache
 
 MOUNTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 MOUNT_V1 = "/sys/fs/cgroup/memory"
@@ -79,6 +80,7 @@ class ControlGroup:
             return
 
 
+@cache
 def find_parent() -> tuple[str, str]:
     """Return the group in which trials get theirs, as VERSION:FOLDER, and "" or why there is none.
 
@@ -94,7 +96,7 @@ def find_parent() -> tuple[str, str]:
         folder = f"{MOUNT_V1}{version_1}".rstrip("/")
         if _can_hold_trials(f"1:{folder}"):
             return f"1:{folder}", ""
-    return "", "no control group was delegated to this process; systemd-run --user --scope -p Delegate=yes starts one"
+    return "", "start it with systemd-run --user --scope -p Delegate=yes tunesmith run"
 
 
 def _has_memory(mount: str) -> bool:
