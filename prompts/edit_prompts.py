@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 
+from tunesmith.prompts.code_outline import outline
 from tunesmith.prompts.history_summary import CHARS_PER_TOKEN, estimate_tokens
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import StudyBrief, opening_messages
 from tunesmith.prompts.render import render_text
 
-MAX_TOKENS = 20_000
+MAX_TOKENS = 24_000
 """Limit for one prompt, by the estimate of `estimate_tokens`; code needs more than a table of trials."""
 
 _MAX_EARLIER_EDITS = 24
 
-_FIXED_TOKENS = 4500
+_FIXED_TOKENS = 7500
 """Tokens reserved for everything but the opening messages and the code."""
 
 _REPAIR_TOKENS = 3500
@@ -38,10 +39,15 @@ class CodeFacts:
     Attributes:
         name: name of the version.
         files: text of each file that may be edited, by path.
-        protected: patterns of files that may not be edited.
-        results: best values of this version, the user's code and the default, in one line.
-        params: its best configuration, in one line.
-        curve: the metric during its best trial, a few numbers.
+        protected: patterns of files that must not change.
+        readable: text of protected files, which the code may depend on, by path.
+        environment: limits and variables of a run.
+        results: best values of the version and of the user's code, in one line.
+        params: the configuration of its best trial; what follows describes that trial.
+        pace: how long it took, and what it used.
+        series: one line for each metric that it reported during training.
+        log: the end of its log.
+        noise: standard deviation of a difference of two runs; "" while it is unknown.
         earlier_edits: one line for each earlier edit, the latest last.
         overused_direction: a direction that must not be proposed next; "" for none.
     """
@@ -50,9 +56,14 @@ class CodeFacts:
     files: Mapping[str, str]
     metric: str
     protected: Sequence[str] = ()
+    readable: Mapping[str, str] = field(default_factory=dict)
+    environment: str = ""
     results: str = ""
     params: str = ""
-    curve: str = ""
+    pace: str = ""
+    series: Sequence[str] = ()
+    log: str = ""
+    noise: str = ""
     earlier_edits: Sequence[str] = ()
     overused_direction: str = ""
 
@@ -82,21 +93,16 @@ def editing_messages(
     opening = opening_messages(replace(brief, script=""))
     code_tokens = MAX_TOKENS - sum(estimate_tokens(message.text) for message in opening) - _FIXED_TOKENS
     code_tokens -= _REPAIR_TOKENS if broken is not None else 0
+    shown, mapped = _shown_files(facts.files, code_tokens)
+    left = code_tokens - sum(estimate_tokens(facts.files[path][:limit]) for path, limit in shown.items())
     question = render_text(
         "edit.md",
-        name=facts.name,
-        files=[
-            {"path": path, "text": text, "limit": limit}
-            for (path, text), limit in zip(facts.files.items(), _shown_chars(facts.files, code_tokens), strict=True)
-        ],
-        protected=", ".join(facts.protected),
-        standing=facts.results,
-        params=facts.params,
-        curve=facts.curve,
-        tree=facts.earlier_edits[-_MAX_EARLIER_EDITS:],
-        tired=facts.overused_direction,
+        **{field.name: getattr(facts, field.name) for field in fields(facts) if field.name != "files"},
+        files=[{"path": path, "text": facts.files[path], "limit": limit} for path, limit in shown.items()],
+        mapped=mapped,
+        references=_references(facts.readable, left),
+        edits=facts.earlier_edits[-_MAX_EARLIER_EDITS:],
         directions=directions(),
-        metric=facts.metric,
         count=count,
     )
     parts = [question]
@@ -116,14 +122,28 @@ def directions() -> Mapping[str, str]:
     return tomllib.loads(Path(__file__).with_name("directions.toml").read_text(encoding="utf-8"))
 
 
-def _shown_chars(files: Mapping[str, str], tokens: int) -> list[int]:
-    """Return the number of characters shown of each file: small files whole, large files share what is left."""
+def _shown_files(files: Mapping[str, str], tokens: int) -> tuple[dict[str, int], list[str]]:
+    """Return how many characters are shown of each file, and a map of the files that are not shown.
+
+    Small files come first, whole; the others appear in the map. At least one file is shown, cut if it must be.
+    """
     chars_left = max(tokens, _MIN_CODE_TOKENS) * CHARS_PER_TOKEN
     shown: dict[str, int] = {}
-    by_size = sorted(files.items(), key=lambda item: len(item[1]))
-    for index, (path, text) in enumerate(by_size):
+    for path, text in sorted(files.items(), key=lambda item: len(item[1])):
         with_prefixes = 1.0 + _LINE_PREFIX_CHARS * (text.count("\n") + 1) / max(len(text), 1)
-        share = int(chars_left / (len(files) - index) / with_prefixes)
-        shown[path] = max(min(len(text), share), _MIN_FILE_CHARS)
-        chars_left -= shown[path] * with_prefixes
-    return [shown[path] for path in files]
+        if len(text) * with_prefixes <= chars_left or not shown:
+            shown[path] = max(min(len(text), int(chars_left / with_prefixes)), _MIN_FILE_CHARS)
+            chars_left -= shown[path] * with_prefixes
+    return {path: shown[path] for path in files if path in shown}, [
+        outline(path, text) for path, text in files.items() if path not in shown
+    ]
+
+
+def _references(readable: Mapping[str, str], tokens: int) -> list[dict[str, str]]:
+    """Return the protected files that fit, the smallest first."""
+    found = []
+    for path, text in sorted(readable.items(), key=lambda item: len(item[1])):
+        tokens -= estimate_tokens(text)
+        if tokens > 0:
+            found.append({"path": path, "text": text})
+    return found

@@ -20,16 +20,16 @@ from tunesmith.study.variant import Variant, VariantState
 SLOPE_WINDOW = 3
 """Number of trials over which an arm's slope is measured."""
 
-GAIN_DECAY = 0.85
+GAIN_DECAY = 0.8
 """Decay of the weight of a trial per later trial."""
 
-EARLY_SHARES, LATE_SHARES = (0.5, 0.75), (0.15, 0.9)
+EARLY_SHARES, LATE_SHARES = (0.6, 0.8), (0.15, 0.9)
 """Least and largest share of trials for new edits, at the start and once the results have had time to speak."""
 
 PRIOR_TRIALS = 2.0
 """Number of trials of either kind, with the gain per trial of both together, that the prior weighs."""
 
-_FADING_TRIALS = 8.0
+_FADING_TRIALS = 12.0
 """Number of trials after which the first range of shares weighs half."""
 
 MAX_SAME_DIRECTION = 3

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tunesmith.agent.code_search.questions.editor import Editor
+from tunesmith.agent.code_search.questions.evidence import RunRecords
 from tunesmith.agent.code_search.search import CodeSearch
 from tunesmith.agent.llm.candidate_pool import BackgroundRunner, CandidatePool
 from tunesmith.agent.llm.client.types import LanguageModel
@@ -25,7 +26,7 @@ def make_code_search(  # noqa: PLR0913  # each is another part of a study
     model: LanguageModel | None,
     candidate_pool: CandidatePool | None,
     runner: BackgroundRunner | None,
-    curve: Callable[[int], str] = lambda number: "",  # noqa: ARG005
+    records: RunRecords | None = None,
 ) -> CodeSearch:
     """Return the code search of a study that has [edits].
 
@@ -37,7 +38,7 @@ def make_code_search(  # noqa: PLR0913  # each is another part of a study
         model: the LLM; None for edits by people only.
         candidate_pool: keeps the LLM's budget; None without a model.
         runner: asks questions in the background; None to wait for each answer.
-        curve: describes the metric of a trial during training, by trial number.
+        records: what the study's runs left behind, for questions.
 
     Raises:
         ProjectError: pyflakes is not installed.
@@ -47,7 +48,14 @@ def make_code_search(  # noqa: PLR0913  # each is another part of a study
     editor = Editor(model, make_study_brief(spec, project, ()), rules) if model is not None else None
     unavailable_reason = candidate_pool.unavailable_reason if candidate_pool is not None else _no_model
     return CodeSearch(
-        spec, root, known, rules=rules, editor=editor, runner=runner, unavailable_reason=unavailable_reason, curve=curve
+        spec,
+        root,
+        known,
+        rules=rules,
+        editor=editor,
+        runner=runner,
+        unavailable_reason=unavailable_reason,
+        records=records,
     )
 
 

@@ -18,7 +18,7 @@ def pairs_to_join(arms: Sequence[Arm], variants: Mapping[str, Variant], noise: f
     """Return pairs of versions to join, the most promising first; the better one of each pair comes first.
 
     Both are better than their parents by more than `noise`, the first one is the best version or within `noise` of it,
-    and no version has the edits of both, whatever became of it.
+    and no version has the edits of both, not even a broken one.
     """
     by_code = {arm.code: arm for arm in arms if arm.best is not None}
     gains = {code: _gain(variants[code], by_code) for code in by_code if code in variants and variants[code].is_edited}

@@ -15,6 +15,7 @@ from typing import Protocol
 from tunesmith.agent.code_search.arms import Arm, build_arms, difference_noise
 from tunesmith.agent.code_search.questions.builder import EditQuestionBuilder
 from tunesmith.agent.code_search.questions.editor import EditQuestion, EditResult
+from tunesmith.agent.code_search.questions.evidence import RunRecords
 from tunesmith.agent.code_search.strategies.base import SearchState, Strategy
 from tunesmith.agent.code_search.strategies.registry import make_strategy
 from tunesmith.agent.code_search.version_trials import TrialRequest, VersionTrials
@@ -63,7 +64,7 @@ class CodeSearch:
         editor: makes edits; None without a model.
         runner: asks questions in the background; None to wait for each answer.
         unavailable_reason: returns why the model must not be asked now; "" when it may be asked.
-        curve: describes the metric of a trial during training, by trial number.
+        records: what the study's runs left behind, for questions.
     """
 
     def __init__(  # noqa: PLR0913  # each is another part of a study
@@ -76,7 +77,7 @@ class CodeSearch:
         editor: EditSource | None = None,
         runner: BackgroundRunner | None = None,
         unavailable_reason: Callable[[], str] = str,
-        curve: Callable[[int], str] = lambda number: "",  # noqa: ARG005
+        records: RunRecords | None = None,
     ) -> None:
         self._spec = spec
         self._root = root
@@ -85,7 +86,7 @@ class CodeSearch:
         self._editor = editor
         self._runner = runner
         self._unavailable_reason = unavailable_reason
-        self._curve = curve
+        self._records = records or RunRecords()
         self._strategy: Strategy = make_strategy(spec.edits.strategy if spec.edits else "adaptive")
         self._pending_edit: Future[EditResult] | None = None
         self._requested: list[TrialRequest] = []
@@ -314,9 +315,7 @@ class CodeSearch:
     # -- edits --------------------------------------------------------------------------------------------------
 
     def _question(self, state: SearchState, view: StudyView) -> EditQuestion | None:
-        builder = EditQuestionBuilder(
-            spec=self._spec, root=self._root, variants=self._variants, arms=state.arms, view=view, curve=self._curve
-        )
+        builder = EditQuestionBuilder(spec=self._spec, root=self._root, state=state, view=view, records=self._records)
         if self._to_repair:
             return builder.repair(self._to_repair.pop(0))
         request = self._strategy.request(state)

@@ -21,7 +21,8 @@ _MIN_CURVE_POINTS = 3
 _MIN_DIGITS = 6
 """Equal values with fewer digits may be a coincidence, such as an accuracy on a hundred cases."""
 
-_TIMING_METRIC = re.compile(r"time|sec|speed|per_|throughput|mem|_ms$|_s$", re.IGNORECASE)
+TIMING_METRIC = re.compile(r"time|sec|speed|per_|throughput|mem|_ms$|_s$", re.IGNORECASE)
+"""Names of metrics of time and memory, which differ between runs of the same code."""
 
 
 def identical_run(trial: Trial, trials: Sequence[Trial], curves: Mapping[int, Sequence[float]]) -> Trial | None:
@@ -42,14 +43,20 @@ def identical_run(trial: Trial, trials: Sequence[Trial], curves: Mapping[int, Se
         return None
     for other in trials:
         is_other_version = other.number != trial.number and other.proposal.code != trial.proposal.code
-        if is_other_version and other.state is TrialState.COMPLETE and _same_setting(trial, other):
+        if is_other_version and other.state is TrialState.COMPLETE and same_setting(trial, other):
             curve, other_curve = list(curves.get(trial.number, ())), list(curves.get(other.number, ()))
             if curve == other_curve and _same_numbers(trial.values, other.values, len(curve)):
                 return other
     return None
 
 
-def _same_setting(trial: Trial, other: Trial) -> bool:
+def has_many_digits(value: float) -> bool:
+    """Return whether a value has so many digits that another run hits it only by computing the same."""
+    return len(f"{abs(value):.12g}".replace(".", "")) >= _MIN_DIGITS
+
+
+def same_setting(trial: Trial, other: Trial) -> bool:
+    """Return whether two trials have the same seed, fidelity and values of the parameters that both have."""
     if (trial.proposal.seed, trial.proposal.fidelity) != (other.proposal.seed, other.proposal.fidelity):
         return False
     shared = set(trial.params) & set(other.params)
@@ -58,10 +65,10 @@ def _same_setting(trial: Trial, other: Trial) -> bool:
 
 def _same_numbers(values: Mapping[str, float], others: Mapping[str, float], curve_points: int) -> bool:
     """Compare all metrics but those of time and memory, which differ between runs of the same code."""
-    names = {name for name in values if not _TIMING_METRIC.search(name)}
-    if names != {name for name in others if not _TIMING_METRIC.search(name)} or not names:
+    names = {name for name in values if not TIMING_METRIC.search(name)}
+    if names != {name for name in others if not TIMING_METRIC.search(name)} or not names:
         return False
-    has_digits = any(len(f"{abs(values[name]):.12g}".replace(".", "")) >= _MIN_DIGITS for name in names)
+    has_digits = any(has_many_digits(values[name]) for name in names)
     is_conclusive = curve_points >= _MIN_CURVE_POINTS or has_digits
     return is_conclusive and all(values[name] == others[name] for name in names)
 

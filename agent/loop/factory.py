@@ -171,7 +171,9 @@ class _RunBuilder:
     def _code(
         self, recorder: Recorder, evaluator: Evaluator, root: Variant, candidate_pool: CandidatePool | None
     ) -> CodeSearch:
-        from tunesmith.agent.code_search.factory import make_code_search  # 0.15 s, which a study without [edits] saves
+        # 0.15 s, which a study without [edits] saves.
+        from tunesmith.agent.code_search.factory import make_code_search
+        from tunesmith.agent.code_search.questions.evidence import RunRecords
 
         if self.model is not None and evaluator.edits_problem:
             raise ProjectError(f"[edits]: {evaluator.edits_problem}")
@@ -183,7 +185,12 @@ class _RunBuilder:
             model=self.model,
             candidate_pool=candidate_pool,
             runner=self.background,
-            curve=self.curves.text,
+            records=RunRecords(
+                folder=self.folder,
+                project=self.options.project,
+                series=lambda number: self.curves.series.get(number, {}),
+                last_step=self.curves.last_steps.get,
+            ),
         )
 
     def _queue(

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from tunesmith.prompts.history_summary import downsample
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.view import StudyView
-from tunesmith.study.units import short_number
 
 
 class LearningCurves:
@@ -22,39 +21,40 @@ class LearningCurves:
 
     Attributes:
         values: the metric's values in the order of reporting, by trial number.
+        series: the values of every metric, by trial number and metric.
         last_steps: the largest step that a trial reported for any metric, by trial number.
     """
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
         self.values: dict[int, list[float]] = defaultdict(list)
+        self.series: dict[int, dict[str, list[float]]] = defaultdict(dict)
         self.last_steps: dict[int, float] = {}
 
     def load(self, curves: Mapping[int, Sequence[Observation]]) -> None:
         """Take over the observations of earlier runs, by trial number."""
         for number, observations in curves.items():
             self.values[number] = self._values_of(observations)
-            self._note_steps(number, observations)
+            self._note_series(number, observations)
 
     def add(self, number: int, observations: Sequence[Observation]) -> None:
         """Append what a running trial reported."""
         self.values[number] += self._values_of(observations)
-        self._note_steps(number, observations)
+        self._note_series(number, observations)
 
     def drop(self, number: int) -> None:
         """Forget the curve of a trial that runs again from its beginning."""
         self.values.pop(number, None)
+        self.series.pop(number, None)
         self.last_steps.pop(number, None)
 
     def downsampled(self, view: StudyView) -> dict[int, list[float]]:  # noqa: ARG002  # every curve is returned
         """Return every curve as a few numbers, by trial number."""
         return {number: downsample(list(values)) for number, values in list(self.values.items())}
 
-    def text(self, number: int) -> str:
-        """Return one curve as a few numbers in words; "" for an unknown trial."""
-        return ", ".join(short_number(value) for value in downsample(self.values.get(number, [])))
-
-    def _note_steps(self, number: int, observations: Sequence[Observation]) -> None:
+    def _note_series(self, number: int, observations: Sequence[Observation]) -> None:
+        for observation in observations:
+            self.series[number].setdefault(observation.metric, []).append(observation.value)
         if observations:
             reached = max(observation.step for observation in observations)
             self.last_steps[number] = max(reached, self.last_steps.get(number, reached))

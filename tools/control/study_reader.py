@@ -110,6 +110,7 @@ class InMemoryStudyReader:
 
     spec: StudySpec
     trials: StudyView
+    versions: tuple[Variant, ...] = ()
 
     def view(self) -> StudyView:
         """Return the view."""
@@ -128,8 +129,8 @@ class InMemoryStudyReader:
         return []
 
     def variants(self) -> Sequence[Variant]:
-        """Return []: there are no variants in memory; prompts for edits contain them already."""
-        return []
+        """Return the versions of the code that were given."""
+        return self.versions
 
 
 def study_view(spec: StudySpec, trials: Sequence[Trial], *, earlier: tuple[EarlierStudy, ...] = ()) -> StudyView:

@@ -155,7 +155,7 @@ def _read_block(block: Any, number: int) -> Edit:
 
 
 def _read_params(params: Any) -> dict[str, Value]:
-    """Return the values that were given; null stands for the value that the parent's best trial has."""
+    """Return the values that were given; null keeps the value of the parent's best trial."""
     given = params.items() if isinstance(params, Mapping) else ()
     return {str(name): value for name, value in given if isinstance(value, str | int | float)}
 

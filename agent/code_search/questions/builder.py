@@ -1,17 +1,18 @@
-"""Builds questions for edits: the version to edit, its results, and what became of earlier edits. Asks nothing."""
+"""Builds questions for edits: the version to edit, how it ran, and what became of earlier edits. Asks nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.agent.code_search.arms import Arm
 from tunesmith.agent.code_search.bandit import overused_direction
+from tunesmith.agent.code_search.questions.earlier_edits import edit_lines
 from tunesmith.agent.code_search.questions.editor import EditQuestion
-from tunesmith.agent.code_search.strategies.base import EditRequest
+from tunesmith.agent.code_search.questions.evidence import RunRecords, edit_tools, environment_text
+from tunesmith.agent.code_search.strategies.base import EditRequest, SearchState
 from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.formatting import one_line, render_params
+from tunesmith.study.formatting import render_params
 from tunesmith.study.trials.results import default_trial
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
@@ -26,64 +27,72 @@ class EditQuestionBuilder:
 
     Attributes:
         root: the user's project.
-        variants: every version, by id.
-        arms: the versions that may be edited; at least one.
-        curve: describes the metric of a trial during training, by trial number.
+        state: the versions and their trials; at least one version may be edited.
+        view: every trial.
+        records: what the runs left behind.
     """
 
     spec: StudySpec
     root: Variant
-    variants: Mapping[str, Variant]
-    arms: Sequence[Arm]
+    state: SearchState
     view: StudyView
-    curve: Callable[[int], str]
+    records: RunRecords
 
     def new_edit(self, request: EditRequest) -> EditQuestion:
         """Return the question for edits of the version that the strategy chose."""
-        arm = next(a for a in self.arms if a.code == request.parent)
-        return self._question(self.variants[arm.code] if arm.code else self.root, arm, count=request.count)
+        arm = self.state.by_code[request.parent]
+        return self._question(self.state.variants[arm.code] if arm.code else self.root, arm, count=request.count)
 
     def repair(self, failed_trial: Trial) -> EditQuestion:
         """Return the question for the repair of the edit that a failed trial ran."""
-        failed = self.variants[failed_trial.proposal.code]
-        parent = self.variants.get(failed.parent or "", self.root)
-        arm = next((a for a in self.arms if a.code == parent.id), self.arms[0])
+        failed = self.state.variants[failed_trial.proposal.code]
+        parent = self.state.variants.get(failed.parent or "", self.root)
+        arm = self.state.by_code.get(parent.id if parent.is_edited else "", self.state.arms[0])
         return self._question(parent, arm, broken=_failed_edit(failed_trial, failed))
 
     def _question(self, parent: Variant, arm: Arm, *, count: int = 1, broken: FailedEdit | None = None) -> EditQuestion:
-        sound = [v for v in self.variants.values() if v.state is VariantState.SOUND]
+        variants = list(self.state.variants.values())
+        sound = [v for v in variants if v.state is VariantState.SOUND]
         names = [name for variant in [parent, *sound] for name in variant_space(variant, self.spec).names]
         return EditQuestion(
             parent=parent,
             root=self.root,
-            known=dict(self.variants),
+            known=dict(self.state.variants),
             facts=self._code_facts(parent, arm),
             names=list(dict.fromkeys(names)),
             count=count,
-            best={arm.code: dict(arm.best.params) for arm in self.arms if arm.best},
+            best={a.code: dict(a.best.params) for a in self.state.arms if a.best},
             broken=broken,
+            tools=edit_tools(self.spec, self.view, variants, self.records),
         )
 
     def _code_facts(self, parent: Variant, arm: Arm) -> CodeFacts:
-        metric = self.view.objectives[0].metric
+        protect = self.spec.edits.protect if self.spec.edits else ()
+        best = arm.best
         return CodeFacts(
             name=_code_name(parent.id if parent.is_edited else ""),
             files=parent.files,
-            metric=metric,
-            protected=self.spec.edits.protect if self.spec.edits else (),
-            results=self._results(arm, metric),
-            params=render_params(arm.best.params) if arm.best else "",
-            curve=self.curve(arm.best.number) if arm.best else "",
-            earlier_edits=[_edit_line(v, self.arms, metric) for v in self.variants.values() if v.is_edited],
-            overused_direction=overused_direction(list(self.variants.values())),
+            metric=self.state.objective.metric,
+            protected=protect,
+            readable=self.records.protected_files(protect),
+            environment=environment_text(self.spec),
+            results=self._results(arm),
+            params=render_params(best.params) if best else "",
+            pace=self.records.pace_text(best) if best else "",
+            series=self.records.series_text(best.number) if best else (),
+            log=self.records.log_end(best.number) if best else "",
+            noise=short_number(self.state.noise, 2) if self.state.noise else "",
+            earlier_edits=edit_lines(self.state),
+            overused_direction=overused_direction(list(self.state.variants.values())),
         )
 
-    def _results(self, arm: Arm, metric: str) -> str:
+    def _results(self, arm: Arm) -> str:
         """Return the best value of the version, of the user's code and of the default, in one line."""
-        parts = [f"{_code_name(arm.code)}: best {metric} {_best_value(arm, metric)} in {len(arm.curve)} trials"]
-        own = next((a for a in self.arms if not a.code), None)
+        metric = self.state.objective.metric
+        parts = [f"{_code_name(arm.code)}: best {metric} {_best_value(arm, metric)} in {_trials(arm)}"]
+        own = self.state.by_code.get("")
         if arm.code and own is not None:
-            parts.append(f"your starting code: best {_best_value(own, metric)} in {len(own.curve)} trials")
+            parts.append(f"your starting code: best {_best_value(own, metric)} in {_trials(own)}")
         default = default_trial(self.view.trials, self.view.space)
         if default is not None and metric in default.values:
             parts.append(f"its default: {short_number(default.values[metric])}")
@@ -112,14 +121,5 @@ def _best_value(arm: Arm, metric: str) -> str:
     return short_number(arm.best.values[metric]) if arm.best else "none"
 
 
-def _edit_line(variant: Variant, arms: Sequence[Arm], metric: str) -> str:
-    """Return an edit in one line: its name, direction, result and rationale."""
-    head = f"{short_id(variant.id)} ({variant.direction or 'other'})"
-    arm = next((a for a in arms if a.code == variant.id), None)
-    if variant.state is not VariantState.SOUND:
-        result = f"{variant.state.value}: {variant.reason}"
-    elif arm is None:
-        result = "not run yet"
-    else:
-        result = f"{metric} {_best_value(arm, metric)} in {len(arm.curve)} trials"
-    return one_line(f"{head}: {result}. {variant.rationale}", 400)
+def _trials(arm: Arm) -> str:
+    return f"{len(arm.curve)} trial{'s' if len(arm.curve) != 1 else ''}"

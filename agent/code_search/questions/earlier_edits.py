@@ -1,0 +1,73 @@
+"""Earlier edits as lines of a prompt: where each began, its settings, and its gain against its parent."""
+
+from __future__ import annotations
+
+from tunesmith.agent.code_search.arms import Arm
+from tunesmith.agent.code_search.strategies.base import SearchState
+from tunesmith.study.formatting import one_line, render_params
+from tunesmith.study.trials.trial import Trial
+from tunesmith.study.units import short_number
+from tunesmith.study.variant import Variant, VariantState, short_id
+
+_LONGEST_LINE = 500
+
+
+def edit_lines(state: SearchState) -> list[str]:
+    """Return a line for each edit, in the order of proposal."""
+    return [one_line(_edit_line(v, state), _LONGEST_LINE) for v in state.variants.values() if v.is_edited]
+
+
+def _edit_line(variant: Variant, state: SearchState) -> str:
+    head = f"{short_id(variant.id)} on {_name(_parent_code(variant, state))} ({variant.direction or 'other'})"
+    arm = state.by_code.get(variant.id)
+    if variant.state is not VariantState.SOUND:
+        return f"{head}: {variant.state.value}: {variant.reason}. {variant.rationale}"
+    if arm is None:
+        return f"{head}: not run yet. {variant.rationale}"
+    return f"{head}: {_result(variant, arm, state)}. {variant.rationale}"
+
+
+def _result(variant: Variant, arm: Arm, state: SearchState) -> str:
+    """Return the best value, the difference to the parent with its noise, and the prediction."""
+    metric = state.objective.metric
+    if arm.best is None:
+        return "no complete trial"
+    parts = [f"{metric} {short_number(arm.best.values[metric])} in {len(arm.curve)} trial{'s' * (len(arm.curve) != 1)}"]
+    first, paired = _first_pair(variant, state)
+    if first is not None and paired is not None and metric in first.values:
+        difference = first.values[metric] - paired.values[metric]
+        noise = f" ± {short_number(state.noise, 2)}" if state.noise else ""
+        changed = {n: v for n, v in first.params.items() if paired.params.get(n) != v}
+        settings = f" with {render_params(changed)}" if changed else ""
+        parts.append(f"{difference:+.3g}{noise} against its parent in the first trial{settings}")
+    if variant.predicted is not None:
+        parts.append(f"predicted {short_number(variant.predicted)}")
+    return ", ".join(parts)
+
+
+def _first_pair(variant: Variant, state: SearchState) -> tuple[Trial | None, Trial | None]:
+    """Return the first trial of a version, and the trial of its parent on the same seed."""
+    own = [t for t in state.trials if t.proposal.code == variant.id and not t.is_replicate]
+    if not own:
+        return None, None
+    parent = _parent_code(variant, state)
+    metric = state.objective.metric
+    same = [
+        t
+        for t in state.trials
+        if t.proposal.code == parent
+        and t.number < own[0].number
+        and t.proposal.seed == own[0].proposal.seed
+        and metric in t.values
+        and not t.is_replicate
+    ]
+    return own[0], same[-1] if same else None
+
+
+def _parent_code(variant: Variant, state: SearchState) -> str:
+    parent = state.variants.get(variant.parent or "")
+    return parent.id if parent is not None and parent.is_edited else ""
+
+
+def _name(code: str) -> str:
+    return short_id(code) if code else "your starting code"
