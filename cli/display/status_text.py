@@ -17,6 +17,7 @@ from tunesmith.study.trials.winner import Winner, winner_text
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
 from tunesmith.tools.analysis.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
+from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
 from tunesmith.tools.variants.run_command import code_needed
 
@@ -72,12 +73,17 @@ def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
     outside = left_out_text(opened.history.left_out(opened.record))
     left_out = [f"      {outside}"] if outside else []
     if found is None:
-        return ["best: no complete trial yet", *left_out]
+        trials = opened.history.trials(opened.record.id)
+        why = infeasible_text(trials, opened.record.spec.metric_constraints)
+        return [f"best: no trial is usable. {why}" if why else "best: no complete trial yet", *left_out]
     objective, best = opened.record.spec.objectives[0], found.trial
     trend = sparkline([improvement.value for improvement in opened.history.improvements(opened.record)])
     line = f"best: {winner_text(found)}  {trend}".rstrip()
     default = opened.history.default(opened.record)
-    if default and default.number != best.number and objective.metric in default.values:
+    breaks = broken_bounds(default, opened.record.spec.metric_constraints) if default else ""
+    if breaks:
+        line += f"  (the default breaks a bound: {breaks})"
+    elif default and default.number != best.number and objective.metric in default.values:
         gain = relative_gain(found.value, default.values[objective.metric], objective)
         line += f"  (default {short_number(default.values[objective.metric])}"
         line += f", gain {gain:,.0%})" if gain is not None else ")"

@@ -24,10 +24,11 @@ from tunesmith.study.trials.results import (
 )
 from tunesmith.study.trials.seeds import is_confirming, is_fresh
 from tunesmith.study.trials.trial import Trial, TrialState
-from tunesmith.study.trials.view import Objective, objective_values
+from tunesmith.study.trials.view import Constraint, Objective, objective_values
 from tunesmith.study.trials.winner import Winner, leaderboard, winner
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.importance import importance
+from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.significance import Difference, Sample, difference, sample
 
 TOP_PARAMETERS = 3
@@ -125,6 +126,8 @@ class _HeadlineData:
     gain: float | None
     versus: Difference | None
     noise: Sample | None
+    constraints: tuple[Constraint, ...]
+    default_breaks: str
 
     @property
     def objective(self) -> Objective:
@@ -139,7 +142,10 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
     ranked, chosen = leaderboard(trials, record.spec), winner(trials, record.spec)
     best = _candidate(chosen.trial, objectives[0], replicates) if chosen else None
     default_run = default_trial(trials, record.spec.space)
-    default = _candidate(default_run, objectives[0], replicates) if default_run else None
+    constraints = record.spec.metric_constraints
+    breaks = broken_bounds(default_run, constraints) if default_run and default_run.state is TrialState.COMPLETE else ""
+    # What may not be chosen is nothing to measure a gain against.
+    default = _candidate(default_run, objectives[0], replicates) if default_run and not breaks else None
     front = pareto_front(ranked, objectives) if len(objectives) > 1 else []
     versus = _versus(best, default, objectives[0])
     noise = _noise(trials, default_run, objectives[0])
@@ -154,6 +160,8 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         gain=relative_gain(best.value, default.value, objectives[0]) if best and default else None,
         versus=versus,
         noise=noise,
+        constraints=constraints,
+        default_breaks=breaks,
     )
     verdict = _verdict(data)
     return Summary(
@@ -284,7 +292,7 @@ def _with_left_out(headline: str, left_out: str) -> str:
 
 def _headline(verdict: StudyVerdict, data: _HeadlineData) -> str:
     if data.best is None:
-        return _nothing_complete(data.trials)
+        return _nothing_complete(data.trials, data.constraints)
     writers = {
         StudyVerdict.FRONT: _front_line,
         StudyVerdict.NO_DEFAULT: _no_default_line,
@@ -296,14 +304,15 @@ def _headline(verdict: StudyVerdict, data: _HeadlineData) -> str:
     return writers[verdict](data, data.best)
 
 
-def _nothing_complete(trials: Sequence[Trial]) -> str:
+def _nothing_complete(trials: Sequence[Trial], constraints: Sequence[Constraint]) -> str:
     if not trials:
         return "No trial has run yet."
     kinds = Counter(t.failure.kind.value for t in trials if t.failure)
     parts = [f"{count} {state}" for state, count in Counter(t.state.value for t in trials).items()]
     reasons = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     if TrialState.COMPLETE in {t.state for t in trials}:
-        return f"No trial is usable: no complete trial has every metric within its bounds ({', '.join(parts)})."
+        why = infeasible_text(trials, constraints) or "no complete trial has a finite value of every objective."
+        return f"No trial is usable ({', '.join(parts)}). {why}"
     return f"No trial completed: {', '.join(parts)}{f' ({reasons})' if reasons else ''}."
 
 
@@ -336,6 +345,8 @@ def _no_default_line(data: _HeadlineData, best: ConfigResult) -> str:
     value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number})"
     if best.confirmed and best.confirmed.margin is not None:
         value += f" -> {plus_minus(best.confirmed)} on {best.confirmed.count} fresh seeds"
+    if data.default_breaks:
+        return f"{value}. The default breaks a bound ({data.default_breaks}), so no gain over it is stated."
     return f"{value}. The default did not complete, so there is no comparison."
 
 
