@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tunesmith.agent.code_search.equal_start import equal_start
 from tunesmith.agent.code_search.suspicious_gains import identical_run, is_suspicious_gain, resolve_rerun
 from tunesmith.agent.code_search.training_time import longer_training
 from tunesmith.agent.loop.events import Finished
@@ -127,12 +128,25 @@ def _warn_of_bad_start(run: StudyRun, trial: Trial) -> None:
         run.announcer.note(f"{failed}; if the command is wrong, stop with Ctrl-C")
 
 
+def repeated_trial(run: StudyRun, trial: Trial) -> Trial | None:
+    """Return the trial of other code whose first values the first trial of a version repeats; None without one."""
+    if run.code is None or not trial.proposal.code or trial.is_replicate:
+        return None
+    variant = run.code.variants().get(trial.proposal.code)
+    trials = run.trials()
+    is_first = not any(t.proposal.code == trial.proposal.code and t.number < trial.number for t in trials)
+    return equal_start(trial, trials, run.curves.series, variant.diff) if variant is not None and is_first else None
+
+
 def _update_code_version(run: StudyRun, trial: Trial) -> None:
     """Record what a trial shows about the version of the code that it ran, such as that it is broken."""
     if run.code is None or trial.is_replicate:
         return
     trials = run.trials()
-    fate = run.code.variant_outcome(trial, trials, identical_run(trial, trials, run.curves.values))
+    identical = identical_run(trial, trials, run.curves.values)
+    if identical is None and trial.state is TrialState.STOPPED:
+        identical = repeated_trial(run, trial)
+    fate = run.code.variant_outcome(trial, trials, identical)
     if fate is not None:
         run.recorder.record_variant_state(fate.variant, fate.state, fate.reason)
         run.announcer.note(f"{short_id(fate.variant.id)} is {fate.state.value}: {fate.reason}")

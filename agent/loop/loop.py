@@ -17,7 +17,7 @@ from tunesmith.agent.loop.commands.service import CommandService
 from tunesmith.agent.loop.events import Ended, LoopEvent, Observed, Opened, Started
 from tunesmith.agent.loop.factory import open_run
 from tunesmith.agent.loop.final_test import run_final_test
-from tunesmith.agent.loop.finishing import finish_trial
+from tunesmith.agent.loop.finishing import finish_trial, repeated_trial
 from tunesmith.agent.loop.lock_wait import LockWait
 from tunesmith.agent.loop.recovery import Recovery, recover
 from tunesmith.agent.loop.run_options import RunOptions
@@ -185,6 +185,10 @@ class Loop:
                 decision = run.early_stopping.stop_decision(slot.evaluation.trial, observations, run.queue.view)
                 if decision:
                     slot.evaluation.stop(decision.note, decision.failure)
+                elif other := repeated_trial(run, slot.evaluation.trial):
+                    slot.evaluation.stop(
+                        f"it repeats the first values of trial {other.number}, so the edit changes nothing"
+                    )
 
     def _take_in(self, slot: PoolSlot, observations: Sequence[Observation]) -> None:
         trial = slot.trial
