@@ -47,7 +47,7 @@ class CodeFacts:
         pace: how long it took, and what it used.
         series: one line for each metric that it reported during training.
         log: the end of its log.
-        noise: standard deviation of a difference of two runs; "" while it is unknown.
+        noise: standard deviation between seeds; "" while it is unknown.
         earlier_edits: one line for each earlier edit, the latest last.
         overused_direction: a direction that must not be proposed next; "" for none.
     """
@@ -90,7 +90,7 @@ def editing_messages(
 ) -> list[Message]:
     """Return the question for at most `count` edits, or for the repair of one."""
     # The code is shown once, as the version to edit; the script in the project may be another version.
-    opening = opening_messages(replace(brief, script=""))
+    opening = [Message("system", render_text("edit_system.md")), *opening_messages(replace(brief, script=""))[1:]]
     code_tokens = MAX_TOKENS - sum(estimate_tokens(message.text) for message in opening) - _FIXED_TOKENS
     code_tokens -= _REPAIR_TOKENS if broken is not None else 0
     shown, mapped = _shown_files(facts.files, code_tokens)

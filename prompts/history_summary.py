@@ -10,14 +10,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tunesmith.prompts.trial_rows import FULL_ROWS, trial_table
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.formatting import one_line, render_parameter
-from tunesmith.study.space.parameters import Bool, Choice, Int, Parameter, has_default
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter, has_default
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
+from tunesmith.study.trials.trial import FailureKind, Source, Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import leaderboard
-from tunesmith.study.units import short_number
 
 CHARS_PER_TOKEN = 3.0
 """Characters per token of a table of numbers. Prose has more, so estimates with this value are upper bounds."""
@@ -63,13 +63,14 @@ def summarize_history(
         curves: first objective at a few steps, by trial number, as far as known.
     """
     trials = [t for t in view.trials if not t.is_replicate]
-    counts = _counts(trials)
+    counts, ranked = _counts(trials), leaderboard(trials, view)
+    leading = [t.number for t in ranked[:FULL_ROWS]]
     summary = HistorySummary(table="", failures="", counts=counts)
     for best, latest, others in _TABLE_SIZES:
-        rows = _select_trials(view, trials, best, latest, others)
+        rows = _select_trials(trials, ranked, best, latest, others)
         tail = _LONG_LOG_TAIL if best > _MANY_BEST else _SHORT_LOG_TAIL
         summary = HistorySummary(
-            table=_table(view, rows, curves or {}),
+            table=trial_table(view, rows, leading, curves or {}),
             failures="\n".join(part for part in (_failures(trials, tail), _set_aside(view)) if part),
             counts=counts,
         )
@@ -87,8 +88,13 @@ def downsample(curve: Sequence[float], count: int = 5) -> list[float]:
 
 
 def space_table(space: SearchSpace) -> str:
-    """Return one line for each parameter: name, kind, range, scale, default, condition, help."""
-    return "\n".join(_parameter_line(name, p) for name, p in space.parameters.items())
+    """Return one line for each parameter: name, kind, range, scale, default, condition, help; then the relations."""
+    lines = [_parameter_line(name, p) for name, p in space.parameters.items()]
+    lines += [f"{name} = {formula.text} (derived from the others)" for name, formula in space.relations.derived.items()]
+    if space.forbid:
+        lines.append("Forbidden, and refused whoever proposes it:")
+        lines += [f"- {rule}" for rule in space.forbid]
+    return "\n".join(lines)
 
 
 def _counts(trials: Sequence[Trial]) -> str:
@@ -98,8 +104,9 @@ def _counts(trials: Sequence[Trial]) -> str:
     return ", ".join(f"{count} {state}" for state, count in sorted(by_state.items())) or "no trial yet"
 
 
-def _select_trials(view: StudyView, trials: Sequence[Trial], best: int, latest: int, others: int) -> list[Trial]:
-    ranked = leaderboard(trials, view)
+def _select_trials(
+    trials: Sequence[Trial], ranked: Sequence[Trial], best: int, latest: int, others: int
+) -> list[Trial]:
     selected = {t.number: t for t in [*ranked[:best], *list(trials)[-latest:]]}
     rest = [t for t in ranked if t.number not in selected]
     if others and rest:
@@ -109,29 +116,6 @@ def _select_trials(view: StudyView, trials: Sequence[Trial], best: int, latest: 
     if first is not None:
         selected[first.number] = first
     return [selected[number] for number in sorted(selected)]
-
-
-def _table(view: StudyView, trials: Sequence[Trial], curves: Mapping[int, Sequence[float]]) -> str:
-    names, metrics = view.space.names, [o.metric for o in view.objectives]
-    bounded = [c.metric for c in view.constraints]
-    header = ["#", "source", *names, *metrics, *bounded, "state", "seconds"]
-    lines = [" | ".join(header)]
-    for trial in trials:
-        cells = [str(trial.number), trial.proposal.source.value]
-        cells += [render_parameter(trial.params[name]) if name in trial.params else "-" for name in names]
-        cells += [short_number(trial.values[m]) if m in trial.values else "-" for m in [*metrics, *bounded]]
-        cells += [_state(trial), f"{trial.outcome.usage.wall_s:.3g}" if trial.outcome else "-"]
-        line = " | ".join(cells)
-        if curves.get(trial.number):
-            line += "  curve " + " ".join(short_number(value) for value in curves[trial.number])
-        lines.append(line)
-    return "\n".join(lines)
-
-
-def _state(trial: Trial) -> str:
-    if trial.failure:
-        return f"failed ({trial.failure.kind.value})"
-    return "running" if trial.state is TrialState.WAITING else trial.state.value
 
 
 def _failures(trials: Sequence[Trial], tail: int) -> str:
@@ -166,6 +150,17 @@ def _set_aside(view: StudyView) -> str:
     return f"not in the table: {len(own)} trials (latest {numbers}): {why}{example}"
 
 
+def _grid_words(parameter: Float | Int) -> str:
+    for words, size in (
+        ("in steps of", parameter.step),
+        ("a multiple of", parameter.multiple_of),
+        ("a power of", parameter.power_of),
+    ):
+        if size:
+            return f", {words} {render_parameter(size)}"
+    return ""
+
+
 def _parameter_line(name: str, parameter: Parameter) -> str:
     match parameter:
         case Choice(choices=choices, ordered=ordered):
@@ -173,7 +168,7 @@ def _parameter_line(name: str, parameter: Parameter) -> str:
         case Bool():
             kind = "true or false"
         case _:
-            step = f", in steps of {render_parameter(parameter.step)}" if parameter.step else ""
+            step = _grid_words(parameter)
             whole = "whole number" if isinstance(parameter, Int) else "number"
             scale = ", logarithmic" if parameter.log else ""
             kind = f"{whole} from {render_parameter(parameter.low)} to {render_parameter(parameter.high)}{scale}{step}"

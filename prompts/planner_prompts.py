@@ -12,9 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tunesmith.prompts.candidate_fates import CandidateFate, Fate, fate_lines
 from tunesmith.prompts.history_summary import CHARS_PER_TOKEN, estimate_tokens, space_table, summarize_history
 from tunesmith.prompts.message import Message
+from tunesmith.prompts.noise_text import noise_text
 from tunesmith.prompts.render import render_text
+from tunesmith.prompts.trial_rows import source_text
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.formatting import render_parameter, render_params
 from tunesmith.study.sampler_state import SamplerState
@@ -22,14 +25,20 @@ from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.results import default_trial, present_improvements
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Constraint, Objective, StudyView
-from tunesmith.study.trials.winner import incumbent
+from tunesmith.study.trials.winner import certainty_text, incumbent, winner
 from tunesmith.study.units import short_number
 
 MAX_TOKENS = 8000
 """Limit for one prompt, by the estimate of `estimate_tokens`; the history is shortened to fit."""
 
 _FIXED_TOKENS = 900
-"""Tokens reserved for everything but the opening messages and the history."""
+"""Tokens reserved in a question for lessons for everything but the opening messages and the history."""
+
+_MAX_FRAME_FRACTION = 0.32
+"""Largest fraction of a prompt that a question takes without the trials; lists are cut to half until it is met."""
+
+_MARGIN_TOKENS = 60
+_MAX_LINES = 12
 
 _SCRIPT_SHARE = 0.35
 _MAX_EARLIER_LESSONS = 12
@@ -68,43 +77,91 @@ class PromptContext:
     Attributes:
         sampler: the sampler's next point, and what it found about parameters.
         budget: the budget left, in words; "" without a limit.
+        timing: how long trials take, how many run at once, and which run now; "" when unknown.
         curves: first objective at a few steps, by trial number.
+        fates: the model's candidates that are no trials.
+        track_record: how well the model's predictions came true, in words; "" while nothing is known.
+        requests: what became of the model's requests about the study, one line each.
+        contrasts: pairs of trials that differ in few parameters, with their values, one sentence each.
+        untouched: parameters and choices that were never tried, one sentence each.
     """
 
     view: StudyView
     sampler: SamplerState
     budget: str = ""
+    timing: str = ""
     curves: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    fates: Sequence[CandidateFate] = ()
+    track_record: str = ""
+    requests: Sequence[str] = ()
+    contrasts: Sequence[str] = ()
+    untouched: Sequence[str] = ()
 
 
-def starting_messages(brief: StudyBrief, *, count: int, sampler: SamplerState | None = None) -> list[Message]:
-    """Return the question for starting points, before any result."""
-    next_params = render_params(sampler.next_params) if sampler else ""
-    return [*opening_messages(brief), Message("user", render_text("start.md", count=count, next_params=next_params))]
+def starting_messages(
+    brief: StudyBrief, *, count: int, context: PromptContext | None = None, max_tokens: int = MAX_TOKENS
+) -> list[Message]:
+    """Return the question for starting points: before any result, or when only the default ran."""
+    facts: dict[str, Any] = {"default": None, "budget": "", "failures": ""}
+    if context is not None:
+        view = context.view
+        failures = summarize_history(view, max_tokens=_FIXED_TOKENS).failures
+        facts = {"default": _default_facts(view), "budget": context.budget, "failures": failures}
+    question = Message("user", render_text("start.md", count=count, **facts))
+    return [*opening_messages(brief, max_tokens=max_tokens), question]
 
 
-def proposing_messages(brief: StudyBrief, context: PromptContext, *, count: int, operator: str) -> list[Message]:
-    """Return the question for candidates, given results; `operator` is a key of operators.toml."""
-    opening = opening_messages(brief)
-    max_tokens = _tokens_left(opening)
-    facts = _facts(context, max_tokens=max_tokens)
-    question = render_text("propose.md", **facts, count=count, operator=operators()[operator])
+def proposing_messages(
+    brief: StudyBrief, context: PromptContext, *, count: int, operator: str, max_tokens: int = MAX_TOKENS
+) -> list[Message]:
+    """Return the question for candidates, given results.
+
+    Args:
+        brief: the facts that do not change.
+        context: the facts that do.
+        count: the number of candidates.
+        operator: the instruction for the kind of move.
+        max_tokens: limit for the prompt, by the estimate of `estimate_tokens`.
+    """
+    opening = opening_messages(brief, max_tokens=max_tokens)
+    lines, frame = _MAX_LINES, ""
+    facts: dict[str, Any] = {}
+    while not frame or (estimate_tokens(frame) > _MAX_FRAME_FRACTION * max_tokens and lines > 1):
+        facts = {**_facts(context), **_listed(context, lines), "count": count, "operator": operator}
+        frame, lines = render_text("propose.md", **facts, counts="", table="", failures=""), lines // 2
+    left = max_tokens - _length(opening) - estimate_tokens(frame) - _MARGIN_TOKENS
+    history = summarize_history(context.view, max_tokens=left, curves=context.curves)
+    question = render_text("propose.md", **facts, counts=history.counts, table=history.table, failures=history.failures)
     return [*opening, Message("user", question)]
 
 
-def insight_messages(brief: StudyBrief, context: PromptContext, *, limit: int) -> list[Message]:
+def insight_messages(
+    brief: StudyBrief, context: PromptContext, *, limit: int, max_tokens: int = MAX_TOKENS
+) -> list[Message]:
     """Return the question for at most `limit` lessons."""
-    opening = opening_messages(brief)
-    max_tokens = _tokens_left(opening)
-    return [
-        *opening,
-        Message("user", render_text("insights.md", **_facts(context, max_tokens=max_tokens), limit=limit)),
-    ]
+    opening, view = opening_messages(brief, max_tokens=max_tokens), context.view
+    left = max_tokens - _length(opening) - _FIXED_TOKENS
+    history = summarize_history(view, max_tokens=left, curves=context.curves)
+    question = render_text(
+        "insights.md",
+        counts=history.counts,
+        best=_trial_facts(incumbent(view.trials, view), view),
+        noise=noise_text(view),
+        table=history.table,
+        failures=history.failures,
+        limit=limit,
+    )
+    return [*opening, Message("user", question)]
 
 
 def retry_message(problems: Sequence[str], *, count: int) -> Message:
     """Return the question that follows an answer without a valid candidate."""
     return Message("user", render_text("retry.md", problems=problems[:_MAX_PROBLEMS], count=count))
+
+
+def second_try_message(problems: Sequence[str], *, count: int) -> Message:
+    """Return the question that follows when every candidate would probably fail."""
+    return Message("user", render_text("second_try.md", problems=problems[:_MAX_PROBLEMS], count=count))
 
 
 @cache
@@ -113,7 +170,7 @@ def operators() -> Mapping[str, str]:
     return tomllib.loads(Path(__file__).with_name("operators.toml").read_text(encoding="utf-8"))
 
 
-def opening_messages(brief: StudyBrief) -> list[Message]:
+def opening_messages(brief: StudyBrief, *, max_tokens: int = MAX_TOKENS) -> list[Message]:
     """Return the messages that begin every conversation: how answers are used, and the study."""
     study = render_text(
         "study.md",
@@ -126,34 +183,45 @@ def opening_messages(brief: StudyBrief) -> list[Message]:
         fidelity=brief.fidelity,
         space=space_table(brief.space),
         script=brief.script,
-        script_chars=int(MAX_TOKENS * _SCRIPT_SHARE * CHARS_PER_TOKEN),
+        script_chars=int(max_tokens * _SCRIPT_SHARE * CHARS_PER_TOKEN),
         insights=brief.insights,
         earlier=brief.earlier[:_MAX_EARLIER_LESSONS],
     )
     return [Message("system", render_text("system.md")), Message("user", study)]
 
 
-def _tokens_left(opening: Sequence[Message]) -> int:
-    return MAX_TOKENS - sum(estimate_tokens(message.text) for message in opening) - _FIXED_TOKENS
+def _length(messages: Sequence[Message]) -> int:
+    return sum(estimate_tokens(message.text) for message in messages)
 
 
-def _facts(context: PromptContext, *, max_tokens: int) -> dict[str, Any]:
+def _facts(context: PromptContext) -> dict[str, Any]:
+    """Return the facts of a question whose length does not grow with the study."""
     view, sampler = context.view, context.sampler
-    history = summarize_history(view, max_tokens=max_tokens, curves=context.curves)
     prediction = sampler.next_prediction
     return {
-        "counts": history.counts,
         "budget": context.budget or "not limited",
-        "best": _trial_facts(incumbent(view.trials, view), view),
+        "timing": context.timing,
+        "best": _best_facts(view),
         "default": _trial_facts(default_trial(view.trials, view.space), view),
         "stale": trials_since_improvement(view),
+        "noise": noise_text(view),
+        "track_record": context.track_record,
+        "has_waiting": any(one.fate is Fate.WAITING for one in context.fates),
         "next_params": render_params(sampler.next_params),
         "prediction": prediction and {"mean": short_number(prediction.mean), "std": short_number(prediction.std)},
         "importance": ", ".join(f"{name} {share:.0%}" for name, share in list(sampler.importance.items())[:6]),
-        "interactions": sampler.interactions,
-        "failing": sampler.failing,
-        "table": history.table,
-        "failures": history.failures,
+    }
+
+
+def _listed(context: PromptContext, count: int) -> dict[str, Sequence[str]]:
+    """Return the lists of a question, each with at most `count` lines."""
+    return {
+        "fates": fate_lines(context.view, context.fates)[-count:],
+        "requests": context.requests[-count:],
+        "interactions": context.sampler.interactions[:count],
+        "failing": context.sampler.failing[:count],
+        "contrasts": context.contrasts[:count],
+        "untouched": context.untouched[:count],
     }
 
 
@@ -172,8 +240,22 @@ def _trial_facts(trial: Trial | None, view: StudyView) -> dict[str, str] | None:
         "number": str(trial.number),
         "value": f"{metric} {short_number(trial.values[metric])}",
         "params": render_params(trial.params),
-        "source": trial.proposal.source.value,
+        "source": source_text(trial),
     }
+
+
+def _best_facts(view: StudyView) -> dict[str, str] | None:
+    found = winner(view.trials, view)
+    facts = _trial_facts(found.trial if found else None, view)
+    return facts and {**facts, "certainty": certainty_text(found) if found else ""}
+
+
+def _default_facts(view: StudyView) -> dict[str, str] | None:
+    """Return the default's result and its seconds, for the first question."""
+    trial = default_trial(view.trials, view.space)
+    facts = _trial_facts(trial, view)
+    seconds = trial.outcome.usage.wall_s if trial is not None and trial.outcome else 0.0
+    return facts and {**facts, "seconds": f"{seconds:.3g}" if seconds else ""}
 
 
 def _constraint_text(constraint: Constraint) -> str:

@@ -1,4 +1,4 @@
-"""Keeps the LLM's candidates for the next trials: asks ahead of time, within the budget, and pauses after failures.
+"""Keeps the LLM's candidates for the next trials: asks when a question pays, within the budget, pauses after failures.
 
 Decides nothing about trials. With a background runner a slow model blocks no slot. Without one (`runner=None`) each
 question is answered before the call returns, which is what the Python API and the benchmarks need.
@@ -11,31 +11,41 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from tunesmith.agent.llm.call_log import LoggedCall
 from tunesmith.agent.llm.candidates import Candidate, revalidate
+from tunesmith.agent.llm.fate_log import FateLog
+from tunesmith.agent.llm.llm_budget import LLMBudget
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, FIRST_CANDIDATES, Batch, BatchFailure, LLMPlanner
-from tunesmith.prompts.history_summary import estimate_tokens
+from tunesmith.agent.llm.question_timing import QuestionCost, is_cheap, news, question_cost, waiting_allowance_s
+from tunesmith.agent.llm.requests import Request
+from tunesmith.prompts.candidate_fates import CandidateFate
 from tunesmith.prompts.planner_prompts import PromptContext
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.formatting import one_line
+from tunesmith.study.space.values import config_key
+from tunesmith.study.trials.trial import Source
 from tunesmith.study.trials.view import StudyView
-from tunesmith.study.units import short_number
 
 STALE_AFTER_TRIALS = 10
 """Candidates are replaced by new ones after this number of further trials."""
 
 ANSWER_WAIT_S = 1.0
-"""Time that a slot waits for an answer that is on its way, in seconds; after that the sampler fills the slot."""
+"""Time that the end of a run waits for an answer that is on its way, in seconds."""
 
 LESSON_INTERVAL = 10
 """Number of finished trials between two questions for lessons."""
 
+MIN_SHARE_TO_RETHINK = 0.25
+"""Share of the trials below which a model's candidates are run down before it is asked again."""
+
+RethinkRule = Literal["when cheap", "always", "never"]
+"""When candidates that did not run are asked for again after a result: by their cost, always, or never."""
+
 _MAX_PAUSE_TRIALS = 16
-_BUDGET_WARNINGS = (0.8, 1.0)
 _FAILURES_BEFORE_NOTE = 3
 
 
@@ -44,6 +54,10 @@ class BackgroundRunner(Protocol):
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Start the function; return the future of its result."""
+
+
+ContextMaker = Callable[[StudyView, Sequence[CandidateFate]], PromptContext]
+"""Builds the facts for a prompt from a view and the candidates that are no trials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,48 +77,60 @@ class CandidatePool:
 
     Args:
         planner: asks the model.
-        context: builds the facts for a prompt from a view; takes up to a second, so it runs in the background as well.
+        context: takes up to a second, so it runs in the background as well.
         budget: limits; only the three limits on the LLM are used here.
         spent: usage of earlier runs of the study.
         runner: runs questions in the background; None to wait for each answer.
         count: candidates per question.
-        clock: monotonic seconds, for pauses.
+        rethinks: when candidates that did not run are asked for again after a result.
+        clock: monotonic seconds, for pauses and waiting.
+
+    Attributes:
+        share: fraction of the trials that the model gets now; the arbiter sets it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is another part of a study
         self,
         planner: LLMPlanner,
         *,
-        context: Callable[[StudyView], PromptContext],
+        context: ContextMaker,
         budget: Budget | None = None,
         spent: Spent | None = None,
         runner: BackgroundRunner | None = None,
         count: int = CANDIDATES_PER_QUESTION,
+        rethinks: RethinkRule = "when cheap",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._planner = planner
         self._context = context
-        self._budget = budget or Budget()
-        self._spent = spent or Spent()
+        self._usage = LLMBudget(planner.name, budget or Budget(), spent or Spent())
         self._runner = runner
         self._count = count
+        self._rethinks = rethinks
         self._clock = clock
+        self.share = 0.5
         self._candidates: list[Candidate] = []
+        self._regions: list[Candidate] = []
+        self._fates = FateLog()
         self._trials_seen = 0
-        self._pending_candidates: Future[Batch] | None = None
+        self._finished_seen = -1
+        self._costs: list[QuestionCost] = []
+        self._pending: Future[Batch] | None = None
+        self._waiting_since: float | None = None
+        self._waited_s = 0.0
+        self._allowed_wait_s = 0.0
         self._pending_lessons: Future[tuple[tuple[Lesson, ...], Batch]] | None = None
         self._new_lessons: tuple[Lesson, ...] | None = None
         self._lessons_asked_at = -1
-        self._calls: list[LoggedCall] = []
+        self._requests: list[Request] = []
         self._notes: list[str] = []
         self._failures_in_a_row = 0
         self._paused_until_trial = 0
         self._paused_until_s = 0.0
         self._disabled_reason = ""
         self._failure_is_noted = False
+        self._is_rethinking = False
         self._last_failure = ""
-        self._unknown_price_is_noted = False
-        self._warned_at = self._passed_warning()
 
     @property
     def name(self) -> str:
@@ -114,48 +140,94 @@ class CandidatePool:
     @property
     def spent(self) -> Spent:
         """Usage including earlier runs; only its three LLM fields are updated here."""
-        return self._spent
+        return self._usage.spent
 
     @property
     def used(self) -> float:
         """Used fraction of the tightest LLM limit; 0 without a limit."""
-        return max((share.fraction for share in self._budget.llm_limit_usage(self._spent)), default=0.0)
+        return self._usage.used
+
+    # -- candidates ---------------------------------------------------------------------------------------------
 
     def offer(self, view: StudyView) -> Offer:
         """Return the candidates that are still new, given the present trials."""
         self.prepare(view)
-        if not self._candidates and self._pending_candidates is not None:
-            wait_for([self._pending_candidates], timeout=ANSWER_WAIT_S)
-            self._collect(view)
-        self._candidates = list(revalidate(self._candidates, view))
+        self._candidates = list(revalidate(self._candidates, view, self._planner.objection))
         if not self._candidates and self._runner is None:
             self.prepare(view)
         if self._candidates:
             return Offer(tuple(self._candidates))
-        return Offer((), self._reason_for_none(view))
+        return Offer((), self.reason_for_none(view))
 
     def mark_used(self, candidate: Candidate) -> None:
         """Remove a candidate that runs as a trial."""
         self._candidates = [c for c in self._candidates if c is not candidate]
 
-    def discard(self) -> None:
-        """Remove all candidates, because none is worth a trial now; the next `prepare` asks for others."""
-        self._candidates = []
+    def refuse(self, candidate: Candidate, reason: str, view: StudyView) -> None:
+        """Remove a candidate that does not run; the model is told why with the next question."""
+        self.mark_used(candidate)
+        self._fates.refuse(candidate, reason, after=view.number)
+
+    def was_refused(self, candidate: Candidate) -> bool:
+        """Return whether the model gave this configuration before and was told that it is refused."""
+        return self._fates.was_refused(candidate)
+
+    def region(self, view: StudyView) -> Candidate | None:
+        """Return the region in which the model wants the sampler to work now; None without one."""
+        self._regions = [r for r in self._regions if r.runs > 0 and view.space.contains(r.params)]
+        return self._regions[0] if self._regions else None
+
+    def use_region(self, region: Candidate) -> None:
+        """Count one trial of the sampler in a region."""
+        self._regions = [replace(r, runs=r.runs - 1) if r is region else r for r in self._regions]
+
+    def second_try(self, view: StudyView, refused: Sequence[str]) -> None:
+        """Ask again at once, naming why every candidate was refused."""
+        if self._pending is None and not self._pause_reason(view):
+            self._start_question(view, tuple(refused))
+
+    # -- waiting ------------------------------------------------------------------------------------------------
+
+    def must_wait(self, view: StudyView) -> bool:
+        """Return whether a slot waits for the answer on its way: within the allowance, if the answer is needed."""
+        self.prepare(view)
+        self._allowed_wait_s = waiting_allowance_s(view.trials)
+        is_needed = not self._candidates or self._is_rethinking
+        if self._pending is None or not is_needed:
+            self._stop_waiting()
+            return False
+        if self._waiting_since is None:
+            self._waiting_since = self._clock()
+        return self.is_waiting
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a slot waits for an answer, which has not come and may still be waited for."""
+        if self._waiting_since is None or self._pending is None or self._pending.done():
+            self._stop_waiting()
+            return False
+        if self._waited_s + self._clock() - self._waiting_since < self._allowed_wait_s:
+            return True
+        self._stop_waiting()
+        return False
+
+    def _stop_waiting(self) -> None:
+        if self._waiting_since is not None:
+            self._waited_s += self._clock() - self._waiting_since
+            self._waiting_since = None
+
+    # -- asking -------------------------------------------------------------------------------------------------
 
     def prepare(self, view: StudyView) -> None:
-        """Ask for candidates when few are left and asking is allowed. Returns at once with a background runner."""
+        """Ask for candidates when that pays and is allowed. Returns at once with a background runner."""
         self._collect(view)
         self._ask_for_lessons_when_due(view)
-        if self._pending_candidates is not None or not self._needs_more(view) or self._pause_reason(view):
-            return
-        if self._runner is None:
-            self._accept(self._ask(view), view)
-        else:
-            self._pending_candidates = self._runner.submit(self._ask, view)
+        if self._pending is None and self._needs_more(view) and not self._pause_reason(view):
+            self._start_question(view, ())
 
     def finish(self, view: StudyView) -> None:
         """Wait up to ANSWER_WAIT_S for open questions, so that their cost is recorded; later answers are lost."""
-        futures: tuple[Future[Any] | None, ...] = (self._pending_candidates, self._pending_lessons)
+        futures: tuple[Future[Any] | None, ...] = (self._pending, self._pending_lessons)
         wait_for([future for future in futures if future is not None], timeout=ANSWER_WAIT_S)
         self._collect(view)
 
@@ -166,20 +238,21 @@ class CandidatePool:
 
     def drain_calls(self) -> list[LoggedCall]:
         """Return model calls that ended since the last call of this method, for the history."""
-        calls, self._calls = self._calls, []
-        return calls
+        return self._usage.drain_calls()
+
+    def drain_requests(self) -> list[Request]:
+        """Return what the model asked for about the study since the last call of this method."""
+        requests, self._requests = self._requests, []
+        return requests
 
     def drain_notes(self) -> list[str]:
         """Return messages for the user since the last call of this method."""
-        notes, self._notes = self._notes, []
+        notes, self._notes = [*self._notes, *self._usage.drain_notes()], []
         return notes
 
     def charge(self, calls: Sequence[LoggedCall]) -> None:
         """Log calls and count them against the budget; calls made elsewhere for this study are passed in here."""
-        self._calls += calls
-        for logged in calls:
-            self._add_usage(logged)
-            self._notes += logged.call.notes
+        self._usage.charge(calls)
 
     def unavailable_reason(self) -> str:
         """Return why the model must not be asked anything now; "" when it may be asked."""
@@ -192,31 +265,51 @@ class CandidatePool:
     def update_study(self, planner: LLMPlanner, budget: Budget) -> None:
         """Continue with a changed study; candidates for the old one are removed."""
         self._planner = planner
-        self._budget = budget
-        self._candidates = []
-        self._warned_at = self._passed_warning()
+        self._usage.change_limits(budget)
+        self._candidates, self._regions = [], []
 
-    # -- asking -------------------------------------------------------------------------------------------------
+    def _start_question(self, view: StudyView, refused: tuple[str, ...]) -> None:
+        self._finished_seen = len(view.finished)
+        fates = self._fates.with_waiting(self._candidates, after=view.number)
+        self._is_rethinking = bool(self._candidates) or bool(refused)
+        if self._runner is None:
+            self._accept(self._ask(view, fates, refused), view)
+        else:
+            self._pending = self._runner.submit(self._ask, view, fates, refused)
 
-    def _ask(self, view: StudyView) -> Batch:
+    def _ask(self, view: StudyView, fates: tuple[CandidateFate, ...], refused: tuple[str, ...]) -> Batch:
         """Ask for candidates. Any exception becomes a failed batch: neither an LLM nor a bug here ends a study."""
         try:
-            context = self._context(view)
-            if any(t.state.is_finished for t in view.trials):
-                return self._planner.candidates(context, count=self._count)
+            context = self._context(view, fates)
+            if any(t.state.is_finished and t.proposal.source is not Source.DEFAULT for t in view.trials):
+                return self._planner.candidates(context, count=self._count, refused=refused)
             count = max(FIRST_CANDIDATES, self._count) if self._count > 1 else 1
-            return self._planner.starting_points(view, count=count, sampler=context.sampler)
+            return self._planner.starting_points(view, count=count, context=context)
         except Exception as error:  # noqa: BLE001  # see above
             return _failed_batch(error, view)
 
     def _needs_more(self, view: StudyView) -> bool:
+        """Return whether a question pays now; the rule in words is in docs/llm.md."""
         is_stale = len(view.trials) - self._trials_seen > STALE_AFTER_TRIALS
         is_low = len(self._candidates) < 2 and self._runner is not None  # noqa: PLR2004  # one in reserve
-        return not self._candidates or is_stale or is_low
+        return not self._candidates or is_stale or is_low or self._must_rethink(view)
+
+    def _must_rethink(self, view: StudyView) -> bool:
+        """Return whether results since the last question make the waiting candidates worth another thought."""
+        if self._rethinks == "never" or len(view.finished) <= self._finished_seen:
+            return False
+        if self._rethinks == "always":
+            return True
+        if self.share < MIN_SHARE_TO_RETHINK:
+            return False
+        if news(view, since=self._finished_seen):
+            return True
+        return is_cheap(view, self._costs, self._usage.limits, self._usage.spent)
 
     def _collect(self, view: StudyView) -> None:
-        if self._pending_candidates is not None and self._pending_candidates.done():
-            pending, self._pending_candidates = self._pending_candidates, None
+        if self._pending is not None and self._pending.done():
+            self._stop_waiting()
+            pending, self._pending = self._pending, None
             self._accept(pending.result(), view)
         if self._pending_lessons is not None and self._pending_lessons.done():
             asked, self._pending_lessons = self._pending_lessons, None
@@ -237,7 +330,7 @@ class CandidatePool:
 
     def _ask_for_lessons(self, view: StudyView) -> tuple[tuple[Lesson, ...], Batch]:
         try:
-            return self._planner.lessons(self._context(view))
+            return self._planner.lessons(self._context(view, ()))
         except Exception as error:  # noqa: BLE001  # as in _ask
             return (), _failed_batch(error, view)
 
@@ -252,10 +345,24 @@ class CandidatePool:
         if batch.failure is not None:
             self._pause(batch, view)
             return
-        self._candidates, self._trials_seen = list(batch.candidates), batch.trials_seen
+        if batch.calls:
+            self._costs.append(question_cost(batch.calls))
+        self._take(batch, view)
         if self._failure_is_noted:
             self._notes.append(f"the LLM {self.name} answers again")
         self._failures_in_a_row, self._failure_is_noted = 0, False
+
+    def _take(self, batch: Batch, view: StudyView) -> None:
+        """Replace the candidates by those of an answer; what it does not give again is dropped."""
+        self._fates.refuse_invalid(batch.invalid, after=view.number)
+        given = {config_key(candidate.params) for candidate in batch.candidates}
+        left_out = [c for c in self._candidates if config_key(c.params) not in given]
+        self._fates.drop(left_out, "you did not give it again", after=view.number)
+        self._candidates = [c for c in batch.candidates if c.kind != "region"]
+        regions = [c for c in batch.candidates if c.kind == "region"]
+        self._regions = regions or self._regions
+        self._trials_seen, self._is_rethinking = batch.trials_seen, False
+        self._requests += batch.requests
 
     def _pause(self, batch: Batch, view: StudyView) -> None:
         """Pause questions: for 1, 2, 4, ... trials after each failure in a row, for good after a permanent one."""
@@ -275,49 +382,11 @@ class CandidatePool:
     def _pause_reason(self, view: StudyView) -> str:
         return self.unavailable_reason() or (self._last_failure if view.number < self._paused_until_trial else "")
 
-    def _reason_for_none(self, view: StudyView) -> str:
-        if self._pending_candidates is not None:
+    def reason_for_none(self, view: StudyView) -> str:
+        """Return why there are no candidates now."""
+        if self._pending is not None:
             return "late: the LLM had not answered yet"
         return self._pause_reason(view) or self._last_failure or "the LLM had nothing new"
-
-    # -- budget -------------------------------------------------------------------------------------------------
-
-    def _add_usage(self, logged: LoggedCall) -> None:
-        """Add one call to the usage. When the server reports no tokens, they are estimated from the texts."""
-        usage = logged.call.usage
-        if usage.input is not None and usage.output is not None:
-            tokens = usage.input + usage.output
-        elif logged.call.requests:
-            tokens = sum(estimate_tokens(m.text) for m in logged.messages) + estimate_tokens(logged.answer)
-        else:
-            tokens = 0
-        self._spent = replace(
-            self._spent,
-            llm_calls=self._spent.llm_calls + 1,
-            llm_tokens=self._spent.llm_tokens + tokens,
-            llm_usd=self._spent.llm_usd + (logged.call.cost_usd or 0.0),
-        )
-        if logged.call.requests and logged.call.cost_usd is None:
-            self._warn_of_unknown_price()
-        self._warn_of_budget()
-
-    def _warn_of_unknown_price(self) -> None:
-        if self._budget.llm_usd is not None and not self._unknown_price_is_noted:
-            self._unknown_price_is_noted = True
-            problem = f"the price of {self.name} is unknown, so the limit llm_usd cannot be enforced"
-            self._notes.append(f"{problem}; set llm_tokens instead, or add the model to your price list")
-
-    def _passed_warning(self) -> float:
-        return max((level for level in _BUDGET_WARNINGS if self.used >= level), default=0.0)
-
-    def _warn_of_budget(self) -> None:
-        passed = self._passed_warning()
-        if passed > self._warned_at:
-            self._warned_at = passed
-            tightest = max(self._budget.llm_limit_usage(self._spent), key=lambda share: share.fraction)
-            amounts = f"{short_number(tightest.used)} of {short_number(tightest.limit)}"
-            state = "is spent; only the sampler proposes now" if passed >= 1.0 else "is used to 80%"
-            self._notes.append(f"the LLM's budget {state} ({tightest.name} {amounts})")
 
 
 def _failed_batch(error: Exception, view: StudyView) -> Batch:

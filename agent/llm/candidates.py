@@ -1,129 +1,338 @@
-"""The answer format for candidates, and their validation: well-formed, inside the space, and not tried before."""
+"""Candidates of a model, and their validation: well-formed, inside the space, allowed, and not tried before."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tunesmith.agent.llm.client.types import AnswerFormat
+from tunesmith.agent.llm.answer_format import KINDS
 from tunesmith.agent.sampler.deduplication import tried_keys
 from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
-from tunesmith.study.errors import ProposalError
-from tunesmith.study.space.condition import Value
-from tunesmith.study.space.parameters import Bool, Choice, Float, Parameter
+from tunesmith.study.errors import Mistake, ProposalError
+from tunesmith.study.names import did_you_mean
+from tunesmith.study.space.condition import Params, Value
+from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.values import config_key, own_value
+from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.winner import incumbent
 
 NEAR_DUPLICATE_DISTANCE = 5e-3
 """Largest difference per smooth coordinate of the unit cube at which two configurations count as duplicates."""
 
-OPERATORS = ("explore", "refine", "ablate", "combine", "simplify")
+MAX_RUNS = 20
+"""Largest number of trials that a region lasts."""
+
 _MAX_TEXT_CHARS = 600
 _MAX_CANDIDATES = 32
 
 
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A range of a free parameter, in its own units; of a choice, all of its values."""
+
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A configuration proposed by a model.
+    """A configuration proposed by a model, whole or with coordinates that are left to the sampler.
 
     Attributes:
+        params: the configuration; free coordinates have the values of its base.
         rationale: the model's reason, at most 600 characters.
         predicted: expected value of the first objective; None when the model gave none.
         refuted_by: the result that would refute the rationale, in the model's words.
-        operator: one of OPERATORS; "" when the model named none of them.
+        kind: one of KINDS; "" when the model named none of them.
+        base: number of the trial that it changes; None when it changes none.
+        free: the parameters that the sampler chooses, with their ranges.
+        runs: number of trials that a region lasts.
+        repeats: number of the trial that runs again on another seed; None for a new configuration.
     """
 
     params: Mapping[str, Value]
     rationale: str = ""
     predicted: float | None = None
     refuted_by: str = ""
-    operator: str = ""
+    kind: str = ""
+    base: int | None = None
+    free: Mapping[str, Interval] = field(default_factory=dict)
+    runs: int = 1
+    repeats: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidCandidate:
+    """A candidate that cannot run: its values as far as they can be read, and why, phrased for the model."""
+
+    index: int
+    params: Params
+    problem: str
+
+    @property
+    def text(self) -> str:
+        """The problem with the candidate's place in the answer."""
+        return f"candidate {self.index} {self.problem}"
 
 
 @dataclass(frozen=True, slots=True)
 class ValidatedCandidates:
-    """Candidates that may run, and a problem for each of the others, phrased for the model."""
+    """Candidates that may run, and the others with the problem of each."""
 
     valid: tuple[Candidate, ...]
-    problems: tuple[str, ...]
+    invalid: tuple[InvalidCandidate, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The problem of each candidate that cannot run, phrased for the model."""
+        return tuple(one.text for one in self.invalid)
 
 
-def candidates_format(space: SearchSpace) -> AnswerFormat[list[Mapping[str, Any]]]:
-    """Return the format of an answer with candidates for this space.
+def validate_candidates(
+    raw: Sequence[Mapping[str, Any]], view: StudyView, objection: Callable[[Params], str] = lambda params: ""
+) -> ValidatedCandidates:
+    """Check candidates against the space, what people forbid, the tried configurations and each other.
 
-    Reading checks only that each candidate is an object. `validate_candidates` checks the values one by one, so that
-    one wrong candidate does not invalidate the others.
+    Args:
+        raw: the candidates as decoded from the answer.
+        view: the study.
+        objection: returns why a person or the study forbids a configuration; "" if nothing does.
     """
-    properties = {
-        "params": closed_object({name: _value_schema(p, space, name) for name, p in space.parameters.items()}),
-        "rationale": {"type": "string"},
-        "predicted": {"type": ["number", "null"]},
-        "refuted_by": {"type": "string"},
-        "operator": {"type": "string", "enum": list(OPERATORS)},
-    }
-    schema = closed_object({"candidates": {"type": "array", "minItems": 1, "items": closed_object(properties)}})
-    return AnswerFormat("candidates", schema, _read_candidates)
-
-
-def validate_candidates(raw: Sequence[Mapping[str, Any]], view: StudyView) -> ValidatedCandidates:
-    """Check candidates against the space, the tried configurations and each other."""
-    encoding, tried = SpaceEncoding(view.space), tried_keys(view)
-    points = [view.space.to_unit(t.params) for t in [*view.finished, *view.pending] if view.counts_as_tried(t)]
-    numbers = {config_key(t.params): t.number for t in reversed(view.trials)}
+    known = _Known(view)
     valid: list[Candidate] = []
-    problems: list[str] = []
+    invalid: list[InvalidCandidate] = []
     for index, entry in enumerate(raw[:_MAX_CANDIDATES], start=1):
         try:
-            candidate = _parse_candidate(entry, view.space)
+            candidate = _parse_candidate(entry, view)
         except ProposalError as error:
-            problems.append(f"candidate {index}: {error}")
+            invalid.append(InvalidCandidate(index, {}, f"cannot be read: {error}"))
             continue
-        key = config_key(candidate.params)
-        unit = view.space.to_unit(candidate.params)
-        if key in tried:
-            which = f"trial #{numbers[key]}" if key in numbers else "an earlier candidate"
-            problems.append(f"candidate {index} is {which} again: {key}")
-        elif _is_near_duplicate(np.array(unit), points, encoding):
-            problems.append(f"candidate {index} nearly repeats a configuration that was tried or proposed: {key}")
+        problem = objection(candidate.params) or known.problem(candidate)
+        if problem:
+            invalid.append(InvalidCandidate(index, candidate.params, problem))
         else:
             valid.append(candidate)
-            tried.add(key)
-            points.append(unit)
-    return ValidatedCandidates(tuple(valid), tuple(problems))
+            known.add(candidate)
+    return ValidatedCandidates(tuple(valid), tuple(invalid))
 
 
-def revalidate(candidates: Sequence[Candidate], view: StudyView) -> tuple[Candidate, ...]:
-    """Return the earlier candidates that are still new; other trials may have been proposed in the meantime."""
-    raw = [{"params": dict(candidate.params)} for candidate in candidates]
-    valid_keys = {config_key(valid.params) for valid in validate_candidates(raw, view).valid}
-    return tuple(candidate for candidate in candidates if config_key(candidate.params) in valid_keys)
+def revalidate(
+    candidates: Sequence[Candidate], view: StudyView, objection: Callable[[Params], str] = lambda params: ""
+) -> tuple[Candidate, ...]:
+    """Return the earlier candidates that are still new and allowed; other trials may have been proposed meanwhile."""
+    known = _Known(view)
+    kept = []
+    for candidate in candidates:
+        if view.space.contains(candidate.params) and not objection(candidate.params) and not known.problem(candidate):
+            kept.append(candidate)
+            known.add(candidate)
+    return tuple(kept)
 
 
-def _is_near_duplicate(unit: np.ndarray[Any, Any], points: Sequence[Sequence[float]], encoding: SpaceEncoding) -> bool:
-    if not points:
-        return False
-    tolerance = np.where(encoding.smooth, NEAR_DUPLICATE_DISTANCE, 1e-9)
-    return bool((np.abs(np.array(points) - unit) <= tolerance).all(axis=1).any())
+class _Known:
+    """The configurations that were tried or proposed."""
+
+    def __init__(self, view: StudyView) -> None:
+        self._view, self._encoding = view, SpaceEncoding(view.space)
+        self._keys = tried_keys(view)
+        tried = [t for t in [*view.finished, *view.pending] if view.counts_as_tried(t)]
+        self._points = [view.space.to_unit(t.params) for t in tried]
+        self._numbers = {config_key(t.params): t.number for t in reversed(view.trials)}
+
+    def problem(self, candidate: Candidate) -> str:
+        """Return why a candidate is not new; "" if it is, or is not meant to be."""
+        if candidate.repeats is not None or candidate.free:
+            return ""
+        key = config_key(candidate.params)
+        if key in self._keys:
+            number = self._numbers.get(key)
+            which = "an earlier candidate" if number is None else f"trial #{number}"
+            again = (
+                "" if number is None else f'; to repeat it on another seed, give kind "confirm" and base "#{number}"'
+            )
+            return f"is {which} again{again}"
+        if self._is_near(np.array(self._view.space.to_unit(candidate.params))):
+            return "nearly repeats a configuration that was tried or proposed"
+        return ""
+
+    def add(self, candidate: Candidate) -> None:
+        """Count a candidate as proposed."""
+        if candidate.repeats is None and not candidate.free:
+            self._keys.add(config_key(candidate.params))
+            self._points.append(self._view.space.to_unit(candidate.params))
+
+    def _is_near(self, unit: np.ndarray[Any, Any]) -> bool:
+        if not self._points:
+            return False
+        tolerance = np.where(self._encoding.smooth, NEAR_DUPLICATE_DISTANCE, 1e-9)
+        return bool((np.abs(np.array(self._points) - unit) <= tolerance).all(axis=1).any())
 
 
-def _parse_candidate(entry: Mapping[str, Any], space: SearchSpace) -> Candidate:
-    # Accept a flat object without "params", as weak models write it.
-    params = entry.get("params", {name: entry[name] for name in space.names if name in entry})
-    given = {str(n): _scalar(v) for n, v in params.items()} if isinstance(params, Mapping) else {}
-    # null stands for "not active", except where it is one of the choices.
-    given = {n: v for n, v in given.items() if v is not None or _is_valid(space.parameters.get(n), v)}
+def _parse_candidate(entry: Mapping[str, Any], view: StudyView) -> Candidate:
+    """Return the candidate of one entry.
+
+    Raises:
+        ProposalError: a value, the base or a free parameter is not valid; carries every mistake.
+    """
+    space, kind = view.space, str(entry.get("kind", entry.get("operator", "")))
+    base, base_params = _base(entry.get("base"), view)
+    text = {
+        "rationale": _clean_text(entry.get("rationale")),
+        "refuted_by": _clean_text(entry.get("refuted_by")),
+        "kind": kind if kind in KINDS else "",
+    }
+    if kind == "confirm":
+        return Candidate(params=base_params, base=_confirmed(base, view), repeats=base, **text)  # type: ignore[arg-type]
+    changes = _changes(entry, space)
+    free = _free(entry.get("free"), space)
+    params = _combined(changes, base_params, free, space)
     predicted = entry.get("predicted")
     return Candidate(
-        params=space.parse(given),
-        rationale=_clean_text(entry.get("rationale")),
+        params=params,
         predicted=float(predicted) if isinstance(predicted, int | float) and not isinstance(predicted, bool) else None,
-        refuted_by=_clean_text(entry.get("refuted_by")),
-        operator=str(entry.get("operator")) if entry.get("operator") in OPERATORS else "",
+        base=base,
+        free={name: interval for name, interval in free.items() if name in params},
+        runs=_runs(entry.get("runs"), kind),
+        **text,  # type: ignore[arg-type]
     )
+
+
+def _combined(
+    changes: Mapping[str, Any], base: Mapping[str, Value], free: Mapping[str, Interval], space: SearchSpace
+) -> dict[str, Value]:
+    """Return the configuration: the changes on top of the base, and a value within its range for what is free."""
+    values: dict[str, Any] = {**base, **space.own_values(changes)}
+    for name, interval in free.items():
+        if name not in changes:
+            values[name] = _within(space.parameters[name], values.get(name), interval)
+    if base:
+        # A change may make other parameters active that the base does not have: they start at their defaults.
+        clipped = space.clip({n: v for n, v in values.items() if _is_valid(space.parameters.get(n), v)})
+        values = {**{n: v for n, v in clipped.items() if n not in values}, **values}
+        values = {n: v for n, v in values.items() if n in changes or n in clipped}
+    return space.parse(values)
+
+
+def _base(given: Any, view: StudyView) -> tuple[int | None, Mapping[str, Value]]:
+    """Return the trial and the configuration that a candidate changes; nothing where it names none.
+
+    Raises:
+        ProposalError: the name is not that of a trial of the present space.
+    """
+    text = str(given).strip().lower() if given is not None else ""
+    if text in ("", "none", "null"):
+        return None, {}
+    if text == "default":
+        default = view.space.default
+        ran = next((t.number for t in view.trials if default is not None and dict(t.params) == default), None)
+        return ran, default or view.space.imputed
+    if text == "best":
+        best = incumbent(view.trials, view)
+        return (best.number, best.params) if best is not None else (None, view.space.imputed)
+    digits = re.fullmatch(r"(?:trial\s*)?#?\s*(\d{1,9})", text)
+    trial = _find(int(digits[1]), view) if digits else None
+    if trial is None:
+        last = max((t.number for t in view.trials), default=None)
+        known = "no trial has run yet" if last is None else f"the last trial is #{last}"
+        raise ProposalError([Mistake("base", f"{str(given)[:40]!r} is no trial; {known}; write #N, best or default")])
+    return trial.number, {n: v for n, v in trial.params.items() if n in view.space.parameters}
+
+
+def _find(number: int, view: StudyView) -> Trial | None:
+    return next((t for t in view.trials if t.number == number), None)
+
+
+def _confirmed(base: int | None, view: StudyView) -> int:
+    """Return the number of the trial to repeat.
+
+    Raises:
+        ProposalError: there is none, or it did not complete.
+    """
+    trial = None if base is None else _find(base, view)
+    if trial is None or base is None:
+        raise ProposalError([Mistake("base", "is missing; a confirmation names the trial that runs again, as #N")])
+    if trial.state is not TrialState.COMPLETE:
+        raise ProposalError([Mistake("base", f"#{base} is {trial.state.value}; only a complete trial can run again")])
+    return base
+
+
+def _changes(entry: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
+    """Return the values that a candidate gives, whichever way it writes them; null where that is none of them."""
+    given: Any = entry.get("changes")
+    if given is None or (not given and "params" in entry):
+        # Accept a flat object without "params", as weak models write it.
+        given = entry.get("params", {name: entry[name] for name in space.names if name in entry})
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        pairs = [(c.get("name"), c.get("value")) for c in given if isinstance(c, Mapping)]
+    else:
+        pairs = list(given.items()) if isinstance(given, Mapping) else []
+    values = {str(name): _scalar(value) for name, value in pairs}
+    # null stands for "not active", except where it is one of the choices.
+    return {n: v for n, v in values.items() if v is not None or _is_valid(space.parameters.get(n), v)}
+
+
+def _free(given: Any, space: SearchSpace) -> dict[str, Interval]:
+    """Return the free parameters with their ranges, cut to the space's.
+
+    Raises:
+        ProposalError: a name is no parameter, or a range does not overlap the parameter's.
+    """
+    if isinstance(given, Mapping):
+        given = [{"name": name, **(bounds if isinstance(bounds, Mapping) else {})} for name, bounds in given.items()]
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return {}
+    free: dict[str, Interval] = {}
+    mistakes: list[Mistake] = []
+    for item in given:
+        name = str(item.get("name")) if isinstance(item, Mapping) else str(item)
+        bounds = item if isinstance(item, Mapping) else {}
+        parameter = space.parameters.get(name)
+        if parameter is None:
+            mistakes.append(Mistake(f"free.{name[:60]}", f"is not a parameter{did_you_mean(name, space.names)}"))
+            continue
+        interval = _interval(parameter, bounds.get("low"), bounds.get("high"))
+        if interval is None:
+            mistakes.append(Mistake(f"free.{name}", "is a range outside the search space"))
+        else:
+            free[name] = interval
+    if mistakes:
+        raise ProposalError(mistakes)
+    return free
+
+
+def _interval(parameter: Parameter, low: Any, high: Any) -> Interval | None:
+    if isinstance(parameter, Choice | Bool):
+        return Interval(0.0, 1.0)
+    ends = [float(end) if _is_number(end) else None for end in (low, high)]
+    bottom = parameter.low if ends[0] is None else max(ends[0], parameter.low)
+    top = parameter.high if ends[1] is None else min(ends[1], parameter.high)
+    return Interval(float(bottom), float(top)) if bottom <= top else None
+
+
+def _within(parameter: Parameter, value: Any, interval: Interval) -> Value:
+    """Return a base's value moved into a free range; its middle on the parameter's scale where there is no value."""
+    if isinstance(parameter, Choice | Bool):
+        return value if _is_valid(parameter, value) else parameter.from_unit(0.5)
+    low, high = parameter.clip(interval.low), parameter.clip(interval.high)
+    if _is_number(value):
+        return parameter.clip(min(max(value, interval.low), interval.high))
+    ends = [parameter.to_unit(end) for end in (low, high)]  # type: ignore[arg-type]  # its own type
+    return parameter.from_unit(sum(ends) / 2)
+
+
+def _runs(given: Any, kind: str) -> int:
+    usual = 5 if kind == "region" else 1
+    return min(max(int(given), 1), MAX_RUNS) if _is_number(given) else usual
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
 
 
 def _scalar(value: Any) -> Value:
@@ -137,36 +346,3 @@ def _is_valid(parameter: Parameter | None, value: Value) -> bool:
 
 def _clean_text(text: Any) -> str:
     return " ".join(str(text).split())[:_MAX_TEXT_CHARS] if isinstance(text, str) else ""
-
-
-def _read_candidates(found: Any) -> list[Mapping[str, Any]]:
-    entries = found.get("candidates", [found] if "params" in found else None)
-    if not isinstance(entries, list):
-        raise ValueError('candidates: give a list, as in {"candidates": [{"params": {...}, "rationale": "..."}]}')
-    objects = [entry for entry in entries if isinstance(entry, Mapping)]
-    if not objects:
-        raise ValueError("candidates: the list contains no object; give at least one candidate")
-    return objects
-
-
-def _value_schema(parameter: Parameter, space: SearchSpace, name: str) -> dict[str, Any]:
-    match parameter:
-        case Choice(choices=choices):
-            schema: dict[str, Any] = {"enum": list(choices)}
-        case Bool():
-            schema = {"type": "boolean"}
-        case Float(low=low, high=high):
-            schema = {"type": "number", "minimum": low, "maximum": high}
-        case _:
-            schema = {"type": "integer", "minimum": parameter.low, "maximum": parameter.high}
-    return {"anyOf": [schema, {"type": "null"}]} if name in space.conditions else schema
-
-
-def closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON schema of an object with exactly these properties, all required, as strict mode demands."""
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }

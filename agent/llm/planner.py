@@ -12,23 +12,27 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from tunesmith.agent.llm.answer_format import closed_object, planner_format
 from tunesmith.agent.llm.call_log import LoggedCall, ask_and_log
-from tunesmith.agent.llm.candidates import Candidate, candidates_format, closed_object, validate_candidates
-from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
+from tunesmith.agent.llm.candidates import Candidate, InvalidCandidate, validate_candidates
+from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel, LookupTool
+from tunesmith.agent.llm.operators import choose_operator, instruction
+from tunesmith.agent.llm.requests import Request, read_requests
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import (
+    MAX_TOKENS,
     PromptContext,
     StudyBrief,
     insight_messages,
     proposing_messages,
     retry_message,
+    second_try_message,
     starting_messages,
-    trials_since_improvement,
 )
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.formatting import one_line
-from tunesmith.study.sampler_state import SamplerState
+from tunesmith.study.space.condition import Params
 from tunesmith.study.trials.view import StudyView
 
 T = TypeVar("T")
@@ -44,8 +48,8 @@ MAX_QUESTIONS = 3
 
 MAX_LESSONS = 12
 
-STAGNATION_TRIALS = 5
-"""Trials without improvement after which another kind of move is asked for."""
+MIN_TOKENS = 1000
+"""Smallest limit for a prompt that is tried when a model's context overflows."""
 
 
 class BatchFailure(StrEnum):
@@ -67,9 +71,13 @@ class Batch:
         reason: the failure in one line, for people.
         permanent: the failure lasts until a person changes something.
         retry_after_s: pause that the server asked for, in seconds.
+        invalid: the candidates of the answer that cannot run, with the problem of each.
+        requests: what the model asked for about the study.
     """
 
     candidates: tuple[Candidate, ...] = ()
+    invalid: tuple[InvalidCandidate, ...] = ()
+    requests: tuple[Request, ...] = ()
     calls: tuple[LoggedCall, ...] = ()
     trials_seen: int = 0
     failure: BatchFailure | None = None
@@ -85,7 +93,11 @@ class LLMPlanner:
         model: the model; may be a recording or a list of fallbacks.
         brief: the facts that do not change during a study.
         tools: makes read-only functions over a snapshot, which the model may call before it answers.
+        objection: returns why people or the study forbid a configuration; "" if nothing does.
         clock: returns seconds since the epoch.
+
+    Attributes:
+        objection: as above.
     """
 
     def __init__(
@@ -94,12 +106,15 @@ class LLMPlanner:
         brief: StudyBrief,
         *,
         tools: Callable[[StudyView], Sequence[LookupTool]] = lambda view: (),  # noqa: ARG005
+        objection: Callable[[Params], str] = lambda params: "",  # noqa: ARG005
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._model = model
         self._brief = brief
         self._tools = tools
+        self.objection = objection
         self._clock = clock
+        self._max_tokens = MAX_TOKENS
 
     @property
     def name(self) -> str:
@@ -107,16 +122,32 @@ class LLMPlanner:
         return self._model.name
 
     def starting_points(
-        self, view: StudyView, *, count: int = FIRST_CANDIDATES, sampler: SamplerState | None = None
+        self, view: StudyView, *, count: int = FIRST_CANDIDATES, context: PromptContext | None = None
     ) -> Batch:
-        """Ask for starting points, before any result."""
-        return self._candidates(view, starting_messages(self._brief, count=count, sampler=sampler), "start.md", count)
+        """Ask for starting points, before any result but the default's."""
 
-    def candidates(self, context: PromptContext, *, count: int = CANDIDATES_PER_QUESTION) -> Batch:
-        """Ask for candidates, given the results so far."""
-        operator = choose_operator(context.view)
-        messages = proposing_messages(self._brief, context, count=count, operator=operator)
-        return self._candidates(context.view, messages, "propose.md", count)
+        def messages(max_tokens: int) -> list[Message]:
+            return starting_messages(self._brief, count=count, context=context, max_tokens=max_tokens)
+
+        return self._candidates(view, messages, "start.md", count)
+
+    def candidates(
+        self, context: PromptContext, *, count: int = CANDIDATES_PER_QUESTION, refused: Sequence[str] = ()
+    ) -> Batch:
+        """Ask for candidates, given the results so far.
+
+        Args:
+            context: the facts for the prompt.
+            count: the number of candidates.
+            refused: why each candidate of the last answer was refused, if that is what the question is about.
+        """
+        operator = instruction(choose_operator(context.view), context.view)
+
+        def messages(max_tokens: int) -> list[Message]:
+            made = proposing_messages(self._brief, context, count=count, operator=operator, max_tokens=max_tokens)
+            return [*made, second_try_message(refused, count=count)] if refused else made
+
+        return self._candidates(context.view, messages, "second_try.md" if refused else "propose.md", count)
 
     def use_lessons(self, lessons: Sequence[Lesson]) -> None:
         """Show these lessons in all further prompts."""
@@ -130,7 +161,7 @@ class LLMPlanner:
         """
         existing = {t.number for t in context.view.trials}
         calls: list[LoggedCall] = []
-        messages = insight_messages(self._brief, context, limit=MAX_LESSONS)
+        messages = insight_messages(self._brief, context, limit=MAX_LESSONS, max_tokens=self._max_tokens)
         try:
             answered = self._ask("insights.md", messages, _LESSONS_FORMAT, calls, ())
         except (ModelDown, AnswerUnusable) as error:
@@ -139,26 +170,43 @@ class LLMPlanner:
         batch = Batch(calls=tuple(calls), trials_seen=len(context.view.trials))
         return tuple(i for i in supported if i.trials)[:MAX_LESSONS], batch
 
-    def _candidates(self, view: StudyView, messages: list[Message], template: str, count: int) -> Batch:
-        """Ask up to MAX_QUESTIONS times, naming the problems of each answer in the next question."""
+    def _candidates(
+        self, view: StudyView, messages_within: Callable[[int], list[Message]], template: str, count: int
+    ) -> Batch:
+        """Ask up to MAX_QUESTIONS times, naming the problems of each answer in the next question.
+
+        A prompt that exceeds the model's context is made shorter, once and for all; that does not count as a question.
+        """
         calls: list[LoggedCall] = []
-        answer_format = candidates_format(view.space)
-        seen, problems = len(view.trials), [""]
-        for _ in range(MAX_QUESTIONS):
+        answer_format = planner_format(view.space)
+        messages = messages_within(self._max_tokens)
+        seen, problems, questions = len(view.trials), [""], 0
+        while questions < MAX_QUESTIONS:
             try:
-                raw = self._ask(template, messages, answer_format, calls, self._tools(view))
+                answer = self._ask(template, messages, answer_format, calls, self._tools(view))
             except ModelDown as error:
-                return _failed_batch(error, calls, seen)
+                if error.kind is not Down.CONTEXT_OVERFLOW or self._max_tokens <= MIN_TOKENS:
+                    return _failed_batch(error, calls, seen)
+                self._max_tokens //= 2
+                messages = messages_within(self._max_tokens)
+                continue
             except AnswerUnusable as error:
-                problems = [error.reason]
+                questions, problems = questions + 1, [error.reason]
+                count = 1 if error.kind is Unusable.TRUNCATED else count
                 messages = [*messages, retry_message(problems, count=count)]
                 continue
-            checked = validate_candidates(raw, view)
+            checked = validate_candidates(answer.candidates, view, self.objection)
             if checked.valid:
-                return Batch(candidates=checked.valid, calls=tuple(calls), trials_seen=seen)
-            problems = list(checked.problems)
-            answer = Message("assistant", calls[-1].answer[:4000])
-            messages = [*messages, answer, retry_message(problems, count=count)]
+                return Batch(
+                    candidates=checked.valid,
+                    invalid=checked.invalid,
+                    requests=read_requests(answer.requests),
+                    calls=tuple(calls),
+                    trials_seen=seen,
+                )
+            questions, problems = questions + 1, list(checked.problems)
+            answered = Message("assistant", calls[-1].answer[:4000])
+            messages = [*messages, answered, retry_message(problems, count=count)]
         failure = BatchFailure.UNUSABLE if calls[-1].error else BatchFailure.NOTHING_NEW
         example = one_line(problems[0], 160)
         reason = f"{self.name} proposed nothing that can run, asked {MAX_QUESTIONS} times: {example}"
@@ -173,14 +221,6 @@ class LLMPlanner:
         tools: Sequence[LookupTool],
     ) -> T:
         return ask_and_log(self._model, template, messages, answer_format, calls, tools=tools, clock=self._clock)
-
-
-def choose_operator(view: StudyView) -> str:
-    """Return the kind of move to ask for: refine while that improves, else another kind every STAGNATION_TRIALS."""
-    stagnant = trials_since_improvement(view)
-    if stagnant < STAGNATION_TRIALS:
-        return "refine" if len(view.finished) > STAGNATION_TRIALS else "explore"
-    return ("explore", "combine", "ablate", "simplify")[(stagnant // STAGNATION_TRIALS - 1) % 4]
 
 
 def _failed_batch(error: ModelDown | AnswerUnusable, calls: Sequence[LoggedCall], trials_seen: int) -> Batch:

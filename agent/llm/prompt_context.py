@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
+from tunesmith.agent.llm.question_timing import typical_seconds
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.prompts.planner_prompts import PromptContext
 from tunesmith.study.sampler_state import SamplerState
+from tunesmith.study.space.condition import same
 from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.winner import incumbent
+from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.analysis.contrasts import contrasts
+from tunesmith.tools.analysis.coverage import untried
 from tunesmith.tools.analysis.failure_regions import failing_regions
 from tunesmith.tools.analysis.importance import importance
+
+_TRIALS_PER_PARAMETER = 3
+"""Complete trials per parameter from which on importance says something."""
+
+_FEW_CHANGES = 3
+"""Number of parameters by which trials near the best one differ from it; importance misleads where most do."""
 
 _INTERACTING_PARAMETERS = 4
 """Number of the most important parameters whose pairwise interactions are computed."""
@@ -21,9 +34,10 @@ def make_prompt_context(
     sampler: Sampler,
     *,
     budget: str = "",
+    slots: int = 1,
     curves: Callable[[StudyView], Mapping[int, Sequence[float]]] | None = None,
 ) -> PromptContext:
-    """Return the facts for a prompt: trials, the sampler's next point, importance, failures, and the budget left.
+    """Return the facts for a prompt: trials, contrasts, the sampler's next point, failures, and the budget left.
 
     Raises:
         SpaceExhausted: there is no next point.
@@ -32,7 +46,10 @@ def make_prompt_context(
         view=view,
         sampler=summarize_sampler(view, sampler),
         budget=budget,
+        timing=_timing(view, slots),
         curves=curves(view) if curves else {},
+        contrasts=contrasts(view),
+        untouched=untried(view.space, view.finished),
     )
 
 
@@ -43,7 +60,7 @@ def summarize_sampler(view: StudyView, sampler: Sampler) -> SamplerState:
         SpaceExhausted: there is no next point.
     """
     suggestion = sampler.suggest(view)
-    shares = importance(view.space, view.finished, view.objectives[0])
+    shares = importance(view.space, view.finished, view.objectives[0]) if _is_spread(view) else {}
     leading = list(shares)[:_INTERACTING_PARAMETERS]
     return SamplerState(
         next_params=suggestion.params,
@@ -52,3 +69,28 @@ def summarize_sampler(view: StudyView, sampler: Sampler) -> SamplerState:
         interactions=sampler.interactions(view, leading) if isinstance(sampler, BayesSampler) else (),
         failing=failing_regions(view.space, view.finished),
     )
+
+
+def _is_spread(view: StudyView) -> bool:
+    """Return whether trials are many and apart enough for importance; contrasts say more where they are not."""
+    complete = [t for t in view.finished if t.values]
+    best = incumbent(view.trials, view)
+    if best is None or len(complete) < _TRIALS_PER_PARAMETER * len(view.space):
+        return False
+    near = sum(
+        sum(not same(value, best.params.get(name)) for name, value in t.params.items()) <= _FEW_CHANGES
+        for t in complete
+    )
+    return near <= len(complete) / 2
+
+
+def _timing(view: StudyView, slots: int) -> str:
+    """Return how long trials take and which run now, for a model that decides what may run when."""
+    seconds = typical_seconds(view.trials)
+    running = ", ".join(f"#{t.number}" for t in view.pending)
+    parts = [f"a trial takes about {short_seconds(seconds)}" if seconds else ""]
+    parts.append(f"{slots} run at once" if slots > 1 else "one runs at a time")
+    parts.append(f"running or queued now: {running}" if running else "none runs now")
+    if math.isfinite(view.runs_left):
+        parts.append(f"{short_number(view.runs_left)} more can run")
+    return "; ".join(part for part in parts if part)

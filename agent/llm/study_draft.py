@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.agent.llm.candidates import closed_object
+from tunesmith.agent.llm.answer_format import closed_object
 from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel
 from tunesmith.prompts.message import Message

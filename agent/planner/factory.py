@@ -13,12 +13,15 @@ from tunesmith.agent.llm.client.types import LanguageModel
 from tunesmith.agent.llm.planner import LLMPlanner
 from tunesmith.agent.llm.prompt_context import make_prompt_context
 from tunesmith.agent.planner.arbiter import Arbiter, LLMRules
+from tunesmith.agent.planner.llm_calibration import track_record
 from tunesmith.agent.planner.study_brief import make_study_brief
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.registry import make_sampler
+from tunesmith.prompts.candidate_fates import CandidateFate
 from tunesmith.prompts.planner_prompts import PromptContext
 from tunesmith.study.config.budget import Budget, Spent
+from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.seeds import derived_seed
@@ -37,9 +40,10 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
     lessons: Sequence[Lesson] = (),
     curves: Callable[[StudyView], Mapping[int, Sequence[float]]] | None = None,
     left: Callable[[], str] = str,
+    slots: int = 1,
     rules: LLMRules | None = None,
     permuted: bool = False,
-    user_wishes: str = "",
+    steering: Steering | None = None,
 ) -> tuple[Arbiter, CandidatePool | None]:
     """Return the arbiter of a study and the pool of the LLM's candidates, None without a model.
 
@@ -54,21 +58,32 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
         lessons: what was learned before, in this study and in earlier ones of the same script.
         curves: returns curves by trial number, as far as they are known; called in the background.
         left: returns the remaining budget in words.
+        slots: number of trials that run at once.
         rules: how the LLM takes part.
         permuted: show the LLM the results in a random order, to test whether it uses them.
-        user_wishes: what the user asked proposals to respect, in words.
+        steering: the pins and vetoes that proposals must respect.
     """
     sampler = sampler or make_sampler(spec.planner.sampler)
     fidelity = spec.fidelity.max if spec.fidelity else None
     if model is None:
         return Arbiter(sampler, fidelity=fidelity), None
 
-    def context(view: StudyView) -> PromptContext:
-        return make_prompt_context(_permuted(view) if permuted else view, sampler, budget=left(), curves=curves)
+    def context(view: StudyView, fates: Sequence[CandidateFate]) -> PromptContext:
+        shown = _permuted(view) if permuted else view
+        made = make_prompt_context(shown, sampler, budget=left(), slots=slots, curves=curves)
+        return replace(made, fates=fates, track_record=track_record(shown.trials, shown.objectives[0]).text)
 
     rules = rules or LLMRules()
-    planner = make_planner(spec, model, project=project, lessons=lessons, user_wishes=user_wishes)
-    pool = CandidatePool(planner, context=context, budget=budget, spent=spent, runner=runner, count=rules.count)
+    planner = make_planner(spec, model, project=project, lessons=lessons, steering=steering)
+    pool = CandidatePool(
+        planner,
+        context=context,
+        budget=budget,
+        spent=spent,
+        runner=runner,
+        count=rules.count,
+        rethinks=rules.rethinks,
+    )
     scorer = sampler if isinstance(sampler, BayesSampler) else None
     return Arbiter(sampler, fidelity=fidelity, candidate_pool=pool, rules=rules, scorer=scorer), pool
 
@@ -79,16 +94,17 @@ def make_planner(
     *,
     project: Path | None = None,
     lessons: Sequence[Lesson] = (),
-    user_wishes: str = "",
+    steering: Steering | None = None,
 ) -> LLMPlanner:
     """Return the planner that asks the model about a study; the arguments are those of `make_arbiter`."""
     from tunesmith.agent.llm.tools import lookup_tools  # 0.1 s, which a study without an LLM saves
 
     brief = make_study_brief(spec, project, lessons)
-    if user_wishes:
-        sentence = f"The person who runs this study asks: {user_wishes}."
-        brief = replace(brief, description=f"{brief.description} {sentence}".strip())
-    return LLMPlanner(model, brief, tools=lambda view: lookup_tools(spec, view, project))
+    if not steering:
+        return LLMPlanner(model, brief, tools=lambda view: lookup_tools(spec, view, project))
+    sentence = f"The person who runs this study asks: {steering.words}."
+    brief = replace(brief, description=f"{brief.description} {sentence}".strip())
+    return LLMPlanner(model, brief, tools=lambda view: lookup_tools(spec, view, project), objection=steering.objection)
 
 
 def _permuted(view: StudyView) -> StudyView:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tunesmith.agent.planner.batch import suggest_batch
-from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.llm_tools.context import ConfigForecast, SuggestedConfig
@@ -24,10 +21,15 @@ class SamplerForecaster:
 
     def forecast(self, view: StudyView, configurations: Sequence[Mapping[str, Value]]) -> list[ConfigForecast] | None:
         """Return the model's forecasts of valid configurations; None while there is no model."""
+        from tunesmith.agent.sampler.bayes import BayesSampler  # 0.4 s
+
         scores = BayesSampler().score(view, configurations)
         return None if scores is None else [ConfigForecast(s.prediction, s.p_feasible) for s in scores]
 
     def points(self, view: StudyView, count: int) -> list[SuggestedConfig]:
         """Return up to `count` configurations that the sampler would try next."""
+        from tunesmith.agent.planner.batch import suggest_batch
+        from tunesmith.agent.sampler.registry import make_sampler
+
         suggestions = suggest_batch(make_sampler(self._sampler), view, count)
         return [SuggestedConfig(s.params, self._sampler, s.rationale) for s in suggestions]

@@ -1,6 +1,7 @@
-"""Calibration of an LLM's predictions: how far off they were, and how much one may shift a candidate's expected gain.
+"""Calibration of an LLM's predictions: how far off they were, and how much its order of candidates counts.
 
-A prediction counts as a second measurement, next to the model's, with the error that the LLM has shown so far. Pure
+A prediction, without its usual bias, counts as a second measurement next to the sampler's, with the error that the LLM
+has shown so far. Whose order of candidates decides follows from whose predictions ranked earlier outcomes better. Pure
 functions of the trials.
 """
 
@@ -8,18 +9,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tunesmith.agent.sampler.surrogate.acquisition import log_expected_improvement
 from tunesmith.study.trials.trial import Prediction, Source, Trial
 from tunesmith.study.trials.view import Objective, objective_values
+from tunesmith.study.units import short_number
 
 _MAX_ERROR = 3.0
 """Largest error of one prediction that counts, in robust standard deviations of the values."""
 
 _MIN_PREDICTIONS = 4
 """Number of predictions with a known outcome from which on predictions are used."""
+
+_PRIOR_CORRELATION, _PRIOR_PREDICTIONS = 0.5, 4.0
+"""Rank correlation that both sides are given before any outcome, and the number of predictions that it counts as."""
+
+_BIAS_PREDICTIONS = 3.0
+"""Number of predictions without a bias that an LLM is given before any outcome."""
+
+_MIN_WEIGHT, _MAX_WEIGHT = 0.1, 0.9
+"""Limits of the weight of the LLM's order."""
 
 _MAX_SHIFT = 2.0
 """Largest shift of a candidate's log expected improvement by a prediction."""
@@ -48,6 +60,83 @@ def prediction_error(trials: Sequence[Trial], objective: Objective) -> float | N
     if sum(e * e for e in errors) >= sum((value - mean) ** 2 for value, _ in pairs):
         return None
     return math.sqrt(((_MAX_ERROR * std) ** 2 + sum(e * e for e in errors)) / (1 + len(errors)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackRecord:
+    """How an LLM's predictions compare with outcomes.
+
+    Attributes:
+        count: number of its trials with a prediction and an outcome.
+        correlation: rank correlation of its predictions with the outcomes, shrunk to the prior.
+        judge_correlation: the same for the sampler's predictions for the same trials.
+        bias: mean of predicted minus measured, shrunk to 0, in the objective's unit.
+        error: root mean square of predicted minus measured; nan without outcomes.
+    """
+
+    count: int
+    correlation: float
+    judge_correlation: float
+    bias: float
+    error: float
+
+    @property
+    def weight(self) -> float:
+        """Weight of the LLM's order against the sampler's, in [0.1, 0.9]."""
+        own, judge = max(self.correlation, 0.05), max(self.judge_correlation, 0.05)
+        return min(max(own / (own + judge), _MIN_WEIGHT), _MAX_WEIGHT)
+
+    @property
+    def text(self) -> str:
+        """The record as a line for the LLM; "" while too little is known."""
+        if self.count < _MIN_PREDICTIONS:
+            return ""
+        optimism = "too high" if self.bias > 0 else "too low"
+        return (
+            f"Of your {self.count} predictions with a result, the rank correlation with what was measured is "
+            f"{self.correlation:.2f} (the sampler's for the same trials: {self.judge_correlation:.2f}); they miss by "
+            f"{short_number(self.error, 2)}, on average {short_number(abs(self.bias), 2)} {optimism}."
+        )
+
+
+def track_record(trials: Sequence[Trial], objective: Objective) -> TrackRecord:
+    """Return the record of the LLM's predictions so far."""
+    own = [t for t in trials if t.proposal.source is Source.LLM and t.state.is_finished and not t.is_replicate]
+    pairs, judged = [], []
+    for trial in own:
+        values = objective_values(trial, (objective,))
+        measured = values[0] if values is not None else math.nan
+        if trial.proposal.prediction is not None:
+            pairs.append((trial.proposal.prediction.mean, measured))
+        if trial.proposal.judged is not None:
+            judged.append((trial.proposal.judged.mean, measured))
+    misses = [predicted - measured for predicted, measured in pairs if math.isfinite(predicted - measured)]
+    return TrackRecord(
+        count=len(pairs),
+        correlation=_shrunk_correlation(pairs, objective.sign),
+        judge_correlation=_shrunk_correlation(judged, objective.sign),
+        bias=sum(misses) / (len(misses) + _BIAS_PREDICTIONS),
+        error=math.sqrt(sum(m * m for m in misses) / len(misses)) if misses else math.nan,
+    )
+
+
+def _shrunk_correlation(pairs: Sequence[tuple[float, float]], sign: float) -> float:
+    """Return the rank correlation of predicted with measured values; a failed trial counts as the worst outcome."""
+    n, prior = len(pairs), _PRIOR_CORRELATION * _PRIOR_PREDICTIONS
+    if n < 3:  # noqa: PLR2004  # two values are always in some order
+        return _PRIOR_CORRELATION
+    losses = [math.inf if math.isnan(measured) else sign * measured for _, measured in pairs]
+    first, second = _ranks([sign * predicted for predicted, _ in pairs]), _ranks(losses)
+    spread = float(first.std() * second.std())
+    found = float(((first - first.mean()) * (second - second.mean())).mean()) / spread if spread else 0.0
+    return (n * found + prior) / (n + _PRIOR_PREDICTIONS)
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the ranks of values; equal ones share their mean rank."""
+    ordered = sorted(values)
+    first = [ordered.index(value) for value in values]
+    return np.array([f + 0.5 * (ordered.count(v) - 1) for f, v in zip(first, values, strict=True)], dtype=float)
 
 
 def log_ei_shift(model: Prediction, predicted: float, error: float, *, best: float, sign: float) -> float:

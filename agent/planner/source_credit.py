@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from tunesmith.study.trials.trial import Source, Trial
 from tunesmith.study.trials.view import Objective, objective_values
 
-MIN_LLM_FRACTION = 0.05
-MAX_LLM_FRACTION = 0.8
+MIN_LLM_FRACTION, MAX_LLM_FRACTION = 0.05, 0.95
+"""Limits of the fraction: a source that brings nothing keeps one trial in twenty, to show that it has improved."""
 
 REJECTED = "rejected"
 """Prefix of a proposal's fallback reason when the LLM answered with no candidate that was worth a trial."""

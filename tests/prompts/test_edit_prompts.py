@@ -65,7 +65,7 @@ def test_every_fact_is_in_the_prompt_once() -> None:
         "SECONDS=8",
         "1,410 steps",
         "| step 1410 done",
-        "differ by about 0.012",
+        "varies by ± 0.012",
     ):
         assert shown.count(fact) == 1, fact
     assert "The last edits all had the direction data" in shown

@@ -102,10 +102,10 @@ def text_of(messages: list[Message]) -> str:
 
 
 PROMPTS: dict[str, Callable[[], str]] = {
-    "start": lambda: text_of(starting_messages(BRIEF, count=8, sampler=SAMPLER)),
-    "propose": lambda: text_of(proposing_messages(BRIEF, context(view_of(12)), count=4, operator="refine")),
+    "start": lambda: text_of(starting_messages(BRIEF, count=8, context=context(view_of(0)))),
+    "propose": lambda: text_of(proposing_messages(BRIEF, context(view_of(12)), count=4, operator=operators()["refine"])),
     "propose_before_any_success": lambda: text_of(
-        proposing_messages(BRIEF, context(view_of(0)), count=4, operator="explore")
+        proposing_messages(BRIEF, context(view_of(0)), count=4, operator=operators()["explore"])
     ),
     "insights": lambda: text_of(insight_messages(BRIEF, context(view_of(12)), limit=12)),
     "retry": lambda: retry_message(["candidate 1 is trial #3 again"], count=4).text + "\n",
@@ -127,7 +127,7 @@ def test_each_prompt_equals_its_golden_file(name: str) -> None:
 def test_every_fact_is_in_the_prompt_with_the_right_number(seed: int) -> None:
     rng = np.random.default_rng(seed)
     view = view_of(int(rng.integers(1, 400)), seed)
-    text = proposing_messages(BRIEF, context(view), count=4, operator="refine")[-1].text
+    text = proposing_messages(BRIEF, context(view), count=4, operator=operators()["refine"])[-1].text
     best = incumbent(view.trials, view)
     if best is not None:
         best_text = f"#{best.number} with loss {short_number(best.values['loss'])} ({render_params(best.params)})"
@@ -151,13 +151,13 @@ def test_prompts_stay_below_their_limit(count: int) -> None:
         name="toy", space=SPACE, objectives=BRIEF.objectives, description="d" * 9000, script="x = 1\n" * 9000
     )
     for brief in (BRIEF, long):
-        messages = proposing_messages(brief, context(view_of(count)), count=4, operator="refine")
+        messages = proposing_messages(brief, context(view_of(count)), count=4, operator=operators()["refine"])
         assert sum(estimate_tokens(m.text) for m in messages) < MAX_TOKENS
 
 
 def test_prompts_begin_with_the_same_messages_during_a_study() -> None:
-    early = proposing_messages(BRIEF, context(view_of(5)), count=4, operator="explore")
-    late = proposing_messages(BRIEF, context(view_of(50)), count=4, operator="combine")
+    early = proposing_messages(BRIEF, context(view_of(5)), count=4, operator=operators()["explore"])
+    late = proposing_messages(BRIEF, context(view_of(50)), count=4, operator=operators()["combine"])
     assert early[:2] == late[:2]
     assert starting_messages(BRIEF, count=8)[:2] == early[:2]
 

@@ -148,8 +148,11 @@ class CommandService:
         run = self._run
         if run.candidate_pool is None or run.model is None:
             return
-        lessons, user_wishes = run.recorder.lessons_known(), run.queue.steering.words
         planner = make_planner(
-            run.spec, run.model, project=run.options.project, lessons=lessons, user_wishes=user_wishes
+            run.spec,
+            run.model,
+            project=run.options.project,
+            lessons=run.recorder.lessons_known(),
+            steering=run.queue.steering,
         )
         run.candidate_pool.update_study(planner, run.ledger.budget)

@@ -16,10 +16,12 @@ from fakes.views import trial, view
 
 import tunesmith as ts
 from tunesmith.agent.llm.candidate_pool import CandidatePool
-from tunesmith.agent.llm.candidates import candidates_format, validate_candidates
+from tunesmith.agent.llm.answer_format import planner_format
+from tunesmith.agent.llm.candidates import validate_candidates
 from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import CallRecord
-from tunesmith.agent.llm.planner import BatchFailure, LLMPlanner, choose_operator
+from tunesmith.agent.llm.operators import choose_operator
+from tunesmith.agent.llm.planner import BatchFailure, LLMPlanner
 from tunesmith.agent.llm.prompt_context import make_prompt_context
 from tunesmith.agent.planner.arbiter import LLMRules
 from tunesmith.agent.planner.source_credit import MAX_LLM_FRACTION, MIN_LLM_FRACTION, source_credits
@@ -153,13 +155,14 @@ def test_validation_names_exact_and_near_duplicates_and_wrong_values() -> None:
 
 def test_the_schema_names_every_parameter_and_is_closed() -> None:
     space = SearchSpace({"n": ts.Int(1, 8), "m": ts.Float(0, 1, when="n > 3"), "b": ts.Bool()})
-    item = candidates_format(space).schema["properties"]["candidates"]["items"]
-    params = item["properties"]["params"]
-    assert params["required"] == ["n", "m", "b"]
-    assert params["additionalProperties"] is False
-    assert {"type": "null"} in params["properties"]["m"]["anyOf"]
+    item = planner_format(space).schema["properties"]["candidates"]["items"]
+    assert item["required"] == list(item["properties"])
+    assert item["additionalProperties"] is False
+    changes = {c["properties"]["name"]["enum"][0]: c for c in item["properties"]["changes"]["items"]["anyOf"]}
+    assert list(changes) == ["n", "m", "b"]
+    assert {"type": "null"} in changes["m"]["properties"]["value"]["anyOf"]
     with pytest.raises(ValueError, match="give a list"):
-        candidates_format(space).read({"points": []})
+        planner_format(space).read({"points": []})
 
 
 def planner(says: Callable[[int, Sequence[Message]], str]) -> tuple[LLMPlanner, ScriptedModel]:
@@ -203,7 +206,7 @@ def candidate_pool(
     says: Callable[[int, Sequence[Message]], str], **options: Any
 ) -> tuple[CandidatePool, ScriptedModel]:
     asking, model = planner(says)
-    return CandidatePool(asking, context=lambda v: make_prompt_context(v, BayesSampler()), **options), model
+    return CandidatePool(asking, context=lambda v, fates: make_prompt_context(v, BayesSampler()), **options), model
 
 
 def numbered(number: int) -> StudyView:

@@ -1,0 +1,113 @@
+"""The form of the planner's answers: candidates as changes to a known configuration, and requests about the study.
+
+Reading checks only that each candidate is an object, so that one wrong candidate does not invalidate the others. Weak
+models write whole configurations under `params`, or changes as an object; both are read as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.agent.llm.client.types import AnswerFormat
+from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.space import SearchSpace
+
+KINDS = ("explore", "refine", "ablate", "combine", "simplify", "confirm", "region")
+"""Kinds of candidates; prompts/operators.toml has the instruction for each that is asked for."""
+
+ACTIONS = ("pin", "unpin", "values", "range", "forbid", "permit", "derive", "parameter")
+"""What a model may ask for about the study itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerAnswer:
+    """An answer as it was decoded: candidates and requests, each an object that is not checked yet."""
+
+    candidates: Sequence[Mapping[str, Any]]
+    requests: Sequence[Mapping[str, Any]] = ()
+
+
+def planner_format(space: SearchSpace) -> AnswerFormat[PlannerAnswer]:
+    """Return the format of an answer for this space. Every key is required, as strict mode demands."""
+    candidate = {
+        "kind": {"type": "string", "enum": list(KINDS)},
+        "base": {"type": "string"},
+        "changes": {"type": "array", "items": {"anyOf": [_change(n, p, space) for n, p in space.parameters.items()]}},
+        "free": {"type": "array", "items": _free_item(space)},
+        "runs": {"type": "integer", "minimum": 1, "maximum": 20},
+        "rationale": {"type": "string"},
+        "predicted": {"type": ["number", "null"]},
+        "refuted_by": {"type": "string"},
+    }
+    properties = {
+        "candidates": {"type": "array", "minItems": 1, "items": closed_object(candidate)},
+        "requests": {"type": "array", "items": _request_item()},
+    }
+    return AnswerFormat("candidates", closed_object(properties), _read_answer)
+
+
+def closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of an object with exactly these properties, all required, as strict mode demands."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _change(name: str, parameter: Parameter, space: SearchSpace) -> dict[str, Any]:
+    value = _value_schema(parameter)
+    if name in space.conditions:
+        value = {"anyOf": [value, {"type": "null"}]}
+    return closed_object({"name": {"type": "string", "enum": [name]}, "value": value})
+
+
+def _free_item(space: SearchSpace) -> dict[str, Any]:
+    bound = {"type": ["number", "null"]}
+    return closed_object({"name": {"type": "string", "enum": list(space.names)}, "low": bound, "high": bound})
+
+
+def _request_item() -> dict[str, Any]:
+    scalar = {"type": ["number", "string", "boolean", "null"]}
+    return closed_object(
+        {
+            "action": {"type": "string", "enum": list(ACTIONS)},
+            "name": {"type": "string"},
+            "value": scalar,
+            "values": {"type": "array", "items": scalar},
+            "low": {"type": ["number", "null"]},
+            "high": {"type": ["number", "null"]},
+            "condition": {"type": "string"},
+            "why": {"type": "string"},
+        }
+    )
+
+
+def _value_schema(parameter: Parameter) -> dict[str, Any]:
+    match parameter:
+        case Choice(choices=choices):
+            return {"enum": list(choices)}
+        case Bool():
+            return {"type": "boolean"}
+        case Float(low=low, high=high):
+            return {"type": "number", "minimum": low, "maximum": high}
+        case Int(low=low, high=high):
+            return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def _read_answer(found: Any) -> PlannerAnswer:
+    is_one = "params" in found or "changes" in found
+    entries = found.get("candidates", [found] if is_one else None)
+    if not isinstance(entries, list):
+        raise ValueError(
+            'candidates: give a list, as in {"candidates": [{"base": "#3", "changes": [{"name": ..., "value": ...}]}]}'
+        )
+    objects = [entry for entry in entries if isinstance(entry, Mapping)]
+    if not objects:
+        raise ValueError("candidates: the list contains no object; give at least one candidate")
+    requests = found.get("requests")
+    asked = [entry for entry in requests if isinstance(entry, Mapping)] if isinstance(requests, list) else ()
+    return PlannerAnswer(objects, asked)

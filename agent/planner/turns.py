@@ -1,0 +1,43 @@
+"""Decides whose turn it is, the LLM's or the sampler's. A pure function of the view and of what both have earned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.view import StudyView
+
+OPENING_TRIALS = 8
+"""Number of first trials in which turns alternate or go to the LLM, unless it performs badly."""
+
+_MIN_FRACTION_TO_ALTERNATE = 0.3
+"""Fraction of trials by credit below which the LLM no longer alternates with the sampler."""
+
+_FRACTION_TO_LEAD = 0.5
+"""Fraction of trials by credit from which on the LLM gets all first trials: the sampler has no model yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Whether the LLM proposes the next trial, and why."""
+
+    is_llm: bool
+    reason: str
+
+
+def next_turn(view: StudyView, fraction: float) -> Turn:
+    """Return whose turn it is: by lead or in alternation among the first trials, then by the LLM's fraction."""
+    if view.number >= OPENING_TRIALS or fraction < _MIN_FRACTION_TO_ALTERNATE:
+        return drawn_turn(view, fraction)
+    is_odd = view.number % 2 == 1
+    if fraction >= _FRACTION_TO_LEAD and not is_odd:
+        return Turn(True, f"the LLM leads so far ({fraction:.0%}): its turn again")
+    whose = "LLM" if is_odd else "sampler"
+    return Turn(is_odd, f"LLM and sampler alternate at first: the {whose}'s turn")
+
+
+def drawn_turn(view: StudyView, fraction: float) -> Turn:
+    """Return whose turn it is by a draw with the LLM's fraction of the trials."""
+    is_llm = derived_seed(view.seed, "turn", view.number) / 2**31 < fraction
+    whose = "its" if is_llm else "the sampler's"
+    return Turn(is_llm, f"the LLM gets {fraction:.0%} of the trials: {whose} turn")

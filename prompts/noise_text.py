@@ -1,0 +1,31 @@
+"""Says how much a repeat of one configuration varies, and which differences mean something for that reason."""
+
+from __future__ import annotations
+
+from tunesmith.prompts.trial_rows import repeated_values
+from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.winner import winner
+from tunesmith.study.units import short_number
+
+MEANINGFUL = 2.0 * 2.0**0.5
+"""Difference of two single runs that noise alone exceeds in one of twenty cases, in standard deviations of a run."""
+
+_MAX_REPEATED = 4
+
+
+def noise_text(view: StudyView) -> str:
+    """Return what is known of the noise, in one line."""
+    repeated = repeated_values(view)
+    if not repeated:
+        return "unknown: no configuration ran twice, so a small difference may be chance"
+    own = {t.number: t.values.get(view.objectives[0].metric) for t in view.trials}
+    shown = [
+        f"#{number}: {' '.join(short_number(v) for v in [own.get(number), *values] if v is not None)}"
+        for number, values in sorted(repeated.items(), key=lambda item: -len(item[1]))[:_MAX_REPEATED]
+    ]
+    found = winner(view.trials, view)
+    runs = f"repeats on other seeds: {'; '.join(shown)}"
+    if found is None or found.noise is None:
+        return f"hardly known; {runs}"
+    difference = f"a difference below {short_number(MEANINGFUL * found.noise, 2)} between two single runs may be chance"
+    return f"a repeat varies by {short_number(found.noise, 2)} (standard deviation); {difference}; {runs}"

@@ -1,0 +1,91 @@
+"""Shows trials as rows of a table: the best few in full, the others as what differs from the reference.
+
+A history of one good configuration and its variations repeats most values in every row; differences are shorter and
+show what was tried.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from tunesmith.study.formatting import render_params
+from tunesmith.study.space.condition import Params, same
+from tunesmith.study.trials.trial import Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView, objective_values
+from tunesmith.study.trials.winner import incumbent
+from tunesmith.study.units import short_number
+
+FULL_ROWS = 3
+"""Number of best trials that are shown with every parameter."""
+
+
+def reference_trial(view: StudyView) -> Trial | None:
+    """Return the trial that the others are compared with: the incumbent, else the first one; None without trials."""
+    return incumbent(view.trials, view) or next((t for t in view.trials if not t.is_replicate), None)
+
+
+def changes_text(params: Params, reference: Params) -> str:
+    """Return what a configuration sets differently, as `lr=0.01 layers=3`; "the same" if nothing."""
+    changed = {n: v for n, v in params.items() if n not in reference or not same(v, reference[n])}
+    return render_params(changed, digits=4) or "the same"
+
+
+def trial_table(
+    view: StudyView, trials: Sequence[Trial], best: Sequence[int], curves: Mapping[int, Sequence[float]]
+) -> str:
+    """Return one line per trial, by number.
+
+    Args:
+        view: the study.
+        trials: what to show.
+        best: numbers of trials that are shown with every parameter.
+        curves: first objective at a few steps, by trial number.
+    """
+    reference = reference_trial(view)
+    if reference is None:
+        return "no trial yet"
+    repeated = repeated_values(view)
+    full = {reference.number, *best}
+    header = ["#", "source", *(o.metric for o in view.objectives), *(c.metric for c in view.constraints), "state"]
+    lines = [" | ".join([*header, "seconds", f"what differs from #{reference.number}"])]
+    for trial in trials:
+        changed = changes_text(trial.params, reference.params)
+        values = {**trial.params, **view.space.derived_values(trial.params)}
+        what = f"all values: {render_params(values)}" if trial.number in full else changed
+        line = " | ".join([*_cells(trial, view), what])
+        if trial.number in repeated:
+            line += f"; on other seeds {' '.join(short_number(value) for value in repeated[trial.number])}"
+        if curves.get(trial.number):
+            line += f"; curve {' '.join(short_number(value) for value in curves[trial.number])}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def repeated_values(view: StudyView) -> Mapping[int, Sequence[float]]:
+    """Return the first objective of complete replicates, by the number of the trial that they repeat."""
+    values: dict[int, list[float]] = defaultdict(list)
+    for trial in view.trials:
+        measured = objective_values(trial, view.objectives[:1])
+        if trial.proposal.replicate_of is not None and measured is not None and trial.counts:
+            values[trial.proposal.replicate_of].append(measured[0])
+    return values
+
+
+def source_text(trial: Trial) -> str:
+    """Return who proposed a trial, as a model reads it: its own trials are "you"."""
+    names = {Source.LLM: "you", Source.FALLBACK: "sampler"}
+    return names.get(trial.proposal.source, trial.proposal.source.value)
+
+
+def _cells(trial: Trial, view: StudyView) -> list[str]:
+    metrics = [*(o.metric for o in view.objectives), *(c.metric for c in view.constraints)]
+    cells = [str(trial.number), source_text(trial)]
+    cells += [short_number(trial.values[m]) if m in trial.values else "-" for m in metrics]
+    return [*cells, _state(trial), f"{trial.outcome.usage.wall_s:.3g}" if trial.outcome else "-"]
+
+
+def _state(trial: Trial) -> str:
+    if trial.failure:
+        return f"failed ({trial.failure.kind.value})"
+    return "running" if trial.state is TrialState.WAITING else trial.state.value

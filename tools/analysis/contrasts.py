@@ -1,0 +1,89 @@
+"""Contrasts: pairs of trials that differ in few parameters, and what that did to the value.
+
+They say what a change does even where trials are few or gather about one point, which importance cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from tunesmith.study.formatting import render_short
+from tunesmith.study.space.condition import Value, same
+from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.view import StudyView, objective_values
+from tunesmith.study.trials.winner import winner
+from tunesmith.study.units import short_number
+
+MAX_CHANGED = 3
+"""Number of parameters up to which a difference in value can be ascribed to them."""
+
+_COMPARED = 40
+"""Numbers of best and of latest trials among which pairs are sought."""
+
+_NOISE_FACTOR = 2.8
+"""Difference of two single runs that noise alone rarely exceeds, in standard deviations of a run."""
+
+
+def contrasts(view: StudyView, count: int = 12) -> tuple[str, ...]:
+    """Return one sentence for each pair of trials that differ in one to three parameters.
+
+    Pairs with fewer changes come first, then those with better trials; of pairs with the same change only the first.
+    """
+    pool = _compared(view)
+    rank = {trial.number: index for index, trial in enumerate(pool)}
+    found = winner(view.trials, view)
+    noise = found.noise if found is not None else None
+    pairs = []
+    for first, second in combinations(pool, 2):
+        changed = _changed(first.params, second.params)
+        if 0 < len(changed) <= MAX_CHANGED and (first.values or second.values):
+            pairs.append((len(changed), min(rank[first.number], rank[second.number]), first, second, changed))
+    pairs.sort(key=lambda pair: (pair[0], pair[1], pair[2].number, pair[3].number))
+    sentences: dict[tuple[tuple[str, str, str], ...], str] = {}
+    for _, _, first, second, changed in pairs:
+        early, late = sorted((first, second), key=lambda trial: trial.number)
+        key = tuple(sorted((name, str(early.params.get(name)), str(late.params.get(name))) for name in changed))
+        sentences.setdefault(key, _sentence(early, late, changed, view, noise))
+        if len(sentences) == count:
+            break
+    return tuple(sentences.values())
+
+
+def _compared(view: StudyView) -> list[Trial]:
+    """Return the best trials, the best first, and the latest others."""
+    finished = [t for t in view.finished if t.values or t.failure]
+    best = candidates(finished, view.objectives, view.constraints)[:_COMPARED]
+    known = {t.number for t in best}
+    return [*best, *[t for t in finished if t.number not in known][-_COMPARED:]]
+
+
+def _changed(first: Mapping[str, Value], second: Mapping[str, Value]) -> list[str]:
+    """Return the parameters that differ; one that is active in one of them only goes with what activates it."""
+    shared = [name for name in first if name in second]
+    changed = [name for name in shared if not same(first[name], second[name])]
+    if not changed and set(first) != set(second):
+        return sorted(set(first) ^ set(second))
+    return changed
+
+
+def _sentence(early: Trial, late: Trial, changed: Sequence[str], view: StudyView, noise: float | None) -> str:
+    steps = [f"{n} {_value(early, n)} -> {_value(late, n)}" for n in changed]
+    before, after = (objective_values(trial, view.objectives[:1]) for trial in (early, late))
+    small = ""
+    if noise and before is not None and after is not None and abs(after[0] - before[0]) < _NOISE_FACTOR * noise:
+        small = ", no more than noise"
+    result = f"{view.objectives[0].metric} {_result(early, view)} -> {_result(late, view)}"
+    return f"{', '.join(steps)} (#{early.number} -> #{late.number}): {result}{small}"
+
+
+def _value(trial: Trial, name: str) -> str:
+    return render_short(trial.params[name]) if name in trial.params else "off"
+
+
+def _result(trial: Trial, view: StudyView) -> str:
+    values = objective_values(trial, view.objectives[:1])
+    if values is not None:
+        return short_number(values[0])
+    return f"failed ({trial.failure.kind.value})" if trial.failure else trial.state.value
