@@ -17,7 +17,7 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|_(?:PAS
 _HARMLESS_NAME = re.compile(r"TOKENIZ|TOKENS|KEYBOARD|KEYMAP|KEYRING", re.IGNORECASE)
 _SECRET_SHAPES = re.compile(
     r"""
-    \b(?:sk|pk|rk|csk)-(?=[\w-]*\d|[\w-]*\w{16})[A-Za-z0-9_-]{16,}  # OpenAI, Anthropic, OpenRouter, DeepSeek, Cerebras
+    \b(?:sk|pk|rk|csk)-(?=[\w-]{0,99}\d|[\w-]{0,99}\w{16})[A-Za-z0-9_-]{16,}  # OpenAI, Anthropic, DeepSeek, Cerebras
     | \b[srp]k_(?:live|test)_\w{10,}                 # Stripe
     | \bgh[oprsu]_[A-Za-z0-9]{20,} | \bgithub_pat_\w{20,} | \bglpat-[\w-]{16,}
     | \bhf_[A-Za-z0-9]{20,} | \bapi_org_[A-Za-z0-9]{20,}
@@ -30,8 +30,8 @@ _SECRET_SHAPES = re.compile(
     | \bxox[abeoprs]-[A-Za-z0-9-]{10,} | \bxapp-[A-Za-z0-9-]{10,}
     | \bdapi[0-9a-f]{32}\b | \bnpm_[A-Za-z0-9]{30,} | \bpypi-AgE[\w-]{30,} | \bSG\.[\w-]{16,}\.[\w-]{16,}
     | \bdop_v1_[0-9a-f]{40,} | \blin_api_\w{20,} | \bntn_\w{20,} | \b\d{8,10}:AA[\w-]{30,}
-    | \beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+ | \beyJ[\w-]{40,}=*     # JSON web tokens, Neptune
-    | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----.*?(?:-----END[ ][A-Z ]*PRIVATE[ ]KEY-----|\Z)
+    | (?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+ | (?<![\w-])eyJ[\w-]{40,}=*     # JSON web tokens, Neptune
+    | -----BEGIN[ ][A-Z ]{0,40}PRIVATE[ ]KEY-----.*?(?:-----END[ ][A-Z ]{0,40}PRIVATE[ ]KEY-----|\Z)
     | (?<=[Bb]earer\s)[A-Za-z0-9._~+/=-]{16,}
     | (?<=hooks\.slack\.com/services/)[\w/]{16,} | (?<=/api/webhooks/)\d+/[\w-]{16,}
     | (?<=://)[^\s:/@"']*:[^\s@/"']+(?=@) | (?<=://)[0-9a-f]{24,}(?=@)   # user:password in an address
@@ -60,7 +60,8 @@ _ASSIGNMENTS = (
     ),
     # add_argument("--api-key", default="value")
     re.compile(
-        rf"""--[\w-]*?(?:{_WORD}){_SUFFIX}["'][^\n()]{{0,120}}?default\s*=\s*["'](?P<value>[^"'\\\n]{{4,400}})""",
+        rf"""(?<![\w-])--[\w-]{{0,80}}?(?:{_WORD}){_SUFFIX}["'][^\n()]{{0,120}}?"""
+        r"""default\s*=\s*["'](?P<value>[^"'\\\n]{4,400})""",
         re.IGNORECASE,
     ),
     # login("value"), as Hugging Face and W&B take a key

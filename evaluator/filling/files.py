@@ -21,7 +21,9 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Value
 
 FORMATS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".env")
-_ENV_LINE = re.compile(r"^(\s*(?:export\s+)?)([A-Za-z_]\w*)(\s*=\s*)([^#\n]*?)(\s*(?:#.*)?)$", re.MULTILINE)
+_ENV_LINE = re.compile(
+    r"^([^\S\n]*(?:export[^\S\n]+)?)([A-Za-z_]\w*)([^\S\n]*=[^\S\n]*)([^#\n]*?)([^\S\n]{0,200}(?:#.*)?)$", re.MULTILINE
+)
 
 
 def fill_text(path: str, text: str, values: Mapping[str, Value]) -> str:

@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]  # PyYAML has no types of its own
 
 from tunesmith.study.space.condition import Value
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*+\.?\d*+|\.\d++)(?:[eE][-+]?\d++)?")
 _WHOLE = re.compile(r"[-+]?\d[\d_]*")
 _SWITCHES = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 MAX_DEPTH = 12

@@ -19,7 +19,7 @@ def parse_numbers(text: str) -> tuple[int, ...]:
         SpecError: the text has anything else in it; the message shows what.
     """
     numbers: list[int] = []
-    for part in re.split(r"[,;\s]+", re.sub(r"\s*(-|\.\.|\bto\b)\s*", r"\1", text.strip())):
+    for part in re.split(r"[,;\s]+", re.sub(r"\s{0,20}(-|\.\.|\bto\b)\s{0,20}", r"\1", text.strip())):
         found = _PART.fullmatch(part)
         if found is None:
             raise _wrong(f"{part!r} is not a trial number; write numbers and ranges, such as 3-9 or 3,5")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,12 @@ PIECES = {
 def test_a_megabyte_of_anything_is_read_in_linear_time(kind: str) -> None:
     """Takes about two seconds; what is not linear takes hours."""
     subprocess.run([sys.executable, "-c", READ, repr(PIECES[kind])], check=True, timeout=240)
+
+
+@pytest.mark.parametrize("part", ["0/3", "1/3", "2/3"])
+@pytest.mark.parametrize("size", [2048, pytest.param(2**20, marks=pytest.mark.nightly)])
+def test_every_expression_of_the_product_is_linear(size: int, part: str) -> None:
+    """Each expression in the repository reads text made of each awkward piece; one that is not linear is named."""
+    program = [sys.executable, str(Path(__file__).parents[1] / "fakes" / "patterns.py"), str(size), part]
+    tried = subprocess.run(program, check=True, capture_output=True, text=True, timeout=3600 if size > 2048 else 300)
+    assert tried.stdout == ""

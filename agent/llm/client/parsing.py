@@ -40,7 +40,7 @@ _CLOSING_MARK = re.compile(_CLOSING, re.VERBOSE | re.IGNORECASE)
 _BARE_CHANNELS = re.compile(r"\A\s*analysis(?=\W|[A-Z]).*?assistantfinal", re.DOTALL)
 """The channels of gpt-oss behind a server that removes the special tokens and leaves their words."""
 
-_AFTER_ANSWER = re.compile(r"[\s`]*(?:<\|\w+\|>|</\w+>)?\s*")
+_AFTER_ANSWER = re.compile(r"[\s`]*+(?:<\|\w+\|>|</\w+>)?\s*+")
 """What may follow an answer at the end of a text: white space, a closing fence, an end-of-turn token."""
 
 

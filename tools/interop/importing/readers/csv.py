@@ -17,9 +17,9 @@ from tunesmith.tools.interop.importing.text import read_text
 
 _DELIMITERS = ",;\t|"
 _MAX_CELL_CHARS = 2**31 - 1
-_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*")
-_THOUSANDS = re.compile(r"\s*[-+]?[1-9]\d{0,2}(,\d{3})+\s*")
-_DECIMAL_POINT = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
+_DECIMAL_COMMA = re.compile(r"\s*+[-+]?\d++,\d++([eE][-+]?\d++)?\s*+")
+_THOUSANDS = re.compile(r"\s*+[-+]?[1-9]\d{0,2}(,\d{3})++\s*+")
+_DECIMAL_POINT = re.compile(r"\s*+[-+]?\d*+\.\d++([eE][-+]?\d++)?\s*+")
 
 
 def read_csv(path: Path, named: str | None) -> ImportedTable:
@@ -45,7 +45,7 @@ def read_csv(path: Path, named: str | None) -> ImportedTable:
 
 def _records(path: Path, text: str) -> tuple[str, Iterator[list[str] | SkippedRow]]:
     """Return the delimiter and the records that are not blank."""
-    match = re.match(r"\s*\"?sep=(.)\"?[^\S\n]*(\r\n|\r|\n)", text, re.IGNORECASE)
+    match = re.match(r"\s{0,200}\"?sep=(.)\"?[^\S\n]{0,200}(\r\n|\r|\n)", text, re.IGNORECASE)
     if match:
         text, delimiter = text[match.end() :], match[1]
     else:
