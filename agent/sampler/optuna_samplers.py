@@ -13,7 +13,7 @@ from tunesmith.agent.sampler.deduplication import draw_new_params
 from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
-from tunesmith.study.space.repair import nearest_allowed
+from tunesmith.study.space.rules.repair import nearest_allowed
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Trial

@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.study.config.run_tables import GIVEN_PLACEHOLDERS
 from tunesmith.study.errors import Mistake, SpaceExhausted
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.repair import SAMPLES, allowed_fraction
+from tunesmith.study.space.rules.repair import SAMPLES, allowed_fraction
 from tunesmith.study.space.space import SearchSpace
 
 FEW_LEFT = 0.01

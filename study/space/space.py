@@ -11,10 +11,12 @@ from typing import Any
 from tunesmith.study.errors import Mistake, ProposalError, SpaceExhausted, SpecError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
-from tunesmith.study.space.condition import Condition, Params, Value, same
+from tunesmith.study.space.condition import Condition, Params, Value
+from tunesmith.study.space.dependence import by_dependence, guards_of
 from tunesmith.study.space.parameters import Parameter, has_default, imputed_value
-from tunesmith.study.space.relations import Relations, relation_mistakes
-from tunesmith.study.space.repair import nearest_allowed
+from tunesmith.study.space.rules.relations import Relations, relation_mistakes
+from tunesmith.study.space.rules.repair import nearest_allowed
+from tunesmith.study.space.space_checks import space_mistakes
 from tunesmith.study.space.values import own_value
 
 RULE = "forbid"
@@ -45,10 +47,10 @@ class SearchSpace:
     ) -> None:
         self.parameters: Mapping[str, Parameter] = dict(parameters)
         found, self.relations = relation_mistakes(self.parameters, derived or {}, forbid, constants or {})
-        found = [*_space_mistakes(self.parameters, self.relations), *found]
+        found = [*space_mistakes(self.parameters, self.relations), *found]
         if found:
             raise SpecError(found)
-        self._order = _by_dependence(self.parameters, self.relations)
+        self._order = by_dependence(self.parameters, self.relations)
         found = list(self._default_mistakes())
         if found:
             raise SpecError(found)
@@ -121,7 +123,7 @@ class SearchSpace:
         """The same, and the parameters that decide whether these are active."""
         found, waiting = set(self.deciding), list(self.deciding)
         while waiting:
-            guards = _guards(self.parameters, waiting.pop(), self.relations)
+            guards = guards_of(self.parameters, waiting.pop(), self.relations)
             waiting += [name for name in guards if name not in found]
             found.update(guards)
         return frozenset(found)
@@ -291,96 +293,3 @@ class SearchSpace:
             if name in full and self.is_active(name, kept):
                 kept[name] = full[name]
         return {name: kept[name] for name in self.names if name in kept}
-
-
-def _space_mistakes(parameters: Mapping[str, Parameter], relations: Relations) -> Iterable[Mistake]:
-    if not parameters:
-        yield Mistake(
-            "",
-            'is empty; expected at least one parameter, for example lr = { type = "float", low = 0.0, high = 1.0 }',
-        )
-    for name, parameter in parameters.items():
-        if not name.isidentifier():
-            yield Mistake(name, f"is not a valid name; use letters, digits and _, for example {_identifier(name)}")
-        if parameter.when is not None:
-            yield from _condition_mistakes(name, parameter.when, parameters, relations)
-    cycle = _cycle(parameters, relations)
-    if cycle:
-        yield Mistake(f"{cycle[0]}.when", f"is circular: {' -> '.join(cycle)}; remove one of these conditions")
-
-
-def _condition_mistakes(
-    name: str, when: str, parameters: Mapping[str, Parameter], relations: Relations
-) -> Iterable[Mistake]:
-    for comparison in conditions.comparisons(conditions.parse(when)):
-        if comparison.name == name:
-            yield Mistake(f"{name}.when", "depends on the parameter itself; compare another one")
-        elif comparison.name in relations.derived:
-            continue
-        elif comparison.name not in parameters:
-            others = [*(other for other in parameters if other != name), *relations.derived]
-            yield Mistake(
-                f"{name}.when",
-                f"{comparison.name} is not a parameter{did_you_mean(comparison.name, others)}",
-            )
-        elif comparison.op in ("==", "!=", "in", "not in"):
-            guard = parameters[comparison.name]
-            for constant in comparison.constants:
-                # Conditions compare values: the text '16' is not 16 there.
-                own = own_value(guard, constant)
-                reason = guard.invalid_reason(own if same(own, constant) else constant)
-                if reason:
-                    yield Mistake(
-                        f"{name}.when", f"compares {comparison.name} with a value that it cannot have: {reason}"
-                    )
-
-
-def _identifier(name: str) -> str:
-    kept = "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "name"
-    return kept if kept.isidentifier() else f"p_{kept}"
-
-
-def _guards(parameters: Mapping[str, Parameter], name: str, relations: Relations) -> list[str]:
-    """Return the parameters that decide whether one is active, also through derived values."""
-    when = parameters[name].when
-    if when is None:
-        return []
-    waiting = [c.name for c in conditions.comparisons(conditions.parse(when)) if c.name != name]
-    found: dict[str, None] = {}
-    while waiting:
-        guard = waiting.pop(0)
-        if guard in relations.derived:
-            waiting += relations.derived[guard].names
-        elif guard in parameters:
-            found[guard] = None
-    return list(found)
-
-
-def _cycle(parameters: Mapping[str, Parameter], relations: Relations) -> list[str]:
-    """Return the names in a cycle of conditions, with the first again at the end; empty if there is none."""
-    done: set[str] = set()
-
-    def visit(name: str, path: list[str]) -> list[str]:
-        if name in path:
-            return [*path[path.index(name) :], name]
-        if name in done:
-            return []
-        for guard in _guards(parameters, name, relations):
-            found = visit(guard, [*path, name])
-            if found:
-                return found
-        done.add(name)
-        return []
-
-    return next((found for name in parameters if (found := visit(name, []))), [])
-
-
-def _by_dependence(parameters: Mapping[str, Parameter], relations: Relations) -> tuple[str, ...]:
-    guards = {name: _guards(parameters, name, relations) for name in parameters}
-    order = [name for name in parameters if not guards[name]]
-    waiting = [name for name in parameters if guards[name]]
-    while waiting:
-        ready = [name for name in waiting if all(guard in order for guard in guards[name])]
-        order += ready
-        waiting = [name for name in waiting if name not in ready]
-    return tuple(order)

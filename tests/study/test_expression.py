@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.study.space.expression import ExpressionError, parse
+from tunesmith.study.space.rules.expression import ExpressionError, parse
 
 VALUES = {"depth": 8, "aspect": 64, "head": 64, "lr": 0.001, "opt": "adam", "flag": True}
 

@@ -13,7 +13,7 @@ from tunesmith.study.config.command import command_line
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.errors import SpecError
 from tunesmith.study.space.parameters import Float, Int
-from tunesmith.study.space.repair import allowed_fraction
+from tunesmith.study.space.rules.repair import allowed_fraction
 from tunesmith.study.space.space import SearchSpace
 
 GPT: dict[str, Any] = {

@@ -10,7 +10,7 @@ from tunesmith.study.config.changes import SpecChange, requested_change, with_ch
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpecError, ToolRefused
-from tunesmith.study.space.repair import allowed_fraction
+from tunesmith.study.space.rules.repair import allowed_fraction
 from tunesmith.study.trials.trial import Trial
 
 

@@ -12,7 +12,7 @@ from tunesmith.study.config.relation_tables import few_left_warning
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import argv, placeholders
 from tunesmith.study.formatting import count
-from tunesmith.study.space.repair import allowed_fraction
+from tunesmith.study.space.rules.repair import allowed_fraction
 from tunesmith.tools.checks.finding import Finding
 
 

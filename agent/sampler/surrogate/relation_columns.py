@@ -115,13 +115,13 @@ class RelationColumns:
             return units, False
         made = units.copy()
         forbidden = np.flatnonzero(~is_allowed)
-        alone = forbidden[: max(_MAX_REPAIRED - self._repaired, 0)]
-        self._repaired += len(alone)
-        for row in alone:
+        repairable = forbidden[: max(_MAX_REPAIRED - self._repaired, 0)]
+        self._repaired += len(repairable)
+        for row in repairable:
             made[row] = self._space.to_unit(self._space.from_unit(units[row].tolist()))
-        fresh = np.concatenate([made[alone], units[is_allowed], self._known])
+        fresh = np.concatenate([made[repairable], units[is_allowed], self._known])
         self._known = fresh[:_MAX_KNOWN]
-        rest = forbidden[len(alone) :]
+        rest = forbidden[len(repairable) :]
         if len(rest):
             columns = np.array(self.columns)
             gaps = np.abs(units[rest][:, None, columns] - self._known[None, :, columns]).sum(axis=2)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.study.space.expression import Expression
 from tunesmith.study.space.parameters import Float, Int
 from tunesmith.study.space.plain_grids import steps_or_choices
+from tunesmith.study.space.rules.expression import Expression
 from tunesmith.study.space.space import SearchSpace
 
 

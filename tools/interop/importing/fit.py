@@ -11,7 +11,7 @@ from typing import Any
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, ProposalError, SpecError
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.relations import rule_of
+from tunesmith.study.space.rules.relations import rule_of
 from tunesmith.study.space.space import RULE, SearchSpace
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
 from tunesmith.tools.interop.importing.imported_table import ImportedRow, ImportedTable

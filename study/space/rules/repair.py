@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space.condition import Params, Value
-from tunesmith.study.space.expression import Expression, ExpressionError, evaluator
 from tunesmith.study.space.parameters import Choice, Float, Int
+from tunesmith.study.space.rules.expression import Expression, ExpressionError, evaluator
 
 if TYPE_CHECKING:
     from tunesmith.study.space.space import SearchSpace
@@ -63,7 +63,7 @@ def allowed_fraction(space: SearchSpace, *, samples: int = SAMPLES) -> float:
 
 
 def _candidates(space: SearchSpace, params: Params, keep: frozenset[str]) -> Iterator[dict[str, Value]]:
-    deciding = [n for n in space.names if n in space.deciding and n not in keep]
+    deciding = [n for n in space.names if n in space.deciding_with_guards and n not in keep]
     yield from _with_one_changed(space, params, deciding)
     count = 0
     for first in _with_one_changed(space, params, deciding):
@@ -147,7 +147,7 @@ def _values_of(node: ast.expr, known: Params) -> Iterator[float]:
 
 
 def _drawn(space: SearchSpace, params: Params, names: Sequence[str]) -> Iterator[dict[str, Value]]:
-    """Yield random configurations: first of the deciding parameters alone, near the given one and then anywhere."""
+    """Yield configurations whose deciding parameters are random: near the given one first, then anywhere."""
     rng = random.Random(repr(sorted(params.items())))  # noqa: S311  # not a secret
     centre = dict(zip(space.names, space.to_unit(params), strict=True))
     for index in range(_DRAWS):

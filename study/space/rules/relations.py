@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from tunesmith.study.errors import Mistake
 from tunesmith.study.formatting import render_params
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.space import expression
 from tunesmith.study.space.condition import Params, Value
-from tunesmith.study.space.expression import Expression, ExpressionError
-from tunesmith.study.space.expression_types import NUMBER, TRUTH, KindError, Kinds, infer, kinds_of
 from tunesmith.study.space.parameters import Choice, Parameter
+from tunesmith.study.space.rules import expression
+from tunesmith.study.space.rules.expression import Expression, ExpressionError
+from tunesmith.study.space.rules.kinds import NUMBER, TRUTH, KindError, Kinds, infer, kinds_of
 
 _FORBIDDEN = " is forbidden"
 _NOT_COMPUTED = " cannot be computed"
@@ -78,7 +78,7 @@ class Relations:
         return ""
 
     def about(self, names: Collection[str]) -> Relations:
-        """Return what these parameters and the constants alone decide."""
+        """Return the derived values and rules that need no other parameters than these."""
         derived: dict[str, Expression] = {}
         known = {*names, *self.constants}
         for name, formula in self.derived.items():

@@ -1,0 +1,62 @@
+"""Finds mistakes between the parameters of a search space: names, conditions and circles of conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tunesmith.study.errors import Mistake
+from tunesmith.study.names import did_you_mean
+from tunesmith.study.space import condition as conditions
+from tunesmith.study.space.condition import same
+from tunesmith.study.space.dependence import condition_cycle
+from tunesmith.study.space.parameters import Parameter
+from tunesmith.study.space.rules.relations import Relations
+from tunesmith.study.space.values import own_value
+
+
+def space_mistakes(parameters: Mapping[str, Parameter], relations: Relations) -> Iterable[Mistake]:
+    """Yield what is wrong with names and conditions."""
+    if not parameters:
+        yield Mistake(
+            "",
+            'is empty; expected at least one parameter, for example lr = { type = "float", low = 0.0, high = 1.0 }',
+        )
+    for name, parameter in parameters.items():
+        if not name.isidentifier():
+            yield Mistake(name, f"is not a valid name; use letters, digits and _, for example {_identifier(name)}")
+        if parameter.when is not None:
+            yield from _condition_mistakes(name, parameter.when, parameters, relations)
+    cycle = condition_cycle(parameters, relations)
+    if cycle:
+        yield Mistake(f"{cycle[0]}.when", f"is circular: {' -> '.join(cycle)}; remove one of these conditions")
+
+
+def _condition_mistakes(
+    name: str, when: str, parameters: Mapping[str, Parameter], relations: Relations
+) -> Iterable[Mistake]:
+    for comparison in conditions.comparisons(conditions.parse(when)):
+        if comparison.name == name:
+            yield Mistake(f"{name}.when", "depends on the parameter itself; compare another one")
+        elif comparison.name in relations.derived:
+            continue
+        elif comparison.name not in parameters:
+            others = [*(other for other in parameters if other != name), *relations.derived]
+            yield Mistake(
+                f"{name}.when",
+                f"{comparison.name} is not a parameter{did_you_mean(comparison.name, others)}",
+            )
+        elif comparison.op in ("==", "!=", "in", "not in"):
+            guard = parameters[comparison.name]
+            for constant in comparison.constants:
+                # Conditions compare values: the text '16' is not 16 there.
+                own = own_value(guard, constant)
+                reason = guard.invalid_reason(own if same(own, constant) else constant)
+                if reason:
+                    yield Mistake(
+                        f"{name}.when", f"compares {comparison.name} with a value that it cannot have: {reason}"
+                    )
+
+
+def _identifier(name: str) -> str:
+    kept = "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "name"
+    return kept if kept.isidentifier() else f"p_{kept}"
