@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -36,18 +37,18 @@ def test_a_formula_has_the_value_that_python_gives_it(text: str, value: object) 
     assert parse(text).value(VALUES) == value
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "9**9**9", "10**400", "2.0**5000", "1 << 999999999", "'a' * 10**9", "[0] * 10**9", "depth.real", "depth.__class__",
-        "().__class__.__bases__", "__import__('os')", "open('x')", "eval('1')", "lambda: 1", "[x for x in (1,)]", "depth[0]",
-        "depth := 3", "f'{depth}'", "depth is 8", "depth @ 2", "~depth", "depth & 1", "min()", "min(*[1, 2])", "round(1, 2, 3)",
-        "round(lr, 10**9)", "log2(0)", "sqrt(-1)", "depth / 0", "depth % (depth - depth)", "(-8) ** 0.5", "1e400", "1e308 * 10",
-        "max(1, key=2)", "", "   ", "(", "depth; 1", "import os", "\x00", "\ud800", "(" * 300, "-" * 400 + "1", "1+" * 240 + "1",
-        "9" * 400, "opt + 1", "-opt", "flag + 1", "depth in 8", "depth in []", "depth ** 99999", "(0.1).hex()", "None + 1",
-        "int('9' * 4)", "min(depth, opt)", "yield", "await x", "*depth", "{1: 2}", "...", "1j", "b'x'",
-    ],
-)  # fmt: skip
+REFUSED = """
+9**9**9 | 10**400 | 2.0**5000 | depth ** 99999 | 1 << 999999999 | 'a' * 10**9 | [0] * 10**9 | 1e400 | 1e308 * 10
+depth.real | depth.__class__ | ().__class__.__bases__ | (0.1).hex() | __import__('os') | open('x') | eval('1')
+lambda: 1 | [x for x in (1,)] | depth[0] | depth := 3 | f'{depth}' | depth is 8 | depth @ 2 | ~depth | min() | min(*[1, 2])
+round(1, 2, 3) | round(lr, 10**9) | max(1, key=2) | log2(0) | sqrt(-1) | depth / 0 | depth % (depth - depth)
+(-8) ** 0.5 | ( | depth; 1 | import os | opt + 1 | -opt | flag + 1 | depth in 8 | depth in [] | None + 1 | int('9' * 4)
+min(depth, opt) | yield | await x | *depth | {1: 2} | ... | 1j | b'x' | nothing + 1
+"""
+LONG = ["", "   ", "\x00", "\ud800", "(" * 300, "-" * 400 + "1", "1+" * 240 + "1", "9" * 400, "depth & 1", "depth | 1"]
+
+
+@pytest.mark.parametrize("text", [*(text.strip() for line in REFUSED.split("\n") for text in line.split(" | ")), *LONG])
 def test_what_is_not_a_formula_or_has_no_value_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(ExpressionError) as raised:
         parse(text).value(VALUES)
@@ -63,19 +64,15 @@ def test_names_are_those_of_values_in_order() -> None:
     assert parse("max(b, a) > b and true").names == ("b", "a")
 
 
-TOKENS = st.sampled_from(
-    ["depth", "lr", "opt", "flag", "9", "99999", "1e300", "0", "'a'", "(", ")", "[", "]", "**", "*", "/", "//", "%", "+", "-",
-     "<", "==", " in ", " not ", " and ", " or ", " if ", " else ", "min", "ceil", "round", "log2", ",", ".", "__class__",
-     "lambda:", "true", "None", "\n", "{", "}", "@", "<<", "\\", "#", "é", "\x00"]
-)  # fmt: skip
+WORDS = """depth lr opt flag 9 99999 1e300 0 'a' ( ) [ ] ** * / // % + - < == in not and or if else min ceil round log2
+, . __class__ lambda: true None { } @ << # é"""
+TOKENS = st.sampled_from([*WORDS.split(), "\n", "\x00", "\\"])
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.one_of(st.text(max_size=60), st.lists(TOKENS, max_size=40).map("".join)))
+@given(st.one_of(st.text(max_size=60), st.lists(TOKENS, max_size=40).map(" ".join)))
 def test_no_text_raises_anything_else_or_takes_long(text: str) -> None:
     started = time.process_time()
-    try:
+    with contextlib.suppress(ExpressionError):
         parse(text).value(VALUES)
-    except ExpressionError:
-        pass
     assert time.process_time() - started < 0.05
