@@ -22,6 +22,8 @@ from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure, traceback_note
 from tunesmith.evaluator.folder_quota import FolderQuota
 from tunesmith.evaluator.job_reading import JobReading
+from tunesmith.evaluator.private_files import JUDGE
+from tunesmith.evaluator.read_trace import JudgedData, files_read, mark_unread
 from tunesmith.evaluator.readers.metric_collector import MetricCollector
 from tunesmith.evaluator.readers.metric_files import MetricFiles
 from tunesmith.evaluator.readers.metric_reading import ObservationQueue
@@ -56,6 +58,7 @@ class EvaluationContext:
         shared: the folders that all trials share, by the name in [run].shared.
         data: what only the evaluation in a folder may read, by the folder's name and its name in study.toml.
         project: the folder of study.toml.
+        reads: what the judge and the training read; None where it does not matter.
     """
 
     spec: StudySpec
@@ -65,6 +68,7 @@ class EvaluationContext:
     shared: Mapping[str, Path] = field(default_factory=dict)
     data: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     project: Path = Path()
+    reads: JudgedData | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +171,10 @@ class Evaluation:
         self._results.append(result)
         if self._step.is_training:
             self._training_result = result
-            self._tampering = self._find_tampering(result)
+            forbidden = self._forbidden_read()  # first, since looking for changes reads files too
+            self._tampering = self._find_tampering(result) or forbidden
+        elif self._context.reads is not None and self._step.folder == JUDGE:
+            self._context.reads.note_judge(files_read(self._running.work))
         if self._steps and self._may_continue(result):
             self._start_next_step()
             return None
@@ -225,6 +232,8 @@ class Evaluation:
             return
         self._filled = signatures(self._running.work, [p for p in self._spec.run.files if p in self._context.protected])
         self._follow(step)
+        if self._context.reads is not None:
+            mark_unread(self._running.work)
         self._job = self._start(command)
         self._read_job()
 
@@ -279,6 +288,22 @@ class Evaluation:
             disarm(str(self._workspace.folder))
             return found
         return result.unsafe
+
+    def _forbidden_read(self) -> str:
+        """Return which file edited code read that only the judge reads; "" for none. Notes what other code reads."""
+        reads = self._context.reads
+        if reads is None:
+            return ""
+        names = files_read(self._workspace.work)
+        if not self.trial.proposal.code:
+            reads.note_training(names)
+            return ""
+        found = reads.forbidden(names)
+        return (
+            f"it read {found}, which only [evaluate] reads; edited code must not see what it is judged by"
+            if found
+            else ""
+        )
 
     def _may_continue(self, result: CommandResult) -> bool:
         interrupted = self._killed_for or self._stopped_for or self._tampering

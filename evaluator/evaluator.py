@@ -14,6 +14,7 @@ from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.free_disk import is_full
 from tunesmith.evaluator.private_files import judge_data, private_paths, study_folders, with_sidecars
+from tunesmith.evaluator.read_trace import JudgedData
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, TrialMounts, data_folders, sandbox_problem
 from tunesmith.evaluator.sandbox.environment import without_secrets
 from tunesmith.evaluator.sandbox.protected import protected_files, signatures
@@ -92,6 +93,7 @@ class Evaluator:
             shared=shared,
             data=data,
             project=self._project,
+            reads=JudgedData(self.folder) if spec.edits and spec.evaluate else None,
         )
         self._sandboxed_context = self._context if hides_secrets else None
         check_files(spec, self.snapshot.folder, _default_values(spec))
