@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -153,6 +153,11 @@ def variant_id(root: str, files: Mapping[str, str]) -> str:
         digest.update(f"\0{path}\0".encode())
         digest.update(text.encode("utf-8", errors="surrogateescape"))
     return EDITED + digest.hexdigest()
+
+
+def moved_ids(variants: Iterable[Variant]) -> set[str]:
+    """Return the ids of edits that were made on another version than they were proposed for, under another id."""
+    return {v.joined for v in variants if v.joined is not None and v.direction != COMBINE}
 
 
 def short_id(name: str) -> str:

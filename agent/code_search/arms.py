@@ -62,16 +62,26 @@ def best_arm(arms: Sequence[Arm]) -> Arm | None:
     return min((arm for arm in arms if arm.best is not None), key=lambda arm: arm.value, default=None)
 
 
-def difference_noise(view: StudyView) -> float:
-    """Return the standard deviation of a difference of two runs on different seeds, in units of the metric.
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """How much a metric varies between seeds, as standard deviations in its units.
 
-    Measured where a configuration ran on several seeds; a small share of the best value otherwise.
+    Attributes:
+        difference: of a difference of two runs on different seeds.
+        measured: of one run; None while it is only assumed.
     """
+
+    difference: float = 0.0
+    measured: float | None = None
+
+
+def noise_of(view: StudyView) -> Noise:
+    """Return the noise where a configuration ran on several seeds, and a small share of the best value otherwise."""
     found = winner(view.trials, view)
     if found is None:
-        return 0.0
-    noise = UNKNOWN_NOISE * abs(found.value) if found.noise is None else found.noise
-    return math.sqrt(2.0) * noise
+        return Noise()
+    assumed = UNKNOWN_NOISE * abs(found.value)
+    return Noise(math.sqrt(2.0) * (assumed if found.noise is None else found.noise), found.noise)
 
 
 def lineage(variant: Variant, variants: Mapping[str, Variant]) -> set[str]:

@@ -12,7 +12,7 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from tunesmith.agent.code_search.arms import Arm, build_arms, difference_noise
+from tunesmith.agent.code_search.arms import Arm, build_arms, noise_of
 from tunesmith.agent.code_search.questions.builder import EditQuestionBuilder
 from tunesmith.agent.code_search.questions.editor import EditQuestion, EditResult
 from tunesmith.agent.code_search.questions.evidence import RunRecords
@@ -249,7 +249,7 @@ class CodeSearch:
     def _state(self, view: StudyView) -> SearchState:
         """Return what the strategy sees of the study."""
         present = present_trials(view.trials, view.space)
-        arms = build_arms(present, view.objectives[0], view.constraints)
+        arms, noise = build_arms(present, view.objectives[0], view.constraints), noise_of(view)
         return SearchState(
             trials=present,
             arms=[arm for arm in arms if self._may_run(arm)],
@@ -257,7 +257,9 @@ class CodeSearch:
             untried=self._untried(view.trials),
             objective=view.objectives[0],
             constraints=view.constraints,
-            noise=difference_noise(view),
+            noise=noise.difference,
+            seed_noise=noise.measured,
+            slots=max(self._spec.run.parallel or 1, sum(t.state is TrialState.RUNNING for t in view.trials)),
             trials_left=self._trials_left(view),
             seed=view.seed,
             number=view.number,

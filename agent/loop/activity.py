@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tunesmith.agent.llm.call_log import to_llm_call
+from tunesmith.agent.loop.llm_requests import take_up_requests
 from tunesmith.agent.loop.study_run import StudyRun
-from tunesmith.study.variant import Variant, VariantState, short_id
+from tunesmith.study.variant import Variant, VariantState, moved_ids, short_id
 
 if TYPE_CHECKING:
     from tunesmith.agent.code_search.search import CodeSearch
@@ -24,10 +25,13 @@ def record_activity(run: StudyRun) -> None:
 
 
 def _record_versions(run: StudyRun, code: CodeSearch) -> None:
+    outcomes = code.drain_outcomes()
+    moved = moved_ids(code.variants().values())
     for variant in code.drain_variants():
         run.recorder.record_variant(variant)
-        run.announcer.note(_version_text(variant))
-    for outcome in code.drain_outcomes():
+        if variant.joined not in moved:
+            run.announcer.note(_version_text(variant))
+    for outcome in outcomes:
         run.recorder.record_variant_state(outcome.variant, outcome.state, outcome.reason)
         run.announcer.note(f"{short_id(outcome.variant.id)}: {outcome.reason}")
     _record_notes(run, code.drain_notes())
@@ -43,6 +47,7 @@ def _record_llm(run: StudyRun, candidate_pool: CandidatePool) -> None:
     if lessons:
         run.recorder.record_lessons(lessons, run.now())
     _record_notes(run, candidate_pool.drain_notes())
+    take_up_requests(run, candidate_pool)
 
 
 def _record_notes(run: StudyRun, notes: list[str]) -> None:

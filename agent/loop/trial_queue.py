@@ -246,7 +246,7 @@ class TrialQueue:
             return False
         if not code.is_asking:
             code.prepare(self.view())
-        return self._edit_wait.must_wait(code, self._store.trials(), self._ledger.trials_left())
+        return self._edit_wait.must_wait(code, self._store.trials(), self._ledger)
 
     def _is_waiting_for_edit(self) -> bool:
         code = self._proposers.code

@@ -81,7 +81,7 @@ class EditQuestionBuilder:
             pace=self.records.pace_text(best) if best else "",
             series=self.records.series_text(best.number) if best else (),
             log=self.records.log_end(best.number) if best else "",
-            noise=short_number(self.state.noise, 2) if self.state.noise else "",
+            noise=short_number(self.state.seed_noise, 2) if self.state.seed_noise else "",
             earlier_edits=edit_lines(self.state),
             overused_direction=overused_direction(list(self.state.variants.values())),
         )

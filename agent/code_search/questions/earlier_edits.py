@@ -7,14 +7,16 @@ from tunesmith.agent.code_search.strategies.base import SearchState
 from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
-from tunesmith.study.variant import Variant, VariantState, short_id
+from tunesmith.study.variant import Variant, VariantState, moved_ids, short_id
 
 _LONGEST_LINE = 500
 
 
 def edit_lines(state: SearchState) -> list[str]:
-    """Return a line for each edit, in the order of proposal."""
-    return [one_line(_edit_line(v, state), _LONGEST_LINE) for v in state.variants.values() if v.is_edited]
+    """Return a line for each edit, in the order of proposal; one that was moved appears where it runs."""
+    moved = moved_ids(state.variants.values())
+    shown = [v for v in state.variants.values() if v.is_edited and v.id not in moved]
+    return [one_line(_edit_line(v, state), _LONGEST_LINE) for v in shown]
 
 
 def _edit_line(variant: Variant, state: SearchState) -> str:
@@ -36,7 +38,7 @@ def _result(variant: Variant, arm: Arm, state: SearchState) -> str:
     first, paired = _first_pair(variant, state)
     if first is not None and paired is not None and metric in first.values:
         difference = first.values[metric] - paired.values[metric]
-        noise = f" ± {short_number(state.noise, 2)}" if state.noise else ""
+        noise = f" ± {short_number(state.noise, 2)}" if state.seed_noise else ""
         changed = {n: v for n, v in first.params.items() if paired.params.get(n) != v}
         settings = f" with {render_params(changed)}" if changed else ""
         parts.append(f"{difference:+.3g}{noise} against its parent in the first trial{settings}")

@@ -66,7 +66,7 @@ class RunRecords:
         parts = [short_seconds(usage.wall_s)]
         steps = self.last_step(trial.number)
         if steps:
-            parts.append(f"{short_number(steps)} steps, {short_seconds(usage.wall_s / steps)} each with start and end")
+            parts.append(f"{short_number(steps)} steps, {_step_text(usage.wall_s / steps)} each with start and end")
         parts.append(f"{short_seconds(usage.cpu_s)} of CPU")
         parts.append(f"{short_number(usage.peak_rss_gib)} GiB of memory")
         if usage.gpu_busy is not None:
@@ -98,6 +98,10 @@ class RunRecords:
                     if path.suffix == ".py" and path.is_file() and path.stat().st_size <= _MAX_FILE_CHARS:
                         found[name] = path.read_text(encoding="utf-8")
         return found
+
+
+def _step_text(seconds: float) -> str:
+    return f"{short_number(1000 * seconds, 2)} ms" if seconds < 1.0 else short_seconds(seconds)
 
 
 def environment_text(spec: StudySpec) -> str:

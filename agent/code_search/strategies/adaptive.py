@@ -13,18 +13,18 @@ from tunesmith.study.variant import Variant
 MAX_IDEAS = 3
 """Number of ideas asked for in one question."""
 
-_FEW_WAITING = 2
-"""Number of untried versions from which on no further edit is asked for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Adaptive:
     """Shares the trials between edits and tuning by their recent gain per trial."""
 
     def request(self, state: SearchState) -> EditRequest | None:
-        """Return a question about the best version whenever edits have had less than their share."""
+        """Return a question about the best version whenever edits have had less than their share.
+
+        Not while the first trials of new versions fill the slots: an answer would not know what they gained.
+        """
         left = state.trials_left - len(state.untried)
-        if left < 1 or len(state.untried) >= _FEW_WAITING:
+        if left < 1 or state.new_and_unknown >= state.slots:
             return None
         share = edit_share(state.trials, state.objective, state.constraints, noise=state.noise)
         if not is_edit_due(state.trials, share, len(state.untried)):

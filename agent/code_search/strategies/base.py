@@ -26,6 +26,8 @@ class SearchState:
         variants: every version of the code by id, refused and broken ones included, in the order of proposal.
         untried: valid versions without a trial, in the order in which they will run.
         noise: standard deviation of a difference of two runs, in units of the metric.
+        seed_noise: measured standard deviation between seeds; None while `noise` is only assumed.
+        slots: number of trials that run at once.
         trials_left: number of trials that may still be started; running ones are not among them.
         seed: the study's seed.
         number: the number of the next trial.
@@ -38,9 +40,18 @@ class SearchState:
     objective: Objective
     constraints: Sequence[Constraint] = ()
     noise: float = 0.0
+    seed_noise: float | None = None
+    slots: int = 1
     trials_left: float = 0.0
     seed: int = 0
     number: int = 0
+
+    @property
+    def new_and_unknown(self) -> int:
+        """Number of versions whose first trial waits or runs: what they gain is not known yet."""
+        finished = {t.proposal.code for t in self.trials if t.state.is_finished}
+        running = {t.proposal.code for t in self.trials} - finished - {""}
+        return len(self.untried) + len(running)
 
     @property
     def by_code(self) -> dict[str, Arm]:

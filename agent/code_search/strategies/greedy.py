@@ -15,9 +15,9 @@ class Greedy:
     """Edits the best version with every trial; only while an answer is on its way a trial tunes."""
 
     def request(self, state: SearchState) -> EditRequest | None:
-        """Return a question about the best version unless an edit waits."""
+        """Return a question about the best version, unless the first trials of new ones fill the slots."""
         best = best_arm(state.arms)
-        if best is None or state.untried or state.trials_left < 1:
+        if best is None or state.new_and_unknown >= state.slots or state.trials_left - len(state.untried) < 1:
             return None
         return EditRequest(best.code, 1)
 
