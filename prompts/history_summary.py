@@ -129,10 +129,9 @@ def _failures(trials: Sequence[Trial], tail: int) -> str:
         failure = failed[-1].failure
         assert failure is not None  # noqa: S101  # only trials with a failure are grouped
         numbers = ", ".join(f"#{t.number}" for t in failed[-_MAX_FAILED_NUMBERS:])
-        text = f"{kind.value}: {len(failed)} trials (latest {numbers}), for example {one_line(failure.reason, 160)}"
-        if failure.tail:
-            text += "\n" + fenced(failure.tail, "log", limit=tail)
-        paragraphs.append(text)
+        example = f"{one_line(failure.reason, 160)}\n{failure.tail[-4 * tail :]}".strip()
+        text = f"{kind.value}: {len(failed)} trials (latest {numbers}), for example #{failed[-1].number}:"
+        paragraphs.append(f"{text}\n{fenced(example, 'log', limit=tail + 160)}")
     return "\n".join(paragraphs)
 
 
@@ -143,7 +142,7 @@ def _set_aside(view: StudyView) -> str:
         return ""
     numbers = ", ".join(f"#{t.number}" for t in own[-_MAX_FAILED_NUMBERS:])
     failed = [t.failure for t in own if t.failure and not t.forgotten]
-    example = f", for example {one_line(failed[-1].reason, 160)}" if failed else ""
+    example = f", for example:\n{fenced(one_line(failed[-1].reason, 160), 'log')}" if failed else ""
     why = (
         "they failed regardless of their parameters, or a person had them forgotten; they say nothing about parameters"
     )

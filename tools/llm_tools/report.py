@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.history.read import History
+from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.files import write_atomic
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -16,7 +17,7 @@ MAX_REPORT_CHARS = 4000
 def report(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return the report's text, after writing report.html and report.md to the study's folder where that is allowed."""
     if not context.may_write:
-        return markdown(context)[:MAX_REPORT_CHARS]
+        return _fenced(markdown(context))
     from tunesmith.tools.report import report_input, to_markdown, write_html  # plotly: 1 s
 
     name = context.study.spec.study.name
@@ -32,7 +33,12 @@ def report(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
         write_atomic(page.with_suffix(".md"), text)
     except OSError as error:
         raise ToolRefused(f"the report cannot be written to {context.folder}: {error.strerror}") from None
-    return f"written: {page}\n\n{text_for_models[:MAX_REPORT_CHARS]}"
+    return f"written: {page}\n{_fenced(text_for_models)}"
+
+
+def _fenced(text: str) -> str:
+    """Return the beginning of a report as data: it quotes what scripts wrote, such as names and errors."""
+    return fenced(text, "report", limit=MAX_REPORT_CHARS, keep="start")
 
 
 def markdown(context: ToolContext) -> str:

@@ -126,16 +126,21 @@ def trial_text(context: ToolContext, args: TrialArguments) -> str:
     if proposal.fallback_reason:
         lines.append(f"proposed instead of the LLM: {one_line(proposal.fallback_reason)}")
     lines += [f"considered: {one_line(text)}" for text in proposal.considered[:6]]
-    lines += [f"{name} = {short_number(value)}" for name, value in trial.values.items()]
+    known = {o.metric for o in view.objectives} | {c.metric for c in view.constraints}
+    lines += [f"{name} = {short_number(value)}" for name, value in trial.values.items() if name in known]
+    # The script chose the names of the others.
+    others = [f"{one_line(name)} = {short_number(value)}" for name, value in trial.values.items() if name not in known]
+    lines += ["other metrics:", fenced("\n".join(others), "metrics", keep="start")] if others else []
     if trial.outcome:
         usage = trial.outcome.usage
         lines.append(f"took {short_seconds(usage.wall_s)}, {usage.peak_rss_gib:.2f} GiB at the peak")
         lines += [f"GPU: {gpu}" for gpu in [gpu_line(usage)] if gpu]
-        lines += [f"note: {one_line(trial.outcome.note)}"] if trial.outcome.note else []
+        lines += ["note:", fenced(one_line(trial.outcome.note), "note")] if trial.outcome.note else []
     if trial.failure:
-        lines.append(f"failed as {trial.failure.kind.value}: {one_line(trial.failure.reason)}")
-        if trial.failure.tail:
-            lines.append(fenced(trial.failure.tail, "log", limit=1500))
+        lines.append(f"failed as {trial.failure.kind.value}; its reason, and the end of its log:")
+        lines.append(
+            fenced(f"{one_line(trial.failure.reason)}\n{trial.failure.tail[-6000:]}".strip(), "log", limit=1800)
+        )
     return "\n".join(lines)
 
 
@@ -240,7 +245,8 @@ def _state_text(context: ToolContext, ended_by: str | None) -> str:
         return "has not run yet"
     if ended_by == FAILURES:
         last = last_of_study(context.study.view().set_aside)
-        return pause_reason([last]) if last is not None else "paused because of failures"
+        paused = "paused because of failures"
+        return paused if last is None else f"{paused}:\n{fenced(one_line(pause_reason([last]), 600), 'log')}"
     return (
         f"not running (ended by {ended_by})"
         if ended_by
