@@ -19,7 +19,7 @@ from tunesmith.history.contenders import (
     stored_improvements,
 )
 from tunesmith.history.rows import llm_call_from_row, trial_from_row, variant_from_row
-from tunesmith.study.config.budget import JOULES_PER_KWH, Spent
+from tunesmith.study.config.budget import JOULES_PER_KWH, PurposeUsage, Spent
 from tunesmith.study.config.command import script_path
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
@@ -41,6 +41,12 @@ from tunesmith.study.variant import Variant
 
 FORGOTTEN_EVENT = "forgotten"
 """Kind of the event that has a study forget trials, or, with `again`, take them up again."""
+
+_LLM_SUMS = """
+    count(*) as calls, total(cost_usd) as usd,
+    total(coalesce(input_tokens + output_tokens, (length(messages) + length(answer)) / 3)) as tokens
+"""
+"""Sums over calls to LLMs. If a server reports no tokens, they are estimated as a third of the characters."""
 
 _TRIALS = """
     select trials.*, proposals.rationale, proposals.predicted_mean, proposals.predicted_std, proposals.fallback_reason,
@@ -328,7 +334,10 @@ class History:
 
     def llm_calls(self, study_id: int) -> list[LlmCall]:
         """Return every call to an LLM, in order."""
-        sql = "select * from llm_calls where study_id = ? order by id"
+        sql = """
+            select llm_calls.*, trials.number as trial from llm_calls left join trials on trials.id = llm_calls.trial_id
+            where llm_calls.study_id = ? order by llm_calls.id
+            """
         return [llm_call_from_row(row) for row in self._query(sql, [study_id])]
 
     def lessons(self, study_id: int) -> list[Lesson]:
@@ -464,6 +473,7 @@ class History:
             llm_usd=llm["usd"],
             llm_tokens=int(llm["tokens"]),
             llm_calls=llm["calls"],
+            llm_purposes=self._usage_by_purpose(study_id) if llm["calls"] else (),
         )
 
     def _usage_of_trials(self, study_id: int) -> Mapping[str, Any]:
@@ -483,13 +493,18 @@ class History:
         return next(self._query(sql, [study_id]))
 
     def _usage_of_llm(self, study_id: int) -> Mapping[str, Any]:
-        """Sum up the calls to LLMs. If a server reports no tokens, they are estimated as a third of the characters."""
-        sql = """
-            select count(*) as calls, total(cost_usd) as usd,
-                   total(coalesce(input_tokens + output_tokens, (length(messages) + length(answer)) / 3)) as tokens
-            from llm_calls where study_id = ?
-            """
-        return next(self._query(sql, [study_id]))
+        """Sum up the calls to LLMs."""
+        return next(self._query(f"select {_LLM_SUMS} from llm_calls where study_id = ?", [study_id]))  # noqa: S608
+
+    def _usage_by_purpose(self, study_id: int) -> tuple[PurposeUsage, ...]:
+        sql = f"""
+            select purpose, {_LLM_SUMS} from llm_calls where study_id = ?
+            group by purpose order by usd desc, tokens desc
+            """  # noqa: S608  # a constant
+        return tuple(
+            PurposeUsage(purpose=row["purpose"], calls=row["calls"], tokens=int(row["tokens"]), usd=row["usd"])
+            for row in self._query(sql, [study_id])
+        )
 
 
 def _sums(rows: Sequence[Mapping[str, Any]], column: str) -> dict[str, int]:

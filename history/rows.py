@@ -64,10 +64,11 @@ def proposal_row(trial_id: int, proposal: Proposal) -> dict[str, Any]:
     }
 
 
-def llm_call_row(study_id: int, call: LlmCall) -> dict[str, Any]:
-    """Return the row of `llm_calls` for a call, without secrets."""
+def llm_call_row(study_id: int, call: LlmCall, trial_id: int | None) -> dict[str, Any]:
+    """Return the row of `llm_calls` for a call, without secrets; `trial_id` is the row of its trial."""
     return {
         "study_id": study_id,
+        "trial_id": trial_id,
         "purpose": call.purpose,
         "prompt_version": call.prompt_version,
         "model": call.model,
@@ -83,7 +84,7 @@ def llm_call_row(study_id: int, call: LlmCall) -> dict[str, Any]:
 
 
 def llm_call_from_row(row: Row) -> LlmCall:
-    """Return the call of a row of `llm_calls`."""
+    """Return the call of a row of `llm_calls`, joined with the number of its trial as `trial`."""
     messages = tuple((str(role), str(text)) for role, text in json.loads(row["messages"]))
     fields = {name: row[name] for name in LlmCall.__slots__ if name != "messages"}
     return LlmCall(messages=messages, **fields)

@@ -29,6 +29,7 @@ from tunesmith.history.project import require_project
 from tunesmith.history.read import FORGOTTEN_EVENT, History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, variant_row, waiting_trial_row
+from tunesmith.history.wal import damage_text, lost_transactions
 from tunesmith.history.without_secrets import redact_observations, redact_outcome, redact_proposal
 from tunesmith.study.config.record import Lesson, LlmCall, StudyRecord, usage_detail
 from tunesmith.study.config.spec import StudySpec
@@ -62,6 +63,7 @@ class Recorder:
         study_id: the id of the study in the file.
         earlier: the studies that this one learns from: those named in its file, and those imported for it.
         moved_from: the folder that the project had at the last run; "" unless it moved.
+        damage: what of the last run could not be read because its file was damaged since, in words; "" for nothing.
 
     Raises:
         HistoryError: another process writes the file, it is damaged, or the study in it has other metrics or belongs
@@ -84,6 +86,8 @@ class Recorder:
             open_for_reading(path).close()
         self._path = path
         self._lock = WriterLock(path, now=now) if path else None
+        lost = lost_transactions(path) if path is not None else 0
+        self.damage = damage_text(path, lost) if path is not None and lost else ""
         try:
             self._db = open_for_writing(path)
             self.history = History(self._db.conn)
@@ -231,7 +235,12 @@ class Recorder:
         """Record calls to an LLM."""
         with self._transaction():
             for call in calls:
-                self._insert("llm_calls", llm_call_row(self.study_id, call))
+                self._insert("llm_calls", llm_call_row(self.study_id, call, self._trial_id(call.trial)))
+
+    def _trial_id(self, number: int | None) -> int | None:
+        sql = "select id from trials where study_id = ? and number = ?"
+        row = None if number is None else self._db.execute(sql, [self.study_id, number]).fetchone()
+        return None if row is None else int(row[0])
 
     def record_lessons(self, lessons: Sequence[Lesson], now: float) -> None:
         """Replace the current lessons; the old ones are kept as retired."""

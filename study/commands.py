@@ -126,6 +126,18 @@ class Limit(_Command):
     value: float | str | None
 
 
+class Charge(_Command):
+    """Count calls of a language model that were made about the study elsewhere, such as in a chat."""
+
+    kind: Literal["charge"] = "charge"
+    purpose: Annotated[str, Field(min_length=1, max_length=40)]
+    model: Annotated[str, Field(max_length=200)]
+    calls: Annotated[int, Field(ge=1, le=1_000_000)]
+    input_tokens: Annotated[int, Field(ge=0)] = 0
+    output_tokens: Annotated[int, Field(ge=0)] = 0
+    cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
 class Parallel(_Command):
     """Change how many trials run at once."""
 
@@ -188,6 +200,7 @@ Command: TypeAlias = Annotated[
     | Veto
     | Forbid
     | Limit
+    | Charge
     | Parallel
     | Bounds
     | Constrain

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.agent.chat.costs import CostFile, add_usage
+from tunesmith.agent.chat.costs import CostFile, add_usage, charged
 from tunesmith.agent.chat.events import (
     Approval,
     AutoApproved,
@@ -31,6 +31,7 @@ from tunesmith.agent.llm.client.diagnosis import diagnose
 from tunesmith.agent.llm.client.errors import TRANSIENT
 from tunesmith.history.redact import redact
 from tunesmith.prompts.render import render_text
+from tunesmith.study.commands import Charge
 from tunesmith.study.errors import ProjectError, ToolRefused
 from tunesmith.study.optional_packages import require
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -73,6 +74,8 @@ class Conversation:
         context: returns what the tools work on, at each call.
         store: the SQLite file of the messages; created when missing.
         thread: name of the conversation in that file.
+        fallbacks: models that answer in this order when the one before is down.
+        charge: called with what each turn cost, so that the study's budget counts it.
 
     Attributes:
         allowance: number of trials that are approved without asking.
@@ -91,8 +94,12 @@ class Conversation:
         *,
         store: Path,
         thread: str,
+        fallbacks: Sequence[LangChainModel] = (),
+        charge: Callable[[Charge], None] = lambda charge: None,  # noqa: ARG005
     ) -> None:
         self._model = model
+        self._fallbacks = list(fallbacks)
+        self._charge = charge
         self._tools = tools
         self._context = context
         self._store = store
@@ -196,6 +203,10 @@ class Conversation:
                     self._agent, graph_input = self._make_agent(), None
                     continue
                 if diagnosis.kind not in TRANSIENT or diagnosis.may_be_billed or attempt == ATTEMPTS:
+                    if self._next_model():
+                        yield Notice(f"{reason}; {self.model} answers instead")
+                        attempt, graph_input = 1, None
+                        continue
                     yield Notice(f"{reason}; nothing is lost, ask again")
                     return
                 yield Notice(f"{reason}; asking again{' from the start of the answer' if has_text else ''}")
@@ -211,6 +222,15 @@ class Conversation:
                 return
             yield self._approve(approval)
             graph_input = _approve_all(approval)
+
+    def _next_model(self) -> bool:
+        """Let the next model of the fallbacks answer from now on; return whether one could be opened."""
+        while self._fallbacks:
+            self._model = self._fallbacks.pop(0)
+            if self._model.check() is None:
+                self._agent = self._make_agent()
+                return True
+        return False
 
     def _is_within_allowance(self, approval: Approval) -> bool:
         """Tell whether the allowance covers all actions; edits, and actions without trials, always need a person."""
@@ -240,8 +260,10 @@ class Conversation:
                 elif mode == "updates" and "model" in chunk:
                     counter.calls += 1
         finally:
-            self.cost = add_usage(self.cost, self._model, usage.usage_metadata, counter.calls)
+            before, self.cost = self.cost, add_usage(self.cost, self._model, usage.usage_metadata, counter.calls)
             self._costs.write(self._thread, self.cost)
+            if counter.calls:
+                self._charge(charged(before, self.cost, self.model))
 
     async def _close_open_calls(self) -> None:
         """Answer the tool calls of a stopped answer; providers reject a conversation with unanswered calls."""

@@ -11,6 +11,7 @@ from typing import Any
 from tunesmith.agent.chat.events import ChatCost
 from tunesmith.agent.llm.client.client import LangChainModel
 from tunesmith.agent.llm.client.types import TokenUse
+from tunesmith.study.commands import Charge
 from tunesmith.study.files import write_atomic
 
 
@@ -61,6 +62,18 @@ def add_usage(cost: ChatCost, model: LangChainModel, usage: Mapping[str, Any], c
         output_tokens=cost.output_tokens + sum(tokens.output or 0 for tokens in used),
         usd=cost.usd + sum(price or 0.0 for price in prices),
         unpriced=cost.unpriced + (calls if _is_unpriced(prices) else 0),
+    )
+
+
+def charged(before: ChatCost, after: ChatCost, model: str) -> Charge:
+    """Return what a conversation cost between two moments, for the study's budget."""
+    return Charge(
+        purpose="chat",
+        model=model,
+        calls=after.calls - before.calls,
+        input_tokens=after.input_tokens - before.input_tokens,
+        output_tokens=after.output_tokens - before.output_tokens,
+        cost_usd=None if after.unpriced > before.unpriced else after.usd - before.usd,
     )
 
 

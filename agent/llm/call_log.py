@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
-from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LanguageModel, LookupTool
+from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LanguageModel, LookupTool, TokenUse
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import template_version
+from tunesmith.study.commands import Charge
 from tunesmith.study.config.record import LlmCall
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ class LoggedCall:
         answer: text of the answer; "" when there was none.
         error: why the call brought nothing, as "kind: reason"; "" on success.
         started_at: seconds since the epoch.
+        trial: number of the latest trial that the prompt shows; None before the first.
     """
 
     purpose: str
@@ -35,9 +37,10 @@ class LoggedCall:
     error: str
     call: CallRecord
     started_at: float
+    trial: int | None = None
 
 
-def ask_and_log(
+def ask_and_log(  # noqa: PLR0913  # what is asked, and what is logged with it
     model: LanguageModel,
     template: str,
     messages: Sequence[Message],
@@ -45,6 +48,7 @@ def ask_and_log(
     log: list[LoggedCall],
     *,
     tools: Sequence[LookupTool] = (),
+    trial: int | None = None,
     clock: Callable[[], float] = time.time,
 ) -> T:
     """Ask once and append the call to `log`, also when it fails.
@@ -56,6 +60,7 @@ def ask_and_log(
         answer_format: the form of the answer.
         log: receives one entry.
         tools: functions that the model may call before it answers.
+        trial: number of the latest trial that the prompt shows.
         clock: returns seconds since the epoch.
 
     Raises:
@@ -82,6 +87,7 @@ def ask_and_log(
                 error=error,
                 call=call,
                 started_at=started_at,
+                trial=trial,
             )
         )
 
@@ -99,5 +105,20 @@ def to_llm_call(logged: LoggedCall) -> LlmCall:
         output_tokens=logged.call.usage.output,
         cost_usd=logged.call.cost_usd,
         started_at=logged.started_at,
+        trial=logged.trial,
         wall_s=logged.call.wall_s,
     )
+
+
+def charged_calls(charge: Charge, now: float) -> list[LoggedCall]:
+    """Return calls made elsewhere, such as in a chat, as logged calls; the first carries their tokens and dollars."""
+    usage = TokenUse(input=charge.input_tokens, output=charge.output_tokens)
+    whole = CallRecord(model=charge.model, requests=1, usage=usage, cost_usd=charge.cost_usd)
+    nothing = CallRecord(model=charge.model, requests=1, usage=TokenUse(input=0, output=0), cost_usd=0.0)
+    records = [whole, *[nothing] * (charge.calls - 1)]
+    return [
+        LoggedCall(
+            purpose=charge.purpose, prompt_version="", messages=(), answer="", error="", call=record, started_at=now
+        )
+        for record in records
+    ]

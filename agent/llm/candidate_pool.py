@@ -19,7 +19,7 @@ from tunesmith.agent.llm.fate_log import FateLog
 from tunesmith.agent.llm.llm_budget import LLMBudget
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, FIRST_CANDIDATES, Batch, BatchFailure, LLMPlanner
 from tunesmith.agent.llm.question_timing import QuestionCost, is_cheap, news, question_cost, waiting_allowance_s
-from tunesmith.agent.llm.requests import Request
+from tunesmith.agent.llm.requests import MAX_REQUESTS, Request
 from tunesmith.prompts.candidate_fates import CandidateFate
 from tunesmith.prompts.planner_prompts import PromptContext
 from tunesmith.study.config.budget import Budget, Spent
@@ -123,6 +123,7 @@ class CandidatePool:
         self._new_lessons: tuple[Lesson, ...] | None = None
         self._lessons_asked_at = -1
         self._requests: list[Request] = []
+        self._answered: list[str] = []
         self._notes: list[str] = []
         self._failures_in_a_row = 0
         self._paused_until_trial = 0
@@ -245,6 +246,10 @@ class CandidatePool:
         requests, self._requests = self._requests, []
         return requests
 
+    def answer_request(self, request: Request, answer: str) -> None:
+        """Keep what became of a request, for the next question."""
+        self._answered = [*self._answered, f"{request.text}: {answer}"][-MAX_REQUESTS:]
+
     def drain_notes(self) -> list[str]:
         """Return messages for the user since the last call of this method."""
         notes, self._notes = [*self._notes, *self._usage.drain_notes()], []
@@ -280,7 +285,7 @@ class CandidatePool:
     def _ask(self, view: StudyView, fates: tuple[CandidateFate, ...], refused: tuple[str, ...]) -> Batch:
         """Ask for candidates. Any exception becomes a failed batch: neither an LLM nor a bug here ends a study."""
         try:
-            context = self._context(view, fates)
+            context = replace(self._context(view, fates), requests=tuple(self._answered))
             if any(t.state.is_finished and t.proposal.source is not Source.DEFAULT for t in view.trials):
                 return self._planner.candidates(context, count=self._count, refused=refused)
             count = max(FIRST_CANDIDATES, self._count) if self._count > 1 else 1

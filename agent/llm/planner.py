@@ -163,7 +163,7 @@ class LLMPlanner:
         calls: list[LoggedCall] = []
         messages = insight_messages(self._brief, context, limit=MAX_LESSONS, max_tokens=self._max_tokens)
         try:
-            answered = self._ask("insights.md", messages, _LESSONS_FORMAT, calls, ())
+            answered = self._ask("insights.md", messages, _LESSONS_FORMAT, calls, context.view, ())
         except (ModelDown, AnswerUnusable) as error:
             return (), _failed_batch(error, calls, len(context.view.trials))
         supported = [Lesson(text=i.text, trials=tuple(n for n in i.trials if n in existing)) for i in answered]
@@ -183,7 +183,7 @@ class LLMPlanner:
         seen, problems, questions = len(view.trials), [""], 0
         while questions < MAX_QUESTIONS:
             try:
-                answer = self._ask(template, messages, answer_format, calls, self._tools(view))
+                answer = self._ask(template, messages, answer_format, calls, view, self._tools(view))
             except ModelDown as error:
                 if error.kind is not Down.CONTEXT_OVERFLOW or self._max_tokens <= MIN_TOKENS:
                     return _failed_batch(error, calls, seen)
@@ -218,9 +218,13 @@ class LLMPlanner:
         messages: Sequence[Message],
         answer_format: AnswerFormat[T],
         calls: list[LoggedCall],
+        view: StudyView,
         tools: Sequence[LookupTool],
     ) -> T:
-        return ask_and_log(self._model, template, messages, answer_format, calls, tools=tools, clock=self._clock)
+        latest = max((t.number for t in view.trials), default=None)
+        return ask_and_log(
+            self._model, template, messages, answer_format, calls, tools=tools, trial=latest, clock=self._clock
+        )
 
 
 def _failed_batch(error: ModelDown | AnswerUnusable, calls: Sequence[LoggedCall], trials_seen: int) -> Batch:

@@ -22,6 +22,8 @@ _SHARPNESS = 1.6
 """Factor on the standardized difference of both credits; above 1 the fraction reacts more strongly."""
 _DECAY = 0.93
 """Decay of a source's earlier credit per further trial of this source."""
+_MOST_WITHOUT_GAIN = 0.3
+"""Credit of a trial that beats all earlier ones but the best: a source that stays near the best gains nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def _credit(loss: float | None, earlier: Sequence[float]) -> float:
     if not earlier:
         return 0.5
     beaten = sum(loss < other for other in earlier) / len(earlier)
-    return 1.0 if beaten == 1.0 else 0.7 * beaten * beaten
+    return 1.0 if beaten == 1.0 else _MOST_WITHOUT_GAIN * beaten * beaten
 
 
 def _loss(trial: Trial, objectives: Sequence[Objective]) -> float | None:

@@ -58,6 +58,9 @@ def _status_json(opened: OpenStudy) -> dict[str, Any]:
             "llm_calls": record.spent.llm_calls,
             "llm_tokens": record.spent.llm_tokens,
             "llm_usd": record.spent.llm_usd,
+            "llm_by_purpose": {
+                u.purpose: {"calls": u.calls, "tokens": u.tokens, "usd": u.usd} for u in record.spent.llm_purposes
+            },
         },
         "budget": _limits(current_limits(history, record, time.time())),
         "latest": [trial_json(trial) for trial in history.latest(record.id, LATEST)],

@@ -26,7 +26,7 @@ SHOWN_LESSONS = 3
 def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
     """Return the summary, one paragraph per line."""
     record, summary, trials = report.record, report.summary, report.trials
-    credit = credit_report(trials, record.spec.objectives, record.spec.metric_constraints, record.spent)
+    credit = credit_report(trials, record.spec, record.spent)
     lines = [*_fallback_lines(credit), summary.headline]
     if summary.best is not None:
         lines.append(f"    {report.command}")

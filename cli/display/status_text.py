@@ -47,9 +47,7 @@ def status_text(opened: OpenStudy) -> str:
     if counts.sources:
         lines.append("proposed by: " + ", ".join(f"{source} {number}" for source, number in counts.sources.items()))
     if record.spent.llm_calls or counts.sources.get("llm"):
-        credit = credit_report(
-            history.trials(record.id), record.spec.objectives, record.spec.metric_constraints, record.spent
-        )
+        credit = credit_report(history.trials(record.id), record.spec, record.spent)
         lines += credit_lines(credit)
         if credit.falls_back_often:
             lines[0] += f"  ·  the sampler replaced the LLM in {credit.fallbacks} of {credit.turns} turns"

@@ -12,6 +12,16 @@ ENDING_LIMITS = ("trials", "hours", "until", "gpu_hours", "kwh")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PurposeUsage:
+    """What an LLM was used for: calls, tokens and dollars of one purpose, such as "propose" or "chat"."""
+
+    purpose: str
+    calls: int
+    tokens: int
+    usd: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
     """What a study has used so far.
 
@@ -21,6 +31,7 @@ class Spent:
             its seconds divided by those of a full run.
         hours: time during which `tunesmith run` worked on the study.
         kwh: energy of the GPUs, as far as it was measured.
+        llm_purposes: what the LLM was used for, the dearest first; of earlier runs while one runs.
     """
 
     trials: int = 0
@@ -31,6 +42,7 @@ class Spent:
     llm_usd: float = 0.0
     llm_tokens: int = 0
     llm_calls: int = 0
+    llm_purposes: tuple[PurposeUsage, ...] = ()
 
     @property
     def full_runs(self) -> float:

@@ -43,6 +43,10 @@ class PlannerTable(Table):
         default_factory=dict,
         description="a table of further keys of each request, for example { top_p = 0.9 }",
     )
+    allow: list[Literal["ranges"]] = Field(
+        default_factory=list,
+        description='a list of what the LLM may do unasked: "ranges" to widen the range of a parameter',
+    )
     learn_from: list[Text] = Field(
         default_factory=list, description='a list of studies in the same history, for example ["digits-small"]'
     )

@@ -54,6 +54,7 @@ class LlmCall:
         error: why there was no answer, or it could not be used; "" otherwise.
         input_tokens: None if the server did not report it; likewise output_tokens.
         cost_usd: None if the price is unknown.
+        trial: number of the latest trial that the prompt shows; None before the first, and for calls about none.
     """
 
     purpose: str
@@ -67,6 +68,7 @@ class LlmCall:
     cost_usd: float | None = None
     started_at: float = 0.0
     wall_s: float = 0.0
+    trial: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from tunesmith.history import schema
 from tunesmith.history.names import LATEST_MIGRATION
 from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder
+from tunesmith.study.config.record import LlmCall
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
@@ -361,3 +362,33 @@ def test_the_documented_queries_run(recorder: Recorder) -> None:
 def test_the_stored_study_is_the_study_file(recorder: Recorder) -> None:
     (row,) = recorder._db.query("select spec from studies")
     assert json.loads(row["spec"]) == make_spec().document
+
+
+def test_a_call_of_a_model_names_the_latest_trial_that_its_prompt_showed(recorder: Recorder) -> None:
+    def call(trial: int | None) -> LlmCall:
+        messages = (("user", "q"),)
+        return LlmCall(purpose="propose", prompt_version="v", model="m", messages=messages, answer="a", trial=trial)
+
+    run_one(recorder, complete(0.5))
+    recorder.record_llm_calls([call(None), call(0), call(7)])
+    assert [c.trial for c in recorder.history.llm_calls(recorder.study_id)] == [None, 0, None]
+
+
+def test_the_use_of_models_is_summed_by_purpose_the_dearest_first(recorder: Recorder) -> None:
+    def call(purpose: str, usd: float | None, tokens: int | None) -> LlmCall:
+        return LlmCall(
+            purpose=purpose,
+            prompt_version="v",
+            model="m",
+            messages=(("user", "q" * 300),),
+            answer="a",
+            input_tokens=tokens,
+            output_tokens=tokens,
+            cost_usd=usd,
+        )
+
+    recorder.record_llm_calls([call("propose", 0.1, 50), call("chat", 0.5, 10), call("propose", None, None)])
+    spent = recorder.record.spent
+    assert [(u.purpose, u.calls, u.usd) for u in spent.llm_purposes] == [("chat", 1, 0.5), ("propose", 2, 0.1)]
+    assert spent.llm_purposes[1].tokens > 150
+    assert sum(u.tokens for u in spent.llm_purposes) == pytest.approx(spent.llm_tokens, abs=2)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.config.budget import Spent
-from tunesmith.study.trials.results import improvements
+from tunesmith.study.config.budget import PurposeUsage, Spent
+from tunesmith.study.formatting import count
+from tunesmith.study.trials.results import StudyQuestion, present_improvements
 from tunesmith.study.trials.trial import Source, Trial
-from tunesmith.study.trials.view import Constraint, Objective
+from tunesmith.study.trials.view import Objective
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.significance import expected_gain
 
@@ -81,14 +82,12 @@ class CreditReport:
         return self.turns >= _MIN_TURNS and self.fallbacks > FALLBACK_WARNING_SHARE * self.turns
 
 
-def credit_report(
-    trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint], spent: Spent
-) -> CreditReport:
-    """Return the credit of every source so far."""
+def credit_report(trials: Sequence[Trial], asked: StudyQuestion, spent: Spent) -> CreditReport:
+    """Return the credit of every source so far. Improvements are those among the trials of the present space."""
     own = [t for t in trials if t.counts and not t.is_replicate]
     gains: dict[int, float] = {}
     best: float | None = None
-    for step in improvements(own, objectives, constraints):
+    for step in present_improvements(own, asked):
         gains[step.number] = 0.0 if best is None else abs(best - step.value)
         best = step.value
     sources = [_source_credit(source, own, gains) for source in Source if any(t.proposal.source is source for t in own)]
@@ -102,7 +101,7 @@ def credit_report(
         fallbacks=len(fallbacks),
         reasons=tuple(reasons),
         spent=spent,
-        versus_sampler=_versus_sampler(own, objectives[0], gains),
+        versus_sampler=_versus_sampler(own, asked.objectives[0], gains),
     )
 
 
@@ -115,6 +114,8 @@ def credit_lines(credit: CreditReport) -> list[str]:
         f"LLM: {spent.llm_calls} calls, {spent.llm_tokens:,} tokens, ${spent.llm_usd:.2f}; "
         f"{credit.turns - credit.fallbacks} of its {credit.turns} turns became trials"
     ]
+    if len(spent.llm_purposes) > 1:
+        lines.append("     " + ", ".join(purpose_text(usage) for usage in spent.llm_purposes))
     if credit.fallbacks:
         lines.append("     fell back: " + ", ".join(f"{count} {kind}" for kind, count in credit.reasons))
     for source in credit.sources:
@@ -123,6 +124,12 @@ def credit_lines(credit: CreditReport) -> list[str]:
     if credit.versus_sampler:
         lines.append(f"     {sampler_comparison_line(credit.versus_sampler)}")
     return lines
+
+
+def purpose_text(usage: PurposeUsage) -> str:
+    """Return what the LLM was used for, as `propose $0.12 (12 calls, 34,000 tokens)`."""
+    price = f"${usage.usd:.2f} " if usage.usd else ""
+    return f"{usage.purpose} {price}({count(usage.calls, 'call')}, {usage.tokens:,} tokens)"
 
 
 def sampler_comparison_line(comparison: SamplerComparison) -> str:

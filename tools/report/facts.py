@@ -12,6 +12,7 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.results import present_improvements
 from tunesmith.study.trials.trial import Failure, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.study.variant import short_id
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
 from tunesmith.tools.report.inputs import ReportInput
 
@@ -63,7 +64,12 @@ class Spending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One trial or replicate. `note` is the reason of its failure, why it was stopped, or its rationale."""
+    """One trial or replicate.
+
+    Attributes:
+        note: the reason of its failure, why it was stopped, or its rationale.
+        code: the edited version of the code that it ran, shortened; "" for the user's own.
+    """
 
     number: int
     source: str
@@ -74,6 +80,7 @@ class Row:
     wall_s: float | None
     note: str
     replicate_of: int | None
+    code: str
 
 
 def sources(report: ReportInput) -> list[SourceShare]:
@@ -104,8 +111,7 @@ def sources(report: ReportInput) -> list[SourceShare]:
 
 def llm_worth(report: ReportInput) -> list[str]:
     """Return the credit of the sources as lines, the LLM's first; none if no LLM took part."""
-    spec = report.record.spec
-    meter = credit_report(report.trials, spec.objectives, spec.metric_constraints, report.record.spent)
+    meter = credit_report(report.trials, report.record.spec, report.record.spent)
     return [line.strip() for line in credit_lines(meter)]
 
 
@@ -161,6 +167,7 @@ def rows(report: ReportInput) -> Iterator[Row]:
             wall_s=wall_s(trial),
             note=_note(trial),
             replicate_of=trial.proposal.replicate_of,
+            code=short_id(trial.proposal.code) if trial.proposal.code else "",
         )
 
 

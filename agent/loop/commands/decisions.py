@@ -13,6 +13,7 @@ from typing import Any
 from tunesmith.agent.loop.commands.retries import RetryPlan, plan_forget, plan_retry, plan_take_up
 from tunesmith.study.commands import (
     Bounds,
+    Charge,
     Command,
     Confirm,
     Constrain,
@@ -92,6 +93,7 @@ class CommandDecision:
         spec: the study with that change.
         version: edited code to run.
         params: values for the first trial of `version`, on top of the best configuration.
+        charge: calls of a language model to count against the budget.
     """
 
     answer: str
@@ -105,6 +107,7 @@ class CommandDecision:
     steering: Steering | None = None
     change: SpecChange | None = None
     spec: StudySpec | None = None
+    charge: Charge | None = None
     version: Variant | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
 
@@ -137,6 +140,8 @@ def decide(command: Command, state: RunState) -> CommandDecision:  # noqa: C901 
         case End(now=at_once):
             how = "running trials are ended and run again later" if at_once else "running trials finish first"
             return CommandDecision(answer=f"the run ends: {how}", interrupts=2 if at_once else 1)
+        case Charge():
+            return CommandDecision(answer=f"counted for {command.purpose}", charge=command)
         case EditCode():
             return _edit(command, state)
         case Pin():
@@ -270,6 +275,8 @@ def _veto(command: Veto, state: RunState) -> CommandDecision:
     except ConditionError as error:
         raise ToolRefused(str(error)) from None
     names = [c.name for c in conditions.comparisons(parsed)]
+    if derived := [name for name in names if name in state.spec.space.relations.derived]:
+        raise ToolRefused(f"{derived[0]} is a derived value, which a veto cannot compare; use forbid instead")
     unknown = [Mistake(n, f"is not a parameter{did_you_mean(n, state.spec.space.names)}") for n in names]
     unknown = [m for m in unknown if m.key not in state.spec.space.parameters]
     if unknown:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from tunesmith.agent.llm.call_log import charged_calls, to_llm_call
 from tunesmith.agent.loop.commands.decisions import CommandDecision, RunState, decide, event_detail
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.agent.planner.factory import make_planner
 from tunesmith.evaluator.executors.slots import Slot
-from tunesmith.study.commands import parse_command
+from tunesmith.study.commands import Charge, parse_command
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import InputError, ToolRefused
 from tunesmith.study.trials.trial import Outcome, TrialState
@@ -55,7 +56,8 @@ class CommandService:
             if decision.spec is not None and slots is not None:
                 self._change_spec(decision.spec, slots)
         self._inbox.answer(command, answer, done=decision is not None)
-        self._run.announcer.note(f"{command.by}: {answer}" if decision else f"{command.by} was refused: {answer}")
+        if decision is None or decision.charge is None:
+            self._run.announcer.note(f"{command.by}: {answer}" if decision else f"{command.by} was refused: {answer}")
 
     def _state(self) -> RunState:
         run = self._run
@@ -97,6 +99,8 @@ class CommandService:
             self._replan()
         if decision.forget or decision.take_up:
             self._change_what_counts(decision)
+        if decision.charge is not None:
+            self._charge(decision.charge)
         if decision.stop is not None:
             self._stop_trial(decision.stop, by)
         if decision.withdraw is not None:
@@ -113,6 +117,14 @@ class CommandService:
         run.count_trials()
         run.choose_winner()
         self._replan()
+
+    def _charge(self, charge: Charge) -> None:
+        """Count calls that were made elsewhere: against the limits of [budget] where the study has an LLM."""
+        calls = charged_calls(charge, self._run.now())
+        if self._run.candidate_pool is not None:
+            self._run.candidate_pool.charge(calls)
+        else:
+            self._run.recorder.record_llm_calls([to_llm_call(call) for call in calls])
 
     def _stop_trial(self, number: int, by: str) -> None:
         for slot in self._run.slots.running():

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from fakes.studies import complete, failed, make_spec, proposal
 
-from tunesmith.agent.loop.commands.decisions import RunState, decide
+from tunesmith.agent.llm.call_log import charged_calls
+from tunesmith.agent.loop.commands.decisions import CommandDecision, RunState, decide
 from tunesmith.study.commands import (
+    Charge,
     Command,
     Confirm,
     Constrain,
@@ -175,3 +177,13 @@ def test_without_earlier_commands_the_study_is_as_its_file_says() -> None:
     spec = make_spec()
     earlier = read_earlier_commands(spec, [])
     assert (earlier.spec, earlier.words, earlier.names) == (spec, (), frozenset())
+
+
+def test_calls_of_a_model_in_a_chat_are_counted_and_change_nothing_else() -> None:
+    charge = Charge(purpose="chat", model="m", calls=2, input_tokens=900, output_tokens=100, cost_usd=0.25)
+    decision = decide(charge, state())
+    assert decision == CommandDecision(answer="counted for chat", charge=charge)
+    calls = charged_calls(charge, 5.0)
+    assert [c.call.usage.input for c in calls] == [900, 0]
+    assert sum(c.call.cost_usd or 0.0 for c in calls) == 0.25
+    assert {c.purpose for c in calls} == {"chat"}

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes.views import trial
+from fakes.views import trial, view
 
-from tunesmith.study.config.budget import Spent
+import tunesmith as ts
+from tunesmith.study.config.budget import PurposeUsage, Spent
 from tunesmith.study.trials.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
-from tunesmith.study.trials.view import Objective
 from tunesmith.tools.analysis.significance import expected_gain
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
 
-LOSS = (Objective("loss"),)
+ASKED = view({"x": ts.Float(0.0, 1.0)})
 
 
 def trial_by(source: Source, number: int, value: float | None, *, reason: str = "", gpu_s: float = 0.0) -> Trial:
@@ -35,7 +35,7 @@ TRIALS = [
 
 
 def test_gains_are_credited_to_the_source_of_the_trial() -> None:
-    credit = credit_report(TRIALS, LOSS, (), Spent(llm_calls=3, llm_tokens=12_345, llm_usd=0.2))
+    credit = credit_report(TRIALS, ASKED, Spent(llm_calls=3, llm_tokens=12_345, llm_usd=0.2))
     found = {m.source: m for m in credit.sources}
     assert round(found[Source.LLM].gain, 6) == 0.4
     assert round(found[Source.SAMPLER].gain, 6) == 0.05
@@ -50,12 +50,12 @@ def test_gains_are_credited_to_the_source_of_the_trial() -> None:
 def test_the_llm_is_compared_with_the_samplers_expected_gain() -> None:
     rival = Prediction(mean=0.8, std=0.0)
     trials = [replace(t, proposal=replace(t.proposal, rival=rival)) if t.number in (1, 4) else t for t in TRIALS]
-    found = credit_report(trials, LOSS, (), Spent(llm_calls=3)).versus_sampler
+    found = credit_report(trials, ASKED, Spent(llm_calls=3)).versus_sampler
     assert found is not None
     assert (found.trials, round(found.gained, 6), round(found.expected, 6)) == (2, 0.4, 0.2)
-    lines = credit_lines(credit_report(trials, LOSS, (), Spent(llm_calls=3)))
+    lines = credit_lines(credit_report(trials, ASKED, Spent(llm_calls=3)))
     assert "in 2 trials the LLM gained 0.4000; the sampler expected 0.2000 from its own suggestions" in lines[-1]
-    assert credit_report(TRIALS, LOSS, (), Spent()).versus_sampler is None
+    assert credit_report(TRIALS, ASKED, Spent()).versus_sampler is None
 
 
 @pytest.mark.parametrize(("sign", "best"), [(1, 1.0), (-1, -1.0)])
@@ -67,4 +67,19 @@ def test_the_expected_gain_equals_a_simulated_mean(sign: int, best: float) -> No
 
 
 def test_a_study_without_an_llm_has_no_credit_lines() -> None:
-    assert credit_lines(credit_report([TRIALS[0], TRIALS[2]], LOSS, (), Spent())) == []
+    assert credit_lines(credit_report([TRIALS[0], TRIALS[2]], ASKED, Spent())) == []
+
+
+def test_the_cost_is_told_by_purpose_where_the_llm_had_several() -> None:
+    purposes = (
+        PurposeUsage(purpose="propose", calls=12, tokens=34_000, usd=0.12),
+        PurposeUsage(purpose="chat", calls=1, tokens=900, usd=0.0),
+    )
+    lines = credit_lines(credit_report(TRIALS, ASKED, Spent(llm_calls=13, llm_purposes=purposes)))
+    assert "propose $0.12 (12 calls, 34,000 tokens), chat (1 call, 900 tokens)" in lines[1]
+
+
+def test_improvements_outside_the_present_space_are_not_counted() -> None:
+    narrowed = view({"x": ts.Float(0.02, 1.0)})
+    found = {m.source: m.improvements for m in credit_report(TRIALS, narrowed, Spent()).sources}
+    assert found == {Source.DEFAULT: 0, Source.LLM: 0, Source.SAMPLER: 1, Source.FALLBACK: 1}
