@@ -40,6 +40,8 @@ FLUSH_S = 1.0
 """Longest time that an observation waits before it is written."""
 TRIALS_IN_ESTIMATE = 50
 """Number of trials for which the LLM's cost is estimated when the study has no limit of trials."""
+DAMAGE_EVENT = "history_damaged"
+"""Kind of the event that says what of the history was lost to damage of its file."""
 SLOW_TURNS = "slow_turns.log"
 """File in the study's folder with the turns of the loop that took too long."""
 TIME_LIMITS = ("hours", "until", "gpu_hours", "kwh")
@@ -122,6 +124,9 @@ class Loop:
         run = self._run
         recovery = recover(run)
         run.announcer.emit(self._opened_event(recovery))
+        if run.recorder.damage:
+            run.recorder.record_event(DAMAGE_EVENT, run.now(), detail={"text": run.recorder.damage})
+            run.announcer.note(run.recorder.damage)
         if run.recorder.moved_from:
             run.announcer.note(f"this project moved: the study's earlier trials ran in {run.recorder.moved_from}")
         if recovery.orphans:
