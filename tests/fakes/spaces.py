@@ -14,6 +14,9 @@ NUMBERS = st.floats(-1e12, 1e12) | st.floats(1e-12, 1e12) | st.integers(-1000, 1
 @st.composite
 def floats(draw: st.DrawFn) -> Float:
     low, high = sorted([draw(NUMBERS), draw(NUMBERS)])
+    if 1e-9 < low < 1e9 and draw(st.booleans()):
+        base = draw(st.sampled_from([2, 3, 10, 1.5]))
+        return Float(low, max(high, low * base**2), power_of=base)
     if draw(st.booleans()) and low > 0:
         return Float(low, max(high, low * 1.5), log=True)
     if low >= high:
@@ -22,8 +25,10 @@ def floats(draw: st.DrawFn) -> Float:
         low, high = 0.0, 1.0
     if draw(st.booleans()):
         step = (high - low) / draw(st.integers(1, 1000))
-        if step > 0:
+        if step > 0 and draw(st.booleans()):
             return Float(low, high, step=step)
+        if 0 < step <= (high - low) / 3 and max(abs(low), abs(high)) / step < 1e9:
+            return Float(low, high, multiple_of=step)
     return Float(low, high)
 
 
@@ -31,7 +36,13 @@ def floats(draw: st.DrawFn) -> Float:
 def ints(draw: st.DrawFn) -> Int:
     low = draw(st.integers(-(10**17), 10**17) | st.integers(-20, 20))
     high = low + draw(st.integers(1, 10**18) | st.integers(1, 100))
+    is_log = low > 0 and draw(st.booleans())
     if low > 0 and draw(st.booleans()):
+        base = draw(st.integers(2, 12))
+        return Int(low, max(high, low * base**2), power_of=base) if low < 10**15 else Int(low, high, log=is_log)
+    if high - low > 3 and draw(st.booleans()):
+        return Int(low, high, multiple_of=draw(st.integers(1, (high - low) // 3)), log=is_log)
+    if is_log:
         return Int(low, high, log=True)
     return Int(low, high, step=draw(st.none() | st.integers(1, min(high - low, 7))))
 
