@@ -7,44 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tunesmith.agent.chat.events import ChatEvent
 from tunesmith.cli.chat.approvals import Approvals
-from tunesmith.cli.chat.input_reader import InputReader, input_reader
+from tunesmith.cli.chat.chat_model import NO_MODEL, ChatModel, ModelChoice
+from tunesmith.cli.chat.input_reader import InputReader, TerminalReader, input_reader
 from tunesmith.cli.chat.screen import Screen
 from tunesmith.cli.chat.slash import CHAT_COMMANDS, COMMANDS, help_text, run_slash
+from tunesmith.cli.chat.status_line import status_line
 from tunesmith.cli.chat.study_changes import StudyChanges
 from tunesmith.cli.exits import DONE
 from tunesmith.cli.session.study_session import LoadedStudy, StudySession
-from tunesmith.study.config.planner_tables import PlannerTable
-from tunesmith.study.errors import InputError, ProposalError, ToolRefused, TunesmithError
+from tunesmith.study.errors import InputError, ProposalError, ToolRefused
 from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
-from tunesmith.tools.llm_tools.registry import ALL
 
-if TYPE_CHECKING:
-    from tunesmith.agent.chat.conversation import Conversation
-
-NO_MODEL = """No LLM is set up, so only the slash commands work (/help). To add one:
-  cloud   export OPENAI_API_KEY=…   tunesmith chat --model openai:gpt-5-mini
-  local   tunesmith chat --model openai:qwen3 --base-url http://127.0.0.1:11434/v1"""
 CHANGES_INTERVAL_S = 2.0
 """Seconds between two looks for changes of the study while the person types."""
-UNREPORTED_CHANGES = 10
-"""Number of changes that the LLM is shown with the next message."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """The LLM that answers; None for that of study.toml."""
-
-    name: str | None
-    base_url: str | None
 
 
 def run_chat(study: Path, *, history: Path | None, model: str | None, base_url: str | None) -> int:
@@ -66,59 +46,86 @@ class Chat:
     def __init__(self, session: StudySession, screen: Screen, chosen: ModelChoice) -> None:
         self._session = session
         self._screen = screen
-        self._chosen = chosen
-        self._folder = session.history.parent
+        self._status = ""
         self._reader: InputReader = input_reader(
-            [f"/{name}" for name in (*COMMANDS, *CHAT_COMMANDS)], self._folder / "chat-typed.txt"
+            [f"/{name}" for name in (*COMMANDS, *CHAT_COMMANDS)],
+            session.history.parent / "chat-typed.txt",
+            status=lambda: self._status,
         )
+        self._may_type = isinstance(self._reader, TerminalReader)
         self._changes = StudyChanges(session)
-        self._unreported: list[str] = []
-        self._approvals = Approvals(self._reader, screen, session)
-        self._conversation: Conversation | None = None
-        self._answering: asyncio.Task[None] | None = None
-        self._stack = AsyncExitStack()
+        approvals = Approvals(self._reader, screen, session, self._slash_or_refused)
+        self._model = ChatModel(session, screen, approvals, chosen, may_type=self._may_type)
 
     async def run(self) -> int:
         """Greet, then take turns until the person leaves."""
         with suppress(NotImplementedError, ValueError, RuntimeError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupted)
         self._screen.line(self._greeting())
-        async with self._stack:
-            await self._open()
-            await self._finish_approvals()
+        async with self._model.stack:
+            self._model.start_opening()
+            if not self._may_type and (turns := await self._model.opened()) is not None:
+                await turns.ask_for_approvals()
             while (text := await self._next()) is not None:
                 if text.strip() in ("/quit", "/exit"):
                     break
                 await self._turn(text.strip())
+            self._interrupted()
         self._farewell()
         return DONE
 
     # -- turns --------------------------------------------------------------------------------------------------
 
     async def _next(self) -> str | None:
-        """Return the next input; changes of the study are shown while the person types."""
-        self._show_changes()
-        polling = asyncio.create_task(self._poll_changes())
+        """Return the next input; changes of the study, and an answer that waited, are shown while the person types."""
+        self._look_at_study()
+        polling = asyncio.create_task(self._poll_study())
         try:
-            return await self._reader.line()
+            return await self._read()
         except KeyboardInterrupt:
-            self._screen.line("(/quit leaves; a running study continues)", "dim")
+            if not self._interrupted():
+                self._screen.line("(/quit or Ctrl-D leaves the chat; a running study continues)", "dim")
             return ""
         finally:
             polling.cancel()
             with suppress(asyncio.CancelledError):
                 await polling
 
+    async def _read(self) -> str | None:
+        """Read a line while the model is opened or an answer waits; ask at once about what they leave to approve."""
+        reading = asyncio.create_task(self._reader.line())
+        while (other := self._model.in_background) is not None:
+            await asyncio.wait({reading, other}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                break
+            turns = await self._model.opened()
+            if turns is not None and await turns.has_ended():
+                reading.cancel()
+                with suppress(asyncio.CancelledError):
+                    await reading
+                await turns.ask_for_approvals()
+                reading = asyncio.create_task(self._reader.line())
+        return await reading
+
     async def _turn(self, text: str) -> None:
         if not text:
             return
+        if text.startswith("/"):
+            await self._slash_or_refused(text)
+            self._screen.line()
+            return
+        if self._model.is_opening:
+            self._screen.line("(opening the model)", "dim")
+        if (turns := await self._model.opened()) is None:
+            self._screen.line(NO_MODEL)
+        else:
+            self._look_at_study()
+            await turns.send(text, news=self._changes.news_for_model())
+        self._screen.line()
+
+    async def _slash_or_refused(self, text: str) -> None:
         try:
-            if text.startswith("/"):
-                await self._slash(text)
-            elif self._conversation is None:
-                self._screen.line(NO_MODEL)
-            else:
-                await self._converse(self._conversation, text)
+            await self._slash(text)
         except (InputError, ToolRefused, ProposalError) as error:
             self._screen.line(str(error), "yellow")
 
@@ -128,115 +135,20 @@ class Chat:
             case "help":
                 self._screen.line(help_text())
             case "cost":
-                self._screen.line(self._cost())
+                self._screen.line(await self._model.cost_text())
             case "model":
-                await self._model(rest.strip())
+                self._screen.line(await self._model.exchange(rest.strip()))
             case "allow":
-                self._allow(rest.strip())
+                self._screen.line(await self._model.allow(rest.strip()))
             case _:
                 self._screen.line(await asyncio.to_thread(run_slash, text, self._session))
 
-    async def _converse(self, conversation: Conversation, text: str) -> None:
-        self._show_changes()
-        changes, self._unreported = "; ".join(self._unreported), []
-        await self._play(conversation.send(text, news=changes))
-        await self._finish_approvals()
-
-    async def _finish_approvals(self) -> None:
-        """Ask about each pending action, also about those pending since the last chat."""
-        conversation = self._conversation
-        if conversation is None:
-            return
-        while (pending := await conversation.pending()) is not None:
-            decisions = [await self._approvals.decide(action) for action in pending.actions]
-            await self._play(conversation.decide(decisions))
-
-    async def _play(self, events: AsyncIterator[ChatEvent]) -> None:
-        """Show an answer as it arrives; Ctrl-C stops it."""
-
-        async def show() -> None:
-            with self._screen.answer() as answer:
-                async for event in events:
-                    answer.show(event)
-
-        self._answering = asyncio.create_task(show())
-        try:
-            await self._answering
-        except asyncio.CancelledError:
-            self._screen.line("(stopped; a running study continues)", "dim")
-        finally:
-            self._answering = None
-
-    def _interrupted(self) -> None:
-        """Stop the answer; without one do nothing, so that pressing Ctrl-C twice does not end the chat.
+    def _interrupted(self) -> bool:
+        """Stop the answer and return True; without one do nothing, so that Ctrl-C never ends the chat.
 
         At the prompt of a terminal, Ctrl-C is a key and raises no signal.
         """
-        if self._answering is not None:
-            self._answering.cancel()
-
-    # -- the model ----------------------------------------------------------------------------------------------
-
-    async def _open(self) -> None:
-        """Open the conversation; without an LLM, or with one that cannot be reached, print how to add one."""
-        name, base_url = self._chosen.name, self._chosen.base_url
-        loaded = self._loaded_study()
-        planner = loaded.spec.planner if loaded else PlannerTable()
-        if name is None:
-            name, base_url = planner.model, base_url or planner.base_url
-        if name is None:
-            self._screen.line(NO_MODEL)
-            return
-        from tunesmith.agent.chat.conversation import Conversation
-        from tunesmith.agent.llm.client.client import LangChainModel
-        from tunesmith.agent.llm.client.options import RequestOptions
-
-        conversation = Conversation(
-            LangChainModel(name, base_url=base_url, options=RequestOptions.from_planner(planner)),
-            ALL,
-            self._session.context,
-            store=self._folder / "chat.db",
-            thread=self._session.file.name,
-        )
-        try:
-            self._conversation = await self._stack.enter_async_context(conversation)
-        except InputError:
-            raise
-        except TunesmithError as error:
-            self._screen.line(f"{error}\n{NO_MODEL}")
-
-    async def _model(self, name: str) -> None:
-        if not name:
-            self._screen.line(self._conversation.model if self._conversation else NO_MODEL)
-            return
-        await self._stack.aclose()
-        self._conversation = None
-        self._chosen = ModelChoice(name, self._chosen.base_url)
-        await self._open()
-        if self._conversation is not None:
-            self._screen.line(f"{self._conversation.model} answers from now on")
-
-    def _allow(self, text: str) -> None:
-        trials = int(text) if text.isdigit() else None
-        if trials is None:
-            raise ToolRefused("give a number of trials, for example /allow 5; /allow 0 asks for every trial again")
-        if self._conversation is None:
-            raise ToolRefused("no LLM is set up that could queue trials; /model NAME sets one up")
-        self._conversation.allowance = trials
-        self._screen.line(
-            f"up to {count(int(text), 'trial')} may be queued without approval"
-            if int(text)
-            else "every trial needs approval"
-        )
-
-    def _cost(self) -> str:
-        if self._conversation is None:
-            return "no LLM is set up, so this conversation costs nothing"
-        cost = self._conversation.cost
-        tokens = f"{cost.calls} calls, {cost.input_tokens:,} tokens in, {cost.output_tokens:,} out"
-        dollars = f", ${cost.usd:.4f}" if cost.usd or not cost.unpriced else ""
-        unknown = f"; the price of {cost.unpriced} calls is unknown" if cost.unpriced else ""
-        return f"{tokens}{dollars}{unknown}"
+        return self._model.turns is not None and self._model.turns.stop()
 
     # -- the study ----------------------------------------------------------------------------------------------
 
@@ -270,16 +182,17 @@ class Chat:
         except InputError:
             return None
 
-    def _show_changes(self) -> None:
-        lines = self._changes.poll()
-        self._unreported = [*self._unreported, *lines][-UNREPORTED_CHANGES:]
-        for line in lines:
+    def _look_at_study(self) -> None:
+        """Show the news and update the status line; without such a line, say how many trials finished."""
+        for line in self._changes.poll(counts=not self._may_type):
             self._screen.line(f"· {line}", "dim")
+        with suppress(InputError):
+            self._status = status_line(self._loaded_study(), self._model.usd) if self._may_type else ""
 
-    async def _poll_changes(self) -> None:
+    async def _poll_study(self) -> None:
         while True:
             await asyncio.sleep(CHANGES_INTERVAL_S)
-            self._show_changes()
+            self._look_at_study()
 
 
 def _best_text(loaded: LoadedStudy) -> str:

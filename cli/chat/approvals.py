@@ -85,7 +85,9 @@ class Approvals:
             if arguments is None or arguments == dict(action.arguments):
                 self._screen.line("nothing was changed", "dim")
                 return None
-            preview = find_tool(ALL, action.name).preview_text(self._session.context(), arguments)
+            tool, context = find_tool(ALL, action.name), self._session.context()
+            arguments = tool.frozen(context, arguments)
+            preview = tool.preview_text(context, arguments)
         except ToolRefused as error:
             self._screen.line(str(error), "yellow")
             return None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
@@ -25,8 +27,13 @@ from tunesmith.agent.chat.events import (
     ToolFinished,
     ToolStarted,
 )
-from tunesmith.study.formatting import strip_control
+from tunesmith.study.formatting import escape_control, strip_control
+from tunesmith.study.units import short_seconds
 from tunesmith.tools.llm_tools.tool import arguments_text
+
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+SHOWN_AFTER_S = 0.3
+"""Seconds without a word after which the screen says that the model is thinking."""
 
 
 class Screen:
@@ -55,11 +62,16 @@ class Screen:
 
     def preview(self, text: str) -> None:
         """Show what an action would do: its first line stands out, lines of a diff have their colour."""
-        first, *rest = text.split("\n")
+        first, *rest = map(_spelled_out, text.split("\n"))
         self.line(first, "bold")
         for line in rest:
             style = "green" if line.startswith("+") else "red" if line.startswith("-") else ""
             self.line(f"  {line}", style)
+
+
+def _spelled_out(line: str) -> str:
+    """Return a line with its control and bidirectional characters written out; tabs indent code and stay."""
+    return "\t".join(map(escape_control, line.split("\t")))
 
 
 class Answer:
@@ -68,29 +80,32 @@ class Answer:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._text = ""
-        self._running: dict[str, str] = {}
+        self._running: dict[str, _RunningTool] = {}
+        self._since = time.monotonic()
         self._live: Live | None = None
         self._open_line = False
 
     def __enter__(self) -> Answer:
         if self._screen.fancy:
-            self._live = Live(console=self._screen.console, transient=True, auto_refresh=True, refresh_per_second=10)
+            self._live = Live(
+                console=self._screen.console,
+                get_renderable=self._growing,
+                transient=True,
+                auto_refresh=True,
+                refresh_per_second=8,
+            )
             self._live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._finish_text()
-        if self._live is not None:
-            self._live.update(Text(""))
-            self._live.stop()
+        self.go_to_background()
 
     def go_to_background(self) -> None:
         """Print from now on, above the prompt at which the person types, and draw nothing anew."""
         self._finish_text()
         if self._live is not None:
-            self._live.update(Text(""))
-            self._live.stop()
-            self._live = None
+            live, self._live = self._live, None
+            live.stop()
 
     def show(self, event: ChatEvent) -> None:
         """Show one event; Approvals asks about an Approval afterwards."""
@@ -99,11 +114,11 @@ class Answer:
                 self._words(strip_control(text))
             case ToolStarted(call=call, name=name, arguments=given):
                 self._finish_text()
-                self._running[call] = f"⚙ {name}({arguments_text(given)}) …"
-                self._draw()
+                self._running[call] = _RunningTool(f"{name}({arguments_text(given)})", time.monotonic())
             case ToolFinished(call=call):
                 self._finish_text()
                 self._running.pop(call, None)
+                self._since = time.monotonic()
                 self._tool(event)
             case AutoApproved(actions=actions, left=left):
                 names = ", ".join(f"{a.name} ({a.trials} trial{'s' if a.trials > 1 else ''})" for a in actions)
@@ -122,7 +137,6 @@ class Answer:
 
     def _say(self, text: str, style: str) -> None:
         self._screen.line(text, style)
-        self._draw()
 
     def _words(self, text: str) -> None:
         if not self._screen.fancy:
@@ -135,7 +149,7 @@ class Answer:
         done, self._text = split_blocks(self._text)
         if done:
             self._screen.console.print(Markdown(done))
-        self._draw()
+        self._since = time.monotonic()
         if first and self._live is not None:
             # The first word is drawn at once, to show that an answer is arriving.
             self._live.refresh()
@@ -147,15 +161,32 @@ class Answer:
         if self._text.strip():
             self._screen.console.print(Markdown(self._text))
         self._text = ""
-        self._draw()
 
-    def _draw(self) -> None:
-        """Draw the growing paragraph, cut to the screen, and the running tools."""
+    def _growing(self) -> Text:
+        """Return what is drawn anew: the growing paragraph, cut to the screen, or what the person waits for."""
         if self._live is None:
-            return
-        room = max(self._screen.console.size.height - 4 - len(self._running), 3)
-        lines = [*self._text.split("\n")[-room:], *self._running.values()]
-        self._live.update(Text("\n".join(lines), style="dim" if self._running and not self._text else ""))
+            return Text("")
+        now = time.monotonic()
+        if self._running:
+            tools = [
+                f"{_spinner(now)} {tool.text} {short_seconds(now - tool.since)}" for tool in self._running.values()
+            ]
+            return Text("\n".join(tools), style="dim")
+        if self._text:
+            room = max(self._screen.console.size.height - 4, 3)
+            return Text("\n".join(self._text.split("\n")[-room:]))
+        waited = now - self._since
+        return Text(f"{_spinner(now)} thinking {short_seconds(waited)}" if waited >= SHOWN_AFTER_S else "", style="dim")
+
+
+@dataclass(frozen=True, slots=True)
+class _RunningTool:
+    text: str
+    since: float
+
+
+def _spinner(now: float) -> str:
+    return SPINNER[int(now * 8) % len(SPINNER)]
 
 
 def split_blocks(text: str) -> tuple[str, str]:

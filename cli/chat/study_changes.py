@@ -1,8 +1,9 @@
-"""Changes of a study since the last look, in a few lines for the person and for the LLM."""
+"""News of a study: what the person is shown at once, and what the LLM is told with the next message."""
 
 from __future__ import annotations
 
-from tunesmith.cli.session.study_session import StudySession
+from tunesmith.cli.chat.run_notes import RunNotes
+from tunesmith.cli.session.study_session import LoadedStudy, StudySession
 from tunesmith.study.errors import InputError
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.trial import Trial, TrialState
@@ -11,19 +12,31 @@ from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_lines, pause_reason
 
+UNREPORTED_LINES = 10
+"""Number of lines that the LLM is shown with the next message, beside the counts and the best."""
+
 
 class StudyChanges:
     """Compares the study with its state at the last look."""
 
     def __init__(self, session: StudySession) -> None:
         self._session = session
+        self._notes = RunNotes()
         self._finished: set[int] = set()
         self._best: int | None = None
         self._running = False
+        self._unreported: list[str] = []
+        self._unreported_best = ""
+        self._unreported_counts = [0, 0]
         self.poll()
+        self.news_for_model()
 
-    def poll(self) -> list[str]:
-        """Return what changed since the last call, one line per change."""
+    def poll(self, *, counts: bool = True) -> list[str]:
+        """Return the news since the last call, one line each.
+
+        Args:
+            counts: whether they say how many trials finished.
+        """
         try:
             loaded = self._session.loaded()
             if loaded is None or loaded.context.control is None:
@@ -32,38 +45,61 @@ class StudyChanges:
         except InputError:
             # The study file is being edited or the history is being made: the next look will succeed.
             return []
-        lines = self._trials(view)
-        if self._running and not running:
-            record = loaded.reader.record()
-            by = record.ended_by if record else ""
-            last = last_of_study(view.set_aside) if by == FAILURES else None
-            if last is not None:
-                lines += [pause_reason([last]), *pause_lines(last)]
-            else:
-                lines.append(f"the run has ended{f' (by {by})' if by else ': its process died; /run resumes it'}")
-        self._running = running
-        return lines
+        lines = [*self._finished_lines(view, counts=counts), *self._best_lines(view)]
+        notes = [*self._notes.read(loaded), *self._end_lines(loaded, view, running=running)]
+        self._unreported = [*self._unreported, *notes][-UNREPORTED_LINES:]
+        return [*lines, *notes]
 
-    def _trials(self, view: StudyView) -> list[str]:
+    def news_for_model(self) -> str:
+        """Return everything since the last call in one text; the best and the counts are never pushed out of it."""
+        finished, failed = self._unreported_counts
+        counts = [_finished_text(finished, failed)] if finished else []
+        best = [self._unreported_best] if self._unreported_best else []
+        text = "; ".join([*counts, *best, *self._unreported])
+        self._unreported, self._unreported_best, self._unreported_counts = [], "", [0, 0]
+        return text
+
+    def _finished_lines(self, view: StudyView, *, counts: bool) -> list[str]:
+        """Return how many trials finished, and the results of trials that a person queued."""
         known = {t.number: t for t in view.every_trial if t.state.is_finished}
-        finished = set(known)
-        new = [known[n] for n in sorted(finished - self._finished)]
-        best = incumbent(view.trials, view)
-        lines = []
-        if new:
-            failed = sum(t.state is TrialState.FAILED for t in new)
-            finished_text = f"{count(len(new), 'trial')} finished"
-            lines.append(f"{finished_text}{f', {failed} failed' if failed else ''}{_queued_results(new, view)}")
-        if best is not None and best.number != self._best and self._best is not None:
-            metric = view.objectives[0].metric
-            lines.append(f"new best: {metric} {short_number(best.values[metric])} in trial {best.number}")
-        self._finished, self._best = finished, best.number if best else None
-        return lines
+        new = [known[n] for n in sorted(known.keys() - self._finished)]
+        self._finished = set(known)
+        if not new:
+            return []
+        failed = sum(t.state is TrialState.FAILED for t in new)
+        self._unreported_counts = [self._unreported_counts[0] + len(new), self._unreported_counts[1] + failed]
+        own = _own_results(new, view)
+        self._unreported += [own] if own else []
+        return [*([_finished_text(len(new), failed)] if counts else []), *([own] if own else [])]
+
+    def _best_lines(self, view: StudyView) -> list[str]:
+        best, before = incumbent(view.trials, view), self._best
+        self._best = best.number if best else None
+        if best is None or before is None or best.number == before:
+            return []
+        metric = view.objectives[0].metric
+        self._unreported_best = f"new best: {metric} {short_number(best.values[metric])} in trial {best.number}"
+        return [self._unreported_best]
+
+    def _end_lines(self, loaded: LoadedStudy, view: StudyView, *, running: bool) -> list[str]:
+        ended, self._running = self._running and not running, running
+        if not ended:
+            return []
+        record = loaded.reader.record()
+        by = record.ended_by if record else ""
+        last = last_of_study(view.set_aside) if by == FAILURES else None
+        if last is not None:
+            return [pause_reason([last]), *pause_lines(last)]
+        return [f"the run has ended{f' (by {by})' if by else ': its process died; /run resumes it'}"]
 
 
-def _queued_results(new: list[Trial], view: StudyView) -> str:
-    """Return the results of trials that a person queued."""
+def _finished_text(finished: int, failed: int) -> str:
+    return f"{count(finished, 'trial')} finished{f', {failed} failed' if failed else ''}"
+
+
+def _own_results(new: list[Trial], view: StudyView) -> str:
+    """Return the results of trials that a person queued; "" without any."""
     metric = view.objectives[0].metric
     asked = [t for t in new if t.proposal.source.value == "user"]
     results = [f"#{t.number} {short_number(t.values[metric]) if metric in t.values else t.state.value}" for t in asked]
-    return f"; yours: {', '.join(results)}" if results else ""
+    return f"yours: {', '.join(results)}" if results else ""

@@ -13,6 +13,8 @@ from tunesmith.tools.control.inbox import Inbox
 START_TIMEOUT_S = 20.0
 """Longest wait for the loop to answer; afterwards the run counts as started."""
 POLL_INTERVAL_S = 0.05
+EVENTS_FILE = "run.jsonl"
+"""Name of the file of a run's events in the study's folder."""
 
 
 class BackgroundRuns:
@@ -57,7 +59,7 @@ class BackgroundRuns:
 
     def _launch(self, errors: Path) -> subprocess.Popen[bytes]:
         words = ["-m", "tunesmith.cli.main", "run", str(self._study), "--history", str(self._history), "--json"]
-        with (self._folder / "run.jsonl").open("ab") as out, errors.open("wb") as err:
+        with (self._folder / EVENTS_FILE).open("ab") as out, errors.open("wb") as err:
             return subprocess.Popen(
                 [sys.executable, *words],
                 cwd=self._study.parent,

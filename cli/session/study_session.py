@@ -35,12 +35,16 @@ class StudySession:
         study: study.toml or its folder; the file may be written later.
         history: the history file; None for the default path.
         by: who gives commands, as the history records it: chat or mcp.
+
+    Attributes:
+        interruption: ends the wait of a tool when it is set.
     """
 
     def __init__(self, study: Path, history: Path | None, *, by: str) -> None:
         self.file = study_file(study).absolute()
         self.history = history_file(study, history)
         self._by = by
+        self.interruption = threading.Event()
         self._lock = threading.Lock()
         self._version: tuple[int, int] | None = None
         self._loaded: LoadedStudy | None = None
@@ -68,7 +72,7 @@ class StudySession:
             loaded = self.loaded()
         except SpecError:
             loaded = None
-        return loaded.context if loaded else ToolContext(project=self.file.parent)
+        return loaded.context if loaded else ToolContext(project=self.file.parent, reload=self.context)
 
     def mistakes(self) -> str:
         """Return the mistakes in the study file; "" if it is valid or absent."""
@@ -95,5 +99,7 @@ class StudySession:
             ),
             forecaster=SamplerForecaster(spec.planner.sampler),
             start=runs.start,
+            reload=self.context,
+            interruption=self.interruption,
         )
         return LoadedStudy(spec, context, runs, reader)

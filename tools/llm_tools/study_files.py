@@ -65,8 +65,8 @@ def draft(context: ToolContext, args: SourceArguments) -> str:
     path = (root / args.path).resolve()
     if not path.is_relative_to(root.resolve()) or path.suffix != ".py":
         raise ToolRefused("give the path of a Python file in the project, such as train.py")
-    reading = read_script(path)
-    draft = study_toml(reading, script=str(path.relative_to(root.resolve())), name=root.resolve().name)
+    reading = read_script(path, root=root.resolve())
+    draft = study_toml(reading, name=root.resolve().name)
     return f"A draft from rules of thumb; improve it by what the script does:\n{fenced(draft, 'toml', limit=8000)}"
 
 
@@ -183,7 +183,7 @@ def _findings_text(path: Path) -> str:
     except ProjectError:
         return "nothing to tune"
     metric = f"; prints {reading.metrics[0].name}" if reading.metrics else ""
-    return f"{len(reading.settings)} parameters by {reading.style.value}{metric}"
+    return f"{len(reading.settings)} parameters from {reading.system}{metric}"
 
 
 def _write(target: Path, text: str) -> None:

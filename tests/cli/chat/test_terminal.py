@@ -65,7 +65,7 @@ def test_an_approval_shows_what_the_action_would_do(project: Path) -> None:
 
     with chat(project, reply) as (shown, _):
         shown.type("try x = 0.5")
-        shown.wait_for("queue would:", "x=0.5", "[approve / edit / reject]")
+        shown.wait_for("Run 1 trial next", "x=0.5", "[Enter = yes")
         shown.keys("C-c")
         shown.wait_for("Not queued.")
 
