@@ -179,6 +179,8 @@ class Editor:
             variant = make_variant(idea.proposal, parent, known, self._rules)
         except (EditRefused, ToolRefused) as refused:
             return str(refused)
+        except Exception as error:  # noqa: BLE001  # an edit that nobody foresaw is refused; what it cost stays logged
+            return f"the edit cannot be built ({type(error).__name__}); name other files or simpler changes"
         best = question.best.get(parent.id if parent.is_edited else "", {})
         params = {name: value for name, value in idea.params.items() if name not in best or best[name] != value}
         built.variants.append(replace(variant, params=params, predicted=idea.predicted, created_at=self._clock()))
