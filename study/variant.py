@@ -155,6 +155,11 @@ def variant_id(root: str, files: Mapping[str, str]) -> str:
     return EDITED + digest.hexdigest()
 
 
+def has_same_files(root: Variant, other: Variant) -> bool:
+    """Return whether two snapshots of the user's project have the same editable files, whatever else differs."""
+    return not root.is_edited and not other.is_edited and dict(root.files) == dict(other.files)
+
+
 def moved_ids(variants: Iterable[Variant]) -> set[str]:
     """Return the ids of edits that were made on another version than they were proposed for, under another id."""
     return {v.joined for v in variants if v.joined is not None and v.direction != COMBINE}

@@ -16,6 +16,7 @@ from tunesmith.study.trials.results import candidates
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Constraint, Objective
 from tunesmith.study.variant import Variant, VariantState
+from tunesmith.tools.variants.lineage import parent_code
 
 SLOPE_WINDOW = 3
 """Number of trials over which an arm's slope is measured."""
@@ -118,7 +119,7 @@ def choose_parent(arms: Sequence[Arm], variants: Mapping[str, Variant], noise: f
     assert best is not None  # noqa: S101  # see the arguments
     equal = [arm for arm in arms if arm.best is not None and arm.value <= best.value + noise]
     equal = [arm for arm in equal if not _is_superseded(arm, equal, variants, 0.0) or arm is best]
-    children = Counter(_parent_code(v, variants) for v in variants.values() if v.is_edited)
+    children = Counter(parent_code(v, variants) for v in variants.values() if v.is_edited)
     return min(equal, key=lambda arm: (not _is_simplified(arm, variants), children[arm.code], arm.value))
 
 
@@ -150,12 +151,6 @@ def _is_superseded(arm: Arm, arms: Sequence[Arm], variants: Mapping[str, Variant
     better = (other.code for other in arms if other.code and other.value < arm.value - noise)
     made_from = (lineage(variants[code], variants) for code in better if code in variants)
     return any(not arm.code or arm.code in ids for ids in made_from)
-
-
-def _parent_code(variant: Variant, variants: Mapping[str, Variant]) -> str:
-    """Return the id of the edited version that a version was made from; "" for the user's own code."""
-    parent = variants.get(variant.parent or "")
-    return parent.id if parent is not None and parent.is_edited else ""
 
 
 def _is_simplified(arm: Arm, variants: Mapping[str, Variant]) -> bool:

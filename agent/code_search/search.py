@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
-from tunesmith.agent.code_search.arms import Arm, build_arms, noise_of
+from tunesmith.agent.code_search.arms import build_arms, noise_of
 from tunesmith.agent.code_search.questions.builder import EditQuestionBuilder
 from tunesmith.agent.code_search.questions.editor import EditQuestion, EditResult
 from tunesmith.agent.code_search.questions.evidence import RunRecords
 from tunesmith.agent.code_search.strategies.base import SearchState, Strategy
 from tunesmith.agent.code_search.strategies.registry import make_strategy
+from tunesmith.agent.code_search.version_pool import VariantOutcome, VersionPool
 from tunesmith.agent.code_search.version_trials import TrialRequest, VersionTrials
 from tunesmith.agent.llm.call_log import LoggedCall
 from tunesmith.agent.llm.candidate_pool import ANSWER_WAIT_S, BackgroundRunner
@@ -27,8 +28,7 @@ from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.trial import FailureKind, Proposal, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
-from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, short_id
-from tunesmith.tools.variants.build import cross_variants, move_edit
+from tunesmith.study.variant import PERSON, Variant, VariantState, short_id
 from tunesmith.tools.variants.rules import GateRules
 from tunesmith.tools.variants.run_command import variant_command, variant_space
 from tunesmith.tools.variants.user_edit import EditContext
@@ -42,15 +42,6 @@ class EditSource(Protocol):
 
     def edit(self, question: EditQuestion) -> EditResult:
         """Return the versions that answer a question."""
-
-
-@dataclass(frozen=True, slots=True)
-class VariantOutcome:
-    """The new state of a version after a trial, and why."""
-
-    variant: Variant
-    state: VariantState
-    reason: str
 
 
 class CodeSearch:
@@ -81,8 +72,7 @@ class CodeSearch:
     ) -> None:
         self._spec = spec
         self._root = root
-        self._variants = {variant.id: variant for variant in [*known, root]}
-        self._rules = rules
+        self._versions = VersionPool(root, known, rules)
         self._editor = editor
         self._runner = runner
         self._unavailable_reason = unavailable_reason
@@ -90,9 +80,6 @@ class CodeSearch:
         self._strategy: Strategy = make_strategy(spec.edits.strategy if spec.edits else "adaptive")
         self._pending_edit: Future[EditResult] | None = None
         self._requested: list[TrialRequest] = []
-        self._failed_joins: set[tuple[str, str]] = set()
-        self._new_variants: list[Variant] = []
-        self._outcomes: list[VariantOutcome] = []
         self._calls: list[LoggedCall] = []
         self._notes: list[str] = []
         self._to_repair: list[Trial] = []
@@ -110,7 +97,7 @@ class CodeSearch:
         code = self._strategy.tuned(state) if any(arm.best for arm in state.arms) else ""
         if not code:
             return "", self.unedited_view(view)
-        return code, self._trials(state, view).tuned_view(self._variants[code])
+        return code, self._trials(state, view).tuned_view(self._versions.by_id[code])
 
     def unedited_view(self, view: StudyView) -> StudyView:
         """Return the view with only the trials of the user's own code."""
@@ -123,7 +110,7 @@ class CodeSearch:
 
     def is_waiting_for_edit(self, trials: Sequence[Trial]) -> bool:
         """Return whether a question is open and no edit waits for its first trial, so that only an answer helps."""
-        return self.is_asking and not self._requested and not self._untried(trials)
+        return self.is_asking and not self._requested and not self._versions.untried(trials)
 
     def next(self, view: StudyView) -> Proposal | None:
         """Return the first trial of a version, or one that the model asked for; None when a version is to be tuned."""
@@ -133,10 +120,10 @@ class CodeSearch:
             return None
         trials = self._trials(state, view)
         if not state.untried and not self._requested:
-            self._join_best_pair(state)
+            self._versions.join(self._strategy.joins(state))
             state = self._state(view)
         if state.untried:
-            return trials.first(self._moved(state.untried[0], state))
+            return trials.first(self._with_base(state.untried[0], state))
         while self._requested:
             if (proposal := trials.requested(self._requested.pop(0))) is not None:
                 return proposal
@@ -169,31 +156,28 @@ class CodeSearch:
 
     def update_study(self, spec: StudySpec, rules: GateRules) -> None:
         """Continue with a changed study."""
-        self._spec, self._rules = spec, rules
+        self._spec, self._versions.rules = spec, rules
 
     def edit_context(self) -> EditContext:
         """Return what an edit by a person is built from."""
-        return EditContext(self._root, dict(self._variants), self._rules)
+        return EditContext(self._root, self.variants(), self._versions.rules)
 
     def variants(self) -> dict[str, Variant]:
         """Return every version, by id."""
-        return dict(self._variants)
+        return dict(self._versions.by_id)
 
     def add(self, variant: Variant, params: Mapping[str, Value] | None = None) -> None:
         """Add a version that a person asked for; `drain_variants` returns it with the others."""
         variant = replace(variant, params=dict(params)) if params else variant
-        self._variants[variant.id] = variant
-        self._new_variants.append(variant)
+        self._versions.add(variant)
 
     def drain_variants(self) -> list[Variant]:
         """Return versions that are new since the last call of this method, for the history."""
-        variants, self._new_variants = self._new_variants, []
-        return variants
+        return self._versions.drain_new()
 
     def drain_outcomes(self) -> list[VariantOutcome]:
         """Return the states of versions that changed without a trial since the last call of this method."""
-        outcomes, self._outcomes = self._outcomes, []
-        return outcomes
+        return self._versions.drain_outcomes()
 
     def drain_calls(self) -> list[LoggedCall]:
         """Return model calls that ended since the last call of this method, for the history and the budget."""
@@ -207,11 +191,11 @@ class CodeSearch:
 
     def space_of(self, code: str) -> SearchSpace:
         """Return the parameters of trials with an edited version."""
-        return variant_space(self._variants[code], self._spec)
+        return variant_space(self._versions.by_id[code], self._spec)
 
     def changed_files(self, code: str) -> tuple[dict[str, str], str]:
         """Return the files of an edited version that differ from the project (path to text), and its command."""
-        variant = self._variants[code]
+        variant = self._versions.by_id[code]
         changed = {path: text for path, text in variant.files.items() if self._root.files.get(path) != text}
         return changed, variant_command(variant, self._spec.run.command)
 
@@ -223,7 +207,7 @@ class CodeSearch:
             trials: all trials of the study; a version with a complete trial never counts as broken.
             identical: a trial of another version with the same configuration, seed and numbers; None without one.
         """
-        variant = self._variants.get(trial.proposal.code)
+        variant = self._versions.by_id.get(trial.proposal.code)
         if variant is None or variant.state is not VariantState.SOUND:
             return None
         if any(t.number == trial.number and not t.counts for t in trials):
@@ -233,18 +217,18 @@ class CodeSearch:
             if variant.author == "llm":
                 self._to_repair.append(trial)
             reason = f"{trial.failure.kind.value}: {trial.failure.reason}"
-            return self._change_state(variant, VariantState.BROKEN, reason)
+            return self._versions.change_state(variant, VariantState.BROKEN, reason)
         if identical is not None:
             other = short_id(identical.proposal.code) or "your code"
             numbers = f"trials {identical.number} and {trial.number}"
             reason = f"it computes exactly the same numbers as {other} ({numbers})"
-            return self._change_state(variant, VariantState.DUPLICATE, reason)
+            return self._versions.change_state(variant, VariantState.DUPLICATE, reason)
         return None
 
     # -- versions -----------------------------------------------------------------------------------------------
 
     def _trials(self, state: SearchState, view: StudyView) -> VersionTrials:
-        return VersionTrials(spec=self._spec, variants=self._variants, arms=state.arms, view=view)
+        return VersionTrials(spec=self._spec, variants=state.variants, arms=state.arms, view=view)
 
     def _state(self, view: StudyView) -> SearchState:
         """Return what the strategy sees of the study."""
@@ -252,9 +236,9 @@ class CodeSearch:
         arms, noise = build_arms(present, view.objectives[0], view.constraints), noise_of(view)
         return SearchState(
             trials=present,
-            arms=[arm for arm in arms if self._may_run(arm)],
-            variants=self._variants,
-            untried=self._untried(view.trials),
+            arms=[arm for arm in arms if self._versions.may_run(arm.code)],
+            variants=self._versions.by_id,
+            untried=self._versions.untried(view.trials),
             objective=view.objectives[0],
             constraints=view.constraints,
             noise=noise.difference,
@@ -265,54 +249,12 @@ class CodeSearch:
             number=view.number,
         )
 
-    def _untried(self, trials: Sequence[Trial]) -> list[Variant]:
-        """Return the valid versions without a trial in the order in which they run: those of people, edits, joins."""
-        tried = {t.proposal.code for t in trials}
-        valid = [v for v in self._variants.values() if v.is_edited and v.state is VariantState.SOUND]
-        untried = [v for v in valid if v.id not in tried and self._descends_from_root(v)]
-        return sorted(untried, key=lambda v: (v.author != PERSON, v.direction == COMBINE))
-
-    def _moved(self, variant: Variant, state: SearchState) -> Variant:
-        """Return an untried version on top of the version that overtook its parent, or as it is where that fails."""
+    def _with_base(self, variant: Variant, state: SearchState) -> Variant:
+        """Return an untried version, moved onto the version that overtook its parent meanwhile."""
         base = self._strategy.base(variant, state)
-        parent = self._variants.get(variant.parent or "")
-        if not base or variant.author == PERSON or (parent is not None and base == parent.id):
+        if not base or variant.author == PERSON or base == variant.parent:
             return variant
-        moved = move_edit(variant, self._variants[base], self._variants, self._rules)
-        if moved is None or moved.state is not VariantState.SOUND:
-            return variant
-        moved = replace(moved, created_at=variant.created_at)
-        self.add(moved)
-        reason = f"it runs as {short_id(moved.id)}, on top of {short_id(base)}, which was better by then"
-        self._outcomes.append(self._change_state(variant, VariantState.DUPLICATE, reason))
-        return moved
-
-    def _join_best_pair(self, state: SearchState) -> None:
-        """Join the best pair of versions that gained; pairs that change the same lines are left out."""
-        for first, second in self._strategy.joins(state):
-            if (first.id, second.id) in self._failed_joins:
-                continue
-            joined = cross_variants(first, second, self._variants, self._rules)
-            if joined is not None and joined.state is VariantState.SOUND:
-                self.add(replace(joined, created_at=max(first.created_at, second.created_at)))
-                return
-            self._failed_joins.add((first.id, second.id))
-
-    def _descends_from_root(self, variant: Variant) -> bool:
-        """Tell whether a version was made from the project as it is now; a person may have changed it since."""
-        while variant.parent is not None:
-            if variant.parent == self._root.id:
-                return True
-            if variant.parent not in self._variants:
-                return False
-            variant = self._variants[variant.parent]
-        return False
-
-    def _may_run(self, arm: Arm) -> bool:
-        """Tell whether a version may get further trials."""
-        variant = self._variants.get(arm.code)
-        is_sound = variant is not None and variant.state is VariantState.SOUND and self._descends_from_root(variant)
-        return not arm.code or is_sound
+        return self._versions.moved(variant, base)
 
     # -- edits --------------------------------------------------------------------------------------------------
 
@@ -331,12 +273,12 @@ class CodeSearch:
     def _accept(self, result: EditResult, view: StudyView) -> None:
         """Keep the versions and trials of an answer; without any that may run, pause questions for 2, 4, 8 trials."""
         self._calls += result.calls
-        known = set(self._variants)
         variants = [self._judged(v, view) for v in result.variants]
-        self._new_variants += variants
-        self._variants.update({v.id: v for v in variants if v.id not in known})
+        for variant in variants:
+            self._versions.add(variant)
         self._requested += result.trials
-        self._join_requested(result.joins)
+        for first, second in result.joins:
+            self._versions.join([(self._versions.by_id[first], self._versions.by_id[second])])
         if result.trials or any(v.state is VariantState.SOUND for v in variants):
             self._failures_in_a_row = 0
             return
@@ -352,17 +294,6 @@ class CodeSearch:
             return variant
         objection = self._strategy.objection(variant, self._state(view))
         return replace(variant, state=VariantState.DUPLICATE, reason=objection) if objection else variant
-
-    def _join_requested(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Join the versions that the model named."""
-        for first, second in pairs:
-            joined = cross_variants(self._variants[first], self._variants[second], self._variants, self._rules)
-            if joined is not None and joined.state is VariantState.SOUND:
-                self.add(joined)
-
-    def _change_state(self, variant: Variant, state: VariantState, reason: str) -> VariantOutcome:
-        self._variants[variant.id] = replace(variant, state=state, reason=reason)
-        return VariantOutcome(variant, state, reason)
 
     def _trials_left(self, view: StudyView) -> int:
         """Return the number of trials that may still be started; without a limit, as many as there were, at least 8."""

@@ -18,6 +18,7 @@ from tunesmith.study.trials.seeds import tuning_seed
 from tunesmith.study.trials.trial import Prediction, Proposal, Source, Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, short_id
+from tunesmith.tools.variants.lineage import parent_code
 from tunesmith.tools.variants.run_command import variant_space
 
 
@@ -98,7 +99,7 @@ class VersionTrials:
     def tuned_view(self, variant: Variant) -> StudyView:
         """Return the study as if every trial had run this version, moved by what its first trial showed."""
         view, objective, space = self.view, self.view.objectives[0], variant_space(variant, self.spec)
-        parents = {v.id: self._parent_code(v) for v in self.variants.values()}
+        parents = {v.id: parent_code(v, self.variants) for v in self.variants.values()}
         found = variant_shifts(view.trials, objective, parents, self.spec.space)
         shifts = {code: shift for code, shift in found.items() if code == variant.id or self._is_sound(code)}
         if variant.id in shifts:
@@ -112,14 +113,10 @@ class VersionTrials:
     def _paired(self, variant: Variant) -> Trial:
         """Return the best trial of the parent; without one, of the user's code; without one, of all versions."""
         complete = {arm.code: arm for arm in self.arms if arm.best is not None}
-        arm = complete.get(self._parent_code(variant)) or complete.get("") or best_arm(self.arms)
+        arm = complete.get(parent_code(variant, self.variants)) or complete.get("") or best_arm(self.arms)
         assert arm is not None  # noqa: S101  # a version is only run once a trial is complete
         assert arm.best is not None  # noqa: S101  # arms without one were filtered out
         return arm.best
-
-    def _parent_code(self, variant: Variant) -> str:
-        parent = self.variants.get(variant.parent or "")
-        return parent.id if parent is not None and parent.is_edited else ""
 
     def _is_sound(self, code: str) -> bool:
         return not code or (code in self.variants and self.variants[code].state is VariantState.SOUND)

@@ -84,7 +84,7 @@ def _tree(opened: OpenStudy, found: Sequence[VariantResult]) -> list[str]:
     width = max(shutil.get_terminal_size((120, 24)).columns, 60)
     lines = [f"{record.name}  {objective.direction.value} {objective.metric}  ·  {count(edits, 'edit')}"]
     name_width = max(len(_name(s)) for s in found)
-    lines.append(f"{'variant':<{name_width}}  trials  {'best':<27}  why")
+    lines.append(f"{'variant':<{name_width}}  trials  {'best':<27}  {'against parent':<18}  why")
     lines += [_line(s, name_width)[:width] for s in found]
     claims = [
         s for s in found if s.best is not None and is_claim(record.spec, s.variant.id if s.variant.is_edited else "")
@@ -100,7 +100,15 @@ def _line(result: VariantResult, name_width: int) -> str:
     variant = result.variant
     reason = first_line(variant.rationale) or "no reason was given"
     why = f"{variant.direction or 'other'}: {reason}" if variant.is_edited else "your own code"
-    return f"{_name(result):<{name_width}}  {result.trials:>6}  {_best(result):<27}  {why}"
+    return f"{_name(result):<{name_width}}  {result.trials:>6}  {_best(result):<27}  {_on_parent(result):<18}  {why}"
+
+
+def _on_parent(result: VariantResult) -> str:
+    """Return the difference of the first trial to the parent's on the same seed, with the noise between seeds."""
+    if result.on_parent is None:
+        return ""
+    noise = f" ± {short_number(result.noise, 2)}" if result.noise else ""
+    return f"{result.on_parent:+.3g}{noise}"
 
 
 def _best(result: VariantResult) -> str:
@@ -122,4 +130,6 @@ def _result_json(result: VariantResult) -> dict[str, object]:
         "trials": result.trials,
         "failures": dict(result.failures),
         "best": config_json(result.best),
+        "on_parent": result.on_parent,
+        "noise": result.noise,
     }

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
+from statistics import median
 from typing import TYPE_CHECKING
 
 from tunesmith.study.space.encoding import Bins
@@ -23,6 +25,9 @@ from tunesmith.tools.quiet_optuna import quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+
+_MIN_OF_VERSION = 3
+"""Trials of one version of the code from which they are compared with each other."""
 
 MIN_TRIALS = 8
 """Minimum number of complete trials."""
@@ -36,10 +41,11 @@ def importance(space: SearchSpace, trials: Sequence[Trial], objective: Objective
     """Return each parameter's importance as a share of the total, largest first; the shares sum to 1.
 
     Empty when fewer than MIN_TRIALS trials are complete, when all values are equal, when all importances are 0, or
-    when the package optuna is not installed.
+    when the package optuna is not installed. Trials are compared within each version of the code: what an edit gained
+    is no merit of the parameters that it happened to run with.
     """
-    usable = [t for t in trials if _is_usable(space, t, objective)]
-    losses = [objective.sign * t.values[objective.metric] for t in usable]
+    usable = _of_known_versions([t for t in trials if _is_usable(space, t, objective)])
+    losses = _within_versions(usable, objective)
     if len(usable) < MIN_TRIALS or min(losses) == max(losses) or find_spec("optuna") is None:
         return {}
     with quiet_optuna():
@@ -48,6 +54,21 @@ def importance(space: SearchSpace, trials: Sequence[Trial], objective: Objective
     if not total > 0:
         return {}
     return {name: raw[name] / total for name in sorted(raw, key=lambda n: (-raw[n], n))}
+
+
+def _of_known_versions(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials of versions with enough of them to compare."""
+    counts = Counter(t.proposal.code for t in trials)
+    return [t for t in trials if counts[t.proposal.code] >= _MIN_OF_VERSION or len(counts) == 1]
+
+
+def _within_versions(trials: Sequence[Trial], objective: Objective) -> list[float]:
+    """Return the loss of each trial; with several versions of the code, minus the median of its version."""
+    by_code: dict[str, list[float]] = {}
+    for trial in trials:
+        by_code.setdefault(trial.proposal.code, []).append(objective.sign * trial.values[objective.metric])
+    middle = {code: median(losses) if len(by_code) > 1 else 0.0 for code, losses in by_code.items()}
+    return [objective.sign * t.values[objective.metric] - middle[t.proposal.code] for t in trials]
 
 
 def _is_usable(space: SearchSpace, trial: Trial, objective: Objective) -> bool:

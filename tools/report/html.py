@@ -23,7 +23,7 @@ from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.plots import colours, curves, parallel
 from tunesmith.tools.report.sanitize import LONGEST_CELL, cut
-from tunesmith.tools.report.versions import MAX_EDITS, version_rows
+from tunesmith.tools.report.versions import MAX_EDITS, gain_lines, version_rows, waiting_line
 from tunesmith.tools.variants.run_command import code_needed
 
 
@@ -75,6 +75,8 @@ def _template_values(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "command": report.command,
         "needed": code_needed(report.record.spec, report.best_code),
         "versions": version_rows(report)[:MAX_EDITS],
+        "waiting": waiting_line(report),
+        "gains": gain_lines(report),
         "generated": view_model.when(report.generated_at),
         "began": view_model.when(report.record.created_at) if report.record.created_at else "",
         "summary": summary,

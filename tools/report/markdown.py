@@ -16,7 +16,7 @@ from tunesmith.tools.report.facts import number_text
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
 from tunesmith.tools.report.sanitize import cut
-from tunesmith.tools.report.versions import version_lines
+from tunesmith.tools.report.versions import gain_lines, version_lines, waiting_line
 from tunesmith.tools.variants.run_command import code_needed
 
 _FRONT_ROWS = 15
@@ -26,9 +26,10 @@ def to_markdown(report: ReportInput) -> str:
     """Return the report without its plots and its table of trials."""
     summary = report.summary
     sections = (
-        [f"# {_escaped(report.record.name)}", summary.headline],
+        [f"# {_escaped(report.record.name)}", summary.headline, *_waiting(report)],
         [_fenced(report.command), *_code_needed(report)] if report.command else [],
         _held_out_test(report, summary),
+        _gains(report),
         _values(summary),
         _comparisons(summary),
         _front(summary),
@@ -43,6 +44,17 @@ def to_markdown(report: ReportInput) -> str:
     )
     # Once, at the door: what a script, a model or a person wrote must not act on the terminal that shows it.
     return strip_control("\n\n".join(line for section in sections for line in section) + "\n")
+
+
+def _waiting(report: ReportInput) -> list[str]:
+    line = waiting_line(report)
+    return [line] if line else []
+
+
+def _gains(report: ReportInput) -> list[str]:
+    head, *steps = gain_lines(report) or [""]
+    lines = [_escaped(head), *(f"- {_escaped(step)}" for step in steps)]
+    return ["## Where the gain came from", "\n".join(lines)] if head else []
 
 
 def _held_out_test(report: ReportInput, summary: Summary) -> list[str]:

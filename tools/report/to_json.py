@@ -11,7 +11,7 @@ from tunesmith.tools.analysis.summary import ConfigResult, Summary
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps
-from tunesmith.tools.report.versions import version_rows
+from tunesmith.tools.report.versions import gain_lines, version_rows
 
 
 def to_json(report: ReportInput) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def to_json(report: ReportInput) -> dict[str, Any]:
         "next_steps": next_steps(report, summary),
         "sources": [asdict(share) for share in facts.sources(report)],
         "versions": [asdict(row) for row in version_rows(report)],
+        "gain_steps": gain_lines(report),
         "lessons": [{"text": lesson.text, "trials": list(lesson.trials)} for lesson in report.lessons],
         "llm_worth": facts.llm_worth(report),
         "failures": [asdict(group) for group in facts.failures(report.trials)],

@@ -26,6 +26,9 @@ from tunesmith.tools.report.plots.figures import (
 from tunesmith.tools.report.plots.parallel import parallel_coordinates
 from tunesmith.tools.report.sanitize import LONGEST_CELL, PLOT_DIGITS, cut
 
+_CODE_COLUMN = 3
+"""Where the table of trials has the version of the code, after number, source and state."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
@@ -87,9 +90,13 @@ def table(report: ReportInput) -> dict[str, Any]:
     all_rows = list(facts.rows(report))
     names = [n for n in spec.space.names] + sorted({n for r in all_rows for n in r.params} - set(spec.space.names))
     fidelity = [spec.fidelity.name] if spec.fidelity else []
-    head = ["#", "source", "state", *spec.metrics, *names, *fidelity, "time", "note"]
+    versions = ["code"] if any(row.code for row in all_rows) else []
+    head = ["#", "source", "state", *versions, *spec.metrics, *names, *fidelity, "time", "note"]
     numeric = {"#", *spec.metrics, *fidelity, "time", *(n for n in names if _is_numeric(all_rows, n))}
     rows = [_cells(row, spec.metrics, names, bool(fidelity)) for row in all_rows]
+    if versions:
+        pairs = zip(all_rows, rows, strict=True)
+        rows = [[*cells[:_CODE_COLUMN], row.code or "own", *cells[_CODE_COLUMN:]] for row, cells in pairs]
     return {
         "columns": [{"name": cut(name), "numeric": name in numeric} for name in head],
         "rows": json_values(rows, digits=PLOT_DIGITS),

@@ -5,6 +5,7 @@ These figures are behind `tunesmith variants` and `tunesmith apply`. Knows no la
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,10 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.results import relative_gain
 from tunesmith.study.trials.trial import EDITED, Source, Trial, TrialState
 from tunesmith.study.trials.winner import incumbent
-from tunesmith.study.variant import Variant, root_variant, short_id, unified_diff
+from tunesmith.study.variant import Variant, moved_ids, root_variant, short_id, unified_diff
 from tunesmith.tools.analysis.significance import Difference, difference
 from tunesmith.tools.analysis.summary import ConfigResult, Summary, summarize
+from tunesmith.tools.variants.lineage import first_pair
 from tunesmith.tools.variants.tree import TreeNode, variant_tree
 
 
@@ -42,12 +44,16 @@ class VariantResult:
         trials: the number of its trials, replicates excluded.
         failures: the number of failed trials by kind.
         best: its best trial; a replicated one where there are any. None while none is complete and feasible.
+        on_parent: the metric of its first trial minus that of its parent's trial on the same seed; None without both.
+        noise: standard deviation of such a difference between seeds; None while it is unknown.
     """
 
     node: TreeNode
     trials: int
     failures: Mapping[str, int] = field(default_factory=dict)
     best: ConfigResult | None = None
+    on_parent: float | None = None
+    noise: float | None = None
 
     @property
     def variant(self) -> Variant:
@@ -123,9 +129,11 @@ def changed_files(variant: Variant, variants: Sequence[Variant]) -> list[str]:
 
 
 def variant_results(record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant]) -> list[VariantResult]:
-    """Return the results of every variant, in the order of the tree of variants."""
+    """Return the results of every variant, in the order of the tree; an edit that was moved appears where it runs."""
     summary = summarize(record, trials)
-    return [_variant_result(record, trials, node, summary) for node in variant_tree(variants)]
+    moved, known = moved_ids(variants), {v.id: v for v in variants}
+    shown = [v for v in variants if v.id not in moved]
+    return [_variant_result(record, trials, node, summary, known) for node in variant_tree(shown)]
 
 
 def compare_variant(
@@ -136,7 +144,7 @@ def compare_variant(
     objective = record.spec.objectives[0]
     default = summary.default
     node = next(node for node in variant_tree(variants) if node.variant.id == variant.id)
-    result = _variant_result(record, trials, node, summary)
+    result = _variant_result(record, trials, node, summary, {v.id: v for v in variants})
     of_own_code = [t for t in trials if not t.proposal.code]
     tuned = [t for t in of_own_code if default is None or t.number != default.number]
     best, unedited = result.best, _best(record, tuned, summary)
@@ -153,7 +161,13 @@ def compare_variant(
     )
 
 
-def _variant_result(record: StudyRecord, trials: Sequence[Trial], node: TreeNode, summary: Summary) -> VariantResult:
+def _variant_result(
+    record: StudyRecord,
+    trials: Sequence[Trial],
+    node: TreeNode,
+    summary: Summary,
+    variants: Mapping[str, Variant],
+) -> VariantResult:
     own = [t for t in trials if t.proposal.variant == node.variant.id]
     tuned = [t for t in own if t.counts and not t.is_replicate]
     return VariantResult(
@@ -161,7 +175,14 @@ def _variant_result(record: StudyRecord, trials: Sequence[Trial], node: TreeNode
         trials=len(tuned),
         failures=dict(Counter(t.failure.kind.value for t in tuned if t.failure)),
         best=_best(record, own, summary),
+        on_parent=_on_parent(node.variant, trials, variants, record.spec.objectives[0].metric),
+        noise=math.sqrt(2.0) * summary.winner.noise if summary.winner and summary.winner.noise else None,
     )
+
+
+def _on_parent(variant: Variant, trials: Sequence[Trial], variants: Mapping[str, Variant], metric: str) -> float | None:
+    pair = first_pair(variant, trials, variants) if variant.is_edited else None
+    return pair.first.values[metric] - pair.paired.values[metric] if pair is not None else None
 
 
 def _best(record: StudyRecord, trials: Sequence[Trial], summary: Summary) -> ConfigResult | None:

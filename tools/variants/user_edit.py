@@ -12,7 +12,16 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.values import own_value
-from tunesmith.study.variant import DIRECTIONS, PERSON, Edit, EditRefused, Variant, VariantState, root_variant
+from tunesmith.study.variant import (
+    DIRECTIONS,
+    PERSON,
+    Edit,
+    EditRefused,
+    Variant,
+    VariantState,
+    has_same_files,
+    root_variant,
+)
 from tunesmith.tools.variants.build import EditProposal, make_variant
 from tunesmith.tools.variants.results import find_variant
 from tunesmith.tools.variants.rules import GateRules
@@ -43,7 +52,7 @@ def build_user_edit(command: EditCode, context: EditContext, spec: StudySpec) ->
         ToolRefused: it cannot be built, does not pass the gate, or its parameter values are not valid.
     """
     parent = find_known_variant(command.parent, context.known) if command.parent else context.root
-    if root_variant(parent, context.known).id != context.root.id:
+    if not has_same_files(root_variant(parent, context.known), context.root):
         raise ToolRefused(f"{command.parent} edits files that have changed since; edit the project as it is now")
     proposal = EditProposal(
         edits=[Edit(block.path, block.search, block.replace) for block in command.blocks],

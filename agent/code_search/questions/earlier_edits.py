@@ -5,9 +5,9 @@ from __future__ import annotations
 from tunesmith.agent.code_search.arms import Arm
 from tunesmith.agent.code_search.strategies.base import SearchState
 from tunesmith.study.formatting import one_line, render_params
-from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, moved_ids, short_id
+from tunesmith.tools.variants.lineage import first_pair, parent_code
 
 _LONGEST_LINE = 500
 
@@ -20,7 +20,7 @@ def edit_lines(state: SearchState) -> list[str]:
 
 
 def _edit_line(variant: Variant, state: SearchState) -> str:
-    head = f"{short_id(variant.id)} on {_name(_parent_code(variant, state))} ({variant.direction or 'other'})"
+    head = f"{short_id(variant.id)} on {_name(parent_code(variant, state.variants))} ({variant.direction or 'other'})"
     arm = state.by_code.get(variant.id)
     if variant.state is not VariantState.SOUND:
         return f"{head}: {variant.state.value}: {variant.reason}. {variant.rationale}"
@@ -35,8 +35,9 @@ def _result(variant: Variant, arm: Arm, state: SearchState) -> str:
     if arm.best is None:
         return "no complete trial"
     parts = [f"{metric} {short_number(arm.best.values[metric])} in {len(arm.curve)} trial{'s' * (len(arm.curve) != 1)}"]
-    first, paired = _first_pair(variant, state)
-    if first is not None and paired is not None and metric in first.values:
+    pair = first_pair(variant, state.trials, state.variants)
+    if pair is not None:
+        first, paired = pair.first, pair.paired
         difference = first.values[metric] - paired.values[metric]
         noise = f" ± {short_number(state.noise, 2)}" if state.seed_noise else ""
         changed = {n: v for n, v in first.params.items() if paired.params.get(n) != v}
@@ -45,30 +46,6 @@ def _result(variant: Variant, arm: Arm, state: SearchState) -> str:
     if variant.predicted is not None:
         parts.append(f"predicted {short_number(variant.predicted)}")
     return ", ".join(parts)
-
-
-def _first_pair(variant: Variant, state: SearchState) -> tuple[Trial | None, Trial | None]:
-    """Return the first trial of a version, and the trial of its parent on the same seed."""
-    own = [t for t in state.trials if t.proposal.code == variant.id and not t.is_replicate]
-    if not own:
-        return None, None
-    parent = _parent_code(variant, state)
-    metric = state.objective.metric
-    same = [
-        t
-        for t in state.trials
-        if t.proposal.code == parent
-        and t.number < own[0].number
-        and t.proposal.seed == own[0].proposal.seed
-        and metric in t.values
-        and not t.is_replicate
-    ]
-    return own[0], same[-1] if same else None
-
-
-def _parent_code(variant: Variant, state: SearchState) -> str:
-    parent = state.variants.get(variant.parent or "")
-    return parent.id if parent is not None and parent.is_edited else ""
 
 
 def _name(code: str) -> str:

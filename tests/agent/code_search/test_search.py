@@ -312,3 +312,27 @@ def test_versions_of_files_that_changed_since_get_no_trial() -> None:
         [ran(0, 1.0), ran(1, 0.1, Proposal(params={"x": 0.5}, source=Source.LLM, seed=1, variant="edit-old"))],
     )
     assert code.next(view(trials)) is None
+
+
+def test_a_stray_file_in_the_project_does_not_drop_the_tree() -> None:
+    """A patch that `apply` wrote, or a note, changes the hash of the project, but no file that may be edited."""
+    first = search(ScriptedEditor(("a = 1", "a = 2")))
+    trials = [ran(0, 1.0)]
+    found = run_until_new_version(first, trials, lambda _: 0.5)
+    known = [*first.drain_variants(), ROOT]
+    later = CodeSearch(SPEC, replace(ROOT, id="root-with-a-patch"), known, rules=RULES)
+    assert later.tuned(view(trials))[0] == found.proposal.code
+    files = {"train.py": ROOT.files["train.py"].replace("b = 1", "b = 7")}
+    changed = CodeSearch(SPEC, replace(ROOT, id="changed", files=files), known, rules=RULES)
+    assert changed.tuned(view(trials))[0] == ""
+
+
+def test_an_edit_that_never_ran_is_the_first_trial_of_the_next_run() -> None:
+    """Its settings and its prediction come from the history."""
+    change = EditProposal(edits=[Edit("train.py", "a = 1", "a = 2")], author="llm", rationale="mine")
+    waiting = replace(make_variant(change, ROOT, {"root": ROOT}, RULES), params={"x": 0.25}, predicted=0.4)
+    code, trials = search(None, [ROOT, waiting]), [ran(n, 1.0, x=0.5 + n / 100) for n in range(20)]
+    found = run(code, trials)
+    assert (found.proposal.code, dict(found.params)) == (waiting.id, {"x": 0.25})
+    assert found.proposal.prediction is not None
+    assert found.proposal.prediction.mean == 0.4
