@@ -23,7 +23,9 @@ _POSITIONAL: Mapping[str, tuple[str, ...]] = {
     "Dense": ("units",), "LSTM": ("units",), "GRU": ("units",), "SimpleRNN": ("units",), "Conv2D": ("filters",),
     "Adam": ("learning_rate",), "AdamW": ("learning_rate",), "RMSprop": ("learning_rate",), "adam": ("learning_rate",),
     "SGD": ("learning_rate",), "adamw": ("learning_rate",), "sgd": ("learning_rate",),
-    "StepLR": ("", "step_size", "gamma"), "ExponentialLR": ("", "gamma"),
+    "StepLR": ("", "step_size", "gamma"), "ExponentialLR": ("", "gamma"), "manual_seed": ("seed",), "seed": ("seed",),
+    "set_seed": ("seed",), "set_random_seed": ("seed",), "seed_everything": ("seed",), "PRNGKey": ("seed",),
+    "default_rng": ("seed",), "RandomState": ("seed",),
 }  # fmt: skip
 """Names of the arguments that are often given by position; "" for one that is no number."""
 _DICT_MAKERS = ("dict", "Namespace", "SimpleNamespace", "ConfigDict", "CfgNode", "CN", "EasyDict", "AttrDict", "Box")
@@ -210,15 +212,25 @@ def _arguments(call: ast.Call) -> Iterator[Place]:
             yield Place(f"{callee}.{keyword.arg}", keyword.value, "argument", callee)
         elif keyword.arg:
             yield from _entries(f"{callee}.{keyword.arg}", keyword.value)
-    for name, value in zip(_POSITIONAL.get(callee, ()), call.args, strict=False):
+    for name, value in zip(_POSITIONAL.get(callee, ()), map(_first_number, call.args), strict=False):
         if name and is_number(value):
             yield Place(f"{callee}.{name}", value, "argument", callee)
 
 
+def _first_number(node: ast.expr) -> ast.expr:
+    """Return the number in `1337 + rank`, anything else as it is."""
+    is_sum = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and is_number(node.left)
+    return node.left if is_sum and isinstance(node, ast.BinOp) and not is_number(node) else node
+
+
 def _loop(name: str, arguments: list[ast.expr]) -> Iterator[Place]:
     end = arguments[min(1, len(arguments) - 1)] if arguments else None
-    if isinstance(end, ast.BinOp) and isinstance(end.op, ast.Add):
-        end = end.left if is_number(end.left) else end.right
+    if isinstance(end, ast.BinOp) and isinstance(end.op, ast.Add) and not is_number(end):
+        # range(1, 10 + 1), or range(start, start + 10)
+        is_from_start = ast.dump(end.left) == ast.dump(arguments[0]) and len(arguments) > 1
+        end = end.right if is_from_start else end.left
+    elif isinstance(end, ast.BinOp) and isinstance(end.op, ast.Add) and is_number(end.left):
+        end = end.left
     if end is not None and is_number(end):
         yield Place(f"{name}.range", end, "loop", name)
 

@@ -7,8 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from tunesmith.study.config.load import parameter_document
-from tunesmith.tools.script_reader.findings import MetricGuess, ScriptReading, Setting, Style
-from tunesmith.tools.script_reader.ranges import guess_range
+from tunesmith.tools.script_reader.reading import MetricGuess, ScriptReading, Setting, Tuned
 from tunesmith.tools.toml_text import toml_line
 
 TRIALS = 40
@@ -21,31 +20,25 @@ _LOWEST_FIDELITY = 27
 """Divides the script's own fidelity: three rungs of successive halving with eta = 3."""
 
 
-def study_toml(reading: ScriptReading, *, script: str, name: str) -> str:
+def study_toml(reading: ScriptReading, *, name: str, script: str = "") -> str:
     """Return the text of study.toml.
 
     Args:
         reading: what was found in the script.
-        script: the script's path, relative to the folder of study.toml.
         name: the name of the study; characters that a name may not have become dashes.
+        script: the script's path, relative to the folder of study.toml; as it was read if left out.
     """
-    return "\n".join(
-        [*_study(reading, name), "", *_run(reading, script), "", *_fidelity(reading), *_space(reading), "", *_budget()]
-    )
+    parts = (
+        _study(reading, name), _metrics(reading), _run(reading, script or reading.script), _files(reading),
+        _fidelity(reading), _space(reading), _budget(reading),
+    )  # fmt: skip
+    blocks = ["\n".join(part) for part in parts]
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def paste_lines(reading: ScriptReading) -> list[str]:
-    """Return the lines with which a script without options reads its parameters; empty if it has options."""
-    if reading.style is Style.CONSTANTS and not any(setting.word for setting in reading.settings):
-        return ["import tunesmith", "globals().update(tunesmith.params())"]
-    if reading.style is Style.CONFIG:
-        return [
-            "import tunesmith",
-            "for name, value in tunesmith.params().items():",
-            "    if hasattr(config, name):",
-            "        setattr(config, name, value)",
-        ]
-    return []
+def lowest_fidelity(most: int) -> int:
+    """Return the fidelity at which the shortest trials run."""
+    return max(most // _LOWEST_FIDELITY, 1)
 
 
 def _commented(line: str, comment: str) -> str:
@@ -57,8 +50,7 @@ def _study(reading: ScriptReading, name: str) -> Iterator[str]:
     yield toml_line("name", re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip(".-_")[:80] or "study")
     yield _commented(toml_line("description", ""), "what is tuned, in one sentence; the LLM reads it")
     if reading.metrics:
-        metric, *others = reading.metrics
-        yield from _metric(metric, others)
+        yield from _metric(reading.metrics[0], reading.metrics[1:])
     else:
         yield "# The script prints no metric that could be recognized. Let it print a line such as  val_loss=0.41"
         yield "# or call tunesmith.report(val_loss=...), and write the name of the metric here."
@@ -66,41 +58,84 @@ def _study(reading: ScriptReading, name: str) -> Iterator[str]:
         yield toml_line("direction", "minimize")
 
 
-def _metric(metric: MetricGuess, others: list[MetricGuess]) -> Iterator[str]:
+def _metric(metric: MetricGuess, others: tuple[MetricGuess, ...]) -> Iterator[str]:
     names = ", ".join(other.name for other in others[:_MAX_OTHER_METRICS])
-    yield f"# Guessed from what the script prints.{f' It also prints: {names}' if names else ''}"
+    where = f" ({metric.where})" if metric.where else ""
+    yield f"# From what the script prints{where}.{f' It also has: {names}' if names else ''}"
     yield toml_line("metric", metric.name)
     yield toml_line("direction", metric.direction)
 
 
+def _metrics(reading: ScriptReading) -> Iterator[str]:
+    if reading.metrics and reading.metrics[0].regex:
+        yield _commented("[metrics]", "how the number is found in the output")
+        yield toml_line(reading.metrics[0].name, {"regex": reading.metrics[0].regex})
+
+
 def _run(reading: ScriptReading, script: str) -> Iterator[str]:
-    lines = paste_lines(reading)
-    if lines:
-        where = "below its constants" if reading.style is Style.CONSTANTS else "below the line that creates its config"
-        yield f"# {script} has no options. Paste these lines into it, {where}; they read the parameters of the trial:"
-        yield from (f"#     {line}" for line in lines)
-    if reading.has_subcommands:
-        yield "# The script has subcommands: write yours behind the script's name, and remove options that it lacks."
     yield "[run]"
-    yield toml_line("command", " ".join(_command_words(reading, script)))
+    yield toml_line("command", command_text(reading, script))
+    yield from _sources(reading)
+    if reading.shared:
+        yield "# All trials share these folders with you: data outside the project, and downloads."
+        yield toml_line("shared", list(reading.shared))
+    variables = {s.env: f"{{{s.name}}}" for s in _set(reading) if s.env}
+    if variables:
+        yield toml_line("env", variables)
     yield _commented('# timeout = "30m"', "a trial that takes longer is killed")
     yield _commented("# parallel = 2", "trials at once; without this key, as many as the machine allows")
     yield _commented("# gpus = 1", "GPUs per trial; 0.5 lets two trials share one")
     if reading.required:
-        names = ", ".join(setting.word or setting.name for setting in reading.required)
+        names = ", ".join(setting.place for setting in reading.required)
         yield f"# The script also needs {names}: add values to the command."
-    if reading.left_out:
-        yield f"# Not tuned: {', '.join(reading.left_out)}. They keep the script's own defaults."
+    if reading.left_alone:
+        yield f"# Left alone: {', '.join(left.name for left in reading.left_alone)}."
 
 
-def _command_words(reading: ScriptReading, script: str) -> Iterator[str]:
-    yield "python"
-    yield shlex.quote(script)
-    yield from (setting.word for setting in reading.settings if setting.word)
-    for setting in (reading.fidelity, reading.seed):
-        if setting is not None and setting.word:
-            # The placeholder of the seed is always {seed}.
-            yield setting.word.replace(f"{{{setting.name}}}", "{seed}") if setting is reading.seed else setting.word
+def _sources(reading: ScriptReading) -> Iterator[str]:
+    if reading.metrics and reading.metrics[0].source:
+        yield toml_line("metrics_from", [reading.metrics[0].source, "stdout", "stderr"])
+
+
+def command_text(reading: ScriptReading, script: str = "") -> str:
+    """Return the command with its placeholders."""
+    words = [word if word != reading.script else shlex.quote(script or word) for word in reading.command]
+    words += [setting.word for setting in reading.settings if setting.word]
+    if reading.fidelity is not None and reading.fidelity.word:
+        words.append(reading.fidelity.word)
+    words += [_as(setting, _fidelity_name(reading)) for setting in reading.follows if setting.word]
+    words += [_as(setting, "seed") for setting in reading.seeds if setting.word]
+    return " ".join(words)
+
+
+def _as(setting: Setting, name: str) -> str:
+    """Return a setting's word with the placeholder of another one."""
+    return setting.word.replace(f"{{{setting.name}}}", f"{{{name}}}")
+
+
+def _fidelity_name(reading: ScriptReading) -> str:
+    return reading.fidelity.name if reading.fidelity is not None else ""
+
+
+def _set(reading: ScriptReading) -> Iterator[Setting]:
+    yield from reading.settings
+    if reading.fidelity is not None:
+        yield reading.fidelity
+
+
+def _files(reading: ScriptReading) -> Iterator[str]:
+    entries = [(s, s.name) for s in _set(reading)]
+    entries += [(s, _fidelity_name(reading)) for s in reading.follows] + [(s, "seed") for s in reading.seeds]
+    paths = list(dict.fromkeys(setting.file for setting, _ in entries if setting.file))
+    for index, path in enumerate(paths):
+        if index == 0:
+            yield "# Written into each trial's copy of the file; your own is not touched."
+        else:
+            yield ""
+        yield f"[run.files.{toml_line(path, 0).rpartition(' = ')[0]}]"
+        for setting, name in entries:
+            if setting.file == path:
+                yield toml_line(setting.key, f"{{{name}}}")
 
 
 def _fidelity(reading: ScriptReading) -> Iterator[str]:
@@ -109,30 +144,34 @@ def _fidelity(reading: ScriptReading) -> Iterator[str]:
     most = int(reading.fidelity.default)  # type: ignore[arg-type]  # the reader checked that it is a whole number
     yield _commented("[fidelity]", "the setting that makes a trial shorter")
     yield toml_line("name", reading.fidelity.name)
-    yield toml_line("min", max(most // _LOWEST_FIDELITY, 1))
+    yield toml_line("min", lowest_fidelity(most))
     yield _commented(toml_line("max", most), "the script's own default")
-    yield ""
 
 
 def _space(reading: ScriptReading) -> Iterator[str]:
     yield _commented("[space]", "the ranges are guesses; adjust them to what you know")
-    for setting in reading.settings:
-        yield from _parameter(setting)
+    for tuned in reading.tuned:
+        yield from _parameter(tuned)
 
 
-def _parameter(setting: Setting) -> Iterator[str]:
-    guess = guess_range(setting)
-    yield f"# {guess.why[:1].upper()}{guess.why[1:]}"
-    yield toml_line(setting.name, parameter_document(guess.parameter))
+def _parameter(tuned: Tuned) -> Iterator[str]:
+    yield f"# {tuned.why[:1].upper()}{tuned.why[1:]}"
+    yield toml_line(tuned.setting.name, parameter_document(tuned.parameter))
 
 
-def _budget() -> Iterator[str]:
+def _budget(reading: ScriptReading) -> Iterator[str]:
     yield _commented("[budget]", "the first limit that is reached ends the study")
     yield toml_line("trials", TRIALS)
     yield "# hours = 8"
     yield '# until = "07:00"'
     yield ""
-    yield _commented("[confirm]", "at the end, runs the best and the default again on fresh seeds")
-    yield toml_line("top", 1)
-    yield toml_line("seeds", 3)
-    yield ""
+    if reading.seeds:
+        yield _commented("[confirm]", "at the end, runs the best and the default again on fresh seeds")
+        yield toml_line("top", 1)
+        yield toml_line("seeds", 3)
+        return
+    yield "# The script takes no seed, so nothing is confirmed on fresh seeds at the end: a gain may be luck."
+    yield "# Give it an option for a seed, add {seed} to the command, and then:"
+    yield "# [confirm]"
+    yield "# top = 1"
+    yield "# seeds = 3"
