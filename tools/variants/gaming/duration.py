@@ -27,6 +27,8 @@ _LENGTH_NAME = re.compile(
 )
 _LOOP_VARIABLE = re.compile(r"epoch|^(global_)?step$|iteration|^it(er)?$", re.IGNORECASE)
 _TRAINING_CALL = re.compile(r"\.(backward|fit|fit_one_cycle|train_on_batch|partial_fit|minimize|train_step|update)$")
+_SCHEDULE = re.compile(r"LR$|sched|warm|anneal|ramp|decay", re.IGNORECASE)
+"""Calls that make a schedule of the learning rate, which are told how long the training is."""
 _EXIT = (ast.Break, ast.Return, ast.Raise)
 
 
@@ -40,8 +42,9 @@ def duration_is_changed(before: ast.Module, after: ast.Module, fidelity: str) ->
     """
     known = _known_names(before)
     old, new = Counter(_limits(before, fidelity)), Counter(_limits(after, fidelity))
+    counters = Counter(_counters(before)) - Counter(_counters(after))
     added = Counter(_assigned_limits(after, known, fidelity)) - Counter(_assigned_limits(before, known, fidelity))
-    return bool(added) or old != new or bool(_ends(before) - _ends(after)) or _is_repeated(before, after)
+    return bool(added or counters) or old != new or bool(_ends(before) - _ends(after)) or _is_repeated(before, after)
 
 
 def _limits(tree: ast.Module, fidelity: str) -> Iterator[str]:
@@ -50,14 +53,21 @@ def _limits(tree: ast.Module, fidelity: str) -> Iterator[str]:
         match node:
             case ast.While(test=test) if _depends_on_time(test, fidelity):
                 yield ast.dump(test)
-            case ast.For(target=target, iter=items) if _depends_on_time(items, fidelity) or _is_counter(target, items):
+            case ast.For(iter=items) if _depends_on_time(items, fidelity):
                 yield ast.dump(items)
             case ast.Call() if dotted(node.func).endswith(("add_argument", "option", "Option")):
                 names = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
                 if any(_is_limit(name.lstrip("-").replace("-", "_"), fidelity) for name in names):
                     yield ast.dump(node)
-            case ast.Call() if _TRAINING_CALL.search(f".{dotted(node.func)}") or dotted(node.func).endswith("train"):
-                yield from (ast.dump(k) for k in node.keywords if k.arg and _LENGTH_NAME.search(k.arg))
+            case ast.Call() if not _SCHEDULE.search(dotted(node.func)):
+                yield from (ast.dump(k) for k in node.keywords if k.arg and _is_length(k.arg, fidelity))
+
+
+def _counters(tree: ast.Module) -> Iterator[str]:
+    """Yield what loops that count epochs or steps run over; an edit may add some that do not train."""
+    for node in nodes(tree):
+        if isinstance(node, ast.For) and _is_counter(node.target, node.iter):
+            yield ast.dump(node.iter)
 
 
 def _assigned_limits(tree: ast.Module, known: set[str], fidelity: str) -> Iterator[str]:
@@ -159,6 +169,10 @@ def _depends_on_time(node: ast.expr, fidelity: str) -> bool:
 def _is_counter(target: ast.expr, items: ast.expr) -> bool:
     """Return whether a loop counts epochs or steps over numbers."""
     return _counts(items) and any(_LOOP_VARIABLE.search(_name(part)) for part in ast.walk(target))
+
+
+def _is_length(name: str, fidelity: str) -> bool:
+    return name == fidelity or bool(_LENGTH_NAME.search(name))
 
 
 def _is_limit(name: str, fidelity: str) -> bool:

@@ -45,7 +45,8 @@ def _seeds(tree: ast.Module) -> Iterator[Seed]:
         for place, value in _places(node):
             if isinstance(value, ast.Name) and value.id in numbers:
                 value = numbers[value.id]  # noqa: PLW2901  # a name is replaced by its number
-            yield Seed(place, ast.dump(value), _is_own(value))
+            is_own = _is_own(value) and (not _is_shifted(value) or _makes_generator(place, value))
+            yield Seed(place, ast.dump(value), is_own)
 
 
 def _places(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
@@ -98,12 +99,16 @@ def _is_own(value: ast.expr) -> bool:
     """Return whether a value comes from the script's own seeds or generators. A number never does."""
     if isinstance(value, ast.Call) and dotted(value.func).endswith(_OPTION_CALL):
         return False
-    if _is_shifted(value):
-        return False
     names = [
         n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(value) if isinstance(n, ast.Name | ast.Attribute)
     ]
     return any(SEED_NAME.search(name) for name in names) or isinstance(value, ast.Name | ast.Attribute)
+
+
+def _makes_generator(place: str, value: ast.expr) -> bool:
+    """Return whether a further generator gets a seed of its own, `default_rng(args.seed + 1)`."""
+    is_sum = isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add)
+    return is_sum and bool(_UNSEEDED_CALL.search(place.removeprefix("call ")))
 
 
 def _is_shifted(value: ast.expr) -> bool:

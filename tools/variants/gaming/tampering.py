@@ -32,25 +32,29 @@ _GUARDED_BUILTINS = frozenset(
 )
 """Functions that a report or an evaluation uses. Names that scripts often use for variables are left out."""
 _REFLECTION = re.compile(
-    r"^(exec|eval|compile|__import__|globals|locals|breakpoint|__builtins__|builtins|setattr|delattr)(\.|$)"
+    r"^(exec|eval|compile|__import__|globals|locals|breakpoint|__builtins__|builtins|getattr|setattr|delattr)(\.|$)"
     r"|^(importlib\.(import_module|reload|util\.spec_from_\w+|machinery)|runpy|ctypes|cffi|marshal|dill|cloudpickle)(\.|$)"
-    r"|^sys\.(modules|meta_path|path_hooks|path|settrace|setprofile|_getframe|_current_frames|excepthook"
+    r"|^sys\.(modules|argv|meta_path|path_hooks|path|settrace|setprofile|_getframe|_current_frames|excepthook"
     r"|exitfunc|__stdout__|addaudithook|monitoring)(\.|$)"
     r"|^inspect\.(currentframe|stack|getouterframes|getmembers|trace)|^gc\.(get_objects|get_referrers|get_referents)"
     r"|^(atexit|signal|faulthandler|unittest\.mock|mock|pdb|trace|dis|codeop|code)\.|^types\.(FunctionType|CodeType|MethodType)"
     r"|^base64\.|^codecs\.decode$|^os\._exit$|^threading\.(settrace|setprofile)"
 )
-_DUNDER = re.compile(r"\.(__(globals|code|closure|builtins|subclasses|bases|mro|defaults|wrapped)__|f_(back|locals"
-                     r"|globals|code)|tb_frame|gi_frame)(\.|$)")  # fmt: skip
+_DUNDER = re.compile(
+    r"\.(__(setattr|delattr|setitem|getattribute|globals|code|closure|builtins|subclasses|bases|mro|defaults|wrapped)__"
+    r"|f_(back|locals|globals|code)|tb_frame|gi_frame)(\.|$)"
+)
 _PROGRAM = re.compile(
     r"^(subprocess|pty|socket|requests|urllib|http|ftplib|paramiko|webbrowser|pip|resource)(\.|$)"
-    r"|^os\.(system|popen|exec\w*|spawn\w*|posix_spawn\w*|fork|forkpty|kill|killpg|putenv|unsetenv|environb|setsid)$"
+    r"|^os\.(system|popen|exec\w*|spawn\w*|posix_spawn\w*|fork|forkpty|kill|killpg|putenv|unsetenv|environb|setsid|utime)$"
 )
 _REPORT_VARIABLES = re.compile(r"TUNESMITH_(?!ARTIFACTS|PARAMS)")
 _HARMLESS_VARIABLES = re.compile(
     r"^(OMP|MKL|KMP|GOMP|OPENBLAS|NUMEXPR|VECLIB|NCCL|GLOO|TORCH(INDUCTOR|DYNAMO)?|PYTORCH|XLA|JAX|TF|CUBLAS|CUDNN|TRITON"
     r"|TOKENIZERS|KERAS|HF_HUB|WANDB|NUMBA|CUDA_LAUNCH_BLOCKING|CUDA_MODULE_LOADING|LIGHTGBM|XGBOOST)(_|$)"
 )
+_PARSERS = ("parse_args", "parse_known_args", "parse_intermixed_args")
+_BY_NAME = ("getattr", "setattr", "delattr")
 _CHANGING_METHODS = ("setdefault", "pop", "popitem", "update", "clear", "__setitem__", "__delitem__")
 _DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _WRAPPERS = re.compile(
@@ -72,6 +76,7 @@ def tampering_problems(before: ast.Module, after: ast.Module) -> list[str]:
     programs = _added(_references(before, _PROGRAM), _references(after, _PROGRAM))
     variables = _added(_variables(before), _variables(after))
     reports = _added(_report_uses(before), _report_uses(after))
+    reports += _added(_given_arguments(before), _given_arguments(after))
     found = []
     if replaced:
         found.append(f"{replaced[0]} is replaced: an edit may change the script's own functions and values only")
@@ -95,6 +100,8 @@ def _references(tree: ast.Module, pattern: re.Pattern[str]) -> Iterator[str]:
     imports = imported_names(tree)
     inner = {id(n.value) for n in nodes(tree) if isinstance(n, ast.Attribute)}
     own = _defined(tree)
+    # Calls of getattr and setattr are looked at by what they name.
+    inner |= {id(n.func) for n in nodes(tree) if isinstance(n, ast.Call) and full_name(n.func, {}) in _BY_NAME}
     for node in nodes(tree):
         if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inner:
             name = full_name(node, imports)
@@ -163,7 +170,7 @@ def _replaced(tree: ast.Module, before: ast.Module) -> Iterator[str]:
                 is_setting = isinstance(value, ast.Constant) and name.count(".") > 1
                 if (root.id in imports and not is_setting) or root.id in functions:
                     yield name
-            elif root.id in taken and not _is_wrapped(value) and not _is_variable(root.id, value):
+            elif root.id in taken and not _is_wrapped(root.id, value) and not _is_variable(root.id, value):
                 yield root.id
 
 
@@ -172,9 +179,11 @@ def _is_variable(name: str, value: ast.expr | None) -> bool:
     return name in _GUARDED_BUILTINS and isinstance(value, ast.Constant)
 
 
-def _is_wrapped(value: ast.expr | None) -> bool:
-    """Return whether a function gets a wrapper that does not change what it computes, such as torch.compile."""
-    return isinstance(value, ast.Call) and bool(_WRAPPERS.search(full_name(value.func, {})))
+def _is_wrapped(name: str, value: ast.expr | None) -> bool:
+    """Return whether a function gets a wrapper that does not change what it computes: `step = torch.compile(step)`."""
+    if not (isinstance(value, ast.Call) and value.args and _WRAPPERS.search(full_name(value.func, {}))):
+        return False
+    return isinstance(value.args[0], ast.Name) and value.args[0].id == name
 
 
 def _assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None]]:
@@ -232,6 +241,15 @@ def _unless_harmless(key: ast.AST | None) -> Iterator[str]:
         yield key.value
 
 
+def _given_arguments(tree: ast.Module) -> Iterator[str]:
+    """Yield calls that parse given options in place of those of the command."""
+    for node in nodes(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr=method), args=given, keywords=more) if method in _PARSERS:
+                if given or more:
+                    yield f"{method} gets options of its own"
+
+
 def _report_uses(tree: ast.Module) -> Iterator[str]:
     """Yield uses of tunesmith's functions other than calls, and of the variables that Tunesmith reads reports by."""
     imports = imported_names(tree)
@@ -240,6 +258,9 @@ def _report_uses(tree: ast.Module) -> Iterator[str]:
     for node in nodes(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _REPORT_VARIABLES.search(node.value):
             yield f"{node.value[:60]!r} is used"
+        elif isinstance(node, ast.Call) and full_name(node.func, imports) == "tunesmith.report":
+            if any(keyword.arg is None for keyword in node.keywords):
+                yield "tunesmith.report gets values from a dictionary"
         elif isinstance(node, ast.Name | ast.Attribute) and id(node) not in called:
             name = full_name(node, imports)
             if re.search(r"^tunesmith(\.report)?$", name):
