@@ -21,10 +21,10 @@ def said(*results: dict[str, float], constraints: tuple[Constraint, ...] = (MEMO
         ([{"gb": 8.0, "rate": 120.0}, {"gb": 7.5, "rate": 130.0}], "gb <= 6 is kept by no trial so far"),
         ([{"gb": 8.0, "rate": 120.0}] * 9 + [{"gb": 7.5, "rate": 1.0}], "is out of reach: the nearest of 10 is 7.5"),
         ([{"gb": 7.5, "rate": 120.0}], "max would have to be 7.5"),
-        ([{"gb": 5.0, "rate": 40.0}], "the nearest of 1 is 40 (trial 0), 60 below it; min would"),
+        ([{"gb": 5.0, "rate": 40.0}], "(trial 0), 60.00 below it; min would have to be 40"),
         ([{"gb": 5.0}], "No trial reports rate"),
         ([{"gb": 5.0, "rate": 90.0}, {"gb": 9.0, "rate": 110.0}], "gb by 1, rate by 1), but by none together"),
-        ([{"gb": 5.0, "rate": 90.0}, {"gb": 9.0, "rate": 110.0}], "Trial 0 comes nearest: rate is 90, below min = 100"),
+        ([{"gb": 5.0, "rate": 90.0}, {"gb": 9.0, "rate": 110.0}], "Trial 0 comes nearest: rate is 90.00, below min = 100"),
         ([{"gb": 5.0, "rate": float("nan")}], "rate"),
     ],
 )  # fmt: skip
@@ -39,5 +39,5 @@ def test_nothing_is_said_while_a_trial_keeps_every_bound_or_none_is_complete() -
 
 def test_a_trial_says_which_bounds_it_breaks() -> None:
     assert broken_bounds(trial(0, {}, {"gb": 8.0, "rate": 5.0}), (MEMORY, SPEED)) == (
-        "gb is 8, above max = 6; rate is 5, below min = 100"
+        "gb is 8.000, above max = 6; rate is 5.000, below min = 100"
     )

@@ -22,7 +22,7 @@ def test_a_candidate_that_breaks_a_rule_is_refused_with_the_rule_quoted() -> Non
     ]
     found = validate_candidates(raw, view(SPACE))
     assert [dict(c.params)["heads"] for c in found.valid] == [8]
-    reasons = " ".join(invalid.reason for invalid in found.invalid)
+    reasons = " ".join(invalid.problem for invalid in found.invalid)
     assert "heads > width / 16 is forbidden, and heads=40 width=64" in reasons
     assert "33 is not a multiple of 16" in reasons
 
