@@ -102,11 +102,16 @@ def starting_messages(
     brief: StudyBrief, *, count: int, context: PromptContext | None = None, max_tokens: int = MAX_TOKENS
 ) -> list[Message]:
     """Return the question for starting points: before any result, or when only the default ran."""
-    facts: dict[str, Any] = {"default": None, "budget": "", "failures": ""}
+    facts: dict[str, Any] = {
+        "default": None,
+        "budget": "",
+        "failures": "",
+        "has_default": brief.space.default is not None,
+    }
     if context is not None:
         view = context.view
         failures = summarize_history(view, max_tokens=_FIXED_TOKENS).failures
-        facts = {"default": _default_facts(view), "budget": context.budget, "failures": failures}
+        facts |= {"default": _default_facts(view), "budget": context.budget, "failures": failures}
     question = Message("user", render_text("start.md", count=count, **facts))
     return [*opening_messages(brief, max_tokens=max_tokens), question]
 

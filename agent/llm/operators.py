@@ -23,13 +23,13 @@ _OTHER_MOVES = ("explore", "combine", "ablate", "simplify")
 def choose_operator(view: StudyView) -> str:
     """Return the kind of move to ask for.
 
-    Stagnation asks for another kind every STAGNATION_TRIALS. Otherwise: ablate a best trial that changed many settings
+    Stagnation asks for another kind every STAGNATION_TRIALS. Otherwise: explore until the default is beaten, ablate a best trial that changed many settings
     at once and was not taken apart yet, combine two good trials that changed different settings, else refine.
     """
     stagnant = trials_since_improvement(view)
     if stagnant >= STAGNATION_TRIALS:
         return _OTHER_MOVES[(stagnant // STAGNATION_TRIALS - 1) % len(_OTHER_MOVES)]
-    if len(view.finished) <= STAGNATION_TRIALS:
+    if len(view.finished) <= STAGNATION_TRIALS and not _is_above_default(view):
         return "explore"
     if _to_ablate(view):
         return "ablate"
@@ -44,6 +44,12 @@ def instruction(operator: str, view: StudyView) -> str:
     if operator == "ablate" and (best := _to_ablate(view)):
         return f"{text} The best trial, #{best.number}, changed several settings at once."
     return text
+
+
+def _is_above_default(view: StudyView) -> bool:
+    """Return whether a trial is better than the default, which is what refining starts from."""
+    ranked, default = leaderboard(view.trials, view), default_trial(view.trials, view.space)
+    return bool(ranked) and default is not None and ranked[0].number != default.number
 
 
 def _to_ablate(view: StudyView) -> Trial | None:

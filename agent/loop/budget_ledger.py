@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from tunesmith.agent.loop.clocks import Clocks
 from tunesmith.study.config.budget import JOULES_PER_KWH, Budget, Deadline, Spent
+from tunesmith.study.formatting import render_short
 from tunesmith.study.trials.trial import Trial, Usage
-from tunesmith.study.units import short_number, short_seconds
+from tunesmith.study.units import short_seconds
 
 
 class BudgetLedger:
@@ -133,7 +134,7 @@ class BudgetLedger:
         spent = self.spent()
         shares = [*self.budget.limit_usage(spent), *self.budget.llm_limit_usage(spent)]
         parts = [
-            f"{share.name} {short_number(share.limit - share.used)} of {short_number(share.limit)}" for share in shares
+            f"{share.name} {render_short(share.limit - share.used)} of {render_short(share.limit)}" for share in shares
         ]
         if self.budget.until is not None:
             parts.append(f"{short_seconds(max(self.budget.until - self.clocks.wall(), 0.0))} until the end")

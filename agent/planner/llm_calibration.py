@@ -71,7 +71,7 @@ class TrackRecord:
         correlation: rank correlation of its predictions with the outcomes, shrunk to the prior.
         judge_correlation: the same for the sampler's predictions for the same trials.
         bias: mean of predicted minus measured, shrunk to 0, in the objective's unit.
-        error: root mean square of predicted minus measured; nan without outcomes.
+        error: median distance of predicted and measured; nan without outcomes.
     """
 
     count: int
@@ -91,11 +91,11 @@ class TrackRecord:
         """The record as a line for the LLM; "" while too little is known."""
         if self.count < _MIN_PREDICTIONS:
             return ""
-        optimism = "too high" if self.bias > 0 else "too low"
+        side = "too high" if self.bias > 0 else "too low"
         return (
             f"Of your {self.count} predictions with a result, the rank correlation with what was measured is "
-            f"{self.correlation:.2f} (the sampler's for the same trials: {self.judge_correlation:.2f}); they miss by "
-            f"{short_number(self.error, 2)}, on average {short_number(abs(self.bias), 2)} {optimism}."
+            f"{self.correlation:.2f} (the sampler's for the same trials: {self.judge_correlation:.2f}); half of them "
+            f"miss by over {short_number(self.error, 2)}; on average they are {short_number(abs(self.bias), 2)} {side}."
         )
 
 
@@ -116,7 +116,7 @@ def track_record(trials: Sequence[Trial], objective: Objective) -> TrackRecord:
         correlation=_shrunk_correlation(pairs, objective.sign),
         judge_correlation=_shrunk_correlation(judged, objective.sign),
         bias=sum(misses) / (len(misses) + _BIAS_PREDICTIONS),
-        error=math.sqrt(sum(m * m for m in misses) / len(misses)) if misses else math.nan,
+        error=float(np.median(np.abs(misses))) if misses else math.nan,
     )
 
 

@@ -1,4 +1,8 @@
-"""Records questions and answers to a file, and replays them: a deterministic run without a network."""
+"""Records questions and answers to a file, and replays them: a run without a network.
+
+A question that was recorded gets its answer. Any other question about the same study gets the next answer in the
+recorded order: seconds of trials and the moment of a question differ from run to run.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +55,7 @@ class RecordingModel:
         max_tool_calls: int = 6,
     ) -> ModelAnswer[T]:
         """Ask the model and record the answer or the failure; see `LanguageModel`."""
-        key = {"key": _question_key(messages, answer_format)}
+        key = {"key": _question_key(messages, answer_format), "study": _study_key(messages, answer_format)}
         try:
             answer = self._model.ask(messages, answer_format, tools=tools, max_tool_calls=max_tool_calls)
         except ModelDown as error:
@@ -85,11 +89,11 @@ class ReplayModel:
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
         self._name = name or "replay"
-        self._lines: dict[str, list[dict[str, Any]]] = {}
+        self._lines: list[dict[str, Any]] = []
         try:
             for text in split_lines(path.read_text(encoding="utf-8")):
                 line = json.loads(text)
-                self._lines.setdefault(line["key"], []).append(line)
+                self._lines.append({"study": None, **line, "key": line["key"]})
         except OSError as error:
             raise ProjectError(f"--replay {path} cannot be read: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
@@ -108,17 +112,17 @@ class ReplayModel:
         tools: Sequence[LookupTool] = (),
         max_tool_calls: int = 6,  # noqa: ARG002
     ) -> ModelAnswer[T]:
-        """Return the recorded answer to the same question.
+        """Return the recorded answer to the same question, else the next one about the same study.
 
         Raises:
             ModelDown: as recorded, or because the file does not contain the question.
             AnswerUnusable: as recorded.
         """
-        answers = self._lines.get(_question_key(messages, answer_format))
-        if not answers:
-            reason = f"{self._path} does not contain this question; the study differs from the recorded one"
+        line = self._next_line(messages, answer_format)
+        if line is None:
+            reason = f"{self._path} has no further answer to this question; the study differs from the recorded one"
             raise ModelDown(Down.NOT_FOUND, reason, call=CallRecord(model=self._name))
-        line = answers.pop(0)
+        self._lines.remove(line)
         record = line["call"]
         call = CallRecord(
             model=record["model"],
@@ -131,6 +135,19 @@ class ReplayModel:
         if "unusable" in line:
             raise AnswerUnusable(Unusable(line["unusable"]), line["reason"], line["text"], call)
         return ModelAnswer(read_last_object(line["text"], answer_format.read), line["text"], call)
+
+    def _next_line(self, messages: Sequence[Message], answer_format: AnswerFormat[Any]) -> dict[str, Any] | None:
+        key, study = _question_key(messages, answer_format), _study_key(messages, answer_format)
+        same = (line for line in self._lines if line["key"] == key)
+        of_study = (line for line in self._lines if line["study"] == study)
+        return next(same, None) or next(of_study, None)
+
+
+def _study_key(messages: Sequence[Message], answer_format: AnswerFormat[Any]) -> str:
+    """Return a key that all questions of one kind about one search space share, whatever the machine."""
+    text = "\n".join(message.text for message in messages)
+    space = text.partition("# The search space\n")[2].partition("\n# ")[0] or messages[0].text
+    return hashlib.sha256(json.dumps([answer_format.name, space]).encode()).hexdigest()[:24]
 
 
 def _question_key(messages: Sequence[Message], answer_format: AnswerFormat[Any]) -> str:

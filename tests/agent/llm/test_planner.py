@@ -15,8 +15,8 @@ from fakes.llm.answers import ScriptedModel, candidates_text, drawn_points
 from fakes.views import trial, view
 
 import tunesmith as ts
-from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.answer_format import planner_format
+from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.candidates import validate_candidates
 from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import CallRecord
