@@ -24,7 +24,7 @@ def said(*results: dict[str, float], constraints: tuple[Constraint, ...] = (MEMO
         ([{"gb": 5.0, "rate": 40.0}], "(trial 0), 60.00 below it; min would have to be 40"),
         ([{"gb": 5.0}], "No trial reports rate"),
         ([{"gb": 5.0, "rate": 90.0}, {"gb": 9.0, "rate": 110.0}], "gb by 1, rate by 1), but by none together"),
-        ([{"gb": 5.0, "rate": 90.0}, {"gb": 9.0, "rate": 110.0}], "Trial 0 comes nearest: rate is 90.00, below min = 100"),
+        ([{"gb": 5.0, "rate": 90.0}, {"gb": 9.0, "rate": 110.0}], "rate is 90.00, below min = 100"),
         ([{"gb": 5.0, "rate": float("nan")}], "rate"),
     ],
 )  # fmt: skip
