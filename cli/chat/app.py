@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tunesmith.cli.chat.approvals import Approvals
 from tunesmith.cli.chat.chat_model import NO_MODEL, ChatModel, ModelChoice
-from tunesmith.cli.chat.input_reader import InputReader, TerminalReader, input_reader
+from tunesmith.cli.chat.input_reader import InputInterrupted, InputReader, TerminalReader, input_reader
 from tunesmith.cli.chat.screen import Screen
 from tunesmith.cli.chat.slash import CHAT_COMMANDS, COMMANDS, help_text, run_slash
 from tunesmith.cli.chat.status_line import status_line
@@ -82,7 +82,7 @@ class Chat:
         polling = asyncio.create_task(self._poll_study())
         try:
             return await self._read()
-        except KeyboardInterrupt:
+        except InputInterrupted:
             if not self._interrupted():
                 self._screen.line("(/quit or Ctrl-D leaves the chat; a running study continues)", "dim")
             return ""

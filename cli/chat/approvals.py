@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tunesmith.agent.chat.events import Decision, ProposedAction
 from tunesmith.cli.chat.argument_editor import edited_arguments
-from tunesmith.cli.chat.input_reader import InputReader
+from tunesmith.cli.chat.input_reader import InputInterrupted, InputReader
 from tunesmith.cli.chat.screen import Screen
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import ToolRefused
@@ -74,7 +74,7 @@ class Approvals:
     async def _answer(self) -> str:
         try:
             line = await self._reader.line(QUESTION)
-        except KeyboardInterrupt:
+        except InputInterrupted:
             return "no"
         return line if line is not None else "no nobody is there to decide"
 

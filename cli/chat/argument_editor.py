@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.agent.chat.events import ProposedAction
-from tunesmith.cli.chat.input_reader import InputReader
+from tunesmith.cli.chat.input_reader import InputInterrupted, InputReader
 from tunesmith.study.errors import ToolRefused
 
 WHOLE_FILES = {"write_study": ("text", ".toml")}
@@ -49,7 +49,7 @@ async def edited_arguments(action: ProposedAction, reader: InputReader) -> dict[
 async def _edit_on_a_line(arguments: Mapping[str, Any], reader: InputReader) -> str | None:
     try:
         return await reader.line("arguments: ", default=json.dumps(dict(arguments), ensure_ascii=False))
-    except KeyboardInterrupt:
+    except InputInterrupted:
         return None
 
 

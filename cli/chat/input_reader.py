@@ -15,6 +15,10 @@ from tunesmith.study.optional_packages import require
 PROMPT = "› "
 
 
+class InputInterrupted(Exception):
+    """The person pressed Ctrl-C at a prompt. No KeyboardInterrupt, which would end every task of the chat."""
+
+
 class InputReader(Protocol):
     """Reads inputs of a person."""
 
@@ -22,7 +26,7 @@ class InputReader(Protocol):
         """Return the next input, which may have several lines; None at the end of input.
 
         Raises:
-            KeyboardInterrupt: the person pressed Ctrl-C.
+            InputInterrupted: the person pressed Ctrl-C.
         """
 
 
@@ -81,6 +85,8 @@ class TerminalReader:
             # A question comes first; what was typed so far is there again at the next prompt.
             self._draft = self._session.default_buffer.text
             raise
+        except KeyboardInterrupt:
+            raise InputInterrupted from None
         except EOFError:
             return None
 
