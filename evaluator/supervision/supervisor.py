@@ -150,7 +150,7 @@ def become(arguments: Arguments, group: ControlGroup | None, message_out: int, w
             os.dup2(null.fileno(), 0)
         os.close(arguments.status_fd)
         os.chdir(arguments.cwd)
-        if arguments.is_sandboxed and arguments.processes and forks().is_needed():
+        if arguments.is_sandboxed and arguments.processes and forks().is_possible():
             announce_forks(message_out, wait_in)
         os.execvp(arguments.argv[0], arguments.argv)
     except OSError as error:
@@ -177,10 +177,10 @@ class Watch:
     ) -> None:
         self._pid, self._arguments, self._gate = pid, arguments, gate
         self._deadline = started + arguments.timeout_s if arguments.timeout_s else None
-        self._monitor = open_monitor(arguments, group, counts_processes=gate is None)
+        self._monitor = open_monitor(arguments, group, counts_processes=gate is None or not forks().counts_forks())
         self._cause = "exit"
         self._kill_at: float | None = None
-        if arguments.is_sandboxed and gate is None:
+        if arguments.is_sandboxed and (gate is None or not forks().counts_forks()):
             raise_priority()
         self._poll = select.poll()
         self._poll.register(0, select.POLLIN | select.POLLHUP)

@@ -499,3 +499,39 @@ def test_a_fork_bomb_at_the_limit_is_ended(bench: Bench) -> None:
         assert outcome.usage.wall_s < 8
     else:
         assert outcome.failure.kind is FailureKind.TIMEOUT
+
+
+def test_a_trial_cannot_lock_what_others_read_and_can_lock_its_own_files(bench: Bench) -> None:
+    import fcntl
+
+    (bench.project / "big.bin").parent.mkdir(exist_ok=True)
+    (bench.project / "big.bin").write_bytes(b"1" * (2**20 + 1))
+    data = bench.root / "data"
+    data.mkdir()
+    (data / "x").write_text("1")
+    script = f"""
+    import fcntl, os, time
+    kept = [open("big.bin", "rb"), open({str(data / "x")!r}), open({str(data)!r} + "/x")]
+    for file in kept: fcntl.flock(file, fcntl.LOCK_EX)
+    fcntl.flock(os.open({str(data)!r}, os.O_RDONLY), fcntl.LOCK_EX)
+    for path in ("own", "/tmp/own"):
+        open(path, "w").close()
+        first, second = open(path), open(path, "r+")
+        for one, other in ((first, second), (second, first)):
+            fcntl.flock(one, fcntl.LOCK_EX)
+            try: fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError: fcntl.flock(one, fcntl.LOCK_UN)
+            else: raise SystemExit("two locks of one file")
+    print("loss=1", flush=True)
+    time.sleep(60)
+    """
+    bench.write(script)
+    evaluation = bench.start(bench.evaluator({"command": f"{PYTHON} train.py", "sandbox": True, "data": [str(data)]}))
+    wait_until(lambda: evaluation.poll() or bench.seen)
+    assert evaluation.poll() is None
+    for path in (bench.project / "big.bin", data / "x", data):
+        descriptor = os.open(path, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
+    evaluation.kill("enough")
+    finish(evaluation)
