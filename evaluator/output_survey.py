@@ -26,9 +26,8 @@ from tunesmith.evaluator.readers.metrics import (
     STEP_NAMES,
     STREAM_NAMES,
     MetricReader,
-    flatten,
-    object_in,
 )
+from tunesmith.evaluator.readers.printed_objects import flatten, object_in
 from tunesmith.evaluator.readers.report_file import ReportFile
 from tunesmith.evaluator.tree_walk import walk
 from tunesmith.study.config.spec import StudySpec

@@ -33,6 +33,7 @@ from tunesmith.history.redact import redact
 from tunesmith.prompts.render import render_text
 from tunesmith.study.commands import Charge
 from tunesmith.study.errors import ProjectError, ToolRefused
+from tunesmith.study.formatting import valid_text
 from tunesmith.study.optional_packages import require
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
@@ -152,7 +153,7 @@ class Conversation:
             news: what happened to the study since the last message.
         """
         await self._close_open_calls()
-        content = redact(f"{text}\n\n(News of the study: {news})" if news else text)
+        content = valid_text(redact(f"{text}\n\n(News of the study: {news})" if news else text))
         async for event in self._run({"messages": [{"role": "user", "content": content}]}):
             yield event
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from tunesmith.evaluator.output.numerals import read_number
 from tunesmith.evaluator.readers.event_file import scalars
-from tunesmith.evaluator.readers.metrics import STEP_NAMES, flatten
+from tunesmith.evaluator.readers.metrics import STEP_NAMES
+from tunesmith.evaluator.readers.printed_objects import flatten
 
 MAX_CELL_CHARS = 64
 """Longest cell of a CSV file that can be a number."""

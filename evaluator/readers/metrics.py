@@ -7,20 +7,20 @@ so that the failure can name it.
 
 from __future__ import annotations
 
-import ast
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tunesmith.evaluator.output.numerals import read_count, read_number, read_value
 from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.output.printed_tables import PrintedTable
 from tunesmith.evaluator.readers.metric_names import Closeness, counts_something, has_name, is_spelling_of, mentions
 from tunesmith.evaluator.readers.metric_patterns import PatternReader
+from tunesmith.evaluator.readers.printed_objects import object_in
 from tunesmith.study.formatting import one_line, strip_escapes
 from tunesmith.study.trials.observation import Observation
 
@@ -37,8 +37,6 @@ MAX_NAMES = 1_000
 """Number of different names whose steps and sources are remembered; of others, only the study's metrics are read."""
 MAX_PAIRS = 200
 """Number of other metrics that are read from one line."""
-MAX_LITERAL_CHARS = 20_000
-"""Longest text that is read as a Python dict; a longer one is read as names and values."""
 REPORT = "report"
 """The source that counts most: the file that tunesmith.report() writes."""
 DEFAULT_SOURCES = ("stdout", "stderr")
@@ -241,34 +239,6 @@ def read_line(line: str, names: Sequence[str]) -> LineReading:
     return reading
 
 
-def flatten(entry: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, float]]:
-    """Yield the numbers of nested dicts, with their names parted by slashes."""
-    for key, value in entry.items() if isinstance(entry, dict) else ():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and depth < 8:  # noqa: PLR2004  # deeper than any log that people read
-            yield from flatten(value, f"{name}/", depth + 1)
-        elif (number := _number(value)) is not None:
-            yield name, number
-
-
-def object_in(line: str) -> dict[str, float]:
-    """Return the numbers of the JSON object or Python dict on a line, which may have other text around it."""
-    start, end = line.find("{"), line.rfind("}") + 1
-    if start < 0 or end <= start:
-        return {}
-    text = line[start:end]
-    try:
-        return dict(flatten(json.loads(text)))
-    except (ValueError, RecursionError):
-        pass
-    if len(text) > MAX_LITERAL_CHARS:
-        return {}
-    try:
-        return dict(flatten(ast.literal_eval(text)))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return {}
-
-
 def _sort_out(values: Mapping[str, float], names: Sequence[str]) -> LineReading:
     """Tell the metrics that the study needs from the others and from the step."""
     wanted = {}
@@ -336,17 +306,6 @@ def _find(line: str, name: str) -> tuple[Found | str, set[int]]:
 def _step_of(values: Mapping[str, float]) -> float | None:
     lowered = {name.lower(): value for name, value in values.items() if math.isfinite(value)}
     return next((lowered[name] for name in STEP_NAMES if name in lowered), None)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, str):
-        return read_number(value) if len(value) <= 64 else None  # noqa: PLR2004  # no number is longer
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
 
 
 def _place(output: OutputLine) -> str:

@@ -24,6 +24,7 @@ from pathlib import Path
 from tunesmith.study.commands import MAX_COMMAND_CHARS, Command, command_json
 from tunesmith.study.errors import ProjectError, ToolRefused
 from tunesmith.study.files import write_atomic
+from tunesmith.study.formatting import valid_values
 
 ANSWER_RETENTION_S = 24 * 3600.0
 """Age at which an answer is deleted."""
@@ -130,7 +131,7 @@ class Inbox:
         try:
             with (self._inbox / file).open("rb") as opened:
                 raw = opened.read(MAX_COMMAND_CHARS + 1)
-            content = json.loads(raw) if len(raw) <= MAX_COMMAND_CHARS else {"order": "too long"}
+            content = valid_values(json.loads(raw)) if len(raw) <= MAX_COMMAND_CHARS else {"order": "too long"}
             return PendingCommand(name, str(content.get("by", "?"))[:40], json.dumps(content.get("order")))
         except (OSError, ValueError, AttributeError, RecursionError):
             return PendingCommand(name, "?", "null")

@@ -14,6 +14,7 @@ from tunesmith.history.redact import redact
 from tunesmith.prompts.render import render_text
 from tunesmith.study.commands import mistakes_text
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused
+from tunesmith.study.formatting import valid_values
 from tunesmith.study.names import did_you_mean
 from tunesmith.tools.llm_tools.context import ToolContext
 
@@ -90,7 +91,7 @@ class StudyTool(Generic[A]):
             ToolRefused: they are not valid; the message names every mistake.
         """
         try:
-            return self.arguments.model_validate(dict(args))
+            return self.arguments.model_validate(valid_values(args))
         except ValidationError as error:
             known = ", ".join(self.arguments.model_fields) or "none"
             raise ToolRefused(f"{self.name}: {mistakes_text(error)}. Its arguments: {known}") from None

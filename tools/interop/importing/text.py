@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.formatting import valid_text, valid_values
 
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SAMPLE_BYTES = 1000
@@ -25,11 +26,11 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise ProjectError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        return content.decode(_encoding(content))
+        return valid_text(content.decode(_encoding(content)))
     except UnicodeDecodeError:
         if b"\0" in content:
             raise ProjectError(f"{path} cannot be read as text: it is damaged or a binary file") from None
-        return content.decode("cp1252", errors="replace")
+        return valid_text(content.decode("cp1252", errors="replace"))
 
 
 def json_lines(text: str) -> Iterator[tuple[int, Any]]:
@@ -43,7 +44,7 @@ def json_lines(text: str) -> Iterator[tuple[int, Any]]:
 def parse_json(text: str) -> Any:
     """Return the value of a JSON text; the error as a ValueError for text that is not valid JSON."""
     try:
-        return json.loads(text)
+        return valid_values(json.loads(text))
     except ValueError as error:
         return error
     except RecursionError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.formatting import valid_values
 from tunesmith.tools.interop.importing.imported_table import ImportedRow, ImportedTable, SkippedRow, make_table
 from tunesmith.tools.interop.importing.rows import flatten, row_of, select_rows
 from tunesmith.tools.interop.importing.text import json_lines, parse_json, read_text
@@ -61,7 +62,7 @@ def _entries_of_cut_list(text: str) -> Iterator[Any]:
         except (ValueError, RecursionError):
             yield ValueError("cut short")
             return
-        yield entry
+        yield valid_values(entry)
 
 
 def _first_error(text: str) -> str:
