@@ -50,7 +50,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "stop_trial": {"number": 1},
     "pin": {"name": "y", "value": 3},
     "veto": {"condition": "x > 0.9"},
-    "forbid": {"rule": "x * y > 6"},
+    "forbid": {"rule": "x * y > 7.9"},
     "limit": {"name": "trials", "value": 5},
     "parallel": {"count": 1},
     "bounds": {"name": "y", "high": 7},
