@@ -29,7 +29,7 @@ class _Frame(NamedTuple):
 def lost_transactions(history: Path) -> int:
     """Return how many transactions in the write-ahead log of a history lie behind damage, and are lost.
 
-    The end of a transaction that was being written is no damage: it was never committed.
+    The end of a transaction that was being written does not count as damage: it was never committed.
     """
     log = wal_path(history)
     try:
@@ -46,7 +46,7 @@ def wal_path(history: Path) -> Path:
 
 
 def keep_damaged(history: Path) -> Path:
-    """Copy a damaged log to a file beside it, since SQLite overwrites it; return the copy's path."""
+    """Copy a damaged log, since SQLite overwrites it; return the copy's path."""
     copy = history.with_name(f"{history.name}-wal.damaged")
     with suppress(OSError):
         shutil.copyfile(wal_path(history), copy)

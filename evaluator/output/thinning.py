@@ -19,7 +19,7 @@ _SHAPE_BYTES = 2_000
 
 
 class LineBudget:
-    """How many lines of one source are read: a burst, then so many per second.
+    """How many lines of one source are read: a burst, then LINES_PER_S per second.
 
     Args:
         clock: seconds that never go back.

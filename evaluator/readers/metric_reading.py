@@ -1,4 +1,4 @@
-"""Reads the metrics of a running command in a thread of its own, so that no output keeps the loop from its work."""
+"""Reads the metrics of a running command in a thread, so that no output keeps the loop from its work."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class MetricReading(threading.Thread):
         """Read until the command has ended and nothing is left."""
         try:
             self._read_all()
-        except Exception as error:  # noqa: BLE001  # whatever a script writes, only its own trial may fail
+        except Exception as error:  # noqa: BLE001  # no output may fail more than its own trial
             self.problem = f"{type(error).__name__}: {error}"
         finally:
             self._done.set()

@@ -52,7 +52,7 @@ class ReportFile:
         size = self._path.lstat().st_size if self._path.is_file() else 0
         behind = size - MAX_REPORT_READ_BYTES - self._offset
         if behind > 0:
-            # The line that is cut by the jump is no JSON and is skipped.
+            # The jump cuts a line, which is then not JSON and skipped.
             self._offset, self._partial = self._offset + behind, b""
             self.skipped_bytes += behind
 

@@ -42,7 +42,7 @@ PIECES = (
     '#1-', '#1,',
 )  # fmt: skip
 BOUNDED = ("tunesmith.evaluator.supervision.leftovers._RUN_BY_THEMSELVES",)
-"""Expressions whose text is short whatever anyone does: the name of a file has at most 255 bytes."""
+"""Expressions whose text is always short: the name of a file has at most 255 bytes."""
 SCREENED = 2048
 """Length of text that every expression reads first: a quadratic one takes tens of milliseconds, not an hour."""
 SHORTEST_S, LONGEST_S = 0.012, 3.0
@@ -66,7 +66,7 @@ def _compiled() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
             try:
                 loaded = importlib.import_module(module.name)
             except ImportError:
-                continue  # an extra is not installed, or it is a program of its own
+                continue  # an extra is not installed, or it runs only as a program
             source = Path(loaded.__file__ or "").read_text(encoding="utf-8")
             for name, value in vars(loaded).items():
                 # One that is only matched at the beginning of a text is not tried at each of its characters.
