@@ -274,6 +274,9 @@ def apply(  # noqa: PLR0913  # one argument per option
     *,
     study: StudyOption = Path(),
     patch: Annotated[bool, typer.Option("--patch", help="Write a patch file instead of making a branch.")] = False,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="Make one commit of each edit that the variant consists of.")
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="The patch file. Default: STUDY-VARIANT.patch.")] = None,
     branch: Annotated[str | None, typer.Option(help="The branch. Default: tunesmith/STUDY-VARIANT.")] = None,
     history: HistoryOption = None,
@@ -283,15 +286,20 @@ def apply(  # noqa: PLR0913  # one argument per option
     with readable_errors():
         from tunesmith.cli.commands.apply import ApplyOptions, apply_variant
 
-        options = ApplyOptions(variant=variant, patch=patch, output=output, branch=branch)
+        options = ApplyOptions(variant=variant, patch=patch, stack=stack, output=output, branch=branch)
         apply_variant(study, options, history=history, as_json=as_json)
 
 
 @app.command()
 def init(
     script: Annotated[
-        Path, typer.Argument(help="The training script to tune; with --judge, the study's folder.", show_default=False)
+        Path,
+        typer.Argument(help="The script or notebook to tune; with --judge, the study's folder.", show_default=False),
     ] = Path(),
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="After --, further words of its command, as you start it.", show_default=False),
+    ] = None,
     *,
     judge: Annotated[
         bool, typer.Option("--judge", help="Write evaluate.py, a judge for edits of the study's code, instead.")
@@ -300,17 +308,21 @@ def init(
         Path | None, typer.Option(help="The file to write. Default: study.toml in the script's folder.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing study.toml.")] = False,
+    seconds: Annotated[float, typer.Option(min=0, max=86400, help="The time for the dry run; 0 for none.")] = 20.0,
     model: Annotated[str | None, typer.Option(help="An LLM that reads the script and improves the draft.")] = None,
     base_url: BaseUrl = None,
 ) -> None:
-    """Read a training script and write a study.toml for it, with a reason for each range."""
+    """Read a training script, write a study.toml for it with a reason for each range, and try it."""
     with readable_errors("Nothing was written."):
-        from tunesmith.cli.commands.init import write_judge, write_study
+        from tunesmith.cli.commands.init import InitOptions, write_judge, write_study
 
         if judge:
             write_judge(script)
             return
-        write_study(script, out=out, force=force, model=model, base_url=base_url)
+        write_study(
+            script,
+            InitOptions(words=words or (), out=out, force=force, seconds=seconds, model=model, base_url=base_url),
+        )
 
 
 @app.command()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from tunesmith.study.errors import HistoryError, ProjectError
 from tunesmith.study.formatting import one_line
 from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.variant import Variant, root_variant
-from tunesmith.tools.variants.apply import BranchFailed, CodePatch, GitBranch, PatchFile, make_branch, write_patch
+from tunesmith.tools.variants.apply import BranchFailed, CodePatch, GitBranch, PatchFile, make_stack, write_patch
+from tunesmith.tools.variants.lineage import EditStep, edit_steps
 from tunesmith.tools.variants.results import (
     VariantComparison,
     changed_files,
@@ -29,10 +31,15 @@ from tunesmith.tools.variants.results import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyOptions:
-    """The options of `apply`; `branch` and `output` default to names made of the study and the variant."""
+    """The options of `apply`; `branch` and `output` default to names made of the study and the variant.
+
+    Attributes:
+        stack: whether each edit of the variant's lineage becomes a commit of its own.
+    """
 
     variant: str
     patch: bool = False
+    stack: bool = False
     output: Path | None = None
     branch: str | None = None
 
@@ -58,7 +65,8 @@ def apply_variant(study: Path, options: ApplyOptions, *, history: Path | None, a
         record = opened.record
         variants = opened.history.variants(record.id)
         variant = find_variant(variants, options.variant)
-        found = compare_variant(record, opened.history.trials(record.id), variants, variant)
+        trials = opened.history.trials(record.id)
+        found = compare_variant(record, trials, variants, variant)
     diff = whole_diff(variant, variants)
     project = _project(record, study)
     _require_change(variant, diff)
@@ -74,7 +82,10 @@ def apply_variant(study: Path, options: ApplyOptions, *, history: Path | None, a
         show("\n".join(variant_lines(variant, f" of {record.name}")), end="\n\n")
         show_diff(diff)
         show("\n".join(["", *comparison_lines(record, found), ""]))
-    result = _make(change, f"{record.name}-{variant.id.removeprefix(EDITED)[:8]}", options)
+    steps = edit_steps(variant, variants) if options.stack else []
+    stack = [_step_patch(change, step, commit_message(record, compare_variant(record, trials, variants, step.variant)))
+             for step in steps]  # fmt: skip
+    result = _make(change, stack, f"{record.name}-{variant.id.removeprefix(EDITED)[:8]}", options)
     show(json.dumps(_to_json(record, found, result, diff), indent=2) if as_json else "\n".join(_next_steps(result)))
 
 
@@ -96,12 +107,18 @@ def _require_change(variant: Variant, diff: str) -> None:
         raise ProjectError(f"variant {variant.id} changes nothing in your project")
 
 
-def _make(change: CodePatch, name: str, options: ApplyOptions) -> ApplyResult:
+def _step_patch(whole: CodePatch, step: EditStep, message: str) -> CodePatch:
+    """Return one edit of a stack; only the first one changes files as they are in the project."""
+    base = {path: text for path, text in whole.base.items() if step.is_first}
+    return replace(whole, diff=step.diff, message=message, base=base, paths=())
+
+
+def _make(change: CodePatch, stack: Sequence[CodePatch], name: str, options: ApplyOptions) -> ApplyResult:
     output = options.output or Path(f"{name}.patch")
     if options.patch or (options.output is not None and options.branch is None):
         return ApplyResult(patch=write_patch(change, output))
     try:
-        return ApplyResult(branch=make_branch(change, options.branch or f"tunesmith/{name}"))
+        return ApplyResult(branch=make_stack(stack or [change], options.branch or f"tunesmith/{name}"))
     except BranchFailed as why:
         return ApplyResult(patch=write_patch(change, output), why=why)
 
@@ -119,7 +136,7 @@ def _next_steps(result: ApplyResult) -> list[str]:
 
 
 def _branch_lines(branch: GitBranch) -> list[str]:
-    commit = f"one commit ({branch.commit[:10]})"
+    commit = f"{'one commit' if branch.commits == 1 else f'{branch.commits} commits'} ({branch.commit[:10]})"
     made = f"Made branch {branch.name}, {commit}."
     exists = f"Branch {branch.name} exists, with this content, {commit}."
     return [

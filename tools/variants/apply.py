@@ -65,11 +65,12 @@ class CodePatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitBranch:
-    """A branch with the patch as one commit on HEAD; `remarks` are for the person who merges it."""
+    """A branch with patches on HEAD, one commit each; `remarks` are for the person who merges it."""
 
     name: str
     commit: str
     is_new: bool
+    commits: int = 1
     remarks: tuple[str, ...] = ()
 
 
@@ -97,28 +98,34 @@ class BranchFailed(Exception):
 
 
 def make_branch(patch: CodePatch, name: str) -> GitBranch:
-    """Put the patch on a new branch, as one commit on HEAD. Uncommitted changes of the working tree do not matter.
+    """Put the patch on a new branch, as one commit on HEAD; see `make_stack`."""
+    return make_stack([patch], name)
+
+
+def make_stack(patches: Sequence[CodePatch], name: str) -> GitBranch:
+    """Put patches on a new branch, one commit each, the first on HEAD. Changes of the working tree do not matter.
 
     Raises:
-        BranchFailed: git is missing, there is no repository, or the patch does not apply to HEAD.
-        ProjectError: the branch exists with other content, its name is not valid, or the patch changes a file that it
+        BranchFailed: git is missing, there is no repository, or a patch does not apply.
+        ProjectError: the branch exists with other content, its name is not valid, or a patch changes a file that it
             must not.
     """
-    patch.changed()
+    for patch in patches:
+        patch.changed()
     try:
-        repository = Repository(patch.project)
+        repository = Repository(patches[0].project)
         _check_branch_name(repository, name)
         head = repository.find("HEAD^{commit}")
         if head is None:
             raise BranchFailed("the repository has no commit yet, so there is nothing to start a branch from")
-        tree = _patched_tree(repository, patch)
-        remarks = tuple(_remarks(repository, patch))
+        trees = _patched_trees(repository, patches)
+        remarks = tuple(dict.fromkeys(remark for patch in patches for remark in _remarks(repository, patch)))
         existing = repository.find(f"refs/heads/{name}^{{commit}}")
         if existing is None:
-            commit = _commit(repository, patch, tree=tree, parent=head, branch=name)
-            return GitBranch(name=name, commit=commit, is_new=True, remarks=remarks)
-        if repository.find(f"{existing}^{{tree}}") == tree:
-            return GitBranch(name=name, commit=existing, is_new=False, remarks=remarks)
+            commit = _commit(repository, patches, trees, parent=head, branch=name)
+            return GitBranch(name=name, commit=commit, is_new=True, commits=len(patches), remarks=remarks)
+        if repository.find(f"{existing}^{{tree}}") == trees[-1]:
+            return GitBranch(name=name, commit=existing, is_new=False, commits=len(patches), remarks=remarks)
     except GitFailed as error:
         raise BranchFailed(f"git cannot make a branch here: {error}") from None
     raise ProjectError(f"branch {name} exists with other content and was not changed; choose another with --branch")
@@ -181,17 +188,30 @@ def _check_branch_name(repository: Repository, name: str) -> None:
     raise ProjectError(f"{name!r} is not a valid branch name; choose another with --branch")
 
 
-def _commit(repository: Repository, patch: CodePatch, *, tree: str, parent: str, branch: str) -> str:
+def _commit(
+    repository: Repository, patches: Sequence[CodePatch], trees: Sequence[str], *, parent: str, branch: str
+) -> str:
+    """Make a commit of each patch and a branch of the last one; return that one's id."""
     who = {"GIT_AUTHOR_NAME": AUTHOR, "GIT_AUTHOR_EMAIL": EMAIL, **repository.identity()}
-    words = ("commit-tree", tree, "-p", parent, "-F", "-")
-    commit = repository.run(*words, stdin=patch.message, variables=who).strip()
+    commit = parent
+    for patch, tree in zip(patches, trees, strict=True):
+        words = ("commit-tree", tree, "-p", commit, "-F", "-")
+        commit = repository.run(*words, stdin=patch.message, variables=who).strip()
     # The zeros make git fail when another process has created the branch meanwhile.
     repository.run("update-ref", "-m", "tunesmith apply", f"refs/heads/{branch}", commit, "0" * len(commit))
     return commit
 
 
-def _patched_tree(repository: Repository, patch: CodePatch) -> str:
-    """Return the tree of HEAD with the patch applied; the work is done in a temporary index.
+def _patched_trees(repository: Repository, patches: Sequence[CodePatch]) -> list[str]:
+    """Return the tree of HEAD after each patch."""
+    trees: list[str] = []
+    for patch in patches:
+        trees.append(_patched_tree(repository, patch, base=trees[-1] if trees else "HEAD"))
+    return trees
+
+
+def _patched_tree(repository: Repository, patch: CodePatch, *, base: str) -> str:
+    """Return a tree with the patch applied; the work is done in a temporary index.
 
     Raises:
         BranchFailed: the patch does not apply.
@@ -201,7 +221,7 @@ def _patched_tree(repository: Repository, patch: CodePatch) -> str:
         words.append(f"--directory={repository.prefix.rstrip('/')}")
     with tempfile.TemporaryDirectory(prefix="tunesmith-") as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        repository.run("read-tree", "HEAD", variables=index)
+        repository.run("read-tree", base, variables=index)
         try:
             repository.run(*words, "-", stdin=patch.diff, variables=index)
         except GitFailed as error:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.trials.trial import Trial, TrialState
-from tunesmith.study.variant import Variant
+from tunesmith.study.variant import Variant, unified_diff
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,31 @@ class GainStep:
     before: float
     after: float
     trial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditStep:
+    """One edit on the way from the user's code to a version: its diff, and whether it is the first one."""
+
+    variant: Variant
+    diff: str
+    is_first: bool
+
+
+def edit_steps(variant: Variant, variants: Sequence[Variant]) -> list[EditStep]:
+    """Return the edits that a version consists of, from the user's code on, each as a diff on the one before."""
+    known = {v.id: v for v in variants}
+    chain: list[Variant] = []
+    step: Variant | None = variant
+    while step is not None and step.is_edited:
+        chain.append(step)
+        step = known.get(step.parent or "")
+    steps: list[EditStep] = []
+    for made in reversed(chain):
+        before = known[made.parent or ""].files if (made.parent or "") in known else {}
+        diff = unified_diff(before, made.files)
+        steps.append(EditStep(variant=made, diff=diff, is_first=not steps))
+    return steps
 
 
 def parent_code(variant: Variant, variants: Mapping[str, Variant]) -> str:

@@ -4,10 +4,11 @@
     python bench/experiments/edits/replay.py charlm --trials 30 --seed 0 --strategy greedy
     python bench/experiments/edits/replay.py charlm --trials 30 --seed 0 --no-edits
 
-The LLM proposes the ideas of PROJECT_edits.toml (good, useless and bad ones) in an order drawn from the seed, each once
-and only where it fits the shown code; configurations are drawn at random. Without edits, the sampler tunes only the
-parameters, with as many trials. Prints the trials with their version and, for each idea, how many trials passed between
-its proposal and its first one. Trials run in the sandbox.
+The LLM proposes the ideas of PROJECT_edits.toml (good, useless and bad ones) in their order, which is that of a strong
+model, or with --shuffled in one drawn from the seed; each once and only where it fits the shown code. Configurations
+are drawn at random. Without edits, the sampler tunes only the parameters, with as many trials. Prints the trials with
+their version and, for each idea, how many trials passed between its proposal and its first one. Trials run in the
+sandbox.
 """
 
 from __future__ import annotations
@@ -52,13 +53,23 @@ class ScriptedModel:
         ideas: the recorded ones, by name.
         seed: of their order and of the configurations.
         per_answer: ideas in one answer.
+        is_shuffled: whether the seed draws the order of the ideas.
     """
 
-    def __init__(self, project: Path, ideas: Mapping[str, Mapping[str, Any]], *, seed: int, per_answer: int) -> None:
+    def __init__(
+        self,
+        project: Path,
+        ideas: Mapping[str, Mapping[str, Any]],
+        *,
+        seed: int,
+        per_answer: int,
+        is_shuffled: bool,
+    ) -> None:
         self._random = random.Random(seed)
         self._ideas = ideas
         self._left = list(ideas)
-        self._random.shuffle(self._left)
+        if is_shuffled:
+            self._random.shuffle(self._left)
         self._space = load_spec(project).space
         self._per_answer = per_answer
         self.questions: list[str] = []
@@ -83,7 +94,13 @@ class ScriptedModel:
         kept = {key: idea[key] for key in ("direction", "edits")}
         # The name leads, so that the versions of a study can be told apart afterwards.
         rationale = f"{name}: {idea['rationale']}"
-        return {**kept, "rationale": rationale, "predicted": predicted, "params": idea.get("params", {}), "new_params": []}
+        return {
+            **kept,
+            "rationale": rationale,
+            "predicted": predicted,
+            "params": idea.get("params", {}),
+            "new_params": [],
+        }
 
     def _fits(self, name: str, shown: str) -> bool:
         # Ideas that never fit are proposed as well, as a model would in error.
@@ -105,7 +122,8 @@ def make_project(source: Path, folder: Path, *, trials: int, url: str, strategy:
     text = text.replace('CHARLM_SECONDS = "60"', f'CHARLM_SECONDS = "{QUICK_S}"')
     before, _, after = text.partition("[edits]\n")
     if url:
-        text = f'{before}[edits]\nstrategy = "{strategy}"\n{after}\n[planner]\nmodel = "openai:scripted"\nbase_url = "{url}"\n'
+        planner = f'[planner]\nmodel = "openai:scripted"\nbase_url = "{url}"\n'
+        text = f'{before}[edits]\nstrategy = "{strategy}"\n{after}\n{planner}'
     else:
         text = before + after[after.index("[evaluate]") :]
     file.write_text(text, encoding="utf-8")
@@ -143,11 +161,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--strategy", default="adaptive")
     parser.add_argument("--per-answer", type=int, default=1, help="ideas in one answer")
+    parser.add_argument("--shuffled", action="store_true", help="the seed draws the order of the ideas")
     parser.add_argument("--no-edits", action="store_true", help="only the sampler, on the project's own code")
     parser.add_argument("--folder", type=Path, default=None, help="keep the study in this folder")
     args = parser.parse_args()
     source = PROJECTS[args.project]
-    model = ScriptedModel(source, ideas_of(args.project), seed=args.seed, per_answer=args.per_answer)
+    model = ScriptedModel(
+        source,
+        ideas_of(args.project),
+        seed=args.seed,
+        per_answer=args.per_answer,
+        is_shuffled=args.shuffled,
+    )
     with tempfile.TemporaryDirectory() as kept, serving(model) as server:
         target = args.folder or Path(kept) / args.project
         url = "" if args.no_edits else server.base_url

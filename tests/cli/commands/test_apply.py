@@ -62,11 +62,12 @@ def in_git(edited: EditedProject) -> EditedProject:
 def test_the_tree_of_variants_shows_each_result(edited: EditedProject) -> None:
     assert tunesmith("variants").stdout.splitlines() == [
         "small  minimize loss  ·  3 edits",
-        "variant            trials  best                         why",
-        "bbbbbbbb                2  0.9200 ± 0.0196, 5 seeds     your own code",
-        "├─ edit-9aaaaa          1  0.7500 ± 0.0196, 5 seeds     schedule: The rate never falls.",
-        "│  └─ edit-8ddddd       0  never ran                    efficiency: Five steps do.",
-        "└─ edit-9ccccc          1  broken                       other: ?[31mShorter.",
+        "variant            trials  best                         against parent      why",
+        "bbbbbbbb                2  0.9200 ± 0.0196, 5 seeds                         your own code",
+        "├─ edit-9aaaaa          1  0.7500 ± 0.0196, 5 seeds     -0.2 ± 0.027        schedule: The rate never falls.",
+        "│  └─ edit-8ddddd       0  never ran                                        efficiency: Five steps do.",
+        "└─ edit-9ccccc          1  broken                                           other: \\x1b[31mShorter.",
+        "values of edits are as reported by the edited script: the study has no [evaluate]",
     ]
     assert edited.project.is_dir()
 
@@ -149,6 +150,22 @@ def test_apply_as_json_holds_the_same_figures(in_git: EditedProject) -> None:
 def test_a_variant_of_a_variant_brings_the_changes_of_both(in_git: EditedProject) -> None:
     assert tunesmith("apply", "8").exit_code == 0
     assert git(in_git.project, "show", "tunesmith/small-8ddddddd:train.py") == MORE
+
+
+@needs_git
+def test_a_stack_has_one_commit_for_each_edit(in_git: EditedProject) -> None:
+    result = tunesmith("apply", "8", "--stack")
+    assert result.exit_code == 0, result.stderr
+    branch = "tunesmith/small-8ddddddd"
+    assert f"Made branch {branch}, 2 commits" in result.stdout
+    titles = git(in_git.project, "log", "--format=%s", f"main..{branch}").splitlines()
+    assert titles == ["Five steps do.", "The rate never falls. Let it fall."]
+    assert git(in_git.project, "show", f"{branch}:train.py") == MORE
+    assert git(in_git.project, "show", f"{branch}~1:train.py") == EDITED
+    assert git(in_git.project, "rev-parse", f"{branch}~2") == git(in_git.project, "rev-parse", "main")
+    again = tunesmith("apply", "8", "--stack").stdout
+    assert f"Branch {branch} exists, with this content, 2 commits" in again
+    assert "differs from what the study ran with" not in again
 
 
 @needs_git

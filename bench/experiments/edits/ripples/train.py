@@ -1,3 +1,4 @@
+# ruff: noqa: D103  # as a user would write it
 """Trains a small network to tell a distance from eight measurements, for a fixed number of passes over the points."""
 
 from __future__ import annotations
@@ -5,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from data import Array, held_out, training
+from data import Array, held_out, training  # type: ignore[import-not-found]
 
 import tunesmith
 
