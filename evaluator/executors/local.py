@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from tunesmith.evaluator import supervision
 from tunesmith.evaluator.executors.base import Cause, CommandResult, CommandSpec, Executor, Job
 from tunesmith.evaluator.gpu.gpu_meter import GpuMeter, GpuUsage
 from tunesmith.evaluator.gpu.gpus import open_nvml
 from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.output.streams import CappedLog, LineQueue, Pump
-from tunesmith.evaluator.supervision import supervisor
 from tunesmith.evaluator.supervision.control_group import find_parent
 
 
@@ -128,7 +128,7 @@ def _with_gpu_usage(result: CommandResult, usage: GpuUsage) -> CommandResult:
 def _start_supervisor(spec: CommandSpec, group: str, *, status_fd: int) -> subprocess.Popen[bytes]:
     # Imported, not run as a file, so that Python compiles it once and not at every start.
     start = (
-        f"import sys; sys.path.append({str(Path(supervisor.__file__).parent)!r}); import supervisor; supervisor.main()"
+        f"import sys; sys.path.append({str(Path(supervision.__file__).parent)!r}); import supervisor; supervisor.main()"
     )
     limits = (spec.timeout_s or 0, spec.grace_s, spec.file_bytes, spec.memory_bytes, spec.processes)
     others = (int(spec.is_sandboxed), ",".join(map(str, spec.cores)) or "-", group, status_fd)

@@ -25,6 +25,8 @@ import select
 import sys
 import time
 
+import process_control  # type: ignore[import-not-found]  # beside this file, no part of a package here
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -53,7 +55,7 @@ class Arguments:
 def main() -> None:
     """Run the command and report the result."""
     arguments = Arguments(sys.argv[1:])
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    process_control.prctl(PR_SET_CHILD_SUBREAPER, 1)
     group = open_group(arguments)
     started = time.monotonic()
     pid, listener, error = spawn(arguments, group)
@@ -62,7 +64,7 @@ def main() -> None:
         return
     cause = Watch(pid, started, arguments, open_gate(listener, arguments), group).until_end()
     _, status, _ = os.wait4(pid, 0)
-    end_descendants(pid)
+    process_control.end_descendants(pid)
     if group is not None:
         cause = "memory" if cause == "exit" and group.was_exceeded() else cause
         group.remove()
@@ -136,7 +138,7 @@ def become(arguments: Arguments, group: ControlGroup | None, message_out: int, w
         if group is not None:
             group.enter()
         os.setpgid(0, 0)
-        prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
+        process_control.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_FSIZE, (arguments.file_bytes, arguments.file_bytes))
         if arguments.memory_bytes:
             # Not RLIMIT_AS: CUDA and thread stacks reserve terabytes of addresses without using them.
@@ -181,20 +183,20 @@ class Watch:
         self._cause = "exit"
         self._kill_at: float | None = None
         if arguments.is_sandboxed and (gate is None or not forks().counts_forks()):
-            raise_priority()
+            process_control.raise_priority()
         self._poll = select.poll()
         self._poll.register(0, select.POLLIN | select.POLLHUP)
-        self._wakes_at_end = wake_at_end(self._poll, pid)
+        self._wakes_at_end = process_control.wake_at_end(self._poll, pid)
         if gate is not None:
             self._poll.register(gate.listener, select.POLLIN)
 
     def until_end(self) -> str:
         """Return what ended the command: exit, timeout, stop, kill, or the name of a limit."""
-        while not is_over(self._pid):
+        while not process_control.is_over(self._pid):
             now = time.monotonic()
             if self._kill_at is not None and now >= self._kill_at:
-                kill_group(self._pid, _signal.SIGKILL)
-                end_descendants(self._pid)
+                process_control.kill_group(self._pid, _signal.SIGKILL)
+                process_control.end_descendants(self._pid)
                 break
             if self._cause == "exit" and self._deadline is not None and now >= self._deadline:
                 self._terminate("timeout", now)
@@ -225,21 +227,10 @@ class Watch:
 
     def _terminate(self, cause: str, now: float) -> None:
         self._cause, self._kill_at = cause, now + self._arguments.grace_s
-        kill_group(signal_group(self._pid, self._arguments), _signal.SIGTERM)
+        process_control.kill_group(signal_group(self._pid, self._arguments), _signal.SIGTERM)
 
     def _kill(self, limit: str, now: float) -> None:
         self._cause, self._kill_at = (limit if self._cause == "exit" else self._cause), now
-
-
-def raise_priority() -> None:
-    """Schedule this process before those that it watches, if the system allows it.
-
-    Among thousands of processes that want to run it would otherwise run too late.
-    """
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-    except (AttributeError, OSError):
-        return
 
 
 def open_monitor(arguments: Arguments, group: ControlGroup | None, *, counts_processes: bool) -> ResourceMonitor | None:
@@ -290,57 +281,7 @@ def signal_group(pid: int, arguments: Arguments) -> int:
     """Return the process group that receives SIGTERM: in a sandbox, that of the first process in it."""
     if not arguments.is_sandboxed:
         return pid
-    return next(iter(children(pid)), pid)
-
-
-def wake_at_end(poll: select.poll, pid: int) -> bool:
-    """Let the command's end wake the poll; return False if the system cannot."""
-    try:
-        poll.register(os.pidfd_open(pid), select.POLLIN)
-    except (AttributeError, OSError):
-        return False
-    return True
-
-
-def is_over(pid: int) -> bool:
-    """Return whether the command has exited; it can still be waited for."""
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return True
-
-
-def kill_group(pid: int, number: int) -> None:
-    """Send a signal to the command's process group."""
-    try:
-        os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def end_descendants(pid: int) -> None:
-    """Kill every process that the command left: its group, and the orphans that this process adopted."""
-    kill_group(pid, _signal.SIGKILL)
-    for _ in range(200):
-        # The children of a killed process are adopted in turn, so repeating this finds all.
-        left = [child for child in children(os.getpid()) if child != pid]
-        for child in left:
-            try:
-                os.kill(child, _signal.SIGKILL)
-                os.waitpid(child, 0)
-            except (ProcessLookupError, PermissionError, ChildProcessError):
-                continue
-        if not left:
-            return
-
-
-def children(pid: int) -> list[int]:
-    """Return the pids of the children of a process with one thread."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as stream:
-            return [int(word) for word in stream.read().split()]
-    except OSError:
-        return []
+    return next(iter(process_control.children(pid)), pid)
 
 
 def report(arguments: Arguments, result: str) -> None:
@@ -349,14 +290,6 @@ def report(arguments: Arguments, result: str) -> None:
         os.write(arguments.status_fd, result.encode())
     except OSError:
         return
-
-
-def prctl(option: int, value: int) -> None:
-    """Call prctl on Linux; on other systems the process group has to suffice."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 if __name__ == "__main__":
