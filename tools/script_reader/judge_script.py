@@ -59,7 +59,7 @@ def main() -> None:
     labels = np.load("labels.npz", allow_pickle=False)["labels"]
     if len(predicted) != len(labels):
         sys.exit(f"predictions.npz has {{len(predicted)}} rows, labels.npz {{len(labels)}}")
-    print(f"{_literal(metric)}={{score(predicted, labels)}}")
+    print(f"{metric}={{score(predicted, labels)}}")
 
 
 def score(predicted: np.ndarray, labels: np.ndarray) -> float:
@@ -86,8 +86,3 @@ def _score(metric: str) -> tuple[str, str]:
         if re.search(pattern, metric, re.IGNORECASE):
             return what, formula
     return "mean squared error; replace it by your own measure", "np.mean((predicted - labels) ** 2)"
-
-
-def _literal(metric: str) -> str:
-    """Return a metric's name as the text of an f-string."""
-    return metric.replace("\\", "\\\\").replace('"', '\\"').replace("{", "{{").replace("}", "}}")

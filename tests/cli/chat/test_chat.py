@@ -313,7 +313,10 @@ def test_an_allowance_lets_trials_through_until_it_is_used_up(project: Path) -> 
 def test_an_allowance_never_covers_an_edit(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", trials=2, tables='[edits]\nfiles = ["train.py"]')
     assert command("run", "--unsafe-edits", cwd=project).returncode == 0
-    edit = ("propose_edit", json.dumps({"blocks": [{"path": "train.py", "search": "x - 0.3", "replace": "x - 0.2"}]}))
+    edit = (
+        "propose_edit",
+        json.dumps({"blocks": [{"path": "train.py", "search": "x, y = float(", "replace": "x, y = 0.9 * float("}]}),
+    )
     both = streamed(calls=[edit, ("queue", json.dumps({"configurations": [{"x": 0.1}]}))])
     script = replies(streamed(calls=[edit]), streamed("One."), both, streamed("Two."))
     out, _ = talk(project, script, "/allow 5", "improve it", "reject", "again", "reject", "reject")

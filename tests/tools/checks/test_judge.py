@@ -48,7 +48,7 @@ def test_only_edits_without_a_judge_ask_for_one() -> None:
         ("mse", [1.0, 3.0], [1.0, 1.0], 2.0),
         ("mae", [1.0, 4.0], [1.0, 1.0], 1.5),
         ("val_loss", [[0.5, 0.5], [0.5, 0.5]], [0, 1], np.log(2)),
-        ('my {odd} "m"', [1.0, 3.0], [1.0, 1.0], 2.0),
+        ("something_else", [1.0, 3.0], [1.0, 1.0], 2.0),
     ],
 )
 def test_the_judge_measures(metric: str, predictions: object, labels: object, value: float, tmp_path: Path) -> None:
