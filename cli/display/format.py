@@ -93,7 +93,7 @@ def short_path(path: Path) -> str:
 
 
 def show(text: str = "", *, end: str = "\n", file: IO[str] | None = None) -> None:
-    """Print a text of a command at once; what acts on a terminal is left out of it, whoever wrote it."""
+    """Print a text of a command at once; what acts on a terminal is left out."""
     print(strip_control(text), end=end, file=file, flush=True)
 
 

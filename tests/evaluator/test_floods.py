@@ -92,7 +92,7 @@ def test_of_a_flood_the_last_values_count_and_the_rest_is_said(bench: Bench, scr
 
 
 def test_a_trial_whose_output_takes_forever_delays_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reading of one trial stands still, as a pathological line might make it; the loop's turns continue."""
+    """The reading of one trial stops, as a pathological line might make it; the loop's turns continue."""
     released, real = threading.Event(), MetricCollector.collect
 
     def collect(self: MetricCollector, lines: list[OutputLine]) -> bool:

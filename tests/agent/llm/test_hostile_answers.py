@@ -67,9 +67,10 @@ def test_text_that_nothing_can_hold_is_refused_and_billed(text: str, as_call: bo
 )
 def test_numbers_that_no_float_can_hold_are_refused_or_infinite(text: str) -> None:
     try:
-        assert ask(message(text), FLOATS).value["x"] > 0
+        found = ask(message(text), FLOATS).value["x"]
     except AnswerUnusable as refused:
-        assert refused.call.usage.input == 100
+        found = float(refused.call.usage.input or 0)
+    assert found >= 100
 
 
 @pytest.mark.parametrize(
@@ -140,13 +141,14 @@ class Unprintable(Exception):
 
 
 class Panic(BaseException):
-    """What a client written in Rust raises is no Exception."""
+    """What a client written in Rust raises: not an Exception."""
 
 
 ERRORS: list[BaseException] = [
-    Unprintable(), Panic("panicked"), SystemExit(3), RecursionError("deep"), MemoryError(),
-    ExceptionGroup("several", [ValueError("a")]), StopIteration(), AssertionError(), UnicodeEncodeError("utf-8", "\ud800", 0, 1, "no"),
-    KeyError("choices"), OverflowError("too large"), OSError(5, "I/O"), NotImplementedError(), EOFError(), ImportError("x" * 10**6),
+    Unprintable(), Panic("panicked"), SystemExit(3), RecursionError("deep"), MemoryError(), StopIteration(),
+    ExceptionGroup("several", [ValueError("a")]), AssertionError(), UnicodeEncodeError("utf-8", "\ud800", 0, 1, "no"),
+    KeyError("choices"), OverflowError("too large"), OSError(5, "I/O"), NotImplementedError(), EOFError(),
+    ImportError("x" * 10**6),
 ]  # fmt: skip
 
 
