@@ -1,7 +1,7 @@
 """Traces which data files of its working copy a command reads: edited code may not use what only the judge reads.
 
 The file system keeps the time of the last access. Copies get an old one before a command starts; those with a newer one
-afterwards were read, by whatever program. Where the file system keeps no such times (noatime), nothing is found. Links
+afterwards were read, by any program. Where the file system keeps no such times (noatime), nothing is found. Links
 are not followed: what is too large to be copied belongs into [evaluate].data.
 """
 

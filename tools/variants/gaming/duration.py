@@ -28,7 +28,7 @@ _LENGTH_NAME = re.compile(
 _LOOP_VARIABLE = re.compile(r"epoch|^(global_)?step$|iteration|^it(er)?$", re.IGNORECASE)
 _TRAINING_CALL = re.compile(r"\.(backward|fit|fit_one_cycle|train_on_batch|partial_fit|minimize|train_step|update)$")
 _SCHEDULE = re.compile(r"LR$|sched|warm|anneal|ramp|decay", re.IGNORECASE)
-"""Calls that make a schedule of the learning rate, which are told how long the training is."""
+"""Calls that make a schedule of the learning rate, which take the length of the training."""
 _EXIT = (ast.Break, ast.Return, ast.Raise)
 
 

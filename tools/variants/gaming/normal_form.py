@@ -23,7 +23,7 @@ def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
 
 @lru_cache(maxsize=8)
 def imported_names(tree: ast.Module) -> dict[str, str]:
-    """Return what each imported name stands for: {"np": "numpy", "nn": "torch.nn"}."""
+    """Return the full name of each imported name: {"np": "numpy", "nn": "torch.nn"}."""
     found: dict[str, str] = {}
     for node in nodes(tree):
         if isinstance(node, ast.Import):

@@ -106,7 +106,7 @@ def _is_own(value: ast.expr) -> bool:
 
 
 def _makes_generator(place: str, value: ast.expr) -> bool:
-    """Return whether a further generator gets a seed of its own, `default_rng(args.seed + 1)`."""
+    """Return whether a further generator gets another seed, `default_rng(args.seed + 1)`."""
     is_sum = isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add)
     return is_sum and bool(_UNSEEDED_CALL.search(place.removeprefix("call ")))
 

@@ -1,6 +1,6 @@
 """Finds code of an edit that replaces what it does not own, or reaches it by reflection: a report, a clock, a test.
 
-Only what an edit adds counts; a script may have such code of its own.
+Only what an edit adds counts; the script may have had such code before.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ def _given_arguments(tree: ast.Module) -> Iterator[str]:
         match node:
             case ast.Call(func=ast.Attribute(attr=method), args=given, keywords=more) if method in _PARSERS:
                 if given or more:
-                    yield f"{method} gets options of its own"
+                    yield f"{method} gets options that are not the command's"
 
 
 def _report_uses(tree: ast.Module) -> Iterator[str]:
