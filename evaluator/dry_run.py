@@ -6,6 +6,7 @@ The run uses a temporary folder, which is removed afterwards. Knows no database 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from tunesmith.evaluator.executors.handle import ExecutorHandle
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.output_survey import OutputSurvey, ProgressMark, Sighting
-from tunesmith.evaluator.tree_walk import remove
+from tunesmith.evaluator.tree_walk import remove, walk
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.space.condition import Value
@@ -52,6 +53,7 @@ class DryRun:
         marks: progress lines of the training, such as "epoch 3/30".
         steps: seconds since the start of the training, and step, of the metric that was reported most often.
         counts: how often each metric was read.
+        written: the shared folders that the run wrote in.
     """
 
     params: Mapping[str, Value]
@@ -64,6 +66,7 @@ class DryRun:
     marks: Sequence[ProgressMark]
     steps: Sequence[tuple[float, float]]
     counts: Mapping[str, int]
+    written: Sequence[str] = ()
 
     @property
     def ended(self) -> bool:
@@ -101,7 +104,8 @@ def dry_run(
         )
         try:
             slots = handle.slots(spec)
-            return _Runner(spec, evaluator, survey, seconds, is_cancelled).run(slots)
+            run = _Runner(spec, evaluator, survey, seconds, is_cancelled).run(slots)
+            return replace(run, written=_written(project, spec.run.shared, survey.started_at))
         finally:
             evaluator.close()
 
@@ -232,6 +236,18 @@ class _SurveyedJob(Job):
 
     def kill(self) -> None:
         self._job.kill()
+
+
+def _written(project: Path, shared: Sequence[str], since: float) -> list[str]:
+    """Return the shared folders in which files were written: downloads, or results."""
+    return [name for name in shared if any(_is_newer(entry.path, since) for entry in walk(project / name))]
+
+
+def _is_newer(path: str, since: float) -> bool:
+    with suppress(OSError):
+        status = os.lstat(path)
+        return stat.S_ISREG(status.st_mode) and status.st_mtime >= since
+    return False
 
 
 def _default_trial(spec: StudySpec) -> Trial:

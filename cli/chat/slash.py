@@ -98,7 +98,8 @@ def _best(session: StudySession, _: str) -> str:
             return "\n".join(["no trial is complete yet", *([outside] if outside else [])])
         metric = record.spec.objectives[0].metric
         rows = [f"#{t.number}  {metric} {short_number(t.values[metric])}  {render_params(t.params)}" for t in ranked]
-        line = run_line(record.spec, best.trial.params, best.trial.proposal.code, opened.history.variants(record.id))
+        code, seed = best.trial.proposal.code, best.trial.proposal.seed
+        line = run_line(record.spec, best.trial.params, code, opened.history.variants(record.id), seed=seed)
         head = [f"best: {metric} {winner_text(best)}", *([outside] if outside else [])]
         needed = code_needed(record.spec, best.trial.proposal.code)
         return "\n".join([*head, *rows, "", f"  {line}", *([f"  {needed}"] if needed else [])])

@@ -32,13 +32,30 @@ def check_study(study: Path, *, history: Path | None, seconds: float, as_json: b
         InputError: the study file is missing or has mistakes, or the disk is full.
     """
     spec = load_spec(study)
+    if not as_json:
+        show(f"{spec.study.name}: running the default for at most {seconds:g} s; nothing is recorded")
+    try:
+        run, findings = try_study(spec, study, history=history, seconds=seconds)
+    except KeyboardInterrupt:
+        show("interrupted; nothing is left behind")
+        return INTERRUPTED
+    _print(spec, run, findings, as_json=as_json)
+    return PROBLEM if has_problem(findings) else 0
+
+
+def try_study(
+    spec: StudySpec, study: Path, *, history: Path | None, seconds: float
+) -> tuple[DryRun | None, list[Finding]]:
+    """Return a dry run of the study and what it showed; no run where it could not start.
+
+    Raises:
+        DiskFull: the disk is full.
+        KeyboardInterrupt: a person ended it.
+    """
     project = study_file(study).absolute().parent
     command = check_command(spec, project)
     if command.level == "problem":
-        _print(spec, None, [command], as_json=as_json)
-        return PROBLEM
-    if not as_json:
-        show(f"{spec.study.name}: running the default for at most {seconds:g} s; nothing is recorded")
+        return None, [command]
     try:
         with _cancelled_by_signals() as cancelled:
             run = dry_run(
@@ -48,17 +65,11 @@ def check_study(study: Path, *, history: Path | None, seconds: float, as_json: b
                 seconds=seconds,
                 is_cancelled=cancelled.is_set,
             )
-    except KeyboardInterrupt:
-        show("interrupted; nothing is left behind")
-        return INTERRUPTED
     except DiskFull:
         raise
     except ProjectError as error:
-        _print(spec, None, [start_problem(error)], as_json=as_json)
-        return PROBLEM
-    findings = [*dry_run_findings(spec, run), *judge_findings(spec), *judge_data_findings(spec, project)]
-    _print(spec, run, findings, as_json=as_json)
-    return PROBLEM if has_problem(findings) else 0
+        return None, [start_problem(error)]
+    return run, [*dry_run_findings(spec, run), *judge_findings(spec), *judge_data_findings(spec, project)]
 
 
 def _print(spec: StudySpec, run: DryRun | None, findings: list[Finding], *, as_json: bool) -> None:

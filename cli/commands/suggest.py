@@ -101,7 +101,7 @@ def _study(options: SuggestOptions) -> tuple[StudySpec, Path]:
     if options.script is None:
         return load_spec(options.study), study_file(options.study).absolute().parent
     folder = options.script.absolute().parent
-    text = study_toml(read_script(options.script), script=options.script.name, name=folder.name)
+    text = study_toml(read_script(options.script, root=folder), name=folder.name)
     return parse_spec(tomllib.loads(text), where=f"the draft from {options.script}"), folder
 
 

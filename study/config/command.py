@@ -6,8 +6,10 @@ import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
 
+from tunesmith.study.config.filled import environment, file_entries
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import argv, shell_line
+from tunesmith.study.formatting import render_literal
 from tunesmith.study.space.condition import Value
 
 _SCRIPTS = (".py", ".sh", ".jl", ".r", ".R")
@@ -33,10 +35,33 @@ def script_path(command: str) -> str:
     return next((word for word in words if PurePath(word).suffix in _SCRIPTS), "")
 
 
-def command_line(spec: StudySpec, params: Mapping[str, Value], *, fidelity: float | None = None) -> str:
-    """Return the study's command for a configuration, with the seed of the study; at full fidelity if none is given."""
+def command_line(
+    spec: StudySpec, params: Mapping[str, Value], *, fidelity: float | None = None, seed: int | None = None
+) -> str:
+    """Return the study's command for a configuration as a line for a shell.
+
+    Environment variables come first. What must be written into files is a comment behind the command.
+
+    Args:
+        spec: the study.
+        params: the configuration.
+        fidelity: full if left out.
+        seed: that of the study if left out.
+    """
     full = fidelity or (spec.fidelity.max if spec.fidelity else None)
-    values = template_values(spec, params, fidelity=full, seed=spec.study.seed, artifacts="artifacts")
-    if spec.run.shell:
-        return shell_line(spec.run.command, values)
-    return shlex.join(argv(spec.run.command, values))
+    own_seed = spec.study.seed if seed is None else seed
+    values = template_values(spec, params, fidelity=full, seed=own_seed, artifacts="artifacts")
+    command = spec.run.command
+    line = shell_line(command, values) if spec.run.shell else shlex.join(argv(command, values))
+    variables = [f"{name}={shlex.quote(text)}" for name, text in environment(spec, values, only_filled=True).items()]
+    return " ".join([*variables, line]) + _files_comment(spec, values)
+
+
+def _files_comment(spec: StudySpec, values: Mapping[str, Value]) -> str:
+    filled = file_entries(spec, values, only_filled=True)
+    texts = [
+        f"{path}: {', '.join(f'{key} = {render_literal(value)}' for key, value in entries.items())}"
+        for path, entries in filled.items()
+        if entries
+    ]
+    return f"  # with {'; '.join(texts)}" if texts else ""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import fill_words, placeholders
 from tunesmith.study.space.condition import Value
+
+Entry = TypeVar("Entry", bound=str | float)
 
 _WHOLE = re.compile(r"\{([A-Za-z_]\w*)\}")
 
@@ -19,17 +22,26 @@ def used_placeholders(spec: StudySpec) -> list[str]:
     return list(dict.fromkeys(name for text in texts for name in placeholders(text)))
 
 
-def file_entries(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
-    """Return what is written into each file, by path and key; an entry of an inactive parameter is left out."""
+def file_entries(
+    spec: StudySpec, values: Mapping[str, Value], *, only_filled: bool = False
+) -> dict[str, dict[str, Value]]:
+    """Return what is written into each file, by path and key; an entry of an inactive parameter is left out.
+
+    Args:
+        spec: the study.
+        values: of the placeholders.
+        only_filled: whether entries without placeholders are left out as well.
+    """
     return {
-        path: {key: filled(entry, values) for key, entry in table.items() if _is_active(entry, values)}
+        path: {key: filled(entry, values) for key, entry in _active(table, values, only_filled=only_filled).items()}
         for path, table in spec.run.files.items()
     }
 
 
-def environment(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, str]:
-    """Return [run].env with its placeholders filled; a variable of an inactive parameter is left out."""
-    return {name: str(filled(text, values)) for name, text in spec.run.env.items() if _is_active(text, values)}
+def environment(spec: StudySpec, values: Mapping[str, Value], *, only_filled: bool = False) -> dict[str, str]:
+    """Return [run].env with its placeholders filled; the arguments are those of `file_entries`."""
+    active = _active(spec.run.env, values, only_filled=only_filled)
+    return {name: str(filled(text, values)) for name, text in active.items()}
 
 
 def filled(entry: str | float, values: Mapping[str, Value]) -> Value:
@@ -41,5 +53,10 @@ def filled(entry: str | float, values: Mapping[str, Value]) -> Value:
     return fill_words(entry, values)
 
 
-def _is_active(entry: str | float, values: Mapping[str, Value]) -> bool:
-    return not isinstance(entry, str) or all(name in values for name in placeholders(entry))
+def _active(table: Mapping[str, Entry], values: Mapping[str, Value], *, only_filled: bool) -> dict[str, Entry]:
+    names = {key: placeholders(str(entry)) for key, entry in table.items()}
+    return {
+        key: entry
+        for key, entry in table.items()
+        if all(name in values for name in names[key]) and (names[key] or not only_filled)
+    }

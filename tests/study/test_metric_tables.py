@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tunesmith.study.config.command import command_line
 from tunesmith.study.config.filled import environment, file_entries, used_placeholders
 from tunesmith.study.config.line_pattern import LinePattern
 from tunesmith.study.config.load import parse_spec
@@ -83,3 +84,9 @@ def test_no_pattern_takes_longer_than_the_line_is_long(pattern: str, character: 
     LinePattern(pattern).search(character * 2**20)
     # Python's own expressions would take years; the bound is far from both.
     assert time.process_time() - before < 5
+
+
+def test_the_command_to_paste_says_what_the_environment_and_files_need() -> None:
+    line = command_line(study(), {"lr": 0.5, "m": 0.9})
+    assert line == 'MOM=0.9 python train.py  # with a.yaml: lr = 0.5, tag = "b0.5x"'
+    assert command_line(study(run={"command": "python t.py --seed {seed}"}), {}, seed=7) == "python t.py --seed 7"

@@ -34,6 +34,8 @@ def sequential_decision(candidate: Sample, reference: Sample, *, sign: float, mo
         sign: 1 when smaller values are better, -1 when larger ones are.
         most: maximum number of seeds per configuration.
     """
+    if candidate.is_repeated and reference.is_repeated:
+        return SequentialDecision.FUTILE  # further copies would say nothing
     found = difference(candidate, reference, sign=sign)
     if found is None:
         return SequentialDecision.CONTINUE

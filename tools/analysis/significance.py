@@ -40,6 +40,11 @@ class Sample:
         """The number of seeds."""
         return len(self.values)
 
+    @property
+    def is_repeated(self) -> bool:
+        """Whether several seeds gave exactly one value: then they are one measurement, and show no noise."""
+        return self.count > 1 and self.std == 0.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
@@ -69,13 +74,17 @@ def sample(values: Sequence[float]) -> Sample | None:
     mean = _mean(kept)
     if len(kept) == 1:
         return Sample(values=kept, mean=mean, std=None, margin=None)
+    if len(set(kept)) == 1:
+        return Sample(values=kept, mean=kept[0], std=0.0, margin=0.0)  # a mean of copies would be off by rounding
     std = _deviation(kept, mean)
     margin = t_quantile(len(kept) - 1, 0.5 + CONFIDENCE_LEVEL / 2) * std / math.sqrt(len(kept))
     return Sample(values=kept, mean=mean, std=std, margin=margin)
 
 
 def difference(candidate: Sample, reference: Sample, *, sign: float) -> Difference | None:
-    """Return the difference of two samples; None unless both have two values or more.
+    """Return the difference of two samples; None unless both have two values or more, or where both are copies.
+
+    Copies of one value on each side say nothing of other seeds, however many they are.
 
     Args:
         candidate: the configuration that may be better.
@@ -87,7 +96,9 @@ def difference(candidate: Sample, reference: Sample, *, sign: float) -> Differen
     gain = sign * (reference.mean - candidate.mean)
     errors = [s.std / math.sqrt(s.count) for s in (candidate, reference) if s.std is not None]
     error = math.hypot(*errors)
-    if error == 0 or not math.isfinite(gain / error):
+    if error == 0:
+        return None
+    if not math.isfinite(gain / error):
         return Difference(gain=gain, margin=error, probability=0.5 + 0.5 * ((gain > 0) - (gain < 0)))
     # Computed from proportions: the squares of tiny variances would underflow, those of huge ones overflow.
     proportions = [(part / error) ** 2 for part in errors]

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.results import (
@@ -128,6 +129,7 @@ class _HeadlineData:
     noise: Sample | None
     constraints: tuple[Constraint, ...]
     default_breaks: str
+    takes_seed: bool
 
     @property
     def objective(self) -> Objective:
@@ -162,6 +164,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         noise=noise,
         constraints=constraints,
         default_breaks=breaks,
+        takes_seed="seed" in used_placeholders(record.spec),
     )
     verdict = _verdict(data)
     return Summary(
@@ -363,6 +366,8 @@ def _unconfirmed_line(data: _HeadlineData, best: ConfigResult) -> str:
     against = f"the default's {short_number(data.default.value)}" if data.default else "the default"
     gain = gain_text(data.gain) if data.gain is not None else "better"
     value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number}), {gain} than {against}"
+    if best.confirmed is not None and best.confirmed.is_repeated:
+        return f"{value}. {_copies_text(best.confirmed.count, takes_seed=data.takes_seed)}"
     caveat = "part of the gain may be noise"
     if data.noise and data.noise.std:
         caveat += f": the default's standard deviation over seeds is {short_number(data.noise.std, 2)}"
@@ -371,6 +376,16 @@ def _unconfirmed_line(data: _HeadlineData, best: ConfigResult) -> str:
     if data.winner and data.winner.noise:
         caveat += f"; {short_number(data.winner.expected)} is expected on other seeds"
     return f"{value}. Not confirmed on fresh seeds yet, so {caveat}."
+
+
+def _copies_text(count: int, *, takes_seed: bool) -> str:
+    """Return what repeats mean that all gave the same value."""
+    same = f"Its {count} repeats gave the same value, so they are one measurement"
+    if takes_seed:
+        return (
+            f"{same}: the result does not depend on the seed, and only other data would tell whether the gain is luck."
+        )
+    return f"{same}: give the script an option for its seed and add {{seed}} to the command to see how much is luck."
 
 
 def _within_noise_line(data: _HeadlineData, best: ConfigResult) -> str:

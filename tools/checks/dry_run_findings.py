@@ -21,6 +21,7 @@ from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.checks.finding import Finding, has_problem
 from tunesmith.tools.checks.study_checks import check_parameters, check_rules, unused_parameters
 from tunesmith.tools.checks.trial_time import budget_text, estimate_trial, has_failed
+from tunesmith.tools.script_reader.metric_words import direction_of, is_held_out, is_training
 
 MAX_OTHERS = 8
 """Number of other names that are listed."""
@@ -42,6 +43,8 @@ def dry_run_findings(spec: StudySpec, run: DryRun) -> list[Finding]:
         *_missing(run),
         *(_metric(spec, run, name) for name in spec.metrics),
         *_others(spec, run),
+        *_training_metric(spec, run),
+        *_shared(spec, run),
         *_time(spec, run),
         _memory(run),
         check_parameters(spec),
@@ -151,7 +154,9 @@ def _metric(spec: StudySpec, run: DryRun, name: str) -> Finding:
     count, seen = run.counts[name], _sightings(run, name)
     value = run.outcome.values.get(name)
     if value is not None:
-        head = f"{name}: read {_times(count)}, last {short_number(value)}"
+        table = spec.metric_tables.get(name)
+        taken = f"; what counts is {table.text}" if table is not None and table.text else ""
+        head = f"{name}: read {_times(count)}, {'value' if taken else 'last'} {short_number(value)}{taken}"
         places = [_place(sighting) for sighting in seen if sighting.is_read]
         return Finding(level="ok", what="metric", detail="\n".join([head, *places]))
     if not count and seen and not any(sighting.is_read for sighting in seen):
@@ -185,6 +190,29 @@ def _near_name(name: str, spec: StudySpec, run: DryRun) -> str:
     if "did you mean" in hint:
         return hint.removeprefix("; did you mean ").removesuffix("?")
     return next((other for other in others if tokens(other)[-1:] == tokens(name)[-1:]), "")
+
+
+def _training_metric(spec: StudySpec, run: DryRun) -> Iterator[Finding]:
+    """Warn of a metric that is not measured on held-out data, where one that is was seen."""
+    held_out = [seen.name for seen in _other_sightings(spec, run) if is_held_out(seen.name) and direction_of(seen.name)]
+    for name in spec.study.metric:
+        if not is_held_out(name) and held_out and direction_of(name) and ("loss" in name.lower() or is_training(name)):
+            detail = (
+                f"{name} may be measured on training data, where memorizing looks like improvement; "
+                f"{held_out[0]} is printed as well"
+            )
+            yield Finding(level="warning", what="metric", detail=detail)
+
+
+def _shared(spec: StudySpec, run: DryRun) -> Iterator[Finding]:
+    if not spec.run.shared:
+        return
+    names = ", ".join(spec.run.shared)
+    yield Finding(level="ok", what="shared", detail=f"{names}: yours, and read and written by all trials")
+    if run.written:
+        where = ", ".join(run.written)
+        detail = f"the script wrote in {where}: right for downloads, but results of one trial replace another's there"
+        yield Finding(level="warning", what="shared", detail=detail)
 
 
 def _others(spec: StudySpec, run: DryRun) -> Iterator[Finding]:

@@ -45,7 +45,10 @@ class ReportInput:
     def command(self) -> str:
         """The command line of the best configuration, ready to paste; "" without one."""
         best = self.summary.best
-        return run_line(self.record.spec, best.params, self.best_code, self.versions) if best else ""
+        if best is None:
+            return ""
+        seed = next((t.proposal.seed for t in self.trials if t.number == best.number), None)
+        return run_line(self.record.spec, best.params, self.best_code, self.versions, seed=seed)
 
     @property
     def best_code(self) -> str:

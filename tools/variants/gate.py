@@ -20,7 +20,7 @@ from tunesmith.study.formatting import render_literal
 from tunesmith.study.search_replace import split_lines
 from tunesmith.study.variant import Variant
 from tunesmith.tools.script_reader.literals import dotted
-from tunesmith.tools.script_reader.styles import find_settings
+from tunesmith.tools.script_reader.systems.registry import options_in
 from tunesmith.tools.variants.ast_equivalence import BYTE_ORDER_MARK, parse_python
 from tunesmith.tools.variants.gaming.metric_gaming import gaming_problems
 from tunesmith.tools.variants.rules import GateRules
@@ -148,7 +148,7 @@ def _option_names(text: str) -> set[str]:
     tree = parse_python(text)
     if tree is None:
         return set()
-    return {match[1] for s in find_settings(tree)[1] for match in re.finditer(r"--([\w-]+)", s.word or "")}
+    return {match[1] for s in options_in(tree) for match in re.finditer(r"--([\w-]+)", s.word or "")}
 
 
 def _reads_params(variant: Variant) -> bool:

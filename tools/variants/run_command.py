@@ -10,7 +10,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import Variant, short_id
-from tunesmith.tools.script_reader.styles import find_settings
+from tunesmith.tools.script_reader.systems.registry import options_in
 from tunesmith.tools.variants.ast_equivalence import parse_python
 
 CLAIM = "as reported by the edited script"
@@ -33,7 +33,7 @@ def option_word(name: str, files: Mapping[str, str]) -> str:
     """Return the command's word that passes a parameter, such as "--lr={lr}"; "" when no file has such an option."""
     for text in files.values():
         tree = parse_python(text)
-        words = {s.name: s.word for s in find_settings(tree)[1]} if tree is not None else {}
+        words = {s.name: s.word for s in options_in(tree)} if tree is not None else {}
         if words.get(name):
             return words[name]
     # A script may parse its options without argparse, so a string literal counts as well.
@@ -43,13 +43,23 @@ def option_word(name: str, files: Mapping[str, str]) -> str:
     return f"{word} {{{name}}}" if word else ""
 
 
-def run_line(spec: StudySpec, params: Mapping[str, Value], code: str, variants: Sequence[Variant]) -> str:
-    """Return the command line that runs a configuration; `code` is the id of its variant, "" for the user's project."""
+def run_line(
+    spec: StudySpec, params: Mapping[str, Value], code: str, variants: Sequence[Variant], *, seed: int | None = None
+) -> str:
+    """Return the command line that runs a configuration.
+
+    Args:
+        spec: the study.
+        params: the configuration.
+        code: the id of its variant, "" for the user's project.
+        variants: of the study.
+        seed: the one that was measured; that of the study if left out.
+    """
     variant = next((v for v in variants if v.id == code), None)
     if variant is not None and variant.declared:
         run = spec.run.model_copy(update={"command": variant_command(variant, spec.run.command)})
         spec = spec.model_copy(update={"run": run})
-    return command_line(spec, params)
+    return command_line(spec, params, seed=seed)
 
 
 def code_needed(spec: StudySpec, code: str) -> str:

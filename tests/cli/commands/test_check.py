@@ -320,4 +320,34 @@ def test_init_offers_it(tmp_path):
         "import argparse\np = argparse.ArgumentParser()\np.add_argument('--lr', type=float, default=0.1)\n"
         "a = p.parse_args()\nprint(f'val_loss={a.lr}')\n"
     )
-    assert "tunesmith check" in invoke("init", "train.py", cwd=tmp_path).stdout
+    assert "tunesmith check" in invoke("init", "train.py", "--seconds", "0", cwd=tmp_path).stdout
+    tried = invoke("init", "train.py", "--force", cwd=tmp_path).stdout
+    assert "✓ metric     val_loss: read once" in tried
+
+
+def test_a_training_loss_is_warned_of_where_a_validation_metric_is_printed(tmp_path: Path) -> None:
+    study = project(tmp_path, "print('loss: 0.5')\nprint('valid loss: 0.7')\n")
+    text = (study / "study.toml").read_text(encoding="utf-8").replace('"val_loss"', '"loss"', 1)
+    (study / "study.toml").write_text(text, encoding="utf-8")
+    found = checked(study)
+    assert "loss may be measured on training data" in detail(found, "metric")
+    assert "valid loss is printed as well" in detail(found, "metric")
+
+
+def test_what_a_metric_takes_and_which_folders_are_shared_is_said(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    script = "import os\nopen('../data/x', 'w').write(os.getcwd())\nfor v in (0.5, 0.2, 0.9): print('val_loss:', v)\n"
+    tables = '[metrics]\nval_loss = { take = "best" }\n'
+    found = checked(project(tmp_path / "p", script, run='shared = ["../data"]', tables=tables))
+    assert "read 3 times, value 0.2000; what counts is the best value of each trial" in detail(found, "metric")
+    assert detail(found, "shared").startswith("../data: yours, and read and written by all trials")
+    assert "the script wrote in ../data" in detail(found, "shared")
+    assert (tmp_path / "data" / "x").read_text(encoding="utf-8").endswith("work")
+
+
+def test_a_file_that_cannot_be_filled_is_said_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("optim:\n  lr: 1\n", encoding="utf-8")
+    found = checked(
+        project(tmp_path, "print('val_loss: 1')", tables='[run.files]\n"a.yaml" = { "lr" = "{x}" }'), status=1
+    )
+    assert "\"a.yaml\" has no 'lr'; expected optim.lr" in detail(found, "missing")

@@ -172,3 +172,20 @@ def test_importance_is_silent_about_few_or_equal_values(capfd):
     flat = [complete(n, {"val_loss": 0.5}, params={"x": n / 20}) for n in range(20)]
     assert summarize(toy(), flat).importance == {}
     assert capfd.readouterr() == ("", "")
+
+
+def test_identical_repeats_are_one_measurement_and_prove_nothing():
+    copies = trials(0.40, 0.20, default_seeds=[0.40] * 3, best_seeds=[0.20] * 3)
+    found = summarize(toy(), copies)
+    assert found.verdict is StudyVerdict.UNCONFIRMED
+    assert found.versus_default is None
+    assert "> 0.999" not in found.headline
+    assert found.headline.endswith(
+        "Its 3 repeats gave the same value, so they are one measurement: give the script an option for its seed and add "
+        "{seed} to the command to see how much is luck."
+    )
+    seeded = record(space=X, run={"command": "python f.py --x {x} --epochs {epochs} --seed {seed}"})
+    assert "the result does not depend on the seed" in summarize(seeded, copies).headline
+    # One side that varies is enough to tell.
+    mixed = summarize(toy(), trials(0.40, 0.20, default_seeds=[0.40, 0.41, 0.42], best_seeds=[0.20] * 3))
+    assert mixed.verdict is StudyVerdict.CONFIRMED
