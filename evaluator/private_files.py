@@ -20,7 +20,7 @@ from tunesmith.study.errors import ProjectError
 JUDGE, TEST = "judge", "test"
 """Names of the folders in which [evaluate] and [test] run."""
 SIDECARS = ("-wal", "-shm", "-journal", ".lock")
-"""What is appended to a history's name for the files beside it: SQLite's, which hold its newest rows, and our lock."""
+"""What is appended to a history's name for the files next to it: SQLite's, which hold its newest rows, and our lock."""
 _SQLITE = b"SQLite format 3\0"
 _TABLES = ("studies", "trials", "observations")
 
@@ -63,7 +63,7 @@ def is_within(path: Path, tops: Iterable[Path]) -> bool:
 
 
 def with_sidecars(history: Path) -> list[Path]:
-    """Return a history file and the files beside it."""
+    """Return a history file and the files next to it."""
     return [history, *(history.with_name(history.name + suffix) for suffix in SIDECARS)]
 
 
@@ -76,7 +76,7 @@ def is_history(path: Path) -> bool:
 
 
 def study_folders(parent: Path) -> list[Path]:
-    """Return the folders of studies that lie in a folder, beside their history."""
+    """Return the folders of studies in a folder, which lie next to their history."""
     try:
         return [Path(entry.path) for entry in os.scandir(parent) if is_study_folder(entry.path)]
     except OSError:

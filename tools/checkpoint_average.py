@@ -1,4 +1,4 @@
-"""Averages checkpoints: a program of its own, because files that a trial left are opened in the sandbox only.
+"""Averages checkpoints, as a separate program: files that a trial left are opened in the sandbox only.
 
     checkpoint_average.py OUT FILE [FILE ...]
 

@@ -11,7 +11,7 @@ _MEASURED = (
 )
 _DISK = (
     "measured about once a second, not enforced: a trial may fill the disk before it is ended; to rule that out, put "
-    "the history on a file system of its own (--history)"
+    "the history on a separate file system (--history)"
 )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from contextlib import suppress
 from functools import cache
 
 MOUNTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
@@ -37,7 +38,7 @@ class ControlGroup:
         os.mkdir(self._folder)
         if self._is_v2:
             self._write("memory.max", memory_bytes)
-            # Else a process of it dies alone, and its parent waits for it for ever.
+            # Otherwise one process dies and its parent waits for it forever.
             self._write_if_any("memory.oom.group", 1)
             self._write_if_any("memory.swap.max", 0)
         else:
@@ -84,19 +85,30 @@ class ControlGroup:
 def find_parent() -> tuple[str, str]:
     """Return the group in which trials get theirs, as VERSION:FOLDER, and "" or why there is none.
 
-    In a delegated group this process moves to one of its own below, because a group with processes has no groups with
+    In a delegated group this process moves to a group below, because a group with processes cannot have groups with
     limits below.
     """
     own = dict(line.split(":", 2)[1:] for line in _read("/proc/self/cgroup").splitlines() if line.count(":") >= 2)
     folder = next((f"{mount}{own.get('', '/')}".rstrip("/") for mount in MOUNTS if _has_memory(mount)), "")
     if folder and _delegate(folder) and _can_hold_trials(f"2:{folder}"):
+        _sweep(folder)
         return f"2:{folder}", ""
     version_1 = next((path for names, path in own.items() if "memory" in names.split(",")), None)
     if version_1 is not None:
         folder = f"{MOUNT_V1}{version_1}".rstrip("/")
         if _can_hold_trials(f"1:{folder}"):
+            _sweep(folder)
             return f"1:{folder}", ""
     return "", "start it with systemd-run --user --scope -p Delegate=yes tunesmith run"
+
+
+def _sweep(folder: str) -> None:
+    """Remove the groups of supervisors that were killed; those with processes stay."""
+    for name in os.listdir(folder):
+        pid = name.removeprefix(_PREFIX)
+        if name.startswith(_PREFIX) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            with suppress(OSError):
+                os.rmdir(f"{folder}/{name}")
 
 
 def _has_memory(mount: str) -> bool:

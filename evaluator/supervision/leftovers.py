@@ -39,7 +39,7 @@ def unsafe_artifacts(folder: str) -> Iterator[str]:
     """Yield what nobody may find in a folder of artifacts, one sentence each.
 
     A link out of the folder leads to files that only its reader sees, a pipe blocks it, and a folder that cannot be
-    read hides both. What is readable is told by the mode, so that root finds what a user finds.
+    read hides both. The mode decides what is readable, so that root finds what a user finds.
     """
     root, parent = os.path.realpath(folder), os.path.dirname(os.path.abspath(folder))
     waiting = [folder]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-import memory_use  # type: ignore[import-not-found]  # beside this file, which is not part of a package here
+import memory_use  # type: ignore[import-not-found]  # a module in the same folder, not in a package
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

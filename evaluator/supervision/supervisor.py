@@ -25,7 +25,7 @@ import select
 import sys
 import time
 
-import process_control  # type: ignore[import-not-found]  # beside this file, no part of a package here
+import process_control  # type: ignore[import-not-found]  # a module in the same folder, not in a package
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ def judge_data_findings(spec: StudySpec, project: Path) -> Iterator[Finding]:
 
 
 def _readable_names(spec: StudySpec, project: Path, command: str) -> list[str]:
-    """Return the project's data files that a judge's command or script names and that are not for the judge alone."""
+    """Return the data files that a judge's command or script names, except [evaluate].data and [test].data."""
     words = argv(command, {name: 0 for name in placeholders(command)})
     named = set(words)
     for script in _scripts(project, words):

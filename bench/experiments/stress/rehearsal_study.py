@@ -61,7 +61,7 @@ def reports():
         for n in range(300_000): file.write('{"step": %d, "values": {"loss": %d}}\\n' % (n, n + 9))
         file.write("[" * 200_000 + "\\n" + '{"values": {"loss": 1' + "0" * 400 + "}}\\n")
 def files():
-    for n in range(20_000): open(f"{ART}/{n}", "w").close()
+    for n in range(2_000): open(f"{ART}/{n}", "w").close()
 def memory():
     m = mmap.mmap(-1, 400 << 20)
     for i in range(0, 400 << 20, 4096): m[i] = 1

@@ -121,7 +121,8 @@ class Prison:
     def traces(self) -> list[str]:
         """Return what a trial changed, reached or left outside of the trials' folders."""
         after = self.fingerprint()
-        new = str(self.study / "snapshots")
+        # What Tunesmith itself writes: new snapshots, and what judges were seen to read.
+        new = (str(self.study / "snapshots"), str(self.study / "reads.json"))
         paths = [path for path in {*after, *self._before} if path in self._before or not path.startswith(new)]
         found = [f"{path} changed" for path in paths if after.get(path) != self._before.get(path)]
         found += [f"a connection came in: {visitor}" for visitor in self.visitors]
