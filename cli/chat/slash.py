@@ -213,7 +213,10 @@ def _queue(session: StudySession, rest: str) -> str:
 
 
 def _pin(session: StudySession, rest: str) -> str:
-    ((name, value),) = (_pairs(rest, "/pin lr=0.01") if "=" in rest else {rest: None}).items()
+    pairs = _pairs(rest, "/pin lr=0.01") if "=" in rest else dict.fromkeys(rest.split())
+    if len(pairs) != 1:
+        raise ToolRefused("give one parameter: /pin lr=0.01 fixes it, /pin lr frees it")
+    ((name, value),) = pairs.items()
     return _call(session, PIN, {"name": name, "value": value})
 
 
@@ -234,10 +237,17 @@ def _check(session: StudySession, rest: str) -> str:
 
 
 def _bounds(session: StudySession, rest: str) -> str:
-    name, *ends = rest.split()
-    if len(ends) != 2:  # noqa: PLR2004  # low and high
+    words = rest.split()
+    if len(words) != 3:  # noqa: PLR2004  # a name and two ends
         raise ToolRefused("give a parameter, its low end and its high end, for example /bounds lr 1e-4 1e-2")
-    return _call(session, BOUNDS, {"name": name, "low": _value(ends[0]), "high": _value(ends[1])})
+    name, low, high = words
+    return _call(session, BOUNDS, {"name": name, "low": _value(low), "high": _value(high)})
+
+
+def _unconstrain(session: StudySession, rest: str) -> str:
+    if not rest:
+        raise ToolRefused("give a metric, for example /unconstrain gpu_mem_gb")
+    return _call(session, CONSTRAIN, {"metric": rest})
 
 
 def _tool(
@@ -322,6 +332,7 @@ COMMANDS: Mapping[str, Slash] = {
     "unforbid": Slash("RULE", "remove a rule", _tool(FORBID, lambda t: {"rule": t, "lift": True})),
     "bounds": Slash("NAME LOW HIGH", "change the range of a parameter", _bounds),
     "constrain": Slash("METRIC <= X", "add a bound on a metric", _tool(CONSTRAIN, _bound)),
+    "unconstrain": Slash("METRIC", "remove the bounds on a metric", _unconstrain),
     "budget": Slash("[NAME VALUE]", "show the limits, or change one, for example /budget trials 60", _budget),
     "edits": Slash("[NAME]", "edits of the code with their results, or the diff of one", _edits),
 }

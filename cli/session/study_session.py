@@ -89,13 +89,14 @@ class StudySession:
             before.reader.close()
         runs = BackgroundRuns(self.file, self.history, folder)
         reader = FileStudyReader(self.history, lambda: spec, project=self.file.parent)
+        inbox = Inbox(folder)
         context = ToolContext(
             reader=reader,
             project=self.file.parent,
             folder=folder,
             history=self.history,
             control=InboxControl(
-                Inbox(folder), by=self._by, check=lambda command: check_command(command, spec, reader)
+                inbox, by=self._by, check=lambda command: check_command(command, spec, reader, inbox.pending())
             ),
             forecaster=SamplerForecaster(spec.planner.sampler),
             start=runs.start,

@@ -164,20 +164,26 @@ class ConstrainArguments(Arguments):
 
 
 def queue(context: ToolContext, args: QueueArguments) -> str:
-    """Queue configurations; none is queued unless all are valid."""
-    control = _control(context)
-    found = _complete_configurations(context, args)
+    """Queue configurations; none is queued unless all are valid and allowed."""
+    control, found = _checked_queue(context, args)
     return "\n".join(f"{line}: {control.send(Queue(params=params, why=args.why))}" for params, line in found)
 
 
 def _queue_preview(context: ToolContext, args: QueueArguments) -> str:
     """Return the complete configurations and about how long they take."""
-    control, found = _control(context), _complete_configurations(context, args)
-    for params, _ in found:
-        control.check(Queue(params=params, why=args.why))
+    _, found = _checked_queue(context, args)
     about = duration_text(len(found), context.study.spec, context.study.view())
     head = f"Run {count(len(found), 'trial')} next{f', {about}' if about else ''}:"
     return "\n".join([head, *(f"  {line}" for _, line in found)])
+
+
+def _checked_queue(
+    context: ToolContext, args: QueueArguments
+) -> tuple[StudyControl, list[tuple[dict[str, JsonScalar], str]]]:
+    control, found = _control(context), _complete_configurations(context, args)
+    for params, _ in found:
+        control.check(Queue(params=params, why=args.why))
+    return control, found
 
 
 def _frozen_queue(context: ToolContext, args: QueueArguments) -> QueueArguments:

@@ -1,22 +1,30 @@
-"""Says whether a study's loop would refuse a command, from its file and its history alone."""
+"""Says whether a study's loop would refuse a command, from its file, its history and the commands that wait."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from tunesmith.agent.loop.commands.decisions import RunState, decide
-from tunesmith.study.commands import Command, EditCode
+from tunesmith.study.commands import Command, EditCode, parse_command
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.errors import ToolRefused
 from tunesmith.study.trials.trial import TrialState
 from tunesmith.tools.control.earlier_commands import read_earlier_commands
+from tunesmith.tools.control.inbox import PendingCommand
 from tunesmith.tools.control.study_reader import FileStudyReader
 
 
-def check_command(command: Command, spec: StudySpec, reader: FileStudyReader) -> None:
+def check_command(
+    command: Command, spec: StudySpec, reader: FileStudyReader, pending: Sequence[PendingCommand] = ()
+) -> None:
     """Refuse a command that the loop would refuse as the study is now. Edits have a check of their own.
 
     Args:
         command: what a person, a chat or another agent asks for.
         spec: the study file.
         reader: the study's history.
+        pending: the commands that the loop has not read yet; it will decide on them first.
 
     Raises:
         ToolRefused: the message says why, and what is possible instead.
@@ -32,4 +40,16 @@ def check_command(command: Command, spec: StudySpec, reader: FileStudyReader) ->
         steering=earlier.steering,
         paused=False,
     )
-    decide(command, state)
+    decide(command, _after(pending, state))
+
+
+def _after(pending: Sequence[PendingCommand], state: RunState) -> RunState:
+    """Return the state as it will be when the waiting commands have been executed; trials that they queue are left out."""
+    for waiting in pending:
+        try:
+            decision = decide(parse_command(waiting.text), state)
+        except ToolRefused:
+            continue
+        steering = state.steering if decision.steering is None else decision.steering
+        state = replace(state, spec=decision.spec or state.spec, steering=steering)
+    return state

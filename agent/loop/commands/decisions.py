@@ -292,6 +292,9 @@ def _change(command: Limit | Parallel | Bounds | Constrain, state: RunState) -> 
     change = requested_change(state.spec.document, command)
     if isinstance(command, Constrain) and change.after is not None:
         _require_reported(command.metric, state.trials)
+    if isinstance(command, Constrain) and change.before is None and change.after is None:
+        bounded = ", ".join(c.metric for c in state.spec.metric_constraints) or "none"
+        raise ToolRefused(f"{command.metric} has no bound; bounded metrics: {bounded}")
     if change.before == change.after:
         raise ToolRefused(f"{change.key} is already {changed_value_text(change.after)}")
     try:

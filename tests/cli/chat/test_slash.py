@@ -1,0 +1,73 @@
+"""Slash commands on a study that does not run: what is wrong is refused at once, what is right waits for the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.projects import make_project
+
+from tunesmith.cli.chat.slash import run_slash
+from tunesmith.cli.session.study_session import StudySession
+from tunesmith.study.errors import ToolRefused
+
+WAITS = "this will be done when it next runs"
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[StudySession]:
+    project = make_project(tmp_path / "p", tables='[[constraints]]\nmetric = "size"\nmax = 9.0')
+    opened = StudySession(project, None, by="test")
+    yield opened
+    loaded = opened.loaded()
+    assert loaded is not None
+    loaded.reader.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("/queue x=7 y=1", "out of range"),
+        ("/queue z=1 base=default", "z"),
+        ("/queue x=0.1 y=2 base=best z=1", "z"),
+        ("/pin x=7", "x: "),
+        ("/pin", "give one parameter"),
+        ("/pin x=0.1 y=2", "give one parameter"),
+        ("/pin x y", "give one parameter"),
+        ("/bounds", "give a parameter, its low end"),
+        ("/bounds x 1", "give a parameter, its low end"),
+        ("/bounds x 3 2", "space.x"),
+        ("/veto lr > 1", "lr is not a parameter"),
+        ("/unveto x > 0.5", "there is no veto"),
+        ("/forbid x >", "x >"),
+        ("/unforbid x > y", "there is no rule"),
+        ("/budget trials 6", "already 6"),
+        ("/budget trials none", "nothing would end the study"),
+        ("/constrain loss", "give a bound"),
+        ("/unconstrain", "give a metric"),
+        ("/unconstrain loss", "loss has no bound; bounded metrics: size"),
+        ("/confirm 3", "there is no trial 3"),
+        ("/forget 0-4", "no trial"),
+        ("/stop 3", "not running"),
+    ],
+)
+def test_a_wrong_command_is_refused_when_it_is_given(session: StudySession, line: str, reason: str) -> None:
+    with pytest.raises(ToolRefused) as refused:
+        run_slash(line, session)
+    assert reason in str(refused.value)
+
+
+def test_commands_that_wait_count_for_those_after_them(session: StudySession) -> None:
+    for line in ("/unconstrain size", "/veto x > 0.5", "/unveto x > 0.5", "/veto y == 8", "/bounds x 0.2 0.4"):
+        assert WAITS in run_slash(line, session), line
+    for line, reason in [
+        ("/unconstrain size", "has no bound; bounded metrics: none"),
+        ("/unveto x > 0.5", "current vetoes: y == 8"),
+        ("/queue x=0.3 y=8 base=default", "remove that veto first"),
+        ("/pin x=0.9", "x: "),
+        ("/bounds x 0.2 0.4", "already"),
+    ]:
+        with pytest.raises(ToolRefused) as refused:
+            run_slash(line, session)
+        assert reason in str(refused.value), line
