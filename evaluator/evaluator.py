@@ -271,7 +271,12 @@ class Evaluator:
         project = self._project
         try:
             return take_snapshot(
-                project, self.folder, without=without, shared=self.spec.run.shared, private=self._private
+                project,
+                self.folder,
+                without=without,
+                shared=self.spec.run.shared,
+                private=self._private,
+                histories=with_sidecars(self._history),
             )
         except OSError as error:
             message = f"the project cannot be copied to {self.folder}: {error.strerror} ({error.filename})"

@@ -7,11 +7,9 @@ changes none.
 from __future__ import annotations
 
 import os
-import sqlite3
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 from tunesmith.evaluator.sandbox.mounts import is_too_wide
 from tunesmith.study.config.spec import StudySpec
@@ -22,7 +20,10 @@ JUDGE, TEST = "judge", "test"
 SIDECARS = ("-wal", "-shm", "-journal", ".lock")
 """What is appended to a history's name for the files next to it: SQLite's, which hold its newest rows, and our lock."""
 _SQLITE = b"SQLite format 3\0"
-_TABLES = ("studies", "trials", "observations")
+_TABLES = (b"studies", b"trials", b"observations")
+_OUR_TABLE = re.compile(rb"create table [\"'`\[]?(studies|trials|observations)\b")
+_SCHEMA_BYTES = 2**20
+"""Bytes at the beginning of a database in which the descriptions of its tables are looked for."""
 
 
 def judge_data(spec: StudySpec, project: Path) -> dict[str, dict[str, Path]]:
@@ -89,15 +90,19 @@ def is_study_folder(path: str | Path) -> bool:
 
 
 def _is_history_file(path: Path) -> bool:
+    """Return whether a file is a database with our tables. A new one has them only in the file that SQLite adds."""
+    if _beginning(path, len(_SQLITE)) != _SQLITE:
+        return False
+    text = _beginning(path, _SCHEMA_BYTES) + _beginning(path.with_name(f"{path.name}-wal"), _SCHEMA_BYTES)
+    return set(_OUR_TABLE.findall(text.lower())) == set(_TABLES)
+
+
+def _beginning(path: Path, count: int) -> bytes:
     try:
         with path.open("rb") as file:
-            if file.read(len(_SQLITE)) != _SQLITE:
-                return False
-        query = f"select count(*) from sqlite_master where name in {_TABLES}"
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
-            return bool(database.execute(query).fetchone()[0] == len(_TABLES))
-    except (OSError, sqlite3.Error):
-        return False
+            return file.read(count)
+    except OSError:
+        return b""
 
 
 def _path(name: str, project: Path) -> Path:

@@ -65,6 +65,7 @@ def take_snapshot(
     without: Sequence[str] = (),
     shared: Sequence[str] = (),
     private: Sequence[Path] = (),
+    histories: Sequence[Path] = (),
 ) -> Snapshot:
     """Copy the project into the study's folder; the same content is copied only once.
 
@@ -74,13 +75,14 @@ def take_snapshot(
         without: patterns of names to leave out, in addition to `SKIPPED`.
         shared: folders that all trials share, which are not copied.
         private: files and folders that no trial may see; the snapshot's name depends on them all the same.
+        histories: files of histories, which are left out; others are recognized by what they hold.
 
     Raises:
         OSError: a file cannot be read, or the folder cannot be written.
     """
     left_out = {Path(os.path.normpath(project.absolute() / name)) for name in shared}
-    histories: list[Path] = []
-    found = _entries(project, project, {study_folder.absolute(), *left_out, *private}, histories)
+    others: list[Path] = []
+    found = _entries(project, project, {study_folder.absolute(), *left_out, *private, *histories}, others)
     entries = tuple(
         entry
         for entry in found
@@ -94,7 +96,7 @@ def take_snapshot(
         building = folder.with_name(f"{variant}.{secrets.token_hex(4)}")
         fill(building, project, entries)
         building.rename(folder)
-    return Snapshot(folder, variant, entries, tuple(histories))
+    return Snapshot(folder, variant, entries, tuple(others))
 
 
 def file_texts(snapshot: Snapshot, patterns: Sequence[str]) -> dict[str, str]:
