@@ -8,7 +8,8 @@ from pathlib import Path
 from tunesmith.agent.code_search.questions.editor import Editor
 from tunesmith.agent.code_search.questions.evidence import RunRecords
 from tunesmith.agent.code_search.search import CodeSearch
-from tunesmith.agent.llm.candidate_pool import BackgroundRunner, CandidatePool
+from tunesmith.agent.llm.background import BackgroundRunner
+from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.client.types import LanguageModel
 from tunesmith.agent.planner.study_brief import make_study_brief
 from tunesmith.study.config.spec import StudySpec

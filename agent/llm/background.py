@@ -5,10 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 BACKGROUND_THREAD = "tunesmith-llm"
 """Name of every thread that is started here."""
+
+
+class BackgroundRunner(Protocol):
+    """Runs functions in the background."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start the function; return the future of its result."""
+
 
 P = ParamSpec("P")
 R = TypeVar("R")

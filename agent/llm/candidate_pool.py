@@ -11,13 +11,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from tunesmith.agent.llm.answer_wait import AnswerWait
+from tunesmith.agent.llm.background import BackgroundRunner
 from tunesmith.agent.llm.call_log import LoggedCall
 from tunesmith.agent.llm.candidates import Candidate, revalidate
 from tunesmith.agent.llm.fate_log import FateLog
+from tunesmith.agent.llm.lesson_questions import LessonQuestions
 from tunesmith.agent.llm.llm_budget import LLMBudget
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, FIRST_CANDIDATES, Batch, BatchFailure, LLMPlanner
+from tunesmith.agent.llm.question_pauses import QuestionPauses
 from tunesmith.agent.llm.question_timing import QuestionCost, is_cheap, news, question_cost, waiting_allowance_s
 from tunesmith.agent.llm.requests import MAX_REQUESTS, Request
 from tunesmith.prompts.candidate_fates import CandidateFate
@@ -36,24 +40,11 @@ STALE_AFTER_TRIALS = 10
 ANSWER_WAIT_S = 1.0
 """Time that the end of a run waits for an answer that is on its way, in seconds."""
 
-LESSON_INTERVAL = 10
-"""Number of finished trials between two questions for lessons."""
-
 MIN_SHARE_TO_RETHINK = 0.25
 """Share of the trials below which a model's candidates are run down before it is asked again."""
 
 RethinkRule = Literal["when cheap", "always", "never"]
 """When candidates that did not run are asked for again after a result: by their cost, always, or never."""
-
-_MAX_PAUSE_TRIALS = 16
-_FAILURES_BEFORE_NOTE = 3
-
-
-class BackgroundRunner(Protocol):
-    """Runs functions in the background."""
-
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Start the function; return the future of its result."""
 
 
 ContextMaker = Callable[[StudyView, Sequence[CandidateFate]], PromptContext]
@@ -107,7 +98,6 @@ class CandidatePool:
         self._runner = runner
         self._count = count
         self._rethinks = rethinks
-        self._clock = clock
         self.share = 0.5
         self._candidates: list[Candidate] = []
         self._regions: list[Candidate] = []
@@ -116,22 +106,13 @@ class CandidatePool:
         self._finished_seen = -1
         self._costs: list[QuestionCost] = []
         self._pending: Future[Batch] | None = None
-        self._waiting_since: float | None = None
-        self._waited_s = 0.0
-        self._allowed_wait_s = 0.0
-        self._pending_lessons: Future[tuple[tuple[Lesson, ...], Batch]] | None = None
+        self._wait = AnswerWait(clock)
+        self._lesson_questions = LessonQuestions(self._ask_for_lessons, runner)
         self._new_lessons: tuple[Lesson, ...] | None = None
-        self._lessons_asked_at = -1
         self._requests: list[Request] = []
         self._answered: list[str] = []
-        self._notes: list[str] = []
-        self._failures_in_a_row = 0
-        self._paused_until_trial = 0
-        self._paused_until_s = 0.0
-        self._disabled_reason = ""
-        self._failure_is_noted = False
+        self._pauses = QuestionPauses(planner.name, clock)
         self._is_rethinking = False
-        self._last_failure = ""
 
     @property
     def name(self) -> str:
@@ -192,43 +173,32 @@ class CandidatePool:
     def must_wait(self, view: StudyView) -> bool:
         """Return whether a slot waits for the answer on its way: within the allowance, if the answer is needed."""
         self.prepare(view)
-        self._allowed_wait_s = waiting_allowance_s(view.trials)
-        is_needed = not self._candidates or self._is_rethinking
-        if self._pending is None or not is_needed:
-            self._stop_waiting()
+        if self._candidates and not self._is_rethinking:
+            self._wait.end()
             return False
-        if self._waiting_since is None:
-            self._waiting_since = self._clock()
+        if self._pending is not None:
+            self._wait.begin(waiting_allowance_s(view.trials))
         return self.is_waiting
 
     @property
     def is_waiting(self) -> bool:
         """Whether a slot waits for an answer, which has not come and may still be waited for."""
-        if self._waiting_since is None or self._pending is None or self._pending.done():
-            self._stop_waiting()
-            return False
-        if self._waited_s + self._clock() - self._waiting_since < self._allowed_wait_s:
-            return True
-        self._stop_waiting()
-        return False
-
-    def _stop_waiting(self) -> None:
-        if self._waiting_since is not None:
-            self._waited_s += self._clock() - self._waiting_since
-            self._waiting_since = None
+        return self._wait.goes_on(self._pending)
 
     # -- asking -------------------------------------------------------------------------------------------------
 
     def prepare(self, view: StudyView) -> None:
         """Ask for candidates when that pays and is allowed. Returns at once with a background runner."""
         self._collect(view)
-        self._ask_for_lessons_when_due(view)
+        if self._lesson_questions.is_due(view) and not self._pause_reason(view):
+            self._lesson_questions.start(view)
+            self._collect(view)
         if self._pending is None and self._needs_more(view) and not self._pause_reason(view):
             self._start_question(view, ())
 
     def finish(self, view: StudyView) -> None:
         """Wait up to ANSWER_WAIT_S for open questions, so that their cost is recorded; later answers are lost."""
-        futures: tuple[Future[Any] | None, ...] = (self._pending, self._pending_lessons)
+        futures: tuple[Future[Any] | None, ...] = (self._pending, self._lesson_questions.pending)
         wait_for([future for future in futures if future is not None], timeout=ANSWER_WAIT_S)
         self._collect(view)
 
@@ -252,8 +222,7 @@ class CandidatePool:
 
     def drain_notes(self) -> list[str]:
         """Return messages for the user since the last call of this method."""
-        notes, self._notes = [*self._notes, *self._usage.drain_notes()], []
-        return notes
+        return [*self._pauses.drain_notes(), *self._usage.drain_notes()]
 
     def charge(self, calls: Sequence[LoggedCall]) -> None:
         """Log calls and count them against the budget; calls made elsewhere for this study are passed in here."""
@@ -261,11 +230,9 @@ class CandidatePool:
 
     def unavailable_reason(self) -> str:
         """Return why the model must not be asked anything now; "" when it may be asked."""
-        if self._disabled_reason:
-            return self._disabled_reason
-        if self.used >= 1.0:
-            return "the LLM's budget is spent"
-        return self._last_failure if self._clock() < self._paused_until_s else ""
+        if self._pauses.disabled_reason:
+            return self._pauses.disabled_reason
+        return "the LLM's budget is spent" if self.used >= 1.0 else self._pauses.reason_by_time
 
     def update_study(self, planner: LLMPlanner, budget: Budget) -> None:
         """Continue with a changed study; candidates for the old one are removed."""
@@ -313,25 +280,12 @@ class CandidatePool:
 
     def _collect(self, view: StudyView) -> None:
         if self._pending is not None and self._pending.done():
-            self._stop_waiting()
+            self._wait.end()
             pending, self._pending = self._pending, None
             self._accept(pending.result(), view)
-        if self._pending_lessons is not None and self._pending_lessons.done():
-            asked, self._pending_lessons = self._pending_lessons, None
-            self._accept_lessons(*asked.result())
-
-    def _ask_for_lessons_when_due(self, view: StudyView) -> None:
-        """Ask for lessons every LESSON_INTERVAL finished trials; trials of earlier runs do not count."""
-        finished = sum(t.state.is_finished for t in view.trials)
-        if self._lessons_asked_at < 0:
-            self._lessons_asked_at = finished
-        is_due = finished - self._lessons_asked_at >= LESSON_INTERVAL
-        if self._pending_lessons is None and is_due and not self._pause_reason(view):
-            self._lessons_asked_at = finished
-            if self._runner is None:
-                self._accept_lessons(*self._ask_for_lessons(view))
-            else:
-                self._pending_lessons = self._runner.submit(self._ask_for_lessons, view)
+        answered = self._lesson_questions.collect()
+        if answered is not None:
+            self._accept_lessons(*answered)
 
     def _ask_for_lessons(self, view: StudyView) -> tuple[tuple[Lesson, ...], Batch]:
         try:
@@ -348,14 +302,12 @@ class CandidatePool:
     def _accept(self, batch: Batch, view: StudyView) -> None:
         self.charge(batch.calls)
         if batch.failure is not None:
-            self._pause(batch, view)
+            self._pauses.add(batch, view)
             return
         if batch.calls:
             self._costs.append(question_cost(batch.calls))
         self._take(batch, view)
-        if self._failure_is_noted:
-            self._notes.append(f"the LLM {self.name} answers again")
-        self._failures_in_a_row, self._failure_is_noted = 0, False
+        self._pauses.end()
 
     def _take(self, batch: Batch, view: StudyView) -> None:
         """Replace the candidates by those of an answer; what it does not give again is dropped."""
@@ -369,29 +321,16 @@ class CandidatePool:
         self._trials_seen, self._is_rethinking = batch.trials_seen, False
         self._requests += batch.requests
 
-    def _pause(self, batch: Batch, view: StudyView) -> None:
-        """Pause questions: for 1, 2, 4, ... trials after each failure in a row, for good after a permanent one."""
-        self._failures_in_a_row += 1
-        self._paused_until_trial = view.number + min(2 ** (self._failures_in_a_row - 1), _MAX_PAUSE_TRIALS)
-        self._paused_until_s = self._clock() + (batch.retry_after_s or 0.0)
-        self._disabled_reason = batch.reason if batch.permanent else ""
-        is_serious = batch.failure is BatchFailure.DOWN or self._failures_in_a_row >= _FAILURES_BEFORE_NOTE
-        if is_serious and not self._failure_is_noted:
-            retry = "" if batch.permanent else "; it will be asked again later"
-            self._notes.append(f"{batch.reason}; only the sampler proposes now{retry}")
-            self._failure_is_noted = True
-        self._last_failure = batch.reason
-
     # -- reasons ------------------------------------------------------------------------------------------------
 
     def _pause_reason(self, view: StudyView) -> str:
-        return self.unavailable_reason() or (self._last_failure if view.number < self._paused_until_trial else "")
+        return self.unavailable_reason() or self._pauses.reason(view)
 
     def reason_for_none(self, view: StudyView) -> str:
         """Return why there are no candidates now."""
         if self._pending is not None:
             return "late: the LLM had not answered yet"
-        return self._pause_reason(view) or self._last_failure or "the LLM had nothing new"
+        return self._pause_reason(view) or self._pauses.last_failure or "the LLM had nothing new"
 
 
 def _failed_batch(error: Exception, view: StudyView) -> Batch:

@@ -23,8 +23,9 @@ _OTHER_MOVES = ("explore", "combine", "ablate", "simplify")
 def choose_operator(view: StudyView) -> str:
     """Return the kind of move to ask for.
 
-    Stagnation asks for another kind every STAGNATION_TRIALS. Otherwise: explore until the default is beaten, ablate a best trial that changed many settings
-    at once and was not taken apart yet, combine two good trials that changed different settings, else refine.
+    Stagnation asks for another kind every STAGNATION_TRIALS. Otherwise: explore until the default is beaten, ablate a
+    best trial that changed many settings at once and was not taken apart yet, combine two good trials that changed
+    different settings, else refine.
     """
     stagnant = trials_since_improvement(view)
     if stagnant >= STAGNATION_TRIALS:

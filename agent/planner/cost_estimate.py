@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.agent.llm.candidate_pool import LESSON_INTERVAL, STALE_AFTER_TRIALS
+from tunesmith.agent.llm.candidate_pool import STALE_AFTER_TRIALS
 from tunesmith.agent.llm.client.prices import Price
 from tunesmith.agent.llm.client.types import TokenUse
+from tunesmith.agent.llm.lesson_questions import LESSON_INTERVAL
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, FIRST_CANDIDATES
-from tunesmith.agent.planner.source_credit import MAX_LLM_FRACTION, MIN_LLM_FRACTION
+from tunesmith.agent.planner.source_credit import MIN_LLM_FRACTION
 from tunesmith.agent.planner.study_brief import make_study_brief
 from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.message import Message
@@ -68,9 +68,9 @@ def estimate_llm(opening: Sequence[Message], trials: int, price: Price | None) -
     """
     first_prompt = sum(estimate_tokens(message.text) for message in opening)
     lessons = trials // LESSON_INTERVAL
-    # A model with few trials is only asked when its candidates are stale, one with most trials before each of them.
+    # A model with few trials is only asked when its candidates are stale, one with most trials after each result.
     calls_low = 1 + lessons + max(trials // STALE_AFTER_TRIALS - 1, 0)
-    calls_high = 1 + lessons + math.ceil(MAX_LLM_FRACTION * trials)
+    calls_high = 1 + lessons + trials
     prompt_low = first_prompt + trials * MIN_LLM_FRACTION * _TRIAL_TOKENS
     prompt_high = min(MAX_TOKENS, first_prompt + _MAX_HISTORY_TOKENS)
     low = _use(calls_low, prompt_low, CANDIDATES_PER_QUESTION * ANSWER_TOKENS)

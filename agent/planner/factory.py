@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tunesmith.agent.llm.candidate_pool import BackgroundRunner, CandidatePool
+from tunesmith.agent.llm.background import BackgroundRunner
+from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.client.types import LanguageModel
 from tunesmith.agent.llm.planner import LLMPlanner
 from tunesmith.agent.llm.prompt_context import make_prompt_context

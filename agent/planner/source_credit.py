@@ -22,8 +22,12 @@ _SHARPNESS = 1.6
 """Factor on the standardized difference of both credits; above 1 the fraction reacts more strongly."""
 _DECAY = 0.93
 """Decay of a source's earlier credit per further trial of this source."""
-_MOST_WITHOUT_GAIN = 0.3
-"""Credit of a trial that beats all earlier ones but the best: a source that stays near the best gains nothing."""
+_MOST_WITHOUT_GAIN = 0.7
+"""Credit of a trial that beats all earlier ones but the best."""
+_RECENT = 8
+"""Number of latest trials of a source of which it counts how many were a new best."""
+_GAIN_WEIGHT = 2.0
+"""Weight of new bests among the latest trials against the credit, in logits: staying near the best is no progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,31 +55,45 @@ class BetaCredit:
 
 @dataclass(frozen=True, slots=True)
 class SourceCredits:
-    """The credit of both sources of proposals."""
+    """The credit of both sources of proposals.
+
+    Attributes:
+        llm_gains: whether each of the LLM's latest trials was a new best.
+        sampler_gains: the same for the sampler.
+    """
 
     llm: BetaCredit
     sampler: BetaCredit
+    llm_gains: Sequence[bool] = ()
+    sampler_gains: Sequence[bool] = ()
 
     @property
     def llm_fraction(self) -> float:
         """Fraction of the trials that the LLM gets, in [MIN_LLM_FRACTION, MAX_LLM_FRACTION].
 
-        The probability that its next trial gets more credit than the sampler's, sharpened.
+        The probability that its next trial gets more credit than the sampler's, sharpened, and shifted towards the
+        source whose latest trials were new bests more often.
         """
         std = math.sqrt(self.llm.variance + self.sampler.variance)
         z = _SHARPNESS * (self.llm.mean - self.sampler.mean) / std
-        return min(max(0.5 * (1.0 + math.erf(z / math.sqrt(2.0))), MIN_LLM_FRACTION), MAX_LLM_FRACTION)
+        by_credit = min(max(0.5 * (1.0 + math.erf(z / math.sqrt(2.0))), 0.01), 0.99)
+        odds = by_credit / (1.0 - by_credit)
+        odds *= math.pow(_gain_rate(self.llm_gains) / _gain_rate(self.sampler_gains), _GAIN_WEIGHT)
+        return min(max(odds / (1.0 + odds), MIN_LLM_FRACTION), MAX_LLM_FRACTION)
 
 
 def source_credits(trials: Sequence[Trial], objectives: Sequence[Objective]) -> SourceCredits:
     """Return the credit of both sources after the finished trials."""
     llm, sampler = BetaCredit(), BetaCredit()
+    gains: dict[Source, list[bool]] = {Source.LLM: [], Source.SAMPLER: []}
     earlier: list[float] = []
     for trial in trials:
         if trial.is_replicate or not trial.state.is_finished:
             continue
         loss = _loss(trial, objectives)
         source = trial.proposal.source
+        if source in gains and earlier:
+            gains[source].append(loss is not None and loss < min(earlier))
         if source is Source.LLM:
             llm = llm.after(_credit(loss, earlier))
         elif source is Source.SAMPLER:
@@ -84,7 +102,12 @@ def source_credits(trials: Sequence[Trial], objectives: Sequence[Objective]) -> 
             llm = llm.after(0.0)
         if loss is not None:
             earlier.append(loss)
-    return SourceCredits(llm, sampler)
+    return SourceCredits(llm, sampler, gains[Source.LLM][-_RECENT:], gains[Source.SAMPLER][-_RECENT:])
+
+
+def _gain_rate(gains: Sequence[bool]) -> float:
+    """Return the rate of new bests; half of an untested trial counts as one, so that nothing is ever ruled out."""
+    return (sum(gains) + 0.5) / (len(gains) + 1.0)
 
 
 def _credit(loss: float | None, earlier: Sequence[float]) -> float:

@@ -21,8 +21,8 @@ from tunesmith.study.trials.trial import Failure
 
 T = TypeVar("T")
 
-STEPS = 6
-"""Steps of a line through the unit cube on which an expert learned about a parameter."""
+ARRIVED = 0.12
+"""Distance from its aims at which an expert has no more to say about them."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,31 @@ class ScriptedExpert:
         reference = best[1] if best else "default"
         value = float(best[2].replace(",", "")) if best else None
         current = _units(self.task, best[3] if best else "")
-        return {"candidates": [self._step(current, reference, value, rng) for _ in range(4)], "requests": []}
+        has_arrived = all(abs(aim - current[n]) < ARRIVED for n, aim in self.expert.aims.items() if n in current)
+        steps = [self._step(current, reference, value, rng) for _ in range(4)]
+        return {"candidates": [self._left_open(current, reference, rng), *steps] if has_arrived else steps}
+
+    def _left_open(self, current: Mapping[str, float], reference: str, rng: np.random.Generator) -> dict[str, Any]:
+        """Keep what the expert knows and leave three parameters that it knows nothing of to the sampler."""
+        unknown = [n for n in current if n not in self.expert.aims]
+        names = [unknown[i] for i in rng.permutation(len(unknown))[:3]]
+        free = []
+        for name in names:
+            parameter = self.task.space.parameters[name]
+            ends = [parameter.from_unit(float(np.clip(current[name] + d, 0.0, 1.0))) for d in (-0.25, 0.25)]
+            numbers = [end for end in ends if isinstance(end, int | float)]
+            bounds = {"low": min(numbers), "high": max(numbers)} if len(numbers) == len(ends) else {}
+            free.append({"name": name, "low": None, "high": None, **bounds})
+        return {
+            "kind": "refine",
+            "base": "default" if reference == "default" else f"#{reference}",
+            "changes": [],
+            "free": free,
+            "runs": 1,
+            "rationale": f"{', '.join(names)}: yours to tune",
+            "predicted": None,
+            "refuted_by": "",
+        }
 
     def _step(
         self, current: Mapping[str, float], reference: str, value: float | None, rng: np.random.Generator
