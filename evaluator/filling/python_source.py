@@ -225,12 +225,10 @@ def _first_number(node: ast.expr) -> ast.expr:
 
 def _loop(name: str, arguments: list[ast.expr]) -> Iterator[Place]:
     end = arguments[min(1, len(arguments) - 1)] if arguments else None
-    if isinstance(end, ast.BinOp) and isinstance(end.op, ast.Add) and not is_number(end):
+    if isinstance(end, ast.BinOp) and isinstance(end.op, ast.Add):
         # range(1, 10 + 1), or range(start, start + 10)
-        is_from_start = ast.dump(end.left) == ast.dump(arguments[0]) and len(arguments) > 1
+        is_from_start = len(arguments) > 1 and ast.dump(end.left) == ast.dump(arguments[0])
         end = end.right if is_from_start else end.left
-    elif isinstance(end, ast.BinOp) and isinstance(end.op, ast.Add) and is_number(end.left):
-        end = end.left
     if end is not None and is_number(end):
         yield Place(f"{name}.range", end, "loop", name)
 

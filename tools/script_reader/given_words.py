@@ -13,11 +13,15 @@ from tunesmith.tools.script_reader.reading import Setting
 _OPTION = re.compile(r"^(?:--?|\+{0,2})([A-Za-z][\w./@-]*)(?:=(.*))?$", re.DOTALL)
 
 
-def with_given(settings: Sequence[Setting], given: Sequence[str]) -> tuple[list[Setting], tuple[str, ...]]:
+def with_given(
+    settings: Sequence[Setting], given: Sequence[str]
+) -> tuple[list[Setting], tuple[str, ...], dict[str, str]]:
     """Return the settings with what the words give them, and the words that stay in the command.
 
-    A number for a setting becomes its default. Any other word stays, and its setting is not a setting any more.
+    A number for a setting becomes its default; its word is returned by the setting's name, since it stays as well
+    where the setting is not varied. Any other word stays, and its setting is not a setting any more.
     """
+    numbers: dict[str, str] = {}
     kept: list[str] = []
     values: dict[str, str | None] = {}
     words = list(given)
@@ -33,7 +37,9 @@ def with_given(settings: Sequence[Setting], given: Sequence[str]) -> tuple[list[
         if value is None and setting.kind != "bool" and words:
             value = words.pop(0)
         values[setting.name] = value
-        if _typed(setting, value) is None:
+        if _typed(setting, value) is not None:
+            numbers[setting.name] = setting.word.replace(f"{{{setting.name}}}", str(value))
+        else:
             kept.append(shlex.quote(word))
             if value is not None and match[2] is None:
                 kept.append(shlex.quote(value))
@@ -42,7 +48,7 @@ def with_given(settings: Sequence[Setting], given: Sequence[str]) -> tuple[list[
         for s in settings
         if s.name not in values or _typed(s, values[s.name]) is not None
     ]
-    return [replace(s, required=False) if s.name in values else s for s in changed], tuple(kept)
+    return [replace(s, required=False) if s.name in values else s for s in changed], tuple(kept), numbers
 
 
 def _flag(setting: Setting) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 RUNNER = "run_notebook.py"
 """Name of the program."""
-_TEXT = '''"""Runs a notebook's code as a script: python run_notebook.py NOTEBOOK. Magics and shell lines are skipped."""
+_TEXT = '''"""Runs a notebook's code as a script: python run_notebook.py NOTEBOOK. Magics are skipped."""
 
 import json
 import re

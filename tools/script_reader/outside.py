@@ -36,6 +36,23 @@ def _outside(sources: Sources, settings: Sequence[Setting]) -> Iterator[str]:
     for node in ast.walk(sources.main.tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("../"):
             yield node.value
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            yield from _beside_parents(node)
+
+
+def _beside_parents(node: ast.BinOp) -> Iterator[str]:
+    """Yield `../data` for `Path(__file__).parents[1] / "data"` and `Path(__file__).parent.parent / "data"`."""
+    if not isinstance(node.right, ast.Constant) or not isinstance(node.right.value, str):
+        return
+    match node.left:
+        case ast.Subscript(value=ast.Attribute(attr="parents"), slice=ast.Constant(value=int() as above)):
+            levels = above
+        case ast.Attribute(attr="parent", value=ast.Attribute(attr="parent")):
+            levels = 1
+        case _:
+            return
+    if levels:
+        yield f"{'../' * levels}{node.right.value}/"
 
 
 def _is_inside(sources: Sources, text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
@@ -54,7 +54,7 @@ def read_script(path: Path, given: Sequence[str] = (), root: Path | None = None)
     domains = domains_of(sources)
     trees = [module.tree for module in sources.modules]
     settings = with_uses(_named_shortly([s for part in parts for s in part.settings]), trees)
-    settings, given_words = with_given(settings, sources.given)
+    settings, given_words, numbers = with_given(settings, sources.given)
     settings = _with_outputs(settings)
     roles = sort_out(settings, domains)
     roles = sort_out(known_conditions(settings, [t.setting.name for t in roles.tuned]), domains)
@@ -66,7 +66,7 @@ def read_script(path: Path, given: Sequence[str] = (), root: Path | None = None)
     helpers = {RUNNER: runner_text()} if sources.is_notebook else {}
     return ScriptReading(
         system=" and ".join(part.system for part in parts if part.settings),
-        command=_command(sources, parts, (*given_words, *config_words, *_fixed(settings))),
+        command=_command(sources, parts, (*given_words, *_kept(numbers, roles), *config_words, *_fixed(settings))),
         tuned=roles.tuned,
         left_alone=tuple(left for left in roles.left_alone if left.name not in fixed),
         fidelity=roles.fidelity,
@@ -204,6 +204,15 @@ def _endless(settings: Sequence[Setting], roles: Roles, domains: frozenset[str])
                 flag = setting.place
                 yield f"{flag} has no limit as its default; give one: tunesmith init SCRIPT -- {flag} 1000"
                 return
+
+
+def _kept(numbers: Mapping[str, str], roles: Roles) -> Iterator[str]:
+    """Yield the words that give a number to a setting which the study does not vary."""
+    varied = {s.name for s in (*(t.setting for t in roles.tuned), *roles.follows, *roles.seeds)}
+    varied |= {roles.fidelity.name} if roles.fidelity is not None else set()
+    for name, word in numbers.items():
+        if name not in varied:
+            yield from word.split()
 
 
 def _fixed(settings: Sequence[Setting]) -> Iterator[str]:

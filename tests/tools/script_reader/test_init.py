@@ -367,14 +367,17 @@ def test_odd_options_are_left_out_or_spelled_so_that_the_script_takes_them(
 def test_init_asks_for_what_the_script_requires(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(
-        HEAD + "p.add_argument('--data', required=True)\np.add_argument('--lrs', nargs=2)\n", encoding="utf-8"
+        HEAD + "p.add_argument('--data', required=True)\np.add_argument('--lrs', nargs=2)\n"
+        "p.add_argument('--epochs', type=int, default=5)\n",
+        encoding="utf-8",
     )
     shown = command("init", "train.py", cwd=tmp_path).stdout
     assert "the script also needs --data" in shown
     assert "dry run" not in shown
     assert "also needs --data" in (tmp_path / "study.toml").read_text(encoding="utf-8")
-    given = command("init", "train.py", "--force", "--seconds", "0", "--", "--data", "a b", "--lr", "0.5", cwd=tmp_path)
+    words = ("--data", "a b", "--lr", "0.5", "--epochs", "1")
+    given = command("init", "train.py", "--force", "--seconds", "0", "--", *words, cwd=tmp_path)
     assert "also needs" not in given.stdout
     spec = load_spec(tmp_path)
-    assert spec.run.command == "python train.py --data 'a b' --lr {lr}"
+    assert spec.run.command == "python train.py --data 'a b' --epochs 1 --lr {lr}"
     assert spec.space.default == {"lr": 0.5}

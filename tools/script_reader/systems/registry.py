@@ -8,18 +8,17 @@ from pathlib import Path
 from tunesmith.tools.script_reader.literals import constants
 from tunesmith.tools.script_reader.reading import Setting
 from tunesmith.tools.script_reader.sources import Module, Sources
-from tunesmith.tools.script_reader.systems import (
+from tunesmith.tools.script_reader.systems import hydra_config, lightning_cli
+from tunesmith.tools.script_reader.systems.base import System
+from tunesmith.tools.script_reader.systems.options import (
     argparse_options,
     click_options,
     configurator,
     dataclass_options,
     flags_and_functions,
-    hydra_config,
-    lightning_cli,
     positional_words,
     typer_options,
 )
-from tunesmith.tools.script_reader.systems.base import System
 
 COMMAND_LINES: tuple[System, ...] = (
     hydra_config.read,

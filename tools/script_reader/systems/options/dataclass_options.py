@@ -105,7 +105,8 @@ def _field(  # noqa: PLR0913  # what a field is, and where it stands
     is_container = isinstance(annotation, ast.Subscript) and last_name(annotation.value).lower() in _CONTAINERS
     word = _word(flag, key, kind, default, system)
     yield Setting(
-        name=key, kind="" if is_container else kind, word=word, default=scalar(default), choices=choices, help=help_text, required=is_missing, path=f"{prefix}{name}", is_typed=True,
+        name=key, kind="" if is_container else kind, word=word, default=scalar(default), choices=choices,
+        help=help_text, required=is_missing, path=f"{prefix}{name}", is_typed=True,
     )  # fmt: skip
 
 
@@ -162,7 +163,11 @@ def _library(name: str) -> Iterator[Setting]:
 
 @cache
 def _libraries() -> dict[str, dict[str, Any]]:
-    text = files("tunesmith.tools.script_reader.systems").joinpath("library_arguments.toml").read_text(encoding="utf-8")
+    text = (
+        files("tunesmith.tools.script_reader.systems.options")
+        .joinpath("library_arguments.toml")
+        .read_text(encoding="utf-8")
+    )
     return tomllib.loads(text)
 
 
