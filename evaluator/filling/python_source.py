@@ -211,7 +211,8 @@ def _arguments(call: ast.Call) -> Iterator[Place]:
         if keyword.arg and is_value(keyword.value):
             yield Place(f"{callee}.{keyword.arg}", keyword.value, "argument", callee)
         elif keyword.arg:
-            yield from _entries(f"{callee}.{keyword.arg}", keyword.value)
+            for place in _entries(f"{callee}.{keyword.arg}", keyword.value):
+                yield Place(place.address, place.node, "argument", callee)
     for name, value in zip(_POSITIONAL.get(callee, ()), map(_first_number, call.args), strict=False):
         if name and is_number(value):
             yield Place(f"{callee}.{name}", value, "argument", callee)

@@ -35,7 +35,7 @@ ENOUGH = 2
 MANY = 6
 """Number of tuned settings from which it is not, whatever they are."""
 MAX_TUNED = 24
-"""Number of parameters beyond which those that only stand in the code are left alone."""
+"""Number of parameters beyond which further ones that only stand in the code are left alone."""
 
 
 def read_script(path: Path, given: Sequence[str] = (), root: Path | None = None) -> ScriptReading:
@@ -58,6 +58,7 @@ def read_script(path: Path, given: Sequence[str] = (), root: Path | None = None)
     settings = _with_outputs(settings)
     roles = sort_out(settings, domains)
     roles = sort_out(known_conditions(settings, [t.setting.name for t in roles.tuned]), domains)
+    roles = _not_too_many(roles)
     if not roles.tuned:
         raise ProjectError(_nothing(path, parts, roles))
     config = _config_setting(settings, sources)
@@ -75,6 +76,8 @@ def read_script(path: Path, given: Sequence[str] = (), root: Path | None = None)
         required=tuple(s for s in roles.required if s.name not in fixed and not (s is config and config_words)),
         metrics=guess_metrics(sources, domains),
         shared=shared_folders(sources, settings),
+        # Otherwise an installed package would be used, not the trial's copy of it.
+        environment={"PYTHONPATH": "."} if "/" in sources.script else {},
         helpers=helpers,
         notes=(*(note for part in parts for note in part.notes), *config_notes, *_endless(settings, roles, domains)),
         root=sources.root,
@@ -204,6 +207,16 @@ def _endless(settings: Sequence[Setting], roles: Roles, domains: frozenset[str])
                 flag = setting.place
                 yield f"{flag} has no limit as its default; give one: tunesmith init SCRIPT -- {flag} 1000"
                 return
+
+
+def _not_too_many(roles: Roles) -> Roles:
+    """Return the roles with the first of the values that stand in the code, where there are very many."""
+    options = sum(not tuned.setting.is_literal for tuned in roles.tuned)
+    surplus = [tuned for tuned in roles.tuned if tuned.setting.is_literal][max(0, MAX_TUNED - options) :]
+    if not surplus:
+        return roles
+    left = tuple(LeftAlone(name=t.setting.name, why="one of very many values in the code") for t in surplus)
+    return replace(roles, tuned=tuple(t for t in roles.tuned if t not in surplus), left_alone=roles.left_alone + left)
 
 
 def _kept(numbers: Mapping[str, str], roles: Roles) -> Iterator[str]:

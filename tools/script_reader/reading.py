@@ -104,6 +104,7 @@ class ScriptReading:
         required: further settings without a default, which the command line must set.
         metrics: guesses, the best first.
         shared: folders that all trials share, such as ../data.
+        environment: variables that the script needs to find its modules.
         helpers: files that must be written beside study.toml, by name.
         notes: what a person should look at.
         root: the folder that the script is started from.
@@ -121,6 +122,7 @@ class ScriptReading:
     required: tuple[Setting, ...] = ()
     metrics: tuple[MetricGuess, ...] = ()
     shared: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     helpers: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     root: Path = Path()

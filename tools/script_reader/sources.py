@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ MAX_MODULES = 40
 """Number of modules of the project that are read."""
 MAX_MODULE_BYTES = 400_000
 """Size of a module beyond which it is not read."""
+MAX_PACKAGE_FILES = 150
+"""Number of files from which a package is a library that is installed."""
 MAX_ABOVE = 3
 """Number of folders above the script's own in which the project's root is looked for."""
 
@@ -179,11 +182,16 @@ def _root(script: Path, tree: ast.Module) -> Path:
     for folder in list(own.parents)[:MAX_ABOVE]:
         if folder == folder.parent or folder in (Path.home(), Path("/tmp")):  # noqa: S108  # a folder, not a file in it
             break
-        if any((folder / package).is_dir() or (folder / f"{package}.py").is_file() for package in needs):
+        if any(_is_small_package(folder / package) or (folder / f"{package}.py").is_file() for package in needs):
             return folder
         if folder / "configs" in _hydra_folders(script, tree):
             return folder
     return own
+
+
+def _is_small_package(folder: Path) -> bool:
+    """Return whether a folder is a package of the project, not a library that its examples show."""
+    return folder.is_dir() and 0 < sum(1 for _ in islice(folder.rglob("*.py"), MAX_PACKAGE_FILES)) < MAX_PACKAGE_FILES
 
 
 def _hydra_folders(script: Path, tree: ast.Module) -> set[Path]:

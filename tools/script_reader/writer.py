@@ -79,7 +79,7 @@ def _run(reading: ScriptReading, script: str) -> Iterator[str]:
     if reading.shared:
         yield "# All trials share these folders with you: data outside the project, and downloads."
         yield toml_line("shared", list(reading.shared))
-    variables = {s.env: f"{{{s.name}}}" for s in _set(reading) if s.env}
+    variables = {**reading.environment, **{s.env: f"{{{s.name}}}" for s in _set(reading) if s.env}}
     if variables:
         yield toml_line("env", variables)
     yield _commented('# timeout = "30m"', "a trial that takes longer is killed")

@@ -75,8 +75,8 @@ def _numeric(setting: Setting, default: float, rule: Mapping[str, Any]) -> Param
     low, high = float(rule["low"]), float(rule["high"])
     if "span" in rule and default > 0:
         # A default at the rule's bound is a script's own convention, such as a rate of 20 for SGD on sums.
-        low = min(max(low, default / rule["span"]), default / 3)
-        high = max(min(high, default * rule["span"]), default * 3)
+        low, high = max(low, default / rule["span"]), max(min(high, default * rule["span"]), default * 3)
+        low = min(low, default / 3) if setting.kind == "float" else low
     if "span" in rule and default <= 0:
         high = min(high, 1.0)
     low, high = _declared(setting, low, high)

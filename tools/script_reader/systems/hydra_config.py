@@ -72,6 +72,9 @@ class _Composition:
         package = _package(text, package)
         entries = settings_in(str(file), text)
         self._files += 1
+        last = package.rpartition(".")[2]
+        if package and entries and all(key.startswith(f"{last}.") for key in entries):
+            package = package.rpartition(".")[0]  # before Hydra 1.1, a group's file names its package itself
         for group, option in _defaults(entries):
             self._add_group(file, group, option, package)
         for key, value in entries.items():
@@ -136,7 +139,7 @@ def _key_setting(key: str, value: Value) -> Setting:
     is_missing = value == "???"
     return Setting(
         name=name, kind="" if is_element or is_missing else kind, word=word, default=None if is_missing else value,
-        path=key, required=is_missing,
+        path=key, required=is_missing and "." not in key,
     )  # fmt: skip
 
 

@@ -35,6 +35,9 @@ _LEARNERS = re.compile(
 _OTHERS = re.compile(
     r"^(make_\w+|load_\w+|train_test_split|\w*KFold|\w+Split|\w+SearchCV|EarlyStopping|ModelCheckpoint)$"
 )
+_REPEATED = re.compile(r"^(SGD|Adam\w*|adamw?|sgd|RMSprop|\w*Dropout\w*|Dense|LSTM|GRU|\w*RNN)$")
+"""Calls of which a script has several that all matter: of others, such as estimators, the first is tuned."""
+_GRID = re.compile(r"grid|search|space|distributions?\b|tune", re.IGNORECASE)
 _SEEDERS = re.compile(r"^(manual_seed|seed|set_seed|set_random_seed|seed_everything|PRNGKey|default_rng|RandomState)$")
 _EPOCHS = re.compile(r"^(n_|i_|cur_)?(epochs?|ep|e|epoch_(idx|num|i|number))$")
 _STEPS = re.compile(r"^(iteration|iter|step|it|i_iter|global_step|update)$")
@@ -135,6 +138,7 @@ def _counts_always(place: Place, file: _File, value: Any) -> bool:
         return place.name in ("nesterov", "amsgrad")
     # The second loader is for validation, and the last layer is the output.
     is_other = place.owner == "DataLoader" and "#" in place.address
+    is_other = is_other or ("#" in place.address and not _REPEATED.search(place.owner))
     is_output = place.address == file.last_layer or (place.name == "units" and value < _LEAST_UNITS)
     return bool(_LEARNERS.search(place.owner)) and not (_OTHERS.search(place.owner) or is_other or is_output)
 
@@ -154,7 +158,7 @@ def _counts_alone(place: Place, file: _File) -> bool:
         case "attribute":
             return bool(_CONFIGURATION.search(place.address.partition(".")[0]))
         case "entry":
-            return True
+            return "#" not in place.address and not _GRID.search(place.address)
     return False
 
 
