@@ -21,10 +21,16 @@ from tunesmith.tools.variants.lineage import parent_code
 SLOPE_WINDOW = 3
 """Number of trials over which an arm's slope is measured."""
 
-GAIN_DECAY = 0.8
-"""Decay of the weight of a trial per later trial."""
+GAIN_DECAYS = {True: 0.98, False: 0.5}
+"""Decay of the weight of a gain per later trial of its kind: edits (True) and tuning (False).
 
-EARLY_SHARES, LATE_SHARES = (0.6, 0.8), (0.15, 0.9)
+What edits gain is rare and large, so it takes many to know them. What tuning gains shrinks, so only the latest counts.
+"""
+
+SHARE_DECAY = 0.8
+"""Decay of the weight of a trial per later one, where the share that edits have had is counted."""
+
+EARLY_SHARES, LATE_SHARES = (0.6, 0.9), (0.15, 0.95)
 """Least and largest share of trials for new edits, at the start and once the results have had time to speak."""
 
 PRIOR_TRIALS = 2.0
@@ -32,6 +38,9 @@ PRIOR_TRIALS = 2.0
 
 _FADING_TRIALS = 12.0
 """Number of trials after which the first range of shares weighs half."""
+
+_SHARPNESS = 4.0
+"""Power of the gain per trial that the shares are in proportion to."""
 
 MAX_SAME_DIRECTION = 3
 """Number of edits of one direction in a row after which the model is asked for another direction."""
@@ -71,15 +80,15 @@ def edit_share(
         loss = objective.sign * trial.values[objective.metric] if trial.number in feasible else math.inf
         if math.isfinite(best_value):
             gain = best_value - loss if best_value - loss > noise else 0.0
-            sums = {kind: [GAIN_DECAY * part for part in parts] for kind, parts in sums.items()}
-            sums[is_edit] = [sums[is_edit][0] + gain, sums[is_edit][1] + 1.0]
+            decay = GAIN_DECAYS[is_edit]
+            sums[is_edit] = [decay * sums[is_edit][0] + gain, decay * sums[is_edit][1] + 1.0]
             known += 1
         best_value = min(best_value, loss)
     weight = _FADING_TRIALS / (_FADING_TRIALS + known)
     least, most = (
         weight * early + (1.0 - weight) * late for early, late in zip(EARLY_SHARES, LATE_SHARES, strict=True)
     )
-    return min(max(_gain_share(sums[True], sums[False]), least), most)
+    return min(max(_gain_share(sums[True], sums[False], prior_trials=PRIOR_TRIALS * weight), least), most)
 
 
 def is_edit_due(trials: Sequence[Trial], share: float, waiting: int) -> bool:
@@ -91,7 +100,7 @@ def is_edit_due(trials: Sequence[Trial], share: float, waiting: int) -> bool:
         waiting: number of edits that wait for their first trial.
     """
     kinds = [is_edit for _, is_edit in list(new_versions(trials))[1:]] + [True] * waiting
-    weights = [GAIN_DECAY**age for age in range(len(kinds))]
+    weights = [SHARE_DECAY**age for age in range(len(kinds))]
     edits = sum(weight for weight, is_edit in zip(weights, reversed(kinds), strict=True) if is_edit)
     return edits <= share * sum(weights)
 
@@ -158,7 +167,15 @@ def _is_simplified(arm: Arm, variants: Mapping[str, Variant]) -> bool:
     return variant is not None and variant.direction == "simplify"
 
 
-def _gain_share(edits: Sequence[float], tuning: Sequence[float]) -> float:
+def _gain_share(edits: Sequence[float], tuning: Sequence[float], *, prior_trials: float) -> float:
+    """Return the share of edits; the better kind gets much more than in proportion to its gain per trial."""
     prior = (edits[0] + tuning[0]) / max(edits[1] + tuning[1], 1.0)
-    per_edit, per_tuning = ((gain + PRIOR_TRIALS * prior) / (count + PRIOR_TRIALS) for gain, count in (edits, tuning))
-    return per_edit / (per_edit + per_tuning) if per_edit + per_tuning > 0.0 else 0.5
+    per_edit, per_tuning = (
+        (gain + prior_trials * prior) / (count + prior_trials) if count + prior_trials > 0.0 else 0.0
+        for gain, count in (edits, tuning)
+    )
+    better = max(per_edit, per_tuning)
+    if better <= 0.0:
+        return 0.5
+    edit_weight, tuning_weight = (math.pow(gain / better, _SHARPNESS) for gain in (per_edit, per_tuning))
+    return edit_weight / (edit_weight + tuning_weight)
