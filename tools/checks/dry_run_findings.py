@@ -175,6 +175,9 @@ def _why_missing(name: str, spec: StudySpec, run: DryRun) -> str:
         return "the output has it under several names; name one of them in [study].metric"
     if near := _near_name(name, spec, run):
         return f"not reported; did you mean {near}? Then name it in [study].metric"
+    if failure is not None and spec.fidelity is not None and run.fidelity is not None:
+        shortest = f"this was at {spec.fidelity.name} = {run.fidelity:g}; if that is too short, raise [fidelity].min"
+        return f"{failure.reason}; {shortest}"
     if failure is not None:
         return failure.reason
     return (

@@ -13,6 +13,7 @@ from tunesmith.study.errors import ProjectError
 from tunesmith.tools.script_reader.given_words import with_given
 from tunesmith.tools.script_reader.meanings.budgets import is_budget
 from tunesmith.tools.script_reader.meanings.domains import domains_of
+from tunesmith.tools.script_reader.meanings.relations import with_divisible_width
 from tunesmith.tools.script_reader.meanings.roles import Roles, sort_out
 from tunesmith.tools.script_reader.meanings.usage import known_conditions, with_uses
 from tunesmith.tools.script_reader.metric_guesses import guess_metrics
@@ -58,7 +59,7 @@ def read_script(path: Path, given: Sequence[str] = (), root: Path | None = None)
     settings = _with_outputs(settings)
     roles = sort_out(settings, domains)
     roles = sort_out(known_conditions(settings, [t.setting.name for t in roles.tuned]), domains)
-    roles = _not_too_many(roles)
+    roles = _not_too_many(replace(roles, tuned=with_divisible_width(roles.tuned, settings)))
     if not roles.tuned:
         raise ProjectError(_nothing(path, parts, roles))
     config = _config_setting(settings, sources)

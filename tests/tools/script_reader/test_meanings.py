@@ -277,3 +277,19 @@ if args.use_warmup:
     assert isinstance(found["warmup_steps"].parameter, Int)
     # `--a` says nothing, but it becomes the weight decay.
     assert found["a"].why.startswith("weight decay")
+
+
+def test_the_width_of_a_transformer_stays_a_multiple_of_its_heads(tmp_path: Path) -> None:
+    text = (
+        "import argparse, torch\np = argparse.ArgumentParser()\np.add_argument('--n-embd', type=int, default={width})\n"
+        "p.add_argument('--n-head', type=int, default={heads})\n"
+    )
+    for width, heads in ((768, 12), (384, 6), (200, 2), (64, 4), (100, 5)):
+        found = {t.setting.name: t.parameter for t in read(tmp_path, text.format(width=width, heads=heads)).tuned}
+        wide, number = found["n_embd"], found["n_head"]
+        assert isinstance(wide, Int)
+        assert isinstance(number, Choice)
+        assert len(number.choices) > 1
+        assert (wide.default, number.default) == (width, heads)
+        for unit in (0.0, 0.3, 0.71, 1.0):
+            assert all(wide.from_unit(unit) % choice == 0 for choice in number.choices)  # type: ignore[operator]

@@ -73,7 +73,7 @@ class _Composition:
         entries = settings_in(str(file), text)
         self._files += 1
         last = package.rpartition(".")[2]
-        if package and entries and all(key.startswith(f"{last}.") for key in entries):
+        if package and any(key.startswith(f"{last}.") for key in entries):
             package = package.rpartition(".")[0]  # before Hydra 1.1, a group's file names its package itself
         for group, option in _defaults(entries):
             self._add_group(file, group, option, package)
