@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.cli.commands.check import try_study
 from tunesmith.cli.display.format import short_path, show
 from tunesmith.cli.display.reading_table import headline, reading_lines
 from tunesmith.cli.session.locate import study_file
+from tunesmith.cli.session.study_check import try_study
 from tunesmith.study.config.load import load_spec, parse_spec
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.files import write_atomic
