@@ -28,7 +28,12 @@ MAX_OTHERS = 8
 MAX_TAIL_LINES = 12
 """Number of lines from the end of the log."""
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
-_FILE = re.compile(r"(?:FileNotFoundError|No such file or directory)[^\n]*?['\"]([^'\"\n]+)['\"]")
+_FILE = re.compile(
+    r"^(?:\w{1,40}Error: )?(?:\[Errno 2\] )?(?:No such file or directory: |FileNotFoundError: )['\"]?([^'\"\n{}]{1,300}?)"
+    r"['\"]?(?: not found\.?| does not exist\.?)?$",
+    re.MULTILINE,
+)
+"""What Python and NumPy say of a file that is missing."""
 _GPU = re.compile(
     r"no NVIDIA driver|no CUDA-capable device|CUDA (?:driver|is not available)|not compiled with CUDA|no GPU|"
     r"invalid device ordinal|No CUDA GPUs are available",
@@ -141,8 +146,8 @@ def _missing(run: DryRun) -> Iterator[Finding]:
         yield Finding(level="problem", what="missing", detail=detail)
     elif match := _FILE.search(text):
         detail = (
-            f"the file {match[1]}; trials run in a copy of the project, so write paths relative to it or absolute ones"
-            "\n(in the sandbox, name their folder in [run].data)"
+            f"the file {match[1]}; trials run in a copy of the project: name a folder beside it in [run].shared, or write"
+            "\nabsolute paths (in the sandbox, name their folder in [run].data)"
         )
         yield Finding(level="problem", what="missing", detail=detail)
     elif _GPU.search(text):

@@ -75,8 +75,9 @@ def _numeric(setting: Setting, default: float, rule: Mapping[str, Any]) -> Param
     low, high = float(rule["low"]), float(rule["high"])
     if "span" in rule and default > 0:
         # A default at the rule's bound is a script's own convention, such as a rate of 20 for SGD on sums.
-        low, high = max(low, default / rule["span"]), max(min(high, default * rule["span"]), default * 3)
-        low = min(low, default / 3) if setting.kind == "float" else low
+        if default >= high and not rule.get("natural"):
+            high = default * 3
+        low, high = max(low, default / rule["span"]), min(high, default * rule["span"])
     if "span" in rule and default <= 0:
         high = min(high, 1.0)
     low, high = _declared(setting, low, high)
