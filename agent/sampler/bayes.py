@@ -19,6 +19,7 @@ from tunesmith.agent.sampler.interactions import describe_interactions
 from tunesmith.agent.sampler.opening import is_open, least_likely_to_fail, next_opening
 from tunesmith.agent.sampler.overconfidence import usual_miss
 from tunesmith.agent.sampler.regions import region_of, region_of_untried_value
+from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate import acquisition_optimizer
 from tunesmith.agent.sampler.surrogate.blas_threads import single_threaded_blas
 from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
@@ -28,7 +29,6 @@ from tunesmith.agent.sampler.surrogate.transfer import TransferPrior, fit_transf
 from tunesmith.agent.sampler.surrogate_model import (
     FeatureMap,
     MultiObjectiveModel,
-    SamplerSettings,
     SurrogateModel,
     fit_earlier_models,
     fit_surrogate,

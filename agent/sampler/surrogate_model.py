@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.agent.sampler.priors import NamePriors, name_priors_of
-from tunesmith.agent.sampler.regions import Turn
+from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate import gp
 from tunesmith.agent.sampler.surrogate.encoding import Array, Mask, SpaceEncoding
 from tunesmith.agent.sampler.surrogate.failure_classifier import FailureModel, fit_failure_model
@@ -42,49 +42,6 @@ _MAX_FRONT = {2: 24, 3: 10}
 _MAX_FRONT_OF_MANY = 5
 _INFEASIBLE_PENALTY = 30.0
 """Factor of the log feasibility that a point lacks to `min_feasibility`; it outweighs any expected improvement."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SamplerSettings:
-    """Settings of the Bayesian sampler; docs/decisions/002 has the measurements behind the defaults.
-
-    Attributes:
-        n_initial: number of trials in the initial design.
-        centre_first: whether the initial design starts with the most plausible point, or the middle of the space, where
-            the user gave no default.
-        hyperpriors: priors of the objective model's hyperparameters. Proposals use them in turn, so that a model that
-            is too rough or too smooth for a problem cannot stall the whole search.
-        softness: see `fit_warp`.
-        softness_of_earlier: softness for earlier studies, where the shape of the whole counts and small differences
-            near the best do not, because the present best may lie elsewhere.
-        softness_of_several: softness with several objectives, where the middle of a front counts as its ends do.
-        average_hyperparameters: whether hyperparameters are sampled while there are few trials.
-        model_failures: whether the probability of failure is modelled.
-        feasibility_exponent: exponent on P(feasible) in the acquisition.
-        min_feasibility: points with a lower P(feasible) are proposed only when there are no others.
-        name_prior_strength: exponent on prior plausibility, times the number of known configurations; 0 ignores the
-            priors.
-        turns: where proposals are sought, in turn (regions.py).
-        turns_with_default: the same in a study with a default.
-        untried_every: every n-th proposal in a study with a default tries a value of a choice that no trial had.
-        default_spread: standard deviation of the opening's steps from the default, as a part of each range.
-    """
-
-    n_initial: int = 5
-    centre_first: bool = True
-    hyperpriors: tuple[gp.HyperPrior, ...] = (gp.HyperPrior(),) * 3 + (gp.HyperPrior(length_centre=1.2),)
-    softness: float = 0.5
-    softness_of_earlier: float = 3.0
-    softness_of_several: float = 3.0
-    average_hyperparameters: bool = True
-    model_failures: bool = True
-    feasibility_exponent: float = 4.0
-    min_feasibility: float = 0.5
-    name_prior_strength: float = 4.0
-    turns: tuple[Turn, ...] = ("box", "space", "space")
-    turns_with_default: tuple[Turn, ...] = ("space", "space", "box")
-    untried_every: int = 5
-    default_spread: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +108,7 @@ class SurrogateModel:
         prior_weight: exponent on both plausibilities.
         feasibility_exponent: exponent on P(feasible).
         min_feasibility: points with a lower P(feasible) are penalized.
+        margin: how far below the best mean improvement begins, with one objective.
     """
 
     feature_map: FeatureMap
@@ -166,6 +124,7 @@ class SurrogateModel:
     prior_weight: float
     feasibility_exponent: float
     min_feasibility: float
+    margin: float = 0.0
 
     @property
     def first(self) -> GPEnsemble:
@@ -186,7 +145,10 @@ class SurrogateModel:
         if not len(self.incumbents):
             return log_p
         lacking = np.maximum(math.log(self.min_feasibility) - log_p, 0.0)
-        improvement = self.objective.log_improvement(z, self.incumbents)
+        if isinstance(self.objective, MultiObjectiveModel):
+            improvement = self.objective.log_improvement(z, self.incumbents)
+        else:
+            improvement = self.objective.log_improvement(z, self.incumbents, self.margin)
         score = improvement + self.feasibility_exponent * log_p - _INFEASIBLE_PENALTY * lacking
         if self.log_seconds is not None:
             score = score - self.cost_exponent * self.log_seconds.predict(z)[0]
@@ -250,7 +212,13 @@ def fit_surrogate(
         prior_weight=settings.name_prior_strength / max(data.count, 1),
         feasibility_exponent=settings.feasibility_exponent,
         min_feasibility=settings.min_feasibility,
+        margin=0.0 if number is None else _margin(data, feature_map.encoding, settings),
     )
+
+
+def _margin(data: TrainingData, encoding: SpaceEncoding, settings: SamplerSettings) -> float:
+    has_margin = encoding.space.default is not None and data.count >= settings.margin_from
+    return settings.margin_with_default if has_margin else 0.0
 
 
 def _select_rows(data: TrainingData, warps: Sequence[Warp], feature_map: FeatureMap) -> _TrainingRows:

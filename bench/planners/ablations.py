@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate.gp import HyperPrior
-from tunesmith.agent.sampler.surrogate_model import SamplerSettings
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
 
@@ -15,6 +15,7 @@ _ABLATIONS = {
     "bayes-no-failures": SamplerSettings(model_failures=False),
     "bayes-one-mode": SamplerSettings(average_hyperparameters=False),
     "bayes-no-local": SamplerSettings(turns=("space",), turns_with_default=("space",)),
+    "bayes-no-margin": SamplerSettings(margin_with_default=0.0),
     "bayes-one-smoothness": SamplerSettings(hyperpriors=(HyperPrior(),)),
     "bayes-linear": SamplerSettings(softness=50.0),
 }

@@ -50,12 +50,18 @@ class GPEnsemble:
         variance = np.stack([std * std for _, std in each]).mean(axis=0) + means.var(axis=0)
         return self.centre + self.scale * mean, self.scale * np.sqrt(variance)
 
-    def log_improvement(self, z: Array, incumbents: Array) -> Array:
-        """(m, c), (k, c) -> (m,) log expected improvement on the lowest mean among the incumbents of each process."""
+    def log_improvement(self, z: Array, incumbents: Array, margin: float = 0.0) -> Array:
+        """(m, c), (k, c) -> (m,) log expected improvement on the lowest mean among the incumbents of each process.
+
+        Args:
+            z: the points.
+            incumbents: known points.
+            margin: how far below that mean the improvement begins, in standard deviations of the values.
+        """
         each = []
         for posterior in self.posteriors:
             mean, std = posterior.predict(z)
-            best = float(posterior.predict(incumbents)[0].min())
+            best = float(posterior.predict(incumbents)[0].min()) - margin
             each.append(log_expected_improvement(mean, std, best))
         return log_mean_exp(np.stack(each))
 

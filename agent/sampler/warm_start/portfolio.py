@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate.blas_threads import single_threaded_blas
 from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
-from tunesmith.agent.sampler.surrogate_model import FeatureMap, SamplerSettings, fit_earlier_models
+from tunesmith.agent.sampler.surrogate_model import FeatureMap, fit_earlier_models
 from tunesmith.agent.sampler.training_data import TrainingData
 from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_data_at_scale, format_scale, is_other_scale
 from tunesmith.study.space.condition import Value

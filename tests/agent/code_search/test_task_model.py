@@ -10,7 +10,7 @@ from fakes.views import trial
 
 from tunesmith.agent.code_search.task_model import pool_trials, variant_shifts
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.surrogate_model import SamplerSettings
+from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.study.space.parameters import Choice, Float
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import FailureKind, Trial

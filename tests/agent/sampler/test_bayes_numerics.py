@@ -101,6 +101,18 @@ def test_an_ensemble_predicts_in_the_units_of_its_data() -> None:
     assert (std < 1e3).all()
 
 
+def test_with_a_margin_an_uncertain_point_is_worth_more_than_a_sure_repetition_of_the_best() -> None:
+    z = np.linspace(0.0, 0.4, 9)[:, None]
+    ensemble = fit_single(z, (z[:, 0] - 0.4) ** 2, np.array([0]), gp.HyperPrior())
+    at_best, beyond = np.array([[0.399]]), np.array([[0.7]])
+
+    def gap(margin: float) -> float:
+        return float(np.diff(ensemble.log_improvement(np.concatenate([at_best, beyond]), z, margin))[0])
+
+    assert gap(0.3) > gap(0.1) > gap(0.0)
+    assert gap(0.3) > 0
+
+
 def test_a_pending_point_reduces_the_uncertainty_and_leaves_the_mean() -> None:
     model = fit_single(Z, Y, GROUP, gp.HyperPrior())
     pending = np.array([[0.9, 0.9, 0.1]])
