@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import Objective
 
-_USUAL_WEIGHT = 2.0
+_USUAL_WEIGHT = 3.0
 """Number of tested predictions that the spread of all values counts as, before any was tested."""
 
-_FADE = 0.95
+_FADE = 0.9
 """Weight of a miss relative to that of the next one: models of many trials miss by less than those of few."""
 
-_MOST = 10.0
+_MOST = 30.0
 """Largest miss that counts, in units of the spread of the better half of the values."""
 
-_USUAL_PART = 0.5
+_USUAL_PART = 1.0
 """The usual miss, in units of the spread of the better half of the values."""
 
 
