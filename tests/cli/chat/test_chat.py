@@ -377,8 +377,8 @@ def test_a_restart_during_an_approval_asks_again_and_continues(project: Path) ->
             process.stdin.write("try the middle\n")
             process.stdin.flush()
             seen = ""
-            while ASKS not in seen:
-                seen += process.stdout.read(1)
+            while ASKS not in seen and (character := process.stdout.read(1)):
+                seen += character
             os.kill(process.pid, signal.SIGKILL)
         assert waiting_commands(project) == []
         with started(project, server) as process:

@@ -80,7 +80,7 @@ def test_ctrl_c_stops_an_answer_and_at_the_prompt_says_how_to_leave(project: Pat
         shown.keys("C-c")
         shown.wait_for_prompt()
         shown.keys("C-c")
-        shown.wait_for("/quit leaves")
+        shown.wait_for("/quit or Ctrl-D leaves the chat")
         shown.type("again")
         shown.wait_for("Fresh.")
         shown.wait_for_prompt()
@@ -108,8 +108,7 @@ def test_completion_and_history(project: Path) -> None:
         shown.wait_for_prompt()
         shown.keys("Up")
         shown.keys("Enter")
-        shown.wait_for_prompt()
-        assert shown.screen().count("used: 4 trials") == 2
+        shown.wait_until(lambda screen: screen.count("used: 4 trials") == 2)
     assert "/budget" in (project / ".tunesmith" / "chat-typed.txt").read_text()
 
 

@@ -36,6 +36,7 @@ EVERY = {tool.name for tool in ALL}
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "trial": {"number": 1},
+    "wait": {"until": "end"},
     "curve": {"number": 1},
     "log": {"number": 1},
     "compare": {"numbers": [0, 1]},
@@ -67,6 +68,7 @@ REFUSED_AT_REST = {
     "stop_trial",
     "pause",
     "resume",
+    "wait",
     "end",
     "write_study",
     "edit",

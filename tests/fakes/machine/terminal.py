@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,21 +52,27 @@ class Terminal:
 
     def wait_for(self, *words: str, timeout_s: float = 40.0) -> str:
         """Wait until all of these are shown; return the screen."""
+        return self.wait_until(lambda screen: all(word in screen for word in words), str(words), timeout_s=timeout_s)
+
+    def wait_until(self, holds: Callable[[str], bool], what: str = "it", *, timeout_s: float = 40.0) -> str:
+        """Wait until the screen fulfils a condition; return the screen."""
         until = time.monotonic() + timeout_s
-        while True:
-            shown = self.screen()
-            if all(word in shown for word in words):
-                return shown
-            assert time.monotonic() < until, f"{words} did not appear:\n{shown}"
+        while not holds(shown := self.screen()):
+            assert time.monotonic() < until, f"{what} did not appear:\n{shown}"
             time.sleep(0.02)
+        return shown
 
     def wait_for_prompt(self) -> None:
         """Wait until an empty input line is shown; keys that are pressed before it do not reach the chat."""
         until = time.monotonic() + 40
-        while not self.screen().rstrip().endswith("›"):
+        while "›" not in self._last_lines():
             assert time.monotonic() < until, f"no prompt appeared:\n{self.screen()}"
             time.sleep(0.02)
         time.sleep(0.1)
+
+    def _last_lines(self) -> list[str]:
+        """Return the last two lines that show anything: the input line, and the status line that may be below it."""
+        return [line.strip() for line in self.screen().split("\n") if line.strip()][-2:]
 
 
 @contextmanager

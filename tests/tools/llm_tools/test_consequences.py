@@ -60,7 +60,11 @@ def preview(context: ToolContext, tool: str, **arguments: Any) -> str:
         ("confirm", {"number": 3}, "Run #3 again on 3 fresh seeds: 3 runs, about 6.0 s"),
         ("confirm", {"number": 3, "seeds": 1}, "Run #3 again on 1 fresh seed: 1 run, about 2.0 s"),
         ("bounds", {"name": "hidden", "high": 1024}, "hidden: 8 to 512 -> 8 to 1024"),
-        ("bounds", {"name": "optimizer", "choices": ["adam"]}, "optimizer: adam, sgd -> adam"),
+        (
+            "bounds",
+            {"name": "optimizer", "choices": ["adam", "sgd", "lion"]},
+            "optimizer: adam, sgd -> adam, sgd, lion",
+        ),
         (
             "veto",
             {"condition": "optimizer == 'sgd'"},
