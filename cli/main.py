@@ -15,16 +15,29 @@ from tunesmith.cli.exits import exit_process, readable_errors
 app = typer.Typer(
     name="tunesmith",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Tune training scripts: propose configurations, run them, and report the best one with its uncertainty.",
 )
 
-Study = Annotated[Path, typer.Argument(help="study.toml, or its folder.", show_default="this folder")]
+
+def _nearest(study: Path) -> Path:
+    from tunesmith.cli.session.upwards import study_above
+
+    return study_above(study)
+
+
+_HERE = "this folder, or the nearest one above it with a study"
+Study = Annotated[Path, typer.Argument(help="study.toml, or its folder.", show_default=_HERE, callback=_nearest)]
 StudyOrName = Annotated[
-    Path, typer.Argument(help="study.toml, its folder, or the name of a study.", show_default="this folder")
+    Path,
+    typer.Argument(help="study.toml, its folder, or the name of a study.", show_default=_HERE, callback=_nearest),
 ]
-StudyOption = Annotated[Path, typer.Option("--study", help="study.toml, its folder, or the name of a study.")]
+StudyOption = Annotated[
+    Path,
+    typer.Option(
+        "--study", help="study.toml, its folder, or the name of a study.", show_default=_HERE, callback=_nearest
+    ),
+]
 HistoryOption = Annotated[
     Path | None, typer.Option("--history", help="The history file. Default: .tunesmith/history.db next to study.toml.")
 ]
@@ -33,6 +46,21 @@ Model = Annotated[str | None, typer.Option(help="The LLM that proposes trials, f
 BaseUrl = Annotated[str | None, typer.Option(help="The address of a server that speaks the OpenAI protocol.")]
 Record = Annotated[Path | None, typer.Option(help="Write the LLM's answers to this file.")]
 Replay = Annotated[Path | None, typer.Option(help="Read the LLM's answers from this file; no network is used.")]
+
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def _study_names() -> list[str]:
+    from tunesmith.cli.commands.studies import study_names
+
+    return study_names()
+
+
+def _samplers() -> list[str]:
+    from tunesmith.study.config.planner_tables import SAMPLERS
+
+    return list(SAMPLERS)
 
 
 def _version(is_given: bool) -> None:
@@ -60,7 +88,10 @@ def run(  # noqa: PLR0913  # one argument per option
     hours: Annotated[float | None, typer.Option(help="Stop after this many hours, earlier runs included.")] = None,
     until: Annotated[str | None, typer.Option(help='Stop at this time of day, for example "07:00".')] = None,
     parallel: Annotated[int | None, typer.Option(help="How many trials run at once.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="bayes, random, optuna-tpe or optuna-gp.")] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="bayes, random, sobol, grid, optuna-tpe or optuna-gp.", autocompletion=_samplers),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the study.")] = None,
     model: Model = None,
     base_url: BaseUrl = None,
@@ -153,6 +184,51 @@ def status(
         show_status(study, history=history, why=why, as_json=as_json)
 
 
+@app.command("list")
+def list_(
+    study: Study = Path(),
+    *,
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """List the studies of a history: trials, best value, and how each stands."""
+    with readable_errors():
+        from tunesmith.cli.commands.studies import list_studies
+
+        list_studies(study, history=history, as_json=as_json)
+
+
+@app.command()
+def rm(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Names of studies; see `tunesmith list`.", show_default=False, autocompletion=_study_names),
+    ],
+    *,
+    yes: Yes = False,
+    history: HistoryOption = None,
+) -> None:
+    """Remove studies from the history, with their trials and files."""
+    with readable_errors():
+        from tunesmith.cli.commands.studies import remove_studies
+
+        remove_studies(names, history=history, yes=yes)
+
+
+@app.command()
+def reset(
+    study: StudyOrName = Path(),
+    *,
+    yes: Yes = False,
+    history: HistoryOption = None,
+) -> None:
+    """Remove a study's trials and files, so that its next run starts from the beginning; study.toml stays."""
+    with readable_errors():
+        from tunesmith.cli.commands.studies import reset_study
+
+        reset_study(study, history=history, yes=yes)
+
+
 @app.command()
 def suggest(  # noqa: PLR0913  # one argument per option
     study: Study = Path(),
@@ -215,7 +291,12 @@ def import_(  # noqa: PLR0913  # one argument per option
         str, typer.Argument(help="A file, a folder, or the URL of an Optuna storage.", show_default=False)
     ],
     *,
-    study: Annotated[Path, typer.Option(help="The study that uses the trials: study.toml, or its folder.")] = Path(),
+    study: Annotated[
+        Path,
+        typer.Option(
+            help="The study that uses the trials: study.toml, or its folder.", show_default=_HERE, callback=_nearest
+        ),
+    ] = Path(),
     columns: Annotated[
         list[str] | None,
         typer.Option("--map", help="COLUMN=NAME: this column holds this parameter or metric; repeatable."),

@@ -36,6 +36,7 @@ from tunesmith.study.trials.results import (
     present_improvements,
 )
 from tunesmith.study.trials.trial import Trial, TrialState
+    study_front,
 from tunesmith.study.trials.winner import Winner, winner
 from tunesmith.study.variant import Variant
 
@@ -146,7 +147,9 @@ class History:
         """
         record = self.find(name)
         if record is None:
-            raise HistoryError(f"no study {name!r} in this history{did_you_mean(name, self.names())}")
+            known = self.names()
+            hint = did_you_mean(name, known) if known else " yet; `tunesmith run` starts it"
+            raise HistoryError(f"no study {name!r} in this history{hint}")
         return record
 
     def find(self, name: str) -> StudyRecord | None:
@@ -246,6 +249,10 @@ class History:
 
     def improvements(self, record: StudyRecord) -> list[Improvement]:
         """Return each trial of the present space that improved on all earlier ones, by number."""
+    def front(self, record: StudyRecord) -> tuple[Trial, ...]:
+        """Return the Pareto front of several objectives among the trials of the present space; empty for one."""
+        return study_front(self.trials(record.id), record.spec) if len(record.spec.objectives) > 1 else ()
+
         source, best = self._source(record.id), self.best(record)
         if best is None:
             return []

@@ -24,6 +24,7 @@ class Opened:
         winner: that configuration with its certainty.
         default: the trial of the default configuration, if there is one.
         estimate: the LLM's expected calls, tokens and cost as text; "" without an LLM.
+        front: the Pareto front of several objectives; empty for one.
     """
 
     record: StudyRecord
@@ -36,6 +37,7 @@ class Opened:
     budget: Budget
     estimate: str = ""
     winner: Winner | None = None
+    front: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +58,20 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A trial ended. `best` is the incumbent now; `improved` is true if this trial became it."""
+    """A trial ended.
+
+    Attributes:
+        best: the incumbent now.
+        improved: whether this trial became it.
+        front: the Pareto front of several objectives; empty for one.
+    """
 
     trial: Trial
     best: Trial | None
     improved: bool
     spent: Spent
     winner: Winner | None = None
+    front: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +87,8 @@ class Ended:
 
     Attributes:
         pause_reason: why the run paused, if trials failed for every configuration; "" otherwise.
+        finished: number of trials that ended in this run.
+        budget: the limits of the run.
     """
 
     record: StudyRecord
@@ -85,6 +96,8 @@ class Ended:
     best: Trial | None
     winner: Winner | None = None
     pause_reason: str = ""
+    finished: int = 0
+    budget: Budget = Budget()
 
 
 LoopEvent: TypeAlias = Opened | Started | Observed | Finished | Note | Ended

@@ -51,7 +51,14 @@ def _record(run: StudyRun, slot: PoolSlot, trial: Trial, outcome: Outcome) -> No
         run.best is not None and run.best.number == ended.number and (before is None or before.number != ended.number)
     )
     run.announcer.emit(
-        Finished(trial=ended, best=run.best, winner=run.winner, improved=improved, spent=run.ledger.spent())
+        Finished(
+            trial=ended,
+            best=run.best,
+            winner=run.winner,
+            improved=improved,
+            spent=run.ledger.spent(),
+            front=run.front(),
+        )
     )
     pause_if_broken(run)
     if not run.pause_reason:

@@ -156,6 +156,7 @@ class Loop:
             requeued=recovery.requeued,
             best=run.best,
             winner=run.winner,
+            front=run.front(),
             default=default_trial(run.trials(), run.spec.space),
             budget=run.ledger.budget,
             estimate=self._llm_estimate(),
@@ -318,7 +319,15 @@ class Loop:
         by = run.queue.ended_by or "interrupted"
         run.recorder.record_end(by, run.now())
         record, trials = run.recorder.record, run.trials()
-        ended = Ended(record=record, by=by, best=run.best, winner=run.winner, pause_reason=run.pause_reason)
+        ended = Ended(
+            record=record,
+            by=by,
+            best=run.best,
+            winner=run.winner,
+            pause_reason=run.pause_reason,
+            finished=len(run.ended),
+            budget=run.ledger.budget,
+        )
         notifier = run.announcer.notifier
         notifier.send_end(ended, lambda: summarize(record, trials).headline)
         notifier.close()

@@ -23,7 +23,7 @@ from tunesmith.history.redact import redact
 from tunesmith.study.config.run_tables import NotifyTable
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import json_values, render_params
-from tunesmith.study.trials.results import relative_gain
+from tunesmith.study.trials.results import gain_over_text
 from tunesmith.study.trials.trial import Failure, Source, Trial
 from tunesmith.study.trials.winner import Winner, certainty_text
 from tunesmith.study.units import short_number
@@ -135,8 +135,8 @@ class Notifier:
         what = f"trial {trial.number}: {render_params(trial.params)}"
         text = f"new best: {objective.metric} {short_number(value)}{certainty} ({what})"
         if self._default and objective.metric in self._default.values:
-            gain = relative_gain(value, self._default.values[objective.metric], objective)
-            text += f", {gain:+.0%} against the default while tuning" if gain is not None else ""
+            gain = gain_over_text(value, self._default.values[objective.metric], objective)
+            text += f", {'' if gain.startswith('-') else '+'}{gain} against the default while tuning"
         return text
 
     def _best_part(self, trial: Trial | None) -> Message:

@@ -22,6 +22,7 @@ from tunesmith.evaluator.evaluator import Evaluator
 from tunesmith.evaluator.executors.handle import ExecutorHandle
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.results import study_front
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.winner import Winner
 from tunesmith.study.variant import Variant
@@ -90,6 +91,10 @@ class StudyRun:
     def best(self) -> Trial | None:
         """The first trial of the winner."""
         return self.winner.trial if self.winner is not None else None
+
+    def front(self) -> tuple[Trial, ...]:
+        """Return the Pareto front of several objectives; empty for one."""
+        return study_front(self.trials(), self.spec) if len(self.spec.objectives) > 1 else ()
 
     def choose_winner(self) -> None:
         """Choose anew among the trials so far."""

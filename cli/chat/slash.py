@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
+from tunesmith.cli.display.format import front_line, front_rows
 from tunesmith.cli.display.status_text import status_text
 from tunesmith.cli.display.trial_story import trial_story
 from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
@@ -98,6 +99,9 @@ def _best(session: StudySession, _: str) -> str:
             return "\n".join(["no trial is complete yet", *([outside] if outside else [])])
         metric = record.spec.objectives[0].metric
         rows = [f"#{t.number}  {metric} {short_number(t.values[metric])}  {render_params(t.params)}" for t in ranked]
+        front = opened.history.front(record)
+        if front:
+            rows = [front_line(front, record.spec.objectives), *front_rows(front, record.spec.objectives)]
         code, seed = best.trial.proposal.code, best.trial.proposal.seed
         line = run_line(record.spec, best.trial.params, code, opened.history.variants(record.id), seed=seed)
         head = [f"best: {metric} {winner_text(best)}", *([outside] if outside else [])]

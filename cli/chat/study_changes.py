@@ -11,6 +11,7 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_lines, pause_reason
+from tunesmith.tools.analysis.run_state import ending_text
 
 UNREPORTED_LINES = 10
 """Number of lines that the LLM is shown with the next message, beside the counts and the best."""
@@ -90,7 +91,7 @@ class StudyChanges:
         last = last_of_study(view.set_aside) if by == FAILURES else None
         if last is not None:
             return [pause_reason([last]), *pause_lines(last)]
-        return [f"the run has ended{f' (by {by})' if by else ': its process died; /run resumes it'}"]
+        return [f"the run has ended: {ending_text(by) if by else 'its process died; /run resumes it'}"]
 
 
 def _finished_text(finished: int, failed: int) -> str:

@@ -102,6 +102,7 @@ def _print_end(database: Path, ended: Ended) -> None:
         last = last_of_study(history.trials(record.id))
     if report.summary.best is not None:
         written = short_path(write_report_files(report, database.parent / record.name))
+    from tunesmith.tools.analysis.run_state import nothing_started_text
         lines.append(f"Report: {written}" + (f" ({page_problem()})" if page_problem() else ""))
     if ended.pause_reason and last is not None:
         lines += ["", f"{ended.pause_reason[:1].upper()}{ended.pause_reason[1:]}", *pause_lines(last)]
@@ -114,6 +115,9 @@ def _exit_status(ended: Ended) -> int:
     if ended.by == "interrupted":
         return INTERRUPTED
     if ended.pause_reason:
+    if not ended.finished:
+        idle = nothing_started_text(ended.by, ended.budget, ended.record.spent)
+        lines += ["", idle] if idle else []
         return NOTHING_COMPLETE
     return DONE if ended.best is not None else NOTHING_COMPLETE
 

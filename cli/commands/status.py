@@ -16,6 +16,7 @@ from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
 from tunesmith.study.config.budget import ENDING_LIMITS, Budget
 from tunesmith.study.formatting import json_number
 from tunesmith.study.trials.trial import Trial
+from tunesmith.tools.control.inbox import Inbox
 
 
 def show_status(study: Path, *, history: Path | None, why: int | None, as_json: bool) -> None:
@@ -41,6 +42,7 @@ def _status_json(opened: OpenStudy) -> dict[str, Any]:
     return {
         "study": record.name,
         "ended_by": record.ended_by,
+        "running": Inbox(opened.folder).has_running_loop(),
         "trials": {state.value: count for state, count in trial_counts.states.items()},
         "failures": dict(trial_counts.failures),
         "sources": dict(trial_counts.sources),

@@ -8,11 +8,12 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from tunesmith.cli.display.format import first_line, set_aside_text
+from tunesmith.cli.display.format import first_line, front_rows, set_aside_text
 from tunesmith.history.read import TrialCounts
 from tunesmith.study.config.record import Lesson, StudyRecord
 from tunesmith.study.energy import energy_line
 from tunesmith.study.formatting import count
+from tunesmith.study.trials.results import study_front
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.held_out_test import held_out_test_line
@@ -28,6 +29,9 @@ def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
     record, summary, trials = report.record, report.summary, report.trials
     credit = credit_report(trials, record.spec, record.spent)
     lines = [*_fallback_lines(credit), summary.headline]
+    front = study_front(trials, record.spec)
+    if front:
+        lines += [*(f"  {row}" for row in front_rows(front, record.spec.objectives)), _front_command(report)]
     if summary.best is not None:
         lines.append(f"    {report.command}")
         lines += [f"    {code_needed(record.spec, report.best_code)}"] if report.best_code else []
@@ -39,6 +43,11 @@ def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
     lines.append(_spent_line(record, counts, credit))
     test = held_out_test_line(report.tests, summary.best.number if summary.best else None)
     return [*lines, test] if test else lines
+
+
+def _front_command(report: ReportInput) -> str:
+    best, metric = report.summary.best, report.summary.objective.metric
+    return f"The command of trial {best.number}, the best in {metric}:" if best is not None else ""
 
 
 def wrap_for_terminal(line: str) -> str:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from rich.cells import cell_len, set_cell_size
 
 from tunesmith.study.config.budget import Budget, Spent
-from tunesmith.study.formatting import count, escape_control, one_line, position_between, strip_control
-from tunesmith.study.trials.results import relative_gain
+from tunesmith.study.formatting import (
+    SHORT_DIGITS,
+    count,
+    escape_control,
+    one_line,
+    position_between,
+    render_params,
+    strip_control,
+)
+from tunesmith.study.trials.results import gain_over_text
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective
 from tunesmith.study.trials.winner import Winner, certainty_text
@@ -19,6 +28,8 @@ from tunesmith.study.units import short_number, short_seconds
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_WIDTH = 20
+MAX_FRONT = 8
+"""Number of trials of a Pareto front that a line names."""
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -79,9 +90,38 @@ def best_line(best: Winner | None, default: Trial | None, trend: Sequence[float]
     value = f"{short_number(best.value)} (#{best.trial.number}{f', {certainty}' if certainty else ''})"
     text = f"best {value}  {sparkline(trend)}".rstrip()
     if default and default.number != best.trial.number and objective.metric in default.values:
-        gain = relative_gain(best.value, default.values[objective.metric], objective)
-        text += f"  gain {gain:,.0%} over default" if gain is not None else ""
+        text += f"  gain {gain_over_text(best.value, default.values[objective.metric], objective)} over default"
     return text
+
+
+def aims_text(objectives: Sequence[Objective]) -> str:
+    """Return what a study is after: "minimize loss, maximize acc"."""
+    return ", ".join(f"{o.direction.value} {o.metric}" for o in objectives)
+
+
+def front_line(front: Sequence[Trial], objectives: Sequence[Objective]) -> str:
+    """Return the trials of a Pareto front with the range of each objective, the best of the first one first."""
+    if not front:
+        return "no complete trial yet"
+    numbers = " ".join(f"#{trial.number}" for trial in front[:MAX_FRONT])
+    more = f" and {len(front) - MAX_FRONT} more" if len(front) > MAX_FRONT else ""
+    ranges = ", ".join(_metric_range([trial.values[o.metric] for trial in front], o.metric) for o in objectives)
+    return f"front of {count(len(front), 'trial')}: {ranges} ({numbers}{more})"
+
+
+def front_rows(front: Sequence[Trial], objectives: Sequence[Objective]) -> list[str]:
+    """Return the first trials of a Pareto front, a line each: number, objectives, parameters."""
+    values = ("  ".join(f"{o.metric} {short_number(trial.values[o.metric])}" for o in objectives) for trial in front)
+    rows = (
+        f"#{trial.number}  {text}  {render_params(trial.params, digits=SHORT_DIGITS)}"
+        for trial, text in zip(front, values, strict=True)
+    )
+    return list(islice(rows, MAX_FRONT))
+
+
+def _metric_range(values: Sequence[float], metric: str) -> str:
+    low, high = short_number(min(values)), short_number(max(values))
+    return f"{metric} {low if low == high else f'{low} to {high}'}"
 
 
 def short_path(path: Path) -> str:

@@ -17,7 +17,7 @@ class PlainLines:
 
     def __init__(self, spec: StudySpec, stream: IO[str], *, width: int, leading: Sequence[str] = ()) -> None:
         self._stream = stream
-        self._layout = table_layout(spec.space, spec.objectives[0], width, first=leading)
+        self._layout = table_layout(spec, width, first=leading)
 
     def show(self, event: LoopEvent) -> None:
         """Write the header, finished trials and notes; starts and single observations are left out."""
@@ -26,8 +26,8 @@ class PlainLines:
                 for line in header_lines(event):
                     self._write(line)
                 self._write(table_header(self._layout))
-            case Finished(trial=trial, best=best):
-                self._write(trial_row(trial, best, self._layout))
+            case Finished(trial=trial, best=best, front=front):
+                self._write(trial_row(trial, best, self._layout, front))
             case Note(text=text):
                 self._write(f"note: {one_line(text, None)}")
 

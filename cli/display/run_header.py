@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.agent.loop.events import Opened
+from tunesmith.cli.display.format import aims_text, front_line
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.winner import certainty_text
 from tunesmith.study.units import short_number
@@ -24,7 +25,6 @@ def header_lines(event: Opened) -> list[str]:
 
 def _study_line(event: Opened) -> str:
     spec = event.record.spec
-    aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)
     size = f"{count(len(spec.space), 'parameter')}"
     if spec.space.conditions:
         size += f", {len(spec.space.conditions)} conditional"
@@ -36,14 +36,16 @@ def _study_line(event: Opened) -> str:
     planner = f"sampler {spec.planner.sampler}"
     if spec.planner.model:
         planner += f"  ·  LLM {spec.planner.model}{_llm_limits(event)}"
-    return f"{event.record.name}  {aims}  ·  {size}  ·  {slots}  ·  {planner}"
+    return f"{event.record.name}  {aims_text(spec.objectives)}  ·  {size}  ·  {slots}  ·  {planner}"
 
 
 def _resume_line(event: Opened) -> str:
     line = f"resuming: {event.finished} finished"
     if event.requeued:
         line += f", {event.requeued} lost and queued again"
-    if event.best:
+    if len(event.record.spec.objectives) > 1:
+        line += f"; {front_line(event.front, event.record.spec.objectives)}"
+    elif event.best:
         metric = event.record.spec.objectives[0].metric
         certainty = certainty_text(event.winner) if event.winner else ""
         trial = f"#{event.best.number}{f', {certainty}' if certainty else ''}"

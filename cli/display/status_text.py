@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 
-from tunesmith.cli.display.format import budget_bar, first_line, set_aside_text, sparkline, state_counts
+from tunesmith.cli.display.format import (
+    aims_text,
+    budget_bar,
+    first_line,
+    front_line,
+    front_rows,
+    set_aside_text,
+    sparkline,
+    state_counts,
+)
 from tunesmith.cli.display.trial_table import table_header, table_layout, trial_row
 from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.history.read import TrialCounts
-from tunesmith.study.formatting import SHORT_DIGITS, count, render_params
-from tunesmith.study.trials.results import left_out_text, relative_gain
-from tunesmith.study.trials.trial import Trial
+from tunesmith.study.formatting import SHORT_DIGITS, render_params
+from tunesmith.study.trials.results import gain_over_text, left_out_text
+from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner_text
-from tunesmith.study.units import short_number, short_seconds
+from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
 from tunesmith.tools.analysis.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
 from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
+from tunesmith.tools.analysis.run_state import state_text
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
+from tunesmith.tools.control.inbox import Inbox
 from tunesmith.tools.variants.run_command import code_needed
 
 LATEST = 8
@@ -30,9 +42,9 @@ def status_text(opened: OpenStudy) -> str:
     record, history = opened.record, opened.history
     counts, found = history.trial_counts(record.id), history.winner(record)
     best = found.trial if found else None
-    objective = record.spec.objectives[0]
-    lines = [f"{record.name}  {objective.direction.value} {objective.metric}  ·  {_state(opened)}"]
-    lines += _best_lines(opened, found)
+    front = history.front(record)
+    lines = [f"{record.name}  {aims_text(record.spec.objectives)}  ·  {_state(opened)}"]
+    lines += _front_lines(opened, front) if front else _best_lines(opened, found)
     lines.append(_trials_line(opened, counts))
     test = held_out_test_line(held_out_tests(history.events(record.id, TEST_ENDED)), best.number if best else None)
     if test:
@@ -51,20 +63,12 @@ def status_text(opened: OpenStudy) -> str:
         lines += credit_lines(credit)
         if credit.falls_back_often:
             lines[0] += f"  ·  the sampler replaced the LLM in {credit.fallbacks} of {credit.turns} turns"
-    return "\n".join([*lines, *_latest_lines(opened, best)])
+    return "\n".join([*lines, *_latest_lines(opened, best, front)])
 
 
 def _state(opened: OpenStudy) -> str:
-    record = opened.record
-    if record.ended_by:
-        special = {
-            "interrupted": "interrupted; `tunesmith run` resumes it",
-            "exhausted": "ended: every configuration was tried",
-            FAILURES: "paused: trials failed regardless of parameters; `tunesmith run` starts again with the default",
-        }
-        return special.get(record.ended_by, f"ended: the limit on {record.ended_by} was reached")
-    running = opened.history.unfinished(record.id)
-    return f"running {count(len(running), 'trial')}, {short_seconds(record.spent.hours * 3600)} of work so far"
+    running = sum(t.state is TrialState.RUNNING for t in opened.history.unfinished(opened.record.id))
+    return state_text(opened.record, has_process=Inbox(opened.folder).has_running_loop(), running=running)
 
 
 def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
@@ -82,12 +86,19 @@ def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
     if breaks:
         line += f"  (the default breaks a bound: {breaks})"
     elif default and default.number != best.number and objective.metric in default.values:
-        gain = relative_gain(found.value, default.values[objective.metric], objective)
-        line += f"  (default {short_number(default.values[objective.metric])}"
-        line += f", gain {gain:,.0%})" if gain is not None else ")"
+        value = default.values[objective.metric]
+        line += f"  (default {short_number(value)}, gain {gain_over_text(found.value, value, objective)})"
     needed = code_needed(opened.record.spec, best.proposal.code)
     code = [f"      {needed}"] if needed else []
     return [line, f"      {render_params(best.params, digits=SHORT_DIGITS)}", *code, *left_out]
+
+
+def _front_lines(opened: OpenStudy, front: Sequence[Trial]) -> list[str]:
+    """Return the Pareto front, and the first of its trials with their values and parameters."""
+    objectives = opened.record.spec.objectives
+    lines = [front_line(front, objectives), *(f"      {row}" for row in front_rows(front, objectives))]
+    outside = left_out_text(opened.history.left_out(opened.record))
+    return [*lines, f"      {outside}"] if outside else lines
 
 
 def _trials_line(opened: OpenStudy, counts: TrialCounts) -> str:
@@ -98,10 +109,10 @@ def _trials_line(opened: OpenStudy, counts: TrialCounts) -> str:
     return "  ·  ".join(part for part in (f"trials: {state_counts(counts.states)}", replicates, bar) if part)
 
 
-def _latest_lines(opened: OpenStudy, best: Trial | None) -> list[str]:
+def _latest_lines(opened: OpenStudy, best: Trial | None, front: Sequence[Trial]) -> list[str]:
     spec = opened.record.spec
     latest = opened.history.latest(opened.record.id, LATEST)
     if not latest:
         return []
-    table = table_layout(spec.space, spec.objectives[0], shutil.get_terminal_size((120, 24)).columns)
-    return ["", table_header(table), *(trial_row(trial, best, table) for trial in latest)]
+    table = table_layout(spec, shutil.get_terminal_size((120, 24)).columns)
+    return ["", table_header(table), *(trial_row(trial, best, table, front) for trial in latest)]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tunesmith.cli.display.trial_table import trial_note
 from tunesmith.cli.session.locate import OpenStudy
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.energy import gpu_line
-from tunesmith.study.formatting import SHORT_DIGITS, escape_control, one_line, render_params, strip_control
+from tunesmith.study.formatting import SHORT_DIGITS, count, escape_control, one_line, render_params, strip_control
 from tunesmith.study.search_replace import split_lines
-from tunesmith.study.trials.trial import Proposal, Trial
+from tunesmith.study.trials.trial import Proposal, Trial, TrialState
+from tunesmith.study.trials.view import Objective
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.analysis.infeasibility import broken_bounds
 
 LOG_LINES = 15
 """Lines shown from the end of a failed trial's log."""
@@ -20,7 +25,8 @@ def trial_story(opened: OpenStudy, trial: Trial) -> str:
         f"trial {trial.number} of {opened.record.name}: {trial.state.value}",
         _line("configuration", render_params(trial.params, digits=SHORT_DIGITS)),
         *_proposal_lines(trial.proposal),
-        *_result_lines(trial, opened.record.spec.objectives[0].metric),
+        *_result_lines(trial, opened.record.spec),
+        *_front_lines(opened, trial),
         _line("ran as", f"attempt {trial.attempt}, training seed {trial.proposal.seed}, code {trial.proposal.variant}"),
         _line("folder", str(opened.folder / "trials" / f"{trial.number:04d}")),
     ]
@@ -32,6 +38,30 @@ def trial_story(opened: OpenStudy, trial: Trial) -> str:
 
 def _line(name: str, text: str) -> str:
     return f"  {name:<14} {text}"
+
+
+def _value_text(trial: Trial, metric: str, spec: StudySpec) -> str:
+    objective = "  (objective)" if any(o.metric == metric for o in spec.objectives) else ""
+    return f"{short_number(trial.values[metric])}{objective}"
+
+
+def _front_lines(opened: OpenStudy, trial: Trial) -> list[str]:
+    """Return whether a complete trial of several objectives is on the Pareto front, else which trials dominate it."""
+    front = opened.history.front(opened.record)
+    objectives = opened.record.spec.objectives
+    if not front or trial.state is not TrialState.COMPLETE or trial.is_replicate:
+        return []
+    if any(other.number == trial.number for other in front):
+        return [_line("Pareto front", f"it is one of the {count(len(front), 'trial')} on it")]
+    better = ", ".join(f"#{other.number}" for other in front if _dominates(other, trial, objectives))
+    return [_line("Pareto front", f"not on it; as good or better in every objective: {better}")] if better else []
+
+
+def _dominates(one: Trial, other: Trial, objectives: Sequence[Objective]) -> bool:
+    return all(
+        o.metric in other.values and o.sign * one.values[o.metric] <= o.sign * other.values[o.metric]
+        for o in objectives
+    )
 
 
 def _proposal_lines(proposal: Proposal) -> list[str]:
@@ -47,16 +77,15 @@ def _proposal_lines(proposal: Proposal) -> list[str]:
     return lines
 
 
-def _result_lines(trial: Trial, objective: str) -> list[str]:
-    lines = []
-    for name, value in trial.values.items():
-        lines.append(
-            _line(one_line(name, None), f"{short_number(value)}{'  (objective)' if name == objective else ''}")
-        )
+def _result_lines(trial: Trial, spec: StudySpec) -> list[str]:
+    lines = [_line(one_line(name, None), _value_text(trial, name, spec)) for name in trial.values]
     if trial.outcome is None:
         return lines
     if trial_note(trial) != trial.proposal.rationale:
         lines.append(_line("end", trial_note(trial)))
+    broken = broken_bounds(trial, spec.metric_constraints) if trial.state is TrialState.COMPLETE else ""
+    if broken:
+        lines.append(_line("breaks a bound", f"{broken}; it cannot be the best"))
     if trial.forgotten:
         lines.append(
             _line("forgotten", "it teaches nothing and counts nowhere; `tunesmith forget --undo` changes that")

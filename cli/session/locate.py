@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.cli.session.upwards import study_above
 from tunesmith.history.project import require_project
 from tunesmith.history.read import History
 from tunesmith.study.config.record import StudyRecord
@@ -43,7 +44,7 @@ def open_study(study: Path, history: Path | None) -> OpenStudy:
     Raises:
         HistoryError: the history or the study does not exist, or the study belongs to another project.
     """
-    path = history_file(study if study.exists() else Path(), history)
+    path = history_file(study if study.exists() else study_above(Path()), history)
     opened = History.open(path)
     try:
         record = opened.study(_name(study, opened.names()))

@@ -6,13 +6,13 @@ import textwrap
 from collections.abc import Sequence
 
 from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
-from tunesmith.cli.display.format import best_line, budget_bar, cut, state_counts
+from tunesmith.cli.display.format import aims_text, best_line, budget_bar, cut, front_line, state_counts
 from tunesmith.cli.display.trial_table import outcome_word, trial_note
 from tunesmith.cli.watch.snapshot import Snapshot
 from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.analysis.broken_environment import FAILURES
+from tunesmith.tools.analysis.run_state import state_text
 
 COLUMNS = ("#", "source", "value", "time", "note")
 
@@ -20,12 +20,13 @@ COLUMNS = ("#", "source", "value", "time", "note")
 def head(snapshot: Snapshot, width: int) -> list[str]:
     """Return what is tuned, the best value so far, and what is left of the budget."""
     record = snapshot.record
-    objective = record.spec.objectives[0]
-    state = f"ended: {record.ended_by}" if record.ended_by else f"{len(snapshot.running)} running"
-    if record.ended_by == FAILURES:
-        state = "paused: trials failed regardless of their parameters"
-    first = f"{record.name}  {objective.direction.value} {objective.metric}  ·  {state}"
-    second = best_line(snapshot.winner, snapshot.default, [i.value for i in snapshot.improvements], objective)
+    objectives = record.spec.objectives
+    state = state_text(record, has_process=snapshot.has_process, running=len(snapshot.running))
+    first = f"{record.name}  {aims_text(objectives)}  ·  {state}"
+    if len(objectives) > 1:
+        second = front_line(snapshot.front, objectives)
+    else:
+        second = best_line(snapshot.winner, snapshot.default, [i.value for i in snapshot.improvements], objectives[0])
     bar = "" if record.ended_by else budget_bar(snapshot.budget, record.spent, snapshot.now, seconds_per_trial=None)
     third = "  ·  ".join(part for part in (state_counts(snapshot.states), bar, _llm_cost(snapshot)) if part)
     texts = [text for text in (first, second, third, snapshot.left_out) if text or text is not snapshot.left_out]
@@ -34,13 +35,14 @@ def head(snapshot: Snapshot, width: int) -> list[str]:
 
 def row(trial: Trial, snapshot: Snapshot) -> tuple[str, str, str, str, str]:
     """Return a trial's cells for COLUMNS."""
-    is_best = snapshot.best is not None and snapshot.best.number == trial.number
+    marked = snapshot.front or ([snapshot.best] if snapshot.best is not None else [])
+    is_best = any(other.number == trial.number for other in marked)
     return (
         f"{trial.number}{'*' if is_best else ''}",
         trial.proposal.source.value,
         _value(trial, snapshot),
         _time(trial, snapshot.now),
-        one_line(trial_note(trial), None),
+        one_line(trial_note(trial, snapshot.record.spec.metric_constraints), None),
     )
 
 
@@ -97,8 +99,8 @@ def _value(trial: Trial, snapshot: Snapshot) -> str:
     curve = snapshot.curves.get(trial.number, ())
     if not trial.state.is_finished and curve:
         return f"{short_number(curve[-1].value)} @{curve[-1].step:g}"
-    metric = snapshot.record.spec.objectives[0].metric
-    return short_number(trial.values[metric]) if metric in trial.values else outcome_word(trial)
+    metrics = [o.metric for o in snapshot.record.spec.objectives if o.metric in trial.values]
+    return " ".join(short_number(trial.values[metric]) for metric in metrics) or outcome_word(trial)
 
 
 def _time(trial: Trial, now: float) -> str:

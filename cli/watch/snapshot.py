@@ -17,6 +17,7 @@ from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.results import Improvement, left_out_text
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner
+from tunesmith.tools.control.inbox import Inbox
 
 LATEST = 100
 """Number of listed trials; the report lists all."""
@@ -34,9 +35,11 @@ class Snapshot:
         curves: values of the first objective by trial number, for the running, the best and the chosen trial.
         improvements: each new best value.
         winner: the best with its certainty.
+        front: the Pareto front of several objectives; empty for one.
         left_out: how many trials lie outside the present space, in words.
         states: number of trials per state, without replicates.
         notes: notes about the LLM, newest last.
+        has_process: whether a process runs the study now.
         chosen: number of the trial under the cursor; None to follow the newest.
         now: seconds since the epoch.
     """
@@ -47,12 +50,14 @@ class Snapshot:
     best: Trial | None
     default: Trial | None
     winner: Winner | None
+    front: Sequence[Trial]
     left_out: str
     curves: Mapping[int, Sequence[Observation]]
     improvements: Sequence[Improvement]
     states: Mapping[TrialState, int]
     budget: Budget
     notes: Sequence[str]
+    has_process: bool
     chosen: int | None
     now: float
 
@@ -78,6 +83,7 @@ class SnapshotReader:
         self._study, self._path = study, history
         self._history: History | None = None
         self._name = ""
+        self._folder = Path()
 
     def read(self, chosen: int | None = None) -> Snapshot | str:
         """Return the current state, or a sentence that says why there is nothing to show.
@@ -90,8 +96,8 @@ class SnapshotReader:
                 self.close()
             if self._history is None:
                 opened = open_study(self._study, self._path)
-                self._history, self._name = opened.history, opened.record.name
-            return _snapshot(self._history, self._history.study(self._name), chosen, time.time())
+                self._history, self._name, self._folder = opened.history, opened.record.name, opened.folder
+            return _snapshot(self._history, self._history.study(self._name), chosen, time.time(), self._folder)
         except HistoryError as error:
             self.close()
             return str(error)
@@ -103,7 +109,7 @@ class SnapshotReader:
             self._history = None
 
 
-def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: float) -> Snapshot:
+def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: float, folder: Path) -> Snapshot:
     running = [t for t in history.unfinished(record.id) if t.state is TrialState.RUNNING]
     found, metric = history.winner(record), record.spec.objectives[0].metric
     best = found.trial if found else None
@@ -116,12 +122,14 @@ def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: fl
         best=best,
         default=history.default(record),
         winner=found,
+        front=history.front(record),
         left_out=left_out_text(history.left_out(record)),
         curves={n: [o for o in history.curve(record.id, n) if o.metric == metric] for n in drawn},
         improvements=history.improvements(record),
         states=history.trial_counts(record.id).states,
         budget=current_limits(history, record, now),
         notes=notes[-LLM_NOTES:],
+        has_process=Inbox(folder).has_running_loop(),
         chosen=chosen,
         now=now,
     )

@@ -13,6 +13,10 @@ from typing import Protocol
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Objective, objective_values
+from tunesmith.study.units import short_number
+
+MAX_RELATIVE_GAIN = 100.0
+"""Gain, in sizes of the default, beyond which the default counts as nearly 0."""
 
 
 class StudyQuestion(Protocol):
@@ -160,6 +164,13 @@ def pareto_front(
     return front
 
 
+def study_front(trials: Sequence[Trial], asked: StudyQuestion) -> tuple[Trial, ...]:
+    """Return the Pareto front among the trials of the present space; empty for one objective."""
+    if len(asked.objectives) == 1:
+        return ()
+    return tuple(pareto_front(present_trials(trials, asked.space), asked.objectives, asked.metric_constraints))
+
+
 def default_trial(trials: Sequence[Trial], space: SearchSpace) -> Trial | None:
     """Return the trial of the default configuration; None if no trial of the present space is one.
 
@@ -177,9 +188,20 @@ def default_trial(trials: Sequence[Trial], space: SearchSpace) -> Trial | None:
 
 
 def relative_gain(best: float, default: float, objective: Objective) -> float | None:
-    """Return the improvement over the default as a fraction of its absolute value; None if the default is (nearly) 0."""
-    if not default:
+    """Return the improvement over the default as a fraction of its absolute value; None where that says nothing.
+
+    That is so around zero: for a default of 0 or near it, and where one value is above 0 and the other below.
+    """
+    if not default or best * default < 0:
         return None
     # The difference of two finite values may be infinite, that of their ratios is not unless the default is tiny.
     gain = objective.sign * (math.copysign(1.0, default) - best / abs(default))
-    return gain if math.isfinite(gain) else None
+    return gain if abs(gain) <= MAX_RELATIVE_GAIN else None
+
+
+def gain_over_text(best: float, default: float, objective: Objective) -> str:
+    """Return the improvement over the default: "51%", or "0.31 in reward" where a fraction says nothing."""
+    gain = relative_gain(best, default, objective)
+    if gain is not None:
+        return f"{gain:,.0%}"
+    return f"{short_number(objective.sign * (default - best))} in {objective.metric}"

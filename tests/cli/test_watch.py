@@ -44,7 +44,7 @@ def test_trials_best_and_curves_are_shown_at_any_width(project: Path, columns: i
             await pilot.pause()
             await pilot.pause(0.1)
             assert app.query_one(DataTable).row_count == 9
-            assert "ended: trials" in text(app, "head")
+            assert "ended: trial budget reached" in text(app, "head")
             assert "best" in text(app, "head")
             assert "best loss over trials" in text(app, "plot")
             assert "GPU 0: 42% busy" in text(app, "slots")

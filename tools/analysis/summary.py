@@ -17,6 +17,7 @@ from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.results import (
     default_trial,
+    MAX_RELATIVE_GAIN,
     left_out_count,
     left_out_text,
     pareto_front,
@@ -76,7 +77,7 @@ class Summary:
         winner: the same choice with its expected value and the noise between seeds.
         left_out: how many earlier trials lie outside the present space, in words; "" if none does.
         gain: gain of the best over the default in tuning, as a fraction of the default's size; None without a default
-            or when its value is 0.
+            or around zero.
         versus_default: best against default on fresh seeds; None unless both ran on two seeds or more.
         confirmed_gain: versus_default.gain as a fraction of the size of the default's mean.
         noise: the default's values on tuning seeds, which show the noise; None for fewer than two.
@@ -177,7 +178,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         default=default,
         gain=data.gain,
         versus_default=versus,
-        confirmed_gain=_relative(versus, default)[0],
+        confirmed_gain=_relative(versus, best, default)[0],
         noise=noise,
         replicated=_replicated(ranked, objectives[0], replicates),
         front=data.front,
@@ -267,11 +268,19 @@ def _versus(best: ConfigResult | None, default: ConfigResult | None, objective: 
     return difference(best.confirmed, default.confirmed, sign=objective.sign)
 
 
-def _relative(versus: Difference | None, default: ConfigResult | None) -> tuple[float | None, float | None]:
-    """Return gain and margin as fractions of the default's mean on fresh seeds, ignoring the noise of that mean."""
-    if versus is None or default is None or default.confirmed is None or default.confirmed.mean == 0:
+def _relative(
+    versus: Difference | None, best: ConfigResult | None, default: ConfigResult | None
+) -> tuple[float | None, float | None]:
+    """Return gain and margin as fractions of the default's mean on fresh seeds, ignoring the noise of that mean.
+
+    Both are None around zero, where a fraction says nothing.
+    """
+    if versus is None or best is None or best.confirmed is None or default is None or default.confirmed is None:
         return None, None
-    size = abs(default.confirmed.mean)
+    mean = default.confirmed.mean
+    size = abs(mean)
+    if not mean or mean * best.confirmed.mean < 0 or abs(versus.gain) > size * MAX_RELATIVE_GAIN:
+        return None, None
     return versus.gain / size, versus.margin / size
 
 
@@ -364,7 +373,7 @@ def _default_is_best_line(data: _HeadlineData, best: ConfigResult) -> str:
 
 def _unconfirmed_line(data: _HeadlineData, best: ConfigResult) -> str:
     against = f"the default's {short_number(data.default.value)}" if data.default else "the default"
-    gain = gain_text(data.gain) if data.gain is not None else "better"
+    gain = gain_text(data.gain) if data.gain is not None else _own_gain_text(best, data)
     value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number}), {gain} than {against}"
     if best.confirmed is not None and best.confirmed.is_repeated:
         return f"{value}. {_copies_text(best.confirmed.count, takes_seed=data.takes_seed)}"
@@ -386,10 +395,17 @@ def _copies_text(count: int, *, takes_seed: bool) -> str:
             f"{same}: the result does not depend on the seed, and only other data would tell whether the gain is luck."
         )
     return f"{same}: give the script an option for its seed and add {{seed}} to the command to see how much is luck."
+def _own_gain_text(best: ConfigResult, data: _HeadlineData) -> str:
+    """Return the gain in the metric's own units, for values around zero: "0.31 better"."""
+    if data.default is None:
+        return "better"
+    return f"{short_number(abs(best.value - data.default.value))} better"
+
+
 
 
 def _within_noise_line(data: _HeadlineData, best: ConfigResult) -> str:
-    gain, margin = _relative(data.versus, data.default)
+    gain, margin = _relative(data.versus, best, data.default)
     seeds = best.confirmed.count if best.confirmed else 0
     if gain is None or margin is None:
         shown = f"{data.versus.gain:+.3g} ± {data.versus.margin:.2g}" if data.versus else ""
@@ -404,10 +420,10 @@ def _within_noise_line(data: _HeadlineData, best: ConfigResult) -> str:
 def _confirmed_line(data: _HeadlineData, best: ConfigResult) -> str:
     if best.confirmed is None or data.default is None or data.default.confirmed is None or data.versus is None:
         return _unconfirmed_line(data, best)
-    gain, _ = _relative(data.versus, data.default)
+    gain, _ = _relative(data.versus, best, data.default)
+    better = gain_text(gain) if gain is not None else f"{short_number(data.versus.gain)} better"
     return (
         f"Best: {data.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} "
         f"on {best.confirmed.count} fresh seeds (default {plus_minus(data.default.confirmed)}; "
-        f"{gain_text(gain) if gain is not None else 'better'} "
-        f"with probability {probability_text(data.versus.probability)})"
+        f"{better} with probability {probability_text(data.versus.probability)})"
     )

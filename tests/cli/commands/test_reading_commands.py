@@ -26,7 +26,7 @@ print(f"loss={(float(values['--x']) - 0.3) ** 2 + abs(y - 4)}")
 
 def test_status_shows_the_state_of_a_study(project: Path) -> None:
     text = command("status", cwd=project).stdout
-    assert text.startswith("toy  minimize loss  ·  ended: the limit on trials was reached")
+    assert text.startswith("toy  minimize loss  ·  ended: trial budget reached")
     assert "(default 4.360, gain" in text
     assert "proposed by: default 1, sampler 13" in text
     assert "14 of 14 trials" in text
