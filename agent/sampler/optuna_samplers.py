@@ -110,7 +110,7 @@ def _to_frozen_trial(trial: Trial, view: StudyView) -> optuna.trial.FrozenTrial:
     return optuna.trial.create_trial(
         state=state,
         values=list(values) if values is not None else None,
-        params={name: _to_optuna_value(p, trial.params[name]) for name, p in parameters.items()},
+        params={name: to_optuna_value(p, trial.params[name]) for name, p in parameters.items()},
         distributions={name: to_distribution(p) for name, p in parameters.items()},
         constraints=violations if violations and values is not None else None,
     )
@@ -144,7 +144,7 @@ def _is_by_index(parameter: Parameter) -> bool:
     return has_grid and parameter.cardinality <= WIDEST_INT
 
 
-def _to_optuna_value(parameter: Parameter, value: Value) -> Any:
+def to_optuna_value(parameter: Parameter, value: Value) -> Any:
     """Return Optuna's form of a value: choices, multiples and powers by index."""
     if isinstance(parameter, Choice) or _is_by_index(parameter):
         return int(parameter.to_unit(value) * parameter.cardinality)  # type: ignore[arg-type]  # its own type
