@@ -76,7 +76,7 @@ WRONG = [
     Wrong("name is endless", NAME, f'name = "{"n" * 200}"', "study.name", "letters, digits"),
     Wrong("no metric", METRIC, "", "study.metric", '"val_loss"'),
     Wrong("metric is empty", METRIC, 'metric = ""', "study.metric", '"val_loss"'),
-    Wrong("metric has a space", METRIC, 'metric = "val loss"', "study.metric", '"val_loss"'),
+    Wrong("metric has two spaces", METRIC, 'metric = "val  loss"', "study.metric", '"val  loss"'),
     Wrong("metric is a number", METRIC, "metric = 1", "study.metric", '"val_loss"'),
     Wrong("no metrics in the list", METRIC, "metric = []", "study.metric", "a list of up to 3"),
     Wrong("four metrics", METRIC, 'metric = ["a", "b", "c", "d"]', "study.metric", "a list of up to 3"),

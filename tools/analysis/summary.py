@@ -14,10 +14,11 @@ from enum import StrEnum
 
 from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.record import StudyRecord
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.results import (
-    default_trial,
     MAX_RELATIVE_GAIN,
+    default_trial,
     left_out_count,
     left_out_text,
     pareto_front,
@@ -171,7 +172,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
     return Summary(
         objectives=objectives,
         verdict=verdict,
-        headline=_with_left_out(_headline(verdict, data), data.left_out),
+        headline=_with_taken(_with_left_out(_headline(verdict, data), data.left_out), record.spec, best),
         best=best,
         winner=chosen,
         left_out=data.left_out,
@@ -302,6 +303,13 @@ def _with_left_out(headline: str, left_out: str) -> str:
     return f"{headline.removesuffix('.')}. {left_out}." if left_out else headline
 
 
+def _with_taken(headline: str, spec: StudySpec, best: ConfigResult | None) -> str:
+    """Return the headline with which of a trial's values counts, where it is not the last one."""
+    metric = spec.objectives[0].metric
+    table = spec.metric_tables.get(metric)
+    return f"{headline} {metric} is {table.text}." if best and table is not None and table.text else headline
+
+
 def _headline(verdict: StudyVerdict, data: _HeadlineData) -> str:
     if data.best is None:
         return _nothing_complete(data.trials, data.constraints)
@@ -387,6 +395,13 @@ def _unconfirmed_line(data: _HeadlineData, best: ConfigResult) -> str:
     return f"{value}. Not confirmed on fresh seeds yet, so {caveat}."
 
 
+def _own_gain_text(best: ConfigResult, data: _HeadlineData) -> str:
+    """Return the gain in the metric's own units, for values around zero: "0.31 better"."""
+    if data.default is None:
+        return "better"
+    return f"{short_number(abs(best.value - data.default.value))} better"
+
+
 def _copies_text(count: int, *, takes_seed: bool) -> str:
     """Return what repeats mean that all gave the same value."""
     same = f"Its {count} repeats gave the same value, so they are one measurement"
@@ -395,13 +410,6 @@ def _copies_text(count: int, *, takes_seed: bool) -> str:
             f"{same}: the result does not depend on the seed, and only other data would tell whether the gain is luck."
         )
     return f"{same}: give the script an option for its seed and add {{seed}} to the command to see how much is luck."
-def _own_gain_text(best: ConfigResult, data: _HeadlineData) -> str:
-    """Return the gain in the metric's own units, for values around zero: "0.31 better"."""
-    if data.default is None:
-        return "better"
-    return f"{short_number(abs(best.value - data.default.value))} better"
-
-
 
 
 def _within_noise_line(data: _HeadlineData, best: ConfigResult) -> str:

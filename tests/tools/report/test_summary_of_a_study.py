@@ -189,3 +189,9 @@ def test_identical_repeats_are_one_measurement_and_prove_nothing():
     # One side that varies is enough to tell.
     mixed = summarize(toy(), trials(0.40, 0.20, default_seeds=[0.40, 0.41, 0.42], best_seeds=[0.20] * 3))
     assert mixed.verdict is StudyVerdict.CONFIRMED
+
+
+def test_which_of_a_trial_s_values_counts_is_said():
+    taking = toy(metrics={"val_loss": {"take": "mean-of-last-5"}})
+    found = summarize(taking, trials(0.40, 0.20))
+    assert found.headline.endswith(" val_loss is the mean of each trial's last 5 values.")
