@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.trials.curves import PackedObservations
 from tunesmith.study.trials.failure_scope import OF_THE_CONFIGURATION, with_scopes
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.results import (
@@ -34,9 +36,9 @@ from tunesmith.study.trials.results import (
     default_trial,
     left_out_count,
     present_improvements,
+    study_front,
 )
 from tunesmith.study.trials.trial import Trial, TrialState
-    study_front,
 from tunesmith.study.trials.winner import Winner, winner
 from tunesmith.study.variant import Variant
 
@@ -247,12 +249,12 @@ class History:
         found = self.winner(record)
         return found.trial if found is not None else None
 
-    def improvements(self, record: StudyRecord) -> list[Improvement]:
-        """Return each trial of the present space that improved on all earlier ones, by number."""
     def front(self, record: StudyRecord) -> tuple[Trial, ...]:
         """Return the Pareto front of several objectives among the trials of the present space; empty for one."""
         return study_front(self.trials(record.id), record.spec) if len(record.spec.objectives) > 1 else ()
 
+    def improvements(self, record: StudyRecord) -> list[Improvement]:
+        """Return each trial of the present space that improved on all earlier ones, by number."""
         source, best = self._source(record.id), self.best(record)
         if best is None:
             return []
@@ -299,9 +301,9 @@ class History:
             set_aside=len(set_aside),
         )
 
-    def curves(self, study_id: int) -> dict[int, list[Observation]]:
+    def curves(self, study_id: int) -> dict[int, PackedObservations]:
         """Return the observations of each trial's latest attempt, by the trial's number, in order."""
-        rows = self._query(
+        rows = self._execute(
             """
             select trials.number, observations.metric, observations.step, observations.value, observations.at
             from trials join observations
@@ -310,10 +312,10 @@ class History:
             """,
             [study_id],
         )
-        curves: dict[int, list[Observation]] = {}
-        for row in rows:
-            curves.setdefault(row["number"], []).append(_observation(row))
-        return curves
+        curves: dict[int, PackedObservations] = defaultdict(PackedObservations)
+        for number, metric, step, value, at in rows:
+            curves[number].append(metric, step, math.nan if value is None else value, at)
+        return dict(curves)
 
     def curve(self, study_id: int, number: int) -> list[Observation]:
         """Return the observations of one trial's latest attempt, in order."""

@@ -29,6 +29,7 @@ from tunesmith.evaluator.evaluator import Evaluator
 from tunesmith.evaluator.executors.handle import ExecutorHandle
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
+from tunesmith.study.config.budget import Budget
 from tunesmith.study.config.record import Event
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
@@ -56,6 +57,18 @@ def open_run(spec: StudySpec, options: RunOptions, display: Callable[[LoopEvent]
     return _RunBuilder(spec, options, display).build()
 
 
+def recorded_deadline(spec: StudySpec, history: Path, now: float) -> float | None:
+    """Return when a run that starts now ends by `until`, in seconds since the epoch; None without such a limit.
+
+    A killed run that is started again has the deadline that it recorded, not the next day's.
+
+    Raises:
+        HistoryLocked: another program locks the history.
+    """
+    earlier = _earlier_events(history, spec.study.name)
+    return _budget(read_earlier_commands(spec, earlier[COMMAND_EVENT]).spec, earlier, now).until
+
+
 class _RunBuilder:
     """Creates the parts of a run in the order in which they depend on each other."""
 
@@ -75,8 +88,7 @@ class _RunBuilder:
         self.model = open_model(spec.planner, options.recording) if spec.planner.model else None
         # Before the history: where a GPU or a package is missing, no file is left behind.
         self.executor = ExecutorHandle(spec, folder=self.folder, cpus=options.cpus, wake=self.wake.set)
-        now = self.clocks.wall()
-        self.budget = resolve_budget(spec.budget, now, deadlines=earlier[DEADLINE_EVENT], ends=earlier[ENDED_EVENT])
+        self.budget = _budget(spec, earlier, self.clocks.wall())
 
     def build(self) -> StudyRun:
         opened_at = self.clocks.steady()
@@ -217,6 +229,10 @@ class _RunBuilder:
         )
         queue.steering = self.commands.steering
         return queue
+
+
+def _budget(spec: StudySpec, earlier: Mapping[str, list[Event]], now: float) -> Budget:
+    return resolve_budget(spec.budget, now, deadlines=earlier[DEADLINE_EVENT], ends=earlier[ENDED_EVENT])
 
 
 def _earlier_events(history: Path, name: str) -> Mapping[str, list[Event]]:

@@ -5,8 +5,9 @@ Shown to the LLM and compared between trials. Reads no database, so background t
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tunesmith.prompts.history_summary import downsample
 from tunesmith.study.trials.observation import Observation
@@ -27,19 +28,19 @@ class LearningCurves:
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
-        self.values: dict[int, list[float]] = defaultdict(list)
-        self.series: dict[int, dict[str, list[float]]] = defaultdict(dict)
+        self.values: dict[int, array[float]] = defaultdict(_no_values)
+        self.series: dict[int, dict[str, array[float]]] = defaultdict(dict)
         self.last_steps: dict[int, float] = {}
 
     def load(self, curves: Mapping[int, Sequence[Observation]]) -> None:
         """Take over the observations of earlier runs, by trial number."""
         for number, observations in curves.items():
-            self.values[number] = self._values_of(observations)
+            self.values[number] = array("d", self._values_of(observations))
             self._note_series(number, observations)
 
     def add(self, number: int, observations: Sequence[Observation]) -> None:
         """Append what a running trial reported."""
-        self.values[number] += self._values_of(observations)
+        self.values[number].extend(self._values_of(observations))
         self._note_series(number, observations)
 
     def drop(self, number: int) -> None:
@@ -54,10 +55,14 @@ class LearningCurves:
 
     def _note_series(self, number: int, observations: Sequence[Observation]) -> None:
         for observation in observations:
-            self.series[number].setdefault(observation.metric, []).append(observation.value)
+            self.series[number].setdefault(observation.metric, _no_values()).append(observation.value)
         if observations:
             reached = max(observation.step for observation in observations)
             self.last_steps[number] = max(reached, self.last_steps.get(number, reached))
 
-    def _values_of(self, observations: Sequence[Observation]) -> list[float]:
-        return [observation.value for observation in observations if observation.metric == self._metric]
+    def _values_of(self, observations: Sequence[Observation]) -> Iterator[float]:
+        return (observation.value for observation in observations if observation.metric == self._metric)
+
+
+def _no_values() -> array[float]:
+    return array("d")

@@ -23,7 +23,7 @@ from tunesmith.agent.loop.recovery import Recovery, recover
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.agent.loop.slot_pool import PoolSlot
 from tunesmith.agent.loop.starting import prepare_proposals, start_trial
-from tunesmith.agent.loop.watchdog import Watchdog
+from tunesmith.agent.loop.watchdog import Watchdog, short_thread_slices
 from tunesmith.agent.planner.cost_estimate import llm_estimate_text
 from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
 from tunesmith.evaluator.sandbox.limits import weak_limits
@@ -88,7 +88,7 @@ class Loop:
             TunesmithError: the run cannot continue; the message says why.
         """
         try:
-            with self._inbox.owned():
+            with self._inbox.owned(), short_thread_slices():
                 self._open()
                 self._watchdog.beat()
                 self._watchdog.start()
@@ -180,12 +180,12 @@ class Loop:
         for slot in run.slots:
             if slot.evaluation is None:
                 continue
-            known = len(slot.unwritten)
             outcome = slot.evaluation.poll()
-            observations = slot.unwritten[known:]
+            observations = slot.take_reported()
             if observations:
                 self._take_in(slot, observations)
             if outcome is not None:
+                self._keep(slot, slot.thinning.last_points())
                 finish_trial(run, slot, outcome)
             elif observations:
                 decision = run.early_stopping.stop_decision(slot.evaluation.trial, observations, run.queue.view)
@@ -200,10 +200,17 @@ class Loop:
         trial = slot.trial
         assert trial is not None  # noqa: S101  # only an occupied slot reports
         observations = redact_observations(observations)
-        self._run.curves.add(trial.number, observations)
-        self._run.early_stopping.observe(trial, observations)
+        self._keep(slot, slot.thinning.kept(observations))
         latest = {observation.metric: observation.value for observation in observations}
         self._run.announcer.emit(Observed(trial=trial, latest=latest, step=observations[-1].step))
+
+    def _keep(self, slot: PoolSlot, observations: Sequence[Observation]) -> None:
+        """Add points to the curves of a running trial."""
+        trial = slot.trial
+        assert trial is not None  # noqa: S101  # only an occupied slot reports
+        slot.unwritten += observations
+        self._run.curves.add(trial.number, observations)
+        self._run.early_stopping.observe(trial, observations)
 
     def _flush_observations(self) -> None:
         """Write new observations, once a second at most."""

@@ -9,6 +9,7 @@ from tunesmith.agent.loop.gpu_packing import GpuJob, expected_gib, fits
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.curves import CurveThinning
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import FailureKind, Outcome, Trial
 
@@ -23,7 +24,9 @@ class PoolSlot:
         first_outcome: the suspicious first result of a trial that now runs again on another seed.
         expected_gib: GPU memory that the trial is expected to need, in GiB; None for unknown.
         was_shared: whether another trial ran on the same GPU at any time since this one started.
-        unwritten: observations that are not in the history yet.
+        reported: observations that the loop has not looked at yet.
+        thinning: chooses which of them are kept.
+        unwritten: those that are kept and not in the history yet.
     """
 
     resources: Slot
@@ -31,6 +34,8 @@ class PoolSlot:
     first_outcome: Outcome | None = None
     expected_gib: float | None = None
     was_shared: bool = False
+    reported: list[Observation] = field(default_factory=list)
+    thinning: CurveThinning = field(default_factory=CurveThinning)
     unwritten: list[Observation] = field(default_factory=list)
 
     @property
@@ -40,7 +45,18 @@ class PoolSlot:
 
     def clear(self) -> None:
         """Mark the slot as free and drop its observations, which must have been written."""
-        self.evaluation, self.first_outcome, self.unwritten = None, None, []
+        self.evaluation, self.first_outcome = None, None
+        self.forget_observations()
+
+    def forget_observations(self) -> None:
+        """Start without any observation, before a trial starts."""
+        self.reported, self.unwritten, self.thinning = [], [], CurveThinning()
+
+    def take_reported(self) -> list[Observation]:
+        """Return the observations since the last call."""
+        taken = list(self.reported)
+        self.reported.clear()
+        return taken
 
 
 class SlotPool:

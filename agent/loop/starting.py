@@ -32,12 +32,12 @@ def start_trial(run: StudyRun, slot: PoolSlot, trial: Trial) -> bool:
         run.recorder.record_outcome(running, Outcome(state=TrialState.FAILED, failure=failure), run.now())
         run.ledger.add_ended(running)
         return False
-    slot.unwritten = []
+    slot.forget_observations()
     run.slots.note_sharing(slot)
     running = replace(trial, state=TrialState.RUNNING, slot=index, started_at=now)
     earlier = _shorter_runs(run, running)
     # Started, then recorded: where its folder cannot be made, the trial still waits and has lost no attempt.
-    slot.evaluation = run.evaluator.start(running, slot.resources, slot.unwritten.append, earlier=earlier, code=code)
+    slot.evaluation = run.evaluator.start(running, slot.resources, slot.reported.append, earlier=earlier, code=code)
     run.recorder.record_start(trial, index, now)
     return True
 

@@ -7,9 +7,10 @@ Writes nothing.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from tunesmith.agent.scheduler.curve_forecasts import CurveForecasts
@@ -37,10 +38,28 @@ class StopDecision:
 
 @dataclass(slots=True)
 class _Track:
-    """The points (step, value to be minimized, seconds since the epoch) of a trial, and the step of its last check."""
+    """The points of a trial in order of reporting, each number in 8 bytes, and the step of its last check.
 
-    points: list[tuple[float, float, float]]
+    Attributes:
+        steps: the step of each point.
+        values: its value, to be minimized.
+        times: when it was reported, in seconds since the epoch.
+        reached: the largest step.
+        checked_at: the step of the last check.
+    """
+
+    steps: array[float] = field(default_factory=lambda: array("d"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    times: array[float] = field(default_factory=lambda: array("d"))
+    reached: float = -math.inf
     checked_at: float = -math.inf
+
+    def add(self, step: float, value: float, at: float) -> None:
+        """Add a point."""
+        self.steps.append(step)
+        self.values.append(value)
+        self.times.append(at)
+        self.reached = max(self.reached, step)
 
 
 class EarlyStopping:
@@ -58,7 +77,7 @@ class EarlyStopping:
         self._unit = spec.fidelity.name.removesuffix("s") if spec.fidelity else "step"
         self._max_fidelity = spec.fidelity.max if spec.fidelity else 0.0
         self._bounds = [Bound(metric=r.metric, above=r.above, below=r.below, after=r.after) for r in spec.stop.rules]
-        self._tracks: dict[int, _Track] = defaultdict(lambda: _Track([]))
+        self._tracks: dict[int, _Track] = defaultdict(_Track)
         self._forecasts: CurveForecasts | None = None
         self._end = 0.0
         for number, observations in known.items():
@@ -146,10 +165,9 @@ class EarlyStopping:
 
     def _is_check_due(self, trial: Trial) -> bool:
         track = self._tracks[trial.number]
-        reached = max((step for step, _, _ in track.points), default=-math.inf)
-        if not math.isfinite(reached):
+        if not math.isfinite(track.reached):
             return False
-        return reached >= CHECK_GROWTH * track.checked_at or self._passed_pause_point(track, reached)
+        return track.reached >= CHECK_GROWTH * track.checked_at or self._passed_pause_point(track, track.reached)
 
     def _check(self, trial: Trial, make_view: Callable[[], StudyView]) -> StopDecision | None:
         view = make_view()
@@ -211,10 +229,10 @@ class EarlyStopping:
         """Return the median pace of the complete trials; None while no trial has two reports at different times."""
         starts, steps = [], []
         for trial in trials:
-            points = self._tracks[trial.number].points if trial.number in self._tracks else []
-            if trial.state is not TrialState.COMPLETE or len(points) < 2:  # noqa: PLR2004  # a pace needs two reports
+            track = self._tracks.get(trial.number)
+            if trial.state is not TrialState.COMPLETE or track is None or not track.steps:
                 continue
-            (first, _, since), (last, _, until) = points[0], points[-1]
+            first, last, since, until = track.steps[0], track.steps[-1], track.times[0], track.times[-1]
             if last > first and until > since and trial.started_at is not None:
                 steps.append((until - since) / (last - first))
                 starts.append(max(since - trial.started_at - first * steps[-1], 0.0))
@@ -223,7 +241,11 @@ class EarlyStopping:
 
     def _keep(self, number: int, observations: Iterable[Observation]) -> None:
         name, sign = self._objective.metric, self._objective.sign
-        self._tracks[number].points += [(o.step, sign * o.value, o.at) for o in observations if o.metric == name]
+        track = self._tracks[number]
+        for o in observations:
+            if o.metric == name:
+                track.add(o.step, sign * o.value, o.at)
 
     def _curve(self, numbers: Sequence[int]) -> Curve:
-        return Curve.from_points((step, value) for number in numbers for step, value, _ in self._tracks[number].points)
+        tracks = [self._tracks[number] for number in numbers]
+        return Curve.from_points(point for track in tracks for point in zip(track.steps, track.values, strict=True))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tunesmith.agent.loop.events import Ended, LoopEvent
+from tunesmith.agent.loop.factory import recorded_deadline
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.agent.planner.model import RecordingFiles
@@ -23,7 +24,7 @@ from tunesmith.cli.session.overrides import Overrides, require_end
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.errors import HistoryLocked
+from tunesmith.study.errors import DiskFull, HistoryLocked
 
 MIN_TRIALS_FOR_IMPORTANCE = 20
 """Trials from which importance decides which parameters get a column."""
@@ -74,9 +75,8 @@ def run_study(  # noqa: PLR0913  # one argument per option
     def open_loop(after_full_disk: bool) -> Loop:  # noqa: FBT001  # called in one place
         return Loop(spec, replace(options, after_full_disk=after_full_disk), on_event=display.show)
 
-    until = spec.budget.starting_at(time.time()).until
     try:
-        ended = run_through_full_disks(open_loop, database, until, display.show)
+        ended = run_through_full_disks(open_loop, database, _deadline(spec, database), display.show)
     finally:
         display.close()
     if not as_json:
@@ -87,12 +87,22 @@ def run_study(  # noqa: PLR0913  # one argument per option
     return _exit_status(ended)
 
 
+def _deadline(spec: StudySpec, database: Path) -> float | None:
+    """Return when the run ends by [budget].until, in seconds since the epoch; None without it."""
+    now = time.time()
+    try:
+        return recorded_deadline(spec, database, now)
+    except (HistoryLocked, DiskFull):  # the run itself waits for the end of that
+        return spec.budget.starting_at(now).until
+
+
 def _print_end(database: Path, ended: Ended) -> None:
     """Print the summary of a study that just ended, and write its report if a trial is complete."""
     from tunesmith.cli.display.end_summary import end_lines, wrap_for_terminal
     from tunesmith.cli.display.format import short_path
     from tunesmith.cli.session.report_files import page_problem, write_report_files
     from tunesmith.tools.analysis.broken_environment import last_of_study, pause_lines
+    from tunesmith.tools.analysis.run_state import nothing_started_text
     from tunesmith.tools.report import report_input
 
     with History.open(database) as history:
@@ -102,10 +112,12 @@ def _print_end(database: Path, ended: Ended) -> None:
         last = last_of_study(history.trials(record.id))
     if report.summary.best is not None:
         written = short_path(write_report_files(report, database.parent / record.name))
-    from tunesmith.tools.analysis.run_state import nothing_started_text
         lines.append(f"Report: {written}" + (f" ({page_problem()})" if page_problem() else ""))
     if ended.pause_reason and last is not None:
         lines += ["", f"{ended.pause_reason[:1].upper()}{ended.pause_reason[1:]}", *pause_lines(last)]
+    if not ended.finished:
+        idle = nothing_started_text(ended.by, ended.budget, ended.record.spent)
+        lines += ["", idle] if idle else []
     if ended.by == "interrupted":
         lines.append("Interrupted. Run the same command again to resume.")
     show("\n".join(["", *(wrap_for_terminal(line) for line in lines)]))
@@ -115,9 +127,6 @@ def _exit_status(ended: Ended) -> int:
     if ended.by == "interrupted":
         return INTERRUPTED
     if ended.pause_reason:
-    if not ended.finished:
-        idle = nothing_started_text(ended.by, ended.budget, ended.record.spent)
-        lines += ["", idle] if idle else []
         return NOTHING_COMPLETE
     return DONE if ended.best is not None else NOTHING_COMPLETE
 

@@ -199,7 +199,9 @@ def _curves(db: sqlite3.Connection, study: int) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for number, metric, step, value in db.execute(sql, [study]):
-        found.setdefault(str(number), []).append([metric, step, value])
+        # JSON has no nan and no infinity: the report says null.
+        shown = value if value is not None and math.isfinite(value) else None
+        found.setdefault(str(number), []).append([metric, step, shown])
     return found
 
 

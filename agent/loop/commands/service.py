@@ -112,8 +112,8 @@ class CommandService:
         for number in decision.forget:
             run.early_stopping.forget(trials[number])
         if decision.take_up:
-            known = run.recorder.history.curves(run.recorder.study_id)
-            run.early_stopping.restore({n: curve for n, curve in known.items() if n in decision.take_up})
+            history, study = run.recorder.history, run.recorder.study_id
+            run.early_stopping.restore({number: history.curve(study, number) for number in decision.take_up})
         run.count_trials()
         run.choose_winner()
         self._replan()

@@ -26,9 +26,18 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from rehearsal_checks import findings, report_findings
-from rehearsal_night import Night, spend_night
-from rehearsal_study import HOSTILE, SANDBOX, SETTINGS, STUDY, faulty, hostile, script, seed_with_working_default
+from tunesmith.bench.experiments.stress.rehearsal_checks import findings, long_turns, report_findings
+from tunesmith.bench.experiments.stress.rehearsal_night import Night, spend_night
+from tunesmith.bench.experiments.stress.rehearsal_study import (
+    HOSTILE,
+    SANDBOX,
+    SETTINGS,
+    STUDY,
+    faulty,
+    hostile,
+    script,
+    seed_with_working_default,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
 from fakes.llm.server import serving
@@ -106,6 +115,7 @@ def _rehearse(wanted: argparse.Namespace) -> int:
     print(f"trials: {', '.join(f'{count} {state}' for state, count in states)}")
     print(f"failed: {', '.join(f'{count} {kind}' for kind, count in kinds)}")
     print(f"killed {night.kills} times, disk full {night.full} times, the LLM was asked {asked} times")
+    print("turns of the loop of over 2 s:", *(long_turns(project) or ["none"]), sep="\n  ")
     for text, wrong in found:
         print(f"{'FAIL' if wrong else 'ok  '}  {text}{': ' + '; '.join(wrong[:5]) if wrong else ''}")
     return int(any(wrong for _, wrong in found))

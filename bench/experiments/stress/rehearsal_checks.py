@@ -5,16 +5,19 @@ from __future__ import annotations
 import html
 import json
 import random
+import re
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
-from rehearsal_night import Night
-from rehearsal_study import STUDY, is_hostile, loss
+
+from tunesmith.bench.experiments.stress.rehearsal_night import Night
+from tunesmith.bench.experiments.stress.rehearsal_study import STUDY, is_hostile, loss
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
 from fakes.projects import environment
@@ -64,6 +67,15 @@ def findings(project: Path, night: Night, *, hostile: bool) -> Iterator[tuple[st
     yield "every value is the one that the script computes", list(_wrong_values(own))
     yield "every fault has its failure kind", list(_wrong_kinds(own))
     yield "no process is left behind", [f"{p.pid}" for p in _left(project)]
+
+
+def long_turns(project: Path) -> list[str]:
+    """Return where the loop's turns of over 2 s were, and how often, by the innermost lines of Tunesmith."""
+    log = project / ".tunesmith" / STUDY / "slow_turns.log"
+    entries = log.read_text(encoding="utf-8").split("a turn of the main loop")[1:] if log.exists() else []
+    lines = [re.findall(r'/tunesmith/(\S+\.py)", line (\d+), in (\w+)', entry) for entry in entries]
+    where = Counter(" < ".join(f"{file}:{line} {name}" for file, line, name in found[-1:-4:-1]) for found in lines)
+    return [f"{count} x {place}" for place, count in where.most_common(10)]
 
 
 def _delays(history: Path, rows: Sequence[sqlite3.Row], night: Night) -> Iterator[tuple[str, Sequence[str]]]:

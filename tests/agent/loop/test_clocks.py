@@ -18,10 +18,13 @@ from tunesmith.agent.loop.clocks import ClockDrift, Clocks, clock_jump_text, res
 from tunesmith.agent.loop.events import LoopEvent, Note, Observed
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.agent.loop.run_options import RunOptions
+from tunesmith.cli.commands import run
+from tunesmith.cli.session import full_disk
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.record import Event
+from tunesmith.study.errors import DiskFull
 
 
 @dataclass
@@ -100,13 +103,40 @@ def test_a_killed_run_keeps_its_deadline_and_an_ended_one_means_the_next_day() -
     assert resolve_budget(other, seven + 60, deadlines=kept).until == pytest.approx(seven + 3600, abs=3601)
 
 
-def test_a_run_that_starts_just_after_the_deadline_of_one_that_was_killed_ends_at_once(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "p", trials=5000, more="--sleep 0.3")
+def killed_before_its_deadline(project: Path) -> datetime:
+    """Leave the history of a killed run whose deadline was ten seconds ago, and return that: no run ended."""
     at = datetime.fromtimestamp(time.time() - 10).astimezone().replace(microsecond=0)
     with Recorder(project / ".tunesmith" / "history.db", load_spec(project), project=str(project), now=0.0) as recorder:
-        # A killed run leaves a deadline event and no end event.
         detail = {"until": at.time().isoformat(), "moment": at.timestamp()}
         recorder.record_event("deadline", at.timestamp() - 60, detail=detail)
+    return at
+
+
+def test_a_run_that_starts_just_after_its_deadline_waits_for_no_room_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path / "p", trials=5)
+    at, looks = killed_before_its_deadline(project), list[float]()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise DiskFull("the history cannot be written: disk is full")
+
+    def look(folder: Path) -> bool:  # noqa: ARG001
+        looks.append(time.time())
+        return len(looks) > 3
+
+    monkeypatch.setattr(run, "Loop", refuse)
+    monkeypatch.setattr(full_disk, "CHECK_INTERVAL_S", 0.01)
+    monkeypatch.setattr(full_disk, "has_free_disk", look)
+    done = invoke("run", "--until", at.strftime("%H:%M:%S"), cwd=project)
+    assert done.returncode == 2
+    assert "the disk is full" in done.stdout
+    assert looks == []
+
+
+def test_a_run_that_starts_just_after_the_deadline_of_one_that_was_killed_ends_at_once(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=5000, more="--sleep 0.3")
+    at = killed_before_its_deadline(project)
     printed = events(invoke("run", "--json", "--until", at.strftime("%H:%M:%S"), cwd=project).stdout)
     assert printed[-1]["by"] == "until"
     assert [e for e in printed if e["event"] == "started"] == []

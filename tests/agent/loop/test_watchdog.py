@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import pytest
 from fakes.trials import wait_until
 
-from tunesmith.agent.loop.watchdog import Watchdog
+from tunesmith.agent.loop.watchdog import THREAD_SLICE_S, Watchdog, short_thread_slices
 
 
 def busy_reading(watchdog: Watchdog, wanted: int) -> None:
@@ -24,6 +26,13 @@ def test_a_long_turn_is_written_down_once_with_where_it_was(tmp_path: Path) -> N
     text = (tmp_path / "slow").read_text(encoding="utf-8")
     assert text.count("a turn of the main loop has taken") == 2
     assert "in busy_reading" in text
+
+
+def test_threads_take_turns_more_often_while_a_loop_runs() -> None:
+    before = sys.getswitchinterval()
+    with short_thread_slices():
+        assert sys.getswitchinterval() == pytest.approx(THREAD_SLICE_S)
+    assert sys.getswitchinterval() == before
 
 
 def test_short_turns_leave_no_file(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""What the loop keeps of a trial that reports very often."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fakes.projects import make_project
+
+from tunesmith.agent.loop.events import LoopEvent, Observed
+from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.run_options import RunOptions
+from tunesmith.history.read import History
+from tunesmith.study.config.load import load_spec
+from tunesmith.study.trials import curves
+
+
+def test_the_history_keeps_the_shape_of_a_long_curve_and_the_value_counts_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves, "FULL_POINTS", 8)
+    project = make_project(tmp_path / "p", trials=1)
+    script = "for step in range(3001): print(f'step={step} loss={1 + (step - 1777) ** 2}')\n"
+    (project / "train.py").write_text(script, encoding="utf-8")
+    shown: list[LoopEvent] = []
+    options = RunOptions(project=project, history=tmp_path / "h.db", cpus=1)
+    Loop(load_spec(project), options, on_event=shown.append).run()
+    with History.open(tmp_path / "h.db") as history:
+        study = history.study("toy")
+        (trial,), curve = history.trials(study.id), history.curve(study.id, 0)
+    assert trial.values["loss"] == 1 + (3000 - 1777) ** 2
+    assert [o.step for o in curve[:8]] == list(range(8))
+    assert curve[-1].step == 3000
+    assert len(curve) < 60
+    assert [e.step for e in shown if isinstance(e, Observed)][-1] == 3000
