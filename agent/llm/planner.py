@@ -19,6 +19,7 @@ from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, U
 from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel, LookupTool
 from tunesmith.agent.llm.operators import choose_operator, instruction
 from tunesmith.agent.llm.requests import Request, read_requests
+from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import (
     MAX_TOKENS,
@@ -115,6 +116,7 @@ class LLMPlanner:
         self.objection = objection
         self._clock = clock
         self._max_tokens = MAX_TOKENS
+        self._is_slow = False
 
     @property
     def name(self) -> str:
@@ -125,6 +127,7 @@ class LLMPlanner:
         self, view: StudyView, *, count: int = FIRST_CANDIDATES, context: PromptContext | None = None
     ) -> Batch:
         """Ask for starting points, before any result but the default's."""
+        count = 1 if self._is_slow else count
 
         def messages(max_tokens: int) -> list[Message]:
             return starting_messages(self._brief, count=count, context=context, max_tokens=max_tokens)
@@ -142,6 +145,7 @@ class LLMPlanner:
             refused: why each candidate of the last answer was refused, if that is what the question is about.
         """
         operator = instruction(choose_operator(context.view), context.view)
+        count = 1 if self._is_slow else count
 
         def messages(max_tokens: int) -> list[Message]:
             made = proposing_messages(self._brief, context, count=count, operator=operator, max_tokens=max_tokens)
@@ -185,9 +189,14 @@ class LLMPlanner:
             try:
                 answer = self._ask(template, messages, answer_format, calls, view, self._tools(view))
             except ModelDown as error:
-                if error.kind is not Down.CONTEXT_OVERFLOW or self._max_tokens <= MIN_TOKENS:
+                # A slow model is not asked the same again: later questions are shorter and want one candidate.
+                self._is_slow = self._is_slow or error.kind is Down.TIMEOUT
+                is_too_long = error.kind in (Down.CONTEXT_OVERFLOW, Down.TIMEOUT) and self._max_tokens > MIN_TOKENS
+                if is_too_long:
+                    length = sum(estimate_tokens(message.text) for message in messages)
+                    self._max_tokens = max(min(self._max_tokens, length) // 2, MIN_TOKENS)
+                if error.kind is not Down.CONTEXT_OVERFLOW or not is_too_long:
                     return _failed_batch(error, calls, seen)
-                self._max_tokens //= 2
                 messages = messages_within(self._max_tokens)
                 continue
             except AnswerUnusable as error:

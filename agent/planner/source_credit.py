@@ -25,9 +25,11 @@ _DECAY = 0.93
 _MOST_WITHOUT_GAIN = 0.7
 """Credit of a trial that beats all earlier ones but the best."""
 _RECENT = 8
-"""Number of latest trials of a source of which it counts how many were a new best."""
+"""Number of latest trials of a source of which it counts how much they gained."""
+_FULL_GAIN = 0.2
+"""Gain that counts in full, in distances of the best value from the median."""
 _GAIN_WEIGHT = 2.0
-"""Weight of new bests among the latest trials against the credit, in logits: staying near the best is no progress."""
+"""Weight of the latest trials' gains against the credit, in logits: staying near the best is no progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +60,21 @@ class SourceCredits:
     """The credit of both sources of proposals.
 
     Attributes:
-        llm_gains: whether each of the LLM's latest trials was a new best.
+        llm_gains: how large a gain each of the LLM's latest trials was, from 0 to 1.
         sampler_gains: the same for the sampler.
     """
 
     llm: BetaCredit
     sampler: BetaCredit
-    llm_gains: Sequence[bool] = ()
-    sampler_gains: Sequence[bool] = ()
+    llm_gains: Sequence[float] = ()
+    sampler_gains: Sequence[float] = ()
 
     @property
     def llm_fraction(self) -> float:
         """Fraction of the trials that the LLM gets, in [MIN_LLM_FRACTION, MAX_LLM_FRACTION].
 
         The probability that its next trial gets more credit than the sampler's, sharpened, and shifted towards the
-        source whose latest trials were new bests more often.
+        source whose latest trials gained more.
         """
         std = math.sqrt(self.llm.variance + self.sampler.variance)
         z = _SHARPNESS * (self.llm.mean - self.sampler.mean) / std
@@ -85,7 +87,7 @@ class SourceCredits:
 def source_credits(trials: Sequence[Trial], objectives: Sequence[Objective]) -> SourceCredits:
     """Return the credit of both sources after the finished trials."""
     llm, sampler = BetaCredit(), BetaCredit()
-    gains: dict[Source, list[bool]] = {Source.LLM: [], Source.SAMPLER: []}
+    gains: dict[Source, list[float]] = {Source.LLM: [], Source.SAMPLER: []}
     earlier: list[float] = []
     for trial in trials:
         if trial.is_replicate or not trial.state.is_finished:
@@ -93,7 +95,7 @@ def source_credits(trials: Sequence[Trial], objectives: Sequence[Objective]) -> 
         loss = _loss(trial, objectives)
         source = trial.proposal.source
         if source in gains and earlier:
-            gains[source].append(loss is not None and loss < min(earlier))
+            gains[source].append(_gain(loss, earlier))
         if source is Source.LLM:
             llm = llm.after(_credit(loss, earlier))
         elif source is Source.SAMPLER:
@@ -105,19 +107,27 @@ def source_credits(trials: Sequence[Trial], objectives: Sequence[Objective]) -> 
     return SourceCredits(llm, sampler, gains[Source.LLM][-_RECENT:], gains[Source.SAMPLER][-_RECENT:])
 
 
-def _gain_rate(gains: Sequence[bool]) -> float:
-    """Return the rate of new bests; half of an untested trial counts as one, so that nothing is ever ruled out."""
+def _gain(loss: float | None, earlier: Sequence[float]) -> float:
+    """Return the size of a gain on the best value so far, from 0 to 1: noise alone brings small ones all the time."""
+    best, middle = min(earlier), sorted(earlier)[len(earlier) // 2]
+    if loss is None or loss >= best:
+        return 0.0
+    return min((best - loss) / (_FULL_GAIN * (middle - best)), 1.0) if middle > best else 1.0
+
+
+def _gain_rate(gains: Sequence[float]) -> float:
+    """Return the mean gain; half of an untested trial counts as a full one, so that nothing is ever ruled out."""
     return (sum(gains) + 0.5) / (len(gains) + 1.0)
 
 
 def _credit(loss: float | None, earlier: Sequence[float]) -> float:
-    """Return the credit of a trial, in [0, 1]: 1 for a new best, 0 for a failure, else by the part that it beats."""
+    """Return the credit of a trial, in [0, 1]: by the part that it beats, more for a gain, 0 for a failure."""
     if loss is None:
         return 0.0
     if not earlier:
         return 0.5
     beaten = sum(loss < other for other in earlier) / len(earlier)
-    return 1.0 if beaten == 1.0 else _MOST_WITHOUT_GAIN * beaten * beaten
+    return _MOST_WITHOUT_GAIN * beaten * beaten + (1.0 - _MOST_WITHOUT_GAIN) * math.sqrt(_gain(loss, earlier))
 
 
 def _loss(trial: Trial, objectives: Sequence[Objective]) -> float | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from fakes.views import trial
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunesmith.prompts.candidate_fates import CandidateFate, Fate
 from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import (
@@ -32,7 +35,7 @@ from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.trial import FailureKind, Prediction, Trial
+from tunesmith.study.trials.trial import FailureKind, Prediction, Source, Trial
 from tunesmith.study.trials.view import Constraint, Objective, StudyView
 from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number
@@ -103,7 +106,9 @@ def text_of(messages: list[Message]) -> str:
 
 PROMPTS: dict[str, Callable[[], str]] = {
     "start": lambda: text_of(starting_messages(BRIEF, count=8, context=context(view_of(0)))),
-    "propose": lambda: text_of(proposing_messages(BRIEF, context(view_of(12)), count=4, operator=operators()["refine"])),
+    "propose": lambda: text_of(
+        proposing_messages(BRIEF, context(view_of(12)), count=4, operator=operators()["refine"])
+    ),
     "propose_before_any_success": lambda: text_of(
         proposing_messages(BRIEF, context(view_of(0)), count=4, operator=operators()["explore"])
     ),
@@ -185,3 +190,99 @@ def test_a_long_log_keeps_its_end() -> None:
     assert "CUDA out of memory" in shown
     assert "start" not in shown
     assert one_line("a\n\nb\t c" + "d" * 300, 20) == "a b c" + "d" * 14 + "…"
+
+
+def told(view: StudyView, **facts: Any) -> str:
+    """Return the question that a view and facts lead to."""
+    shown = PromptContext(view=view, sampler=SAMPLER, **facts)
+    return proposing_messages(BRIEF, shown, count=4, operator=operators()["refine"])[-1].text
+
+
+BASE = {"lr": 0.01, "layers": 2, "optimizer": "adam", "batch": 32, "norm": False}
+FOUR = [trial(0, BASE, 0.5), trial(1, {**BASE, "lr": 0.1}, 0.4), trial(2, {**BASE, "layers": 8}, FailureKind.OOM)]
+
+
+def study(trials: Sequence[Trial]) -> StudyView:
+    return StudyView(space=SPACE, objectives=(Objective("loss"),), trials=tuple(trials), number=len(trials))
+
+
+def by(source: Source, made: Trial, **kept: Any) -> Trial:
+    return replace(made, proposal=replace(made.proposal, source=source, **kept))
+
+
+def test_trials_are_shown_as_what_differs_from_the_best() -> None:
+    many = [trial(n, {**BASE, "lr": 0.01 * (n + 1)}, 1.0 - 0.1 * n) for n in range(7)]
+    text = told(study(many))
+    assert "6 | sampler | 0.4000 | complete | 0 | all values: lr=0.07 layers=2 optimizer=adam batch=32" in text
+    assert "2 | sampler | 0.8000 | complete | 0 | lr=0.03\n" in text
+
+
+def test_the_fate_of_each_candidate_is_told() -> None:
+    ran = by(Source.LLM, trial(3, {**BASE, "lr": 0.2}, 0.45), prediction=Prediction(mean=0.3, std=0.0))
+    fates = (
+        CandidateFate(params={**BASE, "layers": 7}, fate=Fate.REFUSED, after=4, reason="it would probably fail"),
+        CandidateFate(params={**BASE, "lr": 0.3}, fate=Fate.DROPPED, after=4, reason="you did not give it again"),
+        CandidateFate(params={**BASE, "lr": 0.1, "norm": True}, fate=Fate.WAITING, after=4, expected=0.38),
+        CandidateFate(params={}, fate=Fate.REFUSED, after=4, reason="it cannot be read: lr: is missing"),
+    )
+    text = told(study([*FOUR, ran]), fates=fates, track_record="Of your 5 predictions ...")
+    assert "Of your 5 predictions" in text
+    assert "- #3: you expected 0.3000, measured 0.4500" in text
+    assert "- refused, it would probably fail: #1 with lr=0.01 layers=7" in text
+    assert "- dropped, you did not give it again: #1 with lr=0.3" in text
+    assert "- not run yet: #1 with norm=true, you expected 0.3800" in text
+    assert "- refused, it cannot be read: lr: is missing: #1 with unreadable" in text
+    assert "Those not run yet are dropped now" in text
+    assert "What became of your candidates" not in told(study(FOUR))
+
+
+def repeat(number: int, of: int, value: float) -> Trial:
+    made = trial(number, FOUR[of].params, value)
+    return replace(made, proposal=replace(made.proposal, replicate_of=of, seed=number, source=Source.CONFIRM))
+
+
+def test_the_noise_is_told_and_what_difference_means_something() -> None:
+    assert "noise: unknown: no configuration ran twice" in told(study(FOUR))
+    once = told(study([*FOUR, repeat(3, 1, 0.42)]))
+    assert "noise: hardly known; repeats on other seeds: #1: 0.4000 0.4200" in once
+    twice = told(study([*FOUR, repeat(3, 1, 0.42), repeat(4, 1, 0.44)]))
+    assert "noise: a repeat varies by 0.020 (standard deviation); a difference below 0.057 between two" in twice
+    assert "on other seeds 0.4200 0.4400" in twice
+
+
+def test_contrasts_untried_values_requests_and_timing_are_told_where_there_are_any() -> None:
+    facts = {
+        "contrasts": ("lr 0.01 -> 0.1 (#0 -> #1): loss 0.5 -> 0.4",),
+        "untouched": ("always the same value: batch (32)",),
+        "requests": ("pin norm at false: taken over; a person may undo it",),
+        "timing": "a trial takes about 31 s; 2 run at once; running or queued now: #3",
+    }
+    text = told(study(FOUR), **facts)
+    for fact in (facts["contrasts"][0], facts["untouched"][0], facts["requests"][0]):
+        assert f"- {fact}" in text
+    assert f"time: {facts['timing']}" in text
+    plain = told(study(FOUR))
+    assert not any(title in plain for title in ("Contrasts", "Not tried yet", "Your requests", "time: "))
+
+
+def test_a_point_without_a_model_is_not_called_what_the_sampler_thinks() -> None:
+    spread = replace(SAMPLER, next_prediction=None, importance={}, interactions=())
+    shown = PromptContext(view=study(FOUR), sampler=spread)
+    text = proposing_messages(BRIEF, shown, count=4, operator=operators()["refine"])[-1].text
+    assert "it has no model yet" in text
+    assert "its next point: " not in text
+    assert "importance" not in text
+
+
+def test_a_prompt_of_long_facts_is_cut_to_its_limit() -> None:
+    long = tuple(f"{'x' * 280} {n}" for n in range(40))
+    fates = tuple(
+        CandidateFate(params=SPACE.from_unit([n / 40] * len(SPACE)), fate=Fate.WAITING, after=9, expected=0.1)
+        for n in range(40)
+    )
+    for max_tokens in (8000, 4000):
+        shown = PromptContext(
+            view=view_of(10_000), sampler=SAMPLER, contrasts=long, untouched=long, requests=long, fates=fates
+        )
+        messages = proposing_messages(BRIEF, shown, count=4, operator=operators()["refine"], max_tokens=max_tokens)
+        assert sum(estimate_tokens(m.text) for m in messages) < max_tokens

@@ -324,3 +324,23 @@ def test_a_bug_in_asking_does_not_end_a_study() -> None:
         reasons = [t.proposal.fallback_reason for t in tuner.trials if t.proposal.source is Source.FALLBACK]
     assert reasons
     assert "asking the LLM failed: RuntimeError" in reasons[0]
+
+
+@pytest.mark.parametrize("kind", [Down.CONTEXT_OVERFLOW, Down.TIMEOUT])
+def test_a_prompt_that_is_too_long_for_a_model_is_made_shorter_and_never_sent_again(kind: Down) -> None:
+    def small(n: int, messages: Sequence[Message]) -> str:
+        if sum(len(m.text) for m in messages) > 7000:
+            raise ModelDown(kind, "too much", call=CallRecord(model="m"))
+        return random_points(n, messages)
+
+    model = ScriptedModel(small)
+    space, goal = SearchSpace(SPACE), (Objective("loss"),)
+    asking = LLMPlanner(model, StudyBrief(name="s", space=space, objectives=goal, script="x = 1\n" * 3000))
+    known = view(SPACE, [({name: 0.011 * i for name in NAMES}, float(i)) for i in range(60)])
+    batches = [asking.candidates(make_prompt_context(known, BayesSampler())) for _ in range(5)]
+    assert batches[-1].candidates
+    texts = ["".join(m.text for m in asked) for asked in model.asked]
+    failed = [text for text in texts if len(text) > 7000]
+    assert len(failed) == len(set(failed)) >= 1
+    if kind is Down.TIMEOUT:
+        assert "Give 1 candidates" in texts[-1]
