@@ -59,7 +59,17 @@ def _with_values(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict
         if value is not None:
             table, name = OPTIONS[option].split(".")
             changed[table] = {**changed.get(table, {}), name: value}
+    planner = changed.get("planner", {})
+    if server_of(planner) != server_of(document.get("planner", {})):
+        # Headers often hold a key, and a body what one server knows: neither is for another server.
+        changed["planner"] = {key: value for key, value in planner.items() if key not in ("headers", "body")}
     return changed
+
+
+def server_of(planner: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what decides where questions go: the address, or without one the provider before the model's colon."""
+    base_url = str(planner.get("base_url") or "")
+    return base_url, "" if base_url else str(planner.get("model") or "").partition(":")[0]
 
 
 def require_end(spec: StudySpec) -> None:
