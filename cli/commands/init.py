@@ -55,6 +55,8 @@ def write_study(script: Path, options: InitOptions) -> None:
     Raises:
         ProjectError: the script cannot be read or has nothing to tune, or study.toml exists already.
     """
+    if script == Path():
+        raise ProjectError("name the training script, as in tunesmith init train.py")
     reading = _read(script, options)
     target = _target(reading, options)
     text = study_toml(reading, name=target.absolute().parent.name)
