@@ -160,11 +160,9 @@ class Block(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: Annotated[str, Field(min_length=1, max_length=400, description="The file, relative to the project.")]
-    search: Annotated[
-        str, Field(max_length=20_000, description="Lines that occur exactly once in the file, copied verbatim.")
-    ]
-    replace: Annotated[str, Field(max_length=20_000, description="The lines to put there.")]
+    path: Annotated[str, Field(min_length=1, max_length=400, description="Such as train.py.")]
+    search: Annotated[str, Field(max_length=20_000, description="Lines that occur once, verbatim.")]
+    replace: Annotated[str, Field(max_length=20_000)]
 
 
 class EditCode(_Command):

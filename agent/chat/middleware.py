@@ -5,11 +5,12 @@ Imports LangChain (1 s), so `conversation` imports this module only when a conve
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from langchain.agents.middleware import AgentMiddleware, hook_config
+from langchain.agents.middleware import AgentMiddleware, ModelRequest, hook_config
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.messages.tool import tool_call
@@ -22,6 +23,7 @@ from tunesmith.agent.llm.client.tool_calls import calls_in_text, uniform_calls
 from tunesmith.study.errors import ToolRefused, TunesmithError
 from tunesmith.study.formatting import one_line
 from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.offered import MORE_TOOLS, offered
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 
 
@@ -37,6 +39,16 @@ class ToolMiddleware(AgentMiddleware[Any, Any, Any]):
         super().__init__()
         self._tools = tools
         self._context = context
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[Any]]
+    ) -> Any:
+        """Show the model those tools that the study's state allows at this moment."""
+        asked_for = _asked_for(request.messages)
+        found = await asyncio.to_thread(lambda: offered(self._context(), self._tools, asked_for=asked_for))
+        names = {tool.name for tool in found}
+        shown = [tool for tool in request.tools if isinstance(tool, dict) or tool.name in names]
+        return await handler(request.override(tools=shown))
 
     @hook_config(can_jump_to=["model"])
     def after_model(self, state: Any, runtime: Any) -> dict[str, Any] | None:  # noqa: ARG002
@@ -113,6 +125,13 @@ class ToolMiddleware(AgentMiddleware[Any, Any, Any]):
         return ""
 
 
+def _asked_for(messages: Sequence[Any]) -> set[str]:
+    """Return the names of the seldom needed tools that the model has asked for in a conversation."""
+    calls = [call for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
+    named = [call["args"].get("names") for call in calls if call["name"] == MORE_TOOLS.name]
+    return {str(name) for names in named if isinstance(names, list) for name in names}
+
+
 _NOT_RUN = "not run, because another call of the same reply was wrong; call it again"
 _UNREADABLE = "the arguments are not a JSON object; write them again"
 
@@ -123,4 +142,4 @@ def to_langchain_tool(tool: AnyTool, context: Callable[[], ToolContext]) -> Base
     def run(**arguments: Any) -> str:
         return tool.call(context(), arguments)
 
-    return StructuredTool(name=tool.name, description=tool.description, args_schema=tool.schema, func=run)
+    return StructuredTool(name=tool.name, description=tool.description, args_schema=tool.short_schema, func=run)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.chat.approvals import Approvals
 from tunesmith.cli.chat.screen import Screen
 from tunesmith.cli.chat.turns import Turns
+from tunesmith.cli.session.overrides import server_of
 from tunesmith.cli.session.study_session import StudySession
+from tunesmith.study.commands import Charge
 from tunesmith.study.config.planner_tables import PlannerTable
-from tunesmith.study.errors import InputError, ToolRefused, TunesmithError
+from tunesmith.study.errors import InputError, ProjectError, ToolRefused, TunesmithError
 from tunesmith.study.formatting import count
-from tunesmith.tools.llm_tools.registry import ALL
+from tunesmith.tools.control.inbox import Inbox
+from tunesmith.tools.llm_tools.registry import CHAT
 
 if TYPE_CHECKING:
     from tunesmith.agent.chat.conversation import Conversation
@@ -150,9 +153,28 @@ class ChatModel:
         from tunesmith.agent.llm.client.options import RequestOptions
 
         load_packages()
-        model = LangChainModel(name, base_url=base_url, options=RequestOptions.from_planner(planner))
+        options = RequestOptions.from_planner(planner)
+        if server_of({"model": name, "base_url": base_url}) != server_of(planner.model_dump()):
+            options = replace(options, headers={}, body={})
+        model = LangChainModel(name, base_url=base_url, options=options)
+        others = [LangChainModel(other, base_url=base_url, options=options) for other in planner.fallbacks]
         store: Path = self._session.history.parent / "chat.db"
-        return Conversation(model, ALL, self._session.context, store=store, thread=self._session.file.name)
+        return Conversation(
+            model,
+            CHAT,
+            self._session.context,
+            store=store,
+            thread=self._session.file.name,
+            fallbacks=others,
+            charge=self._charge,
+        )
+
+    def _charge(self, charge: Charge) -> None:
+        """Let the study's budget count what a turn cost; a chat without a study has none."""
+        with suppress(InputError, ProjectError):
+            loaded = self._session.loaded()
+            if loaded is not None and loaded.reader.record() is not None:
+                Inbox(self._session.history.parent / loaded.spec.study.name).submit(charge, by="chat")
 
     def _planner(self) -> PlannerTable:
         try:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from tunesmith.cli.session.study_session import LoadedStudy
 from tunesmith.study.config.budget import Budget, Spent
-from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.trial import TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.analysis.pace import seconds_left
 
 
 def status_line(loaded: LoadedStudy | None, chat_usd: float) -> str:
@@ -53,14 +54,5 @@ def _states(view: StudyView, *, is_running: bool) -> list[str]:
 
 
 def _time_left(budget: Budget, spent: Spent, view: StudyView, at_once: int) -> list[str]:
-    """Return the time until the first limit is reached, as far as it can be told."""
-    deadline = budget.deadline(spent, time.time())
-    seconds = [deadline.seconds_left] if deadline else []
-    took = [_seconds(t) for t in view.finished if t.outcome and t.values]
-    if budget.trials is not None and took:
-        seconds.append(max(budget.trials - spent.full_runs, 0) * sum(took) / len(took) / at_once)
-    return [f"{short_seconds(min(seconds))} left"] if seconds else []
-
-
-def _seconds(trial: Trial) -> float:
-    return trial.outcome.usage.wall_s if trial.outcome is not None else 0.0
+    left = seconds_left(budget, spent, view, at_once=at_once, now=time.time())
+    return [f"{short_seconds(left)} left"] if left is not None else []

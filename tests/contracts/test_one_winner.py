@@ -47,7 +47,8 @@ from tunesmith.study.trials.winner import winner
 from tunesmith.study.variant import Variant
 from tunesmith.tools.interop.study_export import best_configurations
 from tunesmith.tools.llm_tools.report import markdown
-from tunesmith.tools.llm_tools.trials import NoArguments, TrialsArguments, study_text, trial_lines
+from tunesmith.tools.llm_tools.results.study import study_text
+from tunesmith.tools.llm_tools.trials import NoArguments, TrialsArguments, trial_lines
 from tunesmith.tools.report.gather import report_input
 from tunesmith.tools.report.to_json import to_json
 from tunesmith.tools.variants.results import compare_variant

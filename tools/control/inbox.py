@@ -65,6 +65,15 @@ class Inbox:
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
+    def loop_started_at(self) -> float | None:
+        """Return when the loop that runs this study started, in seconds since the epoch; None while none runs."""
+        if not self.has_running_loop():
+            return None
+        try:
+            return self._loop_file.stat().st_mtime
+        except OSError:
+            return None
+
     def submit(self, command: Command, *, by: str) -> str:
         """Leave a command and return its name.
 
@@ -169,6 +178,10 @@ class InboxControl:
     def is_running(self) -> bool:
         """Return whether a loop runs this study now."""
         return self._inbox.has_running_loop()
+
+    def running_since(self) -> float | None:
+        """Return when the loop that runs this study started, in seconds since the epoch; None while none runs."""
+        return self._inbox.loop_started_at()
 
     def send(self, command: Command) -> str:
         """Submit a command and return the loop's answer, or that the command waits for the next run.

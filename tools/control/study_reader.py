@@ -132,6 +132,10 @@ class InMemoryStudyReader:
         """Return the versions of the code that were given."""
         return self.versions
 
+    def commands(self) -> Sequence[Event]:
+        """Return []: commands reach a study through its inbox, which is a folder."""
+        return []
+
 
 def study_view(spec: StudySpec, trials: Sequence[Trial], *, earlier: tuple[EarlierStudy, ...] = ()) -> StudyView:
     """Return a study's trials as planners and samplers see them: those that count, and apart from them the others."""

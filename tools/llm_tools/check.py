@@ -24,7 +24,7 @@ class CheckArguments(Arguments):
 
     seconds: Annotated[
         float,
-        Field(ge=1, le=MAX_SECONDS, description="The longest time for the training, and again for [evaluate]."),
+        Field(ge=1, le=MAX_SECONDS, description="The longest time, usually 30."),
     ] = DEFAULT_SECONDS
 
 

@@ -36,6 +36,7 @@ from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import incumbent, leaderboard
 from tunesmith.study.units import short_seconds
+from tunesmith.tools.analysis.pace import mean_trial_seconds
 from tunesmith.tools.analysis.rule_effect import rule_effect
 from tunesmith.tools.llm_tools.context import ToolContext
 
@@ -98,11 +99,11 @@ def consequence(context: ToolContext, command: Command) -> str:  # noqa: C901  #
 
 def duration_text(runs: int, spec: StudySpec, view: StudyView) -> str:
     """Return about how long some trials take, such as "about 10 s"; "" while no trial gave a value."""
-    took = [t.outcome.usage.wall_s for t in view.finished if t.outcome and t.values]
-    if not took or not runs:
+    each = mean_trial_seconds(view)
+    if each is None or not runs:
         return ""
     at_once = min(spec.run.parallel or 1, runs)
-    return f"about {short_seconds(sum(took) / len(took) * runs / at_once)}"
+    return f"about {short_seconds(each * runs / at_once)}"
 
 
 def _duration(runs: int, spec: StudySpec, view: StudyView) -> str:

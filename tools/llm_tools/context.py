@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tunesmith.study.commands import Command
-from tunesmith.study.config.record import Lesson, StudyRecord
+from tunesmith.study.config.record import Event, Lesson, StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.space.condition import Value
@@ -44,12 +44,18 @@ class StudyReader(Protocol):
     def variants(self) -> Sequence[Variant]:
         """Return every variant of the code, in the order of creation."""
 
+    def commands(self) -> Sequence[Event]:
+        """Return the answered commands of all runs, in their order."""
+
 
 class StudyControl(Protocol):
     """Sends commands to the loop of a study. The loop decides what they do; only it writes the history."""
 
     def is_running(self) -> bool:
         """Return whether a loop runs the study."""
+
+    def running_since(self) -> float | None:
+        """Return when the loop that runs the study started, in seconds since the epoch; None while none runs."""
 
     def check(self, command: Command) -> None:
         """Check a command before anybody is asked about it.

@@ -34,23 +34,17 @@ MAX_EDITS = 60
 class EditArguments(Arguments):
     """The name of an edit."""
 
-    name: Annotated[str, Field(min_length=1, max_length=40, description="Its name, such as edit-3fa9c1.")]
+    name: Annotated[str, Field(min_length=1, max_length=40, description="Such as edit-3fa9c1.")]
 
 
 class ProposeEditArguments(Arguments):
     """A new edit."""
 
-    blocks: Annotated[
-        list[Block], Field(min_length=1, max_length=20, description="Applied in this order, all or none.")
-    ]
-    parent: Annotated[
-        str, Field(max_length=40, description='The edit to start from, such as edit-3fa9c1; "" for the project.')
-    ] = ""
-    direction: Annotated[str, Field(description=f"What it is about: {', '.join(DIRECTIONS)}.")] = "other"
-    params: Annotated[dict[str, Any], Field(description="Parameter values that the edit needs; usually {}.")] = Field(
-        default_factory=dict
-    )
-    why: Annotated[str, Field(max_length=500, description="Why it should help, in a sentence.")] = ""
+    blocks: Annotated[list[Block], Field(min_length=1, max_length=20, description="All or none are applied.")]
+    parent: Annotated[str, Field(max_length=40, description='Such as edit-3fa9c1; "" for the project.')] = ""
+    direction: Annotated[str, Field(description=f"Such as {', '.join(DIRECTIONS[:3])}.")] = "other"
+    params: Annotated[dict[str, Any], Field(description="Values that the edit needs.")] = Field(default_factory=dict)
+    why: Annotated[str, Field(max_length=500)] = ""
 
 
 def edit_lines(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001

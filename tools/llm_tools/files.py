@@ -43,15 +43,15 @@ _PRIVATE = (
 class SourceArguments(Arguments):
     """A file of the project."""
 
-    path: Annotated[str, Field(max_length=300, description="Relative to the project, such as train.py.")]
-    offset: Annotated[int, Field(ge=0, description="Characters to skip, for the next page.")] = 0
+    path: Annotated[str, Field(max_length=300, description="Such as train.py.")]
+    offset: Annotated[int, Field(ge=0, description="Characters to skip.")] = 0
 
 
 class LogArguments(Arguments):
     """The end of a trial's log."""
 
     number: Number
-    lines: Annotated[int, Field(ge=1, le=200, description="Number of lines from its end, at most 200.")] = 40
+    lines: Annotated[int, Field(ge=1, le=200, description="At most 200.")] = 40
 
 
 def source(context: ToolContext, args: SourceArguments) -> str:

@@ -34,7 +34,7 @@ class PredictArguments(Arguments):
 
     params: Annotated[
         dict[str, Any],
-        Field(description='Values of parameters, such as {"lr": 0.01}; omitted ones are taken from base.'),
+        Field(description='Such as {"lr": 0.01}; omitted ones are taken from base.'),
     ]
     base: Annotated[str, Field(max_length=20, description="best, default, or a trial's number.")] = "best"
 
@@ -42,14 +42,14 @@ class PredictArguments(Arguments):
 class PointsArguments(Arguments):
     """The number of suggestions."""
 
-    count: Annotated[int, Field(ge=1, le=20, description="Number of points, at most 20.")] = 5
+    count: Annotated[int, Field(ge=1, le=20, description="At most 20.")] = 5
 
 
 class RuleArguments(Arguments):
     """A published rule and its inputs."""
 
-    name: Annotated[str, Field(max_length=60, description=f"One of {', '.join(HEURISTICS)}.")]
-    inputs: Annotated[dict[str, Any], Field(description="Its inputs by name, each a number.")]
+    name: Annotated[str, Field(max_length=60, description="Empty for the list.")] = ""
+    inputs: Annotated[dict[str, Any], Field(description="Numbers by name.")] = Field(default_factory=dict)
 
 
 def what_mattered(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
@@ -93,7 +93,9 @@ def points(context: ToolContext, args: PointsArguments) -> str:
 
 
 def rule(context: ToolContext, args: RuleArguments) -> str:  # noqa: ARG001
-    """Return the result of a published rule for some inputs."""
+    """Return the result of a published rule for some inputs; without a name every rule with its inputs."""
+    if not args.name:
+        return "\n".join(f"{r.name}({', '.join(r.inputs)}): {r.purpose}" for r in HEURISTICS.values())
     advice = apply_heuristic(args.name, args.inputs)
     lines = [f"{name} = {value:.6g}" for name, value in advice.values.items()]
     return "\n".join([*lines, f"source: {advice.source}", *advice.warnings])

@@ -7,7 +7,10 @@ from tunesmith.tools.llm_tools.edits import APPLY_EDIT, EDIT, EDITS, PROPOSE_EDI
 from tunesmith.tools.llm_tools.files import LOG, SOURCE
 from tunesmith.tools.llm_tools.learning import IMPORTANCE, LESSONS, POINTS, PREDICT, RULE
 from tunesmith.tools.llm_tools.machine import MACHINE
+from tunesmith.tools.llm_tools.offered import MORE_TOOLS
 from tunesmith.tools.llm_tools.report import REPORT
+from tunesmith.tools.llm_tools.results.comparison import COMPARE
+from tunesmith.tools.llm_tools.results.study import STUDY
 from tunesmith.tools.llm_tools.steering import (
     BOUNDS,
     CONFIRM,
@@ -28,7 +31,7 @@ from tunesmith.tools.llm_tools.steering import (
 )
 from tunesmith.tools.llm_tools.study_files import BRANCH, READ_SCRIPT, SCRIPTS, START, WRITE_STUDY
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect
-from tunesmith.tools.llm_tools.trials import COMPARE, CURVE, STUDY, TRIAL, TRIALS
+from tunesmith.tools.llm_tools.trials import CURVE, TRIAL, TRIALS
 from tunesmith.tools.llm_tools.waiting import WAIT
 
 PLANNER: tuple[AnyTool, ...] = (TRIAL, TRIALS, COMPARE, RULE, SOURCE)
@@ -77,6 +80,10 @@ ALL: tuple[AnyTool, ...] = (
     PROPOSE_EDIT,
     APPLY_EDIT,
 )
+
+
+CHAT: tuple[AnyTool, ...] = (*ALL, MORE_TOOLS)
+"""Tools of the chat, which shows its model those that the study's state allows."""
 
 
 def tools_up_to(effect: Effect) -> tuple[AnyTool, ...]:

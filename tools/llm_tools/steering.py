@@ -46,8 +46,8 @@ MAX_NUMBERS = 10_000
 MAX_CONFIGURATIONS = 20
 """Maximum number of configurations that one call queues."""
 
-Why = Annotated[str, Field(max_length=500, description="The reason, in a sentence; it is stored with the trial.")]
-Name = Annotated[str, Field(max_length=80, description="A parameter's name.")]
+Why = Annotated[str, Field(max_length=500)]
+Name = Annotated[str, Field(max_length=80)]
 A = TypeVar("A", bound=Arguments)
 
 
@@ -59,7 +59,7 @@ class QueueArguments(Arguments):
         Field(
             min_length=1,
             max_length=MAX_CONFIGURATIONS,
-            description='Each as values by parameter, such as {"lr": 0.01}; omitted ones are taken from base.',
+            description='Each such as {"lr": 0.01}; omitted ones are taken from base.',
         ),
     ]
     base: Annotated[str, Field(max_length=20, description="best, default, or a trial's number.")] = "best"
@@ -70,7 +70,7 @@ class ConfirmArguments(Arguments):
     """A trial to replicate."""
 
     number: Number
-    seeds: Annotated[int, Field(ge=1, le=20, description="Number of fresh seeds, 1 to 20.")] = 3
+    seeds: Annotated[int, Field(ge=1, le=20, description="1 to 20, usually 3.")] = 3
     why: Why = ""
 
 
@@ -86,9 +86,9 @@ class ForgetArguments(Arguments):
 
     numbers: Annotated[
         list[Annotated[int, Field(ge=0)]],
-        Field(min_length=1, max_length=MAX_NUMBERS, description="Numbers of finished trials."),
+        Field(min_length=1, max_length=MAX_NUMBERS),
     ]
-    again: Annotated[bool, Field(description="Take these forgotten trials up again.")] = False
+    again: bool = False
     why: Why = ""
 
 
@@ -97,7 +97,7 @@ class RetryArguments(Arguments):
 
     numbers: Annotated[
         list[Annotated[int, Field(ge=0)]],
-        Field(max_length=MAX_NUMBERS, description="Numbers of failed trials; [] for every failed trial."),
+        Field(max_length=MAX_NUMBERS, description="[] for every failed trial."),
     ] = []  # noqa: RUF012  # a default of a pydantic model, which is copied
     why: Why = ""
 
@@ -105,62 +105,58 @@ class RetryArguments(Arguments):
 class EndArguments(Arguments):
     """How the study ends."""
 
-    now: Annotated[bool, Field(description="Also stop running trials at once.")] = False
+    now: bool = False
 
 
 class PinArguments(Arguments):
     """A parameter and its value."""
 
     name: Name
-    value: Annotated[JsonScalar, Field(description="The value; null unpins the parameter.")] = None
+    value: Annotated[JsonScalar, Field(description="Null frees it.")] = None
 
 
 class VetoArguments(Arguments):
     """A condition that excludes configurations."""
 
-    condition: Annotated[str, Field(min_length=1, max_length=400, description="Such as batch_size == 128.")]
-    lift: Annotated[bool, Field(description="Remove this veto.")] = False
+    condition: Annotated[str, Field(min_length=1, max_length=400)]
+    lift: bool = False
 
 
 class ForbidArguments(Arguments):
     """A rule between parameters."""
 
-    rule: Annotated[
-        str, Field(min_length=1, max_length=500, description="What must not be, such as heads > width / 16.")
-    ]
-    lift: Annotated[bool, Field(description="Remove this rule.")] = False
+    rule: Annotated[str, Field(min_length=1, max_length=500)]
+    lift: bool = False
 
 
 class LimitArguments(Arguments):
     """A new limit of the budget."""
 
     name: Literal["trials", "hours", "until", "gpu_hours", "kwh", "llm_usd", "llm_tokens", "llm_calls"]
-    value: Annotated[
-        float | str | None, Field(description='A number; for until a time of day such as "07:00"; null for no limit.')
-    ] = None
+    value: Annotated[float | str | None, Field(description='For until a time of day such as "07:00".')] = None
 
 
 class ParallelArguments(Arguments):
     """Number of parallel trials."""
 
-    count: Annotated[int, Field(ge=1, le=1024, description="Number of trials that run at the same time.")]
+    count: Annotated[int, Field(ge=1, le=1024)]
 
 
 class BoundsArguments(Arguments):
     """A parameter's new range."""
 
     name: Name
-    low: Annotated[int | float | None, Field(description="The new lower end; null keeps it.")] = None
-    high: Annotated[int | float | None, Field(description="The new upper end; null keeps it.")] = None
-    choices: Annotated[list[JsonScalar] | None, Field(description="The new choices; null keeps them.")] = None
+    low: int | float | None = None
+    high: int | float | None = None
+    choices: list[JsonScalar] | None = None
 
 
 class ConstrainArguments(Arguments):
     """A bound on a metric."""
 
-    metric: Annotated[str, Field(max_length=80, description="A metric that the script reports.")]
-    min: Annotated[float | None, Field(description="Lower bound; null for none.")] = None
-    max: Annotated[float | None, Field(description="Upper bound; null for none.")] = None
+    metric: Annotated[str, Field(max_length=80)]
+    min: float | None = None
+    max: float | None = None
 
 
 def queue(context: ToolContext, args: QueueArguments) -> str:

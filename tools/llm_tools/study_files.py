@@ -34,9 +34,9 @@ STUDY_FILE = "study.toml"
 class WriteStudyArguments(Arguments):
     """A study file."""
 
-    text: Annotated[str, Field(min_length=1, max_length=40_000, description="The whole of study.toml, as TOML.")]
-    replace: Annotated[bool, Field(description="Whether an existing study.toml is replaced.")] = False
-    start: Annotated[bool, Field(description="Also start the run, with the same approval.")] = False
+    text: Annotated[str, Field(min_length=1, max_length=40_000, description="The whole file.")]
+    replace: Annotated[bool, Field(description="Replace an existing one.")] = False
+    start: Annotated[bool, Field(description="Also start the run.")] = False
 
 
 class BranchArguments(Arguments):
@@ -44,9 +44,7 @@ class BranchArguments(Arguments):
 
     number: Number
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,79}$", description="The new study's name.")]
-    trials: Annotated[
-        int | None, Field(ge=1, le=100_000, description="Its budget of trials; null keeps the current one.")
-    ] = None
+    trials: Annotated[int | None, Field(ge=1, le=100_000, description="Its budget; null keeps it.")] = None
 
 
 def script_lines(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001

@@ -17,6 +17,7 @@ from tunesmith.study.errors import InputError, ProposalError, ToolRefused
 from tunesmith.study.formatting import valid_values
 from tunesmith.study.names import did_you_mean
 from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.schema import short_schema
 
 MAX_ANSWER_CHARS = 12_000
 """Maximum length of an answer. Tools with long results return them in pages."""
@@ -72,9 +73,7 @@ class StudyTool(Generic[A]):
     @property
     def description(self) -> str:
         """What the tool is for, from prompts/templates."""
-        from tunesmith.tools.heuristics.registry import HEURISTICS
-
-        return render_text(f"tool_{self.name}.md", rules=HEURISTICS.values())
+        return render_text(f"tool_{self.name}.md")
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -83,6 +82,11 @@ class StudyTool(Generic[A]):
         found.pop("description", None)
         found.pop("title", None)
         return found
+
+    @property
+    def short_schema(self) -> dict[str, Any]:
+        """The schema without what a model can do without: it is sent with every call."""
+        return short_schema(self.arguments.model_json_schema())
 
     def parse(self, args: Mapping[str, Any]) -> A:
         """Return the validated arguments.

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tunesmith.prompts.history_summary import downsample, space_table
+from tunesmith.prompts.history_summary import downsample
 from tunesmith.prompts.untrusted import fenced
-from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.energy import gpu_line
 from tunesmith.study.errors import ToolRefused
-from tunesmith.study.formatting import one_line, render_parameter, render_params
+from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, ConditionError, Value
-from tunesmith.study.trials.results import default_trial, left_out_count, left_out_text
-from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
-from tunesmith.study.trials.winner import certainty_text, leaderboard, winner
+from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_reason
+from tunesmith.tools.analysis.seed_values import runs_of, seed_values
+from tunesmith.tools.analysis.significance import sample
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
-from tunesmith.tools.variants.run_command import CLAIM, is_claim
 
 MAX_ROWS = 50
 """Maximum number of trials on a page."""
-MAX_COMPARED = 8
-"""Maximum number of trials in a comparison."""
 COLUMNS = ("number", "state", "source", "failure", "seconds", "seed")
 """Names that a condition may use in addition to parameters and metrics."""
 
-Number = Annotated[int, Field(ge=0, description="A trial's number, from 0.")]
+Number = Annotated[int, Field(ge=0, description="A trial's number.")]
 
 
 class NoArguments(Arguments):
@@ -45,51 +40,21 @@ class TrialsArguments(Arguments):
     """A choice of trials, and a page of them."""
 
     which: Literal["best", "worst", "latest", "failed", "open"] = Field(
-        "latest", description="best and worst rank by the first objective; open trials wait or run."
+        "latest", description="open ones wait or run; best and worst rank by the first objective."
     )
     where: Annotated[str, Field(max_length=400)] = Field(
         "",
-        description="A condition over parameters, metrics, number, state, source, failure and seconds, such as "
-        "lr > 0.01 and optimizer == 'sgd'; empty for all.",
+        description="Over parameters, metrics, number, state, source, failure and seconds, such as "
+        "lr > 0.01 and optimizer == 'sgd'.",
     )
-    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description=f"Number of rows, at most {MAX_ROWS}.")] = 20
-    offset: Annotated[int, Field(ge=0, description="Rows to skip, for the next page.")] = 0
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description=f"At most {MAX_ROWS}.")] = 20
+    offset: Annotated[int, Field(ge=0, description="Rows to skip.")] = 0
 
 
 class TrialArguments(Arguments):
     """One trial."""
 
     number: Number
-
-
-class CompareArguments(Arguments):
-    """Trials to compare."""
-
-    numbers: Annotated[list[Number], Field(min_length=2, max_length=MAX_COMPARED)]
-
-
-def study_text(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
-    """Return what the study tunes, its trials so far, and its budget."""
-    facts = context.study
-    spec, view, record = facts.spec, facts.view(), facts.record()
-    aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)
-    lines = [f"study {spec.study.name}: {aims}", f"command: {spec.run.command}"]
-    if spec.study.description:
-        lines.append(f"about: {one_line(spec.study.description, 300)}")
-    lines += [f"trials: {_count_text(view)}", *_best_lines(view, spec)]
-    if record is not None:
-        budget = spec.budget.starting_at(time.time())
-        shares = [*budget.limit_usage(record.spent), *budget.llm_limit_usage(record.spent)]
-        used = ", ".join(f"{s.name} {short_number(s.used)} of {short_number(s.limit)}" for s in shares)
-        lines.append(f"spent: {used or 'no limits'}; {short_seconds(record.spent.hours * 3600)} of work")
-    lines.append(f"state: {_state_text(context, record.ended_by if record else None)}")
-    for bound in spec.constraints:
-        low = f"at least {short_number(bound.min)}" if bound.min is not None else ""
-        high = f"at most {short_number(bound.max)}" if bound.max is not None else ""
-        lines.append(f"constraint: {bound.metric} {' and '.join(part for part in (low, high) if part)}")
-    if spec.fidelity:
-        lines.append(f"fidelity: {spec.fidelity.name} from {spec.fidelity.min:g} to {spec.fidelity.max:g}")
-    return "\n".join([*lines, "space:", space_table(spec.space)])
 
 
 def trial_lines(context: ToolContext, args: TrialsArguments) -> str:
@@ -119,7 +84,7 @@ def trial_text(context: ToolContext, args: TrialArguments) -> str:
     view = context.study.view()
     trial = find_trial(view, args.number)
     proposal = trial.proposal
-    lines = [trial_line(trial, view), f"reason: {one_line(proposal.rationale, 400)}"]
+    lines = [trial_line(trial, view), f"why: {_ORIGINS[proposal.source]}; {one_line(proposal.rationale, 400)}"]
     if proposal.prediction:
         spread = f" ± {short_number(proposal.prediction.std, 2)}" if proposal.prediction.std else ""
         lines.append(f"expected: {short_number(proposal.prediction.mean)}{spread}")
@@ -131,6 +96,7 @@ def trial_text(context: ToolContext, args: TrialArguments) -> str:
     # The script chose the names of the others.
     others = [f"{one_line(name)} = {short_number(value)}" for name, value in trial.values.items() if name not in known]
     lines += ["other metrics:", fenced("\n".join(others), "metrics", keep="start")] if others else []
+    lines += _repetition_lines(trial, view)
     if trial.outcome:
         usage = trial.outcome.usage
         lines.append(f"took {short_seconds(usage.wall_s)}, {usage.peak_rss_gib:.2f} GiB at the peak")
@@ -142,6 +108,35 @@ def trial_text(context: ToolContext, args: TrialArguments) -> str:
             fenced(f"{one_line(trial.failure.reason)}\n{trial.failure.tail[-6000:]}".strip(), "log", limit=1800)
         )
     return "\n".join(lines)
+
+
+_ORIGINS = {
+    Source.DEFAULT: "the study's default, which runs first as the baseline",
+    Source.USER: "asked for by a person or a chat",
+    Source.SAMPLER: "proposed by the sampler from the results so far",
+    Source.LLM: "proposed by the LLM",
+    Source.FALLBACK: "proposed by the sampler in place of another source",
+    Source.CONFIRM: "a repetition on another seed, to measure noise or confirm a result",
+    Source.IMPORT: "imported: it ran outside Tunesmith",
+}
+"""What each source of trials means, for people."""
+
+
+def _repetition_lines(trial: Trial, view: StudyView) -> list[str]:
+    """Return what other runs of the same configuration gave, and mean and spread of all; [] without others."""
+    runs, metric = runs_of(trial, view), view.objectives[0].metric
+    if len(runs) < 2:  # noqa: PLR2004  # only this one
+        return []
+    texts = [
+        f"#{t.number} {short_number(t.values[metric]) if metric in t.values else t.state.value}"
+        for t in runs
+        if t.number != trial.number
+    ]
+    whole = sample(seed_values(trial, view))
+    mean = ""
+    if whole is not None and whole.std is not None:
+        mean = f"; over {whole.count} seeds {short_number(whole.mean)} ± {short_number(whole.std, 2)}"
+    return [f"the same configuration on other seeds: {', '.join(texts)}{mean}"]
 
 
 def curve_text(context: ToolContext, args: TrialArguments) -> str:
@@ -158,25 +153,6 @@ def curve_text(context: ToolContext, args: TrialArguments) -> str:
         steps = f"steps {short_number(points[0].step)} to {short_number(points[-1].step)}, {len(points)} values"
         lines.append(f"{one_line(metric, 60)} ({steps}): {' '.join(short_number(value) for value in few)}")
         lines.append(f"  lowest {short_number(min(values))}, highest {short_number(max(values))}")
-    return "\n".join(lines)
-
-
-def comparison_text(context: ToolContext, args: CompareArguments) -> str:
-    """Return trials compared: a table of what differs, and one line of what is equal."""
-    view = context.study.view()
-    trials = [find_trial(view, number) for number in dict.fromkeys(args.numbers)]
-    names = [name for name in view.space.names if any(name in t.params for t in trials)]
-    rows = {name: [_cell(t.params, name) for t in trials] for name in names}
-    metrics = list(dict.fromkeys(name for t in trials for name in t.values))
-    rows |= {m: [short_number(t.values[m]) if m in t.values else "-" for t in trials] for m in metrics}
-    rows["state"] = [t.failure.kind.value if t.failure else t.state.value for t in trials]
-    rows["source"] = [t.proposal.source.value for t in trials]
-    rows["seconds"] = [f"{t.outcome.usage.wall_s:.3g}" if t.outcome else "-" for t in trials]
-    equal = {name: cells[0] for name, cells in rows.items() if len(set(cells)) == 1}
-    lines = [" | ".join(["", *(f"#{t.number}" for t in trials)])]
-    lines += [" | ".join([name, *cells]) for name, cells in rows.items() if name not in equal]
-    if equal:
-        lines.append("equal: " + ", ".join(f"{name} {cell}" for name, cell in equal.items()))
     return "\n".join(lines)
 
 
@@ -209,51 +185,6 @@ def uncounted_text(trial: Trial) -> str:
     return "forgotten" if trial.forgotten else "regardless of its parameters, so it counts nowhere"
 
 
-def _cell(params: Mapping[str, Value], name: str) -> str:
-    return render_parameter(params[name]) if name in params else "-"
-
-
-def _count_text(view: StudyView) -> str:
-    own = [t for t in view.trials if not t.is_replicate]
-    parts = [f"{sum(t.state is state for t in own)} {state.value}" for state in TrialState]
-    replicates = len(view.trials) - len(own)
-    kept = [part for part in parts if not part.startswith("0 ")]
-    aside = sum(not t.is_replicate for t in view.set_aside)
-    kept += [f"{replicates} replicates on other seeds"] if replicates else []
-    kept += [f"{aside} that count nowhere (forgotten, or failed regardless of their parameters)"] if aside else []
-    return ", ".join(kept) or "none yet"
-
-
-def _best_lines(view: StudyView, spec: StudySpec) -> list[str]:
-    best = winner(view.trials, view)
-    lines = ["best: no complete trial yet"]
-    if best is not None:
-        certainty = certainty_text(best)
-        claim = f"; {CLAIM}" if is_claim(spec, best.trial.proposal.code) else ""
-        lines = [f"best: {trial_line(best.trial, view)}{f' ({certainty})' if certainty else ''}{claim}"]
-    default = default_trial(view.trials, view.space)
-    if default is not None and (best is None or best.trial.number != default.number):
-        lines.append(f"default: {trial_line(default, view)}")
-    outside = left_out_text(left_out_count(view.trials, view.space))
-    return [*lines, *([outside] if outside else [])]
-
-
-def _state_text(context: ToolContext, ended_by: str | None) -> str:
-    if context.control is not None and context.control.is_running():
-        return "running"
-    if ended_by is None:
-        return "has not run yet"
-    if ended_by == FAILURES:
-        last = last_of_study(context.study.view().set_aside)
-        paused = "paused because of failures"
-        return paused if last is None else f"{paused}:\n{fenced(one_line(pause_reason([last]), 600), 'log')}"
-    return (
-        f"not running (ended by {ended_by})"
-        if ended_by
-        else "not running (its process is gone; the next run resumes it)"
-    )
-
-
 def _condition(text: str, view: StudyView) -> Condition:
     try:
         parsed = conditions.parse(text)
@@ -282,8 +213,6 @@ def _row_values(trial: Trial) -> dict[str, Value]:
     return row
 
 
-STUDY = StudyTool("study", NoArguments, study_text)
 TRIALS = StudyTool("trials", TrialsArguments, trial_lines)
 TRIAL = StudyTool("trial", TrialArguments, trial_text)
 CURVE = StudyTool("curve", TrialArguments, curve_text)
-COMPARE = StudyTool("compare", CompareArguments, comparison_text)

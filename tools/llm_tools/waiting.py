@@ -28,16 +28,11 @@ class WaitArguments(Arguments):
 
     until: Annotated[
         Literal["trials", "finished", "best", "end"],
-        Field(
-            description="trials: those of `numbers` have finished; finished: `count` more trials have finished; "
-            "best: there is a new best; end: the run has ended."
-        ),
+        Field(description="trials: those of `numbers` have finished; finished: `count` more have."),
     ]
-    numbers: Annotated[
-        list[Annotated[int, Field(ge=0)]], Field(max_length=100, description="Numbers of trials, for trials.")
-    ] = []  # noqa: RUF012  # a default of a pydantic model, which is copied
-    count: Annotated[int, Field(ge=1, le=10_000, description="Number of further trials, for finished.")] = 1
-    minutes: Annotated[float, Field(gt=0, le=1440, description="The longest wait.")] = 60.0
+    numbers: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=100, description="For trials.")] = []  # noqa: RUF012  # a default of a pydantic model, which is copied
+    count: Annotated[int, Field(ge=1, le=10_000, description="For finished.")] = 1
+    minutes: Annotated[float, Field(gt=0, le=1440, description="The longest wait, usually 60.")] = 60.0
 
 
 def wait(context: ToolContext, args: WaitArguments) -> str:

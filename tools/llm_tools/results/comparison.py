@@ -1,0 +1,106 @@
+"""A tool that sets trials side by side, and says which is better and by how much against the noise between seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Annotated
+
+from pydantic import Field
+
+from tunesmith.study.formatting import count, render_parameter
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.winner import winner
+from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.seed_values import fresh_values, original_number, seed_values
+from tunesmith.tools.analysis.significance import difference, sample
+from tunesmith.tools.analysis.summary import probability_text
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
+from tunesmith.tools.llm_tools.trials import Number, find_trial
+
+MAX_COMPARED = 8
+"""Maximum number of trials in a comparison."""
+MAX_PAIRS = 6
+"""Maximum number of pairs of which the better one is named."""
+CLEAR = 2.0
+"""Noise of a difference, in its standard deviations, above which single values are said to differ."""
+
+
+class CompareArguments(Arguments):
+    """Trials to compare."""
+
+    numbers: Annotated[list[Number], Field(min_length=2, max_length=MAX_COMPARED)]
+
+
+def comparison_text(context: ToolContext, args: CompareArguments) -> str:
+    """Return a table of what differs, a line of what is equal, and which is better."""
+    view = context.study.view()
+    trials = [find_trial(view, number) for number in dict.fromkeys(args.numbers)]
+    rows = _rows(trials, view)
+    equal = {name: cells[0] for name, cells in rows.items() if len(set(cells)) == 1}
+    lines = [" | ".join(["", *(f"#{t.number}" for t in trials)])]
+    lines += [" | ".join([name, *cells]) for name, cells in rows.items() if name not in equal]
+    if equal:
+        lines.append("equal: " + ", ".join(f"{name} {cell}" for name, cell in equal.items()))
+    return "\n".join([*lines, *_verdicts(trials, view)])
+
+
+def _rows(trials: Sequence[Trial], view: StudyView) -> dict[str, list[str]]:
+    names = [name for name in view.space.names if any(name in t.params for t in trials)]
+    rows = {name: [_cell(t.params, name) for t in trials] for name in names}
+    metrics = list(dict.fromkeys(name for t in trials for name in t.values))
+    rows |= {m: [short_number(t.values[m]) if m in t.values else "-" for t in trials] for m in metrics}
+    rows["state"] = [t.failure.kind.value if t.failure else t.state.value for t in trials]
+    rows["source"] = [t.proposal.source.value for t in trials]
+    rows["seconds"] = [f"{t.outcome.usage.wall_s:.3g}" if t.outcome else "-" for t in trials]
+    return rows
+
+
+def _cell(params: Mapping[str, Value], name: str) -> str:
+    return render_parameter(params[name]) if name in params else "-"
+
+
+def _verdicts(trials: Sequence[Trial], view: StudyView) -> list[str]:
+    best = winner(view.trials, view)
+    noise = best.noise if best is not None else None
+    pairs = list(combinations([t for t in trials if seed_values(t, view)], 2))
+    lines = [_verdict(a, b, view, noise) for a, b in pairs[:MAX_PAIRS]]
+    more = [f"({count(len(pairs) - MAX_PAIRS, 'further pair')} not compared)"] if len(pairs) > MAX_PAIRS else []
+    return [*lines, *more]
+
+
+def _verdict(first: Trial, second: Trial, view: StudyView, noise: float | None) -> str:
+    """Return which of two is better, by how much, and whether that is more than noise.
+
+    Only fresh seeds on both sides allow a probability: the others were seen when a configuration was chosen.
+    """
+    objective = view.objectives[0]
+    if original_number(first) == original_number(second):
+        return f"#{first.number} and #{second.number} are the same configuration on different seeds"
+    fresh = [fresh_values(trial, view) for trial in (first, second)]
+    usable = fresh if min(map(len, fresh)) > 1 else [seed_values(trial, view) for trial in (first, second)]
+    own = [(trial, sample(values)) for trial, values in zip((first, second), usable, strict=True)]
+    known = [(trial, found) for trial, found in own if found is not None]
+    (better, a), (worse, b) = sorted(known, key=lambda pair: objective.sign * pair[1].mean)
+    gain = abs(a.mean - b.mean)
+    if not gain:
+        return f"#{first.number} and #{second.number} have the same {objective.metric}"
+    text = f"#{better.number} is better than #{worse.number} in {objective.metric} by {short_number(gain, 3)}"
+    kind = "fresh seed" if usable is fresh else "seed"
+    seeds = f"{count(a.count, kind)} against {b.count}"
+    tested = difference(a, b, sign=objective.sign) if usable is fresh else None
+    if tested is not None:
+        beyond = "beyond noise" if tested.is_beyond_noise else "within noise"
+        return f"{text} ({seeds}), {beyond}: better with probability {probability_text(tested.probability)}"
+    if noise is None or not noise:
+        return f"{text} ({seeds}); the noise between seeds is unknown, confirm would show it"
+    spread = noise * math.sqrt(1 / a.count + 1 / b.count)
+    beyond = "more than" if gain > CLEAR * spread else "no more than"
+    return f"{text} ({seeds}), {beyond} noise explains (± {short_number(spread, 2)} for such a difference)"
+
+
+COMPARE = StudyTool("compare", CompareArguments, comparison_text)
