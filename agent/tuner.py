@@ -69,8 +69,8 @@ class Tuner:
         space: parameters by name, or a SearchSpace.
         metric: the metric to improve, or up to three.
         direction: "minimize" or "maximize", or one for each metric.
-        planner: "bayes", "random", "optuna-tpe", "optuna-gp", or an object with the `suggest` method of
-            `tunesmith.agent.sampler.base.Sampler`. "hybrid" is bayes together with an LLM. "llm" is an LLM without
+        planner: "bayes", "random", "sobol", "grid", "optuna-tpe", "optuna-gp", or an object with the `suggest`
+            method of `tunesmith.agent.sampler.base.Sampler`. "hybrid" is bayes together with an LLM. "llm" is an LLM without
             the sampler; its candidates are only checked to be in the space and new.
         seed: with the history it determines every proposal except what an LLM answers.
         model: an LLM such as "openai:gpt-5-mini", which proposes together with the sampler; None for none.

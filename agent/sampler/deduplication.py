@@ -76,13 +76,14 @@ def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:
         if not space.is_active(name, chosen):
             yield from extend(chosen, later)
             return
-        for value in _values(space.parameters[name]):
+        for value in values_of(space.parameters[name]):
             yield from extend({**chosen, name: value}, later)
 
     yield from extend({}, space.dependency_order)
 
 
-def _values(parameter: Parameter) -> Iterator[Value]:
+def values_of(parameter: Parameter) -> Iterator[Value]:
+    """Yield every value of a parameter once; of a continuous one values without end."""
     if math.isinf(parameter.cardinality):
         yield from (parameter.from_unit(_van_der_corput(index)) for index in itertools.count(1))
     scale = parameter.scale

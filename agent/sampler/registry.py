@@ -23,6 +23,14 @@ def make_sampler(name: str) -> Sampler:
         from tunesmith.agent.sampler.random import RandomSampler
 
         return RandomSampler()
+    if name == "sobol":
+        from tunesmith.agent.sampler.sobol import SobolSampler
+
+        return SobolSampler()
+    if name == "grid":
+        from tunesmith.agent.sampler.grid import GridSampler
+
+        return GridSampler()
     if name in SAMPLERS:
         from tunesmith.agent.sampler.optuna_samplers import OptunaSampler
 

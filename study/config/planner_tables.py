@@ -12,7 +12,7 @@ from tunesmith.study.units import parse_seconds
 EditStrategy = Literal["adaptive", "greedy", "tree", "islands"]
 """How edits are searched: what is asked, and which version of the code runs."""
 
-SAMPLERS = ("bayes", "random", "optuna-tpe", "optuna-gp")
+SAMPLERS = ("bayes", "random", "sobol", "grid", "optuna-tpe", "optuna-gp")
 
 
 class PlannerTable(Table):
