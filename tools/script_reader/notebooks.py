@@ -1,4 +1,4 @@
-"""The program that runs a notebook's code without Jupyter; `init` writes it beside study.toml."""
+"""The program that runs a notebook's code without Jupyter; `init` writes it next to study.toml."""
 
 from __future__ import annotations
 

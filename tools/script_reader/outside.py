@@ -20,7 +20,7 @@ _DOWNLOADERS = re.compile(
 
 
 def shared_folders(sources: Sources, settings: Sequence[Setting]) -> tuple[str, ...]:
-    """Return folders beside the project that the code names, and folders in it that data are downloaded to."""
+    """Return folders next to the project that the code names, and folders in it that data are downloaded to."""
     found: list[str] = []
     outside = (text for text in _outside(sources, settings) if not _is_inside(sources, text))
     for text in (*outside, *_downloads(sources, settings)):
@@ -56,7 +56,7 @@ def _beside_parents(node: ast.BinOp) -> Iterator[str]:
 
 
 def _is_inside(sources: Sources, text: str) -> bool:
-    """Return whether a path beside the script is in the project all the same."""
+    """Return whether a path relative to the script is in the project."""
     return (sources.main.file.parent / text).resolve().is_relative_to(sources.root.resolve())
 
 

@@ -34,7 +34,7 @@ _OUTPUT = re.compile(
 ENOUGH = 2
 """Number of tuned settings, a learning rate among them, from which the code is not searched for constants as well."""
 MANY = 6
-"""Number of tuned settings from which it is not, whatever they are."""
+"""Number of tuned settings from which it is not, whichever they are."""
 MAX_TUNED = 24
 """Number of parameters beyond which further ones that only stand in the code are left alone."""
 
@@ -130,7 +130,7 @@ def _last(setting: Setting) -> str:
 def _named_shortly(settings: Sequence[Setting]) -> list[Setting]:
     """Return the settings under the shortest ends of their dotted names that are unique."""
     paths = [re.sub(r"\W+", ".", s.path).strip(".").split(".") if "." in s.path else [s.name] for s in settings]
-    # The index in a list is no name of its own.
+    # The index in a list is not a name.
     lengths = [2 if path[-1].isdigit() and len(path) > 1 else 1 for path in paths]
     while True:
         names = ["_".join(path[-length:]) for path, length in zip(paths, lengths, strict=True)]

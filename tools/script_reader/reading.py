@@ -23,7 +23,7 @@ class Setting:
         required: the script does not start without a value for it.
         is_typed: the script declares the type, so that another one would fail.
         is_literal: a number in the code, which nobody declared as a setting.
-        path: the dotted name of the setting where it stands in a configuration, such as `optim.lr`; else its name.
+        path: the dotted name of the setting in a configuration, such as `optim.lr`; else its name.
         uses: what the code does with it, such as `StepLR.gamma`.
         when: the condition under which it matters, if its place says so.
     """
@@ -105,7 +105,7 @@ class ScriptReading:
         metrics: guesses, the best first.
         shared: folders that all trials share, such as ../data.
         environment: variables that the script needs to find its modules.
-        helpers: files that must be written beside study.toml, by name.
+        helpers: files that must be written next to study.toml, by name.
         notes: what a person should look at.
         root: the folder that the script is started from.
         script: the script's path, relative to it.

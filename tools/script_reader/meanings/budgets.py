@@ -49,7 +49,7 @@ def budget(settings: Sequence[Setting], domains: frozenset[str] = frozenset()) -
 
 
 def is_budget(setting: Setting, domains: frozenset[str] = frozenset()) -> bool:
-    """Return whether a setting limits how long the script trains, whatever its default."""
+    """Return whether a setting limits how long the script trains, with any default."""
     name = spelled(_last(setting))
     if _NOT.search(name) or ("rl" in domains and re.search(r"^(num_?|n_?)steps$", name)):
         return False

@@ -37,7 +37,7 @@ def spelled(name: str) -> str:
 
 
 def reason_to_leave(setting: Setting) -> str:
-    """Return why a setting is not tuned whatever its value, "" if nothing says so."""
+    """Return why a setting is not tuned with any value, "" if nothing says so."""
     outer = [spelled(part) for part in setting.path.split(".")[:-1]]
     if part := next((part for part in outer if _OUTER_LEFT_ALONE.search(part)), ""):
         return f"belongs to {part}"
@@ -54,7 +54,7 @@ def meaning(setting: Setting, domains: frozenset[str] = frozenset()) -> Meaning 
     known = domains | use_domains(setting)
     for name in _names(setting):
         for rule in _table("ranges.toml", "rule"):
-            # A whole number can be no rate, whatever its name.
+            # A whole number cannot be a rate, even if its name sounds like one.
             is_type = rule["type"] == setting.kind or (
                 rule["type"] == "number" and not (setting.is_typed and setting.kind == "int" and rule["low"] < 1)
             )

@@ -117,7 +117,7 @@ def _listed(setting: Setting, default: float, values: list[Any]) -> Choice:
     """Return ordered choices: these values and the default, within the bounds that the script declares."""
     kept = {value for value in values if _declared(setting, value, value) == (value, value)}
     typed = {int(v) if setting.kind == "int" else float(v) for v in kept | {default}}
-    if len(typed) < 2:  # noqa: PLR2004  # one value is no choice
+    if len(typed) < 2:  # noqa: PLR2004  # one value leaves nothing to choose
         typed.add(default * 2 or 1)
     own = int(default) if setting.kind == "int" else float(default)
     return Choice(tuple(sorted(typed)), ordered=True, default=own, help=setting.help, when=setting.when or None)

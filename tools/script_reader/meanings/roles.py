@@ -77,7 +77,7 @@ def sort_out(settings: Sequence[Setting], domains: frozenset[str] = frozenset())
 
 
 def _seeds(settings: Sequence[Setting]) -> tuple[Setting, ...]:
-    """Return the option for the seed; without one, every seed that stands in the code."""
+    """Return the option for the seed; without one, every seed in the code."""
     usable = [
         s
         for s in settings
@@ -98,7 +98,7 @@ def why_not(setting: Setting, domains: frozenset[str] = frozenset()) -> str:
         return _why_not_choice(setting, is_program=is_program)
     known = meaning(_as_number(setting, domains), domains) if setting.kind in ("int", "float") else None
     if (reason := reason_to_leave(setting)) and not (is_program and reason in _SPEED):
-        # A name such as target_network_frequency is a rule of its own for scripts of one kind.
+        # A name such as target_network_frequency has its own rule for scripts of one kind.
         return "" if known is not None and "domain" in known.rule and _is_usable(setting.default) else reason
     if is_budget(setting, domains) and (known is None or not _has_domain_rule(setting, domains)):
         return "another limit on how long a run takes"
@@ -122,7 +122,7 @@ def _why_not_number(setting: Setting, known: Meaning) -> str:
     is_special = (
         isinstance(default, int | float) and default <= 0 and default < rule.get("low", min(rule.get("values", [1])))
     )
-    return f"its default {default} stands for something else" if is_special else ""
+    return f"its default {default} means something else" if is_special else ""
 
 
 def _has_domain_rule(setting: Setting, domains: frozenset[str]) -> bool:

@@ -16,7 +16,7 @@ from tunesmith.tools.script_reader.sources import Sources
 from tunesmith.tools.script_reader.systems.base import Found, calls, found, kind_of
 
 MAX_CHOICES = 12
-"""Number of files in a group beyond which it is no choice to tune."""
+"""Number of files in a group beyond which it is not tuned."""
 MAX_FILES = 60
 _SKIPPED_GROUPS = ("hydra", "hparams_search", "experiment", "debug", "local", "paths", "logger", "callbacks", "extras")
 
@@ -134,7 +134,7 @@ def _key_setting(key: str, value: Value) -> Setting:
     name = key.replace(".", "_").replace("-", "_")
     kind = kind_of("", value)
     word = f"{key}={{{name}}}" if kind != "bool" else f"{key}={{{name}?true:false}}"
-    # A key in a list cannot be overridden alone.
+    # A key in a list cannot be overridden by itself.
     is_element = any(part.isdigit() for part in key.split("."))
     is_missing = value == "???"
     return Setting(

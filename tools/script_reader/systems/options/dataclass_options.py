@@ -81,7 +81,7 @@ def class_settings(
                 yield setting if setting.help else replace(setting, help=_text_below(following))
 
 
-def _field(  # noqa: PLR0913  # what a field is, and where it stands
+def _field(  # noqa: PLR0913  # what a field is, and where
     sources: Sources,
     module: Module,
     name: str,
@@ -111,7 +111,7 @@ def _field(  # noqa: PLR0913  # what a field is, and where it stands
 
 
 def _text_below(statement: ast.stmt | None) -> str:
-    """Return the text that stands below a field, which several packages show as its help."""
+    """Return the text below a field, which several packages show as its help."""
     match statement:
         case ast.Expr(value=ast.Constant(value=str() as text)):
             return " ".join(text.split())[:200]
