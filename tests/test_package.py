@@ -97,14 +97,15 @@ def test_every_dependency_is_justified() -> None:
 
 
 def keys_of_study_toml() -> list[str]:
-    tables = {name: field for name, field in StudySpec.model_fields.items() if name not in ("document", "space")}
+    fields = StudySpec.model_fields.items()
+    tables = {field.alias or name: field for name, field in fields if name not in ("document", "space")}
     keys = []
     for name, field in tables.items():
         classes = (field.annotation, *getattr(field.annotation, "__args__", ()))
         table = next((cls for cls in classes if hasattr(cls, "model_fields")), None)
         # [scale] takes any name, so it has no keys to document.
-        fields = {} if table is None else table.model_fields
-        keys += [f"{name}.{field.alias or key}" for key, field in fields.items()]
+        inner = {} if table is None else table.model_fields
+        keys += [f"{name}.{field.alias or key}" for key, field in inner.items()]
     return keys
 
 

@@ -126,7 +126,7 @@ def _path(place: Place) -> str:
 
 
 def _counts_always(place: Place, file: _File, value: Any) -> bool:
-    """Return whether a value may be a setting in addition to options: an argument of a known call, the number of epochs."""
+    """Return whether a value may be a setting even if there are options: an argument of a known call."""
     if not file.is_main or place.form not in ("argument", "loop"):
         return False
     if place.form == "loop":
