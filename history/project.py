@@ -1,4 +1,4 @@
-"""Which project a study belongs to: one study, one project, so that nobody's trials are taken for another's."""
+"""Which project and metrics a study belongs to, so that nobody's trials or values are taken for another's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from tunesmith.study.config.record import StudyRecord
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError
 
 _OWN_HISTORY = Path(".tunesmith", "history.db")
@@ -57,3 +58,19 @@ def _was_copied(before: str, project: str, history: Path | None) -> bool:
         return False
     own, theirs = (Path(os.path.realpath(folder)) / _OWN_HISTORY for folder in (project, before))
     return Path(os.path.realpath(history)) == own and theirs.is_file()
+
+
+def require_same_metrics(earlier: StudyRecord, spec: StudySpec) -> None:
+    """Check that a study still has the metrics of its trials.
+
+    Raises:
+        HistoryError: study.toml names others.
+    """
+    if earlier.spec.objectives == spec.objectives:
+        return
+    before = ", ".join(f"{o.direction} {o.metric}" for o in earlier.spec.objectives)
+    now = ", ".join(f"{o.direction} {o.metric}" for o in spec.objectives)
+    raise HistoryError(
+        f"study {spec.study.name!r} has trials that {before}, but study.toml now says {now}; "
+        "give [study].name a new name, so that old and new values are not mixed"
+    )

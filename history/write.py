@@ -25,7 +25,8 @@ from tunesmith.history.connect import (
 )
 from tunesmith.history.earlier import find_earlier_studies
 from tunesmith.history.lock import WriterLock
-from tunesmith.history.project import require_project
+from tunesmith.history.open_file import OpenFile
+from tunesmith.history.project import require_project, require_same_metrics
 from tunesmith.history.read import FORGOTTEN_EVENT, History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, variant_row, waiting_trial_row
@@ -90,6 +91,7 @@ class Recorder:
         self.damage = damage_text(path, lost) if path is not None and lost else ""
         try:
             self._db = open_for_writing(path)
+            self._file = OpenFile(path, self._db.conn)
             self.history = History(self._db.conn)
             found = find_earlier_studies(self.history, spec, project)
             if found.mistakes:
@@ -286,7 +288,7 @@ class Recorder:
                 row = {"name": name, "spec": text, "project": project, "created_at": now}
                 study_id = self._insert("studies", row)
             else:
-                _refuse_other_metrics(earlier, spec)
+                require_same_metrics(earlier, spec)
                 study_id = earlier.id
                 self._db.execute(
                     "update studies set spec = ?, project = ?, ended_by = '' where id = ?", [text, project, study_id]
@@ -299,6 +301,8 @@ class Recorder:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        if not self._db.conn.in_transaction:
+            self._file.require()
         try:
             with transaction(self._db.conn):
                 yield
@@ -347,14 +351,3 @@ class Recorder:
     def _release(self) -> None:
         if self._lock:
             self._lock.release()
-
-
-def _refuse_other_metrics(earlier: StudyRecord, spec: StudySpec) -> None:
-    if earlier.spec.objectives == spec.objectives:
-        return
-    before = ", ".join(f"{o.direction} {o.metric}" for o in earlier.spec.objectives)
-    now = ", ".join(f"{o.direction} {o.metric}" for o in spec.objectives)
-    raise HistoryError(
-        f"study {spec.study.name!r} has trials that {before}, but study.toml now says {now}; "
-        "give [study].name a new name, so that old and new values are not mixed"
-    )

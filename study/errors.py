@@ -89,6 +89,10 @@ class HistoryLocked(HistoryError):
     """Another program locks the history file. Everything up to the last finished step is safe."""
 
 
+class HistoryRemoved(HistoryError):
+    """The history file was removed or replaced while it was open. The message says where a copy of it is."""
+
+
 class DiskFull(InputError):
     """The disk is full; the message says which one. Everything up to the last finished step is safe."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from tunesmith.agent.loop.activity import record_activity
 from tunesmith.agent.loop.breakdown import DEBUG_VARIABLE, internal_error, removed_files
@@ -30,7 +29,7 @@ from tunesmith.evaluator.sandbox.limits import weak_limits
 from tunesmith.history.without_secrets import redact_observations
 from tunesmith.history.write import ObservationBatch
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.errors import TunesmithError
+from tunesmith.study.errors import HistoryRemoved, TunesmithError
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.results import default_trial, left_out_text
 from tunesmith.tools.analysis.summary import summarize
@@ -106,7 +105,7 @@ class Loop:
                     run_final_test(self._run, self._between_polls)
                 return self._end()
         except TunesmithError as error:
-            known = self._removed_files() or error
+            known = error if isinstance(error, HistoryRemoved) else self._removed_files() or error
             self._run.announcer.notifier.send_failure(str(known))
             self._run.announcer.notifier.close()
             raise known from None
@@ -347,10 +346,13 @@ class Loop:
 
     def _broken_off(self, error: Exception) -> TunesmithError | None:
         """Put running trials back, send the message of [notify], and return the error for people; None to debug."""
-        with suppress(Exception):
+        found: TunesmithError | None = None
+        try:
             for slot in self._run.slots.running():
                 self._requeue(slot)
-        found = self._removed_files() or internal_error(error, self._run.folder)
+        except Exception as second:  # noqa: BLE001  # the first one is what people need to know, except for this cause
+            found = second if isinstance(second, HistoryRemoved) else None
+        found = found or self._removed_files() or internal_error(error, self._run.folder)
         notifier = self._run.announcer.notifier
         notifier.send_failure(str(found))
         notifier.close()

@@ -24,7 +24,7 @@ from tunesmith.history.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.study.commands import Pause, Resume
 from tunesmith.study.config.load import load_spec
-from tunesmith.study.errors import InternalError, ProjectError
+from tunesmith.study.errors import HistoryRemoved, InternalError, ProjectError
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.tools.control.inbox import Inbox, InboxControl
 
@@ -210,5 +210,34 @@ def test_a_folder_that_is_removed_during_a_run_is_said_in_a_sentence(removed: st
         if isinstance(event, Finished) and event.trial.number == 1:
             shutil.rmtree(target) if target.is_dir() else target.unlink()
 
-    with pytest.raises(ProjectError, match=f"{re.escape(removed)}.* removed while it ran"):
+    with pytest.raises((ProjectError, HistoryRemoved), match=f"{re.escape(removed)}.* removed while it ran"):
         Loop(load_spec(project), options(project), on_event=remove).run()
+
+
+@pytest.mark.parametrize("how", ["removed", "moved away", "replaced", "removed with its log", "kept once before"])
+def test_a_history_that_is_removed_alone_is_noticed_at_the_next_write_and_kept(how: str, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=40)
+    history = project / ".tunesmith" / "history.db"
+    if how == "kept once before":
+        history.parent.mkdir()
+        history.with_name("history.kept.db").mkdir()
+    ended: list[int] = []
+
+    def remove(event: LoopEvent) -> None:
+        if isinstance(event, Finished):
+            ended.append(event.trial.number)
+            if event.trial.number == 2:
+                history.rename(tmp_path / "elsewhere.db") if how in ("moved away", "replaced") else history.unlink()
+                if how == "replaced":
+                    shutil.copyfile(tmp_path / "elsewhere.db", history)
+                if how == "removed with its log":
+                    history.with_name("history.db-wal").unlink()
+
+    with pytest.raises(HistoryRemoved, match=r"was (removed|replaced by another file) while it ran") as raised:
+        Loop(load_spec(project), options(project), on_event=remove).run()
+    assert ended == [0, 1, 2]
+    (kept,) = (path for path in history.parent.glob("history.kept*.db") if path.is_file())
+    assert f"mv {kept.name} history.db" in str(raised.value)
+    kept.replace(history)
+    assert invoke("run", "--trials", "5", cwd=project).returncode == 0
+    assert [t.state for t in trials(project)] == [TrialState.COMPLETE] * 5
