@@ -7,12 +7,11 @@ from collections.abc import Iterator
 
 from tunesmith.study.formatting import count
 from tunesmith.study.space.parameters import Bool, Choice, Parameter
-from tunesmith.study.units import short_number
 from tunesmith.tools.script_reader.reader import left_alone_by_reason
 from tunesmith.tools.script_reader.reading import ScriptReading, Tuned
 from tunesmith.tools.script_reader.writer import lowest_fidelity
 
-_MAX_NAME, _MAX_RANGE = 26, 30
+_MAX_NAME, _MAX_RANGE = 28, 32
 _MAX_NAMES = 12
 """Number of settings with one reason that are named."""
 
@@ -67,15 +66,20 @@ def _range(parameter: Parameter) -> str:
     if isinstance(parameter, Bool):
         return f"on or off ({'on' if parameter.default else 'off'})"
     if isinstance(parameter, Choice):
-        shown = [short_number(c, 3) if isinstance(c, float) else str(c) for c in parameter.choices]
+        shown = [_number(c) if isinstance(c, float) else str(c) for c in parameter.choices]
         text = ", ".join(shown)
         if len(text) > _MAX_RANGE - 8:
             text = f"{shown[0]}, {shown[1]}, ... {shown[-1]}"
-        own = short_number(parameter.default, 3) if isinstance(parameter.default, float) else str(parameter.default)
+        own = _number(parameter.default) if isinstance(parameter.default, float) else str(parameter.default)
         return f"{text} ({own})"
     log = ", log" if parameter.log else ""
-    own = "" if parameter.default is None else f" ({short_number(parameter.default, 3)})"
-    return f"{short_number(parameter.low, 3)} to {short_number(parameter.high, 3)}{log}{own}"
+    own = "" if parameter.default is None else f" ({_number(parameter.default)})"
+    return f"{_number(parameter.low)} to {_number(parameter.high)}{log}{own}"
+
+
+def _number(value: float) -> str:
+    """Return a bound as a person writes it: 0.9995 must not become 1."""
+    return f"{value:.4g}"
 
 
 def _why(tuned: Tuned) -> str:

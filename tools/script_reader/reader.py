@@ -93,7 +93,9 @@ def _find(sources: Sources) -> list[Found]:
     parts = [options] if options is not None else []
     named = tuple(str(s.default) for s in options.settings if _names_config(s) and s.default) if options else ()
     is_rich = options is not None and _is_rich(options.settings)
-    if options is None or options.system not in ("Hydra", "Lightning CLI", "configurator"):
+    if options is not None and options.system == "configurator":
+        parts += [f for f in (python_values.read(sources, is_only_source=False),) if f]
+    elif options is None or options.system not in ("Hydra", "Lightning CLI"):
         if options is not None and (default := _only_config(sources, options.settings)):
             named = (*named, default)
         parts += [f for f in (config_files.read(sources, named, only_named=is_rich),) if f]
