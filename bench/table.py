@@ -216,8 +216,10 @@ class _Trees:
     """One forest's arrays, whose names in the file begin with `prefix`."""
 
     def __init__(self, arrays: Mapping[str, Any], prefix: str) -> None:
-        names = (f"{prefix}{name}" for name in ("feat", "thr", "child", "val", "root"))
-        self._feature, self._threshold, self._child, self._value, self._root = (arrays[name] for name in names)
+        names = (f"{prefix}{name}" for name in ("feat", "thr", "val", "root"))
+        self._feature, self._threshold, self._value, self._root = (arrays[name] for name in names)
+        there = f"{prefix}child" in arrays
+        self._child = arrays[f"{prefix}child"] if there else breadth_first_children(self._feature, self._root)
 
     def mean(self, row: Row) -> float:
         """Return the mean of the leaves that a row of features falls into."""
@@ -227,6 +229,17 @@ class _Trees:
             # A node's left child is at index `child`, its right child at the next index.
             node = np.where(inner, self._child[node] + right, node)
         return float(self._value[node].astype(float).mean())
+
+
+def breadth_first_children(feature: Any, root: Any) -> Any:
+    """Return the left child of each node of trees that are listed breadth first; meaningless for leaves, feature -1.
+
+    A tree of n inner nodes has 2 n + 1 nodes, and its k-th inner node's children follow those of the one before.
+    """
+    inner = feature >= 0
+    earlier = np.cumsum(inner) - inner
+    tree = np.searchsorted(root, np.arange(len(feature)), side="right") - 1
+    return 2 * earlier + 1 + tree
 
 
 def entry_features(entry: Entry, params: Mapping[str, Any]) -> list[float]:

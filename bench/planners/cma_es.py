@@ -35,7 +35,7 @@ class CmaEsPlanner:
 
         self._task = task
         parameters, default = task.space.parameters, task.space.default or {}
-        # A parameter that is active in every trial so far is searched as well, whatever its condition.
+        # A parameter that is active in every trial so far is searched as well, conditional or not.
         centre = {
             name: to_optuna_value(parameter, default.get(name, imputed_value(parameter)))
             for name, parameter in parameters.items()

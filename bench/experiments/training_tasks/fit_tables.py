@@ -160,9 +160,19 @@ class Forests:
         found = {}
         for prefix, forest in parts.items():
             if forest is not None:
-                found.update({f"{prefix}{name}": array for name, array in flattened(forest).items()})
-        halves = ("thr", "val")
-        return {name: a.astype(np.float16) if name.endswith(halves) else a for name, a in found.items()}
+                found.update({f"{prefix}{name}": array for name, array in shipped(forest).items()})
+        return found
+
+
+def shipped(forest: ExtraTreesRegressor) -> dict[str, Any]:
+    """Return a forest's arrays as they ship: in half precision, without what readers do not need.
+
+    Children follow from the order of the nodes, and inner nodes have no values.
+    """
+    arrays = flattened(forest)
+    del arrays["child"]
+    arrays["val"] = np.where(arrays["feat"] < 0, arrays["val"], 0.0)
+    return {name: a.astype(np.float16) if name in ("thr", "val") else a for name, a in arrays.items()}
 
 
 def _fitted(trees: int, leaf: int, rows: Array, target: Array) -> ExtraTreesRegressor:
