@@ -13,10 +13,14 @@ from fakes.studies import complete, make_spec, proposal
 
 from tunesmith.history import connect
 from tunesmith.history.lock import WriterLock
-from tunesmith.history.names import LATEST_MIGRATION
 from tunesmith.history.read import History
+from tunesmith.history.schema import MIGRATIONS
+from tunesmith.history.sqlite_utils_import import Database
 from tunesmith.history.write import Recorder
 from tunesmith.study.errors import HistoryError, HistoryLocked
+
+LATER_MIGRATION = "m006_what_a_trial_goes_on_from"
+"""The first migration that an older file lacks; it adds the parent of a proposal."""
 
 
 @pytest.fixture
@@ -114,12 +118,18 @@ def test_readers_read_beside_an_open_write_transaction_and_name_an_exclusive_loc
 
 
 def older_file(path: Path) -> None:
-    """Make a history as the version before the last migration left it."""
+    """Make a history as an earlier version left it: without what the migrations since then added."""
     with opened(path) as recorder:
         recorder.record_proposal(proposal(), 2.0)
+    before = Database(memory=True)
+    MIGRATIONS.apply(before, stop_before=LATER_MIGRATION)
     with closing(other_program(path)) as db:
-        db.execute("alter table trials drop column parent")
-        db.execute("delete from _sqlite_migrations where name = ?", [LATEST_MIGRATION])
+        for table in before.table_names():
+            kept = {column.name for column in before[table].columns}
+            for row in db.execute(f"pragma table_info({table})").fetchall():
+                if row[1] not in kept:
+                    db.execute(f"alter table {table} drop column {row[1]}")
+        db.execute("delete from _sqlite_migrations where name >= ?", [LATER_MIGRATION])
         db.execute("pragma wal_checkpoint(truncate)")
 
 
