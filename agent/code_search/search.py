@@ -20,8 +20,9 @@ from tunesmith.agent.code_search.strategies.base import SearchState, Strategy
 from tunesmith.agent.code_search.strategies.registry import make_strategy
 from tunesmith.agent.code_search.version_pool import VariantOutcome, VersionPool
 from tunesmith.agent.code_search.version_trials import TrialRequest, VersionTrials
+from tunesmith.agent.llm.background import BackgroundRunner
 from tunesmith.agent.llm.call_log import LoggedCall
-from tunesmith.agent.llm.candidate_pool import ANSWER_WAIT_S, BackgroundRunner
+from tunesmith.agent.llm.candidate_pool import ANSWER_WAIT_S
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
