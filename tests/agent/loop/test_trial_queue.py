@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -197,8 +198,19 @@ def test_while_the_disk_is_full_a_spent_budget_still_ends_the_study() -> None:
 class EditedCode:
     """A code search that always wants another trial of one edited version, with the same configuration."""
 
+    is_asking = False
+
     def __init__(self, params: dict[str, Any]) -> None:
         self.params = params
+
+    def prepare(self, view: StudyView) -> None:
+        """Ask nothing."""
+
+    def is_waiting_for_edit(self, trials: Sequence[Trial]) -> bool:  # noqa: ARG002
+        return False
+
+    def tuned(self, view: StudyView) -> tuple[str, StudyView]:
+        return "", self.unedited_view(view)
 
     def next(self, view: StudyView) -> Proposal:
         return Proposal(params=self.params, source=Source.LLM, seed=view.number, variant=VARIANT)
@@ -255,3 +267,20 @@ def test_a_vetoed_configuration_is_not_confirmed_and_the_study_says_so() -> None
     repeated = {t.proposal.replicate_of for t in study.trials if t.is_replicate}
     assert repeated == {0, 2}
     assert [note for note in study.notes if "trial 1 is the best, but is not confirmed: no trial may have lr" in note]
+
+
+def test_a_study_ends_after_no_gain_trials_without_a_new_best() -> None:
+    study = Study(budget={"trials": 30}, stop={"no_gain": 4})
+    losses = [3.0, 2.0, 2.5, 2.5, 1.0, 2.0, 2.0, 2.0, 2.0, 0.5]
+    for loss in losses:
+        trial = study.queue.next()
+        if trial is None:
+            break
+        study.start(trial)
+        study.end(trial, loss=loss)
+        study.slots.free()
+        for slot in study.slots:
+            slot.clear()
+    assert len(study.trials) == 9
+    assert study.queue.is_tuning_over()
+    assert study.queue.ended_by == "no_gain"
