@@ -113,7 +113,7 @@ def _to_mcp(tool: AnyTool, context: ToolContext) -> Any:
     writes = tool is REPORT and context.may_write
     hints = types.ToolAnnotations(
         read_only_hint=tool.effect is Effect.READ and not writes,
-        destructive_hint=tool.effect > Effect.READ,
+        destructive_hint=tool.loses,
         open_world_hint=False,
     )
     return types.Tool(name=tool.name, description=tool.description, input_schema=tool.schema, annotations=hints)

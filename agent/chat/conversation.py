@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.agent.chat.costs import CostFile, add_usage, charged
+from tunesmith.agent.chat.costs import NO_ACCOUNT, Account, CostFile, add_usage, charged
 from tunesmith.agent.chat.events import (
     Approval,
     AutoApproved,
@@ -31,7 +31,6 @@ from tunesmith.agent.llm.client.diagnosis import diagnose
 from tunesmith.agent.llm.client.errors import TRANSIENT
 from tunesmith.history.redact import redact
 from tunesmith.prompts.render import render_text
-from tunesmith.study.commands import Charge
 from tunesmith.study.errors import ProjectError, ToolRefused
 from tunesmith.study.formatting import valid_text
 from tunesmith.study.optional_packages import require
@@ -76,7 +75,7 @@ class Conversation:
         store: the SQLite file of the messages; created when missing.
         thread: name of the conversation in that file.
         fallbacks: models that answer in this order when the one before is down.
-        charge: called with what each turn cost, so that the study's budget counts it.
+        account: where the cost of each turn is charged, and what limits it.
 
     Attributes:
         allowance: number of trials that are approved without asking.
@@ -96,11 +95,11 @@ class Conversation:
         store: Path,
         thread: str,
         fallbacks: Sequence[LangChainModel] = (),
-        charge: Callable[[Charge], None] = lambda charge: None,  # noqa: ARG005
+        account: Account = NO_ACCOUNT,
     ) -> None:
         self._model = model
         self._fallbacks = list(fallbacks)
-        self._charge = charge
+        self._account = account
         self._tools = tools
         self._context = context
         self._store = store
@@ -244,6 +243,9 @@ class Conversation:
 
     async def _events(self, graph_input: Any) -> AsyncIterator[ChatEvent]:
         """Run the agent once and add the cost, also when it fails or is cancelled."""
+        if reason := self._account.limit(self.cost):
+            yield Notice(reason)
+            return
         from langchain_core.callbacks import UsageMetadataCallbackHandler
 
         usage = UsageMetadataCallbackHandler()
@@ -264,7 +266,7 @@ class Conversation:
             before, self.cost = self.cost, add_usage(self.cost, self._model, usage.usage_metadata, counter.calls)
             self._costs.write(self._thread, self.cost)
             if counter.calls:
-                self._charge(charged(before, self.cost, self.model))
+                self._account.charge(charged(before, self.cost, self.model))
 
     async def _close_open_calls(self) -> None:
         """Answer the tool calls of a stopped answer; providers reject a conversation with unanswered calls."""
@@ -299,13 +301,10 @@ class Conversation:
 
     def _make_agent(self) -> Any:
         from langchain.agents import create_agent  # 0.8 s
-        from langchain.agents.middleware import (
-            HumanInTheLoopMiddleware,
-            ModelCallLimitMiddleware,
-            SummarizationMiddleware,
-        )
+        from langchain.agents.middleware import HumanInTheLoopMiddleware, ModelCallLimitMiddleware
 
         from tunesmith.agent.chat.middleware import ToolMiddleware, to_langchain_tool
+        from tunesmith.agent.chat.summary import SummaryMiddleware
 
         client: Any = self._model.client()
         if hasattr(client, "stream_usage"):
@@ -314,12 +313,7 @@ class Conversation:
         needs_approval = [tool for tool in self._tools if tool.effect > Effect.READ]
         interrupts: dict[str, Any] = {tool.name: {"allowed_decisions": _DECISIONS} for tool in needs_approval}
         middleware: list[Any] = [
-            SummarizationMiddleware(
-                client,
-                trigger=("tokens", SUMMARY_TOKENS),
-                keep=("tokens", KEPT_TOKENS),
-                trim_tokens_to_summarize=SUMMARY_TOKENS,
-            ),
+            SummaryMiddleware(client, above=SUMMARY_TOKENS, kept=KEPT_TOKENS),
             ModelCallLimitMiddleware(run_limit=MAX_CALLS, exit_behavior="end"),
             HumanInTheLoopMiddleware(interrupt_on=interrupts),
             # The last middleware sees the model's reply first: calls that cannot work are never shown for approval.
@@ -328,7 +322,7 @@ class Conversation:
         return create_agent(
             client,
             [to_langchain_tool(tool, self._context) for tool in self._tools],
-            system_prompt=render_text("chat.md"),
+            system_prompt=render_text("chat.md", model=self.model),
             middleware=middleware,
             checkpointer=self._saver,
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,23 @@ class CostFile:
         except (OSError, ValueError):
             return {}
         return entries if isinstance(entries, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where a conversation's cost is charged.
+
+    Attributes:
+        charge: called with what each turn cost, so that the study's budget counts it.
+        limit: returns why no model may be asked at the conversation's cost so far; "" while it may.
+    """
+
+    charge: Callable[[Charge], None]
+    limit: Callable[[ChatCost], str]
+
+
+NO_ACCOUNT = Account(charge=lambda charge: None, limit=lambda cost: "")  # noqa: ARG005
+"""Of a conversation that nothing charges or limits."""
 
 
 def add_usage(cost: ChatCost, model: LangChainModel, usage: Mapping[str, Any], calls: int) -> ChatCost:

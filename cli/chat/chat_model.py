@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.cli.chat.approvals import Approvals
 from tunesmith.cli.chat.screen import Screen
+from tunesmith.cli.chat.spending import limit_text
 from tunesmith.cli.chat.turns import Turns
 from tunesmith.cli.session.overrides import server_of
 from tunesmith.cli.session.study_session import StudySession
@@ -18,6 +19,7 @@ from tunesmith.study.config.planner_tables import PlannerTable
 from tunesmith.study.errors import InputError, ProjectError, ToolRefused, TunesmithError
 from tunesmith.study.formatting import count
 from tunesmith.tools.control.inbox import Inbox
+from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.registry import CHAT
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ class ChatModel:
     def _prepare(self, name: str, base_url: str | None, planner: PlannerTable) -> Conversation:
         """Import what a conversation needs (2 s), outside the thread in which the person types."""
         from tunesmith.agent.chat.conversation import Conversation, load_packages
+        from tunesmith.agent.chat.costs import Account
         from tunesmith.agent.llm.client.client import LangChainModel
         from tunesmith.agent.llm.client.options import RequestOptions
 
@@ -162,12 +165,21 @@ class ChatModel:
         return Conversation(
             model,
             CHAT,
-            self._session.context,
+            self._context,
             store=store,
             thread=self._session.file.name,
             fallbacks=others,
-            charge=self._charge,
+            account=Account(self._charge, lambda cost: limit_text(self._session, cost.usd)),
         )
+
+    def _context(self) -> ToolContext:
+        """Return what the tools work on; they also know which model calls them."""
+        return replace(self._session.context(), speaker=self._speaker)
+
+    def _speaker(self) -> str:
+        if self._conversation is None:
+            return ""
+        return f"{self._conversation.model}, ${self._conversation.cost.usd:.4f} so far"
 
     def _charge(self, charge: Charge) -> None:
         """Let the study's budget count what a turn cost; a chat without a study has none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from tunesmith.cli.chat.spending import total_usd
 from tunesmith.cli.session.study_session import LoadedStudy
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.trials.trial import TrialState
@@ -27,7 +28,7 @@ def status_line(loaded: LoadedStudy | None, chat_usd: float) -> str:
     parts = [f"{record.name} {_progress(budget, record.spent)}", *_best(view), *_states(view, is_running=is_running)]
     if is_running:
         parts += _time_left(budget, record.spent, view, spec.run.parallel or 1)
-    usd = record.spent.llm_usd + chat_usd
+    usd = total_usd(record.spent, chat_usd)
     return "  ".join([*parts, *([f"${usd:.2f}"] if usd else [])])
 
 

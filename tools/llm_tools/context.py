@@ -114,6 +114,7 @@ class ToolContext:
         may_write: whether reading tools may leave files in the study's folder, such as the report.
         interruption: ends a wait when it is set; None where nobody can interrupt.
         reload: returns the context of the study as its file is now, after it was written.
+        speaker: returns which model calls the tools and what its conversation has cost; None where nobody knows.
     """
 
     reader: StudyReader | None = None
@@ -126,6 +127,7 @@ class ToolContext:
     may_write: bool = True
     reload: Callable[[], ToolContext] | None = None
     interruption: threading.Event | None = None
+    speaker: Callable[[], str] | None = None
 
     @property
     def study(self) -> StudyReader:

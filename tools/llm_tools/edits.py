@@ -108,7 +108,23 @@ def _frozen_proposal(context: ToolContext, args: ProposeEditArguments) -> Propos
 
 
 def _frozen_name(context: ToolContext, args: EditArguments) -> EditArguments:
-    return args.model_copy(update={"name": find_known_variant(args.name, _known(context.study.variants())).id})
+    return args.model_copy(update={"name": _finished_variant(context, args.name).id})
+
+
+def _finished_variant(context: ToolContext, name: str) -> Variant:
+    """Return the edit of that name; the beginning of a name is enough for one that has a finished trial.
+
+    Raises:
+        ToolRefused: no edit or several match, or only the beginning is given of one that has not been tried.
+    """
+    variant = find_known_variant(name, _known(context.study.variants()))
+    whole = [one.removeprefix(EDITED) for one in (variant.id, short_id(variant.id))]
+    has_ended = any(t.state.is_finished and t.proposal.code == variant.id for t in context.study.view().trials)
+    if name.lower().removeprefix(EDITED) not in whole and not has_ended:
+        raise ToolRefused(
+            f"{name} is the beginning of {short_id(variant.id)}, of which no trial has finished; give its whole name"
+        )
+    return variant
 
 
 def _build(context: ToolContext, args: ProposeEditArguments) -> Variant:
@@ -158,7 +174,7 @@ def _apply_preview(context: ToolContext, args: EditArguments) -> str:
 def _code_patch(context: ToolContext, args: EditArguments) -> tuple[CodePatch, str]:
     facts = context.study
     variants = list(facts.variants())
-    variant = find_known_variant(args.name, _known(variants))
+    variant = _finished_variant(context, args.name)
     diff = whole_diff(variant, variants)
     if context.project is None or not diff.strip():
         raise ToolRefused(f"{short_id(variant.id)} changes no file of a project here, so there is nothing to apply")

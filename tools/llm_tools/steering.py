@@ -290,8 +290,11 @@ CONFIRM = _steering(
     Effect.RUN,
     trial_cost=lambda args: args.seeds,
 )
-WITHDRAW = _steering("withdraw", TrialReasonArguments, lambda args: Withdraw(**args.model_dump()))
-STOP_TRIAL = _steering("stop_trial", TrialReasonArguments, lambda args: StopTrial(**args.model_dump()), running="stop")
+WITHDRAW = replace(_steering("withdraw", TrialReasonArguments, lambda args: Withdraw(**args.model_dump())), loses=True)
+STOP_TRIAL = replace(
+    _steering("stop_trial", TrialReasonArguments, lambda args: StopTrial(**args.model_dump()), running="stop"),
+    loses=True,
+)
 FORGET = _steering("forget", ForgetArguments, lambda args: Forget(**args.model_dump()))
 RETRY = replace(
     _steering("retry", RetryArguments, lambda args: Retry(**args.model_dump()), Effect.RUN, trial_cost=_retried),
@@ -299,7 +302,7 @@ RETRY = replace(
 )
 PAUSE = _steering("pause", NoArguments, lambda _: Pause(), running="pause")
 RESUME = _steering("resume", NoArguments, lambda _: Resume(), running="resume")
-END = _steering("end", EndArguments, lambda args: End(now=args.now), running="end")
+END = replace(_steering("end", EndArguments, lambda args: End(now=args.now), running="end"), loses=True)
 PIN = _steering("pin", PinArguments, lambda args: Pin(**args.model_dump()))
 VETO = _steering("veto", VetoArguments, lambda args: Veto(**args.model_dump()))
 FORBID = _steering("forbid", ForbidArguments, lambda args: Forbid(**args.model_dump()))

@@ -200,6 +200,7 @@ WRITE_STUDY = StudyTool(
     Effect.RUN,
     preview=_write_preview,
     previewed=frozenset({"text", "replace", "start"}),
+    loses=True,
 )
 BRANCH = StudyTool("branch", BranchArguments, branch, Effect.RUN)
 START = StudyTool("start", NoArguments, start, Effect.RUN, preview=_start_preview)

@@ -59,6 +59,7 @@ class StudyTool(Generic[A]):
         previewed: arguments that `preview` shows whole in other words, such as blocks as a diff.
         freeze: returns the arguments with everything that may change while a person decides replaced by what it means
             now, such as the values of the best trial in place of "best"; None where nothing changes.
+        loses: whether a call may lose something that no other call brings back, such as the rest of a running trial.
     """
 
     name: str
@@ -69,6 +70,7 @@ class StudyTool(Generic[A]):
     preview: Callable[[ToolContext, A], str] | None = None
     previewed: frozenset[str] = frozenset()
     freeze: Callable[[ToolContext, A], A] | None = None
+    loses: bool = False
 
     @property
     def description(self) -> str:
