@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tunesmith.study.trials.seeds import derived_seed
-from tunesmith.study.trials.trial import TrialState
 from tunesmith.study.trials.view import StudyView
 
 OPENING_TRIALS = 8
 """Number of first trials in which turns alternate or go to the LLM, unless it performs badly."""
-
-TRIALS_FOR_MODEL = 4
-"""Complete trials from which on the sampler has a model; before, its points know no result."""
 
 _MIN_FRACTION_TO_ALTERNATE = 0.3
 """Fraction of trials by credit below which the LLM no longer alternates with the sampler."""
@@ -30,12 +26,9 @@ class Turn:
 
 
 def next_turn(view: StudyView, fraction: float) -> Turn:
-    """Return whose turn it is: the LLM's until the sampler has a model, by lead or in alternation, then by fraction."""
+    """Return whose turn it is: by lead or in alternation among the first trials, then by the LLM's fraction."""
     if view.number >= OPENING_TRIALS or fraction < _MIN_FRACTION_TO_ALTERNATE:
         return drawn_turn(view, fraction)
-    known = sum(t.state is TrialState.COMPLETE for t in view.finished)
-    if known < TRIALS_FOR_MODEL:
-        return Turn(True, "the sampler has no model yet: the LLM's turn")
     is_odd = view.number % 2 == 1
     if fraction >= _FRACTION_TO_LEAD and not is_odd:
         return Turn(True, f"the LLM leads so far ({fraction:.0%}): its turn again")
