@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
 
 T = TypeVar("T")
+Failure = TypeVar("Failure", AnswerUnusable, ModelDown)
 
 _BYTES_PER_TOKEN = 4
 """Bytes of a response for each token that is billed for one whose count did not arrive."""
@@ -155,12 +156,12 @@ class LangChainModel:
                 answer = self._converse(messages, answer_format, list(tools), max_tool_calls, usage)
             except AnswerUnusable as unusable:
                 self._count_broken_answer(method, unusable)
-                raise
+                raise _without_frames(unusable) from None
             except _FormatRejected as rejected:
                 self._rejected_methods.add(method)
                 first = first or rejected.down
-            except ModelDown:
-                raise
+            except ModelDown as down:
+                raise _without_frames(down) from None
             except Exception as error:  # noqa: BLE001  # no answer, however malformed, may end a study
                 self._fail(Unusable.WRONG_SHAPE, f"the answer cannot be read: {type(error).__name__}", "", usage)
             else:
@@ -360,6 +361,12 @@ class _FormatRejected(Exception):
     def __init__(self, down: ModelDown) -> None:
         self.down = down
         super().__init__(down.reason)
+
+
+def _without_frames(error: Failure) -> Failure:
+    """Return an error without the frames that it came through: they hold the whole answer for as long as it is kept."""
+    error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _calls(reply: AIMessage, text: str, names: Sequence[str]) -> list[Call]:

@@ -39,6 +39,8 @@ def _limit(response: Any) -> None:
     arriving = response.iter_bytes
 
     def counted(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+        # A response that refers to itself would keep its megabytes until the next full garbage collection.
+        del response.iter_bytes
         received = 0
         for piece in arriving(*args, **kwargs):
             received = _counted(received, piece)
@@ -51,6 +53,7 @@ async def _limit_async(response: Any) -> None:
     arriving = response.aiter_bytes
 
     async def counted(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+        del response.aiter_bytes
         received = 0
         async for piece in arriving(*args, **kwargs):
             received = _counted(received, piece)
