@@ -10,87 +10,38 @@ from __future__ import annotations
 import errno
 import shutil
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
 from tunesmith.evaluator.background_call import BackgroundCall
-from tunesmith.evaluator.executors.base import CommandResult, CommandSpec, Executor, FailedJob, Job
+from tunesmith.evaluator.executors.base import CommandResult, CommandSpec, FailedJob, Job
 from tunesmith.evaluator.executors.local import find_start_error
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure, traceback_note
 from tunesmith.evaluator.folder_quota import FolderQuota
 from tunesmith.evaluator.job_reading import JobReading
 from tunesmith.evaluator.private_files import JUDGE
-from tunesmith.evaluator.read_trace import JudgedData, files_read, mark_unread
+from tunesmith.evaluator.read_trace import files_read, mark_unread
 from tunesmith.evaluator.readers.metric_collector import MetricCollector
 from tunesmith.evaluator.readers.metric_files import MetricFiles
 from tunesmith.evaluator.readers.metric_reading import ObservationQueue
 from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, STREAM_NAMES
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, sandbox_hint
-from tunesmith.evaluator.sandbox.protected import changed_files, signatures
-from tunesmith.evaluator.snapshot import Snapshot
-from tunesmith.evaluator.supervision.leftovers import disarm, unsafe_artifacts
+from tunesmith.evaluator.sandbox.protected import signatures
+from tunesmith.evaluator.steps import EvaluationContext, Step
+from tunesmith.evaluator.tampering import forbidden_read, tampering
 from tunesmith.evaluator.trial_command import TrialCommand
 from tunesmith.evaluator.trial_files import fill_files, link_data, link_shared
 from tunesmith.evaluator.usage import total_usage
 from tunesmith.evaluator.workspace import Workspace
-from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import strip_control
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState
 
-TRAINING_PREFIX = "train/"
-"""Prefix of the training's own metrics in a study that has an evaluation command."""
 TIDY_WAIT_S = 0.03
 """Longest wait for the clean-up of a trial's folder within one poll; it is done by then unless there are many files."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationContext:
-    """What all trials of a study share.
-
-    Attributes:
-        snapshot: the project's files.
-        protected: the signature of each protected file, by path.
-        executor: where commands run.
-        shared: the folders that all trials share, by the name in [run].shared.
-        data: what only the evaluation in a folder may read, by the folder's name and its name in study.toml.
-        project: the folder of study.toml.
-        reads: what the judge and the training read; None where it does not matter.
-    """
-
-    spec: StudySpec
-    snapshot: Snapshot
-    protected: Mapping[str, str]
-    executor: Executor
-    shared: Mapping[str, Path] = field(default_factory=dict)
-    data: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
-    project: Path = Path()
-    reads: JudgedData | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One command of a trial.
-
-    Attributes:
-        template: the command, with placeholders for the parameters.
-        folder: name of an evaluation's folder in the trial's folder; "" for the training, which runs in the latter.
-        label: put before the reason when an evaluation fails.
-        prefix: put before the names of its metrics.
-    """
-
-    template: str
-    folder: str = ""
-    label: str = ""
-    prefix: str = ""
-
-    @property
-    def is_training(self) -> bool:
-        """Whether this is the training, not an evaluation."""
-        return not self.folder
 
 
 class Evaluation:
@@ -171,8 +122,11 @@ class Evaluation:
         self._results.append(result)
         if self._step.is_training:
             self._training_result = result
-            forbidden = self._forbidden_read()  # first, since looking for changes reads files too
-            self._tampering = self._find_tampering(result) or forbidden
+            # What was read comes first: looking for changes reads files too.
+            forbidden = forbidden_read(self._context, self.trial, self._workspace)
+            is_sandboxed = self._sandbox is not None
+            changed = tampering(self._context, self._workspace, self._filled, result, is_sandboxed=is_sandboxed)
+            self._tampering = changed or forbidden
         elif self._context.reads is not None and self._step.folder == JUDGE:
             self._context.reads.note_judge(files_read(self._running.work))
         if self._steps and self._may_continue(result):
@@ -273,37 +227,6 @@ class Evaluation:
             return FailedJob(f"its command cannot start: {error.strerror or error}{_advice(error)}")
         except Exception as error:  # noqa: BLE001  # a fault of an executor or of its cluster must not end the study
             return FailedJob(f"its command cannot start: {type(error).__name__}: {error}")
-
-    def _find_tampering(self, result: CommandResult) -> str:
-        """Return what the training did that it must not do, "" for nothing."""
-        protected = self._context.protected
-        folders = {self._workspace.work: {**protected, **self._filled}, self._context.snapshot.folder: protected}
-        for folder, expected in folders.items():
-            for name in changed_files(folder, expected):
-                return f"{name} was changed by the trial; it is protected ([edits].protect)"
-        if self._sandbox is None:
-            return ""
-        if result.unsafe is None:  # the supervisor was killed before it could look
-            found = next(unsafe_artifacts(str(self._workspace.artifacts)), "")
-            disarm(str(self._workspace.folder))
-            return found
-        return result.unsafe
-
-    def _forbidden_read(self) -> str:
-        """Return which file edited code read that only the judge reads; "" for none. Notes what other code reads."""
-        reads = self._context.reads
-        if reads is None:
-            return ""
-        names = files_read(self._workspace.work)
-        if not self.trial.proposal.code:
-            reads.note_training(names)
-            return ""
-        found = reads.forbidden(names)
-        return (
-            f"it read {found}, which only [evaluate] reads; edited code must not see what it is judged by"
-            if found
-            else ""
-        )
 
     def _may_continue(self, result: CommandResult) -> bool:
         interrupted = self._killed_for or self._stopped_for or self._tampering

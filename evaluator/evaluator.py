@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunesmith.evaluator import workspace as workspaces
-from tunesmith.evaluator.evaluation import TRAINING_PREFIX, Evaluation, EvaluationContext, Step
+from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.executors.base import CommandSpec, Executor, Job
 from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.slots import Slot
@@ -19,6 +19,7 @@ from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, TrialMounts, data_fo
 from tunesmith.evaluator.sandbox.environment import without_secrets
 from tunesmith.evaluator.sandbox.protected import protected_files, signatures
 from tunesmith.evaluator.snapshot import SECRETS, Snapshot, file_texts, take_snapshot
+from tunesmith.evaluator.steps import TRAINING_PREFIX, EvaluationContext, Step
 from tunesmith.evaluator.supervision.leftovers import unsafe_artifacts
 from tunesmith.evaluator.trial_files import check_files, shared_folders
 from tunesmith.study.config.command import template_values

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from tunesmith.evaluator.evaluation import TRAINING_PREFIX
 from tunesmith.evaluator.executors.base import CommandSpec
 from tunesmith.evaluator.output.numerals import read_number, read_value
 from tunesmith.evaluator.output.output_line import OutputLine
@@ -29,6 +28,7 @@ from tunesmith.evaluator.readers.metrics import (
 )
 from tunesmith.evaluator.readers.printed_objects import flatten, object_in
 from tunesmith.evaluator.readers.report_file import ReportFile
+from tunesmith.evaluator.steps import TRAINING_PREFIX
 from tunesmith.evaluator.tree_walk import walk
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import one_line, strip_escapes

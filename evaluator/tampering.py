@@ -1,0 +1,58 @@
+"""What a training did that it must not do: files that it changed, left behind or read. Looks once it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tunesmith.evaluator.executors.base import CommandResult
+from tunesmith.evaluator.read_trace import files_read
+from tunesmith.evaluator.sandbox.protected import changed_files
+from tunesmith.evaluator.steps import EvaluationContext
+from tunesmith.evaluator.supervision.leftovers import disarm, unsafe_artifacts
+from tunesmith.evaluator.workspace import Workspace
+from tunesmith.study.trials.trial import Trial
+
+
+def tampering(
+    context: EvaluationContext,
+    workspace: Workspace,
+    filled: Mapping[str, str],
+    result: CommandResult,
+    *,
+    is_sandboxed: bool,
+) -> str:
+    """Return what the training changed or left that it must not, "" for nothing.
+
+    Args:
+        context: of the study.
+        workspace: the trial's folders.
+        filled: the signature of each protected file that was written into the trial's copy, by path.
+        result: of the training.
+        is_sandboxed: whether it ran in the sandbox.
+    """
+    folders = {workspace.work: {**context.protected, **filled}, context.snapshot.folder: context.protected}
+    for folder, expected in folders.items():
+        for name in changed_files(folder, expected):
+            return f"{name} was changed by the trial; it is protected ([edits].protect)"
+    if not is_sandboxed:
+        return ""
+    if result.unsafe is None:  # the supervisor was killed before it could look
+        found = next(unsafe_artifacts(str(workspace.artifacts)), "")
+        disarm(str(workspace.folder))
+        return found
+    return result.unsafe
+
+
+def forbidden_read(context: EvaluationContext, trial: Trial, workspace: Workspace) -> str:
+    """Return which file edited code read that only the judge reads; "" for none. Notes what other code reads."""
+    reads = context.reads
+    if reads is None:
+        return ""
+    names = files_read(workspace.work)
+    if not trial.proposal.code:
+        reads.note_training(names)
+        return ""
+    found = reads.forbidden(names)
+    return (
+        f"it read {found}, which only [evaluate] reads; edited code must not see what it is judged by" if found else ""
+    )
