@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tunesmith.bench.experiments.training_tasks.measure import next_run
@@ -16,7 +17,7 @@ from tunesmith.bench.experiments.training_tasks.pipeline import FAMILY
 from tunesmith.bench.planners import planner_makers
 from tunesmith.bench.runner import run_once
 from tunesmith.bench.runs import RunKey
-from tunesmith.bench.table import read_table
+from tunesmith.bench.table import breadth_first_children, read_table
 from tunesmith.bench.task import Task
 from tunesmith.study.trials.trial import Failure
 
@@ -65,8 +66,10 @@ def test_the_error_of_a_made_table_is_in_it(made: Path) -> None:
     assert figures["failure_log_loss"] < figures["failure_log_loss_of_share"]
 
 
-@pytest.mark.parametrize("planner", ["bayes", "random", "optuna-tpe"])
+@pytest.mark.parametrize("planner", ["bayes", "random", "optuna-tpe", "cma-es"])
 def test_every_planner_starts_with_the_default_and_sees_values_with_noise(made: Path, planner: str) -> None:
+    if planner == "cma-es":
+        pytest.importorskip("cmaes")
     task = read_table(made)
     asked: list[object] = []
     told: list[float] = []
@@ -90,6 +93,14 @@ def test_every_planner_starts_with_the_default_and_sees_values_with_noise(made: 
     assert asked[0] == task.space.default
     means = [value for value in run.values if value is not None]
     assert all(mean != seen for mean, seen in zip(means, told, strict=True))
+
+
+def test_children_follow_from_the_order_of_nodes() -> None:
+    arrays = np.load(ROOT / "bench" / "tables" / "skl_rf_digits.npz")
+    derived = breadth_first_children(arrays["feat"], arrays["root"])
+    inner = arrays["feat"] >= 0
+    assert inner.any()
+    assert (derived[inner] == arrays["child"][inner]).all()
 
 
 def test_noise_is_the_same_for_the_same_configuration_and_seed(made: Path) -> None:
