@@ -16,6 +16,7 @@ from tunesmith.agent.loop.budget_ledger import BudgetLedger
 from tunesmith.agent.loop.edit_wait import EditWait
 from tunesmith.agent.loop.slot_pool import SlotPool
 from tunesmith.agent.planner.arbiter import SAMPLER_FAILED, Arbiter
+from tunesmith.agent.planner.no_gain import NO_GAIN, NoGainRule
 from tunesmith.agent.planner.steering import apply_steering
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
@@ -133,6 +134,8 @@ class TrialQueue:
         self._confirmation = Confirmation(spec)
         self._halving, self._population = SuccessiveHalving.from_spec(spec), Population.from_spec(spec)
         self._edit_wait = EditWait(ledger.clocks.steady)
+        self._no_gain, self._no_gain_left = NoGainRule(spec.stop.no_gain), False
+        self._gain_known_in: _StudyState | None = None
         self._noted: set[str] = set()
         self.waiting: list[Trial] = []
         self.steering = Steering({})
@@ -145,6 +148,7 @@ class TrialQueue:
     def change_spec(self, spec: StudySpec) -> None:
         """Continue with a study that a command changed; the limit that ended it may have been raised."""
         self._spec, self._confirmation = spec, Confirmation(spec)
+        self._no_gain, self._no_gain_left, self._gain_known_in = NoGainRule(spec.stop.no_gain), False, None
         if self.ended_by not in ("exhausted", FAILURES):
             self.ended_by = ""
 
@@ -157,13 +161,23 @@ class TrialQueue:
         late = self._too_late_to_tune()
         if late:
             return self._replicate(late)
+        if self._has_no_gain():
+            return self._replicate(NO_GAIN)
         if self._ledger.trials_left() >= MIN_RUNS_LEFT:
             return self._timed_proposal()
         return self._replicate("trials")
 
     def is_tuning_over(self) -> bool:
         """Return whether the budget allows no further trial but replicates."""
-        return self._ledger.trials_left() < MIN_RUNS_LEFT or bool(self._too_late_to_tune())
+        return self._ledger.trials_left() < MIN_RUNS_LEFT or bool(self._too_late_to_tune()) or self._has_no_gain()
+
+    def _has_no_gain(self) -> bool:
+        """Return whether [stop].no_gain ends tuning; asked anew only when a trial ended."""
+        if self._spec.stop.no_gain is None or self._state() == self._gain_known_in:
+            return self._no_gain_left
+        self._gain_known_in = self._state()
+        self._no_gain_left = self._no_gain.is_over(self._unedited(self.view()))
+        return self._no_gain_left
 
     def end_if_over(self) -> None:
         """Set `ended_by` if a limit is reached, while no trial can be started anyway."""

@@ -8,6 +8,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
+from tunesmith.agent.planner.no_gain import further_gain
 from tunesmith.cli.display.format import first_line, front_rows, set_aside_text
 from tunesmith.history.read import TrialCounts
 from tunesmith.study.config.record import Lesson, StudyRecord
@@ -18,6 +19,7 @@ from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.source_credit import CreditReport, credit_report
+from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.variants.run_command import code_needed
 
@@ -39,6 +41,8 @@ def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
         lines.append("What mattered: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.important))
     if report.lessons:
         lines.append(_lessons_line(report.lessons))
+    further = further_gain(study_view(record.spec, trials))
+    lines += [further.text] if further is not None else []
     lines += _failure_lines(record, counts, trials)
     lines.append(_spent_line(record, counts, credit))
     test = held_out_test_line(report.tests, summary.best.number if summary.best else None)

@@ -31,6 +31,7 @@ from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_tex
 from tunesmith.tools.analysis.run_state import state_text
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
 from tunesmith.tools.control.inbox import Inbox
+from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.variants.run_command import code_needed
 
 LATEST = 8
@@ -49,6 +50,11 @@ def status_text(opened: OpenStudy) -> str:
     test = held_out_test_line(held_out_tests(history.events(record.id, TEST_ENDED)), best.number if best else None)
     if test:
         lines.append(test)
+    if record.ended_by:
+        from tunesmith.agent.planner.no_gain import further_gain  # scipy: 0.3 s
+
+        further = further_gain(study_view(record.spec, history.trials(record.id)))
+        lines += [further.text] if further is not None else []
     if counts.failures:
         lines.append("failures: " + ", ".join(f"{number} {kind}" for kind, number in counts.failures.items()))
     if counts.set_aside:

@@ -17,7 +17,7 @@ class StudyRecord:
 
     Attributes:
         project: the folder of study.toml at the last run; "" for a study from Python.
-        ended_by: the limit that ended it, "exhausted", "interrupted", or "" if it is running or crashed.
+        ended_by: the limit that ended it, "exhausted", "no_gain", "interrupted", or "" if it is running or crashed.
     """
 
     id: int

@@ -85,13 +85,14 @@ class StopRuleTable(Table):
 
 
 class StopTable(Table):
-    """[stop]: when a running trial is stopped early."""
+    """[stop]: when a running trial is stopped early, and when the study ends because nothing better is likely."""
 
     chance: Annotated[float, BeforeValidator(no_bool), Field(ge=0.0, lt=1.0)] = Field(
         0.01, description="a probability of at least 0 (never stop) and below 1"
     )
     nan: StrictBool = Field(True, description="true or false")
     patience: Count | None = Field(None, description="a whole number of reports, at least 1")
+    no_gain: Count | None = Field(None, description="a whole number of trials without a new best, at least 1")
     rules: list[StopRuleTable] = Field(default_factory=list, description="one table [[stop.rules]] per rule")
 
 

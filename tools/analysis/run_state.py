@@ -14,6 +14,7 @@ _ENDINGS = {
     "until": "end time reached",
     "gpu_hours": "GPU-hour budget reached",
     "kwh": "energy budget reached",
+    "no_gain": "nothing better was likely",
     "exhausted": "every configuration was tried",
     "interrupted": "interrupted",
     FAILURES: "paused: trials failed regardless of their parameters",
@@ -59,6 +60,8 @@ def nothing_started_text(by: str, budget: Budget, spent: Spent) -> str:
     """
     if by == "exhausted":
         return "Nothing was started: every configuration of the space was tried. Widen a range in [space] for more."
+    if by == "no_gain":
+        return "Nothing was started: nothing better is likely by [stop].no_gain. For more, raise or remove it."
     if by == "until":
         return "Nothing was started: it is past the end time of [budget]. Give another one, such as --until 07:00."
     usage = next((one for one in budget.limit_usage(spent) if one.name == by), None)

@@ -271,16 +271,8 @@ def test_a_vetoed_configuration_is_not_confirmed_and_the_study_says_so() -> None
 
 def test_a_study_ends_after_no_gain_trials_without_a_new_best() -> None:
     study = Study(budget={"trials": 30}, stop={"no_gain": 4})
-    losses = [3.0, 2.0, 2.5, 2.5, 1.0, 2.0, 2.0, 2.0, 2.0, 0.5]
-    for loss in losses:
-        trial = study.queue.next()
-        if trial is None:
-            break
-        study.start(trial)
-        study.end(trial, loss=loss)
-        study.slots.free()
-        for slot in study.slots:
-            slot.clear()
+    for loss in (3.0, 2.0, 2.5, 2.5, 1.0, 2.0, 2.0, 2.0, 2.0, 0.5):
+        study.run(loss=loss)
     assert len(study.trials) == 9
     assert study.queue.is_tuning_over()
     assert study.queue.ended_by == "no_gain"
