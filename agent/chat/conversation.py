@@ -156,6 +156,11 @@ class Conversation:
         async for event in self._run({"messages": [{"role": "user", "content": content}]}):
             yield event
 
+    async def forget(self) -> None:
+        """Remove every message, also those of earlier sessions; the cost so far stays."""
+        await self._saver.adelete_thread(self._thread)
+        self._asked, self.allowance = None, 0
+
     async def pending(self) -> Approval | None:
         """Return the approval that waits for a person, also one of an earlier session; None without one."""
         state = await self._agent.aget_state(self._config)

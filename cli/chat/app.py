@@ -138,6 +138,8 @@ class Chat:
                 self._screen.line(await self._model.cost_text())
             case "model":
                 self._screen.line(await self._model.exchange(rest.strip()))
+            case "new":
+                self._screen.line(await self._model.start_anew())
             case "allow":
                 self._screen.line(await self._model.allow(rest.strip()))
             case _:

@@ -96,6 +96,14 @@ class ChatModel:
         await self._open()
         return f"{self._conversation.model} answers from now on" if self._conversation else ""
 
+    async def start_anew(self) -> str:
+        """Forget the conversation so far; what it cost stays counted."""
+        await self.opened()
+        if self._conversation is None:
+            return NO_MODEL
+        await self._conversation.forget()
+        return "a new conversation: the model remembers nothing of the earlier one; the study is as it was"
+
     async def allow(self, text: str) -> str:
         """Let the model queue some trials without approval; edits of the code always ask.
 

@@ -6,28 +6,29 @@ A person who types a slash command has decided, so no approval is asked.
 from __future__ import annotations
 
 import json
-import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
 from tunesmith.cli.display.format import front_line, front_rows
 from tunesmith.cli.display.status_text import status_text
 from tunesmith.cli.display.trial_story import trial_story
 from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
 from tunesmith.cli.session.study_session import LoadedStudy, StudySession
 from tunesmith.study.errors import ToolRefused
-from tunesmith.study.formatting import count, render_params, render_short
+from tunesmith.study.formatting import count, render_params
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.numbers import parse_numbers
 from tunesmith.study.trials.results import left_out_text
-from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.winner import leaderboard, winner, winner_text
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.llm_tools.check import CHECK, check_text
 from tunesmith.tools.llm_tools.edits import EDIT, EDITS
+from tunesmith.tools.llm_tools.files import LOG, log_text
+from tunesmith.tools.llm_tools.report import REPORT
+from tunesmith.tools.llm_tools.results.comparison import COMPARE
+from tunesmith.tools.llm_tools.results.plot import plot_points
 from tunesmith.tools.llm_tools.steering import (
     BOUNDS,
     CONFIRM,
@@ -45,6 +46,7 @@ from tunesmith.tools.llm_tools.steering import (
     VETO,
 )
 from tunesmith.tools.llm_tools.tool import AnyTool
+from tunesmith.tools.report.plots.ascii_plot import plot_lines
 from tunesmith.tools.variants.run_command import code_needed, run_line
 
 BEST_LISTED = 5
@@ -135,44 +137,34 @@ def _why(session: StudySession, rest: str) -> str:
 
 def _plot(session: StudySession, rest: str) -> str:
     """Draw value over trials, the curve of one (`/plot 12`), or a slice over a parameter (`/plot lr`)."""
-
-    def text(opened: OpenStudy) -> str:
-        record, trials = opened.record, opened.history.trials(opened.record.id)
-        metric = record.spec.objectives[0].metric
-        if rest.lstrip("#").isdigit():
-            curve = [o for o in opened.history.curve(record.id, int(rest.lstrip("#"))) if o.metric == metric]
-            points = PlotPoints(x=[o.step for o in curve], y=[o.value for o in curve], x_name="step", y_name=metric)
-        elif rest:
-            points = _slice(rest, opened, trials)
-        else:
-            drawn = [t for t in trials if not t.is_replicate]
-            values = [t.values.get(metric, math.nan) for t in drawn]
-            points = PlotPoints(x=[t.number for t in drawn], y=values, x_name="trial", y_name=metric)
-        return "\n".join(plot_lines(points, width=min(shutil.get_terminal_size((PLOT_WIDTH, 24)).columns, PLOT_WIDTH)))
-
-    return _with_study(session, text)
-
-
-def _slice(name: str, opened: OpenStudy, trials: Sequence[Trial]) -> PlotPoints:
-    """Return the values over one parameter; choices are placed side by side in order of appearance."""
-    space, metric = opened.record.spec.space, opened.record.spec.objectives[0].metric
-    if name not in space.parameters:
-        raise ToolRefused(f"unknown parameter {name!r}{did_you_mean(name, space.names)}")
-    parameter = space.parameters[name]
-    complete = [t for t in trials if t.params.get(name) is not None and metric in t.values]
-    x, y = [t.params[name] for t in complete], [t.values[metric] for t in complete]
-    if parameter.kind in ("choice", "bool"):
-        names = list(dict.fromkeys(render_short(value) for value in x))
-        places = [float(names.index(render_short(value))) for value in x]
-        ends = (names[0], names[-1]) if len(names) > 1 else None
-        label = name if len(names) <= 2 else f"{name}: {', '.join(names)}"  # noqa: PLR2004  # both ends are labelled
-        return PlotPoints(x=places, y=y, x_name=label, y_name=metric, x_ends=ends)
-    log_x = bool(getattr(parameter, "log", False))
-    return PlotPoints(x=[float(str(value)) for value in x], y=y, x_name=name, y_name=metric, log_x=log_x)
+    loaded = _loaded(session)
+    width = min(shutil.get_terminal_size((PLOT_WIDTH, 24)).columns, PLOT_WIDTH)
+    return "\n".join(plot_lines(plot_points(loaded.reader, rest), width=width))
 
 
 def _edits(session: StudySession, rest: str) -> str:
     return _call(session, EDIT, {"name": rest}) if rest else _call(session, EDITS, {})
+
+
+def _log(session: StudySession, rest: str) -> str:
+    """Show the end of a trial's output: `/log 12`, `/log 12 100`."""
+    words = [word.lstrip("#") for word in rest.split()]
+    if len(words) not in (1, 2) or not all(word.isdigit() for word in words):
+        raise ToolRefused("give a trial's number, and how many lines if you like, for example /log 12 100")
+    _loaded(session)
+    return log_text(session.context(), LOG.parse(dict(zip(("number", "lines"), map(int, words), strict=False))))
+
+
+def _compare(session: StudySession, rest: str) -> str:
+    words = [word.lstrip("#") for word in rest.replace(",", " ").split()]
+    if len(words) < 2 or not all(word.isdigit() for word in words):  # noqa: PLR2004  # one cannot be compared
+        raise ToolRefused("give two trials or more, for example /compare 3 12")
+    return _call(session, COMPARE, {"numbers": [int(word) for word in words]})
+
+
+def _report(session: StudySession, _: str) -> str:
+    """Write the report and return its path, which the text for models begins with."""
+    return _call(session, REPORT, {}).splitlines()[0]
 
 
 # -- changing ------------------------------------------------------------------------------------------------------
@@ -315,6 +307,9 @@ COMMANDS: Mapping[str, Slash] = {
     "best": Slash("", "the best trials, and the command line of the best", _best),
     "trial": Slash("N", "everything about a trial", _trial),
     "why": Slash("N", "who proposed a trial, and why", _why),
+    "log": Slash("N [LINES]", "the end of a trial's output", _log),
+    "compare": Slash("N M ...", "what differs between trials, and which is better against noise", _compare),
+    "report": Slash("", "write report.html and report.md", _report),
     "plot": Slash("[N | PARAMETER]", "values over trials, a trial's curve, or values over a parameter", _plot),
     "run": Slash("", "start or resume the study in the background", _run),
     "stop": Slash("[now | N]", "stop after the running trials, at once with now, or stop trial N", _stop),
@@ -341,6 +336,7 @@ COMMANDS: Mapping[str, Slash] = {
     "edits": Slash("[NAME]", "edits of the code with their results, or the diff of one", _edits),
 }
 CHAT_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "new": ("", "start a new conversation; the model forgets this one"),
     "allow": ("N", "let the LLM queue up to N trials without approval"),
     "cost": ("", "the cost of this conversation"),
     "model": ("[NAME]", "show the LLM that answers, or change it"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
 from tunesmith.cli.display.format import aims_text, best_line, budget_bar, cut, front_line, state_counts
 from tunesmith.cli.display.trial_table import outcome_word, trial_note
 from tunesmith.cli.watch.snapshot import Snapshot
@@ -13,6 +12,7 @@ from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.run_state import state_text
+from tunesmith.tools.report.plots.ascii_plot import PlotPoints, plot_lines
 
 COLUMNS = ("#", "source", "value", "time", "note")
 

@@ -29,6 +29,8 @@ from tunesmith.tools.variants.user_edit import NO_EDITS, EditContext, build_user
 
 MAX_EDITS = 60
 """Maximum number of edits that are listed."""
+MAX_EDITS_CHARS = 24_000
+"""Maximum length of the list."""
 
 
 class EditArguments(Arguments):
@@ -58,7 +60,8 @@ def edit_lines(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     tree = variant_tree(found[-MAX_EDITS:])
     lines = [f"{node.guides()}{edit_line(node.variant, view, facts.spec)}" for node in tree]
     omitted = f"{len(found) - MAX_EDITS} earlier edits are not shown\n" if len(found) > MAX_EDITS else ""
-    return omitted + "\n".join(lines)
+    # Reasons quote what scripts printed, and a model wrote why.
+    return omitted + fenced("\n".join(lines), "edits", limit=MAX_EDITS_CHARS, keep="start")
 
 
 def edit_line(variant: Variant, view: StudyView, spec: StudySpec) -> str:
@@ -83,7 +86,7 @@ def edit_text(context: ToolContext, args: EditArguments) -> str:
     variant = find_known_variant(args.name, _known(context.study.variants()))
     declared = "".join(f"new parameter {name}: {table}\n" for name, table in variant.declared.items())
     warnings = "".join(f"{warning}\n" for warning in variant.warnings)
-    line = edit_line(variant, context.study.view(), context.study.spec)
+    line = fenced(edit_line(variant, context.study.view(), context.study.spec), "edit", keep="start")
     return f"{line}\n{declared}{warnings}{fenced(variant.diff, 'diff', limit=9000, keep='start')}"
 
 

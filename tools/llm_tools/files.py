@@ -67,8 +67,12 @@ def source(context: ToolContext, args: SourceArguments) -> str:
     return fenced(page, "file", limit=SOURCE_CHARS, keep="start") + more
 
 
-def log(context: ToolContext, args: LogArguments) -> str:
-    """Return the end of a trial's log, also while the trial runs."""
+def log_text(context: ToolContext, args: LogArguments) -> str:
+    """Return the last lines of a trial's log, also while the trial runs, without secrets and control characters.
+
+    Raises:
+        ToolRefused: there is no such trial, or it has no log.
+    """
     find_trial(context.study.view(), args.number)
     if context.folder is None:
         raise ToolRefused("this study stores no logs")
@@ -79,7 +83,14 @@ def log(context: ToolContext, args: LogArguments) -> str:
         file.seek(max(os.fstat(file.fileno()).st_size - LOG_BYTES, 0))
         text = redact(file.read(LOG_BYTES).decode("utf-8", errors="replace"))
     kept = "\n".join(split_lines(strip_control(text))[-args.lines :])
-    return fenced(kept, "log", limit=8000) if kept.strip() else f"trial {args.number} has printed nothing"
+    if not kept.strip():
+        raise ToolRefused(f"trial {args.number} has printed nothing")
+    return kept
+
+
+def log(context: ToolContext, args: LogArguments) -> str:
+    """Return the end of a trial's log, marked as data."""
+    return fenced(log_text(context, args), "log", limit=8000)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -143,7 +143,7 @@ def _has_variants(now: Situation) -> bool:
 
 
 _CONDITIONS: Mapping[str, Callable[[Situation], bool]] = {
-    **dict.fromkeys(("trials", "trial", "curve", "log", "compare", "report", "forget"), _has_trials),
+    **dict.fromkeys(("trials", "trial", "curve", "log", "compare", "plot", "report", "forget"), _has_trials),
     **dict.fromkeys(("importance", "predict", "points", "confirm", "branch"), _has_results),
     **dict.fromkeys(("wait", "end"), _is_running),
     **dict.fromkeys(("start", "check", "scripts", "read_script"), _is_at_rest),

@@ -10,6 +10,7 @@ from tunesmith.tools.llm_tools.machine import MACHINE
 from tunesmith.tools.llm_tools.offered import MORE_TOOLS
 from tunesmith.tools.llm_tools.report import REPORT
 from tunesmith.tools.llm_tools.results.comparison import COMPARE
+from tunesmith.tools.llm_tools.results.plot import PLOT
 from tunesmith.tools.llm_tools.results.study import STUDY
 from tunesmith.tools.llm_tools.steering import (
     BOUNDS,
@@ -44,6 +45,7 @@ ALL: tuple[AnyTool, ...] = (
     CURVE,
     LOG,
     COMPARE,
+    PLOT,
     IMPORTANCE,
     LESSONS,
     PREDICT,

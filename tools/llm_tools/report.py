@@ -12,6 +12,8 @@ from tunesmith.tools.llm_tools.trials import NoArguments
 
 MAX_REPORT_CHARS = 4000
 """Maximum length of the report in an answer."""
+MAX_RESOURCE_CHARS = 100_000
+"""Maximum length of the report as a resource, which a client reads on its user's demand."""
 
 
 def report(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
@@ -36,9 +38,18 @@ def report(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     return f"written: {page}\n{_fenced(text_for_models)}"
 
 
-def _fenced(text: str) -> str:
+def _fenced(text: str, limit: int = MAX_REPORT_CHARS) -> str:
     """Return the beginning of a report as data: it quotes what scripts wrote, such as names and errors."""
-    return fenced(text, "report", limit=MAX_REPORT_CHARS, keep="start")
+    return fenced(text, "report", limit=limit, keep="start")
+
+
+def report_resource(context: ToolContext) -> str:
+    """Return the whole report as data, for clients that read it as a resource.
+
+    Raises:
+        ToolRefused: the study has not run.
+    """
+    return f"# {context.study.spec.study.name}\n\n{_fenced(markdown(context), MAX_RESOURCE_CHARS)}"
 
 
 def markdown(context: ToolContext) -> str:

@@ -50,6 +50,17 @@ def session(tmp_path: Path) -> Iterator[StudySession]:
         ("/confirm 3", "there is no trial 3"),
         ("/forget 0-4", "no trial"),
         ("/stop 3", "not running"),
+        ("/log", "give a trial's number"),
+        ("/log x", "give a trial's number"),
+        ("/log 3", "there is no trial 3"),
+        ("/log 3 0", "lines: "),
+        ("/log 1 2 3", "give a trial's number"),
+        ("/compare", "give two trials or more"),
+        ("/compare 3", "give two trials or more"),
+        ("/compare 3 x", "give two trials or more"),
+        ("/compare 3 4", "there is no trial 3"),
+        ("/report", "has not run yet"),
+        ("/plot z", "there is no trial and no parameter"),
     ],
 )
 def test_a_wrong_command_is_refused_when_it_is_given(session: StudySession, line: str, reason: str) -> None:

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.cli.display.ascii_plot import PlotPoints, plot_lines
+from tunesmith.tools.report.plots.ascii_plot import PlotPoints, plot_lines
 
 
 @given(
