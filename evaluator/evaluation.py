@@ -23,7 +23,7 @@ from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_fai
 from tunesmith.evaluator.folder_quota import FolderQuota
 from tunesmith.evaluator.job_reading import JobReading
 from tunesmith.evaluator.private_files import JUDGE
-from tunesmith.evaluator.read_trace import files_read, mark_unread
+from tunesmith.evaluator.read_trace import ReadMarks
 from tunesmith.evaluator.readers.metric_collector import MetricCollector
 from tunesmith.evaluator.readers.metric_files import MetricFiles
 from tunesmith.evaluator.readers.metric_reading import ObservationQueue
@@ -91,6 +91,7 @@ class Evaluation:
         self._quota: FolderQuota
         self._filled: dict[str, str] = {}
         self._job: Job
+        self._marks: ReadMarks
         self._start_next_step()
 
     @property
@@ -123,12 +124,12 @@ class Evaluation:
         if self._step.is_training:
             self._training_result = result
             # What was read comes first: looking for changes reads files too.
-            forbidden = forbidden_read(self._context, self.trial, self._workspace)
+            forbidden = self._forbidden_read()
             is_sandboxed = self._sandbox is not None
             changed = tampering(self._context, self._workspace, self._filled, result, is_sandboxed=is_sandboxed)
             self._tampering = changed or forbidden
         elif self._context.reads is not None and self._step.folder == JUDGE:
-            self._context.reads.note_judge(files_read(self._running.work))
+            self._context.reads.note_judge(self._marks.read())
         if self._steps and self._may_continue(result):
             self._start_next_step()
             return None
@@ -187,7 +188,7 @@ class Evaluation:
         self._filled = signatures(self._running.work, [p for p in self._spec.run.files if p in self._context.protected])
         self._follow(step)
         if self._context.reads is not None:
-            mark_unread(self._running.work)
+            self._marks = ReadMarks(self._running.work)
         self._job = self._start(command)
         self._read_job()
 
@@ -227,6 +228,10 @@ class Evaluation:
             return FailedJob(f"its command cannot start: {error.strerror or error}{_advice(error)}")
         except Exception as error:  # noqa: BLE001  # a fault of an executor or of its cluster must not end the study
             return FailedJob(f"its command cannot start: {type(error).__name__}: {error}")
+
+    def _forbidden_read(self) -> str:
+        reads = self._context.reads
+        return forbidden_read(reads, self.trial, self._marks.read()) if reads is not None else ""
 
     def _may_continue(self, result: CommandResult) -> bool:
         interrupted = self._killed_for or self._stopped_for or self._tampering

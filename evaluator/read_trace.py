@@ -1,8 +1,8 @@
 """Traces which data files of its working copy a command reads: edited code may not use what only the judge reads.
 
 The file system keeps the time of the last access. Copies get an old one before a command starts; those with a newer one
-afterwards were read, by any program. Where the file system keeps no such times (noatime), nothing is found. Links
-are not followed: what is too large to be copied belongs into [evaluate].data.
+afterwards were read, by any program. What the command wrote itself does not count. Where the file system keeps no such
+times (noatime), nothing is found. Links are not followed: what is too large to be copied belongs into [evaluate].data.
 """
 
 from __future__ import annotations
@@ -59,16 +59,26 @@ class JudgedData:
                 write_atomic(self._file, json.dumps(found))
 
 
-def mark_unread(folder: Path) -> None:
-    """Give every data file below a folder an old time of access."""
-    for path, status in _data_files(folder):
-        with suppress(OSError):
-            os.utime(path, ns=(UNREAD_NS, status.st_mtime_ns), follow_symlinks=False)
+class ReadMarks:
+    """The data files of a working copy, each marked as unread.
 
+    Args:
+        folder: the working copy, before its command starts.
+    """
 
-def files_read(folder: Path) -> set[str]:
-    """Return the data files below a folder, relative to it, that were read since they were marked."""
-    return {os.path.relpath(path, folder) for path, status in _data_files(folder) if status.st_atime_ns > UNREAD_NS}
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[int, str] = {}
+        for path, status in _data_files(folder):
+            with suppress(OSError):
+                os.utime(path, ns=(UNREAD_NS, status.st_mtime_ns), follow_symlinks=False)
+                self._names[status.st_ino] = os.path.relpath(path, folder)
+
+    def read(self) -> set[str]:
+        """Return the files that were read since then, by their names of then: renaming one hides nothing."""
+        # A new file may get the number of a deleted one, which then counts as read: it was at least replaced.
+        read = {status.st_ino for _, status in _data_files(self._folder) if status.st_atime_ns > UNREAD_NS}
+        return {name for inode, name in self._names.items() if inode in read}
 
 
 def _data_files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tunesmith.evaluator.executors.base import CommandResult
-from tunesmith.evaluator.read_trace import files_read
+from tunesmith.evaluator.read_trace import JudgedData
 from tunesmith.evaluator.sandbox.protected import changed_files
 from tunesmith.evaluator.steps import EvaluationContext
 from tunesmith.evaluator.supervision.leftovers import disarm, unsafe_artifacts
@@ -43,12 +43,14 @@ def tampering(
     return result.unsafe
 
 
-def forbidden_read(context: EvaluationContext, trial: Trial, workspace: Workspace) -> str:
-    """Return which file edited code read that only the judge reads; "" for none. Notes what other code reads."""
-    reads = context.reads
-    if reads is None:
-        return ""
-    names = files_read(workspace.work)
+def forbidden_read(reads: JudgedData, trial: Trial, names: set[str]) -> str:
+    """Return which file edited code read that only the judge reads; "" for none. Notes what other code reads.
+
+    Args:
+        reads: what is known of the judge and of the user's own code.
+        trial: which ran.
+        names: the files that it read.
+    """
     if not trial.proposal.code:
         reads.note_training(names)
         return ""

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.evaluator.read_trace import JudgedData, files_read, mark_unread
+from tunesmith.evaluator.read_trace import JudgedData, ReadMarks
 
 
 def keeps_times(folder: Path) -> bool:
     (folder / "probe").write_text("x")
-    mark_unread(folder)
+    marks = ReadMarks(folder)
     (folder / "probe").read_text()
-    found = files_read(folder) == {"probe"}
+    found = marks.read() == {"probe"}
     (folder / "probe").unlink()
     return found
 
@@ -29,7 +29,6 @@ def work(tmp_path: Path) -> Path:
     for name in ("data/train.csv", "data/labels.csv", "data.py", "study.toml"):
         (tmp_path / name).write_text("1\n")
     os.symlink(tmp_path / "data" / "labels.csv", tmp_path / "link.csv")
-    mark_unread(tmp_path)
     return tmp_path
 
 
@@ -42,15 +41,17 @@ def work(tmp_path: Path) -> Path:
         ("import subprocess; subprocess.run(['cat', 'data/labels.csv'])", {"data/labels.csv"}),
         ("open('link.csv').read()", {"data/labels.csv"}),
         ("import shutil; shutil.copy('data/labels.csv', 'copy.txt'); open('copy.txt').read()",
-         {"data/labels.csv", "copy.txt"}),
-        ("import os; os.rename('data/labels.csv', 'moved.csv'); open('moved.csv').read()", {"moved.csv"}),
+         {"data/labels.csv"}),
+        ("import os; os.rename('data/labels.csv', 'moved.csv'); open('moved.csv').read()", {"data/labels.csv"}),
+        ("for n in range(50): open(f'step{n}.pt', 'w+').read()", set()),
         ("import os; os.stat('data/labels.csv'); os.listdir('data')", set()),
         ("import data; open('study.toml').read()", set()),
     ],
 )  # fmt: skip
 def test_what_is_read_is_found_whatever_reads_it(code: str, read: set[str], work: Path) -> None:
+    marks = ReadMarks(work)
     subprocess.run([sys.executable, "-c", code], cwd=work, check=True, capture_output=True)
-    assert files_read(work) == read
+    assert marks.read() == read
 
 
 def test_only_what_the_judge_alone_reads_is_forbidden_also_in_a_later_run(tmp_path: Path) -> None:
