@@ -15,7 +15,7 @@ from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import TunesmithError
 from tunesmith.study.optional_packages import require
 from tunesmith.tools.llm_tools.context import ToolContext
-from tunesmith.tools.llm_tools.report import REPORT, markdown
+from tunesmith.tools.llm_tools.report import REPORT, report_resource
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 from tunesmith.tools.llm_tools.trials import TrialsArguments, trial_lines
 
@@ -137,7 +137,7 @@ def _call(
 def _resource_text(uri: str, context: Callable[[], ToolContext]) -> str:
     try:
         if uri == "tunesmith://report":
-            return markdown(context())
+            return report_resource(context())
         if uri == "tunesmith://trials":
             return trial_lines(context(), TrialsArguments(which="latest", limit=50))
         return f"there is no resource {uri}; the resources are {', '.join(RESOURCES)}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from tunesmith.agent.llm.client.bounded_reply import bounded_reply
 from tunesmith.agent.llm.client.connection import ConnectionRefused, connect
 from tunesmith.agent.llm.client.diagnosis import Diagnosis, diagnose, error_text, status_of, unusable_kind
 from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
@@ -271,7 +272,9 @@ class LangChainModel:
         def request_once() -> AIMessage:
             client = bind_format(self._open(usage), answer_format, tools, usage.method, forced=forced)
             usage.requests += 1
-            reply: AIMessage = client.invoke(conversation)
+            if self._model.provider != "openai":
+                return bounded_reply(client, conversation)
+            reply: AIMessage = client.invoke(conversation)  # its HTTP client counts what arrives
             return reply
 
         while True:

@@ -11,19 +11,8 @@ from typing import Any
 
 import openai
 
+from tunesmith.agent.llm.client.bounded_reply import ResponseTooLong
 from tunesmith.agent.llm.client.types import MAX_RESPONSE_BYTES
-
-
-class ResponseTooLong(Exception):
-    """A server sent more than an answer can have.
-
-    Attributes:
-        received: number of bytes that had arrived.
-    """
-
-    def __init__(self, received: int) -> None:
-        self.received = received
-        super().__init__(f"the response is longer than {MAX_RESPONSE_BYTES >> 20} MiB")
 
 
 def limited_clients() -> dict[str, Any]:

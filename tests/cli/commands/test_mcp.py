@@ -182,7 +182,8 @@ def test_resources_are_the_report_and_the_trials(finished: Path) -> None:
         assert uris == ["tunesmith://report", "tunesmith://trials"]
         report = (await client.read_resource(uris[0])).contents[0]
         assert report.mime_type == "text/markdown"
-        assert report.text.startswith("# toy")
+        assert report.text.startswith("# toy\n\n~~~report\n| # toy")
+        assert report.text.endswith("\n~~~")
         assert "#0 default complete" in (await client.read_resource(uris[1])).contents[0].text
 
     stdio(finished, use)

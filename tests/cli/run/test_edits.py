@@ -107,7 +107,7 @@ def outcome(folder: Path) -> tuple[list[Trial], dict[str, Variant]]:
 
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     os.environ["OPENAI_API_KEY"] = "sk-nobody"
-    done = command("run", *options, cwd=folder, timeout_s=120)
+    done = command("run", *options, cwd=folder, timeout_s=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -122,7 +122,7 @@ def first_runs(trials: Sequence[Trial]) -> Mapping[str, Trial]:
 
 def test_good_edits_win_and_bad_ones_cost_nothing(tmp_path: Path) -> None:
     bad = [
-        edit_reply("bias = 1.0  ", "bias = 0.5"),  # matches nowhere
+        edit_reply("bias = 1.5", "bias = 0.5"),  # matches nowhere
         edit_reply("bias = 1", "bias = ("),  # no Python
     ]
     replies = [
@@ -135,7 +135,7 @@ def test_good_edits_win_and_bad_ones_cost_nothing(tmp_path: Path) -> None:
     ]
     model = Scripted(replies, before=bad)
     with serving(model) as server:
-        folder = project(tmp_path / "p", server.base_url, trials=20)
+        folder = project(tmp_path / "p", server.base_url, trials=14)
         done = run(folder)
     trials, variants = outcome(folder)
     states = [v.state for v in variants.values() if v.is_edited]
@@ -155,6 +155,54 @@ def test_good_edits_win_and_bad_ones_cost_nothing(tmp_path: Path) -> None:
     origin = next(t for t in trials if not t.proposal.code and t.proposal.seed == first.proposal.seed)
     assert first.params == origin.params, "a new version first runs as what it was made of ran best"
     assert first.proposal.source is Source.LLM
+
+
+def hostile_edit(path: str, rationale: str = "helps") -> Reply:
+    """Return an edit that adds a file of this name, and otherwise improves the script."""
+    blocks = [
+        {"path": path, "search": "", "replace": "y = 1\n"},
+        {"path": "train.py", "search": GOOD[0], "replace": GOOD[1]},
+    ]
+    answer = {"rationale": rationale, "direction": "optimizer", "edits": blocks, "params": {"x": None}}
+    return message(json.dumps({**answer, "new_params": [], "predicted": 0.5}))
+
+
+@pytest.mark.parametrize(
+    ("files", "hostile"),
+    [
+        ('"train.py"', [hostile_edit("train.py/x.py"), hostile_edit("train.py/"), hostile_edit("train.py/x.py/y.py")]),
+        ('"*.py"', [hostile_edit("x\0.py"), hostile_edit("x" * 300 + ".py"), hostile_edit("d" * 260 + "/x.py")]),
+        ('"*.py"', [hostile_edit("new.py", "h \ud800"), hostile_edit("\udfff.py"), hostile_edit("x.py", "a\0b")]),
+    ],
+    ids=["a file as a folder", "names that no file has", "text that nothing can hold"],
+)
+def test_an_edit_that_cannot_be_built_costs_its_call_and_not_the_run(
+    tmp_path: Path, files: str, hostile: list[Reply]
+) -> None:
+    model = Scripted([edit_reply(*GOOD)], before=hostile)
+
+    def answer(request: Request, before: int) -> Reply:
+        if before == 0:
+            candidate = {"params": {"x": 0.2}, "rationale": "a \ud800", "predicted": 0.1, "refuted_by": "b"}
+            return message(json.dumps({"candidates": [{**candidate, "operator": "refine"}]}))
+        return model(request, before)
+
+    with serving(answer) as server:
+        folder = project(tmp_path / "p", server.base_url, trials=8)
+        study = (folder / "study.toml").read_text(encoding="utf-8")
+        (folder / "study.toml").write_text(
+            study.replace('files = ["train.py"]', f"files = [{files}]"), encoding="utf-8"
+        )
+        run(folder)
+        asked = len(server.requests)
+    trials, variants = outcome(folder)
+    assert len(trials) >= 8
+    assert model.questions
+    edits = [v for v in variants.values() if v.is_edited]
+    assert all(v.state is VariantState.REFUSED and v.reason for v in edits if "y = 1" in v.diff or not v.diff), edits
+    assert [path.name for path in folder.iterdir() if path.suffix == ".py"] == ["train.py"]
+    with History.open(folder / ".tunesmith" / "history.db") as history:
+        assert history.study("coded").spent.llm_calls >= min(asked, 1 + len(model.questions)) > 1
 
 
 def test_code_that_computes_the_same_is_a_duplicate(tmp_path: Path) -> None:
