@@ -24,6 +24,7 @@ from tunesmith.tools.llm_tools.registry import CHAT
 
 if TYPE_CHECKING:
     from tunesmith.agent.chat.conversation import Conversation
+    from tunesmith.agent.chat.events import ChatCost
 
 NO_MODEL = """No LLM is set up, so only the slash commands work (/help). To add one:
   cloud   export OPENAI_API_KEY=…   tunesmith chat --model openai:gpt-5-mini
@@ -129,11 +130,7 @@ class ChatModel:
         await self.opened()
         if self._conversation is None:
             return "no LLM is set up, so this conversation costs nothing"
-        cost = self._conversation.cost
-        tokens = f"{cost.calls} calls, {cost.input_tokens:,} tokens in, {cost.output_tokens:,} out"
-        dollars = f", ${cost.usd:.4f}" if cost.usd or not cost.unpriced else ""
-        unknown = f"; the price of {cost.unpriced} calls is unknown" if cost.unpriced else ""
-        return f"{tokens}{dollars}{unknown}"
+        return _cost_text(self._conversation.cost)
 
     async def _open(self) -> None:
         """Open the conversation; without an LLM, or with one that cannot be reached, print how to add one."""
@@ -187,7 +184,7 @@ class ChatModel:
     def _speaker(self) -> str:
         if self._conversation is None:
             return ""
-        return f"{self._conversation.model}, ${self._conversation.cost.usd:.4f} so far"
+        return f"{self._conversation.model}; {_cost_text(self._conversation.cost)}"
 
     def _charge(self, charge: Charge) -> None:
         """Let the study's budget count what a turn cost; a chat without a study has none."""
@@ -202,3 +199,11 @@ class ChatModel:
         except InputError:
             loaded = None
         return loaded.spec.planner if loaded else PlannerTable()
+
+
+def _cost_text(cost: ChatCost) -> str:
+    """Return calls, tokens and dollars of a conversation."""
+    tokens = f"{cost.calls} calls, {cost.input_tokens:,} tokens in, {cost.output_tokens:,} out"
+    dollars = f", ${cost.usd:.4f}" if cost.usd or not cost.unpriced else ""
+    unknown = f"; the price of {cost.unpriced} calls is unknown" if cost.unpriced else ""
+    return f"{tokens}{dollars}{unknown}"

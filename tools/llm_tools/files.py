@@ -56,10 +56,7 @@ class LogArguments(Arguments):
 
 def source(context: ToolContext, args: SourceArguments) -> str:
     """Return a page of a file of the project."""
-    project = context.project
-    if project is None:
-        raise ToolRefused("this study has no project folder, so there are no sources to read")
-    path = _source_path(project, args.path, _for_judge(context, project))
+    path = source_path(context, args.path)
     text = redact(path.read_bytes().decode("utf-8", errors="replace"))
     page = text[args.offset : args.offset + SOURCE_CHARS]
     end = args.offset + len(page)
@@ -125,13 +122,15 @@ def is_private(path: Path) -> bool:
     return any(fnmatch(part.lower(), pattern) for part in path.parts for pattern in patterns)
 
 
-def _source_path(project: Path, name: str, private: Sequence[Path]) -> Path:
+def source_path(context: ToolContext, name: str) -> Path:
     """Return the path of a source file of the project; hidden files and data for the judge alone are excluded.
 
     Raises:
         ToolRefused: there is no such file; the message lists the files at the project's top.
     """
-    root = project.resolve()
+    if context.project is None:
+        raise ToolRefused("this study has no project folder, so there are no sources to read")
+    root, private = context.project.resolve(), _for_judge(context, context.project)
     path = (root / name).resolve()
     inside = (
         path.is_relative_to(root)

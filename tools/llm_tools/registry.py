@@ -12,6 +12,7 @@ from tunesmith.tools.llm_tools.report import REPORT
 from tunesmith.tools.llm_tools.results.comparison import COMPARE
 from tunesmith.tools.llm_tools.results.plot import PLOT
 from tunesmith.tools.llm_tools.results.study import STUDY
+from tunesmith.tools.llm_tools.script.change import CHANGE_FILES
 from tunesmith.tools.llm_tools.steering import (
     BOUNDS,
     CONFIRM,
@@ -84,8 +85,8 @@ ALL: tuple[AnyTool, ...] = (
 )
 
 
-CHAT: tuple[AnyTool, ...] = (*ALL, MORE_TOOLS)
-"""Tools of the chat, which shows its model those that the study's state allows."""
+CHAT: tuple[AnyTool, ...] = (*ALL, CHANGE_FILES, MORE_TOOLS)
+"""Tools of the chat, where a person approves each change of their own files, and sees those that are of use now."""
 
 
 def tools_up_to(effect: Effect) -> tuple[AnyTool, ...]:
