@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,25 @@ from tunesmith.agent.planner.factory import make_arbiter
 from tunesmith.agent.planner.model import open_model
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.registry import make_sampler
+from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.config.load import parse_spec, relations_document, space_document
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
+from tunesmith.study.errors import Mistake, SpecError
+from tunesmith.study.formatting import count
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Parameter
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.space.space_checks import changed_parameters
 from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.results import pareto_front, present_trials
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.trials.winner import winner
+from tunesmith.study.units import short_number
 from tunesmith.tools.control.study_reader import study_view
+from tunesmith.tools.interop.rows import row
 
 TAIL_CHARS = 4000
 """Number of last characters of a failed trial's log that the history keeps."""
@@ -70,8 +76,8 @@ class Tuner:
         metric: the metric to improve, or up to three.
         direction: "minimize" or "maximize", or one for each metric.
         planner: "bayes", "random", "sobol", "grid", "optuna-tpe", "optuna-gp", or an object with the `suggest`
-            method of `tunesmith.agent.sampler.base.Sampler`. "hybrid" is bayes together with an LLM. "llm" is an LLM without
-            the sampler; its candidates are only checked to be in the space and new.
+            method of `tunesmith.agent.sampler.base.Sampler`. "hybrid" is bayes together with an LLM. "llm" is an LLM
+            without the sampler; its candidates are only checked to be in the space and new.
         seed: with the history it determines every proposal except what an LLM answers.
         model: an LLM such as "openai:gpt-5-mini", which proposes together with the sampler; None for none.
         base_url: the address of a server with the OpenAI protocol.
@@ -121,6 +127,7 @@ class Tuner:
         self._spec = _spec(full_space, study, named, learn_from)
         self._planned = trials
         path = Path(history) if history is not None else None
+        _require_same_space(path, self._spec)
         self._recorder = Recorder(path, self._spec, project="", now=time.time())
         self._arbiter, self._candidate_pool = make_arbiter(
             self._spec,
@@ -140,6 +147,12 @@ class Tuner:
     def trials(self) -> list[Trial]:
         """Every trial so far, ordered by number."""
         return self._recorder.history.trials(self._recorder.study_id)
+
+    @property
+    def pareto_front(self) -> list[Trial]:
+        """The trials that no other beats in every metric; with one metric the best alone."""
+        trials = present_trials(self.trials, self._spec.space)
+        return pareto_front(trials, self._spec.objectives, self._spec.metric_constraints)
 
     @property
     def best(self) -> BestTrial | None:
@@ -212,6 +225,52 @@ class Tuner:
         failure = Failure(kind=FailureKind(kind), reason=reason or kind, tail=tail[-TAIL_CHARS:])
         self._finish(running, Outcome(state=TrialState.FAILED, failure=failure))
 
+    def trials_dataframe(self) -> Any:
+        """Return every trial so far as a pandas DataFrame: number, state, parameters, `value.METRIC`, source, seconds.
+
+        Raises:
+            ProjectError: pandas is not installed.
+        """
+        require("pandas", purpose="trials_dataframe")
+        import pandas as pd  # type: ignore[import-untyped]  # 0.5 s
+
+        return pd.DataFrame([row(trial) for trial in self.trials])
+
+    def plot_history(self, metric: str | None = None) -> Any:
+        """Return a plotly figure: values over trials, and the best so far."""
+        return self._figure("history", None, metric)
+
+    def plot_importance(self, params: Sequence[str] | None = None, metric: str | None = None) -> Any:
+        """Return a plotly figure: how much each parameter matters."""
+        return self._figure("importance", params, metric)
+
+    def plot_slice(self, params: Sequence[str] | None = None, metric: str | None = None) -> Any:
+        """Return a plotly figure: values over each parameter."""
+        return self._figure("slice", params, metric)
+
+    def plot_contour(self, params: Sequence[str] | None = None, metric: str | None = None) -> Any:
+        """Return a plotly figure: values over pairs of parameters."""
+        return self._figure("contour", params, metric)
+
+    def plot_parallel(self, params: Sequence[str] | None = None, metric: str | None = None) -> Any:
+        """Return a plotly figure: each trial as a line through its parameters."""
+        return self._figure("parallel", params, metric)
+
+    def plot_timeline(self) -> Any:
+        """Return a plotly figure: when each trial ran."""
+        return self._figure("timeline", None, None)
+
+    def _figure(self, kind: str, params: Sequence[str] | None, metric: str | None) -> Any:
+        from tunesmith.tools.interop.optuna.plots import study_figure
+
+        return study_figure(kind, self._recorder.history, self._recorder.record, params, metric)
+
+    def __repr__(self) -> str:
+        spec, best = self._spec, self.best
+        aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)
+        found = f", best {short_number(best.value)} in trial {best.number}" if best is not None else ""
+        return f"<Tuner {spec.study.name}: {aims}, {count(len(self.trials), 'trial')}{found}>"
+
     def close(self) -> None:
         """Close the history; the next tuner on the same file returns the open trials again."""
         self._recorder.close()
@@ -258,6 +317,8 @@ class Tuner:
         return self._open[trial.number]
 
     def _by_name(self, value: float | Mapping[str, float]) -> dict[str, float]:
+        if value is None or (isinstance(value, Mapping) and None in value.values()):
+            raise SpecError([Mistake("value", "is None; give a number, or call fail(trial)")], where="tell")
         if isinstance(value, Mapping):
             return {name: float(number) for name, number in value.items()}
         return {self._spec.objectives[0].metric: float(value)}
@@ -288,48 +349,19 @@ def _rules_and_sampler(
     return (LLMRules(fraction=1.0, scored=False) if planner == "llm" else None), "bayes"
 
 
-def minimize(
-    objective: Callable[[dict[str, Value]], float],
-    space: Mapping[str, Parameter] | SearchSpace,
-    *,
-    trials: int = 50,
-    **options: Any,
-) -> BestTrial:
-    """Minimize a Python function over a search space; an exception in it fails the trial, not the search.
-
-    Args:
-        objective: takes the active parameters and returns the value.
-        space: parameters by name, or a SearchSpace.
-        trials: the maximum number of calls; there are fewer if a finite space is exhausted.
-        **options: arguments of `Tuner`, for example `planner`, `seed`, `derived` and `forbid`.
-
-    Raises:
-        SpecError: an option is not valid, or every call failed; the message then contains the last reason.
-    """
-    with Tuner(space, **{"trials": trials, **options}) as tuner:
-        for _ in range(trials):
-            try:
-                trial = tuner.ask()
-            except SpaceExhausted:
-                break
-            _evaluate(tuner, trial, objective)
-        best = tuner.best
-        if best is None:
-            failures = [t.failure.reason for t in tuner.trials if t.failure]
-            reason = failures[-1] if failures else "no trial ran"
-            raise SpecError([Mistake("objective", f"every trial failed; the last one: {reason}")], where="minimize")
-        return best
-
-
-def _evaluate(tuner: Tuner, trial: OpenTrial, objective: Callable[[dict[str, Value]], float]) -> None:
-    try:
-        value = objective(dict(trial.params))
-    except MemoryError as error:
-        tuner.fail(trial, "oom", f"MemoryError: {error}", tail=traceback.format_exc())
-    except Exception as error:  # noqa: BLE001  # a user's function may raise anything; only its trial fails
-        tuner.fail(trial, "crash", f"{type(error).__name__}: {error}", tail=traceback.format_exc())
-    else:
-        tuner.tell(trial, value)
+def _require_same_space(path: Path | None, spec: StudySpec) -> None:
+    """Refuse to resume a study that has other parameters; ranges may change."""
+    history = History.open_if_any(path) if path is not None else None
+    if history is None:
+        return
+    with history:
+        earlier = history.find(spec.study.name)
+    if earlier is None:
+        return
+    changes = "; ".join(changed_parameters(earlier.spec.space.parameters, spec.space.parameters))
+    if changes:
+        message = f"{path} has a study {spec.study.name!r} of another space ({changes}); give this one another name="
+        raise SpecError([Mistake("space", message)], where="Tuner")
 
 
 def _space(

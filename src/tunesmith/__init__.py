@@ -21,7 +21,7 @@ _MODULES = {
     "artifacts": "tunesmith.evaluator.reporting",
     "hf": "tunesmith.hf",
     "lightning": "tunesmith.lightning",
-    "minimize": "tunesmith.agent.tuner",
+    "minimize": "tunesmith.agent.adapters.python_function",
     "optuna": "tunesmith.optuna",
     "params": "tunesmith.evaluator.reporting",
     "ray": "tunesmith.ray",
@@ -51,7 +51,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from tunesmith import hf, lightning, optuna, ray, sklearn
-    from tunesmith.agent.tuner import Tuner, minimize
+    from tunesmith.agent.adapters.python_function import minimize
+    from tunesmith.agent.tuner import Tuner
     from tunesmith.evaluator.reporting import artifacts, params, report, resume_from
     from tunesmith.study.space.parameters import Bool, Choice, Float, Int
     from tunesmith.study.space.space import SearchSpace

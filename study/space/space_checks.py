@@ -60,3 +60,11 @@ def _condition_mistakes(
 def _identifier(name: str) -> str:
     kept = "".join(c if c.isalnum() or c == "_" else "_" for c in name) or "name"
     return kept if kept.isidentifier() else f"p_{kept}"
+
+
+def changed_parameters(before: Mapping[str, Parameter], now: Mapping[str, Parameter]) -> list[str]:
+    """Return which parameters were added, removed, or have another type, in words; ranges may differ."""
+    added = [f"{name} is new" for name in now if name not in before]
+    gone = [f"{name} is gone" for name in before if name not in now]
+    both = [(name, before[name].kind, now[name].kind) for name in now if name in before]
+    return [*added, *gone, *(f"{name} was {old} and is {new}" for name, old, new in both if old != new)]

@@ -179,7 +179,7 @@ def test_open_trials_are_not_proposed_again() -> None:
         ({"planner": "hybrid"}, "needs one"),
         ({"learn_from": ["nothing"]}, "no study 'nothing'"),
         ({"direction": "minimise"}, "minimize"),
-        ({"metric": "val loss"}, "metric"),
+        ({"metric": "val\nloss"}, "metric"),
         ({"seed": -1}, "seed"),
         ({"name": "a/b"}, "name"),
     ],
