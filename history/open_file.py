@@ -63,7 +63,10 @@ def _copy(db: sqlite3.Connection, path: Path) -> Path | None:
             db.backup(target)
             # The copy is one file: with a log next to it, moving it alone would lose changes.
             target.execute("pragma journal_mode = delete")
-    except sqlite3.Error:
+        for suffix in ("-wal", "-shm"):
+            # SQLite would take the log of the lost file for one of the copy, once that is moved here.
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    except (sqlite3.Error, OSError):
         with suppress(OSError):
             copy.unlink(missing_ok=True)
         return None

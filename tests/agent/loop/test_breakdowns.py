@@ -238,6 +238,7 @@ def test_a_history_that_is_removed_alone_is_noticed_at_the_next_write_and_kept(h
     assert ended == [0, 1, 2]
     (kept,) = (path for path in history.parent.glob("history.kept*.db") if path.is_file())
     assert f"mv {kept.name} history.db" in str(raised.value)
+    assert not list(history.parent.glob("history.db-*")), "no log of the lost file is taken for one of the copy"
     kept.replace(history)
     assert invoke("run", "--trials", "5", cwd=project).returncode == 0
     assert [t.state for t in trials(project)] == [TrialState.COMPLETE] * 5
