@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import pkgutil
 import re
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import Any
 
 import tunesmith
 
+ROOT = Path(tunesmith.__file__).parent
 ROOMS = ("study", "history", "evaluator", "prompts", "tools", "agent", "cli")
 PIECES = (
     '1', '1,', '1.', '1_', '1 ', '1e', '-1', '0x', '123,456', '1:', '12:3', 'a', 'A', 'aB', 'ab ', 'a.', 'a,b', '_',
@@ -60,19 +60,25 @@ def expressions() -> dict[tuple[str, int, bool], str]:
 
 def _compiled() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
     """Yield the expressions that modules hold, those that are put together included."""
-    for room in ROOMS:
-        package = importlib.import_module(f"tunesmith.{room}")
-        for module in pkgutil.walk_packages(package.__path__, f"tunesmith.{room}."):
-            try:
-                loaded = importlib.import_module(module.name)
-            except ImportError:
-                continue  # an extra is not installed, or it runs only as a program
-            source = Path(loaded.__file__ or "").read_text(encoding="utf-8")
-            for name, value in vars(loaded).items():
-                # One that is only matched at the beginning of a text is not tried at each of its characters.
-                used = re.findall(rf"\b{re.escape(name)}\b(?:\[[^\]]*\])?\.(\w+)\(", source)
-                is_searched = not used or not set(used) <= {"match", "fullmatch"}
-                yield from ((f"{module.name}.{name}", pattern, is_searched) for pattern in _patterns_in(value))
+    for path, source in _sources():
+        if "re.compile(" not in source:
+            continue  # importing all modules would take longer than trying all expressions
+        module = f"tunesmith.{'.'.join(path.with_suffix('').parts)}".removesuffix(".__init__")
+        try:
+            loaded = importlib.import_module(module)
+        except ImportError:
+            continue  # an extra is not installed, or it runs only as a program
+        for name, value in vars(loaded).items():
+            # One that is only matched at the beginning of a text is not tried at each of its characters.
+            used = re.findall(rf"\b{re.escape(name)}\b(?:\[[^\]]*\])?\.(\w+)\(", source)
+            is_searched = not used or not set(used) <= {"match", "fullmatch"}
+            yield from ((f"{module}.{name}", pattern, is_searched) for pattern in _patterns_in(value))
+
+
+def _sources() -> Iterator[tuple[Path, str]]:
+    """Yield the path of each module in the package, and its text."""
+    for path in sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        yield path.relative_to(ROOT), path.read_text(encoding="utf-8")
 
 
 def _patterns_in(value: Any, depth: int = 0) -> Iterator[re.Pattern[Any]]:
@@ -88,9 +94,8 @@ def _patterns_in(value: Any, depth: int = 0) -> Iterator[re.Pattern[Any]]:
 
 def _written() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
     """Yield the expressions that are written where they are used."""
-    root = Path(tunesmith.__file__).parent
-    for path in sorted(path for room in ROOMS for path in (root / room).rglob("*.py")):
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, source in _sources():
+        for call in ast.walk(ast.parse(source)) if "re." in source else ():
             if (
                 isinstance(call, ast.Call)
                 and isinstance(call.func, ast.Attribute)
@@ -108,7 +113,7 @@ def _written() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
                     for flag in flags:
                         combined |= getattr(re, flag)
                     is_searched = call.func.attr not in ("match", "fullmatch", "compile")
-                    yield f"{path.relative_to(root)}:{call.lineno}", re.compile(text, combined), is_searched
+                    yield f"{path}:{call.lineno}", re.compile(text, combined), is_searched
 
 
 def _is_re(node: ast.expr) -> bool:
