@@ -13,7 +13,7 @@ def mean_trial_seconds(view: StudyView) -> float | None:
 
 
 def seconds_left(budget: Budget, spent: Spent, view: StudyView, *, at_once: int, now: float) -> float | None:
-    """Return the seconds until the first limit is reached, as far as it can be told; None where nothing tells.
+    """Return the seconds until the first limit is reached, as far as it can be estimated, else None.
 
     Args:
         budget: the limits, with `until` in seconds since the epoch.

@@ -94,7 +94,7 @@ def _is_of_use(name: str, now: Situation) -> bool:
 
 
 SELDOM_NEEDED = (
-    "branch", "forget", "lessons", "machine", "points", "report", "rule", "withdraw",
+    "branch", "export", "forget", "lessons", "machine", "points", "report", "rule", "studies", "withdraw",
 )  # fmt: skip
 """Tools that are shown when the model has asked for them."""
 
@@ -144,7 +144,7 @@ def _has_variants(now: Situation) -> bool:
 
 _CONDITIONS: Mapping[str, Callable[[Situation], bool]] = {
     **dict.fromkeys(("trials", "trial", "curve", "log", "compare", "plot", "report", "forget"), _has_trials),
-    **dict.fromkeys(("importance", "predict", "points", "confirm", "branch"), _has_results),
+    **dict.fromkeys(("importance", "predict", "points", "confirm", "branch", "export"), _has_results),
     **dict.fromkeys(("wait", "end"), _is_running),
     **dict.fromkeys(("start", "check", "change_files"), _is_at_rest),
     **dict.fromkeys(("edits", "edit", "apply_edit"), _has_variants),

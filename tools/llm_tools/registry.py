@@ -31,6 +31,8 @@ from tunesmith.tools.llm_tools.steering import (
     VETO,
     WITHDRAW,
 )
+from tunesmith.tools.llm_tools.studies.export import EXPORT
+from tunesmith.tools.llm_tools.studies.listing import STUDIES
 from tunesmith.tools.llm_tools.study_files import BRANCH, READ_SCRIPT, SCRIPTS, START, WRITE_STUDY
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect
 from tunesmith.tools.llm_tools.trials import CURVE, TRIAL, TRIALS
@@ -58,6 +60,7 @@ ALL: tuple[AnyTool, ...] = (
     MACHINE,
     WAIT,
     REPORT,
+    STUDIES,
     EDITS,
     EDIT,
     QUEUE,
@@ -78,6 +81,7 @@ ALL: tuple[AnyTool, ...] = (
     CONSTRAIN,
     WRITE_STUDY,
     BRANCH,
+    EXPORT,
     CHECK,
     START,
     PROPOSE_EDIT,

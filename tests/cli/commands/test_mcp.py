@@ -58,6 +58,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "constrain": {"metric": "loss", "max": 100.0},
     "write_study": {"text": "[study]"},
     "branch": {"number": 1, "name": "toy-2"},
+    "export": {"to": "csv"},
     "edit": {"name": "edit-000000"},
     "apply_edit": {"name": "edit-000000"},
     "propose_edit": {"blocks": [{"path": "train.py", "search": "x - 0.3", "replace": "x - 0.2"}]},
@@ -65,6 +66,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 REFUSED_AT_REST = {
     "retry",
     "forget",
+    "withdraw",
     "stop_trial",
     "pause",
     "resume",
@@ -75,7 +77,7 @@ REFUSED_AT_REST = {
     "propose_edit",
     "apply_edit",
 }
-"""Questions to a running study, nothing to retry or forget, a study file with mistakes, and edits without [edits]."""
+"""Questions to a running study, nothing to retry, forget or withdraw, a study file with mistakes, and edits without [edits]."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A tool that says how the study stands: what is tuned, the best so far, what steers it, what is spent and left."""
+"""A tool that describes the study: what is tuned, the best so far, what steers it, what is spent and left."""
 
 from __future__ import annotations
 
