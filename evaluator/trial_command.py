@@ -12,6 +12,7 @@ from tunesmith.evaluator.executors.base import CommandSpec
 from tunesmith.evaluator.executors.local import resolve_program
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.readers.metric_patterns import line_words
+from tunesmith.evaluator.report_package import with_report_package
 from tunesmith.evaluator.sandbox.bubblewrap import TrialMounts
 from tunesmith.evaluator.sandbox.environment import trial_environment, without_secrets
 from tunesmith.evaluator.sandbox.mounts import is_too_wide
@@ -69,6 +70,9 @@ class TrialCommand:
         values = self.values(study, trial)
         inherited = without_secrets(os.environ) if is_sandboxed else os.environ
         environment = self._environment(inherited, filled_environment(study, values), slot, values)
+        if self.is_training and not is_sandboxed:
+            # In the sandbox, which shows no other folder of the study, Tunesmith's own package is mounted.
+            environment = with_report_package(environment, workspace.folder.parents[1])
         return CommandSpec(
             argv=_argv(self.template, values, shell=run.shell, path=environment.get("PATH")),
             cwd=workspace.work,

@@ -25,8 +25,8 @@ from tunesmith.tools.analysis.run_state import state_text
 from tunesmith.tools.control.inbox import Inbox
 
 _OWN_ENTRIES = (
-    "trials", "snapshots", "inbox", "soup", "slurm", "report.html", "report.md", "errors.log", "slow_turns.log",
-    "run.jsonl", "run.err",
+    "trials", "snapshots", "reporting", "inbox", "soup", "slurm", "report.html", "report.md", "errors.log",
+    "slow_turns.log", "run.jsonl", "run.err",
 )  # fmt: skip
 """What Tunesmith keeps in a study's folder; nothing else in it is removed."""
 

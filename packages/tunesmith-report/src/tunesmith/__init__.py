@@ -1,0 +1,1 @@
+../../../../evaluator/report_only.py
