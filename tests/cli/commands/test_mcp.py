@@ -53,7 +53,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "veto": {"condition": "x > 0.9"},
     "forbid": {"rule": "x * y > 7.9"},
     "limit": {"name": "trials", "value": 5},
-    "parallel": {"count": 1},
+    "parallel": {"count": 2},
     "bounds": {"name": "y", "high": 7},
     "constrain": {"metric": "loss", "max": 100.0},
     "write_study": {"text": "[study]"},
