@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
+from urllib.parse import unquote, urlsplit
 
 from tunesmith.study.errors import ProjectError
 
@@ -33,4 +38,20 @@ def is_installed(package: str) -> bool:
 
 def install_command(package: str, extra: str = "") -> str:
     """Return the command that installs an extra of Tunesmith, or a package that no extra includes."""
-    return f"pip install 'tunesmith[{extra}]'" if extra else f"pip install {package.replace('_', '-')}"
+    return f"pip install {_with_extra(extra)}" if extra else f"pip install {package.replace('_', '-')}"
+
+
+def _with_extra(extra: str) -> str:
+    """Return Tunesmith with an extra, by the checkout or wheel that it was installed from if that is still there.
+
+    A checkout or a wheel is no reason to believe that the name on a package index is this project's.
+    """
+    try:
+        origin = json.loads(distribution("tunesmith").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        origin = {}
+    url = urlsplit(str(origin.get("url", "")))
+    path = unquote(url.path)
+    if url.scheme != "file" or not os.path.exists(path):
+        return f"'tunesmith[{extra}]'"
+    return f"{'-e ' if origin.get('dir_info', {}).get('editable') else ''}{shlex.quote(f'{path}[{extra}]')}"

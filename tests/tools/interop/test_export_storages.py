@@ -144,7 +144,8 @@ def test_without_the_packages_of_export_it_says_what_to_install(
     monkeypatch.setattr("tunesmith.study.optional_packages.find_spec", lambda name: None)
     result = export(study, target, tmp_path / "out.file")
     assert result.exit_code == 2
-    assert f"needs the package {package}, which is not installed; run: pip install 'tunesmith[export]'" in result.stderr
+    assert f"needs the package {package}, which is not installed; run: pip install " in result.stderr
+    assert "[export]'" in result.stderr
     assert not (tmp_path / "out.file").exists()
 
 
