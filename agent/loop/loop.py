@@ -17,6 +17,7 @@ from tunesmith.agent.loop.events import Ended, LoopEvent, Observed, Opened, Star
 from tunesmith.agent.loop.factory import open_run
 from tunesmith.agent.loop.final_test import run_final_test
 from tunesmith.agent.loop.finishing import finish_trial, repeated_trial
+from tunesmith.agent.loop.heap import keep_heap_small, return_free_memory
 from tunesmith.agent.loop.lock_wait import LockWait
 from tunesmith.agent.loop.recovery import Recovery, recover
 from tunesmith.agent.loop.run_options import RunOptions
@@ -86,6 +87,7 @@ class Loop:
         Raises:
             TunesmithError: the run cannot continue; the message says why.
         """
+        keep_heap_small()
         try:
             with self._inbox.owned(), short_thread_slices():
                 self._open()
@@ -365,6 +367,7 @@ class Loop:
             assert slot.evaluation is not None  # noqa: S101  # it runs
             slot.evaluation.kill("tunesmith ended")
         self._run.resources.close()
+        return_free_memory()  # the report needs room for its packages
 
 
 def unused_parts(spec: StudySpec) -> list[str]:

@@ -56,7 +56,7 @@ def findings(project: Path, night: Night, *, hostile: bool) -> Iterator[tuple[st
         (deadline,) = db.execute(kept).fetchone()
     own = [r for r in rows if not (hostile and is_hostile(r["seed"]))]
     yield f"the loop needed at most {night.peak_mib:.0f} MiB", [] if night.peak_mib < MAX_LOOP_MIB else ["too much"]
-    yield from _delays(history, own, night) if hostile else ()
+    yield from _delays(own, night) if hostile else ()
     yield f"the last trial had ended {at - deadline:.1f} s after the deadline; then comes the report", []
     yield "numbers have no gap", [] if [r["number"] for r in rows] == list(range(len(rows))) else ["they do"]
     fresh = [r for r in rows if r["replicate_of"] is not None and is_fresh(r["seed"])]
@@ -78,13 +78,12 @@ def long_turns(project: Path) -> list[str]:
     return [f"{count} x {place}" for place, count in where.most_common(10)]
 
 
-def _delays(history: Path, rows: Sequence[sqlite3.Row], night: Night) -> Iterator[tuple[str, Sequence[str]]]:
+def _delays(rows: Sequence[sqlite3.Row], night: Night) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield how long after its end each honest trial was recorded, apart from times when nothing could be."""
     found = {}
     for r in rows:
-        file = history.parent / STUDY / "trials" / f"{r['number']:04d}" / "artifacts" / "ended"
-        if r["state"] == "complete" and file.exists():
-            ended = float(file.read_text(encoding="ascii"))
+        ended = json.loads(r["metrics"] or "{}").get("ended")
+        if r["state"] == "complete" and ended is not None:
             if not any(start <= r["ended_at"] and ended <= end for start, end in night.blocked):
                 found[r["number"]] = r["ended_at"] - ended
     ordered = sorted(found.values())

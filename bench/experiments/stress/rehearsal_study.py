@@ -133,7 +133,7 @@ def script(*, with_hostile: bool) -> str:
     )
     chosen = "values = dict(zip(sys.argv[1::2], sys.argv[2::2]))\nif is_hostile(int(values['--seed'])):\n"
     chosen += "    exec(open('hostile.py').read())\n    sys.exit()\n"
-    ended = "open(os.environ['TUNESMITH_ARTIFACTS'] + '/ended', 'w').write(repr(time.time()))\n"
+    ended = "print(f'loss={loss(x, y, seed)} ended={time.time()!r}')\n"
     return f"{begin}\n{chosen}{SCRIPT}{ended}"
 
 
