@@ -90,7 +90,7 @@ def test_an_edit_keeps_its_parent_and_a_name_its_version(study: Study) -> None:
     assert study.frozen("propose_edit", blocks=blocks)["parent"] == "root1"
     edited = Variant(id="edit-abcdef01", parent="root1", files={"train.py": "x = 1\n"}, author="llm", diff="-a\n+b\n")
     study.recorder.record_variant(edited)
-    assert study.frozen("apply_edit", name="edit-abc") == {"name": "edit-abcdef01"}
+    assert study.frozen("apply_edit", name="abcdef") == {"name": "edit-abcdef01"}
 
 
 def test_an_edit_is_shown_with_its_values_its_parent_and_its_reason(study: Study) -> None:
