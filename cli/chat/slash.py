@@ -103,7 +103,9 @@ def _best(session: StudySession, _: str) -> str:
         rows = [f"#{t.number}  {metric} {short_number(t.values[metric])}  {render_params(t.params)}" for t in ranked]
         front = opened.history.front(record)
         if front:
-            rows = [front_line(front, record.spec.objectives), *front_rows(front, record.spec.objectives)]
+            # The study's choice comes first, also where it is only expected to be the best and not measured so.
+            listed = [best.trial, *(t for t in front if t.number != best.trial.number)]
+            rows = [front_line(front, record.spec.objectives), *front_rows(listed, record.spec.objectives)]
         code, seed = best.trial.proposal.code, best.trial.proposal.seed
         line = run_line(record.spec, best.trial.params, code, opened.history.variants(record.id), seed=seed)
         head = [f"best: {metric} {winner_text(best)}", *([outside] if outside else [])]

@@ -45,7 +45,7 @@ def status_text(opened: OpenStudy) -> str:
     best = found.trial if found else None
     front = history.front(record)
     lines = [f"{record.name}  {aims_text(record.spec.objectives)}  ·  {_state(opened)}"]
-    lines += _front_lines(opened, front) if front else _best_lines(opened, found)
+    lines += _front_lines(opened, front, found) if front else _best_lines(opened, found)
     lines.append(_trials_line(opened, counts))
     test = held_out_test_line(held_out_tests(history.events(record.id, TEST_ENDED)), best.number if best else None)
     if test:
@@ -99,10 +99,12 @@ def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
     return [line, f"      {render_params(best.params, digits=SHORT_DIGITS)}", *code, *left_out]
 
 
-def _front_lines(opened: OpenStudy, front: Sequence[Trial]) -> list[str]:
-    """Return the Pareto front, and the first of its trials with their values and parameters."""
+def _front_lines(opened: OpenStudy, front: Sequence[Trial], found: Winner | None) -> list[str]:
+    """Return the Pareto front, the first of its trials with their values and parameters, and the study's choice."""
     objectives = opened.record.spec.objectives
     lines = [front_line(front, objectives), *(f"      {row}" for row in front_rows(front, objectives))]
+    if found is not None:
+        lines.append(f"      best in {objectives[0].metric}: {winner_text(found)}")
     outside = left_out_text(opened.history.left_out(opened.record))
     return [*lines, f"      {outside}"] if outside else lines
 

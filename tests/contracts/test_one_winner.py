@@ -215,7 +215,7 @@ def named_by_doors(folder: Path) -> dict[str, int | None]:
     status = json.loads(printed(lambda: show_status(folder, history=path, why=None, as_json=True)))
     found["status --json"] = status["best"] and status["best"]["trial"]
     text = printed(lambda: show_status(folder, history=path, why=None, as_json=False))
-    found["status"] = number_in(text, r"^best: .* in trial (\d+)")
+    found["status"] = number_in(text, r"^ *best(?: in \S+)?: .* in trial (\d+)")
     found["/best"] = number_in(run_slash("/best", session), r"^best: .* in trial (\d+)")
     found["/best's first row"] = number_in(run_slash("/best", session), r"^#(\d+)")
     found["study"] = number_in(study_text(loaded.context, NoArguments()), r"^best: #(\d+)")
