@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
 
 T = TypeVar("T")
-Failure = TypeVar("Failure", AnswerUnusable, ModelDown)
 
 _BYTES_PER_TOKEN = 4
 """Bytes of a response for each token that is billed for one whose count did not arrive."""
@@ -149,6 +148,20 @@ class LangChainModel:
         max_tool_calls: int = 6,
     ) -> ModelAnswer[T]:
         """Return the answer in the requested form; see `LanguageModel`."""
+        try:
+            return self._ask(messages, answer_format, tools, max_tool_calls)
+        except (AnswerUnusable, ModelDown) as error:
+            # Futures and logs keep the error; its frames would keep the whole answer.
+            error.__context__ = None
+            raise error.with_traceback(None) from None
+
+    def _ask(
+        self,
+        messages: Sequence[Message],
+        answer_format: AnswerFormat[T],
+        tools: Sequence[LookupTool],
+        max_tool_calls: int,
+    ) -> ModelAnswer[T]:
         usage = _Usage(self._name)
         first: ModelDown | None = None
         for method in self._methods(usage, with_tools=bool(tools)):
@@ -157,12 +170,12 @@ class LangChainModel:
                 answer = self._converse(messages, answer_format, list(tools), max_tool_calls, usage)
             except AnswerUnusable as unusable:
                 self._count_broken_answer(method, unusable)
-                raise _without_frames(unusable) from None
+                raise
             except _FormatRejected as rejected:
                 self._rejected_methods.add(method)
                 first = first or rejected.down
-            except ModelDown as down:
-                raise _without_frames(down) from None
+            except ModelDown:
+                raise
             except Exception as error:  # noqa: BLE001  # no answer, however malformed, may end a study
                 self._fail(Unusable.WRONG_SHAPE, f"the answer cannot be read: {type(error).__name__}", "", usage)
             else:
@@ -364,12 +377,6 @@ class _FormatRejected(Exception):
     def __init__(self, down: ModelDown) -> None:
         self.down = down
         super().__init__(down.reason)
-
-
-def _without_frames(error: Failure) -> Failure:
-    """Return an error without the frames that it came through: they hold the whole answer for as long as it is kept."""
-    error.__context__ = None
-    return error.with_traceback(None)
 
 
 def _calls(reply: AIMessage, text: str, names: Sequence[str]) -> list[Call]:

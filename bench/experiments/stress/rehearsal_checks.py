@@ -83,9 +83,10 @@ def _delays(rows: Sequence[sqlite3.Row], night: Night) -> Iterator[tuple[str, Se
     found = {}
     for r in rows:
         ended = json.loads(r["metrics"] or "{}").get("ended")
-        if r["state"] == "complete" and ended is not None:
-            if not any(start <= r["ended_at"] and ended <= end for start, end in night.blocked):
-                found[r["number"]] = r["ended_at"] - ended
+        if r["state"] != "complete" or ended is None:
+            continue
+        if not any(start <= r["ended_at"] and ended <= end for start, end in night.blocked):
+            found[r["number"]] = r["ended_at"] - ended
     ordered = sorted(found.values())
     if not ordered:
         yield "honest trials are recorded soon after their end", ["there were none"]

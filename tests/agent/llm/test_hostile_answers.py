@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import threading
+import traceback
 from typing import Any
 
 import pytest
@@ -104,6 +106,32 @@ def test_an_endless_answer_is_cut_off_while_it_arrives_and_billed(packed: bool) 
     assert "32 MiB" in refused.value.reason
     assert refused.value.call.requests == 1
     assert (refused.value.call.usage.output or 0) > 1_000_000
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "x" * 300_000, '{"a": ' + "1" * 9_000 + "}", '{"a": "\\ud800"}', ""])
+def test_a_refusal_does_not_keep_the_answer(text: str) -> None:
+    """Futures and logs keep the error; what its frames hold would stay with it."""
+    with pytest.raises((AnswerUnusable, ModelDown)) as refused:
+        ask(message(text))
+    error = refused.value
+    assert error.__context__ is None
+    assert error.__cause__ is None
+    held = [value for frame, _ in traceback.walk_tb(error.__traceback__) for value in frame.f_locals.values()]
+    assert not any(isinstance(value, AIMessage) for value in held)
+
+
+def test_a_response_is_freed_without_a_garbage_collection() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(AnswerUnusable):
+            ask(message("x" * 300_000))
+        kept = [
+            o for o in gc.get_objects() if type(o).__name__ == "Response" and len(getattr(o, "content", b"")) > 300_000
+        ]
+    finally:
+        gc.enable()
+    assert kept == []
 
 
 def test_a_long_answer_in_a_call_is_refused() -> None:
