@@ -50,9 +50,7 @@ def _prepared(context: ToolContext, args: ExportArguments) -> tuple[Target, Stud
     root = context.project.resolve()
     path = (root / (args.out or f"{spec.study.name}{target.suffix}")).resolve()
     if not path.is_relative_to(root) or any(part.startswith(".") for part in path.relative_to(root).parts):
-        raise ToolRefused(
-            f"{args.out} is not a visible file of the project; give one such as results{target.suffix}"
-        )
+        raise ToolRefused(f"{args.out} is not a visible file of the project; give one such as results{target.suffix}")
     if path.exists():
         raise ToolRefused(f"{path.name} exists; give another name as out")
     if not path.parent.is_dir():
