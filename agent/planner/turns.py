@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.trial import Source
 from tunesmith.study.trials.view import StudyView
 
 OPENING_TRIALS = 8
@@ -12,6 +13,10 @@ OPENING_TRIALS = 8
 
 _MIN_FRACTION_TO_ALTERNATE = 0.3
 """Fraction of trials by credit below which the LLM no longer alternates with the sampler."""
+
+TRIALS_TO_JUDGE = 3
+"""Number of its own trials before which the LLM alternates whatever its fraction: two trials without a gain, while the
+sampler refines in small steps that all are new bests, say little of it."""
 
 _FRACTION_TO_LEAD = 0.5
 """Fraction of trials by credit from which on the LLM gets all first trials: the sampler has no model yet."""
@@ -27,7 +32,9 @@ class Turn:
 
 def next_turn(view: StudyView, fraction: float) -> Turn:
     """Return whose turn it is: by lead or in alternation among the first trials, then by the LLM's fraction."""
-    if view.number >= OPENING_TRIALS or fraction < _MIN_FRACTION_TO_ALTERNATE:
+    tried = sum(trial.proposal.source is Source.LLM for trial in view.trials)
+    may_alternate = fraction >= _MIN_FRACTION_TO_ALTERNATE or tried < TRIALS_TO_JUDGE
+    if view.number >= OPENING_TRIALS or not may_alternate:
         return drawn_turn(view, fraction)
     is_odd = view.number % 2 == 1
     if fraction >= _FRACTION_TO_LEAD and not is_odd:

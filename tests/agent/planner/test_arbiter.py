@@ -187,11 +187,14 @@ def test_a_sampler_that_brings_nothing_falls_to_a_twentieth_as_a_model_does() ->
     assert share({Source.SAMPLER: lambda n: 1.0 - 0.01 * n, Source.LLM: lambda n: 5.0 + n}) == pytest.approx(0.05)
 
 
-def test_a_model_that_leads_gets_the_first_trials_and_one_that_fails_none_of_them_by_right() -> None:
+def test_a_model_that_leads_gets_the_first_trials_and_one_that_failed_three_times_none_of_them_by_right() -> None:
     views = [view_of(NINE.trials[:n]) for n in range(1, 8)]
     assert all(next_turn(view, 0.8).is_llm for view in views)
     assert [next_turn(view, 0.4).is_llm for view in views] == [True, False] * 3 + [True]
-    assert not any(next_turn(view, 0.0).is_llm for view in views)
+    assert [next_turn(view, 0.0).is_llm for view in views] == [True, False] * 3 + [True], "two trials say little"
+    failed = [own(n, 0.01 * n, 9.0, Source.LLM) for n in range(3)]
+    judged = [view_of([*failed, *NINE.trials[3:n]]) for n in range(3, 8)]
+    assert not any(next_turn(view, 0.0).is_llm for view in judged)
 
 
 def test_a_repeat_runs_on_another_seed_and_no_more_often_than_noise_needs() -> None:
