@@ -356,7 +356,7 @@ def _require_same_space(path: Path | None, spec: StudySpec) -> None:
         return
     with history:
         earlier = history.find(spec.study.name)
-    if earlier is None:
+    if earlier is None or earlier.project:  # a project's study is refused as such when it is opened
         return
     changes = "; ".join(changed_parameters(earlier.spec.space.parameters, spec.space.parameters))
     if changes:
