@@ -18,7 +18,7 @@ class OpenFile:
 
     Args:
         path: the file; None for a history in memory, which cannot be removed.
-        db: the connection. The file is never opened beside it, since closing it again would drop SQLite's locks.
+        db: the connection. Nothing else opens the file: closing it again would drop SQLite's locks.
     """
 
     def __init__(self, path: Path | None, db: sqlite3.Connection) -> None:
@@ -61,7 +61,7 @@ def _copy(db: sqlite3.Connection, path: Path) -> Path | None:
     try:
         with closing(sqlite3.connect(copy)) as target:
             db.backup(target)
-            # The copy is one file: with a log next to it, moving it alone would lose changes.
+            # The copy is one file: with a log next to it, moving only the file would lose changes.
             target.execute("pragma journal_mode = delete")
         for suffix in ("-wal", "-shm"):
             # SQLite would take the log of the lost file for one of the copy, once that is moved here.
