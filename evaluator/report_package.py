@@ -1,4 +1,4 @@
-"""Writes the folder from which a trial can `import tunesmith` to report, in any environment of its own.
+"""Writes the folder from which a trial can `import tunesmith` to report, whatever its environment.
 
 The folder holds copies of the few modules that need only the standard library. Tunesmith's own folder would not do:
 next to it lie all packages of Tunesmith's environment, which would come before those of the trial.

@@ -44,7 +44,7 @@ def install_command(package: str, extra: str = "") -> str:
 def _with_extra(extra: str) -> str:
     """Return Tunesmith with an extra, by the checkout or wheel that it was installed from if that is still there.
 
-    A checkout or a wheel is no reason to believe that the name on a package index is this project's.
+    Whoever has a checkout or a wheel must not be sent to an index, where the name may belong to another project.
     """
     try:
         origin = json.loads(distribution("tunesmith").read_text("direct_url.json") or "{}")

@@ -115,7 +115,7 @@ def trials_without_gain(view: StudyView) -> int:
 
 
 class NoGainRule:
-    """[stop].no_gain: ends tuning after so many trials without a new best, or sooner if the model expects none.
+    """[stop].no_gain: ends tuning after that number of trials without a new best, or sooner if the model expects none.
 
     Args:
         most: the number of trials; None never ends.

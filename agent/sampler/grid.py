@@ -21,7 +21,7 @@ from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 
 _MAX_COMBINATIONS = 200_000
-"""Combinations of one grid; of a larger one so many are drawn."""
+"""Most combinations of a grid that are listed; of a larger grid this number is drawn."""
 _MAX_LEVEL = 10
 """The finest grid has 2^10 + 1 values of a parameter."""
 

@@ -44,7 +44,7 @@ class Layout:
 
     @property
     def standing(self) -> Column:
-        """The column that says how the study stands: the best value so far, or the size of the Pareto front."""
+        """The column for the state of the study: the best value so far, or the size of the Pareto front."""
         return Column("best", self.metrics[0].width) if len(self.metrics) == 1 else Column("front", len("front"))
 
 

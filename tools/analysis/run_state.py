@@ -1,4 +1,4 @@
-"""How a study stands: running, ended by what, or left behind by a process that died. Pure functions, for people."""
+"""The state of a study: running, ended by what, or left behind by a process that died. Pure functions, for people."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ending_text(ended_by: str) -> str:
 
 
 def state_text(record: StudyRecord, *, has_process: bool, running: int) -> str:
-    """Return how a study stands: running, ended by what, or without a process.
+    """Return the state of a study: running, ended by what, or without a process.
 
     Args:
         record: the study.
