@@ -10,9 +10,9 @@ import ctypes
 import gc
 from contextlib import suppress
 
-HEAPS = 2
-"""Number of heaps that all threads share."""
-KEPT_BYTES = 2**20
+HEAPS = 1
+"""Number of heaps that all threads share; the interpreter runs one thread at a time anyway."""
+KEPT_BYTES = 2**17
 """Size from which a block is returned as soon as it is free, and most free memory that is kept at the end of a heap."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 

@@ -151,7 +151,9 @@ def _run_until_end_or_kill(
         ended = process.poll() is not None
         if not ended:
             night.blocked.append((time.time() - 1.0, time.time()))
-        elif "the disk is full" in Path(f"/proc/self/fd/{output.fileno()}").read_text(encoding="utf-8"):
+        elif process.returncode != 0 and "the disk is full" in Path(f"/proc/self/fd/{output.fileno()}").read_text(
+            encoding="utf-8"
+        ):
             night.blocked.append((began, time.time()))
         process.kill()
         process.wait()
