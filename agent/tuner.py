@@ -85,7 +85,7 @@ class Tuner:
         history: a file for the trials; a tuner on the same file resumes the study. None keeps them in memory.
         name: the study's name in that file.
         learn_from: names of earlier studies in that file to learn from, weighted by how well their rankings agree.
-        trials: how many trials are planned; the LLM is told how many are left. None for no plan.
+        trials: how many trials are planned; the LLM learns how many are left. None for no plan.
         rules: how the LLM takes part; None for what `planner` says.
         derived: formulas of values that follow from the parameters, by name, such as
             {"width": "ceil(depth * aspect / head) * head"}; the sampler's models and conditions use them.
@@ -150,7 +150,7 @@ class Tuner:
 
     @property
     def pareto_front(self) -> list[Trial]:
-        """The trials that no other beats in every metric; with one metric the best alone."""
+        """The trials that no other beats in every metric; with one metric only the best."""
         trials = present_trials(self.trials, self._spec.space)
         return pareto_front(trials, self._spec.objectives, self._spec.metric_constraints)
 

@@ -191,7 +191,7 @@ def list_(
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
-    """List the studies of a history: trials, best value, and how each stands."""
+    """List the studies of a history: trials, best value, and the state of each."""
     with readable_errors():
         from tunesmith.cli.commands.studies import list_studies
 

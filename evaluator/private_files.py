@@ -1,4 +1,4 @@
-"""Finds what no trial may see: data for the judge alone ([evaluate].data, [test].data), and histories.
+"""Finds what no trial may see: data for the judge only ([evaluate].data, [test].data), and histories.
 
 Nothing of it is copied into a workspace, and the sandbox hides it wherever it shows a folder around it. Looks at files;
 changes none.
@@ -69,7 +69,7 @@ def with_sidecars(history: Path) -> list[Path]:
 
 
 def is_history(path: Path) -> bool:
-    """Return whether a file is a history of Tunesmith, whatever its name, or belongs to one."""
+    """Return whether a file is a history of Tunesmith, under any name, or belongs to one."""
     base = next((path.name.removesuffix(end) for end in SIDECARS if path.name.endswith(end)), None)
     if base is not None:
         return _is_history_file(path.with_name(base))

@@ -20,7 +20,7 @@ _MAX_LINE_CHARS = 300
 
 
 class Fate(StrEnum):
-    """What became of a candidate that is no trial."""
+    """What became of a candidate that is not a trial."""
 
     WAITING = "not run yet"
     REFUSED = "refused"

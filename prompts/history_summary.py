@@ -92,7 +92,7 @@ def space_table(space: SearchSpace) -> str:
     lines = [_parameter_line(name, p) for name, p in space.parameters.items()]
     lines += [f"{name} = {formula.text} (derived from the others)" for name, formula in space.relations.derived.items()]
     if space.forbid:
-        lines.append("Forbidden, and refused whoever proposes it:")
+        lines.append("Forbidden, and refused from any source:")
         lines += [f"- {rule}" for rule in space.forbid]
     return "\n".join(lines)
 

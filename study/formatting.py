@@ -105,7 +105,7 @@ def strip_control(text: str) -> str:
     """Return the text without escape sequences and unprintable characters; line breaks and tabs stay.
 
     A terminal, a browser and a model all act on such characters, and training scripts print them. Carriage returns
-    become line breaks; half of a surrogate pair, which stands for an undecodable byte, becomes a question mark.
+    become line breaks; half of a surrogate pair, which means an undecodable byte, becomes a question mark.
     """
     if text.isprintable():
         return text

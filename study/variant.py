@@ -156,7 +156,7 @@ def variant_id(root: str, files: Mapping[str, str]) -> str:
 
 
 def has_same_files(root: Variant, other: Variant) -> bool:
-    """Return whether two snapshots of the user's project have the same editable files, whatever else differs."""
+    """Return whether two snapshots of the user's project have the same editable files, even if other files differ."""
     return not root.is_edited and not other.is_edited and dict(root.files) == dict(other.files)
 
 

@@ -51,7 +51,7 @@ def identical_run(trial: Trial, trials: Sequence[Trial], curves: Mapping[int, Se
 
 
 def has_many_digits(value: float) -> bool:
-    """Return whether a value has so many digits that another run hits it only by computing the same."""
+    """Return whether a value has enough digits that another run hits it only by computing the same."""
     return len(f"{abs(value):.12g}".replace(".", "")) >= _MIN_DIGITS
 
 

@@ -146,12 +146,12 @@ class CandidatePool:
         self._candidates = [c for c in self._candidates if c is not candidate]
 
     def refuse(self, candidate: Candidate, reason: str, view: StudyView) -> None:
-        """Remove a candidate that does not run; the model is told why with the next question."""
+        """Remove a candidate that does not run; the model learns why with the next question."""
         self.mark_used(candidate)
         self._fates.refuse(candidate, reason, after=view.number)
 
     def was_refused(self, candidate: Candidate) -> bool:
-        """Return whether the model gave this configuration before and was told that it is refused."""
+        """Return whether the model gave this configuration before and knows that it is refused."""
         return self._fates.was_refused(candidate)
 
     def region(self, view: StudyView) -> Candidate | None:

@@ -240,7 +240,9 @@ def _base(given: Any, view: StudyView) -> tuple[int | None, Mapping[str, Value]]
     if trial is None:
         last = max((t.number for t in view.trials), default=None)
         known = "no trial has run yet" if last is None else f"the last trial is #{last}"
-        raise ProposalError([Mistake("base", f"{str(given)[:40]!r} is no trial; {known}; write #N, best or default")])
+        raise ProposalError(
+            [Mistake("base", f"{str(given)[:40]!r} is not a trial; {known}; write #N, best or default")]
+        )
     return trial.number, {n: v for n, v in trial.params.items() if n in view.space.parameters}
 
 
@@ -273,7 +275,7 @@ def _changes(entry: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
     else:
         pairs = list(given.items()) if isinstance(given, Mapping) else []
     values = {str(name): _scalar(value) for name, value in pairs}
-    # null stands for "not active", except where it is one of the choices.
+    # null means "not active", except where it is one of the choices.
     return {n: v for n, v in values.items() if v is not None or _is_valid(space.parameters.get(n), v)}
 
 
@@ -281,7 +283,7 @@ def _free(given: Any, space: SearchSpace) -> dict[str, Interval]:
     """Return the free parameters with their ranges, cut to the space's.
 
     Raises:
-        ProposalError: a name is no parameter, or a range does not overlap the parameter's.
+        ProposalError: a name is not a parameter, or a range does not overlap the parameter's.
     """
     if isinstance(given, Mapping):
         given = [{"name": name, **(bounds if isinstance(bounds, Mapping) else {})} for name, bounds in given.items()]

@@ -30,7 +30,7 @@ class FateLog:
             self._add(_fate(candidate, Fate.DROPPED, after, reason))
 
     def was_refused(self, candidate: Candidate) -> bool:
-        """Return whether the same configuration was refused before, and the model told so."""
+        """Return whether the same configuration was refused before, and the model knows."""
         key = config_key(candidate.params)
         return any(one.fate is Fate.REFUSED and config_key(one.params) == key for one in self._decided)
 

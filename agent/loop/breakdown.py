@@ -20,7 +20,7 @@ LOG_NAME = "errors.log"
 def removed_files(history: Path, folder: Path) -> ProjectError | None:
     """Return an error for people if the study's history or folder was removed during the run; None if both are there.
 
-    SQLite goes on writing to a removed file, so that what is lost shows only elsewhere, as any exception.
+    SQLite continues to write to a removed file, so that what is lost shows only elsewhere, as any exception.
     """
     gone = [str(path) for path in (history, folder) if not path.exists()]
     if not gone:

@@ -1,4 +1,4 @@
-"""Takes up what the LLM asks for about the study: as a command of its own, or as a line for the person."""
+"""Takes up what the LLM asks for about the study: as a separate command, or as a line for the person."""
 
 from __future__ import annotations
 

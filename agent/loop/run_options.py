@@ -19,7 +19,7 @@ class RunOptions:
         cpus: cores of this machine that trials may use.
         recording: file to which the LLM's answers are recorded, or from which they are replayed.
         unsafe_edits: whether edited code may run without the sandbox.
-        keep_going: whether the run goes on when trials fail for every configuration.
+        keep_going: whether the run continues when trials fail for every configuration.
         after_full_disk: whether the last run ended in this process because the disk was full: its trials then lost no
             attempt.
         moved: whether the user says that the project moved here from another folder.

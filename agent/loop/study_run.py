@@ -124,7 +124,7 @@ class StudyRun:
         self.wake.clear()
 
     def record_deadline(self) -> None:
-        """Record the moment that `until` stands for, so that a run started again after a kill keeps it."""
+        """Record the moment that `until` means, so that a run started again after a kill keeps it."""
         until, moment = self.spec.budget.until, self.ledger.budget.until
         if until is not None and moment is not None:
             detail = {"until": until.isoformat(), "moment": moment}

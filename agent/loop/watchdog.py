@@ -28,7 +28,7 @@ def short_thread_slices() -> Iterator[None]:
     """Let threads of this process take turns more often.
 
     The loop gives up the interpreter with each statement of SQLite, and gets it back after the slice of each thread
-    that reads a flood: with Python's 5 ms, a turn of 0.2 s takes 5 s beside four floods.
+    that reads a flood: with Python's 5 ms, a turn of 0.2 s takes 5 s next to four floods.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(THREAD_SLICE_S)

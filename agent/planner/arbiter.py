@@ -1,6 +1,6 @@
 """Chooses the next proposal: the user's default, a candidate of the LLM or a point of the sampler, with the reasons.
 
-The LLM and the sampler propose. This module decides which candidate runs, and what stands in for one that does not.
+The LLM and the sampler propose. This module decides which candidate runs, and what replaces one that does not.
 Knows no executor and writes no history. A choice is a function of the view and of what the LLM answers.
 """
 
@@ -115,7 +115,7 @@ class Arbiter:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether `must_wait` would still return True, told without a view."""
+        """Whether `must_wait` would still return True, without needing a view."""
         return self._candidate_pool is not None and self._candidate_pool.is_waiting
 
     def choose_default(self, view: StudyView) -> Proposal | None:
@@ -177,7 +177,7 @@ class Arbiter:
         return self._stand_in(view, refused, (*considered, refused.text))
 
     def _acceptable(self, view: StudyView, pool: CandidatePool) -> list[Judgement]:
-        """Return the candidates that may run; where all are refused, the model is told why and asked once more."""
+        """Return the candidates that may run; where all are refused, the model learns why and is asked once more."""
         for is_last in (view.number in self._refused, True):
             candidates = pool.offer(view).candidates
             judgements = self._judge(view, pool, candidates)
@@ -241,7 +241,7 @@ class Arbiter:
         proposal = self._from_sampler(view, considered=considered, fallback_reason=why)
         scores = self._scored(view, [proposal.params])
         if scores and refused.score is not None and scores[0].p_feasible <= refused.score.p_feasible:
-            reason = "the sampler's own point is no more likely to succeed"
+            reason = "the sampler's own point is not more likely to succeed"
             return self._llm_proposal(view, refused, (*considered, reason))
         return proposal
 

@@ -1,7 +1,7 @@
 """Judges an LLM's candidates: refuses what would probably fail, and orders the rest.
 
 The order is the LLM's own and the sampler's, weighted by whose predictions ranked earlier outcomes better. A small
-expected gain is no reason to refuse: the judge knows little of where a model goes for reasons of its own.
+expected gain is not a reason to refuse: the judge knows little of where a model goes for reasons of its own.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def judge(
         candidate: what a model gave.
         params: its configuration, with values for what it leaves to the sampler.
         score: by the sampler's model; None without one, which refuses nothing.
-        insists: whether it was refused before, and the model, told so, gave it again and may insist.
+        insists: whether it was refused before, and the model, knowing that, gave it again and may insist.
     """
     is_allowed = score is None or insists or candidate.repeats is not None or score.p_feasible >= MIN_P_FEASIBLE
     return Judgement(candidate, params, score, "" if is_allowed else "it would probably fail or break a limit")

@@ -2,7 +2,7 @@
 
 The bound is that of Makarova et al. 2022, which Optuna's terminator follows too: the upper confidence bound of the best
 configuration so far, less the lowest lower confidence bound anywhere. Once it is below the noise between seeds, a
-better configuration could not be told from the present one. Knows no loop.
+better configuration could not be distinguished from the present one. Knows no loop.
 """
 
 from __future__ import annotations

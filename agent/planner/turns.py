@@ -15,7 +15,7 @@ _MIN_FRACTION_TO_ALTERNATE = 0.3
 """Fraction of trials by credit below which the LLM no longer alternates with the sampler."""
 
 TRIALS_TO_JUDGE = 3
-"""Number of its own trials before which the LLM alternates whatever its fraction: two trials without a gain, while the
+"""Number of its own trials before which the LLM alternates at any fraction: two trials without a gain, while the
 sampler refines in small steps that all are new bests, say little of it."""
 
 _FRACTION_TO_LEAD = 0.5

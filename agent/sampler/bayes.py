@@ -126,7 +126,7 @@ class BayesSampler:
         self._settings = settings or SamplerSettings()
 
     def suggest(self, view: StudyView) -> Suggestion:
-        """Return a valid configuration that was not tried, and is no near duplicate while there are others.
+        """Return a valid configuration that was not tried, and is not a near duplicate while there are others.
 
         Raises:
             SpaceExhausted: the space is finite and every configuration was tried.

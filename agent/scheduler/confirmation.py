@@ -236,7 +236,7 @@ class Confirmation:
 
 
 def _is_too_late_for_noise(default: Trial, trials: Sequence[Trial]) -> bool:
-    """Return whether tuning went on without repetitions of the default; a limit that was raised later brings none."""
+    """Return whether tuning continued without repetitions of the default; a limit that was raised later brings none."""
     if any(t.proposal.replicate_of == default.number for t in trials):
         return False
     proposed = (Source.SAMPLER, Source.LLM, Source.FALLBACK)

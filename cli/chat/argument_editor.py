@@ -28,7 +28,7 @@ async def edited_arguments(action: ProposedAction, reader: InputReader) -> dict[
     """Return the arguments as the person changed them; None if they gave up.
 
     Raises:
-        ToolRefused: the result is no JSON object, or the editor cannot be started.
+        ToolRefused: the result is not a JSON object, or the editor cannot be started.
     """
     arguments = dict(action.arguments)
     name, suffix = WHOLE_FILES.get(action.name, ("", ".json"))

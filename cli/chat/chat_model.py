@@ -71,7 +71,7 @@ class ChatModel:
 
     @property
     def in_background(self) -> asyncio.Task[None] | None:
-        """What goes on while the person types: opening the model, or an answer that waits; None without either."""
+        """What happens while the person types: opening the model, or an answer that waits; None without either."""
         if self.is_opening:
             return self._opening
         return self.turns.in_background if self.turns is not None else None
@@ -109,7 +109,7 @@ class ChatModel:
         """Let the model queue some trials without approval; edits of the code always ask.
 
         Raises:
-            ToolRefused: the text is no number, or there is no model.
+            ToolRefused: the text is not a number, or there is no model.
         """
         if not text.isdigit():
             raise ToolRefused("give a number of trials, for example /allow 5; /allow 0 asks for every trial again")

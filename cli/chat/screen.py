@@ -61,7 +61,7 @@ class Screen:
         self.preview(action.preview)
 
     def preview(self, text: str) -> None:
-        """Show what an action would do: its first line stands out, lines of a diff have their colour."""
+        """Show what an action would do: its first line is emphasized, lines of a diff have their colour."""
         first, *rest = map(_spelled_out, text.split("\n"))
         self.line(first, "bold")
         for line in rest:

@@ -1,4 +1,4 @@
-"""The line below the prompt of a chat: how the study stands at this moment."""
+"""The line below the prompt of a chat: the state of the study at this moment."""
 
 from __future__ import annotations
 

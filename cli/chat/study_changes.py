@@ -1,4 +1,4 @@
-"""News of a study: what the person is shown at once, and what the LLM is told with the next message."""
+"""News of a study: what the person is shown at once, and what the LLM reads with the next message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study,
 from tunesmith.tools.analysis.run_state import ending_text
 
 UNREPORTED_LINES = 10
-"""Number of lines that the LLM is shown with the next message, beside the counts and the best."""
+"""Number of lines that the LLM is shown with the next message, in addition to the counts and the best."""
 
 
 class StudyChanges:

@@ -1,6 +1,6 @@
 """Plays the answers of a conversation on the screen, and asks about what the LLM wants to do.
 
-An answer that waits for trials goes on in the background, so that the person can type meanwhile.
+An answer that waits for trials continues in the background, so that the person can type meanwhile.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Turns:
             await self.ask_for_approvals()
 
     async def ask_for_approvals(self) -> None:
-        """Ask about each pending action, also about those pending since the last chat, unless an answer goes on."""
+        """Ask about each pending action, also about those pending since the last chat, while no answer is under way."""
         while self._playing is None and (pending := await self._conversation.pending()) is not None:
             await self._play(self._conversation.decide(await self._approvals.decide(pending.actions)))
 

@@ -34,7 +34,7 @@ class ApplyOptions:
     """The options of `apply`; `branch` and `output` default to names made of the study and the variant.
 
     Attributes:
-        stack: whether each edit of the variant's lineage becomes a commit of its own.
+        stack: whether each edit of the variant's lineage becomes a separate commit.
     """
 
     variant: str

@@ -31,7 +31,7 @@ def run_through_full_disks(
     """Run a study to its end; whenever the disk is full or the history locked, wait for the end of that and resume.
 
     Args:
-        open_loop: opens the study anew; told whether the last run ended because the disk was full.
+        open_loop: opens the study anew and receives whether the last run ended because the disk was full.
         history: the history file.
         until: the study's deadline in seconds since the epoch; None without one.
         tell: receives a note that says what the study waits for.

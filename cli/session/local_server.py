@@ -1,4 +1,4 @@
-"""Guards a web server of this machine: a Host and Origin of its own, and a token, so that no web page reaches it.
+"""Guards a web server of this machine: the expected Host and Origin, and a token, so that no web page reaches it.
 
 A page in a browser can reach 127.0.0.1 through a domain name that resolves there (DNS rebinding); its requests then
 carry that name as Host. Other users of the machine can connect, but do not know the token.

@@ -46,9 +46,9 @@ class CommandSpec:
         log: file for both output streams, at most `log_bytes` long.
         file_bytes: largest size of a file that the command writes.
         line_words: lines of output that contain one of these, in lower case or not, are passed on, with the rows of a
-            table and the object over several lines that one stands in; all others only go to the log.
-        memory_bytes: memory of all its processes together, and address space that each may reserve; 0 is no limit.
-        processes: largest number of its processes and threads; 0 is no limit.
+            table and the object over several lines that contains one; all others only go to the log.
+        memory_bytes: memory of all its processes together, and address space that each may reserve; 0 means no limit.
+        processes: largest number of its processes and threads; 0 means no limit.
         is_sandboxed: whether the command starts a sandbox; signals then go to the process inside it.
         grace_s: time between SIGTERM and SIGKILL.
         folder: everything the command writes that is kept lies below; None means `cwd`. On another machine a folder

@@ -27,7 +27,7 @@ _POSITIONAL: Mapping[str, tuple[str, ...]] = {
     "set_seed": ("seed",), "set_random_seed": ("seed",), "seed_everything": ("seed",), "PRNGKey": ("seed",),
     "default_rng": ("seed",), "RandomState": ("seed",),
 }  # fmt: skip
-"""Names of the arguments that are often given by position; "" for one that is no number."""
+"""Names of the arguments that are often given by position; "" for one that is not a number."""
 _DICT_MAKERS = ("dict", "Namespace", "SimpleNamespace", "ConfigDict", "CfgNode", "CN", "EasyDict", "AttrDict", "Box")
 
 

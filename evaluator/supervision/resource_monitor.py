@@ -22,7 +22,7 @@ CHECK_FILES_S = 0.25
 
 
 class ResourceMonitor:
-    """Compares what all descendants of this process use with their limits; 0 is no limit.
+    """Compares what all descendants of this process use with their limits; 0 means no limit.
 
     Args:
         memory_bytes: limit of the memory that they hold together; 0 also where a control group limits it.

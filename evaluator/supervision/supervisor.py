@@ -8,7 +8,7 @@ reason. On Linux the supervisor adopts every orphan among its descendants, so da
 are left when the command exits are killed. The result goes to STATUS_FD as lines of NAME=VALUE.
 
 A limit of 0 is none. CORES is a list such as 0,1, or - for all. GROUP is the control group in which the command gets
-one of its own, or - for none. IS_SANDBOXED is 1 if the program is bubblewrap: SIGTERM
+one or - for none. IS_SANDBOXED is 1 if the program is bubblewrap: SIGTERM
 then goes to the process in the sandbox, because bubblewrap would kill it when it ends itself.
 
 Knows no trial. Imports as little as possible, since its start is part of every trial's start: json and contextlib would

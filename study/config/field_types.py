@@ -112,7 +112,7 @@ def shared_folder(name: str) -> str:
     parts = PurePosixPath(name).parts
     above = next((index for index, part in enumerate(parts) if part != ".."), len(parts))
     if name.startswith(("/", "~")) or ".." in parts[above:] or above == len(parts) or above > MAX_ABOVE:
-        raise ValueError("not a folder in the project or beside it")
+        raise ValueError("not a folder in the project or next to it")
     return str(PurePosixPath(name))
 
 
@@ -146,7 +146,7 @@ def option(value: Any) -> str | int:
     """Return the value of an option of sbatch.
 
     Raises:
-        ValueError: it is no text, number or switch.
+        ValueError: it is neither a text, a number nor a switch.
     """
     if not isinstance(value, str | int):
         raise ValueError("not a text, number or switch")

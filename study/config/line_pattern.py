@@ -1,4 +1,4 @@
-"""A person's regular expression over lines of output. RE2 matches it in time linear in the line, whatever both are.
+"""A person's regular expression over lines of output. RE2 matches it in time linear in the line, for any expression and any line.
 
 Python's own `re` takes exponential time for some patterns, and the lines come from a script.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import re2  # type: ignore[import-untyped]  # google-re2 has no types of its own
+import re2  # type: ignore[import-untyped]  # google-re2 ships no types
 
 MAX_LINE_CHARS = 20_000
 """Part of a line that is read."""

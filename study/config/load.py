@@ -442,5 +442,5 @@ def _unknown_placeholders(spec: StudySpec, space: SearchSpace | None, text: str,
 def _metric_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     for name in spec.metric_tables:
         if name not in spec.metrics:
-            message = f"is no metric of this study{did_you_mean(name, spec.metrics)}"
+            message = f"is not a metric of this study{did_you_mean(name, spec.metrics)}"
             yield Mistake(f'metrics."{name}"', message)

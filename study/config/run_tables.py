@@ -75,7 +75,7 @@ class RunTable(Table):
     )
     shared: list[Annotated[Text, AfterValidator(shared_folder)]] = Field(
         default_factory=list,
-        description='a list of folders of the project, or beside it, all trials share, such as ["data", "../data"]',
+        description='a list of folders of the project, or next to it, all trials share, such as ["data", "../data"]',
     )
     metrics_from: Annotated[
         list[Annotated[Text, AfterValidator(metric_source)]], BeforeValidator(as_list), Field(min_length=1)

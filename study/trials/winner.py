@@ -182,7 +182,7 @@ def _confirmed(
 ) -> Trial | None:
     """Return the configuration that was compared with the default; None if none was or a newer one leads.
 
-    The default alone may have replicates: the replicates of the other can fail, or time can run out.
+    Only the default may have replicates: the replicates of the other can fail, or time can run out.
     """
     sign, leader = asked.objectives[0].sign, order[0]
     rerun = [t for t in order if len(repeats.confirming.get(t.number, ())) >= _MIN_CONFIRMED]

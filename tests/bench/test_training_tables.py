@@ -72,7 +72,7 @@ def test_every_planner_starts_with_the_default_and_sees_values_with_noise(made: 
         pytest.importorskip("cmaes")
     task = read_table(made)
     asked: list[object] = []
-    told: list[float] = []
+    reported: list[float] = []
 
     class Watched:
         def __init__(self) -> None:
@@ -83,7 +83,7 @@ def test_every_planner_starts_with_the_default_and_sees_values_with_noise(made: 
             return asked[-1]
 
         def tell(self, value: float) -> None:
-            told.append(value)
+            reported.append(value)
             self._planner.tell(value)
 
         def fail(self, failure: Failure) -> None:
@@ -92,7 +92,7 @@ def test_every_planner_starts_with_the_default_and_sees_values_with_noise(made: 
     run = run_once(task, Watched(), RunKey(task.name, planner, 3, 6))  # type: ignore[arg-type]  # its parts suffice
     assert asked[0] == task.space.default
     means = [value for value in run.values if value is not None]
-    assert all(mean != seen for mean, seen in zip(means, told, strict=True))
+    assert all(mean != seen for mean, seen in zip(means, reported, strict=True))
 
 
 def test_children_follow_from_the_order_of_nodes() -> None:

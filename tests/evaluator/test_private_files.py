@@ -1,4 +1,4 @@
-"""Data for the judge alone and the history: no trial sees them, wherever they lie, and no workspace holds a copy."""
+"""Data for the judge only and the history: no trial sees them, wherever they lie, and no workspace holds a copy."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_only_the_judge_reads_its_data(bench: Bench, data: list[str], names: str
     if len(data) > 1:
         bench.write("SECRET-LABEL", data[1])
     if data[0] == "many/labels.csv":
-        for number in range(2100):  # so many that the folder is linked as a whole
+        for number in range(2100):  # enough that the folder is linked as a whole
             (bench.project / "many" / f"{number}").touch()
     if data[0] == "alias.csv":
         (bench.project / "alias.csv").rename(bench.project / "labels.csv")
@@ -79,7 +79,9 @@ def test_only_the_judge_reads_its_data(bench: Bench, data: list[str], names: str
     assert outcome.values["loss"] == len(data)
     log = (bench.study / "trials/0000/log.txt").read_text()
     assert "found" not in log, log
-    copies = [p for p in bench.study.rglob("*") if p.is_file() and not p.is_symlink() and b"SECRET-LABEL" in p.read_bytes()]
+    copies = [
+        p for p in bench.study.rglob("*") if p.is_file() and not p.is_symlink() and b"SECRET-LABEL" in p.read_bytes()
+    ]
     assert copies == []
 
 

@@ -168,7 +168,7 @@ WRONG = [
     Wrong("choices is a text", OPT, 'opt = { type = "choice", choices = "ab" }', "space.opt.choices", "a list"),
     Wrong("a choice twice", OPT, 'opt = { type = "choice", choices = ["a", "a"] }', "space.opt.choices", "remove one"),
     Wrong("choices of lists", OPT, 'opt = { type = "choice", choices = [[1], [2]] }', "space.opt.choices", "texts, numbers"),
-    Wrong("default is no choice", OPT, 'opt = { type = "choice", choices = ["adam", "sgd"], default = "adm" }', "space.opt.default", "did you mean adam?"),
+    Wrong("default is not a choice", OPT, 'opt = { type = "choice", choices = ["adam", "sgd"], default = "adm" }', "space.opt.default", "did you mean adam?"),
     Wrong("bool default is a text", AMP, 'amp = { type = "bool", default = "yes" }', "space.amp.default", "expected true or false"),
     Wrong("unknown key in a parameter", LR, space('type = "float", lo = 1, high = 2, low = 0'), "space.lr.lo", "did you mean low?"),
     Wrong("choices of a float", LR, space('type = "float", low = 0, high = 1, choices = [1]'), "space.lr.choices", "unknown key for type float"),

@@ -1,4 +1,4 @@
-"""Damage in the write-ahead log is noticed and said; the end of a transaction that a kill cut off is no damage."""
+"""Damage in the write-ahead log is noticed and said; the end of a transaction that a kill interrupted is not damage."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def test_a_long_log_keeps_its_end() -> None:
     assert one_line("a\n\nb\t c" + "d" * 300, 20) == "a b c" + "d" * 14 + "…"
 
 
-def told(view: StudyView, **facts: Any) -> str:
+def prompt_text(view: StudyView, **facts: Any) -> str:
     """Return the question that a view and facts lead to."""
     shown = PromptContext(view=view, sampler=SAMPLER, **facts)
     return proposing_messages(BRIEF, shown, count=4, operator=operators()["refine"])[-1].text
@@ -212,7 +212,7 @@ def by(source: Source, made: Trial, **kept: Any) -> Trial:
 
 def test_trials_are_shown_as_what_differs_from_the_best() -> None:
     many = [trial(n, {**BASE, "lr": 0.01 * (n + 1)}, 1.0 - 0.1 * n) for n in range(7)]
-    text = told(study(many))
+    text = prompt_text(study(many))
     assert "6 | sampler | 0.4000 | complete | 0 | all values: lr=0.07 layers=2 optimizer=adam batch=32" in text
     assert "2 | sampler | 0.8000 | complete | 0 | lr=0.03\n" in text
 
@@ -225,7 +225,7 @@ def test_the_fate_of_each_candidate_is_told() -> None:
         CandidateFate(params={**BASE, "lr": 0.1, "norm": True}, fate=Fate.WAITING, after=4, expected=0.38),
         CandidateFate(params={}, fate=Fate.REFUSED, after=4, reason="it cannot be read: lr: is missing"),
     )
-    text = told(study([*FOUR, ran]), fates=fates, track_record="Of your 5 predictions ...")
+    text = prompt_text(study([*FOUR, ran]), fates=fates, track_record="Of your 5 predictions ...")
     assert "Of your 5 predictions" in text
     assert "- #3: you expected 0.3000, measured 0.4500" in text
     assert "- refused, it would probably fail: #1 with lr=0.01 layers=7" in text
@@ -233,7 +233,7 @@ def test_the_fate_of_each_candidate_is_told() -> None:
     assert "- not run yet: #1 with norm=true, you expected 0.3800" in text
     assert "- refused, it cannot be read: lr: is missing: #1 with unreadable" in text
     assert "Those not run yet are dropped now" in text
-    assert "What became of your candidates" not in told(study(FOUR))
+    assert "What became of your candidates" not in prompt_text(study(FOUR))
 
 
 def repeat(number: int, of: int, value: float) -> Trial:
@@ -242,10 +242,10 @@ def repeat(number: int, of: int, value: float) -> Trial:
 
 
 def test_the_noise_is_told_and_what_difference_means_something() -> None:
-    assert "noise: unknown: no configuration ran twice" in told(study(FOUR))
-    once = told(study([*FOUR, repeat(3, 1, 0.42)]))
+    assert "noise: unknown: no configuration ran twice" in prompt_text(study(FOUR))
+    once = prompt_text(study([*FOUR, repeat(3, 1, 0.42)]))
     assert "noise: hardly known; repeats on other seeds: #1: 0.4000 0.4200" in once
-    twice = told(study([*FOUR, repeat(3, 1, 0.42), repeat(4, 1, 0.44)]))
+    twice = prompt_text(study([*FOUR, repeat(3, 1, 0.42), repeat(4, 1, 0.44)]))
     assert "noise: a repeat varies by 0.020 (standard deviation); a difference below 0.057 between two" in twice
     assert "on other seeds 0.4200 0.4400" in twice
 
@@ -257,11 +257,11 @@ def test_contrasts_untried_values_requests_and_timing_are_told_where_there_are_a
         "requests": ("pin norm at false: taken over; a person may undo it",),
         "timing": "a trial takes about 31 s; 2 run at once; running or queued now: #3",
     }
-    text = told(study(FOUR), **facts)
+    text = prompt_text(study(FOUR), **facts)
     for fact in (facts["contrasts"][0], facts["untouched"][0], facts["requests"][0]):
         assert f"- {fact}" in text
     assert f"time: {facts['timing']}" in text
-    plain = told(study(FOUR))
+    plain = prompt_text(study(FOUR))
     assert not any(title in plain for title in ("Contrasts", "Not tried yet", "Your requests", "time: "))
 
 

@@ -37,7 +37,7 @@ def test_values_reach_files_and_the_environment() -> None:
         ({"metrics": {"Val Loss": {"take": "first"}}}, 'expected "last", "best", or "mean-of-last-5"'),
         ({"metrics": {"Val Loss": {"take": "mean-of-last-0"}}}, 'expected "last"'),
         ({"metrics": {"Val Loss": {"from": "../x.csv"}}}, "expected .*stdout"),
-        ({"metrics": {"val_los": {"take": "best"}}}, "is no metric of this study"),
+        ({"metrics": {"val_los": {"take": "best"}}}, "is not a metric of this study"),
         ({"study": {"name": "s", "metric": "a  b"}}, "not valid here"),
         ({"run": {"command": "x", "files": {"../a.yaml": {"lr": 1}}}}, "a table for each file"),
         ({"run": {"command": "x", "files": {"a.yaml": {"lr": "{rate}"}}}}, r'used in \[run.files\]."a.yaml"."lr"'),

@@ -23,7 +23,7 @@ _COMPARED = 40
 """Numbers of best and of latest trials among which pairs are sought."""
 
 _NOISE_FACTOR = 2.8
-"""Difference of two single runs that noise alone rarely exceeds, in standard deviations of a run."""
+"""Difference of two single runs that noise by itself rarely exceeds, in standard deviations of a run."""
 
 
 def contrasts(view: StudyView, count: int = 12) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def importance(space: SearchSpace, trials: Sequence[Trial], objective: Objective
 
     Empty when fewer than MIN_TRIALS trials are complete, when all values are equal, when all importances are 0, or
     when the package optuna is not installed. Trials are compared within each version of the code: what an edit gained
-    is no merit of the parameters that it happened to run with.
+    is not a merit of the parameters that it happened to run with.
     """
     usable = _of_known_versions([t for t in trials if _is_usable(space, t, objective)])
     losses = _within_versions(usable, objective)

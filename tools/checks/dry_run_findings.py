@@ -146,7 +146,7 @@ def _missing(run: DryRun) -> Iterator[Finding]:
         yield Finding(level="problem", what="missing", detail=detail)
     elif match := _FILE.search(text):
         detail = (
-            f"the file {match[1]}; trials run in a copy of the project: name a folder beside it in [run].shared, or write"
+            f"the file {match[1]}; trials run in a copy of the project: name a folder next to it in [run].shared, or write"
             "\nabsolute paths (in the sandbox, name their folder in [run].data)"
         )
         yield Finding(level="problem", what="missing", detail=detail)

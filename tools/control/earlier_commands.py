@@ -67,7 +67,7 @@ def read_earlier_commands(spec: StudySpec, events: Sequence[Event]) -> EarlierCo
 
 
 def changed_value_text(value: object) -> str:
-    """Return the value of a changed key in words: a parameter without what a change leaves alone."""
+    """Return the value of a changed key in words: a parameter without what a change keeps."""
     if isinstance(value, Mapping):
         return render_params({k: v for k, v in value.items() if k not in ("metric", "type", "help", "when")})
     if isinstance(value, list):

@@ -123,7 +123,7 @@ def is_private(path: Path) -> bool:
 
 
 def source_path(context: ToolContext, name: str) -> Path:
-    """Return the path of a source file of the project; hidden files and data for the judge alone are excluded.
+    """Return the path of a source file of the project; hidden files and data for the judge only are excluded.
 
     Raises:
         ToolRefused: there is no such file; the message lists the files at the project's top.

@@ -24,7 +24,7 @@ from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments, find_trial
 
 BASES = ("best", "default")
-"""Names of configurations that others can be based on, beside the numbers of trials."""
+"""Names of configurations that others can be based on, in addition to the numbers of trials."""
 _EDGE = 0.02
 """Distance from an end of the range, in the unit interval, that counts as the edge."""
 

@@ -36,7 +36,7 @@ ENOUGH = 2
 MANY = 6
 """Number of tuned settings from which it is not, whichever they are."""
 MAX_TUNED = 24
-"""Number of parameters beyond which further ones that only stand in the code are left alone."""
+"""Number of parameters beyond which further ones that are only in the code are left alone."""
 
 
 def read_script(path: Path, given: Sequence[str] = (), root: Path | None = None) -> ScriptReading:

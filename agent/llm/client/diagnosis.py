@@ -78,7 +78,7 @@ class Diagnosis:
 
 
 def diagnose(error: BaseException) -> Diagnosis:
-    """Classify an exception that a client raised, whatever its class; reading one never raises another."""
+    """Classify an exception that a client raised, of any class; reading one never raises another."""
     try:
         return _diagnosis(error)
     except Exception:  # noqa: BLE001  # attributes and texts of foreign exceptions are code of their own

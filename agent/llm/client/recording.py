@@ -144,7 +144,7 @@ class ReplayModel:
 
 
 def _study_key(messages: Sequence[Message], answer_format: AnswerFormat[Any]) -> str:
-    """Return a key that all questions of one kind about one search space share, whatever the machine."""
+    """Return a key that all questions of one kind about one search space share, on any machine."""
     text = "\n".join(message.text for message in messages)
     space = text.partition("# The search space\n")[2].partition("\n# ")[0] or messages[0].text
     return hashlib.sha256(json.dumps([answer_format.name, space]).encode()).hexdigest()[:24]

@@ -115,7 +115,7 @@ def _failed(trial: Trial) -> bool:
 def _key(trial: Trial) -> tuple[object, ...]:
     proposal = trial.proposal
     params = json.dumps(dict(trial.params), sort_keys=True)
-    # A repetition is one because of its seed; other trials of one configuration are the same whatever their seed.
+    # A repetition is one because of its seed; other trials of one configuration are the same for any seed.
     seed = proposal.seed if trial.is_replicate else None
     return (params, proposal.code, proposal.fidelity, proposal.replicate_of, seed)
 

@@ -92,7 +92,7 @@ class ScriptedModel:
         idea = self._ideas[name]
         predicted = idea.get("predicted", idea.get("predicted_mean"))
         kept = {key: idea[key] for key in ("direction", "edits")}
-        # The name leads, so that the versions of a study can be told apart afterwards.
+        # The name leads, so that the versions of a study can be distinguished afterwards.
         rationale = f"{name}: {idea['rationale']}"
         return {
             **kept,

@@ -52,7 +52,7 @@ class World:
 
     Attributes:
         default: the loss of the user's code with its default configuration.
-        tuning_gain: what tuning gains in all, if it goes on for ever.
+        tuning_gain: what tuning gains in all, if it never stops.
         tuning_trials: trials in which tuning gains about two thirds of that.
         noise: standard deviation of a run.
         max_ideas: ideas in one answer.

@@ -1,8 +1,8 @@
-"""Compares a scripted expert together with the sampler, the expert alone and the sampler alone.
+"""Compares a scripted expert together with the sampler, the expert by itself and the sampler by itself.
 
     python bench/experiments/quality/teamwork.py [--task train_lm ...] [--seeds 8] [--trials 50] [--arm pair ...]
 
-The expert stands for a model that knows training: of half of the parameters that matter it knows the better direction,
+The expert plays a model that knows training: of half of the parameters that matter it knows the better direction,
 of the others nothing, of two it is sure and wrong. It reads the history in its own way: it works on the best trial and
 keeps a step that helped. Its predictions are noisy. Prints the mean normalized regret of the best value without noise
 after a few numbers of trials, with an interval over tasks and seeds, and the LLM's share of the trials.
@@ -33,7 +33,7 @@ from tunesmith.bench.tasks import choose_tasks
 from tunesmith.study.trials.trial import Failure
 
 MARKS = (10, 20, 30, 50)
-ALONE = LLMRules(fraction=1.0, scored=False, rethinks="always")
+ONLY_LLM = LLMRules(fraction=1.0, scored=False, rethinks="always")
 PAIR = LLMRules(rethinks="always")
 ARMS = ("sampler", "expert", "pair", "pair, permuted", "expert, permuted")
 
@@ -42,7 +42,7 @@ def run(task_name: str, seed: int, arm: str, trials: int) -> tuple[list[float], 
     """Return the regret of the best value so far after each trial, and the source of each trial."""
     task = _task(task_name)
     model = ScriptedExpert(task, Expert.drawn(task, seed), seed) if arm != "sampler" else None
-    rules = None if arm == "sampler" else ALONE if arm.startswith("expert") else PAIR
+    rules = None if arm == "sampler" else ONLY_LLM if arm.startswith("expert") else PAIR
     best = 10.0
     regrets: list[float] = []
     sources: list[str] = []

@@ -1,4 +1,4 @@
-"""The summary of a long conversation: our own prompt, and no summary is no reason to forget."""
+"""The summary of a long conversation: our own prompt, and no summary is not a reason to forget."""
 
 from __future__ import annotations
 

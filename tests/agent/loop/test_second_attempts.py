@@ -55,7 +55,7 @@ def run(
 
 
 @pytest.mark.parametrize(
-    ("gib", "kinds", "attempts"), [(6, {"complete"}, 2), (12, {"oom"}, 2)], ids=["fits alone", "never fits"]
+    ("gib", "kinds", "attempts"), [(6, {"complete"}, 2), (12, {"oom"}, 2)], ids=["fits by itself", "never fits"]
 )
 def test_a_trial_that_runs_out_of_memory_on_a_shared_gpu_runs_again_alone_on_it(
     tmp_path: Path, gib: float, kinds: set[str], attempts: int
@@ -105,7 +105,7 @@ def test_trials_are_packed_by_the_memory_that_others_needed(tmp_path: Path, monk
     with played_gpus(tmp_path / "gpu", {"memory": 24, "watt": 300, "busy": 80}):
         trials, opened = run(tmp_path, settings, on_event=on_event, budget={"trials": 9})
     assert Counter(t.state.value for t in trials) == {"complete": 9}
-    # Three times 1.15 * 6 GiB fit into 92% of 24 GiB; until three trials are measured, each runs alone.
+    # Three times 1.15 * 6 GiB fit into 92% of 24 GiB; until three trials are measured, each runs by itself.
     assert [at_once[number] for number in range(3)] == [1, 1, 1]
     assert max(at_once.values()) == 3
     spent = opened.study("toy").spent

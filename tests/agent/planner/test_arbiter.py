@@ -1,4 +1,4 @@
-"""The arbiter: what it refuses and why, whose order counts, what stands in, and how turns are earned."""
+"""The arbiter: what it refuses and why, whose order counts, what replaces a refused one, and how turns are earned."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NINE = view_of([own(n, 0.05 * n + 0.01, 1.0 + 0.1 * n, Source.SAMPLER) for n in 
 
 
 class FixedScorer:
-    """Judges by x alone: `p_feasible` and `gap` are functions of it."""
+    """Judges by x only: `p_feasible` and `gap` are functions of it."""
 
     def __init__(self, p_feasible: Callable[[float], float], gap: Callable[[float], float] = lambda x: 0.0) -> None:
         self._p, self._gap = p_feasible, gap
@@ -115,7 +115,7 @@ def test_the_sampler_stands_in_only_after_the_second_try_and_only_if_it_is_more_
     chooses, _ = arbiter(lambda n, m: answer(0.7 + 0.01 * n), scorer, sampler_x=0.97)
     kept = chooses.choose(NINE)
     assert (kept.source, kept.params["x"]) == (Source.LLM, 0.71)
-    assert any("the sampler's own point is no more likely to succeed" in line for line in kept.considered)
+    assert any("the sampler's own point is not more likely to succeed" in line for line in kept.considered)
 
 
 def test_what_the_model_gives_again_after_a_refusal_runs_unless_many_of_its_trials_failed() -> None:

@@ -1,4 +1,4 @@
-"""With a default: it is the centre whatever names say, openings are short and careful, choices are all tried."""
+"""With a default: it is the centre with names of any meaning, openings are short and careful, choices are all tried."""
 
 from __future__ import annotations
 

@@ -46,11 +46,11 @@ def test_a_run_pauses_after_three_such_failures_and_says_why_and_what_to_do(tmp_
     assert "The end of the log of trial 2:" in done.stdout
     assert "--keep-going" in done.stdout
     assert invoke("status", cwd=project).stdout.splitlines()[0].split("·")[1].strip().startswith("paused: ")
-    told = [json.loads(line) for line in heard.read_text().splitlines()]
-    assert [(m["event"], "paused: 3 trials" in m["text"]) for m in told if m["event"] == "failures"] == [
+    messages = [json.loads(line) for line in heard.read_text().splitlines()]
+    assert [(m["event"], "paused: 3 trials" in m["text"]) for m in messages if m["event"] == "failures"] == [
         ("failures", True)
     ]
-    assert told[-1]["by"] == "failures"
+    assert messages[-1]["by"] == "failures"
 
 
 def test_the_default_runs_first_when_the_run_is_started_again(tmp_path: Path) -> None:

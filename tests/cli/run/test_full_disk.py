@@ -15,7 +15,7 @@ from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
 
 DISK_BYTES = 256 * 2**20
 
-# The folder is a small disk of its own that only these processes see.
+# The folder is a separate small disk that only these processes see.
 NIGHT = """
 import contextlib, json, os, subprocess, sys, time
 from pathlib import Path

@@ -1,6 +1,6 @@
 """A scripted expert: a model that knows half of what matters, is wrong on some, is noisy, and reads the history.
 
-It stands for a language model that knows training. It sees only what the prompt says: it reads the table of trials,
+It plays a language model that knows training. It sees only what the prompt says: it reads the table of trials,
 works on the best one and keeps a step that helped.
 """
 

@@ -104,7 +104,7 @@ def ray_nodes(count: int, *, cpus: int, gpus: int = 0) -> Iterator[Any]:
     if importlib.util.find_spec("ray") is None:
         pytest.skip("ray is not installed; run `make test-targets`")
     if set(psutil.net_if_addrs()) != {"lo"}:
-        pytest.skip("ray would listen beyond this machine; `make test-targets` gives it a network of its own")
+        pytest.skip("ray would listen beyond this machine; `make test-targets` gives it a separate network")
     import ray as ray_package
     from ray.cluster_utils import Cluster as Nodes
 

@@ -87,7 +87,7 @@ def test_in_a_repository_it_is_a_commit_of_these_files_alone(project: Path) -> N
     (project / "other.py").write_text("x = 2\n")
     git(project, "add", "other.py")
     text = change(project, FIX)
-    assert "of these files alone; undo: git revert " in text
+    assert "of only these files; undo: git revert " in text
     assert git(project, "show", "--name-only", "--format=%s", "HEAD").split("\n\n") == ["print it", "train.py\n"]
     assert git(project, "status", "--porcelain").split() == ["M", "other.py"]
     git(project, "stash", "-q")

@@ -193,7 +193,7 @@ PROJECTS = {
         "python train.py",
         {"train.py": ["ppo.lr", "ppo.gamma", "ppo.clip_ratio", "ppo.seed#2"]},
     ),
-    "calls beside options": Project(
+    "calls and options": Project(
         {
             "train.py": "import argparse, torch\np = argparse.ArgumentParser()\n"
             "p.add_argument('--lr', type=float, default=0.1)\nargs = p.parse_args()\n"

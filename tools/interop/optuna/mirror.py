@@ -1,7 +1,7 @@
 """Mirrors a study into an in-memory Optuna storage for Optuna's dashboard, including trials that are added later.
 
 Rationales, considered alternatives, diffs of edits and ends of logs become notes; curves become intermediate values.
-The history is only read. A replicate is part of the note of the trial that it repeats: as a trial of its own it could
+The history is only read. A replicate is part of the note of the trial that it repeats: as a separate trial it could
 appear as a new best.
 """
 

@@ -1,7 +1,7 @@
 """A tool of the chat that changes the person's own files, after they approved the diff: a fix, or a new hyperparameter.
 
 A fix is one replacement in the script. A new hyperparameter is an option in the script and, in study.toml, its range
-and its place in the command; both are one call. Every change is a git commit of these files alone, or leaves backups.
+and its place in the command; both are one call. Every change is a git commit of only these files, or leaves backups.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tunesmith.tools.variants.git import GitFailed, Repository
 from tunesmith.tools.variants.rules import is_protected
 
 MAX_BYTES = 1_000_000
-"""Size above which a file is no script or study file."""
+"""Size above which a file is read neither as a script nor as a study file."""
 
 
 class ChangeArguments(Arguments):
@@ -53,7 +53,7 @@ def change(context: ToolContext, args: ChangeArguments) -> str:
         commit = _commit(repository, list(after), one_line(args.why, 72) or f"Change {names}")
     except GitFailed as error:
         return f"changed: {names}, without a commit ({error}); undo: git checkout HEAD -- {' '.join(after)}"
-    return f"changed: {names}; commit {commit} of these files alone; undo: git revert {commit}"
+    return f"changed: {names}; commit {commit} of only these files; undo: git revert {commit}"
 
 
 def preview(context: ToolContext, args: ChangeArguments) -> str:
@@ -175,7 +175,7 @@ def _repository_with(project: Path, before: Mapping[str, str]) -> Repository | N
 
 
 def _commit(repository: Repository, names: Sequence[str], message: str) -> str:
-    """Commit these files alone, whatever else is staged; return the commit's short id.
+    """Commit only these files, and nothing else that is staged; return the commit's short id.
 
     Raises:
         GitFailed: git refuses, such as during a merge.
@@ -186,7 +186,7 @@ def _commit(repository: Repository, names: Sequence[str], message: str) -> str:
 
 
 def _backup(path: Path, text: str) -> Path:
-    """Write the text of a file beside it, under a name that no file has.
+    """Write the text of a file next to it, under a name that no file has.
 
     Raises:
         ToolRefused: it cannot be written.
