@@ -94,6 +94,7 @@ _ASSIGNMENTS = (
     # login("value"), as Hugging Face and W&B take a key
     (("login",), re.compile(r"""(?P<token>\blogin)\(\s*["'](?P<value>[^"'\\\n]{16,400})""")),
 )
+"""Assignments of secrets, each with the texts of which one is in every such assignment, in lower case."""
 _NAMES = ("key", "secret", "passw", "passphrase", "pwd", "credential", "authorization", "token", "login")
 """What every assignment of a secret contains, without regard to case; most texts do not, and are done sooner."""
 

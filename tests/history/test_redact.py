@@ -61,6 +61,14 @@ def test_a_secret_is_removed(marked: str) -> None:
     assert redact(shown, {}) == shown
 
 
+@pytest.mark.parametrize("between", ["\n", " ", "\n\n", " | ", "\u2028", f"\n{'x' * 50_000}\n"])
+def test_secrets_of_every_kind_are_removed_from_one_text(between: str) -> None:
+    marked = [text for text in SECRETS if "PRIVATE KEY" not in text]  # one without an end hides the rest
+    secrets = [part.partition("»")[0] for text in marked for part in text.split("«")[1:]]
+    shown = redact(between.join(marked).replace("«", "").replace("»", ""), {})
+    assert [secret for secret in secrets if secret in shown] == []
+
+
 ORDINARY = [
     "max_tokens = 4096",
     'tokenizer = "bert-base-uncased-2"',
