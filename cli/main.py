@@ -372,7 +372,7 @@ def apply(  # noqa: PLR0913  # one argument per option
 
 
 @app.command()
-def init(
+def init(  # noqa: PLR0913  # one argument per option
     script: Annotated[
         Path,
         typer.Argument(help="The script or notebook to tune; with --judge, the study's folder.", show_default=False),

@@ -8,7 +8,7 @@ from tunesmith.study.trials.winner import winner
 from tunesmith.study.units import short_number
 
 MEANINGFUL = 2.0 * 2.0**0.5
-"""Difference of two single runs that noise by itself exceeds in one of twenty cases, in standard deviations of a run."""
+"""Difference of two single runs that noise exceeds in one of twenty cases, in standard deviations of a run."""
 
 _MAX_REPEATED = 4
 

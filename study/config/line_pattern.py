@@ -1,4 +1,4 @@
-"""A person's regular expression over lines of output. RE2 matches it in time linear in the line, for any expression and any line.
+"""A person's regular expression over lines of output. RE2 always matches it in time linear in the line.
 
 Python's own `re` takes exponential time for some patterns, and the lines come from a script.
 """

@@ -29,7 +29,8 @@ MAX_TAIL_LINES = 12
 """Number of lines from the end of the log."""
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _FILE = re.compile(
-    r"^(?:\w{1,40}Error: )?(?:\[Errno 2\] )?(?:No such file or directory: |FileNotFoundError: )['\"]?([^'\"\n{}]{1,300}?)"
+    r"^(?:\w{1,40}Error: )?(?:\[Errno 2\] )?(?:No such file or directory: |FileNotFoundError: )"
+    r"['\"]?([^'\"\n{}]{1,300}?)"
     r"['\"]?(?: not found\.?| does not exist\.?)?$",
     re.MULTILINE,
 )
@@ -146,8 +147,8 @@ def _missing(run: DryRun) -> Iterator[Finding]:
         yield Finding(level="problem", what="missing", detail=detail)
     elif match := _FILE.search(text):
         detail = (
-            f"the file {match[1]}; trials run in a copy of the project: name a folder next to it in [run].shared, or write"
-            "\nabsolute paths (in the sandbox, name their folder in [run].data)"
+            f"the file {match[1]}; trials run in a copy of the project: name a folder next to it in [run].shared, or "
+            "write\nabsolute paths (in the sandbox, name their folder in [run].data)"
         )
         yield Finding(level="problem", what="missing", detail=detail)
     elif _GPU.search(text):

@@ -44,7 +44,7 @@ def check_command(
 
 
 def _after(pending: Sequence[PendingCommand], state: RunState) -> RunState:
-    """Return the state as it will be when the waiting commands have been executed; trials that they queue are left out."""
+    """Return the state once the waiting commands have been executed, without the trials that they queue."""
     for waiting in pending:
         try:
             decision = decide(parse_command(waiting.text), state)

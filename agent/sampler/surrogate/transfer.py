@@ -1,8 +1,8 @@
 """A prior from earlier studies: their models, weighted by how well they rank the present study's trials.
 
-Each earlier study has a separate model of its targets. Their weighted mean is not part of the present model. It multiplies
-the acquisition as a prior, as the names of parameters do, and loses influence as trials come in (piBO, Hvarfner et al.
-2022). The weights follow the ranking-weighted ensembles of Feurer et al. 2018. Knows no trial.
+Each earlier study has a separate model of its targets. Their weighted mean is not part of the present model. It
+multiplies the acquisition as a prior, as the names of parameters do, and loses influence as trials come in (piBO,
+Hvarfner et al. 2022). The weights follow the ranking-weighted ensembles of Feurer et al. 2018. Knows no trial.
 """
 
 from __future__ import annotations

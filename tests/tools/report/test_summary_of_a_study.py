@@ -181,8 +181,8 @@ def test_identical_repeats_are_one_measurement_and_prove_nothing():
     assert found.versus_default is None
     assert "> 0.999" not in found.headline
     assert found.headline.endswith(
-        "Its 3 repeats gave the same value, so they are one measurement: give the script an option for its seed and add "
-        "{seed} to the command to see how much is luck."
+        "Its 3 repeats gave the same value, so they are one measurement: give the script an option for its seed and "
+        "add {seed} to the command to see how much is luck."
     )
     seeded = record(space=X, run={"command": "python f.py --x {x} --epochs {epochs} --seed {seed}"})
     assert "the result does not depend on the seed" in summarize(seeded, copies).headline
