@@ -163,7 +163,7 @@ def _progress_bar(trials: int, *, wanted: bool | None) -> Iterator[Callable[[Tun
     if not wanted:
         yield lambda tuner: None
         return
-    from tqdm.auto import tqdm  # type: ignore[import-untyped]  # 0.1 s
+    from tqdm.auto import tqdm  # 0.1 s
 
     with tqdm(total=trials, unit="trial") as bar:
 

@@ -73,7 +73,7 @@ def open_files(pids: list[int], disk: int) -> tuple[int, dict[FileId, int]]:
 
 def named_files(pid: int) -> dict[FileId, int]:
     """Return the size of each file in a sandboxed process's /dev/shm."""
-    found, waiting = {}, [f"/proc/{pid}/root/dev/shm"]
+    found, waiting = {}, [os.path.join("/proc", str(pid), "root", "dev", "shm")]
     while waiting:
         try:
             entries = list(os.scandir(waiting.pop()))

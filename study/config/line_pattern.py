@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import re2  # type: ignore[import-untyped]  # google-re2 ships no types
+import re2  # google-re2 ships no types
 
 MAX_LINE_CHARS = 20_000
 """Part of a line that is read."""

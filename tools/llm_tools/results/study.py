@@ -17,6 +17,7 @@ from tunesmith.study.trials.winner import Winner, certainty_text, winner
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_reason
 from tunesmith.tools.analysis.pace import mean_trial_seconds, seconds_left
+from tunesmith.tools.analysis.run_state import ending_text
 from tunesmith.tools.control.earlier_commands import read_earlier_commands
 from tunesmith.tools.llm_tools.context import StudyReader, ToolContext
 from tunesmith.tools.llm_tools.tool import StudyTool
@@ -125,11 +126,9 @@ def _state_text(context: ToolContext, ended_by: str | None) -> str:
         last = last_of_study(context.study.view().set_aside)
         paused = "paused because of failures"
         return paused if last is None else f"{paused}:\n{fenced(one_line(pause_reason([last]), 600), 'log')}"
-    return (
-        f"not running (ended by {ended_by})"
-        if ended_by
-        else "not running (its process is gone; the next run resumes it)"
-    )
+    if not ended_by:
+        return "not running (its process is gone; the next run resumes it)"
+    return f"not running ({ending_text(ended_by)})"
 
 
 STUDY = StudyTool("study", NoArguments, study_text)
