@@ -18,6 +18,7 @@ from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.failure_regions import failing_regions
 from tunesmith.tools.analysis.importance import MIN_TRIALS, importance
+from tunesmith.tools.analysis.range_ends import reached_ends
 from tunesmith.tools.heuristics.registry import HEURISTICS, apply_heuristic
 from tunesmith.tools.llm_tools.context import Forecaster, ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
@@ -25,8 +26,6 @@ from tunesmith.tools.llm_tools.trials import NoArguments, find_trial
 
 BASES = ("best", "default")
 """Names of configurations that others can be based on, in addition to the numbers of trials."""
-_EDGE = 0.02
-"""Distance from an end of the range, in the unit interval, that counts as the edge."""
 
 
 class PredictArguments(Arguments):
@@ -167,14 +166,10 @@ def _edge_lines(view: StudyView) -> list[str]:
     ranked = leaderboard(view.trials, view)
     if not ranked:
         return []
-    lines = []
-    units = dict(zip(view.space.names, view.space.to_unit(ranked[0].params), strict=True))
-    for name in ranked[0].params:
-        parameter = view.space.parameters[name]
-        if parameter.kind in ("float", "int") and not _EDGE <= units[name] <= 1 - _EDGE:
-            side = "low" if units[name] < _EDGE else "high"
-            lines.append(f"edge: the best trial has {name} at the {side} end of its range")
-    return lines
+    return [
+        f"edge: the best trial has {reached.name} at the {reached.end} end of its range"
+        for reached in reached_ends(view.space, ranked[0].params)
+    ]
 
 
 IMPORTANCE = StudyTool("importance", NoArguments, what_mattered)

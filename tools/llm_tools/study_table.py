@@ -38,7 +38,7 @@ def run_lines(spec: StudySpec) -> list[str]:
 def study_diff(before: str, after: str) -> list[str]:
     """Return the changed lines of a study file, each with what is around it; [] for the same text."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
-    return [line for line in lines if not line.startswith(("---", "+++"))]
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
 def _aligned(rows: list[tuple[str, str]]) -> list[str]:

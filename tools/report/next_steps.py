@@ -7,16 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from tunesmith.study.formatting import render_short
-from tunesmith.study.space.parameters import Float, Int
 from tunesmith.study.trials.results import present_improvements
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.range_ends import reached_ends
 from tunesmith.tools.analysis.summary import StudyVerdict, Summary
 from tunesmith.tools.report.inputs import ReportInput
 
 MAX_STEPS = 5
-EDGE = 0.02
-"""A value within this part of its range, on its scale, is at the border."""
 MIN_TRIALS = 20
 """Number of finished trials from which the position of the last improvement and a low importance are evidence."""
 LATE, EARLY = 0.8, 0.5
@@ -68,18 +66,12 @@ def _confirmation(report: ReportInput, summary: Summary) -> Iterator[str]:
 def _range_ends(report: ReportInput, summary: Summary) -> Iterator[str]:
     if summary.best is None:
         return
-    for name, value in summary.best.params.items():
-        parameter = report.record.spec.space.parameters.get(name)
-        is_ranged = isinstance(parameter, Float | Int) and isinstance(value, int | float)
-        if not is_ranged or summary.importance.get(name, 0.0) < IMPORTANT:
-            continue
-        assert isinstance(parameter, Float | Int)  # noqa: S101  # checked above
-        position = parameter.to_unit(value)  # type: ignore[arg-type]  # of an Int it is an int
-        end, bound = ("lower", parameter.low) if position <= EDGE else ("upper", parameter.high)
-        if position <= EDGE or position >= 1.0 - EDGE:
+    for reached in reached_ends(report.record.spec.space, summary.best.params):
+        importance = summary.importance.get(reached.name, 0.0)
+        if importance >= IMPORTANT:
             yield (
-                f"Widen {name}: the best value, {render_short(value)}, is at the {end} end of its range "
-                f"({render_short(bound)}), and {name} has {summary.importance[name]:.0%} of the importance."
+                f"Widen {reached.name}: the best value, {render_short(reached.value)}, is at the {reached.end} end of "
+                f"its range ({render_short(reached.bound)}), and {reached.name} has {importance:.0%} of the importance."
             )
 
 
@@ -129,7 +121,13 @@ def _failures(report: ReportInput, summary: Summary) -> Iterator[str]:  # noqa: 
 
 def _unimportant(report: ReportInput, summary: Summary) -> Iterator[str]:
     complete = summary.states.get("complete", 0)
-    unimportant = [name for name in report.record.spec.space.names if summary.importance.get(name, 0.0) < UNIMPORTANT]
+    space, best = report.record.spec.space, summary.best.params if summary.best is not None else {}
+    unimportant = [
+        name
+        for name in space.names
+        # Where the best differs from the default, the change may be part of the gain, however small the importance.
+        if summary.importance.get(name, 0.0) < UNIMPORTANT and best.get(name) == (space.default or {}).get(name)
+    ]
     if complete >= MIN_TRIALS and summary.importance and unimportant:
         named = ", ".join(unimportant[:MAX_STEPS]) + (" and others" if len(unimportant) > MAX_STEPS else "")
         yield f"Remove the parameters that had no effect (importance under {UNIMPORTANT:.0%} each): {named}."
