@@ -23,7 +23,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import imputed_value
-from tunesmith.study.trials.seeds import tuning_seed
+from tunesmith.study.trials.seeds import derived_seed, tuning_seed
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import Objective, StudyView
 
@@ -31,6 +31,9 @@ REPLACED_FRACTION = 0.25
 """Fraction of a generation that is not continued, and fraction whose members may be continued instead."""
 PAST_GENERATIONS = 3
 """Number of generations before the latest from whose gains the sampler learns; older gains say little."""
+
+STEP = 0.15
+"""Part of its range by which a parameter moves where the sampler moved none that may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +181,23 @@ class Population:
         params = {**imputed, **parent.params, **moved}
         fixed = [name for name in view.space.names if name not in self.movable]
         try:
-            return view.space.clip(params, keep=fixed)
+            changed = view.space.clip(params, keep=fixed)
+            # The sampler may have moved only parameters that must not change here.
+            same = changed == dict(parent.params)
+            return view.space.clip(self._stepped(view, parent), keep=fixed) if same else changed
         except SpaceExhausted:
             return dict(parent.params)
+
+    def _stepped(self, view: StudyView, parent: Trial) -> dict[str, Value]:
+        """Return the parent's parameters with a step, up or down, of each that may change (Jaderberg et al. 2017)."""
+        units = list(view.space.to_unit(parent.params))
+        for index, name in enumerate(view.space.names):
+            if name in self.movable:
+                up = derived_seed(view.seed, "step", view.number, name) % 2 == 0
+                moved = units[index] + (STEP if up else -STEP)
+                units[index] = moved if 0.0 <= moved <= 1.0 else units[index] - (STEP if up else -STEP)
+        moved_values = view.space.from_unit(units)
+        return {**parent.params, **{name: moved_values[name] for name in self.movable if name in moved_values}}
 
     def _gains(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the unfinished trials, and recent trials with their standardized gain over the parent as value."""

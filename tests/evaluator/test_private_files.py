@@ -38,8 +38,8 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def judged(bench: Bench, private: list[str], names: str, **run: Any) -> Outcome:
-    bench.write(f"PROJECT = {str(bench.project)!r}\n{SEARCH}")
+def judged(bench: Bench, private: list[str], names: str, script: str = SEARCH, **run: Any) -> Outcome:
+    bench.write(f"PROJECT = {str(bench.project)!r}\n{script}")
     bench.write(JUDGE, "judge.py")
     run = {"command": f"{PYTHON} train.py", "sandbox": True, "timeout": "20s", **run}
     evaluate = {"command": f"{PYTHON} judge.py {names}", "data": private}
@@ -87,7 +87,8 @@ def test_only_the_judge_reads_its_data(bench: Bench, data: list[str], names: str
 
 def test_without_the_sandbox_the_judge_finds_its_data_and_no_copy_is_made(bench: Bench) -> None:
     bench.write("SECRET-LABEL", "labels.csv")
-    outcome = judged(bench, ["labels.csv"], "labels.csv", sandbox=False)
+    outcome = judged(bench, ["labels.csv"], "labels.csv", script="print('train/loss=5')", sandbox=False)
+    assert outcome.failure is None, outcome.failure
     assert outcome.values["loss"] == 1
     assert [p for p in bench.study.rglob("labels.csv") if not p.is_symlink()] == []
 

@@ -65,8 +65,12 @@ def make_project(
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of this process, with Tunesmith importable and without variables of an outer trial."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TUNESMITH_")}
+    """Return the environment of this process, with Tunesmith importable and without variables of an outer trial.
+
+    COLUMNS and LINES are left out: readline sets them to 80 and 24 in workers of pytest that have no terminal.
+    """
+    left_out = ("COLUMNS", "LINES")
+    kept = {n: value for n, value in os.environ.items() if not n.startswith("TUNESMITH_") and n not in left_out}
     return {**kept, "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"}
 
 
@@ -101,7 +105,7 @@ def invoke(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
     words = " ".join(arguments)
     with chdir(cwd), pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("TUNESMITH_")]:
+        for name in os.environ.keys() - environment().keys():
             patch.delenv(name)
         patch.setenv("NO_COLOR", "1")
         result = CliRunner().invoke(app, list(arguments))

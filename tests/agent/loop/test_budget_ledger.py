@@ -116,4 +116,4 @@ def test_the_usage_of_the_llm_comes_from_its_own_count(make: Callable[..., Budge
 
 def test_what_is_left_is_given_to_the_llm_in_words(make: Callable[..., BudgetLedger], fake: FakeClocks) -> None:
     ledger = make(Budget(trials=10, llm_calls=4, until=fake.wall_s + 90.0), Spent(trials=4, llm_calls=1))
-    assert ledger.left_in_words() == "trials 6.000 of 10, llm_calls 3 of 4, 1 min 30 s until the end"
+    assert ledger.left_in_words() == "trials 6 of 10, llm_calls 3 of 4, 1 min 30 s until the end"

@@ -595,7 +595,7 @@ def test_wrong_slash_commands_are_answered_with_a_sentence(project: Path) -> Non
     assert "unknown command /trail; did you mean trial?" in out
     assert "give a trial's number" in out
     assert "its trials are 0 to 4" in out
-    assert "unknown parameter 'zz'" in out
+    assert "there is no trial and no parameter 'zz'; expected one of x, y" in out
     assert "give values by name" in out
 
 
@@ -625,8 +625,8 @@ def test_from_one_sentence_to_a_running_study_in_two_confirmations(tmp_path: Pat
     assert out.count(ASKS) == 2
     assert "Write study.toml:" in out
     assert 'name = "fresh"' in out  # the whole file is shown before it is written
-    assert "limits: trials 3" in out
-    assert "train.py: 2 parameters by argparse; prints val_loss" in answers(requests[1])[0]
+    assert "limits    trials 3" in out
+    assert "train.py: 2 parameters from argparse; prints val_loss" in answers(requests[1])[0]
     assert "did you mean trials?" in answers(requests[3])[2]
     wait_for(lambda: not Inbox(project / ".tunesmith" / "fresh").has_running_loop())
     assert [t.state for t in trials(project, "fresh")] == [TrialState.COMPLETE] * 3

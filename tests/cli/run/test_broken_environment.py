@@ -204,7 +204,7 @@ def test_forgetting_the_default_runs_it_again(tmp_path: Path) -> None:
         (("retry", "--failed"), "no trial has failed"),
         (("forget", "3-1"), "the range 3-1 is empty"),
         (("forget", "all"), "'all' is not a trial number"),
-        (("forget", "77"), "there is no trial 77; the last one is 2"),
+        (("forget", "77"), "there is no trial 77; the last is 2"),
     ],
 )
 def test_wrong_numbers_are_refused_at_once(tmp_path: Path, words: tuple[str, ...], message: str) -> None:

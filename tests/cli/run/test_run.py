@@ -48,7 +48,7 @@ def test_a_study_runs_to_its_budget_and_prints_the_best_as_a_command(tmp_path: P
     assert done.returncode == 0, done.stderr
     assert "toy  minimize loss" in done.stdout
     assert "train.py --x 0." in done.stdout
-    assert "on 3 fresh seeds" in done.stdout
+    assert "Its 3 repeats gave the same value, so they are one measurement" in done.stdout
     assert "Report: .tunesmith/toy/report.html" in done.stdout
     assert (project / ".tunesmith" / "toy" / "report.html").stat().st_size > 10_000
     with history(project) as opened:
