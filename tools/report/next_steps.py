@@ -100,7 +100,7 @@ def _convergence(report: ReportInput, summary: Summary) -> Iterator[str]:
     position = (steps[-1].number + 1) / (trials[-1].number + 1)
     if position >= LATE:
         yield (
-            f"Run more trials: the best was found late (#{steps[-1].number} of {len(trials)}), so the search may "
+            f"Run more trials: the best, #{steps[-1].number}, was found late, so the search may "
             "not have converged; the same command resumes it with a larger [budget]."
         )
     elif position <= EARLY:

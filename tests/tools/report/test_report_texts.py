@@ -62,7 +62,7 @@ def test_the_report_compares_on_fresh_seeds_and_says_how_much_of_a_gain_remained
 
 def test_advice_follows_from_the_trials():
     steps = to_json(study(40))["next_steps"]
-    assert steps[0].startswith("Run more trials: the best was found late (#37 of 40)")
+    assert steps[0].startswith("Run more trials: the best, #37, was found late")
     assert "8 of 40 trials failed as nan" in steps[1]
     unconfirmed = to_json(study(40, confirm=False))["next_steps"]
     assert unconfirmed[0].startswith("Run again with more time")
