@@ -32,13 +32,14 @@ from tunesmith.study.formatting import count, render_parameter, render_params
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Value, same
 from tunesmith.study.trials.numbers import numbers_text
-from tunesmith.study.trials.trial import Trial, TrialState
-from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.trial import TrialState
+from tunesmith.study.trials.view import Constraint, StudyView
 from tunesmith.study.trials.winner import incumbent, leaderboard
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.pace import mean_trial_seconds
 from tunesmith.tools.analysis.rule_effect import rule_effect
 from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.trials import find_trial
 
 LEADERS = 5
 """Number of best trials that a sentence compares with."""
@@ -64,7 +65,7 @@ def consequence(context: ToolContext, command: Command) -> str:  # noqa: C901  #
             runs = count(seeds, "run")
             return f"Run #{number} again on {count(seeds, 'fresh seed')}: {runs}{_duration(seeds, spec, view)}"
         case Withdraw(number=number):
-            return f"Take #{number} off the queue: {render_params(_trial(view, number).params)}"
+            return f"Take #{number} off the queue: {render_params(find_trial(view, number).params)}"
         case StopTrial(number=number):
             return f"Stop #{number}, which is running; its values so far are kept"
         case Forget(numbers=numbers, again=takes_up):
@@ -224,17 +225,10 @@ def _constrain_text(command: Constrain, view: StudyView) -> str:
     low = [f"at least {render_parameter(command.min)}"] if command.min is not None else []
     high = [f"at most {render_parameter(command.max)}"] if command.max is not None else []
     complete = [t for t in view.trials if command.metric in t.values and t.state is TrialState.COMPLETE]
-    kept = [t for t in complete if _within(t.values[command.metric], command)]
+    bound = Constraint(metric=command.metric, min=command.min, max=command.max)
+    kept = [t for t in complete if bound.violation(t.values[command.metric]) <= 0]
     best = incumbent(view.trials, view)
     also = f"; #{best.number}, the best so far, does not" if best is not None and best not in kept else ""
     return (
         f"Trials must keep {command.metric} {' and '.join(low + high)} ({len(kept)} of {len(complete)} so far do{also})"
     )
-
-
-def _within(value: float, bound: Constrain) -> bool:
-    return (bound.min is None or value >= bound.min) and (bound.max is None or value <= bound.max)
-
-
-def _trial(view: StudyView, number: int) -> Trial:
-    return next(t for t in view.every_trial if t.number == number)

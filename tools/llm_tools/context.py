@@ -141,3 +141,14 @@ class ToolContext:
                 "there is no study here yet; read the training script and create a study with write_study"
             )
         return self.reader
+
+    @property
+    def required_control(self) -> StudyControl:
+        """What sends commands to the study's loop.
+
+        Raises:
+            ToolRefused: the study cannot be controlled from here.
+        """
+        if self.control is None:
+            raise ToolRefused("this study cannot be controlled from here")
+        return self.control

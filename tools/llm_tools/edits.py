@@ -93,9 +93,7 @@ def edit_text(context: ToolContext, args: EditArguments) -> str:
 def propose(context: ToolContext, args: ProposeEditArguments) -> str:
     """Send an edit to the loop."""
     _build(context, args)
-    if context.control is None:
-        raise ToolRefused("this study cannot be controlled from here")
-    return context.control.send(_command(args))
+    return context.required_control.send(_command(args))
 
 
 def _propose_preview(context: ToolContext, args: ProposeEditArguments) -> str:

@@ -176,7 +176,7 @@ def _queue_preview(context: ToolContext, args: QueueArguments) -> str:
 def _checked_queue(
     context: ToolContext, args: QueueArguments
 ) -> tuple[StudyControl, list[tuple[dict[str, JsonScalar], str]]]:
-    control, found = _control(context), _complete_configurations(context, args)
+    control, found = context.required_control, _complete_configurations(context, args)
     for params, _ in found:
         control.check(Queue(params=params, why=args.why))
     return control, found
@@ -221,14 +221,8 @@ def _retried(args: RetryArguments) -> int:
     return len(args.numbers) or MAX_CONFIGURATIONS
 
 
-def _control(context: ToolContext) -> StudyControl:
-    if context.control is None:
-        raise ToolRefused("this study cannot be controlled from here")
-    return context.control
-
-
 def _running_control(context: ToolContext, verb: str) -> StudyControl:
-    control = _control(context)
+    control = context.required_control
     if not control.is_running():
         raise ToolRefused(f"the study is not running, so there is nothing to {verb}")
     return control
@@ -256,7 +250,7 @@ def _steering(
 
     def checked(context: ToolContext, args: A) -> tuple[StudyControl, Command]:
         _ = context.study
-        control = _running_control(context, running) if running else _control(context)
+        control = _running_control(context, running) if running else context.required_control
         made = command(args)
         control.check(made)
         return control, made
