@@ -12,7 +12,7 @@ from tunesmith.tools.script_reader.metric_words import direction_of, is_held_out
 from tunesmith.tools.script_reader.reading import MetricGuess
 from tunesmith.tools.script_reader.sources import Module, Sources
 
-_NAME = r"[A-Za-z_][\w./@%-]{0,80}"
+_NAME = r"[A-Za-z_][\w./@%-]{0,80}+"
 _NAMED = re.compile(
     rf"((?:{_NAME}[ ]){{0,3}}{_NAME})(\s{{0,12}}\([^()\x00]{{0,24}}\))?\s{{0,12}}[=:]\s{{0,12}}[\"']?\s{{0,12}}"
     r"(?:tensor\(|\$)?(?=\x00)"
