@@ -26,7 +26,7 @@ OWN_NETWORK := bwrap --unshare-net --unshare-pid --die-with-parent --dev-bind / 
 test-targets: .venv/ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[targets]"
 	$(BIN)/pytest -q tests/tools/warmstart tests/agent/adapters/test_live_adapters.py tests/docs/test_warm_start_pages.py
-	$(OWN_NETWORK) $(BIN)/pytest -q tests/evaluator/test_ray.py tests/contracts/test_executors.py
+	$(OWN_NETWORK) $(BIN)/pytest -q tests/evaluator/executors/test_ray.py tests/contracts/test_executors.py
 
 # A study with a small model on two cores, over llama-cpp-python's server, which compiles for minutes.
 test-local-llm: .venv/ready

@@ -58,7 +58,7 @@ def _study_names() -> list[str]:
 
 
 def _samplers() -> list[str]:
-    from tunesmith.study.config.planner_tables import SAMPLERS
+    from tunesmith.study.config.tables.planner import SAMPLERS
 
     return list(SAMPLERS)
 
@@ -395,7 +395,7 @@ def init(  # noqa: PLR0913  # one argument per option
 ) -> None:
     """Read a training script, write a study.toml for it with a reason for each range, and try it."""
     with readable_errors("Nothing was written."):
-        from tunesmith.cli.commands.init import InitOptions, write_judge, write_study
+        from tunesmith.cli.commands.setup.init import InitOptions, write_judge, write_study
 
         if judge:
             write_judge(script)
@@ -418,7 +418,7 @@ def check(
 ) -> None:
     """Run the default for some seconds: which metrics are seen, how long a trial takes, what is missing."""
     with readable_errors("Nothing was started."):
-        from tunesmith.cli.commands.check import check_study
+        from tunesmith.cli.commands.setup.check import check_study
 
         status = check_study(study, history=history, seconds=seconds, as_json=as_json)
     raise typer.Exit(status)
@@ -518,7 +518,7 @@ def doctor(
 ) -> None:
     """Check this machine and the study: packages, GPUs, disk, the study file, its command, its history."""
     with readable_errors():
-        from tunesmith.cli.commands.doctor import examine
+        from tunesmith.cli.commands.setup.doctor import examine
 
         healthy = examine(study, history=history, as_json=as_json)
     raise typer.Exit(0 if healthy else 1)

@@ -14,16 +14,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunesmith.evaluator import workspace as workspaces
 from tunesmith.evaluator.background_call import BackgroundCall
 from tunesmith.evaluator.executors.base import CommandResult, CommandSpec, FailedJob, Job
 from tunesmith.evaluator.executors.local import find_start_error
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure, traceback_note
-from tunesmith.evaluator.folder_quota import FolderQuota
+from tunesmith.evaluator.files import workspace as workspaces
+from tunesmith.evaluator.files.folder_quota import FolderQuota
+from tunesmith.evaluator.files.private_files import JUDGE
+from tunesmith.evaluator.files.read_trace import ReadMarks
+from tunesmith.evaluator.files.tampering import forbidden_read, tampering
+from tunesmith.evaluator.files.trial_files import fill_files, link_data, link_shared
+from tunesmith.evaluator.files.workspace import Workspace
 from tunesmith.evaluator.job_reading import JobReading
-from tunesmith.evaluator.private_files import JUDGE
-from tunesmith.evaluator.read_trace import ReadMarks
 from tunesmith.evaluator.readers.metric_collector import MetricCollector
 from tunesmith.evaluator.readers.metric_files import MetricFiles
 from tunesmith.evaluator.readers.metric_reading import ObservationQueue
@@ -31,11 +34,8 @@ from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, STREAM_NAMES
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, sandbox_hint
 from tunesmith.evaluator.sandbox.protected import signatures
 from tunesmith.evaluator.steps import EvaluationContext, Step
-from tunesmith.evaluator.tampering import forbidden_read, tampering
 from tunesmith.evaluator.trial_command import TrialCommand
-from tunesmith.evaluator.trial_files import fill_files, link_data, link_shared
 from tunesmith.evaluator.usage import total_usage
-from tunesmith.evaluator.workspace import Workspace
 from tunesmith.study.formatting import strip_control
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState

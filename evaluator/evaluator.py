@@ -7,21 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunesmith.evaluator import workspace as workspaces
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.executors.base import CommandSpec, Executor, Job
 from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.slots import Slot
-from tunesmith.evaluator.free_disk import is_full
-from tunesmith.evaluator.private_files import judge_data, private_paths, study_folders, with_sidecars
-from tunesmith.evaluator.read_trace import JudgedData
+from tunesmith.evaluator.files import workspace as workspaces
+from tunesmith.evaluator.files.free_disk import is_full
+from tunesmith.evaluator.files.private_files import judge_data, private_paths, study_folders, with_sidecars
+from tunesmith.evaluator.files.read_trace import JudgedData
+from tunesmith.evaluator.files.snapshot import SECRETS, Snapshot, file_texts, take_snapshot
+from tunesmith.evaluator.files.trial_files import check_files, shared_folders
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, TrialMounts, data_folders, sandbox_problem
 from tunesmith.evaluator.sandbox.environment import without_secrets
 from tunesmith.evaluator.sandbox.protected import protected_files, signatures
-from tunesmith.evaluator.snapshot import SECRETS, Snapshot, file_texts, take_snapshot
 from tunesmith.evaluator.steps import TRAINING_PREFIX, EvaluationContext, Step
 from tunesmith.evaluator.supervision.leftovers import unsafe_artifacts
-from tunesmith.evaluator.trial_files import check_files, shared_folders
 from tunesmith.study.config.command import template_values
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import DiskFull, ProjectError

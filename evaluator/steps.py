@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunesmith.evaluator.executors.base import Executor
-from tunesmith.evaluator.read_trace import JudgedData
-from tunesmith.evaluator.snapshot import Snapshot
+from tunesmith.evaluator.files.read_trace import JudgedData
+from tunesmith.evaluator.files.snapshot import Snapshot
 from tunesmith.study.config.spec import StudySpec
 
 TRAINING_PREFIX = "train/"

@@ -11,13 +11,13 @@ from tunesmith.evaluator.executors import base
 from tunesmith.evaluator.executors.base import CommandSpec
 from tunesmith.evaluator.executors.local import resolve_program
 from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.evaluator.files.snapshot import Snapshot, link_targets
+from tunesmith.evaluator.files.workspace import Workspace
 from tunesmith.evaluator.readers.metric_patterns import line_words
 from tunesmith.evaluator.report_package import with_report_package
 from tunesmith.evaluator.sandbox.bubblewrap import TrialMounts
 from tunesmith.evaluator.sandbox.environment import trial_environment, without_secrets
 from tunesmith.evaluator.sandbox.mounts import is_too_wide
-from tunesmith.evaluator.snapshot import Snapshot, link_targets
-from tunesmith.evaluator.workspace import Workspace
 from tunesmith.study.config.command import template_values
 from tunesmith.study.config.filled import environment as filled_environment
 from tunesmith.study.config.spec import StudySpec

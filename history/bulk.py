@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tunesmith.history.connect import (
+from tunesmith.history.database.connect import (
     has_tables,
     is_locked,
     locked_error,
@@ -17,7 +17,7 @@ from tunesmith.history.connect import (
     open_for_writing,
     transaction,
 )
-from tunesmith.history.lock import WriterLock
+from tunesmith.history.database.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import outcome_row, proposal_row, waiting_trial_row

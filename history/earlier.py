@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.history.read import History
-from tunesmith.study.config.search_tables import SourceTable
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.search import SourceTable
 from tunesmith.study.errors import HistoryError, InputError, Mistake
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.earlier import EarlierStudy

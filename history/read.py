@@ -12,13 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import has_tables, is_copy, is_locked, locked_error, open_for_reading
 from tunesmith.history.contenders import (
     FIRST_CHUNK,
     TrialSource,
     deciding_trials,
     stored_improvements,
 )
+from tunesmith.history.database.connect import has_tables, is_copy, is_locked, locked_error, open_for_reading
 from tunesmith.history.rows import llm_call_from_row, trial_from_row, variant_from_row
 from tunesmith.study.config.budget import JOULES_PER_KWH, PurposeUsage, Spent
 from tunesmith.study.config.command import script_path

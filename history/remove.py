@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tunesmith.history.connect import is_locked, locked_error, open_for_reading, open_for_writing, transaction
-from tunesmith.history.lock import WriterLock
+from tunesmith.history.database.connect import is_locked, locked_error, open_for_reading, open_for_writing, transaction
+from tunesmith.history.database.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.study.errors import HistoryError
 

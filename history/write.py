@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.connect import (
+from tunesmith.history.database.connect import (
     PatientConnection,
     has_tables,
     is_disk_full,
@@ -23,14 +23,14 @@ from tunesmith.history.connect import (
     open_for_writing,
     transaction,
 )
+from tunesmith.history.database.lock import WriterLock
+from tunesmith.history.database.open_file import OpenFile
+from tunesmith.history.database.wal import damage_text, lost_transactions
 from tunesmith.history.earlier import find_earlier_studies
-from tunesmith.history.lock import WriterLock
-from tunesmith.history.open_file import OpenFile
 from tunesmith.history.project import require_project, require_same_metrics
 from tunesmith.history.read import FORGOTTEN_EVENT, History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, variant_row, waiting_trial_row
-from tunesmith.history.wal import damage_text, lost_transactions
 from tunesmith.history.without_secrets import redact_observations, redact_outcome, redact_proposal
 from tunesmith.study.config.record import Lesson, LlmCall, StudyRecord, usage_detail
 from tunesmith.study.config.spec import StudySpec

@@ -10,8 +10,8 @@ TunesmithError
     ProposalError        a proposal does not fit the space; read by its source, which may try again
     ToolRefused          a tool cannot do what an LLM asked; read by the LLM, which adapts
     InternalError        a run broke off because of a fault in Tunesmith; read by the user, the traceback is in a file
-    ModelDown            an LLM gave no answer (agent/llm/client/errors.py); the sampler continues without it
-    AnswerUnusable       an LLM's answer cannot be used (agent/llm/client/errors.py); it may be asked again
+    ModelDown            an LLM gave no answer (agent/llm/client/failures/errors.py); the sampler continues without it
+    AnswerUnusable       an LLM's answer cannot be used (agent/llm/client/failures/errors.py); it may be asked again
     SpaceExhausted       every configuration of a finite space was tried; the loop ends the study
 
 A failed trial is not an exception but a `Failure` (trials/trial.py).

@@ -27,8 +27,8 @@ from tunesmith.agent.chat.events import (
     ToolStarted,
 )
 from tunesmith.agent.llm.client.client import LangChainModel
-from tunesmith.agent.llm.client.diagnosis import diagnose
-from tunesmith.agent.llm.client.errors import TRANSIENT
+from tunesmith.agent.llm.client.failures.diagnosis import diagnose
+from tunesmith.agent.llm.client.failures.errors import TRANSIENT
 from tunesmith.history.redact import redact
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ProjectError, ToolRefused

@@ -19,7 +19,7 @@ from langgraph.config import get_stream_writer
 
 from tunesmith.agent.chat.events import ToolFinished, ToolStarted
 from tunesmith.agent.llm.client.messages import reply_text
-from tunesmith.agent.llm.client.tool_calls import calls_in_text, uniform_calls
+from tunesmith.agent.llm.client.replies.tool_calls import calls_in_text, uniform_calls
 from tunesmith.study.errors import ToolRefused, TunesmithError
 from tunesmith.study.formatting import one_line
 from tunesmith.tools.llm_tools.context import ToolContext

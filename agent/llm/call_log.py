@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
+from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, ModelDown
 from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LanguageModel, LookupTool, TokenUse
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import template_version

@@ -13,16 +13,16 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tunesmith.agent.llm.answer_wait import AnswerWait
 from tunesmith.agent.llm.background import BackgroundRunner
 from tunesmith.agent.llm.call_log import LoggedCall
 from tunesmith.agent.llm.candidates import Candidate, revalidate
 from tunesmith.agent.llm.fate_log import FateLog
-from tunesmith.agent.llm.lesson_questions import LessonQuestions
 from tunesmith.agent.llm.llm_budget import LLMBudget
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, FIRST_CANDIDATES, Batch, BatchFailure, LLMPlanner
-from tunesmith.agent.llm.question_pauses import QuestionPauses
-from tunesmith.agent.llm.question_timing import QuestionCost, is_cheap, news, question_cost, waiting_allowance_s
+from tunesmith.agent.llm.questions.answer_wait import AnswerWait
+from tunesmith.agent.llm.questions.lessons import LessonQuestions
+from tunesmith.agent.llm.questions.pauses import QuestionPauses
+from tunesmith.agent.llm.questions.timing import QuestionCost, is_cheap, news, question_cost, waiting_allowance_s
 from tunesmith.agent.llm.requests import MAX_REQUESTS, Request
 from tunesmith.prompts.candidate_fates import CandidateFate
 from tunesmith.prompts.planner_prompts import PromptContext

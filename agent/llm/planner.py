@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from tunesmith.agent.llm.answer_format import closed_object, planner_format
 from tunesmith.agent.llm.call_log import LoggedCall, ask_and_log
 from tunesmith.agent.llm.candidates import Candidate, InvalidCandidate, validate_candidates
-from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
+from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, Down, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel, LookupTool
-from tunesmith.agent.llm.operators import choose_operator, instruction
+from tunesmith.agent.llm.questions.operators import choose_operator, instruction
 from tunesmith.agent.llm.requests import Request, read_requests
 from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.message import Message

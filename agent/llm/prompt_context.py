@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from tunesmith.agent.llm.question_timing import typical_seconds
+from tunesmith.agent.llm.questions.timing import typical_seconds
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.prompts.planner_prompts import PromptContext

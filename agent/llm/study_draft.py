@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.agent.llm.answer_format import closed_object
-from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown, Unusable
+from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import render_text

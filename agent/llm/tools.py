@@ -11,8 +11,8 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.control.study_reader import InMemoryStudyReader
 from tunesmith.tools.llm_tools.context import ToolContext
-from tunesmith.tools.llm_tools.files import SOURCE
 from tunesmith.tools.llm_tools.registry import PLANNER
+from tunesmith.tools.llm_tools.script.files import SOURCE
 from tunesmith.tools.llm_tools.tool import AnyTool
 
 

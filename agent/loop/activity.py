@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tunesmith.agent.llm.call_log import to_llm_call
-from tunesmith.agent.loop.llm_requests import take_up_requests
+from tunesmith.agent.loop.notices.llm_requests import take_up_requests
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.study.variant import Variant, VariantState, moved_ids, short_id
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.agent.llm.background import DaemonRunner
-from tunesmith.agent.loop.announcer import Announcer
-from tunesmith.agent.loop.budget_ledger import BudgetLedger
-from tunesmith.agent.loop.clocks import DEADLINE_EVENT, WorkClock, resolve_budget
-from tunesmith.agent.loop.events import LoopEvent
 from tunesmith.agent.loop.learning_curves import LearningCurves
-from tunesmith.agent.loop.notifications import Notifier
+from tunesmith.agent.loop.limits.budget_ledger import BudgetLedger
+from tunesmith.agent.loop.limits.clocks import DEADLINE_EVENT, WorkClock, resolve_budget
+from tunesmith.agent.loop.notices.announcer import Announcer
+from tunesmith.agent.loop.notices.events import LoopEvent
+from tunesmith.agent.loop.notices.notifications import Notifier
 from tunesmith.agent.loop.run_options import RunOptions
-from tunesmith.agent.loop.slot_pool import SlotPool
+from tunesmith.agent.loop.slots.slot_pool import SlotPool
+from tunesmith.agent.loop.slots.trial_queue import Proposers, TrialQueue, TrialStore
 from tunesmith.agent.loop.study_run import StudyRun
-from tunesmith.agent.loop.trial_queue import Proposers, TrialQueue, TrialStore
 from tunesmith.agent.planner.arbiter import Arbiter
 from tunesmith.agent.planner.factory import make_arbiter
 from tunesmith.agent.planner.model import open_model

@@ -11,21 +11,21 @@ from collections.abc import Callable, Sequence
 
 from tunesmith.agent.loop.activity import record_activity
 from tunesmith.agent.loop.breakdown import DEBUG_VARIABLE, internal_error, removed_files
-from tunesmith.agent.loop.clocks import CLOCK_EVENT, ClockDrift, clock_jump_text
 from tunesmith.agent.loop.commands.service import CommandService
-from tunesmith.agent.loop.events import Ended, LoopEvent, Observed, Opened, Started
 from tunesmith.agent.loop.factory import open_run
-from tunesmith.agent.loop.final_test import run_final_test
-from tunesmith.agent.loop.finishing import finish_trial, repeated_trial
-from tunesmith.agent.loop.heap import keep_heap_small, return_free_memory
-from tunesmith.agent.loop.lock_wait import LockWait
+from tunesmith.agent.loop.limits.clocks import CLOCK_EVENT, ClockDrift, clock_jump_text
+from tunesmith.agent.loop.limits.heap import keep_heap_small, return_free_memory
+from tunesmith.agent.loop.limits.lock_wait import LockWait
+from tunesmith.agent.loop.limits.watchdog import Watchdog, short_thread_slices
+from tunesmith.agent.loop.notices.events import Ended, LoopEvent, Observed, Opened, Started
 from tunesmith.agent.loop.recovery import Recovery, recover
 from tunesmith.agent.loop.run_options import RunOptions
-from tunesmith.agent.loop.slot_pool import PoolSlot
-from tunesmith.agent.loop.starting import prepare_proposals, start_trial
-from tunesmith.agent.loop.watchdog import Watchdog, short_thread_slices
-from tunesmith.agent.planner.cost_estimate import llm_estimate_text
-from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
+from tunesmith.agent.loop.slots.final_test import run_final_test
+from tunesmith.agent.loop.slots.finishing import finish_trial, repeated_trial
+from tunesmith.agent.loop.slots.slot_pool import PoolSlot
+from tunesmith.agent.loop.slots.starting import prepare_proposals, start_trial
+from tunesmith.agent.planner.estimates.cost_estimate import llm_estimate_text
+from tunesmith.evaluator.files.free_disk import has_free_disk, waiting_for_disk_text
 from tunesmith.evaluator.sandbox.limits import weak_limits
 from tunesmith.history.without_secrets import redact_observations
 from tunesmith.history.write import ObservationBatch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.agent.loop.clocks import Clocks
+from tunesmith.agent.loop.limits.clocks import Clocks
 from tunesmith.agent.planner.model import RecordingFiles
 
 

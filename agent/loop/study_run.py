@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.agent.llm.client.types import LanguageModel
-from tunesmith.agent.loop.announcer import Announcer
-from tunesmith.agent.loop.budget_ledger import BudgetLedger
-from tunesmith.agent.loop.clocks import DEADLINE_EVENT, WorkClock
 from tunesmith.agent.loop.learning_curves import LearningCurves
+from tunesmith.agent.loop.limits.budget_ledger import BudgetLedger
+from tunesmith.agent.loop.limits.clocks import DEADLINE_EVENT, WorkClock
+from tunesmith.agent.loop.notices.announcer import Announcer
 from tunesmith.agent.loop.run_options import RunOptions
-from tunesmith.agent.loop.slot_pool import SlotPool
-from tunesmith.agent.loop.trial_queue import TrialQueue
+from tunesmith.agent.loop.slots.slot_pool import SlotPool
+from tunesmith.agent.loop.slots.trial_queue import TrialQueue
 from tunesmith.agent.scheduler.early_stopping import EarlyStopping
 from tunesmith.evaluator.evaluator import Evaluator
 from tunesmith.evaluator.executors.handle import ExecutorHandle

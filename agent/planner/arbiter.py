@@ -16,10 +16,10 @@ from tunesmith.agent.llm.candidates import Candidate
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION
 from tunesmith.agent.planner.box_search import fill_free
 from tunesmith.agent.planner.default_turn import is_default_due, is_default_set_aside
-from tunesmith.agent.planner.judgement import Judgement, in_order, judge, may_insist
+from tunesmith.agent.planner.judging.judgement import Judgement, in_order, judge, may_insist
+from tunesmith.agent.planner.judging.scorer import Scorer
+from tunesmith.agent.planner.judging.source_credit import REJECTED, source_credits
 from tunesmith.agent.planner.repeats import may_repeat, repeat_of
-from tunesmith.agent.planner.scorer import Scorer
-from tunesmith.agent.planner.source_credit import REJECTED, source_credits
 from tunesmith.agent.planner.turns import Turn, drawn_turn, next_turn
 from tunesmith.agent.sampler.base import Sampler, Suggestion
 from tunesmith.agent.sampler.bayes import BayesSampler, CandidateScore

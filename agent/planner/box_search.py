@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tunesmith.agent.llm.candidates import Candidate, Interval
-from tunesmith.agent.planner.scorer import Scorer
+from tunesmith.agent.planner.judging.scorer import Scorer
 from tunesmith.agent.sampler.deduplication import tried_keys
 from tunesmith.study.space.condition import Params, Value
 from tunesmith.study.space.parameters import Bool, Choice, Parameter

@@ -14,7 +14,7 @@ from tunesmith.agent.llm.client.types import LanguageModel
 from tunesmith.agent.llm.planner import LLMPlanner
 from tunesmith.agent.llm.prompt_context import make_prompt_context
 from tunesmith.agent.planner.arbiter import Arbiter, LLMRules
-from tunesmith.agent.planner.llm_calibration import track_record
+from tunesmith.agent.planner.judging.llm_calibration import track_record
 from tunesmith.agent.planner.study_brief import make_study_brief
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.agent.llm.client.types import LanguageModel
-from tunesmith.study.config.planner_tables import PlannerTable
+from tunesmith.study.config.tables.planner import PlannerTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

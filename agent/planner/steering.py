@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tunesmith.agent.planner.scorer import Scorer
+from tunesmith.agent.planner.judging.scorer import Scorer
 from tunesmith.agent.sampler.deduplication import random_params, tried_keys
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.errors import SpaceExhausted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.agent.sampler.base import Sampler
-from tunesmith.study.config.planner_tables import SAMPLERS
+from tunesmith.study.config.tables.planner import SAMPLERS
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
 
@@ -20,19 +20,19 @@ def make_sampler(name: str) -> Sampler:
 
         return BayesSampler()
     if name == "random":
-        from tunesmith.agent.sampler.random import RandomSampler
+        from tunesmith.agent.sampler.alternatives.random import RandomSampler
 
         return RandomSampler()
     if name == "sobol":
-        from tunesmith.agent.sampler.sobol import SobolSampler
+        from tunesmith.agent.sampler.alternatives.sobol import SobolSampler
 
         return SobolSampler()
     if name == "grid":
-        from tunesmith.agent.sampler.grid import GridSampler
+        from tunesmith.agent.sampler.alternatives.grid import GridSampler
 
         return GridSampler()
     if name in SAMPLERS:
-        from tunesmith.agent.sampler.optuna_samplers import OptunaSampler
+        from tunesmith.agent.sampler.alternatives.optuna_samplers import OptunaSampler
 
         return OptunaSampler(name)
     raise SpecError([Mistake("sampler", f"{name!r} is unknown{did_you_mean(name, SAMPLERS)}")], where="the planner")

@@ -22,8 +22,8 @@ from tunesmith.study.trials.seeds import choosing_seed, confirming_seed, noise_s
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import objective_values
 from tunesmith.study.trials.winner import leaderboard
-from tunesmith.tools.analysis.sequential_test import SequentialDecision, sequential_decision
-from tunesmith.tools.analysis.significance import Sample, sample
+from tunesmith.tools.analysis.confirmation.sequential_test import SequentialDecision, sequential_decision
+from tunesmith.tools.analysis.confirmation.significance import Sample, sample
 from tunesmith.tools.control.study_reader import study_view
 
 NOISE_RUNS = 2

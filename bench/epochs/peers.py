@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tunesmith.agent.sampler.optuna_samplers import ask_each
+from tunesmith.agent.sampler.alternatives.optuna_samplers import ask_each
 from tunesmith.bench.epochs.meter import BudgetSpent, Meter
 from tunesmith.bench.epochs.task import CurveTask
 from tunesmith.tools.quiet_optuna import quiet_optuna

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tunesmith.agent.sampler.optuna_samplers import ask_each, to_distribution, to_optuna_value
+from tunesmith.agent.sampler.alternatives.optuna_samplers import ask_each, to_distribution, to_optuna_value
 from tunesmith.bench.task import Task
 from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value

@@ -18,11 +18,11 @@ from functools import partial
 from tunesmith.agent.llm.planner import LLMPlanner
 from tunesmith.agent.planner.arbiter import LLMRules
 from tunesmith.agent.planner.model import open_model
-from tunesmith.agent.sampler.random import RandomSampler
+from tunesmith.agent.sampler.alternatives.random import RandomSampler
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
 from tunesmith.prompts.planner_prompts import StudyBrief
-from tunesmith.study.config.planner_tables import PlannerTable
+from tunesmith.study.config.tables.planner import PlannerTable
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Failure, Proposal, Source, Trial, TrialState

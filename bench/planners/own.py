@@ -9,7 +9,7 @@ from typing import Any
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.tuner import OpenTrial, Tuner
 from tunesmith.bench.task import Task
-from tunesmith.study.config.planner_tables import SAMPLERS
+from tunesmith.study.config.tables.planner import SAMPLERS
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Failure
 

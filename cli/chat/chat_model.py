@@ -15,7 +15,7 @@ from tunesmith.cli.chat.turns import Turns
 from tunesmith.cli.session.overrides import server_of
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.commands import Charge
-from tunesmith.study.config.planner_tables import PlannerTable
+from tunesmith.study.config.tables.planner import PlannerTable
 from tunesmith.study.errors import InputError, ProjectError, ToolRefused, TunesmithError
 from tunesmith.study.formatting import count
 from tunesmith.tools.control.inbox import Inbox

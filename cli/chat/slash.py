@@ -23,12 +23,12 @@ from tunesmith.study.trials.numbers import parse_numbers
 from tunesmith.study.trials.results import left_out_text
 from tunesmith.study.trials.winner import leaderboard, winner, winner_text
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.llm_tools.check import CHECK, check_text
 from tunesmith.tools.llm_tools.edits import EDIT, EDITS
-from tunesmith.tools.llm_tools.files import LOG, log_text
 from tunesmith.tools.llm_tools.report import REPORT
 from tunesmith.tools.llm_tools.results.comparison import COMPARE
 from tunesmith.tools.llm_tools.results.plot import plot_points
+from tunesmith.tools.llm_tools.script.check import CHECK, check_text
+from tunesmith.tools.llm_tools.script.files import LOG, log_text
 from tunesmith.tools.llm_tools.steering import (
     BOUNDS,
     CONFIRM,

@@ -10,8 +10,8 @@ from typing import Any
 
 from tunesmith.cli.display.diff import show_diff
 from tunesmith.cli.display.format import show
-from tunesmith.cli.display.variant_json import comparison_json, variant_json
-from tunesmith.cli.display.variant_text import best_command, commit_message, comparison_lines, variant_lines
+from tunesmith.cli.display.variants.variant_json import comparison_json, variant_json
+from tunesmith.cli.display.variants.variant_text import best_command, commit_message, comparison_lines, variant_lines
 from tunesmith.cli.session.locate import open_study, study_file
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError, ProjectError

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from tunesmith.agent.loop.events import Ended, LoopEvent
 from tunesmith.agent.loop.factory import recorded_deadline
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.notices.events import Ended, LoopEvent
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.agent.planner.model import RecordingFiles
 from tunesmith.cli.display.format import show

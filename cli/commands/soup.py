@@ -17,9 +17,9 @@ from tunesmith.cli.display.format import short_path, show
 from tunesmith.cli.session.locate import OpenStudy, open_study
 from tunesmith.evaluator.evaluator import Evaluator
 from tunesmith.evaluator.executors.slots import plan_slots
+from tunesmith.evaluator.files.tree_walk import remove
+from tunesmith.evaluator.files.workspace import artifacts_folder
 from tunesmith.evaluator.gpu.gpus import find_gpus
-from tunesmith.evaluator.tree_walk import remove
-from tunesmith.evaluator.workspace import artifacts_folder
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.files import write_atomic
 from tunesmith.study.formatting import strip_control

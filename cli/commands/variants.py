@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tunesmith.cli.display.diff import show_diff
 from tunesmith.cli.display.format import first_line, show
-from tunesmith.cli.display.variant_json import config_json, variant_json
-from tunesmith.cli.display.variant_text import variant_lines
+from tunesmith.cli.display.variants.variant_json import config_json, variant_json
+from tunesmith.cli.display.variants.variant_text import variant_lines
 from tunesmith.cli.session.locate import OpenStudy, open_study
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.formatting import count

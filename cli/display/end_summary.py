@@ -8,7 +8,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from tunesmith.agent.planner.no_gain import further_gain
+from tunesmith.agent.planner.estimates.no_gain import further_gain
 from tunesmith.cli.display.format import first_line, front_rows, set_aside_text
 from tunesmith.history.read import TrialCounts
 from tunesmith.study.config.record import Lesson, StudyRecord
@@ -17,7 +17,7 @@ from tunesmith.study.formatting import count
 from tunesmith.study.trials.results import study_front
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.units import short_seconds
-from tunesmith.tools.analysis.held_out_test import held_out_test_line
+from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.source_credit import CreditReport, credit_report
 from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.report.inputs import ReportInput

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import IO, Any
 
-from tunesmith.agent.loop.events import Ended, Finished, LoopEvent, Note, Observed, Opened, Started
+from tunesmith.agent.loop.notices.events import Ended, Finished, LoopEvent, Note, Observed, Opened, Started
 from tunesmith.cli.display.trial_json import trial_json, winner_json
 from tunesmith.study.formatting import json_number
 

@@ -8,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from tunesmith.agent.loop.events import Ended, Finished, LoopEvent, Note, Observed, Opened, Started
+from tunesmith.agent.loop.notices.events import Ended, Finished, LoopEvent, Note, Observed, Opened, Started
 from tunesmith.cli.display.format import best_line, budget_bar, cut, front_line, state_counts
 from tunesmith.cli.display.run_header import header_lines
 from tunesmith.cli.display.trial_table import table_header, table_layout, trial_row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO
 
-from tunesmith.agent.loop.events import Finished, LoopEvent, Note, Opened
+from tunesmith.agent.loop.notices.events import Finished, LoopEvent, Note, Opened
 from tunesmith.cli.display.run_header import header_lines
 from tunesmith.cli.display.trial_table import table_header, table_layout, trial_row
 from tunesmith.study.config.spec import StudySpec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.agent.loop.events import Opened
+from tunesmith.agent.loop.notices.events import Opened
 from tunesmith.cli.display.format import aims_text, front_line
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.winner import certainty_text

@@ -26,7 +26,7 @@ from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner_text
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
-from tunesmith.tools.analysis.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
+from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
 from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.run_state import state_text
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
@@ -51,7 +51,7 @@ def status_text(opened: OpenStudy) -> str:
     if test:
         lines.append(test)
     if record.ended_by:
-        from tunesmith.agent.planner.no_gain import further_gain  # scipy: 0.3 s
+        from tunesmith.agent.planner.estimates.no_gain import further_gain  # scipy: 0.3 s
 
         further = further_gain(study_view(record.spec, history.trials(record.id)))
         lines += [further.text] if further is not None else []

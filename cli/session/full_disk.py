@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tunesmith.agent.loop.events import Ended, Note
 from tunesmith.agent.loop.loop import Loop
-from tunesmith.evaluator.free_disk import has_free_disk, waiting_for_disk_text
-from tunesmith.history.connect import is_writable
+from tunesmith.agent.loop.notices.events import Ended, Note
+from tunesmith.evaluator.files.free_disk import has_free_disk, waiting_for_disk_text
+from tunesmith.history.database.connect import is_writable
 from tunesmith.study.errors import DiskFull, HistoryLocked
 
 CHECK_INTERVAL_S = 5.0

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tunesmith.cli.session.locate import history_file, study_file
-from tunesmith.evaluator.dry_run import DryRun, dry_run
+from tunesmith.evaluator.preview.dry_run import DryRun, dry_run
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import DiskFull, ProjectError
 from tunesmith.tools.checks.dry_run_findings import dry_run_findings, start_problem

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.agent.loop.commands.checking import check_command
-from tunesmith.agent.planner.forecaster import SamplerForecaster
+from tunesmith.agent.planner.estimates.forecaster import SamplerForecaster
 from tunesmith.cli.session.background_run import BackgroundRuns
 from tunesmith.cli.session.locate import history_file, study_file
 from tunesmith.study.config.load import load_spec

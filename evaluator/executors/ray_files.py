@@ -14,14 +14,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.evaluator.tree_walk import walk
+from tunesmith.evaluator.files.tree_walk import walk
 
 PROJECT = "project"
 """Folder of the project in Ray's working_dir. Not its top, which is on the import path of every worker."""
 PROJECT_BYTES = 256 * 2**20
 """Size of the project's large files that are sent to the nodes; nodes must find the rest under the same paths."""
 COPY_BYTES = 2**20
-"""Size above which a file of the project is linked, not copied, into a trial's folder, as in evaluator/workspace.py."""
+"""Size above which a file of the project is linked, not copied, into a trial's folder, as in files/workspace.py."""
 CHUNK_BYTES = 4 * 2**20
 INPUTS = ".inputs"
 """Folder of a trial on a node for what the command reads outside of its working directory."""

@@ -32,8 +32,8 @@ from tunesmith.evaluator.executors.ray_files import (
 )
 from tunesmith.evaluator.executors.remote_job import KILL
 from tunesmith.evaluator.executors.worker import run_on_worker, with_local_placement
+from tunesmith.evaluator.files.tree_walk import Unmeasurable, remove, size_below
 from tunesmith.evaluator.output.output_line import OutputLine
-from tunesmith.evaluator.tree_walk import Unmeasurable, remove, size_below
 
 HUB_BYTES = 64 * 2**20
 """Approximate size of the messages that the hub holds; beyond it, workers wait before they send more."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tunesmith.study.config.run_tables import RunTable
+from tunesmith.study.config.tables.run import RunTable
 from tunesmith.study.errors import ProjectError
 
 MAX_TRIALS_PER_GPU = 4

@@ -10,8 +10,8 @@ from tunesmith.evaluator.output.numerals import read_value
 from tunesmith.evaluator.output.output_line import OutputLine
 from tunesmith.evaluator.readers.metric_names import search_word
 from tunesmith.study.config.line_pattern import LinePattern
-from tunesmith.study.config.metric_tables import MetricTable
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.metrics import MetricTable
 from tunesmith.study.formatting import strip_escapes
 from tunesmith.study.trials.view import Direction
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from tunesmith.evaluator.executors.slots import Slot
-from tunesmith.evaluator.workspace import Workspace
+from tunesmith.evaluator.files.workspace import Workspace
 from tunesmith.study.space.condition import Value
 
 _ALLOWED = re.compile(

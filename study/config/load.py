@@ -13,8 +13,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from tunesmith.study.config.planner_tables import SAMPLERS
-from tunesmith.study.config.relation_tables import (
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.planner import SAMPLERS
+from tunesmith.study.config.tables.relations import (
     RelationTables,
     nothing_left_mistakes,
     placed_mistake,
@@ -22,8 +23,7 @@ from tunesmith.study.config.relation_tables import (
     reserved_name_mistakes,
     with_rules_at_top,
 )
-from tunesmith.study.config.run_tables import EXECUTORS, GIVEN_PLACEHOLDERS, ExecutorTable
-from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.run import EXECUTORS, GIVEN_PLACEHOLDERS, ExecutorTable
 from tunesmith.study.config.template import placeholders
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.formatting import render_literal

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from tunesmith.study.config.field_types import Scale, Table, Text, as_list, metric_name
-from tunesmith.study.config.metric_tables import MetricTable
-from tunesmith.study.config.planner_tables import EditsTable, PlannerTable
-from tunesmith.study.config.run_tables import (
+from tunesmith.study.config.tables.field_types import Scale, Table, Text, as_list, metric_name
+from tunesmith.study.config.tables.metrics import MetricTable
+from tunesmith.study.config.tables.planner import EditsTable, PlannerTable
+from tunesmith.study.config.tables.run import (
     ConfirmTable,
     EvaluateTable,
     ExecutorTable,
@@ -21,7 +21,7 @@ from tunesmith.study.config.run_tables import (
     NotifyTable,
     RunTable,
 )
-from tunesmith.study.config.search_tables import (
+from tunesmith.study.config.tables.search import (
     BudgetTable,
     ConstraintTable,
     FidelityTable,

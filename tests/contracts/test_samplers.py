@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.deduplication import every_configuration, random_params
 from tunesmith.agent.sampler.registry import make_sampler
-from tunesmith.study.config.planner_tables import SAMPLERS
+from tunesmith.study.config.tables.planner import SAMPLERS
 from tunesmith.study.errors import SpaceExhausted, SpecError
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace

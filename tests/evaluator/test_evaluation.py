@@ -12,10 +12,10 @@ import pytest
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
 from tunesmith.evaluator.executors.slots import Slot, plan_slots
+from tunesmith.evaluator.files.workspace import make_workspace
 from tunesmith.evaluator.gpu.gpus import find_gpus
 from tunesmith.evaluator.output.streams import CappedLog
-from tunesmith.evaluator.workspace import make_workspace
-from tunesmith.study.config.run_tables import RunTable
+from tunesmith.study.config.tables.run import RunTable
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.trials.trial import TrialState
 

@@ -14,9 +14,9 @@ import pytest
 from fakes.projects import SOURCE
 from fakes.trials import PYTHON, Bench, finish, wait_until
 
-from tunesmith.evaluator import folder_quota
 from tunesmith.evaluator.executors import base, local
 from tunesmith.evaluator.executors.base import CommandSpec
+from tunesmith.evaluator.files import folder_quota
 from tunesmith.evaluator.supervision.orphans import end_orphans
 from tunesmith.study.trials.trial import FailureKind, TrialState
 

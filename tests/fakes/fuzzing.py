@@ -18,13 +18,13 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any
 
-from tunesmith.agent.llm.client.parsing import read_last_object, require_valid
-from tunesmith.agent.llm.client.tool_calls import calls_in_text, uniform_calls
+from tunesmith.agent.llm.client.replies.parsing import read_last_object, require_valid
+from tunesmith.agent.llm.client.replies.tool_calls import calls_in_text, uniform_calls
 from tunesmith.evaluator.executors.base import CommandResult
 from tunesmith.evaluator.failures import command_failure, traceback_note
 from tunesmith.evaluator.output.line_filter import LineFilter
 from tunesmith.evaluator.output.output_line import OutputLine
-from tunesmith.evaluator.output_survey import named_numbers
+from tunesmith.evaluator.preview.output_survey import named_numbers
 from tunesmith.evaluator.readers.file_formats import read_points
 from tunesmith.evaluator.readers.metrics import MetricReader
 from tunesmith.history.redact import redact

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.history.filesystem import network_filesystem
+from tunesmith.history.database.filesystem import network_filesystem
 
 MOUNTS = r"""sysfs /sys sysfs rw 0 0
 /dev/sda1 / ext4 rw 0 0

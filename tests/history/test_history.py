@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from tunesmith.history import schema
-from tunesmith.history.names import LATEST_MIGRATION
+from tunesmith.history.database import schema
+from tunesmith.history.database.names import LATEST_MIGRATION
 from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.config.record import LlmCall

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from fakes.studies import complete, make_spec, proposal
 
-from tunesmith.history import connect
-from tunesmith.history.lock import WriterLock
+from tunesmith.history.database import connect
+from tunesmith.history.database.lock import WriterLock
+from tunesmith.history.database.schema import MIGRATIONS
+from tunesmith.history.database.sqlite_utils_import import Database
 from tunesmith.history.read import History
-from tunesmith.history.schema import MIGRATIONS
-from tunesmith.history.sqlite_utils_import import Database
 from tunesmith.history.write import Recorder
 from tunesmith.study.errors import HistoryError, HistoryLocked
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakes.studies import complete, make_spec, proposal
 
-from tunesmith.history.wal import lost_transactions, wal_path
+from tunesmith.history.database.wal import lost_transactions, wal_path
 from tunesmith.history.write import Recorder
 
 

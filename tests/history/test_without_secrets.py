@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fakes.studies import make_spec, proposal
 
-from tunesmith.agent.loop.announcer import Announcer
-from tunesmith.agent.loop.events import LoopEvent, Note
-from tunesmith.agent.loop.notifications import Notifier
+from tunesmith.agent.loop.notices.announcer import Announcer
+from tunesmith.agent.loop.notices.events import LoopEvent, Note
+from tunesmith.agent.loop.notices.notifications import Notifier
 from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, TrialState, Usage

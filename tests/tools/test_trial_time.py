@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from fakes.studies import make_spec
 
-from tunesmith.evaluator.dry_run import DryRun
-from tunesmith.evaluator.output_survey import ProgressMark
+from tunesmith.evaluator.preview.dry_run import DryRun
+from tunesmith.evaluator.preview.output_survey import ProgressMark
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, TrialState, Usage
 from tunesmith.tools.checks.trial_time import budget_text, estimate_trial

@@ -14,7 +14,7 @@ from tunesmith.study.trials.results import StudyQuestion, present_improvements
 from tunesmith.study.trials.trial import Source, Trial
 from tunesmith.study.trials.view import Objective
 from tunesmith.study.units import short_number
-from tunesmith.tools.analysis.significance import expected_gain
+from tunesmith.tools.analysis.confirmation.significance import expected_gain
 
 FALLBACK_WARNING_SHARE = 0.2
 """Share of fallbacks among the LLM's turns above which status and the end of a run warn."""

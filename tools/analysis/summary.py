@@ -30,9 +30,9 @@ from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Objective, objective_values
 from tunesmith.study.trials.winner import Winner, leaderboard, winner
 from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.confirmation.significance import Difference, Sample, difference, sample
 from tunesmith.tools.analysis.importance import importance
 from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
-from tunesmith.tools.analysis.significance import Difference, Sample, difference, sample
 
 TOP_PARAMETERS = 3
 """Number of parameters that Summary.important lists."""

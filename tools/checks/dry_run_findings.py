@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tunesmith.evaluator.dry_run import DryRun
-from tunesmith.evaluator.output_survey import Sighting
+from tunesmith.evaluator.preview.dry_run import DryRun
+from tunesmith.evaluator.preview.output_survey import Sighting
 from tunesmith.evaluator.readers.metric_names import is_spelling_of, tokens
 from tunesmith.evaluator.readers.metrics import REPORT, STREAM_NAMES
 from tunesmith.study.config.command import command_line

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunesmith.evaluator.private_files import configured_paths, is_within
+from tunesmith.evaluator.files.private_files import configured_paths, is_within
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import argv, placeholders
 from tunesmith.tools.checks.finding import Finding

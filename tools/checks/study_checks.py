@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunesmith.study.config.filled import used_placeholders
-from tunesmith.study.config.relation_tables import few_left_warning
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.relations import few_left_warning
 from tunesmith.study.config.template import argv, placeholders
 from tunesmith.study.formatting import count
 from tunesmith.study.space.rules.repair import allowed_fraction

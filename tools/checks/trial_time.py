@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from tunesmith.evaluator.dry_run import DryRun
-from tunesmith.evaluator.output_survey import ProgressMark
+from tunesmith.evaluator.preview.dry_run import DryRun
+from tunesmith.evaluator.preview.output_survey import ProgressMark
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.trial import FailureKind
 from tunesmith.study.units import short_number, short_seconds

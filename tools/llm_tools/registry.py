@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.tools.llm_tools.check import CHECK
 from tunesmith.tools.llm_tools.edits import APPLY_EDIT, EDIT, EDITS, PROPOSE_EDIT
-from tunesmith.tools.llm_tools.files import LOG, SOURCE
 from tunesmith.tools.llm_tools.learning import IMPORTANCE, LESSONS, POINTS, PREDICT, RULE
 from tunesmith.tools.llm_tools.machine import MACHINE
 from tunesmith.tools.llm_tools.offered import MORE_TOOLS
@@ -13,6 +11,8 @@ from tunesmith.tools.llm_tools.results.comparison import COMPARE
 from tunesmith.tools.llm_tools.results.plot import PLOT
 from tunesmith.tools.llm_tools.results.study import STUDY
 from tunesmith.tools.llm_tools.script.change import CHANGE_FILES
+from tunesmith.tools.llm_tools.script.check import CHECK
+from tunesmith.tools.llm_tools.script.files import LOG, SOURCE
 from tunesmith.tools.llm_tools.steering import (
     BOUNDS,
     CONFIRM,
@@ -33,7 +33,7 @@ from tunesmith.tools.llm_tools.steering import (
 )
 from tunesmith.tools.llm_tools.studies.export import EXPORT
 from tunesmith.tools.llm_tools.studies.listing import STUDIES
-from tunesmith.tools.llm_tools.study_files import BRANCH, READ_SCRIPT, SCRIPTS, START, WRITE_STUDY
+from tunesmith.tools.llm_tools.studies.study_files import BRANCH, READ_SCRIPT, SCRIPTS, START, WRITE_STUDY
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect
 from tunesmith.tools.llm_tools.trials import CURVE, TRIAL, TRIALS
 from tunesmith.tools.llm_tools.waiting import WAIT

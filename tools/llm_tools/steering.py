@@ -35,7 +35,7 @@ from tunesmith.study.commands import (
 from tunesmith.study.errors import ProposalError, ToolRefused
 from tunesmith.study.formatting import count, render_params
 from tunesmith.study.trials.trial import TrialState
-from tunesmith.tools.llm_tools.consequences import consequence, duration_text
+from tunesmith.tools.llm_tools.approvals.consequences import consequence, duration_text
 from tunesmith.tools.llm_tools.context import StudyControl, ToolContext
 from tunesmith.tools.llm_tools.learning import complete_configuration
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool

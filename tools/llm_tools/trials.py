@@ -19,8 +19,8 @@ from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.analysis.seed_values import runs_of, seed_values
-from tunesmith.tools.analysis.significance import sample
+from tunesmith.tools.analysis.confirmation.seed_values import runs_of, seed_values
+from tunesmith.tools.analysis.confirmation.significance import sample
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 

@@ -6,7 +6,7 @@ import time
 
 from tunesmith.history.read import History
 from tunesmith.study.config.record import StudyRecord
-from tunesmith.tools.analysis.held_out_test import held_out_tests
+from tunesmith.tools.analysis.confirmation.held_out_test import held_out_tests
 from tunesmith.tools.report.inputs import ReportInput
 
 

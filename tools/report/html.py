@@ -15,8 +15,13 @@ from typing import Any
 from tunesmith.study.files import write_atomic
 from tunesmith.study.formatting import render_short, strip_control
 from tunesmith.study.trials.trial import Trial
-from tunesmith.tools.analysis.held_out_test import held_out_test_line
-from tunesmith.tools.analysis.replicate_comparison import pair_comparisons, pair_lines, shrinkage_lines, shrinkages
+from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
+from tunesmith.tools.analysis.confirmation.replicate_comparison import (
+    pair_comparisons,
+    pair_lines,
+    shrinkage_lines,
+    shrinkages,
+)
 from tunesmith.tools.analysis.summary import Summary, gain_text, plus_minus
 from tunesmith.tools.report import facts, view_model
 from tunesmith.tools.report.inputs import ReportInput

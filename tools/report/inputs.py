@@ -10,7 +10,7 @@ from tunesmith.study.config.record import Event, Lesson, StudyRecord
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.variant import Variant
-from tunesmith.tools.analysis.held_out_test import HeldOutTest
+from tunesmith.tools.analysis.confirmation.held_out_test import HeldOutTest
 from tunesmith.tools.analysis.summary import Summary, summarize
 from tunesmith.tools.variants.run_command import run_line
 

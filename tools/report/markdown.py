@@ -8,8 +8,13 @@ from collections.abc import Iterator, Sequence
 from tunesmith.study.formatting import render_short, strip_control
 from tunesmith.study.search_replace import split_lines
 from tunesmith.study.units import short_number
-from tunesmith.tools.analysis.held_out_test import held_out_test_line
-from tunesmith.tools.analysis.replicate_comparison import pair_comparisons, pair_lines, shrinkage_lines, shrinkages
+from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
+from tunesmith.tools.analysis.confirmation.replicate_comparison import (
+    pair_comparisons,
+    pair_lines,
+    shrinkage_lines,
+    shrinkages,
+)
 from tunesmith.tools.analysis.summary import ConfigResult, Summary, gain_text, plus_minus
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import number_text

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tunesmith.study.formatting import json_values
-from tunesmith.tools.analysis.replicate_comparison import pair_comparisons, shrinkages
+from tunesmith.tools.analysis.confirmation.replicate_comparison import pair_comparisons, shrinkages
 from tunesmith.tools.analysis.summary import ConfigResult, Summary
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.inputs import ReportInput

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from tunesmith.study.config.field_types import MAX_METRIC_CHARS, metric_name
+from tunesmith.study.config.tables.field_types import MAX_METRIC_CHARS, metric_name
 from tunesmith.tools.script_reader.literals import dotted
 from tunesmith.tools.script_reader.metric_words import direction_of, is_held_out, is_no_objective, rank
 from tunesmith.tools.script_reader.reading import MetricGuess

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tunesmith.evaluator.filling.python_source import called
-from tunesmith.study.config.field_types import shared_folder
+from tunesmith.study.config.tables.field_types import shared_folder
 from tunesmith.tools.script_reader.literals import keyword, literal_or
 from tunesmith.tools.script_reader.reading import Setting
 from tunesmith.tools.script_reader.sources import Sources

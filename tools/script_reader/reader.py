@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from tunesmith.study.config.run_tables import GIVEN_PLACEHOLDERS
+from tunesmith.study.config.tables.run import GIVEN_PLACEHOLDERS
 from tunesmith.study.errors import ProjectError
 from tunesmith.tools.script_reader.given_words import with_given
 from tunesmith.tools.script_reader.meanings.budgets import is_budget

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
-from tunesmith.evaluator.output_survey import Sighting
+from tunesmith.evaluator.preview.output_survey import Sighting
 from tunesmith.evaluator.readers.metric_names import is_spelling_of
 from tunesmith.evaluator.readers.metrics import REPORT, STREAM_NAMES
 from tunesmith.tools.script_reader.metric_words import direction_of, is_no_objective, rank

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from tunesmith.agent.code_search.questions.answer import EditAnswer, Idea, WantedTrial, edit_format
 from tunesmith.agent.code_search.version_trials import TrialRequest
 from tunesmith.agent.llm.call_log import LoggedCall, ask_and_log
-from tunesmith.agent.llm.client.errors import AnswerUnusable, ModelDown
+from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, ModelDown
 from tunesmith.agent.llm.client.types import LanguageModel, LookupTool
 from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit, edit_retry_message, editing_messages
 from tunesmith.prompts.message import Message

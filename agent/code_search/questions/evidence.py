@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.agent.llm.client.types import LookupTool
-from tunesmith.evaluator.workspace import workspace_of
+from tunesmith.evaluator.files.workspace import workspace_of
 from tunesmith.history.redact import redact
 from tunesmith.prompts.history_summary import downsample
 from tunesmith.study.config.spec import StudySpec
@@ -24,7 +24,7 @@ from tunesmith.study.variant import Variant
 from tunesmith.tools.control.study_reader import InMemoryStudyReader
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.edits import EDIT
-from tunesmith.tools.llm_tools.files import LOG, SOURCE
+from tunesmith.tools.llm_tools.script.files import LOG, SOURCE
 from tunesmith.tools.llm_tools.tool import AnyTool
 from tunesmith.tools.llm_tools.trials import TRIAL
 

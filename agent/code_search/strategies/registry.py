@@ -9,7 +9,7 @@ from tunesmith.agent.code_search.strategies.base import Strategy
 from tunesmith.agent.code_search.strategies.greedy import Greedy
 from tunesmith.agent.code_search.strategies.islands import Islands
 from tunesmith.agent.code_search.strategies.tree import Tree
-from tunesmith.study.config.planner_tables import EditStrategy
+from tunesmith.study.config.tables.planner import EditStrategy
 
 _STRATEGIES: Mapping[EditStrategy, Callable[[], Strategy]] = {
     "adaptive": Adaptive,

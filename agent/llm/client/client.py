@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from tunesmith.agent.llm.client.bounded_reply import bounded_reply
 from tunesmith.agent.llm.client.connection import ConnectionRefused, connect
-from tunesmith.agent.llm.client.diagnosis import Diagnosis, diagnose, error_text, status_of, unusable_kind
-from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
+from tunesmith.agent.llm.client.failures.diagnosis import Diagnosis, diagnose, error_text, status_of, unusable_kind
+from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, Down, ModelDown, Unusable
 from tunesmith.agent.llm.client.messages import (
     arguments_json,
     bind_format,
@@ -26,9 +25,10 @@ from tunesmith.agent.llm.client.messages import (
 )
 from tunesmith.agent.llm.client.model_names import has_provider, split_model_name
 from tunesmith.agent.llm.client.options import RequestOptions
-from tunesmith.agent.llm.client.parsing import NoJsonObject, read_last_object, require_valid
 from tunesmith.agent.llm.client.prices import OwnPrices, Price, find_price, read_own_prices
-from tunesmith.agent.llm.client.tool_calls import Call, calls_in_text, uniform_calls
+from tunesmith.agent.llm.client.replies.bounded_reply import bounded_reply
+from tunesmith.agent.llm.client.replies.parsing import NoJsonObject, read_last_object, require_valid
+from tunesmith.agent.llm.client.replies.tool_calls import Call, calls_in_text, uniform_calls
 from tunesmith.agent.llm.client.types import (
     MAX_RESPONSE_BYTES,
     AnswerFormat,
@@ -280,7 +280,7 @@ class LangChainModel:
         *,
         forced: bool,
     ) -> AIMessage:
-        from tunesmith.agent.llm.client.retrying import with_retries  # tenacity
+        from tunesmith.agent.llm.client.failures.retrying import with_retries  # tenacity
 
         def request_once() -> AIMessage:
             client = bind_format(self._open(usage), answer_format, tools, usage.method, forced=forced)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.agent.llm.client.diagnosis import diagnose
-from tunesmith.agent.llm.client.errors import Down
+from tunesmith.agent.llm.client.failures.diagnosis import diagnose
+from tunesmith.agent.llm.client.failures.errors import Down
 from tunesmith.agent.llm.client.model_names import ModelName
 from tunesmith.agent.llm.client.options import RequestOptions
 
@@ -51,7 +51,7 @@ def _openai_client(
     name: ModelName, base_url: str | None, options: RequestOptions, headers: Mapping[str, str]
 ) -> BaseChatModel:
     from tunesmith.agent.llm.client.openai_client import LooseChatOpenAI  # 1 s
-    from tunesmith.agent.llm.client.response_limit import limited_clients
+    from tunesmith.agent.llm.client.replies.response_limit import limited_clients
 
     known, body = {**_common(options), **limited_clients()}, dict(options.body)
     if base_url:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from tunesmith.agent.llm.client.errors import ModelDown
+from tunesmith.agent.llm.client.failures.errors import ModelDown
 from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel, LookupTool, ModelAnswer
 from tunesmith.prompts.message import Message
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.agent.llm.client.tool_calls import Call
+from tunesmith.agent.llm.client.replies.tool_calls import Call
 from tunesmith.agent.llm.client.types import AnswerFormat, LookupTool, TokenUse, ToolUse
 from tunesmith.history.redact import redact
 from tunesmith.prompts.message import Message

@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatResult
 from langchain_openai import ChatOpenAI
 from openai import BaseModel
 
-from tunesmith.agent.llm.client.tool_calls import repaired_message
+from tunesmith.agent.llm.client.replies.tool_calls import repaired_message
 
 
 class LooseChatOpenAI(ChatOpenAI):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.study.config.planner_tables import PlannerTable
+from tunesmith.study.config.tables.planner import PlannerTable
 
 _SPELLINGS = {
     "temperature": ("temperature",),

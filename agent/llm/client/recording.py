@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
-from tunesmith.agent.llm.client.parsing import read_last_object
+from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, Down, ModelDown, Unusable
+from tunesmith.agent.llm.client.replies.parsing import read_last_object
 from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LanguageModel, LookupTool, ModelAnswer, TokenUse
 from tunesmith.prompts.message import Message
 from tunesmith.study.errors import ProjectError

@@ -25,7 +25,7 @@ from typing import Any
 
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.template import argv
-from tunesmith.tools.analysis.significance import difference, sample
+from tunesmith.tools.analysis.confirmation.significance import difference, sample
 from tunesmith.tools.analysis.summary import plus_minus, probability_text
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "charlm"

@@ -21,7 +21,7 @@ from tunesmith.agent.code_search.arms import build_arms
 from tunesmith.agent.code_search.joins import ideas_of
 from tunesmith.agent.code_search.strategies.base import SearchState, Strategy
 from tunesmith.agent.code_search.strategies.registry import make_strategy
-from tunesmith.study.config.planner_tables import EditStrategy
+from tunesmith.study.config.tables.planner import EditStrategy
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import Objective
 from tunesmith.study.variant import COMBINE, Variant, VariantState

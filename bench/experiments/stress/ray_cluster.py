@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 from ray.cluster_utils import Cluster
 
-from tunesmith.agent.loop.events import Finished, LoopEvent
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.notices.events import Finished, LoopEvent
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.history.read import History
 from tunesmith.study.config.load import parse_spec

@@ -14,7 +14,7 @@ from tunesmith.agent.code_search.strategies.base import SearchState
 from tunesmith.agent.code_search.strategies.registry import make_strategy
 from tunesmith.agent.code_search.strategies.tree import DRAFTS
 from tunesmith.bench.experiments.edits.simulation import STRATEGIES, Idea, World, made_up_ideas, simulate
-from tunesmith.study.config.planner_tables import EditStrategy
+from tunesmith.study.config.tables.planner import EditStrategy
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Objective
 from tunesmith.study.variant import Variant

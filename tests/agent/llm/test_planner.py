@@ -18,13 +18,13 @@ import tunesmith as ts
 from tunesmith.agent.llm.answer_format import planner_format
 from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.candidates import validate_candidates
-from tunesmith.agent.llm.client.errors import AnswerUnusable, Down, ModelDown, Unusable
+from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, Down, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import CallRecord
-from tunesmith.agent.llm.operators import choose_operator
 from tunesmith.agent.llm.planner import BatchFailure, LLMPlanner
 from tunesmith.agent.llm.prompt_context import make_prompt_context
+from tunesmith.agent.llm.questions.operators import choose_operator
 from tunesmith.agent.planner.arbiter import LLMRules
-from tunesmith.agent.planner.source_credit import MAX_LLM_FRACTION, MIN_LLM_FRACTION, source_credits
+from tunesmith.agent.planner.judging.source_credit import MAX_LLM_FRACTION, MIN_LLM_FRACTION, source_credits
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import StudyBrief

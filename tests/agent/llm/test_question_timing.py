@@ -15,7 +15,7 @@ import tunesmith as ts
 from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.planner import LLMPlanner
 from tunesmith.agent.llm.prompt_context import make_prompt_context
-from tunesmith.agent.llm.question_timing import QuestionCost, is_cheap, news, waiting_allowance_s
+from tunesmith.agent.llm.questions.timing import QuestionCost, is_cheap, news, waiting_allowance_s
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import PromptContext, StudyBrief

@@ -15,12 +15,12 @@ import psutil
 import pytest
 from fakes.projects import SCRIPT, invoke, make_project, start
 
-from tunesmith.agent.loop.clocks import Clocks, WorkClock
-from tunesmith.agent.loop.events import Finished, LoopEvent, Observed, Started
+from tunesmith.agent.loop.limits.clocks import Clocks, WorkClock
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.notices.events import Finished, LoopEvent, Observed, Started
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.evaluator.executors.local import LocalExecutor
-from tunesmith.history.lock import WriterLock
+from tunesmith.history.database.lock import WriterLock
 from tunesmith.history.read import History
 from tunesmith.study.commands import Pause, Resume
 from tunesmith.study.config.load import load_spec

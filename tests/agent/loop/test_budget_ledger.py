@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from fakes.studies import complete, proposal
 
-from tunesmith.agent.loop.budget_ledger import BudgetLedger
-from tunesmith.agent.loop.clocks import Clocks
+from tunesmith.agent.loop.limits.budget_ledger import BudgetLedger
+from tunesmith.agent.loop.limits.clocks import Clocks
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.trials.trial import Source, Trial, TrialState, Usage
 

@@ -14,9 +14,9 @@ import pytest
 from fakes.projects import events, invoke, make_project
 from fakes.studies import make_spec
 
-from tunesmith.agent.loop.clocks import ClockDrift, Clocks, clock_jump_text, resolve_budget
-from tunesmith.agent.loop.events import LoopEvent, Note, Observed
+from tunesmith.agent.loop.limits.clocks import ClockDrift, Clocks, clock_jump_text, resolve_budget
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.notices.events import LoopEvent, Note, Observed
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.cli.commands import run
 from tunesmith.cli.session import full_disk

@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = """
 import os, platform, threading
-from tunesmith.agent.loop.heap import keep_heap_small, return_free_memory
+from tunesmith.agent.loop.limits.heap import keep_heap_small, return_free_memory
 
 def used_mib():
     with open("/proc/self/statm") as file:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fakes.projects import make_project
 
-from tunesmith.agent.loop.events import LoopEvent, Observed
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.notices.events import LoopEvent, Observed
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec

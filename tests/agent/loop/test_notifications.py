@@ -15,8 +15,8 @@ import pytest
 from fakes.projects import SCRIPT, invoke, make_project
 from fakes.studies import make_spec
 
-from tunesmith.agent.loop.events import Ended, Finished
-from tunesmith.agent.loop.notifications import FAILURE_STREAK, Notifier
+from tunesmith.agent.loop.notices.events import Ended, Finished
+from tunesmith.agent.loop.notices.notifications import FAILURE_STREAK, Notifier
 from tunesmith.study.config.budget import Spent
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState

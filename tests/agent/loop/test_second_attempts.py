@@ -17,10 +17,10 @@ from fakes.machine.gpus import TRAIN, played_gpus
 from fakes.studies import SPACE, complete, failed
 from fakes.trials import PYTHON
 
-from tunesmith.agent.loop.events import Finished, LoopEvent, Started
-from tunesmith.agent.loop.gpu_packing import GpuJob, expected_gib, fits
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.notices.events import Finished, LoopEvent, Started
 from tunesmith.agent.loop.run_options import RunOptions
+from tunesmith.agent.loop.slots.gpu_packing import GpuJob, expected_gib, fits
 from tunesmith.evaluator.executors import slurm
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.gpu import gpu_meter

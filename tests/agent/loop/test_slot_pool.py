@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from fakes.studies import complete, failed, make_spec, proposal
 
-from tunesmith.agent.loop.slot_pool import PoolSlot, SlotPool, retry_reason
+from tunesmith.agent.loop.slots.slot_pool import PoolSlot, SlotPool, retry_reason
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.trials.observation import Observation

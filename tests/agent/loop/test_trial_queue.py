@@ -10,10 +10,10 @@ from typing import Any, cast
 import pytest
 from fakes.studies import complete, make_spec, proposal
 
-from tunesmith.agent.loop.budget_ledger import BudgetLedger
-from tunesmith.agent.loop.clocks import Clocks
-from tunesmith.agent.loop.slot_pool import SlotPool
-from tunesmith.agent.loop.trial_queue import Proposers, TrialQueue, TrialStore
+from tunesmith.agent.loop.limits.budget_ledger import BudgetLedger
+from tunesmith.agent.loop.limits.clocks import Clocks
+from tunesmith.agent.loop.slots.slot_pool import SlotPool
+from tunesmith.agent.loop.slots.trial_queue import Proposers, TrialQueue, TrialStore
 from tunesmith.agent.planner.arbiter import Arbiter
 from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.agent.scheduler.early_stopping import EarlyStopping

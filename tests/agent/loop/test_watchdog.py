@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fakes.trials import wait_until
 
-from tunesmith.agent.loop.watchdog import THREAD_SLICE_S, Watchdog, short_thread_slices
+from tunesmith.agent.loop.limits.watchdog import THREAD_SLICE_S, Watchdog, short_thread_slices
 
 
 def busy_reading(watchdog: Watchdog, wanted: int) -> None:

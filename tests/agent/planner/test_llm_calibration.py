@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from fakes.views import trial
 
-from tunesmith.agent.planner.llm_calibration import log_ei_shift, prediction_error
+from tunesmith.agent.planner.judging.llm_calibration import log_ei_shift, prediction_error
 from tunesmith.study.trials.trial import Prediction, Source, Trial
 from tunesmith.study.trials.view import Objective
 

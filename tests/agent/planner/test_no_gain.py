@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from fakes.views import Params, view
 
-from tunesmith.agent.planner.no_gain import FurtherGain, NoGainRule, further_gain, trials_without_gain
+from tunesmith.agent.planner.estimates.no_gain import FurtherGain, NoGainRule, further_gain, trials_without_gain
 from tunesmith.study.space.parameters import Choice, Float
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.view import Direction, Objective, StudyView

@@ -15,8 +15,8 @@ from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.seeds import is_confirming, is_fresh
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
-from tunesmith.tools.analysis.sequential_test import SequentialDecision, sequential_decision
-from tunesmith.tools.analysis.significance import Sample, sample
+from tunesmith.tools.analysis.confirmation.sequential_test import SequentialDecision, sequential_decision
+from tunesmith.tools.analysis.confirmation.significance import Sample, sample
 
 
 def spec_of(*, trials: int = 40, command: str = "f {x} {seed}", **confirm: Any) -> StudySpec:

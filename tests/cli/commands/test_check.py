@@ -14,7 +14,7 @@ from fakes.projects import command, environment, invoke, start
 
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
-from tunesmith.tools.llm_tools.check import CHECK
+from tunesmith.tools.llm_tools.script.check import CHECK
 
 STUDY = """\
 [study]

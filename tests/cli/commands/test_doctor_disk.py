@@ -15,7 +15,7 @@ from tunesmith.cli.main import app
 def test_doctor_warns_about_a_history_on_a_network_disk(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tunesmith.cli.commands.doctor.network_filesystem", lambda path: kind)
+    monkeypatch.setattr("tunesmith.cli.commands.setup.doctor.network_filesystem", lambda path: kind)
     study = write_study(tmp_path / "digits")
     result = CliRunner().invoke(app, ["doctor", str(study)])
     is_warned = f"is on a network disk ({kind}), where SQLite can lose data; put it on a local disk" in result.output

@@ -12,7 +12,7 @@ from fakes.projects import command, make_project
 from fakes.studies import make_spec
 
 from tunesmith.cli.commands.soup import make_soup
-from tunesmith.evaluator.workspace import artifacts_folder
+from tunesmith.evaluator.files.workspace import artifacts_folder
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
 from tunesmith.study.errors import ProjectError, SpecError

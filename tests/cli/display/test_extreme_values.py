@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from tunesmith.agent.loop.events import Finished, Note, Observed, Opened, Started
+from tunesmith.agent.loop.notices.events import Finished, Note, Observed, Opened, Started
 from tunesmith.cli.display.end_summary import end_lines
 from tunesmith.cli.display.format import cut, fit, sparkline
 from tunesmith.cli.display.live import LiveTable
@@ -27,7 +27,7 @@ from tunesmith.cli.watch.snapshot import Snapshot, SnapshotReader
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, TrialState, Usage
-from tunesmith.tools.analysis.significance import difference, sample
+from tunesmith.tools.analysis.confirmation.significance import difference, sample
 from tunesmith.tools.report.gather import report_input
 from tunesmith.tools.report.html import write_html
 from tunesmith.tools.report.markdown import to_markdown

@@ -13,14 +13,14 @@ from pathlib import Path
 from fakes.projects import SCRIPT, events, invoke, make_project, start
 from typer.testing import CliRunner
 
-from tunesmith.agent.loop.clocks import Clocks
-from tunesmith.agent.loop.events import LoopEvent, Note
+from tunesmith.agent.loop.limits.clocks import Clocks
 from tunesmith.agent.loop.loop import Loop
+from tunesmith.agent.loop.notices.events import LoopEvent, Note
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.cli.main import app
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
-from tunesmith.tools.analysis.held_out_test import HeldOutTest, held_out_test_line, held_out_tests
+from tunesmith.tools.analysis.confirmation.held_out_test import HeldOutTest, held_out_test_line, held_out_tests
 from tunesmith.tools.control.study_reader import FileStudyReader
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.report import markdown, report

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from fakes.projects import invoke, make_project
 
-from tunesmith.agent.loop.lock_wait import LockWait
-from tunesmith.evaluator import workspace
-from tunesmith.history import connect
+from tunesmith.agent.loop.limits.lock_wait import LockWait
+from tunesmith.evaluator.files import workspace
+from tunesmith.history.database import connect
 from tunesmith.history.read import History
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.trials.trial import Trial, TrialState

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from fakes.llm.server import Reply, message
 
-from tunesmith.agent.llm.client.errors import AnswerUnusable, Unusable
+from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, Unusable
 from tunesmith.agent.llm.client.types import AnswerFormat, CallRecord, LookupTool, ModelAnswer, TokenUse
 from tunesmith.prompts.message import Message
 

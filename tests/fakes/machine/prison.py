@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 from fakes.projects import SOURCE
 
-from tunesmith.evaluator.tree_walk import remove, walk
+from tunesmith.evaluator.files.tree_walk import remove, walk
 
 MARK = "MARK-5b1f0c"
 """Part of every secret; must appear nowhere that a trial can write to."""
@@ -240,9 +240,9 @@ def main() -> None:
     from fakes.studies import make_spec
     from fakes.trials import PYTHON, Bench, finish
 
-    from tunesmith.evaluator import folder_quota
     from tunesmith.evaluator.evaluator import Evaluator
     from tunesmith.evaluator.executors import base
+    from tunesmith.evaluator.files import folder_quota
 
     _print(os.getpid())
     base.GRACE_S = 0.2

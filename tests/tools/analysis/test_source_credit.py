@@ -11,7 +11,7 @@ from fakes.views import trial, view
 import tunesmith as ts
 from tunesmith.study.config.budget import PurposeUsage, Spent
 from tunesmith.study.trials.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
-from tunesmith.tools.analysis.significance import expected_gain
+from tunesmith.tools.analysis.confirmation.significance import expected_gain
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
 
 ASKED = view({"x": ts.Float(0.0, 1.0)})

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fakes.studies import make_spec
 
-from tunesmith.cli.commands.init import write_judge
+from tunesmith.cli.commands.setup.init import write_judge
 from tunesmith.study.errors import ProjectError
 from tunesmith.tools.checks.judge_checks import judge_findings
 from tunesmith.tools.script_reader.judge_script import FILE, judge_script

@@ -8,7 +8,7 @@ import pytest
 
 from tunesmith.study.errors import ToolRefused
 from tunesmith.tools.llm_tools.context import ToolContext
-from tunesmith.tools.llm_tools.files import SOURCE
+from tunesmith.tools.llm_tools.script.files import SOURCE
 
 KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.tools.analysis.significance import difference, sample
+from tunesmith.tools.analysis.confirmation.significance import difference, sample
 
 GOOD = sample([0.20, 0.21, 0.19, 0.205, 0.195])
 POOR = sample([0.40, 0.42, 0.41, 0.39, 0.40])

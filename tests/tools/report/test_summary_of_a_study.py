@@ -3,7 +3,7 @@ import math
 from fakes.report.simulated import complete, failed, record, study
 
 from tunesmith.study.trials.trial import FailureKind, Source
-from tunesmith.tools.analysis.significance import sample
+from tunesmith.tools.analysis.confirmation.significance import sample
 from tunesmith.tools.analysis.summary import StudyVerdict, gain_text, plus_minus, summarize
 
 X = {"x": {"type": "float", "low": 0.0, "high": 1.0, "default": 0.1}}

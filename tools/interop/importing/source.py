@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tunesmith.history.connect import table_names
+from tunesmith.history.database.connect import table_names
 from tunesmith.study.errors import HistoryError, ProjectError
 from tunesmith.tools.interop.importing.imported_table import ImportedTable
 from tunesmith.tools.interop.importing.readers.csv import read_csv

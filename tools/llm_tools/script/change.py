@@ -22,8 +22,8 @@ from tunesmith.study.formatting import one_line
 from tunesmith.study.search_replace import find_matches, replace_match
 from tunesmith.study.variant import unified_diff
 from tunesmith.tools.llm_tools.context import ToolContext
-from tunesmith.tools.llm_tools.files import source_path
-from tunesmith.tools.llm_tools.study_files import STUDY_FILE, parse_study_text
+from tunesmith.tools.llm_tools.script.files import source_path
+from tunesmith.tools.llm_tools.studies.study_files import STUDY_FILE, parse_study_text
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 from tunesmith.tools.variants.git import GitFailed, Repository
 from tunesmith.tools.variants.rules import is_protected

@@ -1,0 +1,425 @@
+"""Decides which trial runs next: one that waits, a noise measurement, one that resumes, an edit, or a proposal.
+
+Replicates of the best trials come last, once tuning is over. A chosen trial gets its number in the history at once,
+through the `TrialStore`. Starts nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import TYPE_CHECKING
+
+from tunesmith.agent.loop.limits.budget_ledger import BudgetLedger
+from tunesmith.agent.loop.slots.edit_wait import EditWait
+from tunesmith.agent.loop.slots.slot_pool import SlotPool
+from tunesmith.agent.planner.arbiter import SAMPLER_FAILED, Arbiter
+from tunesmith.agent.planner.estimates.no_gain import NO_GAIN, NoGainRule
+from tunesmith.agent.planner.steering import apply_steering
+from tunesmith.agent.sampler.base import Sampler
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.scheduler.confirmation import Confirmation
+from tunesmith.agent.scheduler.early_stopping import EarlyStopping
+from tunesmith.agent.scheduler.pausing import resume_paused
+from tunesmith.agent.scheduler.pbt import Population
+from tunesmith.agent.scheduler.successive_halving import SuccessiveHalving
+from tunesmith.study.config.changes import Steering
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.errors import SpaceExhausted
+from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.results import present_trials
+from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import StudyView
+from tunesmith.study.variant import short_id
+from tunesmith.tools.analysis.broken_environment import FAILURES
+from tunesmith.tools.control.study_reader import study_view
+
+if TYPE_CHECKING:
+    from tunesmith.agent.code_search.search import CodeSearch
+
+MAX_CONFIRMATION_SHARE = 0.25
+"""Largest share of the run's time that is reserved for confirmation."""
+TIME_LIMITS = ("hours", "until")
+"""Limits of wall-clock time."""
+DURATION_QUANTILE = 0.9
+"""Quantile of the complete trials' durations that a new trial is planned to take."""
+PROPOSAL_TIME_DECAY = 0.95
+"""Decay of the proposal-time estimate per proposal; the first proposal of a kind takes longest."""
+START_OVERHEAD_S = 0.3
+"""Seconds to start and record a trial, on top of its own duration."""
+MIN_RUNS_LEFT = 0.5
+"""Full runs that the budget must still allow for another trial to start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposers:
+    """The parts that propose trials.
+
+    Attributes:
+        arbiter: chooses between the LLM and the sampler.
+        sampler: proposes the members of a population.
+        code: the search over edits; None without [edits].
+        variant: hash of the project's files, for trials without edited code.
+    """
+
+    arbiter: Arbiter
+    sampler: Sampler
+    code: CodeSearch | None
+    variant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStore:
+    """The part of the history that the queue uses.
+
+    Attributes:
+        trials: returns every trial, by number.
+        record: records a proposal and returns it as a waiting trial with a number.
+        earlier: the studies that this one learns from.
+    """
+
+    trials: Callable[[], Sequence[Trial]]
+    record: Callable[[Proposal], Trial]
+    earlier: tuple[EarlierStudy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _StudyState:
+    """Numbers of trials: all, finished ones and those that count; the steering; and which object the spec is."""
+
+    trials: int
+    finished: int
+    counted: int
+    steering: Steering
+    spec: int
+
+
+class TrialQueue:
+    """What is left to run in one study.
+
+    Args:
+        spec: the study.
+        store: the trials in the history.
+        ledger: what is left of the budget.
+        slots: where trials run.
+        proposers: propose new trials.
+        early_stopping: the curves of running trials and which of them stop early.
+        note: called with each line that the user should read.
+
+    Attributes:
+        waiting: trials that have a number and wait to start, the next one first.
+        steering: what people pinned and vetoed; commands may replace it while the study runs.
+        is_paused: whether a person asked that no trial starts.
+        ended_by: the limit that ended the study, "exhausted" when no configuration is left, FAILURES when trials fail
+            for every configuration, "" until then.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        *,
+        store: TrialStore,
+        ledger: BudgetLedger,
+        slots: SlotPool,
+        proposers: Proposers,
+        early_stopping: EarlyStopping,
+        note: Callable[[str], None],
+    ) -> None:
+        self._spec = spec
+        self._store, self._ledger, self._slots = store, ledger, slots
+        self._proposers, self._early_stopping, self._note = proposers, early_stopping, note
+        self._proposal_s = 0.0
+        self._confirmation = Confirmation(spec)
+        self._halving, self._population = SuccessiveHalving.from_spec(spec), Population.from_spec(spec)
+        self._edit_wait = EditWait(ledger.clocks.steady)
+        self._no_gain, self._no_gain_left = NoGainRule(spec.stop.no_gain), False
+        self._gain_known_in: _StudyState | None = None
+        self._noted: set[str] = set()
+        self.waiting: list[Trial] = []
+        self.steering = Steering({})
+        self.is_paused = False
+        self.ended_by = ""
+        self._has_begun = False
+        self._exhausted_in: _StudyState | None = None
+        self._waits_in: _StudyState | None = None
+
+    def change_spec(self, spec: StudySpec) -> None:
+        """Continue with a study that a command changed; the limit that ended it may have been raised."""
+        self._spec, self._confirmation = spec, Confirmation(spec)
+        self._no_gain, self._no_gain_left, self._gain_known_in = NoGainRule(spec.stop.no_gain), False, None
+        if self.ended_by not in ("exhausted", FAILURES):
+            self.ended_by = ""
+
+    def next(self) -> Trial | None:
+        """Return the trial to start now; None if none is due yet, or, with `ended_by` set, if the study is over."""
+        if self._is_out_of_budget() or self.is_paused:
+            return None
+        if trial := self._default_first() or (self.waiting.pop(0) if self.waiting else None):
+            return trial
+        late = self._too_late_to_tune()
+        if late:
+            return self._replicate(late)
+        if self._has_no_gain():
+            return self._replicate(NO_GAIN)
+        if self._ledger.trials_left() >= MIN_RUNS_LEFT:
+            return self._timed_proposal()
+        return self._replicate("trials")
+
+    def is_tuning_over(self) -> bool:
+        """Return whether the budget allows no further trial but replicates."""
+        return self._ledger.trials_left() < MIN_RUNS_LEFT or bool(self._too_late_to_tune()) or self._has_no_gain()
+
+    def _has_no_gain(self) -> bool:
+        """Return whether [stop].no_gain ends tuning; asked anew only when a trial ended."""
+        if self._spec.stop.no_gain is None or self._state() == self._gain_known_in:
+            return self._no_gain_left
+        self._gain_known_in = self._state()
+        self._no_gain_left = self._no_gain.is_over(self._unedited(self.view()))
+        return self._no_gain_left
+
+    def end_if_over(self) -> None:
+        """Set `ended_by` if a limit is reached, while no trial can be started anyway."""
+        is_waiting = self.waiting or self._slots.running() or self._spec.confirm is not None
+        if not self._is_out_of_budget() and not is_waiting and self._ledger.trials_left() < MIN_RUNS_LEFT:
+            self.ended_by = "trials"
+
+    def with_version(self, proposal: Proposal) -> Proposal:
+        """Return the proposal with the code that it runs: its own version, or the project's files."""
+        return proposal if proposal.code else replace(proposal, variant=self._proposers.variant)
+
+    def view(self) -> StudyView:
+        """Return what proposers see of the study now."""
+        view = study_view(self._spec, self._store.trials(), earlier=self._store.earlier)
+        return replace(
+            view,
+            cost_exponent=self._ledger.cost_exponent,
+            curve_forecasts=self._early_stopping.pseudo_observations(view.trials),
+            runs_left=self._ledger.runs_left(self._typical_s(), self._slots.size),
+            fidelity_rises=self._spec.schedule_kind != "full",
+        )
+
+    def _default_first(self) -> Trial | None:
+        """Return the default as the run's first trial if the study has no run of it that counts; None otherwise."""
+        if self._has_begun:
+            return None
+        self._has_begun = True
+        view = self.view()
+        proposal = self._proposers.arbiter.choose_default(view)
+        if proposal is None or self._ledger.trials_left() < MIN_RUNS_LEFT:
+            return None
+        trial = self._record(self._at_first_fidelity(proposal, view))
+        self._ledger.add_numbered(trial)
+        return trial
+
+    # -- tuning -------------------------------------------------------------------------------------------------
+
+    def _timed_proposal(self) -> Trial | None:
+        """Choose a trial and update the estimate of how long choosing takes."""
+        if self._proposers.arbiter.is_waiting:
+            return None
+        state = self._state()
+        if state == self._exhausted_in:
+            return self._replicate("exhausted")
+        if state == self._waits_in or self._waits_for_edit():
+            return None
+        started = self._ledger.clocks.steady()
+        trial = self._noise_run() or self._new_trial()
+        elapsed_s = self._ledger.clocks.steady() - started
+        self._proposal_s = max(elapsed_s, PROPOSAL_TIME_DECAY * self._proposal_s)
+        return trial
+
+    def _new_trial(self) -> Trial | None:
+        view = self.view()
+        if self._population is not None and self._population.must_wait(view.trials):
+            self._waits_in = self._state()
+            return None
+        try:
+            proposal = self._resumed(view) or self._edited(view)
+            if proposal is None:
+                code, own = self._tuned(view)
+                if self._proposers.arbiter.must_wait(own):
+                    return None
+                proposal = self._configuration(code, own) or self._proposed(view)
+        except SpaceExhausted:
+            if self._is_waiting_for_edit():
+                return None
+            self._exhausted_in = self._state()
+            return self._replicate("exhausted")
+        if proposal.fallback_reason.startswith(SAMPLER_FAILED):
+            self._note(f"a random point was used: {proposal.fallback_reason}")
+        trial = self._record(proposal)
+        self._ledger.add_numbered(trial)
+        return trial
+
+    def _waits_for_edit(self) -> bool:
+        """Ask for an edit if one is due, and return whether the slot stays free until it comes."""
+        code = self._proposers.code
+        if code is None:
+            return False
+        if not code.is_asking:
+            code.prepare(self.view())
+        return self._edit_wait.must_wait(code, self._store.trials(), self._ledger)
+
+    def _is_waiting_for_edit(self) -> bool:
+        code = self._proposers.code
+        return code is not None and code.is_waiting_for_edit(self._store.trials())
+
+    def _state(self) -> _StudyState:
+        """Return what a choice depends on. While it stays, asking again gives the same answer and only costs CPU."""
+        trials = self._store.trials()
+        finished = sum(t.state.is_finished for t in trials)
+        counted = sum(t.counts for t in trials)
+        return _StudyState(len(trials), finished, counted, self.steering, id(self._spec))
+
+    def _edited(self, view: StudyView) -> Proposal | None:
+        """Return the first trial of an edited version, or one that the model asked for; None if a version is tuned."""
+        code = self._proposers.code
+        proposal = code.next(view) if code is not None and view.number > 0 else None
+        if code is None or proposal is None:
+            return None
+        own = [t for t in view.trials if t.proposal.code == proposal.code]
+        edited = replace(view, space=code.space_of(proposal.code), trials=own)
+        try:
+            return apply_steering(proposal, edited, self.steering, BayesSampler())
+        except SpaceExhausted as nothing:
+            self._note_once(f"no trial of {short_id(proposal.code)}: {nothing}")
+            return None
+
+    def _tuned(self, view: StudyView) -> tuple[str, StudyView]:
+        """Return the version of the code that is tuned, "" for the project's own, and the study as its own."""
+        code = self._proposers.code
+        return code.tuned(view) if code is not None else ("", view)
+
+    def _configuration(self, code: str, view: StudyView) -> Proposal | None:
+        """Return a new configuration of an edited version; None for the project's own code, and if none is left."""
+        if not code:
+            return None
+        try:
+            chosen = apply_steering(self._proposers.arbiter.choose(view), view, self.steering, BayesSampler())
+        except SpaceExhausted:
+            return None
+        return replace(chosen, variant=code, rationale=f"{short_id(code)}: {chosen.rationale}")
+
+    def _proposed(self, view: StudyView) -> Proposal:
+        """Return a new configuration of the project's own code.
+
+        Raises:
+            SpaceExhausted: every configuration of a finite space was tried.
+        """
+        own = self._unedited(view)
+        chosen = apply_steering(self._proposers.arbiter.choose(own), own, self.steering, BayesSampler())
+        return self._at_first_fidelity(chosen, own)
+
+    def _unedited(self, view: StudyView) -> StudyView:
+        code = self._proposers.code
+        return code.unedited_view(view) if code is not None else view
+
+    def _resumed(self, view: StudyView) -> Proposal | None:
+        """Return an earlier configuration that is promoted or resumed now; None if there is none."""
+        # A configuration from before the space changed cannot go on: its command line would be another one's.
+        view = replace(view, trials=present_trials(view.trials, view.space))
+        if self._population is None:
+            allowed = (t for t in view.trials if not (t.state is TrialState.STOPPED and self._is_forbidden(t)))
+            view = replace(view, trials=list(allowed))
+        if self._halving is not None:
+            return self._halving.next_promotion(view.trials)
+        if self._population is not None:
+            return self._population.next_generation(view, self._proposers.sampler)
+        forecasts = self._early_stopping.forecasts(view.trials)
+        return None if forecasts is None else resume_paused(view, forecasts)
+
+    def _is_forbidden(self, trial: Trial) -> bool:
+        return bool(self.steering.objection(trial.params))
+
+    def _at_first_fidelity(self, proposal: Proposal, view: StudyView) -> Proposal:
+        """Return a proposal at the fidelity of its first rung. The default, as the baseline, runs at full fidelity."""
+        if self._population is not None:
+            return self._population.first_generation(proposal)
+        if self._halving is None or proposal.source is Source.DEFAULT:
+            return proposal
+        return replace(proposal, fidelity=self._halving.start_fidelity(view.trials))
+
+    # -- replicates ----------------------------------------------------------------------------------------------
+
+    def _noise_run(self) -> Trial | None:
+        self._confirmation.steering = self.steering
+        due = self._confirmation.noise_runs(self._store.trials())
+        return self._record(due[0]) if due else None
+
+    def _replicate(self, ended_by: str) -> Trial | None:
+        """Return the next replicate of the best trials once tuning is over; if none is due, end the study."""
+        running = self._slots.running()
+        tuning = [slot.trial for slot in running if slot.trial and not slot.trial.is_replicate]
+        if any(self._is_worth_waiting_for(trial, ended_by) for trial in tuning):
+            return None
+        self._confirmation.steering = self.steering
+        due = self._confirmation.next_replicates(self._store.trials())
+        if self._confirmation.remark:
+            self._note_once(self._confirmation.remark)
+        if due:
+            return self._record(due[0])
+        if not running:
+            self.ended_by = ended_by
+        return None
+
+    def _is_worth_waiting_for(self, trial: Trial, ended_by: str) -> bool:
+        """Return whether confirmation waits for a running trial. One that exceeds its planned time may hang."""
+        planned_s = self._planned_s() if ended_by in TIME_LIMITS else None
+        if planned_s is None or trial.started_at is None:
+            return True
+        return self._ledger.clocks.wall() - trial.started_at <= planned_s
+
+    def _note_once(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self._note(text)
+
+    def _record(self, proposal: Proposal) -> Trial:
+        return self._store.record(self.with_version(proposal))
+
+    # -- limits ---------------------------------------------------------------------------------------------------
+
+    def _is_out_of_budget(self) -> bool:
+        """Return whether a limit other than the number of trials is reached; set `ended_by` to it."""
+        limit = self._ledger.reached()
+        if limit in (None, "trials"):
+            return False
+        self.ended_by = str(limit)
+        return True
+
+    def _too_late_to_tune(self) -> str:
+        """Return the limit of time that leaves too little for another trial and the confirmation; "" for none.
+
+        Always "" until a trial has ended, since its duration is unknown before.
+        """
+        planned_s = self._planned_s()
+        if planned_s is None:
+            return ""
+        reserved_s = self._proposal_s + self._confirmation.seconds_needed(planned_s, self._slots.size)
+        reserved_s += planned_s if self._spec.test is not None else 0.0
+        return self._ledger.too_late_for(planned_s, reserved_s=reserved_s, max_reserved=MAX_CONFIRMATION_SHARE)
+
+    def _planned_s(self) -> float | None:
+        """Return how long another trial is planned to take, in seconds; None while that is unknown or not needed.
+
+        A quantile above the median: by the median, half of the last trials would not end in time.
+        """
+        durations_s = sorted(self._durations_s())
+        if not durations_s:
+            return None
+        slow_s = durations_s[math.ceil(DURATION_QUANTILE * len(durations_s)) - 1]
+        return slow_s + START_OVERHEAD_S + self._proposal_s
+
+    def _typical_s(self) -> float | None:
+        """Return the median duration of the complete trials, in seconds; None while that is unknown or not needed."""
+        durations_s = self._durations_s()
+        return median(durations_s) if durations_s else None
+
+    def _durations_s(self) -> list[float]:
+        """Return the duration of each complete trial, in seconds; nothing if time has no limit."""
+        if self._ledger.deadline() is None:
+            return []
+        trials = self._store.trials()
+        return [t.outcome.usage.wall_s for t in trials if t.outcome and t.counts and t.state is TrialState.COMPLETE]
