@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.agent.llm.call_log import to_llm_call
+from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.client.types import LanguageModel
+from tunesmith.agent.llm.requests import Request
 from tunesmith.agent.planner.arbiter import LLMRules
 from tunesmith.agent.planner.factory import make_arbiter
+from tunesmith.agent.planner.handed_over import ASKS_PERSON, unknown_parameter
 from tunesmith.agent.planner.model import open_model
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.registry import make_sampler
@@ -38,6 +42,8 @@ from tunesmith.tools.interop.rows import row
 
 TAIL_CHARS = 4000
 """Number of last characters of a failed trial's log that the history keeps."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,7 @@ class Tuner:
             rules=rules or planned_rules,
             permuted=permute_feedback,
         )
+        self._requests: list[Request] = []
         self._open: dict[int, Trial] = {}
         self._requeued = [self._requeue(trial) for trial in self._recorder.history.unfinished(self._recorder.study_id)]
 
@@ -161,6 +168,15 @@ class Tuner:
         if found is None:
             return None
         return BestTrial(found.trial.params, found.value, found.trial.number, found.expected)
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """What the LLM asked for about the study, such as a wider range or a new parameter, the oldest first.
+
+        Nothing changes by itself: `request.text` says what to change and `request.why` the reason, and a tuner with
+        another space does it. Each request is also a warning of the logger `tunesmith.agent.tuner`.
+        """
+        return tuple(self._requests)
 
     def ask(self) -> OpenTrial:
         """Return the next trial. Several may be open at once and finish in any order.
@@ -287,11 +303,25 @@ class Tuner:
         proposal = self._arbiter.choose(replace(view, runs_left=self._runs_left(trials)))
         now = time.time()
         if self._candidate_pool is not None:
-            self._recorder.record_llm_calls([to_llm_call(call) for call in self._candidate_pool.drain_calls()])
-            lessons = self._candidate_pool.drain_lessons()
-            if lessons:
-                self._recorder.record_lessons(lessons, now)
+            self._take_up(self._candidate_pool, now)
         return self._recorder.record_proposal(proposal, now)
+
+    def _take_up(self, pool: CandidatePool, now: float) -> None:
+        """Record the LLM's calls and lessons; pass its requests and failures on to the caller."""
+        self._recorder.record_llm_calls([to_llm_call(call) for call in pool.drain_calls()])
+        lessons = pool.drain_lessons()
+        if lessons:
+            self._recorder.record_lessons(lessons, now)
+        notes = pool.drain_notes()
+        for request in pool.drain_requests():
+            objection = unknown_parameter(request, self._spec.space)
+            pool.answer_request(request, objection or ASKS_PERSON)
+            if not objection:
+                self._requests.append(request)
+                notes.append(f"the LLM asks: {request.sentence}; nothing changes until you do it")
+        for note in notes:
+            self._recorder.record_event("llm", now, detail={"note": note})
+            _LOG.warning("%s", note)
 
     def _runs_left(self, trials: Sequence[Trial]) -> float:
         """Return how many of the planned trials are left; inf where none are planned."""

@@ -54,6 +54,11 @@ class Request:
         }
         return what[self.action]
 
+    @property
+    def sentence(self) -> str:
+        """The request with the model's reason in brackets."""
+        return f"{self.text} ({self.why})" if self.why else self.text
+
 
 def read_requests(raw: Sequence[Mapping[str, Any]]) -> tuple[Request, ...]:
     """Return the requests of an answer; what has no known action or nothing to act on is left out."""

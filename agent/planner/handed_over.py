@@ -14,6 +14,7 @@ from tunesmith.study.commands import Bounds, Command, Forbid, Pin
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import same
 from tunesmith.study.space.parameters import Bool, Choice
+from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.values import own_value
 from tunesmith.study.trials.trial import Source, Trial
 from tunesmith.study.trials.view import StudyView
@@ -21,6 +22,9 @@ from tunesmith.study.trials.winner import incumbent
 
 MIN_SHARE, MIN_TRIALS = 0.5, 4
 """Share of the trials that an LLM must have earned, and trials that it must have run, to narrow a study."""
+
+_FOR_THE_PERSON = ("unpin", "permit", "derive", "parameter")
+"""Requests that need the script changed, or undo what a person asked for."""
 
 ASKS_PERSON = "the person is asked; nothing changes until they do it"
 
@@ -42,10 +46,11 @@ def hand_over(request: Request, view: StudyView, *, share: float, allow: Collect
         share: the fraction of the trials that the LLM's results have earned.
         allow: what [planner].allow lets the LLM change unasked.
     """
-    if request.action in ("unpin", "permit", "derive", "parameter"):
+    if request.action in _FOR_THE_PERSON:
         return HandedOver(ASKS_PERSON)
-    if request.action != "forbid" and request.name not in view.space.parameters:
-        return HandedOver(f"there is no parameter {request.name!r}{did_you_mean(request.name, view.space.names)}")
+    unknown = unknown_parameter(request, view.space)
+    if unknown:
+        return HandedOver(unknown)
     if request.action == "range" and _is_wider(request, view) and "ranges" not in allow:
         return HandedOver(ASKS_PERSON)
     own = sum(t.proposal.source is Source.LLM and t.state.is_finished for t in view.trials)
@@ -57,6 +62,13 @@ def hand_over(request: Request, view: StudyView, *, share: float, allow: Collect
     best = incumbent(view.trials, view)
     objection = _objection(request, best, view) if best is not None else ""
     return HandedOver(objection) if objection else HandedOver("taken over; a person may undo it", command)
+
+
+def unknown_parameter(request: Request, space: SearchSpace) -> str:
+    """Return the answer to a request about a parameter that the space does not have; "" where it has it."""
+    if request.action in (*_FOR_THE_PERSON, "forbid") or request.name in space.parameters:
+        return ""
+    return f"there is no parameter {request.name!r}{did_you_mean(request.name, space.names)}"
 
 
 def _is_wider(request: Request, view: StudyView) -> bool:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from fakes.llm.answers import ScriptedModel, candidates_text
 
 import tunesmith as ts
+from tunesmith.agent.llm.client.failures.errors import Down, ModelDown
+from tunesmith.agent.llm.client.types import CallRecord
 from tunesmith.agent.sampler.base import Suggestion
+from tunesmith.prompts.message import Message
 from tunesmith.study.errors import HistoryError, SpaceExhausted, SpecError
 from tunesmith.study.trials.trial import FailureKind, TrialState
 from tunesmith.study.trials.view import StudyView
@@ -223,3 +228,67 @@ def test_a_custom_sampler_proposes() -> None:
 
     with ts.Tuner({"x": ts.Float(0, 1)}, planner=Corner()) as tuner:
         assert [tuner.ask().params["x"] for _ in range(3)] == [1.0, 0.99, 0.98]
+
+
+REQUESTS: dict[str, tuple[dict[str, object], str]] = {
+    "a wider range": ({"action": "range", "name": "layers", "high": 16}, "let layers range to 16"),
+    "a new parameter": ({"action": "parameter", "name": "dropout", "low": 0, "high": 0.5}, "add a parameter dropout"),
+    "a derived value": (
+        {"action": "derive", "name": "width", "condition": "64 * layers"},
+        "derive width = 64 * layers",
+    ),
+    "a pin": ({"action": "pin", "name": "opt", "value": "adam"}, "pin opt at adam"),
+    "fewer choices": ({"action": "values", "name": "batch", "values": [32, 64]}, "keep only 32, 64 of batch"),
+    "a narrower range": ({"action": "range", "name": "lr", "low": 1e-3}, "let lr range from 0.001"),
+    "a rule": ({"action": "forbid", "condition": "lr > 0.1"}, "forbid lr > 0.1"),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_what_the_llm_asks_for_reaches_the_caller(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    request, text = REQUESTS[name]
+    prompts: list[str] = []
+
+    def asking(n: int, messages: Sequence[Message]) -> str:
+        prompts.append("\n".join(m.text for m in messages))
+        answer = json.loads(candidates_text([{"lr": 10 ** -(1 + 0.1 * n), "layers": 3, "opt": "adam", "batch": 32}]))
+        return json.dumps({**answer, "requests": [{**request, "why": "the best trials need it"}] if n == 0 else []})
+
+    with caplog.at_level("WARNING", logger="tunesmith"), ts.Tuner(SPACE, model=ScriptedModel(asking)) as tuner:
+        while len(prompts) < 3:
+            asked = tuner.ask()
+            tuner.tell(asked, bowl(asked.params))
+        (found,) = tuner.requests
+        assert {name for t in tuner.trials for name in t.params} <= set(SPACE)
+    assert found.text.startswith(text)
+    assert found.why == "the best trials need it"
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"the LLM asks: {found.text} (the best trials need it)" in line
+    assert "the person is asked" in prompts[-1]
+
+
+def test_requests_for_a_parameter_that_does_not_exist_are_answered_and_not_passed_on() -> None:
+    prompts: list[str] = []
+
+    def asking(n: int, messages: Sequence[Message]) -> str:
+        prompts.append("\n".join(m.text for m in messages))
+        answer = json.loads(candidates_text([{"lr": 10 ** -(1 + 0.1 * n), "layers": 3, "opt": "adam", "batch": 32}]))
+        return json.dumps({**answer, "requests": [{"action": "range", "name": "layer", "high": 16}]})
+
+    with ts.Tuner(SPACE, model=ScriptedModel(asking)) as tuner:
+        while len(prompts) < 3:
+            asked = tuner.ask()
+            tuner.tell(asked, bowl(asked.params))
+        assert tuner.requests == ()
+    assert "there is no parameter 'layer'; did you mean layers?" in prompts[-1]
+
+
+def test_a_model_that_is_down_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def down(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+        raise ModelDown(Down.AUTH, "the key was refused", call=CallRecord(model="m"))
+
+    with caplog.at_level("WARNING", logger="tunesmith"), ts.Tuner(SPACE, model=ScriptedModel(down)) as tuner:
+        for _ in range(4):
+            asked = tuner.ask()
+            tuner.tell(asked, bowl(asked.params))
+    assert [record.getMessage() for record in caplog.records] == ["the key was refused; only the sampler proposes now"]

@@ -29,7 +29,6 @@ def take_up_requests(run: StudyRun, pool: CandidatePool) -> None:
 
 
 def _tell_person(run: StudyRun, request: Request, answer: str) -> None:
-    why = f" ({request.why})" if request.why else ""
-    text = f"{LLM} asks: {request.text}{why}; {answer}"
+    text = f"{LLM} asks: {request.sentence}; {answer}"
     run.recorder.record_event("llm", run.now(), detail={"note": text})
     run.announcer.note(text)
