@@ -14,7 +14,7 @@ from tunesmith.cli.chat.approvals import Approvals
 from tunesmith.cli.chat.chat_model import NO_MODEL, ChatModel, ModelChoice
 from tunesmith.cli.chat.input_reader import InputInterrupted, InputReader, TerminalReader, input_reader
 from tunesmith.cli.chat.screen import Screen
-from tunesmith.cli.chat.slash import CHAT_COMMANDS, COMMANDS, help_text, run_slash
+from tunesmith.cli.chat.slash.commands import CHAT_COMMANDS, COMMANDS, help_text, run_slash
 from tunesmith.cli.chat.status_line import status_line
 from tunesmith.cli.chat.study_changes import StudyChanges
 from tunesmith.cli.exits import DONE

@@ -15,7 +15,7 @@ def header_lines(event: Opened) -> list[str]:
     """Return one to four lines."""
     lines = [_study_line(event)]
     if judge_findings(event.record.spec):
-        lines.append(f"{ASK}; `tunesmith init --judge` writes one to start from")
+        lines.append(f"{ASK}; `tunesmith judge` writes one to start from")
     if event.estimate:
         lines.append(f"estimated LLM use: {event.estimate}")
     if event.finished or event.requeued:

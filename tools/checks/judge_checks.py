@@ -11,4 +11,4 @@ def judge_findings(spec: StudySpec) -> list[Finding]:
     """Return a warning for a study with [edits] and without [evaluate]."""
     if spec.edits is None or spec.evaluate is not None:
         return []
-    return [Finding(level="warning", what="judge", detail=f"{ASK};\n`tunesmith init --judge` writes one to start from")]
+    return [Finding(level="warning", what="judge", detail=f"{ASK};\n`tunesmith judge` writes one to start from")]

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 from tunesmith.cli.display.format import short_path, show
 from tunesmith.cli.display.reading_table import headline, reading_lines
-from tunesmith.cli.session.locate import study_file
 from tunesmith.cli.session.study_check import try_study
 from tunesmith.study.config.load import load_spec, parse_spec
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.files import write_atomic
 from tunesmith.study.formatting import count
 from tunesmith.tools.checks.finding import Finding, finding_lines, has_problem
-from tunesmith.tools.script_reader import judge_script
 from tunesmith.tools.script_reader.reader import read_script
 from tunesmith.tools.script_reader.reading import ScriptReading
 from tunesmith.tools.script_reader.seen_metrics import with_seen_metric
@@ -115,27 +113,6 @@ def _try(reading: ScriptReading, target: Path, options: InitOptions) -> None:
             findings.append(Finding(level="ok", what="metric", detail=detail))
     show("\n".join(finding_lines(findings)))
     show(f"\n{_next_step(target, is_tried=True, has_problem=has_problem(findings))}")
-
-
-def write_judge(folder: Path) -> None:
-    """Write a judge for the study in a folder, and print what to add to study.toml.
-
-    Raises:
-        InputError: the study file is missing or has mistakes.
-        ProjectError: the judge's file exists already, or cannot be written.
-    """
-    spec = load_spec(folder)
-    target = study_file(folder).absolute().parent / judge_script.FILE
-    try:
-        with target.open("x", encoding="utf-8") as file:
-            file.write(judge_script.judge_script(spec))
-    except FileExistsError:
-        raise ProjectError(f"{short_path(target)} exists and is not replaced; rename it first") from None
-    except OSError as error:
-        raise ProjectError(f"{short_path(target)} cannot be written: {error.strerror}") from None
-    steps = [f"  {number}. {step}" for number, step in enumerate(judge_script.judge_steps(), start=1)]
-    table = [] if spec.evaluate else ["", "Then add to study.toml:", "", judge_script.TABLE.rstrip()]
-    show("\n".join([f"{short_path(target)}: a judge of {spec.objectives[0].metric}", *steps, *table]))
 
 
 def _target(reading: ScriptReading, options: InitOptions) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fakes.studies import make_spec
 
-from tunesmith.cli.commands.setup.init import write_judge
+from tunesmith.cli.commands.setup.judge import write_judge
 from tunesmith.study.errors import ProjectError
 from tunesmith.tools.checks.judge_checks import judge_findings
 from tunesmith.tools.script_reader.judge_script import FILE, judge_script
@@ -35,7 +35,7 @@ def test_only_edits_without_a_judge_ask_for_one() -> None:
     assert judge_findings(make_spec(edits=EDITS, evaluate={"command": "python evaluate.py {artifacts}"})) == []
     (finding,) = judge_findings(make_spec(edits=EDITS))
     assert finding.level == "warning"
-    assert "tunesmith init --judge" in finding.detail
+    assert "tunesmith judge" in finding.detail
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""How slash commands reach the study: its history, or one of the tools that models call too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tunesmith.cli.session.locate import OpenStudy, open_study
+from tunesmith.cli.session.study_session import LoadedStudy, StudySession
+from tunesmith.study.errors import ToolRefused
+from tunesmith.tools.llm_tools.tool import AnyTool
+
+
+def loaded_study(session: StudySession) -> LoadedStudy:
+    loaded = session.loaded()
+    if loaded is None:
+        raise ToolRefused(f"{session.file} does not exist yet; `tunesmith init SCRIPT` writes one")
+    return loaded
+
+
+def with_study(session: StudySession, text: Callable[[OpenStudy], str]) -> str:
+    loaded_study(session)
+    opened = open_study(session.file, session.history)
+    with opened.history:
+        return text(opened)
+
+
+def call_tool(session: StudySession, tool: AnyTool, given: Mapping[str, Any]) -> str:
+    loaded_study(session)
+    return tool.call(session.context(), given)
+
+
+def through(
+    tool: AnyTool, given: Callable[[str], Mapping[str, Any]] = lambda _: {}
+) -> Callable[[StudySession, str], str]:
+    return lambda session, rest: call_tool(session, tool, given(rest))

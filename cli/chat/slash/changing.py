@@ -1,0 +1,101 @@
+"""Slash commands that change something: they start and steer the run, through the tools that models call too."""
+
+from __future__ import annotations
+
+from tunesmith.cli.chat.slash.calling import call_tool, loaded_study
+from tunesmith.cli.chat.slash.parsing import json_value, named_values
+from tunesmith.cli.session.study_session import StudySession
+from tunesmith.study.errors import ToolRefused
+from tunesmith.study.formatting import count
+from tunesmith.study.trials.numbers import parse_numbers
+from tunesmith.study.units import short_seconds
+from tunesmith.tools.llm_tools.script.check import CHECK, check_text
+from tunesmith.tools.llm_tools.steering import (
+    BOUNDS,
+    CONSTRAIN,
+    END,
+    FORGET,
+    LIMIT,
+    PIN,
+    QUEUE,
+    RETRY,
+    STOP_TRIAL,
+)
+
+
+def run(session: StudySession, _: str) -> str:
+    loaded = loaded_study(session)
+    if loaded.context.control is not None and loaded.context.control.is_running():
+        raise ToolRefused("the study is already running; /status shows it")
+    return loaded.runs.start()
+
+
+def stop(session: StudySession, rest: str) -> str:
+    if rest.lstrip("#").isdigit():
+        return call_tool(session, STOP_TRIAL, {"number": int(rest.lstrip("#"))})
+    return call_tool(session, END, {"now": rest == "now"})
+
+
+def budget(session: StudySession, rest: str) -> str:
+    """Show the limits, or change one: `/budget trials 60`, `/budget hours none`."""
+    if not rest:
+        loaded = loaded_study(session)
+        limits = loaded.reader.spec.budget.model_dump(exclude_none=True)
+        record = loaded.reader.record()
+        used = ""
+        if record:
+            used = f"; used: {count(record.spent.trials, 'trial')}, {short_seconds(record.spent.hours * 3600)}"
+        return ", ".join(f"{name} {value}" for name, value in limits.items()) + used
+    name, _, text = (part.strip() for part in rest.partition(" "))
+    value = None if text == "none" else json_value(text)
+    if name != "until" and not isinstance(value, int | float | None):
+        raise ToolRefused(f"{text!r} is not valid here; expected a number, or none for no limit")
+    return call_tool(session, LIMIT, {"name": name, "value": value})
+
+
+def queue(session: StudySession, rest: str) -> str:
+    words = rest.split()
+    bases = [word.removeprefix("base=") for word in words if word.startswith("base=")]
+    pairs = named_values(
+        " ".join(w for w in words if not w.startswith("base=")), "/queue lr=0.01 hidden=64 base=default"
+    )
+    base = {"base": bases[-1]} if bases else {}
+    return call_tool(session, QUEUE, {"configurations": [pairs], "why": "typed in the chat", **base})
+
+
+def pin(session: StudySession, rest: str) -> str:
+    pairs = named_values(rest, "/pin lr=0.01") if "=" in rest else dict.fromkeys(rest.split())
+    if len(pairs) != 1:
+        raise ToolRefused("give one parameter: /pin lr=0.01 fixes it, /pin lr frees it")
+    ((name, value),) = pairs.items()
+    return call_tool(session, PIN, {"name": name, "value": value})
+
+
+def retry(session: StudySession, rest: str) -> str:
+    return call_tool(session, RETRY, {"numbers": list(parse_numbers(rest)) if rest else []})
+
+
+def forget(session: StudySession, rest: str) -> str:
+    words = rest.removesuffix("undo").strip()
+    if not words:
+        raise ToolRefused("give numbers of trials, for example /forget 3-9")
+    return call_tool(session, FORGET, {"numbers": list(parse_numbers(words)), "again": rest.endswith("undo")})
+
+
+def check(session: StudySession, rest: str) -> str:
+    loaded_study(session)
+    return check_text(session.context(), CHECK.parse({"seconds": json_value(rest)} if rest else {}))
+
+
+def bounds(session: StudySession, rest: str) -> str:
+    words = rest.split()
+    if len(words) != 3:  # noqa: PLR2004  # a name and two ends
+        raise ToolRefused("give a parameter, its low end and its high end, for example /bounds lr 1e-4 1e-2")
+    name, low, high = words
+    return call_tool(session, BOUNDS, {"name": name, "low": json_value(low), "high": json_value(high)})
+
+
+def unconstrain(session: StudySession, rest: str) -> str:
+    if not rest:
+        raise ToolRefused("give a metric, for example /unconstrain gpu_mem_gb")
+    return call_tool(session, CONSTRAIN, {"metric": rest})
