@@ -11,7 +11,6 @@ import numpy as np
 
 from tunesmith.agent.llm.answer_format import KINDS
 from tunesmith.agent.sampler.deduplication import tried_keys
-from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
 from tunesmith.study.errors import Mistake, ProposalError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Params, Value
@@ -21,6 +20,7 @@ from tunesmith.study.space.values import config_key, own_value
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import incumbent
+from tunesmith.tools.surrogate.encoding import SpaceEncoding
 
 NEAR_DUPLICATE_DISTANCE = 5e-3
 """Largest difference per smooth coordinate of the unit cube at which two configurations count as duplicates."""

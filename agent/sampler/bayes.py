@@ -21,9 +21,6 @@ from tunesmith.agent.sampler.overconfidence import usual_miss
 from tunesmith.agent.sampler.regions import region_of, region_of_untried_value
 from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate import acquisition_optimizer
-from tunesmith.agent.sampler.surrogate.blas_threads import single_threaded_blas
-from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
-from tunesmith.agent.sampler.surrogate.gp_ensemble import Index
 from tunesmith.agent.sampler.surrogate.hypervolume import nondominated
 from tunesmith.agent.sampler.surrogate.transfer import TransferPrior, fit_transfer_prior
 from tunesmith.agent.sampler.surrogate_model import (
@@ -42,6 +39,9 @@ from tunesmith.study.space.values import config_key
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Prediction, Source, Trial
 from tunesmith.study.trials.view import Objective, StudyView
+from tunesmith.tools.surrogate.blas_threads import single_threaded_blas
+from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
+from tunesmith.tools.surrogate.gp_ensemble import Index
 
 NEAR = 1e-3
 """Largest difference of near duplicates in any smooth coordinate; their other coordinates are equal."""

@@ -13,9 +13,9 @@ from itertools import combinations
 
 import numpy as np
 
-from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
 from tunesmith.study.formatting import render_parameter
 from tunesmith.study.space.parameters import Parameter
+from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
 
 Surface = Callable[[Array], Array]
 """(m, d) valid coordinates -> (m,) predicted value, smaller is better, in any monotone unit."""

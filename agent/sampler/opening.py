@@ -15,11 +15,11 @@ import numpy as np
 from tunesmith.agent.sampler.priors import name_priors_of
 from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate.acquisition_optimizer import farthest_first, latin_hypercube, spread_around
-from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
 from tunesmith.agent.sampler.surrogate.failure_classifier import fit_failure_model
 from tunesmith.agent.sampler.training_data import TrainingData
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
 
 ENOUGH = 4
 """Number of complete trials, from any source, that end an opening."""

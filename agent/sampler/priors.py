@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.agent.sampler.surrogate.encoding import Array, Mask, SpaceEncoding
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.encoding import Bins
 from tunesmith.study.space.parameters import Bool, Choice, Parameter, has_default
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.tools.surrogate.encoding import Array, Mask, SpaceEncoding
 
 FLOOR = 0.1
 """Plausibility of the least plausible value; it is not 0, because an entry may be wrong for the study at hand."""

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 
 from tunesmith.agent.sampler.surrogate.acquisition_optimizer import Region, box, trust_region, whole_space
-from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
 from tunesmith.agent.sampler.training_data import TrainingData
+from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
 
 Turn = Literal["space", "box"]
 """The whole space; a box about the best point that the next best ones span."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tunesmith.agent.sampler.regions import Turn
-from tunesmith.agent.sampler.surrogate import gp
+from tunesmith.tools.surrogate import gp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,13 @@ import numpy as np
 
 from tunesmith.agent.sampler.priors import NamePriors, name_priors_of
 from tunesmith.agent.sampler.settings import SamplerSettings
-from tunesmith.agent.sampler.surrogate import gp
-from tunesmith.agent.sampler.surrogate.encoding import Array, Mask, SpaceEncoding
 from tunesmith.agent.sampler.surrogate.failure_classifier import FailureModel, fit_failure_model
-from tunesmith.agent.sampler.surrogate.gp_ensemble import (
+from tunesmith.agent.sampler.surrogate.hypervolume import log_ehvi, nondominated, nondominated_boxes
+from tunesmith.agent.sampler.surrogate.transfer import TransferPrior
+from tunesmith.agent.sampler.training_data import TrainingData
+from tunesmith.tools.surrogate import gp
+from tunesmith.tools.surrogate.encoding import Array, Mask, SpaceEncoding
+from tunesmith.tools.surrogate.gp_ensemble import (
     GPEnsemble,
     Index,
     fit_ensemble,
@@ -25,10 +28,7 @@ from tunesmith.agent.sampler.surrogate.gp_ensemble import (
     subsample_by_local_mean,
     subsample_by_value,
 )
-from tunesmith.agent.sampler.surrogate.hypervolume import log_ehvi, nondominated, nondominated_boxes
-from tunesmith.agent.sampler.surrogate.output_transform import Warp, fit_warp, scale_violations
-from tunesmith.agent.sampler.surrogate.transfer import TransferPrior
-from tunesmith.agent.sampler.training_data import TrainingData
+from tunesmith.tools.surrogate.output_transform import Warp, fit_warp, scale_violations
 
 MODEL_ROWS = 400
 """Largest number of trials that models are conditioned on; more would take seconds."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tunesmith.agent.sampler.surrogate.encoding import Array, Mask
-from tunesmith.agent.sampler.surrogate.gp_ensemble import subsample_by_value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.trials.view import ForecastPoint, StudyView
+from tunesmith.tools.surrogate.encoding import Array, Mask
+from tunesmith.tools.surrogate.gp_ensemble import subsample_by_value
 
 MAX_EARLIER_TRIALS = 2_000
 """Largest number of an earlier study's trials that are used: the best for one half, the rest even by rank."""

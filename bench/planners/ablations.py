@@ -6,9 +6,9 @@ from functools import partial
 
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.settings import SamplerSettings
-from tunesmith.agent.sampler.surrogate.gp import HyperPrior
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
+from tunesmith.tools.surrogate.gp import HyperPrior
 
 _ABLATIONS = {
     "bayes-no-names": SamplerSettings(name_prior_strength=0.0),

@@ -16,10 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.agent.sampler.deduplication import random_params
-from tunesmith.agent.sampler.surrogate.blas_threads import single_threaded_blas
-from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
-from tunesmith.agent.sampler.surrogate.gp import HyperPrior
-from tunesmith.agent.sampler.surrogate.gp_ensemble import fit_single
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.results import candidates, present_improvements, present_trials
@@ -28,6 +24,10 @@ from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import winner
 from tunesmith.study.units import short_number
+from tunesmith.tools.surrogate.blas_threads import single_threaded_blas
+from tunesmith.tools.surrogate.encoding import SpaceEncoding
+from tunesmith.tools.surrogate.gp import HyperPrior
+from tunesmith.tools.surrogate.gp_ensemble import fit_single
 
 Array = NDArray[np.float64]
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.agent.sampler.surrogate.acquisition import log_expected_improvement
 from tunesmith.study.trials.trial import Prediction, Source, Trial
 from tunesmith.study.trials.view import Objective, objective_values
 from tunesmith.study.units import short_number
+from tunesmith.tools.surrogate.acquisition import log_expected_improvement
 
 _MAX_ERROR = 3.0
 """Largest error of one prediction that counts, in robust standard deviations of the values."""

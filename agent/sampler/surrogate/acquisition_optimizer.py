@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
+from tunesmith.tools.surrogate.encoding import SpaceEncoding
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

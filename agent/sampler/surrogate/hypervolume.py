@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.sampler.surrogate.acquisition import log_expected_improvement
+from tunesmith.tools.surrogate.acquisition import log_expected_improvement
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

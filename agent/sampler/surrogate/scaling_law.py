@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.sampler.surrogate import gp
-from tunesmith.agent.sampler.surrogate.encoding import Array, Mask, SpaceEncoding
+from tunesmith.tools.surrogate import gp
+from tunesmith.tools.surrogate.encoding import Array, Mask, SpaceEncoding
 
 Index = NDArray[np.intp]
 

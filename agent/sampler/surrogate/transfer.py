@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.sampler.surrogate.gp_ensemble import GPEnsemble
+from tunesmith.tools.surrogate.gp_ensemble import GPEnsemble
 
 Array = NDArray[np.float64]
 

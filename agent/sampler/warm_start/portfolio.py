@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.agent.sampler.settings import SamplerSettings
-from tunesmith.agent.sampler.surrogate.blas_threads import single_threaded_blas
-from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
 from tunesmith.agent.sampler.surrogate_model import FeatureMap, fit_earlier_models
 from tunesmith.agent.sampler.training_data import TrainingData
 from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_data_at_scale, format_scale, is_other_scale
@@ -21,6 +19,8 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
+from tunesmith.tools.surrogate.blas_threads import single_threaded_blas
+from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
 
 CANDIDATES = 20
 """Number of best points of each study that may be selected."""

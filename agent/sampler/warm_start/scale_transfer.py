@@ -12,10 +12,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from tunesmith.agent.sampler.surrogate.blas_threads import single_threaded_blas
-from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
-from tunesmith.agent.sampler.surrogate.gp_ensemble import subsample_by_value
-from tunesmith.agent.sampler.surrogate.output_transform import fit_warp
 from tunesmith.agent.sampler.surrogate.scaling_law import (
     ScaledTrials,
     most_likely_shift,
@@ -28,6 +24,10 @@ from tunesmith.study.space.parameters import Choice, Parameter
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.surrogate.blas_threads import single_threaded_blas
+from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
+from tunesmith.tools.surrogate.gp_ensemble import subsample_by_value
+from tunesmith.tools.surrogate.output_transform import fit_warp
 
 MAX_TRIALS = 80
 """Largest number of trials of all scales from which the shift is inferred."""

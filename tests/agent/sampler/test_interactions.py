@@ -8,10 +8,10 @@ from fakes.views import trial
 
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.interactions import describe_interactions
-from tunesmith.agent.sampler.surrogate.encoding import Array, SpaceEncoding
 from tunesmith.study.space.parameters import Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.view import Objective, StudyView
+from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
 
 SPACE = SearchSpace(
     {

@@ -18,9 +18,9 @@ import tunesmith.agent.sampler.priors as priors_module
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.priors import FLOOR, NamePrior, NamePriors, spellings
 from tunesmith.agent.sampler.settings import SamplerSettings
-from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.tools.surrogate.encoding import SpaceEncoding
 
 NETWORK: Mapping[str, Parameter] = {
     "optimizer": Choice(["adam", "sgd"]),

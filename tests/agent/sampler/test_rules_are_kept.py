@@ -15,7 +15,6 @@ from tunesmith.agent.planner.steering import apply_steering
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.deduplication import every_configuration, random_params
 from tunesmith.agent.sampler.registry import make_sampler
-from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
 from tunesmith.agent.sampler.warm_start.portfolio import select_portfolio
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.errors import SpaceExhausted, SpecError
@@ -23,6 +22,7 @@ from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.trial import FailureKind, Proposal, Source
+from tunesmith.tools.surrogate.encoding import SpaceEncoding
 
 PARAMETERS: dict[str, Parameter] = {
     "depth": Int(2, 12),

@@ -11,7 +11,6 @@ import pytest
 from fakes.views import Params, trial, view
 
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
 from tunesmith.agent.sampler.surrogate.scaling_law import ScaledTrials, most_likely_shift
 from tunesmith.agent.sampler.training_data import build_earlier_data
 from tunesmith.agent.sampler.warm_start.scale_transfer import (
@@ -25,6 +24,7 @@ from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.trial import FailureKind
 from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.surrogate.encoding import SpaceEncoding
 
 SPACE = SearchSpace(
     {"lr": Float(1e-5, 1.0, log=True), "decay": Float(0.0, 1.0), "opt": Choice(["adam", "sgd", "lion"])}

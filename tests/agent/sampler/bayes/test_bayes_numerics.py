@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from tunesmith.agent.sampler.deduplication import every_configuration
-from tunesmith.agent.sampler.surrogate import acquisition_optimizer, gp
-from tunesmith.agent.sampler.surrogate.acquisition import log_expected_improvement, log_mean_exp, log_probability_below
-from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
-from tunesmith.agent.sampler.surrogate.gp_ensemble import fit_ensemble, fit_single, subsample_by_value
-from tunesmith.agent.sampler.surrogate.output_transform import fit_warp
+from tunesmith.agent.sampler.surrogate import acquisition_optimizer
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.tools.surrogate import gp
+from tunesmith.tools.surrogate.acquisition import log_expected_improvement, log_mean_exp, log_probability_below
+from tunesmith.tools.surrogate.encoding import SpaceEncoding
+from tunesmith.tools.surrogate.gp_ensemble import fit_ensemble, fit_single, subsample_by_value
+from tunesmith.tools.surrogate.output_transform import fit_warp
 
 RNG = np.random.default_rng(7)
 Z = RNG.random((12, 3))

@@ -14,11 +14,11 @@ from fakes.views import Params, best, run, trial, view
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.overconfidence import usual_miss
 from tunesmith.agent.sampler.priors import NamePriors
-from tunesmith.agent.sampler.surrogate.encoding import SpaceEncoding
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import FailureKind, Prediction, Proposal, Source
 from tunesmith.study.trials.view import StudyView
+from tunesmith.tools.surrogate.encoding import SpaceEncoding
 
 TRAINING: Mapping[str, Parameter] = {
     "lr": Float(1e-5, 1.0, log=True, default=0.03),

@@ -12,12 +12,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.sampler.surrogate.relation_columns import RelationColumns, sample_rows
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Comparison, Condition, Junction, Negation
 from tunesmith.study.space.encoding import Bins, Integers
 from tunesmith.study.space.parameters import Bool, Choice, Parameter, imputed_value
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.tools.surrogate.relation_columns import RelationColumns, sample_rows
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -10,9 +10,9 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from tunesmith.agent.sampler.surrogate import gp
-from tunesmith.agent.sampler.surrogate.encoding import Array
-from tunesmith.agent.sampler.surrogate.gp_ensemble import GPEnsemble
+from tunesmith.tools.surrogate import gp
+from tunesmith.tools.surrogate.encoding import Array
+from tunesmith.tools.surrogate.gp_ensemble import GPEnsemble
 
 JITTER = 1e-8
 """What our process adds to the diagonal, relative to the signal variance."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.sampler.surrogate import gp
-from tunesmith.agent.sampler.surrogate.acquisition import log_expected_improvement, log_mean_exp, log_probability_below
+from tunesmith.tools.surrogate import gp
+from tunesmith.tools.surrogate.acquisition import log_expected_improvement, log_mean_exp, log_probability_below
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
