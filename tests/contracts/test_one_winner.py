@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.agent.tuner import Tuner
-from tunesmith.cli.chat.slash import run_slash
+from tunesmith.cli.chat.slash.commands import run_slash
 from tunesmith.cli.commands.status import show_status
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.cli.watch.snapshot import SnapshotReader

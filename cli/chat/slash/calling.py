@@ -12,6 +12,11 @@ from tunesmith.tools.llm_tools.tool import AnyTool
 
 
 def loaded_study(session: StudySession) -> LoadedStudy:
+    """Return the study of the session.
+
+    Raises:
+        ToolRefused: there is no study file.
+    """
     loaded = session.loaded()
     if loaded is None:
         raise ToolRefused(f"{session.file} does not exist yet; `tunesmith init SCRIPT` writes one")
@@ -19,6 +24,7 @@ def loaded_study(session: StudySession) -> LoadedStudy:
 
 
 def with_study(session: StudySession, text: Callable[[OpenStudy], str]) -> str:
+    """Return a text about the study in its history, which is open meanwhile."""
     loaded_study(session)
     opened = open_study(session.file, session.history)
     with opened.history:
@@ -26,6 +32,7 @@ def with_study(session: StudySession, text: Callable[[OpenStudy], str]) -> str:
 
 
 def call_tool(session: StudySession, tool: AnyTool, given: Mapping[str, Any]) -> str:
+    """Call a tool of the models on the study of the session."""
     loaded_study(session)
     return tool.call(session.context(), given)
 
@@ -33,4 +40,10 @@ def call_tool(session: StudySession, tool: AnyTool, given: Mapping[str, Any]) ->
 def through(
     tool: AnyTool, given: Callable[[str], Mapping[str, Any]] = lambda _: {}
 ) -> Callable[[StudySession, str], str]:
+    """Return a command that calls a tool.
+
+    Args:
+        tool: the tool.
+        given: makes its arguments of what follows the command.
+    """
     return lambda session, rest: call_tool(session, tool, given(rest))

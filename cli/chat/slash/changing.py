@@ -24,6 +24,7 @@ from tunesmith.tools.llm_tools.steering import (
 
 
 def run(session: StudySession, _: str) -> str:
+    """Start or resume the study."""
     loaded = loaded_study(session)
     if loaded.context.control is not None and loaded.context.control.is_running():
         raise ToolRefused("the study is already running; /status shows it")
@@ -31,6 +32,7 @@ def run(session: StudySession, _: str) -> str:
 
 
 def stop(session: StudySession, rest: str) -> str:
+    """End the run, or one trial: `/stop`, `/stop now`, `/stop 12`."""
     if rest.lstrip("#").isdigit():
         return call_tool(session, STOP_TRIAL, {"number": int(rest.lstrip("#"))})
     return call_tool(session, END, {"now": rest == "now"})
@@ -54,6 +56,7 @@ def budget(session: StudySession, rest: str) -> str:
 
 
 def queue(session: StudySession, rest: str) -> str:
+    """Run a configuration next: `/queue lr=0.01 base=default`."""
     words = rest.split()
     bases = [word.removeprefix("base=") for word in words if word.startswith("base=")]
     pairs = named_values(
@@ -64,6 +67,7 @@ def queue(session: StudySession, rest: str) -> str:
 
 
 def pin(session: StudySession, rest: str) -> str:
+    """Fix a parameter, or free it: `/pin lr=0.01`, `/pin lr`."""
     pairs = named_values(rest, "/pin lr=0.01") if "=" in rest else dict.fromkeys(rest.split())
     if len(pairs) != 1:
         raise ToolRefused("give one parameter: /pin lr=0.01 fixes it, /pin lr frees it")
@@ -72,10 +76,12 @@ def pin(session: StudySession, rest: str) -> str:
 
 
 def retry(session: StudySession, rest: str) -> str:
+    """Run failed trials again: `/retry`, `/retry 3-9`."""
     return call_tool(session, RETRY, {"numbers": list(parse_numbers(rest)) if rest else []})
 
 
 def forget(session: StudySession, rest: str) -> str:
+    """Let trials count nowhere: `/forget 3-9`, `/forget 3-9 undo`."""
     words = rest.removesuffix("undo").strip()
     if not words:
         raise ToolRefused("give numbers of trials, for example /forget 3-9")
@@ -83,11 +89,13 @@ def forget(session: StudySession, rest: str) -> str:
 
 
 def check(session: StudySession, rest: str) -> str:
+    """Run the default for some seconds: `/check`, `/check 60`."""
     loaded_study(session)
     return check_text(session.context(), CHECK.parse({"seconds": json_value(rest)} if rest else {}))
 
 
 def bounds(session: StudySession, rest: str) -> str:
+    """Change a range: `/bounds lr 1e-4 1e-2`."""
     words = rest.split()
     if len(words) != 3:  # noqa: PLR2004  # a name and two ends
         raise ToolRefused("give a parameter, its low end and its high end, for example /bounds lr 1e-4 1e-2")
@@ -96,6 +104,7 @@ def bounds(session: StudySession, rest: str) -> str:
 
 
 def unconstrain(session: StudySession, rest: str) -> str:
+    """Remove the bounds on a metric."""
     if not rest:
         raise ToolRefused("give a metric, for example /unconstrain gpu_mem_gb")
     return call_tool(session, CONSTRAIN, {"metric": rest})

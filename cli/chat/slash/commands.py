@@ -61,15 +61,11 @@ COMMANDS: Mapping[str, Slash] = {
     "stop": Slash("[now | N]", "stop after the running trials, at once with now, or stop trial N", changing.stop),
     "pause": Slash("", "start no new trials", through(PAUSE)),
     "resume": Slash("", "start new trials again", through(RESUME)),
-    "queue": Slash(
-        "lr=0.01 ...", "run these values next; the others are the best trial's, or base=default", changing.queue
-    ),
+    "queue": Slash("lr=0.01 ...", "run these values next; others as in the best, or base=default", changing.queue),
     "confirm": Slash("N", "run a trial again on 3 fresh seeds", through(CONFIRM, lambda t: {"number": json_value(t)})),
     "check": Slash("[SECONDS]", "run the default for some seconds and say which metrics are seen", changing.check),
     "retry": Slash("[N-M]", "run failed trials again, all or these, and forget their failures", changing.retry),
-    "forget": Slash(
-        "N-M [undo]", "let trials teach nothing and count nowhere; undo takes them up again", changing.forget
-    ),
+    "forget": Slash("N-M [undo]", "let trials count nowhere; undo takes them up again", changing.forget),
     "pin": Slash("NAME[=VALUE]", "fix a parameter at a value, or free it", changing.pin),
     "veto": Slash(
         "CONDITION", "propose nothing that meets it, for example lr > 0.1", through(VETO, lambda t: {"condition": t})
@@ -77,7 +73,7 @@ COMMANDS: Mapping[str, Slash] = {
     "unveto": Slash("CONDITION", "remove a veto", through(VETO, lambda t: {"condition": t, "lift": True})),
     "forbid": Slash(
         "RULE",
-        "add a rule that no trial breaks, for example heads > width / 16",
+        "add a rule that no trial breaks, such as heads > width / 16",
         through(FORBID, lambda t: {"rule": t}),
     ),
     "unforbid": Slash("RULE", "remove a rule", through(FORBID, lambda t: {"rule": t, "lift": True})),

@@ -29,10 +29,13 @@ PLOT_WIDTH = 80
 
 
 def status(session: StudySession, _: str) -> str:
+    """Show the state of the study."""
     return with_study(session, status_text)
 
 
 def best(session: StudySession, _: str) -> str:
+    """Show the best trials, and the command line of the best."""
+
     def text(opened: OpenStudy) -> str:
         record = opened.record
         trials = opened.history.trials(record.id)
@@ -57,10 +60,12 @@ def best(session: StudySession, _: str) -> str:
 
 
 def trial(session: StudySession, rest: str) -> str:
+    """Tell the story of a trial."""
     return with_study(session, lambda opened: trial_story(opened, find_trial(opened, trial_number(rest, "/trial 12"))))
 
 
 def why(session: StudySession, rest: str) -> str:
+    """Say who proposed a trial, and why."""
     number = trial_number(rest, "/why 12")
 
     def text(opened: OpenStudy) -> str:
@@ -86,6 +91,7 @@ def plot(session: StudySession, rest: str) -> str:
 
 
 def edits(session: StudySession, rest: str) -> str:
+    """List the edits of the code, or show the diff of one."""
     return call_tool(session, EDIT, {"name": rest}) if rest else call_tool(session, EDITS, {})
 
 
@@ -99,6 +105,7 @@ def log(session: StudySession, rest: str) -> str:
 
 
 def compare(session: StudySession, rest: str) -> str:
+    """Compare trials: `/compare 3 12`."""
     words = [word.lstrip("#") for word in rest.replace(",", " ").split()]
     if len(words) < 2 or not all(word.isdigit() for word in words):  # noqa: PLR2004  # one cannot be compared
         raise ToolRefused("give two trials or more, for example /compare 3 12")

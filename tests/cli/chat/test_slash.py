@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fakes.projects import make_project
 
-from tunesmith.cli.chat.slash import run_slash
+from tunesmith.cli.chat.slash.commands import run_slash
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import ToolRefused
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.agent.llm.tools import lookup_tools
-from tunesmith.cli.chat.slash import CHAT_COMMANDS, COMMANDS, help_text
+from tunesmith.cli.chat.slash.commands import CHAT_COMMANDS, COMMANDS, help_text
 from tunesmith.history.write import Recorder
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.trials.view import StudyView
