@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from tunesmith.agent.chat.costs import NO_ACCOUNT, Account, CostFile, add_usage, charged
+from tunesmith.agent.chat.decisions import approve_all, to_langchain
 from tunesmith.agent.chat.events import (
     Approval,
     AutoApproved,
@@ -26,9 +26,11 @@ from tunesmith.agent.chat.events import (
     ToolFinished,
     ToolStarted,
 )
+from tunesmith.agent.chat.reply_meter import ReplyMeter, is_of_reply
 from tunesmith.agent.llm.client.client import LangChainModel
-from tunesmith.agent.llm.client.failures.diagnosis import diagnose
-from tunesmith.agent.llm.client.failures.errors import TRANSIENT
+from tunesmith.agent.llm.client.failures.diagnosis import diagnose, unusable_kind
+from tunesmith.agent.llm.client.failures.errors import TRANSIENT, Unusable
+from tunesmith.agent.llm.client.types import ANSWER_TOO_LONG
 from tunesmith.history.redact import redact
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ProjectError, ToolRefused
@@ -179,7 +181,7 @@ class Conversation:
         approval = await self.pending()
         if approval is None or len(approval.actions) != len(decisions):
             return
-        resume = [_to_langchain_decision(d, action) for d, action in zip(decisions, approval.actions, strict=True)]
+        resume = [to_langchain(d, action) for d, action in zip(decisions, approval.actions, strict=True)]
         async for event in self._run(Command(resume={"decisions": resume})):
             yield event
 
@@ -200,7 +202,8 @@ class Conversation:
                     yield event
             except Exception as error:  # noqa: BLE001  # each provider raises its own classes
                 diagnosis = diagnose(error)
-                reason = diagnosis.reason(self.model)
+                is_too_long = unusable_kind(error) is Unusable.TOO_LONG
+                reason = ANSWER_TOO_LONG if is_too_long else diagnosis.reason(self.model)
                 note = self._model.adapt(error)
                 if note is not None:
                     if note:
@@ -226,7 +229,7 @@ class Conversation:
                 yield approval
                 return
             yield self._approve(approval)
-            graph_input = _approve_all(approval)
+            graph_input = approve_all(approval)
 
     def _next_model(self) -> bool:
         """Let the next model of the fallbacks answer from now on; return whether one could be opened."""
@@ -253,24 +256,22 @@ class Conversation:
             return
         from langchain_core.callbacks import UsageMetadataCallbackHandler
 
-        usage = UsageMetadataCallbackHandler()
-        counter = _CallCounter()
+        usage, meter = UsageMetadataCallbackHandler(), ReplyMeter()
         config = {**self._config, "callbacks": [usage]}
         modes = ["messages", "custom", "updates"]
         try:
             async for mode, chunk in self._agent.astream(graph_input, config, stream_mode=modes):
-                if mode == "messages" and chunk[1].get("langgraph_node") == "model":
-                    text = _chunk_text(chunk[0])
-                    if text:
-                        yield TextChunk(text)
-                elif mode == "custom" and isinstance(chunk, ToolStarted | ToolFinished):
-                    yield chunk
-                elif mode == "updates" and "model" in chunk:
-                    counter.calls += 1
+                meter.count(mode, chunk)
+                if event := _to_event(mode, chunk):
+                    yield event
+        except Exception as error:
+            meter.count_failure(error)
+            raise
         finally:
-            before, self.cost = self.cost, add_usage(self.cost, self._model, usage.usage_metadata, counter.calls)
+            used = {**usage.usage_metadata, **meter.unread}
+            before, self.cost = self.cost, add_usage(self.cost, self._model, used, meter.calls)
             self._costs.write(self._thread, self.cost)
-            if counter.calls:
+            if meter.calls:
                 self._account.charge(charged(before, self.cost, self.model))
 
     async def _close_open_calls(self) -> None:
@@ -333,38 +334,14 @@ class Conversation:
         )
 
 
-@dataclass(slots=True)
-class _CallCounter:
-    """Number of model calls in one run of the agent."""
-
-    calls: int = 0
-
-
-def _approve_all(approval: Approval) -> Any:
-    from langgraph.types import Command
-
-    approve = Decision("approve")
-    return Command(resume={"decisions": [_to_langchain_decision(approve, action) for action in approval.actions]})
-
-
-def _to_langchain_decision(decision: Decision, action: ProposedAction) -> dict[str, Any]:
-    if decision.kind == "reject":
-        return {"type": "reject", "message": _refusal(decision.reason)}
-    arguments = action.arguments if decision.arguments is None else decision.arguments
-    if decision.kind == "approve" and action.requested in (None, arguments):
-        return {"type": "approve"}
-    # The arguments that were shown run, since the model's own, such as "best", may mean something else by now.
-    return {"type": "edit", "edited_action": {"name": action.name, "args": dict(arguments)}}
-
-
-def _refusal(reason: str) -> str:
-    if not reason:
-        return "The person said no. Do not try it again unless asked."
-    return f"Not done. The person said: {redact(reason)}\nDo what they ask for; call this again only if that fits."
+def _to_event(mode: str, chunk: Any) -> ChatEvent | None:
+    """Return what a piece of LangGraph's stream means for the person; None for nothing."""
+    if mode == "custom" and isinstance(chunk, ToolStarted | ToolFinished):
+        return chunk
+    text = _chunk_text(chunk[0]) if is_of_reply(mode, chunk) else ""
+    return TextChunk(text) if text else None
 
 
 def _chunk_text(chunk: Any) -> str:
-    if type(chunk).__name__ != "AIMessageChunk":
-        return ""
     text = chunk.text
     return text if isinstance(text, str) else str(text())  # a method until langchain-core 1.0

@@ -30,6 +30,8 @@ from tunesmith.agent.llm.client.replies.bounded_reply import bounded_reply
 from tunesmith.agent.llm.client.replies.parsing import NoJsonObject, read_last_object, require_valid
 from tunesmith.agent.llm.client.replies.tool_calls import Call, calls_in_text, uniform_calls
 from tunesmith.agent.llm.client.types import (
+    ANSWER_TOO_LONG,
+    BYTES_PER_TOKEN,
     MAX_RESPONSE_BYTES,
     AnswerFormat,
     CallRecord,
@@ -47,9 +49,6 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
 
 T = TypeVar("T")
-
-_BYTES_PER_TOKEN = 4
-"""Bytes of a response for each token that is billed for one whose count did not arrive."""
 
 _MAX_BROKEN_ANSWERS = 2
 """Answers without JSON in a row after which a method is not used again."""
@@ -310,7 +309,7 @@ class LangChainModel:
         kind = unusable_kind(error)
         if kind is Unusable.TOO_LONG:
             # What arrived is paid for, although the count of its tokens did not arrive.
-            usage.tokens = usage.tokens.plus(TokenUse(output=MAX_RESPONSE_BYTES // _BYTES_PER_TOKEN))
+            usage.tokens = usage.tokens.plus(TokenUse(output=MAX_RESPONSE_BYTES // BYTES_PER_TOKEN))
         if kind is not None:
             self._fail(kind, _REASONS[kind], "", usage)
         diagnosis = diagnose(error)
@@ -389,5 +388,5 @@ _REASONS = {
     Unusable.CONTENT_FILTER: "a content filter stopped the answer",
     Unusable.REFUSAL: "the model refused to answer",
     Unusable.EMPTY: "the answer contains no choice",
-    Unusable.TOO_LONG: f"the answer is longer than {MAX_RESPONSE_BYTES >> 20} MiB and was not read to its end",
+    Unusable.TOO_LONG: ANSWER_TOO_LONG,
 }

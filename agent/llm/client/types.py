@@ -13,6 +13,9 @@ JsonSchema = Mapping[str, Any]
 
 MAX_RESPONSE_BYTES = 32 * 2**20
 """Longest response of a server: 50,000 tokens that are streamed one by one, each with its envelope, are half of it."""
+BYTES_PER_TOKEN = 4
+"""Bytes of a response for each token that is billed for one whose count did not arrive."""
+ANSWER_TOO_LONG = f"the answer is longer than {MAX_RESPONSE_BYTES >> 20} MiB and was not read to its end"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,15 +45,29 @@ def bounded_reply(client: Any, conversation: list[BaseMessage]) -> AIMessage:
     for piece in client.stream(conversation):
         if not isinstance(piece, AIMessageChunk):
             return piece if isinstance(piece, AIMessage) else AIMessage(content=str(piece))
-        received += _bytes_of(piece)
-        if received > MAX_RESPONSE_BYTES:
-            raise ResponseTooLong(received)
+        received = count_bytes(received, piece)
         pieces.append(piece)
     if not pieces:
         return AIMessage(content="")
     whole = message_chunk_to_message(pieces[0] + pieces[1:])
     assert isinstance(whole, AIMessage)  # noqa: S101  # what chunks of one add up to
     return whole
+
+
+def count_bytes(received: int, piece: Any) -> int:
+    """Return the size of a reply so far, in bytes.
+
+    Args:
+        received: its size before this piece.
+        piece: LangChain's message chunk.
+
+    Raises:
+        ResponseTooLong: the reply is longer than MAX_RESPONSE_BYTES.
+    """
+    received += _bytes_of(piece)
+    if received > MAX_RESPONSE_BYTES:
+        raise ResponseTooLong(received)
+    return received
 
 
 def _bytes_of(piece: Any) -> int:
