@@ -24,6 +24,7 @@ from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.config.load import parse_spec, relations_document, space_document
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.run import PYTHON_FUNCTION
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.formatting import count
 from tunesmith.study.names import did_you_mean
@@ -33,6 +34,7 @@ from tunesmith.study.space.parameters import Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.space_checks import changed_parameters
 from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.resources import SECONDS, resource_values
 from tunesmith.study.trials.results import pareto_front, present_trials
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.trials.winner import winner
@@ -194,6 +196,8 @@ class Tuner:
     def tell(self, trial: OpenTrial, value: float | Mapping[str, float], *, step: float | None = None) -> None:
         """Finish a trial with its value; with `step`, add a point to its curve and leave it open.
 
+        The objective `run/seconds` is the time since `ask` unless it is given; give other measured resources yourself.
+
         Args:
             trial: what `ask` returned.
             value: the metric's value, or values by metric name; the trial fails if an objective is not finite.
@@ -209,9 +213,12 @@ class Tuner:
             seen = [Observation(metric, float(step), number, now) for metric, number in values.items()]
             self._recorder.record_observations([ObservationBatch(trial=running, observations=seen)])
             return
+        usage = _usage(running, values)
+        values = {**resource_values(self._spec.resources, usage, None), **values}
         missing = [o.metric for o in self._spec.objectives if o.metric not in values]
         if missing:
             known = did_you_mean(next(iter(values), ""), missing)
+            known = "; the tuner measures run/seconds only" if missing[0] in self._spec.resources else known
             raise SpecError(
                 [Mistake(missing[0], f"is missing in the values of trial {trial.number}{known}")], where="tell"
             )
@@ -351,18 +358,19 @@ class Tuner:
             raise SpecError([Mistake("value", "is None; give a number, or call fail(trial)")], where="tell")
         if isinstance(value, Mapping):
             return {name: float(number) for name, number in value.items()}
-        return {self._spec.objectives[0].metric: float(value)}
+        told = [o.metric for o in self._spec.objectives if o.metric not in self._spec.resources]
+        return {(told or self._spec.study.metric)[0]: float(value)}
 
     def _finish(self, running: Trial, outcome: Outcome) -> None:
-        now = time.time()
-        timed = Outcome(
-            state=outcome.state,
-            values=outcome.values,
-            failure=outcome.failure,
-            usage=Usage(wall_s=max(now - (running.started_at or now), 0.0)),
-        )
-        self._recorder.record_outcome(running, timed, now)
+        timed = replace(outcome, usage=_usage(running, outcome.values))
+        self._recorder.record_outcome(running, timed, time.time())
         del self._open[running.number]
+
+
+def _usage(running: Trial, values: Mapping[str, float]) -> Usage:
+    """Return what an open trial used until now: the seconds that the caller gives, else those since `ask`."""
+    now, told = time.time(), values.get(SECONDS, math.nan)
+    return Usage(wall_s=told if math.isfinite(told) else max(now - (running.started_at or now), 0.0))
 
 
 def _rules_and_sampler(
@@ -408,7 +416,7 @@ def _spec(
     listed = {k: [v] if isinstance(v, str) else list(v) for k, v in study.items() if k in ("metric", "direction")}
     document = {
         "study": {**study, **listed},
-        "run": {"command": "(a Python function)"},
+        "run": {"command": PYTHON_FUNCTION},
         "space": space_document(space),
         **relations_document(space),
         "planner": dict(planner),

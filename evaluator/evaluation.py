@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,13 @@ from tunesmith.evaluator.background_call import BackgroundCall
 from tunesmith.evaluator.executors.base import CommandResult, CommandSpec, FailedJob, Job
 from tunesmith.evaluator.executors.local import find_start_error
 from tunesmith.evaluator.executors.slots import Slot
-from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure, traceback_note
+from tunesmith.evaluator.failures import (
+    TAIL_CHARS,
+    command_failure,
+    metric_failure,
+    resource_failure,
+    traceback_note,
+)
 from tunesmith.evaluator.files import workspace as workspaces
 from tunesmith.evaluator.files.folder_quota import FolderQuota
 from tunesmith.evaluator.files.private_files import JUDGE
@@ -38,7 +44,8 @@ from tunesmith.evaluator.trial_command import TrialCommand
 from tunesmith.evaluator.usage import total_usage
 from tunesmith.study.formatting import strip_control
 from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState
+from tunesmith.study.trials.resources import RESOURCES, resource_values, usage_in_sequence
+from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 
 TIDY_WAIT_S = 0.03
 """Longest wait for the clean-up of a trial's folder within one poll; it is done by then unless there are many files."""
@@ -56,6 +63,7 @@ class Evaluation:
         steps: the commands, in order; one starts if all before it succeeded.
         sandbox: what the commands run in; None for no sandbox.
         resume_from: files of an earlier, shorter run of the same configuration.
+        continued: what the runs used that it continues; its measured resources include theirs.
     """
 
     def __init__(  # noqa: PLR0913  # four say what runs, four where
@@ -69,11 +77,13 @@ class Evaluation:
         steps: Sequence[Step],
         sandbox: Sandbox | None,
         resume_from: Path | None = None,
+        continued: Sequence[Usage] = (),
     ) -> None:
         self.trial = trial
         self.slot = slot
         self._context, self._spec = context, context.spec
         self._workspace, self._steps, self._sandbox, self._resume_from = workspace, deque(steps), sandbox, resume_from
+        self._continued = continued
         # A second attempt has its GPU for itself: the first may have failed because of trials that shared it.
         is_retry = trial.attempt > 1 and 0 < self._spec.run.gpu_count < 1
         self._gpus = 1.0 if is_retry else self._spec.run.gpu_count
@@ -244,7 +254,10 @@ class Evaluation:
         return workspaces.artifacts_in(self._workspace)
 
     def _make_outcome(self, result: CommandResult, artifacts: tuple[str, ...]) -> Outcome:
-        failure = self._failure(result)
+        usage = self._usage()
+        whole = usage_in_sequence([*self._continued, usage])
+        measured = resource_values(self._spec.resources, whole, self._spec.run.usd_per_hour)
+        failure = self._failure(result, measured)
         state, note = (TrialState.COMPLETE if failure is None else TrialState.FAILED), ""
         if self._stopped_for and not self._stopped_as and not self._killed_for and not self._tampering:
             state, failure, note = TrialState.STOPPED, None, self._stopped_for
@@ -252,19 +265,22 @@ class Evaluation:
             note = "; ".join(filter(None, (traceback_note(result), self._metrics.limit_note(self._lines_left_out))))
         return Outcome(
             state=state,
-            values=self._metrics.values,
+            values={**self._metrics.values, **(measured if state is TrialState.COMPLETE else {})},
             failure=failure,
             note=note,
-            usage=total_usage(
-                self._results,
-                gpus=self._gpus,
-                gpu_busy=None if self._training_result is None else self._training_result.gpu_busy,
-                is_packed=self._spec.run.packs,
-            ),
+            usage=usage,
             artifacts=artifacts,
         )
 
-    def _failure(self, result: CommandResult) -> Failure | None:
+    def _usage(self) -> Usage:
+        return total_usage(
+            self._results,
+            gpus=self._gpus,
+            gpu_busy=None if self._training_result is None else self._training_result.gpu_busy,
+            is_packed=self._spec.run.packs,
+        )
+
+    def _failure(self, result: CommandResult, measured: Mapping[str, float]) -> Failure | None:
         tail = strip_control(result.tail)[-TAIL_CHARS:]
         if self._tampering:
             return Failure(kind=FailureKind.TAMPERED, reason=strip_control(self._tampering), tail=tail)
@@ -278,9 +294,10 @@ class Evaluation:
             program=self._program,
         )
         if failure is None:
-            failure = metric_failure(
-                self._metrics.values, self._spec.study.metric, tail=result.tail, unread=self._metrics.unread
-            )
+            wanted = [name for name in self._spec.study.metric if name not in RESOURCES]
+            failure = metric_failure(self._metrics.values, wanted, tail=result.tail, unread=self._metrics.unread)
+        if failure is None:
+            failure = resource_failure(measured, self._spec.study.metric)
         if failure is None:
             return None
         if self._unreadable and failure.kind is FailureKind.NO_METRIC:

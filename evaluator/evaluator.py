@@ -142,11 +142,12 @@ class Evaluator:
         """
         if code is not None and self.edits_problem:
             raise ProjectError(self.edits_problem)
-        kept = [workspaces.artifacts_folder(self.folder, shorter.number) for shorter in earlier]
-        resume_from = next((path for path in reversed(kept) if path.is_dir() and any(path.iterdir())), None)
+        continued = self._continued(earlier)
+        resume_from = workspaces.artifacts_folder(self.folder, continued[-1].number) if continued else None
         template, files = (code.command, code.files) if code is not None else (self.spec.run.command, {})
         sandbox = self._sandbox_for(trial, *earlier)
-        context = self._context_in(sandbox)
+        # Bounds may have changed since the study was opened.
+        context = replace(self._context_in(sandbox), spec=self.spec)
         steps = [Step(template=template, prefix=TRAINING_PREFIX if self.spec.evaluate else "")]
         if self.spec.evaluate is not None:
             steps.append(Step(template=self.spec.evaluate.command, folder="judge", label="evaluate"))
@@ -159,7 +160,16 @@ class Evaluator:
             steps=steps,
             sandbox=sandbox,
             resume_from=resume_from,
+            continued=[run.outcome.usage for run in continued if run.outcome],
         )
+
+    def _continued(self, earlier: Sequence[Trial]) -> Sequence[Trial]:
+        """Return those of shorter runs that lead to the last one with files; none if none kept any."""
+        for count in range(len(earlier), 0, -1):
+            kept = workspaces.artifacts_folder(self.folder, earlier[count - 1].number)
+            if kept.is_dir() and any(kept.iterdir()):
+                return earlier[:count]
+        return ()
 
     def test(self, trial: Trial, slot: Slot) -> Evaluation:
         """Start the command of [test] on what a finished trial kept; the trial itself is not changed.

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from tunesmith.evaluator.executors.base import Cause, CommandResult
 from tunesmith.evaluator.out_of_memory import find_out_of_memory, last_traceback
 from tunesmith.study.formatting import strip_control
+from tunesmith.study.trials.resources import RESOURCES
 from tunesmith.study.trials.trial import Failure, FailureKind
 from tunesmith.study.units import short_seconds
 
@@ -83,6 +84,16 @@ def metric_failure(
     if bad is None:
         return None
     return Failure(kind=FailureKind.NAN, reason=f"{bad} ended as {values[bad]}", tail=strip_control(tail)[-TAIL_CHARS:])
+
+
+def resource_failure(measured: Mapping[str, float], wanted: Sequence[str]) -> Failure | None:
+    """Return why a measured resource that is an objective has no value, None if all have one."""
+    missing = next((name for name in wanted if name in RESOURCES and name not in measured), None)
+    if missing is None:
+        return None
+    reason = f"{missing} ({RESOURCES[missing].about}) was not measured where it ran"
+    hint = '; pip install "tunesmith[gpu]" there' if RESOURCES[missing].needs_gpu else ""
+    return Failure(kind=FailureKind.NO_METRIC, reason=f"{reason}{hint}")
 
 
 def traceback_note(result: CommandResult) -> str:

@@ -19,8 +19,9 @@ from tunesmith.history.contenders import (
     stored_improvements,
 )
 from tunesmith.history.database.connect import has_tables, is_copy, is_locked, locked_error, open_for_reading
+from tunesmith.history.measured import MEASURED_EVENT
 from tunesmith.history.rows import llm_call_from_row, trial_from_row, variant_from_row
-from tunesmith.study.config.budget import JOULES_PER_KWH, PurposeUsage, Spent
+from tunesmith.study.config.budget import PurposeUsage, Spent
 from tunesmith.study.config.command import script_path
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
@@ -40,6 +41,7 @@ from tunesmith.study.trials.results import (
 )
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner
+from tunesmith.study.units import JOULES_PER_KWH
 from tunesmith.study.variant import Variant
 
 FORGOTTEN_EVENT = "forgotten"
@@ -101,7 +103,8 @@ class History:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        # Finished trials never change, so each is read once.
+        # Finished trials change only where a new bound gives them measured values, so each is read once until then.
+        self._measured: dict[int, int] = {}
         self._finished: dict[int, list[Trial]] = {}
         self._finished_apart: dict[int, dict[int, Trial]] = {}
         self._sources: dict[int, TrialSource] = {}
@@ -182,7 +185,17 @@ class History:
             numbers = numbers - change if event.detail.get("again") else numbers | change
         return frozenset(numbers)
 
+    def _drop_outdated(self, study_id: int) -> None:
+        """Forget what was read before finished trials got values of measured resources."""
+        sql = "select count(*) from events where study_id = ? and kind = ?"
+        (times,) = self._execute(sql, [study_id, MEASURED_EVENT]).fetchone()
+        if times != self._measured.setdefault(study_id, times):
+            self._measured[study_id] = times
+            for known in (self._finished, self._finished_apart, self._choices, self._marked):
+                known.pop(study_id, None)
+
     def _stored_trials(self, study_id: int) -> list[Trial]:
+        self._drop_outdated(study_id)
         done = self._finished.setdefault(study_id, [])
         rows = self._query(f"{_TRIALS} and number >= :first order by number", {"study": study_id, "first": len(done)})
         new = [trial_from_row(row) for row in rows]
@@ -431,6 +444,7 @@ class History:
 
     def _trials_of(self, study_id: int, numbers: Iterable[int]) -> list[Trial]:
         """Return the trials of these numbers, by number; finished ones are read once, others each time."""
+        self._drop_outdated(study_id)
         done, apart = self._finished.get(study_id, []), self._finished_apart.setdefault(study_id, {})
         wanted = sorted(numbers)
         known = {n: done[n] if n < len(done) else apart[n] for n in wanted if n < len(done) or n in apart}

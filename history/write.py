@@ -27,6 +27,7 @@ from tunesmith.history.database.lock import WriterLock
 from tunesmith.history.database.open_file import OpenFile
 from tunesmith.history.database.wal import damage_text, lost_transactions
 from tunesmith.history.earlier import find_earlier_studies
+from tunesmith.history.measured import MEASURED_EVENT, fill_measured, with_measured
 from tunesmith.history.project import require_project, require_same_metrics
 from tunesmith.history.read import FORGOTTEN_EVENT, History
 from tunesmith.history.redact import redact
@@ -101,7 +102,7 @@ class Recorder:
         except BaseException:
             self._release()
             raise
-        self._first_metric, self._space = spec.objectives[0].metric, spec.space
+        self._first_metric, self._spec = spec.objectives[0].metric, spec
         self._steady, self._opened_at = steady, steady()
         self._active_before_s: float = self._row()["active_s"]
 
@@ -117,7 +118,7 @@ class Recorder:
     def record_proposal(self, proposal: Proposal, now: float) -> Trial:
         """Add a waiting trial with the next number and return it."""
         # The history and the command line have the parameters' own values, from every source.
-        proposal = redact_proposal(replace(proposal, params=self._space.own_values(proposal.params)))
+        proposal = redact_proposal(replace(proposal, params=self._spec.space.own_values(proposal.params)))
         with self._transaction():
             number = self._next_number()
             row = waiting_trial_row(self.study_id, number, proposal, now)
@@ -147,7 +148,9 @@ class Recorder:
 
     def record_outcome(self, trial: Trial, outcome: Outcome, now: float, *, rest: Sequence[Observation] = ()) -> Trial:
         """Record how a trial ended, with its artifacts and unwritten observations (`rest`); return it as finished."""
-        outcome = redact_outcome(outcome)
+        # A bound on a measured resource may have come while it ran.
+        ended = replace(trial, state=outcome.state, outcome=outcome)
+        outcome = redact_outcome(replace(outcome, values=with_measured(ended, (), self._spec)))
         with self._transaction():
             if rest:
                 self.record_observations([ObservationBatch(trial=trial, observations=rest)])
@@ -226,9 +229,10 @@ class Recorder:
                 self._event(FORGOTTEN_EVENT, now, None, {"numbers": list(take_up), "again": True})
             self._event("order", now, None, detail)
             if spec is not None:
-                if spec.space != self._space:
+                if spec.space != self._spec.space:
                     self._event("spec", now, None, {"spec": spec.stored_document})
-                self._space = spec.space
+                self._fill_measured(spec, now)
+                self._spec = spec
                 text = redact(json.dumps(spec.stored_document))
                 self._db.execute("update studies set spec = ? where id = ?", [text, self.study_id])
             return [self.record_proposal(proposal, now) for proposal in proposals]
@@ -296,8 +300,16 @@ class Recorder:
             self.study_id = study_id
             if earlier is None or redact(json.dumps(earlier.spec.stored_document)) != text:
                 self._event("spec", now, None, {"spec": json.loads(text)})
+            self._fill_measured(spec, now)
             self._event("opened", now, None, {})
         return study_id
+
+    def _fill_measured(self, spec: StudySpec, now: float) -> None:
+        """Give earlier trials the measured resources that the study names only now."""
+        trials = self.history.trials(self.study_id) if spec.resources else []
+        filled = fill_measured(self._db.conn, self.study_id, trials, spec)
+        if filled:
+            self._event(MEASURED_EVENT, now, None, {"trials": filled})
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

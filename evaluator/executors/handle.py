@@ -13,6 +13,7 @@ from tunesmith.evaluator.executors.base import Executor
 from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.slots import Slot, pin_to_cores, plan_cluster_slots, plan_slots
 from tunesmith.evaluator.gpu.gpus import GpuInventory, find_gpus
+from tunesmith.evaluator.gpu.measurable import require_measurable
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.optional_packages import require
@@ -44,6 +45,7 @@ class ExecutorHandle:
             message = '[run].gpus = "auto", but how much memory the GPUs have cannot be read'
             raise ProjectError(f'{message}; pip install "tunesmith[gpu]", or give a number such as 0.5')
         if is_local:
+            require_measurable(spec.resources, self.inventory.gpus)
             self.slots(spec)  # a missing GPU is reported before anything is written
         self.executor = open_executor(spec, folder=folder, wake=wake)
 

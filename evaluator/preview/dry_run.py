@@ -171,7 +171,7 @@ class _Runner:
         steps, fidelity = self._steps(), _smallest_fidelity(self._spec)
         if self._spec.evaluate is not None or fidelity is None or len({step for _, step in steps}) < ENOUGH_REPORTS:
             return False
-        if self._elapsed_s() < MIN_MEASURED_S or any(self._counts()[m] < ENOUGH_REPORTS for m in self._spec.metrics):
+        if self._elapsed_s() < MIN_MEASURED_S or any(count < ENOUGH_REPORTS for count in self._counts().values()):
             return False
         (first_s, first), (last_s, last) = steps[0], steps[-1]
         left_s = (fidelity - last) * (last_s - first_s) / (last - first) if last > first else 0.0
@@ -185,12 +185,12 @@ class _Runner:
         for observation in self._observations:
             counts[observation.metric] = counts.get(observation.metric, 0) + 1
         # Of several that were reported equally often, an objective's own steps.
-        chosen = max(counts, key=lambda name: (counts[name], name in self._spec.metrics), default="")
+        chosen = max(counts, key=lambda name: (counts[name], name in self._spec.reported_metrics), default="")
         start = self._training_started_at
         return [(max(o.at - start, 0.0), o.step) for o in self._observations if o.metric == chosen]
 
     def _counts(self) -> dict[str, int]:
-        return {name: sum(o.metric == name for o in self._observations) for name in self._spec.metrics}
+        return {name: sum(o.metric == name for o in self._observations) for name in self._spec.reported_metrics}
 
 
 class _SurveyingExecutor(Executor):

@@ -95,7 +95,7 @@ class OutputSurvey:
     """
 
     def __init__(self, spec: StudySpec) -> None:
-        self._names = spec.metrics
+        self._names = spec.reported_metrics
         self._words = line_words(spec)
         self._patterns = PatternReader(spec.metric_tables)
         self._only_from = {n: t.sources for n, t in spec.metric_tables.items() if t.sources and not t.regex}

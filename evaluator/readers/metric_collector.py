@@ -30,7 +30,7 @@ class MetricCollector:
     """
 
     def __init__(self, spec: StudySpec, on_observation: Callable[[Observation], None]) -> None:
-        self._metrics = spec.metrics
+        self._metrics, self._resources = spec.reported_metrics, spec.resources
         self._on_observation = on_observation
         directions = {objective.metric: objective.direction for objective in spec.objectives}
         self._patterns = PatternReader(spec.metric_tables)
@@ -116,6 +116,8 @@ class MetricCollector:
     def _pass_on(self, found: Iterable[Observation]) -> None:
         for observation in found:
             name = f"{self._prefix}{observation.metric}"
+            if name in self._resources:
+                continue  # it is measured; what the script says of it does not count
             is_known = name in self._values or observation.metric in self._metrics
             if not is_known and len(self._values) >= MAX_METRICS:
                 continue

@@ -20,7 +20,7 @@ def line_words(spec: StudySpec) -> list[str]:
     """Return texts, one of which is in every line of output that may hold a metric of the study."""
     patterns = {name: table.regex for name, table in spec.metric_tables.items() if table.regex}
     words = {LinePattern(pattern).word.lower() for pattern in patterns.values()}
-    return sorted(words | {search_word(name) for name in spec.metrics if name not in patterns})
+    return sorted(words | {search_word(name) for name in spec.reported_metrics if name not in patterns})
 
 
 class PatternReader:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-JOULES_PER_KWH = 3.6e6
-"""Joules in a kilowatt-hour."""
 ENDING_LIMITS = ("trials", "hours", "until", "gpu_hours", "kwh")
 """The limits of which at least one must be set; without any, a study would run forever."""
 

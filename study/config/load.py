@@ -13,7 +13,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from tunesmith.study.config.instance_checks import instance_mistakes
+from tunesmith.study.config.resource_checks import resource_mistakes
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.instances import INSTANCE, with_instances_from_file
 from tunesmith.study.config.tables.planner import SAMPLERS
 from tunesmith.study.config.tables.relations import (
     RelationTables,
@@ -67,6 +70,9 @@ def load_spec(path: Path) -> StudySpec:
     except RecursionError:
         message = "is not valid TOML: brackets are nested too deeply"
         raise SpecError([Mistake("", message)], where=str(file)) from None
+    document, mistakes = with_instances_from_file(document, file.parent)
+    if mistakes:
+        raise SpecError(mistakes, where=file.name)
     return parse_spec(document, where=file.name)
 
 
@@ -304,6 +310,7 @@ def _cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mist
                 f"{constraint.min:g} is above max = {constraint.max:g}; no value can meet both",
             )
     yield from _metric_mistakes(spec)
+    yield from resource_mistakes(spec)
     yield from _executor_mistakes(spec)
     yield from _pace_mistakes(spec)
     yield from _notify_mistakes(spec)
@@ -312,6 +319,7 @@ def _cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mist
         yield from _name_mistakes(spec, space)
         yield from reserved_name_mistakes(space)
     yield from _command_mistakes(spec, space)
+    yield from instance_mistakes(spec)
 
 
 def _notify_mistakes(spec: StudySpec) -> Iterable[Mistake]:
@@ -390,6 +398,8 @@ def _name_mistakes(spec: StudySpec, space: SearchSpace) -> Iterable[Mistake]:
     for name in GIVEN_PLACEHOLDERS:
         if name in space.parameters:
             yield Mistake(f"space.{name}", f"Tunesmith itself sets {{{name}}} in the command; rename the parameter")
+    if spec.instances is not None and INSTANCE in space.parameters:
+        yield Mistake(f"space.{INSTANCE}", "is also what [instances] sets in the command; rename the parameter")
     for name in spec.scale:
         if name in space.parameters:
             yield Mistake(
@@ -434,9 +444,21 @@ def _unknown_placeholders(spec: StudySpec, space: SearchSpace | None, text: str,
         return
     fidelity = [spec.fidelity.name] if spec.fidelity else []
     known = dict.fromkeys([*space.names, *space.relations.derived, *fidelity, *GIVEN_PLACEHOLDERS])
+    if spec.instances is not None:
+        known |= dict.fromkeys([INSTANCE, *(f"{INSTANCE}.{column}" for column in spec.instances.columns)])
     for name in placeholders(text):
+        if name.split(".")[0] == INSTANCE and name not in known:
+            yield _unknown_instance(spec, name, where)
+            continue
         if name not in known:
             yield Mistake(f"space.{name}", f"is used in {where}, but not defined in [space]{did_you_mean(name, known)}")
+
+
+def _unknown_instance(spec: StudySpec, name: str, where: str) -> Mistake:
+    if spec.instances is None:
+        return Mistake("instances", f"is missing, but {{{name}}} is used in {where}; add [instances] with values or file")
+    columns = ", ".join(spec.instances.columns) or "none"
+    return Mistake("instances", f"has no column {name.partition('.')[2]}, which {where} uses; columns: {columns}")
 
 
 def _metric_mistakes(spec: StudySpec) -> Iterable[Mistake]:

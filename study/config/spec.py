@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from tunesmith.study.config.tables.field_types import Scale, Table, Text, as_list, metric_name
+from tunesmith.study.config.tables.instances import InstancesTable
 from tunesmith.study.config.tables.metrics import MetricTable
 from tunesmith.study.config.tables.planner import EditsTable, PlannerTable
 from tunesmith.study.config.tables.run import (
@@ -32,6 +33,8 @@ from tunesmith.study.config.tables.search import (
     WarmStartTable,
 )
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.instances import InstanceSet
+from tunesmith.study.trials.resources import RESOURCES
 from tunesmith.study.trials.view import Constraint, Fidelity, Objective
 
 
@@ -58,6 +61,7 @@ class StudySpec(Table):
         default_factory=list,
         description='a list of formulas that no trial may fulfil, for example ["heads > width / 16"]',
     )
+    instances: InstancesTable | None = Field(None, description="the table [instances]")
     fidelity: FidelityTable | None = Field(None, description="the table [fidelity]")
     schedule: ScheduleTable | None = Field(None, description="the table [schedule]")
     stop: StopTable = Field(default_factory=lambda: StopTable(), description="the table [stop]")
@@ -92,6 +96,11 @@ class StudySpec(Table):
         return tuple(Objective(m, d) for m, d in zip(self.study.metric, directions, strict=True))
 
     @property
+    def instance_set(self) -> InstanceSet | None:
+        """The instances in their order, and those that are held out; None without [instances]."""
+        return self.instances.instance_set(self.study.seed) if self.instances else None
+
+    @property
     def fidelity_range(self) -> Fidelity | None:
         """The name and range of the fidelity; None without [fidelity]."""
         return Fidelity(self.fidelity.name, self.fidelity.min, self.fidelity.max) if self.fidelity else None
@@ -120,9 +129,19 @@ class StudySpec(Table):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Every metric that trials must report: objectives, then constraints, then those of [stop], each once."""
+        """Every metric of the study: objectives, then constraints, then those of [stop], each once."""
         others = [*(c.metric for c in self.constraints), *(rule.metric for rule in self.stop.rules)]
         return tuple(dict.fromkeys([*self.study.metric, *others]))
+
+    @property
+    def reported_metrics(self) -> tuple[str, ...]:
+        """The metrics that the script must report: all but the measured resources."""
+        return tuple(name for name in self.metrics if name not in RESOURCES)
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """The metrics that Tunesmith measures, such as `run/seconds`."""
+        return tuple(name for name in self.metrics if name in RESOURCES)
 
 
 def _planned_source(name: str) -> SourceTable:

@@ -19,6 +19,7 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.trial import Failure, FailureKind, TrialState
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.checks.finding import Finding, has_problem
+from tunesmith.tools.checks.resource_findings import measured_resources, resource_findings
 from tunesmith.tools.checks.study_checks import check_parameters, check_rules, unused_parameters
 from tunesmith.tools.checks.trial_time import budget_text, estimate_trial, has_failed
 from tunesmith.tools.script_reader.metric_words import direction_of, is_held_out, is_training
@@ -47,7 +48,8 @@ def dry_run_findings(spec: StudySpec, run: DryRun) -> list[Finding]:
     return [
         *_ended(spec, run),
         *_missing(run),
-        *(_metric(spec, run, name) for name in spec.metrics),
+        *(_metric(spec, run, name) for name in spec.reported_metrics),
+        *resource_findings(spec, run),
         *_others(spec, run),
         *_training_metric(spec, run),
         *_shared(spec, run),
@@ -80,8 +82,9 @@ def dry_run_json(spec: StudySpec, run: DryRun, findings: Sequence[Finding]) -> d
                     "value": run.outcome.values.get(name),
                     "where": [asdict(seen) for seen in _sightings(run, name)],
                 }
-                for name in spec.metrics
+                for name in spec.reported_metrics
             },
+            "resources": measured_resources(spec, run),
             "others": [asdict(seen) for seen in _other_sightings(spec, run)],
             "wall_s": usage.wall_s,
             "trial_s": time.seconds,
@@ -300,4 +303,6 @@ def _sightings(run: DryRun, name: str) -> list[Sighting]:
 
 
 def _other_sightings(spec: StudySpec, run: DryRun) -> list[Sighting]:
-    return [seen for seen in run.sightings if not any(is_spelling_of(seen.name, name) for name in spec.metrics)]
+    return [
+        seen for seen in run.sightings if not any(is_spelling_of(seen.name, name) for name in spec.reported_metrics)
+    ]

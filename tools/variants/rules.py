@@ -84,7 +84,7 @@ def gate_rules(spec: StudySpec, project: Path) -> GateRules:
         command=spec.run.command,
         space=spec.space,
         fidelity=spec.fidelity.name if spec.fidelity else "",
-        metrics=spec.metrics,
+        metrics=spec.reported_metrics,
         has_judge=spec.evaluate is not None,
         may_train_longer=spec.edits is not None and spec.edits.time == "free",
         importable=importable,

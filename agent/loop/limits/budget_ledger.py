@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tunesmith.agent.loop.limits.clocks import Clocks
-from tunesmith.study.config.budget import JOULES_PER_KWH, Budget, Deadline, Spent
+from tunesmith.study.config.budget import Budget, Deadline, Spent
 from tunesmith.study.formatting import render_short
 from tunesmith.study.trials.trial import Trial, Usage
-from tunesmith.study.units import short_seconds
+from tunesmith.study.units import JOULES_PER_KWH, short_seconds
 
 
 class BudgetLedger:

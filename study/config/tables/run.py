@@ -28,6 +28,8 @@ GIVEN_PLACEHOLDERS = ("seed", "artifacts")
 """Placeholders that Tunesmith fills in any command: the training seed, and the folder whose files are kept."""
 
 
+PYTHON_FUNCTION = "(a Python function)"
+"""Command of a study that Python code asks and tells."""
 EXECUTORS = ("local", "ray", "slurm")
 
 
@@ -86,6 +88,7 @@ class RunTable(Table):
     )
     executor: Text = Field("local", description=f"one of {', '.join(EXECUTORS)}")
     pin: StrictBool = Field(True, description="true or false: whether each trial is pinned to its own CPU cores")
+    usd_per_hour: Positive | None = Field(None, description="a number of dollars above 0, for example 2.5")
     co2_g_per_kwh: Positive | None = Field(None, description="a number of grams above 0, for example 380")
 
     @property

@@ -25,10 +25,10 @@ from tunesmith.evaluator.executors import slurm
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.gpu import gpu_meter
 from tunesmith.history.read import History
-from tunesmith.study.config.budget import JOULES_PER_KWH
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.energy import energy_line, gpu_line
 from tunesmith.study.trials.trial import FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.units import JOULES_PER_KWH
 
 
 def run(

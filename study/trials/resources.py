@@ -1,0 +1,79 @@
+"""The measured resources that may be objectives and bounds, such as `run/seconds`: the only place that names them.
+
+Tunesmith measures them itself, so an unchanged script can be tuned for them. Only a complete trial has them: one that
+failed or was stopped early would have taken longer. Knows no executor: the values come from a trial's usage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tunesmith.study.trials.trial import Usage
+from tunesmith.study.units import JOULES_PER_KWH
+
+PREFIX = "run/"
+"""What the name of every measured resource starts with."""
+SECONDS, USD = "run/seconds", "run/usd"
+"""The two that are known wherever a clock is."""
+_SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A measured resource.
+
+    Attributes:
+        about: what is measured, with its unit, for people.
+        amount: its value from what a trial used and the price of an hour; None where it was not measured.
+        needs_gpu: whether only a GPU has it.
+    """
+
+    about: str
+    amount: Callable[[Usage, float | None], float | None]
+    needs_gpu: bool = False
+
+
+def _usd(usage: Usage, usd_per_hour: float | None) -> float | None:
+    return None if usd_per_hour is None else usage.wall_s / _SECONDS_PER_HOUR * usd_per_hour
+
+
+def _kwh(usage: Usage) -> float | None:
+    return None if usage.energy_j is None else usage.energy_j / JOULES_PER_KWH
+
+
+RESOURCES: Mapping[str, Resource] = {
+    SECONDS: Resource("seconds of wall time of its commands", lambda usage, _: usage.wall_s or None),
+    "run/rss_gib": Resource("peak memory of its largest process, in GiB", lambda usage, _: usage.peak_rss_gib or None),
+    "run/gpu_mem_gib": Resource("peak GPU memory, in GiB", lambda usage, _: usage.gpu_mem_gib, needs_gpu=True),
+    "run/gpu_kwh": Resource("energy of its GPUs, in kilowatt-hours", lambda usage, _: _kwh(usage), needs_gpu=True),
+    USD: Resource("dollars: its hours of wall time, times [run].usd_per_hour", _usd),
+}
+"""Every measured resource, by the name of its metric."""
+
+
+def resource_values(names: Iterable[str], usage: Usage, usd_per_hour: float | None) -> dict[str, float]:
+    """Return the measured ones of the resources among these metrics, by name.
+
+    Args:
+        names: names of metrics; those of no resource are passed over.
+        usage: what the trial used.
+        usd_per_hour: the price of one hour of a trial; None without one.
+    """
+    found = {name: RESOURCES[name].amount(usage, usd_per_hour) for name in names if name in RESOURCES}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def usage_in_sequence(usages: Sequence[Usage]) -> Usage:
+    """Return what runs that continue each other used together; at least one is given."""
+    gpu_mem = [usage.gpu_mem_gib for usage in usages if usage.gpu_mem_gib is not None]
+    energy = [usage.energy_j for usage in usages if usage.energy_j is not None]
+    return Usage(
+        wall_s=sum(usage.wall_s for usage in usages),
+        cpu_s=sum(usage.cpu_s for usage in usages),
+        gpu_s=sum(usage.gpu_s for usage in usages),
+        peak_rss_gib=max(usage.peak_rss_gib for usage in usages),
+        gpu_mem_gib=max(gpu_mem, default=None),
+        gpu_busy=usages[-1].gpu_busy,
+        energy_j=sum(energy) if len(energy) == len(usages) else None,
+    )
