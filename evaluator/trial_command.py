@@ -54,6 +54,7 @@ class TrialCommand:
             fidelity=trial.proposal.fidelity,
             seed=trial.proposal.seed,
             artifacts=str(self.workspace.artifacts),
+            instance=trial.proposal.instance,
         )
 
     def spec(self, study: StudySpec, trial: Trial, slot: Slot, *, gpus: float, is_sandboxed: bool) -> CommandSpec:

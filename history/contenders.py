@@ -1,8 +1,8 @@
 """Finds the few trials that can decide which configuration a study would choose, without reading the others.
 
 study/trials/winner.py decides over them as it would over all trials: over the leading ones by value, over all that ran
-on several seeds, and over those of the default. Only edited code needs every trial: which parameters are its own is
-known from all of them.
+on several seeds, and over those of the default. Every trial is needed with edited code, whose own parameters are known
+from all of them, and with instances, whose effects are estimated from all of them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _FIRST_BLOCK, _LARGEST_BLOCK = 16, 4096
 
 _COUNT = "select coalesce(max(number) + 1, 0) from trials where study_id = :study"
 _KINDS = f"""
-    select number, fidelity, variant glob '{EDITED}*', replicate_of, source = 'default' from trials
+    select number, fidelity, variant glob '{EDITED}*' or instance != '', replicate_of, source = 'default' from trials
     where study_id = :study and number >= :first
-          and (fidelity is not null or variant glob '{EDITED}*' or replicate_of is not null or source = 'default')
+          and (fidelity is not null or variant glob '{EDITED}*' or instance != '' or replicate_of is not null
+               or source = 'default')
 """  # noqa: S608  # the prefix is a constant
 _RANKED = """
     select number, value from trials
@@ -42,14 +43,14 @@ class TrialKinds:
         fidelities: the number of trials at each fidelity that is not None.
         again: the numbers of all replicates and of the trials that they repeat.
         defaults: the numbers of the trials that ran a default configuration.
-        has_edits: whether edited code ran, so that all trials are needed to know which parameters are its own.
+        needs_all: whether edited code or instances ran, so that all trials are needed for a choice.
     """
 
     seen: int = 0
     fidelities: dict[float, int] = field(default_factory=dict)
     again: set[int] = field(default_factory=set)
     defaults: set[int] = field(default_factory=set)
-    has_edits: bool = False
+    needs_all: bool = False
 
     def levels(self) -> list[float | None]:
         """Return the fidelities at which trials were proposed, highest first; None is the highest."""
@@ -78,14 +79,14 @@ class TrialSource:
         kinds = self._kinds
         (seen,) = next(self.rows(_COUNT, {}))
         if seen > kinds.seen:
-            for number, fidelity, is_edited, original, is_default in self.rows(_KINDS, {"first": kinds.seen}):
+            for number, fidelity, needs_all, original, is_default in self.rows(_KINDS, {"first": kinds.seen}):
                 if fidelity is not None:
                     kinds.fidelities[fidelity] = kinds.fidelities.get(fidelity, 0) + 1
                 if original is not None:
                     kinds.again |= {number, original}
                 if is_default:
                     kinds.defaults.add(number)
-                kinds.has_edits = kinds.has_edits or bool(is_edited)
+                kinds.needs_all = kinds.needs_all or bool(needs_all)
             kinds.seen = seen
         return kinds
 
@@ -99,7 +100,7 @@ def deciding_trials(source: TrialSource, asked: StudyQuestion, *, chunk: int) ->
         chunk: number of leading trials that are read first.
     """
     kinds = source.kinds()
-    if kinds.has_edits:
+    if kinds.needs_all:
         return None
     leading: list[Trial] = []
     for level in kinds.levels():

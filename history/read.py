@@ -19,6 +19,7 @@ from tunesmith.history.contenders import (
     stored_improvements,
 )
 from tunesmith.history.database.connect import has_tables, is_copy, is_locked, locked_error, open_for_reading
+from tunesmith.history.instance_questions import InstanceQuestions, Question
 from tunesmith.history.measured import MEASURED_EVENT
 from tunesmith.history.rows import llm_call_from_row, trial_from_row, variant_from_row
 from tunesmith.study.config.budget import PurposeUsage, Spent
@@ -28,6 +29,7 @@ from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.trials.configurations import with_instances
 from tunesmith.study.trials.curves import PackedObservations
 from tunesmith.study.trials.failure_scope import OF_THE_CONFIGURATION, with_scopes
 from tunesmith.study.trials.observation import Observation
@@ -39,6 +41,7 @@ from tunesmith.study.trials.results import (
     present_improvements,
     study_front,
 )
+from tunesmith.study.trials.seeds import FIRST_FRESH
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner
 from tunesmith.study.units import JOULES_PER_KWH
@@ -79,9 +82,14 @@ class TrialCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """The failed and forgotten trials by number, and the number of finished and the forgotten trials they rest on."""
+    """The trials that others say something about, by number, and what that rests on.
 
-    key: tuple[int, frozenset[int]]
+    Attributes:
+        key: the number of finished trials, the forgotten ones, and the instances.
+        trials: failed and forgotten trials; with [instances] also the first trial of each configuration.
+    """
+
+    key: tuple[int, frozenset[int], Question | None]
     trials: Mapping[int, Trial]
 
 
@@ -110,6 +118,7 @@ class History:
         self._sources: dict[int, TrialSource] = {}
         self._choices: dict[int, _Choice] = {}
         self._marked: dict[int, _Marks] = {}
+        self._instances = InstanceQuestions(self._query)
 
     @classmethod
     def open_if_any(cls, path: Path, *, any_thread: bool = False) -> History | None:
@@ -237,7 +246,7 @@ class History:
         """Return the trial of the default configuration in the present space; None if there is none."""
         source = self._source(record.id)
         kinds = source.kinds()
-        trials = self.trials(record.id) if kinds.has_edits else source.trials(kinds.defaults)
+        trials = self.trials(record.id) if kinds.needs_all else source.trials(kinds.defaults)
         return default_trial(trials, record.spec.space)
 
     def winner(self, record: StudyRecord) -> Winner | None:
@@ -271,7 +280,7 @@ class History:
         source, best = self._source(record.id), self.best(record)
         if best is None:
             return []
-        if source.kinds().has_edits:
+        if source.kinds().needs_all:
             return present_improvements(self.trials(record.id), record.spec)
         spec = record.spec
         is_plain = len(spec.objectives) == 1 and not spec.metric_constraints and self._kept_its_space(record)
@@ -407,22 +416,27 @@ class History:
         return self._with_marks(study_id, [trial_from_row(row) for row in rows])
 
     def _with_marks(self, study_id: int, found: list[Trial]) -> list[Trial]:
-        """Return the trials with what all trials together tell: the scope of each failure, and which are forgotten."""
+        """Return the trials with what all trials together tell.
+
+        That is the scope of each failure, which are forgotten, and what configurations came to over instances.
+        """
         if not any(t.state.is_finished for t in found):
             return found
         marked = self._marks(study_id)
         return [marked.get(t.number, t) for t in found] if marked else found
 
     def _marks(self, study_id: int) -> Mapping[int, Trial]:
-        """Return the failed and the forgotten trials by number, decided anew after each trial that ended."""
-        forgotten = self.forgotten(study_id)
-        if not self._may_fail_by_itself(study_id):
+        """Return the trials that others say something about by number, decided anew after each trial that ended."""
+        forgotten, instances = self.forgotten(study_id), self._instances.of(study_id)
+        if instances is None and not self._may_fail_by_itself(study_id):
             return {t.number: replace(t, forgotten=True) for t in self._trials_of(study_id, forgotten)}
         trials = self._stored_trials(study_id)
-        key = (sum(t.state.is_finished for t in trials), forgotten)
+        key = (sum(t.state.is_finished for t in trials), forgotten, instances)
         if study_id not in self._marked or self._marked[study_id].key != key:
             known = [replace(t, forgotten=True) if t.number in forgotten else t for t in trials]
-            marked = {t.number: t for t in with_scopes(known) if t.failure is not None or t.forgotten}
+            scoped = with_scopes(known)
+            told = scoped if instances is None else with_instances(scoped, *instances)
+            marked = {t.number: t for t in told if t.failure is not None or t.forgotten or t.runs is not None}
             self._marked[study_id] = _Marks(key, marked)
         return self._marked[study_id].trials
 
@@ -489,6 +503,7 @@ class History:
         llm = self._usage_of_llm(study_id)
         return Spent(
             trials=trials["trials"] - len(self._set_aside(study_id)),
+            runs=trials["runs"],
             saved=self.saved_runs(study_id) if spec.schedule_kind == "curves" else 0.0,
             hours=study["active_s"] / 3600,
             gpu_hours=(trials["gpu_s"] + others["gpu_s"]) / 3600,
@@ -500,10 +515,11 @@ class History:
         )
 
     def _usage_of_trials(self, study_id: int) -> Mapping[str, Any]:
-        sql = """
-            select coalesce(sum(replicate_of is null), 0) as trials, total(gpu_s) as gpu_s, total(energy_j) as energy_j
+        sql = f"""
+            select coalesce(sum(replicate_of is null), 0) as trials, total(gpu_s) as gpu_s, total(energy_j) as energy_j,
+                   coalesce(sum(instance != '' and seed < {FIRST_FRESH}), 0) as runs
             from trials where study_id = ? and state in ('complete', 'stopped', 'failed')
-            """
+            """  # noqa: S608  # a constant
         return next(self._query(sql, [study_id]))
 
     def _usage_of_other_runs(self, study_id: int) -> Mapping[str, Any]:

@@ -43,6 +43,7 @@ def waiting_trial_row(study_id: int, number: int, proposal: Proposal, now: float
         "fidelity": proposal.fidelity,
         "replicate_of": proposal.replicate_of,
         "parent": proposal.parent,
+        "instance": proposal.instance,
         "created_at": now,
     }
 
@@ -176,6 +177,7 @@ def _proposal_from_row(row: Row) -> Proposal:
         fallback_reason=row["fallback_reason"],
         replicate_of=row["replicate_of"],
         parent=row["parent"],
+        instance=row["instance"],
         considered=() if row["considered"] == "[]" else tuple(json.loads(row["considered"])),
         rival=_prediction_from(row["rival_mean"], row["rival_std"]),
         judged=_prediction_from(row["judged_mean"], row["judged_std"]),

@@ -122,8 +122,16 @@ class Limit(_Command):
     """Change a limit of [budget]; None removes it."""
 
     kind: Literal["limit"] = "limit"
-    name: Literal["trials", "hours", "until", "gpu_hours", "kwh", "llm_usd", "llm_tokens", "llm_calls"]
+    name: Literal["trials", "runs", "hours", "until", "gpu_hours", "kwh", "llm_usd", "llm_tokens", "llm_calls"]
     value: float | str | None
+
+
+class Setting(_Command):
+    """Change another key of the study file that a running study takes over; None removes it."""
+
+    kind: Literal["setting"] = "setting"
+    key: Annotated[str, Field(min_length=1, max_length=120)]
+    value: JsonScalar | list[JsonScalar] = None
 
 
 class Charge(_Command):
@@ -198,6 +206,7 @@ Command: TypeAlias = Annotated[
     | Veto
     | Forbid
     | Limit
+    | Setting
     | Charge
     | Parallel
     | Bounds

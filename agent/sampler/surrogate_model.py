@@ -167,11 +167,13 @@ class _TrainingRows:
         targets: (n,) targets of all rows, for each objective.
         rows: indices of the selected rows.
         z: (len(rows), c) features of the selected rows.
+        runs: (len(rows),) number of runs behind each selected row; None where each is one.
     """
 
     targets: tuple[Array, ...]
     rows: Index
     z: Array
+    runs: Array | None
 
 
 def fit_surrogate(
@@ -228,7 +230,7 @@ def _select_rows(data: TrainingData, warps: Sequence[Warp], feature_map: Feature
         rows = subsample_by_local_mean(z, targets[0], MODEL_ROWS)
     else:
         rows = subsample_by_value(_dominance_depth(np.stack(targets, axis=1)), MODEL_ROWS)
-    return _TrainingRows(targets, rows, z[rows])
+    return _TrainingRows(targets, rows, z[rows], data.runs[rows] if (data.runs > 1.0).any() else None)
 
 
 def _fit_objective(  # noqa: PLR0913  # the data, and how the model is fitted to it
@@ -237,15 +239,17 @@ def _fit_objective(  # noqa: PLR0913  # the data, and how the model is fitted to
 ) -> GPEnsemble | MultiObjectiveModel:  # fmt: skip
     z, targets = selected.z, [target[selected.rows] for target in selected.targets]
     if len(targets) > 1:
-        return MultiObjectiveModel(tuple(fit_single(z, target, group, prior) for target in targets))
+        return MultiObjectiveModel(tuple(fit_single(z, target, group, prior, selected.runs) for target in targets))
     prior = prior.with_measured_noise(noise, float(targets[0].std()))
     if settings.average_hyperparameters:
-        return fit_ensemble(z, targets[0], group, prior, rng)
-    return fit_single(z, targets[0], group, prior)
+        return fit_ensemble(z, targets[0], group, prior, rng, selected.runs)
+    return fit_single(z, targets[0], group, prior, selected.runs)
 
 
 def measured_noise(data: TrainingData, warp: Warp) -> float | None:
     """Return the variance of the first target between runs of one configuration; None when none ran twice.
+
+    On instances, of one run about its configuration and its instance.
 
     The variance is measured in values and converted to targets with the mean slope of the warp over all trials. Targets
     of the repeated runs themselves would mislead: the warp compresses the values of a bad default, so its targets
@@ -257,6 +261,8 @@ def measured_noise(data: TrainingData, warp: Warp) -> float | None:
         if same.any():
             squares += float(((values[same] - values[same].mean()) ** 2).sum())
             degrees_of_freedom += int(same.sum()) - 1
+    if data.noise is not None:
+        squares, degrees_of_freedom = data.noise**2, 1
     if not degrees_of_freedom:
         return None
     return squares / degrees_of_freedom * float((warp.slope(_full_fidelity_values(data, values)) ** 2).mean())

@@ -39,6 +39,8 @@ class TrainingData:
         violations: (n, constraints) above 0 where a constraint is violated; nan where its metric is missing.
         pending: (p, d) coordinates of waiting and running trials.
         fidelity: (n,) in [0, 1]; 1 is the full fidelity.
+        runs: (n,) number of runs that each value is the mean of; 1 without [instances].
+        noise: standard deviation of the first objective in one run; None where it is not known from instances.
         seconds: (n,) wall time of each trial; nan where it is unknown.
         llm_count: number of finished and pending trials that an LLM proposed.
         pseudo_count: number of rows that are pseudo-observations.
@@ -52,6 +54,8 @@ class TrainingData:
     violations: Array
     pending: Array
     fidelity: Array
+    runs: Array
+    noise: float | None
     seconds: Array
     llm_count: int
     pseudo_count: int
@@ -115,6 +119,8 @@ def build_training_data(view: StudyView) -> TrainingData:
         violations=_violations(rows, view),
         pending=_units(view.pending, view.space),
         fidelity=fidelity,
+        runs=np.array([len(row.trial.runs.adjusted) if row.trial.runs else 1 for row in rows], dtype=float),
+        noise=next((t.runs.noise for t in own if t.runs is not None), None),
         seconds=np.where(is_forecast, np.nan, np.array([_seconds(row.trial) for row in rows], dtype=float)),
         llm_count=sum(t.proposal.source is Source.LLM for t in [*own, *view.pending]),
         pseudo_count=len(pseudo),

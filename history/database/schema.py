@@ -201,6 +201,12 @@ def m008_judgement_of_a_candidate(db: Database) -> None:
     db.execute("alter table proposals add column judged_std real")
 
 
+@MIGRATIONS()
+def m009_instance_of_a_run(db: Database) -> None:
+    """Keep which instance a trial ran on; '' for a study without [instances]."""
+    db.execute("alter table trials add column instance text not null default ''")
+
+
 def migrate(db: Database, path: Path | None) -> None:
     """Apply the migrations that are missing; an existing history is copied to `NAME.before-MIGRATION` first.
 

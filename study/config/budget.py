@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-ENDING_LIMITS = ("trials", "hours", "until", "gpu_hours", "kwh")
+ENDING_LIMITS = ("trials", "runs", "hours", "until", "gpu_hours", "kwh")
 """The limits of which at least one must be set; without any, a study would run forever."""
 
 
@@ -24,7 +24,8 @@ class Spent:
     """What a study has used so far.
 
     Attributes:
-        trials: trials that ended.
+        trials: trials that ended, repetitions left out.
+        runs: runs that ended on instances that choices are made on, of a study with [instances].
         saved: full runs that early stopping saved: a trial that was stopped, or resumed from an earlier one, counts by
             its seconds divided by those of a full run.
         hours: time during which `tunesmith run` worked on the study.
@@ -33,6 +34,7 @@ class Spent:
     """
 
     trials: int = 0
+    runs: int = 0
     saved: float = 0.0
     hours: float = 0.0
     gpu_hours: float = 0.0
@@ -78,6 +80,7 @@ class Budget:
     """
 
     trials: int | None = None
+    runs: int | None = None
     hours: float | None = None
     until: float | None = None
     gpu_hours: float | None = None
@@ -90,6 +93,7 @@ class Budget:
         """Yield every limit that ends the study, except `until`."""
         pairs = (
             ("trials", spent.full_runs, self.trials),
+            ("runs", spent.runs, self.runs),
             ("hours", spent.hours, self.hours),
             ("gpu_hours", spent.gpu_hours, self.gpu_hours),
             ("kwh", spent.kwh, self.kwh),
@@ -118,11 +122,11 @@ class Budget:
     def cost_exponent(self, spent: Spent) -> float:
         """Return the exponent of a trial's cost in the acquisition, in [0, 1].
 
-        0 if the number of trials is limited. With hours or GPU-hours, the fraction of the budget that is left: cheap
-        trials first, and at the end the best ones at any cost, since there is nothing left to save for (cost cooling,
-        Lee et al. 2020).
+        0 if the number of trials or runs is limited. With hours or GPU-hours, the fraction of the budget that is left:
+        cheap trials first, and at the end the best ones at any cost, since there is nothing left to save for (cost
+        cooling, Lee et al. 2020).
         """
-        if self.trials is not None:
+        if self.trials is not None or self.runs is not None:
             return 0.0
         used = [share.fraction for share in self.limit_usage(spent)]
         return 1.0 - max(used) if used else float(self.until is not None)

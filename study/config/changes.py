@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.study.commands import Bounds, Constrain, Forbid, Limit, Parallel
+from tunesmith.study.commands import Bounds, Constrain, Forbid, Limit, Parallel, Setting
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
@@ -19,6 +19,14 @@ from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Params, Value, same
 
 Document = Mapping[str, Any]
+
+LIVE_KEYS = (
+    "run.timeout", "run.disk", "run.log", "run.memory", "stop.no_gain", "confirm.top", "confirm.seeds",
+    "confirm.max_seeds", "notify.on", "planner.allow",
+)  # fmt: skip
+"""Keys that a running study takes over and that no command of their own changes."""
+_OWN_COMMANDS = {"budget": "limit", "space": "bounds", "constraints": "constrain", "forbid": "forbid"}
+"""Commands that change a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +76,14 @@ class Steering:
         return "; ".join(parts)
 
 
-def requested_change(document: Document, command: Limit | Parallel | Bounds | Constrain | Forbid) -> SpecChange:
+def requested_change(
+    document: Document, command: Limit | Parallel | Setting | Bounds | Constrain | Forbid
+) -> SpecChange:
     """Return the change that a command asks for.
 
     Raises:
-        ToolRefused: the parameter or rule does not exist, or has no such bound.
+        ToolRefused: the parameter or rule does not exist or has no such bound, or a running study cannot take the key
+            over.
     """
     match command:
         case Limit(name=name, value=value):
@@ -80,6 +91,9 @@ def requested_change(document: Document, command: Limit | Parallel | Bounds | Co
             return _change(document, f"budget.{name}", whole)
         case Parallel(count=count):
             return _change(document, "run.parallel", count)
+        case Setting(key=key, value=value):
+            _require_live(key)
+            return _change(document, key, list(value) if isinstance(value, list) else value)
         case Constrain(metric=metric, min=low, max=high):
             bound = {"metric": metric, "min": low, "max": high}
             kept = {key: value for key, value in bound.items() if value is not None}
@@ -114,23 +128,49 @@ def active_changes(document: Document, changes: Iterable[SpecChange]) -> tuple[d
     """Return the document with those changes made that still hold, and these; see the module's own words."""
     made, held = dict(document), []
     for change in changes:
-        if _at(made, change.key) == change.before:
+        if at_key(made, change.key) == change.before:
             made = with_change(made, change)
             held.append(change)
     return made, held
 
 
 def _change(document: Document, key: str, after: Any) -> SpecChange:
-    return SpecChange(key, _at(document, key), after)
+    return SpecChange(key, at_key(document, key), after)
 
 
-def _at(document: Document, key: str) -> Any:
+def at_key(document: Document, key: str) -> Any:
+    """Return what a document has at a key such as budget.trials or constraints.gpu_mem_gb; None for nothing."""
     table, _, name = key.partition(".")
     if table == "forbid":
         return list(document.get("forbid", []))
     if table == "constraints":
         return next((dict(e) for e in document.get("constraints", []) if e.get("metric") == name), None)
     return document.get(table, {}).get(name)
+
+
+def _require_live(key: str) -> None:
+    """Refuse a key that a running study cannot take over.
+
+    Raises:
+        ToolRefused: the message says what changes it instead.
+    """
+    if key in LIVE_KEYS:
+        return
+    table, _, name = key.partition(".")
+    if key == "run.parallel":
+        raise ToolRefused("parallel changes how many trials run at once")
+    if table in _OWN_COMMANDS:
+        raise ToolRefused(f"{_OWN_COMMANDS[table]} changes {key}")
+    if table == "study" and name in ("metric", "direction", "name"):
+        raise ToolRefused(
+            f"with another {name} it would be another study, whose results cannot be compared; "
+            "write that study under another name, and this one warm-starts it"
+        )
+    hint = did_you_mean(key, LIVE_KEYS) if "." in key else f"; give table and key, such as {LIVE_KEYS[0]}"
+    raise ToolRefused(
+        f"a running study does not take {key} over{hint}. To change another key, end the run, change the study file, "
+        "and start it again: its trials stay"
+    )
 
 
 def _bounds(document: Document, command: Bounds) -> SpecChange:
@@ -153,7 +193,7 @@ def _bounds(document: Document, command: Bounds) -> SpecChange:
 
 
 def _rule(document: Document, command: Forbid) -> SpecChange:
-    before: list[str] = _at(document, "forbid")
+    before: list[str] = at_key(document, "forbid")
     rule = " ".join(command.rule.split())
     if command.lift and rule not in before:
         raise ToolRefused(f"there is no rule {rule!r}; current rules: {'; '.join(before) or 'none'}")

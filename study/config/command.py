@@ -16,14 +16,21 @@ _SCRIPTS = (".py", ".sh", ".jl", ".r", ".R")
 
 
 def template_values(
-    spec: StudySpec, params: Mapping[str, Value], *, fidelity: float | None, seed: int, artifacts: str
+    spec: StudySpec,
+    params: Mapping[str, Value],
+    *,
+    fidelity: float | None,
+    seed: int,
+    artifacts: str,
+    instance: str = "",
 ) -> dict[str, Value]:
     """Return the values of all placeholders that the study's commands may use."""
     given: dict[str, Value] = {}
     if spec.fidelity is not None and fidelity is not None:
         given[spec.fidelity.name] = int(fidelity) if float(fidelity).is_integer() else fidelity
     derived = spec.space.derived_values(params, **given)
-    return {**params, **derived, "seed": seed, "artifacts": artifacts, **given}
+    columns = spec.instances.placeholders(instance) if spec.instances is not None else {}
+    return {**params, **derived, "seed": seed, "artifacts": artifacts, **given, **columns}
 
 
 def script_path(command: str) -> str:
@@ -36,7 +43,12 @@ def script_path(command: str) -> str:
 
 
 def command_line(
-    spec: StudySpec, params: Mapping[str, Value], *, fidelity: float | None = None, seed: int | None = None
+    spec: StudySpec,
+    params: Mapping[str, Value],
+    *,
+    fidelity: float | None = None,
+    seed: int | None = None,
+    instance: str = "",
 ) -> str:
     """Return the study's command for a configuration as a line for a shell.
 
@@ -47,10 +59,12 @@ def command_line(
         params: the configuration.
         fidelity: full if left out.
         seed: that of the study if left out.
+        instance: the name of the instance; the first one if left out.
     """
     full = fidelity or (spec.fidelity.max if spec.fidelity else None)
     own_seed = spec.study.seed if seed is None else seed
-    values = template_values(spec, params, fidelity=full, seed=own_seed, artifacts="artifacts")
+    instance = instance or next(iter(spec.instances.rows), "") if spec.instances is not None else ""
+    values = template_values(spec, params, fidelity=full, seed=own_seed, artifacts="artifacts", instance=instance)
     command = spec.run.command
     line = shell_line(command, values) if spec.run.shell else shlex.join(argv(command, values))
     variables = [f"{name}={shlex.quote(text)}" for name, text in environment(spec, values, only_filled=True).items()]

@@ -12,7 +12,7 @@ from tunesmith.study.space.condition import Value
 
 Entry = TypeVar("Entry", bound=str | float)
 
-_WHOLE = re.compile(r"\{([A-Za-z_]\w*)\}")
+_WHOLE = re.compile(r"\{((?:instance\.)?[A-Za-z_]\w*)\}")
 
 
 def used_placeholders(spec: StudySpec) -> list[str]:

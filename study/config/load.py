@@ -70,10 +70,10 @@ def load_spec(path: Path) -> StudySpec:
     except RecursionError:
         message = "is not valid TOML: brackets are nested too deeply"
         raise SpecError([Mistake("", message)], where=str(file)) from None
-    document, mistakes = with_instances_from_file(document, file.parent)
+    whole, mistakes = with_instances_from_file(document, file.parent)
     if mistakes:
         raise SpecError(mistakes, where=file.name)
-    return parse_spec(document, where=file.name)
+    return parse_spec(whole, where=file.name)
 
 
 def parse_spec(document: Mapping[str, Any], *, where: str = "study.toml") -> StudySpec:
@@ -398,8 +398,6 @@ def _name_mistakes(spec: StudySpec, space: SearchSpace) -> Iterable[Mistake]:
     for name in GIVEN_PLACEHOLDERS:
         if name in space.parameters:
             yield Mistake(f"space.{name}", f"Tunesmith itself sets {{{name}}} in the command; rename the parameter")
-    if spec.instances is not None and INSTANCE in space.parameters:
-        yield Mistake(f"space.{INSTANCE}", "is also what [instances] sets in the command; rename the parameter")
     for name in spec.scale:
         if name in space.parameters:
             yield Mistake(
@@ -456,7 +454,9 @@ def _unknown_placeholders(spec: StudySpec, space: SearchSpace | None, text: str,
 
 def _unknown_instance(spec: StudySpec, name: str, where: str) -> Mistake:
     if spec.instances is None:
-        return Mistake("instances", f"is missing, but {{{name}}} is used in {where}; add [instances] with values or file")
+        return Mistake(
+            "instances", f"is missing, but {{{name}}} is used in {where}; add [instances] with values or file"
+        )
     columns = ", ".join(spec.instances.columns) or "none"
     return Mistake("instances", f"has no column {name.partition('.')[2]}, which {where} uses; columns: {columns}")
 

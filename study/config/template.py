@@ -3,6 +3,7 @@
     {name}          the value of the parameter
     {name?yes}      `yes` when the parameter is true, nothing when it is false
     {name?yes:no}   `yes` when it is true, `no` when it is false
+    {instance.size} the column "size" of the instance
 
 A word whose parameter is inactive is left out, and so is the option before it: `--momentum {momentum}` disappears.
 Other braces, such as those of JSON, stay as they are.
@@ -17,7 +18,7 @@ from collections.abc import Mapping
 from tunesmith.study.formatting import render_exact
 from tunesmith.study.space.condition import Value
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)(\?[^{}]*)?\}")
+_PLACEHOLDER = re.compile(r"\{((?:instance\.)?[A-Za-z_]\w*)(\?[^{}]*)?\}")
 
 
 def placeholders(template: str) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.trials.trial import Usage
-from tunesmith.study.units import JOULES_PER_KWH
+from tunesmith.study.units import JOULES_PER_KWH, short_number, short_seconds
 
 PREFIX = "run/"
 """What the name of every measured resource starts with."""
@@ -25,11 +25,13 @@ class Resource:
 
     Attributes:
         about: what is measured, with its unit, for people.
+        noun: the same in a word.
         amount: its value from what a trial used and the price of an hour; None where it was not measured.
         needs_gpu: whether only a GPU has it.
     """
 
     about: str
+    noun: str
     amount: Callable[[Usage, float | None], float | None]
     needs_gpu: bool = False
 
@@ -43,13 +45,29 @@ def _kwh(usage: Usage) -> float | None:
 
 
 RESOURCES: Mapping[str, Resource] = {
-    SECONDS: Resource("seconds of wall time of its commands", lambda usage, _: usage.wall_s or None),
-    "run/rss_gib": Resource("peak memory of its largest process, in GiB", lambda usage, _: usage.peak_rss_gib or None),
-    "run/gpu_mem_gib": Resource("peak GPU memory, in GiB", lambda usage, _: usage.gpu_mem_gib, needs_gpu=True),
-    "run/gpu_kwh": Resource("energy of its GPUs, in kilowatt-hours", lambda usage, _: _kwh(usage), needs_gpu=True),
-    USD: Resource("dollars: its hours of wall time, times [run].usd_per_hour", _usd),
+    SECONDS: Resource("seconds of wall time of its commands", "seconds", lambda usage, _: usage.wall_s or None),
+    "run/rss_gib": Resource(
+        "peak memory of its largest process, in GiB", "memory", lambda usage, _: usage.peak_rss_gib or None
+    ),
+    "run/gpu_mem_gib": Resource(
+        "peak GPU memory, in GiB", "GPU memory", lambda usage, _: usage.gpu_mem_gib, needs_gpu=True
+    ),
+    "run/gpu_kwh": Resource(
+        "energy of its GPUs, in kilowatt-hours", "energy", lambda usage, _: _kwh(usage), needs_gpu=True
+    ),
+    USD: Resource("dollars: its hours of wall time, times [run].usd_per_hour", "dollars", _usd),
 }
 """Every measured resource, by the name of its metric."""
+
+
+def amount_text(name: str, value: float) -> str:
+    """Return an amount of a metric with its unit, for people: "4.1s", "2.3 GiB"; a plain number for no resource."""
+    if name == SECONDS:
+        return short_seconds(value) if value >= 1 else f"{short_number(value, 2)} s"
+    if name == USD:
+        return f"${short_number(value)}"
+    unit = {"run/gpu_kwh": " kWh"}.get(name, " GiB") if name in RESOURCES else f" {name}"
+    return f"{short_number(value)}{unit}"
 
 
 def resource_values(names: Iterable[str], usage: Usage, usd_per_hour: float | None) -> dict[str, float]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-_TUNING, _CHOOSING, _CONFIRMING = 0, 2**30, 3 * 2**29
+FIRST_FRESH = 2**30
+"""Smallest seed that is not a tuning seed."""
+_TUNING, _CHOOSING, _CONFIRMING = 0, FIRST_FRESH, 3 * 2**29
 _END = 2**31
 
 
@@ -36,7 +38,7 @@ def confirming_seed(seed: int, index: int) -> int:
 
 def is_fresh(seed: int) -> bool:
     """Return whether a seed is not a tuning seed."""
-    return seed >= _CHOOSING
+    return seed >= FIRST_FRESH
 
 
 def is_confirming(seed: int) -> bool:

@@ -50,7 +50,8 @@ class FailureScope(StrEnum):
 class Source(StrEnum):
     """Who proposed a trial.
 
-    FALLBACK is a point of the sampler that replaces another source without an answer. IMPORT marks trials that ran
+    FALLBACK is a point of the sampler that replaces another source without an answer. RACE runs an earlier trial's
+    configuration on another instance. IMPORT marks trials that ran
     outside Tunesmith.
     """
 
@@ -60,6 +61,7 @@ class Source(StrEnum):
     LLM = "llm"
     FALLBACK = "fallback"
     CONFIRM = "confirm"
+    RACE = "race"
     IMPORT = "import"
 
 
@@ -102,6 +104,7 @@ class Proposal:
         replicate_of: the number of the trial whose configuration runs again on a fresh seed; a replicate measures
             noise, so the sampler does not learn from it and the budget of trials does not count it.
         parent: the number of the trial whose files it continues from; None if it starts from scratch.
+        instance: the instance that it runs on; "" for a study without [instances].
         considered: why this candidate was chosen and why others were not, one sentence each.
         rival: the sampler's prediction for its own next point if another source's point runs; None without a model.
         judged: the sampler's prediction for the LLM's candidate that runs; None without a model.
@@ -117,6 +120,7 @@ class Proposal:
     fallback_reason: str = ""
     replicate_of: int | None = None
     parent: int | None = None
+    instance: str = ""
     considered: tuple[str, ...] = ()
     rival: Prediction | None = None
     judged: Prediction | None = None
@@ -166,6 +170,21 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRuns:
+    """A configuration's runs on the instances that choices are made on. Values are of the first objective.
+
+    Attributes:
+        values: what was measured, by instance.
+        adjusted: the same in the same order, without the effect of each instance; their mean is the trial's value.
+        noise: standard deviation of one of them, pooled over configurations; None while it is not known.
+    """
+
+    values: Mapping[str, float]
+    adjusted: tuple[float, ...]
+    noise: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """A snapshot of one trial. Times are seconds since the epoch.
 
@@ -174,6 +193,8 @@ class Trial:
         attempt: 1, or 2 if the loop died with the first process and the trial ran again.
         slot: the index of its slot, below `parallel`; None while waiting.
         forgotten: whether a person asked that it teach nothing and count nowhere.
+        runs: what its configuration reached on each instance; `outcome` then has the aggregate. None without
+            [instances], for replicates, and before the first result.
     """
 
     number: int
@@ -186,6 +207,7 @@ class Trial:
     started_at: float | None = None
     ended_at: float | None = None
     forgotten: bool = False
+    runs: InstanceRuns | None = None
 
     @property
     def params(self) -> Mapping[str, Value]:

@@ -146,11 +146,15 @@ class StudyView:
 
     @property
     def repeats(self) -> list[Trial]:
-        """Complete replicates on tuning seeds, from which noise is estimated."""
+        """Complete replicates on tuning seeds, from which noise is estimated; none with [instances].
+
+        There a trial's value is that of all its runs, and `Trial.runs` has the noise.
+        """
         return [
             t
             for t in self.trials
             if t.is_replicate
+            and not t.proposal.instance
             and t.counts
             and not is_fresh(t.proposal.seed)
             and t.state is TrialState.COMPLETE

@@ -1,8 +1,8 @@
 """Decides which configuration a study would choose now. Every command, tool and file that names a best asks here.
 
 Where a configuration was compared with the default on confirmation seeds, that is the one. Otherwise it is the best by
-expected value: means over seeds, shrunk towards their neighbours where the noise between seeds is known. Only trials of
-the present space take part.
+expected value: means over seeds or instances, shrunk towards their neighbours where the noise of a run is known. Only
+trials of the present space take part.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tunesmith.study.formatting import count
 from tunesmith.study.trials.results import StudyQuestion, candidates, default_trial, present_trials
 from tunesmith.study.trials.seed_noise import Measured, expected_losses, mean_of, seed_noise
 from tunesmith.study.trials.seeds import is_confirming
@@ -31,9 +32,10 @@ class Winner:
         trial: its first trial.
         value: the value of that trial, on one seed.
         expected: the mean on confirmation seeds; without those the expected value over seeds.
-        noise: standard deviation between seeds; None while it is not known.
-        seeds: the number of seeds that `expected` rests on.
-        is_confirmed: whether these are confirmation seeds, on which nothing was chosen.
+        noise: standard deviation between seeds, or between instances without their effects; None while not known.
+        seeds: the number of seeds or instances that `expected` rests on.
+        is_confirmed: whether these are for confirmation, so that nothing was chosen on them.
+        on_instances: whether the study has instances.
     """
 
     trial: Trial
@@ -42,6 +44,7 @@ class Winner:
     noise: float | None
     seeds: int
     is_confirmed: bool
+    on_instances: bool = False
 
 
 def winner(trials: Sequence[Trial], asked: StudyQuestion) -> Winner | None:
@@ -80,9 +83,10 @@ def certainty_text(found: Winner) -> str:
         return ""
     spread = f" ± {short_number(found.noise, 2)}" if found.noise is not None else ""
     expected = f"{short_number(found.expected)}{spread}"
+    what = "instance" if found.on_instances else "seed"
     if found.is_confirmed:
-        return f"{expected} on {found.seeds} fresh seeds"
-    return f"{expected} expected over seeds"
+        return f"{expected} on {found.seeds} {'held-out' if found.on_instances else 'fresh'} {what}s"
+    return f"{expected} over {count(found.seeds, what)}" if found.on_instances else f"{expected} expected over seeds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,8 @@ def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | No
         return None
     objective = asked.objectives[0]
     repeats = _replicate_values(present, objective)
-    noise = seed_noise(_all_repeated(present, repeats, asked))
+    runs = next((t.runs for t in able if t.runs is not None), None)
+    noise = seed_noise(_all_repeated(present, repeats, asked)) if runs is None else runs.noise
     losses = {t.number: _losses(t, repeats, objective) for t in able}
     means = {number: mean_of(found) for number, found in losses.items()}
     leading = sorted(able, key=lambda t: (means[t.number], t.number))[:MODELLED]
@@ -117,6 +122,7 @@ def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | No
             noise=noise,
             seeds=len(confirming) or len(losses[first.number]),
             is_confirmed=bool(confirming),
+            on_instances=runs is not None,
         ),
     )
 
@@ -154,7 +160,8 @@ def _measured(trial: Trial, repeats: _ReplicateValues, asked: StudyQuestion) -> 
 
 
 def _losses(trial: Trial, repeats: _ReplicateValues, objective: Objective) -> tuple[float, ...]:
-    values = [trial.values[objective.metric], *repeats.every.get(trial.number, ())]
+    own = [trial.values[objective.metric], *repeats.every.get(trial.number, ())]
+    values = own if trial.runs is None else trial.runs.adjusted
     return tuple(objective.sign * value for value in values)
 
 

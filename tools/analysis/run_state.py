@@ -13,6 +13,7 @@ _ENDINGS = {
     "hours": "time budget reached",
     "until": "end time reached",
     "gpu_hours": "GPU-hour budget reached",
+    "runs": "budget of runs used up",
     "kwh": "energy budget reached",
     "no_gain": "nothing better was likely",
     "exhausted": "every configuration was tried",

@@ -28,10 +28,12 @@ from tunesmith.study.commands import (
     Queue,
     Resume,
     Retry,
+    Setting,
     StopTrial,
     Veto,
     Withdraw,
 )
+from tunesmith.study.config.changes import LIVE_KEYS
 from tunesmith.study.errors import ProposalError, ToolRefused
 from tunesmith.study.formatting import count, render_params
 from tunesmith.study.trials.trial import TrialState
@@ -132,8 +134,15 @@ class ForbidArguments(Arguments):
 class LimitArguments(Arguments):
     """A new limit of the budget."""
 
-    name: Literal["trials", "hours", "until", "gpu_hours", "kwh", "llm_usd", "llm_tokens", "llm_calls"]
+    name: Literal["trials", "runs", "hours", "until", "gpu_hours", "kwh", "llm_usd", "llm_tokens", "llm_calls"]
     value: Annotated[float | str | None, Field(description='For until a time of day such as "07:00".')] = None
+
+
+class SettingArguments(Arguments):
+    """A key of study.toml."""
+
+    key: Annotated[str, Field(max_length=120, description=f"{', '.join(LIVE_KEYS)}.")]
+    value: Annotated[JsonScalar | list[JsonScalar], Field(description="Null removes it.")] = None
 
 
 class ParallelArguments(Arguments):
@@ -302,5 +311,6 @@ VETO = _steering("veto", VetoArguments, lambda args: Veto(**args.model_dump()))
 FORBID = _steering("forbid", ForbidArguments, lambda args: Forbid(**args.model_dump()))
 LIMIT = _steering("limit", LimitArguments, lambda args: Limit(**args.model_dump()), Effect.RUN)
 PARALLEL = _steering("parallel", ParallelArguments, lambda args: Parallel(count=args.count), Effect.RUN)
+SETTING = _steering("setting", SettingArguments, lambda args: Setting(**args.model_dump()), Effect.RUN)
 BOUNDS = _steering("bounds", BoundsArguments, lambda args: Bounds(**args.model_dump()))
 CONSTRAIN = _steering("constrain", ConstrainArguments, lambda args: Constrain(**args.model_dump()))

@@ -17,6 +17,7 @@ from tunesmith.study.space.condition import Comparison, Condition, Junction, Neg
 from tunesmith.study.space.encoding import Bins, Integers
 from tunesmith.study.space.parameters import Bool, Choice, Parameter, imputed_value
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.tools.surrogate.comparison_columns import compile_comparison
 from tunesmith.tools.surrogate.relation_columns import RelationColumns, sample_rows
 
 Array = NDArray[np.float64]
@@ -24,9 +25,6 @@ Mask = NDArray[np.bool_]
 
 SMOOTH_FROM = 64
 """Number of values from which an ordered parameter is treated as continuous when configurations are compared."""
-
-_TABLE_LIMIT = 4096
-"""Largest number of values for which a comparison is looked up in a table."""
 
 
 class SpaceEncoding:
@@ -196,15 +194,5 @@ def _compile_derived(comparison: Comparison, relations: RelationColumns) -> _Hol
 
 def _compile_comparison(comparison: Comparison, space: SearchSpace) -> _Holds:
     column = list(space.names).index(comparison.name)
-    parameter = space.parameters[comparison.name]
-
-    def holds_at(u: float) -> bool:
-        return comparison.holds({comparison.name: parameter.from_unit(u)})
-
-    if isinstance(parameter, Bool) or (isinstance(parameter.scale, Bins) and parameter.cardinality <= _TABLE_LIMIT):
-        count = int(parameter.cardinality)
-        table = np.array([holds_at((i + 0.5) / count) for i in range(count)])
-        return lambda units, active: (
-            active[:, column] & table[np.minimum((units[:, column] * count).astype(int), count - 1)]
-        )
-    return lambda units, active: active[:, column] & np.array([holds_at(u) for u in units[:, column]], dtype=bool)
+    holds_at = compile_comparison(comparison, space.parameters[comparison.name])
+    return lambda units, active: active[:, column] & holds_at(units[:, column])

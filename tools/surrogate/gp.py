@@ -3,6 +3,7 @@
 Notation: n points, m queries, c features, d parameters (groups of features).
     z: (n, c) features     y: (n,) standardized targets, smaller is better     group: (c,) feature -> parameter
     theta: (d + 2,) = log lengthscales, log signal variance, log noise variance
+    runs: (n,) number of measurements that each target is the mean of; None where each is one measurement
 All features of a parameter share one lengthscale. Knows no space and no trial.
 """
 
@@ -94,6 +95,7 @@ class Posterior:
     weights: Array
     alpha: Array
     inverse: Array
+    runs: Array | None = None
 
     @property
     def signal(self) -> float:
@@ -113,18 +115,21 @@ class Posterior:
         variance = signal - np.einsum("ij,ij->i", cross @ self.inverse, cross)
         return mean, np.sqrt(np.maximum(variance, 1e-12 * signal))
 
-    def sample(self, queries: Array, rng: np.random.Generator) -> Array:
-        """(m, c) -> (m,) values of a function drawn from the posterior; the time grows with the cube of m."""
+    def joint(self, queries: Array) -> tuple[Array, Array]:
+        """(m, c) -> means (m,) and covariance (m, m) of the noise-free function."""
         scaled, signal = queries * self.weights, self.signal
         cross = signal * _matern(_squared(scaled, self.scaled))
         covariance = signal * _matern(_squared(scaled, scaled)) - cross @ self.inverse @ cross.T
+        return cross @ self.alpha, covariance
+
+    def sample(self, queries: Array, rng: np.random.Generator) -> Array:
+        """(m, c) -> (m,) values of a function drawn from the posterior; the time grows with the cube of m."""
+        mean, covariance = self.joint(queries)
         values, vectors = np.linalg.eigh(covariance)
-        return np.asarray(
-            cross @ self.alpha + vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.normal(size=len(values)))
-        )
+        return np.asarray(mean + vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.normal(size=len(values))))
 
 
-def condition(z: Array, y: Array, theta: Array, group: Index) -> Posterior:
+def condition(z: Array, y: Array, theta: Array, group: Index, runs: Array | None = None) -> Posterior:
     """Return the process with hyperparameters `theta`, conditioned on the data.
 
     Raises:
@@ -133,11 +138,13 @@ def condition(z: Array, y: Array, theta: Array, group: Index) -> Posterior:
     weights = np.exp(-theta[:-2])[group]
     scaled = z * weights
     kernel = math.exp(theta[-2]) * _matern(_squared(scaled, scaled))
-    inverse, _ = _inverse(kernel, math.exp(theta[-1]))
-    return Posterior(z, y, theta, scaled, weights, inverse @ y, inverse)
+    inverse, _ = _inverse(kernel, math.exp(theta[-1]), runs)
+    return Posterior(z, y, theta, scaled, weights, inverse @ y, inverse, runs)
 
 
-def fit(z: Array, y: Array, group: Index, prior: HyperPrior, *, steps: int = 60) -> Array:
+def fit(  # noqa: PLR0913  # the data, and how hyperparameters are sought
+    z: Array, y: Array, group: Index, prior: HyperPrior, runs: Array | None = None, *, steps: int = 60
+) -> Array:
     """Return the theta with the highest posterior density that L-BFGS finds from two starts.
 
     Noisy values have two explanations: a smooth function with noise, and a rough function without. Their modes are
@@ -154,7 +161,7 @@ def fit(z: Array, y: Array, group: Index, prior: HyperPrior, *, steps: int = 60)
     best: tuple[float, Array] | None = None
     for start in (centre, np.append(centre[:-1], math.log(_NOISY_START))):
         found: Any = optimize.minimize(
-            negative_log_posterior, start, args=(z, y, group, centre, spread), jac=True, method="L-BFGS-B",
+            negative_log_posterior, start, args=(z, y, group, centre, spread, runs), jac=True, method="L-BFGS-B",
             bounds=list(zip(low, high, strict=True)), options={"maxiter": steps, "ftol": 1e-6, "gtol": 1e-3},
         )  # fmt: skip
         if best is None or found.fun < best[0] - _MIN_ADVANTAGE:
@@ -163,8 +170,8 @@ def fit(z: Array, y: Array, group: Index, prior: HyperPrior, *, steps: int = 60)
     return best[1]
 
 
-def negative_log_posterior(
-    theta: Array, z: Array, y: Array, group: Index, centre: Array, spread: Array
+def negative_log_posterior(  # noqa: PLR0913  # theta, the data, and the prior
+    theta: Array, z: Array, y: Array, group: Index, centre: Array, spread: Array, runs: Array | None = None
 ) -> tuple[float, Array]:
     """Return the negative log posterior density of theta, up to a constant, and its gradient (d + 2,)."""
     d = len(theta) - 2
@@ -176,7 +183,7 @@ def negative_log_posterior(
     slope = (1.0 + _SQRT5 * root) * decay
     kernel = signal * (slope + (5.0 / 3.0) * root * root * decay)
     try:
-        inverse, half_log_det = _inverse(kernel, noise)
+        inverse, half_log_det = _inverse(kernel, noise, runs)
     except np.linalg.LinAlgError:
         return 1e10, np.zeros_like(theta)
     alpha = inverse @ y
@@ -188,13 +195,14 @@ def negative_log_posterior(
     gradient = np.empty_like(theta)
     gradient[:d] = np.bincount(group, weights=per_feature, minlength=d)
     gradient[d] = 0.5 * float(np.einsum("ij,ij->", inner, kernel))
-    gradient[d + 1] = 0.5 * noise * float(np.trace(inner))
+    own = np.diagonal(inner)
+    gradient[d + 1] = 0.5 * noise * float((own if runs is None else own / runs).sum())
     return value, gradient + offset / spread
 
 
 def sample_theta(  # noqa: PLR0913  # the arguments of fit, and the source of randomness
     start: Array, z: Array, y: Array, group: Index, prior: HyperPrior, rng: np.random.Generator,
-    *, count: int,
+    runs: Array | None = None, *, count: int,
 ) -> list[Array]:  # fmt: skip
     """Return `count` samples of theta from its posterior by elliptical slice sampling (Murray et al. 2010).
 
@@ -204,7 +212,7 @@ def sample_theta(  # noqa: PLR0913  # the arguments of fit, and the source of ra
     centre, spread = prior.centre(d), prior.spread(d)
 
     def loss_at(offset: Array) -> float:
-        return negative_log_likelihood(centre + offset, z, y, group)
+        return negative_log_likelihood(centre + offset, z, y, group, runs)
 
     offset = start - centre
     loss, samples = loss_at(offset), []
@@ -241,14 +249,15 @@ def slice_step(
     return state, loss
 
 
-def negative_log_likelihood(theta: Array, z: Array, y: Array, group: Index) -> float:
+def negative_log_likelihood(theta: Array, z: Array, y: Array, group: Index, runs: Array | None = None) -> float:
     """Return the negative log marginal likelihood of the targets, without the constant n / 2 * log(2 pi)."""
     from scipy.linalg import lapack
 
     scaled = z * np.exp(-theta[:-2])[group]
     signal = math.exp(theta[-2])
     kernel = signal * _matern(_squared(scaled, scaled))
-    kernel.flat[:: len(kernel) + 1] += _JITTER * signal + math.exp(theta[-1])
+    noise = math.exp(theta[-1])
+    kernel.flat[:: len(kernel) + 1] += _JITTER * signal + (noise if runs is None else noise / runs)
     factor, failed = lapack.dpotrf(kernel, lower=1, overwrite_a=1, clean=0)
     if failed:
         return 1e10
@@ -256,14 +265,15 @@ def negative_log_likelihood(theta: Array, z: Array, y: Array, group: Index) -> f
     return 0.5 * float(y @ alpha) + float(np.log(np.diagonal(factor)).sum())
 
 
-def _inverse(kernel: Array, noise: float) -> tuple[Array, float]:
+def _inverse(kernel: Array, noise: float, runs: Array | None) -> tuple[Array, float]:
     """Return the inverse of the kernel with noise on its diagonal, and half the log of its determinant."""
     from scipy.linalg import lapack  # 0.1 s
 
-    jitter = _JITTER * float(kernel[0, 0]) + noise
+    own = noise if runs is None else noise / runs
+    jitter = _JITTER * float(kernel[0, 0])
     for _ in range(6):
         noisy = kernel.copy()
-        noisy.flat[:: len(noisy) + 1] += jitter
+        noisy.flat[:: len(noisy) + 1] += jitter + own
         factor, failed = lapack.dpotrf(noisy, lower=1, overwrite_a=1, clean=1)
         if not failed:
             half_log_det = float(np.log(np.diagonal(factor)).sum())

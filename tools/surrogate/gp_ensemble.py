@@ -88,13 +88,16 @@ class GPEnsemble:
                 np.concatenate([posterior.y, posterior.predict(z)[0]]),
                 posterior.theta,
                 group,
+                None if posterior.runs is None else np.concatenate([posterior.runs, np.ones(len(z))]),
             )
             for posterior in self.posteriors
         ]
         return replace(self, posteriors=tuple(extended))
 
 
-def fit_ensemble(z: Array, y: Array, group: Index, prior: gp.HyperPrior, rng: np.random.Generator) -> GPEnsemble:
+def fit_ensemble(  # noqa: PLR0913  # the data, and how hyperparameters are sought
+    z: Array, y: Array, group: Index, prior: gp.HyperPrior, rng: np.random.Generator, runs: Array | None = None
+) -> GPEnsemble:
     """Fit to (n, c) features and (n,) finite values, n >= 1; smaller is better.
 
     Up to 90 points the ensemble holds several samples of the hyperparameters, beyond that their mode.
@@ -105,17 +108,18 @@ def fit_ensemble(z: Array, y: Array, group: Index, prior: gp.HyperPrior, rng: np
         group: index of the parameter of each feature.
         prior: prior of the hyperparameters.
         rng: the source of randomness.
+        runs: (n,) number of measurements that each value is the mean of; None where each is one.
     """
-    data = _StandardizedData.of(z, y)
+    data = _StandardizedData.of(z, y, runs)
     mode = data.mode(group, prior)
     count = next((count for limit, count in _SAMPLES if len(y) <= limit), 0)
-    thetas = gp.sample_theta(mode, z, data.y, group, prior, rng, count=count) if count else [mode]
+    thetas = gp.sample_theta(mode, z, data.y, group, prior, rng, runs, count=count) if count else [mode]
     return data.ensemble(thetas, group)
 
 
-def fit_single(z: Array, y: Array, group: Index, prior: gp.HyperPrior) -> GPEnsemble:
+def fit_single(z: Array, y: Array, group: Index, prior: gp.HyperPrior, runs: Array | None = None) -> GPEnsemble:
     """Fit as `fit_ensemble` does, but with the mode of the hyperparameters only: a fifth of the time."""
-    data = _StandardizedData.of(z, y)
+    data = _StandardizedData.of(z, y, runs)
     return data.ensemble([data.mode(group, prior)], group)
 
 
@@ -127,20 +131,22 @@ class _StandardizedData:
     y: Array
     centre: float
     scale: float
+    runs: Array | None
 
     @classmethod
-    def of(cls, z: Array, y: Array) -> _StandardizedData:
+    def of(cls, z: Array, y: Array, runs: Array | None) -> _StandardizedData:
         centre, scale = float(y.mean()), float(y.std())
         # Values that differ only by rounding count as equal.
         scale = scale if scale > 1e-12 * max(1.0, abs(centre)) else 1.0
-        return cls(z, (y - centre) / scale, centre, scale)
+        return cls(z, (y - centre) / scale, centre, scale, runs)
 
     def mode(self, group: Index, prior: gp.HyperPrior) -> Array:
         rows = subsample_by_local_mean(self.z, self.y, _ROWS_FOR_HYPERPARAMETERS)
-        return gp.fit(self.z[rows], self.y[rows], group, prior)
+        runs = None if self.runs is None else self.runs[rows]
+        return gp.fit(self.z[rows], self.y[rows], group, prior, runs)
 
     def ensemble(self, thetas: list[Array], group: Index) -> GPEnsemble:
-        posteriors = tuple(gp.condition(self.z, self.y, theta, group) for theta in thetas)
+        posteriors = tuple(gp.condition(self.z, self.y, theta, group, self.runs) for theta in thetas)
         return GPEnsemble(posteriors, self.centre, self.scale)
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from tunesmith.agent.loop.limits.clocks import Clocks
 from tunesmith.study.config.budget import Budget, Deadline, Spent
 from tunesmith.study.formatting import render_short
+from tunesmith.study.trials.configurations import is_instance_run
 from tunesmith.study.trials.trial import Trial, Usage
 from tunesmith.study.units import JOULES_PER_KWH, short_seconds
 
@@ -31,6 +32,7 @@ class BudgetLedger:
         clocks: as above.
         llm_spent: returns what the LLM has used in all runs; None without an LLM.
         numbered: how many trials have a number, including those of earlier runs and excluding replicates.
+        numbered_runs: how many runs on instances have a number, those of replicates included, those that confirm not.
         saved: by how many full runs the trials took less than `numbered` full runs.
         uncounted: number of trials that stopped counting since the run opened; below 0 when more count again.
     """
@@ -41,6 +43,7 @@ class BudgetLedger:
         self.clocks = clocks
         self.llm_spent: Callable[[], Spent] | None = None
         self.numbered, self.saved = before.trials, before.saved
+        self.numbered_runs = self._ended_runs = before.runs
         self.uncounted = 0
         self._ended = before.trials
         self._gpu_s, self._kwh = before.gpu_hours * 3600, before.kwh
@@ -49,10 +52,12 @@ class BudgetLedger:
     def add_numbered(self, *trials: Trial) -> None:
         """Count trials that got a number."""
         self.numbered += sum(not trial.is_replicate for trial in trials)
+        self.numbered_runs += sum(is_instance_run(trial) for trial in trials)
 
     def add_ended(self, trial: Trial) -> None:
         """Count a trial that will not run again."""
         self._ended += not trial.is_replicate
+        self._ended_runs += is_instance_run(trial)
 
     def add_usage(self, usage: Usage) -> None:
         """Count what a command used, whether or not its trial has a result."""
@@ -70,6 +75,7 @@ class BudgetLedger:
             llm_tokens=llm.llm_tokens,
             llm_calls=llm.llm_calls,
             trials=self._ended - self.uncounted,
+            runs=self._ended_runs,
             saved=self.saved,
             hours=self.before.hours + self._open_s / 3600,
             gpu_hours=self._gpu_s / 3600,
@@ -93,11 +99,16 @@ class BudgetLedger:
 
     def trials_left(self) -> float:
         """Return how many more trials the budget allows, in full runs. Running trials count as full runs."""
-        return (
+        left = (
             math.inf
             if self.budget.trials is None
             else self.budget.trials - (self.numbered - self.uncounted - self.saved)
         )
+        return min(left, self.instance_runs_left())
+
+    def instance_runs_left(self) -> float:
+        """Return how many more runs on instances the budget allows; inf without that limit."""
+        return math.inf if self.budget.runs is None else self.budget.runs - self.numbered_runs
 
     def runs_left(self, typical_s: float | None, slots: int) -> float:
         """Return how many more full runs the budget allows when one takes `typical_s` seconds; None for unknown."""

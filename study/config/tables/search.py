@@ -100,6 +100,7 @@ class BudgetTable(Table):
     """[budget]: limits; the first one reached ends the study."""
 
     trials: Count | None = Field(None, description="a whole number of at least 1")
+    runs: Count | None = Field(None, description="a whole number of runs on instances, at least 1")
     hours: Positive | None = Field(None, description="a number above 0")
     until: Annotated[time, BeforeValidator(clock)] | None = Field(None, description='a time of day such as "07:00"')
     gpu_hours: Positive | None = Field(None, description="a number above 0")

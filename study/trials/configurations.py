@@ -1,0 +1,93 @@
+"""Gives the first trial of each configuration what all its runs on instances came to.
+
+A study with [instances] runs a configuration several times: its first trial, and further ones that repeat it on other
+instances. Everything that reads a study sees the aggregate over instances as the first trial's value, so that nothing
+else has to know of instances.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from tunesmith.study.trials.instances import InstanceSet, complete_row, fit_effects
+from tunesmith.study.trials.seeds import is_fresh
+from tunesmith.study.trials.trial import Failure, InstanceRuns, Outcome, Trial, TrialState
+from tunesmith.study.trials.view import Objective
+
+
+def with_instances(trials: Sequence[Trial], instances: InstanceSet, objective: Objective) -> list[Trial]:
+    """Return the trials; the first of each configuration has the values of all its runs and `runs`.
+
+    A run that failed makes its configuration fail.
+    """
+    groups = runs_by_configuration(trials, instances)
+    measured = {number: _values(runs, objective.metric) for number, runs in groups.items()}
+    losses = {n: {name: objective.sign * v for name, v in values.items()} for n, values in measured.items() if values}
+    effects = fit_effects(losses, instances.tuning)
+    made: list[Trial] = []
+    for trial in trials:
+        runs = groups.get(trial.number)
+        if trial.is_replicate or not runs or trial.forgotten:
+            made.append(trial)
+            continue
+        failed = next((run for run in runs if run.state is TrialState.FAILED and run.counts), None)
+        if failed is not None and failed is not trial:
+            made.append(_as_failed(trial, failed))
+        elif trial.state is not TrialState.COMPLETE or trial.number not in losses:
+            made.append(trial)
+        else:
+            row = complete_row(losses[trial.number], effects, instances)
+            adjusted = tuple(objective.sign * loss for loss in row.losses)
+            found = InstanceRuns(values=measured[trial.number], adjusted=adjusted, noise=effects.noise)
+            made.append(_with_values(trial, runs, {objective.metric: objective.sign * row.loss}, found))
+    return made
+
+
+def is_instance_run(trial: Trial) -> bool:
+    """Return whether a trial is a run on an instance that choices are made on."""
+    return bool(trial.proposal.instance) and not is_fresh(trial.proposal.seed)
+
+
+def runs_by_configuration(trials: Sequence[Trial], instances: InstanceSet) -> dict[int, list[Trial]]:
+    """Return the runs on present tuning instances by the number of their first trial, in order."""
+    names, groups = set(instances.tuning), dict[int, list[Trial]]()
+    for trial in trials:
+        if trial.counts and trial.proposal.instance in names and is_instance_run(trial):
+            original = trial.number if trial.proposal.replicate_of is None else trial.proposal.replicate_of
+            groups.setdefault(original, []).append(trial)
+    return groups
+
+
+def _values(runs: Sequence[Trial], metric: str) -> dict[str, float]:
+    """Return the finite value on each instance, of the first complete run there."""
+    found: dict[str, float] = {}
+    for run in runs:
+        value = run.values.get(metric, math.nan)
+        if run.state is TrialState.COMPLETE and math.isfinite(value):
+            found.setdefault(run.proposal.instance, value)
+    return found
+
+
+def _with_values(trial: Trial, runs: Sequence[Trial], values: Mapping[str, float], found: InstanceRuns) -> Trial:
+    """Return the trial with these values, and with the mean over its runs of every other metric that all report."""
+    assert trial.outcome is not None  # noqa: S101  # it is complete
+    complete = [run.values for run in runs if run.state is TrialState.COMPLETE]
+    others = {
+        name: math.fsum(one[name] for one in complete) / len(complete)
+        for name in trial.values
+        if all(math.isfinite(one.get(name, math.nan)) for one in complete)
+    }
+    return replace(trial, outcome=replace(trial.outcome, values={**trial.values, **others, **values}), runs=found)
+
+
+def _as_failed(trial: Trial, failed: Trial) -> Trial:
+    assert failed.failure is not None  # noqa: S101  # it failed
+    if not trial.state.is_finished:
+        return trial
+    failure = failed.failure
+    reason = f"on instance {failed.proposal.instance}, as trial {failed.number}: {failure.reason}"
+    outcome = trial.outcome or Outcome(state=TrialState.FAILED)
+    told = Failure(kind=failure.kind, reason=reason, tail=failure.tail, scope=failure.scope)
+    return replace(trial, state=TrialState.FAILED, outcome=replace(outcome, state=TrialState.FAILED, failure=told))

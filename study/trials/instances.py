@@ -1,0 +1,150 @@
+"""What configurations are worth that ran on different instances: folds, data sets, workloads, seeds, shapes.
+
+A value is explained by its configuration and its instance (a two-way model), so that a configuration that ran on easy
+instances does not look better than it is. The result is an estimate for all instances. Losses and values are plain
+numbers here; plain Python, because doors that only read a study must not load numerics.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tunesmith.study.trials.seeds import derived_seed
+
+Aggregate = Literal["mean", "p95", "worst"]
+"""How the values of one configuration on all instances become one value."""
+
+Losses = Mapping[int, Mapping[str, float]]
+"""Losses (smaller is better) by the number of the configuration's first trial and by instance."""
+
+_P95 = 0.95
+_ROUNDS = 25
+"""Rounds of alternating fits; each shrinks the error about threefold when configurations share instances."""
+_FIRST_PRIOR_RUNS = 0.5
+"""Runs that the first fit's prior of an instance's effect is worth, before the variances are known."""
+_MAX_PRIOR_RUNS = 50.0
+_MIN_FREEDOM = 2
+"""Degrees of freedom from which the noise counts as known."""
+_FEW = 4
+"""Number of configurations with several runs up to which all of them teach the effects, later the better half."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSet:
+    """The instances of a study.
+
+    Attributes:
+        tuning: those that choices are made on, in the order in which an incumbent runs on them.
+        held_out: those that confirmation alone sees.
+    """
+
+    tuning: tuple[str, ...]
+    held_out: tuple[str, ...] = ()
+    aggregate: Aggregate = "mean"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceEffects:
+    """The fitted two-way model.
+
+    Attributes:
+        of: how much worse an instance is than the mean instance, by name.
+        noise: standard deviation of one run about configuration and instance; None while it is not known.
+    """
+
+    of: Mapping[str, float]
+    noise: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One configuration on all instances.
+
+    Attributes:
+        loss: the aggregate over all instances; those that did not run are estimated.
+        losses: one for each run, without the effect of its instance, shifted so that their mean is `loss`.
+    """
+
+    loss: float
+    losses: tuple[float, ...]
+
+
+def split(names: Sequence[str], hold_out: float, seed: int, aggregate: Aggregate) -> InstanceSet:
+    """Return the instances in their order, with a share of them held out; the same for the same seed."""
+    held = set(sorted(names, key=lambda name: derived_seed(seed, "held out", name))[: round(hold_out * len(names))])
+    order = sorted(names, key=lambda name: derived_seed(seed, "instance order", name))
+    tuning, held_out = [n for n in order if n not in held], [n for n in order if n in held]
+    return InstanceSet(tuple(tuning), tuple(held_out), aggregate)
+
+
+def fit_effects(found: Losses, names: Sequence[str]) -> InstanceEffects:
+    """Fit the effects of the instances to the configurations that ran on two or more."""
+    repeated = {number: losses for number, losses in found.items() if len(losses) > 1}
+    if len(repeated) > _FEW:
+        # Bad configurations are bad in other ways: what an instance adds to them says little about good ones.
+        order = sorted(repeated, key=lambda number: _mean(repeated[number].values()))
+        repeated = {number: repeated[number] for number in order[: max(_FEW, (len(order) + 1) // 2)]}
+    effects = _effects(repeated, names, _FIRST_PRIOR_RUNS)
+    noise = _noise(repeated, effects)
+    if noise is not None:
+        spread = _mean(e * e for e in effects.values())
+        counts = [sum(name in losses for losses in repeated.values()) for name in names]
+        spread = max(spread - noise * noise / max(_mean(counts), 1.0), 0.0)
+        prior = min(noise * noise / spread, _MAX_PRIOR_RUNS) if spread > 0.0 else _MAX_PRIOR_RUNS
+        effects = _effects(repeated, names, prior)
+        noise = _noise(repeated, effects)
+    return InstanceEffects(effects, noise)
+
+
+def complete_row(losses: Mapping[str, float], effects: InstanceEffects, instances: InstanceSet) -> Row:
+    """Return a configuration's loss over all tuning instances; `losses` has at least one of them."""
+    level = _mean(loss - effects.of[name] for name, loss in losses.items())
+    row = [losses.get(name, level + effects.of[name]) for name in instances.tuning]
+    total = aggregated(row, instances.aggregate)
+    return Row(total, tuple(loss - effects.of[name] - level + total for name, loss in losses.items()))
+
+
+def aggregated(losses: Sequence[float], aggregate: Aggregate) -> float:
+    """Return one loss for several: their mean, their 95% quantile or the worst."""
+    if aggregate == "mean":
+        return _mean(losses)
+    ordered = sorted(losses)
+    position = (len(ordered) - 1) * (_P95 if aggregate == "p95" else 1.0)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
+def _effects(repeated: Losses, names: Sequence[str], prior_runs: float) -> dict[str, float]:
+    effects = dict.fromkeys(names, 0.0)
+    by_instance = {name: [number for number, losses in repeated.items() if name in losses] for name in names}
+    for _ in range(_ROUNDS if repeated else 0):
+        levels = {n: _mean(loss - effects[name] for name, loss in losses.items()) for n, losses in repeated.items()}
+        for name, numbers in by_instance.items():
+            total = sum(repeated[number][name] - levels[number] for number in numbers)
+            effects[name] = total / (len(numbers) + prior_runs)
+        middle = _mean(effects.values())
+        effects = {name: effect - middle for name, effect in effects.items()}
+    return effects
+
+
+def _noise(repeated: Losses, effects: Mapping[str, float]) -> float | None:
+    squares, runs = 0.0, 0
+    for losses in repeated.values():
+        rest = [loss - effects[name] for name, loss in losses.items()]
+        middle = _mean(rest)
+        squares += sum((r - middle) ** 2 for r in rest)
+        runs += len(rest)
+    used = {name for losses in repeated.values() for name in losses}
+    freedom = runs - len(repeated) - max(len(used) - 1, 0)
+    if freedom < _MIN_FREEDOM or not math.isfinite(squares):
+        return None
+    return math.sqrt(squares / freedom)
+
+
+def _mean(values: object) -> float:
+    found = list(values)  # type: ignore[call-overload]
+    return math.fsum(found) / len(found)
