@@ -36,7 +36,7 @@ def compile_comparison(comparison: Comparison, parameter: Parameter) -> Callable
         return lambda u: table[np.minimum((u * count).astype(int), count - 1)]
     edges = np.unique([edge for constant in comparison.constants for edge in _edges(parameter, constant)])
     # The comparison is the same at every coordinate from one edge to before the next one.
-    table = np.array([holds_at(u) for u in (0.0, *edges)])
+    table = np.array([holds_at(u) for u in (0.0, *edges.tolist())])
     return lambda u: table[np.searchsorted(edges, u, side="right")]
 
 
@@ -48,9 +48,7 @@ def _edges(parameter: Parameter, constant: Value) -> list[float]:
     return [edge for edge in found if edge is not None]
 
 
-def _least_coordinate(
-    parameter: Parameter, constant: float, beyond: Callable[[float, float], bool]
-) -> float | None:
+def _least_coordinate(parameter: Parameter, constant: float, beyond: Callable[[float, float], bool]) -> float | None:
     def is_beyond(u: float) -> bool:
         value = parameter.from_unit(u)
         return isinstance(value, int | float) and beyond(value, constant)
