@@ -16,7 +16,9 @@ TRIALS_PER_REPEAT = 4
 
 
 def may_repeat(view: StudyView, number: int) -> bool:
-    """Return whether a trial may run again on another seed now."""
+    """Return whether a trial may run again on another seed now; on instances the race decides that."""
+    if any(t.proposal.instance for t in view.trials):
+        return False
     repeats = [t for t in view.trials if t.is_replicate]
     own = sum(t.proposal.replicate_of == number for t in repeats)
     return own < MAX_REPEATS and len(repeats) * TRIALS_PER_REPEAT < len(view.trials)

@@ -17,6 +17,8 @@ from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.run import ConfirmTable
+from tunesmith.study.trials.configurations import is_instance_run
 from tunesmith.study.trials.results import default_trial
 from tunesmith.study.trials.seeds import choosing_seed, confirming_seed, noise_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
@@ -53,6 +55,7 @@ class Confirmation:
         self._spec = spec
         self._led_at: tuple[int, Steering] | None = None
         self._leaders: list[Trial] = []
+        self._instances = spec.instance_set
         self.steering = Steering({})
         self.remark = ""
 
@@ -65,6 +68,8 @@ class Confirmation:
         large_enough = spec.budget.trials is None or spec.budget.trials >= _MIN_TRIALS_FOR_NOISE
         if spec.confirm is None or not large_enough or "seed" not in used_placeholders(spec):
             return []
+        if spec.instances is not None:
+            return []  # runs on instances show the noise
         if default is None or default.state is not TrialState.COMPLETE or _is_too_late_for_noise(default, trials):
             return []
         if self.steering.veto_of(default.params):
@@ -139,20 +144,34 @@ class Confirmation:
             compared = [chosen]
         else:
             compared = [default, chosen]
-        for count in range(confirm.seeds, confirm.most + 1, confirm.seeds):
+        for count in self._looks(confirm):
             seeds = [confirming_seed(self._spec.study.seed, index) for index in range(count)]
             missing = _missing_replicates(compared, seeds, trials)
             if missing:
-                return missing
+                return [self._placed(proposal, seeds.index(proposal.seed)) for proposal in missing]
             is_alone = len(compared) == 1
             if is_alone or _is_replicate_running(trials) or self._is_clear(chosen, compared[0], trials, seeds):
                 return []
         return []
 
+    def _looks(self, confirm: ConfirmTable) -> list[int]:
+        """Return the numbers of seeds after which the comparison is looked at.
+
+        On held-out instances without a seed in the command, each instance runs once.
+        """
+        if self._instances is None or "seed" in used_placeholders(self._spec):
+            return [*range(confirm.seeds, confirm.most + 1, confirm.seeds)]
+        most = min(confirm.most, len(self._instances.held_out))
+        return sorted({min(count, most) for count in range(confirm.seeds, most + confirm.seeds, confirm.seeds)})
+
+    def _placed(self, proposal: Proposal, index: int) -> Proposal:
+        """Return a replicate on the instance of this place in the comparison."""
+        return proposal if self._instances is None else replace(proposal, instance=self._instances.fresh(index))
+
     def _is_clear(self, chosen: Trial, default: Trial, trials: Sequence[Trial], seeds: Sequence[int]) -> bool:
         """Return whether further seeds are not needed to tell if the chosen trial beats the default."""
         assert self._spec.confirm is not None  # noqa: S101  # `next_replicates` checked it
-        sign, most = self._spec.objectives[0].sign, self._spec.confirm.most
+        sign, most = self._spec.objectives[0].sign, self._looks(self._spec.confirm)[-1]
         candidate, reference = (self._sample(t, trials, seeds) for t in (chosen, default))
         if candidate is None or reference is None:
             return True
@@ -160,7 +179,7 @@ class Confirmation:
 
     def _leading(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the best trials by the sampler's model, which shrinks lucky values towards their neighbours."""
-        finished = sum(t.state.is_finished and t.counts and not t.is_replicate for t in trials)
+        finished = sum(t.state.is_finished and t.counts and _is_for_choice(t) for t in trials)
         if (finished, self.steering) != self._led_at:
             self._led_at, self._leaders = (finished, self.steering), self._choose(trials)
         return self._leaders
@@ -173,6 +192,8 @@ class Confirmation:
         complete = self._allowed(complete)
         if not complete or (default is not None and complete[0].number == default.number):
             return []
+        if self._instances is not None:
+            return [complete[0]]  # the race chose it
         groups = _by_code(complete)
         ranked = [t for group in groups for t in self._ranked(group, trials)]
         ranked = [t for t in ranked if default is None or t.number != default.number]
@@ -227,12 +248,13 @@ class Confirmation:
 
     def _sample(self, trial: Trial, trials: Sequence[Trial], seeds: Sequence[int]) -> Sample | None:
         objective, wanted = self._spec.objectives[0], set(seeds)
-        values = [
-            objective_values(t, (objective,))
+        runs = [
+            (values[0], t.proposal.instance)
             for t in trials
             if t.proposal.replicate_of == trial.number and t.proposal.seed in wanted and t.counts
+            if (values := objective_values(t, (objective,))) is not None
         ]
-        return sample([v[0] for v in values if v is not None])
+        return sample([value for value, _ in runs], [instance for _, instance in runs if instance])
 
 
 def _is_too_late_for_noise(default: Trial, trials: Sequence[Trial]) -> bool:
@@ -285,6 +307,10 @@ def _missing_seeds(trial: Trial, seeds: Sequence[int], trials: Sequence[Trial]) 
     started = {t.proposal.seed for t in repeats if t.counts}
     attempts = Counter(t.proposal.seed for t in repeats)
     return [seed for seed in seeds if seed not in started and attempts[seed] < _MAX_ATTEMPTS]
+
+
+def _is_for_choice(trial: Trial) -> bool:
+    return not trial.is_replicate or is_instance_run(trial)
 
 
 def _is_replicate_running(trials: Sequence[Trial]) -> bool:

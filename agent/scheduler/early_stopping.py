@@ -73,7 +73,8 @@ class EarlyStopping:
     def __init__(self, spec: StudySpec, known: Mapping[int, Sequence[Observation]]) -> None:
         self._rules, self._objective = spec.stop, spec.objectives[0]
         self._metrics = spec.study.metric
-        self._by_curves = spec.schedule_kind == "curves" and len(spec.objectives) == 1
+        # Curves on different instances cannot be compared.
+        self._by_curves = spec.schedule_kind == "curves" and len(spec.objectives) == 1 and spec.instances is None
         self._unit = spec.fidelity.name.removesuffix("s") if spec.fidelity else "step"
         self._max_fidelity = spec.fidelity.max if spec.fidelity else 0.0
         self._bounds = [Bound(metric=r.metric, above=r.above, below=r.below, after=r.after) for r in spec.stop.rules]

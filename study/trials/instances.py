@@ -45,6 +45,11 @@ class InstanceSet:
     held_out: tuple[str, ...] = ()
     aggregate: Aggregate = "mean"
 
+    def fresh(self, index: int) -> str:
+        """Return the instance of the `index`-th run for confirmation: a held-out one if there are any."""
+        names = self.held_out or self.tuning
+        return names[index % len(names)]
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceEffects:

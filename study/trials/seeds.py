@@ -26,6 +26,11 @@ def noise_seed(seed: int, index: int) -> int:
     return _seed_in(_TUNING, _CHOOSING, derived_seed(seed, "noise", index))
 
 
+def instance_seed(seed: int, instance: str) -> int:
+    """Return the seed of every run on an instance, so that configurations are compared on the same; a tuning seed."""
+    return _seed_in(_TUNING, _CHOOSING, derived_seed(seed, "instance", instance))
+
+
 def choosing_seed(seed: int, index: int) -> int:
     """Return the `index`-th fresh seed for the choice among the leading configurations."""
     return _seed_in(_CHOOSING, _CONFIRMING, derived_seed(seed, "choose", index))

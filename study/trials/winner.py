@@ -83,10 +83,11 @@ def certainty_text(found: Winner) -> str:
         return ""
     spread = f" ± {short_number(found.noise, 2)}" if found.noise is not None else ""
     expected = f"{short_number(found.expected)}{spread}"
-    what = "instance" if found.on_instances else "seed"
     if found.is_confirmed:
-        return f"{expected} on {found.seeds} {'held-out' if found.on_instances else 'fresh'} {what}s"
-    return f"{expected} over {count(found.seeds, what)}" if found.on_instances else f"{expected} expected over seeds"
+        return f"{expected} on {found.seeds} fresh {'runs' if found.on_instances else 'seeds'}"
+    if found.on_instances:
+        return f"{expected} over {count(found.seeds, 'instance')}"
+    return f"{expected} expected over seeds"
 
 
 @dataclass(frozen=True, slots=True)

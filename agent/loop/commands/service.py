@@ -79,7 +79,7 @@ class CommandService:
         if decision is None:
             run.recorder.record_event(COMMAND_EVENT, run.now(), detail=detail)
             return
-        proposals = [run.queue.with_version(proposal) for proposal in decision.proposals]
+        proposals = [run.queue.complete(proposal) for proposal in decision.proposals]
         if decision.version is not None and run.code is not None:
             run.recorder.record_variant(decision.version)
             run.code.add(decision.version, dict(decision.params))

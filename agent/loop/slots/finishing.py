@@ -25,7 +25,7 @@ def finish_trial(run: StudyRun, slot: PoolSlot, outcome: Outcome) -> None:
     """Record the outcome of the trial in a slot, unless it gets a second attempt or a check on another seed."""
     trial = slot.trial
     assert trial is not None  # noqa: S101  # only an occupied slot has an outcome
-    outcome = _without_longer_training(run, trial, outcome)
+    outcome = _with_counted_time_out(run, _without_longer_training(run, trial, outcome))
     if slot.first_outcome is not None:
         _record(run, slot, trial, resolve_rerun(slot.first_outcome, outcome, run.trials(), run.spec))
     elif reason := retry_reason(slot, outcome, has_free_disk=has_free_disk(run.folder)):
@@ -108,6 +108,19 @@ def _without_longer_training(run: StudyRun, trial: Trial, outcome: Outcome) -> O
     if not reason:
         return outcome
     return replace(outcome, state=TrialState.FAILED, failure=Failure(kind=FailureKind.TAMPERED, reason=reason))
+
+
+def _with_counted_time_out(run: StudyRun, outcome: Outcome) -> Outcome:
+    """Return the outcome; a time-out as a complete run of `par` times the timeout, if [instances] says so."""
+    instances, timeout_s, failure = run.spec.instances, run.spec.run.timeout, outcome.failure
+    if instances is None or instances.par is None or timeout_s is None:
+        return outcome
+    if failure is None or failure.kind is not FailureKind.TIMEOUT:
+        return outcome
+    counted = instances.par * timeout_s
+    note = f"timed out after {timeout_s:g} s, which counts as {counted:g} (PAR{instances.par:g})"
+    values = {**outcome.values, run.spec.objectives[0].metric: counted}
+    return replace(outcome, state=TrialState.COMPLETE, values=values, failure=None, note=note)
 
 
 def _is_suspicious(run: StudyRun, trial: Trial, outcome: Outcome) -> bool:

@@ -1,4 +1,5 @@
-"""Decides which trial runs next: one that waits, a noise measurement, one that resumes, an edit, or a proposal.
+"""Decides which trial runs next: one that waits, a race's next run, a noise measurement, one that resumes, an edit, or
+a proposal.
 
 Replicates of the best trials come last, once tuning is over. A chosen trial gets its number in the history at once,
 through the `TrialStore`. Starts nothing.
@@ -24,10 +25,12 @@ from tunesmith.agent.scheduler.confirmation import Confirmation
 from tunesmith.agent.scheduler.early_stopping import EarlyStopping
 from tunesmith.agent.scheduler.pausing import resume_paused
 from tunesmith.agent.scheduler.pbt import Population
+from tunesmith.agent.scheduler.racing import Race
 from tunesmith.agent.scheduler.successive_halving import SuccessiveHalving
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
+from tunesmith.study.trials.configurations import is_instance_run
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
@@ -131,7 +134,7 @@ class TrialQueue:
         self._store, self._ledger, self._slots = store, ledger, slots
         self._proposers, self._early_stopping, self._note = proposers, early_stopping, note
         self._proposal_s = 0.0
-        self._confirmation = Confirmation(spec)
+        self._confirmation, self._race = Confirmation(spec), Race(spec)
         self._halving, self._population = SuccessiveHalving.from_spec(spec), Population.from_spec(spec)
         self._edit_wait = EditWait(ledger.clocks.steady)
         self._no_gain, self._no_gain_left = NoGainRule(spec.stop.no_gain), False
@@ -144,10 +147,12 @@ class TrialQueue:
         self._has_begun = False
         self._exhausted_in: _StudyState | None = None
         self._waits_in: _StudyState | None = None
+        self._no_race_in: _StudyState | None = None
 
     def change_spec(self, spec: StudySpec) -> None:
         """Continue with a study that a command changed; the limit that ended it may have been raised."""
-        self._spec, self._confirmation = spec, Confirmation(spec)
+        self._spec, self._confirmation, self._race = spec, Confirmation(spec), Race(spec)
+        self._no_race_in = None
         self._no_gain, self._no_gain_left, self._gain_known_in = NoGainRule(spec.stop.no_gain), False, None
         if self.ended_by not in ("exhausted", FAILURES):
             self.ended_by = ""
@@ -163,9 +168,11 @@ class TrialQueue:
             return self._replicate(late)
         if self._has_no_gain():
             return self._replicate(NO_GAIN)
+        if (run := self._race_run()) is not None:
+            return run
         if self._ledger.trials_left() >= MIN_RUNS_LEFT:
             return self._timed_proposal()
-        return self._replicate("trials")
+        return self._replicate(self._counted_limit())
 
     def is_tuning_over(self) -> bool:
         """Return whether the budget allows no further trial but replicates."""
@@ -183,11 +190,16 @@ class TrialQueue:
         """Set `ended_by` if a limit is reached, while no trial can be started anyway."""
         is_waiting = self.waiting or self._slots.running() or self._spec.confirm is not None
         if not self._is_out_of_budget() and not is_waiting and self._ledger.trials_left() < MIN_RUNS_LEFT:
-            self.ended_by = "trials"
+            self.ended_by = self._counted_limit()
 
-    def with_version(self, proposal: Proposal) -> Proposal:
-        """Return the proposal with the code that it runs: its own version, or the project's files."""
-        return proposal if proposal.code else replace(proposal, variant=self._proposers.variant)
+    def _counted_limit(self) -> str:
+        """Return which of the two limits that count is reached: of runs on instances, or of trials."""
+        return "runs" if self._ledger.instance_runs_left() < 1 else "trials"
+
+    def complete(self, proposal: Proposal) -> Proposal:
+        """Return the proposal with the code that it runs, its own version or the project's files, and its instance."""
+        placed = self._race.placed(proposal, self._store.trials())
+        return placed if placed.code else replace(placed, variant=self._proposers.variant)
 
     def view(self) -> StudyView:
         """Return what proposers see of the study now."""
@@ -341,6 +353,24 @@ class TrialQueue:
             return proposal
         return replace(proposal, fidelity=self._halving.start_fidelity(view.trials))
 
+    # -- runs on instances ---------------------------------------------------------------------------------------
+
+    def _race_run(self) -> Trial | None:
+        """Return the next run of an earlier configuration on another instance; None if none is due."""
+        if self._spec.instances is None or self._ledger.instance_runs_left() < 1:
+            return None
+        state = self._state()
+        if state == self._no_race_in:
+            return None
+        self._race.steering = self.steering
+        proposal = self._race.next_run(self._store.trials())
+        if proposal is None:
+            self._no_race_in = state
+            return None
+        trial = self._record(proposal)
+        self._ledger.add_numbered(trial)
+        return trial
+
     # -- replicates ----------------------------------------------------------------------------------------------
 
     def _noise_run(self) -> Trial | None:
@@ -351,7 +381,7 @@ class TrialQueue:
     def _replicate(self, ended_by: str) -> Trial | None:
         """Return the next replicate of the best trials once tuning is over; if none is due, end the study."""
         running = self._slots.running()
-        tuning = [slot.trial for slot in running if slot.trial and not slot.trial.is_replicate]
+        tuning = [t for slot in running if (t := slot.trial) and (not t.is_replicate or is_instance_run(t))]
         if any(self._is_worth_waiting_for(trial, ended_by) for trial in tuning):
             return None
         self._confirmation.steering = self.steering
@@ -377,14 +407,14 @@ class TrialQueue:
             self._note(text)
 
     def _record(self, proposal: Proposal) -> Trial:
-        return self._store.record(self.with_version(proposal))
+        return self._store.record(self.complete(proposal))
 
     # -- limits ---------------------------------------------------------------------------------------------------
 
     def _is_out_of_budget(self) -> bool:
         """Return whether a limit other than the number of trials is reached; set `ended_by` to it."""
         limit = self._ledger.reached()
-        if limit in (None, "trials"):
+        if limit in (None, "trials", "runs"):
             return False
         self.ended_by = str(limit)
         return True

@@ -11,7 +11,14 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
-from tunesmith.tools.analysis.confirmation.significance import ONE_SIDED_ALPHA, Sample, difference, t_cdf, t_quantile
+from tunesmith.tools.analysis.confirmation.significance import (
+    ONE_SIDED_ALPHA,
+    Sample,
+    difference,
+    paired,
+    t_cdf,
+    t_quantile,
+)
 
 _MIN_PREDICTIVE_POWER = 0.1
 """Predictive power below which a comparison stops for futility."""
@@ -49,6 +56,9 @@ def sequential_decision(candidate: Sample, reference: Sample, *, sign: float, mo
 
 
 def _pooled_std(a: Sample, b: Sample) -> float:
+    """Return the standard deviation of one run, so that a difference of two has its square root of 2 times that."""
+    if a.instances and b.instances and (pairs := paired(a, b)) is not None:
+        return (pairs.std or 0.0) / math.sqrt(2.0)
     return math.sqrt(((a.std or 0.0) ** 2 + (b.std or 0.0) ** 2) / 2.0)
 
 

@@ -1,7 +1,8 @@
 """Significance of the difference between two configurations that ran on several seeds each. Numbers in, numbers out.
 
 Values on different seeds are assumed independent and roughly normal: Student's t for the interval of a mean, Welch's t
-for a difference. With five seeds the intervals are a guide, not a proof.
+for a difference. On instances both configurations ran on the same ones, and the differences on each are tested. With
+five seeds the intervals are a guide, not a proof.
 """
 
 from __future__ import annotations
@@ -28,12 +29,22 @@ class Sample:
     Attributes:
         std: the standard deviation over seeds (n - 1); None for one value.
         margin: half the width of the mean's 95% interval; None for one value.
+        instances: the instance of each value; empty for a study without [instances].
     """
 
     values: tuple[float, ...]
     mean: float
     std: float | None
     margin: float | None
+    instances: tuple[str, ...] = ()
+
+    @property
+    def by_instance(self) -> dict[str, float]:
+        """The mean value on each instance."""
+        return {
+            name: _mean([v for v, of in zip(self.values, self.instances, strict=True) if of == name])
+            for name in self.instances
+        }
 
     @property
     def count(self) -> int:
@@ -66,19 +77,36 @@ class Difference:
         return self.gain - self.margin > 0
 
 
-def sample(values: Sequence[float]) -> Sample | None:
-    """Return mean, spread and margin of the finite values; None without any."""
+def sample(values: Sequence[float], instances: Sequence[str] = ()) -> Sample | None:
+    """Return mean, spread and margin of the finite values; None without any.
+
+    Args:
+        values: one for each run.
+        instances: the instance of each run; empty for a study without [instances].
+    """
     kept = tuple(float(value) for value in values if math.isfinite(value))
+    on = tuple(name for value, name in zip(values, instances, strict=False) if math.isfinite(value))
     if not kept:
         return None
     mean = _mean(kept)
     if len(kept) == 1:
-        return Sample(values=kept, mean=mean, std=None, margin=None)
+        return Sample(values=kept, mean=mean, std=None, margin=None, instances=on)
     if len(set(kept)) == 1:
-        return Sample(values=kept, mean=kept[0], std=0.0, margin=0.0)  # a mean of copies would be off by rounding
+        # A mean of copies would be off by rounding.
+        return Sample(values=kept, mean=kept[0], std=0.0, margin=0.0, instances=on)
     std = _deviation(kept, mean)
     margin = t_quantile(len(kept) - 1, 0.5 + CONFIDENCE_LEVEL / 2) * std / math.sqrt(len(kept))
-    return Sample(values=kept, mean=mean, std=std, margin=margin)
+    return Sample(values=kept, mean=mean, std=std, margin=margin, instances=on)
+
+
+def paired(candidate: Sample, reference: Sample) -> Sample | None:
+    """Return how much better the candidate was on each instance that both ran on; None without two such instances.
+
+    Both are to be minimized, and an effect of the instance cancels out.
+    """
+    ours, theirs = candidate.by_instance, reference.by_instance
+    gains = [theirs[name] - value for name, value in ours.items() if name in theirs]
+    return sample(gains) if len(gains) > 1 else None
 
 
 def difference(candidate: Sample, reference: Sample, *, sign: float) -> Difference | None:
@@ -91,6 +119,9 @@ def difference(candidate: Sample, reference: Sample, *, sign: float) -> Differen
         reference: the configuration to beat.
         sign: 1 when smaller values are better, -1 when larger ones are.
     """
+    if candidate.instances and reference.instances:
+        pairs = paired(candidate, reference)
+        return _difference_of_pairs(pairs, sign) if pairs is not None else None
     if candidate.std is None or reference.std is None:
         return None
     gain = sign * (reference.mean - candidate.mean)
@@ -103,6 +134,18 @@ def difference(candidate: Sample, reference: Sample, *, sign: float) -> Differen
     # Computed from proportions: the squares of tiny variances would underflow, those of huge ones overflow.
     proportions = [(part / error) ** 2 for part in errors]
     freedom = 1 / sum(p**2 / (s.count - 1) for p, s in zip(proportions, (candidate, reference), strict=True))
+    return Difference(
+        gain=gain,
+        margin=t_quantile(freedom, 1.0 - ONE_SIDED_ALPHA) * error,
+        probability=t_cdf(gain / error, freedom),
+    )
+
+
+def _difference_of_pairs(pairs: Sample, sign: float) -> Difference | None:
+    gain, error = sign * pairs.mean, (pairs.std or 0.0) / math.sqrt(pairs.count)
+    if error == 0.0:
+        return None
+    freedom = pairs.count - 1
     return Difference(
         gain=gain,
         margin=t_quantile(freedom, 1.0 - ONE_SIDED_ALPHA) * error,
