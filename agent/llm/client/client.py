@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -106,6 +107,8 @@ class LangChainModel:
         self._own_prices = read_own_prices() if own_prices is None else own_prices
         self._sleep = sleep
         self._client: BaseChatModel | None = None
+        # Most servers of one's own work on one question at a time, and queue or interrupt the others.
+        self._turn = threading.Lock() if base_url else nullcontext()
         self._rejected_methods: set[str] = set()
         self._broken_answers: dict[str, int] = {}
 
@@ -124,7 +127,8 @@ class LangChainModel:
         Raises:
             ModelDown: a package, a key or the provider is missing.
         """
-        return self._open(_Usage(self._name))
+        # LangChain joins the stream of an agent itself.
+        return self._connect(replace(self._options, streams=False), _Usage(self._name))
 
     def cost_usd(self, tokens: TokenUse, *, requests: int = 1) -> float | None:
         """Return the dollars for these tokens; None when the price is unknown."""
@@ -148,7 +152,8 @@ class LangChainModel:
     ) -> ModelAnswer[T]:
         """Return the answer in the requested form; see `LanguageModel`."""
         try:
-            return self._ask(messages, answer_format, tools, max_tool_calls)
+            with self._turn:
+                return self._ask(messages, answer_format, tools, max_tool_calls)
         except (AnswerUnusable, ModelDown) as error:
             # Futures and logs keep the error; its frames would keep the whole answer.
             error.__context__ = None
@@ -325,11 +330,14 @@ class LangChainModel:
 
     def _open(self, usage: _Usage) -> BaseChatModel:
         if self._client is None:
-            try:
-                self._client = connect(self._model, self._base_url, self._options)
-            except ConnectionRefused as refused:
-                raise ModelDown(refused.kind, refused.reason, call=self._record(usage)) from None
+            self._client = self._connect(self._options, usage)
         return self._client
+
+    def _connect(self, options: RequestOptions, usage: _Usage) -> BaseChatModel:
+        try:
+            return connect(self._model, self._base_url, options)
+        except ConnectionRefused as refused:
+            raise ModelDown(refused.kind, refused.reason, call=self._record(usage)) from None
 
     def adapt(self, error: BaseException) -> str | None:
         """Leave out the option that a server's error refuses, from now on.
@@ -348,7 +356,10 @@ class LangChainModel:
         if is_renamed and self._base_url and not self._options.new_limit_name:
             self._options = replace(self._options, new_limit_name=True)
             return ""
+        is_noted = self._options.is_from_person(refused)
         self._options = self._options.without(refused)
+        if not is_noted:
+            return ""
         return f"the model {self._name} does not accept {refused} as set; it is asked without it from now on"
 
     def _record(self, usage: _Usage) -> CallRecord:

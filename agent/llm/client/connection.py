@@ -53,7 +53,9 @@ def _openai_client(
     from tunesmith.agent.llm.client.openai_client import LooseChatOpenAI  # 1 s
     from tunesmith.agent.llm.client.replies.response_limit import limited_clients
 
-    known, body = {**_common(options), **limited_clients()}, dict(options.body)
+    streams = bool(base_url) and options.streams and options.body.get("stream", True) is True
+    clients = limited_clients(timeout_s=options.timeout_s, joins_streams=streams)
+    known, body = {**_common(options), **clients}, dict(options.body)
     if base_url:
         # Local servers rarely check the key, but the client requires one. Few know the Responses API.
         known |= {
@@ -61,9 +63,8 @@ def _openai_client(
             "api_key": os.environ.get("OPENAI_API_KEY") or "none",
             "use_responses_api": False,
         }
-        if options.max_tokens is not None and not options.new_limit_name:
-            del known["max_tokens"]  # LangChain sends max_completion_tokens, which few other servers know
-            body = {"max_tokens": options.max_tokens, **body}
+        known.pop("max_tokens", None)
+        body = options.own_server_body()
     if headers:
         known["default_headers"] = dict(headers)
     if body:
