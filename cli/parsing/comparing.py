@@ -1,4 +1,4 @@
-"""The command that compares planners. Each parses its options and calls one other function."""
+"""Commands that compare: methods on studies, and planners on tables. Each calls one other function."""
 
 from __future__ import annotations
 
@@ -8,10 +8,40 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.exits import readable_errors
-from tunesmith.cli.parsing.options import BaseUrl, Model
+from tunesmith.cli.parsing.options import BaseUrl, HistoryOption, Json, Model
 
-PANEL = "Benchmarks"
+PANEL = "Compare"
 commands = typer.Typer()
+
+
+@commands.command(rich_help_panel=PANEL)
+def compare(  # noqa: PLR0913  # one argument per option
+    studies: Annotated[
+        list[Path], typer.Argument(help="The tasks: study.toml files, or their folders.", show_default=False)
+    ],
+    *,
+    by: Annotated[str, typer.Option(help="The choice whose values are the methods, for example optimizer.")],
+    method: Annotated[list[str] | None, typer.Option(help="Only this value; repeatable. Default: all.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="METRIC=NUMBER: how soon is this value reached; repeatable.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Tuning trials of each. Default: [budget].trials.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="How often each method is tuned anew.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Fresh seeds for what each tuning chose.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="The folder for the figure and the tables.")] = None,
+    history: HistoryOption = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the values of a choice, such as optimizers: each is tuned with the same budget, then confirmed."""
+    with readable_errors("Nothing was started."):
+        from tunesmith.bench.methods.studies import Plan
+        from tunesmith.cli.commands.compare.command import CompareOptions, compare_methods
+
+        plan = Plan(by=by, values=method or (), trials=trials, repeats=repeats, seeds=seeds)
+        status = compare_methods(
+            CompareOptions(studies=studies, plan=plan, targets=target or (), out=out, history=history, as_json=as_json)
+        )
+    raise typer.Exit(status)
 
 
 @commands.command(rich_help_panel=PANEL)

@@ -1,0 +1,176 @@
+"""`tunesmith compare`: one budget for each value of a choice, then fresh seeds, then a verdict with its certainty."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+from fakes.projects import invoke, make_project, start
+
+from tunesmith.bench.methods.results import MethodResult, Reached
+from tunesmith.bench.methods.targets import ratios, share_within, targets, time_to_target
+from tunesmith.bench.methods.verdicts import verdicts
+from tunesmith.history.read import History
+from tunesmith.study.trials.view import Direction, Objective
+
+SCRIPT = """\
+import random, sys
+values = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+random.seed(values["--seed"] + values["--kind"])
+behind = {"adam": 0.0, "sgd": 2.0, "lion": 0.0}[values["--kind"]]
+boost = float(values.get("--boost") or 0.0)
+print("loss", (float(values["--x"]) - 0.3) ** 2 + behind - 0.1 * boost + random.gauss(0, 0.05))
+"""
+SPACE = """\
+[space.kind]
+type = "choice"
+choices = ["adam", "sgd", "lion"]
+default = "adam"
+[space.boost]
+type = "float"
+low = 0.0
+high = 1.0
+default = 0.5
+when = "kind == 'sgd'"
+"""
+
+
+def project(folder: Path, **changes: str) -> Path:
+    study = make_project(folder, script=SCRIPT, trials=4, parallel=2)
+    text = (study / "study.toml").read_text(encoding="utf-8")
+    command = f'"{sys.executable} -I -S train.py --x {{x}} --kind {{kind}} --boost {{boost}} --seed {{seed}}"'
+    text = "\n".join(f"command = {command}" if line.startswith("command") else line for line in text.splitlines())
+    text = text.replace('y = { type = "int", low = 1, high = 8, default = 8 }', SPACE)
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    (study / "study.toml").write_text(text, encoding="utf-8")
+    return study
+
+
+def trial_count(study: Path) -> int:
+    with History.open(study / ".tunesmith" / "history.db") as history:
+        return sum(len(history.trials(history.study(name).id)) for name in history.names())
+
+
+def test_each_method_has_the_same_trials_and_seeds_and_the_worse_one_is_named(tmp_path: Path) -> None:
+    study = project(tmp_path / "toy")
+    words = ("compare", "toy", "--by", "kind", "--method", "adam", "--method", "sgd", "--repeats", "3", "--seeds", "2")
+
+    done = invoke(*words, "--target", "loss=0.5", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "adam is better than sgd by" in done.stdout
+    assert "never (0 of 3)" in done.stdout
+    written = json.loads((study / ".tunesmith/compare-kind/comparison.json").read_text(encoding="utf-8"))
+    assert [(r["method"], r["trials"], len(r["fresh"])) for r in written["results"]] == [
+        *[("adam", 4, 2)] * 3,
+        *[("sgd", 4, 2)] * 3,
+    ]
+    by_repeat = {(r["method"], r["repeat"]): set(r["fresh"]) for r in written["results"]}
+    assert all(by_repeat["adam", repeat] == by_repeat["sgd", repeat] for repeat in (1, 2, 3))
+    assert all(r["params"]["kind"] == r["method"] for r in written["results"])
+    table = (study / ".tunesmith/compare-kind/comparison.tex").read_text(encoding="utf-8")
+    assert table.count(r" \\") == 3
+    assert "$\\infty$ (0/3)" in table
+    # A second call finds everything done.
+    before = trial_count(study)
+    assert invoke(*words, cwd=tmp_path).returncode == 0
+    assert trial_count(study) == before == 2 * 3 * (4 + 2)
+
+
+def test_an_interrupted_comparison_is_continued(tmp_path: Path) -> None:
+    study = project(tmp_path / "toy", **{"import random": "import time; time.sleep(0.05); import random"})
+    words = ("compare", "toy", "--by", "kind", "--method", "adam", "--method", "lion", "--repeats", "2", "--seeds", "2")
+    running = start(*words, cwd=tmp_path)
+    assert running.stdout is not None
+    assert running.stdout.readline().startswith("[1/4] toy, adam, repeat 1")
+    running.send_signal(2)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+
+    done = invoke(*words, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stdout
+    assert "3 repeats or more say if it is" in done.stdout
+    assert trial_count(study) == 2 * 2 * (4 + 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--by", "knd"], "names no parameter of toy; did you mean kind?"),
+        (["--by", "x"], "is a number; methods are the values of a choice or a switch"),
+        (["--by", "kind", "--method", "sdg"], "sdg is no value of kind; did you mean sgd?"),
+        (["--by", "kind", "--method", "sgd"], "a comparison needs two or more"),
+        (["--by", "kind", "--target", "loss"], "expected METRIC=NUMBER"),
+        (["toy", "--by", "kind"], "two of the studies are called toy"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_anything_runs(
+    tmp_path: Path, words: list[str], message: str
+) -> None:
+    study = project(tmp_path / "toy")
+    done = invoke("compare", "toy", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert not (study / ".tunesmith").exists()
+
+
+def result(method: str, repeat: int, value: float, *, trials: int = 3) -> MethodResult:
+    return MethodResult(
+        task="toy",
+        method=method,
+        repeat=repeat,
+        objective=Objective("loss", Direction.MINIMIZE),
+        improvements=(
+            Reached(trials=1, seconds=1.0, value=value + 1),
+            Reached(trials=trials, seconds=2.0 * trials, value=value),
+        ),
+        trials=10,
+        failed=0,
+        unfinished=0,
+        chosen=1,
+        params={},
+        fresh={1: value},
+    )
+
+
+def test_a_method_under_two_names_ties_and_a_crippled_one_is_found() -> None:
+    """40 comparisons of 5 repeats: the same method twice, and one that is two standard deviations behind."""
+    rng = Random(0)
+
+    def clear(behind: float) -> int:
+        ones = [result("one", repeat, rng.gauss(0, 1)) for repeat in range(5)]
+        others = [result("two", repeat, rng.gauss(behind, 1)) for repeat in range(5)]
+        return verdicts({"toy": {"one": ones, "two": others}})[0].is_clear
+
+    assert sum(clear(0.0) for _ in range(40)) <= 4
+    assert sum(clear(3.0) for _ in range(40)) >= 32
+
+
+def test_several_comparisons_share_one_error_rate() -> None:
+    """Six methods without a difference make 15 pairs: at 5% each, every second comparison would claim something."""
+    rng = Random(1)
+    false = 0
+    for _ in range(40):
+        methods = {f"m{i}": [result(f"m{i}", repeat, rng.gauss(0, 1)) for repeat in range(5)] for i in range(6)}
+        false += any(verdict.is_clear for verdict in verdicts({"toy": methods}))
+    assert false <= 4
+
+
+def test_the_time_to_a_target_and_the_profile_count_every_repeat() -> None:
+    fast = [result("fast", repeat, 0.1, trials=2) for repeat in range(4)]
+    slow = [result("slow", repeat, 0.1 if repeat else 0.4, trials=4) for repeat in range(4)]
+    by_task = {"toy": {"fast": fast, "slow": slow}}
+
+    target = targets(by_task, {"loss": 0.2})
+    assert target == {"toy": 0.2}
+    assert targets(by_task, {}) == {"toy": 0.1}
+    needed = time_to_target(slow, 0.2)
+    assert (needed.trials, needed.seconds, needed.reached, needed.repeats) == (4, 8.0, 3, 4)
+    profile = ratios(by_task, target)
+    assert [share_within(profile["slow"], multiple) for multiple in (1.0, 2.0, 4.0)] == [0.0, 0.75, 0.75]
+    assert share_within(profile["fast"], 1.0) == 1.0
