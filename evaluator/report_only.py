@@ -1,4 +1,5 @@
-"""What a training script needs of Tunesmith, for environments without it: report, params, artifacts, resume_from.
+"""What a training script needs of Tunesmith, for environments without it: report, params, artifacts, resume_from,
+schedules.
 
 This file is `tunesmith/__init__.py` of the package tunesmith-report, and of the folder that trials find on PYTHONPATH.
 Where the whole of Tunesmith can be imported too, it takes the place of this module. Needs only the standard library.
@@ -14,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from typing import Any
 
 _NAMES = ("artifacts", "params", "report", "resume_from")
-_CALLBACKS = ("hf", "lightning")
+_SUBMODULES = ("hf", "lightning", "schedules")
 
 
 def _whole_package() -> ModuleSpec | None:
@@ -44,7 +45,7 @@ def _load() -> None:
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
         return getattr(importlib.import_module("tunesmith.evaluator.reporting"), name)
-    if name in _CALLBACKS:
+    if name in _SUBMODULES:
         return importlib.import_module(f"tunesmith.{name}")
     raise AttributeError(f"tunesmith-report has no {name!r}, which needs the whole of Tunesmith in this environment")
 

@@ -61,4 +61,5 @@ def _files() -> dict[str, bytes]:
         "evaluator/reporting.py": (here / "reporting.py").read_bytes(),
         "hf.py": (here.parent / "hf.py").read_bytes(),
         "lightning.py": (here.parent / "lightning.py").read_bytes(),
+        "schedules.py": (here.parent / "schedules.py").read_bytes(),
     }

@@ -27,6 +27,7 @@ _MODULES = {
     "ray": "tunesmith.ray",
     "report": "tunesmith.evaluator.reporting",
     "resume_from": "tunesmith.evaluator.reporting",
+    "schedules": "tunesmith.schedules",
     "sklearn": "tunesmith.sklearn",
 }
 
@@ -46,11 +47,12 @@ __all__ = [
     "ray",
     "report",
     "resume_from",
+    "schedules",
     "sklearn",
 ]
 
 if TYPE_CHECKING:
-    from tunesmith import hf, lightning, optuna, ray, sklearn
+    from tunesmith import hf, lightning, optuna, ray, schedules, sklearn
     from tunesmith.agent.adapters.python_function import minimize
     from tunesmith.agent.tuner import Tuner
     from tunesmith.evaluator.reporting import artifacts, params, report, resume_from

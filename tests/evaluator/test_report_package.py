@@ -31,6 +31,7 @@ def run(code: str, *paths: Path, **more: str) -> subprocess.CompletedProcess[str
         ("from tunesmith import report; report({'val/loss': 2})", ""),
         ("import tunesmith; print(tunesmith.params())", "{'x': 1}\n"),
         ("import tunesmith; print(tunesmith.resume_from())", "None\n"),
+        ("from tunesmith import schedules; print(schedules.linear(4)(1))", "0.75\n"),
         ("from tunesmith.evaluator.reporting import numbers_in; print(numbers_in({'a': 1, 'b': 'c'}))", "{'a': 1.0}\n"),
     ],
 )

@@ -1,0 +1,1 @@
+../../../../src/tunesmith/schedules.py
