@@ -214,7 +214,6 @@ def _facts(context: PromptContext) -> dict[str, Any]:
         "has_waiting": any(one.fate is Fate.WAITING for one in context.fates),
         "next_params": render_params(sampler.next_params),
         "prediction": prediction and {"mean": short_number(prediction.mean), "std": short_number(prediction.std)},
-        "importance": ", ".join(f"{name} {share:.0%}" for name, share in list(sampler.importance.items())[:6]),
     }
 
 
@@ -223,6 +222,7 @@ def _listed(context: PromptContext, count: int) -> dict[str, Sequence[str]]:
     return {
         "fates": fate_lines(context.view, context.fates)[-count:],
         "requests": context.requests[-count:],
+        "importance": context.sampler.importance,
         "interactions": context.sampler.interactions[:count],
         "failing": context.sampler.failing[:count],
         "contrasts": context.contrasts[:count],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Prediction
@@ -16,13 +16,13 @@ class SamplerState:
     Attributes:
         next_params: the point that it would propose next.
         next_prediction: its prediction for that point; None without a model.
-        importance: the fraction of the variance that each parameter explains, largest first; empty if unknown.
+        importance: each parameter's part of the variance with an interval, a line per region; empty if unknown.
         interactions: one sentence per pair of interacting parameters, the strongest first.
         failing: one sentence per parameter range where trials fail, the clearest first.
     """
 
     next_params: Mapping[str, Value]
     next_prediction: Prediction | None = None
-    importance: Mapping[str, float] = field(default_factory=dict)
+    importance: tuple[str, ...] = ()
     interactions: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()

@@ -10,20 +10,12 @@ from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.prompts.planner_prompts import PromptContext
 from tunesmith.study.sampler_state import SamplerState
-from tunesmith.study.space.condition import same
 from tunesmith.study.trials.view import StudyView
-from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.contrasts import contrasts
 from tunesmith.tools.analysis.coverage import untried
 from tunesmith.tools.analysis.failure_regions import failing_regions
 from tunesmith.tools.analysis.importance import importance
-
-_TRIALS_PER_PARAMETER = 3
-"""Complete trials per parameter from which on importance says something."""
-
-_FEW_CHANGES = 3
-"""Number of parameters by which trials near the best one differ from it; importance misleads where most do."""
 
 _INTERACTING_PARAMETERS = 4
 """Number of the most important parameters whose pairwise interactions are computed."""
@@ -60,28 +52,15 @@ def summarize_sampler(view: StudyView, sampler: Sampler) -> SamplerState:
         SpaceExhausted: there is no next point.
     """
     suggestion = sampler.suggest(view)
-    shares = importance(view.space, view.finished, view.objectives[0]) if _is_spread(view) else {}
-    leading = list(shares)[:_INTERACTING_PARAMETERS]
+    found = importance(view.space, view.finished, view.objectives[0])
+    leading = found.names[:_INTERACTING_PARAMETERS]
     return SamplerState(
         next_params=suggestion.params,
         next_prediction=suggestion.prediction,
-        importance=shares,
+        importance=found.worded(),
         interactions=sampler.interactions(view, leading) if isinstance(sampler, BayesSampler) else (),
         failing=failing_regions(view.space, view.finished),
     )
-
-
-def _is_spread(view: StudyView) -> bool:
-    """Return whether trials are many and apart enough for importance; contrasts say more where they are not."""
-    complete = [t for t in view.finished if t.values]
-    best = incumbent(view.trials, view)
-    if best is None or len(complete) < _TRIALS_PER_PARAMETER * len(view.space):
-        return False
-    near = sum(
-        sum(not same(value, best.params.get(name)) for name, value in t.params.items()) <= _FEW_CHANGES
-        for t in complete
-    )
-    return near <= len(complete) / 2
 
 
 def _timing(view: StudyView, slots: int) -> str:

@@ -143,9 +143,9 @@ def _leading(spec: StudySpec, database: Path) -> tuple[str, ...]:
         record = history.find(spec.study.name)
         if record is None or record.spent.trials < MIN_TRIALS_FOR_IMPORTANCE or record.spec.space != spec.space:
             return ()
-        from tunesmith.tools.analysis.importance import importance  # optuna: 0.5 s
+        from tunesmith.tools.analysis.importance import importance  # scipy: 0.3 s
 
-        return tuple(importance(spec.space, history.trials(record.id), spec.objectives[0]))
+        return importance(spec.space, history.trials(record.id), spec.objectives[0]).names
 
 
 def _display(spec: StudySpec, leading: Sequence[str], *, as_json: bool) -> Display:

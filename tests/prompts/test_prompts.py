@@ -75,7 +75,7 @@ def view_of(count: int, seed: int = 0) -> StudyView:
 SAMPLER = SamplerState(
     next_params={"lr": 0.00123456, "layers": 3, "optimizer": "adam", "batch": 64, "norm": True},
     next_prediction=Prediction(mean=0.4321, std=0.0567),
-    importance={"lr": 0.61, "layers": 0.22},
+    importance=("over the whole space: lr 61% (44-75), layers 22% (10-33)", "near the best: layers 70% (52-81)"),
     interactions=("lr with batch (12%): best lr about 0.001 at batch=16, about 0.01 at batch=64",),
     failing=("batch >= 64: 5 of 6 failed",),
 )
@@ -145,7 +145,7 @@ def test_every_fact_is_in_the_prompt_with_the_right_number(seed: int) -> None:
     assert "its next point: lr=0.00123456 layers=3 optimizer=adam batch=64 norm=true" in text
     assert "predicted value there: 0.4321 ± 0.05670" in text
     assert "budget left: trials 28 of 40, llm_usd 1.50 of 2" in text
-    assert "lr 61%, layers 22%" in text
+    assert "lr 61% (44-75), layers 22% (10-33)" in text
     assert "lr with batch (12%): best lr about 0.001 at batch=16, about 0.01 at batch=64" in text
     assert "batch >= 64: 5 of 6 failed" in text
 
@@ -266,12 +266,12 @@ def test_contrasts_untried_values_requests_and_timing_are_told_where_there_are_a
 
 
 def test_a_point_without_a_model_is_not_called_what_the_sampler_thinks() -> None:
-    spread = replace(SAMPLER, next_prediction=None, importance={}, interactions=())
+    spread = replace(SAMPLER, next_prediction=None, importance=(), interactions=())
     shown = PromptContext(view=study(FOUR), sampler=spread)
     text = proposing_messages(BRIEF, shown, count=4, operator=operators()["refine"])[-1].text
     assert "it has no model yet" in text
     assert "its next point: " not in text
-    assert "importance" not in text
+    assert "parts of the variance" not in text
 
 
 def test_a_prompt_of_long_facts_is_cut_to_its_limit() -> None:

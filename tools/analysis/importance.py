@@ -1,59 +1,163 @@
-"""Importance of each parameter for the objective: Optuna's PED-ANOVA over the complete trials.
+"""Importance of each parameter for the objective, by the sampler's model: over the whole space, and near the best.
 
-PED-ANOVA (Watanabe et al. 2023) compares a parameter's distribution among the best trials with its distribution among
-all. A conditional parameter is evaluated on the trials in which it is active and weighted by their share: Optuna's own
-form for conditional parameters can call one decisive after two trials. With fewer than MIN_TRIALS trials the result
-would be too rough, so there is none.
+A share is the part of the objective's variance that goes with a parameter (tools/surrogate/effects.py), with an
+interval over the functions that fit the trials. Where the intervals tell no parameter from another, nothing is said.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
-from collections.abc import Sequence
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tunesmith.study.space.encoding import Bins
-from tunesmith.study.space.parameters import Bool, Choice
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Objective, objective_values
-from tunesmith.tools.quiet_optuna import quiet_optuna
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+    from tunesmith.tools.surrogate.encoding import Array
+
+MIN_TRIALS = 8
+"""Minimum number of complete trials."""
 
 _MIN_OF_VERSION = 3
 """Trials of one version of the code from which they are compared with each other."""
 
-MIN_TRIALS = 8
-"""Minimum number of complete trials."""
-_BEST_SHARE = 0.1
-"""Share of the trials that count as the best ones."""
-_MIN_BEST = 5
-"""Minimum number of trials that count as the best ones."""
+_MAX_ROWS = 150
+"""Largest number of trials that the model is conditioned on."""
+
+_SAMPLES, _THINNING = 8, 15
+"""Number of samples of the hyperparameters, and steps for each: with fewer steps intervals are too narrow in noise."""
+
+_SOFTNESS = 3.0
+"""How close to linear the model's targets are: a parameter that tells bad values from good ones matters."""
+
+_NOISE_CENTRE, _NOISE_SPREAD = 0.1, 1.5
+"""Prior of the noise, relative to the variance: noise that is taken for shape makes every parameter matter."""
+
+_MIN_EXPLAINED = 0.25
+"""Part of the variance that the model must predict of trials that it has not seen."""
+
+_LISTED = 6
+"""Number of parameters that a line names."""
+
+_INTERVAL = (0.05, 0.95)
+_NARROW = 0.3
+"""Width of the widest interval up to which equal shares are a finding, and not a lack of one."""
 
 
-def importance(space: SearchSpace, trials: Sequence[Trial], objective: Objective) -> dict[str, float]:
-    """Return each parameter's importance as a share of the total, largest first; the shares sum to 1.
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A parameter's part of the variance: the mean over functions that fit the trials, and a 90% interval."""
 
-    Empty when fewer than MIN_TRIALS trials are complete, when all values are equal, when all importances are 0, or
-    when the package optuna is not installed. Trials are compared within each version of the code: what an edit gained
-    is not a merit of the parameters that it happened to run with.
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """Shares of variance by parameter, largest first; empty where nothing can be said.
+
+    Attributes:
+        whole: over the whole space, as if every value were equally likely.
+        near_best: among configurations near the best one.
+        complete: number of trials that this is said from.
+    """
+
+    whole: Mapping[str, Share] = field(default_factory=dict)
+    near_best: Mapping[str, Share] = field(default_factory=dict)
+    complete: int = 0
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What can be said, a line for each region; one line where nothing can."""
+        return self.worded() or (f"too few trials to say what matters ({self.complete} complete)",)
+
+    def worded(self, count: int = _LISTED) -> tuple[str, ...]:
+        """Return a line for each region of which something can be said, with its `count` most important parameters."""
+        parts = (("over the whole space", self.whole), ("near the best", self.near_best))
+        return tuple(f"{region}: {', '.join(_worded(shares, count))}" for region, shares in parts if shares)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters, the most important first; empty where nothing can be said."""
+        return tuple(self.whole or self.near_best)
+
+    def largest(self, name: str) -> Share | None:
+        """Return the larger of a parameter's shares in the two regions; None where nothing can be said."""
+        shares = [region[name] for region in (self.whole, self.near_best) if name in region]
+        return max(shares, key=lambda share: share.mean, default=None)
+
+    def is_unimportant(self, name: str, limit: float) -> bool:
+        """Tell whether a parameter has less than this share in both regions, whichever function is the right one."""
+        return all(name in region and region[name].high < limit for region in (self.whole, self.near_best))
+
+
+def percent_range(share: Share) -> str:
+    """Return a share with its interval, as "61% (44-75)"."""
+    return f"{share.mean:.0%} ({100 * share.low:.0f}-{100 * share.high:.0f})"
+
+
+def _worded(shares: Mapping[str, Share], count: int) -> list[str]:
+    return [f"{name} {percent_range(share)}" for name, share in list(shares.items())[:count]]
+
+
+def importance(space: SearchSpace, trials: Sequence[Trial], objective: Objective) -> Importance:
+    """Return each parameter's importance, with nothing to say when fewer than MIN_TRIALS trials are complete.
+
+    Trials are compared within each version of the code: what an edit gained is not a merit of the parameters that it
+    happened to run with. The same trials give the same answer.
     """
     usable = _of_known_versions([t for t in trials if _is_usable(space, t, objective)])
     losses = _within_versions(usable, objective)
-    if len(usable) < MIN_TRIALS or min(losses) == max(losses) or find_spec("optuna") is None:
+    if len(usable) < MIN_TRIALS or min(losses) == max(losses):
+        return Importance(complete=len(usable))
+    return _by_model(space, usable, losses)
+
+
+def _by_model(space: SearchSpace, trials: Sequence[Trial], losses: Sequence[float]) -> Importance:
+    import numpy as np
+
+    from tunesmith.tools.surrogate import effects, gp
+    from tunesmith.tools.surrogate.blas_threads import single_threaded_blas
+    from tunesmith.tools.surrogate.encoding import SpaceEncoding
+    from tunesmith.tools.surrogate.gp_ensemble import fit_samples, subsample_by_local_mean
+    from tunesmith.tools.surrogate.output_transform import fit_warp
+
+    rng = np.random.default_rng(derived_seed(0, "importance", len(trials)))
+    with single_threaded_blas():
+        encoding = SpaceEncoding(space)
+        units = np.array([space.to_unit(t.params) for t in trials])
+        values = np.array(losses)
+        targets = fit_warp(values, softness=_SOFTNESS).apply(values)
+        z = encoding.features(units)
+        rows = subsample_by_local_mean(z, targets, _MAX_ROWS)
+        prior = gp.HyperPrior(noise_centre=_NOISE_CENTRE, noise_spread=_NOISE_SPREAD)
+        model = fit_samples(z[rows], targets[rows], encoding.group, prior, rng, count=_SAMPLES, thinning=_THINNING)
+        if effects.explained(model) < _MIN_EXPLAINED:
+            return Importance(complete=len(trials))
+        best = units[rows[model.predict(z[rows])[0].argmin()]]
+        regions = (effects.whole_space(encoding, rng), effects.near(best, encoding, rng))
+        found = [effects.shares_of_variance(model, encoding, region, rng) for region in regions]
+    whole, near_best = (_summarized(list(space.names), shares) for shares in found)
+    return Importance(whole, near_best, len(trials))
+
+
+def _summarized(names: Sequence[str], shares: Array) -> Mapping[str, Share]:
+    """(s, d) shares of functions that fit the trials -> the share of each parameter; empty if they tell nothing."""
+    import numpy as np
+
+    low, high = np.quantile(shares, _INTERVAL, axis=0)
+    if not (low > 1.0 / len(names)).any() and (high - low).max() >= _NARROW:
         return {}
-    with quiet_optuna():
-        raw = {name: _divergence(space, name, usable, losses) for name in space.names}
-    total = sum(raw.values())
-    if not total > 0:
-        return {}
-    return {name: raw[name] / total for name in sorted(raw, key=lambda n: (-raw[n], n))}
+    means = shares.mean(axis=0)
+    order = sorted(range(len(names)), key=lambda index: (-means[index], names[index]))
+    return {names[i]: Share(float(means[i]), float(low[i]), float(high[i])) for i in order}
 
 
 def _of_known_versions(trials: Sequence[Trial]) -> list[Trial]:
@@ -74,47 +178,3 @@ def _within_versions(trials: Sequence[Trial], objective: Objective) -> list[floa
 def _is_usable(space: SearchSpace, trial: Trial, objective: Objective) -> bool:
     values = objective_values(trial, (objective,))
     return values is not None and math.isfinite(values[0]) and not trial.is_replicate and space.contains(trial.params)
-
-
-def _divergence(space: SearchSpace, name: str, trials: Sequence[Trial], losses: Sequence[float]) -> float:
-    """Return one parameter's importance before normalization, at least 0; 0 when it is active in too few trials."""
-    import optuna
-    from optuna.importance import PedAnovaImportanceEvaluator
-
-    active = [(trial, loss) for trial, loss in zip(trials, losses, strict=True) if name in trial.params]
-    if len(active) < MIN_TRIALS or len({loss for _, loss in active}) == 1:
-        return 0.0
-    best_share = min(max(_BEST_SHARE, _MIN_BEST / len(active)), 0.5)
-    distribution = _distribution(space, name)
-    with warnings.catch_warnings():
-        # The classes warn that they are experimental; the user can do nothing about that.
-        warnings.simplefilter("ignore")
-        study = optuna.create_study(direction="minimize")
-        study.add_trials(
-            optuna.trial.create_trial(
-                params={name: _coordinate(space, name, trial)}, distributions={name: distribution}, value=loss
-            )
-            for trial, loss in active
-        )
-        found = PedAnovaImportanceEvaluator(target_quantile=best_share).evaluate(study)
-    return max(float(found.get(name, 0.0)), 0.0) * len(active) / len(trials)
-
-
-def _distribution(space: SearchSpace, name: str) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    parameter = space.parameters[name]
-    scale = parameter.scale
-    if not isinstance(scale, Bins):
-        return FloatDistribution(0.0, 1.0)
-    if isinstance(parameter, Bool) or (isinstance(parameter, Choice) and not parameter.ordered):
-        return CategoricalDistribution(list(range(scale.count)))
-    # On a continuous axis few distinct values would look like narrow peaks, and each peak like an effect.
-    return IntDistribution(0, scale.count - 1)
-
-
-def _coordinate(space: SearchSpace, name: str, trial: Trial) -> float:
-    """Return the trial's coordinate in [0, 1]; the index of the bin for a parameter with bins."""
-    parameter = space.parameters[name]
-    coordinate = parameter.to_unit(trial.params[name])  # type: ignore[arg-type]  # each kind takes its own type
-    return int(parameter.scale.decode(coordinate)) if isinstance(parameter.scale, Bins) else coordinate

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from tunesmith.study.errors import ProjectError, ToolRefused
+from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import render_params
-from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.space.space import SearchSpace
@@ -17,7 +16,7 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.failure_regions import failing_regions
-from tunesmith.tools.analysis.importance import MIN_TRIALS, importance
+from tunesmith.tools.analysis.importance import importance
 from tunesmith.tools.analysis.range_ends import reached_ends
 from tunesmith.tools.heuristics.registry import HEURISTICS, apply_heuristic
 from tunesmith.tools.llm_tools.context import Forecaster, ToolContext
@@ -142,17 +141,8 @@ def _base_params(view: StudyView, base: str) -> Mapping[str, Value]:
 
 
 def _importance_lines(view: StudyView) -> list[str]:
-    try:
-        require("optuna", purpose="importance", extra="report")
-    except ProjectError as missing:
-        return [str(missing)]
-    shares = importance(view.space, view.finished, view.objectives[0])
-    if not shares:
-        complete = len([t for t in view.finished if t.values])
-        return [
-            f"importance needs at least {MIN_TRIALS} complete trials with different values; {complete} are complete"
-        ]
-    return [f"{name}: {share:.0%}" for name, share in shares.items()]
+    found = importance(view.space, view.finished, view.objectives[0])
+    return [f"importance {line}" for line in found.worded()] or list(found.lines)
 
 
 def _forecaster(context: ToolContext) -> Forecaster:

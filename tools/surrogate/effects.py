@@ -18,7 +18,7 @@ from tunesmith.tools.surrogate.gp_ensemble import GPEnsemble
 Draw = Callable[[int], Array]
 """m -> (m, d) coordinates of points of a region, before they are made valid."""
 
-_MAX_POINTS = 900
+_MAX_POINTS = 600
 """Largest number of points at which functions are drawn at once; the time grows with its cube."""
 
 _MIN_BASES, _MAX_BASES = 8, 64

@@ -24,7 +24,7 @@ _SQRT5 = math.sqrt(5.0)
 _JITTER = 1e-8
 """Diagonal term relative to the signal variance; keeps the kernel matrix positive definite."""
 
-_THINNING = 5
+THINNING = 5
 """Slice sampling steps per returned sample."""
 
 _MAX_SLICE_SHRINKS = 40
@@ -202,7 +202,7 @@ def negative_log_posterior(  # noqa: PLR0913  # theta, the data, and the prior
 
 def sample_theta(  # noqa: PLR0913  # the arguments of fit, and the source of randomness
     start: Array, z: Array, y: Array, group: Index, prior: HyperPrior, rng: np.random.Generator,
-    runs: Array | None = None, *, count: int,
+    runs: Array | None = None, *, count: int, thinning: int = THINNING,
 ) -> list[Array]:  # fmt: skip
     """Return `count` samples of theta from its posterior by elliptical slice sampling (Murray et al. 2010).
 
@@ -217,7 +217,7 @@ def sample_theta(  # noqa: PLR0913  # the arguments of fit, and the source of ra
     offset = start - centre
     loss, samples = loss_at(offset), []
     for _ in range(count):
-        for _ in range(_THINNING):
+        for _ in range(thinning):
             offset, loss = slice_step(offset, loss, loss_at, spread, rng)
         samples.append(centre + offset)
     return samples

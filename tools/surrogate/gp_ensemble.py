@@ -110,10 +110,18 @@ def fit_ensemble(  # noqa: PLR0913  # the data, and how hyperparameters are soug
         rng: the source of randomness.
         runs: (n,) number of measurements that each value is the mean of; None where each is one.
     """
+    count = next((count for limit, count in _SAMPLES if len(y) <= limit), 0)
+    return fit_samples(z, y, group, prior, rng, runs, count=count) if count else fit_single(z, y, group, prior, runs)
+
+
+def fit_samples(  # noqa: PLR0913  # the arguments of fit_ensemble, and how long hyperparameters are sampled
+    z: Array, y: Array, group: Index, prior: gp.HyperPrior, rng: np.random.Generator, runs: Array | None = None,
+    *, count: int, thinning: int = gp.THINNING,
+) -> GPEnsemble:  # fmt: skip
+    """Fit as `fit_ensemble` does, with `count` samples of the hyperparameters at any number of points."""
     data = _StandardizedData.of(z, y, runs)
     mode = data.mode(group, prior)
-    count = next((count for limit, count in _SAMPLES if len(y) <= limit), 0)
-    thetas = gp.sample_theta(mode, z, data.y, group, prior, rng, runs, count=count) if count else [mode]
+    thetas = gp.sample_theta(mode, z, data.y, group, prior, rng, runs, count=count, thinning=thinning)
     return data.ensemble(thetas, group)
 
 

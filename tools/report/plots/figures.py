@@ -12,6 +12,7 @@ from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.trials.results import present_improvements
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective
+from tunesmith.tools.analysis.importance import percent_range
 from tunesmith.tools.analysis.summary import ConfigResult, Summary, plus_minus
 from tunesmith.tools.report.facts import is_valued
 from tunesmith.tools.report.inputs import ReportInput
@@ -97,22 +98,31 @@ def confirmed_values(summary: Summary) -> Plot | None:
 
 
 def importance_bars(summary: Summary) -> Plot | None:
-    """Return the importance of each parameter as bars."""
+    """Return each parameter's part of the variance as bars with intervals: over the whole space, and near the best."""
     import plotly.graph_objects as go
 
-    if not summary.importance:
+    found = summary.importance
+    regions = (("over the whole space", found.whole, colours.PLAIN), ("near the best", found.near_best, colours.BEST))
+    shown = found.names[:15][::-1]
+    if not shown:
         return None
-    shown = list(summary.importance.items())[:15][::-1]
-    figure = go.Figure(layout={"margin": {**MARGIN, "l": 16, "r": 40, "b": 16}, "showlegend": False})
-    figure.add_bar(
-        orientation="h", y=[in_plot(name, 24) for name, _ in shown], x=[share for _, share in shown],
-        text=[f"{share:.0%}" if share >= 0.005 else "&lt;1%" for _, share in shown], textposition="outside",
-        cliponaxis=False,
-        marker={"color": colours.PLAIN}, hovertemplate="%{y} %{x:.1%}<extra></extra>",
-    )  # fmt: skip
-    figure.update_xaxes(visible=False, range=[0, max(share for _, share in shown) * 1.12])
+    figure = go.Figure(layout={"margin": {**MARGIN, "l": 16, "r": 40}, "barmode": "group"})
+    for region, shares, colour in regions[::-1]:
+        known = [name for name in shown if name in shares]
+        if known:
+            figure.add_bar(
+                name=region, orientation="h", y=[in_plot(name, 24) for name in known],
+                x=[shares[name].mean for name in known], marker={"color": colour},
+                error_x={"symmetric": False, "thickness": 1, "width": 3,
+                         "array": [shares[name].high - shares[name].mean for name in known],
+                         "arrayminus": [shares[name].mean - shares[name].low for name in known]},
+                hovertext=[f"{region}: {percent_range(shares[name])}" for name in known],
+                hovertemplate="%{y} %{hovertext}<extra></extra>",
+            )  # fmt: skip
+    figure.update_layout(legend={"traceorder": "reversed"})
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero", nticks=6)
     figure.update_yaxes(type="category", automargin=True, ticklabelstandoff=6, showgrid=False)
-    return Plot(key="importance", label="Importance", figure=figure, height_px=60 + 26 * len(shown))
+    return Plot(key="importance", label="Importance", figure=figure, height_px=110 + 40 * len(shown))
 
 
 def slices(report: ReportInput, summary: Summary) -> list[Plot]:
@@ -120,7 +130,7 @@ def slices(report: ReportInput, summary: Summary) -> list[Plot]:
     objective = summary.objective
     trials = [t for t in _tuned(report) if is_valued(t, objective.metric)]
     plots = []
-    for index, (name, _) in enumerate(summary.important):
+    for index, name in enumerate(summary.important):
         active = [t for t in trials if name in t.params]
         if active:
             figure = _slice(report.record.spec.space.parameters[name], name, active, objective, summary)

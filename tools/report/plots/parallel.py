@@ -61,7 +61,7 @@ def has_inactive(report: ReportInput) -> bool:
 
 def _axes(space: SearchSpace, summary: Summary) -> list[str]:
     """Return the parameters to draw, in the order of the space; the most important ones of a large space."""
-    chosen = dict.fromkeys([*summary.importance, *space.names])
+    chosen = dict.fromkeys([*summary.importance.names, *space.names])
     kept = set(list(chosen)[:MAX_AXES])
     return [name for name in space.names if name in kept]
 
