@@ -18,11 +18,10 @@ from tunesmith.agent.llm.candidates import Candidate, InvalidCandidate, validate
 from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, Down, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel, LookupTool
 from tunesmith.agent.llm.questions.operators import choose_operator, instruction
+from tunesmith.agent.llm.questions.size import QuestionSize
 from tunesmith.agent.llm.requests import Request, read_requests
-from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import (
-    MAX_TOKENS,
     PromptContext,
     StudyBrief,
     insight_messages,
@@ -49,8 +48,8 @@ MAX_QUESTIONS = 3
 
 MAX_LESSONS = 12
 
-MIN_TOKENS = 1000
-"""Smallest limit for a prompt that is tried when a model's context overflows."""
+_SHOWN_ANSWER_CHARS = 4000
+"""Start of an answer that a question about its mistakes repeats; nothing of it where a context is small."""
 
 
 class BatchFailure(StrEnum):
@@ -71,7 +70,7 @@ class Batch:
         failure: why there are no candidates; None when there are some.
         reason: the failure in one line, for people.
         permanent: the failure lasts until a person changes something.
-        retry_after_s: pause that the server asked for, in seconds.
+        retry_after_s: pause before the next question, in seconds.
         invalid: the candidates of the answer that cannot run, with the problem of each.
         requests: what the model asked for about the study.
     """
@@ -115,8 +114,7 @@ class LLMPlanner:
         self._tools = tools
         self.objection = objection
         self._clock = clock
-        self._max_tokens = MAX_TOKENS
-        self._is_slow = False
+        self._size = QuestionSize()
 
     @property
     def name(self) -> str:
@@ -127,12 +125,12 @@ class LLMPlanner:
         self, view: StudyView, *, count: int = FIRST_CANDIDATES, context: PromptContext | None = None
     ) -> Batch:
         """Ask for starting points, before any result but the default's."""
-        count = 1 if self._is_slow else count
 
-        def messages(max_tokens: int) -> list[Message]:
+        def messages(count: int, max_tokens: int) -> list[Message]:
             return starting_messages(self._brief, count=count, context=context, max_tokens=max_tokens)
 
-        return self._candidates(view, messages, "start.md", count)
+        # Before any result there is nothing to look up, and a model that answers without tools answers at once.
+        return self._candidates(view, messages, "start.md", count, tools=())
 
     def candidates(
         self, context: PromptContext, *, count: int = CANDIDATES_PER_QUESTION, refused: Sequence[str] = ()
@@ -145,13 +143,13 @@ class LLMPlanner:
             refused: why each candidate of the last answer was refused, if that is what the question is about.
         """
         operator = instruction(choose_operator(context.view), context.view)
-        count = 1 if self._is_slow else count
 
-        def messages(max_tokens: int) -> list[Message]:
+        def messages(count: int, max_tokens: int) -> list[Message]:
             made = proposing_messages(self._brief, context, count=count, operator=operator, max_tokens=max_tokens)
             return [*made, second_try_message(refused, count=count)] if refused else made
 
-        return self._candidates(context.view, messages, "second_try.md" if refused else "propose.md", count)
+        template = "second_try.md" if refused else "propose.md"
+        return self._candidates(context.view, messages, template, count, tools=self._tools(context.view))
 
     def use_lessons(self, lessons: Sequence[Lesson]) -> None:
         """Show these lessons in all further prompts."""
@@ -165,17 +163,25 @@ class LLMPlanner:
         """
         existing = {t.number for t in context.view.trials}
         calls: list[LoggedCall] = []
-        messages = insight_messages(self._brief, context, limit=MAX_LESSONS, max_tokens=self._max_tokens)
+        messages = insight_messages(self._brief, context, limit=MAX_LESSONS, max_tokens=self._size.max_tokens)
         try:
             answered = self._ask("insights.md", messages, _LESSONS_FORMAT, calls, context.view, ())
         except (ModelDown, AnswerUnusable) as error:
+            if isinstance(error, ModelDown):
+                self._size.shorten(error, messages, _LESSONS_FORMAT)  # for the next question
             return (), _failed_batch(error, calls, len(context.view.trials))
         supported = [Lesson(text=i.text, trials=tuple(n for n in i.trials if n in existing)) for i in answered]
         batch = Batch(calls=tuple(calls), trials_seen=len(context.view.trials))
         return tuple(i for i in supported if i.trials)[:MAX_LESSONS], batch
 
     def _candidates(
-        self, view: StudyView, messages_within: Callable[[int], list[Message]], template: str, count: int
+        self,
+        view: StudyView,
+        messages_within: Callable[[int, int], list[Message]],
+        template: str,
+        wanted: int,
+        *,
+        tools: Sequence[LookupTool],
     ) -> Batch:
         """Ask up to MAX_QUESTIONS times, naming the problems of each answer in the next question.
 
@@ -183,21 +189,17 @@ class LLMPlanner:
         """
         calls: list[LoggedCall] = []
         answer_format = planner_format(view.space)
-        messages = messages_within(self._max_tokens)
+        count = self._size.candidates(wanted, view.space)
+        messages = messages_within(count, self._size.max_tokens)
         seen, problems, questions = len(view.trials), [""], 0
         while questions < MAX_QUESTIONS:
             try:
-                answer = self._ask(template, messages, answer_format, calls, view, self._tools(view))
+                answer = self._ask(template, messages, answer_format, calls, view, self._size.tools(tools))
             except ModelDown as error:
-                # A slow model is not asked the same again: later questions are shorter and want one candidate.
-                self._is_slow = self._is_slow or error.kind is Down.TIMEOUT
-                is_too_long = error.kind in (Down.CONTEXT_OVERFLOW, Down.TIMEOUT) and self._max_tokens > MIN_TOKENS
-                if is_too_long:
-                    length = sum(estimate_tokens(message.text) for message in messages)
-                    self._max_tokens = max(min(self._max_tokens, length) // 2, MIN_TOKENS)
-                if error.kind is not Down.CONTEXT_OVERFLOW or not is_too_long:
+                if not self._size.shorten(error, messages, answer_format):
                     return _failed_batch(error, calls, seen)
-                messages = messages_within(self._max_tokens)
+                count = self._size.candidates(wanted, view.space)
+                messages = messages_within(count, self._size.max_tokens)
                 continue
             except AnswerUnusable as error:
                 questions, problems = questions + 1, [error.reason]
@@ -214,8 +216,8 @@ class LLMPlanner:
                     trials_seen=seen,
                 )
             questions, problems = questions + 1, list(checked.problems)
-            answered = Message("assistant", calls[-1].answer[:4000])
-            messages = [*messages, answered, retry_message(problems, count=count)]
+            shown = [] if self._size.is_small else [Message("assistant", calls[-1].answer[:_SHOWN_ANSWER_CHARS])]
+            messages = [*messages, *shown, retry_message(problems, count=count)]
         failure = BatchFailure.UNUSABLE if calls[-1].error else BatchFailure.NOTHING_NEW
         example = one_line(problems[0], 160)
         reason = f"{self.name} proposed nothing that can run, asked {MAX_QUESTIONS} times: {example}"
@@ -244,8 +246,14 @@ def _failed_batch(error: ModelDown | AnswerUnusable, calls: Sequence[LoggedCall]
         failure=BatchFailure.DOWN if is_down else BatchFailure.UNUSABLE,
         reason=error.reason,
         permanent=isinstance(error, ModelDown) and error.permanent,
-        retry_after_s=error.retry_after_s if isinstance(error, ModelDown) else None,
+        retry_after_s=_pause_s(error) if isinstance(error, ModelDown) else None,
     )
+
+
+def _pause_s(error: ModelDown) -> float | None:
+    """Return the pause after a failure in seconds: as the server says, or as long again as it was at work."""
+    is_at_work = error.kind is Down.TIMEOUT and error.retry_after_s is None
+    return error.call.wall_s if is_at_work else error.retry_after_s
 
 
 def _read_lessons(answer: Any) -> list[Lesson]:

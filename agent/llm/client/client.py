@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from tunesmith.agent.llm.client.answer_methods import AnswerMethods
 from tunesmith.agent.llm.client.connection import ConnectionRefused, connect
 from tunesmith.agent.llm.client.failures.diagnosis import Diagnosis, diagnose, error_text, status_of, unusable_kind
 from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, Down, ModelDown, Unusable
 from tunesmith.agent.llm.client.messages import (
     arguments_json,
     bind_format,
+    cut_answer,
     reply_text,
     to_langchain_messages,
     token_use,
@@ -28,7 +30,7 @@ from tunesmith.agent.llm.client.model_names import has_provider, split_model_nam
 from tunesmith.agent.llm.client.options import RequestOptions
 from tunesmith.agent.llm.client.prices import OwnPrices, Price, find_price, read_own_prices
 from tunesmith.agent.llm.client.replies.bounded_reply import bounded_reply
-from tunesmith.agent.llm.client.replies.parsing import NoJsonObject, read_last_object, require_valid
+from tunesmith.agent.llm.client.replies.parsing import NoJsonObject, is_thinking, read_last_object, require_valid
 from tunesmith.agent.llm.client.replies.tool_calls import Call, calls_in_text, uniform_calls
 from tunesmith.agent.llm.client.types import (
     ANSWER_TOO_LONG,
@@ -50,9 +52,6 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
 
 T = TypeVar("T")
-
-_MAX_BROKEN_ANSWERS = 2
-"""Answers without JSON in a row after which a method is not used again."""
 
 
 @dataclass
@@ -109,8 +108,7 @@ class LangChainModel:
         self._client: BaseChatModel | None = None
         # Most servers of one's own work on one question at a time, and queue or interrupt the others.
         self._turn = threading.Lock() if base_url else nullcontext()
-        self._rejected_methods: set[str] = set()
-        self._broken_answers: dict[str, int] = {}
+        self._methods = AnswerMethods()
 
     @property
     def name(self) -> str:
@@ -168,48 +166,27 @@ class LangChainModel:
     ) -> ModelAnswer[T]:
         usage = _Usage(self._name)
         first: ModelDown | None = None
-        for method in self._methods(usage, with_tools=bool(tools)):
+        speaks_openai = self._open(usage).__class__.__name__.endswith("ChatOpenAI")
+        for method in self._methods.in_order(speaks_openai=speaks_openai, with_tools=bool(tools)):
             usage.method = method
             try:
                 answer = self._converse(messages, answer_format, list(tools), max_tool_calls, usage)
             except AnswerUnusable as unusable:
-                self._count_broken_answer(method, unusable)
-                raise
+                if not self._methods.count_broken(method, unusable.kind):
+                    raise
             except _FormatRejected as rejected:
-                self._rejected_methods.add(method)
+                self._methods.reject(method)
                 first = first or rejected.down
             except ModelDown:
                 raise
             except Exception as error:  # noqa: BLE001  # no answer, however malformed, may end a study
                 self._fail(Unusable.WRONG_SHAPE, f"the answer cannot be read: {type(error).__name__}", "", usage)
             else:
-                self._broken_answers.pop(method, None)
+                self._methods.count_good(method)
                 return answer
         raise first or ModelDown(
             Down.BAD_REQUEST, Diagnosis(Down.BAD_REQUEST).reason(self._name), call=self._record(usage)
         )
-
-    def _count_broken_answer(self, method: str, unusable: AnswerUnusable) -> None:
-        """Reject a method after two answers in a row without JSON: the server accepts the form and ignores it."""
-        if unusable.kind in (Unusable.NOT_JSON, Unusable.EMPTY) and method != "plain":
-            self._broken_answers[method] = self._broken_answers.get(method, 0) + 1
-            if self._broken_answers[method] >= _MAX_BROKEN_ANSWERS:
-                self._rejected_methods.add(method)
-
-    def _methods(self, usage: _Usage, *, with_tools: bool) -> Iterator[str]:
-        """Yield the methods of requesting a form that the server has not rejected; plain text is always the last.
-
-        With tools, function_calling comes first: there the answer is one more call.
-        """
-        native = self._open(usage).__class__.__name__.endswith("ChatOpenAI")
-        order = ("function_calling", "json_schema") if with_tools else ("json_schema", "function_calling")
-        for method in order:
-            if method not in self._rejected_methods and (native or method != "json_schema"):
-                yield method
-        # llama-cpp-python does not support json_schema, but enforces a schema that is passed with json_object.
-        if native and "json_object" not in self._rejected_methods:
-            yield "json_object"
-        yield "plain"
 
     # -- one conversation ---------------------------------------------------------------------------------------
 
@@ -236,27 +213,39 @@ class LangChainModel:
                 self._fail(Unusable.TOO_LONG, f"the answer has {longest:,} characters", text, usage)
             answer = next((call for call in calls if call["name"] == answer_format.name), None)
             if answer is not None:
-                return self._read(arguments_json(answer), answer_format, usage)
+                return self._read(arguments_json(answer), answer_format, usage, is_cut=_is_cut(reply))
             if not calls:
                 self._check_stop_reason(reply, text, usage)
-                return self._read(text, answer_format, usage)
+                return self._read(text, answer_format, usage, is_cut=False)
             if must_answer:
                 self._fail(Unusable.ENDLESS_TOOLS, "the model kept calling tools", text, usage)
             must_answer = len(usage.tools) + len(calls) > max_tool_calls
             conversation = [*conversation, *tool_results(reply, calls, tools, usage.tools, refuse=must_answer)]
 
     def _check_stop_reason(self, reply: AIMessage, text: str, usage: _Usage) -> None:
-        stop = str(reply.response_metadata.get("finish_reason") or reply.response_metadata.get("stop_reason") or "")
         if reply.additional_kwargs.get("refusal"):
             self._fail(Unusable.REFUSAL, _REASONS[Unusable.REFUSAL], str(reply.additional_kwargs["refusal"]), usage)
-        if stop == "content_filter":
+        if _stop_reason(reply) == "content_filter":
             self._fail(Unusable.CONTENT_FILTER, _REASONS[Unusable.CONTENT_FILTER], text, usage)
-        if stop in ("length", "max_tokens"):
+        if _is_cut(reply):
+            self._let_think(text, token_use(reply))
             self._fail(Unusable.TRUNCATED, _REASONS[Unusable.TRUNCATED], text, usage)
         if not text.strip():
             self._fail(Unusable.EMPTY, "the answer is empty", text, usage)
 
-    def _read(self, text: str, answer_format: AnswerFormat[T], usage: _Usage) -> ModelAnswer[T]:
+    def _fail_cut(self, error: BaseException, usage: _Usage) -> NoReturn:
+        """Fail with the text and the tokens of an answer that the client itself found cut off."""
+        text, tokens = cut_answer(error)
+        usage.tokens = usage.tokens.plus(tokens)
+        self._let_think(text, tokens)
+        self._fail(Unusable.TRUNCATED, _REASONS[Unusable.TRUNCATED], text, usage)
+
+    def _let_think(self, text: str, tokens: TokenUse) -> None:
+        """Ask without our limit from now on where it cut off a model that was still thinking."""
+        if self._options.default_tokens is not None and (is_thinking(text) or tokens.reasoning):
+            self._options, self._client = replace(self._options, default_tokens=None), None
+
+    def _read(self, text: str, answer_format: AnswerFormat[T], usage: _Usage, *, is_cut: bool) -> ModelAnswer[T]:
         def read(value: dict[str, Any]) -> T:
             require_valid(value)
             return answer_format.read(value)
@@ -264,6 +253,8 @@ class LangChainModel:
         try:
             return ModelAnswer(read_last_object(text, read), valid_text(text), self._record(usage))
         except NoJsonObject as error:
+            if is_cut:
+                self._fail(Unusable.TRUNCATED, _REASONS[Unusable.TRUNCATED], text, usage)
             self._fail(Unusable.NOT_JSON, str(error), text, usage)
         except ValueError as error:
             self._fail(Unusable.WRONG_SHAPE, str(error)[:1000], text, usage)
@@ -315,6 +306,8 @@ class LangChainModel:
         if kind is Unusable.TOO_LONG:
             # What arrived is paid for, although the count of its tokens did not arrive.
             usage.tokens = usage.tokens.plus(TokenUse(output=MAX_RESPONSE_BYTES // BYTES_PER_TOKEN))
+        if kind is Unusable.TRUNCATED:
+            self._fail_cut(error, usage)
         if kind is not None:
             self._fail(kind, _REASONS[kind], "", usage)
         diagnosis = diagnose(error)
@@ -322,7 +315,13 @@ class LangChainModel:
         if diagnosis.kind is Down.NOT_FOUND and self._base_url and has_provider(self._model.model):
             prefix = self._model.model.partition(":")[0]
             reason += f"; with base_url the whole name goes to the server, so leave out {prefix}:"
-        down = ModelDown(diagnosis.kind, reason, retry_after_s=diagnosis.retry_after_s, call=call)
+        down = ModelDown(
+            diagnosis.kind,
+            reason,
+            retry_after_s=diagnosis.retry_after_s,
+            call=call,
+            context_tokens=diagnosis.context_tokens,
+        )
         # A 400 without details may be about the form; the next method shows whether it was.
         if usage.method != "plain" and (diagnosis.rejects_format or diagnosis.kind is Down.BAD_REQUEST):
             raise _FormatRejected(down) from None
@@ -340,14 +339,20 @@ class LangChainModel:
             raise ModelDown(refused.kind, refused.reason, call=self._record(usage)) from None
 
     def adapt(self, error: BaseException) -> str | None:
-        """Leave out the option that a server's error refuses, from now on.
+        """Leave out the option that a server's error refuses, or make it fit the model's context, from now on.
 
         Returns:
-            A note for people, "" when only the option's name changed, None when the error refuses no option.
+            A note for people, "" when it is not about what they set, None when the error refuses no option.
         """
         if status_of(error) not in (400, 422):
             return None
         text = error_text(error)
+        diagnosis = diagnose(error)
+        if diagnosis.kind is Down.CONTEXT_OVERFLOW and self._base_url:
+            fitted = self._options.fitted_to(diagnosis.context_tokens)
+            if fitted != self._options:
+                self._options, self._client = fitted, None
+                return ""
         refused = self._options.refused_by(text)
         if not refused:
             return None
@@ -387,6 +392,15 @@ class _FormatRejected(Exception):
     def __init__(self, down: ModelDown) -> None:
         self.down = down
         super().__init__(down.reason)
+
+
+def _stop_reason(reply: AIMessage) -> str:
+    return str(reply.response_metadata.get("finish_reason") or reply.response_metadata.get("stop_reason") or "")
+
+
+def _is_cut(reply: AIMessage) -> bool:
+    """Return whether the server ended the reply at a limit."""
+    return _stop_reason(reply) in ("length", "max_tokens")
 
 
 def _calls(reply: AIMessage, text: str, names: Sequence[str]) -> list[Call]:

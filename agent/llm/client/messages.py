@@ -133,3 +133,18 @@ def token_use(reply: AIMessage) -> TokenUse:
         output=usage.get("output_tokens"),
         reasoning=(usage.get("output_token_details") or {}).get("reasoning"),
     )
+
+
+def cut_answer(error: BaseException) -> tuple[str, TokenUse]:
+    """Return the text and the tokens of an answer that OpenAI's client refuses because the server cut it off."""
+    completion: Any = getattr(error, "completion", None)
+    choices = getattr(completion, "choices", None) or []
+    text = getattr(choices[0].message, "content", None) if choices else None
+    usage = getattr(completion, "usage", None)
+    details = getattr(usage, "completion_tokens_details", None)
+    tokens = TokenUse(
+        input=getattr(usage, "prompt_tokens", None),
+        output=getattr(usage, "completion_tokens", None),
+        reasoning=getattr(details, "reasoning_tokens", None),
+    )
+    return text if isinstance(text, str) else "", tokens

@@ -16,6 +16,9 @@ A small model may never stop by itself. Reasoning models seldom think for half a
 is cut while it thinks is asked without the limit. Providers set limits of their own, which count differently.
 """
 
+_LEAST_ANSWER_TOKENS = 1024
+"""Smallest limit that is tried with a model whose context is too short for a question, and of unknown length."""
+
 _SPELLINGS = {
     "temperature": ("temperature",),
     "max_tokens": ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"),
@@ -88,6 +91,17 @@ class RequestOptions:
             return replace(self, max_tokens=None, default_tokens=None)
         nothing: dict[str, Any] = {name: None}
         return replace(self, **nothing)
+
+    def fitted_to(self, context_tokens: int | None) -> RequestOptions:
+        """Return the options with a default limit that leaves three quarters of a model's context to the question.
+
+        Args:
+            context_tokens: length of the context; None where it is only known to be too short.
+        """
+        if self.max_tokens is not None or self.default_tokens is None:
+            return self
+        limit = context_tokens // 4 if context_tokens else max(self.default_tokens // 4, _LEAST_ANSWER_TOKENS)
+        return replace(self, default_tokens=min(self.default_tokens, limit))
 
     def is_from_person(self, name: str) -> bool:
         """Return whether [planner] sets an option, or it is a default of ours."""

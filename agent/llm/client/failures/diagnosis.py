@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from tunesmith.agent.llm.client.failures.errors import Down, Unusable
-from tunesmith.agent.llm.client.failures.overflow import is_context_overflow
+from tunesmith.agent.llm.client.failures.overflow import context_tokens, is_context_overflow
 from tunesmith.study.optional_packages import install_command
 
 _BY_STATUS = {
@@ -63,6 +63,7 @@ class Diagnosis:
         retry_after_s: pause that the server asked for, in seconds; None when it did not say.
         rejects_format: the server seems to reject the way in which the answer's form was requested.
         may_be_billed: the model may still be at work on the request, so that another try is paid for again.
+        context_tokens: length of the model's context, where a prompt exceeded it and the server says how long it is.
     """
 
     kind: Down
@@ -70,6 +71,7 @@ class Diagnosis:
     retry_after_s: float | None = None
     rejects_format: bool = False
     may_be_billed: bool = False
+    context_tokens: int | None = None
 
     def reason(self, name: str) -> str:
         """Return one line for people about the model `name`."""
@@ -93,8 +95,9 @@ def _diagnosis(error: BaseException) -> Diagnosis:
     status = status_of(error)
     if status is not None:
         return _by_status(status, chain)
-    if is_context_overflow(None, "", error_text(error)):
-        return Diagnosis(Down.CONTEXT_OVERFLOW)
+    text = error_text(error)
+    if is_context_overflow(None, "", text):
+        return Diagnosis(Down.CONTEXT_OVERFLOW, context_tokens=context_tokens(text))
     names = " ".join(type(e).__name__ for e in chain).lower()
     kind = _by_names(names, chain)
     has_arrived = not any(name in names for name in ("connecttimeout", "pooltimeout", "writetimeout"))
@@ -143,7 +146,7 @@ def _by_status(status: int, chain: list[BaseException]) -> Diagnosis:
         )
     )
     if is_context_overflow(status, code, text):
-        return Diagnosis(Down.CONTEXT_OVERFLOW)
+        return Diagnosis(Down.CONTEXT_OVERFLOW, context_tokens=context_tokens(text))
     if status in (402, 429) and ("insufficient_quota" in code or "insufficient_quota" in text or "billing" in text):
         return Diagnosis(Down.QUOTA)
     if status in _BY_STATUS:

@@ -47,12 +47,22 @@ class ModelDown(TunesmithError):
         reason: one line for people, with what to do.
         retry_after_s: pause that the server asked for, in seconds; None when it did not say.
         call: what was spent on the question.
+        context_tokens: length of the model's context, where the question exceeded it and the server names it.
     """
 
-    def __init__(self, kind: Down, reason: str, *, retry_after_s: float | None = None, call: CallRecord) -> None:
+    def __init__(
+        self,
+        kind: Down,
+        reason: str,
+        *,
+        retry_after_s: float | None = None,
+        call: CallRecord,
+        context_tokens: int | None = None,
+    ) -> None:
         self.kind = kind
         self.reason = reason
         self.retry_after_s = retry_after_s
+        self.context_tokens = context_tokens
         self.call = call
         super().__init__(reason)
 

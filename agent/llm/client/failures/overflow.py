@@ -31,6 +31,19 @@ _WORDS = {
     "Qwen": r"range of input length should be",
 }
 _PATTERN = re.compile("|".join(f"(?:{words})" for words in _WORDS.values()), re.IGNORECASE | re.DOTALL)
+_LIMIT = re.compile(
+    r"""(?:
+        maximum\ (?:context|prompt|input|model|sequence)\ length\ (?:is|of)
+        | context\ (?:length|window|size)\ (?:is|of)?(?:\ only)?
+        | less\ than | must\ be\ <= | > | tokens\ allowed | supports\ up\ to | large\ for\ model\ with | cannot\ exceed
+        | max\ size: | token\ limit:? | max_?length: | "?\bn_ctx"?\ ?[:=] | should\ be\ \[1,
+    )\ ?\(?(\d[\d,]*)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""The context in tokens, behind the words with which servers name it."""
+
+_PLAUSIBLE = range(256, 100_000_000)
+
 _OTHER_STATUSES = frozenset({401, 402, 403, 429})
 """Statuses with another meaning: a limit of tokens per minute does not limit the prompt."""
 
@@ -40,3 +53,10 @@ def is_context_overflow(status: int | None, code: str, text: str) -> bool:
     if "context_length" in code or "context_length_exceeded" in text:
         return True
     return status not in _OTHER_STATUSES and "tokens per m" not in text.lower() and bool(_PATTERN.search(text))
+
+
+def context_tokens(text: str) -> int | None:
+    """Return the length of a model's context that the text of such an error names; None where it names none."""
+    found = _LIMIT.search(text)
+    tokens = int(found[1].replace(",", "")[:12]) if found else 0
+    return tokens if tokens in _PLAUSIBLE else None

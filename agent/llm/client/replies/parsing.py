@@ -91,6 +91,12 @@ def read_last_object(text: str, read: Callable[[dict[str, Any]], T]) -> T:
     raise wrong or NoJsonObject(problem)
 
 
+def is_thinking(text: str) -> bool:
+    """Return whether a text that was cut off ends inside thinking: it is blank, or its last tag opens a section."""
+    tags = [mark.lastgroup for mark in _MARK.finditer(text) if mark.lastgroup != "brace"]
+    return not text.strip() or tags[-1:] == ["opening"]
+
+
 def require_valid(value: Any, name: str = "") -> None:
     r"""Raise ValueError where a decoded answer has text that no file, database or command line can hold.
 
