@@ -59,6 +59,11 @@ class Request:
         """The request with the model's reason in brackets."""
         return f"{self.text} ({self.why})" if self.why else self.text
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what the history keeps of a request to the person."""
+        fields = {"action": self.action, "name": self.name, "low": self.low, "high": self.high}
+        return {**fields, "condition": self.condition, "text": self.text, "sentence": self.sentence}
+
 
 def read_requests(raw: Sequence[Mapping[str, Any]]) -> tuple[Request, ...]:
     """Return the requests of an answer; what has no known action or nothing to act on is left out."""

@@ -28,6 +28,9 @@ _FOR_THE_PERSON = ("unpin", "permit", "derive", "parameter")
 
 ASKS_PERSON = "the person is asked; nothing changes until they do it"
 
+PERSON_DECIDED = "not taken over: a person has decided about it by a command"
+NOT_EARNED = "not taken over: the LLM's results have not earned it yet"
+
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
@@ -51,11 +54,12 @@ def hand_over(request: Request, view: StudyView, *, share: float, allow: Collect
     unknown = unknown_parameter(request, view.space)
     if unknown:
         return HandedOver(unknown)
-    if request.action == "range" and _is_wider(request, view) and "ranges" not in allow:
-        return HandedOver(ASKS_PERSON)
     own = sum(t.proposal.source is Source.LLM and t.state.is_finished for t in view.trials)
-    if share < MIN_SHARE or own < MIN_TRIALS:
-        return HandedOver("not taken over: your results have not earned it yet")
+    is_earned = share >= MIN_SHARE and own >= MIN_TRIALS
+    if request.action == "range" and _is_wider(request, view) and not (is_earned and "ranges" in allow):
+        return HandedOver(ASKS_PERSON)
+    if not is_earned:
+        return HandedOver(NOT_EARNED)
     command = _command(request)
     if command is None:
         return HandedOver("not taken over: it says nothing to change")

@@ -10,17 +10,20 @@ from tunesmith.study.formatting import render_short
 from tunesmith.study.trials.results import present_improvements
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.llm_requests import open_requests
 from tunesmith.tools.analysis.range_ends import reached_ends
 from tunesmith.tools.analysis.summary import StudyVerdict, Summary
 from tunesmith.tools.report.inputs import ReportInput
 
 MAX_STEPS = 5
+MAX_REQUESTS = 2
+"""Number of an LLM's requests that are advice."""
 MIN_TRIALS = 20
 """Number of finished trials from which the position of the last improvement and a low importance are evidence."""
 LATE, EARLY = 0.8, 0.5
 """Fractions of the study before which the last improvement is early, and after which it is late."""
-IMPORTANT, UNIMPORTANT = 0.1, 0.02
-"""Importance above which a parameter matters, and below which it does not."""
+IMPORTANT, UNIMPORTANT = 0.1, 0.05
+"""Share of the variance above which a parameter matters, and upper end of an interval below which it does not."""
 MIN_FAILED_SHARE = 0.2
 """Share of trials from which a kind of failure gets advice."""
 MIN_CURVE_POINTS = 10
@@ -41,7 +44,7 @@ _ADVICE = {
 def next_steps(report: ReportInput, summary: Summary) -> list[str]:
     """Return at most MAX_STEPS pieces of advice, the most useful first."""
     rules: tuple[Callable[[ReportInput, Summary], Iterator[str]], ...] = (
-        _confirmation, _range_ends, _training_length, _convergence, _failures, _unimportant,
+        _confirmation, _requests, _range_ends, _training_length, _convergence, _failures, _unimportant,
     )  # fmt: skip
     return [line for rule in rules for line in rule(report, summary)][:MAX_STEPS]
 
@@ -63,15 +66,19 @@ def _confirmation(report: ReportInput, summary: Summary) -> Iterator[str]:
             )
 
 
+def _requests(report: ReportInput, summary: Summary) -> Iterator[str]:  # noqa: ARG001
+    yield from open_requests(report.events, report.record.spec)[:MAX_REQUESTS]
+
+
 def _range_ends(report: ReportInput, summary: Summary) -> Iterator[str]:
     if summary.best is None:
         return
     for reached in reached_ends(report.record.spec.space, summary.best.params):
-        importance = summary.importance.get(reached.name, 0.0)
-        if importance >= IMPORTANT:
+        share = summary.importance.largest(reached.name)
+        if share is not None and share.mean >= IMPORTANT:
             yield (
                 f"Widen {reached.name}: the best value, {render_short(reached.value)}, is at the {reached.end} end of "
-                f"its range ({render_short(reached.bound)}), and {reached.name} has {importance:.0%} of the importance."
+                f"its range ({render_short(reached.bound)}), and {reached.name} has {share.mean:.0%} of the importance."
             )
 
 
@@ -126,8 +133,9 @@ def _unimportant(report: ReportInput, summary: Summary) -> Iterator[str]:
         name
         for name in space.names
         # Where the best differs from the default, the change may be part of the gain, however small the importance.
-        if summary.importance.get(name, 0.0) < UNIMPORTANT and best.get(name) == (space.default or {}).get(name)
+        if summary.importance.is_unimportant(name, UNIMPORTANT) and best.get(name) == (space.default or {}).get(name)
     ]
-    if complete >= MIN_TRIALS and summary.importance and unimportant:
+    if complete >= MIN_TRIALS and unimportant:
         named = ", ".join(unimportant[:MAX_STEPS]) + (" and others" if len(unimportant) > MAX_STEPS else "")
-        yield f"Remove the parameters that had no effect (importance under {UNIMPORTANT:.0%} each): {named}."
+        where = "over the whole space and near the best"
+        yield f"Remove the parameters that had no effect (surely under {UNIMPORTANT:.0%} each, {where}): {named}."

@@ -88,3 +88,5 @@ def test_what_widens_the_study_or_undoes_a_persons_wish_is_for_the_person(fields
 def test_a_wider_range_is_taken_over_where_the_study_allows_it() -> None:
     found = decided(allow=("ranges",), action="range", name="lr", high=3.0)
     assert found.command == Bounds(name="lr", high=3.0)
+    unearned = decided(allow=("ranges",), share=0.4, action="range", name="lr", high=3.0)
+    assert unearned == HandedOver(ASKS_PERSON), "what may not be taken over yet still reaches the person"
