@@ -1,21 +1,22 @@
 """Serves the tools to other agents as an MCP server, with the official SDK, over stdio or HTTP on loopback.
 
-Knows no study: tools and context are arguments. Over HTTP every request needs a bearer token and a Host and Origin of
-this machine, so that a web page in a browser cannot reach the server through a domain name that resolves here.
+Knows no study: the tools and what they work on are arguments. Over HTTP every request needs a bearer token and a Host
+and Origin of this machine, so that a web page in a browser cannot reach the server through a domain name that resolves
+here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tunesmith.prompts.render import render_text
-from tunesmith.study.errors import TunesmithError
+from tunesmith.study.errors import ToolRefused, TunesmithError
 from tunesmith.study.optional_packages import require
 from tunesmith.tools.llm_tools.context import ToolContext
-from tunesmith.tools.llm_tools.report import REPORT, report_resource
+from tunesmith.tools.llm_tools.report import report_resource
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 from tunesmith.tools.llm_tools.trials import TrialsArguments, trial_lines
 
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
     from mcp.server import Server
     from mcp_types import CallToolResult
 
+
+class StudyContexts(Protocol):
+    """What the tools work on: the studies of a folder. Any thread may call it."""
+
+    def names(self) -> list[str]:
+        """Return the names of the studies."""
+
+    def context(self, name: str) -> ToolContext:
+        """Return the context of a study; "" stands for the one that is meant where none is named.
+
+        Raises:
+            ToolRefused: there is no such study, or several and none was named.
+            InputError: its file has mistakes.
+        """
+
+
+OF_THE_FOLDER = ("scripts", "read_script", "machine", "studies")
+"""Tools that are about no single study."""
+STUDY = "study"
+"""The argument that names a study, where a folder has several."""
 RESOURCES = {
     "tunesmith://report": "The study's report, as Markdown.",
     "tunesmith://trials": "The latest 50 trials, a line each.",
@@ -30,11 +51,11 @@ RESOURCES = {
 HOST = "127.0.0.1"
 
 
-def make_server(context: Callable[[], ToolContext], tools: Sequence[AnyTool], *, version: str) -> Server[Any]:
+def make_server(studies: StudyContexts, tools: Sequence[AnyTool], *, version: str) -> Server[Any]:
     """Return a server for these tools.
 
     Args:
-        context: returns what the tools work on; called for each request.
+        studies: what the tools work on; asked for each request.
         tools: the tools that clients see and may call.
         version: Tunesmith's version.
 
@@ -45,22 +66,26 @@ def make_server(context: Callable[[], ToolContext], tools: Sequence[AnyTool], *,
     import mcp_types as types
     from mcp.server import Server
 
+    may_write = any(tool.effect >= Effect.RUN for tool in tools)
+
     async def list_tools(_: Any, __: Any) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[_to_mcp(tool, context()) for tool in tools])
+        names = await asyncio.to_thread(studies.names)
+        return types.ListToolsResult(tools=[_to_mcp(tool, names, may_write=may_write) for tool in tools])
 
     async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        return await asyncio.to_thread(_call, tools, context, params.name, params.arguments or {})
+        return await asyncio.to_thread(_call, tools, studies, params.name, params.arguments or {})
 
     async def list_resources(_: Any, __: Any) -> types.ListResourcesResult:
+        names = await asyncio.to_thread(studies.names)
         found = [
-            types.Resource(uri=uri, name=uri.rpartition("/")[2], description=about, mime_type=_mime_type(uri))
-            for uri, about in RESOURCES.items()
+            types.Resource(uri=uri, name=uri.partition("//")[2], description=about, mime_type=_mime_type(uri))
+            for uri, about in _resources(names).items()
         ]
         return types.ListResourcesResult(resources=found)
 
     async def read_resource(_: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         uri = str(params.uri)
-        text = await asyncio.to_thread(_resource_text, uri, context)
+        text = await asyncio.to_thread(_resource_text, uri, studies)
         return types.ReadResourceResult(
             contents=[types.TextResourceContents(uri=uri, text=text, mime_type=_mime_type(uri))]
         )
@@ -107,26 +132,35 @@ class _TokenCheck:
         await self._app(scope, receive, send)
 
 
-def _to_mcp(tool: AnyTool, context: ToolContext) -> Any:
+def _to_mcp(tool: AnyTool, names: Sequence[str], *, may_write: bool) -> Any:
     import mcp_types as types
 
-    writes = tool is REPORT and context.may_write
     hints = types.ToolAnnotations(
-        read_only_hint=tool.effect is Effect.READ and not writes,
+        read_only_hint=tool.effect is Effect.READ and not (tool.leaves_files and may_write),
         destructive_hint=tool.loses,
         open_world_hint=False,
     )
-    return types.Tool(name=tool.name, description=tool.description, input_schema=tool.schema, annotations=hints)
+    schema = _with_study(tool.schema, names) if tool.name not in OF_THE_FOLDER else tool.schema
+    return types.Tool(name=tool.name, description=tool.description, input_schema=schema, annotations=hints)
 
 
-def _call(
-    tools: Sequence[AnyTool], context: Callable[[], ToolContext], name: str, given: dict[str, Any]
-) -> CallToolResult:
+def _with_study(schema: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return a schema with an argument for the study, if there are several."""
+    if len(names) < 2:  # noqa: PLR2004  # nothing to choose
+        return dict(schema)
+    about = {"type": "string", "description": f"Which study: {', '.join(names)}."}
+    return {**schema, "properties": {**schema.get("properties", {}), STUDY: about}}
+
+
+def _call(tools: Sequence[AnyTool], studies: StudyContexts, name: str, given: Mapping[str, Any]) -> CallToolResult:
     """Call a tool; refusals and errors are returned as a result with `is_error`."""
     import mcp_types as types
 
     try:
-        text, failed = find_tool(tools, name).call(context(), given), False
+        tool = find_tool(tools, name)
+        study = str(given.get(STUDY) or "")
+        rest = {key: value for key, value in given.items() if key != STUDY}
+        text, failed = tool.call(_context(tool, studies, study), rest), False
     except TunesmithError as error:
         text, failed = str(error), True
     except Exception as error:  # noqa: BLE001  # a bug in a tool must not end the server; the client gets only its class
@@ -134,16 +168,35 @@ def _call(
     return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=failed)
 
 
-def _resource_text(uri: str, context: Callable[[], ToolContext]) -> str:
+def _context(tool: AnyTool, studies: StudyContexts, study: str) -> ToolContext:
+    """Return what a call works on; a tool of the folder does not need to know which study is meant."""
+    if study or tool.name not in (*OF_THE_FOLDER, "write_study"):
+        return studies.context(study)
     try:
-        if uri == "tunesmith://report":
-            return report_resource(context())
-        if uri == "tunesmith://trials":
-            return trial_lines(context(), TrialsArguments(which="latest", limit=50))
+        return studies.context("")
+    except ToolRefused:
+        return studies.context(studies.names()[0])
+
+
+def _resources(names: Sequence[str]) -> dict[str, str]:
+    """Return the resources by address: of the study that is meant where none is named, and of each of several."""
+    found = dict(RESOURCES)
+    if len(names) > 1:
+        found |= {f"{uri}/{name}": f"{about} Study {name}." for name in names for uri, about in RESOURCES.items()}
+    return found
+
+
+def _resource_text(uri: str, studies: StudyContexts) -> str:
+    kind, _, name = uri.removeprefix("tunesmith://").partition("/")
+    try:
+        if kind == "report":
+            return report_resource(studies.context(name))
+        if kind == "trials":
+            return trial_lines(studies.context(name), TrialsArguments(which="latest", limit=50))
         return f"there is no resource {uri}; the resources are {', '.join(RESOURCES)}"
     except TunesmithError as error:
         return str(error)
 
 
 def _mime_type(uri: str) -> str:
-    return "text/markdown" if uri.endswith("report") else "text/plain"
+    return "text/markdown" if uri.startswith("tunesmith://report") else "text/plain"

@@ -251,7 +251,7 @@ class Conversation:
 
     async def _events(self, graph_input: Any) -> AsyncIterator[ChatEvent]:
         """Run the agent once and add the cost, also when it fails or is cancelled."""
-        if reason := self._account.limit(self.cost):
+        if reason := self._account.limit():
             yield Notice(reason)
             return
         from langchain_core.callbacks import UsageMetadataCallbackHandler

@@ -50,14 +50,14 @@ class Account:
 
     Attributes:
         charge: called with what each turn cost, so that the study's budget counts it.
-        limit: returns why no model may be asked at the conversation's cost so far; "" while it may.
+        limit: returns why no model may be asked; "" while one may.
     """
 
     charge: Callable[[Charge], None]
-    limit: Callable[[ChatCost], str]
+    limit: Callable[[], str]
 
 
-NO_ACCOUNT = Account(charge=lambda charge: None, limit=lambda cost: "")  # noqa: ARG005
+NO_ACCOUNT = Account(charge=lambda charge: None, limit=lambda: "")  # noqa: ARG005
 """Of a conversation that nothing charges or limits."""
 
 

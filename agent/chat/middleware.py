@@ -39,6 +39,7 @@ class ToolMiddleware(AgentMiddleware[Any, Any, Any]):
         super().__init__()
         self._tools = tools
         self._context = context
+        self._in_order = asyncio.Lock()
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[Any]]
@@ -97,7 +98,14 @@ class ToolMiddleware(AgentMiddleware[Any, Any, Any]):
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Any]]
     ) -> Any:
-        """Run one call; emit its start, its end and its duration."""
+        """Run one call, after those before it in the reply; emit its start, its end and its duration.
+
+        LangChain starts the calls of a reply at the same time, but a later one may need what an earlier one does.
+        """
+        async with self._in_order:
+            return await self._run(request, handler)
+
+    async def _run(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Any]]) -> Any:
         call = request.tool_call
         call_id, name, arguments = str(call["id"]), str(call["name"]), call["args"]
         writer = get_stream_writer()

@@ -17,12 +17,16 @@ from tunesmith.cli.chat.screen import Screen
 from tunesmith.cli.chat.slash.commands import CHAT_COMMANDS, COMMANDS, help_text, run_slash
 from tunesmith.cli.chat.status_line import status_line
 from tunesmith.cli.chat.study_changes import StudyChanges
+from tunesmith.cli.chat.study_look import look_at
 from tunesmith.cli.exits import DONE
-from tunesmith.cli.session.study_session import LoadedStudy, StudySession
+from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused
 from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
+from tunesmith.tools.llm_tools.studies.finding import study_names
 
+MAX_NAMED = 6
+"""Number of other studies that the greeting names."""
 CHANGES_INTERVAL_S = 2.0
 """Seconds between two looks for changes of the study while the person types."""
 
@@ -53,8 +57,8 @@ class Chat:
             status=lambda: self._status,
         )
         self._may_type = isinstance(self._reader, TerminalReader)
-        self._changes = StudyChanges(session)
-        approvals = Approvals(self._reader, screen, session, self._slash_or_refused)
+        self._changes = StudyChanges()
+        approvals = Approvals(self._reader, screen, session, self._slash_or_refused, may_type=self._may_type)
         self._model = ChatModel(session, screen, approvals, chosen, may_type=self._may_type)
 
     async def run(self) -> int:
@@ -158,48 +162,50 @@ class Chat:
         mistakes = self._session.mistakes()
         if mistakes:
             return mistakes
-        loaded = self._session.loaded()
-        if loaded is None:
+        look = look_at(self._session)
+        others = self._others_text()
+        if look is None:
+            if others:
+                return f"There is no {self._session.file.name} here. {others}"
             return "This folder has no study yet. Say what to tune, for example: tune train.py for val_loss, 40 trials"
-        record, control = loaded.reader.record(), loaded.context.control
-        running = control is not None and control.is_running()
-        if record is None:
-            return f"{loaded.spec.study.name} has not run yet. Ask anything, or start it with /run; see /help."
-        best = _best_text(loaded)
-        state = "is running" if running else "is not running"
-        trials = count(record.spent.trials, "trial")
-        return f"{record.name} {state} ({trials} so far{best}). Ask anything; /help lists the commands."
+        if look.record is None:
+            return (
+                f"{look.name} has not run yet. Ask anything, or start it with /run; see /help.{others and f' {others}'}"
+            )
+        state = "is running" if look.is_running else "is not running"
+        metric = look.view.objectives[0].metric
+        best = f", best {short_number(look.best.values[metric])}" if look.best is not None else ""
+        trials = count(look.record.spent.trials, "trial")
+        text = f"{look.name} {state} ({trials} so far{best}). Ask anything; /help lists the commands. {others}"
+        return text.rstrip()
+
+    def _others_text(self) -> str:
+        """Return which other studies the folder has; "" without any."""
+        context = self._session.context()
+        current = context.reader.spec.study.name if context.reader is not None else ""
+        names = study_names(self._session.file.parent, self._session.history)
+        others = [name for name in names if name != current]
+        if not others:
+            return ""
+        shown = ", ".join(others[:MAX_NAMED]) + (", …" if len(others) > MAX_NAMED else "")
+        return f"Other studies here: {shown} (/switch NAME)." if current else f"Studies here: {shown} (/switch NAME)."
 
     def _farewell(self) -> None:
-        loaded = self._loaded_study()
-        if loaded is not None and loaded.context.control is not None and loaded.context.control.is_running():
-            name = loaded.spec.study.name
+        look = look_at(self._session)
+        if look is not None and look.is_running:
             self._screen.line(
-                f"{name} continues; `tunesmith status` shows it, `tunesmith chat` returns to this chat", "dim"
+                f"{look.name} continues; `tunesmith status` shows it, `tunesmith chat` returns to this chat", "dim"
             )
-
-    def _loaded_study(self) -> LoadedStudy | None:
-        try:
-            return self._session.loaded()
-        except InputError:
-            return None
 
     def _look_at_study(self) -> None:
         """Show the news and update the status line; without such a line, say how many trials finished."""
-        for line in self._changes.poll(counts=not self._may_type):
+        look = look_at(self._session)
+        for line in self._changes.since_last(look, counts=not self._may_type):
             self._screen.line(f"· {line}", "dim")
         with suppress(InputError):
-            self._status = status_line(self._loaded_study(), self._model.usd) if self._may_type else ""
+            self._status = status_line(look, self._model.unbilled_usd) if self._may_type else ""
 
     async def _poll_study(self) -> None:
         while True:
             await asyncio.sleep(CHANGES_INTERVAL_S)
             self._look_at_study()
-
-
-def _best_text(loaded: LoadedStudy) -> str:
-    from tunesmith.study.trials.winner import incumbent
-
-    view = loaded.reader.view()
-    best = incumbent(view.trials, view)
-    return f", best {short_number(best.values[view.objectives[0].metric])}" if best else ""

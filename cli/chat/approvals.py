@@ -13,11 +13,13 @@ from tunesmith.study.errors import ToolRefused
 from tunesmith.tools.llm_tools.registry import ALL
 from tunesmith.tools.llm_tools.tool import Effect, find_tool
 
-YES = ("", "y", "yes", "ok", "a", "approve")
+YES = ("y", "yes", "ok", "a", "approve")
 YES_TO_ALL = ("all", "yes to all", "approve all")
 NO = ("n", "no", "r", "reject")
 EDIT = ("e", "edit")
 QUESTION = "[Enter = yes, n = no, e = edit, all = yes to all, or what to do instead] "
+QUESTION_TO_A_PIPE = "[y = yes, n = no, e = edit, all = yes to all, or what to do instead] "
+"""Without Enter: an empty line of a pipe is more often an accident than a person's yes."""
 
 
 class Approvals:
@@ -28,12 +30,20 @@ class Approvals:
         screen: shows what the actions would do.
         session: the study that the actions are about.
         slash: carries out a slash command, which a person may type instead of an answer.
+        may_type: whether the input is a terminal, at which Enter is a yes.
     """
 
     def __init__(
-        self, reader: InputReader, screen: Screen, session: StudySession, slash: Callable[[str], Awaitable[None]]
+        self,
+        reader: InputReader,
+        screen: Screen,
+        session: StudySession,
+        slash: Callable[[str], Awaitable[None]],
+        *,
+        may_type: bool,
     ) -> None:
         self._reader, self._screen, self._session, self._slash = reader, screen, session, slash
+        self._may_type = may_type
         self._all = False
 
     def new_turn(self) -> None:
@@ -60,10 +70,12 @@ class Approvals:
         if answer.startswith("/"):
             await self._slash(answer)
             return None
+        if not answer and not self._may_type:
+            return None
         if answer.lower() in YES_TO_ALL:
             self._all = True
             return Decision("approve")
-        if answer.lower() in YES:
+        if not answer or answer.lower() in YES:
             return Decision("approve")
         if word.lower().rstrip(",:") in NO:
             return Decision("reject", reason=rest.strip())
@@ -73,7 +85,7 @@ class Approvals:
 
     async def _answer(self) -> str:
         try:
-            line = await self._reader.line(QUESTION)
+            line = await self._reader.line(QUESTION if self._may_type else QUESTION_TO_A_PIPE)
         except InputInterrupted:
             return "no"
         return line if line is not None else "no nobody is there to decide"

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.chat.approvals import Approvals
 from tunesmith.cli.chat.screen import Screen
-from tunesmith.cli.chat.spending import limit_text
+from tunesmith.cli.chat.spending import ChatCharges
 from tunesmith.cli.chat.turns import Turns
 from tunesmith.cli.session.overrides import server_of
 from tunesmith.cli.session.study_session import StudySession
-from tunesmith.study.commands import Charge
 from tunesmith.study.config.tables.planner import PlannerTable
-from tunesmith.study.errors import InputError, ProjectError, ToolRefused, TunesmithError
+from tunesmith.study.errors import InputError, ToolRefused, TunesmithError
 from tunesmith.study.formatting import count
-from tunesmith.tools.control.inbox import Inbox
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.registry import CHAT
 
@@ -55,6 +53,7 @@ class ChatModel:
     ) -> None:
         self._session, self._screen, self._approvals, self._chosen = session, screen, approvals, chosen
         self._may_type = may_type
+        self._charges = ChatCharges(session)
         self._conversation: Conversation | None = None
         self._opening: asyncio.Task[None] | None = None
         self.turns: Turns | None = None
@@ -121,9 +120,9 @@ class ChatModel:
         return f"up to {trials} may be queued without approval" if int(text) else "every trial needs approval"
 
     @property
-    def usd(self) -> float:
-        """What the conversation has cost so far, in dollars."""
-        return self._conversation.cost.usd if self._conversation is not None else 0.0
+    def unbilled_usd(self) -> float:
+        """Dollars of the chat that the study has not counted yet."""
+        return self._charges.unbilled_usd
 
     async def cost_text(self) -> str:
         """Return calls, tokens and dollars of the conversation."""
@@ -174,7 +173,7 @@ class ChatModel:
             store=store,
             thread=self._session.file.name,
             fallbacks=others,
-            account=Account(self._charge, lambda cost: limit_text(self._session, cost.usd)),
+            account=Account(self._charges.add, self._charges.limit_text),
         )
 
     def _context(self) -> ToolContext:
@@ -185,13 +184,6 @@ class ChatModel:
         if self._conversation is None:
             return ""
         return f"{self._conversation.model}; {_cost_text(self._conversation.cost)}"
-
-    def _charge(self, charge: Charge) -> None:
-        """Let the study's budget count what a turn cost; a chat without a study has none."""
-        with suppress(InputError, ProjectError):
-            loaded = self._session.loaded()
-            if loaded is not None and loaded.reader.record() is not None:
-                Inbox(self._session.history.parent / loaded.spec.study.name).submit(charge, by="chat")
 
     def _planner(self) -> PlannerTable:
         try:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from tunesmith.cli.chat.run_notes import RunNotes
-from tunesmith.cli.session.study_session import LoadedStudy, StudySession
-from tunesmith.study.errors import InputError
+from tunesmith.cli.chat.study_look import StudyLook
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView
-from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_lines, pause_reason
 from tunesmith.tools.analysis.run_state import ending_text
@@ -18,10 +16,14 @@ UNREPORTED_LINES = 10
 
 
 class StudyChanges:
-    """Compares the study with its state at the last look."""
+    """Compares a study with its state at the last look.
 
-    def __init__(self, session: StudySession) -> None:
-        self._session = session
+    What happened before the first look at a study is known, unless the study was made while the chat looked on.
+    """
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._is_made_here = False
         self._notes = RunNotes()
         self._finished: set[int] = set()
         self._best: int | None = None
@@ -29,27 +31,36 @@ class StudyChanges:
         self._unreported: list[str] = []
         self._unreported_best = ""
         self._unreported_counts = [0, 0]
-        self.poll()
-        self.news_for_model()
 
-    def poll(self, *, counts: bool = True) -> list[str]:
-        """Return the news since the last call, one line each.
+    def since_last(self, look: StudyLook | None, *, counts: bool = True) -> list[str]:
+        """Return the news since the last look, one line each.
 
         Args:
+            look: the study now; None without one.
             counts: whether they say how many trials finished.
         """
-        try:
-            loaded = self._session.loaded()
-            if loaded is None or loaded.context.control is None:
-                return []
-            view, running = loaded.reader.view(), loaded.context.control.is_running()
-        except InputError:
-            # The study file is being edited or the history is being made: the next look will succeed.
+        if look is None:
+            self._is_made_here = not self._name
             return []
-        lines = [*self._finished_lines(view, counts=counts), *self._best_lines(view)]
-        notes = [*self._notes.read(loaded), *self._end_lines(loaded, view, running=running)]
+        if look.name != self._name:
+            is_new, self._name, self._is_made_here = self._is_made_here, look.name, False
+            self._running = is_new and look.record is not None
+            if not is_new:
+                self._forget(look)
+                return []
+        view = look.view
+        lines = [*self._finished_lines(view, counts=counts), *self._best_lines(look)]
+        notes = [*self._notes.read(look.loaded), *self._end_lines(look)]
         self._unreported = [*self._unreported, *notes][-UNREPORTED_LINES:]
         return [*lines, *notes]
+
+    def _forget(self, look: StudyLook) -> None:
+        """Take a study as it is, without news of another one."""
+        self._finished = {t.number for t in look.view.every_trial if t.state.is_finished}
+        self._best = look.best.number if look.best is not None else None
+        self._running = look.is_running
+        self._notes.read(look.loaded)
+        self.news_for_model()
 
     def news_for_model(self) -> str:
         """Return everything since the last call in one text; the best and the counts are never pushed out of it."""
@@ -73,22 +84,21 @@ class StudyChanges:
         self._unreported += [own] if own else []
         return [*([_finished_text(len(new), failed)] if counts else []), *([own] if own else [])]
 
-    def _best_lines(self, view: StudyView) -> list[str]:
-        best, before = incumbent(view.trials, view), self._best
+    def _best_lines(self, look: StudyLook) -> list[str]:
+        best, before = look.best, self._best
         self._best = best.number if best else None
         if best is None or before is None or best.number == before:
             return []
-        metric = view.objectives[0].metric
+        metric = look.view.objectives[0].metric
         self._unreported_best = f"new best: {metric} {short_number(best.values[metric])} in trial {best.number}"
         return [self._unreported_best]
 
-    def _end_lines(self, loaded: LoadedStudy, view: StudyView, *, running: bool) -> list[str]:
-        ended, self._running = self._running and not running, running
+    def _end_lines(self, look: StudyLook) -> list[str]:
+        ended, self._running = self._running and not look.is_running, look.is_running
         if not ended:
             return []
-        record = loaded.reader.record()
-        by = record.ended_by if record else ""
-        last = last_of_study(view.set_aside) if by == FAILURES else None
+        by = look.record.ended_by if look.record is not None else ""
+        last = last_of_study(look.view.set_aside) if by == FAILURES else None
         if last is not None:
             return [pause_reason([last]), *pause_lines(last)]
         return [f"the run has ended: {ending_text(by) if by else 'its process died; /run resumes it'}"]

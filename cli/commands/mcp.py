@@ -6,13 +6,11 @@ import asyncio
 import os
 import secrets
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from tunesmith import __version__
-from tunesmith.cli.session.study_session import StudySession
+from tunesmith.cli.session.study_sessions import StudySessions
 from tunesmith.study.errors import ProjectError
-from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.registry import tools_up_to
 from tunesmith.tools.llm_tools.tool import Effect
 from tunesmith.tools.mcp_server import HOST, http_app, make_server, serve_stdio
@@ -25,22 +23,16 @@ def serve_mcp(study: Path, *, history: Path | None, port: int | None, effect: Ef
     """Serve until the client disconnects (stdio) or the process ends (HTTP).
 
     Args:
-        study: study.toml or its folder; the file may be written later.
+        study: study.toml or its folder, with any number of studies; files may be written later.
         history: the history file; None for the default path.
         port: for HTTP, 0 to pick a free one; None for stdio.
         effect: the strongest effect of the offered tools.
 
     Raises:
-        SpecError: the study file has mistakes.
         ProjectError: the package mcp is missing, the token is too short, or the port is in use.
     """
-    session = StudySession(study, history, by="mcp")
-    session.loaded()
-
-    def context() -> ToolContext:
-        return replace(session.context(), may_write=effect >= Effect.RUN)
-
-    server = make_server(context, tools_up_to(effect), version=__version__)
+    sessions = StudySessions(study, history, by="mcp", may_write=effect >= Effect.RUN)
+    server = make_server(sessions, tools_up_to(effect), version=__version__)
     if port is None:
         asyncio.run(serve_stdio(server))
         return

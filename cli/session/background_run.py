@@ -1,4 +1,4 @@
-"""Starts `tunesmith run` as a separate process, for chat and MCP; the run outlives the process that started it."""
+"""Starts `tunesmith run` and `tunesmith import` as separate processes, for chat and MCP; a run outlives its starter."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tunesmith.study.errors import ToolRefused
 from tunesmith.tools.control.inbox import Inbox
+from tunesmith.tools.interop.importing.plan import ImportRequest
 
 START_TIMEOUT_S = 20.0
 """Longest wait for the loop to answer; afterwards the run counts as started."""
@@ -56,6 +57,26 @@ class BackgroundRuns:
                 break
             time.sleep(POLL_INTERVAL_S)
         return f"running in the background (process {process.pid}); it continues when this session ends"
+
+    def take_in(self, request: ImportRequest) -> None:
+        """Import results of elsewhere, for the study to learn from.
+
+        Raises:
+            ToolRefused: they cannot be imported; the message is that of the command.
+        """
+        maps = [word for column, name in request.columns.items() for word in ("--map", f"{column}={name}")]
+        named = ["--named", request.named] if request.named is not None else []
+        words = ["-m", "tunesmith.cli.main", "import", request.source, "--study", str(self._study)]
+        done = subprocess.run(
+            [sys.executable, *words, "--history", str(self._history), *named, *maps],
+            cwd=self._study.parent,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ToolRefused(done.stderr.strip() or f"the import ended with exit status {done.returncode}")
 
     def _launch(self, errors: Path) -> subprocess.Popen[bytes]:
         words = ["-m", "tunesmith.cli.main", "run", str(self._study), "--history", str(self._history), "--json"]

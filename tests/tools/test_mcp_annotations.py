@@ -5,17 +5,28 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("mcp", reason="the package mcp is not installed")
-from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.registry import ALL
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect
-from tunesmith.tools.mcp_server import _to_mcp
+from tunesmith.tools.mcp_server import OF_THE_FOLDER, _to_mcp
 
 LOSING = {"stop_trial", "end", "withdraw", "write_study"}
 
 
 @pytest.mark.parametrize("tool", ALL, ids=lambda tool: tool.name)
 def test_a_tool_is_destructive_only_where_something_is_lost(tool: AnyTool) -> None:
-    hints = _to_mcp(tool, ToolContext(may_write=True)).annotations
-    assert hints.destructive_hint is (tool.name in LOSING)
-    assert hints.read_only_hint is (tool.effect is Effect.READ and tool.name != "report")
-    assert not (hints.destructive_hint and hints.read_only_hint)
+    for may_write in (True, False):
+        hints = _to_mcp(tool, ["one"], may_write=may_write).annotations
+        assert hints.destructive_hint is (tool.name in LOSING)
+        leaves_files = may_write and tool.name in ("report", "plot")
+        assert hints.read_only_hint is (tool.effect is Effect.READ and not leaves_files)
+        assert not (hints.destructive_hint and hints.read_only_hint)
+
+
+@pytest.mark.parametrize("tool", ALL, ids=lambda tool: tool.name)
+def test_a_study_is_named_only_where_there_are_several(tool: AnyTool) -> None:
+    for names in ([], ["one"]):
+        assert _to_mcp(tool, names, may_write=True).input_schema == tool.schema
+    several = _to_mcp(tool, ["one", "two"], may_write=True).input_schema
+    assert ("study" in several.get("properties", {})) is (tool.name not in OF_THE_FOLDER)
+    assert "study" not in several.get("required", [])
+    assert "study" not in tool.schema.get("properties", {})

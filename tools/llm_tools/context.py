@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tunesmith.study.commands import Command
 from tunesmith.study.config.record import Event, Lesson, StudyRecord
@@ -20,6 +20,9 @@ from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Prediction
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Variant
+
+if TYPE_CHECKING:
+    from tunesmith.tools.interop.importing.plan import ImportRequest
 
 
 class StudyReader(Protocol):
@@ -111,9 +114,14 @@ class ToolContext:
         control: sends commands to the study's loop.
         forecaster: the surrogate model.
         start: starts a run of the study in the background and returns a line about it.
+        take_in: takes results of elsewhere into the history; raises ToolRefused where that fails.
         may_write: whether reading tools may leave files in the study's folder, such as the report.
         interruption: ends a wait when it is set; None where nobody can interrupt.
         reload: returns the context of the study as its file is now, after it was written.
+        select: returns the context of another study of the folder, by its name; a chat stays with it. None where
+            there is only one.
+        file: the study file, which need not exist yet; None for a study without one.
+        mistakes: the mistakes in the study file, for which there is no reader; "" without any.
         speaker: returns which model calls the tools and what its conversation has cost; None where nobody knows.
     """
 
@@ -124,8 +132,12 @@ class ToolContext:
     control: StudyControl | None = None
     forecaster: Forecaster | None = None
     start: Callable[[], str] | None = None
+    take_in: Callable[[ImportRequest], None] | None = None
     may_write: bool = True
     reload: Callable[[], ToolContext] | None = None
+    select: Callable[[str], ToolContext] | None = None
+    file: Path | None = None
+    mistakes: str = ""
     interruption: threading.Event | None = None
     speaker: Callable[[], str] | None = None
 
@@ -136,6 +148,8 @@ class ToolContext:
         Raises:
             ToolRefused: there is no study yet.
         """
+        if self.reader is None and self.mistakes:
+            raise ToolRefused(self.mistakes)
         if self.reader is None:
             raise ToolRefused(
                 "there is no study here yet; read the training script and create a study with write_study"

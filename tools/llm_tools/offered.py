@@ -17,6 +17,7 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.trial import TrialState
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.results.study import is_paused
+from tunesmith.tools.llm_tools.studies.finding import study_names
 from tunesmith.tools.llm_tools.tool import AnyTool, Arguments, StudyTool
 
 
@@ -25,6 +26,7 @@ class Situation:
     """What the choice of tools depends on.
 
     Attributes:
+        has_others: whether the folder has other studies.
         has_edits: whether the study allows edits of the code.
         has_variants: whether there are edits already.
         states: the number of trials in each state.
@@ -33,6 +35,7 @@ class Situation:
     has_study: bool = False
     is_running: bool = False
     is_paused: bool = False
+    has_others: bool = False
     has_edits: bool = False
     has_variants: bool = False
     has_lessons: bool = False
@@ -72,13 +75,15 @@ def situation(context: ToolContext) -> Situation:
     Raises:
         InputError: the history cannot be read.
     """
+    has_others = context.select is not None and _others(context)
     if context.reader is None:
-        return Situation(states={})
+        return Situation(states={}, has_others=has_others)
     trials = context.reader.view().every_trial
     return Situation(
         has_study=True,
         is_running=context.control is not None and context.control.is_running(),
         is_paused=is_paused(context),
+        has_others=has_others,
         has_edits=context.reader.spec.edits is not None,
         has_variants=any(variant.is_edited for variant in context.reader.variants()),
         has_lessons=bool(context.reader.lessons()),
@@ -86,7 +91,16 @@ def situation(context: ToolContext) -> Situation:
     )
 
 
+def _others(context: ToolContext) -> bool:
+    """Return whether a folder has a study other than this one."""
+    names = study_names(context.project, context.history) if context.project is not None else []
+    current = context.reader.spec.study.name if context.reader is not None else ""
+    return any(name != current for name in names)
+
+
 def _is_of_use(name: str, now: Situation) -> bool:
+    if name in ("studies", "switch") and now.has_others:
+        return True
     if not now.has_study:
         return name in _WITHOUT_STUDY
     condition = _CONDITIONS.get(name)
@@ -94,7 +108,8 @@ def _is_of_use(name: str, now: Situation) -> bool:
 
 
 SELDOM_NEEDED = (
-    "branch", "export", "forget", "lessons", "machine", "points", "report", "rule", "studies", "withdraw",
+    "apply_edit", "branch", "export", "forget", "import_results", "lessons", "machine", "points",
+    "report", "rule", "setting", "studies", "withdraw",
 )  # fmt: skip
 """Tools that are shown when the model has asked for them."""
 
@@ -149,6 +164,7 @@ _CONDITIONS: Mapping[str, Callable[[Situation], bool]] = {
     **dict.fromkeys(("start", "check", "change_files"), _is_at_rest),
     **dict.fromkeys(("edits", "edit", "apply_edit"), _has_variants),
     **dict.fromkeys(("scripts", "read_script"), lambda now: not now.is_running and not now.trials),
+    "switch": lambda now: now.has_others,
     "lessons": lambda now: now.has_lessons,
     "pause": lambda now: now.is_running and not now.is_paused,
     "resume": lambda now: now.is_running and now.is_paused,

@@ -27,13 +27,18 @@ from tunesmith.tools.llm_tools.steering import (
     QUEUE,
     RESUME,
     RETRY,
+    SETTING,
     STOP_TRIAL,
     VETO,
     WITHDRAW,
 )
+from tunesmith.tools.llm_tools.studies.branching import BRANCH
 from tunesmith.tools.llm_tools.studies.export import EXPORT
+from tunesmith.tools.llm_tools.studies.import_results import IMPORT
 from tunesmith.tools.llm_tools.studies.listing import STUDIES
-from tunesmith.tools.llm_tools.studies.study_files import BRANCH, READ_SCRIPT, SCRIPTS, START, WRITE_STUDY
+from tunesmith.tools.llm_tools.studies.starting import START
+from tunesmith.tools.llm_tools.studies.study_files import READ_SCRIPT, SCRIPTS, WRITE_STUDY
+from tunesmith.tools.llm_tools.studies.switching import SWITCH
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect
 from tunesmith.tools.llm_tools.trials import CURVE, TRIAL, TRIALS
 from tunesmith.tools.llm_tools.waiting import WAIT
@@ -77,11 +82,13 @@ ALL: tuple[AnyTool, ...] = (
     FORBID,
     LIMIT,
     PARALLEL,
+    SETTING,
     BOUNDS,
     CONSTRAIN,
     WRITE_STUDY,
     BRANCH,
     EXPORT,
+    IMPORT,
     CHECK,
     START,
     PROPOSE_EDIT,
@@ -89,7 +96,7 @@ ALL: tuple[AnyTool, ...] = (
 )
 
 
-CHAT: tuple[AnyTool, ...] = (*ALL, CHANGE_FILES, MORE_TOOLS)
+CHAT: tuple[AnyTool, ...] = (*ALL, SWITCH, CHANGE_FILES, MORE_TOOLS)
 """Tools of the chat, where a person approves each change of their own files, and sees those that are of use now."""
 
 

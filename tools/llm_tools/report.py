@@ -67,4 +67,4 @@ def markdown(context: ToolContext) -> str:
         return to_markdown(report_input(history, history.study(name)).for_models)
 
 
-REPORT = StudyTool("report", NoArguments, report)
+REPORT = StudyTool("report", NoArguments, report, leaves_files=True)

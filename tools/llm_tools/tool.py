@@ -59,6 +59,7 @@ class StudyTool(Generic[A]):
         previewed: arguments that `preview` shows whole in other words, such as blocks as a diff.
         freeze: returns the arguments with everything that may change while a person decides replaced by what it means
             now, such as the values of the best trial in place of "best"; None where nothing changes.
+        leaves_files: whether a reading call may leave a file in the study's folder, where the context allows it.
         loses: whether a call may lose something that no other call brings back, such as the rest of a running trial.
     """
 
@@ -70,6 +71,7 @@ class StudyTool(Generic[A]):
     preview: Callable[[ToolContext, A], str] | None = None
     previewed: frozenset[str] = frozenset()
     freeze: Callable[[ToolContext, A], A] | None = None
+    leaves_files: bool = False
     loses: bool = False
 
     @property

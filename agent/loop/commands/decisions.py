@@ -28,6 +28,7 @@ from tunesmith.study.commands import (
     Queue,
     Resume,
     Retry,
+    Setting,
     StopTrial,
     Veto,
     Withdraw,
@@ -44,7 +45,7 @@ from tunesmith.study.space.condition import ConditionError, Value
 from tunesmith.study.space.values import own_value
 from tunesmith.study.trials.reported import unreported_reason
 from tunesmith.study.trials.results import is_present
-from tunesmith.study.trials.seeds import choosing_seed, tuning_seed
+from tunesmith.study.trials.seeds import choosing_seed, is_fresh, tuning_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, short_id
 from tunesmith.tools.analysis.rule_effect import rule_effect
@@ -150,7 +151,7 @@ def decide(command: Command, state: RunState) -> CommandDecision:  # noqa: C901 
             return _veto(command, state)
         case Forbid():
             return _forbid(command, state)
-        case Limit() | Parallel() | Bounds() | Constrain():
+        case Limit() | Parallel() | Setting() | Bounds() | Constrain():
             return _change(command, state)
 
 
@@ -204,7 +205,7 @@ def _confirm(command: Confirm, state: RunState) -> CommandDecision:
         )
     if veto := state.steering.veto_of(trial.params):
         raise ToolRefused(f"trial {command.number} does not run again: {veto}; remove that veto first")
-    used = {t.proposal.seed for t in state.trials if t.proposal.replicate_of == original}
+    used = {t.proposal.seed for t in state.trials if t.proposal.replicate_of == original and is_fresh(t.proposal.seed)}
     # The same seeds for every configuration, in the same command, so that what is confirmed can be compared.
     pool = (choosing_seed(state.spec.study.seed, index) for index in range(command.seeds + len(used) + 1000))
     seeds = [seed for seed in dict.fromkeys(pool) if seed not in used][: command.seeds]
@@ -219,7 +220,11 @@ def _confirm(command: Confirm, state: RunState) -> CommandDecision:
         replicate_of=original,
         parent=None,
     )
-    proposals = tuple(replace(replicate, seed=seed) for seed in seeds)
+    instances = state.spec.instance_set
+    proposals = tuple(
+        replace(replicate, seed=seed, instance="" if instances is None else instances.fresh(len(used) + index))
+        for index, seed in enumerate(seeds)
+    )
     first = len(state.trials)
     numbers = f"{first}" if len(seeds) == 1 else f"{first} to {first + len(seeds) - 1}"
     return CommandDecision(answer=f"trial {original} runs again on other seeds, as {numbers}", proposals=proposals)
@@ -288,7 +293,7 @@ def _veto(command: Veto, state: RunState) -> CommandDecision:
     return CommandDecision(answer=f"vetoed: {text}; no later proposal will match it{also}", steering=steering)
 
 
-def _change(command: Limit | Parallel | Bounds | Constrain, state: RunState) -> CommandDecision:
+def _change(command: Limit | Parallel | Setting | Bounds | Constrain, state: RunState) -> CommandDecision:
     change = requested_change(state.spec.document, command)
     if isinstance(command, Constrain) and change.after is not None:
         _require_reported(command.metric, state.trials)

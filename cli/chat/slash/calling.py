@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.session.locate import OpenStudy, open_study
@@ -26,7 +27,7 @@ def loaded_study(session: StudySession) -> LoadedStudy:
 def with_study(session: StudySession, text: Callable[[OpenStudy], str]) -> str:
     """Return a text about the study in its history, which is open meanwhile."""
     loaded_study(session)
-    opened = open_study(session.file, session.history)
+    opened = open_study(Path(session.recorded) if session.recorded else session.file, session.history)
     with opened.history:
         return text(opened)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tunesmith.cli.chat.slash.calling import call_tool, loaded_study
 from tunesmith.cli.chat.slash.parsing import json_value, named_values
 from tunesmith.cli.session.study_session import StudySession
+from tunesmith.study.config.changes import LIVE_KEYS
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.numbers import parse_numbers
@@ -19,8 +20,10 @@ from tunesmith.tools.llm_tools.steering import (
     PIN,
     QUEUE,
     RETRY,
+    SETTING,
     STOP_TRIAL,
 )
+from tunesmith.tools.llm_tools.studies.listing import STUDIES, THIS_ONE
 
 
 def run(session: StudySession, _: str) -> str:
@@ -28,7 +31,18 @@ def run(session: StudySession, _: str) -> str:
     loaded = loaded_study(session)
     if loaded.context.control is not None and loaded.context.control.is_running():
         raise ToolRefused("the study is already running; /status shows it")
+    if loaded.runs is None:
+        raise ToolRefused(f"{loaded.spec.study.name} has no study file in this folder, so it cannot run")
     return loaded.runs.start()
+
+
+def switch(session: StudySession, rest: str) -> str:
+    """Turn to another study of the folder: `/switch NAME`; without a name list them."""
+    if not rest:
+        return STUDIES.call(session.context(), {})
+    session.select(rest)
+    lines = STUDIES.call(session.context(), {}).splitlines()
+    return next((f"now about {line.replace(THIS_ONE, '')}" for line in lines if THIS_ONE in line), "")
 
 
 def stop(session: StudySession, rest: str) -> str:
@@ -53,6 +67,14 @@ def budget(session: StudySession, rest: str) -> str:
     if name != "until" and not isinstance(value, int | float | None):
         raise ToolRefused(f"{text!r} is not valid here; expected a number, or none for no limit")
     return call_tool(session, LIMIT, {"name": name, "value": value})
+
+
+def set_key(session: StudySession, rest: str) -> str:
+    """Change a key of the study file that the run takes over: `/set run.timeout 30m`, `/set run.timeout none`."""
+    key, _, text = (part.strip() for part in rest.partition(" "))
+    if not text:
+        raise ToolRefused(f"give a key and its value, for example /set run.timeout 30m; keys: {', '.join(LIVE_KEYS)}")
+    return call_tool(session, SETTING, {"key": key, "value": None if text == "none" else json_value(text)})
 
 
 def queue(session: StudySession, rest: str) -> str:

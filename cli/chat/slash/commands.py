@@ -81,6 +81,8 @@ COMMANDS: Mapping[str, Slash] = {
     "constrain": Slash("METRIC <= X", "add a bound on a metric", through(CONSTRAIN, bound)),
     "unconstrain": Slash("METRIC", "remove the bounds on a metric", changing.unconstrain),
     "budget": Slash("[NAME VALUE]", "show the limits, or change one, for example /budget trials 60", changing.budget),
+    "set": Slash("KEY VALUE", "change another key of study.toml, for example /set run.timeout 30m", changing.set_key),
+    "switch": Slash("[NAME]", "list the studies of this folder, or turn to another one", changing.switch),
     "edits": Slash("[NAME]", "edits of the code with their results, or the diff of one", reading.edits),
 }
 CHAT_COMMANDS: Mapping[str, tuple[str, str]] = {

@@ -26,7 +26,7 @@ def test_at_the_limit_no_model_is_asked_and_nothing_is_charged(tmp_path: Path, m
 
     async def talk() -> list[ChatEvent]:
         model = LangChainModel("openai:m", base_url=NOBODY)
-        account = Account(charged.append, lambda cost: f"used up after {cost.calls} calls")
+        account = Account(charged.append, lambda: "used up")
         store = tmp_path / "chat.db"
         async with Conversation(model, CHAT, ToolContext, store=store, thread="t", account=account) as conversation:
             events = [event async for event in conversation.send("hello")]
@@ -34,5 +34,5 @@ def test_at_the_limit_no_model_is_asked_and_nothing_is_charged(tmp_path: Path, m
             events += [event async for event in conversation.send("hello again")]
             return events
 
-    assert asyncio.run(talk()) == [Notice("used up after 0 calls")] * 2
+    assert asyncio.run(talk()) == [Notice("used up")] * 2
     assert charged == []

@@ -60,6 +60,20 @@ def session(tmp_path: Path) -> Iterator[StudySession]:
         ("/compare 3 x", "give two trials or more"),
         ("/compare 3 4", "there is no trial 3"),
         ("/report", "has not run yet"),
+        ("/set", "give a key and its value"),
+        ("/set run.timeout", "give a key and its value"),
+        ("/set run.timeout soon", "run.timeout"),
+        ("/set run.timeout -3", "run.timeout"),
+        ("/set run.timout 3m", "did you mean run.timeout?"),
+        ("/set timeout 3m", "such as run.timeout"),
+        ("/set run.parallel 4", "parallel changes how many"),
+        ("/set budget.trials 4", "limit changes budget.trials"),
+        ("/set space.x.low 4", "bounds changes space.x.low"),
+        ("/set study.metric acc", "write that study under another name"),
+        ("/set run.command x", "end the run, change the study file, and start it again: its trials stay"),
+        ("/set planner.model m", "end the run, change the study file"),
+        ("/set confirm.seeds 1", "confirm.seeds"),
+        ("/switch nothing", "there is no study 'nothing' here; expected toy"),
         ("/plot z", "there is no trial and no parameter"),
     ],
 )
@@ -70,7 +84,14 @@ def test_a_wrong_command_is_refused_when_it_is_given(session: StudySession, line
 
 
 def test_commands_that_wait_count_for_those_after_them(session: StudySession) -> None:
-    for line in ("/unconstrain size", "/veto x > 0.5", "/unveto x > 0.5", "/veto y == 8", "/bounds x 0.2 0.4"):
+    for line in (
+        "/unconstrain size",
+        "/veto x > 0.5",
+        "/unveto x > 0.5",
+        "/veto y == 8",
+        "/bounds x 0.2 0.4",
+        "/set run.timeout 30m",
+    ):
         assert WAITS in run_slash(line, session), line
     for line, reason in [
         ("/unconstrain size", "has no bound; bounded metrics: none"),
@@ -78,6 +99,7 @@ def test_commands_that_wait_count_for_those_after_them(session: StudySession) ->
         ("/queue x=0.3 y=8 base=default", "remove that veto first"),
         ("/pin x=0.9", "x: "),
         ("/bounds x 0.2 0.4", "already"),
+        ("/set run.timeout 30m", "already"),
     ]:
         with pytest.raises(ToolRefused) as refused:
             run_slash(line, session)

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.projects import make_project
+from fakes.projects import command, make_project
 
-from tunesmith.cli.chat.spending import limit_text, total_usd
+from tunesmith.cli.chat.slash.commands import run_slash
+from tunesmith.cli.chat.spending import ChatCharges
 from tunesmith.cli.session.study_session import StudySession
-from tunesmith.study.config.budget import PurposeUsage, Spent
-
-
-def spent(*, planner: float, chat: float) -> Spent:
-    purposes = (
-        PurposeUsage(purpose="propose", calls=1, tokens=10, usd=planner),
-        PurposeUsage(purpose="chat", calls=1, tokens=10, usd=chat),
-    )
-    return Spent(llm_usd=planner + chat, llm_purposes=purposes)
-
-
-@pytest.mark.parametrize(
-    ("known", "chat_usd", "total"),
-    [
-        (Spent(), 0.0, 0.0),
-        (Spent(), 0.5, 0.5),
-        (Spent(llm_usd=1.0), 0.5, 1.5),
-        (spent(planner=1.0, chat=0.5), 0.5, 1.5),
-        (spent(planner=1.0, chat=0.2), 0.5, 1.5),
-        (spent(planner=1.0, chat=0.9), 0.5, 1.9),
-    ],
-)
-def test_calls_of_the_chat_count_once_whether_they_are_charged_yet_or_not(
-    known: Spent, chat_usd: float, total: float
-) -> None:
-    assert total_usd(known, chat_usd) == pytest.approx(total)
+from tunesmith.study.commands import Charge
+from tunesmith.tools.control.inbox import Inbox
 
 
 @pytest.fixture
@@ -50,13 +28,54 @@ def session(tmp_path: Path) -> Iterator[StudySession]:
     loaded.reader.close()
 
 
-def test_at_the_limit_no_model_is_asked_and_the_reason_says_what_to_do(session: StudySession) -> None:
-    assert limit_text(session, 2.99) == ""
-    text = limit_text(session, 3.01)
+def charge(usd: float | None) -> Charge:
+    return Charge(purpose="chat", model="m", calls=1, cost_usd=usd)
+
+
+def test_charges_wait_for_the_run_and_count_at_once(session: StudySession) -> None:
+    charges = ChatCharges(session)
+    for usd in (1.0, None, 0.5):
+        charges.add(charge(usd))
+    assert charges.unbilled_usd == pytest.approx(1.5)
+    # Of an earlier chat, too.
+    assert ChatCharges(session).unbilled_usd == pytest.approx(1.5)
+    assert charges.limit_text() == ""
+    charges.add(charge(1.51))
+    text = charges.limit_text()
     assert text.startswith("$3.01 of $3 are used, which bound planner and chat together")
     assert "`/budget llm_usd 6`" in text
 
 
-def test_without_a_limit_or_a_study_nothing_is_refused(tmp_path: Path) -> None:
-    assert limit_text(StudySession(tmp_path, None, by="test"), 100.0) == ""
-    assert limit_text(StudySession(make_project(tmp_path / "p"), None, by="test"), 100.0) == ""
+@pytest.mark.parametrize(("line", "is_refused"), [("llm_usd 6", False), ("llm_usd none", False), ("llm_usd 2", True)])
+def test_a_limit_that_waits_for_the_next_run_counts_already(session: StudySession, line: str, is_refused: bool) -> None:
+    charges = ChatCharges(session)
+    charges.add(charge(4.0))
+    run_slash(f"/budget {line}", session)
+    assert bool(charges.limit_text()) is is_refused
+
+
+def test_what_is_spent_before_there_is_a_study_is_charged_to_it(tmp_path: Path) -> None:
+    charges = ChatCharges(StudySession(tmp_path, None, by="test"))
+    charges.add(charge(2.0))
+    charges.add(charge(3.0))
+    assert charges.limit_text() == ""
+    make_project(tmp_path)
+    charges.add(charge(0.5))
+    inbox = Inbox(tmp_path / ".tunesmith" / "toy")
+    assert [json.loads(waiting.text)["cost_usd"] for waiting in inbox.pending()] == [2.0, 3.0, 0.5]
+    assert charges.unbilled_usd == pytest.approx(5.5)
+
+
+def test_a_run_counts_them(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2)
+    session = StudySession(project, None, by="test")
+    charges = ChatCharges(session)
+    charges.add(charge(0.25))
+    assert command("run", cwd=project).returncode == 0
+    loaded = session.loaded()
+    assert loaded is not None
+    record = loaded.reader.record()
+    assert record is not None
+    assert record.spent.llm_usd == pytest.approx(0.25)
+    assert charges.unbilled_usd == 0.0
+    loaded.reader.close()

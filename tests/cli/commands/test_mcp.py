@@ -59,6 +59,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "write_study": {"text": "[study]"},
     "branch": {"number": 1, "name": "toy-2"},
     "export": {"to": "csv"},
+    "import_results": {"path": "earlier.csv"},
+    "setting": {"key": "run.timeout", "value": "30m"},
     "edit": {"name": "edit-000000"},
     "apply_edit": {"name": "edit-000000"},
     "propose_edit": {"blocks": [{"path": "train.py", "search": "x - 0.3", "replace": "x - 0.2"}]},
@@ -86,6 +88,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = make_project(tmp_path_factory.mktemp("mcp") / "p", trials=4)
     options = "p = argparse.ArgumentParser()\np.add_argument('--lr', type=float, default=0.1)\n"
     (project / "knobs.py").write_text(f"import argparse\n{options}")
+    (project / "earlier.csv").write_text("x,y,loss\n0.5,3,0.25\n0.6,2,0.5\n")
     assert command("run", cwd=project).returncode == 0
     return project
 
@@ -336,10 +339,51 @@ def test_what_cannot_be_served_is_said_in_words(tmp_path: Path) -> None:
     taken = command("mcp", str(project), "--http", "99999", cwd=tmp_path)
     assert taken.returncode == 2
     assert "--http 99999 cannot be used" in taken.stderr
+
+
+def test_a_study_file_with_mistakes_is_no_reason_not_to_serve(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p")
     (project / "study.toml").write_text("[study]\n")
-    wrong = command("mcp", str(project), cwd=tmp_path)
-    assert wrong.returncode == 2
-    assert "mistake" in wrong.stderr
+
+    async def use(client: Any) -> None:
+        result = await client.call_tool("study", {})
+        assert result.is_error
+        assert "study.toml has" in text_of(result)
+        assert "metric" in text_of(result)
+
+    stdio(project, use)
+
+
+def test_one_server_serves_every_study_of_a_folder(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2)
+    other = (project / "study.toml").read_text().replace('"toy"', '"second"').replace("trials = 2", "trials = 3")
+    (project / "study.toml").rename(project / "first.toml")
+    (project / "second.toml").write_text(other)
+    assert command("run", "first.toml", cwd=project).returncode == 0
+
+    async def use(client: Any) -> None:
+        listed = {tool.name: tool.input_schema["properties"] for tool in (await client.list_tools()).tools}
+        assert listed["trial"]["study"]["description"] == "Which study: toy, second."
+        assert "study" not in listed["studies"]
+        assert "first.toml" in text_of(await client.call_tool("studies", {}))
+        unclear = await client.call_tool("study", {})
+        assert unclear.is_error
+        assert "name one as study: toy, second" in text_of(unclear)
+        assert "2 complete" in text_of(await client.call_tool("study", {"study": "toy"}))
+        assert "trials: none yet" in text_of(await client.call_tool("study", {"study": "second.toml"}))
+        wrong = await client.call_tool("study", {"study": "secnd"})
+        assert "did you mean second?" in text_of(wrong)
+        started = text_of(await client.call_tool("start", {"study": "second"}))
+        assert "running in the background" in started or "ran to its end" in started
+        with anyio.fail_after(60):
+            while "3 complete" not in text_of(await client.call_tool("study", {"study": "second"})):
+                await anyio.sleep(0.1)
+        assert "2 complete" in text_of(await client.call_tool("study", {"study": "toy"}))
+        uris = [str(resource.uri) for resource in (await client.list_resources()).resources]
+        assert "tunesmith://trials/second" in uris
+        assert (await client.read_resource("tunesmith://trials/second")).contents[0].text.count("#") == 3
+
+    stdio(project, use, "--allow-run")
 
 
 def test_a_folder_without_a_study_can_be_asked_too(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def preview(context: ToolContext, tool: str, **arguments: Any) -> str:
         ("limit", {"name": "trials", "value": 5}, "Trials: 10 -> 5; 7 are done, so no further trial starts"),
         ("limit", {"name": "hours", "value": 1.5}, "Hours of work: no limit -> 1.5"),
         ("limit", {"name": "llm_usd", "value": 3}, "Dollars for the LLM: no limit -> 3"),
+        ("setting", {"key": "run.timeout", "value": "30m"}, "run.timeout: not set -> 30m, from the next trial on"),
+        ("setting", {"key": "stop.no_gain", "value": 9}, "stop.no_gain: not set -> 9, from the next trial on"),
         ("confirm", {"number": 3}, "Run #3 again on 3 fresh seeds: 3 runs, about 6.0 s"),
         ("confirm", {"number": 3, "seeds": 1}, "Run #3 again on 1 fresh seed: 1 run, about 2.0 s"),
         ("bounds", {"name": "hidden", "high": 1024}, "hidden: 8 to 512 -> 8 to 1024"),

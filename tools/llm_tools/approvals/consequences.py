@@ -23,10 +23,12 @@ from tunesmith.study.commands import (
     Queue,
     Resume,
     Retry,
+    Setting,
     StopTrial,
     Veto,
     Withdraw,
 )
+from tunesmith.study.config.changes import at_key
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import count, render_parameter, render_params
 from tunesmith.study.space import condition as conditions
@@ -88,6 +90,9 @@ def consequence(context: ToolContext, command: Command) -> str:  # noqa: C901  #
             return f"Allow trials with {rule} again" if lift else _forbid_text(rule, spec, view)
         case Limit(name=name, value=value):
             return _limit_text(name, value, context)
+        case Setting(key=key, value=value):
+            before = _setting(at_key(spec.document, key))
+            return f"{key}: {before} -> {_setting(value)}, from the next trial on"
         case Parallel(count=slots):
             return f"Trials at the same time: {spec.run.parallel or 1} -> {slots}"
         case Bounds():
@@ -203,6 +208,12 @@ def _limit_text(name: str, value: float | str | None, context: ToolContext) -> s
 
 def _limit(value: object) -> str:
     return "no limit" if value is None else render_parameter(value)
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "nothing"
+    return "not set" if value is None else render_parameter(value)
 
 
 def _bounds_text(command: Bounds, spec: StudySpec) -> str:

@@ -23,6 +23,7 @@ from tunesmith.study.search_replace import find_matches, replace_match
 from tunesmith.study.variant import unified_diff
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.script.files import source_path
+from tunesmith.tools.llm_tools.studies.starting import StartArguments, start
 from tunesmith.tools.llm_tools.studies.study_files import STUDY_FILE, parse_study_text
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 from tunesmith.tools.variants.git import GitFailed, Repository
@@ -37,9 +38,19 @@ class ChangeArguments(Arguments):
 
     blocks: Annotated[list[Block], Field(min_length=1, max_length=10, description="All or none are applied.")]
     why: Annotated[str, Field(max_length=200, description="In a sentence.")] = ""
+    start: Annotated[bool, Field(description="Also start the run.")] = False
 
 
 def change(context: ToolContext, args: ChangeArguments) -> str:
+    """Change the files, and start the run where that was asked for."""
+    changed = _change(context, args)
+    if not args.start:
+        return changed
+    reloaded = context.reload() if context.reload is not None else context
+    return f"{changed}\n{start(reloaded, StartArguments())}"
+
+
+def _change(context: ToolContext, args: ChangeArguments) -> str:
     """Write the changed files; return how they were kept and how the change is undone."""
     before, after = _changed_texts(context, args)
     project, names = _project(context), ", ".join(after)
@@ -59,7 +70,8 @@ def change(context: ToolContext, args: ChangeArguments) -> str:
 def preview(context: ToolContext, args: ChangeArguments) -> str:
     """Return the diff of every file that would change."""
     before, after = _changed_texts(context, args)
-    return f"Change {', '.join(after)} in your project:\n{unified_diff(before, after).rstrip()}"
+    then = " and start the run" if args.start else ""
+    return f"Change {', '.join(after)} in your project{then}:\n{unified_diff(before, after).rstrip()}"
 
 
 def _changed_texts(context: ToolContext, args: ChangeArguments) -> tuple[dict[str, str], dict[str, str]]:
@@ -85,8 +97,9 @@ def _changed_texts(context: ToolContext, args: ChangeArguments) -> tuple[dict[st
     unchanged = [name for name, text in after.items() if before[name] == text]
     if unchanged:
         raise ToolRefused(f"nothing would change in {', '.join(unchanged)}")
+    study = context.file.name if context.file is not None else STUDY_FILE
     for name, text in after.items():
-        _check(name, text)
+        _check(name, text, study=study)
     return before, after
 
 
@@ -125,8 +138,13 @@ def _replaced(text: str, block: Block, where: str) -> str:
     return replace_match(text, matches[0])
 
 
-def _check(name: str, text: str) -> None:
+def _check(name: str, text: str, *, study: str) -> None:
     """Refuse a changed file that would not load.
+
+    Args:
+        name: its path in the project.
+        text: what it would hold.
+        study: the name of the study file.
 
     Raises:
         ToolRefused: it is Python with a syntax error, or a study file with mistakes.
@@ -137,8 +155,8 @@ def _check(name: str, text: str) -> None:
         except (SyntaxError, ValueError) as error:
             line = getattr(error, "lineno", None)
             raise ToolRefused(f"{name} would not be valid Python, line {line}: {one_line(str(error), 200)}") from None
-    if name == STUDY_FILE:
-        parse_study_text(text)
+    if name == study:
+        parse_study_text(text, where=name)
 
 
 def _write_all(project: Path, before: Mapping[str, str], after: Mapping[str, str], copies: Sequence[Path]) -> None:
@@ -205,5 +223,5 @@ def _relative(path: Path, project: Path) -> str:
 
 
 CHANGE_FILES = StudyTool(
-    "change_files", ChangeArguments, change, Effect.EDIT, preview=preview, previewed=frozenset({"blocks"})
+    "change_files", ChangeArguments, change, Effect.EDIT, preview=preview, previewed=frozenset({"blocks", "start"})
 )

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tunesmith.evaluator.preview.dry_run import DEFAULT_SECONDS, dry_run
+from tunesmith.evaluator.preview.dry_run import DEFAULT_SECONDS, DryRun, dry_run
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.config.command import command_line
 from tunesmith.study.errors import ToolRefused
 from tunesmith.tools.checks.dry_run_findings import dry_run_findings
-from tunesmith.tools.checks.finding import finding_lines
+from tunesmith.tools.checks.finding import Finding, finding_lines
 from tunesmith.tools.checks.study_checks import check_command
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
@@ -35,17 +35,31 @@ def check_text(context: ToolContext, args: CheckArguments) -> str:
         ToolRefused: there is no study or no project, or the study is running.
         InputError: the run cannot start.
     """
+    return "\n".join(finding_lines(tried(context, args.seconds)[1]))
+
+
+def tried(context: ToolContext, seconds: float) -> tuple[DryRun | None, list[Finding]]:
+    """Return a dry run of the default and what it showed; no run where the command cannot start.
+
+    Raises:
+        ToolRefused: there is no study or no project, or the study is running.
+        InputError: the run cannot start.
+    """
     spec = context.study.spec
     if context.project is None or context.folder is None:
         raise ToolRefused("there is no project folder here, so nothing can run")
     if context.control is not None and context.control.is_running():
         raise ToolRefused("the study is running, so its trials show what it sees; read one with log or trial")
     command = check_command(spec, context.project)
-    findings = [command]
-    if command.level != "problem":
-        run = dry_run(spec, project=context.project, study_root=context.folder.parent, seconds=args.seconds)
-        findings = dry_run_findings(spec, run)
-    return "\n".join(finding_lines(findings))
+    if command.level == "problem":
+        return None, [command]
+    interrupted = context.interruption.is_set if context.interruption is not None else lambda: False
+    root = context.folder.parent
+    try:
+        run = dry_run(spec, project=context.project, study_root=root, seconds=seconds, is_cancelled=interrupted)
+    except KeyboardInterrupt:
+        raise ToolRefused("the person ended the dry run") from None
+    return run, dry_run_findings(spec, run)
 
 
 def check(context: ToolContext, args: CheckArguments) -> str:

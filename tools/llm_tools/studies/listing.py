@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from tunesmith.history.read import History
@@ -14,18 +13,21 @@ from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.run_state import ending_text
 from tunesmith.tools.control.inbox import Inbox
 from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.studies.finding import study_files
 from tunesmith.tools.llm_tools.tool import StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments
 
 MAX_LISTED = 40
 """Maximum number of studies in an answer."""
+THIS_ONE = ", this one"
+"""Mark of the study that the conversation is about."""
 
 
 def study_lines(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return a line for each study: its file, its trials, its best value, whether it runs."""
     if context.project is None:
         raise ToolRefused("there is no project folder here, so there are no other studies")
-    files = _study_files(context.project)
+    files = {name: path.name for name, path in study_files(context.project).items()}
     known: dict[str, str] = {}
     if context.history is not None and context.history.is_file():
         with History.open(context.history) as history:
@@ -35,22 +37,9 @@ def study_lines(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     lines = []
     for name in dict.fromkeys([*files, *known]):
         where = f" ({files[name]})" if name in files else ""
-        mark = ", this one" if name == current else ""
+        mark = THIS_ONE if name == current else ""
         lines.append(f"{name}{where}{mark}: {known.get(name, 'has not run yet')}")
     return "\n".join(lines) or "there are no studies in this folder"
-
-
-def _study_files(project: Path) -> dict[str, str]:
-    """Return the study files at the project's top by the names of their studies."""
-    found = {}
-    for path in sorted(project.glob("*.toml")):
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8")).get("study")
-        except (OSError, ValueError):
-            continue
-        if isinstance(table, dict) and isinstance(table.get("name"), str):
-            found[str(table["name"])] = path.name
-    return found
 
 
 def _record_text(history: History, record: StudyRecord, folder: Path) -> str:

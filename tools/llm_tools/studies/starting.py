@@ -1,0 +1,79 @@
+"""A tool that starts a run. A study without any result is tried first: its metric may be missing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tunesmith.evaluator.preview.dry_run import DEFAULT_SECONDS
+from tunesmith.prompts.untrusted import fenced
+from tunesmith.study.errors import InputError, ToolRefused
+from tunesmith.study.trials.trial import TrialState
+from tunesmith.tools.checks.finding import finding_lines, has_problem
+from tunesmith.tools.llm_tools.approvals.study_table import run_lines
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.script.check import tried
+from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
+
+FIRST_TRIED = f"first     a dry run of at most {DEFAULT_SECONDS:g} s; nothing starts if it shows a problem"
+NOT_STARTED = "not started"
+FINDINGS_CHARS = 6000
+"""Longest text of what a dry run showed."""
+
+
+class StartArguments(Arguments):
+    """Whether the study is tried first."""
+
+    check: Annotated[bool, Field(description="False: without a dry run first.")] = True
+
+
+def start(context: ToolContext, args: StartArguments) -> str:
+    """Start a run in the background, or say why the study would not work.
+
+    Raises:
+        ToolRefused: it runs already, or runs cannot be started from here.
+    """
+    _ = context.study
+    if context.start is None:
+        raise ToolRefused("runs cannot be started from here; a person can start one with: tunesmith run")
+    if context.control is not None and context.control.is_running():
+        raise ToolRefused("the study is already running")
+    shown = _dry_run(context) if args.check and is_untried(context) else ""
+    return shown if shown.startswith(NOT_STARTED) else f"{context.start()}{shown}"
+
+
+def is_untried(context: ToolContext) -> bool:
+    """Return whether a study has no result yet, so that its default is tried before it starts."""
+    spec = context.study.spec
+    results = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.RUNNING)
+    return spec.run.executor == "local" and not any(t.state in results for t in context.study.view().every_trial)
+
+
+def start_lines(context: ToolContext) -> list[str]:
+    """Return what a start would run, how long about, and its limits."""
+    return [*run_lines(context.study.spec), *([FIRST_TRIED] if is_untried(context) else [])]
+
+
+def _dry_run(context: ToolContext) -> str:
+    """Return what a dry run of the default showed, after a run that would not work a text that says so."""
+    try:
+        run, findings = tried(context, DEFAULT_SECONDS)
+    except InputError as error:
+        return f"\n(the default could not be tried first: {error})"
+    if not has_problem(findings):
+        return ""
+    shown = fenced("\n".join(finding_lines(findings)), "text", limit=FINDINGS_CHARS)
+    # A run that was cut short may report its metric later.
+    if run is not None and not run.ended:
+        return f"\nwhat the first {DEFAULT_SECONDS:g} s of the default showed:\n{shown}"
+    return f"{NOT_STARTED}, because the default does not work; mend it with change_files:\n{shown}"
+
+
+def _preview(context: ToolContext, args: StartArguments) -> str:  # noqa: ARG001
+    if context.control is not None and context.control.is_running():
+        raise ToolRefused("the study is already running")
+    return "\n".join([f"Start the run of {context.study.spec.study.name}:", *start_lines(context)])
+
+
+START = StudyTool("start", StartArguments, start, Effect.RUN, preview=_preview)
