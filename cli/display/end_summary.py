@@ -33,12 +33,13 @@ def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
     lines = [*_fallback_lines(credit), summary.headline]
     front = study_front(trials, record.spec)
     if front:
-        lines += [*(f"  {row}" for row in front_rows(front, record.spec.objectives)), _front_command(report)]
+        lines += [f"  {row}" for row in front_rows(front, record.spec.objectives)]
+        lines += [*(f"  {choice.text}" for choice in summary.cheaper), _front_command(report)]
     if summary.best is not None:
         lines.append(f"    {report.command}")
         lines += [f"    {code_needed(record.spec, report.best_code)}"] if report.best_code else []
     if summary.important:
-        lines.append("What mattered: " + ", ".join(f"{name} {share:.0%}" for name, share in summary.important))
+        lines.append(f"What mattered, {'; '.join(summary.importance.worded(len(summary.important)))}.")
     if report.lessons:
         lines.append(_lessons_line(report.lessons))
     further = further_gain(study_view(record.spec, trials))

@@ -21,15 +21,17 @@ from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.history.read import TrialCounts
 from tunesmith.study.formatting import SHORT_DIGITS, render_params
-from tunesmith.study.trials.results import gain_over_text, left_out_text
+from tunesmith.study.trials.results import gain_over_text, left_out_text, present_trials
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner_text
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
 from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
 from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
+from tunesmith.tools.analysis.llm_requests import open_requests
 from tunesmith.tools.analysis.run_state import state_text
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
+from tunesmith.tools.analysis.tradeoff import shown_choices
 from tunesmith.tools.control.inbox import Inbox
 from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.variants.run_command import code_needed
@@ -67,6 +69,7 @@ def status_text(opened: OpenStudy) -> str:
     if record.spent.llm_calls or counts.sources.get("llm"):
         credit = credit_report(history.trials(record.id), record.spec, record.spent)
         lines += credit_lines(credit)
+        lines += open_requests(history.events(record.id), record.spec)
         if credit.falls_back_often:
             lines[0] += f"  ·  the sampler replaced the LLM in {credit.fallbacks} of {credit.turns} turns"
     return "\n".join([*lines, *_latest_lines(opened, best, front)])
@@ -105,6 +108,8 @@ def _front_lines(opened: OpenStudy, front: Sequence[Trial], found: Winner | None
     lines = [front_line(front, objectives), *(f"      {row}" for row in front_rows(front, objectives))]
     if found is not None:
         lines.append(f"      best in {objectives[0].metric}: {winner_text(found)}")
+    trials = present_trials(opened.history.trials(opened.record.id), opened.record.spec.space)
+    lines += [f"      {choice.text}" for choice in shown_choices(trials, opened.record.spec)]
     outside = left_out_text(opened.history.left_out(opened.record))
     return [*lines, f"      {outside}"] if outside else lines
 

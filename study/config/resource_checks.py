@@ -15,12 +15,12 @@ from tunesmith.study.trials.view import Direction
 def resource_mistakes(spec: StudySpec) -> Iterator[Mistake]:
     """Yield what is wrong with measured resources among the metrics of a study."""
     yield from _misspelled(spec)
-    # Another number of directions is a mistake of its own.
+    # A wrong number of directions is reported elsewhere.
     for objective in spec.objectives if len(spec.study.direction) in (1, len(spec.study.metric)) else ():
         if objective.metric in RESOURCES and objective.direction is Direction.MAXIMIZE:
             message = f"maximizes {objective.metric}, which is a cost; give a direction for each metric, and"
             yield Mistake("study.direction", f'{message} "minimize" for this one')
-    # Python code gives its own values, whatever they are measured with.
+    # Python code gives the values that it measured.
     for key, name in _places(spec) if spec.run.command != PYTHON_FUNCTION else ():
         if name == USD and spec.run.usd_per_hour is None:
             yield Mistake(key, f"{USD} needs a price: add usd_per_hour = 2.5 to [run], what one hour of a trial costs")

@@ -63,7 +63,7 @@ RESOURCES: Mapping[str, Resource] = {
 def amount_text(name: str, value: float) -> str:
     """Return an amount of a metric with its unit, for people: "4.1s", "2.3 GiB"; a plain number for no resource."""
     if name == SECONDS:
-        return short_seconds(value) if value >= 1 else f"{short_number(value, 2)} s"
+        return short_seconds(value) if value >= 1 else f"{value:.2g} s"
     if name == USD:
         return f"${short_number(value)}"
     unit = {"run/gpu_kwh": " kWh"}.get(name, " GiB") if name in RESOURCES else f" {name}"

@@ -31,8 +31,9 @@ from tunesmith.study.trials.view import Constraint, Objective, objective_values
 from tunesmith.study.trials.winner import Winner, leaderboard, winner
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.confirmation.significance import Difference, Sample, difference, sample
-from tunesmith.tools.analysis.importance import importance
+from tunesmith.tools.analysis.importance import Importance, importance
 from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
+from tunesmith.tools.analysis.tradeoff import CheaperChoice, shown_choices
 
 TOP_PARAMETERS = 3
 """Number of parameters that Summary.important lists."""
@@ -84,8 +85,9 @@ class Summary:
         noise: the default's values on tuning seeds, which show the noise; None for fewer than two.
         replicated: every configuration that ran on fresh seeds, best tuning value first.
         front: the Pareto front of a study with several objectives; empty for one.
+        cheaper: the best trial at a part of the best one's cost, where an objective after the first is a cost.
         states: the number of trials in each state, replicates excluded.
-        importance: each parameter's importance as a share, largest first; empty when unknown.
+        importance: what is known of each parameter's part in the first objective's variance.
     """
 
     objectives: tuple[Objective, ...]
@@ -101,8 +103,9 @@ class Summary:
     noise: Sample | None = None
     replicated: tuple[ConfigResult, ...] = ()
     front: tuple[ConfigResult, ...] = ()
+    cheaper: tuple[CheaperChoice, ...] = ()
     states: Mapping[str, int] = field(default_factory=dict)
-    importance: Mapping[str, float] = field(default_factory=dict)
+    importance: Importance = field(default_factory=Importance)
 
     @property
     def objective(self) -> Objective:
@@ -110,9 +113,9 @@ class Summary:
         return self.objectives[0]
 
     @property
-    def important(self) -> tuple[tuple[str, float], ...]:
-        """The TOP_PARAMETERS most important parameters with their shares."""
-        return tuple(self.importance.items())[:TOP_PARAMETERS]
+    def important(self) -> tuple[str, ...]:
+        """The TOP_PARAMETERS most important parameters; none where nothing can be said."""
+        return self.importance.names[:TOP_PARAMETERS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,7 @@ class _HeadlineData:
     constraints: tuple[Constraint, ...]
     default_breaks: str
     takes_seed: bool
+    fresh: str
 
     @property
     def objective(self) -> Objective:
@@ -167,6 +171,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         constraints=constraints,
         default_breaks=breaks,
         takes_seed="seed" in used_placeholders(record.spec),
+        fresh="held-out instances" if record.spec.instances and record.spec.instances.hold_out else "fresh seeds",
     )
     verdict = _verdict(data)
     return Summary(
@@ -183,6 +188,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         noise=noise,
         replicated=_replicated(ranked, objectives[0], replicates),
         front=data.front,
+        cheaper=tuple(shown_choices(trials, record.spec)),
         states=dict(Counter(t.state.value for t in data.trials)),
         importance=importance(record.spec.space, trials, objectives[0]),
     )
@@ -218,14 +224,18 @@ def _fresh_values(trials: Sequence[Trial], objective: Objective) -> dict[int, Sa
 
     Values on seeds that selected the best configuration are biased towards it.
     """
-    selecting: dict[int, list[float]] = {}
-    unbiased: dict[int, list[float]] = {}
+    selecting: dict[int, list[tuple[float, str]]] = {}
+    unbiased: dict[int, list[tuple[float, str]]] = {}
     for trial in trials:
         original, seed = trial.proposal.replicate_of, trial.proposal.seed
         values = objective_values(trial, (objective,))
         if original is not None and values is not None and is_fresh(seed):
-            (unbiased if is_confirming(seed) else selecting).setdefault(original, []).append(values[0])
-    samples = {number: sample(values) for number, values in {**selecting, **unbiased}.items()}
+            run = (values[0], trial.proposal.instance)
+            (unbiased if is_confirming(seed) else selecting).setdefault(original, []).append(run)
+    samples = {
+        number: sample([value for value, _ in runs], [instance for _, instance in runs if instance])
+        for number, runs in {**selecting, **unbiased}.items()
+    }
     return {number: s for number, s in samples.items() if s is not None}
 
 
@@ -233,7 +243,7 @@ def _noise(trials: Sequence[Trial], default: Trial | None, objective: Objective)
     """Return the default's values on tuning seeds; None for fewer than two."""
     if default is None:
         return None
-    same = [t for t in trials if t.number == default.number or t.proposal.replicate_of == default.number]
+    same = [t for t in trials if default.number in (t.number, t.proposal.replicate_of) and not t.proposal.instance]
     values = [v[0] for t in same if not is_fresh(t.proposal.seed) and (v := objective_values(t, (objective,)))]
     found = sample(values)
     return found if found is not None and found.count > 1 else None
@@ -364,7 +374,7 @@ def _dominates(a: ConfigResult, b: ConfigResult, objectives: Sequence[Objective]
 def _no_default_line(data: _HeadlineData, best: ConfigResult) -> str:
     value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number})"
     if best.confirmed and best.confirmed.margin is not None:
-        value += f" -> {plus_minus(best.confirmed)} on {best.confirmed.count} fresh seeds"
+        value += f" -> {plus_minus(best.confirmed)} on {best.confirmed.count} {data.fresh}"
     if data.default_breaks:
         return f"{value}. The default breaks a bound ({data.default_breaks}), so no gain over it is stated."
     return f"{value}. The default did not complete, so there is no comparison."
@@ -389,10 +399,11 @@ def _unconfirmed_line(data: _HeadlineData, best: ConfigResult) -> str:
     if data.noise and data.noise.std:
         caveat += f": the default's standard deviation over seeds is {short_number(data.noise.std, 2)}"
     elif data.winner and data.winner.noise:
-        caveat += f": the standard deviation between seeds is {short_number(data.winner.noise, 2)}"
-    if data.winner and data.winner.noise:
+        between = "instances" if data.winner.on_instances else "seeds"
+        caveat += f": the standard deviation between {between} is {short_number(data.winner.noise, 2)}"
+    if data.winner and data.winner.noise and not data.winner.on_instances:
         caveat += f"; {short_number(data.winner.expected)} is expected on other seeds"
-    return f"{value}. Not confirmed on fresh seeds yet, so {caveat}."
+    return f"{value}. Not confirmed on {data.fresh} yet, so {caveat}."
 
 
 def _own_gain_text(best: ConfigResult, data: _HeadlineData) -> str:
@@ -420,8 +431,8 @@ def _within_noise_line(data: _HeadlineData, best: ConfigResult) -> str:
     else:
         shown = f"{gain * 100:+.1f}% ± {margin * 100:.1f}%"
     return (
-        f"Nothing beat the default beyond noise (best candidate, trial {best.number}: {shown} on {seeds} fresh seeds). "
-        "Keep the default."
+        f"Nothing beat the default beyond noise (best candidate, trial {best.number}: {shown} on {seeds} {data.fresh})."
+        " Keep the default."
     )
 
 
@@ -432,6 +443,6 @@ def _confirmed_line(data: _HeadlineData, best: ConfigResult) -> str:
     better = gain_text(gain) if gain is not None else f"{short_number(data.versus.gain)} better"
     return (
         f"Best: {data.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} "
-        f"on {best.confirmed.count} fresh seeds (default {plus_minus(data.default.confirmed)}; "
+        f"on {best.confirmed.count} {data.fresh} (default {plus_minus(data.default.confirmed)}; "
         f"{better} with probability {probability_text(data.versus.probability)})"
     )

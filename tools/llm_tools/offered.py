@@ -108,7 +108,7 @@ def _is_of_use(name: str, now: Situation) -> bool:
 
 
 SELDOM_NEEDED = (
-    "apply_edit", "branch", "export", "forget", "import_results", "lessons", "machine", "points",
+    "apply_edit", "branch", "cheaper", "export", "forget", "import_results", "lessons", "machine", "points",
     "report", "rule", "setting", "studies", "withdraw",
 )  # fmt: skip
 """Tools that are shown when the model has asked for them."""
@@ -159,7 +159,7 @@ def _has_variants(now: Situation) -> bool:
 
 _CONDITIONS: Mapping[str, Callable[[Situation], bool]] = {
     **dict.fromkeys(("trials", "trial", "curve", "log", "compare", "plot", "report", "forget"), _has_trials),
-    **dict.fromkeys(("importance", "predict", "points", "confirm", "branch", "export"), _has_results),
+    **dict.fromkeys(("importance", "predict", "points", "confirm", "branch", "cheaper", "export"), _has_results),
     **dict.fromkeys(("wait", "end"), _is_running),
     **dict.fromkeys(("start", "check", "change_files"), _is_at_rest),
     **dict.fromkeys(("edits", "edit", "apply_edit"), _has_variants),

@@ -7,6 +7,7 @@ from tunesmith.tools.llm_tools.learning import IMPORTANCE, LESSONS, POINTS, PRED
 from tunesmith.tools.llm_tools.machine import MACHINE
 from tunesmith.tools.llm_tools.offered import MORE_TOOLS
 from tunesmith.tools.llm_tools.report import REPORT
+from tunesmith.tools.llm_tools.results.cheaper import CHEAPER
 from tunesmith.tools.llm_tools.results.comparison import COMPARE
 from tunesmith.tools.llm_tools.results.plot import PLOT
 from tunesmith.tools.llm_tools.results.study import STUDY
@@ -53,6 +54,7 @@ ALL: tuple[AnyTool, ...] = (
     CURVE,
     LOG,
     COMPARE,
+    CHEAPER,
     PLOT,
     IMPORTANCE,
     LESSONS,

@@ -110,7 +110,9 @@ def _front(summary: Summary) -> list[str]:
     ]
     more = len(summary.front) - _FRONT_ROWS
     table = _table(["trial", *metrics, "parameters"], lines)
-    return ["## The Pareto front", table, *([f"{more} more."] if more > 0 else [])]
+    cheaper = "\n".join(f"- {_escaped(choice.text)}" for choice in summary.cheaper)
+    shown = ["## The Pareto front", table, *([f"{more} more."] if more > 0 else [])]
+    return [*shown, "What less would give:", cheaper] if cheaper else shown
 
 
 def _parameters(candidate: ConfigResult) -> str:
@@ -118,10 +120,9 @@ def _parameters(candidate: ConfigResult) -> str:
 
 
 def _importance(summary: Summary) -> list[str]:
-    if not summary.importance:
+    if not summary.states.get("complete"):
         return []
-    shares = [f"{_escaped(name)} {share:.0%}" for name, share in summary.importance.items() if share >= 0.005]
-    return ["## What mattered", ", ".join(shares)]
+    return ["## What mattered", "\n".join(f"- {_escaped(line)}" for line in summary.importance.lines)]
 
 
 def _code_needed(report: ReportInput) -> list[str]:

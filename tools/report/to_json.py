@@ -67,8 +67,13 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "noise": asdict(summary.noise) if summary.noise else None,
         "replicated": [_candidate(c) for c in summary.replicated],
         "front": [_candidate(c) for c in summary.front],
+        "cheaper": [asdict(choice) for choice in summary.cheaper],
         "states": dict(summary.states),
-        "importance": dict(summary.importance),
+        "importance": {name: share.mean for name, share in summary.importance.whole.items()},
+        "importance_intervals": {
+            "whole_space": {name: asdict(share) for name, share in summary.importance.whole.items()},
+            "near_best": {name: asdict(share) for name, share in summary.importance.near_best.items()},
+        },
     }
 
 

@@ -13,8 +13,9 @@ from fakes.studies import complete, failed, make_spec, proposal
 
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.errors import ToolRefused
 from tunesmith.study.trials.seeds import confirming_seed
-from tunesmith.study.trials.trial import Source
+from tunesmith.study.trials.trial import Source, Usage
 from tunesmith.tools.control.inbox import Inbox, InboxControl
 from tunesmith.tools.control.study_reader import FileStudyReader
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -156,3 +157,17 @@ def test_a_maximized_metric_is_better_when_it_is_larger(tmp_path: Path) -> None:
     reader = FileStudyReader(tmp_path / "h.db", lambda: spec)
     assert "#1 is better than #0" in call(ToolContext(reader=reader), "compare", numbers=[0, 1])
     reader.close()
+
+
+def test_what_less_would_give_is_known_of_any_study(recorder: Recorder, context: ToolContext) -> None:
+    best = recorder.record_proposal(proposal(0.01), 1.0)
+    recorder.record_outcome(best, replace(complete(0.1), usage=Usage(wall_s=60)), 2.0)
+    cheap = recorder.record_proposal(proposal(0.02), 1.0)
+    recorder.record_outcome(cheap, replace(complete(0.11), usage=Usage(wall_s=20)), 2.0)
+    half, few = call(context, "cheaper", fraction=0.5), call(context, "cheaper", fraction=0.1)
+    assert f"for half the seconds of trial {best.number} (1 min 0 s, loss 0.1000): trial {cheap.number}, " in half
+    assert "loss 0.1100 (10% worse) in 20 s  lr=0.02" in half
+    assert few.endswith("no trial so far")
+    assert len(call(context, "cheaper").splitlines()) == 4
+    with pytest.raises(ToolRefused, match="no trial has a cost 'run/gpu_kwh'; .*run/seconds"):
+        call(context, "cheaper", cost="run/gpu_kwh")

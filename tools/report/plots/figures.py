@@ -304,8 +304,21 @@ def _front(trials: Sequence[Trial], a: Objective, b: Objective, summary: Summary
                 text=[hover(t, with_params=len(trials) <= MANY_TRIALS) for t in group],
                 hovertemplate=_hover_template(len(trials) <= MANY_TRIALS),
             )  # fmt: skip
+    _add_staircase(figure, groups["on the front"][0], a, b, is_pair=len(summary.objectives) == 2)  # noqa: PLR2004
     for update, objective in ((figure.update_xaxes, a), (figure.update_yaxes, b)):
         shown = axis_scale([t.values[objective.metric] for t in trials], sign=objective.sign)
         direction = "smaller is better" if objective.sign > 0 else "larger is better"
         update(title=f"{in_plot(objective.metric, 24)} ({direction})", zeroline=False, **shown.layout())
     return figure
+
+
+def _add_staircase(figure: Figure, front: Sequence[Trial], a: Objective, b: Objective, *, is_pair: bool) -> None:
+    """Draw what is reached at each level of the other objective; with three objectives a front is no line."""
+    if not is_pair or len(front) < 2:
+        return
+    steps = sorted((t.values[a.metric], t.values[b.metric]) for t in front)
+    figure.add_scatter(
+        name="reached", mode="lines", x=[x for x, _ in steps], y=[y for _, y in steps],
+        line={"color": colours.BEST, "width": 1, "shape": "hv" if a.sign > 0 else "vh"}, hoverinfo="skip",
+        showlegend=False,
+    )  # fmt: skip
