@@ -135,3 +135,19 @@ def mcp(
 
         effect = Effect.EDIT if allow_edit else Effect.RUN if allow_run else Effect.READ
         serve_mcp(study, history=history, port=http, effect=effect)
+
+
+@commands.command(rich_help_panel=PANEL)
+def skill(
+    study: Study = Path(),
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for SKILL.md. Default: .claude/skills/tunesmith in the project.")
+    ] = None,
+    allow_edit: Annotated[bool, typer.Option("--allow-edit", help="Let the agent also try edits of the code.")] = False,
+) -> None:
+    """Write SKILL.md, with which a coding agent plans studies, and print how to connect it to the tools."""
+    with readable_errors("Nothing was written."):
+        from tunesmith.cli.commands.setup.skill import write_skill
+
+        write_skill(study, out=out, allow_edit=allow_edit)
