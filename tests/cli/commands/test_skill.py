@@ -66,10 +66,10 @@ def test_an_agent_takes_a_study_from_an_empty_folder_to_a_patch(tmp_path: Path) 
     block = {"path": "train.py", "search": "x, y = float(", "replace": "x, y = 0.9 * float("}
 
     async def use(client: Any) -> None:
-        async def call(name: str, **arguments: Any) -> str:
-            answer = await client.call_tool(name, arguments)
+        async def call(tool: str, **arguments: Any) -> str:
+            answer = await client.call_tool(tool, arguments)
             text = "\n".join(part.text for part in answer.content)
-            assert not answer.is_error, f"{name}: {text}"
+            assert not answer.is_error, f"{tool}: {text}"
             return text
 
         await call("write_study", text=STUDY)
