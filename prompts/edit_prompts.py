@@ -46,6 +46,8 @@ class CodeFacts:
         params: the configuration of its best trial; what follows describes that trial.
         pace: how long it took, and what it used.
         series: one line for each metric that it reported during training.
+        profile: the lines of the code that took longest, each with its share of the time.
+        loading: share of the time in which it loaded data; "" while that is unknown.
         log: the end of its log.
         noise: standard deviation between seeds; "" while it is unknown.
         earlier_edits: one line for each earlier edit, the latest last.
@@ -62,6 +64,8 @@ class CodeFacts:
     params: str = ""
     pace: str = ""
     series: Sequence[str] = ()
+    profile: str = ""
+    loading: str = ""
     log: str = ""
     noise: str = ""
     earlier_edits: Sequence[str] = ()

@@ -30,13 +30,14 @@ MAX_LISTED = 500
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The folders of one trial. `scratch` is /tmp in the sandbox, and is made only for it."""
+    """The folders and files of one trial. `scratch` is /tmp in the sandbox, and is made only for it."""
 
     folder: Path
     work: Path
     artifacts: Path
     log: Path
     report: Path
+    profile: Path
     scratch: Path
 
 
@@ -64,6 +65,7 @@ def make_workspace(
         for path, text in edited.items():
             _put(workspace.work / path, text)
         workspace.report.touch(exist_ok=False)
+        workspace.profile.touch()
         workspace.log.touch()
     return workspace
 
@@ -82,6 +84,7 @@ def workspace_at(folder: Path) -> Workspace:
         log=folder / "log.txt",
         # A name that cannot be guessed, so that no older file, and none of the script, is taken for the report.
         report=folder / f"report-{secrets.token_hex(16)}.jsonl",
+        profile=folder / "profile.jsonl",
         scratch=folder / "tmp",
     )
 

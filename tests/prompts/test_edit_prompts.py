@@ -37,6 +37,8 @@ FACTS = CodeFacts(
     environment="stopped after 10 min, SECONDS=8",
     pace="8.4 s, 1,410 steps, 6.0 ms each with start and end",
     series=["train_loss: 2.1, 0.9, 0.41"],
+    profile=" 71%  train.py:52 in train: loss.backward()",
+    loading="3%",
     log="step 1410 done",
     noise="0.012",
     earlier_edits=["edit-0a1b2c (data): broken: crash: IndexError. shuffle by length"],
@@ -64,6 +66,8 @@ def test_every_fact_is_in_the_prompt_once() -> None:
         "| def judge(): ...",
         "SECONDS=8",
         "1,410 steps",
+        "|  71%  train.py:52 in train: loss.backward()",
+        "loading data took 3%",
         "| step 1410 done",
         "varies by ± 0.012",
     ):

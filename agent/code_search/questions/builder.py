@@ -8,7 +8,13 @@ from tunesmith.agent.code_search.arms import Arm
 from tunesmith.agent.code_search.bandit import overused_direction
 from tunesmith.agent.code_search.questions.earlier_edits import edit_lines
 from tunesmith.agent.code_search.questions.editor import EditQuestion
-from tunesmith.agent.code_search.questions.evidence import RunRecords, edit_tools, environment_text
+from tunesmith.agent.code_search.questions.evidence import (
+    RunRecords,
+    edit_tools,
+    environment_text,
+    loading_text,
+    profile_text,
+)
 from tunesmith.agent.code_search.strategies.base import EditRequest, SearchState
 from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit
 from tunesmith.study.config.spec import StudySpec
@@ -69,6 +75,7 @@ class EditQuestionBuilder:
     def _code_facts(self, parent: Variant, arm: Arm) -> CodeFacts:
         protect = self.spec.edits.protect if self.spec.edits else ()
         best = arm.best
+        profile = self.records.profile(best.number) if best else None
         return CodeFacts(
             name=_code_name(parent.id if parent.is_edited else ""),
             files=parent.files,
@@ -80,6 +87,8 @@ class EditQuestionBuilder:
             params=render_params(best.params) if best else "",
             pace=self.records.pace_text(best) if best else "",
             series=self.records.series_text(best.number) if best else (),
+            profile=profile_text(profile),
+            loading=loading_text(profile),
             log=self.records.log_end(best.number) if best else "",
             noise=short_number(self.state.seed_noise, 2) if self.state.seed_noise else "",
             earlier_edits=edit_lines(self.state),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tunesmith.agent.llm.client.types import LookupTool
 from tunesmith.evaluator.files.workspace import workspace_of
+from tunesmith.evaluator.profiling.profile import Profile, read_profile
 from tunesmith.history.redact import redact
 from tunesmith.prompts.history_summary import downsample
 from tunesmith.study.config.spec import StudySpec
@@ -31,6 +32,10 @@ from tunesmith.tools.llm_tools.trials import TRIAL
 LOG_LINES = 25
 """Number of lines of a log, from its end, that a question shows; the tool `log` shows more."""
 
+MIN_PROFILED_S = 3.0
+"""Length of a run from which on a question shows where its time went."""
+
+_MIN_SHOWN_SHARE = 0.02
 _LOG_BYTES = 16_000
 _MAX_SERIES = 12
 _MAX_FILE_CHARS = 12_000
@@ -75,6 +80,11 @@ class RunRecords:
             parts.append(f"{short_number(usage.gpu_mem_gib)} GiB of GPU memory")
         return ", ".join(parts)
 
+    def profile(self, number: int) -> Profile | None:
+        """Return where the time of a trial went; None where it was short or nothing was sampled."""
+        found = read_profile(workspace_of(self.folder, number).profile) if self.folder is not None else None
+        return found if found is not None and found.seconds >= MIN_PROFILED_S else None
+
     def log_end(self, number: int) -> str:
         """Return the last lines of a trial's log; "" without one."""
         if self.folder is None:
@@ -102,6 +112,21 @@ class RunRecords:
 
 def _step_text(seconds: float) -> str:
     return f"{short_number(1000 * seconds, 2)} ms" if seconds < 1.0 else short_seconds(seconds)
+
+
+def loading_text(profile: Profile | None) -> str:
+    """Return the share of the time that a trial spent on loading data; "" while that is unknown."""
+    return f"{profile.loading_share:.0%}" if profile is not None else ""
+
+
+def profile_text(profile: Profile | None) -> str:
+    """Return the lines of the project that took longest, one a line, each with its share of the time."""
+    lines = profile.lines if profile is not None else ()
+    return "\n".join(
+        f"{line.share:4.0%}  {line.place} in {line.function}: {line.code}"
+        for line in lines
+        if line.share >= _MIN_SHOWN_SHARE
+    )
 
 
 def environment_text(spec: StudySpec) -> str:
