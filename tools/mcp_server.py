@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tunesmith.prompts.render import render_text
 from tunesmith.study.errors import ToolRefused, TunesmithError
 from tunesmith.study.optional_packages import require
+from tunesmith.study.units import short_seconds
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.report import report_resource
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
@@ -49,6 +51,8 @@ RESOURCES = {
     "tunesmith://trials": "The latest 50 trials, a line each.",
 }
 HOST = "127.0.0.1"
+PROGRESS_INTERVAL_S = 5.0
+"""Seconds between two notifications of progress while a call lasts, to clients that asked for them."""
 
 
 def make_server(studies: StudyContexts, tools: Sequence[AnyTool], *, version: str) -> Server[Any]:
@@ -72,8 +76,14 @@ def make_server(studies: StudyContexts, tools: Sequence[AnyTool], *, version: st
         names = await asyncio.to_thread(studies.names)
         return types.ListToolsResult(tools=[_to_mcp(tool, names, may_write=may_write) for tool in tools])
 
-    async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        return await asyncio.to_thread(_call, tools, studies, params.name, params.arguments or {})
+    async def call_tool(request: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        call = asyncio.create_task(asyncio.to_thread(_call, tools, studies, params.name, params.arguments or {}))
+        began = time.monotonic()
+        while not (await asyncio.wait({call}, timeout=PROGRESS_INTERVAL_S))[0]:
+            lasted_s = time.monotonic() - began
+            # Without such news many clients take a call of a minute for lost.
+            await request.session.report_progress(lasted_s, message=f"{params.name}: {short_seconds(lasted_s)}")
+        return call.result()
 
     async def list_resources(_: Any, __: Any) -> types.ListResourcesResult:
         names = await asyncio.to_thread(studies.names)

@@ -18,11 +18,13 @@ from typing import Any
 
 import anyio
 import pytest
-from fakes.projects import command, environment, make_project
+from fakes.projects import command, environment, make_project, start
 from fakes.trials import wait_until
 
+from tunesmith.cli.session.study_sessions import StudySessions
 from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
 from tunesmith.history.read import History
+from tunesmith.tools import mcp_server
 from tunesmith.tools.control.inbox import Inbox
 from tunesmith.tools.llm_tools.registry import ALL, tools_up_to
 from tunesmith.tools.llm_tools.tool import Effect
@@ -288,6 +290,28 @@ def test_a_run_is_started_and_steered_once_it_is_allowed(tmp_path: Path) -> None
         record = history.study("toy")
         assert record.ended_by == "interrupted"
         assert any(t.proposal.rationale == "a test" for t in history.trials(record.id))
+
+
+def test_a_long_call_says_that_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_server, "PROGRESS_INTERVAL_S", 0.05)
+    project = make_project(tmp_path / "p", trials=3, more="--sleep 0.5")
+    studies = StudySessions(project, None, by="mcp", may_write=True)
+    heard: list[str] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message or "")
+
+    async def main() -> None:
+        server = mcp_server.make_server(studies, tools_up_to(Effect.RUN), version="0")
+        async with mcp.Client(server) as client:
+            done = await client.call_tool("wait", {"until": "end"}, progress_callback=on_progress)
+            assert not done.is_error, text_of(done)
+
+    with start("run", cwd=project) as running:
+        wait_until(lambda: Inbox(project / ".tunesmith" / "toy").has_running_loop())
+        anyio.run(main)
+        running.communicate(timeout=60)
+    assert heard[0].startswith("wait: ")
 
 
 def test_wrong_arguments_are_refused_with_the_reason(finished: Path) -> None:
