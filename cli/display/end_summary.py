@@ -15,10 +15,10 @@ from tunesmith.study.config.record import Lesson, StudyRecord
 from tunesmith.study.energy import energy_line
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.results import study_front
-from tunesmith.study.trials.trial import Source, Trial, TrialState
+from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
-from tunesmith.tools.analysis.source_credit import CreditReport, credit_report
+from tunesmith.tools.analysis.source_credit import CreditReport, credit_report, missed_turns_text, worth_text
 from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.variants.run_command import code_needed
@@ -45,7 +45,9 @@ def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
     further = further_gain(study_view(record.spec, trials))
     lines += [further.text] if further is not None else []
     lines += _failure_lines(record, counts, trials)
-    lines.append(_spent_line(record, counts, credit))
+    worth = worth_text(credit)
+    lines += [worth] if worth else []
+    lines.append(_spent_line(record, counts))
     test = held_out_test_line(report.tests, summary.best.number if summary.best else None)
     return [*lines, test] if test else lines
 
@@ -64,12 +66,8 @@ def wrap_for_terminal(line: str) -> str:
 
 def _fallback_lines(credit: CreditReport) -> list[str]:
     """Return a warning if the planner in use often could not propose."""
-    if not credit.falls_back_often:
-        return []
-    reasons = ", ".join(f"{number} {kind}" for kind, number in credit.reasons)
-    happened = "The sampler replaced the LLM" if credit.spent.llm_calls else "Random proposals replaced the sampler's"
-    turns = f"in {credit.fallbacks} of {credit.turns} turns ({reasons})"
-    return [f"{happened} {turns}; `tunesmith status --why N` shows the reason for trial N."]
+    missed = missed_turns_text(credit)
+    return [f"{missed}; `tunesmith status --why N` shows the reason for trial N."] if missed else []
 
 
 def _lessons_line(lessons: Sequence[Lesson]) -> str:
@@ -97,7 +95,7 @@ def _failure_lines(record: StudyRecord, counts: TrialCounts, trials: Sequence[Tr
     ]
 
 
-def _spent_line(record: StudyRecord, counts: TrialCounts, credit: CreditReport) -> str:
+def _spent_line(record: StudyRecord, counts: TrialCounts) -> str:
     spent = record.spent
     parts = [count(spent.trials, "trial")]
     if counts.replicates:
@@ -108,8 +106,6 @@ def _spent_line(record: StudyRecord, counts: TrialCounts, credit: CreditReport) 
     if spent.kwh:
         parts.append(energy_line(spent.kwh, record.spec.run.co2_g_per_kwh))
     if spent.llm_calls:
-        found = sum(source.improvements for source in credit.sources if source.source is Source.LLM)
-        total = sum(source.improvements for source in credit.sources)
         cost = f"${spent.llm_usd:.2f}" if spent.llm_usd else f"{spent.llm_tokens:,} tokens"
-        parts.append(f"{cost} for the LLM (which found {found} of the {total} improvements)")
+        parts.append(f"{cost} for the LLM")
     return f"Spent: {', '.join(parts)}"

@@ -22,7 +22,7 @@ from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.history.read import TrialCounts
 from tunesmith.study.formatting import SHORT_DIGITS, render_params
 from tunesmith.study.trials.results import gain_over_text, left_out_text, present_trials
-from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner_text
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
@@ -30,7 +30,7 @@ from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held
 from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.llm_requests import open_requests
 from tunesmith.tools.analysis.run_state import state_text
-from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
+from tunesmith.tools.analysis.source_credit import credit_lines, credit_report, missed_turns_text
 from tunesmith.tools.analysis.tradeoff import shown_choices
 from tunesmith.tools.control.inbox import Inbox
 from tunesmith.tools.control.study_reader import study_view
@@ -66,12 +66,12 @@ def status_text(opened: OpenStudy) -> str:
         lines.append(f"paused because of trial {last.number}: {first_line(last.failure.reason)}")
     if counts.sources:
         lines.append("proposed by: " + ", ".join(f"{source} {number}" for source, number in counts.sources.items()))
-    if record.spent.llm_calls or counts.sources.get("llm"):
+    if record.spent.llm_calls or counts.sources.keys() & {Source.LLM.value, Source.FALLBACK.value}:
         credit = credit_report(history.trials(record.id), record.spec, record.spent)
         lines += credit_lines(credit)
         lines += open_requests(history.events(record.id), record.spec)
-        if credit.falls_back_often:
-            lines[0] += f"  ·  the sampler replaced the LLM in {credit.fallbacks} of {credit.turns} turns"
+        missed = missed_turns_text(credit)
+        lines[0] += f"  ·  {missed[:1].lower()}{missed[1:]}" if missed else ""
     return "\n".join([*lines, *_latest_lines(opened, best, front)])
 
 
@@ -85,7 +85,7 @@ def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
     left_out = [f"      {outside}"] if outside else []
     if found is None:
         trials = opened.history.trials(opened.record.id)
-        why = infeasible_text(trials, opened.record.spec.metric_constraints)
+        why = infeasible_text(trials, opened.record.spec.metric_constraints, opened.record.spec.space)
         return [f"best: no trial is usable. {why}" if why else "best: no complete trial yet", *left_out]
     objective, best = opened.record.spec.objectives[0], found.trial
     trend = sparkline([improvement.value for improvement in opened.history.improvements(opened.record)])

@@ -23,6 +23,10 @@ _MIN_TURNS = 3
 """Minimum number of turns for that warning."""
 
 
+LATE = "late"
+"""Kind of the fallbacks for which the LLM's answer had not come yet."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCredit:
     """Credit of one source.
@@ -64,7 +68,7 @@ class CreditReport:
 
     Attributes:
         turns: number of trials that the LLM was to propose.
-        fallbacks: number of those that the sampler proposed comparison.
+        fallbacks: number of those that the sampler proposed.
         reasons: the reasons for fallbacks with their counts, the most frequent first.
         versus_sampler: the LLM compared with the sampler's own suggestions; None while there are no such trials.
     """
@@ -75,6 +79,12 @@ class CreditReport:
     reasons: tuple[tuple[str, int], ...]
     spent: Spent
     versus_sampler: SamplerComparison | None = None
+
+    @property
+    def has_llm(self) -> bool:
+        """Whether an LLM took part: it was asked, it proposed, or an answer to it was awaited."""
+        proposed = any(source.source is Source.LLM for source in self.sources)
+        return proposed or self.spent.llm_calls > 0 or any(kind == LATE for kind, _ in self.reasons)
 
     @property
     def falls_back_often(self) -> bool:
@@ -107,11 +117,11 @@ def credit_report(trials: Sequence[Trial], asked: StudyQuestion, spent: Spent) -
 
 def credit_lines(credit: CreditReport) -> list[str]:
     """Return the credit as lines for a terminal; [] for a study without an LLM."""
-    if not credit.turns and not credit.spent.llm_calls:
+    if not credit.has_llm:
         return []
     spent = credit.spent
     lines = [
-        f"LLM: {spent.llm_calls} calls, {spent.llm_tokens:,} tokens, ${spent.llm_usd:.2f}; "
+        f"LLM: {count(spent.llm_calls, 'call')}, {spent.llm_tokens:,} tokens, ${spent.llm_usd:.2f}; "
         f"{credit.turns - credit.fallbacks} of its {credit.turns} turns became trials"
     ]
     if len(spent.llm_purposes) > 1:
@@ -123,7 +133,7 @@ def credit_lines(credit: CreditReport) -> list[str]:
             lines.append(f"     {_source_line(source, spent)}")
     if credit.versus_sampler:
         lines.append(f"     {sampler_comparison_line(credit.versus_sampler)}")
-    return lines
+    return [*lines, f"     {worth_text(credit)}"]
 
 
 def purpose_text(usage: PurposeUsage) -> str:
@@ -137,6 +147,42 @@ def sampler_comparison_line(comparison: SamplerComparison) -> str:
     gained, expected = short_number(comparison.gained), short_number(comparison.expected)
     trials = f"{comparison.trials} trial{'s' if comparison.trials > 1 else ''}"
     return f"in {trials} the LLM gained {gained}; the sampler expected {expected} from its own suggestions"
+
+
+def worth_text(credit: CreditReport) -> str:
+    """Return in a sentence or two what the LLM brought; "" for a study without one."""
+    if not credit.has_llm:
+        return ""
+    own = next((source for source in credit.sources if source.source is Source.LLM), None)
+    if own is None or not own.trials:
+        return _nothing_text(credit)
+    trials = f"its {own.trials} of {count(sum(source.trials for source in credit.sources), 'trial')}"
+    if not own.improvements:
+        return f"The LLM was worth nothing here: {trials} brought no new best value."
+    share = own.gain / sum(source.gain for source in credit.sources)
+    found = f"{own.improvements} of the {sum(source.improvements for source in credit.sources)} new best values"
+    return f"The LLM was worth {share:.0%} of the gain: {found} came from {trials}."
+
+
+def missed_turns_text(credit: CreditReport) -> str:
+    """Return how often others proposed in the LLM's turns, or at random in the sampler's; "" if that was rare."""
+    if not credit.falls_back_often:
+        return ""
+    if credit.has_llm and _all_late(credit):
+        return f"The LLM was late in {credit.fallbacks} of its {credit.turns} turns; the sampler proposed those trials"
+    reasons = ", ".join(f"{number} {kind}" for kind, number in credit.reasons)
+    who = "The sampler replaced the LLM" if credit.has_llm else "Random proposals replaced the sampler's"
+    return f"{who} in {credit.fallbacks} of {credit.turns} turns ({reasons})"
+
+
+def _nothing_text(credit: CreditReport) -> str:
+    if credit.fallbacks and credit.fallbacks == credit.turns and _all_late(credit):
+        return "The LLM changed nothing: no answer came in time. It needs longer trials, or a faster model."
+    return "The LLM changed nothing: none of its candidates ran."
+
+
+def _all_late(credit: CreditReport) -> bool:
+    return [kind for kind, _ in credit.reasons] == [LATE]
 
 
 def _reason_kind(reason: str) -> str:

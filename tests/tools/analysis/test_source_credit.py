@@ -12,7 +12,7 @@ import tunesmith as ts
 from tunesmith.study.config.budget import PurposeUsage, Spent
 from tunesmith.study.trials.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
 from tunesmith.tools.analysis.confirmation.significance import expected_gain
-from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
+from tunesmith.tools.analysis.source_credit import credit_lines, credit_report, missed_turns_text, worth_text
 
 ASKED = view({"x": ts.Float(0.0, 1.0)})
 
@@ -54,7 +54,7 @@ def test_the_llm_is_compared_with_the_samplers_expected_gain() -> None:
     assert found is not None
     assert (found.trials, round(found.gained, 6), round(found.expected, 6)) == (2, 0.4, 0.2)
     lines = credit_lines(credit_report(trials, ASKED, Spent(llm_calls=3)))
-    assert "in 2 trials the LLM gained 0.4000; the sampler expected 0.2000 from its own suggestions" in lines[-1]
+    assert "in 2 trials the LLM gained 0.4000; the sampler expected 0.2000 from its own suggestions" in lines[-2]
     assert credit_report(TRIALS, ASKED, Spent()).versus_sampler is None
 
 
@@ -83,3 +83,63 @@ def test_improvements_outside_the_present_space_are_not_counted() -> None:
     narrowed = view({"x": ts.Float(0.02, 1.0)})
     found = {m.source: m.improvements for m in credit_report(TRIALS, narrowed, Spent()).sources}
     assert found == {Source.DEFAULT: 0, Source.LLM: 0, Source.SAMPLER: 1, Source.FALLBACK: 1}
+
+
+LATE = "late: the LLM had not answered yet"
+DOWN = "the model m gave no answer: too many requests (429)"
+BROKEN = "the sampler failed: ValueError: x"
+
+OUTCOMES: dict[str, tuple[list[tuple[Source, float, str]], int, str, str]] = {
+    "every answer was late": (
+        [(Source.FALLBACK, 0.6, LATE), (Source.FALLBACK, 0.7, LATE), (Source.FALLBACK, 0.5, LATE)],
+        0,
+        "The LLM changed nothing: no answer came in time. It needs longer trials, or a faster model.",
+        "The LLM was late in 3 of its 3 turns; the sampler proposed those trials",
+    ),
+    "no answer at all": (
+        [(Source.FALLBACK, 0.6, DOWN), (Source.FALLBACK, 0.7, DOWN), (Source.FALLBACK, 0.5, LATE)],
+        3,
+        "The LLM changed nothing: none of its candidates ran.",
+        "The sampler replaced the LLM in 3 of 3 turns (2 no answer, 1 late)",
+    ),
+    "never its turn": (
+        [(Source.SAMPLER, 0.6, ""), (Source.SAMPLER, 0.7, "")],
+        1,
+        "The LLM changed nothing: none of its candidates ran.",
+        "",
+    ),
+    "trials without a gain": (
+        [(Source.LLM, 1.6, ""), (Source.SAMPLER, 0.7, ""), (Source.LLM, 0.9, "")],
+        2,
+        "The LLM was worth nothing here: its 2 of 4 trials brought no new best value.",
+        "",
+    ),
+    "some of the gain": (
+        [(Source.LLM, 0.75, ""), (Source.SAMPLER, 0.5, ""), (Source.LLM, 0.9, ""), (Source.SAMPLER, 0.6, "")],
+        2,
+        "The LLM was worth 50% of the gain: 1 of the 2 new best values came from its 2 of 5 trials.",
+        "",
+    ),
+    "all of the gain": (
+        [(Source.LLM, 0.75, ""), (Source.LLM, 0.5, ""), (Source.FALLBACK, 0.9, LATE)],
+        2,
+        "The LLM was worth 100% of the gain: 2 of the 2 new best values came from its 2 of 4 trials.",
+        "The LLM was late in 1 of its 3 turns; the sampler proposed those trials",
+    ),
+    "no LLM, and a sampler that fails": (
+        [(Source.FALLBACK, 0.6, BROKEN), (Source.FALLBACK, 0.7, BROKEN), (Source.FALLBACK, 0.8, BROKEN)],
+        0,
+        "",
+        "Random proposals replaced the sampler's in 3 of 3 turns (3 the sampler failed)",
+    ),
+    "no LLM": ([(Source.SAMPLER, 0.6, "")], 0, "", ""),
+}
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_what_the_llm_was_worth_is_said_in_words(name: str) -> None:
+    proposed, calls, worth, missed = OUTCOMES[name]
+    own = [trial_by(source, n, value, reason=why) for n, (source, value, why) in enumerate(proposed, start=1)]
+    credit = credit_report([TRIALS[0], *own], ASKED, Spent(llm_calls=calls))
+    assert (worth_text(credit), missed_turns_text(credit)) == (worth, missed)
+    assert bool(credit_lines(credit)) == bool(worth)
