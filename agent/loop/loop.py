@@ -32,7 +32,7 @@ from tunesmith.history.write import ObservationBatch
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryRemoved, TunesmithError
 from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.results import default_trial, left_out_text
+from tunesmith.study.trials.results import baseline_trial, left_out_text
 from tunesmith.tools.analysis.summary import summarize
 from tunesmith.tools.control.inbox import Inbox
 
@@ -158,7 +158,7 @@ class Loop:
             best=run.best,
             winner=run.winner,
             front=run.front(),
-            default=default_trial(run.trials(), run.spec.space),
+            default=baseline_trial(run.trials(), run.spec),
             budget=run.ledger.budget,
             estimate=self._llm_estimate(),
         )

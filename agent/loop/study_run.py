@@ -57,6 +57,7 @@ class StudyRun:
         set_aside_before: number of trials that counted nowhere when the run opened.
         trials_before: number of trials when the run opened.
         pause_reason: why the run pauses because of failures; "" unless it does.
+        out_of_reach: what was last said of bounds that nothing can keep; "" for nothing.
         interrupts: how often the user asked to stop: once lets running trials finish, twice stops them.
     """
 
@@ -85,6 +86,7 @@ class StudyRun:
     set_aside_before: int = 0
     trials_before: int = 0
     pause_reason: str = ""
+    out_of_reach: str = ""
     interrupts: int = 0
 
     @property

@@ -19,7 +19,7 @@ from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import ConfirmTable
 from tunesmith.study.trials.configurations import is_instance_run
-from tunesmith.study.trials.results import default_trial
+from tunesmith.study.trials.results import baseline_trial, default_trial
 from tunesmith.study.trials.seeds import choosing_seed, confirming_seed, noise_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import objective_values
@@ -138,18 +138,14 @@ class Confirmation:
     def _against_default(self, chosen: Trial, trials: Sequence[Trial]) -> list[Proposal]:
         """Return what the next comparison of the chosen trial with the default needs; [] once it is clear."""
         assert self._spec.confirm is not None  # noqa: S101  # `next_replicates` checked it
-        confirm, default = self._spec.confirm, default_trial(trials, self._spec.space)
-        has_baseline = default is not None and default.state is TrialState.COMPLETE
-        if default is None or not has_baseline or self.steering.veto_of(default.params):
-            compared = [chosen]
-        else:
-            compared = [default, chosen]
+        confirm, default = self._spec.confirm, baseline_trial(trials, self._spec)
+        is_alone = default is None or bool(self.steering.veto_of(default.params))
+        compared = [chosen] if default is None or is_alone else [default, chosen]
         for count in self._looks(confirm):
             seeds = [confirming_seed(self._spec.study.seed, index) for index in range(count)]
             missing = _missing_replicates(compared, seeds, trials)
             if missing:
                 return [self._placed(proposal, seeds.index(proposal.seed)) for proposal in missing]
-            is_alone = len(compared) == 1
             if is_alone or _is_replicate_running(trials) or self._is_clear(chosen, compared[0], trials, seeds):
                 return []
         return []
@@ -166,7 +162,11 @@ class Confirmation:
 
     def _placed(self, proposal: Proposal, index: int) -> Proposal:
         """Return a replicate on the instance of this place in the comparison."""
-        return proposal if self._instances is None else replace(proposal, instance=self._instances.fresh(index))
+        if self._instances is None:
+            return proposal
+        held_out = "a held-out instance" if self._instances.held_out else "a fresh seed"
+        why = f"trial {proposal.replicate_of} again on {held_out}"
+        return replace(proposal, instance=self._instances.fresh(index), rationale=why)
 
     def _is_clear(self, chosen: Trial, default: Trial, trials: Sequence[Trial], seeds: Sequence[int]) -> bool:
         """Return whether further seeds are not needed to tell if the chosen trial beats the default."""

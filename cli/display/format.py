@@ -82,10 +82,20 @@ def state_counts(states: Mapping[TrialState, int]) -> str:
     return " ".join(f"{states[state]} {word}" for state, word in words.items() if states.get(state)) or "none yet"
 
 
-def best_line(best: Winner | None, default: Trial | None, trend: Sequence[float], objective: Objective) -> str:
-    """Return the best value, its trial, the trend of the best value and the gain over the default."""
+def best_line(
+    best: Winner | None, default: Trial | None, trend: Sequence[float], objective: Objective, *, complete: int
+) -> str:
+    """Return the best value, its trial, the trend of the best value and the gain over the default.
+
+    Args:
+        best: the study's choice; None without one.
+        default: what gains are measured against; None without it.
+        trend: the best values in time.
+        objective: the first one.
+        complete: number of complete trials.
+    """
     if best is None:
-        return "no complete trial yet"
+        return "no trial can be chosen yet: none keeps every bound" if complete else "no complete trial yet"
     certainty = certainty_text(best)
     value = f"{short_number(best.value)} (#{best.trial.number}{f', {certainty}' if certainty else ''})"
     text = f"best {value}  {sparkline(trend)}".rstrip()

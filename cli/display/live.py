@@ -15,6 +15,7 @@ from tunesmith.cli.display.trial_table import table_header, table_layout, trial_
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params
+from tunesmith.study.trials.results import is_baseline
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner
 from tunesmith.study.units import short_number, short_seconds
@@ -101,7 +102,7 @@ class LiveTable:
             self._states[trial.state] = self._states.get(trial.state, 0) + 1
             self._seconds.append(trial.outcome.usage.wall_s if trial.outcome else 0.0)
         if trial.proposal.source is Source.DEFAULT:
-            self._default = trial
+            self._default = trial if is_baseline(trial, self._spec.metric_constraints) else None
         if event.best and not trial.is_replicate:
             self._trend.append(event.best.values[self._spec.objectives[0].metric])
         self._print(Text(trial_row(trial, event.best, self._layout, event.front), style=_style(event)))
@@ -130,7 +131,8 @@ class LiveTable:
         if len(objectives) > 1:
             parts = [front_line(self._front, objectives)]
         else:
-            parts = [best_line(self._best, self._default, self._trend, objectives[0])]
+            complete = self._states.get(TrialState.COMPLETE, 0)
+            parts = [best_line(self._best, self._default, self._trend, objectives[0], complete=complete)]
         parts.append(state_counts(self._states))
         if self._replicates:
             parts.append(f"{self._replicates} repeated")

@@ -9,7 +9,7 @@ from tunesmith.cli.display.format import aims_text, best_line, budget_bar, cut, 
 from tunesmith.cli.display.trial_table import outcome_word, trial_note
 from tunesmith.cli.watch.snapshot import Snapshot
 from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params
-from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.run_state import state_text
 from tunesmith.tools.report.plots.ascii_plot import PlotPoints, plot_lines
@@ -26,7 +26,9 @@ def head(snapshot: Snapshot, width: int) -> list[str]:
     if len(objectives) > 1:
         second = front_line(snapshot.front, objectives)
     else:
-        second = best_line(snapshot.winner, snapshot.default, [i.value for i in snapshot.improvements], objectives[0])
+        trend = [improvement.value for improvement in snapshot.improvements]
+        complete = snapshot.states.get(TrialState.COMPLETE, 0)
+        second = best_line(snapshot.winner, snapshot.default, trend, objectives[0], complete=complete)
     bar = "" if record.ended_by else budget_bar(snapshot.budget, record.spent, snapshot.now, seconds_per_trial=None)
     third = "  ·  ".join(part for part in (state_counts(snapshot.states), bar, _llm_cost(snapshot)) if part)
     texts = [text for text in (first, second, third, snapshot.left_out) if text or text is not snapshot.left_out]

@@ -14,7 +14,7 @@ from tunesmith.study.config.budget import Budget
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.results import Improvement, left_out_text
+from tunesmith.study.trials.results import Improvement, is_baseline, left_out_text
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner
 from tunesmith.tools.control.inbox import Inbox
@@ -112,7 +112,7 @@ class SnapshotReader:
 def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: float, folder: Path) -> Snapshot:
     running = [t for t in history.unfinished(record.id) if t.state is TrialState.RUNNING]
     found, metric = history.winner(record), record.spec.objectives[0].metric
-    best = found.trial if found else None
+    best, default = found.trial if found else None, history.default(record)
     drawn = {t.number for t in [*running, *([best] if best else [])]} | ({chosen} if chosen is not None else set())
     notes = [str(e.detail.get("note", "")) for e in history.events(record.id, "llm")]
     return Snapshot(
@@ -120,7 +120,7 @@ def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: fl
         trials=history.latest(record.id, LATEST)[::-1],
         running=sorted(running, key=lambda t: (t.slot or 0, t.number)),
         best=best,
-        default=history.default(record),
+        default=default if default and is_baseline(default, record.spec.metric_constraints) else None,
         winner=found,
         front=history.front(record),
         left_out=left_out_text(history.left_out(record)),

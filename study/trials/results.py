@@ -187,6 +187,20 @@ def default_trial(trials: Sequence[Trial], space: SearchSpace) -> Trial | None:
     )
 
 
+def is_baseline(default: Trial, constraints: Iterable[Constraint]) -> bool:
+    """Return whether gains may be measured against a default's trial: it is complete, and keeps every bound.
+
+    What may not be chosen is nothing to compare with.
+    """
+    return default.state is TrialState.COMPLETE and is_feasible(default, constraints)
+
+
+def baseline_trial(trials: Sequence[Trial], asked: StudyQuestion) -> Trial | None:
+    """Return the default's trial if gains may be measured against it, else None."""
+    default = default_trial(trials, asked.space)
+    return default if default is not None and is_baseline(default, asked.metric_constraints) else None
+
+
 def relative_gain(best: float, default: float, objective: Objective) -> float | None:
     """Return the improvement over the default as a fraction of its absolute value; None where that says nothing.
 

@@ -16,6 +16,7 @@ from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.space.condition import Value
+from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.results import (
     MAX_RELATIVE_GAIN,
     default_trial,
@@ -133,6 +134,7 @@ class _HeadlineData:
     versus: Difference | None
     noise: Sample | None
     constraints: tuple[Constraint, ...]
+    space: SearchSpace
     default_breaks: str
     takes_seed: bool
     fresh: str
@@ -169,6 +171,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         versus=versus,
         noise=noise,
         constraints=constraints,
+        space=record.spec.space,
         default_breaks=breaks,
         takes_seed="seed" in used_placeholders(record.spec),
         fresh="held-out instances" if record.spec.instances and record.spec.instances.hold_out else "fresh seeds",
@@ -322,7 +325,7 @@ def _with_taken(headline: str, spec: StudySpec, best: ConfigResult | None) -> st
 
 def _headline(verdict: StudyVerdict, data: _HeadlineData) -> str:
     if data.best is None:
-        return _nothing_complete(data.trials, data.constraints)
+        return _nothing_complete(data.trials, data.constraints, data.space)
     writers = {
         StudyVerdict.FRONT: _front_line,
         StudyVerdict.NO_DEFAULT: _no_default_line,
@@ -334,14 +337,14 @@ def _headline(verdict: StudyVerdict, data: _HeadlineData) -> str:
     return writers[verdict](data, data.best)
 
 
-def _nothing_complete(trials: Sequence[Trial], constraints: Sequence[Constraint]) -> str:
+def _nothing_complete(trials: Sequence[Trial], constraints: Sequence[Constraint], space: SearchSpace) -> str:
     if not trials:
         return "No trial has run yet."
     kinds = Counter(t.failure.kind.value for t in trials if t.failure)
     parts = [f"{count} {state}" for state, count in Counter(t.state.value for t in trials).items()]
     reasons = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     if TrialState.COMPLETE in {t.state for t in trials}:
-        why = infeasible_text(trials, constraints) or "no complete trial has a finite value of every objective."
+        why = infeasible_text(trials, constraints, space) or "no complete trial has a finite value of every objective."
         return f"No trial is usable ({', '.join(parts)}). {why}"
     return f"No trial completed: {', '.join(parts)}{f' ({reasons})' if reasons else ''}."
 
@@ -401,7 +404,9 @@ def _unconfirmed_line(data: _HeadlineData, best: ConfigResult) -> str:
     elif data.winner and data.winner.noise:
         between = "instances" if data.winner.on_instances else "seeds"
         caveat += f": the standard deviation between {between} is {short_number(data.winner.noise, 2)}"
-    if data.winner and data.winner.noise and not data.winner.on_instances:
+    elif data.winner and data.winner.scatter:
+        caveat += f": values scatter by about {short_number(data.winner.scatter, 2)} that the parameters do not explain"
+    if data.winner and (data.winner.noise or data.winner.scatter) and not data.winner.on_instances:
         caveat += f"; {short_number(data.winner.expected)} is expected on other seeds"
     return f"{value}. Not confirmed on {data.fresh} yet, so {caveat}."
 

@@ -22,7 +22,7 @@ class Opened:
         requeued: number of trials of earlier runs that run again.
         best: the first trial of the configuration that the study would choose; None if no trial is complete.
         winner: that configuration with its certainty.
-        default: the trial of the default configuration, if there is one.
+        default: the trial of the default configuration, if gains are measured against it.
         estimate: the LLM's expected calls, tokens and cost as text; "" without an LLM.
         front: the Pareto front of several objectives; empty for one.
     """

@@ -23,7 +23,7 @@ from tunesmith.history.redact import redact
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import NotifyTable
 from tunesmith.study.formatting import json_values, render_params
-from tunesmith.study.trials.results import gain_over_text
+from tunesmith.study.trials.results import gain_over_text, is_baseline
 from tunesmith.study.trials.trial import Failure, Source, Trial
 from tunesmith.study.trials.winner import Winner, certainty_text
 from tunesmith.study.units import short_number
@@ -113,7 +113,7 @@ class Notifier:
             self._best = event.best
             return
         if trial.proposal.source is Source.DEFAULT:
-            self._default = trial
+            self._default = trial if is_baseline(trial, self.spec.metric_constraints) else None
         self._failures_in_a_row = self._failures_in_a_row + 1 if trial.failure else 0
         if self._failures_in_a_row == FAILURE_STREAK and trial.failure:
             self._send("failures", lambda failure=trial.failure: self._failure_message(failure, trial))  # type: ignore[misc]

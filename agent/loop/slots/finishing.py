@@ -16,9 +16,12 @@ from tunesmith.study.trials.seeds import tuning_seed
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.variant import short_id
 from tunesmith.tools.analysis.broken_environment import FAILURES, failing_streak, pause_reason
+from tunesmith.tools.analysis.infeasibility import out_of_reach_text
 
 FAILURES_BEFORE_WARNING = 3
 """Number of first trials that all fail the same way before the user is warned."""
+TRIALS_BETWEEN_MODELS = 5
+"""Number of complete trials after which a model is asked again whether a bound can be kept; it takes 0.1 s."""
 
 
 def finish_trial(run: StudyRun, slot: PoolSlot, outcome: Outcome) -> None:
@@ -63,6 +66,7 @@ def _record(run: StudyRun, slot: PoolSlot, trial: Trial, outcome: Outcome) -> No
     pause_if_broken(run)
     if not run.pause_reason:
         _warn_of_bad_start(run, ended)
+        _note_out_of_reach(run)
     _update_code_version(run, ended)
 
 
@@ -146,6 +150,18 @@ def _warn_of_bad_start(run: StudyRun, trial: Trial) -> None:
     if all(t.failure and t.failure.kind is kind for t in run.trials() if t.state.is_finished):
         failed = f"all {FAILURES_BEFORE_WARNING} trials so far failed as {kind.value}: {reason}"
         run.announcer.note(f"{failed}; if the command is wrong, stop with Ctrl-C")
+
+
+def _note_out_of_reach(run: StudyRun) -> None:
+    """Say it once when a model of the trials shows that nothing in the space keeps the bounds."""
+    if run.best is not None or not run.spec.metric_constraints:
+        return
+    finished = sum(t.state is TrialState.COMPLETE for t in run.trials())
+    if run.out_of_reach or finished % TRIALS_BETWEEN_MODELS:
+        return
+    run.out_of_reach = out_of_reach_text(run.trials(), run.spec.metric_constraints, run.spec.space)
+    if run.out_of_reach:
+        run.announcer.note(run.out_of_reach)
 
 
 def repeated_trial(run: StudyRun, trial: Trial) -> Trial | None:

@@ -16,6 +16,7 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import Winner, certainty_text, winner
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_reason
+from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.pace import mean_trial_seconds, seconds_left
 from tunesmith.tools.analysis.run_state import ending_text
 from tunesmith.tools.control.earlier_commands import read_earlier_commands
@@ -65,7 +66,8 @@ def _count_text(view: StudyView) -> str:
 
 def _best_lines(facts: StudyReader, view: StudyView, spec: StudySpec) -> list[str]:
     best = winner(view.trials, view)
-    lines = ["best: no complete trial yet"]
+    why = infeasible_text(view.trials, view.constraints, view.space) if best is None else ""
+    lines = [f"best: no trial is usable. {why}" if why else "best: no complete trial yet"]
     if best is not None:
         trial = best.trial
         claim = f"; {CLAIM}" if is_claim(spec, trial.proposal.code) else ""
@@ -77,7 +79,9 @@ def _best_lines(facts: StudyReader, view: StudyView, spec: StudySpec) -> list[st
             lines.append(f"noise: ± {short_number(best.noise, 2)} between seeds (one standard deviation)")
     default = default_trial(view.trials, view.space)
     if default is not None and (best is None or best.trial.number != default.number):
-        lines.append(f"default: {trial_line(default, view)}")
+        breaks = broken_bounds(default, view.constraints) if default.state is TrialState.COMPLETE else ""
+        note = f" (breaks a bound: {breaks}; gains over it are not stated)" if breaks else ""
+        lines.append(f"default: {trial_line(default, view)}{note}")
     outside = left_out_text(left_out_count(view.trials, view.space))
     return [*lines, *([outside] if outside else [])]
 
