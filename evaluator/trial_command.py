@@ -13,7 +13,9 @@ from tunesmith.evaluator.executors.local import resolve_program
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.files.snapshot import Snapshot, link_targets
 from tunesmith.evaluator.files.workspace import Workspace
+from tunesmith.evaluator.profiling.profile import is_profiled, with_profiler
 from tunesmith.evaluator.readers.metric_patterns import line_words
+from tunesmith.evaluator.readers.telemetry import WORDS as TELEMETRY_WORDS
 from tunesmith.evaluator.report_package import with_report_package
 from tunesmith.evaluator.sandbox.bubblewrap import TrialMounts
 from tunesmith.evaluator.sandbox.environment import trial_environment, without_secrets
@@ -74,6 +76,8 @@ class TrialCommand:
         if self.is_training and not is_sandboxed:
             # In the sandbox, which shows no other folder of the study, Tunesmith's own package is mounted.
             environment = with_report_package(environment, workspace.folder.parents[1])
+        if self.is_training and is_profiled(study):
+            environment = with_profiler(environment, workspace.profile)
         return CommandSpec(
             argv=_argv(self.template, values, shell=run.shell, path=environment.get("PATH")),
             cwd=workspace.work,
@@ -82,7 +86,7 @@ class TrialCommand:
             log_bytes=run.log,
             timeout_s=run.timeout,
             file_bytes=run.disk,
-            line_words=line_words(study),
+            line_words=[*line_words(study), *TELEMETRY_WORDS],
             memory_bytes=run.memory or 0,
             grace_s=base.GRACE_S,
             folder=workspace.folder,
@@ -101,7 +105,7 @@ class TrialCommand:
             gpus: whether the GPUs are shown.
         """
         workspace = self.workspace
-        own = [workspace.artifacts] if self.is_training else []
+        own = [workspace.artifacts, workspace.profile] if self.is_training else []
         locked = [workspace.work / path for path in protected] if self.is_training else []
         linked = [path for path in link_targets(snapshot) if not is_too_wide(path)]
         return TrialMounts(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tunesmith.agent.llm.client.types import LookupTool
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.control.study_reader import InMemoryStudyReader
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -16,15 +17,18 @@ from tunesmith.tools.llm_tools.script.files import SOURCE
 from tunesmith.tools.llm_tools.tool import AnyTool
 
 
-def lookup_tools(spec: StudySpec, view: StudyView, project: Path | None) -> list[LookupTool]:
+def lookup_tools(
+    spec: StudySpec, view: StudyView, project: Path | None, series: Callable[[int], Sequence[Observation]] | None = None
+) -> list[LookupTool]:
     """Return the tools for one question. They need no database.
 
     Args:
         spec: the study.
         view: its trials at the time of the question.
         project: folder whose files may be read; None for a study from Python, which gets no file tool.
+        series: returns what a trial reported while it ran; None where that is not known.
     """
-    context = ToolContext(reader=InMemoryStudyReader(spec, view), project=project)
+    context = ToolContext(reader=InMemoryStudyReader(spec, view, series=series or (lambda _: ())), project=project)
     return [_lookup_tool(tool, context) for tool in PLANNER if project is not None or tool is not SOURCE]
 
 

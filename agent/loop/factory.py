@@ -153,6 +153,7 @@ class _RunBuilder:
             lessons=recorder.lessons_known(),
             left=ledger.left_in_words,
             curves=self.curves.downsampled,
+            series=self.curves.observations,
             slots=len(self.executor.slots(self.spec)),
             steering=self.commands.steering,
         )

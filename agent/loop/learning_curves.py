@@ -30,6 +30,7 @@ class LearningCurves:
         self._metric = metric
         self.values: dict[int, array[float]] = defaultdict(_no_values)
         self.series: dict[int, dict[str, array[float]]] = defaultdict(dict)
+        self._steps: dict[int, dict[str, array[float]]] = defaultdict(dict)
         self.last_steps: dict[int, float] = {}
 
     def load(self, curves: Mapping[int, Sequence[Observation]]) -> None:
@@ -47,14 +48,25 @@ class LearningCurves:
         """Forget the curve of a trial that runs again from its beginning."""
         self.values.pop(number, None)
         self.series.pop(number, None)
+        self._steps.pop(number, None)
         self.last_steps.pop(number, None)
 
     def downsampled(self, view: StudyView) -> dict[int, list[float]]:  # noqa: ARG002  # every curve is returned
         """Return every curve as a few numbers, by trial number."""
         return {number: downsample(list(values)) for number, values in list(self.values.items())}
 
+    def observations(self, number: int) -> list[Observation]:
+        """Return every value that a trial reported, metric by metric."""
+        steps = self._steps.get(number, {})
+        return [
+            Observation(metric, step, value, 0.0)
+            for metric, values in list(self.series.get(number, {}).items())
+            for step, value in zip(list(steps[metric]), list(values), strict=False)
+        ]
+
     def _note_series(self, number: int, observations: Sequence[Observation]) -> None:
         for observation in observations:
+            self._steps[number].setdefault(observation.metric, _no_values()).append(observation.step)
             self.series[number].setdefault(observation.metric, _no_values()).append(observation.value)
         if observations:
             reached = max(observation.step for observation in observations)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tunesmith.agent.llm.background import BackgroundRunner
 from tunesmith.agent.llm.candidate_pool import CandidatePool
-from tunesmith.agent.llm.client.types import LanguageModel
+from tunesmith.agent.llm.client.types import LanguageModel, LookupTool
 from tunesmith.agent.llm.planner import LLMPlanner
 from tunesmith.agent.llm.prompt_context import make_prompt_context
 from tunesmith.agent.planner.arbiter import Arbiter, LLMRules
@@ -25,6 +25,7 @@ from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 
@@ -40,6 +41,7 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
     spent: Spent | None = None,
     lessons: Sequence[Lesson] = (),
     curves: Callable[[StudyView], Mapping[int, Sequence[float]]] | None = None,
+    series: Callable[[int], Sequence[Observation]] | None = None,
     left: Callable[[], str] = str,
     slots: int = 1,
     rules: LLMRules | None = None,
@@ -58,6 +60,7 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
         spent: what earlier runs of the study used.
         lessons: what was learned before, in this study and in earlier ones of the same script.
         curves: returns curves by trial number, as far as they are known; called in the background.
+        series: returns what a trial reported while it ran, by its number; called in the background.
         left: returns the remaining budget in words.
         slots: number of trials that run at once.
         rules: how the LLM takes part.
@@ -75,7 +78,9 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
         return replace(made, fates=fates, track_record=track_record(shown.trials, shown.objectives[0]).text)
 
     rules = rules or LLMRules()
-    planner = make_planner(spec, model, project=project, lessons=lessons, steering=steering)
+    # Series in their true order would undo the permutation.
+    shown_series = None if permuted else series
+    planner = make_planner(spec, model, project=project, lessons=lessons, steering=steering, series=shown_series)
     pool = CandidatePool(
         planner,
         context=context,
@@ -96,16 +101,20 @@ def make_planner(
     project: Path | None = None,
     lessons: Sequence[Lesson] = (),
     steering: Steering | None = None,
+    series: Callable[[int], Sequence[Observation]] | None = None,
 ) -> LLMPlanner:
     """Return the planner that asks the model about a study; the arguments are those of `make_arbiter`."""
     from tunesmith.agent.llm.tools import lookup_tools  # 0.1 s, which a study without an LLM saves
 
+    def tools(view: StudyView) -> list[LookupTool]:
+        return lookup_tools(spec, view, project, series)
+
     brief = make_study_brief(spec, project, lessons)
     if not steering:
-        return LLMPlanner(model, brief, tools=lambda view: lookup_tools(spec, view, project))
+        return LLMPlanner(model, brief, tools=tools)
     sentence = f"The person who runs this study asks: {steering.words}."
     brief = replace(brief, description=f"{brief.description} {sentence}".strip())
-    return LLMPlanner(model, brief, tools=lambda view: lookup_tools(spec, view, project), objection=steering.objection)
+    return LLMPlanner(model, brief, tools=tools, objection=steering.objection)
 
 
 def _permuted(view: StudyView) -> StudyView:

@@ -10,6 +10,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.energy import gpu_line
 from tunesmith.study.formatting import SHORT_DIGITS, count, escape_control, one_line, render_params, strip_control
 from tunesmith.study.search_replace import split_lines
+from tunesmith.study.trials.series import series_of
 from tunesmith.study.trials.trial import Proposal, Trial, TrialState
 from tunesmith.study.trials.view import Objective
 from tunesmith.study.units import short_number, short_seconds
@@ -17,6 +18,8 @@ from tunesmith.tools.analysis.infeasibility import broken_bounds
 
 LOG_LINES = 15
 """Lines shown from the end of a failed trial's log."""
+MAX_SERIES = 16
+"""Number of a trial's series that are shown."""
 
 
 def trial_story(opened: OpenStudy, trial: Trial) -> str:
@@ -26,6 +29,8 @@ def trial_story(opened: OpenStudy, trial: Trial) -> str:
         _line("configuration", render_params(trial.params, digits=SHORT_DIGITS)),
         *_proposal_lines(trial.proposal),
         *_result_lines(trial, opened.record.spec),
+        *_series_lines(opened, trial),
+        *_instance_lines(trial),
         *_front_lines(opened, trial),
         _line("ran as", f"attempt {trial.attempt}, training seed {trial.proposal.seed}, code {trial.proposal.variant}"),
         _line("folder", str(opened.folder / "trials" / f"{trial.number:04d}")),
@@ -34,6 +39,26 @@ def trial_story(opened: OpenStudy, trial: Trial) -> str:
         lines.append("  end of the log:")
         lines += [f"    {escape_control(line)}" for line in split_lines(strip_control(trial.failure.tail))[-LOG_LINES:]]
     return "\n".join(lines)
+
+
+def _series_lines(opened: OpenStudy, trial: Trial) -> list[str]:
+    """Return each series that it reported, in a few numbers."""
+    series = series_of(opened.history.curve(opened.record.id, trial.number))
+    lines = [
+        _line("series" if index == 0 else "", f"{one_line(s.metric, 60)}: {s.text}") for index, s in enumerate(series)
+    ]
+    more = len(lines) - MAX_SERIES
+    return [*lines[:MAX_SERIES], *([_line("", f"and {more} more, in the report")] if more > 0 else [])]
+
+
+def _instance_lines(trial: Trial) -> list[str]:
+    """Return what the configuration reached on each instance."""
+    if trial.runs is None:
+        return [_line("instance", one_line(trial.proposal.instance, None))] if trial.proposal.instance else []
+    return [
+        _line("on" if index == 0 else "", f"{one_line(name, None)}: {short_number(value)}")
+        for index, (name, value) in enumerate(trial.runs.values.items())
+    ]
 
 
 def _line(name: str, text: str) -> str:

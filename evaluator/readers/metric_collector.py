@@ -95,7 +95,8 @@ class MetricCollector:
     def collect(self, lines: Iterable[OutputLine]) -> bool:
         """Read what is new in the report file and in these lines of output; return whether the report may have more."""
         found = [o for line in self._report.lines() for o in self._reader.from_report(line)]
-        found += [o for line in lines for o in self._reader.from_line(line)]
+        for line in lines:
+            found += self._reader.from_line(line) or self._reader.telemetry_from_line(line)
         found += self._from_files(is_over=False)
         self._pass_on(found)
         return self._report.has_more

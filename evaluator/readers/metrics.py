@@ -21,6 +21,7 @@ from tunesmith.evaluator.output.printed_tables import PrintedTable
 from tunesmith.evaluator.readers.metric_names import Closeness, counts_something, has_name, is_spelling_of, mentions
 from tunesmith.evaluator.readers.metric_patterns import PatternReader
 from tunesmith.evaluator.readers.printed_objects import object_in
+from tunesmith.evaluator.readers.telemetry import telemetry
 from tunesmith.study.formatting import one_line, strip_escapes
 from tunesmith.study.trials.observation import Observation
 
@@ -109,6 +110,22 @@ class MetricReader:
         text = strip_escapes(output.text)
         return [*self._matched(output, text), *self._named(output, text)]
 
+    def telemetry_from_line(self, line: str | OutputLine) -> list[Observation]:
+        """Return the telemetry on a line that gave no metric of the study, such as the training loss."""
+        output = line if isinstance(line, OutputLine) else OutputLine(line)
+        if output.stream not in self._sources:
+            return []
+        text = strip_escapes(output.text)
+        rank = self._sources.index(output.stream)
+        found = telemetry(text, self._names)
+        values = {name: value for name, value in found.items() if self._counts_for(name, (rank, Closeness.EXACT))}
+        if not values:
+            return []
+        step = _step_of(object_in(text))
+        if step is None and (match := _STEP.search(text)):
+            step = read_count(text, match.end())
+        return self._observed(values, step, self._clock())
+
     def _matched(self, output: OutputLine, text: str) -> list[Observation]:
         """Return what the expressions of [metrics] find on a line."""
         values = self._patterns.read(output)
@@ -170,7 +187,8 @@ class MetricReader:
             if self._counts_for(name, (rank, found.closeness)):
                 self._check_spelling(name, found)
                 values[name] = found.value
-        if not values:
+        # In a file every number is meant to be read; it may have the training loss at other steps than the metric.
+        if not values and source in STREAM_NAMES:
             return []
         values |= {n: v for n, v in reading.others.items() if self._counts_for(n, (rank, Closeness.EXACT))}
         return self._observed(values, reading.step, self._clock())

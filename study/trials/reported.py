@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.trials.resources import RESOURCES
 from tunesmith.study.trials.trial import Trial
 
 _LISTED = 12
@@ -19,7 +20,7 @@ def reported_metrics(trials: Iterable[Trial]) -> list[str]:
 def unreported_reason(metric: str, trials: Iterable[Trial]) -> str:
     """Return why a metric cannot be bounded: no trial reported it; "" if one did, or none reported anything yet."""
     known = reported_metrics(trials)
-    if not known or metric in known:
+    if not known or metric in known or metric in RESOURCES:
         return ""
     listed = ", ".join(known[:_LISTED]) + (", …" if len(known) > _LISTED else "")
     hint = did_you_mean(metric, known)

@@ -106,11 +106,16 @@ class FileStudyReader:
 
 @dataclass(frozen=True, slots=True)
 class InMemoryStudyReader:
-    """A study in memory. Reads no file, so it does not disturb the training."""
+    """A study in memory. Reads no file, so it does not disturb the training.
+
+    Attributes:
+        series: returns what a trial reported while it ran.
+    """
 
     spec: StudySpec
     trials: StudyView
     versions: tuple[Variant, ...] = ()
+    series: Callable[[int], Sequence[Observation]] = lambda _: ()
 
     def view(self) -> StudyView:
         """Return the view."""
@@ -120,9 +125,9 @@ class InMemoryStudyReader:
         """Return None: there is no record in memory."""
         return None
 
-    def curve(self, number: int) -> Sequence[Observation]:  # noqa: ARG002
-        """Return []: there are no curves in memory."""
-        return []
+    def curve(self, number: int) -> Sequence[Observation]:
+        """Return what a trial reported, as far as it is in memory."""
+        return self.series(number)
 
     def lessons(self) -> Sequence[Lesson]:
         """Return []: there are no lessons in memory; prompts contain them already."""

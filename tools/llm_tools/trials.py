@@ -15,6 +15,7 @@ from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, ConditionError, Value
+from tunesmith.study.trials.series import series_of
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import leaderboard
@@ -26,6 +27,8 @@ from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 
 MAX_ROWS = 50
 """Maximum number of trials on a page."""
+MAX_SERIES = 16
+"""Number of a trial's series that are described."""
 COLUMNS = ("number", "state", "source", "failure", "seconds", "seed")
 """Names that a condition may use in addition to parameters and metrics."""
 
@@ -96,6 +99,8 @@ def trial_text(context: ToolContext, args: TrialArguments) -> str:
     # The script chose the names of the others.
     others = [f"{one_line(name)} = {short_number(value)}" for name, value in trial.values.items() if name not in known]
     lines += ["other metrics:", fenced("\n".join(others), "metrics", keep="start")] if others else []
+    series = [f"{one_line(found.metric, 60)}: {found.text}" for found in series_of(context.study.curve(args.number))]
+    lines += ["series:", fenced("\n".join(series[:MAX_SERIES]), "metrics", keep="start")] if series else []
     lines += _repetition_lines(trial, view)
     if trial.outcome:
         usage = trial.outcome.usage

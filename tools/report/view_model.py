@@ -14,7 +14,7 @@ from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import Row, number_text
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.plots import colours
-from tunesmith.tools.report.plots.curves import learning_curves
+from tunesmith.tools.report.plots.curves import learning_curves, other_series
 from tunesmith.tools.report.plots.figures import (
     Plot,
     confirmed_values,
@@ -49,12 +49,14 @@ class Plots:
     importance: Plot | None
     slices: Sequence[Plot]
     curves: Plot | None
+    series: Sequence[Plot]
     parallel: Plot | None
 
     @property
     def shown(self) -> list[Plot]:
         """The plots that exist, in the order of the page."""
-        single = [self.values, self.confirmed, *self.fronts, self.importance, *self.slices, self.curves, self.parallel]
+        single = [self.values, self.confirmed, *self.fronts, self.importance, *self.slices, self.curves, *self.series]
+        single.append(self.parallel)
         return [plot for plot in single if plot is not None]
 
 
@@ -67,6 +69,7 @@ def plots(report: ReportInput, summary: Summary) -> Plots:
         importance=importance_bars(summary),
         slices=slices(report, summary),
         curves=learning_curves(report, summary),
+        series=other_series(report, summary),
         parallel=parallel_coordinates(report, summary),
     )
 

@@ -45,7 +45,8 @@ const report = JSON.parse(document.getElementById("data").textContent);
 
   async function draw(key) {
     const element = document.getElementById(`plot-${key}`);
-    if (!element) return;
+    // A closed part has no width to draw in; it is drawn when it is opened.
+    if (!element || element.closest("details:not([open])")) return;
     element.style.height = element.dataset.height ||= element.style.height;
     const figure = report.plots[key];
     const layout = themed(figure.layout, element.clientWidth);
@@ -57,6 +58,11 @@ const report = JSON.parse(document.getElementById("data").textContent);
   const all = () => Object.keys(report.plots).forEach(draw);
   all();
   dark.addEventListener("change", all);
+  for (const part of document.querySelectorAll("details")) {
+    part.addEventListener("toggle", () => {
+      part.querySelectorAll(".plot").forEach((element) => draw(element.id.slice("plot-".length)));
+    });
+  }
 
   const copy = document.getElementById("copy");
   copy?.addEventListener("click", async () => {

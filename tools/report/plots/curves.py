@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.trial import Trial, TrialState
@@ -16,6 +18,8 @@ from tunesmith.tools.report.sanitize import in_plot
 
 MAX_CURVES = 250
 MAX_POINTS = 100
+MAX_SERIES = 16
+"""Number of other series that are plotted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +35,45 @@ def learning_curves(report: ReportInput, summary: Summary) -> Plot | None:
     """Return the curves of the first objective, with the best trial and the default highlighted, or None."""
     import plotly.graph_objects as go  # 0.5 s
 
-    highlighted = {c.number for c in (summary.best, summary.default) if c}
-    curves = _chosen(report, summary.objective.metric, highlighted)
+    curves = _chosen(report, summary.objective.metric, _highlighted(summary))
     if not any(len(curve.steps) > 1 for curve in curves):
         return None
     figure = go.Figure(layout={"margin": {**MARGIN, "t": 56}, "legend": LEGEND, "hovermode": "closest"})
+    _add_curves(figure, curves, summary)
+    _set_axes(figure, curves, report, summary.objective.metric, sign=summary.objective.sign)
+    return Plot(key="curves", label=f"{summary.objective.metric} while training", figure=figure, height_px=400)
+
+
+def other_series(report: ReportInput, summary: Summary) -> list[Plot]:
+    """Return a small plot for each other series that trials reported, those of most trials first."""
+    import plotly.graph_objects as go
+
+    plots = []
+    for index, metric in enumerate(_other_metrics(report, summary)[:MAX_SERIES]):
+        curves = _chosen(report, metric, _highlighted(summary))
+        figure = go.Figure(layout={"margin": MARGIN, "showlegend": False, "hovermode": "closest"})
+        _add_curves(figure, curves, summary)
+        _set_axes(figure, curves, report, metric, sign=1.0)
+        plots.append(Plot(key=f"series-{index}", label=f"{metric} while training", figure=figure, height_px=240))
+    return plots
+
+
+def _highlighted(summary: Summary) -> set[int]:
+    return {c.number for c in (summary.best, summary.default) if c}
+
+
+def _other_metrics(report: ReportInput, summary: Summary) -> list[str]:
+    """Return the names of the other metrics with at least two points in a trial, those of most trials first."""
+    series: Counter[str] = Counter()
+    for observations in report.curves.values():
+        counts = Counter(o.metric for o in observations)
+        series.update(name for name, points in counts.items() if points > 1)
+    return [name for name, _ in series.most_common() if name != summary.objective.metric]
+
+
+def _add_curves(figure: object, curves: Sequence[Curve], summary: Summary) -> None:
+    """Draw the curves, the best trial and the default in front."""
+    highlighted = _highlighted(summary)
     for name, group, colour, opacity in _groups(curves, highlighted):
         _add_bundle(figure, name, group, colour, opacity)
     for curve in curves:
@@ -43,13 +81,15 @@ def learning_curves(report: ReportInput, summary: Summary) -> Plot | None:
             _add_curve(figure, "default", curve, colours.DEFAULT, "dash")
         if summary.best and curve.trial.number == summary.best.number:
             _add_curve(figure, f"best (#{curve.trial.number})", curve, colours.BEST, "solid")
+
+
+def _set_axes(figure: Any, curves: Sequence[Curve], report: ReportInput, metric: str, *, sign: float) -> None:
     fidelity = report.record.spec.fidelity
     values = [value for curve in curves for value in curve.values if value is not None]
     if values:
-        figure.update_yaxes(**axis_scale(values, sign=summary.objective.sign).layout())
+        figure.update_yaxes(**axis_scale(values, sign=sign).layout())
     figure.update_xaxes(title=in_plot(fidelity.name if fidelity else "step"), zeroline=False)
-    figure.update_yaxes(title=in_plot(summary.objective.metric, 30), zeroline=False)
-    return Plot(key="curves", label=f"{summary.objective.metric} while training", figure=figure, height_px=400)
+    figure.update_yaxes(title=in_plot(metric, 30), zeroline=False)
 
 
 def is_thinned(report: ReportInput) -> bool:
