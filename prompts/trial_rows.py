@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from tunesmith.study.formatting import render_params
+from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.space.condition import Params, same
+from tunesmith.study.trials.configurations import is_instance_run
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView, objective_values
 from tunesmith.study.trials.winner import incumbent
@@ -18,6 +19,10 @@ from tunesmith.study.units import short_number
 
 FULL_ROWS = 3
 """Number of best trials that are shown with every parameter."""
+MAX_SHOWN = 12
+"""Number of instances whose values are shown for one trial."""
+MAX_INSTANCE = 20
+"""Characters after which the name of an instance is cut."""
 
 
 def reference_trial(view: StudyView) -> Trial | None:
@@ -54,7 +59,9 @@ def trial_table(
         values = {**trial.params, **view.space.derived_values(trial.params)}
         what = f"all values: {render_params(values)}" if trial.number in full else changed
         line = " | ".join([*_cells(trial, view), what])
-        if trial.number in repeated:
+        if trial.runs is not None:
+            line += f"; {instances_text(trial, in_full=trial.number in full)}"
+        elif trial.number in repeated:
             line += f"; on other seeds {' '.join(short_number(value) for value in repeated[trial.number])}"
         if curves.get(trial.number):
             line += f"; curve {' '.join(short_number(value) for value in curves[trial.number])}"
@@ -62,11 +69,27 @@ def trial_table(
     return "\n".join(lines)
 
 
+def instances_text(trial: Trial, *, in_full: bool) -> str:
+    """Return how many instances a trial's value is of, with each of their values where the trial is shown in full."""
+    values = trial.runs.values if trial.runs is not None else {}
+    text = f"on {len(values)} instance{'s' if len(values) > 1 else ''}"
+    if not in_full:
+        return text
+    each = [f"{one_line(name, MAX_INSTANCE)} {short_number(value)}" for name, value in values.items()]
+    more = f" and {len(each) - MAX_SHOWN} more" if len(each) > MAX_SHOWN else ""
+    return f"{text} ({', '.join(each[:MAX_SHOWN])}{more})"
+
+
 def repeated_values(view: StudyView) -> Mapping[int, Sequence[float]]:
-    """Return the first objective of complete replicates, by the number of the trial that they repeat."""
+    """Return the first objective of complete replicates, by the number of the trial that they repeat.
+
+    Runs on instances are left out: they are part of that trial's value.
+    """
     values: dict[int, list[float]] = defaultdict(list)
     for trial in view.trials:
         measured = objective_values(trial, view.objectives[:1])
+        if is_instance_run(trial):
+            continue
         if trial.proposal.replicate_of is not None and measured is not None and trial.counts:
             values[trial.proposal.replicate_of].append(measured[0])
     return values

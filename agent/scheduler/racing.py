@@ -80,10 +80,10 @@ class Race:
             return None
         if len(leader.started) < min(self._instances_due(racers, trials), len(self._instances.tuning)):
             name = next(n for n in self._instances.tuning if n not in leader.started)
-            return self._again(leader.trial, name, "the incumbent on one more instance")
+            return self._again(leader.trial, name, f"#{best.number}, the incumbent, on one more instance")
         for racer in reversed(racers):
             if racer is not leader and (name := self._next_instance(racer, leader, best.runs.noise)):
-                return self._again(racer.trial, name, f"against #{best.number} on another instance")
+                return self._again(racer.trial, name, f"#{racer.trial.number} against #{best.number}, the incumbent")
         return None
 
     def _instances_due(self, racers: Sequence[Racer], trials: Sequence[Trial]) -> int:

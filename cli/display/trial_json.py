@@ -23,6 +23,8 @@ def trial_json(trial: Trial) -> dict[str, Any]:
         "params": dict(trial.params),
         "fidelity": trial.proposal.fidelity,
         "seed": trial.proposal.seed,
+        "instance": trial.proposal.instance or None,
+        "instances": {name: json_number(value) for name, value in trial.runs.values.items()} if trial.runs else None,
         "attempt": trial.attempt,
         "values": {name: json_number(value) for name, value in trial.values.items()},
         "failure": {"kind": failure.kind.value, "reason": failure.reason, "scope": failure.scope.value}

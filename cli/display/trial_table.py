@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tunesmith.cli.display.format import cut, first_line, fit
-from tunesmith.study.formatting import render_short
+from tunesmith.study.formatting import one_line, render_short
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.trials.results import StudyQuestion
 from tunesmith.study.trials.trial import Trial, TrialState
@@ -16,6 +16,8 @@ from tunesmith.tools.analysis.infeasibility import broken_bounds
 
 NOTE_WIDTH = 34
 """Characters reserved for the last column: a note cut after one word says nothing."""
+MAX_INSTANCE = 20
+"""Characters after which the name of an instance is cut."""
 LONGEST_VALUE = 12
 """Characters after which names and values of parameters are cut."""
 
@@ -118,7 +120,14 @@ def trial_note(trial: Trial, constraints: Sequence[Constraint] = ()) -> str:
         return f"note: {first_line(trial.outcome.note)}"
     if trial.proposal.fallback_reason:
         return f"fallback: {first_line(trial.proposal.fallback_reason)}"
-    return first_line(trial.proposal.rationale)
+    return f"{instance_text(trial)}{first_line(trial.proposal.rationale)}"
+
+
+def instance_text(trial: Trial) -> str:
+    """Return where a trial ran, before the reason for it: "on fold 3: ", "over 5 instances: "; "" without instances."""
+    if trial.runs is not None and len(trial.runs.values) > 1:
+        return f"over {len(trial.runs.values)} instances: "
+    return f"on {one_line(trial.proposal.instance, MAX_INSTANCE)}: " if trial.proposal.instance else ""
 
 
 def outcome_word(trial: Trial) -> str:

@@ -8,7 +8,7 @@ numbers here; plain Python, because doors that only read a study must not load n
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,11 +21,12 @@ Losses = Mapping[int, Mapping[str, float]]
 """Losses (smaller is better) by the number of the configuration's first trial and by instance."""
 
 _P95 = 0.95
-_ROUNDS = 25
-"""Rounds of alternating fits; each shrinks the error about threefold when configurations share instances."""
-_FIRST_PRIOR_RUNS = 0.5
-"""Runs that the first fit's prior of an instance's effect is worth, before the variances are known."""
-_MAX_PRIOR_RUNS = 50.0
+_ROUNDS = 300
+"""Largest number of rounds of alternating fits; few are needed where one configuration ran on all instances."""
+_SETTLED = 1e-6
+"""Largest change of an effect in a round, relative to the largest effect, after which no round follows."""
+_FEW_PRIOR_RUNS, _MAX_PRIOR_RUNS = 0.5, 50.0
+"""Runs that the prior of an instance's effect, which is 0, is worth: while the noise is not known, and at most."""
 _MIN_FREEDOM = 2
 """Degrees of freedom from which the noise counts as known."""
 _FEW = 4
@@ -88,20 +89,30 @@ def split(names: Sequence[str], hold_out: float, seed: int, aggregate: Aggregate
 def fit_effects(found: Losses, names: Sequence[str]) -> InstanceEffects:
     """Fit the effects of the instances to the configurations that ran on two or more."""
     repeated = {number: losses for number, losses in found.items() if len(losses) > 1}
-    if len(repeated) > _FEW:
-        # Bad configurations are bad in other ways: what an instance adds to them says little about good ones.
-        order = sorted(repeated, key=lambda number: _mean(repeated[number].values()))
-        repeated = {number: repeated[number] for number in order[: max(_FEW, (len(order) + 1) // 2)]}
-    effects = _effects(repeated, names, _FIRST_PRIOR_RUNS)
+    repeated = _good_ones(repeated) if len(repeated) > _FEW else repeated
+    effects = _effects(repeated, names, 0.0)
     noise = _noise(repeated, effects)
-    if noise is not None:
-        spread = _mean(e * e for e in effects.values())
-        counts = [sum(name in losses for losses in repeated.values()) for name in names]
-        spread = max(spread - noise * noise / max(_mean(counts), 1.0), 0.0)
-        prior = min(noise * noise / spread, _MAX_PRIOR_RUNS) if spread > 0.0 else _MAX_PRIOR_RUNS
-        effects = _effects(repeated, names, prior)
-        noise = _noise(repeated, effects)
-    return InstanceEffects(effects, noise)
+    if noise is None:
+        return InstanceEffects(_effects(repeated, names, _FEW_PRIOR_RUNS), None)
+    counts = [sum(name in losses for losses in repeated.values()) for name in names]
+    spread = _mean(effect * effect for effect in effects.values()) - noise * noise / max(_mean(counts), 1.0)
+    prior = noise * noise / spread if spread > 0.0 else _MAX_PRIOR_RUNS
+    return InstanceEffects(_effects(repeated, names, min(prior, _MAX_PRIOR_RUNS)), noise)
+
+
+def _good_ones(repeated: Losses) -> Losses:
+    """Return the better half of the configurations, and others that ran on instances that those did not.
+
+    Bad configurations are bad in other ways: what an instance adds to them says little about good ones.
+    """
+    order = sorted(repeated, key=lambda number: _mean(repeated[number].values()))
+    half = max(_FEW, (len(order) + 1) // 2)
+    chosen, covered = order[:half], {name for number in order[:half] for name in repeated[number]}
+    for number in order[half:]:
+        if not covered.issuperset(repeated[number]):
+            chosen.append(number)
+            covered.update(repeated[number])
+    return {number: repeated[number] for number in chosen}
 
 
 def complete_row(losses: Mapping[str, float], effects: InstanceEffects, instances: InstanceSet) -> Row:
@@ -128,11 +139,15 @@ def _effects(repeated: Losses, names: Sequence[str], prior_runs: float) -> dict[
     by_instance = {name: [number for number, losses in repeated.items() if name in losses] for name in names}
     for _ in range(_ROUNDS if repeated else 0):
         levels = {n: _mean(loss - effects[name] for name, loss in losses.items()) for n, losses in repeated.items()}
-        for name, numbers in by_instance.items():
-            total = sum(repeated[number][name] - levels[number] for number in numbers)
-            effects[name] = total / (len(numbers) + prior_runs)
-        middle = _mean(effects.values())
-        effects = {name: effect - middle for name, effect in effects.items()}
+        moved = {
+            name: sum(repeated[n][name] - levels[n] for n in numbers) / (len(numbers) + prior_runs) if numbers else 0.0
+            for name, numbers in by_instance.items()
+        }
+        middle = _mean(moved.values())
+        before, effects = effects, {name: effect - middle for name, effect in moved.items()}
+        change = max(abs(effects[name] - before[name]) for name in names)
+        if change <= _SETTLED * max(abs(effect) for effect in effects.values()):
+            break
     return effects
 
 
@@ -150,6 +165,6 @@ def _noise(repeated: Losses, effects: Mapping[str, float]) -> float | None:
     return math.sqrt(squares / freedom)
 
 
-def _mean(values: object) -> float:
-    found = list(values)  # type: ignore[call-overload]
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
     return math.fsum(found) / len(found)
