@@ -199,3 +199,38 @@ def test_with_a_separate_judge_the_split_may_change_but_not_the_seed() -> None:
     before, after = ast.parse("x_val = x[80:]\nf(seed=1)"), ast.parse("x_val = x[90:]\nf(seed=1)")
     assert gaming_problems(before, after, has_judge=True) == []
     assert gaming_problems(before, ast.parse("x_val = x[80:]\nf(seed=2)"), has_judge=True)
+
+
+TAKES_IMAGES = "from data import held_out, training\nx, y = training()\ntest_x, _ = held_out()\npredict(model, test_x)"
+
+
+@pytest.mark.parametrize(
+    ("search", "replacement"),
+    [
+        ("test_x, _ = held_out()", "test_x, test_y = held_out()"),
+        ("predict(", "model.fit(*held_out())\npredict("),
+        ("x, y = training()", "x, y = training()\nmore, labels = held_out()\nx = np.concatenate([x, more])"),
+        ("predict(model, test_x)", "np.eye(10)[held_out()[1]]"),
+        ("test_x, _ = held_out()", "both = held_out()\ntest_x = both[0]"),
+        ("x, y = training()", "load = held_out\nx, y = load()"),
+        ("test_x, _ = held_out()", "test_x, *_ = held_out()"),
+    ],
+)
+def test_with_a_judge_no_further_part_of_the_held_out_data_is_taken(search: str, replacement: str) -> None:
+    before, after = ast.parse(TAKES_IMAGES), ast.parse(TAKES_IMAGES.replace(search, replacement))
+    assert gaming_problems(before, after, has_judge=True) == ["held-out data are read: only [evaluate] may use them"]
+
+
+@pytest.mark.parametrize(
+    ("search", "replacement"),
+    [
+        ("test_x, _ = held_out()", "test_x = held_out()[0] / 16"),
+        ("test_x, _ = held_out()", "images, _ = held_out()\ntest_x = images / 16"),
+        ("test_x, _ = held_out()", "test_x, _ = held_out()\ntest_x = (test_x - x.mean(axis=0)) / x.std(axis=0)"),
+        ("predict(model, test_x)", "predict(model.eval(), test_x)"),
+        ("x, y = training()", "x, y = training()\nx, y = np.concatenate([x, shift(x)]), np.concatenate([y, y])"),
+    ],
+)
+def test_with_a_judge_the_inputs_may_be_prepared_in_another_way(search: str, replacement: str) -> None:
+    before, after = ast.parse(TAKES_IMAGES), ast.parse(TAKES_IMAGES.replace(search, replacement))
+    assert gaming_problems(before, after, has_judge=True) == []

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from tunesmith.tools.script_reader.literals import dotted
 from tunesmith.tools.variants.gaming.duration import has_exit
-from tunesmith.tools.variants.gaming.normal_form import nodes
+from tunesmith.tools.variants.gaming.normal_form import full_name, imported_names, nodes
 
 _WORDS = r"(val(id(ation)?)?|test(ing)?|eval(uate|uation)?|held_?out|hold_?out)"
 _HELD_OUT_NAME = re.compile(
@@ -70,8 +70,14 @@ def held_out_is_changed(before: ast.Module, after: ast.Module) -> bool:
 
 
 def held_out_is_imported(before: ast.Module, after: ast.Module) -> bool:
-    """Return whether an edit imports, or names a file of, held-out data, which only the judge reads."""
-    return bool(_foreign_names(after) - _foreign_names(before))
+    """Return whether an edit takes more of the held-out data, which are the judge's, than the script did.
+
+    It imports them, names a file of them, asks for them once more, or keeps a part that was left, such as the labels.
+    """
+    own, edited = _taken_parts(before), _taken_parts(after)
+    more = any(len(parts) > len(own.get(name, ())) for name, parts in edited.items())
+    further = any(set().union(*parts) - set().union(*own.get(name, ())) for name, parts in edited.items())
+    return bool(_foreign_names(after) - _foreign_names(before)) or more or further
 
 
 def held_out_parts(tree: ast.Module, splits: frozenset[str] = frozenset()) -> set[str]:
@@ -182,6 +188,34 @@ def _foreign_names(tree: ast.Module) -> Counter[str]:
     texts = [n.value for n in nodes(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     files = [part for text in texts if _FILE.fullmatch(text) for part in re.split(r"[/.]", text)]
     return Counter(name for name in [*found, *files] if is_held_out(name.strip("_")) and not _NO_DATA.match(name))
+
+
+def _taken_parts(tree: ast.Module) -> dict[str, list[set[str]]]:
+    """Return the parts that are taken of what functions of other modules with held-out names return.
+
+    For each function, a set for each mention of it: `x, _ = held_out()` takes part 0, `held_out()[1]` part 1.
+    """
+    imports = imported_names(tree)
+    parts = {id(part): taken for node in nodes(tree) for part, taken in _unpacked(node)}
+    found: dict[str, list[set[str]]] = {}
+    for node in nodes(tree):
+        name = full_name(node, imports) if isinstance(node, ast.Name | ast.Attribute) else ""
+        is_foreign = (
+            "." in name and is_held_out(name.rpartition(".")[2]) and not _NO_DATA.match(name.rpartition(".")[2])
+        )
+        if is_foreign and isinstance(getattr(node, "ctx", None), ast.Load):
+            found.setdefault(name, []).append(parts.get(id(node), {"all"}))
+    return found
+
+
+def _unpacked(node: ast.AST) -> Iterator[tuple[ast.AST, set[str]]]:
+    """Yield the function whose result a node takes parts of, with these parts."""
+    match node:
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Call(func=function)):
+            if not any(isinstance(target, ast.Starred) for target in targets):
+                yield function, {str(n) for n, target in enumerate(targets) if _name(target) != "_"}
+        case ast.Subscript(value=ast.Call(func=function), slice=ast.Constant(value=int(number))):
+            yield function, {str(number)}
 
 
 def _used_names(tree: ast.Module) -> set[str]:
