@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from tunesmith.agent.code_search.arms import Arm, best_arm
 from tunesmith.agent.code_search.task_model import pool_trials, variant_shifts
+from tunesmith.study.config.command import script_path
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import render_params
 from tunesmith.study.space.condition import Value
@@ -17,7 +18,7 @@ from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.seeds import tuning_seed
 from tunesmith.study.trials.trial import Prediction, Proposal, Source, Trial
 from tunesmith.study.trials.view import StudyView
-from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, short_id
+from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, root_variant, short_id
 from tunesmith.tools.variants.lineage import parent_code
 from tunesmith.tools.variants.run_command import variant_space
 
@@ -99,6 +100,7 @@ class VersionTrials:
     def tuned_view(self, variant: Variant) -> StudyView:
         """Return the study as if every trial had run this version, moved by what its first trial showed."""
         view, objective, space = self.view, self.view.objectives[0], variant_space(variant, self.spec)
+        view = replace(view, script=edited_script(variant, self.variants, self.spec.run.command))
         parents = {v.id: parent_code(v, self.variants) for v in self.variants.values()}
         found = variant_shifts(view.trials, objective, parents, self.spec.space)
         shifts = {code: shift for code, shift in found.items() if code == variant.id or self._is_sound(code)}
@@ -120,6 +122,15 @@ class VersionTrials:
 
     def _is_sound(self, code: str) -> bool:
         return not code or (code in self.variants and self.variants[code].state is VariantState.SOUND)
+
+
+def edited_script(variant: Variant, variants: Mapping[str, Variant], command: str) -> str:
+    """Return the script of a version as its trials run it, with the other files that the edits changed."""
+    script, root = script_path(command), root_variant(variant, variants)
+    changed = [path for path, text in variant.files.items() if root.files.get(path) != text and path != script]
+    shown = [path for path in (script, *changed) if path in variant.files]
+    texts = [f"# {path}\n{variant.files[path]}" if len(shown) > 1 else variant.files[path] for path in shown]
+    return "\n\n".join(texts)
 
 
 def _valid_config(space: SearchSpace, base: Mapping[str, Value], changes: Mapping[str, Value]) -> dict[str, Value]:

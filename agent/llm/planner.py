@@ -127,7 +127,7 @@ class LLMPlanner:
         """Ask for starting points, before any result but the default's."""
 
         def messages(count: int, max_tokens: int) -> list[Message]:
-            return starting_messages(self._brief, count=count, context=context, max_tokens=max_tokens)
+            return starting_messages(self._brief_of(view), count=count, context=context, max_tokens=max_tokens)
 
         # Before any result there is nothing to look up, and a model that answers without tools answers at once.
         return self._candidates(view, messages, "start.md", count, tools=())
@@ -145,7 +145,8 @@ class LLMPlanner:
         operator = instruction(choose_operator(context.view), context.view)
 
         def messages(count: int, max_tokens: int) -> list[Message]:
-            made = proposing_messages(self._brief, context, count=count, operator=operator, max_tokens=max_tokens)
+            brief = self._brief_of(context.view)
+            made = proposing_messages(brief, context, count=count, operator=operator, max_tokens=max_tokens)
             return [*made, second_try_message(refused, count=count)] if refused else made
 
         template = "second_try.md" if refused else "propose.md"
@@ -163,7 +164,8 @@ class LLMPlanner:
         """
         existing = {t.number for t in context.view.trials}
         calls: list[LoggedCall] = []
-        messages = insight_messages(self._brief, context, limit=MAX_LESSONS, max_tokens=self._size.max_tokens)
+        brief, max_tokens = self._brief_of(context.view), self._size.max_tokens
+        messages = insight_messages(brief, context, limit=MAX_LESSONS, max_tokens=max_tokens)
         try:
             answered = self._ask("insights.md", messages, _LESSONS_FORMAT, calls, context.view, ())
         except (ModelDown, AnswerUnusable) as error:
@@ -173,6 +175,10 @@ class LLMPlanner:
         supported = [Lesson(text=i.text, trials=tuple(n for n in i.trials if n in existing)) for i in answered]
         batch = Batch(calls=tuple(calls), trials_seen=len(context.view.trials))
         return tuple(i for i in supported if i.trials)[:MAX_LESSONS], batch
+
+    def _brief_of(self, view: StudyView) -> StudyBrief:
+        """Return the facts about the study, with the edited code and its parameters where proposals are for it."""
+        return replace(self._brief, script=view.script, space=view.space) if view.script else self._brief
 
     def _candidates(
         self,

@@ -93,6 +93,7 @@ class StudyView:
         curve_forecasts: forecasts of the final value from part of a curve, by trial number: from a stopped trial's
             whole curve, and from a complete trial's curve up to the steps at which others stopped.
         set_aside: the trials that teach nothing and count nowhere: forgotten ones and failures of the study itself.
+        script: the source of the edited code that proposals are for; "" for the project's own.
     """
 
     space: SearchSpace
@@ -109,6 +110,7 @@ class StudyView:
     runs_left: float = math.inf
     fidelity_rises: bool = False
     set_aside: Sequence[Trial] = ()
+    script: str = ""
 
     @property
     def every_trial(self) -> Sequence[Trial]:

@@ -7,11 +7,12 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from fakes.views import trial
 
 from tunesmith.agent.code_search.questions.editor import EditQuestion, EditResult
 from tunesmith.agent.code_search.search import CodeSearch
-from tunesmith.agent.code_search.version_trials import TrialRequest
+from tunesmith.agent.code_search.version_trials import TrialRequest, edited_script
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import FailureKind, Proposal, Source, Trial
 from tunesmith.study.trials.view import StudyView
@@ -185,6 +186,26 @@ def test_the_first_trial_has_the_configuration_that_the_edit_was_written_for_on_
     assert code.next(view(trials)) is None
     name, tuned = code.tuned(view(trials))
     assert (name, {t.params["x"] for t in tuned.trials}) == (found.proposal.code, {0.9})
+    assert tuned.script.startswith("a = 2\n"), "questions about its configurations show its own code"
+    assert code.unedited_view(view(trials)).script == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "edited", "shown"),
+    [
+        ("python train.py --x {x}", {"train.py": "b"}, "b"),
+        ("python train.py --x {x}", {"train.py": "a", "net.py": "n2"}, "# train.py\na\n\n# net.py\nn2"),
+        ("python main.py", {"train.py": "a", "net.py": "n2"}, "n2"),
+        ("python -m pkg.train", {"train.py": "b", "net.py": "n2"}, "# train.py\nb\n\n# net.py\nn2"),
+        ("env A=1 python train.py", {"train.py": "b", "new.py": "m"}, "# train.py\nb\n\n# new.py\nm"),
+    ],
+)
+def test_the_code_of_a_version_is_its_script_and_what_was_edited(
+    command: str, edited: dict[str, str], shown: str
+) -> None:
+    root = Variant(id="root", files={"train.py": "a", "net.py": "n"})
+    variant = Variant(id="edit-1", parent="root", files={**root.files, **edited})
+    assert edited_script(variant, {"root": root, "edit-1": variant}, command) == shown
 
 
 def test_several_ideas_run_in_their_order_and_follow_the_one_that_gained() -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -191,6 +192,17 @@ def test_an_unusable_answer_is_asked_for_again() -> None:
     assert batch.candidates
     assert [bool(call.error) for call in batch.calls] == [True, False]
     assert "candidates: give a list" in model.asked[1][-1].text
+
+
+def test_questions_about_an_edited_version_show_its_own_code_and_parameters() -> None:
+    asking, model = planner(random_points)
+    edited = replace(view(SPACE), script="loss = swish(x)", space=SearchSpace({**SPACE, "beta": ts.Float(0, 1)}))
+    asking.candidates(make_prompt_context(edited, BayesSampler()))
+    shown = "\n".join(message.text for message in model.asked[0])
+    assert "| loss = swish(x)" in shown
+    assert "beta" in shown
+    asking.candidates(make_prompt_context(view(SPACE), BayesSampler()))
+    assert "swish" not in "\n".join(message.text for message in model.asked[-1])
 
 
 def test_five_trials_without_gain_ask_for_another_kind_of_move() -> None:
