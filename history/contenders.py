@@ -2,7 +2,7 @@
 
 study/trials/winner.py decides over them as it would over all trials: over the leading ones by value, over all that ran
 on several seeds, and over those of the default. Every trial is needed with edited code, whose own parameters are known
-from all of them, and with instances, whose effects are estimated from all of them.
+from all of them, with instances, whose effects are estimated from all of them, and in short studies, whose noise is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from tunesmith.study.trials.results import Improvement, StudyQuestion, candidates, present_trials
 from tunesmith.study.trials.trial import EDITED, Trial
-from tunesmith.study.trials.winner import MODELLED
+from tunesmith.study.trials.winner import FITTED_UP_TO, MODELLED
 
 FIRST_CHUNK = 64
 """Number of leading trials that are read first; each further chunk is as large as all before it."""
@@ -100,7 +100,7 @@ def deciding_trials(source: TrialSource, asked: StudyQuestion, *, chunk: int) ->
         chunk: number of leading trials that are read first.
     """
     kinds = source.kinds()
-    if kinds.needs_all:
+    if kinds.needs_all or kinds.seen <= FITTED_UP_TO:
         return None
     leading: list[Trial] = []
     for level in kinds.levels():
@@ -108,7 +108,8 @@ def deciding_trials(source: TrialSource, asked: StudyQuestion, *, chunk: int) ->
         if _able(leading, asked):
             break
     numbers = {t.number for t in leading}
-    others = source.trials((kinds.again | kinds.defaults) - numbers)
+    # The last one says how many there are.
+    others = source.trials((kinds.again | kinds.defaults | {kinds.seen - 1}) - numbers)
     return sorted([*leading, *others], key=lambda t: t.number)
 
 

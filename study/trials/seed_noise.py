@@ -7,8 +7,9 @@ that only read a study must not load numerics. Losses in (smaller is better), me
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _MIN_FREEDOM = 2
 """Degrees of freedom from which the spread between seeds counts as known: three values of one configuration."""
@@ -21,6 +22,12 @@ _MAX_SHIFT = 2.0
 
 A neighbourhood that is rougher than the model believes must not move a value by more than noise can explain.
 """
+_SCATTER_SHARES = (0.2, 0.8)
+"""Parts of the variance that are tried as noise where no configuration ran twice."""
+_MIN_ADVANTAGE = 3.0
+"""Difference in log likelihood from which values are taken for noisy: a rough function without noise is common, too."""
+_NO_NOISE = 1e-6
+"""Part of the variance that stands for no noise, and keeps matrices positive definite."""
 _JITTER = 1e-9
 _MIN_SIGNAL = 0.05
 """Smallest share of the variance that is ascribed to the configurations."""
@@ -61,23 +68,60 @@ def seed_noise(measured: Sequence[Measured]) -> float | None:
     return math.sqrt(variance) if math.isfinite(variance) else None
 
 
+@lru_cache(maxsize=64)
+def fitted_noise(measured: tuple[Measured, ...]) -> float | None:
+    """Return the part of the losses' spread that no smooth function of the parameters explains, as a standard deviation.
+
+    None where a function without noise explains the losses about as well.
+    """
+    scaled = _scaled(measured, 0.0)
+    if scaled is None:
+        return None
+    outputs, _, scale = scaled
+    center = mean_of(outputs)
+    residuals = [y - center for y in outputs]
+    spread = mean_of([r * r for r in residuals])
+    squares = [[_square_distance(a, b) for b in measured] for a in measured]
+
+    def likelihood(share: float) -> float:
+        signal, variances = (1.0 - share) * spread, [share * spread] * len(residuals)
+        return max(_fit(squares, length, signal, variances, residuals, _rough)[0] for length in _LENGTHS)
+
+    found = {share: likelihood(share) for share in _SCATTER_SHARES}
+    likeliest = max(found, key=lambda share: found[share])
+    if found[likeliest] - likelihood(_NO_NOISE) < _MIN_ADVANTAGE:
+        return None
+    return scale * math.sqrt(likeliest * spread)
+
+
 def expected_losses(measured: Sequence[Measured], noise: float | None) -> list[float]:
     """Return the expected loss of each configuration: its mean where noise is unknown or 0, else the model's."""
     means = [m.mean for m in measured]
     if not noise or len(measured) < _MIN_POINTS:
         return means
-    best, middle = min(means), sorted(means)[len(means) // 2]
-    # Beyond twice the distance of the middle one, only that a loss is bad matters.
-    ceiling = best + 2.0 * max(middle - best, noise)
-    scale = ceiling - best
-    if not math.isfinite(scale) or scale <= 0.0:
+    scaled = _scaled(measured, noise)
+    if scaled is None:
         return means
-    outputs = [(min(mean, ceiling) - best) / scale for mean in means]
+    outputs, best, scale = scaled
+    ceiling = best + scale
     variances = [(noise / scale) ** 2 / len(m.losses) for m in measured]
     fitted = _posterior_means(measured, outputs, variances)
     reach = [_MAX_SHIFT * noise / math.sqrt(len(m.losses)) for m in measured]
     wanted = [best + scale * value if mean < ceiling else mean for value, mean in zip(fitted, means, strict=True)]
     return [min(max(w, m - r), m + r) for w, m, r in zip(wanted, means, reach, strict=True)]
+
+
+def _scaled(measured: Sequence[Measured], noise: float) -> tuple[list[float], float, float] | None:
+    """Return the means from 0 for the best to 1, the best mean, and the length of 1; None where all are equal.
+
+    Beyond twice the distance of the middle one, only that a loss is bad matters.
+    """
+    means = [m.mean for m in measured]
+    best, middle = min(means), sorted(means)[len(means) // 2]
+    scale = 2.0 * max(middle - best, noise)
+    if not math.isfinite(scale) or best + scale <= best:
+        return None
+    return [(min(mean, best + scale) - best) / scale for mean in means], best, scale
 
 
 def _posterior_means(measured: Sequence[Measured], outputs: Sequence[float], variances: Sequence[float]) -> list[float]:
@@ -97,11 +141,22 @@ def _square_distance(a: Measured, b: Measured) -> float:
     return sum((x - y) * (x - y) for x, y in zip(a.unit, b.unit, strict=True)) / max(len(a.unit), 1)
 
 
-def _fit(
-    squares: Sequence[Sequence[float]], length: float, signal: float, variances: Sequence[float], y: Sequence[float]
-) -> tuple[float, list[float], list[list[float]]]:
+def _smooth(square: float) -> float:
+    return math.exp(-0.5 * square)
+
+
+def _rough(square: float) -> float:
+    """Return the kernel of functions with kinks (Matern 3/2): under a smooth one, a kink looks like noise."""
+    root = math.sqrt(3.0 * square)
+    return (1.0 + root) * math.exp(-root) if root < math.inf else 0.0
+
+
+def _fit(  # noqa: PLR0913  # the data, and a kernel
+    squares: Sequence[Sequence[float]], length: float, signal: float, variances: Sequence[float], y: Sequence[float],
+    correlation: Callable[[float], float] = _smooth,
+) -> tuple[float, list[float], list[list[float]]]:  # fmt: skip
     """Return the log likelihood, the weights of the posterior mean, and the kernel without noise."""
-    kernel = [[signal * math.exp(-0.5 * d / (length * length)) for d in row] for row in squares]
+    kernel = [[signal * correlation(d / (length * length)) for d in row] for row in squares]
     noisy = [row[:i] + [row[i] + variances[i] + _JITTER * signal] + row[i + 1 :] for i, row in enumerate(kernel)]
     lower = _cholesky(noisy)
     half = _forward(lower, y)

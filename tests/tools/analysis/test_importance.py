@@ -13,7 +13,7 @@ from fakes.views import trial
 from tunesmith.study.space.parameters import Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import EDITED, Trial
-from tunesmith.study.trials.view import Objective
+from tunesmith.study.trials.view import Direction, Objective
 from tunesmith.tools.analysis.importance import Importance, Share, importance
 from tunesmith.tools.control.study_reader import InMemoryStudyReader, study_view
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -99,7 +99,7 @@ def test_an_intermediate_effect_is_no_reason_to_leave_a_parameter_out(sign: floa
     def loss(p: Mapping[str, float]) -> float:
         return sign * ((np.log10(p["lr"]) + 2.5) ** 2 + 0.6 * (256 - p["hidden"]) / 192)
 
-    direction = Objective("loss") if sign > 0 else Objective("loss", "maximize")  # type: ignore[arg-type]
+    direction = Objective("loss") if sign > 0 else Objective("loss", Direction.MAXIMIZE)
     found = importance(NETWORK, tried(NETWORK, loss, 40), direction)
     assert found.names[0] == "lr"
     assert not found.is_unimportant("hidden", 0.05)
