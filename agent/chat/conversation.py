@@ -328,7 +328,7 @@ class Conversation:
         return create_agent(
             client,
             [to_langchain_tool(tool, self._context) for tool in self._tools],
-            system_prompt=render_text("chat.md", model=self.model),
+            system_prompt=render_text("chat.md", model=self.model, base_url=self._model.base_url),
             middleware=middleware,
             checkpointer=self._saver,
         )

@@ -30,6 +30,7 @@ class ToolFinished:
     Attributes:
         wall_s: its duration in seconds.
         refused: why it did nothing; "" when it succeeded.
+        shown: its answer, if a person wants to see that too, such as a drawing.
     """
 
     call: str
@@ -37,6 +38,7 @@ class ToolFinished:
     arguments: Mapping[str, Any]
     wall_s: float
     refused: str = ""
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,16 +110,18 @@ class ToolMiddleware(AgentMiddleware[Any, Any, Any]):
         call_id, name, arguments = str(call["id"]), str(call["name"]), call["args"]
         writer = get_stream_writer()
         writer(ToolStarted(call_id, name, arguments))
-        started, refused = time.monotonic(), ""
+        started, refused, shown = time.monotonic(), "", ""
         try:
-            find_tool(self._tools, name)
-            return await handler(request)
+            tool = find_tool(self._tools, name)
+            answer = await handler(request)
+            shown = str(answer.content) if tool.is_shown and isinstance(answer, ToolMessage) else ""
+            return answer
         except TunesmithError as error:
             refused = str(error)
         except Exception as error:  # noqa: BLE001  # a bug in a tool must not end a conversation
             refused = f"the tool failed: {type(error).__name__}"
         finally:
-            writer(ToolFinished(call_id, name, arguments, time.monotonic() - started, one_line(refused)))
+            writer(ToolFinished(call_id, name, arguments, time.monotonic() - started, one_line(refused), shown))
         return ToolMessage(content=refused, name=name, tool_call_id=call_id, status="error")
 
     def _problem(self, call: Any) -> str:

@@ -12,17 +12,18 @@ from pathlib import Path
 
 from tunesmith.cli.chat.approvals import Approvals
 from tunesmith.cli.chat.chat_model import NO_MODEL, ChatModel, ModelChoice
+from tunesmith.cli.chat.display.screen import Screen
 from tunesmith.cli.chat.input_reader import InputInterrupted, InputReader, TerminalReader, input_reader
-from tunesmith.cli.chat.screen import Screen
+from tunesmith.cli.chat.news.status_line import status_line
+from tunesmith.cli.chat.news.study_changes import StudyChanges
+from tunesmith.cli.chat.news.study_look import look_at
 from tunesmith.cli.chat.slash.commands import CHAT_COMMANDS, COMMANDS, help_text, run_slash
-from tunesmith.cli.chat.status_line import status_line
-from tunesmith.cli.chat.study_changes import StudyChanges
-from tunesmith.cli.chat.study_look import look_at
 from tunesmith.cli.exits import DONE
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import InputError, ProposalError, ToolRefused
 from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.run_state import ending_text
 from tunesmith.tools.llm_tools.studies.finding import study_names
 
 MAX_NAMED = 6
@@ -104,6 +105,7 @@ class Chat:
                 break
             turns = await self._model.opened()
             if turns is not None and await turns.has_ended():
+                self._reader.hide()
                 reading.cancel()
                 with suppress(asyncio.CancelledError):
                     await reading
@@ -114,6 +116,7 @@ class Chat:
     async def _turn(self, text: str) -> None:
         if not text:
             return
+        self._screen.typed()
         if text.startswith("/"):
             await self._slash_or_refused(text)
             self._screen.line()
@@ -172,7 +175,8 @@ class Chat:
             return (
                 f"{look.name} has not run yet. Ask anything, or start it with /run; see /help.{others and f' {others}'}"
             )
-        state = "is running" if look.is_running else "is not running"
+        ended = ending_text(look.record.ended_by) if look.record.ended_by else "its process died"
+        state = "is running" if look.is_running else f"is not running, {ended}"
         metric = look.view.objectives[0].metric
         best = f", best {short_number(look.best.values[metric])}" if look.best is not None else ""
         trials = count(look.record.spent.trials, "trial")

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tunesmith.agent.chat.events import Decision, ProposedAction
 from tunesmith.cli.chat.argument_editor import edited_arguments
-from tunesmith.cli.chat.input_reader import InputInterrupted, InputReader
-from tunesmith.cli.chat.screen import Screen
+from tunesmith.cli.chat.display.screen import Screen
+from tunesmith.cli.chat.input_reader import PROMPT, InputInterrupted, InputReader
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import ToolRefused
 from tunesmith.tools.llm_tools.registry import ALL
@@ -17,8 +17,8 @@ YES = ("y", "yes", "ok", "a", "approve")
 YES_TO_ALL = ("all", "yes to all", "approve all")
 NO = ("n", "no", "r", "reject")
 EDIT = ("e", "edit")
-QUESTION = "[Enter = yes, n = no, e = edit, all = yes to all, or what to do instead] "
-QUESTION_TO_A_PIPE = "[y = yes, n = no, e = edit, all = yes to all, or what to do instead] "
+QUESTION = f"[Enter = yes, n = no, e = edit, all = yes to all, or what to do instead]\n{PROMPT}"
+QUESTION_TO_A_PIPE = f"[y = yes, n = no, e = edit, all = yes to all, or what to do instead]\n{PROMPT}"
 """Without Enter: an empty line of a pipe is more often an accident than a person's yes."""
 
 
@@ -88,6 +88,8 @@ class Approvals:
             line = await self._reader.line(QUESTION if self._may_type else QUESTION_TO_A_PIPE)
         except InputInterrupted:
             return "no"
+        finally:
+            self._screen.typed()
         return line if line is not None else "no nobody is there to decide"
 
     async def _edited(self, action: ProposedAction) -> Decision | None:

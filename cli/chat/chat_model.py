@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.chat.approvals import Approvals
-from tunesmith.cli.chat.screen import Screen
+from tunesmith.cli.chat.display.screen import Screen
 from tunesmith.cli.chat.spending import ChatCharges
 from tunesmith.cli.chat.turns import Turns
 from tunesmith.cli.session.overrides import server_of

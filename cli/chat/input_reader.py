@@ -29,6 +29,9 @@ class InputReader(Protocol):
             InputInterrupted: the person pressed Ctrl-C.
         """
 
+    def hide(self) -> None:
+        """Let nothing of the input line stay on the screen when reading is cancelled."""
+
 
 class PipeReader:
     """Reads lines from a pipe, and prints prompts and inputs, so that the output is a readable transcript."""
@@ -39,6 +42,9 @@ class PipeReader:
         line = await asyncio.to_thread(sys.stdin.readline)
         print(line.rstrip("\n"), flush=True)
         return line.rstrip("\n") if line else None
+
+    def hide(self) -> None:
+        """Do nothing: a pipe has no input line."""
 
 
 class TerminalReader:
@@ -78,6 +84,7 @@ class TerminalReader:
         from prompt_toolkit.patch_stdout import patch_stdout
 
         draft, self._draft = self._draft, ""
+        self._session.app.erase_when_done = False
         try:
             with patch_stdout(raw=True):
                 return await self._session.prompt_async(prompt, default=default or draft, handle_sigint=False)
@@ -89,6 +96,10 @@ class TerminalReader:
             raise InputInterrupted from None
         except EOFError:
             return None
+
+    def hide(self) -> None:
+        """Erase the input line when reading is cancelled; what was typed is there again at the next prompt."""
+        self._session.app.erase_when_done = True
 
 
 def input_reader(commands: Sequence[str], history: Path, *, status: Callable[[], str]) -> InputReader:

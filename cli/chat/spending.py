@@ -59,7 +59,7 @@ class ChatCharges:
         if limit is None or used < limit:
             return ""
         return (
-            f"${used:.2f} of ${limit:g} are used, which bound planner and chat together, so no model is asked; "
+            f"${_amount(used)} of ${limit:g} are used, which bound planner and chat together, so no model is asked; "
             f"`/budget llm_usd {max(limit * 2, 1):g}` allows more, and slash commands cost nothing"
         )
 
@@ -89,6 +89,11 @@ def _waiting(inbox: Inbox) -> list[Command]:
         with suppress(ToolRefused):
             found.append(parse_command(waiting.text))
     return found
+
+
+def _amount(usd: float) -> str:
+    """Return an amount in cents; in fractions of them where it is less than one."""
+    return f"{usd:.2f}" if usd >= 0.01 else f"{usd:.4f}"  # noqa: PLR2004  # a cent
 
 
 def _usd(charges: Sequence[Charge]) -> float:

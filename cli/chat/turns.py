@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.agent.chat.events import ChatEvent, ToolStarted
 from tunesmith.cli.chat.approvals import Approvals
-from tunesmith.cli.chat.screen import Screen
+from tunesmith.cli.chat.display.screen import Screen
 from tunesmith.tools.llm_tools.waiting import WAIT
 
 if TYPE_CHECKING:

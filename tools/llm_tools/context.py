@@ -163,6 +163,8 @@ class ToolContext:
         Raises:
             ToolRefused: the study cannot be controlled from here.
         """
+        if self.control is None and self.mistakes:
+            raise ToolRefused(self.mistakes)
         if self.control is None:
             raise ToolRefused("this study cannot be controlled from here")
         return self.control

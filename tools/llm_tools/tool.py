@@ -19,6 +19,8 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.schema import short_schema
 
+LONGEST_ARGUMENT = 80
+"""Length above which an argument is left out of the line about a call."""
 MAX_ANSWER_CHARS = 12_000
 """Maximum length of an answer. Tools with long results return them in pages."""
 
@@ -59,6 +61,7 @@ class StudyTool(Generic[A]):
         previewed: arguments that `preview` shows whole in other words, such as blocks as a diff.
         freeze: returns the arguments with everything that may change while a person decides replaced by what it means
             now, such as the values of the best trial in place of "best"; None where nothing changes.
+        is_shown: whether a chat shows its answer to the person too, such as a drawing.
         leaves_files: whether a reading call may leave a file in the study's folder, where the context allows it.
         loses: whether a call may lose something that no other call brings back, such as the rest of a running trial.
     """
@@ -71,6 +74,7 @@ class StudyTool(Generic[A]):
     preview: Callable[[ToolContext, A], str] | None = None
     previewed: frozenset[str] = frozenset()
     freeze: Callable[[ToolContext, A], A] | None = None
+    is_shown: bool = False
     leaves_files: bool = False
     loses: bool = False
 
@@ -174,4 +178,6 @@ def _argument_line(value: Any) -> str:
 
 
 def _argument_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """Return an argument shortly; a whole file, and blocks of code, are left out: a person has seen them already."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return "…" if "\n" in text or "\\n" in text or len(text) > LONGEST_ARGUMENT else text

@@ -111,6 +111,11 @@ class LangChainModel:
         self._methods = AnswerMethods()
 
     @property
+    def base_url(self) -> str | None:
+        """Address of the server; None for the provider's own."""
+        return self._base_url
+
+    @property
     def name(self) -> str:
         """provider:model."""
         return self._name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.cli.chat.screen import split_blocks
+from tunesmith.cli.chat.display.blocks import split_blocks
 
 
 @given(st.text(alphabet="ab \n`~#-|", max_size=200))

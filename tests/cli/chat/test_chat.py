@@ -624,7 +624,7 @@ def test_from_one_sentence_to_a_running_study_in_two_confirmations(tmp_path: Pat
     assert "This folder has no study yet" in out
     assert out.count(ASKS) == 3, "an empty line of a pipe is no yes"
     assert "Write study.toml:" in out
-    assert 'name = "fresh"' in out  # the whole file is shown before it is written
+    assert "study     fresh" in out
     assert "limits    trials 3" in out
     assert "train.py: 2 parameters from argparse; prints val_loss" in answers(requests[1])[0]
     assert "did you mean trials?" in answers(requests[3])[2]

@@ -270,7 +270,7 @@ STORIES = {
         lines=["plot the accuracy over lr, and give me everything as CSV", "y"],
         model=[[("plot", {"of": "lr"}), ("more_tools", {"names": ["export"]})], call("export", to="csv"), "Both done."],
         approvals=1,
-        shows=["digits.csv: ", "4 complete", "Both done."],
+        shows=["val_acc", "└─", "digits.csv: ", "4 complete", "Both done."],
         came_of_it=lambda folder: (folder / "digits.csv").read_text().count("\n") == 5,
     ),
     "several studies": Story(
@@ -283,7 +283,7 @@ STORIES = {
             "toy-2 runs.",
         ],
         approvals=1,
-        shows=["Write toy-2.toml, a study that continues from #1 and start the run:", "toy-2 (toy-2.toml), this one"],
+        shows=["Write toy-2.toml, a study that continues from #1, and start the run:", "toy-2 (toy-2.toml), this one"],
         came_of_it=lambda folder: len(trials(folder, "toy-2")) >= 5,
     ),
     "no, do this instead": Story(
@@ -320,7 +320,11 @@ STORIES = {
             "It knows them.",
         ],
         approvals=1,
-        shows=["Let digits learn from 2 complete that ran elsewhere:", "lr      <- learning_rate", "It knows them."],
+        shows=[
+            "Let digits learn from trials that ran elsewhere (2 complete):",
+            "lr      <- learning_rate",
+            "It knows them.",
+        ],
         came_of_it=lambda folder: complete(folder) == 4 and complete(folder, "digits-from-old") == 2,
     ),
 }

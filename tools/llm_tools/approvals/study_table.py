@@ -13,7 +13,7 @@ from tunesmith.study.space.parameters import Parameter
 
 def study_table(spec: StudySpec) -> list[str]:
     """Return the whole study, a line per fact; columns are aligned."""
-    rows = [("goal", _goal(spec))]
+    rows = [("study", spec.study.name), ("goal", _goal(spec))]
     rows += [("about", spec.study.description)] if spec.study.description else []
     rows += _space_rows(spec)
     rows += [("bound", _bound(c.metric, c.min, c.max)) for c in spec.constraints]

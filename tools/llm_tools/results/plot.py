@@ -122,4 +122,4 @@ def _write(context: ToolContext, points: PlotPoints, args: PlotArguments) -> Pat
     return path
 
 
-PLOT = StudyTool("plot", PlotArguments, plot, leaves_files=True)
+PLOT = StudyTool("plot", PlotArguments, plot, is_shown=True, leaves_files=True)

@@ -11,6 +11,7 @@ from pydantic import Field
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import render_params
 from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.studies.finding import study_names
 from tunesmith.tools.llm_tools.studies.starting import StartArguments, start
 from tunesmith.tools.llm_tools.studies.study_files import chosen_study, parse_study_text, project_folder, write_file
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
@@ -47,8 +48,8 @@ def _branched(context: ToolContext, args: BranchArguments) -> tuple[Path, str]:
     facts = context.study
     spec, view = facts.spec, facts.view()
     trial = find_trial(view, args.number)
-    if args.name == spec.study.name:
-        raise ToolRefused(f"{args.name} is the name of this study; choose another name")
+    if args.name in study_names(project_folder(context), context.history):
+        raise ToolRefused(f"there is a study {args.name} already; choose another name")
     document: dict[str, Any] = copy.deepcopy(dict(spec.document))
     document["study"] = {**document["study"], "name": args.name}
     for name, value in trial.params.items():
@@ -76,7 +77,7 @@ def _preview(context: ToolContext, args: BranchArguments) -> str:
     trial = find_trial(view, args.number)
     trials = args.trials if args.trials is not None else context.study.spec.budget.trials
     budget = f"{trials} trials" if trials is not None else "the limits of this study"
-    then = " and start the run" if args.start else ""
+    then = ", and start the run" if args.start else ""
     return "\n".join(
         [
             f"Write {target.name}, a study that continues from #{args.number}{then}:",

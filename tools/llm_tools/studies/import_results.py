@@ -10,6 +10,7 @@ from tunesmith.study.errors import ToolRefused
 from tunesmith.tools.interop.importing.plan import ImportPlan, ImportRequest, plan_import
 from tunesmith.tools.interop.study_export import counted
 from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.studies.finding import study_names
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 
 
@@ -51,12 +52,15 @@ def _planned(context: ToolContext, args: ImportArguments) -> tuple[ImportPlan, I
     if twice:
         raise ToolRefused(f"two columns are mapped to {twice[0]}; leave one out")
     request = ImportRequest(source, args.named or None, args.columns)
-    return plan_import(spec, request), request
+    plan = plan_import(spec, request)
+    if plan.name in study_names(context.project, context.history):
+        raise ToolRefused(f"these results were taken in before, as study {plan.name}")
+    return plan, request
 
 
 def _preview(context: ToolContext, args: ImportArguments) -> str:
     plan, _ = _planned(context, args)
-    head = f"Let {plan.learner.study.name} learn from {counted(plan.imported.trials)} that ran elsewhere:"
+    head = f"Let {plan.learner.study.name} learn from trials that ran elsewhere ({counted(plan.imported.trials)}):"
     return "\n".join([head, *plan.lines(changed_by="columns")])
 
 

@@ -50,11 +50,6 @@ def is_untried(context: ToolContext) -> bool:
     return spec.run.executor == "local" and not any(t.state in results for t in context.study.view().every_trial)
 
 
-def start_lines(context: ToolContext) -> list[str]:
-    """Return what a start would run, how long about, and its limits."""
-    return [*run_lines(context.study.spec), *([FIRST_TRIED] if is_untried(context) else [])]
-
-
 def _dry_run(context: ToolContext) -> str:
     """Return what a dry run of the default showed, after a run that would not work a text that says so."""
     try:
@@ -70,10 +65,15 @@ def _dry_run(context: ToolContext) -> str:
     return f"{NOT_STARTED}, because the default does not work; mend it with change_files:\n{shown}"
 
 
-def _preview(context: ToolContext, args: StartArguments) -> str:  # noqa: ARG001
+def _preview(context: ToolContext, args: StartArguments) -> str:
+    """Return what would run, and its limits."""
     if context.control is not None and context.control.is_running():
         raise ToolRefused("the study is already running")
-    return "\n".join([f"Start the run of {context.study.spec.study.name}:", *start_lines(context)])
+    spec = context.study.spec
+    first = [FIRST_TRIED] if args.check and is_untried(context) else []
+    return "\n".join([f"Start the run of {spec.study.name}:", *run_lines(spec), *first])
 
 
-START = StudyTool("start", StartArguments, start, Effect.RUN, preview=_preview)
+START = StudyTool(
+    "start", StartArguments, start, Effect.RUN, preview=_preview, previewed=frozenset(StartArguments.model_fields)
+)

@@ -1,20 +1,14 @@
-"""Prints a chat: answers as they arrive, tool calls with their duration, actions to approve. Decides nothing.
-
-In a terminal, finished paragraphs are rendered as Markdown; only the last, growing one is drawn anew. On a pipe or a
-dumb terminal the text is printed as it arrives. Control characters from an LLM or a script never reach the terminal.
-"""
+"""One answer of a chat while it arrives: its text, block by block, and the tools that run."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.live import Live
-from rich.markdown import Markdown
 from rich.text import Text
 
 from tunesmith.agent.chat.events import (
@@ -22,56 +16,24 @@ from tunesmith.agent.chat.events import (
     AutoApproved,
     ChatEvent,
     Notice,
-    ProposedAction,
     TextChunk,
     ToolFinished,
     ToolStarted,
 )
-from tunesmith.study.formatting import escape_control, strip_control
+from tunesmith.cli.chat.display.blocks import split_blocks
+from tunesmith.study.formatting import strip_control
 from tunesmith.study.units import short_seconds
+from tunesmith.tools.llm_tools.offered import MORE_TOOLS
 from tunesmith.tools.llm_tools.tool import arguments_text
+
+if TYPE_CHECKING:
+    from tunesmith.cli.chat.display.screen import Screen
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SHOWN_AFTER_S = 0.3
 """Seconds without a word after which the screen says that the model is thinking."""
-
-
-class Screen:
-    """The terminal of one chat."""
-
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=False)
-        self.fancy = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-    def line(self, text: str = "", style: str = "") -> None:
-        """Print lines; in a terminal, rich breaks long lines between words."""
-        shown = strip_control(text)
-        if self.fancy:
-            self.console.print(Text(shown, style=style))
-        else:
-            print(shown, flush=True)
-
-    def answer(self) -> Answer:
-        """Start an answer."""
-        return Answer(self)
-
-    def action(self, action: ProposedAction) -> None:
-        """Show what an action would do, before a person decides on it."""
-        self.line()
-        self.preview(action.preview)
-
-    def preview(self, text: str) -> None:
-        """Show what an action would do: its first line is emphasized, lines of a diff have their colour."""
-        first, *rest = map(_spelled_out, text.split("\n"))
-        self.line(first, "bold")
-        for line in rest:
-            style = "green" if line.startswith("+") else "red" if line.startswith("-") else ""
-            self.line(f"  {line}", style)
-
-
-def _spelled_out(line: str) -> str:
-    """Return a line with its control and bidirectional characters written out; tabs indent code and stay."""
-    return "\t".join(map(escape_control, line.split("\t")))
+_OTHER_ROWS = 4
+"""Rows of the screen that the growing paragraph leaves free; a taller one could not be drawn anew."""
 
 
 class Answer:
@@ -110,6 +72,8 @@ class Answer:
     def show(self, event: ChatEvent) -> None:
         """Show one event; Approvals asks about an Approval afterwards."""
         match event:
+            case ToolStarted(name=MORE_TOOLS.name) | ToolFinished(name=MORE_TOOLS.name):
+                self._since = time.monotonic()  # what a model looks up about its tools tells the person nothing
             case TextChunk(text=text):
                 self._words(strip_control(text))
             case ToolStarted(call=call, name=name, arguments=given):
@@ -134,6 +98,8 @@ class Answer:
         self._say(f"  ⚙ {call} {event.wall_s:.2f} s", "dim")
         if event.refused:
             self._say(f"    refused: {event.refused}", "dim yellow")
+        if event.shown:
+            self._say(event.shown, "")
 
     def _say(self, text: str, style: str) -> None:
         self._screen.line(text, style)
@@ -148,7 +114,7 @@ class Answer:
         self._text += text
         done, self._text = split_blocks(self._text)
         if done:
-            self._screen.console.print(Markdown(done))
+            self._screen.markdown(done)
         self._since = time.monotonic()
         if first and self._live is not None:
             # The first word is drawn at once, to show that an answer is arriving.
@@ -159,7 +125,7 @@ class Answer:
             print(flush=True)
             self._open_line = False
         if self._text.strip():
-            self._screen.console.print(Markdown(self._text))
+            self._screen.markdown(self._text)
         self._text = ""
 
     def _growing(self) -> Text:
@@ -173,8 +139,9 @@ class Answer:
             ]
             return Text("\n".join(tools), style="dim")
         if self._text:
-            room = max(self._screen.console.size.height - 4, 3)
-            return Text("\n".join(self._text.split("\n")[-room:]))
+            console = self._screen.console
+            rows = Text(self._text).wrap(console, console.width)
+            return Text("\n").join(rows[-max(console.height - _OTHER_ROWS, 3) :])
         waited = now - self._since
         return Text(f"{_spinner(now)} thinking {short_seconds(waited)}" if waited >= SHOWN_AFTER_S else "", style="dim")
 
@@ -187,18 +154,3 @@ class _RunningTool:
 
 def _spinner(now: float) -> str:
     return SPINNER[int(now * 8) % len(SPINNER)]
-
-
-def split_blocks(text: str) -> tuple[str, str]:
-    """Return the part of a Markdown text that is final, and the rest.
-
-    A blank line ends a paragraph or a table, but not a block of code.
-    """
-    fenced, cut, at = False, 0, 0
-    for line in text.splitlines(keepends=True):
-        at += len(line)
-        if line.lstrip().startswith(("```", "~~~")):
-            fenced = not fenced
-        if not fenced and line == "\n":
-            cut = at
-    return text[:cut], text[cut:]

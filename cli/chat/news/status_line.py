@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from tunesmith.cli.chat.study_look import StudyLook
+from tunesmith.cli.chat.news.study_look import StudyLook
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.trials.trial import TrialState
 from tunesmith.study.trials.view import StudyView

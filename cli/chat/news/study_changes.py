@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tunesmith.cli.chat.run_notes import RunNotes
-from tunesmith.cli.chat.study_look import StudyLook
+from tunesmith.cli.chat.news.run_notes import RunNotes
+from tunesmith.cli.chat.news.study_look import StudyLook
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView

@@ -9,6 +9,8 @@ from tunesmith.cli.session.background_run import EVENTS_FILE
 from tunesmith.cli.session.study_session import LoadedStudy
 from tunesmith.study.formatting import one_line
 
+OWN = ("chat: ", "chat was refused: ")
+"""Beginnings of the notes about commands of a chat, which it has shown already."""
 MAX_BYTES = 256 * 1024
 """Most that one look reads; older lines are skipped."""
 
@@ -47,4 +49,5 @@ def _note(line: bytes) -> str:
     except ValueError:
         return ""
     is_note = isinstance(event, dict) and event.get("event") == "note"
-    return one_line(str(event.get("text", "")), 300) if is_note else ""
+    text = one_line(str(event.get("text", "")), 300) if is_note else ""
+    return "" if text.startswith(OWN) else text
