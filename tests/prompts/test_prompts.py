@@ -170,7 +170,7 @@ def test_prompts_begin_with_the_same_messages_during_a_study() -> None:
 def test_each_template_has_a_version_and_each_operator_an_instruction() -> None:
     assert re.fullmatch("[0-9a-f]{12}", template_version("propose.md"))
     assert template_version("propose.md") != template_version("start.md")
-    assert set(operators()) == {"explore", "refine", "ablate", "combine", "simplify"}
+    assert set(operators()) == {"explore", "refine", "ablate", "combine", "simplify", "confirm"}
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=400))

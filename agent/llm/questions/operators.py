@@ -17,22 +17,27 @@ STAGNATION_TRIALS = 5
 MANY_CHANGES = 4
 """Number of settings that a best trial changed at once from which on it is worth knowing which ones matter."""
 
+TRIALS_TO_STAND = 2
+"""Trials without a gain after which a best trial is worth taking apart; before, the next one may be better still."""
+
 _OTHER_MOVES = ("explore", "combine", "ablate", "simplify")
 
 
 def choose_operator(view: StudyView) -> str:
     """Return the kind of move to ask for.
 
-    Stagnation asks for another kind every STAGNATION_TRIALS. Otherwise: explore until the default is beaten, ablate a
-    best trial that changed many settings at once and was not taken apart yet, combine two good trials that changed
-    different settings, else refine.
+    Stagnation asks for another kind every STAGNATION_TRIALS, first for the noise if it is unknown. Otherwise: explore
+    until the default is beaten, ablate a best trial that was not improved at once, has many settings changed and was
+    not taken apart yet, combine two good trials that changed different settings, else refine.
     """
     stagnant = trials_since_improvement(view)
+    if STAGNATION_TRIALS <= stagnant < 2 * STAGNATION_TRIALS and not any(t.is_replicate for t in view.trials):
+        return "confirm"
     if stagnant >= STAGNATION_TRIALS:
         return _OTHER_MOVES[(stagnant // STAGNATION_TRIALS - 1) % len(_OTHER_MOVES)]
     if len(view.finished) <= STAGNATION_TRIALS and not _is_above_default(view):
         return "explore"
-    if _to_ablate(view):
+    if stagnant >= TRIALS_TO_STAND and _to_ablate(view):
         return "ablate"
     return "combine" if _to_combine(view) else "refine"
 

@@ -27,6 +27,9 @@ _GAP_PER_POSITION = 1.0
 _MAX_GAP = 8.0
 """Largest difference that counts."""
 
+_GAP_PER_TRIAL = 0.5
+"""How much of that each complete trial allows: a model of a few trials is sure of itself without a reason."""
+
 MAX_FAILED_FRACTION = 1 / 3
 """Fraction of failed trials up to which an LLM may insist on what was refused."""
 
@@ -88,10 +91,15 @@ def in_order(acceptable: Sequence[Judgement], view: StudyView) -> list[Judgement
     record = track_record(view.trials, view.objectives[0])
     shifted = _with_predictions([j.score for j in acceptable if j.score is not None], acceptable, view, record)
     least = min(score.log_ei_gap for score in shifted)
+    most = min(_MAX_GAP, _GAP_PER_TRIAL * sum(t.state is TrialState.COMPLETE for t in view.finished))
 
     def cost(index: int) -> float:
-        """The model's own order is that of its answer, which the prompt asks for; it decides where both are equal."""
-        gap = min(shifted[index].log_ei_gap - least, _MAX_GAP)
+        """The model's own order is that of its answer, which the prompt asks for; it decides where both are equal.
+
+        A repeat keeps its place: its gain is to know the noise, which the judge does not count.
+        """
+        is_repeat = acceptable[index].candidate.repeats is not None
+        gap = 0.0 if is_repeat else min(shifted[index].log_ei_gap - least, most)
         return record.weight * index + (1.0 - record.weight) * gap / _GAP_PER_POSITION
 
     return [acceptable[index] for index in sorted(range(len(acceptable)), key=cost)]

@@ -24,8 +24,9 @@ _MAX_ERROR = 3.0
 _MIN_PREDICTIONS = 4
 """Number of predictions with a known outcome from which on predictions are used."""
 
-_PRIOR_CORRELATION, _PRIOR_PREDICTIONS = 0.5, 4.0
-"""Rank correlation that both sides are given before any outcome, and the number of predictions that it counts as."""
+_PRIOR_CORRELATION, _PRIOR_JUDGE_CORRELATION, _PRIOR_PREDICTIONS = 0.5, 0.3, 4.0
+"""Rank correlations that an LLM and the sampler's model are given before any outcome, and the number of predictions
+that they count as. A strong model's were .62 where those of the sampler's model for the same trials were .33."""
 
 _BIAS_PREDICTIONS = 3.0
 """Number of predictions without a bias that an LLM is given before any outcome."""
@@ -113,18 +114,18 @@ def track_record(trials: Sequence[Trial], objective: Objective) -> TrackRecord:
     misses = [predicted - measured for predicted, measured in pairs if math.isfinite(predicted - measured)]
     return TrackRecord(
         count=len(pairs),
-        correlation=_shrunk_correlation(pairs, objective.sign),
-        judge_correlation=_shrunk_correlation(judged, objective.sign),
+        correlation=_shrunk_correlation(pairs, objective.sign, _PRIOR_CORRELATION),
+        judge_correlation=_shrunk_correlation(judged, objective.sign, _PRIOR_JUDGE_CORRELATION),
         bias=sum(misses) / (len(misses) + _BIAS_PREDICTIONS),
         error=float(np.median(np.abs(misses))) if misses else math.nan,
     )
 
 
-def _shrunk_correlation(pairs: Sequence[tuple[float, float]], sign: float) -> float:
+def _shrunk_correlation(pairs: Sequence[tuple[float, float]], sign: float, usual: float) -> float:
     """Return the rank correlation of predicted with measured values; a failed trial counts as the worst outcome."""
-    n, prior = len(pairs), _PRIOR_CORRELATION * _PRIOR_PREDICTIONS
+    n, prior = len(pairs), usual * _PRIOR_PREDICTIONS
     if n < 3:  # noqa: PLR2004  # two values are always in some order
-        return _PRIOR_CORRELATION
+        return usual
     losses = [math.inf if math.isnan(measured) else sign * measured for _, measured in pairs]
     first, second = _ranks([sign * predicted for predicted, _ in pairs]), _ranks(losses)
     spread = float(first.std() * second.std())

@@ -212,6 +212,20 @@ def test_five_trials_without_gain_ask_for_another_kind_of_move() -> None:
     assert choose_operator(view(SPACE, falling)) == "refine"
     kinds = [choose_operator(view(SPACE, rising[: n + 1])) for n in (5, 10)]
     assert len({"refine", *kinds}) == 3
+    assert kinds[0] == "confirm", "the noise is unknown: the last differences may be chance"
+
+
+def test_a_best_trial_is_taken_apart_only_once_the_next_trials_did_not_beat_it() -> None:
+    default = (dict.fromkeys(NAMES, 0.5), 9.0)
+    best = (dict.fromkeys(NAMES, 0.2), 1.0)
+    other = ({**dict.fromkeys(NAMES, 0.9)}, 2.0)
+    space = {name: ts.Float(0.0, 1.0, default=0.5) for name in NAMES}
+    known = [default, best, other, ({**other[0], NAMES[0]: 0.1}, 3.0)]
+    views = [view(SearchSpace(space), known[:n]) for n in (2, 3, 4)]
+    first = replace(views[0].trials[0], proposal=replace(views[0].trials[0].proposal, source=Source.DEFAULT))
+    kinds = [choose_operator(replace(seen, trials=[first, *seen.trials[1:]])) for seen in views]
+    assert "ablate" not in kinds[:2]
+    assert kinds[2] == "ablate"
 
 
 def candidate_pool(

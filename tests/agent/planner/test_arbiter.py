@@ -166,6 +166,20 @@ def test_the_order_of_the_side_that_proved_right_counts(
     assert chooses.choose(known).params["x"] == first
 
 
+def test_a_repeat_keeps_the_place_that_the_model_gives_it() -> None:
+    confirm = {"kind": "confirm", "base": "#0", "rationale": "lucky?"}
+    says = lambda n, m: json.dumps({"candidates": [confirm, {"params": {"x": 0.6, "y": 0.9}}]})  # noqa: E731
+    chooses, _ = arbiter(says, FixedScorer(lambda x: 0.9, gap=lambda x: 400.0 * (x - 0.6) ** 2))
+    assert chooses.choose(NINE).replicate_of == 0
+
+
+@pytest.mark.parametrize(("trials", "first"), [(4, 0.9), (9, 0.6)])
+def test_a_judge_that_has_seen_few_trials_moves_a_candidate_by_no_more_than_a_place(trials: int, first: float) -> None:
+    chooses, _ = arbiter(lambda n, m: answer(0.9, 0.8, 0.6), FixedScorer(lambda x: 0.9, gap=lambda x: 100.0 * x))
+    known = replace(view_of(NINE.trials[:trials]), number=trials)
+    assert chooses.choose(known).params["x"] == first
+
+
 def test_the_track_record_says_how_well_predictions_rank_and_how_far_off_they_are() -> None:
     found = track_record(predicted_trials([0.1 * n + 0.05 for n in range(8)], list(range(8, 0, -1))), LOSS)
     assert found.correlation > 0.7
@@ -175,7 +189,7 @@ def test_the_track_record_says_how_well_predictions_rank_and_how_far_off_they_ar
     assert "Of your 8 predictions" in found.text
     assert "too high" in found.text
     assert track_record([], LOSS).text == ""
-    assert track_record([], LOSS).weight == 0.5
+    assert track_record([], LOSS).weight == pytest.approx(0.5 / 0.8), "a judge that has shown nothing counts less"
 
 
 def test_a_sampler_that_brings_nothing_falls_to_a_twentieth_as_a_model_does() -> None:
