@@ -13,6 +13,7 @@ from tunesmith.study.errors import ProjectError
 from tunesmith.tools.script_reader.given_words import with_given
 from tunesmith.tools.script_reader.meanings.budgets import is_budget
 from tunesmith.tools.script_reader.meanings.domains import domains_of
+from tunesmith.tools.script_reader.meanings.instances import instances_of
 from tunesmith.tools.script_reader.meanings.relations import with_divisible_width
 from tunesmith.tools.script_reader.meanings.roles import Roles, sort_out
 from tunesmith.tools.script_reader.meanings.usage import known_conditions, with_uses
@@ -57,6 +58,8 @@ def read_script(path: Path, given: Sequence[str] = (), root: Path | None = None)
     settings = with_uses(_named_shortly([s for part in parts for s in part.settings]), trees)
     settings, given_words, numbers = with_given(settings, sources.given)
     settings = _with_outputs(settings)
+    instances = instances_of(settings, trees)
+    settings = [s for s in settings if instances is None or s is not instances.setting]
     roles = sort_out(settings, domains)
     roles = sort_out(known_conditions(settings, [t.setting.name for t in roles.tuned]), domains)
     roles = _not_too_many(replace(roles, tuned=with_divisible_width(roles.tuned, settings)))
@@ -74,6 +77,8 @@ def read_script(path: Path, given: Sequence[str] = (), root: Path | None = None)
         fidelity=roles.fidelity,
         follows=roles.follows,
         seeds=roles.seeds,
+        instance=instances.setting if instances is not None else None,
+        instances=instances.values if instances is not None else (),
         required=tuple(s for s in roles.required if s.name not in fixed and not (s is config and config_words)),
         metrics=guess_metrics(sources, domains),
         shared=shared_folders(sources, settings),

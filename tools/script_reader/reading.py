@@ -101,6 +101,8 @@ class ScriptReading:
         fidelity: the setting that makes a run shorter.
         follows: settings that have the value of the fidelity, such as the length of its schedule.
         seeds: the settings of the training seed: one option, or every seed in the code.
+        instance: the option that says which fold, data set or workload a run is for; None without one.
+        instances: its values.
         required: further settings without a default, which the command line must set.
         metrics: guesses, the best first.
         shared: folders that all trials share, such as ../data.
@@ -119,6 +121,8 @@ class ScriptReading:
     fidelity: Setting | None = None
     follows: tuple[Setting, ...] = ()
     seeds: tuple[Setting, ...] = ()
+    instance: Setting | None = None
+    instances: tuple[Value, ...] = ()
     required: tuple[Setting, ...] = ()
     metrics: tuple[MetricGuess, ...] = ()
     shared: tuple[str, ...] = ()

@@ -13,6 +13,8 @@ from tunesmith.tools.toml_text import toml_line
 TRIALS = 40
 """Budget of a new study, in trials."""
 
+HOLD_OUT, ENOUGH_TO_HOLD_OUT = 0.3, 6
+"""Share of the instances that a new study holds out, and the number of instances from which it does."""
 _COMMENT_COLUMN = 35
 """Column at which comments begin on lines that have a value."""
 _MAX_OTHER_METRICS = 6
@@ -30,7 +32,7 @@ def study_toml(reading: ScriptReading, *, name: str, script: str = "") -> str:
     """
     parts = (
         _study(reading, name), _metrics(reading), _run(reading, script or reading.script), _files(reading),
-        _fidelity(reading), _space(reading), _budget(reading),
+        _instances(reading), _fidelity(reading), _space(reading), _budget(reading),
     )  # fmt: skip
     blocks = ["\n".join(part) for part in parts]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -105,6 +107,7 @@ def command_text(reading: ScriptReading, script: str = "") -> str:
         words.append(reading.fidelity.word)
     words += [_as(setting, _fidelity_name(reading)) for setting in reading.follows if setting.word]
     words += [_as(setting, "seed") for setting in reading.seeds if setting.word]
+    words += [_as(reading.instance, "instance")] if reading.instance is not None else []
     return " ".join(words)
 
 
@@ -138,6 +141,20 @@ def _files(reading: ScriptReading) -> Iterator[str]:
                 yield toml_line(setting.key, f"{{{name}}}")
 
 
+def _instances(reading: ScriptReading) -> Iterator[str]:
+    if reading.instance is None:
+        return
+    yield _commented("[instances]", "good configurations run on more and more of them")
+    yield toml_line("values", list(reading.instances))
+    if _holds_out(reading):
+        yield _commented(toml_line("hold_out", HOLD_OUT), "the share that only [confirm] sees")
+
+
+def _holds_out(reading: ScriptReading) -> bool:
+    """Return whether there are enough instances to hold some out: two at least, and more to tune on."""
+    return len(reading.instances) >= ENOUGH_TO_HOLD_OUT
+
+
 def _fidelity(reading: ScriptReading) -> Iterator[str]:
     if reading.fidelity is None:
         return
@@ -165,6 +182,9 @@ def _budget(reading: ScriptReading) -> Iterator[str]:
     yield "# hours = 8"
     yield '# until = "07:00"'
     yield ""
+    if _holds_out(reading):
+        yield _commented("[confirm]", "at the end, compares the best and the default on the held-out instances")
+        return
     if reading.seeds:
         yield _commented("[confirm]", "at the end, runs the best and the default again on fresh seeds")
         yield toml_line("top", 1)
