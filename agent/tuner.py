@@ -20,6 +20,7 @@ from tunesmith.agent.planner.handed_over import ASKS_PERSON, unknown_parameter
 from tunesmith.agent.planner.model import open_model
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.registry import make_sampler
+from tunesmith.agent.scheduler.racing import Race
 from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.config.load import parse_spec, relations_document, space_document
@@ -50,13 +51,18 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OpenTrial:
-    """A trial to run: `Tuner.ask` returns it, `Tuner.tell` and `Tuner.fail` take it."""
+    """A trial to run: `Tuner.ask` returns it, `Tuner.tell` and `Tuner.fail` take it.
+
+    Attributes:
+        instance: what it runs on, of the tuner's `instances`; None for a tuner without them.
+    """
 
     number: int
     params: Mapping[str, Value]
     source: str
     rationale: str
     seed: int
+    instance: Value | Mapping[str, Value] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,9 @@ class Tuner:
         derived: formulas of values that follow from the parameters, by name, such as
             {"width": "ceil(depth * aspect / head) * head"}; the sampler's models and conditions use them.
         forbid: formulas that no configuration may fulfil, such as ["heads > width / 16"].
+        instances: folds, data sets, workloads, seeds or shapes: values, or tables with the same keys. A trial runs on
+            one of them, `ask` returns good configurations again on others, and `best` is the best over all.
+        aggregate: what counts of a configuration's values on the instances: "mean", "p95" or "worst".
         permute_feedback: show the LLM the results in a random order, to test whether it uses them.
 
     Raises:
@@ -124,6 +133,8 @@ class Tuner:
         rules: LLMRules | None = None,
         derived: Mapping[str, str] | None = None,
         forbid: str | Sequence[str] = (),
+        instances: Sequence[Value | Mapping[str, Value]] = (),
+        aggregate: str = "mean",
         permute_feedback: bool = False,
     ) -> None:
         planned_rules, sampler = _rules_and_sampler(planner, model)
@@ -132,7 +143,9 @@ class Tuner:
         if isinstance(model, str):
             named |= {"model": model, **({"base_url": base_url} if base_url else {})}
         study = {"name": name, "metric": metric, "direction": direction, "seed": seed, "description": description}
-        self._spec = _spec(full_space, study, named, learn_from)
+        over = {"values": list(instances), "aggregate": aggregate} if instances else None
+        self._spec = _spec(full_space, study, named, learn_from, over)
+        self._race = Race(self._spec)
         self._planned = trials
         path = Path(history) if history is not None else None
         _require_same_space(path, self._spec)
@@ -191,7 +204,8 @@ class Tuner:
         running = self._recorder.record_start(trial, 0, time.time())
         self._open[trial.number] = running
         proposal = running.proposal
-        return OpenTrial(running.number, proposal.params, proposal.source.value, proposal.rationale, proposal.seed)
+        on = self._spec.instances.value_of(proposal.instance) if self._spec.instances is not None else None
+        return OpenTrial(running.number, proposal.params, proposal.source.value, proposal.rationale, proposal.seed, on)
 
     def tell(self, trial: OpenTrial, value: float | Mapping[str, float], *, step: float | None = None) -> None:
         """Finish a trial with its value; with `step`, add a point to its curve and leave it open.
@@ -306,12 +320,15 @@ class Tuner:
 
     def _propose(self) -> Trial:
         trials = self.trials
+        again = self._race.next_run(trials)
+        if again is not None:
+            return self._recorder.record_proposal(again, time.time())
         view = study_view(self._spec, trials, earlier=self._recorder.earlier)
         proposal = self._arbiter.choose(replace(view, runs_left=self._runs_left(trials)))
         now = time.time()
         if self._candidate_pool is not None:
             self._take_up(self._candidate_pool, now)
-        return self._recorder.record_proposal(proposal, now)
+        return self._recorder.record_proposal(self._race.placed(proposal, trials), now)
 
     def _take_up(self, pool: CandidatePool, now: float) -> None:
         """Record the LLM's calls and lessons; pass its requests and failures on to the caller."""
@@ -411,7 +428,11 @@ def _space(
 
 
 def _spec(
-    space: SearchSpace, study: Mapping[str, Any], planner: Mapping[str, Any], learn_from: Sequence[str]
+    space: SearchSpace,
+    study: Mapping[str, Any],
+    planner: Mapping[str, Any],
+    learn_from: Sequence[str],
+    instances: Mapping[str, Any] | None = None,
 ) -> StudySpec:
     listed = {k: [v] if isinstance(v, str) else list(v) for k, v in study.items() if k in ("metric", "direction")}
     document = {
@@ -421,5 +442,6 @@ def _spec(
         **relations_document(space),
         "planner": dict(planner),
         **({"warm_start": {"from": list(learn_from)}} if learn_from else {}),
+        **({"instances": instances} if instances is not None else {}),
     }
     return parse_spec(document, where="this tuner")

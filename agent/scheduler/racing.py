@@ -1,9 +1,10 @@
 """Races configurations on instances: which runs next on which instance, so that few runs go to bad configurations.
 
-A new configuration is a challenger. It runs on 1, 2, 4, ... of the incumbent's instances and drops out as soon as it is
-clearly worse on the instances that both ran on. The incumbent gains an instance as it is challenged, so that it is
-known the better the longer it leads (SMAC, Hutter et al. 2011; irace, López-Ibáñez et al. 2016). Everything follows
-from the trials, so a race goes on after a crash where it was.
+A new configuration is a challenger and runs on one of the incumbent's instances. It runs on further ones as long as it
+may be the best by what is expected of it, and drops out once it is clearly worse on the instances that both ran on. The
+incumbent gains an instance when a challenger ran on as many (SMAC, Hutter et al. 2011; irace, López-Ibáñez et al.
+2016). Every second run tries a new configuration. Everything follows from the trials, so a race goes on after a crash
+where it was.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.configurations import is_instance_run, runs_by_configuration
 from tunesmith.study.trials.instances import aggregated
-from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.seeds import instance_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial
-from tunesmith.study.trials.winner import incumbent
+from tunesmith.study.trials.winner import incumbent, leaderboard
 
 MAX_ATTEMPTS = 3
 """Runs of one configuration on one instance after which it is given up, if all failed for reasons of the study."""
 WORSE = 1.645
 """Standard errors by which a challenger drops out: worse with a probability of 95%."""
+REPEATS_PER_CONFIGURATION = 1.0
+"""Largest number of runs of earlier configurations for each new one."""
+CONTENDERS = 10
+"""Number of leading configurations of which one may run again."""
+_MIN_RACERS = 2
+_P95_EXCEPTIONS = 0.05
 _PRIOR_FREEDOM = 4.0
 """Degrees of freedom that the noise of all configurations is worth beside a pair's own differences."""
 
@@ -74,32 +80,26 @@ class Race:
         if self._instances is None:
             return None
         racers = self._racers(trials)
-        best = incumbent(trials, self._spec)
-        leader = next((r for r in racers if best is not None and r.trial.number == best.number), None)
-        if leader is None or best is None or best.runs is None:
+        if len(racers) < _MIN_RACERS or self._has_enough_repeats(trials):
             return None
-        if len(leader.started) < min(self._instances_due(racers, trials), len(self._instances.tuning)):
-            name = next(n for n in self._instances.tuning if n not in leader.started)
-            return self._again(leader.trial, name, f"#{best.number}, the incumbent, on one more instance")
-        for racer in reversed(racers):
-            if racer is not leader and (name := self._next_instance(racer, leader, best.runs.noise)):
-                return self._again(racer.trial, name, f"#{racer.trial.number} against #{best.number}, the incumbent")
-        return None
+        leader, *others = racers
+        noise = leader.trial.runs.noise if leader.trial.runs is not None else None
+        for racer in others[:CONTENDERS]:
+            if len(racer.losses) > len(leader.losses) or self._is_dropped(racer, leader, noise):
+                continue
+            missing = [name for name in leader.losses if name not in racer.started]
+            if missing:
+                return self._again(racer.trial, missing[0], f"#{racer.trial.number} against #{leader.trial.number}")
+            break
+        further = [name for name in self._instances.tuning if name not in leader.started]
+        why = f"#{leader.trial.number}, the incumbent, on one more instance"
+        return self._again(leader.trial, further[0], why) if further else None
 
-    def _instances_due(self, racers: Sequence[Racer], trials: Sequence[Trial]) -> int:
-        """Return how many instances the incumbent has run on by now: one more for each challenger."""
-        return len(racers)
-
-    def _next_instance(self, racer: Racer, leader: Racer, noise: float | None) -> str:
-        """Return the instance that a challenger runs on next; "" if it is through, dropped or waits for its runs."""
-        assert self._instances is not None  # noqa: S101  # `next_run` checked it
-        missing = [name for name in leader.losses if name not in racer.started]
-        if not missing or self._is_dropped(racer, leader, noise):
-            return ""
-        ended, stage = len(racer.losses), 1
-        while stage <= ended:
-            stage *= 2
-        return missing[0] if len(racer.started) < stage else ""
+    def _has_enough_repeats(self, trials: Sequence[Trial]) -> bool:
+        """Return whether as many runs went to earlier configurations as to new ones."""
+        runs = [t for t in trials if is_instance_run(t)]
+        repeats = sum(t.is_replicate for t in runs)
+        return repeats >= REPEATS_PER_CONFIGURATION * (len(runs) - repeats)
 
     def _is_dropped(self, racer: Racer, leader: Racer, noise: float | None) -> bool:
         """Return whether a challenger is clearly worse than the incumbent on the instances that both ran on."""
@@ -111,20 +111,18 @@ class Race:
             return is_worse([racer.losses[name] - leader.losses[name] for name in shared], noise)
         # More instances only make the worst one worse; a quantile allows for a few of them.
         bound = aggregated(list(leader.losses.values()), self._instances.aggregate)
-        allowed = int(0.05 * len(self._instances.tuning)) if self._instances.aggregate == "p95" else 0
+        allowed = int(_P95_EXCEPTIONS * len(self._instances.tuning)) if self._instances.aggregate == "p95" else 0
         return sum(racer.losses[name] > bound for name in shared) > allowed
 
     def _racers(self, trials: Sequence[Trial]) -> list[Racer]:
-        """Return the configurations that may run on further instances, by the number of their first trial."""
+        """Return the configurations that may run on further instances, the best expected one first."""
         assert self._instances is not None  # noqa: S101  # the callers checked it
         sign = self._spec.objectives[0].sign
-        present = present_trials(trials, self._spec.space)
-        own = {t.number: t for t in present if t.runs is not None and not self.steering.objection(t.params)}
         started = _started(trials, runs_by_configuration(trials, self._instances))
         return [
-            Racer(t, {name: sign * value for name, value in t.runs.values.items()}, started[number])
-            for number, t in own.items()
-            if t.runs is not None
+            Racer(t, {name: sign * value for name, value in t.runs.values.items()}, started[t.number])
+            for t in leaderboard(trials, self._spec)
+            if t.runs is not None and not self.steering.objection(t.params)
         ]
 
     def _again(self, trial: Trial, instance: str, why: str) -> Proposal:

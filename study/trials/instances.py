@@ -88,7 +88,7 @@ def split(names: Sequence[str], hold_out: float, seed: int, aggregate: Aggregate
 
 def fit_effects(found: Losses, names: Sequence[str]) -> InstanceEffects:
     """Fit the effects of the instances to the configurations that ran on two or more."""
-    repeated = {number: losses for number, losses in found.items() if len(losses) > 1}
+    repeated: Losses = {number: losses for number, losses in found.items() if len(losses) > 1}
     repeated = _good_ones(repeated) if len(repeated) > _FEW else repeated
     effects = _effects(repeated, names, 0.0)
     noise = _noise(repeated, effects)

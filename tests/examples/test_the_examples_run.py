@@ -15,8 +15,8 @@ from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.template import argv
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = ["boosting", "digits", "sqlite_knobs"]
-NEEDS = {"boosting": ["sklearn"], "digits": ["torch", "sklearn"], "sqlite_knobs": []}
+EXAMPLES = ["boosting", "digits", "folds", "sqlite_knobs", "sqlite_workloads"]
+NEEDS = {"boosting": ["sklearn"], "digits": ["torch", "sklearn"], "folds": ["sklearn"], "sqlite_knobs": [], "sqlite_workloads": []}
 
 
 def run(name, folder, *, seed, fidelity=None):
@@ -24,6 +24,8 @@ def run(name, folder, *, seed, fidelity=None):
         pytest.importorskip(module, reason=f"needs the package {module}")
     spec = load_spec(ROOT / "examples" / name)
     values = {**(spec.space.default or {}), "seed": seed}
+    if spec.instances:
+        values |= spec.instances.placeholders(next(iter(spec.instances.rows)))
     if spec.fidelity:
         values[spec.fidelity.name] = fidelity or int(spec.fidelity.max)
     words = [sys.executable, *argv(spec.run.command, values)[1:]]

@@ -78,6 +78,11 @@ class InstancesTable(Table):
         """Return the instances in the order of a study's seed, with those that are held out."""
         return split(tuple(self.rows), self.hold_out, seed, self.aggregate)
 
+    def value_of(self, name: str) -> Instance | None:
+        """Return an instance as `values` has it; None for an unknown name."""
+        row = self.rows.get(name)
+        return None if row is None else row if self.columns else next(iter(row.values()))
+
     def placeholders(self, name: str) -> dict[str, Value]:
         """Return the values of `{instance}` and of its columns for one instance; none for an unknown name."""
         row = self.rows.get(name)

@@ -59,9 +59,7 @@ def test_a_configuration_on_hard_instances_does_not_look_worse_than_it_is(count:
         assert complete_row(row, effects, InstanceSet(NAMES)).loss == pytest.approx(n + middle, abs=0.05 + 0.02 * hard)
 
 
-@pytest.mark.parametrize(
-    ("aggregate", "wanted"), [("mean", 2.5), ("worst", 9.0), ("p95", 6.75)]
-)
+@pytest.mark.parametrize(("aggregate", "wanted"), [("mean", 2.5), ("worst", 9.0), ("p95", 6.75)])
 def test_what_ran_everywhere_is_aggregated_as_it_is(aggregate: Any, wanted: float) -> None:
     losses = dict(zip(NAMES, (0.0, 1.0, 1.0, 2.0, 2.0, 9.0), strict=True))
     effects = fit_effects({0: losses, 1: {name: v + 1 for name, v in losses.items()}}, NAMES)
@@ -97,7 +95,9 @@ def told(trials: Sequence[Trial], direction: Direction = Direction.MINIMIZE, **m
 
 
 def test_the_first_trial_has_the_mean_over_its_runs_and_the_others_keep_their_own() -> None:
-    first, again, other = told([run_on(0, "a", 1.0, other=2.0), run_on(1, "b", 3.0, of=0, other=4.0), run_on(2, "a", 5.0)])
+    first, again, other = told(
+        [run_on(0, "a", 1.0, other=2.0), run_on(1, "b", 3.0, of=0, other=4.0), run_on(2, "a", 5.0)]
+    )
     assert first.values == {"loss": 2.0, "other": 3.0}
     assert first.runs is not None
     assert first.runs.values == {"a": 1.0, "b": 3.0}
@@ -181,7 +181,10 @@ def test_an_instance_fills_the_command(values: Any, command: str, line: str) -> 
 CSVS = [
     ("name,size\na,1\nb,2\n", {"a": {"name": "a", "size": 1}, "b": {"name": "b", "size": 2}}),
     ("\ufeffname\r\nx y\r\nz\r\n", {"x y": {"name": "x y"}, "z": {"name": "z"}}),
-    ('name,note\n"a,b","say ""hi"""\nc,d\n', {"a,b": {"name": "a,b", "note": 'say "hi"'}, "c": {"name": "c", "note": "d"}}),
+    (
+        'name,note\n"a,b","say ""hi"""\nc,d\n',
+        {"a,b": {"name": "a,b", "note": 'say "hi"'}, "c": {"name": "c", "note": "d"}},
+    ),
     ("id,rate\n007,0.5\n008,1e-3\n", {"007": {"id": "007", "rate": 0.5}, "008": {"id": "008", "rate": "1e-3"}}),
     ("name , size\n a , 1 \n\n b , 2 \n", {"a": {"name": "a", "size": 1}, "b": {"name": "b", "size": 2}}),
 ]
