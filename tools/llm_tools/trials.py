@@ -208,7 +208,8 @@ def _filtered(trials: Sequence[Trial], condition: Condition) -> list[Trial]:
 
 
 def _row_values(trial: Trial) -> dict[str, Value]:
-    row: dict[str, Value] = {**trial.params, **trial.values}
+    # A script may report a series of a parameter, such as a learning rate.
+    row: dict[str, Value] = {**trial.values, **trial.params}
     row |= {"number": trial.number, "state": trial.state.value, "source": trial.proposal.source.value}
     row["seed"] = trial.proposal.seed
     if trial.failure:

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 from fakes.projects import make_project
+from fakes.studies import make_spec
+from fakes.views import trial
 
+from tunesmith.agent.llm.tools import lookup_tools
+from tunesmith.agent.loop.learning_curves import LearningCurves
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.agent.loop.notices.events import LoopEvent, Observed
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.trials import curves
+from tunesmith.study.trials.observation import Observation
+from tunesmith.tools.control.study_reader import study_view
 
 
 def test_the_history_keeps_the_shape_of_a_long_curve_and_the_value_counts_all_of_it(
@@ -33,3 +39,15 @@ def test_the_history_keeps_the_shape_of_a_long_curve_and_the_value_counts_all_of
     assert curve[-1].step == 3000
     assert len(curve) < 60
     assert [e.step for e in shown if isinstance(e, Observed)][-1] == 3000
+
+
+def test_the_planner_reads_the_series_of_a_trial_in_a_few_numbers() -> None:
+    curves_of_study = LearningCurves("loss")
+    values = [("loss", 1.0), ("grad_norm", 4.0), ("loss", 0.5), ("grad_norm", 2.0)]
+    curves_of_study.add(0, [Observation(name, index // 2, value, 0.0) for index, (name, value) in enumerate(values)])
+    spec = make_spec()
+    view = study_view(spec, [trial(0, {"lr": 0.01, "hidden": 64, "optimizer": "adam"}, 0.5)])
+    tools = {tool.name: tool for tool in lookup_tools(spec, view, None, curves_of_study.observations)}
+    assert "grad_norm: 4.000 to 2.000 in 2 values (steps 0 to 1)" in tools["trial"].run({"number": 0})
+    curves_of_study.drop(0)
+    assert "series" not in tools["trial"].run({"number": 0})

@@ -13,6 +13,7 @@ import optuna
 import pytest
 from fakes.filled_study import fill, loss, write_study
 from fakes.projects import command, make_project
+from fakes.studies import make_spec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
@@ -22,6 +23,7 @@ from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.trials.trial import Source, Trial, TrialState
+from tunesmith.tools.interop.importing.fit import fit
 from tunesmith.tools.interop.importing.imported_table import ImportedRow, ImportedTable
 from tunesmith.tools.interop.importing.mapping import map_columns
 
@@ -430,3 +432,18 @@ def test_a_column_of_the_same_name_always_has_priority(extra: list[str], study: 
     rows = [ImportedRow({name: 1 for name in [*extra, *own]})]
     mapping = map_columns(ImportedTable("x", "x", rows).columns, spec, {})
     assert {**mapping.parameters, **mapping.metrics} == {name: name for name in own}
+
+
+def test_seconds_of_another_program_are_a_measured_resource() -> None:
+    spec = make_spec(study={"metric": ["loss", "run/seconds", "run/usd"]}, run={"usd_per_hour": 36})
+    cells = {"lr": 0.1, "hidden": 64, "optimizer": "adam", "loss": 0.5}
+    rows = [
+        ImportedRow(cells, seconds=100.0),
+        ImportedRow(cells),
+        ImportedRow({**cells, "run/seconds": 7}, seconds=9.0),
+    ]
+    table = ImportedTable("x", "x", rows)
+    found = fit(table, map_columns(table.columns, spec, {}), spec)
+    assert [t.values["run/seconds"] for t in found.trials] == [100.0, 7.0]
+    assert found.trials[0].values["run/usd"] == pytest.approx(1.0)
+    assert list(found.skipped) == ["run/seconds has no value"]

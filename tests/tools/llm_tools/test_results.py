@@ -171,3 +171,13 @@ def test_what_less_would_give_is_known_of_any_study(recorder: Recorder, context:
     assert len(call(context, "cheaper").splitlines()) == 4
     with pytest.raises(ToolRefused, match="no trial has a cost 'run/gpu_kwh'; .*run/seconds"):
         call(context, "cheaper", cost="run/gpu_kwh")
+
+
+def test_a_parameter_is_not_taken_for_a_series_of_its_name(recorder: Recorder, context: ToolContext) -> None:
+    """A script prints its scheduled learning rate, which ends at 0."""
+    for lr in (0.01, 0.02):
+        opened = recorder.record_proposal(proposal(lr), 1.0)
+        recorder.record_outcome(opened, complete(0.1, lr=0.0), 2.0)
+    assert len(call(context, "trials", where="lr == 0.02").splitlines()) == 1
+    numbers = [t.number for t in recorder.history.trials(recorder.study_id)][-2:]
+    assert "lr | 0.01 | 0.02" in call(context, "compare", numbers=numbers)

@@ -13,6 +13,7 @@ from tunesmith.study.errors import Mistake, ProposalError, SpecError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.rules.relations import rule_of
 from tunesmith.study.space.space import RULE, SearchSpace
+from tunesmith.study.trials.resources import resource_values
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
 from tunesmith.tools.interop.importing.imported_table import ImportedRow, ImportedTable
 from tunesmith.tools.interop.importing.mapping import ColumnMapping
@@ -74,7 +75,7 @@ def _refuse_opposite(found: ImportedTable, mapping: ColumnMapping, spec: StudySp
             f"is {o.direction}d in this study, but {column} is {found.directions[column]}d in the source",
         )
         for o in spec.objectives
-        if (column := mapping.metrics[o.metric]) in found.directions and found.directions[column] != o.direction
+        if (column := mapping.metrics.get(o.metric, "")) in found.directions and found.directions[column] != o.direction
     ]
     if mistakes:
         raise SpecError(mistakes, where=found.source)
@@ -116,8 +117,10 @@ def _outcome(row: ImportedRow, mapping: ColumnMapping, spec: StudySpec) -> Outco
     values = {
         name: value for name, column in mapping.metrics.items() if (value := _value(row.cells.get(column))) is not None
     }
-    measured = [values.get(o.metric) for o in spec.objectives]
     usage = Usage(wall_s=max(row.seconds, 0.0))
+    # A table with the seconds of its rows has run/seconds without a column of that name.
+    values = {**resource_values(spec.resources, usage, spec.run.usd_per_hour), **values}
+    measured = [values.get(o.metric) for o in spec.objectives]
     if row.state is TrialState.FAILED:
         failure = Failure(kind=FailureKind.CRASH, reason="it failed in the imported study")
         return Outcome(state=TrialState.FAILED, failure=failure, usage=usage)

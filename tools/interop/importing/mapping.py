@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.trials.resources import SECONDS, USD
 from tunesmith.tools.interop.importing.imported_table import VALUE
 
 _PREFIXES = (
@@ -115,7 +116,8 @@ def _refuse_ambiguous(names: Sequence[str], columns: Sequence[str], spec: StudyS
 
 def _require_enough(found: Mapping[str, str], columns: Sequence[str], spec: StudySpec) -> None:
     there = f"; the columns are {', '.join(columns[:12])}{', …' if len(columns) > 12 else ''}"
-    lacking = [metric for metric in spec.study.metric if metric not in found]
+    # What follows from the seconds of a row needs no column.
+    lacking = [metric for metric in spec.study.metric if metric not in found and metric not in (SECONDS, USD)]
     mistakes = [
         Mistake(metric, f"has no column of a similar name; give one with --map COLUMN={metric}{there}")
         for metric in lacking

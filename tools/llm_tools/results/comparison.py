@@ -52,7 +52,7 @@ def comparison_text(context: ToolContext, args: CompareArguments) -> str:
 def _rows(trials: Sequence[Trial], view: StudyView) -> dict[str, list[str]]:
     names = [name for name in view.space.names if any(name in t.params for t in trials)]
     rows = {name: [_cell(t.params, name) for t in trials] for name in names}
-    metrics = list(dict.fromkeys(name for t in trials for name in t.values))
+    metrics = [name for name in dict.fromkeys(name for t in trials for name in t.values) if name not in rows]
     rows |= {m: [short_number(t.values[m]) if m in t.values else "-" for t in trials] for m in metrics}
     rows["state"] = [t.failure.kind.value if t.failure else t.state.value for t in trials]
     rows["source"] = [t.proposal.source.value for t in trials]
