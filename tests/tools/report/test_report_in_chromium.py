@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 from fakes.report.simulated import study
@@ -70,6 +71,31 @@ def show(browser, report, folder, size="desktop"):
     while browser.execute_script("return document.querySelector('.plot:not([data-drawn])') !== null"):
         assert time.monotonic() < deadline, "a plot was never drawn"
         time.sleep(0.05)
+
+
+def with_gradients(report):
+    """Return the report with a second series of each trial that reported a first one."""
+    curves = {
+        number: [*seen, *(replace(o, metric="grad_norm", value=o.value * 3) for o in seen)]
+        for number, seen in report.curves.items()
+    }
+    return replace(report, curves=curves)
+
+
+def test_other_series_are_drawn_when_they_are_opened(browser, tmp_path):
+    report = next(with_gradients(made(name)) for name in NAMES if made(name).curves)
+    write_html(report, tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+    drawn = "return document.querySelector('#plot-series-0 .main-svg')?.clientWidth ?? 0"
+    assert browser.execute_script(drawn) == 0
+    browser.execute_script("document.querySelector('#series summary').click()")
+    deadline = time.monotonic() + 30
+    while browser.execute_script(drawn) < 100:
+        assert time.monotonic() < deadline, "the series were never drawn"
+        time.sleep(0.05)
+    assert browser.get_log("browser") == []
+    assert "1 series" in browser.execute_script("return document.querySelector('#series').innerText")
+    assert browser.execute_script(CROWDED) == []
 
 
 def overlaps(boxes):
