@@ -10,6 +10,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _MIN_FREEDOM = 2
 """Degrees of freedom from which the spread between seeds counts as known: three values of one configuration."""
@@ -22,6 +25,12 @@ _MAX_SHIFT = 2.0
 
 A neighbourhood that is rougher than the model believes must not move a value by more than noise can explain.
 """
+_MIN_FITTED = 20
+"""Number of configurations from which noise is estimated where none ran twice."""
+_GROWTH = 1.2
+"""Factor by which configurations grow in number until noise is estimated again."""
+LEADING = 30
+"""Number of leading configurations, and of others, that noise is estimated from."""
 _SCATTER_SHARES = (0.2, 0.8)
 """Parts of the variance that are tried as noise where no configuration ran twice."""
 _MIN_ADVANTAGE = 3.0
@@ -68,9 +77,33 @@ def seed_noise(measured: Sequence[Measured]) -> float | None:
     return math.sqrt(variance) if math.isfinite(variance) else None
 
 
+def scatter(measured: Sequence[Measured]) -> float | None:
+    """Return the noise that configurations show of which none ran twice, as a standard deviation; None for none.
+
+    It is estimated anew each time that their number has grown by a fifth, from the configurations that there were then.
+
+    Args:
+        measured: the configurations in the order in which they ran.
+    """
+    if len(measured) < _MIN_FITTED:
+        return None
+    count = int(_MIN_FITTED * _GROWTH ** int(math.log(len(measured) / _MIN_FITTED) / math.log(_GROWTH) + 1e-9))
+    return fitted_noise(tuple(leading_and_others(sorted(measured[:count], key=lambda m: m.mean))))
+
+
+def leading_and_others(ranked: Sequence[T]) -> list[T]:
+    """Return the leading ones of a ranking, and as many of the others, evenly.
+
+    The leading ones alone would be the lucky ones.
+    """
+    rest = ranked[LEADING:]
+    stride = max(len(rest) / LEADING, 1.0)
+    return [*ranked[:LEADING], *(rest[int(i * stride)] for i in range(min(LEADING, len(rest))))]
+
+
 @lru_cache(maxsize=64)
 def fitted_noise(measured: tuple[Measured, ...]) -> float | None:
-    """Return the part of the losses' spread that no smooth function of the parameters explains, as a standard deviation.
+    """Return the standard deviation of the losses that no smooth function of the parameters explains.
 
     None where a function without noise explains the losses about as well.
     """

@@ -7,13 +7,20 @@ trials of the present space take part.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.results import StudyQuestion, candidates, default_trial, present_trials
-from tunesmith.study.trials.seed_noise import Measured, expected_losses, fitted_noise, mean_of, seed_noise
+from tunesmith.study.trials.seed_noise import (
+    LEADING,
+    Measured,
+    expected_losses,
+    leading_and_others,
+    mean_of,
+    scatter,
+    seed_noise,
+)
 from tunesmith.study.trials.seeds import is_confirming
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Objective, objective_values
@@ -23,12 +30,6 @@ MODELLED = 40
 """Number of leading configurations that the model takes in; none further back could become the best."""
 FITTED_UP_TO = 300
 """Number of trials up to which noise is estimated from the fit, and the model takes in a part of the bad trials."""
-_MIN_FITTED = 20
-"""Number of configurations from which noise is estimated where none ran twice."""
-_LEADING, _SPREAD = 30, 30
-"""Numbers of leading configurations and of others, evenly by rank, that the model takes in up to `FITTED_UP_TO`."""
-_GROWTH = 1.2
-"""Factor by which configurations grow in number until noise is estimated again."""
 _MIN_CONFIRMED = 2
 """Confirmation seeds from which a configuration counts as confirmed: one value has no spread."""
 
@@ -123,12 +124,16 @@ def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | No
     losses = {t.number: _losses(t, repeats, objective) for t in able}
     means = {number: mean_of(found) for number, found in losses.items()}
     is_small = runs is None and len(asked.objectives) == 1 and max(t.number for t in trials) < FITTED_UP_TO
-    scatter = _scatter(able, repeats, asked) if noise is None and is_small else None
+    in_order = [_measured(t, repeats, asked) for t in sorted(able, key=lambda t: t.number)] if is_small else []
+    unexplained = scatter(in_order) if noise is None else None
     modelled = _modelled(able, means, is_small=is_small)
     measured = [_measured(t, repeats, asked) for t in modelled]
-    expected = _expected(means, measured, [t.number for t in modelled], scatter or noise)
+    # On instances a race has seen to it that the leading ones have several runs.
+    spread = 0.0 if runs is not None else unexplained or noise
+    expected = _expected(means, measured, [t.number for t in modelled], spread)
+    unproven = _unproven(able)
     # Where expected values are equal, what was measured decides, so that no trial beyond the model's can come first.
-    order = sorted(able, key=lambda t: (expected[t.number], means[t.number], t.number))
+    order = sorted(able, key=lambda t: (t.number in unproven, expected[t.number], means[t.number], t.number))
     chosen = _confirmed(order, present, repeats, asked)
     first = chosen or order[0]
     confirming = repeats.confirming.get(first.number, ()) if chosen else ()
@@ -142,32 +147,22 @@ def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | No
             seeds=len(confirming) or len(losses[first.number]),
             is_confirmed=bool(confirming),
             on_instances=runs is not None,
-            scatter=scatter,
+            scatter=unexplained,
         ),
     )
 
 
-def _scatter(able: Sequence[Trial], repeats: _ReplicateValues, asked: StudyQuestion) -> float | None:
-    """Return the noise that the first configurations show, of as many as there were when it was last estimated."""
-    if len(able) < _MIN_FITTED:
-        return None
-    count = int(_MIN_FITTED * _GROWTH ** int(math.log(len(able) / _MIN_FITTED) / math.log(_GROWTH) + 1e-9))
-    first = sorted(able, key=lambda t: t.number)[:count]
-    means = {t.number: mean_of(_losses(t, repeats, asked.objectives[0])) for t in first}
-    return fitted_noise(tuple(_measured(t, repeats, asked) for t in _modelled(first, means, is_small=True)))
+def _unproven(able: Sequence[Trial]) -> set[int]:
+    """Return what ran on less than half as many instances as another: on few of them, bad ones may look good."""
+    counts = {t.number: len(t.runs.values) for t in able if t.runs is not None}
+    most = max(counts.values(), default=0)
+    return {number for number, count in counts.items() if 2 * count < most}
 
 
 def _modelled(able: Sequence[Trial], means: Mapping[int, float], *, is_small: bool) -> list[Trial]:
-    """Return the configurations that the model takes in, the best first.
-
-    The leading ones alone would be the lucky ones. A history of many trials is read by its leading ones only.
-    """
+    """Return the configurations that the model takes in, the best first; a long history is read by those only."""
     ranked = sorted(able, key=lambda t: (means[t.number], t.number))
-    if not is_small or len(ranked) <= MODELLED:
-        return ranked[:MODELLED]
-    rest = ranked[_LEADING:]
-    stride = max(len(rest) / _SPREAD, 1.0)
-    return [*ranked[:_LEADING], *(rest[int(i * stride)] for i in range(min(_SPREAD, len(rest))))]
+    return leading_and_others(ranked) if is_small and len(ranked) > MODELLED else ranked[:MODELLED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +218,7 @@ def _expected(
 ) -> dict[int, float]:
     """Return the expected loss by trial number; beyond the leading ones, which have these numbers, it is the mean."""
     modelled = dict(zip(numbers, expected_losses(leading, noise), strict=True))
-    worst = max(modelled[number] for number in numbers[:_LEADING])
+    worst = max(modelled[number] for number in numbers[:LEADING])
     return {n: modelled[n] if n in modelled else max(means[n], worst) for n in means}
 
 
