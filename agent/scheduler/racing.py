@@ -20,7 +20,7 @@ from tunesmith.study.trials.configurations import is_instance_run, runs_by_confi
 from tunesmith.study.trials.instances import aggregated
 from tunesmith.study.trials.seeds import instance_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial
-from tunesmith.study.trials.winner import incumbent, leaderboard
+from tunesmith.study.trials.winner import leaderboard
 
 MAX_ATTEMPTS = 3
 """Runs of one configuration on one instance after which it is given up, if all failed for reasons of the study."""
@@ -42,11 +42,13 @@ class Racer:
 
     Attributes:
         trial: its first trial.
+        expected: its loss over all instances.
         losses: of the runs that ended, by instance.
         started: the instances that it ran on, runs on, waits for, or is given up on.
     """
 
     trial: Trial
+    expected: float
     losses: Mapping[str, float]
     started: frozenset[str]
 
@@ -64,13 +66,14 @@ class Race:
     def __init__(self, spec: StudySpec) -> None:
         self._spec = spec
         self._instances = spec.instance_set
+        self._ranked: tuple[tuple[int, int, int], list[Trial]] = ((-1, 0, 0), [])
         self.steering = Steering({})
 
     def placed(self, proposal: Proposal, trials: Sequence[Trial]) -> Proposal:
         """Return a proposal with the instance and the seed of its first run; unchanged if it has an instance."""
         if self._instances is None or proposal.instance:
             return proposal
-        best = incumbent(trials, self._spec)
+        best = next(iter(self._ranking(trials)), None)
         names = list(best.runs.values) if best is not None and best.runs is not None else self._instances.tuning[:1]
         # Each challenger begins on another one, so that all instances become known.
         return self._on(proposal, names[len(trials) % len(names)])
@@ -82,16 +85,18 @@ class Race:
         racers = self._racers(trials)
         if len(racers) < _MIN_RACERS or self._has_enough_repeats(trials):
             return None
-        leader, *others = racers
+        leader, others = racers[0], sorted(racers[1:], key=lambda racer: racer.expected)
         noise = leader.trial.runs.noise if leader.trial.runs is not None else None
-        for racer in others[:CONTENDERS]:
-            if len(racer.losses) > len(leader.losses) or self._is_dropped(racer, leader, noise):
-                continue
+        contenders = [r for r in others[:CONTENDERS] if not self._is_dropped(r, leader, noise)]
+        further = [name for name in self._instances.tuning if name not in leader.started]
+        for racer in contenders if len(leader.started) >= math.isqrt(len(racers)) else []:
             missing = [name for name in leader.losses if name not in racer.started]
             if missing:
                 return self._again(racer.trial, missing[0], f"#{racer.trial.number} against #{leader.trial.number}")
-            break
-        further = [name for name in self._instances.tuning if name not in leader.started]
+            if further:
+                break
+        else:
+            further = further if len(leader.started) < math.isqrt(len(racers)) else []
         why = f"#{leader.trial.number}, the incumbent, on one more instance"
         return self._again(leader.trial, further[0], why) if further else None
 
@@ -117,13 +122,25 @@ class Race:
     def _racers(self, trials: Sequence[Trial]) -> list[Racer]:
         """Return the configurations that may run on further instances, the best expected one first."""
         assert self._instances is not None  # noqa: S101  # the callers checked it
-        sign = self._spec.objectives[0].sign
+        objective = self._spec.objectives[0]
         started = _started(trials, runs_by_configuration(trials, self._instances))
         return [
-            Racer(t, {name: sign * value for name, value in t.runs.values.items()}, started[t.number])
-            for t in leaderboard(trials, self._spec)
+            Racer(
+                t,
+                objective.sign * t.values[objective.metric],
+                {name: objective.sign * value for name, value in t.runs.values.items()},
+                started[t.number],
+            )
+            for t in self._ranking(trials)
             if t.runs is not None and not self.steering.objection(t.params)
         ]
+
+    def _ranking(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Return the leaderboard; made anew when a trial was added or ended, or counts no longer."""
+        key = (len(trials), sum(t.state.is_finished for t in trials), sum(t.counts for t in trials))
+        if key != self._ranked[0]:
+            self._ranked = (key, leaderboard(trials, self._spec))
+        return self._ranked[1]
 
     def _again(self, trial: Trial, instance: str, why: str) -> Proposal:
         again = replace(
@@ -149,16 +166,17 @@ def is_worse(differences: Sequence[float], noise: float | None) -> bool:
 
     Args:
         differences: loss minus the incumbent's loss on each instance that both ran on.
-        noise: standard deviation of one run without its instance's effect; None while it is not known, when any loss
-            above the incumbent's is worse.
+        noise: standard deviation of one run without its instance's effect; None while it is not known. Then one
+            difference says nothing yet.
     """
     count = len(differences)
     mean = math.fsum(differences) / count
-    if noise is None:
-        return mean > 0.0
-    squares = _PRIOR_FREEDOM * 2.0 * noise * noise + math.fsum((d - mean) ** 2 for d in differences)
-    deviation = math.sqrt(squares / (_PRIOR_FREEDOM + count - 1.0))
-    return mean > WORSE * deviation / math.sqrt(count)
+    prior = _PRIOR_FREEDOM if noise is not None else 0.0
+    freedom = prior + count - 1.0
+    if freedom < 1.0:
+        return False
+    squares = prior * 2.0 * (noise or 0.0) ** 2 + math.fsum((d - mean) ** 2 for d in differences)
+    return mean > WORSE * math.sqrt(squares / freedom / count)
 
 
 def _started(trials: Sequence[Trial], groups: Mapping[int, Sequence[Trial]]) -> dict[int, frozenset[str]]:

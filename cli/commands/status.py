@@ -55,6 +55,7 @@ def _status_json(opened: OpenStudy) -> dict[str, Any]:
         "spent": {
             "trials": record.spent.trials,
             "hours": record.spent.hours,
+            "runs": record.spent.runs,
             "gpu_hours": record.spent.gpu_hours,
             "kwh": record.spent.kwh,
             "llm_calls": record.spent.llm_calls,

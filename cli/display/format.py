@@ -62,6 +62,7 @@ def budget_bar(budget: Budget, spent: Spent, now: float, *, seconds_per_trial: f
     if not shares and not seconds:
         return ""
     parts = [_trials_part(budget.trials, spent)] if budget.trials is not None else []
+    parts += [f"{spent.runs} of {budget.runs} runs"] if budget.runs is not None else []
     if seconds:
         parts.append(f"about {short_seconds(min(seconds))} left")
     fullest = max((share.fraction for share in shares), default=0.0)

@@ -79,6 +79,7 @@ class Summary:
         best: the trial to use: the winner of study/trials/winner.py.
         winner: the same choice with its expected value and the noise between seeds.
         left_out: how many earlier trials lie outside the present space, in words; "" if none does.
+        fresh: what confirmation runs on: "fresh seeds" or "held-out instances".
         gain: gain of the best over the default in tuning, as a fraction of the default's size; None without a default
             or around zero.
         versus_default: best against default on fresh seeds; None unless both ran on two seeds or more.
@@ -97,6 +98,7 @@ class Summary:
     best: ConfigResult | None = None
     winner: Winner | None = None
     left_out: str = ""
+    fresh: str = "fresh seeds"
     default: ConfigResult | None = None
     gain: float | None = None
     versus_default: Difference | None = None
@@ -184,6 +186,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         best=best,
         winner=chosen,
         left_out=data.left_out,
+        fresh=data.fresh,
         default=default,
         gain=data.gain,
         versus_default=versus,

@@ -38,6 +38,8 @@ class StudyExport:
         folder: the command's working directory.
         shell: whether the command runs in a shell.
         fixed: values of the command's other placeholders: the seed, and the fidelity at its maximum.
+        instances: the placeholders of each instance on which choices are made; empty without [instances].
+        aggregate: how the values on instances become one.
         remarks: what was left out, one sentence each.
     """
 
@@ -52,6 +54,8 @@ class StudyExport:
     shell: bool = False
     fixed: Mapping[str, Value]
     description: str = ""
+    instances: Sequence[Mapping[str, Value]] = ()
+    aggregate: str = "mean"
     remarks: tuple[str, ...] = ()
 
     def one_objective(self, target: str) -> Objective:
@@ -104,8 +108,16 @@ def build_export(
         shell=spec.run.shell,
         fixed={**fixed, **({spec.fidelity.name: _plain(spec.fidelity.max)} if spec.fidelity else {})},
         description=spec.study.description,
+        instances=_instances(spec),
+        aggregate=spec.instances.aggregate if spec.instances is not None else "mean",
         remarks=tuple(_remarks(trials, sound, kept)),
     )
+
+
+def _instances(spec: StudySpec) -> list[dict[str, Value]]:
+    if spec.instances is None or spec.instance_set is None:
+        return []
+    return [spec.instances.placeholders(name) for name in spec.instance_set.tuning]
 
 
 def best_configurations(trials: Sequence[Trial], asked: StudyQuestion, count: int) -> list[dict[str, Value]]:
@@ -129,13 +141,15 @@ def _plain(value: float) -> Value:
 
 def _remarks(trials: Sequence[Trial], sound: Sequence[Trial], kept: Sequence[Trial]) -> Iterable[str]:
     open_ones = sum(not t.state.is_finished for t in trials)
-    replicates = sum(t.state.is_finished and t.is_replicate for t in trials)
+    replicates = sum(t.state.is_finished and t.is_replicate and not t.proposal.instance for t in trials)
+    on_instances = sum(t.state.is_finished and t.is_replicate and bool(t.proposal.instance) for t in trials)
     aside = sum(not t.counts and not t.is_replicate for t in trials)
-    outside = len(trials) - open_ones - replicates - aside - len(sound)
+    outside = len(trials) - open_ones - replicates - on_instances - aside - len(sound)
     cheap = len(sound) - len(kept)
     counted = {
         "not finished": open_ones,
         "the same configuration on a fresh seed": replicates,
+        "the same configuration on another instance; its first trial has the value over all": on_instances,
         "forgotten, or failed regardless of their parameters": aside,
         "lost with its machine, or outside the present space": outside,
         "run at a lower fidelity": cheap,

@@ -121,14 +121,23 @@ _ORIGINS = {
     Source.SAMPLER: "proposed by the sampler from the results so far",
     Source.LLM: "proposed by the LLM",
     Source.FALLBACK: "proposed by the sampler in place of another source",
-    Source.CONFIRM: "a repetition on another seed, to measure noise or confirm a result",
+    Source.CONFIRM: "a repetition on another seed or a held-out instance, to measure noise or confirm a result",
+    Source.RACE: "an earlier configuration on another instance, in a race for the best",
     Source.IMPORT: "imported: it ran outside Tunesmith",
 }
 """What each source of trials means, for people."""
 
 
 def _repetition_lines(trial: Trial, view: StudyView) -> list[str]:
-    """Return what other runs of the same configuration gave, and mean and spread of all; [] without others."""
+    """Return what other runs of the same configuration gave, and mean and spread of all; [] without others.
+
+    On instances: what the configuration reached on each.
+    """
+    if trial.runs is not None:
+        each = ", ".join(f"{one_line(name, 40)} {short_number(value)}" for name, value in trial.runs.values.items())
+        return [f"its value is that of all instances, estimated from {len(trial.runs.values)}: {each}"]
+    if trial.proposal.instance:
+        return [f"it ran on instance {one_line(trial.proposal.instance, 40)}"]
     runs, metric = runs_of(trial, view), view.objectives[0].metric
     if len(runs) < 2:  # noqa: PLR2004  # only this one
         return []

@@ -16,6 +16,7 @@ from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     shrinkages,
 )
 from tunesmith.tools.analysis.summary import ConfigResult, Summary, gain_text, plus_minus
+from tunesmith.tools.analysis.instance_table import instance_table
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import number_text
 from tunesmith.tools.report.inputs import ReportInput
@@ -37,6 +38,7 @@ def to_markdown(report: ReportInput) -> str:
         _gains(report),
         _values(summary),
         _comparisons(summary),
+        _instances(report),
         _front(summary),
         _next_steps(report, summary),
         _importance(summary),
@@ -75,7 +77,19 @@ def _values(summary: Summary) -> list[str]:
         [_label(c, summary), short_number(c.value), plus_minus(c.confirmed) if c.confirmed else "–", _gain(c, summary)]
         for c in chosen.values()
     ]
-    return ["## Values", _table(["configuration", summary.objective.metric, "on fresh seeds (± 95%)", "gain"], lines)]
+    return [
+        "## Values",
+        _table(["configuration", summary.objective.metric, f"on {summary.fresh} (± 95%)", "gain"], lines),
+    ]
+
+
+def _instances(report: ReportInput) -> list[str]:
+    table = instance_table(report.trials, report.record.spec)
+    if table is None:
+        return []
+    rows = [[_escaped(cell) for cell in row] for row in table.rows]
+    more = [f"{table.left_out} more instances are left out."] if table.left_out else []
+    return ["## Instances", _table(list(table.names), rows), *more]
 
 
 def _comparisons(summary: Summary) -> list[str]:

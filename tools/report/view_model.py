@@ -122,14 +122,14 @@ def _gain_tiles(summary: Summary) -> list[Tile]:
     best, versus = summary.best, summary.versus_default
     found = []
     if best and best.confirmed and best.confirmed.margin is not None and not summary.front:
-        found.append(Tile(label="on fresh seeds", value=plus_minus(best.confirmed),
-                          note=f"{best.confirmed.count} seeds, ± is a 95% interval"))  # fmt: skip
+        found.append(Tile(label=f"on {summary.fresh}", value=plus_minus(best.confirmed),
+                          note=f"{best.confirmed.count} {summary.fresh.split()[-1]}, ± is a 95% interval"))  # fmt: skip
     if versus and summary.confirmed_gain is not None:
         found.append(Tile(label="confirmed gain", value=gain_text(summary.confirmed_gain),
                           note=f"better with probability {probability_text(versus.probability)}"))  # fmt: skip
     elif summary.gain is not None and not summary.front:
         found.append(
-            Tile(label="gain while tuning", value=gain_text(summary.gain), note="not confirmed on fresh seeds")
+            Tile(label="gain while tuning", value=gain_text(summary.gain), note=f"not confirmed on {summary.fresh}")
         )
     return found
 

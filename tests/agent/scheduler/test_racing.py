@@ -50,7 +50,9 @@ def finished(number: int, proposal: Proposal, value: float | None) -> Trial:
     failure = None if value is not None else Failure(kind=FailureKind.CRASH, reason="boom")
     state = TrialState.COMPLETE if failure is None else TrialState.FAILED
     values = {} if value is None else {"loss": value}
-    return Trial(number=number, proposal=proposal, state=state, outcome=Outcome(state=state, values=values, failure=failure))
+    return Trial(
+        number=number, proposal=proposal, state=state, outcome=Outcome(state=state, values=values, failure=failure)
+    )
 
 
 class Played:
@@ -113,7 +115,7 @@ def test_the_first_configuration_has_nothing_to_race_against() -> None:
     assert played.settle() <= 1
 
 
-def test_a_bad_challenger_drops_out_after_few_runs_and_a_good_one_runs_on_all_of_the_incumbents() -> None:
+def test_a_bad_challenger_drops_out_after_few_runs_and_a_good_one_takes_the_lead_over_several() -> None:
     played = Played(spec_of(), noisy(noise=0.01))
     for x in (0.0, 0.1, 0.2, 0.3, 0.4):
         played.propose(x)
@@ -121,13 +123,15 @@ def test_a_bad_challenger_drops_out_after_few_runs_and_a_good_one_runs_on_all_of
     bad = played.propose(0.9)
     played.settle()
     good = played.propose(0.5)
-    played.settle()
+    for x in (0.1, 0.15, 0.2, 0.25, 0.3, 0.35):
+        played.settle()
+        played.propose(x)
     assert len(played.runs_of(bad.number)) <= 2
     found = winner(played.trials, played.spec)
     assert found is not None
     assert found.trial.number == good.number
     assert found.on_instances
-    assert len(played.runs_of(good.number)) >= 5
+    assert len(played.runs_of(good.number)) >= 3
 
 
 def test_every_run_of_a_configuration_is_on_another_instance_with_the_same_seed_for_all() -> None:
@@ -193,7 +197,9 @@ def test_an_instance_that_fails_ends_the_configuration_or_is_given_up(scope: Fai
 
     def failing() -> list[Trial]:
         return [
-            replace(t, outcome=replace(t.outcome, failure=replace(t.failure, scope=scope))) if t.failure and t.outcome else t
+            replace(t, outcome=replace(t.outcome, failure=replace(t.failure, scope=scope)))
+            if t.failure and t.outcome
+            else t
             for t in played.raw
         ]
 
@@ -223,10 +229,10 @@ def test_what_a_veto_meets_does_not_run_again() -> None:
 @pytest.mark.parametrize(("aggregate", "is_chosen"), [("mean", True), ("worst", False)])
 def test_the_worst_instance_decides_where_the_study_says_so(aggregate: str, is_chosen: bool) -> None:
     def loss(x: float, instance: str) -> float:
-        return 3.0 if x > 0.5 and instance == "3" else 2.0 - x
+        return 2.0 if x > 0.5 and instance == "3" else 2.0 - x
 
-    played = Played(spec_of(aggregate=aggregate), loss)
-    for x in (0.0, 0.1, 0.2, 0.9, 0.15, 0.25, 0.3, 0.35, 0.4, 0.05):
+    played = Played(spec_of(values=range(4), aggregate=aggregate), loss)
+    for x in (0.0, 0.1, 0.2, 0.9, *(0.3 + 0.01 * step for step in range(16))):
         played.propose(x)
         played.settle()
     found = winner(played.trials, played.spec)
@@ -237,7 +243,9 @@ def test_the_worst_instance_decides_where_the_study_says_so(aggregate: str, is_c
 @pytest.mark.parametrize(
     ("differences", "noise", "worse"),
     [
-        ([0.1], None, True),
+        ([0.1], None, False),
+        ([0.1, 0.1, 0.1], None, True),
+        ([0.1, -0.2, 0.3], None, False),
         ([-0.1], None, False),
         ([0.0], None, False),
         ([1.0], 0.1, True),

@@ -93,6 +93,8 @@ def write_program(  # noqa: PLR0913  # what a program is made of
         command=exported.command if _is_plain(exported) else "",
         fixed={n: v for n, v in exported.fixed.items() if n in placeholders(exported.command)},
         folder=exported.folder or ".",
+        instances=exported.instances,
+        aggregate=exported.aggregate,
         **more,
     )  # fmt: skip
     tidy = re.sub(r"\n{4,}", "\n\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"

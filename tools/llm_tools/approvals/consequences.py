@@ -47,6 +47,7 @@ LEADERS = 5
 """Number of best trials that a sentence compares with."""
 LIMIT_NAMES = {
     "trials": "Trials",
+    "runs": "Runs on instances",
     "hours": "Hours of work",
     "until": "End of the run",
     "gpu_hours": "GPU-hours",

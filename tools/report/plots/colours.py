@@ -20,6 +20,7 @@ SOURCES: dict[str, str] = {
     Source.LLM.value: "#e69f00",
     Source.FALLBACK.value: "#7d6fd1",
     Source.CONFIRM.value: BEST,
+    Source.RACE.value: QUIET,
     Source.IMPORT.value: QUIET,
 }
 MARKS: dict[str, str] = {
@@ -29,6 +30,7 @@ MARKS: dict[str, str] = {
     Source.LLM.value: "star",
     Source.FALLBACK.value: "circle-open",
     Source.CONFIRM.value: "cross",
+    Source.RACE.value: "circle-open",
     Source.IMPORT.value: "x",
 }
 RANKED = ("#e8973a", "#b9a04f", "#7fa67d", "#439aa3", "#2f7fb8")

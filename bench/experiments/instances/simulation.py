@@ -1,0 +1,158 @@
+"""Races on folds against fixed numbers of folds: true regret of the choice after so many runs on single folds.
+
+    python bench/experiments/instances/simulation.py --task diabetes --method race --seeds 0:20
+
+The methods are `race` (Tunesmith's own, as `tunesmith run` with one slot) and a number of folds, the same for every
+configuration. All use the sampler with its default settings. The tables of measure.py are interpolated between their
+grid points. Regret is normalized: 0 is the best point of the grid, 1 a median one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.scheduler.racing import Race
+from tunesmith.bench.statistics import bootstrap
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.configurations import with_instances
+from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.winner import incumbent
+from tunesmith.tools.control.study_reader import study_view
+
+MARKS = (100, 200, 400, 800)
+METRIC = "loss"
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTable:
+    """The measured losses of a task: (C, gamma, fold), at the values of C and gamma."""
+
+    losses: Array
+    costs: Array
+    gammas: Array
+
+    @classmethod
+    def read(cls, task: str) -> FoldTable:
+        """Read the table of a task."""
+        with np.load(Path(__file__).with_name(f"svm_{task}.npz")) as file:
+            return cls(file["loss"], file["C"], file["gamma"])
+
+    def at(self, params: Mapping[str, Value]) -> Array:
+        """(fold,) losses of a configuration, linear between the four points around it on a log scale."""
+        row, right = _place(float(params["C"] or 0), self.costs)
+        column, up = _place(float(params["gamma"] or 0), self.gammas)
+        near, far = self.losses[row], self.losses[row + 1]
+        left = (1 - up) * near[column] + up * near[column + 1]
+        return np.asarray((1 - right) * left + right * ((1 - up) * far[column] + up * far[column + 1]))
+
+    def regret(self, params: Mapping[str, Value]) -> float:
+        """Return the normalized regret of a configuration's mean over all folds."""
+        means = self.losses.mean(axis=2)
+        return float((self.at(params).mean() - means.min()) / (np.median(means) - means.min()))
+
+
+def _place(value: float, grid: Array) -> tuple[int, float]:
+    position = math.log(value / grid[0]) / math.log(grid[-1] / grid[0]) * (len(grid) - 1)
+    below = min(max(int(position), 0), len(grid) - 2)
+    return below, position - below
+
+
+def regrets(task: str, method: str, seed: int, runs: int) -> dict[int, float]:
+    """Return the regret of the choice at each mark."""
+    table = FoldTable.read(task)
+    steps = _race(table, seed) if method == "race" else _fixed(table, seed, int(method))
+    marks = [mark for mark in MARKS if mark <= runs]
+    return {mark: table.regret(next(steps)) for mark in marks}
+
+
+def _race(table: FoldTable, seed: int) -> Iterator[Mapping[str, Value]]:
+    """Yield the choice at each mark."""
+    spec = _spec(table, seed, {"instances": {"values": list(range(table.losses.shape[2]))}})
+    race, sampler, raw, trials = Race(spec), BayesSampler(), list[Trial](), list[Trial]()
+    assert spec.instance_set is not None  # noqa: S101  # it was given above
+    while True:
+        proposal = race.next_run(trials) or race.placed(_sampled(sampler, spec, trials), trials)
+        raw.append(_ended(len(raw), proposal, float(table.at(proposal.params)[int(proposal.instance)])))
+        trials = with_instances(raw, spec.instance_set, spec.objectives[0])
+        if len(raw) in MARKS:
+            yield _choice(trials, spec)
+
+
+def _fixed(table: FoldTable, seed: int, folds: int) -> Iterator[Mapping[str, Value]]:
+    """Yield the same for configurations that all run on the same folds."""
+    spec, sampler, trials = _spec(table, seed, {}), BayesSampler(), list[Trial]()
+    chosen = np.random.default_rng(seed).permutation(table.losses.shape[2])[:folds]
+    while True:
+        proposal = _sampled(sampler, spec, trials)
+        trials.append(_ended(len(trials), proposal, float(table.at(proposal.params)[chosen].mean())))
+        if any(len(trials) * folds <= mark < (len(trials) + 1) * folds for mark in MARKS):
+            yield _choice(trials, spec)
+
+
+def _spec(table: FoldTable, seed: int, tables: Mapping[str, Any]) -> StudySpec:
+    ranges = {"C": table.costs, "gamma": table.gammas}
+    return parse_spec(
+        {
+            "study": {"name": "folds", "metric": METRIC, "seed": seed},
+            "run": {"command": "(a Python function)"},
+            "space": {
+                name: {"type": "float", "low": float(grid[0]), "high": float(grid[-1]), "log": True}
+                for name, grid in ranges.items()
+            },
+            **tables,
+        }
+    )
+
+
+def _sampled(sampler: BayesSampler, spec: StudySpec, trials: list[Trial]) -> Proposal:
+    return Proposal(params=sampler.suggest(study_view(spec, trials)).params, source=Source.SAMPLER, seed=0)
+
+
+def _ended(number: int, proposal: Proposal, loss: float) -> Trial:
+    outcome = Outcome(state=TrialState.COMPLETE, values={METRIC: loss})
+    return Trial(number=number, proposal=proposal, state=outcome.state, outcome=outcome)
+
+
+def _choice(trials: list[Trial], spec: StudySpec) -> Mapping[str, Value]:
+    best = incumbent(trials, spec)
+    assert best is not None  # noqa: S101  # every trial is complete
+    return best.params
+
+
+def main() -> None:
+    """Print each seed's regrets as JSON, then their means with 95% intervals."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=("digits", "diabetes"), default="diabetes")
+    parser.add_argument("--method", default="race", help="race, or a number of folds")
+    parser.add_argument("--seeds", default="0:20", help="first:end")
+    parser.add_argument("--runs", type=int, default=MARKS[-1])
+    options = parser.parse_args()
+    first, end = map(int, options.seeds.split(":"))
+    found = []
+    for seed in range(first, end):
+        found.append(regrets(options.task, options.method, seed, options.runs))
+        line = {"task": options.task, "method": options.method, "seed": seed, "regret": found[-1]}
+        print(json.dumps(line), flush=True)
+    for mark in found[0]:
+        values = [one[mark] for one in found if mark in one]
+        over = bootstrap([np.array(values)])
+        interval = f"{over.mean:.4f} [{over.low:.4f}, {over.high:.4f}]"
+        print(f"{options.task} {options.method} at {mark}: {interval} of {len(values)} seeds")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Studies on instances from the command line: a race, a crash in its middle, time-outs, held-out instances, reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.projects import command, events, invoke, make_project, start
+
+SCRIPT = """\
+import sys, time
+words = sys.argv[1:]
+values = dict(zip(words[::2], words[1::2]))
+x, y, fold = float(values["--x"]), int(values["--y"]), int(values["--fold"])
+time.sleep(float(values.get("--sleep", 0)))
+if fold == 3 and "--hang" in values and x > float(values["--hang"]):
+    time.sleep(60)
+print(f"loss={(x - 0.3) ** 2 + 0.1 * abs(y - 4) + 0.5 * fold + 0.001 * ((int(x * 1e6) * 7919 + fold * 104729) % 100)}")
+"""
+INSTANCES = "[instances]\nvalues = [0, 1, 2, 3, 4, 5, 6, 7]\n"
+
+
+def project(folder: Path, *, tables: str = INSTANCES, more: str = "", runs: int = 30, parallel: int = 1) -> Path:
+    made = make_project(
+        folder, script=SCRIPT, more=f"--fold {{instance}} {more}".strip(), tables=tables,
+        parallel=parallel, trials=100,
+    )  # fmt: skip
+    text = (made / "study.toml").read_text().replace("trials = 100", f"runs = {runs}")
+    (made / "study.toml").write_text(text)
+    return made
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """Return the trials as the history file has them."""
+    with sqlite3.connect(folder / ".tunesmith" / "history.db") as db:
+        db.row_factory = sqlite3.Row
+        return [dict(row) for row in db.execute("select * from trials order by number")]
+
+
+def on_each(found: list[dict[str, Any]]) -> Counter[tuple[int, str]]:
+    """Return how often each configuration was given a run on each instance."""
+    return Counter((r["number"] if r["replicate_of"] is None else r["replicate_of"], r["instance"]) for r in found)
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_a_study_spends_its_runs_on_races_and_names_the_best_over_instances(tmp_path: Path, parallel: int) -> None:
+    folder = project(tmp_path / "p", parallel=parallel)
+    ended = command("run", "--json", cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    assert events(ended.stdout)[-1]["by"] == "runs"
+    found = rows(folder)
+    assert len(found) == 30
+    assert max(on_each(found).values()) == 1
+    assert {r["source"] for r in found} == {"default", "sampler", "race"}
+    status = json.loads(invoke("status", "--json", cwd=folder).stdout)
+    assert status["spent"]["runs"] == 30
+    assert len(status["best"]["instances"]) > 1
+    told = invoke("status", cwd=folder).stdout
+    assert "instances" in told
+    assert "30 of 30 runs" in told
+
+
+def test_a_race_goes_on_after_a_kill_where_it_was(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", more="--sleep 0.05")
+    running = start("run", "--json", cwd=folder)
+    assert running.stdout is not None
+    races = 0
+    for line in running.stdout:
+        races += json.loads(line).get("source") == "race" or '"race"' in line
+        if races >= 4:
+            break
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    before = len(rows(folder))
+    assert command("run", "--json", cwd=folder).returncode == 0
+    found = rows(folder)
+    assert len(found) == 30 > before
+    assert max(on_each(found).values()) == 1
+    assert {r["state"] for r in found} == {"complete"}
+
+
+def test_time_outs_count_as_par10_and_the_study_says_so(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", tables=f"{INSTANCES}par = 10\n", more="--hang 0.5", runs=12)
+    text = (folder / "study.toml").read_text().replace("parallel = 1", 'parallel = 1\ntimeout = "0.7s"')
+    (folder / "study.toml").write_text(text)
+    assert command("run", "--json", cwd=folder).returncode == 0
+    late = [r for r in rows(folder) if "PAR10" in r["note"]]
+    assert all(r["value"] == 7.0 and r["state"] == "complete" for r in late)
+    assert not [r for r in rows(folder) if r["failure_kind"] == "timeout"]
+
+
+def test_confirmation_alone_sees_the_held_out_instances(tmp_path: Path) -> None:
+    tables = f"{INSTANCES}hold_out = 0.4\n[confirm]\nseeds = 3\n"
+    folder = project(tmp_path / "p", tables=tables)
+    ended = command("run", "--json", cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    found = rows(folder)
+    confirmed = {r["instance"] for r in found if r["source"] == "confirm"}
+    assert len(confirmed) == 3
+    assert not confirmed & {r["instance"] for r in found if r["source"] != "confirm"}
+    assert len({r["instance"] for r in found if r["source"] != "confirm"}) <= 5
+    assert invoke("report", cwd=folder).returncode == 0
+    report = next((folder / ".tunesmith").rglob("report.md")).read_text()
+    assert "held-out instances" in report
+    assert "## Instances" in report
+
+
+def test_a_budget_of_trials_lets_the_last_race_end(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p")
+    text = (folder / "study.toml").read_text().replace("runs = 30", "trials = 4")
+    (folder / "study.toml").write_text(text)
+    assert command("run", "--json", cwd=folder).returncode == 0
+    found = rows(folder)
+    assert sum(r["replicate_of"] is None for r in found) == 4
+    assert len(found) > 4
