@@ -18,6 +18,7 @@ from tunesmith.agent.sampler.surrogate.failure_classifier import FailureModel, f
 from tunesmith.agent.sampler.surrogate.hypervolume import log_ehvi, nondominated, nondominated_boxes
 from tunesmith.agent.sampler.surrogate.transfer import TransferPrior
 from tunesmith.agent.sampler.training_data import TrainingData
+from tunesmith.study.trials.seed_noise import Measured, scatter
 from tunesmith.tools.surrogate import gp
 from tunesmith.tools.surrogate.encoding import Array, Mask, SpaceEncoding
 from tunesmith.tools.surrogate.gp_ensemble import (
@@ -247,7 +248,9 @@ def _fit_objective(  # noqa: PLR0913  # the data, and how the model is fitted to
 
 
 def measured_noise(data: TrainingData, warp: Warp) -> float | None:
-    """Return the variance of the first target between runs of one configuration; None when none ran twice.
+    """Return the variance of the first target between runs of one configuration; None when no noise is known.
+
+    Where no configuration ran twice, it is what no function of the parameters explains, if that is evident.
 
     On instances, of one run about its configuration and its instance.
 
@@ -263,6 +266,10 @@ def measured_noise(data: TrainingData, warp: Warp) -> float | None:
             degrees_of_freedom += int(same.sum()) - 1
     if data.noise is not None:
         squares, degrees_of_freedom = data.noise**2, 1
+    if not degrees_of_freedom:
+        rows = np.flatnonzero(data.full[: data.own_count])
+        unexplained = scatter([Measured(tuple(data.units[row].tolist()), "", (float(values[row]),)) for row in rows])
+        squares, degrees_of_freedom = (unexplained or 0.0) ** 2, 1 if unexplained else 0
     if not degrees_of_freedom:
         return None
     return squares / degrees_of_freedom * float((warp.slope(_full_fidelity_values(data, values)) ** 2).mean())
