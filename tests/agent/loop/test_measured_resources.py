@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 from fakes.machine.gpus import played_gpus
-from fakes.trials import PYTHON
+from fakes.trials import PYTHON, Bench, finish
 
 import tunesmith as ts
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.agent.loop.run_options import RunOptions
+from tunesmith.evaluator.executors.slots import Slot
+from tunesmith.evaluator.files.workspace import artifacts_folder
 from tunesmith.history.read import History
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.errors import ProjectError, SpecError
 from tunesmith.study.trials.resources import resource_values, usage_in_sequence
 from tunesmith.study.trials.results import study_front
-from tunesmith.study.trials.trial import FailureKind, Trial, TrialState, Usage
+from tunesmith.study.trials.trial import FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
 
 TRAIN = """
 import sys
@@ -133,3 +135,22 @@ def test_runs_that_continue_each_other_add_up() -> None:
     assert resource_values(["run/usd"], whole, 1800) == {"run/usd": pytest.approx(3.5)}
     unmeasured = usage_in_sequence([parts[0], Usage(wall_s=1)])
     assert resource_values(["run/gpu_kwh"], unmeasured, None) == {}
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_trial_that_continues_another_has_the_seconds_of_both(tmp_path: Path, kept: bool) -> None:
+    bench = Bench(tmp_path)
+    bench.write("print('loss=0.5')\n")
+    evaluator = bench.evaluator({"command": f"{PYTHON} train.py"}, study={"metric": ["loss", "run/seconds"]})
+    params = {"lr": 0.01, "hidden": 64, "optimizer": "adam"}
+    proposal = Proposal(params=params, source=Source.SAMPLER, seed=7)
+    outcome = Outcome(state=TrialState.STOPPED, usage=Usage(wall_s=500.0))
+    earlier = Trial(number=0, proposal=proposal, state=TrialState.STOPPED, outcome=outcome)
+    artifacts = artifacts_folder(bench.study, 0)
+    artifacts.mkdir(parents=True)
+    if kept:
+        (artifacts / "checkpoint").write_text("x")
+    trial = Trial(number=1, proposal=proposal, state=TrialState.RUNNING)
+    ended = finish(evaluator.start(trial, Slot(index=0), bench.seen.append, earlier=[earlier]))
+    assert ended.usage.wall_s < 500
+    assert ended.values["run/seconds"] == pytest.approx(ended.usage.wall_s + (500 if kept else 0))
