@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tunesmith.agent.llm.questions.timing import typical_seconds
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.sampler.beside_llm import without_llm_misses
 from tunesmith.prompts.planner_prompts import PromptContext
 from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.trials.view import StudyView
@@ -51,7 +52,7 @@ def summarize_sampler(view: StudyView, sampler: Sampler) -> SamplerState:
     Raises:
         SpaceExhausted: there is no next point.
     """
-    suggestion = sampler.suggest(view)
+    suggestion = sampler.suggest(without_llm_misses(view))
     found = importance(view.space, view.finished, view.objectives[0])
     leading = found.names[:_INTERACTING_PARAMETERS]
     return SamplerState(

@@ -16,6 +16,7 @@ from tunesmith.agent.llm.candidates import Candidate
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION
 from tunesmith.agent.planner.box_search import fill_free
 from tunesmith.agent.planner.default_turn import is_default_due, is_default_set_aside
+from tunesmith.agent.planner.ending import due_repeat, is_ending
 from tunesmith.agent.planner.judging.judgement import Judgement, in_order, judge, may_insist
 from tunesmith.agent.planner.judging.scorer import Scorer
 from tunesmith.agent.planner.judging.source_credit import REJECTED, source_credits
@@ -23,7 +24,8 @@ from tunesmith.agent.planner.repeats import may_repeat, repeat_of
 from tunesmith.agent.planner.turns import Turn, drawn_turn, next_turn
 from tunesmith.agent.sampler.base import Sampler, Suggestion
 from tunesmith.agent.sampler.bayes import BayesSampler, CandidateScore
-from tunesmith.agent.sampler.deduplication import draw_new_params, random_params
+from tunesmith.agent.sampler.beside_llm import without_llm_misses
+from tunesmith.agent.sampler.deduplication import draw_new_params, random_params, tried_keys
 from tunesmith.study.errors import TunesmithError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.values import config_key
@@ -66,6 +68,7 @@ class Arbiter:
         candidate_pool: the LLM's candidates; None without an LLM.
         rules: how the LLM takes part.
         scorer: scores candidates; None for Tunesmith's Bayesian sampler.
+        repeats_leaders: whether leaders run again near the end; not where the choice is confirmed afterwards.
     """
 
     def __init__(
@@ -76,12 +79,14 @@ class Arbiter:
         candidate_pool: CandidatePool | None = None,
         rules: LLMRules | None = None,
         scorer: Scorer | None = None,
+        repeats_leaders: bool = False,
     ) -> None:
         self._sampler = sampler
         self._fidelity = fidelity
         self._candidate_pool = candidate_pool
         self._rules = rules or LLMRules()
         self._scorer: Scorer = scorer or BayesSampler()
+        self._repeats_leaders = repeats_leaders
         self._refused: dict[int, Judgement] = {}
         self._scores: tuple[object, list[CandidateScore] | None] = (None, None)
 
@@ -143,14 +148,30 @@ class Arbiter:
     ) -> Proposal:
         """Return the sampler's point; a fallback reason says why it replaces a candidate of the LLM."""
         source = Source.FALLBACK if fallback_reason else Source.SAMPLER
+        last = self._at_the_end(view, considered) if source is Source.SAMPLER and is_ending(view) else None
+        if last is not None:
+            return last
         try:
-            suggestion = self._sampler.suggest(view)
+            suggestion = self._suggested(view)
         except TunesmithError:
             raise
         except Exception as error:  # noqa: BLE001  # numerics may fail in unforeseen ways; the study has to continue
             reason = f"{SAMPLER_FAILED}: {type(error).__name__}: {error}"
             return self._proposal(view, _random_suggestion(view), Source.FALLBACK, fallback_reason=reason)
         return self._proposal(view, suggestion, source, fallback_reason=fallback_reason, considered=considered)
+
+    def _at_the_end(self, view: StudyView, considered: tuple[str, ...]) -> Proposal | None:
+        """Return a repeat of a leader that noise hides, or None for the sampler's usual point."""
+        leader = due_repeat(view) if self._repeats_leaders else None
+        if leader is None:
+            return None
+        why = f"near the end: noise hides whether #{leader.number} is the best, so it runs on another seed"
+        return replace(repeat_of(leader, view, why), considered=considered)
+
+    def _suggested(self, view: StudyView) -> Suggestion:
+        """Return the sampler's suggestion; what it does not learn from may not be repeated either."""
+        suggestion = self._sampler.suggest(without_llm_misses(view))
+        return suggestion if config_key(suggestion.params) not in tried_keys(view) else self._sampler.suggest(view)
 
     def _within_region(self, view: StudyView, pool: CandidatePool, reason: str) -> Proposal | None:
         """Return the sampler's point within the region that the LLM named; None without a region."""
@@ -249,7 +270,8 @@ class Arbiter:
         candidate, score = judgement.candidate, judgement.score
         if candidate.repeats is not None:
             repeated = next(t for t in view.trials if t.number == candidate.repeats)
-            return repeat_of(repeated, view, candidate.rationale)
+            why = f"the LLM asked for #{repeated.number} on another seed: {candidate.rationale}".rstrip(": ")
+            return repeat_of(repeated, view, why)
         predicted = None if candidate.predicted is None else Prediction(mean=candidate.predicted, std=0.0)
         suggestion = Suggestion(params=judgement.params, rationale=_rationale(candidate), prediction=predicted)
         made = self._proposal(view, suggestion, Source.LLM, considered=considered)

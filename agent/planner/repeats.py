@@ -1,4 +1,4 @@
-"""Repeats of a trial on another seed that the LLM asks for, and how many of them a study needs."""
+"""Repeats of a trial on another seed, and how many of them a study needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tunesmith.study.trials.trial import Proposal, Source, Trial
 from tunesmith.study.trials.view import StudyView
 
 MAX_REPEATS = 3
-"""Number of repeats of one configuration that the LLM may ask for."""
+"""Number of repeats of one configuration that may be asked for."""
 
 TRIALS_PER_REPEAT = 4
 """Number of other trials for each repeat: noise has to be known, but repeats find nothing new."""
@@ -25,7 +25,13 @@ def may_repeat(view: StudyView, number: int) -> bool:
 
 
 def repeat_of(trial: Trial, view: StudyView, why: str) -> Proposal:
-    """Return the proposal that repeats a trial on a seed that it did not have; the same seeds for every trial."""
+    """Return the proposal that repeats a trial on a seed that it did not have; the same seeds for every trial.
+
+    Args:
+        trial: the trial, or a repeat of it.
+        view: the study.
+        why: the rationale.
+    """
     original = trial.number if trial.proposal.replicate_of is None else trial.proposal.replicate_of
     used = {t.proposal.seed for t in view.trials if original in (t.number, t.proposal.replicate_of)}
     seed = next(s for i in range(len(used) + 1000) if (s := noise_seed(view.seed, i)) not in used)
@@ -33,7 +39,7 @@ def repeat_of(trial: Trial, view: StudyView, why: str) -> Proposal:
         trial.proposal,
         source=Source.CONFIRM,
         seed=seed,
-        rationale=f"the LLM asked for #{original} on another seed: {why}".rstrip(": "),
+        rationale=why,
         prediction=None,
         rival=None,
         judged=None,

@@ -1,0 +1,92 @@
+"""Whose turn it is: what a model may get shrinks with its trials since the last new best, and comes back with one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from fakes.views import trial
+
+import tunesmith as ts
+from tunesmith.agent.planner.turns import fruitless_trials, next_turn
+from tunesmith.agent.sampler.beside_llm import without_llm_misses
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import FailureKind, Source, Trial
+from tunesmith.study.trials.view import Objective, StudyView
+
+SPACE = SearchSpace({"x": ts.Float(0.0, 1.0)})
+SOURCES = {"L": Source.LLM, "s": Source.SAMPLER, "d": Source.DEFAULT, "u": Source.USER, "c": Source.CONFIRM}
+Row = tuple[str, float | FailureKind | None]
+
+
+def view_of(rows: Sequence[Row], seed: int = 1) -> StudyView:
+    trials: list[Trial] = []
+    for number, (source, value) in enumerate(rows):
+        made = trial(number, {"x": number / 100}, value)
+        proposal = replace(made.proposal, source=SOURCES[source], replicate_of=0 if source == "c" else None)
+        trials.append(replace(made, proposal=proposal))
+    return StudyView(space=SPACE, objectives=(Objective("loss"),), trials=tuple(trials), number=len(trials), seed=seed)
+
+
+def share(rows: Sequence[Row], earned: float = 0.95) -> float:
+    return sum(next_turn(view_of(rows, seed), earned).is_llm for seed in range(400)) / 400
+
+
+GAINS: list[Row] = [("d", 9.0), *(("sL"[n % 2], 8.0 - n) for n in range(8))]
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        ([], 0.67),
+        ([("L", 5.0)] * 2, 0.5),
+        ([("L", 5.0)] * 4, 0.33),
+        ([("L", FailureKind.OOM)] * 8, 0.11),
+        ([("s", 5.0)] * 6, 0.8),  # the sampler brought nothing either: its misses give back what the model lost
+        ([("L", 5.0)] * 4 + [("s", 5.0)] * 12, 0.67),
+        ([("L", 5.0)] * 8 + [("s", 0.5)], 0.67),  # another best trial to think about
+        ([("L", 5.0)] * 8 + [("u", 0.5)], 0.67),
+        ([("c", 5.0)] * 8, 0.67),  # repeats say nothing of either
+        ([("L", None)] * 8, 0.67),  # nor do trials that still run
+    ],
+)
+def test_what_a_model_may_get_halves_with_every_two_of_its_trials_since_the_last_gain(
+    since: list[Row], expected: float
+) -> None:
+    assert share([*GAINS, *since]) == pytest.approx(expected, abs=0.06)
+
+
+def test_credit_still_limits_it() -> None:
+    assert share(GAINS, earned=0.05) == pytest.approx(0.05, abs=0.04)
+
+
+def test_a_model_without_a_gain_in_two_trials_no_longer_leads_the_first_ones() -> None:
+    rows: list[Row] = [("d", 9.0), ("L", 8.0), ("L", 8.5), ("L", 8.6)]
+    assert next_turn(view_of(rows[:2]), 0.8).is_llm
+    assert not next_turn(view_of(rows), 0.8).is_llm
+
+
+def test_counts_start_again_with_a_new_best_and_failures_count() -> None:
+    rows: list[Row] = [("d", 9.0), ("L", 9.5), ("s", 9.4), ("L", FailureKind.NAN)]
+    assert fruitless_trials(view_of(rows)) == (2, 1)
+    assert fruitless_trials(view_of([*rows, ("s", 8.0)])) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        ([("d", 9.0), ("s", 8.0)], [0, 1]),
+        ([("d", 9.0), ("L", 8.0), ("L", 8.5), ("L", 7.0)], [0, 1, 3]),
+        ([("d", 9.0), ("L", FailureKind.OOM), ("s", FailureKind.OOM)], [0, 2]),
+        ([("d", 9.0), ("L", None), ("s", None)], [0, 1, 2]),  # pending ones are kept: nothing runs twice
+        ([("L", 9.0), ("u", 9.5), ("L", 9.2), ("c", 8.0), ("L", 8.5)], [0, 1, 3, 4]),
+    ],
+)
+def test_the_sampler_learns_from_its_own_trials_and_the_models_gains(rows: list[Row], kept: list[int]) -> None:
+    assert [t.number for t in without_llm_misses(view_of(rows)).trials] == kept
+
+
+def test_with_several_objectives_it_learns_from_every_trial() -> None:
+    seen = replace(view_of([("L", 1.0), ("L", 2.0)]), objectives=(Objective("loss"), Objective("size")))
+    assert without_llm_misses(seen) is seen
