@@ -99,7 +99,7 @@ def _spent_line(record: StudyRecord, counts: TrialCounts) -> str:
     spent = record.spent
     parts = [count(spent.trials, "trial")]
     if counts.replicates:
-        parts.append(f"{count(counts.replicates, 'repetition')} on other seeds")
+        parts.append(f"{count(counts.replicates, 'repetition')} on other {'instances' if spent.runs else 'seeds'}")
     parts.append(short_seconds(spent.hours * 3600))
     if spent.gpu_hours:
         parts.append(f"{spent.gpu_hours:.2f} GPU-hours")

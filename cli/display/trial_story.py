@@ -106,7 +106,7 @@ def _result_lines(trial: Trial, spec: StudySpec) -> list[str]:
     lines = [_line(one_line(name, None), _value_text(trial, name, spec)) for name in trial.values]
     if trial.outcome is None:
         return lines
-    if trial_note(trial) != trial.proposal.rationale:
+    if not trial_note(trial).endswith(trial.proposal.rationale):
         lines.append(_line("end", trial_note(trial)))
     broken = broken_bounds(trial, spec.metric_constraints) if trial.state is TrialState.COMPLETE else ""
     if broken:

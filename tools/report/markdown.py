@@ -94,8 +94,8 @@ def _instances(report: ReportInput) -> list[str]:
 
 def _comparisons(summary: Summary) -> list[str]:
     default = summary.default.number if summary.default else None
-    lines = [*pair_lines(pair_comparisons(summary), default), *shrinkage_lines(shrinkages(summary), default)]
-    return ["## Comparisons on fresh seeds", "\n".join(f"- {line}" for line in lines)] if lines else []
+    lines = [*pair_lines(pair_comparisons(summary), default), *shrinkage_lines(shrinkages(summary), default, summary.fresh)]
+    return [f"## Comparisons on {summary.fresh}", "\n".join(f"- {line}" for line in lines)] if lines else []
 
 
 def _next_steps(report: ReportInput, summary: Summary) -> list[str]:

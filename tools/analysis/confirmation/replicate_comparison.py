@@ -90,14 +90,14 @@ def pair_lines(found: Sequence[PairComparison], default: int | None) -> list[str
     ]
 
 
-def shrinkage_lines(found: Sequence[Shrinkage], default: int | None) -> list[str]:
-    """Return each shrinkage as a sentence."""
-    return [_shrinkage_line(shrinkage, default) for shrinkage in found]
+def shrinkage_lines(found: Sequence[Shrinkage], default: int | None, fresh: str = "fresh seeds") -> list[str]:
+    """Return each shrinkage as a sentence; `fresh` is what confirmation ran on."""
+    return [_shrinkage_line(shrinkage, default, fresh) for shrinkage in found]
 
 
-def _shrinkage_line(found: Shrinkage, default: int | None) -> str:
+def _shrinkage_line(found: Shrinkage, default: int | None, fresh: str) -> str:
     direction = "worse" if found.loss > 0 else "better"
-    seeds = f"{found.seeds} fresh seed{'s' if found.seeds > 1 else ''}"
+    seeds = f"{found.seeds} {fresh if found.seeds > 1 else fresh.removesuffix('s')}"
     text = f"{_name(found.number, default)}: {short_number(found.tuned)} in tuning, {short_number(found.confirmed)} "
     text += f"on {seeds}: {short_number(abs(found.loss), 2)} {direction}"
     return text if found.kept is None else f"{text}; {found.kept:.0%} of the gain over the default remained"
