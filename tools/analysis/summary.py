@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property, partial
 
 from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.record import StudyRecord
@@ -70,7 +71,7 @@ class ConfigResult:
     confirmed: Sample | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """The figures of a study.
 
@@ -89,7 +90,7 @@ class Summary:
         front: the Pareto front of a study with several objectives; empty for one.
         cheaper: the best trial at a part of the best one's cost, where an objective after the first is a cost.
         states: the number of trials in each state, replicates excluded.
-        importance: what is known of each parameter's part in the first objective's variance.
+        weigh: computes the importance of the parameters, which takes a second.
     """
 
     objectives: tuple[Objective, ...]
@@ -108,7 +109,12 @@ class Summary:
     front: tuple[ConfigResult, ...] = ()
     cheaper: tuple[CheaperChoice, ...] = ()
     states: Mapping[str, int] = field(default_factory=dict)
-    importance: Importance = field(default_factory=Importance)
+    weigh: Callable[[], Importance] = field(default=Importance, compare=False, repr=False)
+
+    @cached_property
+    def importance(self) -> Importance:
+        """What is known of each parameter's part in the first objective's variance."""
+        return self.weigh()
 
     @property
     def objective(self) -> Objective:
@@ -196,7 +202,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         front=data.front,
         cheaper=tuple(shown_choices(trials, record.spec)),
         states=dict(Counter(t.state.value for t in data.trials)),
-        importance=importance(record.spec.space, trials, objectives[0]),
+        weigh=partial(importance, record.spec.space, trials, objectives[0]),
     )
 
 

@@ -3,18 +3,22 @@
     python bench/experiments/quality/made_up_models.py [--task NAME ...] [--data FOLDER ...] [--seeds 6] [--trials 50]
 
 Prints the mean normalized regret after a few numbers of trials for each model, with a bootstrap interval over tasks and
-seeds, its ratio to the sampler without an LLM, and the LLM's fraction of the trials.
+seeds, its ratio to the sampler without an LLM, and the LLM's fraction of the trials. "reader" proposes next to the best
+trial that its prompt shows, "parrot" next to one good point that it knew before; both run alone, as the planner `llm`
+of the benchmark does, and again with permuted feedback: only what reads its history loses by that.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
 from fakes.llm.answers import candidates_text
 from fakes.llm.server import Reply, Request, message, serving
 
+from tunesmith.agent.planner.arbiter import LLMRules
 from tunesmith.agent.tuner import Tuner
 from tunesmith.bench.statistics import bootstrap
 from tunesmith.bench.task import Task
 from tunesmith.bench.tasks import choose_tasks
 from tunesmith.study.space.condition import Value
+from tunesmith.study.space.parameters import Bool, Float, Int
 from tunesmith.study.trials.trial import Failure
 
 Params = Mapping[str, Value]
@@ -54,6 +60,15 @@ class Landscape:
         """Return a random configuration of the space."""
         return self._space.from_unit(rng.random(len(self._space)).tolist())
 
+    def value(self, name: str, text: str) -> Value:
+        """Return the value that a prompt shows as text."""
+        parameter = self._space.parameters[name]
+        if isinstance(parameter, Float | Int):
+            number = float(text)
+            return number if isinstance(parameter, Float) else round(number)
+        choices = (False, True) if isinstance(parameter, Bool) else parameter.choices
+        return next(choice for choice in choices if str(choice).lower() == text.lower())
+
     def near(self, params: Params, rng: np.random.Generator, width: float) -> Params:
         """Return a random configuration near another."""
         unit = np.array(self._space.to_unit(params))
@@ -61,6 +76,8 @@ class Landscape:
 
 
 Answers = Callable[[Landscape, np.random.Generator], list[Params]]
+_BEST = re.compile(r"best so far: [^(]*\(([^)]*)\)")
+"""The parameters of the best trial in a prompt."""
 
 
 def random_words(land: Landscape, rng: np.random.Generator) -> list[Params]:
@@ -84,12 +101,40 @@ def oracle(land: Landscape, rng: np.random.Generator) -> list[Params]:
     return [point if rng.random() < 1 / 3 else land.draw(rng) for point in good]
 
 
+def parrot(land: Landscape, rng: np.random.Generator) -> list[Params]:
+    """Return points near one good point, whatever the results are."""
+    return [land.near(land.good[4], rng, 0.1) for _ in range(4)]
+
+
+def read(prompt: str, before: int, land: Landscape, rng: np.random.Generator) -> list[Params]:
+    """Return points near the best trial that the prompt shows; random ones at first."""
+    shown = _BEST.findall(prompt)
+    if before < READS_FROM or not shown:
+        return random_words(land, rng)
+    texts = dict(pair.split("=", 1) for pair in shown[-1].split())
+    best = {name: land.value(name, text) for name, text in texts.items()}
+    return [land.near(best, rng, 0.1) for _ in range(4)]
+
+
+READER = "reader"
+READS_FROM = 3
+"""Number of answers with random points before the reader reads."""
+
+ALONE = (READER, "parrot")
+"""Models that are to show whether they read their history: they run without the sampler and unjudged."""
+
+PERMUTED = ", permuted"
+
 MODELS: Mapping[str, Answers | None] = {
     "none": None,
     "random words": random_words,
     "worst corner": worst_corner,
     "same point": same_point,
     "oracle 1 in 3": oracle,
+    READER: random_words,
+    READER + PERMUTED: random_words,
+    "parrot": parrot,
+    "parrot" + PERMUTED: parrot,
 }
 
 
@@ -101,23 +146,24 @@ def run(task_name: str, folders: tuple[Path, ...], seed: int, model: str, trials
         return _run_tuner(task, seed, trials)
     land, rng = Landscape(task), np.random.default_rng(seed)
 
-    def answer(request: Request, before: int) -> Reply:  # noqa: ARG001
+    def answer(request: Request, before: int) -> Reply:
         best = task.best if model.startswith("oracle") else task.best - 0.1 * abs(task.best)
-        return message(candidates_text(answers(land, rng), "by the scaling laws this is where to look", best))
+        prompt = "\n".join(str(m["content"]) for m in request["messages"])
+        points = read(prompt, before, land, rng) if model.startswith(READER) else answers(land, rng)
+        return message(candidates_text(points, "by the scaling laws this is where to look", best))
 
+    options: dict[str, Any] = {}
+    if model.startswith(ALONE):
+        options = {"rules": LLMRules(fraction=1.0, scored=False), "permute_feedback": model.endswith(PERMUTED)}
     with serving(answer) as server:
-        return _run_tuner(task, seed, trials, "openai:made-up", server.base_url)
+        return _run_tuner(task, seed, trials, model="openai:made-up", base_url=server.base_url, **options)
 
 
-def _run_tuner(
-    task: Task, seed: int, trials: int, model: str | None = None, base_url: str | None = None
-) -> tuple[list[float], list[str]]:
+def _run_tuner(task: Task, seed: int, trials: int, **options: Any) -> tuple[list[float], list[str]]:
     best, regrets, sources = 10.0, [], []
     objective = task.objective
     direction = objective.direction.value
-    with Tuner(
-        task.space, metric=objective.metric, direction=direction, seed=seed, model=model, base_url=base_url
-    ) as tuner:
+    with Tuner(task.space, metric=objective.metric, direction=direction, seed=seed, **options) as tuner:
         for _ in range(trials):
             asked = tuner.ask()
             value = task.evaluate(asked.params, seed)
@@ -136,6 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--task", action="append", default=[])
     parser.add_argument("--data", action="append", type=Path, default=[])
+    parser.add_argument("--model", action="append", choices=list(MODELS), help="all by default; 'none' is added")
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=2)
@@ -145,7 +192,7 @@ def main() -> None:
     baseline: np.ndarray | None = None
     print(f"{len(tasks)} tasks, {args.seeds} seeds; mean normalized regret at {marks} trials [95% interval]")
     with ProcessPoolExecutor(args.jobs) as pool:
-        for model in MODELS:
+        for model in dict.fromkeys(["none", *(args.model or MODELS)]):
             jobs = list(product(tasks, range(args.seeds)))
             one = partial(run, folders=tuple(args.data), model=model, trials=args.trials)
             done = list(pool.map(run_job, [one] * len(jobs), jobs))

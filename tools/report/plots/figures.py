@@ -119,7 +119,7 @@ def importance_bars(summary: Summary) -> Plot | None:
                 hovertext=[f"{region}: {percent_range(shares[name])}" for name in known],
                 hovertemplate="%{y} %{hovertext}<extra></extra>",
             )  # fmt: skip
-    figure.update_layout(legend={"traceorder": "reversed"})
+    figure.update_layout(legend={"traceorder": "reversed", "orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"})
     figure.update_xaxes(tickformat=".0%", rangemode="tozero", nticks=6)
     figure.update_yaxes(type="category", automargin=True, ticklabelstandoff=6, showgrid=False)
     return Plot(key="importance", label="Importance", figure=figure, height_px=110 + 40 * len(shown))
