@@ -36,7 +36,7 @@ _SCATTER_SHARES = (0.2, 0.8)
 _MIN_ADVANTAGE = 3.0
 """Difference in log likelihood from which values are taken for noisy: a rough function without noise is common, too."""
 _NO_NOISE = 1e-6
-"""Part of the variance that stands for no noise, and keeps matrices positive definite."""
+"""Part of the variance that is tried for no noise; it keeps matrices positive definite."""
 _JITTER = 1e-9
 _MIN_SIGNAL = 0.05
 """Smallest share of the variance that is ascribed to the configurations."""
@@ -94,7 +94,7 @@ def scatter(measured: Sequence[Measured]) -> float | None:
 def leading_and_others(ranked: Sequence[T]) -> list[T]:
     """Return the leading ones of a ranking, and as many of the others, evenly.
 
-    The leading ones alone would be the lucky ones.
+    Noise is seen in a fair sample only: leading ones are the lucky ones.
     """
     rest = ranked[LEADING:]
     stride = max(len(rest) / LEADING, 1.0)

@@ -4,7 +4,7 @@
 
 Prints the mean normalized regret after a few numbers of trials for each model, with a bootstrap interval over tasks and
 seeds, its ratio to the sampler without an LLM, and the LLM's fraction of the trials. "reader" proposes next to the best
-trial that its prompt shows, "parrot" next to one good point that it knew before; both run alone, as the planner `llm`
+trial that its prompt shows, "parrot" next to one good point that it knew before; both run without the sampler, as the planner `llm`
 of the benchmark does, and again with permuted feedback: only what reads its history loses by that.
 """
 
@@ -102,7 +102,7 @@ def oracle(land: Landscape, rng: np.random.Generator) -> list[Params]:
 
 
 def parrot(land: Landscape, rng: np.random.Generator) -> list[Params]:
-    """Return points near one good point, whatever the results are."""
+    """Return points near one good point at any results."""
     return [land.near(land.good[4], rng, 0.1) for _ in range(4)]
 
 
@@ -120,7 +120,7 @@ READER = "reader"
 READS_FROM = 3
 """Number of answers with random points before the reader reads."""
 
-ALONE = (READER, "parrot")
+WITHOUT_SAMPLER = (READER, "parrot")
 """Models that are to show whether they read their history: they run without the sampler and unjudged."""
 
 PERMUTED = ", permuted"
@@ -153,7 +153,7 @@ def run(task_name: str, folders: tuple[Path, ...], seed: int, model: str, trials
         return message(candidates_text(points, "by the scaling laws this is where to look", best))
 
     options: dict[str, Any] = {}
-    if model.startswith(ALONE):
+    if model.startswith(WITHOUT_SAMPLER):
         options = {"rules": LLMRules(fraction=1.0, scored=False), "permute_feedback": model.endswith(PERMUTED)}
     with serving(answer) as server:
         return _run_tuner(task, seed, trials, model="openai:made-up", base_url=server.base_url, **options)
