@@ -162,8 +162,9 @@ def _grid_words(parameter: Float | Int) -> str:
 
 def _parameter_line(name: str, parameter: Parameter) -> str:
     match parameter:
-        case Choice(choices=choices, ordered=ordered):
-            kind = f"{'ordered choice' if ordered else 'choice'} of {', '.join(map(render_parameter, choices))}"
+        case Choice(choices=choices, ordered=ordered, arms=arms):
+            what = "ordered choice" if ordered else "choice of an algorithm:" if arms else "choice of"
+            kind = f"{what}{' of' if ordered else ''} {', '.join(map(render_parameter, choices))}"
         case Bool():
             kind = "true or false"
         case _:

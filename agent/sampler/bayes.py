@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
+from tunesmith.agent.sampler.arms import Arms, arms_of
 from tunesmith.agent.sampler.base import Suggestion
 from tunesmith.agent.sampler.deduplication import draw_new_params, random_params, tried_keys
 from tunesmith.agent.sampler.interactions import describe_interactions
@@ -90,6 +91,7 @@ class _Inputs:
         earlier_units: (r, d) coordinates of the complete trials of earlier studies.
         earlier_names: the study of each of them.
         rng: the source of randomness of this suggestion.
+        arms: the values of an algorithm choice; None where there is none.
     """
 
     feature_map: FeatureMap
@@ -98,10 +100,22 @@ class _Inputs:
     earlier_names: Sequence[str]
     transfer_prior: TransferPrior | None
     rng: np.random.Generator
+    arms: Arms | None
 
     @property
     def encoding(self) -> SpaceEncoding:
         return self.feature_map.encoding
+
+    @property
+    def arm_count(self) -> int:
+        return 1 if self.arms is None else len(self.arms.values)
+
+    def of_arm(self, arms: Arms, arm: int) -> _Inputs:
+        """Return what an arm's own model is fitted to; the same inputs while it has too few trials for one."""
+        if not arms.has_own_model(arm):
+            return self
+        feature_map = replace(self.feature_map, columns=arms.features_of(arm))
+        return replace(self, feature_map=feature_map, data=arms.data_of(arm), transfer_prior=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +204,16 @@ class BayesSampler:
         elif len(inputs.earlier_units):
             # The first trial came from a study that proved misleading and says little about the space.
             n_initial += 1
-        if is_open(view, data, n_initial):
+        arms = inputs.arms
+        untried = arms.first_untried() if arms is not None and data.count else None
+        if arms is not None and untried is not None:
+            params = _first_new(view, inputs.encoding, data, untried[None, :], inputs.rng)
+            return Suggestion(params=params, rationale=f"the first trial with {arms.name} = {params.get(arms.name)}")
+        if is_open(view, data, n_initial, inputs.arm_count):
             return self._suggest_initial(view, inputs)
         if data.complete.any():
-            return self._suggest_improvement(view, inputs)
+            arm = arms.by_bound(view.number) if arms is not None else None
+            return self._suggest_improvement(view, inputs, arm)
         return _suggest_far_from_failures(view, inputs)
 
     def _inputs(self, view: StudyView) -> _Inputs:
@@ -209,42 +229,51 @@ class BayesSampler:
         values = data.values[data.complete][:, 0]
         prior = fit_transfer_prior(models, feature_map.features(ran), z, values) if models else None
         rng = np.random.default_rng(derived_seed(view.seed, "bayes", view.number))
-        return _Inputs(feature_map, data, ran, names, prior, rng)
+        arms = arms_of(encoding, data) if self._settings.arms else None
+        return _Inputs(feature_map, data, ran, names, prior, rng, arms)
 
     def _suggest_initial(self, view: StudyView, inputs: _Inputs) -> Suggestion:
         encoding, data = inputs.encoding, inputs.data
-        opening = next_opening(view, encoding, data, self._settings, inputs.rng)
+        opening = next_opening(view, encoding, data, self._settings, inputs.rng, arms=inputs.arm_count)
         return Suggestion(
             params=_first_new(view, encoding, data, opening.pool, inputs.rng), rationale=opening.rationale
         )
 
-    def _suggest_improvement(self, view: StudyView, inputs: _Inputs) -> Suggestion:
-        found = self._search(view, inputs)
+    def _suggest_improvement(self, view: StudyView, inputs: _Inputs, arm: int | None) -> Suggestion:
+        found = self._searched(view, inputs, view.number, inputs.rng, arm)
         params = _first_new(view, inputs.encoding, inputs.data, found.pool, inputs.rng)
-        z = inputs.feature_map.features(np.array([view.space.to_unit(params)]))
+        z = found.model.feature_map.features(np.array([view.space.to_unit(params)]))
         prediction = _predict(found, z, view.objectives[0])
         p_feasible = float(np.exp(found.model.log_p_feasible(z)[0]))
-        return Suggestion(params=params, prediction=prediction, rationale=_rationale(prediction, p_feasible))
+        rationale = _rationale(prediction, p_feasible)
+        if inputs.arms is not None and arm is not None:
+            rationale = f"nothing better for a while, and {inputs.arms.values[arm]} may still rise: {rationale}"
+        return Suggestion(params=params, prediction=prediction, rationale=rationale)
 
     def _judge(self, view: StudyView, inputs: _Inputs) -> _Search:
         """Return the model and search by which points of others are judged: they change with the data only."""
         rng = np.random.default_rng(derived_seed(view.seed, "bayes", "judge", inputs.data.count))
         return self._searched(view, inputs, None, rng)
 
-    def _search(self, view: StudyView, inputs: _Inputs) -> _Search:
-        return self._searched(view, inputs, view.number, inputs.rng)
-
-    def _searched(self, view: StudyView, inputs: _Inputs, number: int | None, rng: np.random.Generator) -> _Search:
+    def _searched(
+        self, view: StudyView, inputs: _Inputs, number: int | None, rng: np.random.Generator, arm: int | None = None
+    ) -> _Search:
+        if inputs.arms is not None and arm is not None:
+            inputs = inputs.of_arm(inputs.arms, arm)
         settings, data, encoding = self._settings, inputs.data, inputs.encoding
         miss = usual_miss(view.trials, view.objectives[0])
         model = fit_surrogate(
             data, inputs.transfer_prior, inputs.feature_map, number, view.cost_exponent, settings, rng
         )
         # Without a default the means are of few points all over the space, and on a plateau mislead.
-        good = _good_rows(data, model, rng, inputs.feature_map if view.space.default is not None else None)
-        anchors = data.units[good[:_ANCHORS]]
-        region = self._region(view, inputs, data.units[good], number)
-        pool, scores = acquisition_optimizer.local_search(model.score, encoding, anchors, rng, region=region)
+        rows = _good_rows(data, model, rng, inputs.feature_map if view.space.default is not None else None)
+        good = data.units[rows]
+        if inputs.arms is not None and arm is not None:
+            good = inputs.arms.only(good, arm)
+        region = self._region(view, inputs, good, number)
+        if inputs.arms is not None and arm is not None:
+            region = inputs.arms.confined(region, arm, good)
+        pool, scores = acquisition_optimizer.local_search(model.score, encoding, good[:_ANCHORS], rng, region=region)
         return _Search(model, pool, scores, miss)
 
     def _region(

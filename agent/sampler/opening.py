@@ -40,23 +40,27 @@ class Opening:
     rationale: str
 
 
-def is_open(view: StudyView, data: TrainingData, count: int) -> bool:
+def is_open(view: StudyView, data: TrainingData, count: int, arms: int = 1) -> bool:
     """Tell whether the next point belongs to the opening, which has `count` points when the sampler makes them all.
 
-    From `ENOUGH` trials on an LLM's candidates are judged, so that no unjudged point may take the place of one.
+    It has one more for each further arm of an algorithm choice: their first trials say little of anything else. From
+    `ENOUGH` trials on an LLM's candidates are judged, so that no unjudged point may take the place of one.
     """
-    count = ENOUGH if _has_default(view) else count
+    if _has_default(view):
+        # An LLM's trials do not count: they stay near the best, and say nothing of what it leaves alone.
+        return data.exploratory_count - (arms - 1) < ENOUGH
     enough = ENOUGH if data.llm_count else count
-    known = int(data.complete[: data.own_count].sum()) + len(data.pending)
-    return data.exploratory_count < count and known < enough
+    known = int(data.complete[: data.own_count].sum()) + len(data.pending) - (arms - 1)
+    return data.exploratory_count - (arms - 1) < count and known < enough
 
 
-def next_opening(
-    view: StudyView, encoding: SpaceEncoding, data: TrainingData, settings: SamplerSettings, rng: np.random.Generator
-) -> Opening:
-    """Return the next points of the opening."""
+def next_opening(  # noqa: PLR0913  # the study, and how it opens
+    view: StudyView, encoding: SpaceEncoding, data: TrainingData, settings: SamplerSettings, rng: np.random.Generator,
+    *, arms: int = 1,
+) -> Opening:  # fmt: skip
+    """Return the next points of the opening, in a study with this number of arms."""
     if _has_default(view) and data.count:
-        return _about_default(view, encoding, data, settings, rng)
+        return _about_default(view, encoding, data, settings, rng, arms)
     number = data.exploratory_count + 1
     design = _spread_design(view, encoding, settings)
     spare = _spread(view, encoding, settings)(rng.random((_SPARE_POINTS, len(encoding))))
@@ -83,9 +87,10 @@ def _has_default(view: StudyView) -> bool:
     return view.space.default is not None and not view.earlier
 
 
-def _about_default(
-    view: StudyView, encoding: SpaceEncoding, data: TrainingData, settings: SamplerSettings, rng: np.random.Generator
-) -> Opening:
+def _about_default(  # noqa: PLR0913  # the same
+    view: StudyView, encoding: SpaceEncoding, data: TrainingData, settings: SamplerSettings, rng: np.random.Generator,
+    arms: int,
+) -> Opening:  # fmt: skip
     """Return points that differ from the best so far in a third of the parameters, by less after each failure."""
     centre = encoding.imputed
     if data.complete.any():
@@ -95,6 +100,9 @@ def _about_default(
     order = np.random.default_rng(derived_seed(view.seed, "bayes", "first")).permutation(len(encoding))
     changed = np.zeros(len(encoding), dtype=bool)
     changed[order[turn % parts :: parts]] = True
+    if encoding.space.arms is not None:
+        # Each arm had its first trial; these points are about the best of them.
+        changed[encoding.space.names.index(encoding.space.arms)] = False
     levels = rng.random((_SPARE_POINTS, len(encoding)))
     # Not near the centre, where nothing would be learned: quantiles below a quarter or above three quarters.
     levels = 0.5 + np.sign(levels - 0.5) * (0.25 + 0.25 * np.abs(2.0 * levels - 1.0))
@@ -102,7 +110,7 @@ def _about_default(
     pool = np.where(changed, spread_around(levels, centre, encoding, spread=spread), centre)
     pool = encoding.project_to_valid(pool)
     number = data.exploratory_count + 1
-    rationale = f"first points about the default: {number} of {max(ENOUGH, number)}"
+    rationale = f"first points about the default: {number} of {max(ENOUGH + arms - 1, number)}"
     if not (data.failed.any() and settings.model_failures):
         return Opening(pool, rationale)
     log_p = fit_failure_model(encoding.features(data.units), data.failed).log_p_success(encoding.features(pool))

@@ -35,6 +35,7 @@ class SamplerSettings:
         margin_from: number of trials from which that margin is used.
         untried_every: every n-th proposal in a study with a default tries a value of a choice that no trial had.
         default_spread: standard deviation of the opening's steps from the default, as a part of each range.
+        arms: whether the values of an algorithm choice are arms (arms.py).
     """
 
     n_initial: int = 5
@@ -54,3 +55,4 @@ class SamplerSettings:
     margin_from: int = 10
     untried_every: int = 5
     default_spread: float = 0.25
+    arms: bool = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,15 +41,23 @@ _MAX_FRONT = {2: 24, 3: 10}
 """Largest number of points of a front, by number of objectives; with three, boxes grow with its square."""
 
 _MAX_FRONT_OF_MANY = 5
+_ACCEPTED_MARGIN = 0.1
+"""How much worse than the default a point may be, as a part of the front's range."""
 _INFEASIBLE_PENALTY = 30.0
 """Factor of the log feasibility that a point lacks to `min_feasibility`; it outweighs any expected improvement."""
 
 
 @dataclass(frozen=True, slots=True)
 class MultiObjectiveModel:
-    """One model per objective; the acquisition is the expected hypervolume improvement."""
+    """One model per objective; the acquisition is the expected hypervolume improvement.
+
+    Attributes:
+        each: the models.
+        accepted: the target of the first objective above which a point is of no interest at any cost.
+    """
 
     each: tuple[GPEnsemble, ...]
+    accepted: float = math.inf
 
     def log_improvement(self, z: Array, incumbents: Array) -> Array:
         """(m, c), (k, c) -> (m,) log expected hypervolume improvement over the front of the incumbents' means."""
@@ -61,6 +69,10 @@ class MultiObjectiveModel:
             front = front[order[np.linspace(0, len(front) - 1, limit).round().astype(np.intp)]]
         top = front.max(axis=0)
         reference = np.maximum(top + 0.3 * (top - front.min(axis=0)) + 1e-3, np.median(known, axis=0))
+        if self.accepted < math.inf:
+            best = float(front[:, 0].min())
+            margin = _ACCEPTED_MARGIN * float(top[0] - best)
+            reference[0] = min(float(reference[0]), max(self.accepted, best + 1e-3) + margin)
         predictions = [model.predict(z) for model in self.each]
         means = np.stack([mean for mean, _ in predictions], axis=1)
         stds = np.stack([std for _, std in predictions], axis=1)
@@ -68,19 +80,25 @@ class MultiObjectiveModel:
 
     def fantasize(self, z: Array, group: Index) -> MultiObjectiveModel:
         """Condition each model on its own means at the pending points (p, c)."""
-        return MultiObjectiveModel(tuple(model.fantasize(z, group) for model in self.each))
+        return replace(self, each=tuple(model.fantasize(z, group) for model in self.each))
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureMap:
-    """Maps coordinates to model features; with a column for the fidelity when trials ran at several."""
+    """Maps coordinates to model features; with a column for the fidelity when trials ran at several.
+
+    Attributes:
+        columns: the features that are used; None for all.
+    """
 
     encoding: SpaceEncoding
     with_fidelity: bool
+    columns: Index | None = None
 
     def features(self, units: Array, fidelity: Array | None = None) -> Array:
         """(m, d) coordinates, (m,) fidelities or None for all at full fidelity -> (m, c)."""
         z = self.encoding.features(units)
+        z = z if self.columns is None else z[:, self.columns]
         if not self.with_fidelity:
             return z
         return np.concatenate([z, (np.ones(len(z)) if fidelity is None else fidelity)[:, None]], axis=1)
@@ -89,6 +107,7 @@ class FeatureMap:
     def group(self) -> Index:
         """(c,) index of the parameter of each feature; the fidelity counts as one more parameter."""
         group = self.encoding.group
+        group = group if self.columns is None else np.unique(group[self.columns], return_inverse=True)[1]
         return np.append(group, group[-1] + 1) if self.with_fidelity else group
 
 
@@ -200,6 +219,8 @@ def fit_surrogate(
     prior = settings.hyperpriors[0 if number is None else number % len(settings.hyperpriors)]
     noise = measured_noise(data, warps[0]) if len(warps) == 1 else None
     objective = _fit_objective(selected, noise, group, prior, settings, rng)
+    if isinstance(objective, MultiObjectiveModel) and data.has_cost:
+        objective = _no_worse_than_default(objective, feature_map)
     failed = data.failed[rows]
     return SurrogateModel(
         feature_map=feature_map,
@@ -245,6 +266,19 @@ def _fit_objective(  # noqa: PLR0913  # the data, and how the model is fitted to
     if settings.average_hyperparameters:
         return fit_ensemble(z, targets[0], group, prior, rng, selected.runs)
     return fit_single(z, targets[0], group, prior, selected.runs)
+
+
+def _no_worse_than_default(model: MultiObjectiveModel, feature_map: FeatureMap) -> MultiObjectiveModel:
+    """Return the model of quality and cost that looks for what is at least as good as the default, where there is one.
+
+    A front of quality and cost reaches down to trials that cost and do nothing. Without a bound, half of the proposals
+    go there.
+    """
+    space = feature_map.encoding.space
+    if space.default is None:
+        return model
+    z = feature_map.features(np.array([space.to_unit(space.default)]))
+    return replace(model, accepted=float(model.each[0].predict(z)[0][0]))
 
 
 def measured_noise(data: TrainingData, warp: Warp) -> float | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.resources import RESOURCES
 from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.trials.view import ForecastPoint, StudyView
 from tunesmith.tools.surrogate.encoding import Array, Mask
@@ -20,6 +21,9 @@ MAX_EARLIER_TRIALS = 2_000
 
 _MAX_VALUE = 1e100
 """Values are clipped to this size, so that their differences and squares stay finite."""
+
+_MIN_COST = 1e-12
+"""Smallest cost whose logarithm is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class TrainingData:
         seconds: (n,) wall time of each trial; nan where it is unknown.
         llm_count: number of finished and pending trials that an LLM proposed.
         pseudo_count: number of rows that are pseudo-observations.
+        has_cost: whether an objective after the first is a measured resource; its column is of logarithms.
         replicate_count: number of rows that repeat a configuration; they measure noise.
     """
 
@@ -60,6 +65,7 @@ class TrainingData:
     llm_count: int
     pseudo_count: int
     replicate_count: int
+    has_cost: bool = False
 
     @property
     def own_count(self) -> int:
@@ -75,6 +81,17 @@ class TrainingData:
     def exploratory_count(self) -> int:
         """Number of trials that count towards the initial design: all but LLM proposals and replicates."""
         return self.count - self.llm_count - self.replicate_count
+
+    def of_rows(self, rows: Mask, pending: Mask) -> TrainingData:
+        """Return some of the rows (n,) and pending trials (p,)."""
+        own, pseudo = self.own_count, self.own_count + self.pseudo_count
+        return replace(
+            self,
+            units=self.units[rows], values=self.values[rows], complete=self.complete[rows], failed=self.failed[rows],
+            violations=self.violations[rows], fidelity=self.fidelity[rows], runs=self.runs[rows],
+            seconds=self.seconds[rows], pending=self.pending[pending],
+            pseudo_count=int(rows[own:pseudo].sum()), replicate_count=int(rows[pseudo:].sum()),
+        )  # fmt: skip
 
     @property
     def feasible(self) -> Mask:
@@ -125,6 +142,7 @@ def build_training_data(view: StudyView) -> TrainingData:
         llm_count=sum(t.proposal.source is Source.LLM for t in [*own, *view.pending]),
         pseudo_count=len(pseudo),
         replicate_count=len(replicates),
+        has_cost=any(o.metric in RESOURCES for o in view.objectives[1:]),
     )
 
 
@@ -162,6 +180,10 @@ def _values_and_fidelity(rows: Sequence[_Row], view: StudyView) -> tuple[Array, 
         if row.forecast is not None:
             values[index, 0] = view.objectives[0].sign * row.forecast.value
             fidelity[index] = row.forecast.part
+    for column, objective in enumerate(view.objectives[1:], 1):
+        if objective.metric in RESOURCES:
+            # Costs differ by factors, and half of a small one counts as half of a large one.
+            values[:, column] = np.log(np.maximum(values[:, column], _MIN_COST))
     return values, fidelity
 
 

@@ -25,6 +25,7 @@ from tunesmith.study.trials.results import gain_over_text, left_out_text, presen
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner_text
 from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.arms import arm_lines
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
 from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
 from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
@@ -64,6 +65,8 @@ def status_text(opened: OpenStudy) -> str:
     last = last_of_study(history.trials(record.id)) if record.ended_by == FAILURES else None
     if last is not None and last.failure is not None:
         lines.append(f"paused because of trial {last.number}: {first_line(last.failure.reason)}")
+    arms = arm_lines(record.spec.space, history.trials(record.id), record.spec.objectives[0])
+    lines += [f"{record.spec.space.arms}: {arm.text}" for arm in arms]
     if counts.sources:
         lines.append("proposed by: " + ", ".join(f"{source} {number}" for source, number in counts.sources.items()))
     if record.spent.llm_calls or counts.sources.keys() & {Source.LLM.value, Source.FALLBACK.value}:

@@ -6,7 +6,7 @@ Knows no search space and no study. The constructors refuse mistakes, so every p
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, ClassVar, TypeAlias
@@ -19,6 +19,8 @@ from tunesmith.study.space.condition import ConditionError, Value, same
 from tunesmith.study.space.encoding import Bins, Scale
 from tunesmith.study.space.grid import Grid, Numeric, real_grid, whole_grid
 from tunesmith.study.space.numeric_checks import near, numeric_mistakes, off_grid
+
+_FEWEST_ARMS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +183,8 @@ class Int(_Common):
 class Choice(_Common):
     """One of several values; `ordered` when neighbours resemble each other (16, 32, 64).
 
+    With `arms` its values are algorithms: each runs once, and trials are divided by what each may still reach.
+
     Raises:
         SpecError: no choices, a choice twice, or a default that is none of them.
     """
@@ -188,6 +192,7 @@ class Choice(_Common):
     kind: ClassVar[str] = "choice"
     choices: Sequence[Value]
     ordered: bool = field(default=False, kw_only=True)
+    arms: bool = field(default=False, kw_only=True)
     default: Value = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -211,7 +216,17 @@ class Choice(_Common):
                 )
         if self.default is not None and self.invalid_reason(self.default):
             found.append(Mistake("default", str(self.invalid_reason(self.default))))
-        return found
+        return [*found, *self._arms_mistakes()]
+
+    def _arms_mistakes(self) -> Iterator[Mistake]:
+        if not isinstance(self.arms, bool):
+            yield Mistake("arms", f"{render_literal(self.arms)} is not valid here; expected true or false")
+        elif self.arms and self.ordered:
+            yield Mistake("arms", "is for algorithms, which have no order; remove arms or ordered")
+        elif self.arms and self.when is not None:
+            yield Mistake("arms", "needs a choice that every trial has; remove arms or when")
+        elif self.arms and len(self.choices) < _FEWEST_ARMS:
+            yield Mistake("arms", "needs at least two choices; add one or remove arms")
 
     @property
     def cardinality(self) -> float:

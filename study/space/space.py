@@ -13,7 +13,7 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, Params, Value
 from tunesmith.study.space.dependence import by_dependence, guards_of
-from tunesmith.study.space.parameters import Parameter, has_default, imputed_value
+from tunesmith.study.space.parameters import Choice, Parameter, has_default, imputed_value
 from tunesmith.study.space.rules.relations import Relations, relation_mistakes
 from tunesmith.study.space.rules.repair import nearest_allowed
 from tunesmith.study.space.space_checks import space_mistakes
@@ -85,6 +85,11 @@ class SearchSpace:
     def conditions(self) -> Mapping[str, Condition]:
         """The parsed conditions, by the name of the parameter that each one controls."""
         return {n: conditions.parse(p.when) for n, p in self.parameters.items() if p.when is not None}
+
+    @property
+    def arms(self) -> str | None:
+        """The name of the choice whose values are algorithms; None where there is none."""
+        return next((n for n, p in self.parameters.items() if isinstance(p, Choice) and p.arms), None)
 
     @cached_property
     def cardinality(self) -> float:

@@ -9,7 +9,7 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import same
 from tunesmith.study.space.dependence import condition_cycle
-from tunesmith.study.space.parameters import Parameter
+from tunesmith.study.space.parameters import Choice, Parameter
 from tunesmith.study.space.rules.relations import Relations
 from tunesmith.study.space.values import own_value
 
@@ -26,6 +26,9 @@ def space_mistakes(parameters: Mapping[str, Parameter], relations: Relations) ->
             yield Mistake(name, f"is not a valid name; use letters, digits and _, for example {_identifier(name)}")
         if parameter.when is not None:
             yield from _condition_mistakes(name, parameter.when, parameters, relations)
+    arms = [name for name, parameter in parameters.items() if isinstance(parameter, Choice) and parameter.arms]
+    if len(arms) > 1:
+        yield Mistake(f"{arms[1]}.arms", f"is a second algorithm choice beside {arms[0]}; give arms to one of them")
     cycle = condition_cycle(parameters, relations)
     if cycle:
         yield Mistake(f"{cycle[0]}.when", f"is circular: {' -> '.join(cycle)}; remove one of these conditions")

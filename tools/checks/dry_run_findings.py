@@ -14,13 +14,14 @@ from tunesmith.evaluator.readers.metrics import REPORT, STREAM_NAMES
 from tunesmith.study.config.command import command_line
 from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.instances import InstancesTable
 from tunesmith.study.formatting import json_values, one_line, strip_control
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.trial import Failure, FailureKind, TrialState
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.checks.finding import Finding, has_problem
 from tunesmith.tools.checks.resource_findings import measured_resources, resource_findings
-from tunesmith.tools.checks.study_checks import check_parameters, check_rules, unused_parameters
+from tunesmith.tools.checks.study_checks import check_arms, check_parameters, check_rules, unused_parameters
 from tunesmith.tools.checks.trial_time import budget_text, estimate_trial, has_failed
 from tunesmith.tools.script_reader.metric_words import direction_of, is_held_out, is_training
 
@@ -57,7 +58,8 @@ def dry_run_findings(spec: StudySpec, run: DryRun) -> list[Finding]:
         _memory(run),
         check_parameters(spec),
         *check_rules(spec),
-        _seed(spec),
+        *check_arms(spec),
+        _seed(spec) if spec.instances is None else _instances(spec.instances, spec.study.seed),
         *_artifacts(spec, run),
     ]
 
@@ -255,6 +257,13 @@ def _memory(run: DryRun) -> Finding:
     usage = run.outcome.usage
     gpu = "" if usage.gpu_mem_gib is None else f", {usage.gpu_mem_gib:.2f} GiB on its GPU"
     return Finding(level="ok", what="memory", detail=f"peak {usage.peak_rss_gib:.2f} GiB{gpu}")
+
+
+def _instances(table: InstancesTable, seed: int) -> Finding:
+    found = table.instance_set(seed)
+    held_out = f", {len(found.held_out)} held out for confirmation" if found.held_out else ""
+    detail = f"{len(found.tuning)} to tune on{held_out}; the default ran on {one_line(next(iter(table.rows)), 60)}"
+    return Finding(level="ok", what="instances", detail=detail)
 
 
 def _seed(spec: StudySpec) -> Finding:

@@ -12,6 +12,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.relations import few_left_warning
 from tunesmith.study.config.template import argv, placeholders
 from tunesmith.study.formatting import count
+from tunesmith.study.space.parameters import Choice
 from tunesmith.study.space.rules.repair import allowed_fraction
 from tunesmith.tools.checks.finding import Finding
 
@@ -60,3 +61,21 @@ def check_rules(spec: StudySpec) -> Iterator[Finding]:
     else:
         detail = f"{count(len(spec.space.forbid), 'rule')}; {allowed_fraction(spec.space):.0%} of the space is left"
         yield Finding(level="ok", what="rules", detail=detail)
+
+
+def check_arms(spec: StudySpec) -> Iterator[Finding]:
+    """Yield how trials are divided among the values of an algorithm choice; nothing without one."""
+    name = spec.space.arms
+    choice = spec.space.parameters[name] if name is not None else None
+    if not isinstance(choice, Choice):
+        return
+    values, trials = len(choice.choices), spec.budget.trials
+    if spec.planner.sampler != "bayes":
+        detail = f"{name} has arms, which the sampler {spec.planner.sampler} does not know; use bayes or remove arms"
+        yield Finding(level="warning", what="arms", detail=detail)
+    elif trials is not None and trials < 2 * values:
+        detail = f"{name} has {values} values and each runs once, so {trials} trials leave few for the best of them"
+        yield Finding(level="warning", what="arms", detail=detail)
+    else:
+        detail = f"each of the {values} values of {name} runs once; then trials go to those that may still rise"
+        yield Finding(level="ok", what="arms", detail=detail)

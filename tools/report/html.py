@@ -15,6 +15,7 @@ from typing import Any
 from tunesmith.study.files import write_atomic
 from tunesmith.study.formatting import render_short, strip_control
 from tunesmith.study.trials.trial import Trial
+from tunesmith.tools.analysis.arms import arm_lines
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     pair_comparisons,
@@ -22,6 +23,7 @@ from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     shrinkage_lines,
     shrinkages,
 )
+from tunesmith.tools.analysis.instance_table import instance_table
 from tunesmith.tools.analysis.summary import Summary, gain_text, plus_minus
 from tunesmith.tools.report import facts, view_model
 from tunesmith.tools.report.inputs import ReportInput
@@ -90,13 +92,16 @@ def _template_values(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "test": held_out_test_line(report.tests, summary.best.number if summary.best else None),
         "tiles": view_model.tiles(summary),
         "pairs": pair_lines(pair_comparisons(summary), default),
-        "shrinkage": shrinkage_lines(shrinkages(summary), default),
+        "shrinkage": shrinkage_lines(shrinkages(summary), default, summary.fresh),
         "next_steps": next_steps(report, summary),
         "plots": plots,
         "curves_thinned": curves.is_thinned(report),
         "has_inactive": parallel.has_inactive(report),
         "lessons": report.lessons,
         "llm_worth": facts.llm_worth(report),
+        "arms": arm_lines(report.record.spec.space, report.trials, report.record.spec.objectives[0]),
+        "arm_choice": report.record.spec.space.arms,
+        "instances": instance_table(report.trials, report.record.spec),
         "failures": facts.failures(report.trials),
         "sources": facts.sources(report),
         "colours": colours.SOURCES,

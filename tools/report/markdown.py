@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from tunesmith.study.formatting import render_short, strip_control
 from tunesmith.study.search_replace import split_lines
 from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.arms import arm_lines
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     pair_comparisons,
@@ -15,8 +16,8 @@ from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     shrinkage_lines,
     shrinkages,
 )
-from tunesmith.tools.analysis.summary import ConfigResult, Summary, gain_text, plus_minus
 from tunesmith.tools.analysis.instance_table import instance_table
+from tunesmith.tools.analysis.summary import ConfigResult, Summary, gain_text, plus_minus
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import number_text
 from tunesmith.tools.report.inputs import ReportInput
@@ -37,11 +38,12 @@ def to_markdown(report: ReportInput) -> str:
         _held_out_test(report, summary),
         _gains(report),
         _values(summary),
-        _comparisons(summary),
         _instances(report),
+        _comparisons(summary),
         _front(summary),
         _next_steps(report, summary),
         _importance(summary),
+        _arms(report),
         _lessons(report),
         _edits(report),
         _failures(report),
@@ -137,6 +139,12 @@ def _importance(summary: Summary) -> list[str]:
     if not summary.states.get("complete"):
         return []
     return ["## What mattered", "\n".join(f"- {_escaped(line)}" for line in summary.importance.lines)]
+
+
+def _arms(report: ReportInput) -> list[str]:
+    spec = report.record.spec
+    lines = [f"- {_escaped(arm.text)}" for arm in arm_lines(spec.space, report.trials, spec.objectives[0])]
+    return [f"## Trials by {spec.space.arms}", "\n".join(lines)] if lines else []
 
 
 def _code_needed(report: ReportInput) -> list[str]:

@@ -54,6 +54,11 @@ def without_own_grids(space: SearchSpace) -> SearchSpace:
     return space if found == space.parameters else space.extended(found)
 
 
+def arm_remarks(space: SearchSpace) -> list[str]:
+    """Return what is lost of an algorithm choice: no target divides trials among its values."""
+    return [f"{space.arms}: an ordinary choice, since arms are not known there"] if space.arms is not None else []
+
+
 def scale_remarks(space: SearchSpace) -> list[str]:
     """Return what is lost where a target has multiples on a linear scale only."""
     lost = [n for n, p in space.parameters.items() if isinstance(p, Float | Int) and p.multiple_of and p.log]

@@ -15,6 +15,7 @@ from tunesmith.study.trials.trial import TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import Winner, certainty_text, winner
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.analysis.arms import arm_lines
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_reason
 from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.pace import mean_trial_seconds, seconds_left
@@ -37,6 +38,7 @@ def study_text(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     lines += [f"trials: {_count_text(view)}", *_best_lines(facts, view, spec)]
     lines += _budget_lines(record, view, spec) if record is not None else []
     lines.append(f"state: {_state_text(context, record.ended_by if record else None)}")
+    lines += [f"{spec.space.arms} {arm.text}" for arm in arm_lines(spec.space, view.trials, spec.objectives[0])]
     lines += _steering_lines(facts, spec)
     if spec.fidelity:
         lines.append(f"fidelity: {spec.fidelity.name} from {spec.fidelity.min:g} to {spec.fidelity.max:g}")

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tunesmith.study.space.parameters import Choice
+from tunesmith.tools.script_reader.meanings.algorithms import algorithm_choice
 from tunesmith.tools.script_reader.meanings.budgets import budget, followers, is_budget
 from tunesmith.tools.script_reader.meanings.names import (
     Meaning,
@@ -16,7 +18,7 @@ from tunesmith.tools.script_reader.meanings.names import (
     reason_to_leave,
     spelled,
 )
-from tunesmith.tools.script_reader.meanings.ranges import guess_range
+from tunesmith.tools.script_reader.meanings.ranges import Guess, guess_range
 from tunesmith.tools.script_reader.reading import LeftAlone, Setting, Tuned
 
 _SEED = re.compile(
@@ -54,18 +56,19 @@ def sort_out(settings: Sequence[Setting], domains: frozenset[str] = frozenset())
     seeds = _seeds(settings)
     fidelity = budget([s for s in settings if s not in seeds], domains)
     follows = followers(settings, fidelity)
+    algorithm = algorithm_choice(settings)
     tuned, left = [], []
     for setting in settings:
         if setting is fidelity or setting in seeds or any(setting is other for other in follows):
             continue
-        reason = why_not(setting, domains)
+        reason = "" if setting is algorithm else why_not(setting, domains)
         if reason and setting.is_literal and setting.uses:
             continue  # an argument in the code that nobody takes for a setting
         if reason:
             left.append(LeftAlone(name=setting.name, why=reason))
         else:
             guess = guess_range(_as_number(setting, domains), domains)
-            tuned.append(Tuned(setting=setting, parameter=guess.parameter, why=guess.why))
+            tuned.append(_as_arms(setting, guess) if setting is algorithm else _tuned(setting, guess))
     return Roles(
         tuned=tuple(tuned),
         left_alone=tuple(left),
@@ -74,6 +77,17 @@ def sort_out(settings: Sequence[Setting], domains: frozenset[str] = frozenset())
         seeds=seeds,
         required=tuple(s for s in settings if s.required and all(s is not t.setting for t in tuned)),
     )
+
+
+def _tuned(setting: Setting, guess: Guess) -> Tuned:
+    return Tuned(setting=setting, parameter=guess.parameter, why=guess.why)
+
+
+def _as_arms(setting: Setting, guess: Guess) -> Tuned:
+    if not isinstance(guess.parameter, Choice):
+        return _tuned(setting, guess)
+    why = "each has settings of its own, so trials are divided among them"
+    return Tuned(setting=setting, parameter=replace(guess.parameter, arms=True), why=why)
 
 
 def _seeds(settings: Sequence[Setting]) -> tuple[Setting, ...]:

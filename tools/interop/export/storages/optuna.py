@@ -11,6 +11,7 @@ from tunesmith.study.errors import Mistake, ProjectError, SpecError
 from tunesmith.study.optional_packages import require
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import objective_values
+from tunesmith.tools.interop.export.formulas import arm_remarks
 from tunesmith.tools.interop.optuna.storage import is_url, open_storage, quiet_storage
 from tunesmith.tools.interop.study_export import StudyExport
 
@@ -39,6 +40,7 @@ def export(exported: StudyExport, out: str) -> list[str]:
     address = out if is_url(out) else f"sqlite:///{out}" if Path(out).suffix == ".db" else out
     rules = "; ".join(exported.space.forbid)
     remarks = [f"a storage holds no rules: raise optuna.TrialPruned in your objective where {rules}"] if rules else []
+    remarks += arm_remarks(exported.space)
     return [*remarks, f'continue with: optuna.load_study(study_name="{exported.name}", storage=...) on {address}']
 
 

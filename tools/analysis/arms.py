@@ -1,0 +1,160 @@
+"""How trials are divided among the arms of an algorithm choice: what each reached, and a bound on what it may reach.
+
+The bound is the best value of an arm less a bonus that shrinks with its trials (MaxUCB, Balef et al. 2025, "Put CASH on
+Bandits"). Distances between values are on a log scale, so that one arm far behind does not hide the others. Knows no
+model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from tunesmith.study.formatting import count, render_short
+from tunesmith.study.space.condition import Value, same
+from tunesmith.study.space.parameters import Choice
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import Objective
+from tunesmith.study.units import short_number
+
+EVERY = 3
+"""Of this number of trials one goes to the arm with the best bound while the search stalls."""
+
+_STALLED_AFTER = 5
+"""Number of trials without a better value after which the search counts as stalled."""
+
+_EXPLORATION = 0.5
+"""Weight of the bonus, as in the paper."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRecord:
+    """What an arm has reached.
+
+    Attributes:
+        trials: number of its trials, pending ones included.
+        values: those of its trials that have one, smaller is better, in order.
+    """
+
+    trials: int = 0
+    values: tuple[float, ...] = ()
+
+    @property
+    def best(self) -> float:
+        """The lowest value; inf where no trial has one."""
+        return min(self.values, default=math.inf)
+
+    @property
+    def since_best(self) -> int:
+        """The number of trials with a value since the best one."""
+        return len(self.values) - 1 - self.values.index(self.best) if self.values else 0
+
+    def with_pending(self, count: int) -> ArmRecord:
+        """Return the record with further trials that have no value yet."""
+        return replace(self, trials=self.trials + count)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmLine:
+    """An arm as people see it.
+
+    Attributes:
+        value: of the algorithm choice.
+        best: in the metric's own direction; None where no trial has a value.
+        share: its part of the trials, in [0, 1].
+        why: why it gets trials or not.
+    """
+
+    value: Value
+    trials: int
+    best: float | None
+    share: float
+    why: str
+
+    @property
+    def text(self) -> str:
+        """The line, without the name of the choice."""
+        best = f"best {short_number(self.best)}, " if self.best is not None else ""
+        return f"{render_short(self.value)}: {count(self.trials, 'trial')} ({self.share:.0%}), {best}{self.why}"
+
+
+def records_of(arms: Sequence[int], values: Sequence[float], size: int) -> tuple[list[ArmRecord], bool]:
+    """Return the record of each arm, and whether the search has stalled.
+
+    Args:
+        arms: the arm of each finished trial.
+        values: their values, smaller is better; nan for a failure.
+        size: the number of arms.
+    """
+    found, best, since = [ArmRecord()] * size, math.inf, 0
+    for arm, value in zip(arms, values, strict=True):
+        had = found[arm]
+        found[arm] = ArmRecord(had.trials + 1, had.values if math.isnan(value) else (*had.values, value))
+        since = 0 if value < best else since + 1
+        best = value if value < best else best
+    return found, since >= _STALLED_AFTER
+
+
+def arm_by_bound(records: Sequence[ArmRecord]) -> int:
+    """Return the index of the arm that may reach the lowest value, of equal ones the first.
+
+    The arm that holds the best value is left out: the model of the whole space refines it in the other trials.
+    """
+    known = sorted(value for record in records for value in record.values)
+    best = known[0] if known else 0.0
+    typical = (median(known) - best or known[-1] - best or 1.0) if known else 1.0
+    total = max(sum(record.trials for record in records), 2)
+    bounds = [math.inf if best in r.values else _bound(r, best, typical, total) for r in records]
+    return bounds.index(min(bounds))
+
+
+def _bound(record: ArmRecord, best: float, typical: float, total: int) -> float:
+    """Return the bound in logs of the typical distance; an arm without a value counts as that distance behind."""
+    behind = (record.best - best) / typical if record.values else 1.0
+    return math.log1p(behind) - (_EXPLORATION * math.log(total) / max(record.trials, 1)) ** 2
+
+
+def arm_lines(space: SearchSpace, trials: Sequence[Trial], objective: Objective) -> list[ArmLine]:
+    """Return a line per arm, the best arm first; none without an algorithm choice or without trials."""
+    choice = space.parameters[space.arms] if space.arms is not None else None
+    counted = [t for t in trials if t.counts and not t.is_replicate and space.arms in t.params]
+    if space.arms is None or not isinstance(choice, Choice) or not counted:
+        return []
+    index = [next(i for i, value in enumerate(choice.choices) if same(value, t.params[space.arms])) for t in counted]
+    done = [(arm, _value(t, objective)) for arm, t in zip(index, counted, strict=True) if t.state.is_finished]
+    records, _ = records_of([arm for arm, _ in done], [value for _, value in done], len(choice.choices))
+    records = [r.with_pending(index.count(arm) - r.trials) for arm, r in enumerate(records)]
+    lines = list(_lines(records, choice.choices, objective.sign))
+    return sorted(lines, key=lambda line: (line.best is None, objective.sign * (line.best or 0.0)))
+
+
+def _value(trial: Trial, objective: Objective) -> float:
+    value = trial.values.get(objective.metric, math.nan) if trial.state is TrialState.COMPLETE else math.nan
+    return objective.sign * value if math.isfinite(value) else math.nan
+
+
+def _lines(records: Sequence[ArmRecord], values: Sequence[Value], sign: float) -> Iterator[ArmLine]:
+    total, best = sum(r.trials for r in records), min(r.best for r in records)
+    following = arm_by_bound(records)
+    for arm, (record, value) in enumerate(zip(records, values, strict=True)):
+        why = _why(record, best, is_next=arm == following)
+        reached = sign * record.best if record.values else None
+        yield ArmLine(value, record.trials, reached, record.trials / total, why)
+
+
+def _why(record: ArmRecord, best: float, *, is_next: bool) -> str:
+    if not record.trials:
+        return "no trial yet"
+    if not record.values:
+        return "no trial has a value yet"
+    gap = f"{short_number(record.best - best, 2)} behind the best"
+    if record.best == best:
+        return "holds the best value" if record.since_best else "holds the best value, still rising"
+    if is_next:
+        return f"{gap}; has the best bound, so it is tried again when the search stalls"
+    if len(record.values) > 1 and not record.since_best:
+        return f"{gap}, still rising"
+    return f"{gap}; its bound is no better than others'"
