@@ -4,8 +4,8 @@
 
 Prints the mean normalized regret after a few numbers of trials for each model, with a bootstrap interval over tasks and
 seeds, its ratio to the sampler without an LLM, and the LLM's fraction of the trials. "reader" proposes next to the best
-trial that its prompt shows, "parrot" next to one good point that it knew before; both run without the sampler, as the planner `llm`
-of the benchmark does, and again with permuted feedback: only what reads its history loses by that.
+trial that its prompt shows, "parrot" next to one good point that it knew before. Both run without the sampler, as the
+planner `llm` of the benchmark does, and again with permuted feedback: only what reads its history loses by that.
 """
 
 from __future__ import annotations
