@@ -3,8 +3,8 @@
 A new configuration is a challenger and runs on one of the incumbent's instances. It runs on further ones as long as it
 may be the best by what is expected of it, and drops out once it is clearly worse on the instances that both ran on. The
 incumbent gains an instance when a challenger ran on as many (SMAC, Hutter et al. 2011; irace, López-Ibáñez et al.
-2016). Every second run tries a new configuration. Everything follows from the trials, so a race goes on after a crash
-where it was.
+2016). Every second run tries a new configuration. Everything follows from the trials, so a race resumes after a
+crash where it was.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CONTENDERS = 10
 _MIN_RACERS = 2
 _P95_EXCEPTIONS = 0.05
 _PRIOR_FREEDOM = 4.0
-"""Degrees of freedom that the noise of all configurations is worth beside a pair's own differences."""
+"""Degrees of freedom that the noise of all configurations is worth next to a pair's own differences."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,7 +252,14 @@ def _is_newer(path: str, since: float) -> bool:
 
 def _default_trial(spec: StudySpec) -> Trial:
     params = spec.space.default or spec.space.imputed
-    proposal = Proposal(params=params, source=Source.DEFAULT, seed=spec.study.seed, fidelity=_smallest_fidelity(spec))
+    instance = next(iter(spec.instances.rows), "") if spec.instances is not None else ""
+    proposal = Proposal(
+        params=params,
+        source=Source.DEFAULT,
+        seed=spec.study.seed,
+        fidelity=_smallest_fidelity(spec),
+        instance=instance,
+    )
     return Trial(number=0, proposal=proposal, state=TrialState.RUNNING, started_at=time.time())
 
 

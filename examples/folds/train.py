@@ -2,7 +2,7 @@
 
     python train.py --C 10 --gamma 0.01 --fold 3 --folds 20
 
-Prints the mean squared error on the fold, as a part of the variance of all targets: 1 is no better than guessing.
+Prints the mean squared error on the fold, as a part of the variance of all targets: predicting their mean gives 1.
 """
 
 from __future__ import annotations

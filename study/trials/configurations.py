@@ -89,5 +89,5 @@ def _as_failed(trial: Trial, failed: Trial) -> Trial:
     failure = failed.failure
     reason = f"on instance {failed.proposal.instance}, as trial {failed.number}: {failure.reason}"
     outcome = trial.outcome or Outcome(state=TrialState.FAILED)
-    told = Failure(kind=failure.kind, reason=reason, tail=failure.tail, scope=failure.scope)
-    return replace(trial, state=TrialState.FAILED, outcome=replace(outcome, state=TrialState.FAILED, failure=told))
+    there = Failure(kind=failure.kind, reason=reason, tail=failure.tail, scope=failure.scope)
+    return replace(trial, state=TrialState.FAILED, outcome=replace(outcome, state=TrialState.FAILED, failure=there))

@@ -39,7 +39,7 @@ class InstanceSet:
 
     Attributes:
         tuning: those that choices are made on, in the order in which an incumbent runs on them.
-        held_out: those that confirmation alone sees.
+        held_out: those that only confirmation sees.
     """
 
     tuning: tuple[str, ...]

@@ -37,10 +37,7 @@ def instance_table(trials: Sequence[Trial], asked: StudyQuestion) -> InstanceTab
         return None
     names = list(dict.fromkeys([*best.runs.values, *(n for t in shown.values() if t.runs for n in t.runs.values)]))
     heads = [f"default (#{n})" if default is not None and n == default.number else f"best (#{n})" for n in shown]
-    rows = [
-        (name, *(_cell(trial, name) for trial in shown.values()))
-        for name in names[:MAX_ROWS]
-    ]
+    rows = [(name, *(_cell(trial, name) for trial in shown.values())) for name in names[:MAX_ROWS]]
     return InstanceTable(names=("instance", *heads), rows=tuple(rows), left_out=max(len(names) - MAX_ROWS, 0))
 
 

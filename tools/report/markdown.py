@@ -96,7 +96,8 @@ def _instances(report: ReportInput) -> list[str]:
 
 def _comparisons(summary: Summary) -> list[str]:
     default = summary.default.number if summary.default else None
-    lines = [*pair_lines(pair_comparisons(summary), default), *shrinkage_lines(shrinkages(summary), default, summary.fresh)]
+    shrunk = shrinkage_lines(shrinkages(summary), default, summary.fresh)
+    lines = [*pair_lines(pair_comparisons(summary), default), *shrunk]
     return [f"## Comparisons on {summary.fresh}", "\n".join(f"- {line}" for line in lines)] if lines else []
 
 

@@ -1,15 +1,18 @@
-"""Races on folds against fixed numbers of folds: true regret of the choice after so many runs on single folds.
+"""Races on folds against fixed numbers of folds: true regret of the choice after 100 to 800 runs on single folds.
 
     python bench/experiments/instances/simulation.py --task diabetes --method race --seeds 0:20
 
 The methods are `race` (Tunesmith's own, as `tunesmith run` with one slot) and a number of folds, the same for every
 configuration. All use the sampler with its default settings. The tables of measure.py are interpolated between their
-grid points. Regret is normalized: 0 is the best point of the grid, 1 a median one.
+grid points; hartmann6 is the function with 20 made-up instances: their effects and the noise of a run are normal, half
+and a tenth of the distance from a median configuration to the best. Regret is normalized: 0 is the best point, 1 a
+median one.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -23,7 +26,9 @@ from numpy.typing import NDArray
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.scheduler.racing import Race
 from tunesmith.bench.statistics import bootstrap
-from tunesmith.study.config.load import parse_spec
+from tunesmith.bench.task import Task
+from tunesmith.bench.tasks import task_makers
+from tunesmith.study.config.load import parse_spec, space_document
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.configurations import with_instances
@@ -33,6 +38,10 @@ from tunesmith.tools.control.study_reader import study_view
 
 MARKS = (100, 200, 400, 800)
 METRIC = "loss"
+TABLES = ("digits", "diabetes")
+FOLDS = 20
+EFFECT, NOISE = 0.5, 0.1
+"""Standard deviations for made-up instances, as parts of the distance from a median configuration to the best."""
 
 Array = NDArray[np.float64]
 
@@ -44,6 +53,15 @@ class FoldTable:
     losses: Array
     costs: Array
     gammas: Array
+
+    @property
+    def space(self) -> Mapping[str, Any]:
+        """The parameters, as tables of [space]."""
+        ranges = {"C": self.costs, "gamma": self.gammas}
+        return {
+            name: {"type": "float", "low": float(grid[0]), "high": float(grid[-1]), "log": True}
+            for name, grid in ranges.items()
+        }
 
     @classmethod
     def read(cls, task: str) -> FoldTable:
@@ -65,6 +83,42 @@ class FoldTable:
         return float((self.at(params).mean() - means.min()) / (np.median(means) - means.min()))
 
 
+@dataclass(frozen=True, slots=True)
+class NoisyFunction:
+    """A function with additive effects of instances and noise that is the same for the same arguments."""
+
+    task: Task
+    effects: Array
+    spread: float
+
+    @property
+    def space(self) -> Mapping[str, Any]:
+        """The parameters, as tables of [space]."""
+        return space_document(self.task.space)
+
+    @classmethod
+    def make(cls, task: str) -> NoisyFunction:
+        """Make one of the functions of `tunesmith bench`."""
+        made = task_makers()[task]()
+        size = made.median_random - made.best
+        return cls(made, EFFECT * size * np.random.default_rng(0).normal(size=FOLDS), NOISE * size)
+
+    def at(self, params: Mapping[str, Value]) -> Array:
+        """(instance,) losses of a configuration."""
+        text = json.dumps(sorted(params.items()))
+        rng = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]))
+        return np.asarray(self._mean(params) + self.effects + self.spread * rng.normal(size=FOLDS))
+
+    def regret(self, params: Mapping[str, Value]) -> float:
+        """Return the normalized regret of the function itself."""
+        return self.task.regret(self._mean(params))
+
+    def _mean(self, params: Mapping[str, Value]) -> float:
+        value = self.task.evaluate(params, 0)
+        assert isinstance(value, float)  # noqa: S101  # functions do not fail
+        return value
+
+
 def _place(value: float, grid: Array) -> tuple[int, float]:
     position = math.log(value / grid[0]) / math.log(grid[-1] / grid[0]) * (len(grid) - 1)
     below = min(max(int(position), 0), len(grid) - 2)
@@ -73,15 +127,15 @@ def _place(value: float, grid: Array) -> tuple[int, float]:
 
 def regrets(task: str, method: str, seed: int, runs: int) -> dict[int, float]:
     """Return the regret of the choice at each mark."""
-    table = FoldTable.read(task)
+    table = FoldTable.read(task) if task in TABLES else NoisyFunction.make(task)
     steps = _race(table, seed) if method == "race" else _fixed(table, seed, int(method))
     marks = [mark for mark in MARKS if mark <= runs]
     return {mark: table.regret(next(steps)) for mark in marks}
 
 
-def _race(table: FoldTable, seed: int) -> Iterator[Mapping[str, Value]]:
+def _race(table: FoldTable | NoisyFunction, seed: int) -> Iterator[Mapping[str, Value]]:
     """Yield the choice at each mark."""
-    spec = _spec(table, seed, {"instances": {"values": list(range(table.losses.shape[2]))}})
+    spec = _spec(table, seed, {"instances": {"values": list(range(FOLDS))}})
     race, sampler, raw, trials = Race(spec), BayesSampler(), list[Trial](), list[Trial]()
     assert spec.instance_set is not None  # noqa: S101  # it was given above
     while True:
@@ -92,10 +146,10 @@ def _race(table: FoldTable, seed: int) -> Iterator[Mapping[str, Value]]:
             yield _choice(trials, spec)
 
 
-def _fixed(table: FoldTable, seed: int, folds: int) -> Iterator[Mapping[str, Value]]:
+def _fixed(table: FoldTable | NoisyFunction, seed: int, folds: int) -> Iterator[Mapping[str, Value]]:
     """Yield the same for configurations that all run on the same folds."""
     spec, sampler, trials = _spec(table, seed, {}), BayesSampler(), list[Trial]()
-    chosen = np.random.default_rng(seed).permutation(table.losses.shape[2])[:folds]
+    chosen = np.random.default_rng(seed).permutation(FOLDS)[:folds]
     while True:
         proposal = _sampled(sampler, spec, trials)
         trials.append(_ended(len(trials), proposal, float(table.at(proposal.params)[chosen].mean())))
@@ -103,16 +157,12 @@ def _fixed(table: FoldTable, seed: int, folds: int) -> Iterator[Mapping[str, Val
             yield _choice(trials, spec)
 
 
-def _spec(table: FoldTable, seed: int, tables: Mapping[str, Any]) -> StudySpec:
-    ranges = {"C": table.costs, "gamma": table.gammas}
+def _spec(table: FoldTable | NoisyFunction, seed: int, tables: Mapping[str, Any]) -> StudySpec:
     return parse_spec(
         {
             "study": {"name": "folds", "metric": METRIC, "seed": seed},
             "run": {"command": "(a Python function)"},
-            "space": {
-                name: {"type": "float", "low": float(grid[0]), "high": float(grid[-1]), "log": True}
-                for name, grid in ranges.items()
-            },
+            "space": table.space,
             **tables,
         }
     )
@@ -136,7 +186,7 @@ def _choice(trials: list[Trial], spec: StudySpec) -> Mapping[str, Value]:
 def main() -> None:
     """Print each seed's regrets as JSON, then their means with 95% intervals."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", choices=("digits", "diabetes"), default="diabetes")
+    parser.add_argument("--task", choices=(*TABLES, "hartmann6"), default="diabetes")
     parser.add_argument("--method", default="race", help="race, or a number of folds")
     parser.add_argument("--seeds", default="0:20", help="first:end")
     parser.add_argument("--runs", type=int, default=MARKS[-1])

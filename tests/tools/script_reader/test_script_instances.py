@@ -13,15 +13,18 @@ from tunesmith.tools.script_reader.writer import study_toml
 HEAD = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--lr', type=float, default=0.1)\n"
 TAIL = "a = p.parse_args()\nprint(f'val_loss={a.lr}')\n"
 
+FOLD = "p.add_argument('--fold', type=int, default=0)\n"
 CASES = [
-    ("p.add_argument('--fold', type=int, default=0)\np.add_argument('--n-folds', type=int, default=5)\n", "fold", range(5)),
-    ("p.add_argument('--fold', type=int, default=0)\nfrom sklearn.model_selection import KFold\nKFold(10)\n", "fold", range(10)),
-    ("p.add_argument('--fold', type=int, default=0)\nimport sklearn\nsklearn.StratifiedKFold(n_splits=7)\n", "fold", range(7)),
-    ("p.add_argument('--fold_idx', type=int, default=1)\np.add_argument('--k_fold', type=int, default=3)\n", "fold-idx", range(1, 4)),
-    ("p.add_argument('--dataset', choices=['iris', 'wine', 'digits'], default='iris')\n", "dataset", ["iris", "wine", "digits"]),
+    (f"{FOLD}p.add_argument('--n-folds', type=int, default=5)\n", "fold", range(5)),
+    (f"{FOLD}from sklearn.model_selection import KFold\nKFold(10)\n", "fold", range(10)),
+    (f"{FOLD}import sklearn\nsklearn.StratifiedKFold(n_splits=7)\n", "fold", range(7)),
+    ("p.add_argument('--fold_idx', type=int, default=1)\np.add_argument('--k_fold', type=int, default=3)\n",
+     "fold-idx", range(1, 4)),
+    ("p.add_argument('--dataset', choices=['iris', 'wine', 'digits'], default='iris')\n",
+     "dataset", ["iris", "wine", "digits"]),
     ("p.add_argument('--workload', choices=['read', 'write'], default='read')\n", "workload", ["read", "write"]),
     ("p.add_argument('--split', choices=[0, 1, 2], type=int, default=0)\n", "split", [0, 1, 2]),
-    ("p.add_argument('--instance-name', choices=list('abcdefgh'), default='a')\n", "instance-name", None),
+    ("p.add_argument('--data_set', choices=list('abc'), default='a')\n", "data-set", None),
 ]  # fmt: skip
 
 

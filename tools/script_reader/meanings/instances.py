@@ -13,7 +13,9 @@ from tunesmith.tools.script_reader.reading import Setting
 
 _FOLD = re.compile(r"^(cv_?|val_?|test_?)?(fold|split)(_?(id|idx|index|number|no|nr|num))?$")
 _COUNT = re.compile(r"^((n|num|number_of|k)_?)?(cv_?)?(folds|splits)$|^(k_?fold|cv)$")
-_LISTED = re.compile(r"^(data_?set|workload|instance|problem|scenario|benchmark|subject|graph|env|environment)(_?(name|id))?$")
+_LISTED = re.compile(
+    r"^(data_?set|workload|instance|problem|scenario|benchmark|subject|graph|env|environment)(_?(name|id))?$"
+)
 _FOLDERS = ("KFold", "StratifiedKFold", "GroupKFold", "TimeSeriesSplit", "RepeatedKFold", "StratifiedGroupKFold")
 MAX_FOLDS = 100
 
