@@ -17,6 +17,9 @@ from tunesmith.study.space.space import SearchSpace
 KINDS = ("explore", "refine", "ablate", "combine", "simplify", "confirm", "region")
 """Kinds of candidates; prompts/operators.toml has the instruction for each that is asked for."""
 
+BASE_PATTERN = "^(#[0-9]{1,6}|default|best|)$"
+"""What a candidate may change: a trial, the default, the best, or nothing. Small models need a grammar for it."""
+
 ACTIONS = ("pin", "unpin", "values", "range", "forbid", "permit", "derive", "parameter")
 """What a model may ask for about the study itself."""
 
@@ -33,7 +36,7 @@ def planner_format(space: SearchSpace) -> AnswerFormat[PlannerAnswer]:
     """Return the format of an answer for this space. Every key is required, as strict mode demands."""
     candidate = {
         "kind": {"type": "string", "enum": list(KINDS)},
-        "base": {"type": "string"},
+        "base": {"type": "string", "pattern": BASE_PATTERN},
         "changes": {"type": "array", "items": {"anyOf": [_change(n, p, space) for n, p in space.parameters.items()]}},
         "free": {"type": "array", "items": _free_item(space)},
         "runs": {"type": "integer", "minimum": 1, "maximum": 20},

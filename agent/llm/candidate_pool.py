@@ -242,6 +242,7 @@ class CandidatePool:
 
     def _start_question(self, view: StudyView, refused: tuple[str, ...]) -> None:
         self._finished_seen = len(view.finished)
+        self._candidates = list(revalidate(self._candidates, view, self._planner.objection))
         fates = self._fates.with_waiting(self._candidates, after=view.number)
         self._is_rethinking = bool(self._candidates) or bool(refused)
         if self._runner is None:
@@ -301,6 +302,7 @@ class CandidatePool:
 
     def _accept(self, batch: Batch, view: StudyView) -> None:
         self.charge(batch.calls)
+        self._requests += batch.requests
         if batch.failure is not None:
             self._pauses.add(batch, view)
             return
@@ -319,7 +321,6 @@ class CandidatePool:
         regions = [c for c in batch.candidates if c.kind == "region"]
         self._regions = regions or self._regions
         self._trials_seen, self._is_rethinking = batch.trials_seen, False
-        self._requests += batch.requests
 
     # -- reasons ------------------------------------------------------------------------------------------------
 

@@ -198,6 +198,7 @@ class LLMPlanner:
         count = self._size.candidates(wanted, view.space)
         messages = messages_within(count, self._size.max_tokens)
         seen, problems, questions = len(view.trials), [""], 0
+        requests: dict[str, Request] = {}
         while questions < MAX_QUESTIONS:
             try:
                 answer = self._ask(template, messages, answer_format, calls, view, self._size.tools(tools))
@@ -212,12 +213,13 @@ class LLMPlanner:
                 count = 1 if error.kind is Unusable.TRUNCATED else count
                 messages = [*messages, retry_message(problems, count=count)]
                 continue
+            requests |= {request.text: request for request in read_requests(answer.requests)}
             checked = validate_candidates(answer.candidates, view, self.objection)
             if checked.valid:
                 return Batch(
                     candidates=checked.valid,
                     invalid=checked.invalid,
-                    requests=read_requests(answer.requests),
+                    requests=tuple(requests.values()),
                     calls=tuple(calls),
                     trials_seen=seen,
                 )
@@ -227,7 +229,8 @@ class LLMPlanner:
         failure = BatchFailure.UNUSABLE if calls[-1].error else BatchFailure.NOTHING_NEW
         example = one_line(problems[0], 160)
         reason = f"{self.name} proposed nothing that can run, asked {MAX_QUESTIONS} times: {example}"
-        return Batch(calls=tuple(calls), trials_seen=seen, failure=failure, reason=reason)
+        asked = tuple(requests.values())
+        return Batch(calls=tuple(calls), trials_seen=seen, failure=failure, reason=reason, requests=asked)
 
     def _ask(
         self,

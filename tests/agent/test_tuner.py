@@ -292,3 +292,17 @@ def test_a_model_that_is_down_is_a_line_in_the_log(caplog: pytest.LogCaptureFixt
             asked = tuner.ask()
             tuner.tell(asked, bowl(asked.params))
     assert [record.getMessage() for record in caplog.records] == ["the key was refused; only the sampler proposes now"]
+
+
+def test_a_request_counts_although_no_candidate_of_its_answer_can_run() -> None:
+    asked = {"action": "parameter", "name": "dropout", "why": "it overfits"}
+
+    def useless(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+        answer = json.loads(candidates_text([{"lr": 99.0, "layers": 3, "opt": "adam", "batch": 32}]))
+        return json.dumps({**answer, "requests": [asked]})
+
+    with ts.Tuner(SPACE, model=ScriptedModel(useless)) as tuner:
+        for _ in range(2):
+            trial = tuner.ask()
+            tuner.tell(trial, bowl(trial.params))
+        assert [request.text for request in tuner.requests][:1] == ["add a parameter dropout"]

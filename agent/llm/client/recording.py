@@ -1,7 +1,8 @@
 """Records questions and answers to a file, and replays them: a run without a network.
 
 A question that was recorded gets its answer. Any other question about the same study gets the next answer in the
-recorded order: seconds of trials and the moment of a question differ from run to run.
+recorded order: seconds of trials and the moment of a question differ from run to run. A line with "about" is a note of
+whoever made the file.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ class ReplayModel:
         try:
             for text in split_lines(path.read_text(encoding="utf-8")):
                 line = json.loads(text)
-                self._lines.append({"study": None, **line, "key": line["key"]})
+                if "about" not in line:
+                    self._lines.append({"study": None, **line, "key": line["key"]})
         except OSError as error:
             raise ProjectError(f"--replay {path} cannot be read: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
@@ -120,7 +122,7 @@ class ReplayModel:
         """
         line = self._next_line(messages, answer_format)
         if line is None:
-            reason = f"{self._path} has no further answer to this question; the study differs from the recorded one"
+            reason = f"the recording has no further answer: {self._path} is of another study, or of fewer questions"
             raise ModelDown(Down.NOT_FOUND, reason, call=CallRecord(model=self._name))
         self._lines.remove(line)
         record = line["call"]

@@ -21,7 +21,7 @@ from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import PromptContext, StudyBrief
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.trial import FailureKind, Prediction, Trial, Usage
+from tunesmith.study.trials.trial import FailureKind, Prediction, Trial, TrialState, Usage
 from tunesmith.study.trials.view import Objective, StudyView
 
 SPACE = SearchSpace({"x": ts.Float(0.0, 1.0)})
@@ -123,6 +123,16 @@ def test_waiting_candidates_are_thought_over_after_every_result_while_a_question
     assert len(model.asked) == 5
     assert "not run yet: " in model.asked[-1][-1].text
     assert "dropped, you did not give it again: " in model.asked[-1][-1].text
+
+
+def test_a_candidate_that_runs_is_not_shown_as_one_that_waits() -> None:
+    asks, model = pool()
+    asks.offer(study([ran(n, 1.0 + 0.1 * n) for n in range(4)]))
+    started = replace(ran(4, 1.4), state=TrialState.RUNNING, outcome=None)
+    taken = replace(started, proposal=replace(started.proposal, params={"x": 0.51}))
+    asks.offer(study([*(ran(n, 1.0 + 0.1 * n) for n in range(5)), replace(taken, number=5)]))
+    waiting = [line for line in model.asked[-1][-1].text.splitlines() if line.startswith("- not run yet")]
+    assert len(waiting) == 3
 
 
 def test_a_model_that_earned_little_is_asked_only_when_candidates_run_out() -> None:
