@@ -284,7 +284,7 @@ class Conversation:
         calls = [c for m in messages if isinstance(m, AIMessage) for c in m.tool_calls if c["id"] not in answered]
         if not calls:
             return
-        text = "not done: the person stopped the answer"
+        text = "the person stopped the answer here; whether this was done is unknown, so look before you call it again"
         results = [ToolMessage(content=text, tool_call_id=str(c["id"]), name=c["name"], status="error") for c in calls]
         await self._agent.aupdate_state(self._config, {"messages": results}, as_node="tools")
 

@@ -1,4 +1,4 @@
-"""Events of a conversation, as frozen values for whatever displays it. Knows no terminal."""
+"""Events of a conversation, as frozen values for a display. Knows no terminal."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Screen:
         self._is_spaced = True
 
     def _rendered(self, markdown: Markdown) -> None:
-        """Print Markdown with one blank line after it, whatever its last block is."""
+        """Print Markdown with exactly one blank line after it."""
         lines = self.console.render_lines(markdown, pad=False)
         shown = [not all(segment.text.isspace() or not segment.text for segment in line) for line in lines]
         if any(shown):

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from fakes.projects import make_project
+from fakes.studies import complete, make_spec, proposal
 
 from tunesmith.cli.chat.slash.commands import run_slash
 from tunesmith.cli.session.study_session import StudySession
-from tunesmith.study.errors import ToolRefused
+from tunesmith.history.write import Recorder
+from tunesmith.study.errors import SpecError, ToolRefused
 
 WAITS = "this will be done when it next runs"
 
@@ -104,3 +106,31 @@ def test_commands_that_wait_count_for_those_after_them(session: StudySession) ->
         with pytest.raises(ToolRefused) as refused:
             run_slash(line, session)
         assert reason in str(refused.value), line
+
+
+def test_switch_turns_to_a_study_with_or_without_a_file_and_back(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p")
+    other = make_spec(study={"name": "gone"})
+    (project / ".tunesmith").mkdir()
+    with Recorder(project / ".tunesmith" / "history.db", other, project=str(project), now=0.0) as recorder:
+        recorder.record_outcome(recorder.record_proposal(proposal(), 0.0), complete(0.25), 1.0)
+    (project / "second.toml").write_text((project / "study.toml").read_text().replace('"toy"', '"second"'))
+    session = StudySession(project, None, by="test")
+    assert run_slash("/switch", session).splitlines() == [
+        "second (second.toml): has not run yet",
+        "toy (study.toml), this one: has not run yet",
+        "gone: 1 trial, best loss 0.2500 (#0); not running",
+    ]
+    assert run_slash("/switch gone", session) == "now about gone: 1 trial, best loss 0.2500 (#0); not running"
+    assert "#0  loss 0.2500" in run_slash("/best", session)
+    with pytest.raises(ToolRefused, match="gone has no study file in this folder, so it cannot run"):
+        run_slash("/run", session)
+    assert run_slash("/switch second.toml", session) == "now about second (second.toml): has not run yet"
+    assert run_slash("/budget", session) == "trials 6"
+    (project / "second.toml").write_text("[study]\n")
+    with pytest.raises(SpecError, match="second.toml has"):
+        run_slash("/budget", session)
+    assert run_slash("/switch toy", session).startswith("now about toy")
+    loaded = session.loaded()
+    assert loaded is not None
+    loaded.reader.close()

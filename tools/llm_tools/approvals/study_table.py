@@ -27,7 +27,9 @@ def study_table(spec: StudySpec) -> list[str]:
 
 def run_lines(spec: StudySpec) -> list[str]:
     """Return what runs and what ends it."""
-    rows = [("command", spec.run.command), ("limits", _limits(spec))]
+    rows = [("command", spec.run.command)]
+    rows += [("filled", f"{path}: {', '.join(keys)}, in each trial's copy") for path, keys in spec.run.files.items()]
+    rows.append(("limits", _limits(spec)))
     if (spec.run.parallel or 1) > 1 or spec.run.gpus:
         gpus = f", {spec.run.gpus} GPU each" if spec.run.gpus else ""
         rows.append(("at once", f"{spec.run.parallel or 1}{gpus}"))

@@ -62,7 +62,7 @@ def _dry_run(context: ToolContext) -> str:
     # A run that was cut short may report its metric later.
     if run is not None and not run.ended:
         return f"\nwhat the first {DEFAULT_SECONDS:g} s of the default showed:\n{shown}"
-    return f"{NOT_STARTED}, because the default does not work; mend it with change_files:\n{shown}"
+    return f"{NOT_STARTED}, because the default does not work; start it again once this is mended:\n{shown}"
 
 
 def _preview(context: ToolContext, args: StartArguments) -> str:

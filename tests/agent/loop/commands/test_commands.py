@@ -27,13 +27,14 @@ from tunesmith.study.commands import (
     Pin,
     Queue,
     Resume,
+    Setting,
     StopTrial,
     Veto,
     Withdraw,
 )
 from tunesmith.study.config.record import Event
 from tunesmith.study.errors import ToolRefused
-from tunesmith.study.trials.trial import Source, Trial, TrialState
+from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.tools.control.inbox import Inbox, InboxControl
 
 
@@ -167,6 +168,18 @@ def test_a_changed_budget_ends_the_study_at_the_new_limit(tmp_path: Path) -> Non
     assert len(trials(project)) == 5
     with pytest.raises(ToolRefused, match="nothing would end the study"), running(project, "--trials", "400"):
         send(project, Limit(name="trials", value=None))
+
+
+def test_a_timeout_given_while_it_runs_ends_later_trials(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=200, more="--sleep 0.3")
+    with running(project):
+        wait_for(lambda: trials(project)[0].state is TrialState.COMPLETE)
+        assert send(project, Setting(key="run.timeout", value="0.1s")) == "run.timeout: none -> 0.1s"
+        wait_for(lambda: any(t.failure and t.failure.kind is FailureKind.TIMEOUT for t in trials(project)))
+        with pytest.raises(ToolRefused, match="end the run, change the study file"):
+            send(project, Setting(key="run.command", value="python x"))
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        assert history.study("toy").spec.run.timeout == pytest.approx(0.1)
 
 
 def test_a_change_survives_a_restart_until_the_file_is_edited(tmp_path: Path) -> None:
