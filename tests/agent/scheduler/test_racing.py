@@ -123,7 +123,8 @@ def test_a_bad_challenger_drops_out_after_few_runs_and_a_good_one_takes_the_lead
     bad = played.propose(0.9)
     played.settle()
     good = played.propose(0.5)
-    for x in (0.1, 0.15, 0.2, 0.25, 0.3, 0.35):
+    for step in range(30):
+        x = 0.1 + step * 0.01
         played.settle()
         played.propose(x)
     assert len(played.runs_of(bad.number)) <= 2
