@@ -88,6 +88,33 @@ def test_waiting_for_data_is_told_from_computing(tmp_path: Path) -> None:
     assert found(project).lines[0].code == "dataloader.__next__()"
 
 
+def test_nothing_of_the_training_is_kept_alive(tmp_path: Path) -> None:
+    code = """
+import time, weakref
+
+class Tensor:
+    pass
+
+def step():
+    tensor = Tensor()
+    time.sleep(0.02)
+    return weakref.ref(tensor)
+
+print(sum(step()() is not None for _ in range(20)))
+"""
+    assert profiled(tmp_path, code).stdout == "0\n"
+
+
+def test_importing_a_loader_is_no_loading(tmp_path: Path) -> None:
+    package = tmp_path / "torch" / "utils" / "data"
+    package.mkdir(parents=True)
+    for folder in (package, *list(package.parents)[:2]):
+        (folder / "__init__.py").touch()
+    (package / "slow.py").write_text("import time\ntime.sleep(0.3)\n")
+    profiled(tmp_path, "import torch.utils.data.slow")
+    assert found(tmp_path).loading_share < 0.5
+
+
 def test_a_sitecustomize_of_ones_own_still_runs(tmp_path: Path) -> None:
     done = profiled(tmp_path, "print('trained')", **{"sitecustomize.py": "print('mine')"})
     assert done.stdout == "mine\ntrained\n"

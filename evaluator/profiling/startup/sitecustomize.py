@@ -55,28 +55,31 @@ def sample(seconds: dict[Place, float], thread: int, root: str) -> None:
     interval, before, taken = FIRST_INTERVAL_S, time.monotonic(), 0
     while True:
         time.sleep(interval)
-        now, frame = time.monotonic(), sys._current_frames().get(thread)
-        if frame is None:
+        # No variable keeps the frame while this thread sleeps: it would keep all local variables of the training.
+        now, place = time.monotonic(), place_of(sys._current_frames().get(thread), root)
+        if place is None:
             return
-        place = place_of(frame, root)
         seconds[place] = seconds.get(place, 0.0) + now - before
         before, taken = now, taken + 1
         if taken % SAMPLES_PER_INTERVAL == 0:
             interval = min(2.0 * interval, MAX_INTERVAL_S)
 
 
-def place_of(frame: FrameType | None, root: str) -> Place:
+def place_of(frame: FrameType | None, root: str) -> Place | None:
     """Return the innermost line of the project on the stack; without one, the innermost line of all."""
-    found, innermost, is_loading = None, frame, False
+    found, innermost, is_loading, is_importing = None, frame, False, False
     while frame is not None:
         path = os.path.join(root, frame.f_code.co_filename)
         is_loading = is_loading or any(part in path.replace("\\", "/") for part in LOADERS)
+        is_importing = is_importing or "<frozen importlib" in path
         if found is None and is_own(path, root):
             found = frame
         frame = frame.f_back
     chosen = found or innermost
-    assert chosen is not None  # noqa: S101  # the first frame exists
-    return (os.path.join(root, chosen.f_code.co_filename), chosen.f_lineno, chosen.f_code.co_name, is_loading)
+    if chosen is None:
+        return None
+    path = os.path.join(root, chosen.f_code.co_filename)
+    return (path, chosen.f_lineno, chosen.f_code.co_name, is_loading and not is_importing)
 
 
 def is_own(path: str, root: str) -> bool:
