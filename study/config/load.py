@@ -457,7 +457,9 @@ def _unknown_instance(spec: StudySpec, name: str, where: str) -> Mistake:
         return Mistake(
             "instances", f"is missing, but {{{name}}} is used in {where}; add [instances] with values or file"
         )
-    columns = ", ".join(spec.instances.columns) or "none"
+    columns = ", ".join(spec.instances.columns)
+    if not columns:
+        return Mistake("instances.values", f"are single values without columns, but {{{name}}} is used in {where}")
     return Mistake("instances", f"has no column {name.partition('.')[2]}, which {where} uses; columns: {columns}")
 
 

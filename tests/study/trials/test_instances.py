@@ -147,7 +147,7 @@ def test_the_worst_of_a_metric_to_maximize_is_the_smallest() -> None:
         ({"values": ["a", "b"], "aggregate": "median"}, {}, '"mean", "p95" or "worst"'),
         ({"values": ["a", "b"], "par": 10}, {}, "give [run].timeout"),
         ({"values": ["a", "b"]}, {"run": {"command": "f {x}"}}, "write {instance}"),
-        ({"values": ["a", "b"]}, {"run": {"command": "f {x} {instance.size}"}}, "has no column size"),
+        ({"values": ["a", "b"]}, {"run": {"command": "f {x} {instance.size}"}}, "single values without columns"),
         ({"values": [{"n": "a", "size": 1}, {"n": "b", "size": 2}]},
          {"run": {"command": "f {x} {instance.sise}"}}, "columns: n, size"),
         (None, {}, "add [instances]"),
