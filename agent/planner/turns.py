@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tunesmith.agent.planner.judging.source_credit import MIN_LLM_FRACTION
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Source
 from tunesmith.study.trials.view import StudyView, objective_values
@@ -21,13 +22,12 @@ sampler refines in small steps that all are new bests, say little of it."""
 _FRACTION_TO_LEAD = 0.5
 """Fraction of trials by credit from which on the LLM gets all first trials: the sampler has no model yet."""
 
-ODDS_AFTER_GAIN = 2.0
-"""The LLM's odds for the next trial, at most, right after a new best."""
+ODDS_KEPT = 0.6
+"""Part of its odds that the LLM keeps with each of its trials since the last new best, whoever found that: a model that
+worked on the same best trial several times has said what it knows, until there is another one to think about."""
 
-LLM_HALVES, SAMPLER_DOUBLES = 2, 6
-"""Numbers of trials since the last new best that halve those odds, if they were the LLM's, and that double them, if
-they were the sampler's. A model that worked on the same best trial a few times has said what it knows, until there is
-another one to think about; the sampler's model learns from its misses."""
+FRUITLESS = 2
+"""Number of such trials from which on even the first turns are drawn by these odds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Turn:
 
 def next_turn(view: StudyView, fraction: float) -> Turn:
     """Return whose turn it is: by lead or in alternation among the first trials, then by the LLM's fraction."""
-    llm, sampler = fruitless_trials(view)
+    fruitless = fruitless_trials(view)
     tried = sum(trial.proposal.source is Source.LLM for trial in view.trials)
     may_alternate = fraction >= _MIN_FRACTION_TO_ALTERNATE or tried < TRIALS_TO_JUDGE
-    if view.number >= OPENING_TRIALS or not may_alternate or llm >= 2 * LLM_HALVES:
-        odds = ODDS_AFTER_GAIN * 2.0 ** (sampler / SAMPLER_DOUBLES - llm / LLM_HALVES)
-        return drawn_turn(view, min(fraction, odds / (1.0 + odds)))
+    if view.number >= OPENING_TRIALS or not may_alternate or fruitless >= FRUITLESS:
+        odds = fraction / max(1.0 - fraction, 1e-9) * ODDS_KEPT**fruitless
+        return drawn_turn(view, min(max(odds / (1.0 + odds), MIN_LLM_FRACTION), fraction))
     is_odd = view.number % 2 == 1
-    if fraction >= _FRACTION_TO_LEAD and not is_odd and llm < LLM_HALVES:
+    if fraction >= _FRACTION_TO_LEAD and not is_odd:
         return Turn(True, f"the LLM leads so far ({fraction:.0%}): its turn again")
     whose = "LLM" if is_odd else "sampler"
     return Turn(is_odd, f"LLM and sampler alternate at first: the {whose}'s turn")
@@ -60,18 +60,16 @@ def drawn_turn(view: StudyView, fraction: float) -> Turn:
     return Turn(is_llm, f"the LLM gets {fraction:.0%} of the trials: {whose} turn")
 
 
-def fruitless_trials(view: StudyView) -> tuple[int, int]:
-    """Return the LLM's and the sampler's finished trials since the best value last improved, whoever improved it."""
-    best, llm, others = float("inf"), 0, 0
+def fruitless_trials(view: StudyView) -> int:
+    """Return the number of the LLM's finished trials since the best value last improved, whoever improved it."""
+    best, count = float("inf"), 0
     for trial in view.trials:
         if trial.is_replicate or not trial.state.is_finished:
             continue
         values = objective_values(trial, view.objectives)
         loss = float("inf") if values is None else view.objectives[0].sign * values[0]
         if loss < best:
-            best, llm, others = loss, 0, 0
+            best, count = loss, 0
         elif trial.proposal.source is Source.LLM:
-            llm += 1
-        else:
-            others += 1
-    return llm, others
+            count += 1
+    return count

@@ -10,6 +10,7 @@ import pytest
 from fakes.views import trial
 
 import tunesmith as ts
+from tunesmith.agent.planner.arbiter import Arbiter
 from tunesmith.agent.planner.ending import HALF_WIDTH, due_repeat, is_ending, refined
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.study.space.condition import Value
@@ -73,3 +74,17 @@ def test_the_best_is_refined_within_a_small_box_and_its_choices_stay() -> None:
     assert found["c"] == point(11)["c"]
     assert found != point(11)
     assert all(abs(a - b) <= HALF_WIDTH + 1e-9 for a, b in zip(best, near, strict=True))
+
+
+@pytest.mark.parametrize(("repeats_leaders", "left", "source"), [
+    (True, 2.0, Source.CONFIRM), (False, 2.0, Source.SAMPLER), (True, 9.0, Source.SAMPLER),
+])  # fmt: skip
+def test_the_arbiter_repeats_a_leader_at_the_end_unless_the_choice_is_confirmed_later(
+    repeats_leaders: bool, left: float, source: Source
+) -> None:
+    chooses = Arbiter(BayesSampler(), repeats_leaders=repeats_leaders)
+    proposal = chooses.choose(view_of(TWELVE, [(11, 2.4), (11, 1.6)], left=left))
+    assert proposal.source is source
+    if source is Source.CONFIRM:
+        assert proposal.replicate_of == 10
+        assert "noise hides" in proposal.rationale
