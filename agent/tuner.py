@@ -89,7 +89,8 @@ class Tuner:
         space: parameters by name, or a SearchSpace.
         metric: the metric to improve, or up to three.
         direction: "minimize" or "maximize", or one for each metric.
-        planner: "bayes", "random", "sobol", "grid", "optuna-tpe", "optuna-gp", or an object with the `suggest`
+        planner: "bayes", "random", "sobol", "grid", "optuna-tpe", "optuna-gp", "nevergrad", "cma-es", "smac",
+            "turbo", or an object with the `suggest`
             method of `tunesmith.agent.sampler.base.Sampler`. "hybrid" is bayes together with an LLM. "llm" is an LLM
             without the sampler; its candidates are only checked to be in the space and new.
         seed: with the history it determines every proposal except what an LLM answers.

@@ -30,7 +30,10 @@ def run(  # noqa: PLR0913  # one argument per option
     parallel: Annotated[int | None, typer.Option(help="How many trials run at once.")] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(help="bayes, random, sobol, grid, optuna-tpe or optuna-gp.", autocompletion=_samplers),
+        typer.Option(
+            help="bayes, random, sobol, grid, optuna-tpe, optuna-gp, nevergrad, cma-es, smac or turbo.",
+            autocompletion=_samplers,
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the study.")] = None,
     model: Model = None,

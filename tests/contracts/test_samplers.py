@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.deduplication import every_configuration, random_params
 from tunesmith.agent.sampler.registry import make_sampler
+from tunesmith.study import optional_packages
 from tunesmith.study.config.tables.planner import SAMPLERS
-from tunesmith.study.errors import SpaceExhausted, SpecError
+from tunesmith.study.errors import ProjectError, SpaceExhausted, SpecError
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.values import config_key
@@ -74,11 +75,18 @@ HISTORIES: dict[str, list[Result]] = {
 MIXED_RESULTS: list[Result] = [0.1, 0.7, FailureKind.OOM, 0.3, 0.4, 0.9, None, 0.2]
 
 
-@pytest.fixture(params=SAMPLERS)
+PACKAGES = {
+    "optuna-gp": "torch", "nevergrad": "nevergrad", "cma-es": "cmaes", "smac": "smac", "turbo": "botorch",
+}  # fmt: skip
+SLOW = ("smac", "turbo")
+"""Samplers that take seconds for a suggestion; here they are tested by one study, and each night as the others are."""
+
+
+@pytest.fixture(params=[pytest.param(n, marks=[pytest.mark.nightly] if n in SLOW else []) for n in SAMPLERS])
 def name(request: pytest.FixtureRequest) -> str:
     found = str(request.param)
-    if found == "optuna-gp":
-        pytest.importorskip("torch")
+    if found in PACKAGES:
+        pytest.importorskip(PACKAGES[found])
     return found
 
 
@@ -109,6 +117,13 @@ def suggest_new(sampler: Sampler, seen: StudyView) -> Params:
 def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(SpecError, match="did you mean bayes"):
         make_sampler("bayse")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_missing_package_is_named_with_its_install_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optional_packages, "is_installed", lambda package: package == "optuna")
+    with pytest.raises(ProjectError, match=rf"the sampler {name} needs the package {PACKAGES[name]}.*run: pip install"):
+        make_sampler(name)
 
 
 @pytest.mark.parametrize("results", HISTORIES.values(), ids=HISTORIES.keys())
@@ -249,13 +264,22 @@ def check_any_space(name: str, parameters: dict[str, Parameter], results: list[R
         assert tried == {config_key(params) for params in every_configuration(space)}
 
 
-@pytest.mark.parametrize("name", [n for n in SAMPLERS if n != "optuna-gp"])
+@pytest.mark.parametrize("name", [n for n in SAMPLERS if n not in ("optuna-gp", "nevergrad", *SLOW)])
 @settings(max_examples=50, deadline=None)
 @given(parameters=SPACES, results=RESULTS, seed=st.integers(0, 1000))
 def test_a_suggestion_is_valid_and_new_in_any_space(
     name: str, parameters: dict[str, Parameter], results: list[Result], seed: int
 ) -> None:
     check_any_space(name, parameters, results, seed)
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_slow_sampler_keeps_conditions_and_rules(name: str) -> None:
+    pytest.importorskip(PACKAGES[name])
+    space = SearchSpace(CONDITIONAL.parameters, forbid=["depth == 3", "lr > 0.5 and arch == 'mlp'"])
+    results: list[Result] = [0.1, 0.7, FailureKind.OOM, 0.3, NAN, INF, None, 0.2, -1e30, 0.5, 0.4, 0.6, 0.35, 0.8]
+    seen = view(space, random_history(space, results), constraints=[Constraint(metric="loss", max=0.65)])
+    suggest_new(make_sampler(name), seen)
 
 
 @pytest.mark.nightly

@@ -12,7 +12,7 @@ from tunesmith.study.units import parse_seconds
 EditStrategy = Literal["adaptive", "greedy", "tree", "islands"]
 """How edits are searched: what is asked, and which version of the code runs."""
 
-SAMPLERS = ("bayes", "random", "sobol", "grid", "optuna-tpe", "optuna-gp")
+SAMPLERS = ("bayes", "random", "sobol", "grid", "optuna-tpe", "optuna-gp", "nevergrad", "cma-es", "smac", "turbo")
 
 
 class PlannerTable(Table):
@@ -26,7 +26,7 @@ class PlannerTable(Table):
         description='a list of models to ask if the first one fails, for example ["openai:gpt-5-nano"]',
     )
     timeout: Annotated[float, BeforeValidator(parse_seconds)] = Field(
-        300.0, description='the longest wait for one answer, in seconds or as text such as "10m"'
+        300.0, description='the longest wait for the next part of an answer, in seconds or as text such as "10m"'
     )
     max_tokens: Count | None = Field(None, description="a whole number of tokens of at least 1, thinking included")
     temperature: Annotated[float, BeforeValidator(no_bool), Field(ge=0, le=2)] | None = Field(
