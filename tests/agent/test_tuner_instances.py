@@ -1,0 +1,72 @@
+"""Ask and tell on instances: good configurations come again on others, and the best is the best over all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tunesmith import Float, Tuner
+from tunesmith.study.errors import SpecError
+
+SPACE = {"x": Float(0.0, 1.0, default=0.9)}
+HARD = {"a": 0.0, "b": 4.0, "c": 9.0, "d": 1.0}
+
+
+def loss(x: float, name: str) -> float:
+    return (x - 0.3) ** 2 + HARD[name]
+
+
+def test_the_best_is_the_best_over_all_instances_not_the_one_on_the_easiest(tmp_path: Path) -> None:
+    with Tuner(SPACE, metric="loss", instances=list(HARD), history=tmp_path / "t.db") as tuner:
+        for _ in range(40):
+            trial = tuner.ask()
+            tuner.tell(trial, loss(float(trial.params["x"]), str(trial.instance)))  # type: ignore[arg-type]
+        best = tuner.best
+        assert best is not None
+        assert abs(float(best.params["x"]) - 0.3) < 0.1  # type: ignore[arg-type]
+        assert best.value == pytest.approx(sum(HARD.values()) / 4, abs=0.1)
+        runs = Counter(t.proposal.instance for t in tuner.trials)
+        assert set(runs) == set(HARD)
+        assert any(t.proposal.source.value == "race" for t in tuner.trials)
+
+
+def test_a_tuner_resumes_a_race_and_open_trials_keep_their_instance(tmp_path: Path) -> None:
+    def tuner() -> Tuner:
+        return Tuner(SPACE, metric="loss", instances=list(HARD), history=tmp_path / "t.db")
+
+    with tuner() as first:
+        for _ in range(11):
+            trial = first.ask()
+            first.tell(trial, loss(float(trial.params["x"]), str(trial.instance)))  # type: ignore[arg-type]
+        left_open = first.ask()
+    with tuner() as second:
+        again = second.ask()
+        assert (again.number, again.params, again.instance) == (left_open.number, left_open.params, left_open.instance)
+
+
+def test_an_instance_may_be_a_table(tmp_path: Path) -> None:
+    tables = [{"name": "a", "size": 1}, {"name": "b", "size": 2}]
+    with Tuner(SPACE, metric="loss", instances=tables, aggregate="worst") as tuner:
+        assert tuner.ask().instance in tables
+
+
+@pytest.mark.parametrize(
+    ("instances", "aggregate", "says"),
+    [
+        (["a"], "mean", "leaves 1"),
+        (["a", "a"], "mean", "twice"),
+        (["a", "b"], "median", "aggregate"),
+        (["a", ["b"]], "mean", "values"),
+        ([{"n": 1}, {"m": 2}], "mean", "differs"),
+    ],
+)
+def test_instances_that_cannot_be_used_are_refused(instances: list[object], aggregate: str, says: str) -> None:
+    with pytest.raises(SpecError, match=says):
+        Tuner(SPACE, metric="loss", instances=instances, aggregate=aggregate)  # type: ignore[arg-type]
+
+
+def test_a_tuner_without_instances_has_none_on_its_trials() -> None:
+    with Tuner(SPACE, metric="loss") as tuner:
+        assert tuner.ask().instance is None
