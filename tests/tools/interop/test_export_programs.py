@@ -193,6 +193,25 @@ def test_the_program_runs_the_studys_command(study: Path) -> None:
     assert done.stdout.startswith("best val_loss ")
 
 
+@pytest.mark.parametrize(("aggregate", "value"), [("mean", 3.5), ("worst", 9.0), ("p95", 9.0)])
+def test_the_program_of_a_study_on_instances_runs_them_all(tmp_path: Path, aggregate: str, value: float) -> None:
+    pytest.importorskip("nevergrad", reason="nevergrad is not installed")
+    tables = f'[instances]\nvalues = [1, 2, 2.5, 3, 9]\naggregate = "{aggregate}"\n'
+    folder = write_study(tmp_path / "new", tables=tables)
+    file = folder / "study.toml"
+    file.write_text(file.read_text().replace("train.py ", "train.py --fold {instance} "))
+    program: Any = loaded(exported(folder, "nevergrad"))
+    asked: list[float] = []
+
+    def run(config: object, instance: Mapping[str, float]) -> float:
+        asked.append(instance["instance"])
+        return instance["instance"]
+
+    program.run = run
+    assert program.train({}) == pytest.approx(value)
+    assert sorted(asked) == [1, 2, 2.5, 3, 9]
+
+
 def test_a_study_without_trials_exports_points_only(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "new")
     text = exported(folder, "nevergrad", "--points", "3").read_text()
