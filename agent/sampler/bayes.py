@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.agent.sampler.arms import Arms, arms_of
 from tunesmith.agent.sampler.base import Suggestion
 from tunesmith.agent.sampler.deduplication import draw_new_params, random_params, tried_keys
+from tunesmith.agent.sampler.inputs import StudyInputs, study_inputs
 from tunesmith.agent.sampler.interactions import describe_interactions
 from tunesmith.agent.sampler.opening import is_open, least_likely_to_fail, next_opening
 from tunesmith.agent.sampler.overconfidence import usual_miss
@@ -23,19 +22,17 @@ from tunesmith.agent.sampler.regions import region_of, region_of_untried_value
 from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate import acquisition_optimizer
 from tunesmith.agent.sampler.surrogate.hypervolume import nondominated
-from tunesmith.agent.sampler.surrogate.transfer import TransferPrior, fit_transfer_prior
+from tunesmith.agent.sampler.surrogate.transfer import TransferPrior
 from tunesmith.agent.sampler.surrogate_model import (
     FeatureMap,
     MultiObjectiveModel,
     SurrogateModel,
-    fit_earlier_models,
     fit_surrogate,
     to_targets,
 )
-from tunesmith.agent.sampler.training_data import TrainingData, build_training_data
-from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_data_at_scale, format_scale, optimum_at_scale
+from tunesmith.agent.sampler.training_data import TrainingData
+from tunesmith.agent.sampler.warm_start.scale_transfer import format_scale, optimum_at_scale
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.values import config_key
 from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Prediction, Source, Trial
@@ -84,41 +81,6 @@ class CandidateScore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Inputs:
-    """A view as arrays.
-
-    Attributes:
-        earlier_units: (r, d) coordinates of the complete trials of earlier studies.
-        earlier_names: the study of each of them.
-        rng: the source of randomness of this suggestion.
-        arms: the values of an algorithm choice; None where there is none.
-    """
-
-    feature_map: FeatureMap
-    data: TrainingData
-    earlier_units: Array
-    earlier_names: Sequence[str]
-    transfer_prior: TransferPrior | None
-    rng: np.random.Generator
-    arms: Arms | None
-
-    @property
-    def encoding(self) -> SpaceEncoding:
-        return self.feature_map.encoding
-
-    @property
-    def arm_count(self) -> int:
-        return 1 if self.arms is None else len(self.arms.values)
-
-    def of_arm(self, arms: Arms, arm: int) -> _Inputs:
-        """Return what an arm's own model is fitted to; the same inputs while it has too few trials for one."""
-        if not arms.has_own_model(arm):
-            return self
-        feature_map = replace(self.feature_map, columns=arms.features_of(arm))
-        return replace(self, feature_map=feature_map, data=arms.data_of(arm), transfer_prior=None)
-
-
-@dataclass(frozen=True, slots=True)
 class _Search:
     """The models, and every point that they scored.
 
@@ -156,7 +118,7 @@ class BayesSampler:
             configurations: valid ones.
         """
         with single_threaded_blas():
-            inputs = self._inputs(view)
+            inputs = study_inputs(view, self._settings)
             if inputs.data.complete.sum() < _MIN_TRIALS_TO_SCORE:
                 return None
             found = self._judge(view, inputs)
@@ -169,7 +131,7 @@ class BayesSampler:
         measurement suggests.
         """
         with single_threaded_blas():
-            inputs = self._inputs(view)
+            inputs = study_inputs(view, self._settings)
             if inputs.data.complete.sum() < _MIN_TRIALS_TO_SCORE or not trials:
                 return list(trials)
             model = self._judge(view, inputs).model
@@ -180,7 +142,7 @@ class BayesSampler:
     def interactions(self, view: StudyView, names: Sequence[str]) -> tuple[str, ...]:
         """Return sentences on how pairs of the named parameters interact; none with fewer than 12 complete trials."""
         with single_threaded_blas():
-            inputs = self._inputs(view)
+            inputs = study_inputs(view, self._settings)
             if inputs.data.complete.sum() < _MIN_TRIALS_FOR_INTERACTIONS:
                 return ()
             model = self._judge(view, inputs).model
@@ -191,7 +153,7 @@ class BayesSampler:
             return describe_interactions(surface, inputs.encoding, names, inputs.rng)
 
     def _suggest(self, view: StudyView) -> Suggestion:
-        inputs = self._inputs(view)
+        inputs = study_inputs(view, self._settings)
         data, prior = inputs.data, inputs.transfer_prior
         n_initial = self._settings.n_initial
         if prior is not None:
@@ -216,30 +178,14 @@ class BayesSampler:
             return self._suggest_improvement(view, inputs, arm)
         return _suggest_far_from_failures(view, inputs)
 
-    def _inputs(self, view: StudyView) -> _Inputs:
-        encoding, data = _encoding_of(view.space), build_training_data(view)
-        earlier = earlier_data_at_scale(view) if len(view.objectives) == 1 else []
-        with_fidelity = any((study.fidelity < 1.0).any() for study in [data, *earlier])
-        feature_map = FeatureMap(encoding, with_fidelity)
-        models = fit_earlier_models(earlier, feature_map, self._settings)
-        ran = np.concatenate([np.empty((0, len(encoding))), *(study.units[study.complete] for study in earlier)])
-        ran = encoding.project_to_valid(ran)
-        names = [s.name for s, found in zip(view.earlier, earlier, strict=False) for _ in found.units[found.complete]]
-        z = feature_map.features(data.units[data.complete], data.fidelity[data.complete])
-        values = data.values[data.complete][:, 0]
-        prior = fit_transfer_prior(models, feature_map.features(ran), z, values) if models else None
-        rng = np.random.default_rng(derived_seed(view.seed, "bayes", view.number))
-        arms = arms_of(encoding, data) if self._settings.arms else None
-        return _Inputs(feature_map, data, ran, names, prior, rng, arms)
-
-    def _suggest_initial(self, view: StudyView, inputs: _Inputs) -> Suggestion:
+    def _suggest_initial(self, view: StudyView, inputs: StudyInputs) -> Suggestion:
         encoding, data = inputs.encoding, inputs.data
         opening = next_opening(view, encoding, data, self._settings, inputs.rng, arms=inputs.arm_count)
         return Suggestion(
             params=_first_new(view, encoding, data, opening.pool, inputs.rng), rationale=opening.rationale
         )
 
-    def _suggest_improvement(self, view: StudyView, inputs: _Inputs, arm: int | None) -> Suggestion:
+    def _suggest_improvement(self, view: StudyView, inputs: StudyInputs, arm: int | None) -> Suggestion:
         found = self._searched(view, inputs, view.number, inputs.rng, arm)
         params = _first_new(view, inputs.encoding, inputs.data, found.pool, inputs.rng)
         z = found.model.feature_map.features(np.array([view.space.to_unit(params)]))
@@ -250,13 +196,13 @@ class BayesSampler:
             rationale = f"nothing better for a while, and {inputs.arms.values[arm]} may still rise: {rationale}"
         return Suggestion(params=params, prediction=prediction, rationale=rationale)
 
-    def _judge(self, view: StudyView, inputs: _Inputs) -> _Search:
+    def _judge(self, view: StudyView, inputs: StudyInputs) -> _Search:
         """Return the model and search by which points of others are judged: they change with the data only."""
         rng = np.random.default_rng(derived_seed(view.seed, "bayes", "judge", inputs.data.count))
         return self._searched(view, inputs, None, rng)
 
     def _searched(
-        self, view: StudyView, inputs: _Inputs, number: int | None, rng: np.random.Generator, arm: int | None = None
+        self, view: StudyView, inputs: StudyInputs, number: int | None, rng: np.random.Generator, arm: int | None = None
     ) -> _Search:
         if inputs.arms is not None and arm is not None:
             inputs = inputs.of_arm(inputs.arms, arm)
@@ -277,7 +223,7 @@ class BayesSampler:
         return _Search(model, pool, scores, miss)
 
     def _region(
-        self, view: StudyView, inputs: _Inputs, good: Array, number: int | None
+        self, view: StudyView, inputs: StudyInputs, good: Array, number: int | None
     ) -> acquisition_optimizer.Region:
         """Return where this turn's proposal is sought; points of others are judged against the whole space."""
         settings, encoding = self._settings, inputs.encoding
@@ -292,14 +238,8 @@ class BayesSampler:
         return untried or region_of(turn, encoding, good)
 
 
-@lru_cache(maxsize=8)
-def _encoding_of(space: SearchSpace) -> SpaceEncoding:
-    """Return the columns of a space; those of the last few spaces are kept, and with them what names say of them."""
-    return SpaceEncoding(space)
-
-
 def _score_candidates(
-    view: StudyView, inputs: _Inputs, found: _Search, configurations: Sequence[Mapping[str, Value]]
+    view: StudyView, inputs: StudyInputs, found: _Search, configurations: Sequence[Mapping[str, Value]]
 ) -> list[CandidateScore]:
     units = np.array([view.space.to_unit(params) for params in configurations])
     z = inputs.feature_map.features(units)
@@ -334,7 +274,7 @@ def _good_rows(
     return np.argsort(np.linalg.norm(targets - targets[centre], axis=1), kind="stable")
 
 
-def _suggest_from_earlier(view: StudyView, inputs: _Inputs, prior: TransferPrior, turn: int) -> Suggestion:
+def _suggest_from_earlier(view: StudyView, inputs: StudyInputs, prior: TransferPrior, turn: int) -> Suggestion:
     """Suggest the point that earlier studies' models predict to be best, among the points that ran there.
 
     The first turn uses the weighted mean of the models, each later turn one model. When earlier studies ran at another
@@ -356,7 +296,7 @@ def _suggest_from_earlier(view: StudyView, inputs: _Inputs, prior: TransferPrior
     return Suggestion(params=params, rationale=rationale)
 
 
-def _suggest_far_from_failures(view: StudyView, inputs: _Inputs) -> Suggestion:
+def _suggest_far_from_failures(view: StudyView, inputs: StudyInputs) -> Suggestion:
     """Suggest a point that is unlikely to fail and far from every trial, because no trial has succeeded yet."""
     encoding, data, rng = inputs.encoding, inputs.data, inputs.rng
     points = encoding.project_to_valid(rng.random((256, len(encoding))))

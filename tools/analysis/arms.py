@@ -157,4 +157,4 @@ def _why(record: ArmRecord, best: float, *, is_next: bool) -> str:
         return f"{gap}; has the best bound, so it is tried again when the search stalls"
     if len(record.values) > 1 and not record.since_best:
         return f"{gap}, still rising"
-    return f"{gap}; its bound is no better than others'"
+    return f"{gap}; another arm has a better bound"

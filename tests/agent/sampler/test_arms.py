@@ -130,7 +130,7 @@ def test_people_see_a_line_for_each_arm(maximize: bool) -> None:
     minus = "-" if maximize else ""
     assert lines == [
         f"svm: 2 trials (50%), best {minus}0.2000, holds the best value, still rising",
-        f"knn: 1 trial (25%), best {minus}0.5000, 0.30 behind the best; its bound is no better than others'",
+        f"knn: 1 trial (25%), best {minus}0.5000, 0.30 behind the best; another arm has a better bound",
         "forest: 1 trial (25%), no trial has a value yet",
         "mlp: 0 trials (0%), no trial yet",
     ]
