@@ -1,4 +1,4 @@
-"""The end of a budget: leaders that noise hides run again, otherwise the neighbourhood of the best is refined."""
+"""The end of a budget: leaders that noise hides run again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fakes.views import trial
 
 import tunesmith as ts
 from tunesmith.agent.planner.arbiter import Arbiter
-from tunesmith.agent.planner.ending import HALF_WIDTH, due_repeat, is_ending, refined
+from tunesmith.agent.planner.ending import due_repeat, is_ending
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
@@ -64,16 +64,6 @@ def test_of_leaders_within_the_noise_the_one_that_ran_least_runs_again(
 ) -> None:
     found = due_repeat(view_of(TWELVE, repeats))
     assert (found.number if found is not None else None) == due
-
-
-def test_the_best_is_refined_within_a_small_box_and_its_choices_stay() -> None:
-    seen = view_of(TWELVE)
-    found = refined(seen, BayesSampler())
-    assert found is not None
-    best, near = SPACE.to_unit(point(11)), SPACE.to_unit(found)
-    assert found["c"] == point(11)["c"]
-    assert found != point(11)
-    assert all(abs(a - b) <= HALF_WIDTH + 1e-9 for a, b in zip(best, near, strict=True))
 
 
 @pytest.mark.parametrize(("repeats_leaders", "left", "source"), [
