@@ -28,7 +28,7 @@ def test_the_study_loads_and_the_example_has_its_options() -> None:
     assert all(option in script for option in re.findall(r"--\w+", spec.run.command))
 
 
-@pytest.mark.parametrize("name", ["folds", "sqlite_workloads"])
+@pytest.mark.parametrize("name", ["cp_sat", "folds", "sqlite_workloads"])
 def test_the_examples_that_the_page_names_have_instances(name: str) -> None:
     assert f"`examples/{name}`" in PAGE
     assert load_spec(ROOT / "examples" / name).instances is not None

@@ -15,8 +15,15 @@ from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.template import argv
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = ["boosting", "digits", "folds", "sqlite_knobs", "sqlite_workloads"]
-NEEDS = {"boosting": ["sklearn"], "digits": ["torch", "sklearn"], "folds": ["sklearn"], "sqlite_knobs": [], "sqlite_workloads": []}
+EXAMPLES = ["boosting", "cp_sat", "digits", "folds", "sqlite_knobs", "sqlite_workloads"]
+NEEDS = {
+    "boosting": ["sklearn"],
+    "cp_sat": ["ortools"],
+    "digits": ["torch", "sklearn"],
+    "folds": ["sklearn"],
+    "sqlite_knobs": [],
+    "sqlite_workloads": [],
+}
 
 
 def run(name, folder, *, seed, fidelity=None):
