@@ -6,10 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunesmith.study.errors import ToolRefused
 from tunesmith.tools.control.inbox import Inbox
-from tunesmith.tools.interop.importing.plan import ImportRequest
+
+if TYPE_CHECKING:
+    from tunesmith.tools.interop.importing.plan import ImportRequest
 
 START_TIMEOUT_S = 20.0
 """Longest wait for the loop to answer; afterwards the run counts as started."""

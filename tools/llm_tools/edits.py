@@ -140,6 +140,8 @@ def _build(context: ToolContext, args: ProposeEditArguments) -> Variant:
     roots = [variant for variant in known.values() if not variant.is_edited]
     if not roots:
         raise ToolRefused("the study has not run yet, so there is no snapshot of its code; start it first")
+    if args.parent:
+        _finished_variant(context, args.parent)
     return build_user_edit(_command(args), EditContext(roots[-1], known, gate_rules(spec, context.project)), spec)
 
 

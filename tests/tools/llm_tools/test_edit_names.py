@@ -14,14 +14,15 @@ from tunesmith.study.errors import ToolRefused
 from tunesmith.study.variant import Variant
 from tunesmith.tools.control.study_reader import FileStudyReader
 from tunesmith.tools.llm_tools.context import ToolContext
-from tunesmith.tools.llm_tools.edits import APPLY_EDIT
+from tunesmith.tools.llm_tools.edits import APPLY_EDIT, PROPOSE_EDIT
 
 TRIED, UNTRIED, OTHER = "edit-aa1111222233334444", "edit-bb1111222233334444", "edit-aa9999888877776666"
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[ToolContext]:
-    spec = make_spec()
+    (tmp_path / "train.py").write_text("a = 1\n")
+    spec = make_spec(edits={"files": ["train.py"]})
     with Recorder(tmp_path / "h.db", spec, project="", now=0.0) as recorder:
         recorder.record_variant(Variant(id="root", files={"train.py": "a = 1\n"}))
         for name, value in ((TRIED, 2), (UNTRIED, 3), (OTHER, 4)):
@@ -58,3 +59,7 @@ def test_an_unclear_name_is_refused_by_preview_and_call(context: ToolContext, na
         with pytest.raises(ToolRefused) as refused:
             ask(context, {"name": name})
         assert reason in str(refused.value)
+    blocks = [{"path": "train.py", "search": "a = 2", "replace": "a = 5"}]
+    with pytest.raises(ToolRefused) as refused:
+        PROPOSE_EDIT.preview_text(context, {"blocks": blocks, "parent": name})
+    assert reason in str(refused.value)
