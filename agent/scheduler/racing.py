@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tunesmith.agent.scheduler.confirmation import as_replicate
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.configurations import is_instance_run, runs_by_configuration
@@ -34,7 +35,9 @@ NEW_AT_FIRST, NEW_GROWTH = 2.0, 2.0 / 3.0
 CONTENDERS = 10
 """Number of leading configurations of which one may run again."""
 _MIN_RACERS = 2
+"""Fewest configurations for a race."""
 _P95_EXCEPTIONS = 0.05
+"""Share of the instances on which a challenger may be worse than the incumbent's 95% quantile."""
 _PRIOR_FREEDOM = 4.0
 """Degrees of freedom that the noise of all configurations is worth next to a pair's own differences."""
 
@@ -91,23 +94,28 @@ class Race:
         leader, others = racers[0], sorted(racers[1:], key=lambda racer: racer.expected)
         noise = leader.trial.runs.noise if leader.trial.runs is not None else None
         contenders = [r for r in others[:CONTENDERS] if not self._is_dropped(r, leader, noise)]
-        further = [name for name in self._instances.tuning if name not in leader.started]
-        for racer in contenders if len(leader.started) >= math.isqrt(len(racers)) else []:
+        if len(leader.started) < math.isqrt(len(racers)):
+            return self._leader_again(leader)
+        for racer in contenders:
             missing = [name for name in leader.losses if name not in racer.started]
             if missing:
                 return self._again(racer.trial, missing[0], f"#{racer.trial.number} against #{leader.trial.number}")
-            if further:
-                break
-        else:
-            further = further if len(leader.started) < math.isqrt(len(racers)) else []
+            if further := self._leader_again(leader):
+                return further  # a challenger has caught up
+        return None
+
+    def _leader_again(self, leader: Racer) -> Proposal | None:
+        """Return the incumbent's run on its next instance; None if it ran on all."""
+        assert self._instances is not None  # noqa: S101  # `next_run` checked it
+        name = next((name for name in self._instances.tuning if name not in leader.started), None)
         why = f"#{leader.trial.number}, the incumbent, on one more instance"
-        return self._again(leader.trial, further[0], why) if further else None
+        return None if name is None else self._again(leader.trial, name, why)
 
     def _has_enough_repeats(self, trials: Sequence[Trial]) -> bool:
         """Return whether a new configuration is due."""
         runs = [t for t in trials if is_instance_run(t)]
         configurations = sum(not t.is_replicate for t in runs)
-        return configurations < NEW_AT_FIRST * len(runs) ** NEW_GROWTH
+        return configurations < NEW_AT_FIRST * math.pow(len(runs), NEW_GROWTH)
 
     def _is_dropped(self, racer: Racer, leader: Racer, noise: float | None) -> bool:
         """Return whether a challenger is clearly worse than the incumbent on the instances that both ran on."""
@@ -146,19 +154,8 @@ class Race:
         return self._ranked[1]
 
     def _again(self, trial: Trial, instance: str, why: str) -> Proposal:
-        again = replace(
-            trial.proposal,
-            source=Source.RACE,
-            rationale=why,
-            prediction=None,
-            rival=None,
-            judged=None,
-            considered=(),
-            fallback_reason="",
-            replicate_of=trial.number,
-            parent=None,
-        )
-        return self._on(again, instance)
+        replicate = as_replicate(trial, trial.proposal.seed, why)
+        return self._on(replace(replicate, source=Source.RACE, judged=None), instance)
 
     def _on(self, proposal: Proposal, instance: str) -> Proposal:
         return replace(proposal, instance=instance, seed=instance_seed(self._spec.study.seed, instance))
