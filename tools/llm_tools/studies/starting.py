@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
@@ -16,8 +17,9 @@ from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.script.check import tried
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 
-FIRST_TRIED = f"first     a dry run of at most {DEFAULT_SECONDS:g} s; nothing starts if it shows a problem"
-NOT_STARTED = "not started"
+FIRST_TRIED = (
+    f"first     a dry run of at most {DEFAULT_SECONDS:g} s; nothing starts if it fails or ends without the metric"
+)
 FINDINGS_CHARS = 6000
 """Longest text of what a dry run showed."""
 
@@ -39,8 +41,8 @@ def start(context: ToolContext, args: StartArguments) -> str:
         raise ToolRefused("runs cannot be started from here; a person can start one with: tunesmith run")
     if context.control is not None and context.control.is_running():
         raise ToolRefused("the study is already running")
-    shown = _dry_run(context) if args.check and is_untried(context) else ""
-    return shown if shown.startswith(NOT_STARTED) else f"{context.start()}{shown}"
+    tried_first = _dry_run(context) if args.check and is_untried(context) else _Tried("")
+    return tried_first.text if tried_first.is_hopeless else f"{context.start()}{tried_first.text}"
 
 
 def is_untried(context: ToolContext) -> bool:
@@ -50,19 +52,27 @@ def is_untried(context: ToolContext) -> bool:
     return spec.run.executor == "local" and not any(t.state in results for t in context.study.view().every_trial)
 
 
-def _dry_run(context: ToolContext) -> str:
-    """Return what a dry run of the default showed, after a run that would not work a text that says so."""
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What a dry run of the default says to the model; `is_hopeless` if a run would fail in the same way."""
+
+    text: str
+    is_hopeless: bool = False
+
+
+def _dry_run(context: ToolContext) -> _Tried:
     try:
         run, findings = tried(context, DEFAULT_SECONDS)
     except InputError as error:
-        return f"\n(the default could not be tried first: {error})"
+        return _Tried(f"\n(the default could not be tried first: {error})")
     if not has_problem(findings):
-        return ""
+        return _Tried("")
     shown = fenced("\n".join(finding_lines(findings)), "text", limit=FINDINGS_CHARS)
     # A run that was cut short may report its metric later.
     if run is not None and not run.ended:
-        return f"\nwhat the first {DEFAULT_SECONDS:g} s of the default showed:\n{shown}"
-    return f"{NOT_STARTED}, because the default does not work; start it again once this is mended:\n{shown}"
+        return _Tried(f"\nwhat the first {DEFAULT_SECONDS:g} s of the default showed:\n{shown}")
+    text = f"not started, because the default does not work; start it again once this is mended:\n{shown}"
+    return _Tried(text, is_hopeless=True)
 
 
 def _preview(context: ToolContext, args: StartArguments) -> str:
