@@ -13,9 +13,9 @@ from tunesmith.study.trials.observation import Observation
 from tunesmith.study.units import short_number
 
 END_PART = 1 / 3
-"""The part of a series, at its end, whose slope and spread are told."""
+"""The part of a series, at its end, that has its slope and spread described."""
 _MIN_SLOPE_POINTS = 4
-"""Number of points at the end from which a slope is told."""
+"""Smallest number of points at the end that have a slope."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def series_of(observations: Iterable[Observation]) -> list[Series]:
 
 def _series(metric: str, points: Sequence[Observation]) -> Series | None:
     finite = sorted((p for p in points if math.isfinite(p.value)), key=lambda p: p.step)
-    if len(finite) < 2:  # noqa: PLR2004  # one value is no series
+    if len(finite) < 2:  # noqa: PLR2004  # a series has two values
         return None
     values = [p.value for p in finite]
     end = finite[-max(round(len(finite) * END_PART), _MIN_SLOPE_POINTS) :]

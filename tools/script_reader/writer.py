@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from tunesmith.study.config.load import parameter_document
+from tunesmith.study.trials.resources import SECONDS
 from tunesmith.tools.script_reader.reading import MetricGuess, ScriptReading, Setting, Tuned
 from tunesmith.tools.toml_text import toml_line
 
@@ -66,6 +67,9 @@ def _metric(metric: MetricGuess, others: tuple[MetricGuess, ...]) -> Iterator[st
     yield f"# From what the script prints{where}.{f' It also has: {names}' if names else ''}"
     yield toml_line("metric", metric.name)
     yield toml_line("direction", metric.direction)
+    both, ways = toml_line("metric", [metric.name, SECONDS]), toml_line("direction", [metric.direction, "minimize"])
+    needs_ways = f"and {ways}: " if metric.direction == "maximize" else ""
+    yield _commented(f"# {both}", f"{needs_ways}as good in less time")
 
 
 def _metrics(reading: ScriptReading) -> Iterator[str]:
