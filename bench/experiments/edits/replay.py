@@ -1,11 +1,12 @@
 """Runs a study over configurations and edits with recorded ideas, given by a scripted LLM server.
 
     python bench/experiments/edits/replay.py ripples --trials 12 --seed 0
-    python bench/experiments/edits/replay.py charlm --trials 30 --seed 0 --strategy greedy
+    python bench/experiments/edits/replay.py charlm --trials 15 --seed 0 --seconds 2 --strategy greedy
     python bench/experiments/edits/replay.py charlm --trials 30 --seed 0 --no-edits
 
-The LLM proposes the ideas of PROJECT_edits.toml (good, useless and bad ones) in their order, which is that of a strong
-model, or with --shuffled in one drawn from the seed; each once and only where it fits the shown code. Configurations
+The LLM proposes the recorded ideas (good, useless and bad ones) in their order, which is that of a strong model, or
+with --shuffled in one drawn from the seed; each once and only where it fits the shown code. --first puts one idea at a
+place of its own in that order. Configurations
 are drawn at random. Without edits, the sampler tunes only the parameters, with as many trials. Prints the trials with
 their version and, for each idea, how many trials passed between its proposal and its first one. Trials run in the
 sandbox.
@@ -33,6 +34,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from fakes.llm.answers import candidates_reply
 from fakes.llm.server import Reply, Request, message, serving
 
+from tunesmith.bench.experiments.edits.banks import bank
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.trials.trial import Trial
@@ -40,7 +42,7 @@ from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, short_id
 
 HERE = Path(__file__).resolve().parent
-PROJECTS = {"charlm": ROOT / "examples" / "charlm", "ripples": HERE / "ripples"}
+PROJECTS = {**bank.PROJECTS, "ripples": HERE / "ripples"}
 QUICK_S = 8
 """Seconds of training of a trial of charlm."""
 
@@ -110,16 +112,27 @@ class ScriptedModel:
 
 def ideas_of(project: str) -> dict[str, Mapping[str, Any]]:
     """Return the recorded ideas for a project, by name."""
-    document = tomllib.loads((HERE / f"{project}_edits.toml").read_text(encoding="utf-8"))
-    return {candidate["name"]: candidate for candidate in document["candidates"]}
+    if project in bank.PROJECTS:
+        found = bank.documents(project)
+    else:
+        found = tomllib.loads((HERE / f"{project}_edits.toml").read_text(encoding="utf-8"))["candidates"]
+    return {candidate["name"]: candidate for candidate in found}
 
 
-def make_project(source: Path, folder: Path, *, trials: int, url: str, strategy: str) -> Path:
-    """Copy a project, set its number of trials, and allow edits when there is a `url`."""
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__", ".tunesmith", "artifacts"))
+def with_place(ideas: Mapping[str, Mapping[str, Any]], name: str, place: int) -> dict[str, Mapping[str, Any]]:
+    """Return the ideas with one of them moved to a place in their order; without a name, as they are."""
+    names = [other for other in ideas if other != name]
+    names = [*names[:place], *([name] if name else []), *names[place:]]
+    return {other: ideas[other] for other in names}
+
+
+def make_project(source: Path, folder: Path, *, trials: int, seconds: float, url: str, strategy: str) -> Path:
+    """Copy a project, set its number of trials and charlm's seconds, and allow edits when there is a `url`."""
+    ignored = shutil.ignore_patterns("__pycache__", ".tunesmith", "artifacts", "ideas.toml", "measured.json")
+    shutil.copytree(source, folder, ignore=ignored)
     file = folder / "study.toml"
     text = re.sub(r"(?m)^trials = \d+$", f"trials = {trials}", file.read_text(encoding="utf-8"))
-    text = text.replace('CHARLM_SECONDS = "60"', f'CHARLM_SECONDS = "{QUICK_S}"')
+    text = text.replace('CHARLM_SECONDS = "60"', f'CHARLM_SECONDS = "{seconds:g}"')
     before, _, after = text.partition("[edits]\n")
     if url:
         planner = f'[planner]\nmodel = "openai:scripted"\nbase_url = "{url}"\n'
@@ -132,7 +145,8 @@ def make_project(source: Path, folder: Path, *, trials: int, url: str, strategy:
 
 def tunesmith(folder: Path, *words: str) -> None:
     """Run the command line in the project and show its output."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OPENAI_API_KEY": "sk-nobody"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "src"), "OPENAI_API_KEY": "sk-nobody"}
     command = [sys.executable, "-m", "tunesmith.cli.main", *words]
     print(f"\n$ tunesmith {' '.join(words)}", flush=True)
     subprocess.run(command, cwd=folder, env=environment, check=False)
@@ -160,6 +174,11 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--strategy", default="adaptive")
+    parser.add_argument("--seconds", type=float, default=QUICK_S, help="CPU seconds of training of a trial of charlm")
+    parser.add_argument(
+        "--first", default="", help="an idea that comes after --after others, as in --first ngram_counts"
+    )
+    parser.add_argument("--after", type=int, default=3, help="number of ideas before that one")
     parser.add_argument("--per-answer", type=int, default=1, help="ideas in one answer")
     parser.add_argument("--shuffled", action="store_true", help="the seed draws the order of the ideas")
     parser.add_argument("--no-edits", action="store_true", help="only the sampler, on the project's own code")
@@ -168,7 +187,7 @@ def main() -> None:
     source = PROJECTS[args.project]
     model = ScriptedModel(
         source,
-        ideas_of(args.project),
+        with_place(ideas_of(args.project), args.first, args.after),
         seed=args.seed,
         per_answer=args.per_answer,
         is_shuffled=args.shuffled,
@@ -176,7 +195,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as kept, serving(model) as server:
         target = args.folder or Path(kept) / args.project
         url = "" if args.no_edits else server.base_url
-        folder = make_project(source, target.absolute(), trials=args.trials, url=url, strategy=args.strategy)
+        folder = make_project(
+            source, target.absolute(), trials=args.trials, seconds=args.seconds, url=url, strategy=args.strategy
+        )
         tunesmith(folder, "run", "--seed", str(args.seed))
         with History.open(folder / ".tunesmith" / "history.db") as history:
             record = history.study(args.project)

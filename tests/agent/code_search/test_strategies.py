@@ -13,7 +13,7 @@ from tunesmith.agent.code_search.strategies.adaptive import MAX_IDEAS
 from tunesmith.agent.code_search.strategies.base import SearchState
 from tunesmith.agent.code_search.strategies.registry import make_strategy
 from tunesmith.agent.code_search.strategies.tree import DRAFTS
-from tunesmith.bench.experiments.edits.simulation import STRATEGIES, Idea, World, made_up_ideas, simulate
+from tunesmith.bench.experiments.edits.simulation import STRATEGIES, Idea, MadeUpWorld, made_up_ideas, simulate
 from tunesmith.study.config.tables.planner import EditStrategy
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Objective
@@ -46,7 +46,7 @@ def state(
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_finds_a_large_gain_and_never_gets_worse(name: EditStrategy) -> None:
-    world = World(ideas=[*NEUTRAL[:8], Idea("edit-win", 2.0), Idea("edit-bad", 0.0, is_broken=True)], noise=0.0)
+    world = MadeUpWorld(ideas=[*NEUTRAL[:8], Idea("edit-win", 2.0), Idea("edit-bad", 0.0, is_broken=True)], spread=0.0)
     curve = simulate(make_strategy(name), world, trials=24, seed=1)
     assert curve[-1] < 2.1
     assert all(after <= before + 1e-9 for before, after in zip(curve, curve[1:], strict=False))
@@ -55,19 +55,21 @@ def test_every_strategy_finds_a_large_gain_and_never_gets_worse(name: EditStrate
 def test_edits_and_tuning_share_the_trials_by_what_they_gain() -> None:
     """Where only tuning gains, most trials tune; where only edits do, most are edits."""
 
-    def final(world: World, name: EditStrategy = "adaptive") -> float:
+    def final(world: MadeUpWorld, name: EditStrategy = "adaptive") -> float:
         return mean(simulate(make_strategy(name), world, trials=30, seed=seed)[-1] for seed in range(4))
 
-    only_tuning = World(ideas=NEUTRAL, tuning_gain=2.0, tuning_trials=8.0, noise=0.0)
+    only_tuning = MadeUpWorld(ideas=NEUTRAL, tuning_gain=2.0, tuning_trials=8.0, spread=0.0)
     assert final(only_tuning) < 2.5 < final(only_tuning, "greedy") - 1.0
-    only_edits = World(ideas=[Idea(f"edit-{n}", 0.1) for n in range(29)], tuning_gain=0.0, noise=0.0)
+    only_edits = MadeUpWorld(ideas=[Idea(f"edit-{n}", 0.1) for n in range(29)], tuning_gain=0.0, spread=0.0)
     assert final(only_edits) < 4.0 - 0.1 * 20
 
 
 def test_the_sum_of_both_is_ahead_of_edits_alone() -> None:
     def final(name: EditStrategy, trials: int) -> float:
         curves = [
-            simulate(make_strategy(name), World(ideas=made_up_ideas(seed), tuning_gain=2.5), trials=trials, seed=seed)
+            simulate(
+                make_strategy(name), MadeUpWorld(ideas=made_up_ideas(seed), tuning_gain=2.5), trials=trials, seed=seed
+            )
             for seed in range(6)
         ]
         return mean(curve[-1] for curve in curves)
