@@ -61,7 +61,7 @@ def llama_server(folder: Path, model: Path, *, context: int = CONTEXT, chat_form
 
 
 def test_a_real_server_drives_a_study(tmp_path: Path) -> None:
-    script = "import sys, time\ntime.sleep(1.2)\nprint('loss=' + sys.argv[2])"
+    script = f"import sys, time\ntime.sleep({TRIAL_S / 2})\nprint('loss=' + sys.argv[2])"
     project = make_project(tmp_path / "p", script=script, trials=10, sampler="bayes")
     study = project / "study.toml"
     # Its grammars enforce types and choices, but no bounds, so the ranges must accept every number that it writes.
@@ -105,7 +105,7 @@ def test_a_real_small_model_costs_a_study_nothing_and_never_stalls_it(context: i
     lines = [together.output, *together.calls, f"best {together.best:.4g}, without the model {without.best:.4g}\n"]
     sys.stdout.write("\n".join(lines))
     assert together.best <= 1.05 * without.best
-    assert together.idle_s <= 0.02 * 10 * TRIAL_S + 2.0
+    assert together.idle_s <= 0.1 * 10 * TRIAL_S
     assert "The LLM was worth" in together.output or "The LLM changed nothing" in together.output
     assert "LLM: " in status.stdout
 
