@@ -20,6 +20,13 @@ DROPOUT = {"action": "parameter", "name": "dropout", "low": 0.0, "high": 0.5, "w
 RULE = {"action": "forbid", "condition": "x > 0.9 and y > 7", "why": "both large diverged"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def client() -> None:
+    """Import the client before the first study, which takes seconds on a busy machine."""
+    import langchain.chat_models  # noqa: F401
+    import langchain_openai  # noqa: F401  # the import is all that is needed
+
+
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-0123456789abcdef")
@@ -53,7 +60,7 @@ def later(project: Path, trials: int) -> None:
 
 
 def test_requests_reach_the_person_everywhere_and_widen_nothing_unasked(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "p", trials=10, sampler="bayes", more="--sleep 0.2")
+    project = make_project(tmp_path / "p", trials=10, sampler="bayes", more="--sleep 0.4")
     printed = run(project, "--json").stdout
     notes = [e["text"] for e in events(printed) if e["event"] == "note" and "the LLM asks" in e["text"]]
     invoke("report", "--out", "out", cwd=project)
@@ -75,7 +82,7 @@ def test_requests_reach_the_person_everywhere_and_widen_nothing_unasked(tmp_path
 
 
 def test_what_is_taken_over_is_shown_as_a_command_and_can_be_undone(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "p", trials=10, sampler="bayes", more="--sleep 0.2", tables='allow = ["ranges"]')
+    project = make_project(tmp_path / "p", trials=10, sampler="bayes", more="--sleep 0.4", tables='allow = ["ranges"]')
     printed = run(project, "--json").stdout
     assert "the LLM" in printed
     made = spec_of(project)
