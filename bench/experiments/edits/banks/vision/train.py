@@ -1,4 +1,5 @@
 # ruff: noqa: D101, D103  # as a user would write it
+# mypy: disable-error-code="no-any-return, no-untyped-call"
 """Trains a small convolutional network on digits, for a fixed number of passes over the images."""
 
 from __future__ import annotations
