@@ -12,26 +12,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tunesmith.history.contenders import (
+from tunesmith.history.database.connect import has_tables, is_copy, is_locked, locked_error, open_for_reading
+from tunesmith.history.queries.contenders import (
     FIRST_CHUNK,
     TrialSource,
     deciding_trials,
     stored_improvements,
 )
-from tunesmith.history.database.connect import has_tables, is_copy, is_locked, locked_error, open_for_reading
-from tunesmith.history.instance_questions import InstanceQuestions, Question
-from tunesmith.history.measured import MEASURED_EVENT
-from tunesmith.history.rows import llm_call_from_row, trial_from_row, variant_from_row
-from tunesmith.study.config.budget import PurposeUsage, Spent
+from tunesmith.history.queries.counts import TrialCounts, trial_counts
+from tunesmith.history.queries.stored_trials import StoredTrials
+from tunesmith.history.queries.usage import saved_runs, spent
+from tunesmith.history.rows import llm_call_from_row, variant_from_row
 from tunesmith.study.config.command import script_path
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
-from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.trials.configurations import with_instances
 from tunesmith.study.trials.curves import PackedObservations
-from tunesmith.study.trials.failure_scope import OF_THE_CONFIGURATION, with_scopes
 from tunesmith.study.trials.observation import Observation
 from tunesmith.study.trials.results import (
     Improvement,
@@ -41,56 +38,9 @@ from tunesmith.study.trials.results import (
     present_improvements,
     study_front,
 )
-from tunesmith.study.trials.seeds import FIRST_FRESH
-from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.winner import Winner, winner
-from tunesmith.study.units import JOULES_PER_KWH
 from tunesmith.study.variant import Variant
-
-FORGOTTEN_EVENT = "forgotten"
-"""Kind of the event that has a study forget trials, or, with `again`, take them up again."""
-
-_LLM_SUMS = """
-    count(*) as calls, total(cost_usd) as usd,
-    total(coalesce(input_tokens + output_tokens, (length(messages) + length(answer)) / 3)) as tokens
-"""
-"""Sums over calls to LLMs. If a server reports no tokens, they are estimated as a third of the characters."""
-
-_TRIALS = """
-    select trials.*, proposals.rationale, proposals.predicted_mean, proposals.predicted_std, proposals.fallback_reason,
-           proposals.considered, proposals.rival_mean, proposals.rival_std,
-           proposals.judged_mean, proposals.judged_std
-    from trials join proposals on proposals.trial_id = trials.id
-    where trials.study_id = :study
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialCounts:
-    """Number of trials by state, by kind of failure and by source. Only `replicates` counts replicates.
-
-    Attributes:
-        set_aside: trials that count nowhere else: failures of the study itself, and forgotten trials.
-    """
-
-    states: Mapping[TrialState, int]
-    failures: Mapping[str, int]
-    sources: Mapping[str, int]
-    replicates: int
-    set_aside: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Marks:
-    """The trials that others say something about, by number, and what that rests on.
-
-    Attributes:
-        key: the number of finished trials, the forgotten ones, and the instances.
-        trials: failed and forgotten trials; with [instances] also the first trial of each configuration.
-    """
-
-    key: tuple[int, frozenset[int], Question | None]
-    trials: Mapping[int, Trial]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +61,9 @@ class History:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        # Finished trials change only where a new bound gives them measured values, so each is read once until then.
-        self._measured: dict[int, int] = {}
-        self._finished: dict[int, list[Trial]] = {}
-        self._finished_apart: dict[int, dict[int, Trial]] = {}
+        self._trials = StoredTrials(self._query)
         self._sources: dict[int, TrialSource] = {}
         self._choices: dict[int, _Choice] = {}
-        self._marked: dict[int, _Marks] = {}
-        self._instances = InstanceQuestions(self._query)
 
     @classmethod
     def open_if_any(cls, path: Path, *, any_thread: bool = False) -> History | None:
@@ -178,41 +123,17 @@ class History:
             spec=spec,
             project=row["project"],
             created_at=row["created_at"],
-            spent=self._spent(row, spec),
+            spent=spent(self._query, row, spec, set_aside=len(self._trials.set_aside(row["id"]))),
             ended_by=row["ended_by"],
         )
 
     def trials(self, study_id: int) -> list[Trial]:
         """Return every trial by number. Failures have the scope that all trials so far give them."""
-        return self._with_marks(study_id, self._stored_trials(study_id))
+        return self._trials.all(study_id)
 
     def forgotten(self, study_id: int) -> frozenset[int]:
         """Return the numbers of the trials that people had the study forget, and not taken up again since."""
-        numbers: set[int] = set()
-        for event in self.events(study_id, FORGOTTEN_EVENT):
-            change = set(event.detail["numbers"])
-            numbers = numbers - change if event.detail.get("again") else numbers | change
-        return frozenset(numbers)
-
-    def _drop_outdated(self, study_id: int) -> None:
-        """Forget what was read before finished trials got values of measured resources."""
-        sql = "select count(*) from events where study_id = ? and kind = ?"
-        (times,) = self._execute(sql, [study_id, MEASURED_EVENT]).fetchone()
-        if times != self._measured.setdefault(study_id, times):
-            self._measured[study_id] = times
-            for known in (self._finished, self._finished_apart, self._choices, self._marked):
-                known.pop(study_id, None)
-
-    def _stored_trials(self, study_id: int) -> list[Trial]:
-        self._drop_outdated(study_id)
-        done = self._finished.setdefault(study_id, [])
-        rows = self._query(f"{_TRIALS} and number >= :first order by number", {"study": study_id, "first": len(done)})
-        new = [trial_from_row(row) for row in rows]
-        for trial in new:
-            if not trial.state.is_finished:
-                break
-            done.append(trial)
-        return done + new[len([t for t in new if t.number < len(done)]) :]
+        return self._trials.forgotten(study_id)
 
     def imported_for(self, name: str) -> list[str]:
         """Return the names of the studies that were imported for a study, in order of import."""
@@ -232,15 +153,15 @@ class History:
 
     def unfinished(self, study_id: int) -> list[Trial]:
         """Return the trials that wait or run, by number."""
-        return self._select("and state in ('waiting', 'running') order by +number", study_id)
+        return self._trials.select(study_id, "and state in ('waiting', 'running') order by +number")
 
     def trial(self, study_id: int, number: int) -> Trial | None:
         """Return one trial; None if there is no trial of that number."""
-        return next(iter(self._select("and number = :number", study_id, number=number)), None)
+        return next(iter(self._trials.select(study_id, "and number = :number", number=number)), None)
 
     def latest(self, study_id: int, count: int) -> list[Trial]:
         """Return the trials with the highest numbers, by number."""
-        return self._select("order by number desc limit :count", study_id, count=count)[::-1]
+        return self._trials.select(study_id, "order by number desc limit :count", count=count)[::-1]
 
     def default(self, record: StudyRecord) -> Trial | None:
         """Return the trial of the default configuration in the present space; None if there is none."""
@@ -302,26 +223,11 @@ class History:
 
     def trial_counts(self, study_id: int) -> TrialCounts:
         """Return the number of trials by state, failure and source."""
-        rows = list(
-            self._query(
-                """
-                select state, coalesce(failure_kind, '') as kind, source, replicate_of is not null as replicate,
-                    count(*) as count
-                from trials where study_id = ? group by 1, 2, 3, 4
-                """,
-                [study_id],
-            )
-        )
-        own = [row for row in rows if not row["replicate"]]
-        set_aside = self._set_aside(study_id)
-        own += [_uncounted_row(trial) for trial in set_aside]
-        return TrialCounts(
-            states={TrialState(k): v for k, v in _sums(own, "state").items()},
-            failures=_sums([row for row in own if row["kind"]], "kind"),
-            sources=_sums(own, "source"),
-            replicates=sum(row["count"] for row in rows if row["replicate"]),
-            set_aside=len(set_aside),
-        )
+        return trial_counts(self._query, study_id, self._trials.set_aside(study_id))
+
+    def saved_runs(self, study_id: int) -> float:
+        """Return how many full runs a study saved because trials were stopped early or continued others; at least 0."""
+        return saved_runs(self._query, study_id)
 
     def curves(self, study_id: int) -> dict[int, PackedObservations]:
         """Return the observations of each trial's latest attempt, by the trial's number, in order."""
@@ -411,152 +317,16 @@ class History:
                 raise locked_error(None) from error
             raise
 
-    def _select(self, clause: str, study_id: int, **values: int) -> list[Trial]:
-        rows = self._query(f"{_TRIALS} {clause}", {"study": study_id, **values})
-        return self._with_marks(study_id, [trial_from_row(row) for row in rows])
-
-    def _with_marks(self, study_id: int, found: list[Trial]) -> list[Trial]:
-        """Return the trials with what all trials together tell.
-
-        That is the scope of each failure, which are forgotten, and what configurations came to over instances.
-        """
-        if not any(t.state.is_finished for t in found):
-            return found
-        marked = self._marks(study_id)
-        return [marked.get(t.number, t) for t in found] if marked else found
-
-    def _marks(self, study_id: int) -> Mapping[int, Trial]:
-        """Return the trials that others say something about by number, decided anew after each trial that ended."""
-        forgotten, instances = self.forgotten(study_id), self._instances.of(study_id)
-        if instances is None and not self._may_fail_by_itself(study_id):
-            return {t.number: replace(t, forgotten=True) for t in self._trials_of(study_id, forgotten)}
-        trials = self._stored_trials(study_id)
-        key = (sum(t.state.is_finished for t in trials), forgotten, instances)
-        if study_id not in self._marked or self._marked[study_id].key != key:
-            known = [replace(t, forgotten=True) if t.number in forgotten else t for t in trials]
-            scoped = with_scopes(known)
-            told = scoped if instances is None else with_instances(scoped, *instances)
-            marked = {t.number: t for t in told if t.failure is not None or t.forgotten or t.runs is not None}
-            self._marked[study_id] = _Marks(key, marked)
-        return self._marked[study_id].trials
-
-    def _may_fail_by_itself(self, study_id: int) -> bool:
-        """Return whether a failure may say something about the study only, which all trials together decide."""
-        sql = "select distinct failure_kind as kind from trials where study_id = ? and state = 'failed'"
-        return any(row["kind"] not in OF_THE_CONFIGURATION for row in self._query(sql, [study_id]))
-
     def _source(self, study_id: int) -> TrialSource:
         def rows(sql: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
             return self._rows(sql, {"study": study_id, **values})
 
         def trials(numbers: Iterable[int]) -> list[Trial]:
-            return self._with_marks(study_id, self._trials_of(study_id, numbers))
+            return self._trials.of(study_id, numbers)
 
         if study_id not in self._sources:
             self._sources[study_id] = TrialSource(rows, trials)
         return self._sources[study_id]
-
-    def _trials_of(self, study_id: int, numbers: Iterable[int]) -> list[Trial]:
-        """Return the trials of these numbers, by number; finished ones are read once, others each time."""
-        self._drop_outdated(study_id)
-        done, apart = self._finished.get(study_id, []), self._finished_apart.setdefault(study_id, {})
-        wanted = sorted(numbers)
-        known = {n: done[n] if n < len(done) else apart[n] for n in wanted if n < len(done) or n in apart}
-        missing = [n for n in wanted if n not in known]
-        if missing:
-            clause = "and number in (select value from json_each(:numbers))"
-            rows = self._query(f"{_TRIALS} {clause}", {"study": study_id, "numbers": json.dumps(missing)})
-            read = {t.number: t for t in map(trial_from_row, rows)}
-            apart |= {n: t for n, t in read.items() if t.state.is_finished}
-            known |= read
-        return [known[n] for n in wanted if n in known]
-
-    def _set_aside(self, study_id: int) -> list[Trial]:
-        """Return the trials that count nowhere, replicates left out."""
-        return [t for t in self._marks(study_id).values() if not t.counts and not t.is_replicate]
-
-    def saved_runs(self, study_id: int) -> float:
-        """Return how many full runs a study saved because trials were stopped early or continued others; at least 0.
-
-        Such a trial counts as its duration divided by the mean duration of uninterrupted trials. A failure counts as a
-        full run, so that a study whose script always fails ends.
-        """
-        row = next(
-            self._query(
-                """
-                with full as (
-                    select avg(wall_s) as wall_s from trials
-                    where study_id = :study and state = 'complete' and replicate_of is null and parent is null
-                )
-                select total(max(1.0 - trials.wall_s / full.wall_s, 0.0)) as saved from trials, full
-                where study_id = :study and replicate_of is null and trials.wall_s > 0.0 and full.wall_s > 0.0
-                      and (state = 'stopped' or (state = 'complete' and parent is not null))
-                """,
-                {"study": study_id},
-            )
-        )
-        return float(row["saved"])
-
-    def _spent(self, study: Mapping[str, Any], spec: StudySpec) -> Spent:
-        study_id = study["id"]
-        trials, others = self._usage_of_trials(study_id), self._usage_of_other_runs(study_id)
-        llm = self._usage_of_llm(study_id)
-        return Spent(
-            trials=trials["trials"] - len(self._set_aside(study_id)),
-            runs=trials["runs"],
-            saved=self.saved_runs(study_id) if spec.schedule_kind == "curves" else 0.0,
-            hours=study["active_s"] / 3600,
-            gpu_hours=(trials["gpu_s"] + others["gpu_s"]) / 3600,
-            kwh=(trials["energy_j"] + others["energy_j"]) / JOULES_PER_KWH,
-            llm_usd=llm["usd"],
-            llm_tokens=int(llm["tokens"]),
-            llm_calls=llm["calls"],
-            llm_purposes=self._usage_by_purpose(study_id) if llm["calls"] else (),
-        )
-
-    def _usage_of_trials(self, study_id: int) -> Mapping[str, Any]:
-        sql = f"""
-            select coalesce(sum(replicate_of is null), 0) as trials, total(gpu_s) as gpu_s, total(energy_j) as energy_j,
-                   coalesce(sum(instance != '' and seed < {FIRST_FRESH}), 0) as runs
-            from trials where study_id = ? and state in ('complete', 'stopped', 'failed')
-            """  # noqa: S608  # a constant
-        return next(self._query(sql, [study_id]))
-
-    def _usage_of_other_runs(self, study_id: int) -> Mapping[str, Any]:
-        """Sum up what is part of no trial's outcome: first attempts and held-out tests."""
-        sql = """
-            select total(json_extract(detail, '$.gpu_s')) as gpu_s,
-                   total(json_extract(detail, '$.energy_j')) as energy_j
-            from events where study_id = ? and kind in ('requeued', 'test')
-            """
-        return next(self._query(sql, [study_id]))
-
-    def _usage_of_llm(self, study_id: int) -> Mapping[str, Any]:
-        """Sum up the calls to LLMs."""
-        return next(self._query(f"select {_LLM_SUMS} from llm_calls where study_id = ?", [study_id]))  # noqa: S608
-
-    def _usage_by_purpose(self, study_id: int) -> tuple[PurposeUsage, ...]:
-        sql = f"""
-            select purpose, {_LLM_SUMS} from llm_calls where study_id = ?
-            group by purpose order by usd desc, tokens desc
-            """  # noqa: S608  # a constant
-        return tuple(
-            PurposeUsage(purpose=row["purpose"], calls=row["calls"], tokens=int(row["tokens"]), usd=row["usd"])
-            for row in self._query(sql, [study_id])
-        )
-
-
-def _sums(rows: Sequence[Mapping[str, Any]], column: str) -> dict[str, int]:
-    sums: dict[str, int] = {}
-    for row in rows:
-        sums[row[column]] = sums.get(row[column], 0) + row["count"]
-    return {name: count for name, count in sums.items() if count}
-
-
-def _uncounted_row(trial: Trial) -> dict[str, Any]:
-    """Return a row that takes a trial out of the counts."""
-    kind = trial.failure.kind.value if trial.failure else ""
-    return {"state": trial.state.value, "kind": kind, "source": trial.proposal.source.value, "count": -1}
 
 
 def _observation(row: Mapping[str, Any]) -> Observation:

@@ -29,7 +29,8 @@ from tunesmith.history.database.wal import damage_text, lost_transactions
 from tunesmith.history.earlier import find_earlier_studies
 from tunesmith.history.measured import MEASURED_EVENT, fill_measured, with_measured
 from tunesmith.history.project import require_project, require_same_metrics
-from tunesmith.history.read import FORGOTTEN_EVENT, History
+from tunesmith.history.queries.stored_trials import FORGOTTEN_EVENT
+from tunesmith.history.read import History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, variant_row, waiting_trial_row
 from tunesmith.history.without_secrets import redact_observations, redact_outcome, redact_proposal

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tunesmith.agent.planner.estimates.no_gain import further_gain
 from tunesmith.cli.display.format import first_line, front_rows, set_aside_text
-from tunesmith.history.read import TrialCounts
+from tunesmith.history.queries.counts import TrialCounts
 from tunesmith.study.config.record import Lesson, StudyRecord
 from tunesmith.study.energy import energy_line
 from tunesmith.study.formatting import count

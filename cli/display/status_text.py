@@ -19,7 +19,7 @@ from tunesmith.cli.display.format import (
 from tunesmith.cli.display.trial_table import table_header, table_layout, trial_row
 from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy
-from tunesmith.history.read import TrialCounts
+from tunesmith.history.queries.counts import TrialCounts
 from tunesmith.study.formatting import SHORT_DIGITS, render_params
 from tunesmith.study.trials.results import gain_over_text, left_out_text, present_trials
 from tunesmith.study.trials.trial import Source, Trial, TrialState

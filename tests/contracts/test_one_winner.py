@@ -274,7 +274,7 @@ def test_the_trials_that_are_read_decide_as_all_trials_do(seed: int) -> None:
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         modelled = rng.choice([1, 2, 4, 40])
-        for module in ("tunesmith.study.trials.winner", "tunesmith.history.contenders"):
+        for module in ("tunesmith.study.trials.winner", "tunesmith.history.queries.contenders"):
             patch.setattr(f"{module}.MODELLED", modelled)
         spec = random_history(Path(name), rng)
         with History.open(Path(name) / ".tunesmith" / "history.db") as history:
