@@ -22,7 +22,7 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
 
 ENOUGH = 4
-"""Number of complete trials, from any source, that end an opening."""
+"""Number of complete trials that end an opening; an LLM's count only in a study without a default."""
 
 _SPARE_POINTS = 64
 
