@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import math
+import re
 import socket
 import subprocess
 import sys
@@ -19,8 +21,9 @@ import pytest
 from fakes.llm.tiny_llm import CONTEXT, write_tiny_llm
 from fakes.projects import command, make_project
 
+from tunesmith.agent.llm.answer_format import BASE_PATTERN, KINDS
 from tunesmith.history.read import History
-from tunesmith.study.trials.trial import Source, TrialState
+from tunesmith.study.trials.trial import TrialState
 
 TRIAL_S = 14
 """Length of a trial with the small model, in seconds: an answer on two cores takes about as long."""
@@ -60,7 +63,7 @@ def llama_server(folder: Path, model: Path, *, context: int = CONTEXT, chat_form
             server.wait(20)
 
 
-def test_a_real_server_drives_a_study(tmp_path: Path) -> None:
+def test_a_real_server_answers_a_study_in_the_form_of_its_schema(tmp_path: Path) -> None:
     script = f"import sys, time\ntime.sleep({TRIAL_S / 2})\nprint('loss=' + sys.argv[2])"
     project = make_project(tmp_path / "p", script=script, trials=10, sampler="bayes")
     study = project / "study.toml"
@@ -80,9 +83,12 @@ def test_a_real_server_drives_a_study(tmp_path: Path) -> None:
         trials, calls = history.trials(record.id), history.llm_calls(record.id)
     assert [t.state for t in trials] == [TrialState.COMPLETE] * 10
     assert calls
-    details = [*((c.error, c.answer[:200]) for c in calls), *(t.proposal.fallback_reason for t in trials)]
-    assert any(not c.error for c in calls), details
-    assert any(t.proposal.source is Source.LLM for t in trials), details
+    answers = [json.loads(call.answer) for call in calls if not call.error]
+    assert answers, [(call.error, call.answer[:200]) for call in calls]
+    # Its words are drawn at random, so that few of its candidates can run; the grammar holds for all of them.
+    candidates = [candidate for answer in answers for candidate in answer["candidates"]]
+    assert {candidate["kind"] for candidate in candidates} <= set(KINDS)
+    assert all(re.fullmatch(BASE_PATTERN, candidate["base"]) for candidate in candidates)
 
 
 @pytest.mark.nightly
