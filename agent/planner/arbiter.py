@@ -16,7 +16,6 @@ from tunesmith.agent.llm.candidates import Candidate
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION
 from tunesmith.agent.planner.box_search import fill_free
 from tunesmith.agent.planner.default_turn import is_default_due, is_default_set_aside
-from tunesmith.agent.planner.ending import due_repeat, is_ending
 from tunesmith.agent.planner.judging.judgement import Judgement, in_order, judge, may_insist
 from tunesmith.agent.planner.judging.scorer import Scorer
 from tunesmith.agent.planner.judging.source_credit import REJECTED, source_credits
@@ -68,7 +67,6 @@ class Arbiter:
         candidate_pool: the LLM's candidates; None without an LLM.
         rules: how the LLM takes part.
         scorer: scores candidates; None for Tunesmith's Bayesian sampler.
-        repeats_leaders: whether leaders run again near the end; not where the choice is confirmed afterwards.
     """
 
     def __init__(
@@ -79,14 +77,12 @@ class Arbiter:
         candidate_pool: CandidatePool | None = None,
         rules: LLMRules | None = None,
         scorer: Scorer | None = None,
-        repeats_leaders: bool = False,
     ) -> None:
         self._sampler = sampler
         self._fidelity = fidelity
         self._candidate_pool = candidate_pool
         self._rules = rules or LLMRules()
         self._scorer: Scorer = scorer or BayesSampler()
-        self._repeats_leaders = repeats_leaders
         self._refused: dict[int, Judgement] = {}
         self._scores: tuple[object, list[CandidateScore] | None] = (None, None)
 
@@ -148,9 +144,6 @@ class Arbiter:
     ) -> Proposal:
         """Return the sampler's point; a fallback reason says why it replaces a candidate of the LLM."""
         source = Source.FALLBACK if fallback_reason else Source.SAMPLER
-        last = self._at_the_end(view, considered) if source is Source.SAMPLER and is_ending(view) else None
-        if last is not None:
-            return last
         try:
             suggestion = self._suggested(view)
         except TunesmithError:
@@ -159,14 +152,6 @@ class Arbiter:
             reason = f"{SAMPLER_FAILED}: {type(error).__name__}: {error}"
             return self._proposal(view, _random_suggestion(view), Source.FALLBACK, fallback_reason=reason)
         return self._proposal(view, suggestion, source, fallback_reason=fallback_reason, considered=considered)
-
-    def _at_the_end(self, view: StudyView, considered: tuple[str, ...]) -> Proposal | None:
-        """Return a repeat of a leader that noise hides, or None for the sampler's usual point."""
-        leader = due_repeat(view) if self._repeats_leaders else None
-        if leader is None:
-            return None
-        why = f"near the end: noise hides whether #{leader.number} is the best, so it runs on another seed"
-        return replace(repeat_of(leader, view, why), considered=considered)
 
     def _suggested(self, view: StudyView) -> Suggestion:
         """Return the sampler's suggestion; what it does not learn from may not be repeated either."""

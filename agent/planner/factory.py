@@ -69,9 +69,8 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
     """
     sampler = sampler or make_sampler(spec.planner.sampler)
     fidelity = spec.fidelity.max if spec.fidelity else None
-    repeats_leaders = spec.confirm is None and spec.instances is None and fidelity is None
     if model is None:
-        return Arbiter(sampler, fidelity=fidelity, repeats_leaders=repeats_leaders), None
+        return Arbiter(sampler, fidelity=fidelity), None
 
     def context(view: StudyView, fates: Sequence[CandidateFate]) -> PromptContext:
         shown = _permuted(view) if permuted else view
@@ -92,10 +91,7 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
         rethinks=rules.rethinks,
     )
     scorer = sampler if isinstance(sampler, BayesSampler) else None
-    arbiter = Arbiter(
-        sampler, fidelity=fidelity, candidate_pool=pool, rules=rules, scorer=scorer, repeats_leaders=repeats_leaders
-    )
-    return arbiter, pool
+    return Arbiter(sampler, fidelity=fidelity, candidate_pool=pool, rules=rules, scorer=scorer), pool
 
 
 def make_planner(
