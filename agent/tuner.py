@@ -23,7 +23,8 @@ from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.agent.scheduler.racing import Race
 from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder
-from tunesmith.study.config.load import parse_spec, relations_document, space_document
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.space_tables import relations_document, space_document
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import PYTHON_FUNCTION
 from tunesmith.study.errors import Mistake, SpecError
@@ -34,8 +35,8 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.space_checks import changed_parameters
-from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.resources import SECONDS, resource_values
+from tunesmith.study.trials.observed.observation import Observation
+from tunesmith.study.trials.observed.resources import SECONDS, resource_values
 from tunesmith.study.trials.results import pareto_front, present_trials
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.trials.winner import winner

@@ -43,8 +43,8 @@ from tunesmith.evaluator.steps import EvaluationContext, Step
 from tunesmith.evaluator.trial_command import TrialCommand
 from tunesmith.evaluator.usage import total_usage
 from tunesmith.study.formatting import strip_control
-from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.resources import RESOURCES, resource_values, usage_in_sequence
+from tunesmith.study.trials.observed.observation import Observation
+from tunesmith.study.trials.observed.resources import RESOURCES, resource_values, usage_in_sequence
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 
 TIDY_WAIT_S = 0.03

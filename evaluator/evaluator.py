@@ -26,7 +26,7 @@ from tunesmith.study.config.command import template_values
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import DiskFull, ProjectError
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Trial
 
 

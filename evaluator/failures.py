@@ -12,7 +12,7 @@ from types import MappingProxyType
 from tunesmith.evaluator.executors.base import Cause, CommandResult
 from tunesmith.evaluator.out_of_memory import find_out_of_memory, last_traceback
 from tunesmith.study.formatting import strip_control
-from tunesmith.study.trials.resources import RESOURCES
+from tunesmith.study.trials.observed.resources import RESOURCES
 from tunesmith.study.trials.trial import Failure, FailureKind
 from tunesmith.study.units import short_seconds
 

@@ -8,7 +8,7 @@ from tunesmith.evaluator.executors.base import Job
 from tunesmith.evaluator.output.output_line import MAX_LINES
 from tunesmith.evaluator.readers.metric_collector import MetricCollector
 from tunesmith.evaluator.readers.metric_reading import MetricReading, ObservationQueue
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 
 READING_WAIT_S = 0.01
 """Longest time that a turn of the loop waits for the reading thread."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import json_number_or_text
-from tunesmith.study.trials.resources import resource_values, usage_in_sequence
+from tunesmith.study.trials.observed.resources import resource_values, usage_in_sequence
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import ancestors
 

@@ -28,8 +28,8 @@ from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.trials.curves import PackedObservations
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.curves import PackedObservations
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.results import (
     Improvement,
     StudyQuestion,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from tunesmith.history.redact import redact
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Proposal
 
 

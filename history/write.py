@@ -37,7 +37,7 @@ from tunesmith.history.without_secrets import redact_observations, redact_outcom
 from tunesmith.study.config.record import Lesson, LlmCall, StudyRecord, usage_detail
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import PROGRESS_IS_SAFE, DiskFull, HistoryError, SpecError
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Proposal, Trial, TrialState, Usage
 from tunesmith.study.variant import Variant, VariantState
 

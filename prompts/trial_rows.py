@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.space.condition import Params, same
-from tunesmith.study.trials.configurations import is_instance_run
+from tunesmith.study.trials.replicates.configurations import is_instance_run
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView, objective_values
 from tunesmith.study.trials.winner import incumbent

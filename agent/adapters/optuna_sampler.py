@@ -31,12 +31,12 @@ from tunesmith.agent.adapters.optuna_view import (
     view_for,
 )
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.deduplication import random_params
+from tunesmith.agent.sampler.candidates.deduplication import random_params
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Parameter
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 
 MIN_TRIALS = 4
 """Number of finished trials with a parameter below which it is drawn uniformly when it is sampled independently."""

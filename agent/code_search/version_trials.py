@@ -15,7 +15,7 @@ from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.values import config_key
 from tunesmith.study.trials.earlier import EarlierStudy
-from tunesmith.study.trials.seeds import tuning_seed
+from tunesmith.study.trials.replicates.seeds import tuning_seed
 from tunesmith.study.trials.trial import Prediction, Proposal, Source, Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, root_variant, short_id

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.agent.llm.answer_format import KINDS
-from tunesmith.agent.sampler.deduplication import tried_keys
+from tunesmith.agent.sampler.candidates.deduplication import tried_keys
 from tunesmith.study.errors import Mistake, ProposalError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Params, Value

@@ -8,7 +8,7 @@ from typing import Any
 
 from tunesmith.agent.llm.client.types import LookupTool
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.control.study_reader import InMemoryStudyReader
 from tunesmith.tools.llm_tools.context import ToolContext

@@ -31,9 +31,9 @@ from tunesmith.history.without_secrets import redact_observations
 from tunesmith.history.write import ObservationBatch
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryRemoved, TunesmithError
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.results import baseline_trial, left_out_text
-from tunesmith.tools.analysis.summary import summarize
+from tunesmith.tools.analysis.findings.summary import summarize
 from tunesmith.tools.control.inbox import Inbox
 
 FLUSH_S = 1.0

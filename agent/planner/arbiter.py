@@ -15,20 +15,20 @@ from tunesmith.agent.llm.candidate_pool import CandidatePool, RethinkRule
 from tunesmith.agent.llm.candidates import Candidate
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION
 from tunesmith.agent.planner.box_search import fill_free
-from tunesmith.agent.planner.default_turn import is_default_due, is_default_set_aside
 from tunesmith.agent.planner.judging.judgement import Judgement, in_order, judge, may_insist
 from tunesmith.agent.planner.judging.scorer import Scorer
 from tunesmith.agent.planner.judging.source_credit import REJECTED, source_credits
-from tunesmith.agent.planner.repeats import may_repeat, repeat_of
-from tunesmith.agent.planner.turns import Turn, drawn_turn, next_turn
+from tunesmith.agent.planner.order.default_turn import is_default_due, is_default_set_aside
+from tunesmith.agent.planner.order.repeats import may_repeat, repeat_of
+from tunesmith.agent.planner.order.turns import Turn, drawn_turn, next_turn
 from tunesmith.agent.sampler.base import Sampler, Suggestion
 from tunesmith.agent.sampler.bayes import BayesSampler, CandidateScore
 from tunesmith.agent.sampler.beside_llm import without_llm_misses
-from tunesmith.agent.sampler.deduplication import draw_new_params, random_params, tried_keys
+from tunesmith.agent.sampler.candidates.deduplication import draw_new_params, random_params, tried_keys
 from tunesmith.study.errors import TunesmithError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.values import config_key
-from tunesmith.study.trials.seeds import derived_seed, tuning_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed, tuning_seed
 from tunesmith.study.trials.trial import Prediction, Proposal, Source
 from tunesmith.study.trials.view import StudyView
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from tunesmith.agent.llm.candidates import Candidate, Interval
 from tunesmith.agent.planner.judging.scorer import Scorer
-from tunesmith.agent.sampler.deduplication import tried_keys
+from tunesmith.agent.sampler.candidates.deduplication import tried_keys
 from tunesmith.study.space.condition import Params, Value
 from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.space.values import config_key
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.results import candidates
-from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 
 _DRAWN = 192

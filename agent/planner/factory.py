@@ -25,8 +25,8 @@ from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.observed.observation import Observation
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 
 

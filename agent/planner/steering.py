@@ -12,15 +12,15 @@ from dataclasses import replace
 import numpy as np
 
 from tunesmith.agent.planner.judging.scorer import Scorer
-from tunesmith.agent.sampler.deduplication import random_params, tried_keys
+from tunesmith.agent.sampler.candidates.deduplication import random_params, tried_keys
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, Value
 from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.space.values import config_key
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.results import candidates
-from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Proposal, Source
 from tunesmith.study.trials.view import StudyView
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.agent.sampler.base import Suggestion
-from tunesmith.agent.sampler.deduplication import draw_new_params, random_params, tried_keys
+from tunesmith.agent.sampler.candidates.deduplication import draw_new_params, random_params, tried_keys
+from tunesmith.agent.sampler.candidates.opening import is_open, least_likely_to_fail, next_opening
+from tunesmith.agent.sampler.candidates.regions import region_of, region_of_untried_value
 from tunesmith.agent.sampler.inputs import StudyInputs, study_inputs
 from tunesmith.agent.sampler.interactions import describe_interactions
-from tunesmith.agent.sampler.opening import is_open, least_likely_to_fail, next_opening
 from tunesmith.agent.sampler.overconfidence import usual_miss
-from tunesmith.agent.sampler.regions import region_of, region_of_untried_value
 from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate import acquisition_optimizer
 from tunesmith.agent.sampler.surrogate.hypervolume import nondominated
@@ -34,7 +34,7 @@ from tunesmith.agent.sampler.training_data import TrainingData
 from tunesmith.agent.sampler.warm_start.scale_transfer import format_scale, optimum_at_scale
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.values import config_key
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.trial import Prediction, Source, Trial
 from tunesmith.study.trials.view import Objective, StudyView
 from tunesmith.tools.surrogate.blas_threads import single_threaded_blas

@@ -8,14 +8,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from tunesmith.agent.sampler.arms import Arms, arms_of
+from tunesmith.agent.sampler.candidates.arms import Arms, arms_of
 from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate.transfer import TransferPrior, fit_transfer_prior
 from tunesmith.agent.sampler.surrogate_model import FeatureMap, fit_earlier_models
 from tunesmith.agent.sampler.training_data import TrainingData, build_training_data
 from tunesmith.agent.sampler.warm_start.scale_transfer import earlier_data_at_scale
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tunesmith.agent.sampler.regions import Turn
+from tunesmith.agent.sampler.candidates.regions import Turn
 from tunesmith.tools.surrogate import gp
 
 

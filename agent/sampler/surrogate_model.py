@@ -18,7 +18,7 @@ from tunesmith.agent.sampler.surrogate.failure_classifier import FailureModel, f
 from tunesmith.agent.sampler.surrogate.hypervolume import log_ehvi, nondominated, nondominated_boxes
 from tunesmith.agent.sampler.surrogate.transfer import TransferPrior
 from tunesmith.agent.sampler.training_data import TrainingData
-from tunesmith.study.trials.seed_noise import Measured, scatter
+from tunesmith.study.trials.replicates.seed_noise import Measured, scatter
 from tunesmith.tools.surrogate import gp
 from tunesmith.tools.surrogate.encoding import Array, Mask, SpaceEncoding
 from tunesmith.tools.surrogate.gp_ensemble import (

@@ -10,7 +10,7 @@ import numpy as np
 
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
-from tunesmith.study.trials.resources import RESOURCES
+from tunesmith.study.trials.observed.resources import RESOURCES
 from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.trials.view import ForecastPoint, StudyView
 from tunesmith.tools.surrogate.encoding import Array, Mask

@@ -1,6 +1,6 @@
 """Decides which configurations run again and on which seeds, so that a lucky trial is not mistaken for a good one.
 
-Three steps, each with its own seeds (study/trials/seeds.py): the default is repeated early, to measure noise; one of
+Three steps, each with its own seeds (replicates/seeds.py): the default is repeated early, to measure noise; one of
 several leading configurations is chosen; and the chosen one is compared with the default until it is clear whether it
 is better. The best of many noisy values is biased; values on seeds that no choice depended on are not (Eimer et al.
 2023, "Hyperparameters in Reinforcement Learning and How To Tune Them").
@@ -18,9 +18,9 @@ from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import ConfirmTable
-from tunesmith.study.trials.configurations import is_instance_run
+from tunesmith.study.trials.replicates.configurations import is_instance_run
+from tunesmith.study.trials.replicates.seeds import choosing_seed, confirming_seed, noise_seed
 from tunesmith.study.trials.results import baseline_trial, default_trial
-from tunesmith.study.trials.seeds import choosing_seed, confirming_seed, noise_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import objective_values
 from tunesmith.study.trials.winner import leaderboard

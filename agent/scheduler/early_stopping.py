@@ -18,7 +18,7 @@ from tunesmith.agent.scheduler.curve_model import STEP_TOLERANCE, Curve
 from tunesmith.agent.scheduler.pausing import LAST_FULL_RUNS, PAUSE_POINTS, Pausing, TrialPace, is_worth_pausing
 from tunesmith.agent.scheduler.rules import Bound, diverged, percent, stalled
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.trials.view import ForecastPoint, StudyView, run_key
 from tunesmith.study.trials.winner import incumbent

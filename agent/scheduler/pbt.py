@@ -23,7 +23,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import imputed_value
-from tunesmith.study.trials.seeds import derived_seed, tuning_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed, tuning_seed
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import Objective, StudyView
 

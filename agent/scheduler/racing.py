@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from tunesmith.agent.scheduler.confirmation import as_replicate
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.configurations import is_instance_run, runs_by_configuration
-from tunesmith.study.trials.instances import aggregated
-from tunesmith.study.trials.seeds import instance_seed
+from tunesmith.study.trials.replicates.configurations import is_instance_run, runs_by_configuration
+from tunesmith.study.trials.replicates.instances import aggregated
+from tunesmith.study.trials.replicates.seeds import instance_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial
 from tunesmith.study.trials.winner import leaderboard
 

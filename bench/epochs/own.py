@@ -15,9 +15,10 @@ from tunesmith.agent.scheduler.pausing import resume_paused
 from tunesmith.agent.scheduler.successive_halving import SuccessiveHalving
 from tunesmith.bench.epochs.meter import BudgetSpent, Meter, Training
 from tunesmith.bench.epochs.task import CurveTask
-from tunesmith.study.config.load import parse_spec, space_document
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.space_tables import space_document
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView, run_key
 

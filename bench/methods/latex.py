@@ -9,7 +9,7 @@ from tunesmith.bench.methods.results import MethodResult
 from tunesmith.bench.methods.targets import time_to_target
 from tunesmith.bench.methods.verdicts import final_sample
 from tunesmith.study.units import short_number
-from tunesmith.tools.analysis.summary import plus_minus
+from tunesmith.tools.analysis.findings.figures import plus_minus
 
 _SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",

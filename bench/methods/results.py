@@ -9,8 +9,8 @@ from tunesmith.bench.methods.studies import MethodStudy
 from tunesmith.history.read import History
 from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.replicates.seeds import is_fresh
 from tunesmith.study.trials.results import present_improvements
-from tunesmith.study.trials.seeds import is_fresh
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective, objective_values
 from tunesmith.study.trials.winner import winner

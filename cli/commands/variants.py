@@ -16,7 +16,7 @@ from tunesmith.study.errors import HistoryError
 from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
-from tunesmith.tools.analysis.summary import plus_minus
+from tunesmith.tools.analysis.findings.figures import plus_minus
 from tunesmith.tools.variants.results import VariantResult, find_variant, matches_id, variant_results
 from tunesmith.tools.variants.run_command import CLAIM, is_claim
 

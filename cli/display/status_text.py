@@ -26,13 +26,13 @@ from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner_text
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.arms import arm_lines
+from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
 from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
-from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
+from tunesmith.tools.analysis.findings.tradeoff import shown_choices
 from tunesmith.tools.analysis.llm_requests import open_requests
 from tunesmith.tools.analysis.run_state import state_text
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report, missed_turns_text
-from tunesmith.tools.analysis.tradeoff import shown_choices
 from tunesmith.tools.control.inbox import Inbox
 from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.variants.run_command import code_needed

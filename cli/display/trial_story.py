@@ -10,11 +10,11 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.energy import gpu_line
 from tunesmith.study.formatting import SHORT_DIGITS, count, escape_control, one_line, render_params, strip_control
 from tunesmith.study.search_replace import split_lines
-from tunesmith.study.trials.series import series_of
+from tunesmith.study.trials.observed.series import series_of
 from tunesmith.study.trials.trial import Proposal, Trial, TrialState
 from tunesmith.study.trials.view import Objective
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.analysis.infeasibility import broken_bounds
+from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds
 
 LOG_LINES = 15
 """Lines shown from the end of a failed trial's log."""

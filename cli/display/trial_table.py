@@ -12,7 +12,7 @@ from tunesmith.study.trials.results import StudyQuestion
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Constraint
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.analysis.infeasibility import broken_bounds
+from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds
 
 NOTE_WIDTH = 34
 """Characters reserved for the last column: a note cut after one word says nothing."""

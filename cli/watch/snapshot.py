@@ -13,7 +13,7 @@ from tunesmith.history.read import History
 from tunesmith.study.config.budget import Budget
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.results import Improvement, is_baseline, left_out_text
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner

@@ -7,7 +7,7 @@ from typing import Any
 
 from tunesmith.evaluator.gpu.gpus import Gpu, nvml_device, nvml_value, open_nvml
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.trials.resources import RESOURCES
+from tunesmith.study.trials.observed.resources import RESOURCES
 
 _READINGS: Mapping[str, tuple[str, ...]] = {
     "run/gpu_mem_gib": ("nvmlDeviceGetMemoryInfo",),

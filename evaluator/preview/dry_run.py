@@ -24,7 +24,7 @@ from tunesmith.evaluator.preview.output_survey import OutputSurvey, ProgressMark
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 
 DEFAULT_SECONDS = 20.0

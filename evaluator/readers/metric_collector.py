@@ -13,7 +13,7 @@ from tunesmith.evaluator.readers.metric_patterns import PatternReader, TakenValu
 from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, MetricReader
 from tunesmith.evaluator.readers.report_file import ReportFile
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 
 MAX_METRICS = 200
 """Number of a trial's metrics beyond which only those that the study needs are kept."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tunesmith.evaluator.output.output_line import MAX_LINES, OutputLine
 from tunesmith.evaluator.readers.metric_collector import MetricCollector
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 
 MAX_TAKEN = 2_000
 """Number of observations of one trial that the loop takes in one turn."""

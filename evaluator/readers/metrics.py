@@ -23,7 +23,7 @@ from tunesmith.evaluator.readers.metric_patterns import PatternReader
 from tunesmith.evaluator.readers.printed_objects import object_in
 from tunesmith.evaluator.readers.telemetry import telemetry
 from tunesmith.study.formatting import one_line, strip_escapes
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 
 _PAIR = re.compile(r"(?<![\w./@-])([A-Za-z_][\w./@-]*+)[\"']?\s{0,8}+[=:]\s{0,8}+(?=[\"'\w.+(\[<∞−-])")
 _STEP = re.compile(

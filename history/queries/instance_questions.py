@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tunesmith.study.config.load import parse_spec
-from tunesmith.study.trials.instances import InstanceSet
+from tunesmith.study.trials.replicates.instances import InstanceSet
 from tunesmith.study.trials.view import Objective
 
 Question = tuple[InstanceSet, Objective]

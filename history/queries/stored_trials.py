@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from tunesmith.history.measured import MEASURED_EVENT
 from tunesmith.history.queries.instance_questions import InstanceQuestions, Question
 from tunesmith.history.rows import trial_from_row
-from tunesmith.study.trials.configurations import with_instances
 from tunesmith.study.trials.failure_scope import OF_THE_CONFIGURATION, with_scopes
+from tunesmith.study.trials.replicates.configurations import with_instances
 from tunesmith.study.trials.trial import Trial
 
 Query: TypeAlias = Callable[..., Iterator[dict[str, Any]]]

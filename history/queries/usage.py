@@ -8,7 +8,7 @@ from typing import Any
 from tunesmith.history.queries.stored_trials import Query
 from tunesmith.study.config.budget import PurposeUsage, Spent
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.seeds import FIRST_FRESH
+from tunesmith.study.trials.replicates.seeds import FIRST_FRESH
 from tunesmith.study.units import JOULES_PER_KWH
 
 _LLM_SUMS = """

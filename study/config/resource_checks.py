@@ -8,7 +8,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import PYTHON_FUNCTION
 from tunesmith.study.errors import Mistake
 from tunesmith.study.names import nearest_name
-from tunesmith.study.trials.resources import PREFIX, RESOURCES, USD
+from tunesmith.study.trials.observed.resources import PREFIX, RESOURCES, USD
 from tunesmith.study.trials.view import Direction
 
 

@@ -33,8 +33,8 @@ from tunesmith.study.config.tables.search import (
     WarmStartTable,
 )
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.instances import InstanceSet
-from tunesmith.study.trials.resources import RESOURCES
+from tunesmith.study.trials.observed.resources import RESOURCES
+from tunesmith.study.trials.replicates.instances import InstanceSet
 from tunesmith.study.trials.view import Constraint, Fidelity, Objective
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
-from tunesmith.study.trials.seeds import is_fresh
+from tunesmith.study.trials.replicates.seeds import is_fresh
 from tunesmith.study.trials.trial import Trial, TrialState
 
 

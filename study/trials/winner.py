@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.formatting import count
-from tunesmith.study.trials.results import StudyQuestion, candidates, default_trial, present_trials
-from tunesmith.study.trials.seed_noise import (
+from tunesmith.study.trials.replicates.seed_noise import (
     LEADING,
     Measured,
     expected_losses,
@@ -21,7 +20,8 @@ from tunesmith.study.trials.seed_noise import (
     scatter,
     seed_noise,
 )
-from tunesmith.study.trials.seeds import is_confirming
+from tunesmith.study.trials.replicates.seeds import is_confirming
+from tunesmith.study.trials.results import StudyQuestion, candidates, default_trial, present_trials
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Objective, objective_values
 from tunesmith.study.units import short_number

@@ -34,6 +34,7 @@ from tunesmith.history.write import Recorder
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.replicates.seeds import choosing_seed, confirming_seed, noise_seed
 from tunesmith.study.trials.results import (
     default_trial,
     is_feasible,
@@ -41,7 +42,6 @@ from tunesmith.study.trials.results import (
     present_improvements,
     present_trials,
 )
-from tunesmith.study.trials.seeds import choosing_seed, confirming_seed, noise_seed
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.winner import winner
 from tunesmith.study.variant import Variant

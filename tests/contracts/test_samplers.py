@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunesmith.agent.sampler.base import Sampler
-from tunesmith.agent.sampler.deduplication import every_configuration, random_params
+from tunesmith.agent.sampler.candidates.deduplication import every_configuration, random_params
 from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.study import optional_packages
 from tunesmith.study.config.tables.planner import SAMPLERS
@@ -24,7 +24,7 @@ from tunesmith.study.errors import ProjectError, SpaceExhausted, SpecError
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.values import config_key
-from tunesmith.study.trials.seeds import noise_seed
+from tunesmith.study.trials.replicates.seeds import noise_seed
 from tunesmith.study.trials.trial import FailureKind, Outcome, Source, TrialState
 from tunesmith.study.trials.view import Constraint, Fidelity, Objective, StudyView
 

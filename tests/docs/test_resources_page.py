@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith.study.config.load import parse_spec
-from tunesmith.study.trials.resources import RESOURCES
+from tunesmith.study.trials.observed.resources import RESOURCES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "resources.md").read_text(encoding="utf-8")

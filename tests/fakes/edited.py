@@ -11,7 +11,7 @@ from typing import Any
 from fakes.studies import failed, make_spec
 
 from tunesmith.history.write import Recorder
-from tunesmith.study.trials.seeds import confirming_seed
+from tunesmith.study.trials.replicates.seeds import confirming_seed
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState, Usage
 from tunesmith.study.variant import Variant, VariantState
 

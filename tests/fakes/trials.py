@@ -15,7 +15,7 @@ from fakes.studies import make_spec
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.evaluator import Evaluator
 from tunesmith.evaluator.executors.slots import Slot
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 
 PYTHON = f"{sys.executable} -I -S"

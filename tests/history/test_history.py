@@ -24,7 +24,7 @@ from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.config.record import LlmCall
 from tunesmith.study.errors import HistoryError
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import FailureKind, Outcome, Prediction, Source, Trial, TrialState, Usage
 
 

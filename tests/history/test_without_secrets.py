@@ -12,7 +12,7 @@ from tunesmith.agent.loop.notices.announcer import Announcer
 from tunesmith.agent.loop.notices.events import LoopEvent, Note
 from tunesmith.agent.loop.notices.notifications import Notifier
 from tunesmith.history.write import ObservationBatch, Recorder
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, TrialState, Usage
 
 KEY = "sk-proj-abcDEF0123456789abcdef"

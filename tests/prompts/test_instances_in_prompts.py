@@ -5,7 +5,7 @@ from __future__ import annotations
 from tunesmith.prompts.history_summary import estimate_tokens, summarize_history
 from tunesmith.prompts.noise_text import noise_text
 from tunesmith.study.config.load import parse_spec
-from tunesmith.study.trials.configurations import with_instances
+from tunesmith.study.trials.replicates.configurations import with_instances
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.control.study_reader import study_view
@@ -29,7 +29,11 @@ def view(configurations: int, runs: int) -> StudyView:
         for run, name in enumerate(SPEC.instance_set.tuning[:runs]):
             source = Source.RACE if run else Source.SAMPLER if index else Source.DEFAULT
             proposal = Proposal(
-                params={"x": 0.9 - 0.1 * index}, source=source, seed=1, instance=name, replicate_of=first if run else None
+                params={"x": 0.9 - 0.1 * index},
+                source=source,
+                seed=1,
+                instance=name,
+                replicate_of=first if run else None,
             )
             value = 1.0 - 0.1 * index + 5.0 * run + 0.01 * ((7 * run + 3 * index) % 5)
             outcome = Outcome(state=TrialState.COMPLETE, values={"loss": value})

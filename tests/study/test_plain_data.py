@@ -15,8 +15,8 @@ from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.command import command_line
 from tunesmith.study.config.template import argv, placeholders, shell_line
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.results import default_trial, improvements, pareto_front, relative_gain
-from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Outcome, Source, Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Direction, Objective, StudyView
 from tunesmith.study.trials.winner import incumbent

@@ -10,7 +10,8 @@ from fakes.spaces import PARAMETERS, floats
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tunesmith.study.config.load import parse_spec, space_document
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.space_tables import space_document
 from tunesmith.study.errors import ProposalError, SpecError
 from tunesmith.study.space.condition import ConditionError, parse
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter

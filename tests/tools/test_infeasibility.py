@@ -13,8 +13,8 @@ from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.results import is_baseline
 from tunesmith.study.trials.trial import FailureKind, Trial
 from tunesmith.study.trials.view import Constraint
-from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text, out_of_reach_text
-from tunesmith.tools.analysis.reach import reach_of
+from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds, infeasible_text, out_of_reach_text
+from tunesmith.tools.analysis.bounds.reach import reach_of
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
 MEMORY, SPEED = Constraint(metric="gb", max=6.0), Constraint(metric="rate", min=100.0)

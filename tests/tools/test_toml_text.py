@@ -11,7 +11,8 @@ from fakes.studies import SPACE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.study.config.load import parse_spec, space_document
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.space_tables import space_document
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.tools.toml_text import render_study, toml_line
 

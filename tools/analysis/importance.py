@@ -14,7 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Objective, objective_values
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tunesmith.evaluator.preview.dry_run import DryRun
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.resources import RESOURCES, resource_values
+from tunesmith.study.trials.observed.resources import RESOURCES, resource_values
 from tunesmith.study.units import short_number
 from tunesmith.tools.checks.finding import Finding
 

@@ -14,7 +14,7 @@ from tunesmith.history.read import History
 from tunesmith.study.config.record import Event, Lesson, StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.earlier import EarlierStudy
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Variant

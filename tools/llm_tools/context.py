@@ -16,7 +16,7 @@ from tunesmith.study.config.record import Event, Lesson, StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Prediction
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Variant

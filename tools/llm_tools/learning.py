@@ -15,9 +15,9 @@ from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.bounds.range_ends import reached_ends
 from tunesmith.tools.analysis.failure_regions import failing_regions
 from tunesmith.tools.analysis.importance import importance
-from tunesmith.tools.analysis.range_ends import reached_ends
 from tunesmith.tools.heuristics.registry import HEURISTICS, apply_heuristic
 from tunesmith.tools.llm_tools.context import Forecaster, ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool

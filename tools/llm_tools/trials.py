@@ -15,7 +15,7 @@ from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, ConditionError, Value
-from tunesmith.study.trials.series import series_of
+from tunesmith.study.trials.observed.series import series_of
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import leaderboard

@@ -23,8 +23,9 @@ from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     shrinkage_lines,
     shrinkages,
 )
+from tunesmith.tools.analysis.findings.figures import gain_text, plus_minus
+from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.analysis.instance_table import instance_table
-from tunesmith.tools.analysis.summary import Summary, gain_text, plus_minus
 from tunesmith.tools.report import facts, view_model
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tunesmith.study.config.record import Event, Lesson, StudyRecord
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.variant import Variant
 from tunesmith.tools.analysis.confirmation.held_out_test import HeldOutTest
-from tunesmith.tools.analysis.summary import Summary, summarize
+from tunesmith.tools.analysis.findings.summary import Summary, summarize
 from tunesmith.tools.variants.run_command import run_line
 
 

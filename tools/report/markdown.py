@@ -16,8 +16,9 @@ from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     shrinkage_lines,
     shrinkages,
 )
+from tunesmith.tools.analysis.findings.figures import ConfigResult, gain_text, plus_minus
+from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.analysis.instance_table import instance_table
-from tunesmith.tools.analysis.summary import ConfigResult, Summary, gain_text, plus_minus
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import number_text
 from tunesmith.tools.report.inputs import ReportInput

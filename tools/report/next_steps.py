@@ -10,9 +10,10 @@ from tunesmith.study.formatting import render_short
 from tunesmith.study.trials.results import present_improvements
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.bounds.range_ends import reached_ends
+from tunesmith.tools.analysis.findings.headline import StudyVerdict
+from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.analysis.llm_requests import open_requests
-from tunesmith.tools.analysis.range_ends import reached_ends
-from tunesmith.tools.analysis.summary import StudyVerdict, Summary
 from tunesmith.tools.report.inputs import ReportInput
 
 MAX_STEPS = 5

@@ -7,7 +7,8 @@ from typing import Any
 
 from tunesmith.study.formatting import json_values
 from tunesmith.tools.analysis.confirmation.replicate_comparison import pair_comparisons, shrinkages
-from tunesmith.tools.analysis.summary import ConfigResult, Summary
+from tunesmith.tools.analysis.findings.figures import ConfigResult
+from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.next_steps import next_steps

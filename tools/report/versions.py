@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import VariantState, short_id
-from tunesmith.tools.analysis.summary import plus_minus
+from tunesmith.tools.analysis.findings.figures import plus_minus
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.variants.lineage import GainStep, gain_steps
 from tunesmith.tools.variants.results import VariantResult, variant_results

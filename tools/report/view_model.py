@@ -9,7 +9,8 @@ from typing import Any
 
 from tunesmith.study.formatting import json_values, render_short
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.analysis.summary import Summary, gain_text, plus_minus, probability_text
+from tunesmith.tools.analysis.findings.figures import gain_text, plus_minus, probability_text
+from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import Row, number_text
 from tunesmith.tools.report.inputs import ReportInput

@@ -6,8 +6,8 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from tunesmith.study.config.load import parameter_document
-from tunesmith.study.trials.resources import SECONDS
+from tunesmith.study.config.space_tables import parameter_document
+from tunesmith.study.trials.observed.resources import SECONDS
 from tunesmith.tools.script_reader.reading import MetricGuess, ScriptReading, Setting, Tuned
 from tunesmith.tools.toml_text import toml_line
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.config.load import parse_space
+from tunesmith.study.config.space_tables import parse_space
 from tunesmith.study.edit_paths import path_problem
 from tunesmith.study.errors import SpecError
 from tunesmith.study.formatting import render_literal

@@ -19,7 +19,8 @@ from tunesmith.study.trials.trial import EDITED, Source, Trial, TrialState
 from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.variant import Variant, moved_ids, root_variant, short_id, unified_diff
 from tunesmith.tools.analysis.confirmation.significance import Difference, difference
-from tunesmith.tools.analysis.summary import ConfigResult, Summary, summarize
+from tunesmith.tools.analysis.findings.figures import ConfigResult
+from tunesmith.tools.analysis.findings.summary import Summary, summarize
 from tunesmith.tools.variants.lineage import first_pair
 from tunesmith.tools.variants.tree import TreeNode, variant_tree
 

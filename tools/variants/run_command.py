@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tunesmith.study.config.command import command_line
-from tunesmith.study.config.load import parse_space
+from tunesmith.study.config.space_tables import parse_space
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tunesmith.agent.code_search.arms import Arm, best_arm
 from tunesmith.agent.code_search.strategies.base import EditRequest, SearchState
 from tunesmith.agent.code_search.strategies.greedy import Greedy
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.variant import Variant, short_id
 
 ISLANDS = 2

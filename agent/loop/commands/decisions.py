@@ -43,9 +43,9 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import ConditionError, Value
 from tunesmith.study.space.values import own_value
-from tunesmith.study.trials.reported import unreported_reason
+from tunesmith.study.trials.observed.reported import unreported_reason
+from tunesmith.study.trials.replicates.seeds import choosing_seed, is_fresh, tuning_seed
 from tunesmith.study.trials.results import is_present
-from tunesmith.study.trials.seeds import choosing_seed, is_fresh, tuning_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, short_id
 from tunesmith.tools.analysis.rule_effect import rule_effect

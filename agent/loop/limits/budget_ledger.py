@@ -12,7 +12,7 @@ from dataclasses import replace
 from tunesmith.agent.loop.limits.clocks import Clocks
 from tunesmith.study.config.budget import Budget, Deadline, Spent
 from tunesmith.study.formatting import render_short
-from tunesmith.study.trials.configurations import is_instance_run
+from tunesmith.study.trials.replicates.configurations import is_instance_run
 from tunesmith.study.trials.trial import Trial, Usage
 from tunesmith.study.units import JOULES_PER_KWH, short_seconds
 

@@ -15,7 +15,7 @@ from tunesmith.tools.analysis.confirmation.held_out_test import (
     is_test_due,
     start_event_detail,
 )
-from tunesmith.tools.analysis.summary import summarize
+from tunesmith.tools.analysis.findings.summary import summarize
 
 
 def run_final_test(run: StudyRun, on_tick: Callable[[], None]) -> None:

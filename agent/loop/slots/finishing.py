@@ -12,11 +12,11 @@ from tunesmith.agent.loop.slots.slot_pool import PoolSlot, retry_reason
 from tunesmith.agent.loop.slots.starting import edited_code
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.evaluator.files.free_disk import has_free_disk
-from tunesmith.study.trials.seeds import tuning_seed
+from tunesmith.study.trials.replicates.seeds import tuning_seed
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.variant import short_id
+from tunesmith.tools.analysis.bounds.infeasibility import out_of_reach_text
 from tunesmith.tools.analysis.broken_environment import FAILURES, failing_streak, pause_reason
-from tunesmith.tools.analysis.infeasibility import out_of_reach_text
 
 FAILURES_BEFORE_WARNING = 3
 """Number of first trials that all fail the same way before the user is warned."""

@@ -9,8 +9,8 @@ from tunesmith.agent.loop.slots.gpu_packing import GpuJob, expected_gib, fits
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.curves import CurveThinning
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.curves import CurveThinning
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import FailureKind, Outcome, Trial
 
 

@@ -30,8 +30,8 @@ from tunesmith.agent.scheduler.successive_halving import SuccessiveHalving
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
-from tunesmith.study.trials.configurations import is_instance_run
 from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.replicates.configurations import is_instance_run
 from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView

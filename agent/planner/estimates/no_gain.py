@@ -15,11 +15,11 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.sampler.deduplication import random_params
+from tunesmith.agent.sampler.candidates.deduplication import random_params
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.results import candidates, present_improvements, present_trials
-from tunesmith.study.trials.seeds import derived_seed
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import winner

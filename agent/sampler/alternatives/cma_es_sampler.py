@@ -15,11 +15,11 @@ import numpy as np
 
 from tunesmith.agent.sampler.alternatives.replay import Told, next_params
 from tunesmith.agent.sampler.base import Suggestion
-from tunesmith.agent.sampler.deduplication import draw_new_params, values_of
+from tunesmith.agent.sampler.candidates.deduplication import draw_new_params, values_of
 from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice, Parameter, imputed_value
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 
 _STEP = 0.25

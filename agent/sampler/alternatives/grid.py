@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from tunesmith.agent.sampler.base import Suggestion
-from tunesmith.agent.sampler.deduplication import draw_new_params, tried_keys, values_of
+from tunesmith.agent.sampler.candidates.deduplication import draw_new_params, tried_keys, values_of
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.values import config_key
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 
 _MAX_COMBINATIONS = 200_000

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.agent.sampler.base import Suggestion
-from tunesmith.agent.sampler.deduplication import draw_new_params
+from tunesmith.agent.sampler.candidates.deduplication import draw_new_params
 from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.rules.repair import nearest_allowed
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView, objective_values
 from tunesmith.tools.quiet_optuna import quiet_optuna

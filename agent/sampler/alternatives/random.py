@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tunesmith.agent.sampler.base import Suggestion
-from tunesmith.agent.sampler.deduplication import draw_new_params, random_params
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.agent.sampler.candidates.deduplication import draw_new_params, random_params
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 
 

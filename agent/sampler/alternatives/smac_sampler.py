@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from tunesmith.agent.sampler.base import Suggestion
-from tunesmith.agent.sampler.deduplication import draw_new_params
+from tunesmith.agent.sampler.candidates.deduplication import draw_new_params
 from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Comparison, Condition, Value
 from tunesmith.study.space.parameters import Bool, Choice, Parameter, imputed_value
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView, objective_values
 
 _FIRST_SHARE = 0.25

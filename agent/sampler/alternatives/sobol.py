@@ -8,10 +8,10 @@ from itertools import islice
 import numpy as np
 
 from tunesmith.agent.sampler.base import Suggestion
-from tunesmith.agent.sampler.deduplication import draw_new_params
+from tunesmith.agent.sampler.candidates.deduplication import draw_new_params
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 
 _LOOKED_AT = 64

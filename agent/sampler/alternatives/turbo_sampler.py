@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from tunesmith.agent.sampler.alternatives.replay import told_of
 from tunesmith.agent.sampler.base import Suggestion
-from tunesmith.agent.sampler.deduplication import draw_new_params
+from tunesmith.agent.sampler.candidates.deduplication import draw_new_params
 from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 
 Array = NDArray[np.float64]

@@ -22,7 +22,7 @@ from tunesmith.agent.sampler.training_data import TrainingData, build_earlier_da
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Choice, Parameter
 from tunesmith.study.trials.earlier import EarlierStudy
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.surrogate.blas_threads import single_threaded_blas
 from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding

@@ -26,7 +26,7 @@ from typing import Any
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.template import argv
 from tunesmith.tools.analysis.confirmation.significance import difference, sample
-from tunesmith.tools.analysis.summary import plus_minus, probability_text
+from tunesmith.tools.analysis.findings.figures import plus_minus, probability_text
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "charlm"
 DOCUMENT = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))

@@ -28,10 +28,11 @@ from tunesmith.agent.scheduler.racing import Race
 from tunesmith.bench.statistics import bootstrap
 from tunesmith.bench.task import Task
 from tunesmith.bench.tasks import task_makers
-from tunesmith.study.config.load import parse_spec, space_document
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.space_tables import space_document
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.configurations import with_instances
+from tunesmith.study.trials.replicates.configurations import with_instances
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.winner import incumbent
 from tunesmith.tools.control.study_reader import study_view

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.config.load import parse_spec
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState, Usage
 
 SPEC = parse_spec(

@@ -24,7 +24,7 @@ from tunesmith.bench.runner import one_thread
 from tunesmith.bench.statistics import bootstrap
 from tunesmith.bench.task import WORST_REGRET, Task
 from tunesmith.bench.tasks import task_makers
-from tunesmith.study.trials.seeds import derived_seed, noise_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed, noise_seed
 from tunesmith.study.trials.trial import Failure, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import winner

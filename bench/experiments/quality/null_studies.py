@@ -23,10 +23,11 @@ from tunesmith.agent.scheduler.confirmation import Confirmation
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.trial import Outcome, Proposal, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
-from tunesmith.tools.analysis.summary import StudyVerdict, summarize
+from tunesmith.tools.analysis.findings.headline import StudyVerdict
+from tunesmith.tools.analysis.findings.summary import summarize
 
 Params = Mapping[str, Any]
 Truth = Callable[[Params], float]

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
 from fakes.projects import environment
 from fakes.recomputed import differences
 
-from tunesmith.study.trials.seeds import is_fresh
+from tunesmith.study.trials.replicates.seeds import is_fresh
 
 LATE_S = 10.0
 """Longest time after the deadline at which the run may end."""

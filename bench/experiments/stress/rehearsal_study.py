@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
 from fakes.llm.server import Reply, Request, error, message
 
-from tunesmith.study.trials.seeds import tuning_seed
+from tunesmith.study.trials.replicates.seeds import tuning_seed
 
 STUDY = "night"
 HOSTILE_SHARE = 0.25

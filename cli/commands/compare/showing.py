@@ -16,7 +16,7 @@ from tunesmith.bench.methods.verdicts import final_sample, verdicts
 from tunesmith.cli.commands.compare.running import Results
 from tunesmith.cli.display.format import show
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.analysis.summary import plus_minus
+from tunesmith.tools.analysis.findings.figures import plus_minus
 
 
 def print_comparison(results: Results, given: Mapping[str, float], plan: Plan) -> None:

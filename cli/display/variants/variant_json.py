@@ -6,7 +6,7 @@ from typing import Any
 
 from tunesmith.study.variant import Variant
 from tunesmith.tools.analysis.confirmation.significance import Difference
-from tunesmith.tools.analysis.summary import ConfigResult
+from tunesmith.tools.analysis.findings.figures import ConfigResult
 from tunesmith.tools.variants.results import TrialCost, VariantComparison
 
 

@@ -7,7 +7,7 @@ from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.variant import Variant, VariantState
 from tunesmith.tools.analysis.confirmation.significance import Difference
-from tunesmith.tools.analysis.summary import ConfigResult, gain_text, plus_minus, probability_text
+from tunesmith.tools.analysis.findings.figures import ConfigResult, gain_text, plus_minus, probability_text
 from tunesmith.tools.variants.results import TrialCost, VariantComparison
 from tunesmith.tools.variants.run_command import CLAIM, is_claim, run_line
 

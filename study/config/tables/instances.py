@@ -15,7 +15,7 @@ from tunesmith.study.config.tables.field_types import Table, Text, no_bool, proj
 from tunesmith.study.errors import Mistake
 from tunesmith.study.formatting import render_exact, render_literal
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.instances import Aggregate, InstanceSet, split
+from tunesmith.study.trials.replicates.instances import Aggregate, InstanceSet, split
 
 INSTANCE = "instance"
 """The placeholder of the instance; `{instance.size}` is its column "size"."""

@@ -8,7 +8,7 @@ import pytest
 
 from tunesmith.agent.code_search.training_time import longer_training
 from tunesmith.agent.loop.learning_curves import LearningCurves
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState, Usage
 from tunesmith.study.variant import Variant
 

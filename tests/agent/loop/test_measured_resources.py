@@ -17,7 +17,7 @@ from tunesmith.evaluator.files.workspace import artifacts_folder
 from tunesmith.history.read import History
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.errors import ProjectError, SpecError
-from tunesmith.study.trials.resources import resource_values, usage_in_sequence
+from tunesmith.study.trials.observed.resources import resource_values, usage_in_sequence
 from tunesmith.study.trials.results import study_front
 from tunesmith.study.trials.trial import FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
 

@@ -12,7 +12,7 @@ from fakes.studies import complete, failed, make_spec, proposal
 from tunesmith.agent.loop.slots.slot_pool import PoolSlot, SlotPool, retry_reason
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.executors.slots import Slot
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState
 
 

@@ -18,7 +18,7 @@ from tunesmith.agent.llm.prompt_context import make_prompt_context
 from tunesmith.agent.planner.arbiter import Arbiter, LLMRules
 from tunesmith.agent.planner.judging.llm_calibration import track_record
 from tunesmith.agent.planner.judging.source_credit import source_credits
-from tunesmith.agent.planner.turns import next_turn
+from tunesmith.agent.planner.order.turns import next_turn
 from tunesmith.agent.sampler.base import Suggestion
 from tunesmith.agent.sampler.bayes import BayesSampler, CandidateScore
 from tunesmith.prompts.message import Message

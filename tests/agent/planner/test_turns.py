@@ -9,7 +9,7 @@ import pytest
 from fakes.views import trial
 
 import tunesmith as ts
-from tunesmith.agent.planner.turns import fruitless_trials, next_turn
+from tunesmith.agent.planner.order.turns import fruitless_trials, next_turn
 from tunesmith.agent.sampler.beside_llm import without_llm_misses
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import FailureKind, Source, Trial

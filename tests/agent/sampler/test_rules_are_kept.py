@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tunesmith.agent.planner.steering import apply_steering
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.deduplication import every_configuration, random_params
+from tunesmith.agent.sampler.candidates.deduplication import every_configuration, random_params
 from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.agent.sampler.warm_start.portfolio import select_portfolio
 from tunesmith.study.config.changes import Steering

@@ -17,7 +17,7 @@ from tunesmith.agent.sampler.training_data import (
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
-from tunesmith.study.trials.seeds import noise_seed
+from tunesmith.study.trials.replicates.seeds import noise_seed
 from tunesmith.study.trials.trial import FailureKind, Outcome, Source, Trial, TrialState, Usage
 from tunesmith.study.trials.view import Constraint, Fidelity, ForecastPoint, StudyView
 

@@ -13,7 +13,7 @@ from tunesmith.agent.scheduler.confirmation import NOISE_RUNS, Confirmation
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.seeds import is_confirming, is_fresh
+from tunesmith.study.trials.replicates.seeds import is_confirming, is_fresh
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.tools.analysis.confirmation.sequential_test import SequentialDecision, sequential_decision
 from tunesmith.tools.analysis.confirmation.significance import Sample, sample

@@ -13,7 +13,7 @@ from fakes.views import trial, view
 from tunesmith.agent.scheduler.curve_forecasts import CurveForecasts
 from tunesmith.agent.scheduler.early_stopping import EarlyStopping
 from tunesmith.agent.scheduler.pausing import MIN_CONFIGURATIONS, Pausing, TrialPace, is_worth_pausing, resume_paused
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Trial, TrialState
 from tunesmith.study.trials.view import Fidelity, StudyView
 

@@ -15,8 +15,8 @@ from tunesmith.agent.scheduler.racing import MAX_ATTEMPTS, Race, is_worse
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.configurations import with_instances
-from tunesmith.study.trials.seeds import is_confirming, is_fresh
+from tunesmith.study.trials.replicates.configurations import with_instances
+from tunesmith.study.trials.replicates.seeds import is_confirming, is_fresh
 from tunesmith.study.trials.trial import (
     Failure,
     FailureKind,

@@ -10,7 +10,7 @@ from fakes.projects import invoke
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.load import load_spec
-from tunesmith.study.trials.seeds import choosing_seed
+from tunesmith.study.trials.replicates.seeds import choosing_seed
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, TrialState
 
 TRAIN = """

@@ -22,7 +22,7 @@ from tunesmith.evaluator.readers.metric_collector import MetricCollector
 from tunesmith.evaluator.readers.metric_reading import MAX_TAKEN, MAX_WAITING, ObservationQueue
 from tunesmith.evaluator.readers.metrics import MAX_NAMES, MetricReader
 from tunesmith.evaluator.readers.report_file import ReportFile
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import FailureKind, TrialState
 
 

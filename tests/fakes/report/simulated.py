@@ -10,8 +10,8 @@ from typing import Any
 from tunesmith.study.config.budget import Spent
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import StudyRecord
-from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.seeds import confirming_seed
+from tunesmith.study.trials.observed.observation import Observation
+from tunesmith.study.trials.replicates.seeds import confirming_seed
 from tunesmith.study.trials.trial import (
     Failure,
     FailureKind,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.study.trials import curves
-from tunesmith.study.trials.curves import FULL_POINTS, CurveThinning, PackedObservations
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.curves import FULL_POINTS, CurveThinning, PackedObservations
+from tunesmith.study.trials.observed.observation import Observation
 
 NUMBERS = st.floats(allow_nan=False)
 OBSERVATIONS = st.lists(

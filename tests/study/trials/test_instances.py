@@ -13,8 +13,8 @@ from tunesmith.study.config.command import command_line
 from tunesmith.study.config.load import load_spec, parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpecError
-from tunesmith.study.trials.configurations import with_instances
-from tunesmith.study.trials.instances import InstanceSet, complete_row, fit_effects, split
+from tunesmith.study.trials.replicates.configurations import with_instances
+from tunesmith.study.trials.replicates.instances import InstanceSet, complete_row, fit_effects, split
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import Direction, Objective
 

@@ -12,7 +12,7 @@ from fakes.views import trial
 
 from tunesmith.study.space.parameters import Float
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.seed_noise import Measured, fitted_noise
+from tunesmith.study.trials.replicates.seed_noise import Measured, fitted_noise
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Direction, Objective, StudyView
 from tunesmith.study.trials.winner import certainty_text, winner

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.series import series_of
+from tunesmith.study.trials.observed.observation import Observation
+from tunesmith.study.trials.observed.series import series_of
 
 
 def points(metric: str, values: Sequence[float], *, stride: float = 1.0) -> list[Observation]:

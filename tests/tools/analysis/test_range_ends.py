@@ -6,7 +6,7 @@ import pytest
 
 from tunesmith.study.space.parameters import Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.tools.analysis.range_ends import reached_ends
+from tunesmith.tools.analysis.bounds.range_ends import reached_ends
 
 
 @pytest.mark.parametrize(

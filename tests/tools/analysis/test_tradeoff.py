@@ -11,7 +11,7 @@ from fakes.views import trial
 
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import Trial, Usage
-from tunesmith.tools.analysis.tradeoff import cheaper_choices, shown_choices
+from tunesmith.tools.analysis.findings.tradeoff import cheaper_choices, shown_choices
 
 SECONDS = {"study": {"name": "s", "metric": ["loss", "run/seconds"]}}
 

@@ -14,7 +14,7 @@ from fakes.studies import complete, failed, make_spec, proposal
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ToolRefused
-from tunesmith.study.trials.seeds import confirming_seed
+from tunesmith.study.trials.replicates.seeds import confirming_seed
 from tunesmith.study.trials.trial import Source, Usage
 from tunesmith.tools.control.inbox import Inbox, InboxControl
 from tunesmith.tools.control.study_reader import FileStudyReader

@@ -4,7 +4,9 @@ from fakes.report.simulated import complete, failed, record, study
 
 from tunesmith.study.trials.trial import FailureKind, Source
 from tunesmith.tools.analysis.confirmation.significance import sample
-from tunesmith.tools.analysis.summary import StudyVerdict, gain_text, plus_minus, summarize
+from tunesmith.tools.analysis.findings.figures import gain_text, plus_minus
+from tunesmith.tools.analysis.findings.headline import StudyVerdict
+from tunesmith.tools.analysis.findings.summary import summarize
 
 X = {"x": {"type": "float", "low": 0.0, "high": 1.0, "default": 0.1}}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fakes.projects import SCRIPT
 
-from tunesmith.study.config.load import parse_space
+from tunesmith.study.config.space_tables import parse_space
 from tunesmith.study.edit_paths import new_path_problem, path_problem
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.variant import Edit, EditRefused, Variant, VariantState, unified_diff

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.study.config.load import parse_space
+from tunesmith.study.config.space_tables import parse_space
 from tunesmith.study.variant import Edit, EditRefused, Variant, VariantState, apply_edits, unified_diff, variant_id
 from tunesmith.tools.variants.build import EditProposal, cross_variants, make_variant
 from tunesmith.tools.variants.rules import GateRules

@@ -8,7 +8,8 @@ from itertools import combinations
 
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.confirmation.significance import Difference, difference
-from tunesmith.tools.analysis.summary import ConfigResult, Summary, probability_text
+from tunesmith.tools.analysis.findings.figures import ConfigResult, probability_text
+from tunesmith.tools.analysis.findings.summary import Summary
 
 _MAX_CONFIGURATIONS = 5
 """Maximum number of configurations that are compared in pairs."""

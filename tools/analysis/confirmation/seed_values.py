@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tunesmith.study.trials.seeds import is_fresh
+from tunesmith.study.trials.replicates.seeds import is_fresh
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView, objective_values
 

@@ -13,7 +13,7 @@ from tunesmith.study.errors import Mistake, ProposalError, SpecError
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.rules.relations import rule_of
 from tunesmith.study.space.space import RULE, SearchSpace
-from tunesmith.study.trials.resources import resource_values
+from tunesmith.study.trials.observed.resources import resource_values
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
 from tunesmith.tools.interop.importing.imported_table import ImportedRow, ImportedTable
 from tunesmith.tools.interop.importing.mapping import ColumnMapping

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.trials.resources import SECONDS, USD
+from tunesmith.study.trials.observed.resources import SECONDS, USD
 from tunesmith.tools.interop.importing.imported_table import VALUE
 
 _PREFIXES = (

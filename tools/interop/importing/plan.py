@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tunesmith.study.config.load import parse_spec, relations_document, space_document
+from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.space_tables import relations_document, space_document
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.tools.interop.importing.fit import ImportedTrials, fit
 from tunesmith.tools.interop.importing.imported_table import ImportedTable

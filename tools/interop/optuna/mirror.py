@@ -15,8 +15,8 @@ from tunesmith.history.read import History
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.formatting import strip_control
 from tunesmith.study.search_replace import split_lines
-from tunesmith.study.trials.observation import Observation
-from tunesmith.study.trials.seeds import is_fresh
+from tunesmith.study.trials.observed.observation import Observation
+from tunesmith.study.trials.replicates.seeds import is_fresh
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import objective_values
 from tunesmith.study.units import short_number

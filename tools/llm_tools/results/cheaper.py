@@ -9,8 +9,8 @@ from pydantic import Field
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import render_params
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.trials.resources import RESOURCES, SECONDS
-from tunesmith.tools.analysis.tradeoff import cheaper_choices, cost_metrics, trial_costs
+from tunesmith.study.trials.observed.resources import RESOURCES, SECONDS
+from tunesmith.tools.analysis.findings.tradeoff import cheaper_choices, cost_metrics, trial_costs
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 

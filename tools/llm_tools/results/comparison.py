@@ -17,7 +17,7 @@ from tunesmith.study.trials.winner import winner
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.confirmation.seed_values import fresh_values, original_number, seed_values
 from tunesmith.tools.analysis.confirmation.significance import difference, sample
-from tunesmith.tools.analysis.summary import probability_text
+from tunesmith.tools.analysis.findings.figures import probability_text
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 from tunesmith.tools.llm_tools.trials import Number, find_trial

@@ -16,8 +16,8 @@ from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import Winner, certainty_text, winner
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.arms import arm_lines
+from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_reason
-from tunesmith.tools.analysis.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.pace import mean_trial_seconds, seconds_left
 from tunesmith.tools.analysis.run_state import ending_text
 from tunesmith.tools.control.earlier_commands import read_earlier_commands

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Trial, TrialState
-from tunesmith.tools.analysis.summary import Summary
+from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.plots import colours
 from tunesmith.tools.report.plots.figures import LEGEND, MARGIN, Plot

@@ -12,8 +12,9 @@ from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.trials.results import present_improvements
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective
+from tunesmith.tools.analysis.findings.figures import ConfigResult, plus_minus
+from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.analysis.importance import percent_range
-from tunesmith.tools.analysis.summary import ConfigResult, Summary, plus_minus
 from tunesmith.tools.report.facts import is_valued
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.plots import colours

@@ -15,7 +15,7 @@ from tunesmith.study.space.encoding import Bins
 from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import Trial
-from tunesmith.tools.analysis.summary import Summary
+from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.report.facts import is_valued
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.report.plots import colours

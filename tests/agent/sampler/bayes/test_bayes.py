@@ -15,7 +15,7 @@ from tunesmith.agent.sampler.alternatives.random import RandomSampler
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.seeds import noise_seed
+from tunesmith.study.trials.replicates.seeds import noise_seed
 from tunesmith.study.trials.trial import FailureKind, Proposal, Source
 from tunesmith.study.trials.view import Constraint, StudyView
 

@@ -19,7 +19,7 @@ from tunesmith.agent.scheduler.early_stopping import EarlyStopping
 from tunesmith.study.space.parameters import Choice, Float, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Outcome, Trial, TrialState, Usage
 from tunesmith.study.trials.view import Fidelity, ForecastPoint, StudyView
 

@@ -6,7 +6,7 @@ import numpy as np
 from fakes.views import Params, Result, view
 
 from tunesmith.agent.sampler.bayes import NEAR, BayesSampler
-from tunesmith.agent.sampler.deduplication import random_params
+from tunesmith.agent.sampler.candidates.deduplication import random_params
 from tunesmith.study.space.parameters import Float
 from tunesmith.study.space.space import SearchSpace
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from tunesmith.agent.sampler.deduplication import every_configuration
+from tunesmith.agent.sampler.candidates.deduplication import every_configuration
 from tunesmith.agent.sampler.surrogate import acquisition_optimizer
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace

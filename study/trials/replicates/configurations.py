@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tunesmith.study.trials.instances import InstanceSet, complete_row, fit_effects
-from tunesmith.study.trials.seeds import is_fresh
+from tunesmith.study.trials.replicates.instances import InstanceSet, complete_row, fit_effects
+from tunesmith.study.trials.replicates.seeds import is_fresh
 from tunesmith.study.trials.trial import Failure, InstanceRuns, Outcome, Trial, TrialState
 from tunesmith.study.trials.view import Objective
 

@@ -9,7 +9,7 @@ from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Constraint
 from tunesmith.study.units import short_number
-from tunesmith.tools.analysis.reach import reach_of
+from tunesmith.tools.analysis.bounds.reach import reach_of
 
 OUT_OF_REACH = "is out of reach"
 """What is said of a bound that nothing in the space keeps, by the model."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.trials.resources import RESOURCES
+from tunesmith.study.trials.observed.resources import RESOURCES
 from tunesmith.study.trials.trial import Trial
 
 _LISTED = 12

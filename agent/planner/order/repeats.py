@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tunesmith.study.trials.seeds import noise_seed
+from tunesmith.study.trials.replicates.seeds import noise_seed
 from tunesmith.study.trials.trial import Proposal, Source, Trial
 from tunesmith.study.trials.view import StudyView
 

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
-from tunesmith.study.trials.observation import Observation
+from tunesmith.study.trials.observed.observation import Observation
 
 FULL_POINTS = 5_000
 """Number of a metric's first values that are all kept; after that, half as many of each doubling of their number."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.trials.resources import RESOURCES, amount_text, resource_values, usage_in_sequence
+from tunesmith.study.trials.observed.resources import RESOURCES, amount_text, resource_values, usage_in_sequence
 from tunesmith.study.trials.results import relative_gain
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Direction, Objective, ancestors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tunesmith.agent.planner.judging.source_credit import MIN_LLM_FRACTION
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.trial import Source
 from tunesmith.study.trials.view import StudyView, objective_values
 

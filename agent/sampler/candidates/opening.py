@@ -17,7 +17,7 @@ from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate.acquisition_optimizer import farthest_first, latin_hypercube, spread_around
 from tunesmith.agent.sampler.surrogate.failure_classifier import fit_failure_model
 from tunesmith.agent.sampler.training_data import TrainingData
-from tunesmith.study.trials.seeds import derived_seed
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
 

@@ -1,0 +1,53 @@
+"""One configuration with its values, and figures as text. Every ± is half the width of a 95% interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tunesmith.study.space.condition import Value
+from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.confirmation.significance import Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigResult:
+    """One configuration with its tuning value and its values on fresh seeds.
+
+    Attributes:
+        number: the number of its first trial.
+        value: tuning value of the first objective, in the metric's own direction.
+        confirmed: values of the first objective on fresh seeds; None when it was not replicated.
+    """
+
+    number: int
+    source: str
+    params: Mapping[str, Value]
+    values: Mapping[str, float]
+    value: float
+    confirmed: Sample | None = None
+
+
+def gain_text(gain: float) -> str:
+    """Return a gain as text: "51% better", "0.3% worse", "733% better"."""
+    percent = abs(gain) * 100
+    shown = f"{percent:,.0f}" if percent >= 10 else f"{percent:.1f}"
+    return f"{shown}% {'better' if gain >= 0 else 'worse'}"
+
+
+def plus_minus(found: Sample) -> str:
+    """Return "0.2049 ± 0.0021", with as many decimals for the margin as for the mean; only the mean for one value."""
+    mean = short_number(found.mean)
+    if found.margin is None:
+        return mean
+    if "e" in mean:
+        return f"{mean} ± {short_number(found.margin, 2)}"
+    decimals = len(mean.partition(".")[2])
+    return f"{mean} ± {found.margin:.{decimals}f}"
+
+
+def probability_text(probability: float) -> str:
+    """Return a probability with three decimals, "> 0.999" or "< 0.001"."""
+    if probability > 0.999:
+        return "> 0.999"
+    return "< 0.001" if probability < 0.001 else f"{probability:.3f}"

@@ -1,0 +1,233 @@
+"""What a study found, in one or two sentences, and how certain that is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.results import (
+    MAX_RELATIVE_GAIN,
+)
+from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.view import Constraint, Objective
+from tunesmith.study.trials.winner import Winner
+from tunesmith.study.units import short_number
+from tunesmith.tools.analysis.bounds.infeasibility import infeasible_text
+from tunesmith.tools.analysis.confirmation.significance import Difference, Sample
+from tunesmith.tools.analysis.findings.figures import ConfigResult, gain_text, plus_minus, probability_text
+
+
+class StudyVerdict(StrEnum):
+    """How certain the improvement over the default is."""
+
+    NOTHING_COMPLETE = "nothing_complete"
+    NO_DEFAULT = "no_default"
+    DEFAULT_IS_BEST = "default_is_best"
+    UNCONFIRMED = "unconfirmed"
+    WITHIN_NOISE = "within_noise"
+    CONFIRMED = "confirmed"
+    FRONT = "front"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadlineData:
+    """The figures that the headline is written from."""
+
+    objectives: tuple[Objective, ...]
+    best: ConfigResult | None
+    default: ConfigResult | None
+    front: tuple[ConfigResult, ...]
+    trials: Sequence[Trial]
+    left_out: str
+    winner: Winner | None
+    gain: float | None
+    versus: Difference | None
+    noise: Sample | None
+    constraints: tuple[Constraint, ...]
+    space: SearchSpace
+    default_breaks: str
+    takes_seed: bool
+    fresh: str
+
+    @property
+    def objective(self) -> Objective:
+        """The first objective."""
+        return self.objectives[0]
+
+
+def relative_difference(
+    versus: Difference | None, best: ConfigResult | None, default: ConfigResult | None
+) -> tuple[float | None, float | None]:
+    """Return gain and margin as fractions of the default's mean on fresh seeds, ignoring the noise of that mean.
+
+    Both are None around zero, where a fraction says nothing.
+    """
+    if versus is None or best is None or best.confirmed is None or default is None or default.confirmed is None:
+        return None, None
+    mean = default.confirmed.mean
+    size = abs(mean)
+    if not mean or mean * best.confirmed.mean < 0 or abs(versus.gain) > size * MAX_RELATIVE_GAIN:
+        return None, None
+    return versus.gain / size, versus.margin / size
+
+
+def verdict_of(data: HeadlineData) -> StudyVerdict:
+    """Return how certain the improvement over the default is."""
+    if data.best is None:
+        return StudyVerdict.NOTHING_COMPLETE
+    if data.front:
+        return StudyVerdict.FRONT
+    if data.default is None:
+        return StudyVerdict.NO_DEFAULT
+    if data.best.number == data.default.number:
+        return StudyVerdict.DEFAULT_IS_BEST
+    if data.versus is None:
+        return StudyVerdict.UNCONFIRMED
+    return StudyVerdict.CONFIRMED if data.versus.is_beyond_noise else StudyVerdict.WITHIN_NOISE
+
+
+def with_left_out(headline: str, left_out: str) -> str:
+    """Return the headline with how many trials lie outside the present space."""
+    return f"{headline.removesuffix('.')}. {left_out}." if left_out else headline
+
+
+def with_taken(headline: str, spec: StudySpec, best: ConfigResult | None) -> str:
+    """Return the headline with which of a trial's values counts, where it is not the last one."""
+    metric = spec.objectives[0].metric
+    table = spec.metric_tables.get(metric)
+    return f"{headline} {metric} is {table.text}." if best and table is not None and table.text else headline
+
+
+def headline(verdict: StudyVerdict, data: HeadlineData) -> str:
+    """Return what was found and how certain it is, in one or two sentences."""
+    if data.best is None:
+        return _nothing_complete(data.trials, data.constraints, data.space)
+    writers = {
+        StudyVerdict.FRONT: _front_line,
+        StudyVerdict.NO_DEFAULT: _no_default_line,
+        StudyVerdict.DEFAULT_IS_BEST: _default_is_best_line,
+        StudyVerdict.UNCONFIRMED: _unconfirmed_line,
+        StudyVerdict.WITHIN_NOISE: _within_noise_line,
+        StudyVerdict.CONFIRMED: _confirmed_line,
+    }
+    return writers[verdict](data, data.best)
+
+
+def _nothing_complete(trials: Sequence[Trial], constraints: Sequence[Constraint], space: SearchSpace) -> str:
+    if not trials:
+        return "No trial has run yet."
+    kinds = Counter(t.failure.kind.value for t in trials if t.failure)
+    parts = [f"{count} {state}" for state, count in Counter(t.state.value for t in trials).items()]
+    reasons = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    if TrialState.COMPLETE in {t.state for t in trials}:
+        why = infeasible_text(trials, constraints, space) or "no complete trial has a finite value of every objective."
+        return f"No trial is usable ({', '.join(parts)}). {why}"
+    return f"No trial completed: {', '.join(parts)}{f' ({reasons})' if reasons else ''}."
+
+
+def _front_line(data: HeadlineData, best: ConfigResult) -> str:
+    count = len(data.front)
+    text = f"{count} {'trial is' if count == 1 else 'trials are'} on the Pareto front: {_ranges(data)}."
+    if data.default is None:
+        return text
+    beaten = sum(_dominates(c, data.default, data.objectives) for c in data.front)
+    subject = {0: "None beats", 1: "One beats"}.get(beaten, f"{beaten} beat")
+    return f"{text} {subject} the default in every objective."
+
+
+def _ranges(data: HeadlineData) -> str:
+    parts = []
+    for objective in data.objectives:
+        values = [c.values[objective.metric] for c in data.front]
+        low, high = short_number(min(values)), short_number(max(values))
+        parts.append(f"{objective.metric} {low if low == high else f'{low} to {high}'}")
+    return ", ".join(parts)
+
+
+def _dominates(a: ConfigResult, b: ConfigResult, objectives: Sequence[Objective]) -> bool:
+    if any(o.metric not in b.values for o in objectives):
+        return False
+    return all(o.sign * a.values[o.metric] < o.sign * b.values[o.metric] for o in objectives)
+
+
+def _no_default_line(data: HeadlineData, best: ConfigResult) -> str:
+    value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number})"
+    if best.confirmed and best.confirmed.margin is not None:
+        value += f" -> {plus_minus(best.confirmed)} on {best.confirmed.count} {data.fresh}"
+    if data.default_breaks:
+        return f"{value}. The default breaks a bound ({data.default_breaks}), so no gain over it is stated."
+    return f"{value}. The default did not complete, so there is no comparison."
+
+
+def _default_is_best_line(data: HeadlineData, best: ConfigResult) -> str:
+    others = sum(t.state is TrialState.COMPLETE for t in data.trials) - 1
+    metric = f"{data.objective.metric} {short_number(best.value)}"
+    if others < 1:
+        return f"Only the default has completed: {metric}."
+    counted = f"{others} other complete {'trial' if others == 1 else 'trials'}"
+    return f"Nothing beat the default ({metric}) in {counted}. Keep the default."
+
+
+def _unconfirmed_line(data: HeadlineData, best: ConfigResult) -> str:
+    against = f"the default's {short_number(data.default.value)}" if data.default else "the default"
+    gain = gain_text(data.gain) if data.gain is not None else _own_gain_text(best, data)
+    value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number}), {gain} than {against}"
+    if best.confirmed is not None and best.confirmed.is_repeated:
+        return f"{value}. {_copies_text(best.confirmed.count, takes_seed=data.takes_seed)}"
+    caveat = "part of the gain may be noise"
+    if data.noise and data.noise.std:
+        caveat += f": the default's standard deviation over seeds is {short_number(data.noise.std, 2)}"
+    elif data.winner and data.winner.noise:
+        between = "instances" if data.winner.on_instances else "seeds"
+        caveat += f": the standard deviation between {between} is {short_number(data.winner.noise, 2)}"
+    elif data.winner and data.winner.scatter:
+        caveat += f": values scatter by about {short_number(data.winner.scatter, 2)} that the parameters do not explain"
+    if data.winner and (data.winner.noise or data.winner.scatter) and not data.winner.on_instances:
+        caveat += f"; {short_number(data.winner.expected)} is expected on other seeds"
+    return f"{value}. Not confirmed on {data.fresh} yet, so {caveat}."
+
+
+def _own_gain_text(best: ConfigResult, data: HeadlineData) -> str:
+    """Return the gain in the metric's own units, for values around zero: "0.31 better"."""
+    if data.default is None:
+        return "better"
+    return f"{short_number(abs(best.value - data.default.value))} better"
+
+
+def _copies_text(count: int, *, takes_seed: bool) -> str:
+    """Return what repeats mean that all gave the same value."""
+    same = f"Its {count} repeats gave the same value, so they are one measurement"
+    if takes_seed:
+        return (
+            f"{same}: the result does not depend on the seed, and only other data would tell whether the gain is luck."
+        )
+    return f"{same}: give the script an option for its seed and add {{seed}} to the command to see how much is luck."
+
+
+def _within_noise_line(data: HeadlineData, best: ConfigResult) -> str:
+    gain, margin = relative_difference(data.versus, best, data.default)
+    seeds = best.confirmed.count if best.confirmed else 0
+    if gain is None or margin is None:
+        shown = f"{data.versus.gain:+.3g} ± {data.versus.margin:.2g}" if data.versus else ""
+    else:
+        shown = f"{gain * 100:+.1f}% ± {margin * 100:.1f}%"
+    return (
+        f"Nothing beat the default beyond noise (best candidate, trial {best.number}: {shown} on {seeds} {data.fresh})."
+        " Keep the default."
+    )
+
+
+def _confirmed_line(data: HeadlineData, best: ConfigResult) -> str:
+    if best.confirmed is None or data.default is None or data.default.confirmed is None or data.versus is None:
+        return _unconfirmed_line(data, best)
+    gain, _ = relative_difference(data.versus, best, data.default)
+    better = gain_text(gain) if gain is not None else f"{short_number(data.versus.gain)} better"
+    return (
+        f"Best: {data.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} "
+        f"on {best.confirmed.count} {data.fresh} (default {plus_minus(data.default.confirmed)}; "
+        f"{better} with probability {probability_text(data.versus.probability)})"
+    )
