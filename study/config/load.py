@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from tunesmith.study.config.cross_checks import cross_mistakes
+from tunesmith.study.config.checks.cross import cross_mistakes
 from tunesmith.study.config.space_tables import as_json_values, not_valid, read_space
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.instances import with_instances_from_file

@@ -16,7 +16,7 @@ from tunesmith.agent.loop.notices.events import LoopEvent, Observed
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.history.read import History
 from tunesmith.study.config.load import load_spec
-from tunesmith.study.trials import curves
+from tunesmith.study.trials.observed import curves
 from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.tools.control.study_reader import study_view
 

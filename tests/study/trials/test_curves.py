@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.study.trials import curves
+from tunesmith.study.trials.observed import curves
 from tunesmith.study.trials.observed.curves import FULL_POINTS, CurveThinning, PackedObservations
 from tunesmith.study.trials.observed.observation import Observation
 

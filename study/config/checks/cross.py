@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
-from tunesmith.study.config.instance_checks import instance_mistakes
-from tunesmith.study.config.resource_checks import resource_mistakes
+from tunesmith.study.config.checks.instances import instance_mistakes
+from tunesmith.study.config.checks.resources import resource_mistakes
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.instances import INSTANCE
 from tunesmith.study.config.tables.planner import SAMPLERS
