@@ -11,6 +11,7 @@ import ast
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import cast
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -24,7 +25,9 @@ def equivalence_hash(files: Mapping[str, str]) -> str:
     """Return a hash that is equal for equivalent variants. A file that is not valid Python is compared as text."""
     digest = hashlib.blake2b(digest_size=16)
     for path, text in sorted(files.items()):
-        digest.update(f"\0{path}\0{_canonical_text(path, text)}".encode("utf-8", errors="surrogateescape"))
+        digest.update(
+            f"\0{path}\0{_file_hash(text, is_python=path.endswith('.py'))}".encode("utf-8", "surrogateescape")
+        )
     return digest.hexdigest()
 
 
@@ -38,8 +41,14 @@ def parse_python(text: str) -> ast.Module | None:
         return None
 
 
-def _canonical_text(path: str, text: str) -> str:
-    tree = parse_python(text) if path.endswith(".py") else None
+@lru_cache(maxsize=512)  # each new edit is compared with every earlier variant
+def _file_hash(text: str, *, is_python: bool) -> str:
+    canonical = _canonical_text(text) if is_python else text
+    return hashlib.blake2b(canonical.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _canonical_text(text: str) -> str:
+    tree = parse_python(text)
     if tree is None:
         return text
     try:

@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tunesmith.study.config.space_tables import parse_space
 from tunesmith.study.edit_paths import path_problem
@@ -144,11 +145,12 @@ def _option_problems(variant: Variant, parent: Variant, changed: Sequence[str], 
             yield f"new parameter {name}: add the option --{name} to the script, so that the command can pass its value"
 
 
-def _option_names(text: str) -> set[str]:
+@lru_cache(maxsize=16)  # the parent's file is the same for many edits
+def _option_names(text: str) -> frozenset[str]:
     tree = parse_python(text)
     if tree is None:
-        return set()
-    return {match[1] for s in options_in(tree) for match in re.finditer(r"--([\w-]+)", s.word or "")}
+        return frozenset()
+    return frozenset(match[1] for s in options_in(tree) for match in re.finditer(r"--([\w-]+)", s.word or ""))
 
 
 def _reads_params(variant: Variant) -> bool:
