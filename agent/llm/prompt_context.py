@@ -12,7 +12,7 @@ from tunesmith.agent.sampler.beside_llm import without_llm_misses
 from tunesmith.prompts.planner_prompts import PromptContext
 from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.trials.view import StudyView
-from tunesmith.study.units import short_number, short_seconds
+from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.contrasts import contrasts
 from tunesmith.tools.analysis.coverage import untried
 from tunesmith.tools.analysis.failure_regions import failing_regions
@@ -72,5 +72,5 @@ def _timing(view: StudyView, slots: int) -> str:
     parts.append(f"{slots} run at once" if slots > 1 else "one runs at a time")
     parts.append(f"running or queued now: {running}" if running else "none runs now")
     if math.isfinite(view.runs_left):
-        parts.append(f"{short_number(view.runs_left)} more can run")
+        parts.append(f"{view.runs_left:.0f} more can run")
     return "; ".join(part for part in parts if part)
