@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +71,8 @@ def method_studies(task: StudySpec, project: Path, plan: Plan) -> list[MethodStu
         SpecError: there is no such choice or value, fewer than two methods, or no number of trials.
     """
     methods = _methods(task, plan)
+    if task.instances is not None and task.instances.hold_out:
+        raise _mistake(task.study.name, "holds instances out, which a comparison cannot; remove [instances].hold_out")
     trials = plan.trials or task.budget.trials
     if trials is None:
         raise _mistake("--trials", f"is needed: [budget] of {task.study.name} has no number of trials")
@@ -93,6 +97,8 @@ def _methods(task: StudySpec, plan: Plan) -> list[Value]:
     parameter = parameters[plan.by]
     if not isinstance(parameter, Choice | Bool):
         raise _mistake("--by", f"names {plan.by}, which is a number; methods are the values of a choice or a switch")
+    if parameter.when is not None:
+        raise _mistake("--by", f"names {plan.by}, which exists only when {parameter.when}; compare what always exists")
     known = list(parameter.choices) if isinstance(parameter, Choice) else [False, True]
     texts = [render_parameter(value) for value in known]
     for text in plan.values:
@@ -108,11 +114,14 @@ def _document(task: StudySpec, by: str, value: Value, suffix: str, repeat: int, 
     """Return the task's file with the method as the default, the same budget for each, and a name of its own."""
     kept = {name: table for name, table in task.document.items() if name not in _DROPPED}
     document: dict[str, Any] = copy.deepcopy(kept)
-    name = re.sub(r"[^\w.-]+", "_", f"{by}-{render_parameter(value)}")
-    document["study"] |= {"name": f"{task.study.name[:30]}-{name[:36]}-{suffix}", "seed": task.study.seed + repeat - 1}
     document["space"][by] = {**document["space"][by], "default": value}
     document["budget"] = {"trials": trials, **_only(document.get("budget", {}), _LLM_LIMITS)}
     document["stop"] = {key: item for key, item in document.get("stop", {}).items() if key != "no_gain"}
+    # Another budget or space is another comparison: trials of the earlier one must not be mixed in.
+    digest = hashlib.blake2b(json.dumps(document, sort_keys=True, default=str).encode(), digest_size=3).hexdigest()
+    name = re.sub(r"[^\w.-]+", "_", f"{by}-{render_parameter(value)}")
+    name = f"{task.study.name[:28]}-{name[:32]}-{suffix}-{digest}"
+    document["study"] |= {"name": name, "seed": task.study.seed + repeat - 1}
     return document
 
 

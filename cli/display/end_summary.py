@@ -18,6 +18,7 @@ from tunesmith.study.trials.results import study_front
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
+from tunesmith.tools.analysis.findings.headline import StudyVerdict
 from tunesmith.tools.analysis.source_credit import CreditReport, credit_report, missed_turns_text, worth_text
 from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.report.inputs import ReportInput
@@ -35,6 +36,8 @@ def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
     if front:
         lines += [f"  {row}" for row in front_rows(front, record.spec.objectives)]
         lines += [*(f"  {choice.text}" for choice in summary.cheaper), _front_command(report)]
+    if summary.verdict is StudyVerdict.WITHIN_NOISE:
+        lines.append("The command of that candidate, if you want to try it further:")
     if summary.best is not None:
         lines.append(f"    {report.command}")
         lines += [f"    {code_needed(record.spec, report.best_code)}"] if report.best_code else []

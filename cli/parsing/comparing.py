@@ -25,7 +25,9 @@ def compare(  # noqa: PLR0913  # one argument per option
     target: Annotated[
         list[str] | None, typer.Option(help="METRIC=NUMBER: how soon is this value reached; repeatable.")
     ] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Tuning trials of each. Default: [budget].trials.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Tuning trials of each. Default: those of the file.")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often each method is tuned anew.")] = 5,
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Fresh seeds for what each tuning chose.")] = 5,
     out: Annotated[Path | None, typer.Option(help="The folder for the figure and the tables.")] = None,

@@ -35,6 +35,11 @@ low = 0.0
 high = 1.0
 default = 0.5
 when = "kind == 'sgd'"
+[space.nested]
+type = "choice"
+choices = ["a", "b"]
+default = "a"
+when = "kind == 'adam'"
 """
 
 
@@ -98,6 +103,25 @@ def test_an_interrupted_comparison_is_continued(tmp_path: Path) -> None:
     assert trial_count(study) == 2 * 2 * (4 + 2)
 
 
+def test_a_method_that_always_fails_does_not_end_the_comparison(tmp_path: Path) -> None:
+    study = project(tmp_path / "toy")
+    script = (study / "train.py").read_text(encoding="utf-8")
+    (study / "train.py").write_text(
+        f"import sys\nif 'lion' in sys.argv: sys.exit('no lion')\n{script}", encoding="utf-8"
+    )
+    words = ("compare", "toy", "--by", "kind", "--method", "adam", "--method", "lion", "--repeats", "2", "--seeds", "1")
+
+    done = invoke(*words, cwd=tmp_path)
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "[4/4] toy, lion, repeat 2: no trial is complete; " in done.stdout
+    assert "no lion" in done.stdout
+    # Another number of trials is another comparison.
+    assert invoke(*words, "--trials", "2", cwd=tmp_path).returncode == 1
+    written = json.loads((study / ".tunesmith/compare-kind/comparison.json").read_text(encoding="utf-8"))
+    assert {r["trials"] for r in written["results"] if r["method"] == "adam"} == {2}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -106,7 +130,10 @@ def test_an_interrupted_comparison_is_continued(tmp_path: Path) -> None:
         (["--by", "kind", "--method", "sdg"], "sdg is no value of kind; did you mean sgd?"),
         (["--by", "kind", "--method", "sgd"], "a comparison needs two or more"),
         (["--by", "kind", "--target", "loss"], "expected METRIC=NUMBER"),
+        (["--by", "kind", "--target", "los=0.3"], "names los, but what is compared is loss"),
+        (["--by", "kind", "--target", "loss=nan"], "loss=nan is no finite number"),
         (["toy", "--by", "kind"], "two of the studies are called toy"),
+        (["--by", "nested"], "exists only when kind == 'adam'"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_anything_runs(

@@ -124,7 +124,7 @@ def _gain_tiles(summary: Summary) -> list[Tile]:
     found = []
     if best and best.confirmed and best.confirmed.margin is not None and not summary.front:
         found.append(Tile(label=f"on {summary.fresh}", value=plus_minus(best.confirmed),
-                          note=f"{best.confirmed.count} {summary.fresh.split()[-1]}, ± is a 95% interval"))  # fmt: skip
+                          note=f"{best.confirmed.count} runs, ± is a 95% interval"))  # fmt: skip
     if versus and summary.confirmed_gain is not None:
         found.append(Tile(label="confirmed gain", value=gain_text(summary.confirmed_gain),
                           note=f"better with probability {probability_text(versus.probability)}"))  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,15 @@ from tunesmith.bench.methods.pictures import draw
 from tunesmith.bench.methods.studies import Plan
 from tunesmith.bench.methods.targets import ratios, targets
 from tunesmith.bench.methods.verdicts import final_value, verdicts
-from tunesmith.cli.commands.compare.running import Results, finish, method_runs, progress_line, results_of
+from tunesmith.cli.commands.compare.running import (
+    MethodRun,
+    Results,
+    finish,
+    method_runs,
+    progress_line,
+    result_of,
+    results_of,
+)
 from tunesmith.cli.commands.compare.showing import print_comparison
 from tunesmith.cli.display.format import short_path, show
 from tunesmith.cli.exits import DONE, INTERRUPTED, NOTHING_COMPLETE
@@ -43,12 +51,14 @@ def compare_methods(options: CompareOptions) -> int:
     """
     given = _targets(options.targets)
     runs = list(method_runs(options.studies, options.plan, options.history))
+    _require_known(given, {run.study.spec.objectives[0].metric for run in runs})
     for index, run in enumerate(runs, start=1):
         if not finish(run, options.plan):
             show("\nInterrupted. Finished trials are kept; run the same command again for the rest.")
             return INTERRUPTED
         if not options.as_json:
             show(f"[{index}/{len(runs)}] {progress_line(run)}")
+        _require_some_success(runs[:index])
     results = results_of(runs)
     document = _document(results, given)
     if options.as_json:
@@ -71,6 +81,31 @@ def _targets(texts: Sequence[str]) -> dict[str, float]:
                 [Mistake("--target", f"is {text!r}; expected METRIC=NUMBER")], where="the command line"
             ) from None
     return found
+
+
+def _require_some_success(runs: Sequence[MethodRun]) -> None:
+    """Stop a comparison whose first two methods failed: then the environment is broken, not a method.
+
+    Raises:
+        ProjectError: neither has a complete trial.
+    """
+    results = [result_of(run) for run in runs]
+    if len(runs) == 2 and not any(result and result.improvements for result in results):  # noqa: PLR2004  # two methods
+        raise ProjectError(f"no trial of the first two methods is complete: {runs[0].notes[-1]}; try `tunesmith check`")
+
+
+def _require_known(given: Mapping[str, float], metrics: Collection[str]) -> None:
+    """Check that each target is a finite number of a metric that is compared.
+
+    Raises:
+        SpecError: another metric is named, or no finite number.
+    """
+    for name, value in given.items():
+        if name not in metrics:
+            message = f"names {name}, but what is compared is {', '.join(sorted(metrics))}"
+            raise SpecError([Mistake("--target", message)], where="the command line")
+        if not math.isfinite(value):
+            raise SpecError([Mistake("--target", f"{name}={value} is no finite number")], where="the command line")
 
 
 def _document(results: Results, given: Mapping[str, float]) -> dict[str, Any]:

@@ -55,11 +55,7 @@ def method_runs(studies: Sequence[Path], plan: Plan, history_option: Path | None
 
 
 def finish(run: MethodRun, plan: Plan) -> bool:
-    """Tune one method and run what was chosen on fresh seeds; return False after Ctrl-C.
-
-    Raises:
-        ProjectError: trials fail for every configuration.
-    """
+    """Tune one method and run what was chosen on fresh seeds; return False after Ctrl-C."""
     inbox = Inbox(run.history.parent / run.study.spec.study.name)
     result = result_of(run)
     if result is None:
@@ -90,7 +86,7 @@ def _run_loop(run: MethodRun) -> bool:
 
     ended = run_through_full_disks(open_loop, run.history, None, keep)
     if ended.pause_reason:
-        raise ProjectError(f"{run.study.spec.study.name}: {ended.pause_reason}; `tunesmith check` says what is wrong")
+        run.notes.append(ended.pause_reason)
     return ended.by != "interrupted"
 
 

@@ -26,10 +26,12 @@ def write_skill(project: Path, *, out: Path | None, allow_edit: bool) -> None:
         allow_edit: whether the agent may try edits of the code.
 
     Raises:
-        ProjectError: the file cannot be written.
+        ProjectError: the file cannot be written, or is not Tunesmith's.
     """
     folder = (project if project.is_dir() else project.parent) / FOLDER if out is None else out
     target = folder / "SKILL.md"
+    if target.exists() and "\nname: tunesmith\n" not in target.read_text(encoding="utf-8", errors="replace"):
+        raise ProjectError(f"{short_path(target)} is not ours and is not replaced; name another folder by --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(target, skill_text(allow_edit=allow_edit))

@@ -58,6 +58,14 @@ def test_a_folder_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> Non
     assert "file/SKILL.md cannot be written" in done.stderr
 
 
+def test_a_skill_that_somebody_else_wrote_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "SKILL.md").write_text("mine\n")
+    done = invoke("skill", "--out", ".", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is not replaced" in done.stderr
+    assert (tmp_path / "SKILL.md").read_text() == "mine\n"
+
+
 def test_an_agent_takes_a_study_from_an_empty_folder_to_a_patch(tmp_path: Path) -> None:
     """It creates, checks, starts, waits, proposes configurations and an edit, confirms, reports and applies."""
     if sandbox_problem():

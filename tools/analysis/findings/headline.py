@@ -157,7 +157,7 @@ def _dominates(a: ConfigResult, b: ConfigResult, objectives: Sequence[Objective]
 def _no_default_line(data: HeadlineData, best: ConfigResult) -> str:
     value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number})"
     if best.confirmed and best.confirmed.margin is not None:
-        value += f" -> {plus_minus(best.confirmed)} on {best.confirmed.count} {data.fresh}"
+        value += f" -> {plus_minus(best.confirmed)} on {_fresh_runs(best.confirmed.count, data.fresh)}"
     if data.default_breaks:
         return f"{value}. The default breaks a bound ({data.default_breaks}), so no gain over it is stated."
     return f"{value}. The default did not complete, so there is no comparison."
@@ -210,13 +210,13 @@ def _copies_text(count: int, *, takes_seed: bool) -> str:
 
 def _within_noise_line(data: HeadlineData, best: ConfigResult) -> str:
     gain, margin = relative_difference(data.versus, best, data.default)
-    seeds = best.confirmed.count if best.confirmed else 0
+    on = _fresh_runs(best.confirmed.count if best.confirmed else 0, data.fresh)
     if gain is None or margin is None:
         shown = f"{data.versus.gain:+.3g} ± {data.versus.margin:.2g}" if data.versus else ""
     else:
         shown = f"{gain * 100:+.1f}% ± {margin * 100:.1f}%"
     return (
-        f"Nothing beat the default beyond noise (best candidate, trial {best.number}: {shown} on {seeds} {data.fresh})."
+        f"Nothing beat the default beyond noise (best candidate, trial {best.number}: {shown} on {on})."
         " Keep the default."
     )
 
@@ -228,6 +228,11 @@ def _confirmed_line(data: HeadlineData, best: ConfigResult) -> str:
     better = gain_text(gain) if gain is not None else f"{short_number(data.versus.gain)} better"
     return (
         f"Best: {data.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} "
-        f"on {best.confirmed.count} {data.fresh} (default {plus_minus(data.default.confirmed)}; "
+        f"on {_fresh_runs(best.confirmed.count, data.fresh)} (default {plus_minus(data.default.confirmed)}; "
         f"{better} with probability {probability_text(data.versus.probability)})"
     )
+
+
+def _fresh_runs(count: int, fresh: str) -> str:
+    """Return "5 fresh seeds", or "5 runs on held-out instances": a few instances run on several seeds each."""
+    return f"{count} runs on {fresh}" if "instances" in fresh else f"{count} {fresh}"
