@@ -377,8 +377,8 @@ class Tuner:
             raise SpecError([Mistake("value", "is None; give a number, or call fail(trial)")], where="tell")
         if isinstance(value, Mapping):
             return {name: float(number) for name, number in value.items()}
-        told = [o.metric for o in self._spec.objectives if o.metric not in self._spec.resources]
-        return {(told or self._spec.study.metric)[0]: float(value)}
+        reported = [o.metric for o in self._spec.objectives if o.metric not in self._spec.resources]
+        return {(reported or self._spec.study.metric)[0]: float(value)}
 
     def _finish(self, running: Trial, outcome: Outcome) -> None:
         timed = replace(outcome, usage=_usage(running, outcome.values))
@@ -388,8 +388,8 @@ class Tuner:
 
 def _usage(running: Trial, values: Mapping[str, float]) -> Usage:
     """Return what an open trial used until now: the seconds that the caller gives, else those since `ask`."""
-    now, told = time.time(), values.get(SECONDS, math.nan)
-    return Usage(wall_s=told if math.isfinite(told) else max(now - (running.started_at or now), 0.0))
+    now, given_s = time.time(), values.get(SECONDS, math.nan)
+    return Usage(wall_s=given_s if math.isfinite(given_s) else max(now - (running.started_at or now), 0.0))
 
 
 def _rules_and_sampler(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.agent.sampler.alternatives.replay import Told, next_params
+from tunesmith.agent.sampler.alternatives.replay import TrialResult, next_params
 from tunesmith.agent.sampler.base import Suggestion
 from tunesmith.agent.sampler.candidates.deduplication import draw_new_params, values_of
 from tunesmith.study.optional_packages import require
@@ -90,11 +90,11 @@ class _Generations:
         found = [float(u) for u in at.values()]
         return solution, self._space.from_unit(found if np.isfinite(found).all() else list(self._at.values()))
 
-    def tell(self, point: Any, told: Told) -> None:
+    def tell(self, point: Any, result: TrialResult) -> None:
         """Keep the result until its generation is complete; a violated constraint outweighs any loss."""
         if not self._optimizer:
             return
-        self._results.append((point, told.losses[0] + 1e6 * sum(told.violations)))
+        self._results.append((point, result.losses[0] + 1e6 * sum(result.violations)))
         if len(self._results) == self._optimizer.population_size:
             try:
                 self._optimizer.tell(self._results)
@@ -103,7 +103,7 @@ class _Generations:
                 self._optimizer = None
             self._results = []
 
-    def learn(self, params: Mapping[str, Value], told: Told) -> None:
+    def learn(self, params: Mapping[str, Value], result: TrialResult) -> None:
         """Ignore the result: a generation holds the strategy's own points only."""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.agent.sampler.alternatives.replay import Told, next_params
+from tunesmith.agent.sampler.alternatives.replay import TrialResult, next_params
 from tunesmith.agent.sampler.base import Suggestion
 from tunesmith.agent.sampler.candidates.deduplication import draw_new_params
 from tunesmith.study.optional_packages import require
@@ -73,12 +73,12 @@ class _NGOpt:
         candidate = self._optimizer.ask()
         return candidate, self._space.from_unit(_units(self._space, candidate.value))
 
-    def tell(self, point: Any, told: Told) -> None:
+    def tell(self, point: Any, result: TrialResult) -> None:
         """Pass the losses on; several are combined by nevergrad."""
-        losses = told.losses[0] if len(told.losses) == 1 else list(told.losses)
-        self._optimizer.tell(point, losses, constraint_violation=list(told.violations) or None)
+        losses = result.losses[0] if len(result.losses) == 1 else list(result.losses)
+        self._optimizer.tell(point, losses, constraint_violation=list(result.violations) or None)
 
-    def learn(self, params: Mapping[str, Value], told: Told) -> None:
+    def learn(self, params: Mapping[str, Value], result: TrialResult) -> None:
         """Tell a candidate that was not asked for, where the optimizer can take one."""
         refused: Any = import_module("nevergrad.common.errors").TellNotAskedNotSupportedError
         values = {
@@ -86,7 +86,7 @@ class _NGOpt:
             for name, p in self._space.parameters.items()
         }
         try:
-            self.tell(self._optimizer.parametrization.spawn_child(new_value=values), told)
+            self.tell(self._optimizer.parametrization.spawn_child(new_value=values), result)
         except refused:
             return
 

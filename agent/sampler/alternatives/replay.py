@@ -28,8 +28,8 @@ Point = TypeVar("Point")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a strategy is told of a trial.
+class TrialResult:
+    """What a strategy learns of a trial.
 
     Attributes:
         losses: one per objective, smaller is better; the worst so far for a failure.
@@ -46,53 +46,53 @@ class Strategy(Protocol, Generic[Point]):
     def ask(self) -> tuple[Point, Mapping[str, Value]]:
         """Return the next point, in the library's form and as an allowed configuration."""
 
-    def tell(self, point: Point, told: Told) -> None:
+    def tell(self, point: Point, result: TrialResult) -> None:
         """Take the result of a point that was asked for."""
 
-    def learn(self, params: Mapping[str, Value], told: Told) -> None:
+    def learn(self, params: Mapping[str, Value], result: TrialResult) -> None:
         """Take the result of somebody else's configuration."""
 
 
-def told_of(view: StudyView) -> list[tuple[Trial, Told]]:
+def results_of(view: StudyView) -> list[tuple[Trial, TrialResult]]:
     """Return each finished trial with what it tells, by number."""
-    found: list[tuple[Trial, Told]] = []
+    found: list[tuple[Trial, TrialResult]] = []
     worst: tuple[float, ...] | None = None
     for trial in sorted(view.finished, key=lambda t: t.number):
         losses = _losses(trial, view)
         if losses is not None:
             worst = losses if worst is None else tuple(map(max, losses, worst))
-        told = losses or worst or (_LARGEST,) * len(view.objectives)
-        found.append((trial, Told(told, _violations(trial, view))))
+        result = losses or worst or (_LARGEST,) * len(view.objectives)
+        found.append((trial, TrialResult(result, _violations(trial, view))))
     return found
 
 
 def next_params(view: StudyView, strategy: Strategy[Point]) -> Mapping[str, Value]:
     """Return what the strategy asks for after all trials; a configuration that was tried when it finds no new one."""
-    finished = {trial.number: told for trial, told in told_of(view)}
-    results: dict[str, Told | None] = {}
+    finished = {trial.number: result for trial, result in results_of(view)}
+    results: dict[str, TrialResult | None] = {}
     for trial in sorted([*view.finished, *view.pending], key=lambda t: t.number):
-        told, key = finished.get(trial.number), config_key(trial.params)
+        result, key = finished.get(trial.number), config_key(trial.params)
         asked = _ask_new(strategy, results) if trial.proposal.source in _OWN else None
-        results[key] = told
-        if told is None:
+        results[key] = result
+        if result is None:
             continue
         if asked is not None and config_key(asked[1]) == key:
-            strategy.tell(asked[0], told)
+            strategy.tell(asked[0], result)
         else:
-            strategy.learn(trial.params, told)
+            strategy.learn(trial.params, result)
     return _ask_new(strategy, results)[1]
 
 
-def _ask_new(strategy: Strategy[Point], results: Mapping[str, Told | None]) -> tuple[Point, Mapping[str, Value]]:
-    """Return a new point; the strategy is told the result of one that was tried before."""
+def _ask_new(strategy: Strategy[Point], results: Mapping[str, TrialResult | None]) -> tuple[Point, Mapping[str, Value]]:
+    """Return a new point; the strategy gets the result of one that was tried before."""
     for _ in range(_ASKS):
         point, params = strategy.ask()
         key = config_key(params)
         if key not in results:
             break
-        told = results[key]
-        if told is not None:
-            strategy.tell(point, told)
+        result = results[key]
+        if result is not None:
+            strategy.tell(point, result)
     return point, params
 
 

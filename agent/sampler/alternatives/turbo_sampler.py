@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.agent.sampler.alternatives.replay import told_of
+from tunesmith.agent.sampler.alternatives.replay import results_of
 from tunesmith.agent.sampler.base import Suggestion
 from tunesmith.agent.sampler.candidates.deduplication import draw_new_params
 from tunesmith.study.optional_packages import require
@@ -103,8 +103,8 @@ def design_size(d: int) -> int:
 def _next_params(view: StudyView) -> Mapping[str, Value]:
     import torch  # 2 s
 
-    trials = told_of(view)
-    losses = [told.losses[0] + _VIOLATION * sum(told.violations) for _, told in trials]
+    trials = results_of(view)
+    losses = [result.losses[0] + _VIOLATION * sum(result.violations) for _, result in trials]
     d, region = len(view.space), _Region()
     for row, loss in enumerate(losses):
         region = region.after(loss, losses[region.first_row : row], d)

@@ -109,10 +109,10 @@ def waiting(folder: Path) -> list[str]:
     return [kind for kind in kinds if kind != "charge"]
 
 
-def wait_for(holds: Callable[[], bool], told: str) -> None:
+def wait_for(holds: Callable[[], bool], seen: str) -> None:
     until = time.monotonic() + 40
     while not holds():
-        assert time.monotonic() < until, told
+        assert time.monotonic() < until, seen
         time.sleep(0.1)
 
 
@@ -197,9 +197,9 @@ STORIES = {
         lines=["/run", "try twice the width, then confirm it", "all"],
         model=[
             call("queue", configurations=[{"width": 16}], base="default"),
-            lambda told: call("wait", until="trials", numbers=numbers(told)),
-            lambda told: call("confirm", number=int(re.findall(r"#(\d+) user", told)[0]), seeds=2),
-            lambda told: call("wait", until="trials", numbers=numbers(told)),
+            lambda seen: call("wait", until="trials", numbers=numbers(seen)),
+            lambda seen: call("confirm", number=int(re.findall(r"#(\d+) user", seen)[0]), seeds=2),
+            lambda seen: call("wait", until="trials", numbers=numbers(seen)),
             "It holds on fresh seeds.",
         ],
         approvals=1,
@@ -244,10 +244,10 @@ STORIES = {
         lines=["never so wide that memory runs out, then 3 trials more", "all"],
         model=[
             [("bounds", {"name": "width", "high": 31}), ("limit", {"name": "trials", "value": 7}), ("start", {})],
-            "It goes on.",
+            "It continues.",
         ],
         approvals=1,
-        shows=["width: 4 to 40 -> 4 to 31", "Trials: 4 -> 7", "It goes on."],
+        shows=["width: 4 to 40 -> 4 to 31", "Trials: 4 -> 7", "It continues."],
         came_of_it=lambda folder: len([t for t in trials(folder) if t.number >= 4 and not t.is_replicate]) >= 3,
     ),
     "a new hyperparameter": Story(

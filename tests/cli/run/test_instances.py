@@ -61,9 +61,9 @@ def test_a_study_spends_its_runs_on_races_and_names_the_best_over_instances(tmp_
     status = json.loads(invoke("status", "--json", cwd=folder).stdout)
     assert status["spent"]["runs"] == 18
     assert len(status["best"]["instances"]) > 1
-    told = invoke("status", cwd=folder).stdout
-    assert "instances" in told
-    assert "18 of 18 runs" in told
+    status = invoke("status", cwd=folder).stdout
+    assert "instances" in status
+    assert "18 of 18 runs" in status
 
 
 def test_a_race_goes_on_after_a_kill_where_it_was(tmp_path: Path) -> None:

@@ -90,12 +90,12 @@ def test_held_out_instances_are_the_same_each_time_and_never_tuned_on(hold_out: 
 # -- trials -------------------------------------------------------------------------------------------------------
 
 
-def told(trials: Sequence[Trial], direction: Direction = Direction.MINIMIZE, **more: Any) -> list[Trial]:
+def known(trials: Sequence[Trial], direction: Direction = Direction.MINIMIZE, **more: Any) -> list[Trial]:
     return with_instances(trials, InstanceSet(("a", "b", "c"), ("d",), **more), Objective("loss", direction))
 
 
 def test_the_first_trial_has_the_mean_over_its_runs_and_the_others_keep_their_own() -> None:
-    first, again, other = told(
+    first, again, other = known(
         [run_on(0, "a", 1.0, other=2.0), run_on(1, "b", 3.0, of=0, other=4.0), run_on(2, "a", 5.0)]
     )
     assert first.values == {"loss": 2.0, "other": 3.0}
@@ -108,12 +108,12 @@ def test_the_first_trial_has_the_mean_over_its_runs_and_the_others_keep_their_ow
 
 @pytest.mark.parametrize("instance", ["d", "removed", ""])
 def test_runs_on_held_out_and_removed_instances_are_no_part_of_it(instance: str) -> None:
-    first, _ = told([run_on(0, "a", 1.0), run_on(1, instance, 9.0, of=0)])
+    first, _ = known([run_on(0, "a", 1.0), run_on(1, instance, 9.0, of=0)])
     assert first.values["loss"] == 1.0
 
 
 def test_a_run_that_fails_makes_its_configuration_fail_and_says_where() -> None:
-    first, _ = told([run_on(0, "a", 1.0), run_on(1, "b", None, of=0)])
+    first, _ = known([run_on(0, "a", 1.0), run_on(1, "b", None, of=0)])
     assert first.state is TrialState.FAILED
     assert first.failure is not None
     assert "instance b" in first.failure.reason
@@ -122,8 +122,8 @@ def test_a_run_that_fails_makes_its_configuration_fail_and_says_where() -> None:
 
 def test_the_worst_of_a_metric_to_maximize_is_the_smallest() -> None:
     trials = [run_on(0, "a", 1.0), run_on(1, "b", 3.0, of=0), run_on(2, "c", 2.0, of=0)]
-    assert told(trials, Direction.MAXIMIZE, aggregate="worst")[0].values["loss"] == 1.0
-    assert told(trials, Direction.MINIMIZE, aggregate="worst")[0].values["loss"] == 3.0
+    assert known(trials, Direction.MAXIMIZE, aggregate="worst")[0].values["loss"] == 1.0
+    assert known(trials, Direction.MINIMIZE, aggregate="worst")[0].values["loss"] == 3.0
 
 
 # -- study.toml -----------------------------------------------------------------------------------------------------

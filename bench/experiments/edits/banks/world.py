@@ -107,7 +107,7 @@ def world_of(document: Mapping[str, Any], *, max_ideas: int = 3) -> MeasuredWorl
     ideas = [_idea(entry, default["mean"], same_as) for entry in entries]
     sets = [entry for entry in document["sets"] if "mean" in entry]
     best = min([*valued.values(), *(entry["mean"] for entry in sets)])
-    alone = {idea.name: effects[idea.name] for idea in ideas if idea.name in effects}
+    single = {idea.name: effects[idea.name] for idea in ideas if idea.name in effects}
     return MeasuredWorld(
         ideas=ideas,
         default=default["mean"],
@@ -125,7 +125,7 @@ def world_of(document: Mapping[str, Any], *, max_ideas: int = 3) -> MeasuredWorl
             for entry in [default, *entries]
             if entry.get("std") is not None and entry.get("kind") != "cheating"
         ),
-        best_idea=min(alone, key=lambda name: alone[name]),
+        best_idea=min(single, key=lambda name: single[name]),
         max_ideas=max_ideas,
     )
 
