@@ -16,7 +16,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.space.condition import Value, same
+from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice
 
 _DROPPED = ("confirm", "test", "notify")
@@ -127,11 +127,6 @@ def _document(task: StudySpec, by: str, value: Value, suffix: str, repeat: int, 
 
 def _only(table: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: table[name] for name in names if name in table}
-
-
-def is_method(params: Mapping[str, Value], by: str, value: Value) -> bool:
-    """Return whether a configuration belongs to a method."""
-    return by in params and same(params[by], value)
 
 
 def _mistake(option: str, message: str) -> SpecError:

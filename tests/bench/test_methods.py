@@ -122,6 +122,18 @@ def test_a_method_that_always_fails_does_not_end_the_comparison(tmp_path: Path) 
     assert {r["trials"] for r in written["results"] if r["method"] == "adam"} == {2}
 
 
+@pytest.mark.parametrize("line", ["sys.exit('no data')", "print('loss', float('nan')); sys.exit()"])
+def test_a_comparison_in_which_nothing_works_ends_after_two_methods(tmp_path: Path, line: str) -> None:
+    study = project(tmp_path / "toy")
+    (study / "train.py").write_text(f"import sys\n{line}\n", encoding="utf-8")
+
+    done = invoke("compare", "toy", "--by", "kind", "--repeats", "2", cwd=tmp_path)
+
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "no trial of the first two methods is complete" in done.stderr
+    assert "[3/6]" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -58,7 +58,8 @@ def compare_methods(options: CompareOptions) -> int:
             return INTERRUPTED
         if not options.as_json:
             show(f"[{index}/{len(runs)}] {progress_line(run)}")
-        _require_some_success(runs[:index])
+        if index == 2:  # noqa: PLR2004  # the first two methods
+            _require_some_success(runs[:index])
     results = results_of(runs)
     document = _document(results, given)
     if options.as_json:
@@ -90,8 +91,11 @@ def _require_some_success(runs: Sequence[MethodRun]) -> None:
         ProjectError: neither has a complete trial.
     """
     results = [result_of(run) for run in runs]
-    if len(runs) == 2 and not any(result and result.improvements for result in results):  # noqa: PLR2004  # two methods
-        raise ProjectError(f"no trial of the first two methods is complete: {runs[0].notes[-1]}; try `tunesmith check`")
+    if any(result is not None and result.improvements for result in results):
+        return
+    notes = [note for run in runs for note in run.notes]
+    reason = f": {notes[-1]}" if notes else ""
+    raise ProjectError(f"no trial of the first two methods is complete{reason}; `tunesmith check` says what is wrong")
 
 
 def _require_known(given: Mapping[str, float], metrics: Collection[str]) -> None:
