@@ -15,7 +15,7 @@ from fakes.projects import command
 from tunesmith.history.read import History
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 
-FOLDER = Path(__file__).parents[2] / "fakes" / "llm" / "spirals"
+FOLDER = Path(__file__).parents[3] / "fakes" / "llm" / "spirals"
 RECORDING = FOLDER / "run.jsonl"
 TRIALS = 9
 
