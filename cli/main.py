@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.exits import exit_process
-from tunesmith.cli.parsing import code, comparing, exchanging, looking, running, setting_up, studies
+from tunesmith.cli.parsing import code, comparing, exchanging, looking, running, serving, setting_up, studies
 
 app = typer.Typer(
     name="tunesmith",
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Tune training scripts: propose configurations, run them, and report the best one with its uncertainty.",
 )
-for group in (setting_up, running, looking, studies, code, exchanging, comparing):
+for group in (setting_up, running, looking, serving, studies, code, exchanging, comparing):
     app.add_typer(group.commands)
 
 

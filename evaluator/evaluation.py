@@ -39,6 +39,7 @@ from tunesmith.evaluator.readers.metric_reading import ObservationQueue
 from tunesmith.evaluator.readers.metrics import DEFAULT_SOURCES, STREAM_NAMES
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, sandbox_hint
 from tunesmith.evaluator.sandbox.protected import signatures
+from tunesmith.evaluator.serving.command import served_failure
 from tunesmith.evaluator.steps import EvaluationContext, Step
 from tunesmith.evaluator.trial_command import TrialCommand
 from tunesmith.evaluator.usage import total_usage
@@ -187,6 +188,7 @@ class Evaluation:
             links=tuple(link_shared(self._running.work, self._context.shared)),
             data=tuple(link_data(self._running.work, data, self._context.project)),
         )
+            serves=step.is_training and self._spec.serve is not None,
         try:
             fill_files(self._spec, self._running.work, command.values(self._spec, self.trial))
         except (ValueError, OSError) as error:
@@ -294,6 +296,8 @@ class Evaluation:
             program=self._program,
         )
         if failure is None:
+        if failure is not None and self._spec.serve is not None:
+            failure = served_failure(failure, result)
             wanted = [name for name in self._spec.study.metric if name not in RESOURCES]
             failure = metric_failure(self._metrics.values, wanted, tail=result.tail, unread=self._metrics.unread)
         if failure is None:

@@ -20,6 +20,7 @@ from tunesmith.evaluator.report_package import with_report_package
 from tunesmith.evaluator.sandbox.bubblewrap import TrialMounts
 from tunesmith.evaluator.sandbox.environment import trial_environment, without_secrets
 from tunesmith.evaluator.sandbox.mounts import is_too_wide
+from tunesmith.evaluator.serving.command import own_rooms, serve_argv
 from tunesmith.study.config.command import template_values
 from tunesmith.study.config.filled import environment as filled_environment
 from tunesmith.study.config.spec import StudySpec
@@ -39,6 +40,7 @@ class TrialCommand:
         resume_from: files of an earlier, shorter run of the same configuration.
         links: links to the folders that all trials share.
         data: what only this evaluation may read.
+        serves: whether it is a server that a benchmark measures.
     """
 
     template: str
@@ -47,6 +49,7 @@ class TrialCommand:
     resume_from: Path | None = None
     links: tuple[Path, ...] = ()
     data: tuple[Path, ...] = ()
+    serves: bool = False
 
     def values(self, study: StudySpec, trial: Trial) -> dict[str, Value]:
         """Return the value of each placeholder."""
@@ -79,7 +82,7 @@ class TrialCommand:
         if self.is_training and is_profiled(study):
             environment = with_profiler(environment, workspace.profile)
         return CommandSpec(
-            argv=_argv(self.template, values, shell=run.shell, path=environment.get("PATH")),
+            argv=self._argv(study, values, environment.get("PATH")),
             cwd=workspace.work,
             environment=environment,
             log=workspace.log,
@@ -110,11 +113,18 @@ class TrialCommand:
         linked = [path for path in link_targets(snapshot) if not is_too_wide(path)]
         return TrialMounts(
             writable=[workspace.work, workspace.report, *own],
-            readable=[*linked, *self._reads, *self.links, *self.data],
+            readable=[*linked, *self._reads, *self.links, *self.data, *(own_rooms() if self.serves else ())],
             locked=[path for path in locked if not path.is_symlink()],
             scratch=workspace.scratch,
             gpus=gpus,
         )
+
+    def _argv(self, study: StudySpec, values: Mapping[str, Value], path: str | None) -> list[str]:
+        words = _words(self.template, values, shell=study.run.shell, path=path)
+        if study.serve is None or not self.serves:
+            return words
+        bench = _words(study.serve.bench, values, shell=study.run.shell, path=path)
+        return serve_argv(study.serve, words, bench, path=path)
 
     @property
     def _reads(self) -> list[Path]:
@@ -135,7 +145,7 @@ class TrialCommand:
         return environment
 
 
-def _argv(template: str, values: Mapping[str, Value], *, shell: bool, path: str | None) -> list[str]:
+def _words(template: str, values: Mapping[str, Value], *, shell: bool, path: str | None) -> list[str]:
     words = ["/bin/sh", "-c", shell_line(template, values)] if shell else argv(template, values)
     words = words or [""]
     return [resolve_program(words[0], path), *words[1:]]

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from tunesmith.study.config.filled import environment, file_entries
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.serve import PORT, SERVE_PLACEHOLDERS, SHOWN_PORT
 from tunesmith.study.config.template import argv, shell_line
 from tunesmith.study.formatting import render_literal
 from tunesmith.study.space.condition import Value
@@ -30,7 +31,9 @@ def template_values(
         given[spec.fidelity.name] = int(fidelity) if float(fidelity).is_integer() else fidelity
     derived = spec.space.derived_values(params, **given)
     columns = spec.instances.placeholders(instance) if spec.instances is not None else {}
-    return {**params, **derived, "seed": seed, "artifacts": artifacts, **given, **columns}
+    # Filled in once the trial has started, on the machine that it runs on.
+    later: dict[str, Value] = {name: f"{{{name}}}" for name in SERVE_PLACEHOLDERS} if spec.serve is not None else {}
+    return {**params, **derived, "seed": seed, "artifacts": artifacts, **given, **columns, **later}
 
 
 def script_path(command: str) -> str:
@@ -65,6 +68,8 @@ def command_line(
     own_seed = spec.study.seed if seed is None else seed
     instance = instance or next(iter(spec.instances.rows), "") if spec.instances is not None else ""
     values = template_values(spec, params, fidelity=full, seed=own_seed, artifacts="artifacts", instance=instance)
+    if spec.serve is not None:
+        values[PORT] = spec.serve.port or SHOWN_PORT
     command = spec.run.command
     line = shell_line(command, values) if spec.run.shell else shlex.join(argv(command, values))
     variables = [f"{name}={shlex.quote(text)}" for name, text in environment(spec, values, only_filled=True).items()]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.config.template import fill_words, placeholders
+from tunesmith.study.config.template import NAME, fill_words, placeholders
 from tunesmith.study.space.condition import Value
 
 Entry = TypeVar("Entry", bound=str | float)
@@ -18,7 +18,8 @@ _WHOLE = re.compile(r"\{((?:instance\.)?[A-Za-z_]\w*)\}")
 def used_placeholders(spec: StudySpec) -> list[str]:
     """Return the placeholders of the command, of [run.files] and of [run].env, each once."""
     entries = [str(entry) for table in spec.run.files.values() for entry in table.values()]
-    texts = [spec.run.command, *entries, *spec.run.env.values()]
+    bench = [spec.serve.bench] if spec.serve is not None else []
+    texts = [spec.run.command, *bench, *entries, *spec.run.env.values()]
     return list(dict.fromkeys(name for text in texts for name in placeholders(text)))
 
 

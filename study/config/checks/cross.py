@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from tunesmith.study.config.checks.instances import instance_mistakes
 from tunesmith.study.config.checks.resources import resource_mistakes
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.checks.serving import serve_mistakes
 from tunesmith.study.config.tables.instances import INSTANCE
 from tunesmith.study.config.tables.planner import SAMPLERS
 from tunesmith.study.config.tables.relations import (
@@ -15,6 +16,7 @@ from tunesmith.study.config.tables.relations import (
 )
 from tunesmith.study.config.tables.run import EXECUTORS, GIVEN_PLACEHOLDERS, ExecutorTable
 from tunesmith.study.config.template import placeholders
+from tunesmith.study.config.tables.serve import SERVE_PLACEHOLDERS
 from tunesmith.study.errors import Mistake
 from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
@@ -53,6 +55,8 @@ def cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mista
     yield from instance_mistakes(spec)
 
 
+    yield from judge_mistakes(spec)
+    yield from serve_mistakes(spec, space)
 def _notify_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     table = spec.notify
     if table is None:
@@ -152,6 +156,8 @@ def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mi
     if spec.evaluate:
         commands["evaluate.command"] = spec.evaluate.command
     if spec.test:
+    if spec.serve:
+        commands = {"serve.command": spec.serve.command, "serve.bench": spec.serve.bench}
         commands["test.command"] = spec.test.command
     for key, command in commands.items():
         try:
@@ -172,7 +178,8 @@ def _unknown_placeholders(spec: StudySpec, space: SearchSpace | None, text: str,
     if space is None:
         return
     fidelity = [spec.fidelity.name] if spec.fidelity else []
-    known = dict.fromkeys([*space.names, *space.relations.derived, *fidelity, *GIVEN_PLACEHOLDERS])
+    given = (*GIVEN_PLACEHOLDERS, *(SERVE_PLACEHOLDERS if spec.serve else ()))
+    known = dict.fromkeys([*space.names, *space.relations.derived, *fidelity, *given])
     if spec.instances is not None:
         known |= dict.fromkeys([INSTANCE, *(f"{INSTANCE}.{column}" for column in spec.instances.columns)])
     for name in placeholders(text):
