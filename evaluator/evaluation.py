@@ -187,8 +187,8 @@ class Evaluation:
             resume_from=self._resume_from if step.is_training else None,
             links=tuple(link_shared(self._running.work, self._context.shared)),
             data=tuple(link_data(self._running.work, data, self._context.project)),
-        )
             serves=step.is_training and self._spec.serve is not None,
+        )
         try:
             fill_files(self._spec, self._running.work, command.values(self._spec, self.trial))
         except (ValueError, OSError) as error:
@@ -295,9 +295,9 @@ class Evaluation:
             disk_bytes=self._spec.run.disk,
             program=self._program,
         )
-        if failure is None:
         if failure is not None and self._spec.serve is not None:
             failure = served_failure(failure, result)
+        if failure is None:
             wanted = [name for name in self._spec.study.metric if name not in RESOURCES]
             failure = metric_failure(self._metrics.values, wanted, tail=result.tail, unread=self._metrics.unread)
         if failure is None:

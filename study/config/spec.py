@@ -32,11 +32,10 @@ from tunesmith.study.config.tables.search import (
     StudyTable,
     WarmStartTable,
 )
+from tunesmith.study.config.tables.serve import ServeTable
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.observed.resources import RESOURCES
-from tunesmith.study.config.tables.serve import ServeTable
 from tunesmith.study.trials.replicates.instances import InstanceSet
-from tunesmith.study.trials.observed.judged import ABOUT
 from tunesmith.study.trials.view import Constraint, Fidelity, Objective
 
 
@@ -76,10 +75,9 @@ class StudySpec(Table):
     )
     edits: EditsTable | None = Field(None, description="the table [edits]")
     evaluate: EvaluateTable | None = Field(None, description="the table [evaluate]")
+    serve: ServeTable | None = Field(None, description="the table [serve]")
     confirm: ConfirmTable | None = Field(None, description="the table [confirm]")
     test: FinalTestTable | None = Field(None, description="the table [test]")
-    serve: ServeTable | None = Field(None, description="the table [serve]")
-    judge: JudgeTable | None = Field(None, description="the table [judge]")
     constraints: list[ConstraintTable] = Field(
         default_factory=list, description="one table [[constraints]] per constraint"
     )

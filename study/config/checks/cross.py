@@ -7,16 +7,16 @@ from collections.abc import Iterable
 
 from tunesmith.study.config.checks.instances import instance_mistakes
 from tunesmith.study.config.checks.resources import resource_mistakes
-from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.checks.serving import serve_mistakes
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.instances import INSTANCE
 from tunesmith.study.config.tables.planner import SAMPLERS
 from tunesmith.study.config.tables.relations import (
     reserved_name_mistakes,
 )
 from tunesmith.study.config.tables.run import EXECUTORS, GIVEN_PLACEHOLDERS, ExecutorTable
-from tunesmith.study.config.template import placeholders
 from tunesmith.study.config.tables.serve import SERVE_PLACEHOLDERS
+from tunesmith.study.config.template import placeholders
 from tunesmith.study.errors import Mistake
 from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
@@ -53,10 +53,9 @@ def cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mista
         yield from reserved_name_mistakes(space)
     yield from _command_mistakes(spec, space)
     yield from instance_mistakes(spec)
-
-
-    yield from judge_mistakes(spec)
     yield from serve_mistakes(spec, space)
+
+
 def _notify_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     table = spec.notify
     if table is None:
@@ -153,11 +152,11 @@ def _name_mistakes(spec: StudySpec, space: SearchSpace) -> Iterable[Mistake]:
 
 def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mistake]:
     commands = {"run.command": spec.run.command}
+    if spec.serve:
+        commands = {"serve.command": spec.serve.command, "serve.bench": spec.serve.bench}
     if spec.evaluate:
         commands["evaluate.command"] = spec.evaluate.command
     if spec.test:
-    if spec.serve:
-        commands = {"serve.command": spec.serve.command, "serve.bench": spec.serve.bench}
         commands["test.command"] = spec.test.command
     for key, command in commands.items():
         try:
