@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,23 +20,26 @@ from tunesmith.agent.planner.handed_over import ASKS_PERSON, unknown_parameter
 from tunesmith.agent.planner.model import open_model
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.registry import make_sampler
+from tunesmith.agent.scheduler.hidden_leaders import choose_by_judge
 from tunesmith.agent.scheduler.racing import Race
+from tunesmith.history.queries.hidden_choice import without_hidden_values
 from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.space_tables import relations_document, space_document
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.config.tables.run import PYTHON_FUNCTION
+from tunesmith.study.config.tables.run import DEFAULT_JUDGED, PYTHON_FUNCTION
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.formatting import count
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.parameters import Parameter
+from tunesmith.study.space.mixtures.rows import Declared
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.space_checks import changed_parameters
 from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.observed.resources import SECONDS, resource_values
+from tunesmith.study.trials.replicates.unlisted import is_listed, not_listed_text
 from tunesmith.study.trials.results import pareto_front, present_trials
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.trials.winner import winner
@@ -59,7 +62,7 @@ class OpenTrial:
     """
 
     number: int
-    params: Mapping[str, Value]
+    params: Mapping[str, Any]
     source: str
     rationale: str
     seed: int
@@ -75,7 +78,7 @@ class BestTrial:
         expected: the expected value over seeds; `value` itself where only one seed is known.
     """
 
-    params: Mapping[str, Value]
+    params: Mapping[str, Any]
     value: float
     number: int
     expected: float
@@ -87,7 +90,8 @@ class Tuner:
     The first trial is the default configuration when any parameter declares a default.
 
     Args:
-        space: parameters by name, or a SearchSpace.
+        space: parameters by name, or a SearchSpace. A trial has the shares of a mixture as a table:
+            `trial.params["mix"]["code"]`.
         metric: the metric to improve, or up to three.
         direction: "minimize" or "maximize", or one for each metric.
         planner: "bayes", "random", "sobol", "grid", "optuna-tpe", "optuna-gp", "nevergrad", "cma-es", "smac",
@@ -119,7 +123,7 @@ class Tuner:
 
     def __init__(  # noqa: PLR0913  # a public signature; all arguments but one are keywords
         self,
-        space: Mapping[str, Parameter] | SearchSpace,
+        space: Declared | SearchSpace,
         *,
         metric: str | Sequence[str] = "value",
         direction: str | Sequence[str] = "minimize",
@@ -165,7 +169,8 @@ class Tuner:
         )
         self._requests: list[Request] = []
         self._open: dict[int, Trial] = {}
-        self._requeued = [self._requeue(trial) for trial in self._recorder.history.unfinished(self._recorder.study_id)]
+        unfinished = self._recorder.history.unfinished(self._recorder.study_id)
+        self._requeued = [self._requeue(trial) for trial in unfinished if self._is_of_now(trial)]
 
     @property
     def trials(self) -> list[Trial]:
@@ -184,7 +189,7 @@ class Tuner:
         found = winner(self.trials, self._spec)
         if found is None:
             return None
-        return BestTrial(found.trial.params, found.value, found.trial.number, found.expected)
+        return BestTrial(self._spec.space.nested(found.trial.params), found.value, found.trial.number, found.expected)
 
     @property
     def requests(self) -> tuple[Request, ...]:
@@ -207,7 +212,8 @@ class Tuner:
         self._open[trial.number] = running
         proposal = running.proposal
         on = self._spec.instances.value_of(proposal.instance) if self._spec.instances is not None else None
-        return OpenTrial(running.number, proposal.params, proposal.source.value, proposal.rationale, proposal.seed, on)
+        params = self._spec.space.nested(proposal.params)
+        return OpenTrial(running.number, params, proposal.source.value, proposal.rationale, proposal.seed, on)
 
     def tell(self, trial: OpenTrial, value: float | Mapping[str, float], *, step: float | None = None) -> None:
         """Finish a trial with its value; with `step`, add a point to its curve and leave it open.
@@ -263,6 +269,26 @@ class Tuner:
             raise SpecError([Mistake("kind", f"{kind!r} is unknown{did_you_mean(kind, kinds)}")], where="fail")
         failure = Failure(kind=FailureKind(kind), reason=reason or kind, tail=tail[-TAIL_CHARS:])
         self._finish(running, Outcome(state=TrialState.FAILED, failure=failure))
+
+    def choose(self, judge: Callable[[BestTrial], float], *, top: int = DEFAULT_JUDGED) -> BestTrial | None:
+        """Choose among the leading trials by data that the search never saw, once, at the end; return what is chosen.
+
+        Until the next trial, `best` is that one. A second call judges only leaders that no earlier one judged, and its
+        value is optimistic: the data were looked at before.
+
+        Args:
+            judge: returns the first metric's value of a trial on the hidden data; a leader whose value is not finite
+                cannot be chosen. What it raises is passed on, and nothing is recorded then.
+            top: number of leading trials that are judged, besides the default.
+
+        Raises:
+            SpecError: a trial is open, or `top` is below 1.
+        """
+        if self._open or top < 1:
+            message = f"is {top}; give at least 1" if top < 1 else "are open; tell or fail them first"
+            raise SpecError([Mistake("top" if top < 1 else "trials", message)], where="choose")
+        choose_by_judge(self._recorder, self._spec, judge=lambda trial: judge(_candidate(trial, self._spec)), top=top)
+        return self.best
 
     def trials_dataframe(self) -> Any:
         """Return every trial so far as a pandas DataFrame: number, state, parameters, `value.METRIC`, source, seconds.
@@ -325,7 +351,7 @@ class Tuner:
         again = self._race.next_run(trials)
         if again is not None:
             return self._recorder.record_proposal(again, time.time())
-        view = study_view(self._spec, trials, earlier=self._recorder.earlier)
+        view = study_view(self._spec, without_hidden_values(trials), earlier=self._recorder.earlier)
         proposal = self._arbiter.choose(replace(view, runs_left=self._runs_left(trials)))
         now = time.time()
         if self._candidate_pool is not None:
@@ -360,6 +386,15 @@ class Tuner:
             return ""
         return f"trials {self._runs_left(self.trials):.0f} of {self._planned}"
 
+    def _is_of_now(self, trial: Trial) -> bool:
+        """Return whether an open trial can still run; one whose instance is not listed any more is closed."""
+        instances = self._spec.instance_set
+        if is_listed(trial, instances):
+            return True
+        outcome = Outcome(state=TrialState.STOPPED, note=f"not run: {not_listed_text(trial, instances)}")
+        self._recorder.record_outcome(trial, outcome, time.time())
+        return False
+
     def _requeue(self, trial: Trial) -> Trial:
         if trial.state is TrialState.WAITING:
             return trial
@@ -384,6 +419,11 @@ class Tuner:
         timed = replace(outcome, usage=_usage(running, outcome.values))
         self._recorder.record_outcome(running, timed, time.time())
         del self._open[running.number]
+
+
+def _candidate(trial: Trial, spec: StudySpec) -> BestTrial:
+    value = trial.values[spec.objectives[0].metric]
+    return BestTrial(spec.space.nested(trial.params), value, trial.number, value)
 
 
 def _usage(running: Trial, values: Mapping[str, float]) -> Usage:
@@ -421,9 +461,7 @@ def _require_same_space(path: Path | None, spec: StudySpec) -> None:
         raise SpecError([Mistake("space", message)], where="Tuner")
 
 
-def _space(
-    space: Mapping[str, Parameter] | SearchSpace, derived: Mapping[str, str], forbid: Sequence[str]
-) -> SearchSpace:
+def _space(space: Declared | SearchSpace, derived: Mapping[str, str], forbid: Sequence[str]) -> SearchSpace:
     if not isinstance(space, SearchSpace):
         return SearchSpace(space, derived=derived, forbid=forbid)
     return space.related(derived, forbid) if derived or forbid else space

@@ -68,8 +68,19 @@ def numbers_in(logged: Mapping[Any, Any], names: Collection[str] | None = None) 
 
 
 def params() -> dict[str, Any]:
-    """Return the trial's parameters, with the fidelity and the seed; {} outside of a trial."""
-    values: dict[str, Any] = json.loads(os.environ.get("TUNESMITH_PARAMS", "{}"))
+    """Return the trial's parameters, with the fidelity and the seed; {} outside of a trial.
+
+    A mixture is a table of its shares: `params()["mix"]["code"]`.
+    """
+    given: dict[str, Any] = json.loads(os.environ.get("TUNESMITH_PARAMS", "{}"))
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        whole, _, part = name.rpartition(".")
+        # `instance` is a value as well as the name before those of its columns.
+        if whole and whole not in given:
+            values.setdefault(whole, {})[part] = value
+        else:
+            values[name] = value
     return values
 
 

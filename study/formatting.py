@@ -15,6 +15,9 @@ from typing import Any
 SHORT_DIGITS = 4
 """Significant digits of a parameter's value in tables and lines for people."""
 
+_MOST_SHARES = 6
+"""Number of sources of a mixture that a short text names."""
+
 _ESCAPE_SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|\x1b[^\[\]PX^_]?"
 )
@@ -49,8 +52,38 @@ def render_short(value: object) -> str:
 
 
 def render_params(params: Mapping[str, object], *, digits: int = 6) -> str:
-    """Return a configuration as a line: `lr=0.003 hidden=64`."""
-    return " ".join(f"{name}={render_parameter(value, digits=digits)}" for name, value in params.items())
+    """Return a configuration as a line: `lr=0.003 hidden=64 mix={code 0.52, prose 0.48}`."""
+    values: dict[str, object] = {}
+    shares: dict[str, dict[str, object]] = {}
+    for name, value in params.items():
+        mixture, _, source = name.rpartition(".")
+        if mixture:
+            shares.setdefault(mixture, {})[source] = values[mixture] = value
+        else:
+            values[name] = value
+    texts = {name: render_shares(whole, digits=digits) for name, whole in shares.items()}
+    shown = ((n, texts[n] if n in texts else render_parameter(value, digits=digits)) for n, value in values.items())
+    return " ".join(f"{name}={text}" for name, text in shown)
+
+
+def render_shares(shares: Mapping[str, object], *, digits: int = 6) -> str:
+    """Return a mixture as text: `{code 0.52, prose 0.48}`; with few digits, the largest shares of many sources."""
+    shown = list(shares.items())
+    if digits <= SHORT_DIGITS and len(shown) > _MOST_SHARES + 1:
+        shown = sorted(shown, key=lambda item: -_as_number(item[1]))[:_MOST_SHARES]
+    parts = [f"{source} {_render_share(value, digits)}" for source, value in shown]
+    left = [_as_number(value) for source, value in shares.items() if source not in dict(shown)]
+    return (
+        "{" + ", ".join([*parts, *([f"{len(left)} others {_render_share(sum(left), digits)}"] if left else [])]) + "}"
+    )
+
+
+def _render_share(value: object, digits: int) -> str:
+    return f"{value:.3g}" if isinstance(value, float) and digits <= SHORT_DIGITS else render_parameter(value)
+
+
+def _as_number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def render_exact(value: object) -> str:

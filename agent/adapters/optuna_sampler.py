@@ -34,6 +34,8 @@ from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.candidates.deduplication import random_params
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
 from tunesmith.study.space.condition import Value
+from tunesmith.study.space.mixtures.rows import Declared
+from tunesmith.study.space.mixtures.shares import Shares
 from tunesmith.study.space.parameters import Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.replicates.seeds import derived_seed
@@ -58,7 +60,7 @@ class TunesmithSampler(BaseSampler):
         SpecError: the space is not valid; the message names every mistake.
     """
 
-    def __init__(self, space: Mapping[str, Parameter] | SearchSpace | None = None, *, seed: int | None = None) -> None:
+    def __init__(self, space: Declared | SearchSpace | None = None, *, seed: int | None = None) -> None:
         self._declared = None if space is None else declare(_checked(space))
         self._seed = secrets.randbits(31) if seed is None else seed
 
@@ -136,15 +138,18 @@ class TunesmithSampler(BaseSampler):
             )
 
 
-def _checked(space: Mapping[str, Parameter] | SearchSpace) -> SearchSpace:
+def _checked(space: Declared | SearchSpace) -> SearchSpace:
     if isinstance(space, SearchSpace):
         return space
     if not isinstance(space, Mapping):
         raise SpecError([Mistake("", f"{space!r} is not a dict; write {{'lr': ts.Float(1e-5, 1.0, log=True)}}")])
     wrong = [
-        Mistake(str(name), f"{value!r} is not a parameter; write ts.Float(0.0, 1.0), ts.Int, ts.Choice or ts.Bool")
+        Mistake(
+            str(name),
+            f"{value!r} is not a parameter; write ts.Float(0.0, 1.0), ts.Int, ts.Choice or ts.Bool",
+        )
         for name, value in space.items()
-        if not isinstance(value, Parameter)
+        if not isinstance(value, Parameter | Shares)
     ]
     if wrong:
         raise SpecError(wrong)

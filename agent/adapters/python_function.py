@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tunesmith.agent.tuner import BestTrial, OpenTrial, Tuner
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
 from tunesmith.study.optional_packages import is_installed
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.parameters import Parameter
+from tunesmith.study.space.mixtures.rows import Declared
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.units import short_number
@@ -37,7 +37,7 @@ class _Result:
 
 def minimize(  # noqa: PLR0913  # a public signature; all arguments but two are keywords
     objective: Objective,
-    space: Mapping[str, Parameter] | SearchSpace,
+    space: Declared | SearchSpace,
     *,
     trials: int = 50,
     timeout: float | None = None,

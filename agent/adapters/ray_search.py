@@ -19,6 +19,7 @@ from ray.tune.search.variant_generator import parse_spec_vars
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
 from tunesmith.study.space.condition import Value
+from tunesmith.study.space.mixtures.rows import Declared
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
@@ -44,7 +45,7 @@ class TunesmithSearch(Searcher):  # type: ignore[misc]  # Ray is not typed
 
     def __init__(
         self,
-        space: Mapping[str, Parameter] | SearchSpace | None = None,
+        space: Declared | SearchSpace | None = None,
         *,
         metric: str | None = None,
         mode: str | None = None,

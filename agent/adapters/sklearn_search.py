@@ -11,7 +11,7 @@ from sklearn.model_selection._search import BaseSearchCV
 
 from tunesmith.agent.tuner import OpenTrial, Tuner
 from tunesmith.study.errors import Mistake, SpaceExhausted, SpecError
-from tunesmith.study.space.parameters import Parameter
+from tunesmith.study.space.mixtures.rows import Declared
 from tunesmith.study.space.space import SearchSpace
 
 _MEAN_SCORE = "mean_test_score"
@@ -41,7 +41,7 @@ class TunesmithSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn is 
     def __init__(  # noqa: PLR0913  # scikit-learn's signature
         self,
         estimator: Any,
-        space: Mapping[str, Parameter] | SearchSpace,
+        space: Declared | SearchSpace,
         *,
         n_iter: int = 20,
         batch: int = 1,

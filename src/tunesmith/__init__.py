@@ -17,6 +17,7 @@ _MODULES = {
     "Float": "tunesmith.study.space.parameters",
     "Int": "tunesmith.study.space.parameters",
     "SearchSpace": "tunesmith.study.space.space",
+    "Shares": "tunesmith.study.space.mixtures.shares",
     "Tuner": "tunesmith.agent.tuner",
     "artifacts": "tunesmith.evaluator.reporting",
     "hf": "tunesmith.hf",
@@ -37,6 +38,7 @@ __all__ = [
     "Float",
     "Int",
     "SearchSpace",
+    "Shares",
     "Tuner",
     "artifacts",
     "hf",
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from tunesmith.agent.adapters.python_function import minimize
     from tunesmith.agent.tuner import Tuner
     from tunesmith.evaluator.reporting import artifacts, params, report, resume_from
+    from tunesmith.study.space.mixtures.shares import Shares
     from tunesmith.study.space.parameters import Bool, Choice, Float, Int
     from tunesmith.study.space.space import SearchSpace
 

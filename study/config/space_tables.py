@@ -14,14 +14,21 @@ from tunesmith.study.config.tables.relations import (
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.space.parameters import KINDS, Parameter
+from tunesmith.study.space.mixtures.shares import Shares
+from tunesmith.study.space.parameters import KINDS as SCALAR_KINDS
+from tunesmith.study.space.parameters import Parameter
 from tunesmith.study.space.space import SearchSpace
+
+KINDS: Mapping[str, type[Parameter | Shares]] = {**SCALAR_KINDS, Shares.kind: Shares}
 
 _OTHER_KINDS = {
     "categorical": "choice", "categories": "choice", "ordinal": "choice", "enum": "choice", "string": "choice",
     "uniform": "float", "loguniform": "float", "real": "float", "double": "float", "number": "float",
     "integer": "int", "randint": "int", "boolean": "bool", "flag": "bool",
+    "mixture": "shares", "simplex": "shares", "dirichlet": "shares", "share": "shares", "proportions": "shares",
+    "weights": "shares",
 }  # fmt: skip
+_EXAMPLES = {"low": "low = 0.0", "high": "high = 1.0", "of": 'of = ["code", "prose"]'}
 _FIELD_TYPES: Mapping[str, tuple[type, str]] = {
     "log": (bool, "true or false"),
     "ordered": (bool, "true or false"),
@@ -46,7 +53,7 @@ def parse_space(tables: Mapping[str, Any]) -> SearchSpace:
 
 def space_document(space: SearchSpace) -> dict[str, Any]:
     """Return the [space] table from which `parse_spec` reads an equal space."""
-    return {name: parameter_document(parameter) for name, parameter in space.parameters.items()}
+    return {name: parameter_document(parameter) for name, parameter in space.declared.items()}
 
 
 def relations_document(space: SearchSpace) -> dict[str, Any]:
@@ -60,7 +67,7 @@ def relations_document(space: SearchSpace) -> dict[str, Any]:
     return {key: table for key, table in tables.items() if table}
 
 
-def parameter_document(parameter: Parameter) -> dict[str, Any]:
+def parameter_document(parameter: Parameter | Shares) -> dict[str, Any]:
     """Return the entry of [space] from which an equal parameter is read."""
     entry: dict[str, Any] = {"type": parameter.kind}
     for field in _fields_for_people(parameter):
@@ -70,7 +77,9 @@ def parameter_document(parameter: Parameter) -> dict[str, Any]:
     return entry
 
 
-def _fields_for_people(parameter: Parameter | type[Parameter]) -> list[dataclasses.Field[Any]]:
+def _fields_for_people(
+    parameter: Parameter | Shares | type[Parameter | Shares],
+) -> list[dataclasses.Field[Any]]:
     """Return the fields with `when` and `help` last, since a person looks for the range first."""
     return sorted(dataclasses.fields(parameter), key=lambda field: field.name in ("when", "help"))
 
@@ -108,7 +117,7 @@ def read_space(table: Any, found: list[Mistake], relations: RelationTables | Non
         return None
 
 
-def _read_parameter(name: str, entry: Any, found: list[Mistake]) -> Parameter | None:
+def _read_parameter(name: str, entry: Any, found: list[Mistake]) -> Parameter | Shares | None:
     key = f"space.{name}"
     if not isinstance(entry, Mapping):
         example = f'{name} = {{ type = "float", low = 0.0, high = 1.0 }}'
@@ -137,7 +146,7 @@ def _kind_message(kind: Any) -> str:
     return f"unknown type {render_literal(kind)}{did_you_mean(str(kind), KINDS)}"
 
 
-def _field_mistakes(cls: type[Parameter], entry: Mapping[str, Any]) -> Iterable[Mistake]:
+def _field_mistakes(cls: type[Parameter | Shares], entry: Mapping[str, Any]) -> Iterable[Mistake]:
     fields = {field.name: field for field in _fields_for_people(cls)}
     for key, value in entry.items():
         if key != "type" and key not in fields:
@@ -148,7 +157,7 @@ def _field_mistakes(cls: type[Parameter], entry: Mapping[str, Any]) -> Iterable[
             yield Mistake(key, "may only hold texts, numbers, true and false")
     for name, field in fields.items():
         if field.default is dataclasses.MISSING and name not in entry:
-            example = {"low": "low = 0.0", "high": "high = 1.0"}.get(name, 'choices = ["a", "b"]')
+            example = _EXAMPLES.get(name, 'choices = ["a", "b"]')
             yield Mistake(name, f"is missing; write for example {example}")
 
 

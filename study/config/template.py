@@ -4,6 +4,7 @@
     {name?yes}      `yes` when the parameter is true, nothing when it is false
     {name?yes:no}   `yes` when it is true, `no` when it is false
     {instance.size} the column "size" of the instance
+    {mix.code}      the share "code" of the mixture "mix"
 
 A word whose parameter is inactive is left out, and so is the option before it: `--momentum {momentum}` disappears.
 Other braces, such as those of JSON, stay as they are.
@@ -18,7 +19,13 @@ from collections.abc import Mapping
 from tunesmith.study.formatting import render_exact
 from tunesmith.study.space.condition import Value
 
-_PLACEHOLDER = re.compile(r"\{((?:instance\.)?[A-Za-z_]\w*)(\?[^{}]*)?\}")
+NAME = r"(?:instance\.[A-Za-z_]\w*|(?<!\$\{)[A-Za-z_]\w*\.[A-Za-z_][\w-]*|[A-Za-z_]\w*)"
+"""A placeholder's name: of a column of the instance, of a share of a mixture, or of one part.
+
+`${model.name}` is none: Hydra and OmegaConf read it.
+"""
+
+_PLACEHOLDER = re.compile(rf"\{{({NAME})(\?[^{{}}]*)?\}}")
 
 
 def placeholders(template: str) -> list[str]:

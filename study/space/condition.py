@@ -1,7 +1,7 @@
 """Parses conditions such as `when = "optimizer == 'sgd' and layers > 2"`; never evaluates text as code.
 
 Python's parser reads the expression, and only the forms below are accepted. A comparison with an inactive parameter is
-false for every operator.
+false for every operator. A share of a mixture has a name of two parts: mix.code, or mix["web-en"].
 
     expression := expression and expression | expression or expression | not expression | ( expression ) | comparison
     comparison := NAME (== | != | < | <= | > | >=) CONSTANT | NAME (in | not in) [CONSTANT, ...] | NAME
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from tunesmith.study.formatting import render_literal
+from tunesmith.study.space.dotted import with_dotted_names
 
 Value: TypeAlias = str | int | float | bool | None
 Params: TypeAlias = Mapping[str, Value]
@@ -103,7 +104,7 @@ def parse(text: str) -> Condition:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ConditionError(f"{render_literal(text)} cannot be parsed; {_FORMS}") from None
-    return _condition(tree.body)
+    return _condition(with_dotted_names(tree.body))
 
 
 def comparisons(condition: Condition) -> Iterator[Comparison]:

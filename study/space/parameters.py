@@ -89,6 +89,16 @@ class Float(_Common):
         """The map to [0, 1]; by index if there is a grid."""
         return self.grid.scale
 
+    @property
+    def middle(self) -> float:
+        """The middle of the range."""
+        return self.from_unit(0.5)
+
+    @property
+    def rounding(self) -> float:
+        """How far a number may be from a value of a range without steps to be meant as that value."""
+        return 0.0 if self.log else 1e-12 * (self.high - self.low)
+
     def invalid_reason(self, value: object) -> str | None:
         """Return why `value` is not valid here, None if it is."""
         is_endless = isinstance(value, float) and not math.isfinite(value)
@@ -319,6 +329,8 @@ def middle_value(parameter: Parameter) -> Value:
     """Return the value of a parameter without a default: the middle of its range, the first choice, or False."""
     if isinstance(parameter, Choice) and not parameter.ordered:
         return parameter.choices[0]
+    if isinstance(parameter, Float):
+        return parameter.middle
     return False if isinstance(parameter, Bool) else parameter.from_unit(0.5)
 
 

@@ -13,6 +13,9 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, Params, Value
 from tunesmith.study.space.dependence import by_dependence, guards_of
+from tunesmith.study.space.mixtures import rows
+from tunesmith.study.space.mixtures.rows import Declared
+from tunesmith.study.space.mixtures.shares import Shares
 from tunesmith.study.space.parameters import Choice, Parameter, has_default, imputed_value
 from tunesmith.study.space.rules.relations import Relations, relation_mistakes
 from tunesmith.study.space.rules.repair import nearest_allowed
@@ -39,15 +42,17 @@ class SearchSpace:
 
     def __init__(
         self,
-        parameters: Mapping[str, Parameter],
+        parameters: Declared,
         *,
         derived: Mapping[str, str] | None = None,
         forbid: Sequence[str] = (),
         constants: Mapping[str, Value] | None = None,
     ) -> None:
-        self.parameters: Mapping[str, Parameter] = dict(parameters)
+        self.declared: Declared = rows.declared(parameters)
+        self.parameters: Mapping[str, Parameter] = rows.expanded(parameters)
+        self.mixtures = {name: shares for name, shares in self.declared.items() if isinstance(shares, Shares)}
         found, self.relations = relation_mistakes(self.parameters, derived or {}, forbid, constants or {})
-        found = [*space_mistakes(self.parameters, self.relations), *found]
+        found = [*space_mistakes(self.declared, self.parameters, self.relations), *found]
         if found:
             raise SpecError(found)
         self._order = by_dependence(self.parameters, self.relations)
@@ -69,7 +74,7 @@ class SearchSpace:
         return hash(tuple(self.parameters))
 
     def __repr__(self) -> str:
-        parts = [repr(dict(self.parameters))]
+        parts = [repr(dict(self.declared))]
         if self.relations.derived:
             parts.append(f"derived={ {name: f.text for name, f in self.relations.derived.items()}!r}")
         if self.relations.rules:
@@ -120,20 +125,28 @@ class SearchSpace:
 
     @cached_property
     def deciding(self) -> frozenset[str]:
-        """The parameters that rules and derived values depend on."""
-        return self.relations.deciding(self.names)
+        """The parameters that rules and derived values depend on; with one share all shares of its mixture."""
+        return frozenset(self.whole(self.relations.deciding(self.names)))
 
     @cached_property
     def deciding_with_guards(self) -> frozenset[str]:
         """The same, and the parameters that decide whether these are active."""
         found, waiting = set(self.deciding), list(self.deciding)
         while waiting:
-            guards = guards_of(self.parameters, waiting.pop(), self.relations)
+            guards = self.whole(guards_of(self.parameters, waiting.pop(), self.relations))
             waiting += [name for name in guards if name not in found]
             found.update(guards)
         return frozenset(found)
 
-    def extended(self, parameters: Mapping[str, Parameter]) -> SearchSpace:
+    def whole(self, names: Iterable[str]) -> set[str]:
+        """Return the names, and those of all other shares of a mixture of which one is among them."""
+        found = set(names)
+        for mixture, shares in self.mixtures.items():
+            parts = rows.names_of(mixture, shares)
+            found.update(parts if mixture in found or not found.isdisjoint(parts) else ())
+        return found
+
+    def extended(self, parameters: Declared) -> SearchSpace:
         """Return the space with further parameters.
 
         Raises:
@@ -156,17 +169,21 @@ class SearchSpace:
         )
 
     def part(self, names: Collection[str]) -> SearchSpace:
-        """Return the space of some parameters, without conditions, derived values and rules about the others."""
+        """Return the space of some parameters, without conditions, derived values and rules about the others.
+
+        A mixture stays whole.
+        """
+        names = self.whole(names)
         relations = self.relations.about(names)
         known = {*names, *relations.derived}
-        kept = {name: parameter for name, parameter in self.parameters.items() if name in names}
-        for name in kept:
-            guards = conditions.comparisons(self.conditions[name]) if name in self.conditions else ()
+        kept = rows.declared({name: parameter for name, parameter in self.parameters.items() if name in names})
+        for name, parameter in kept.items():
+            guards = conditions.comparisons(conditions.parse(parameter.when)) if parameter.when is not None else ()
             if any(guard.name not in known for guard in guards):
-                kept[name] = replace(kept[name], when=None)
+                kept[name] = replace(parameter, when=None)
         return self._with(relations, kept)
 
-    def _with(self, relations: Relations, parameters: Mapping[str, Parameter]) -> SearchSpace:
+    def _with(self, relations: Relations, parameters: Declared) -> SearchSpace:
         derived = {name: formula.text for name, formula in relations.derived.items()}
         forbid = [rule.text for rule in relations.rules]
         return SearchSpace(parameters, derived=derived, forbid=forbid, constants=relations.constants)
@@ -197,9 +214,7 @@ class SearchSpace:
 
     def check(self, params: Params) -> list[Mistake]:
         """Return the mistakes of a configuration: unknown, missing, inactive and invalid values; empty if valid."""
-        found = [
-            Mistake(n, f"is not a parameter{did_you_mean(n, self.names)}") for n in params if n not in self.parameters
-        ]
+        found = [Mistake(n, self._unknown(n, value)) for n, value in params.items() if n not in self.parameters]
         refused = {n: self.parameters[n].invalid_reason(v) for n, v in params.items() if n in self.parameters}
         found += [Mistake(name, reason) for name, reason in refused.items() if reason]
         if found:
@@ -210,17 +225,31 @@ class SearchSpace:
                 found.append(Mistake(name, "is missing"))
             elif not wanted and name in params:
                 found.append(Mistake(name, f"is only active when {self.parameters[name].when}; leave it out"))
+        found = found or list(rows.row_mistakes(self.mixtures, params))
         if not found and (broken := self.broken_rule(params)):
             found.append(Mistake(RULE, broken))
         return found
+
+    def _unknown(self, name: str, value: object) -> str:
+        known = [*(n for n in self.declared if n not in self.mixtures), *self.mixtures]
+        return rows.unknown_share(self.mixtures, name, value) or f"is not a parameter{did_you_mean(name, known)}"
 
     def contains(self, params: Params) -> bool:
         """Return whether the configuration is complete and valid."""
         return not self.check(params)
 
     def own_values(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the same names with the values that their parameters have for what was given; see own_value."""
-        return {name: own_value(self.parameters.get(name), value) for name, value in params.items()}
+        """Return the values that parameters have for what was given; see own_value.
+
+        A table of shares becomes its shares, and shares that sum to 1 but for rounding are scaled to 1.
+        """
+        given = rows.flat(self.mixtures, params)
+        own = {name: own_value(self.parameters.get(name), value) for name, value in given.items()}
+        return rows.normalized(self.mixtures, own) if self.mixtures else own
+
+    def nested(self, params: Params) -> dict[str, Any]:
+        """Return the configuration as Python users see it: a mixture is a table of its shares."""
+        return rows.nested(self.mixtures, params) if self.mixtures else dict(params)
 
     def parse(self, params: Mapping[str, Any]) -> dict[str, Value]:
         """Return the configuration in order, each value as its parameter has it; inactive parameters are removed.
@@ -241,13 +270,16 @@ class SearchSpace:
 
         Args:
             params: values by name.
-            keep: names of parameters that do not change to keep a rule.
+            keep: names of parameters that do not change to keep a rule, or the sum of a mixture.
 
         Raises:
             SpaceExhausted: rules forbid every configuration that was looked at.
         """
-        full = {n: p.clip(params[n]) if n in params else imputed_value(p) for n, p in self.parameters.items()}
-        return nearest_allowed(self, self._assemble(full), keep=tuple(keep))
+        given, kept = rows.flat(self.mixtures, params), tuple(keep)
+        if self.mixtures:
+            given = rows.mended_params(self.mixtures, given, kept)
+        full = {n: p.clip(given[n]) if n in given else imputed_value(p) for n, p in self.parameters.items()}
+        return nearest_allowed(self, self._assemble(full), keep=kept)
 
     def to_unit(self, params: Params) -> tuple[float, ...]:
         """Active parameters -> (len(self),) coordinates in [0, 1]; inactive ones are imputed."""
@@ -268,7 +300,15 @@ class SearchSpace:
     def unrepaired(self, coordinates: Sequence[float]) -> dict[str, Value]:
         """(len(self),) coordinates -> active parameters, whether or not a rule forbids them."""
         pairs = zip(self.parameters.items(), coordinates, strict=True)
-        return self._assemble({name: p.from_unit(u) for (name, p), u in pairs})
+        full = {name: p.from_unit(u) for (name, p), u in pairs}
+        if self.mixtures:
+            full |= rows.from_coordinates(self.mixtures, dict(zip(self.names, coordinates, strict=True)))
+        return self._assemble(full)
+
+    def with_value(self, params: Params, name: str, value: Value) -> dict[str, Value]:
+        """Return an active configuration with another value of one parameter; the other shares of a mixture adapt."""
+        changed = {**params, name: value}
+        return self.completed(rows.mended_params(self.mixtures, changed, (name,)) if self.mixtures else changed)
 
     def completed(self, params: Params) -> dict[str, Value]:
         """Return the active parameters after a change, with values imputed for those that became active."""

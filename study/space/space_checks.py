@@ -9,21 +9,25 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import same
 from tunesmith.study.space.dependence import condition_cycle
+from tunesmith.study.space.mixtures.rows import Declared
+from tunesmith.study.space.mixtures.shares import Shares
 from tunesmith.study.space.parameters import Choice, Parameter
 from tunesmith.study.space.rules.relations import Relations
 from tunesmith.study.space.values import own_value
 
 
-def space_mistakes(parameters: Mapping[str, Parameter], relations: Relations) -> Iterable[Mistake]:
-    """Yield what is wrong with names and conditions."""
+def space_mistakes(declared: Declared, parameters: Mapping[str, Parameter], relations: Relations) -> Iterable[Mistake]:
+    """Yield what is wrong with names and conditions; of a mixture once, and not for each of its shares."""
     if not parameters:
         yield Mistake(
             "",
             'is empty; expected at least one parameter, for example lr = { type = "float", low = 0.0, high = 1.0 }',
         )
-    for name, parameter in parameters.items():
+    for name, parameter in declared.items():
         if not name.isidentifier():
             yield Mistake(name, f"is not a valid name; use letters, digits and _, for example {_identifier(name)}")
+        if isinstance(parameter, Shares) and name in relations.derived:
+            yield Mistake(f"derived.{name}", "is also a parameter; rename one of the two")
         if parameter.when is not None:
             yield from _condition_mistakes(name, parameter.when, parameters, relations)
     arms = [name for name, parameter in parameters.items() if isinstance(parameter, Choice) and parameter.arms]
@@ -38,7 +42,7 @@ def _condition_mistakes(
     name: str, when: str, parameters: Mapping[str, Parameter], relations: Relations
 ) -> Iterable[Mistake]:
     for comparison in conditions.comparisons(conditions.parse(when)):
-        if comparison.name == name:
+        if comparison.name == name or comparison.name.rpartition(".")[0] == name:
             yield Mistake(f"{name}.when", "depends on the parameter itself; compare another one")
         elif comparison.name in relations.derived:
             continue

@@ -132,10 +132,10 @@ def _real(parameter: Float, value: Any) -> Any:
         return value
     if not math.isfinite(number):
         return value
-    nearest, width = parameter.clip(number), 0.0 if parameter.log else parameter.high - parameter.low
+    nearest = parameter.clip(number)
     if math.isfinite(parameter.cardinality):
         return (nearest if near(nearest, number) else number) + 0.0
-    is_near = math.isclose(number, nearest, rel_tol=_ROUNDING, abs_tol=1e-12 * width)
+    is_near = math.isclose(number, nearest, rel_tol=_ROUNDING, abs_tol=parameter.rounding)
     # -0.0 and 0.0 are one value.
     return (nearest if is_near else number) + 0.0
 

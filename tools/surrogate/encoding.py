@@ -19,6 +19,7 @@ from tunesmith.study.space.parameters import Bool, Choice, Parameter, imputed_va
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.tools.surrogate.comparison_columns import compile_comparison
 from tunesmith.tools.surrogate.relation_columns import RelationColumns, sample_rows
+from tunesmith.tools.surrogate.share_columns import mixture_columns
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -38,6 +39,7 @@ class SpaceEncoding:
         is_guard: (d,) whether other parameters' conditions depend on it.
         smooth: (d,) whether neighbouring values are practically the same.
         imputed: (d,) coordinate of each parameter while it is inactive.
+        mixtures: the columns of each mixture.
         group: (c,) index of the parameter that each feature belongs to; derived values count as further parameters.
     """
 
@@ -53,6 +55,7 @@ class SpaceEncoding:
         self.is_guard = np.array([name in decides for name in space.parameters])
         self.smooth = (self.count >= SMOOTH_FROM) & ~self.unordered
         self.imputed = np.array([p.to_unit(imputed_value(p)) for p in parameters])  # type: ignore[arg-type]  # its own type
+        self.mixtures = mixture_columns(space)
         self._projections = [_projection(p) for p in parameters]
         self._relations = RelationColumns(space) if space.relations else None
         self._conditions = _compiled_conditions(space, self._relations)
@@ -88,6 +91,8 @@ class SpaceEncoding:
         for column, project in enumerate(self._projections):
             if project is not None:
                 valid[:, column] = project(valid[:, column])
+        for mixture in self.mixtures:
+            valid[:, mixture.columns] = mixture.coordinates(mixture.shares(valid))
         if self._conditions:
             valid = np.where(self.active(valid), valid, self.imputed)
         return valid
@@ -103,9 +108,10 @@ class SpaceEncoding:
         """(m, d) valid coordinates -> (m, c) features: ordered parameters in [0, 1], unordered ones one-hot.
 
         One-hot columns are scaled so that different values are at distance 1, as are the ends of an ordered parameter.
-        Derived values follow, in [0, 1].
+        Shares of a mixture enter by their logarithms. Derived values follow, in [0, 1].
         """
         parts = []
+        given, units = units, self._with_logarithms(units)
         for column, (count, unordered) in enumerate(zip(self.count, self.unordered, strict=True)):
             u = units[:, column]
             if unordered:
@@ -117,8 +123,16 @@ class SpaceEncoding:
             else:
                 parts.append(u[:, None] if count > 1 else np.zeros((len(u), 1)))
         if self._relations is not None and self._relations.derived:
-            parts.append(self._relations.features(units, self.active(units)))
+            parts.append(self._relations.features(given, self.active(given)))
         return np.concatenate(parts, axis=1)
+
+    def _with_logarithms(self, units: Array) -> Array:
+        if not self.mixtures:
+            return units
+        seen = units.copy()
+        for mixture in self.mixtures:
+            seen[:, mixture.columns] = mixture.features(units)
+        return seen
 
 
 def _projection(parameter: Parameter) -> Callable[[Array], Array] | None:

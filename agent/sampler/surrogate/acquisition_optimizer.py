@@ -28,6 +28,9 @@ _DRAWS_PER_ANCHOR = 24
 _STARTS = 12
 """Number of points from which the local search climbs."""
 
+_BY_FACTOR = 0.5
+"""Part of the steps in which shares of a mixture change by factors; in the others their coordinates change."""
+
 _CHILDREN = 20
 """Number of perturbed copies of each point per round of the local search."""
 
@@ -74,7 +77,7 @@ def perturb(parents: Array, encoding: SpaceEncoding, rng: np.random.Generator, *
     """(m, d) parents -> (m, d) valid children.
 
     Each coordinate changes with probability `rate`, and at least one does. Ordered coordinates take a normal step of
-    `scale`, at least one grid step; unordered ones take another value.
+    `scale`, at least one grid step; unordered ones take another value. In half of the rows shares step by factors.
     """
     m, d = parents.shape
     changed = rng.random((m, d)) < rate
@@ -88,8 +91,12 @@ def perturb(parents: Array, encoding: SpaceEncoding, rng: np.random.Generator, *
     hop = 1.0 + np.floor(rng.random((m, d)) * np.where(encoding.unordered, encoding.count - 1.0, 1.0))
     values = np.where(encoding.unordered, encoding.count, 1.0)
     hopped = (parents + np.where(encoding.unordered, hop, 0.0) / values) % 1.0
-    children = np.where(encoding.unordered, hopped, target)
-    return encoding.project_to_valid(np.where(changed, children, parents))
+    children = np.where(changed, np.where(encoding.unordered, hopped, target), parents)
+    for mixture in encoding.mixtures:
+        by_factor = mixture.stepped(parents, changed, rng, scale)
+        is_stepped = rng.random((m, 1)) < _BY_FACTOR
+        children[:, mixture.columns] = np.where(is_stepped, by_factor, children[:, mixture.columns])
+    return encoding.project_to_valid(children)
 
 
 def _reflect(units: Array) -> Array:

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Value, same
+from tunesmith.study.space.dotted import with_dotted_names
 
 LONGEST = 500
 """Largest number of characters of a formula."""
@@ -142,7 +143,7 @@ def parse(text: str) -> Expression:
         raise ExpressionError(f"{render_literal(text)} cannot be parsed; {_FORMS}") from None
     if sum(1 for _ in ast.walk(tree)) > _MAX_NODES:
         raise ExpressionError(f"has more than {_MAX_NODES} parts; split it into several")
-    return evaluator(tree, text)
+    return evaluator(with_dotted_names(tree), text)
 
 
 def evaluator(tree: ast.expr, text: str = "") -> Expression:

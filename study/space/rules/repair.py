@@ -82,7 +82,7 @@ def _with_one_changed(space: SearchSpace, params: Params, names: Sequence[str]) 
         (distance, name, value) for name in names if name in params for distance, value in _others(space, params, name)
     ]
     for _, name, value in sorted(moves, key=lambda move: move[0]):
-        yield space.completed({**params, name: value})
+        yield space.with_value(params, name, value)
 
 
 def _others(space: SearchSpace, params: Params, name: str) -> Iterator[tuple[float, Value]]:
@@ -116,7 +116,7 @@ def _met(space: SearchSpace, params: Params, names: Sequence[str]) -> Iterator[d
             step = 1 if isinstance(parameter, Int) else 0
             for value in dict.fromkeys([parameter.clip(target), *(parameter.clip(target + d) for d in (step, -step))]):
                 if value != params[name]:
-                    yield space.completed({**params, name: value})
+                    yield space.with_value(params, name, value)
 
 
 def _targets(rule: Expression, known: Params) -> Iterator[tuple[str, float]]:

@@ -198,7 +198,7 @@ def test_conditions_are_evaluated_as_in_python(text: str, params: dict[str, Any]
 @pytest.mark.parametrize(
     "text",
     [
-        "__import__('os').system('true')", "a.b == 1", "a[0] == 1", "lambda: 1", "f(a)", "a == b", "1 < a < 3", "a is None",
+        "__import__('os').system('true')", "a.b.c == 1", "a[0] == 1", "lambda: 1", "f(a)", "a == b", "1 < a < 3", "a is None",
         "a == f'{b}'", "[x for x in a]", "a == 1 if b else c", "", "a ==", "a = 1", "1", "'a'", "(" * 500, "a == " + "-" * 3000 + "1",
         "a in 'xyz'", "a in []", "a in b", "a < 'x'", "(a := 3)", "await a", "a == b'x'", "a == 1j", "a == ...",
     ],
