@@ -19,7 +19,13 @@ from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import ConfirmTable
 from tunesmith.study.trials.replicates.configurations import is_instance_run
-from tunesmith.study.trials.replicates.seeds import choosing_seed, confirming_seed, noise_seed
+from tunesmith.study.trials.replicates.seeds import (
+    choosing_seed,
+    confirming_seed,
+    is_confirming,
+    is_fresh,
+    noise_seed,
+)
 from tunesmith.study.trials.results import baseline_trial, default_trial
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import objective_values
@@ -198,8 +204,12 @@ class Confirmation:
         ranked = [t for group in groups for t in self._ranked(group, trials)]
         ranked = [t for t in ranked if default is None or t.number != default.number]
         if len(groups) == 1 or not ranked:
-            return ranked[: spec.confirm.top]
-        return self._first_of_each_code(ranked)[: self._leader_count(complete)]
+            leading = ranked[: spec.confirm.top]
+        else:
+            leading = self._first_of_each_code(ranked)[: self._leader_count(complete)]
+        # After an earlier confirmation the model may rank one of its configurations before the trial that the study
+        # names: nothing would be left to run, and what it names would stay unconfirmed.
+        return _with_first(complete[0], leading) if _is_unconfirmed_leader(complete[0], trials) else leading
 
     def _allowed(self, complete: Sequence[Trial]) -> list[Trial]:
         """Return the trials that respect the pins and vetoes; remark on the best one if it does not."""
@@ -255,6 +265,18 @@ class Confirmation:
             if (values := objective_values(t, (objective,))) is not None
         ]
         return sample([value for value, _ in runs], [instance for _, instance in runs if instance])
+
+
+def _is_unconfirmed_leader(leader: Trial, trials: Sequence[Trial]) -> bool:
+    """Return whether others ran on confirmation seeds, and this one on no fresh seed."""
+    fresh = [t.proposal for t in trials if t.is_replicate and is_fresh(t.proposal.seed)]
+    began = any(is_confirming(proposal.seed) for proposal in fresh)
+    return began and all(proposal.replicate_of != leader.number for proposal in fresh)
+
+
+def _with_first(first: Trial, leading: Sequence[Trial]) -> list[Trial]:
+    """Return as many trials as lead, this one as the first of them."""
+    return [first, *(t for t in leading if t.number != first.number)][: max(len(leading), 1)]
 
 
 def _is_too_late_for_noise(default: Trial, trials: Sequence[Trial]) -> bool:

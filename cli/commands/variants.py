@@ -107,7 +107,7 @@ def _on_parent(result: VariantResult) -> str:
     """Return the difference of the first trial to the parent's on the same seed, with the noise between seeds."""
     if result.on_parent is None:
         return ""
-    noise = f" ± {short_number(result.noise, 2)}" if result.noise else ""
+    noise = f" (std {short_number(result.noise, 2)})" if result.noise else ""
     return f"{result.on_parent:+.3g}{noise}"
 
 

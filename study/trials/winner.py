@@ -1,8 +1,8 @@
 """Decides which configuration a study would choose now. Every command, tool and file that names a best asks here.
 
-Where a configuration was compared with the default on confirmation seeds, that is the one. Otherwise it is the best by
-expected value: means over seeds or instances, shrunk towards their neighbours where the noise of a run is known. Only
-trials of the present space take part.
+Once confirmation has begun, it is the best of the configurations that ran again on fresh seeds since then, until trials
+that are newer than the confirmation lead. Otherwise it is the best by expected value: means over seeds or instances,
+shrunk towards their neighbours where the noise of a run is known. Only trials of the present space take part.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.formatting import count
+from tunesmith.study.trials.replicates.mean_interval import margin_text, mean_margin
 from tunesmith.study.trials.replicates.seed_noise import (
     LEADING,
     Measured,
@@ -20,7 +21,7 @@ from tunesmith.study.trials.replicates.seed_noise import (
     scatter,
     seed_noise,
 )
-from tunesmith.study.trials.replicates.seeds import is_confirming
+from tunesmith.study.trials.replicates.seeds import is_confirming, is_fresh
 from tunesmith.study.trials.results import StudyQuestion, candidates, default_trial, present_trials
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Objective, objective_values
@@ -42,9 +43,10 @@ class Winner:
         trial: its first trial.
         value: the value of that trial, on one seed.
         expected: the mean on confirmation seeds; without those the expected value over seeds.
+        margin: half the width of the 95% interval of `expected` where that is a mean on fresh seeds; else None.
         noise: standard deviation between seeds, or between instances without their effects; None while not known.
         seeds: the number of seeds or instances that `expected` rests on.
-        is_confirmed: whether these are for confirmation, so that nothing was chosen on them.
+        is_confirmed: whether these are fresh seeds that it ran on in a confirmation or later.
         on_instances: whether the study has instances.
         scatter: standard deviation of values that the parameters do not explain, where no configuration ran twice;
             None where it is not known or none was seen.
@@ -53,6 +55,7 @@ class Winner:
     trial: Trial
     value: float
     expected: float
+    margin: float | None = None
     noise: float | None
     seeds: int
     is_confirmed: bool
@@ -82,7 +85,7 @@ def leaderboard(trials: Sequence[Trial], asked: StudyQuestion) -> list[Trial]:
 
 
 def winner_text(found: Winner) -> str:
-    """Return the winner's value with its certainty: "0.31 in trial 7, 0.32 ± 0.004 on 3 fresh seeds"."""
+    """Return the winner's value with its certainty: "0.31 in trial 7, 0.320 ± 0.004 (95%) on 3 fresh seeds"."""
     certainty = certainty_text(found)
     return f"{short_number(found.value)} in trial {found.trial.number}{f', {certainty}' if certainty else ''}"
 
@@ -90,20 +93,20 @@ def winner_text(found: Winner) -> str:
 def certainty_text(found: Winner) -> str:
     """Return what is known of the winner's value over seeds; "" while only one seed is known.
 
-    ± is the standard deviation between single seeds, not the margin of a mean.
+    ± is half the width of the 95% interval of the mean, as in every summary; "std" is the deviation of single runs.
     """
     if found.scatter is not None:
         expected, scatter = short_number(found.expected), short_number(found.scatter, 2)
         return f"{expected} expected, since values scatter by about {scatter}"
+    if found.is_confirmed:
+        runs = count(found.seeds, "fresh run" if found.on_instances else "fresh seed")
+        return f"{margin_text(found.expected, found.margin)}{' (95%)' if found.margin is not None else ''} on {runs}"
     if found.noise is None and found.seeds == 1:
         return ""
-    spread = f" ± {short_number(found.noise, 2)}" if found.noise is not None else ""
-    expected = f"{short_number(found.expected)}{spread}"
-    if found.is_confirmed:
-        return f"{expected} on {found.seeds} fresh {'runs' if found.on_instances else 'seeds'}"
-    if found.on_instances:
-        return f"{expected} over {count(found.seeds, 'instance')}"
-    return f"{expected} expected over seeds"
+    between = "instances" if found.on_instances else "seeds"
+    spread = f" (std between {between} {short_number(found.noise, 2)})" if found.noise else ""
+    over = f"over {count(found.seeds, 'instance')}" if found.on_instances else "expected over seeds"
+    return f"{short_number(found.expected)} {over}{spread}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +139,17 @@ def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | No
     order = sorted(able, key=lambda t: (t.number in unproven, expected[t.number], means[t.number], t.number))
     chosen = _confirmed(order, present, repeats, asked)
     first = chosen or order[0]
-    confirming = repeats.confirming.get(first.number, ()) if chosen else ()
+    fresh = repeats.reported(first.number) if chosen else ()
     return _Standings(
         order=tuple(order),
         winner=Winner(
             trial=first,
             value=first.values[objective.metric],
-            expected=mean_of(confirming) if confirming else objective.sign * expected[first.number],
+            expected=mean_of(fresh) if fresh else objective.sign * expected[first.number],
+            margin=mean_margin(fresh),
             noise=noise,
-            seeds=len(confirming) or len(losses[first.number]),
-            is_confirmed=bool(confirming),
+            seeds=len(fresh) or len(losses[first.number]),
+            is_confirmed=bool(fresh),
             on_instances=runs is not None,
             scatter=unexplained,
         ),
@@ -167,29 +171,52 @@ def _modelled(able: Sequence[Trial], means: Mapping[int, float], *, is_small: bo
 
 @dataclass(frozen=True, slots=True)
 class _ReplicateValues:
-    """Values of replicates by the number of what they repeat, and when each was first confirmed."""
+    """Values of replicates by the number of what they repeat.
+
+    Attributes:
+        every: on all seeds.
+        fresh: on fresh seeds.
+        confirming: on confirmation seeds.
+        later: on other fresh seeds, of runs that began after the first confirmation: a person asked for them.
+        last_confirmation: number of the last run on a confirmation seed; -1 without one.
+    """
 
     every: Mapping[int, Sequence[float]]
+    fresh: Mapping[int, Sequence[float]]
     confirming: Mapping[int, Sequence[float]]
-    first_confirmation: Mapping[int, int]
+    later: Mapping[int, Sequence[float]]
+    last_confirmation: int
+
+    def judged(self, number: int) -> list[float]:
+        """Return the values that a configuration is compared by once confirmation has begun."""
+        return [*self.confirming.get(number, ()), *self.later.get(number, ())]
+
+    def reported(self, number: int) -> Sequence[float]:
+        """Return the values that its mean is stated of: only those that nothing was chosen on, where there are any."""
+        return self.confirming.get(number) or self.fresh.get(number, ())
 
 
 def _replicate_values(present: Sequence[Trial], objective: Objective) -> _ReplicateValues:
+    again = [(t.proposal.replicate_of, t) for t in present if t.proposal.replicate_of is not None]
+    confirmations = [t.number for _, t in again if is_confirming(t.proposal.seed)]
     every: dict[int, list[float]] = {}
+    fresh: dict[int, list[float]] = {}
     confirming: dict[int, list[float]] = {}
-    first: dict[int, int] = {}
-    for trial in present:
-        original, seed = trial.proposal.replicate_of, trial.proposal.seed
-        if original is None:
-            continue
-        if is_confirming(seed):
-            first.setdefault(original, trial.number)
+    later: dict[int, list[float]] = {}
+    for original, trial in again:
         values = objective_values(trial, (objective,))
-        if values is not None and abs(values[0]) < float("inf"):
-            every.setdefault(original, []).append(values[0])
-            if is_confirming(seed):
-                confirming.setdefault(original, []).append(values[0])
-    return _ReplicateValues(every, confirming, first)
+        if values is None or abs(values[0]) == float("inf"):
+            continue
+        groups = [every]
+        if is_fresh(trial.proposal.seed):
+            groups.append(fresh)
+            if is_confirming(trial.proposal.seed):
+                groups.append(confirming)
+            elif confirmations and trial.number > min(confirmations):
+                groups.append(later)
+        for group in groups:
+            group.setdefault(original, []).append(values[0])
+    return _ReplicateValues(every, fresh, confirming, later, max(confirmations, default=-1))
 
 
 def _measured(trial: Trial, repeats: _ReplicateValues, asked: StudyQuestion) -> Measured:
@@ -225,21 +252,18 @@ def _expected(
 def _confirmed(
     order: Sequence[Trial], present: Sequence[Trial], repeats: _ReplicateValues, asked: StudyQuestion
 ) -> Trial | None:
-    """Return the configuration that was compared with the default; None if none was or a newer one leads.
+    """Return the best of what ran again on fresh seeds since confirmation began.
 
-    Only the default may have replicates: the replicates of the other can fail, or time can run out.
+    None if nothing but the default did, and if a trial leads that is newer than the last confirmation: it is not
+    compared yet. Whether the default could be compared with, or broke a bound, or failed, makes no difference.
     """
     sign, leader = asked.objectives[0].sign, order[0]
-    rerun = [t for t in order if len(repeats.confirming.get(t.number, ())) >= _MIN_CONFIRMED]
-    if not rerun:
+    if repeats.last_confirmation < 0:
         return None
     default = default_trial(present, asked.space)
+    judged = {t.number: repeats.judged(t.number) for t in order}
+    rerun = [t for t in order if len(judged[t.number]) >= _MIN_CONFIRMED]
     chosen = [t for t in rerun if default is None or t.number != default.number]
-    if not chosen:
+    if leader not in rerun and leader.number > repeats.last_confirmation:
         return None
-    if leader not in rerun:
-        is_newer = leader.number >= min(repeats.first_confirmation.values())
-        # A person may have any trial repeated; it is the study's choice only when the default was repeated as well.
-        if is_newer or default is None or default.number not in repeats.first_confirmation:
-            return None
-    return min(chosen, key=lambda t: (sign * mean_of(repeats.confirming[t.number]), t.number))
+    return min(chosen, key=lambda t: (sign * mean_of(judged[t.number]), t.number), default=None)

@@ -69,7 +69,7 @@ def test_every_fact_is_in_the_prompt_once() -> None:
         "|  71%  train.py:52 in train: loss.backward()",
         "loading data took 3%",
         "| step 1410 done",
-        "varies by ± 0.012",
+        "has a standard deviation of 0.012",
     ):
         assert shown.count(fact) == 1, fact
     assert "The last edits all had the direction data" in shown

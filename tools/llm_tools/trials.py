@@ -22,6 +22,7 @@ from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.confirmation.seed_values import runs_of, seed_values
 from tunesmith.tools.analysis.confirmation.significance import sample
+from tunesmith.tools.analysis.findings.figures import plus_minus
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 
@@ -149,7 +150,7 @@ def _repetition_lines(trial: Trial, view: StudyView) -> list[str]:
     whole = sample(seed_values(trial, view))
     mean = ""
     if whole is not None and whole.std is not None:
-        mean = f"; over {whole.count} seeds {short_number(whole.mean)} ± {short_number(whole.std, 2)}"
+        mean = f"; mean over {whole.count} seeds {plus_minus(whole)} (95%)"
     return [f"the same configuration on other seeds: {', '.join(texts)}{mean}"]
 
 

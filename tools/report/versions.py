@@ -128,7 +128,7 @@ def _row(result: VariantResult, spec: StudySpec) -> VersionRow:
 def _on_parent(result: VariantResult) -> str:
     if result.on_parent is None:
         return ""
-    noise = f" ± {short_number(result.noise, 2)}" if result.noise else ""
+    noise = f" (std {short_number(result.noise, 2)})" if result.noise else ""
     return f"{result.on_parent:+.3g}{noise}"
 
 

@@ -39,7 +39,7 @@ def _result(variant: Variant, arm: Arm, state: SearchState) -> str:
     if pair is not None:
         first, paired = pair.first, pair.paired
         difference = first.values[metric] - paired.values[metric]
-        noise = f" ± {short_number(state.noise, 2)}" if state.seed_noise else ""
+        noise = f" (std {short_number(state.noise, 2)})" if state.seed_noise else ""
         changed = {n: v for n, v in first.params.items() if paired.params.get(n) != v}
         settings = f" with {render_params(changed)}" if changed else ""
         parts.append(f"{difference:+.3g}{noise} against its parent in the first trial{settings}")

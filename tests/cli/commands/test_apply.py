@@ -64,7 +64,7 @@ def test_the_tree_of_variants_shows_each_result(edited: EditedProject) -> None:
         "small  minimize loss  ·  3 edits",
         "variant            trials  best                         against parent      why",
         "bbbbbbbb                2  0.9200 ± 0.0196, 5 seeds                         your own code",
-        "├─ edit-9aaaaa          1  0.7500 ± 0.0196, 5 seeds     -0.2 ± 0.027        schedule: The rate never falls.",
+        "├─ edit-9aaaaa          1  0.7500 ± 0.0196, 5 seeds     -0.2 (std 0.027)    schedule: The rate never falls.",
         "│  └─ edit-8ddddd       0  never ran                                        efficiency: Five steps do.",
         "└─ edit-9ccccc          1  broken                                           other: \\x1b[31mShorter.",
         "values of edits are as reported by the edited script: the study has no [evaluate]",

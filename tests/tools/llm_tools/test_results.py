@@ -72,7 +72,7 @@ def test_the_study_says_what_steers_it_what_is_left_and_how_to_run_the_best(
     assert "#3" in text.split("best: ")[1].splitlines()[0]
     assert "; confirmed)" in text
     assert "to run the best: python train.py --lr 0.01" in text
-    assert "noise: ± " in text
+    assert "noise: standard deviation " in text
     assert "pace: 2.0 s a trial, 2 at once; about 8.0 s left" in text
 
 
@@ -113,7 +113,9 @@ def test_a_trial_says_in_words_why_it_was_proposed(
 
 def test_a_trial_shows_its_repetitions_and_a_repetition_the_others(recorder: Recorder, context: ToolContext) -> None:
     number = run(recorder, 0.01, 0.1, 0.2, 0.3)
-    assert "on other seeds: #1 0.2000, #2 0.3000; over 3 seeds 0.2000 ± 0.10" in call(context, "trial", number=number)
+    assert "on other seeds: #1 0.2000, #2 0.3000; mean over 3 seeds 0.2000 ± 0.2484 (95%)" in call(
+        context, "trial", number=number
+    )
     assert "on other seeds: #0 0.1000, #2 0.3000" in call(context, "trial", number=1)
 
 
@@ -129,7 +131,11 @@ def test_a_trial_shows_its_repetitions_and_a_repetition_the_others(recorder: Rec
         ((0.1,), (0.1,), "#0 and #1 have the same loss"),
         ((0.9, 0.10, 0.11, 0.12), (0.8, 0.30, 0.31, 0.32), "(3 fresh seeds against 3), beyond noise: better with"),
         ((0.9, 0.10, 0.20, 0.30), (0.8, 0.12, 0.22, 0.33), "(3 fresh seeds against 3), within noise: better with"),
-        ((0.10, 0.11, 0.12), (0.30,), "(3 seeds against 1), more than noise explains (± 0.012"),
+        (
+            (0.10, 0.11, 0.12),
+            (0.30,),
+            "(3 seeds against 1), more than noise explains (such a difference has a standard deviation of 0.012",
+        ),
         ((0.10, 0.20, 0.30), (0.25,), "(3 seeds against 1), no more than noise explains"),
     ],
 )

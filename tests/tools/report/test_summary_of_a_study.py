@@ -1,7 +1,10 @@
 import math
+from dataclasses import replace
 
+import pytest
 from fakes.report.simulated import complete, failed, record, study
 
+from tunesmith.study.trials.replicates.seeds import choosing_seed
 from tunesmith.study.trials.trial import FailureKind, Source
 from tunesmith.tools.analysis.confirmation.significance import sample
 from tunesmith.tools.analysis.findings.figures import gain_text, plus_minus
@@ -32,7 +35,7 @@ def test_a_confirmed_gain_is_said_with_its_interval_and_probability():
     assert found.best is not None
     assert found.best.confirmed is not None
     assert found.headline == (
-        "Best: val_loss 0.2000 -> 0.2100 ± 0.0088 on 5 fresh seeds "
+        "Best: val_loss 0.2000 -> 0.2100 ± 0.0088 (95%) on 5 fresh seeds "
         "(default 0.4080 ± 0.0104; 49% better with probability > 0.999)"
     )
     assert found.gain == 0.5
@@ -78,11 +81,30 @@ def test_fresh_seeds_choose_between_the_leading_configurations():
 
 def test_a_trial_that_a_person_had_repeated_does_not_become_the_best_by_that():
     some = [*trials(0.40, 0.20), complete(2, {"val_loss": 0.3})]
-    again = [complete(10 + i, {"val_loss": 0.3}, source=Source.CONFIRM, of=2) for i in range(3)]
-    found = summarize(toy(), [*some, *again])
+    found = summarize(toy(), [*some, *asked_for(2, 10, [0.3, 0.3, 0.3])])
     assert found.best is not None
     assert found.best.number == 1
     assert found.verdict is StudyVerdict.UNCONFIRMED
+
+
+def asked_for(number, first, values):
+    """Return the repetitions of trial `number` that `confirm` starts, from number `first` on."""
+    found = [complete(first + i, {"val_loss": v}, source=Source.CONFIRM, of=number) for i, v in enumerate(values)]
+    return [replace(t, proposal=replace(t.proposal, seed=choosing_seed(0, i))) for i, t in enumerate(found)]
+
+
+@pytest.mark.parametrize(
+    ("values", "best", "mean"), [([0.22, 0.23, 0.21], 2, 0.22), ([0.52, 0.53], 1, 0.305), ([0.2], 1, 0.305)]
+)
+def test_what_a_person_had_repeated_after_the_confirmation_is_part_of_the_choice(values, best, mean):
+    some = [complete(0, {"val_loss": 0.4}, source=Source.DEFAULT), *(complete(n, {"val_loss": 0.2}) for n in (1, 2))]
+    confirmed = [(0, 0.41), (1, 0.3), (0, 0.4), (1, 0.31)]
+    again = [complete(3 + i, {"val_loss": v}, source=Source.CONFIRM, of=of) for i, (of, v) in enumerate(confirmed)]
+    found = summarize(toy(), [*some, *again, *asked_for(2, 7, values)])
+    assert found.best is not None
+    assert found.winner is not None
+    assert (found.best.number, found.winner.is_confirmed) == (best, True)
+    assert found.winner.expected == pytest.approx(mean)
 
 
 def test_a_newer_incumbent_that_did_not_run_again_is_not_called_confirmed():

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tunesmith.study.trials.replicates.mean_interval import interval_margin
+
 CONFIDENCE_LEVEL = 0.95
 """Confidence level of the interval of one mean."""
 
@@ -95,8 +97,7 @@ def sample(values: Sequence[float], instances: Sequence[str] = ()) -> Sample | N
         # A mean of copies would be off by rounding.
         return Sample(values=kept, mean=kept[0], std=0.0, margin=0.0, instances=on)
     std = _deviation(kept, mean)
-    margin = t_quantile(len(kept) - 1, 0.5 + CONFIDENCE_LEVEL / 2) * std / math.sqrt(len(kept))
-    return Sample(values=kept, mean=mean, std=std, margin=margin, instances=on)
+    return Sample(values=kept, mean=mean, std=std, margin=interval_margin(std, len(kept)), instances=on)
 
 
 def paired(candidate: Sample, reference: Sample) -> Sample | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tunesmith.study.space.condition import Value
-from tunesmith.study.units import short_number
+from tunesmith.study.trials.replicates.mean_interval import margin_text
 from tunesmith.tools.analysis.confirmation.significance import Sample
 
 
@@ -36,14 +36,8 @@ def gain_text(gain: float) -> str:
 
 
 def plus_minus(found: Sample) -> str:
-    """Return "0.2049 ± 0.0021", with as many decimals for the margin as for the mean; only the mean for one value."""
-    mean = short_number(found.mean)
-    if found.margin is None:
-        return mean
-    if "e" in mean:
-        return f"{mean} ± {short_number(found.margin, 2)}"
-    decimals = len(mean.partition(".")[2])
-    return f"{mean} ± {found.margin:.{decimals}f}"
+    """Return the mean with half the width of its 95% interval: "0.2049 ± 0.0021"; only the mean for one value."""
+    return margin_text(found.mean, found.margin)
 
 
 def probability_text(probability: float) -> str:

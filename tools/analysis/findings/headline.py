@@ -157,7 +157,7 @@ def _dominates(a: ConfigResult, b: ConfigResult, objectives: Sequence[Objective]
 def _no_default_line(data: HeadlineData, best: ConfigResult) -> str:
     value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number})"
     if best.confirmed and best.confirmed.margin is not None:
-        value += f" -> {plus_minus(best.confirmed)} on {_fresh_runs(best.confirmed.count, data.fresh)}"
+        value += f" -> {plus_minus(best.confirmed)} (95%) on {_fresh_runs(best.confirmed.count, data.fresh)}"
     if data.default_breaks:
         return f"{value}. The default breaks a bound ({data.default_breaks}), so no gain over it is stated."
     return f"{value}. The default did not complete, so there is no comparison."
@@ -227,7 +227,7 @@ def _confirmed_line(data: HeadlineData, best: ConfigResult) -> str:
     gain, _ = relative_difference(data.versus, best, data.default)
     better = gain_text(gain) if gain is not None else f"{short_number(data.versus.gain)} better"
     return (
-        f"Best: {data.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} "
+        f"Best: {data.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} (95%) "
         f"on {_fresh_runs(best.confirmed.count, data.fresh)} (default {plus_minus(data.default.confirmed)}; "
         f"{better} with probability {probability_text(data.versus.probability)})"
     )

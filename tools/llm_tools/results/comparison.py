@@ -100,7 +100,7 @@ def _verdict(first: Trial, second: Trial, view: StudyView, noise: float | None) 
         return f"{text} ({seeds}); the noise between seeds is unknown, confirm would show it"
     spread = noise * math.sqrt(1 / a.count + 1 / b.count)
     beyond = "more than" if gain > CLEAR * spread else "no more than"
-    return f"{text} ({seeds}), {beyond} noise explains (± {short_number(spread, 2)} for such a difference)"
+    return f"{text} ({seeds}), {beyond} noise explains (std of such a difference: {short_number(spread, 2)})"
 
 
 COMPARE = StudyTool("compare", CompareArguments, comparison_text)

@@ -78,7 +78,7 @@ def _best_lines(facts: StudyReader, view: StudyView, spec: StudySpec) -> list[st
         needed = code_needed(spec, trial.proposal.code)
         lines += [f"to run the best: {line}", *([needed] if needed else [])]
         if best.noise is not None:
-            lines.append(f"noise: ± {short_number(best.noise, 2)} between seeds (one standard deviation)")
+            lines.append(f"noise: standard deviation {short_number(best.noise, 2)} between seeds")
     default = default_trial(view.trials, view.space)
     if default is not None and (best is None or best.trial.number != default.number):
         breaks = broken_bounds(default, view.constraints) if default.state is TrialState.COMPLETE else ""

@@ -1,0 +1,61 @@
+"""The 95% interval of a mean over seeds. Plain Python, because doors that only read a study must not load numerics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tunesmith.study.units import short_number
+
+_NORMAL = 1.959964
+"""Quantile .975 of the normal distribution."""
+_STUDENT = (
+    12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139,
+    2.200985, 2.178813, 2.160369, 2.144787, 2.131450, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963,
+)  # fmt: skip
+"""Quantile .975 of Student's t distribution with 1, 2, ... degrees of freedom."""
+
+
+def interval_margin(std: float, count: int) -> float:
+    """Return half the width of the 95% interval of a mean, in the unit of the values.
+
+    Args:
+        std: standard deviation of single values (n - 1).
+        count: the number of values, at least 2.
+    """
+    return _t_quantile(count - 1) * std / math.sqrt(count)
+
+
+def mean_margin(values: Sequence[float]) -> float | None:
+    """Return half the width of the 95% interval of the values' mean; None for fewer than two values."""
+    if len(values) < 2:  # noqa: PLR2004  # one value has no spread
+        return None
+    if len(set(values)) == 1:
+        return 0.0  # a mean of copies would be off by rounding
+    mean = sum(value / len(values) for value in values)
+    std = math.hypot(*(value - mean for value in values)) / math.sqrt(len(values) - 1)
+    return interval_margin(std, len(values)) if math.isfinite(std) else None
+
+
+def margin_text(mean: float, margin: float | None) -> str:
+    """Return "0.2049 ± 0.0021", with as many decimals for the margin as for the mean; only the mean without a margin.
+
+    Wherever a measured mean has a ±, it is this one.
+    """
+    shown = short_number(mean)
+    if margin is None:
+        return shown
+    if "e" in shown:
+        return f"{shown} ± {short_number(margin, 2)}"
+    decimals = len(shown.partition(".")[2])
+    return f"{shown} ± {margin:.{decimals}f}"
+
+
+def _t_quantile(freedom: int) -> float:
+    """Return quantile .975 of Student's t; beyond the table by its expansion (Abramowitz and Stegun 26.7.5)."""
+    if freedom <= len(_STUDENT):
+        return _STUDENT[freedom - 1]
+    z = _NORMAL
+    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3
