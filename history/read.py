@@ -35,6 +35,7 @@ from tunesmith.study.trials.results import (
     StudyQuestion,
     default_trial,
     left_out_count,
+    left_out_text,
     present_improvements,
     study_front,
 )
@@ -211,6 +212,10 @@ class History:
     def left_out(self, record: StudyRecord) -> int:
         """Return how many trials lie outside the present space; see `left_out_count`."""
         return 0 if self._kept_its_space(record) else left_out_count(self.trials(record.id), record.spec.space)
+
+    def left_out_text(self, record: StudyRecord) -> str:
+        """Return which earlier trials do not count: outside the present space, or on instances that are not listed."""
+        return left_out_text(self.left_out(record), self._trials.unlisted(record.id), record.spec.instance_set)
 
     def _kept_its_space(self, record: StudyRecord) -> bool:
         """Return whether the space is still the first one. Trials are made inside the space of their time."""

@@ -144,7 +144,8 @@ def _set_aside(view: StudyView) -> str:
     failed = [t.failure for t in own if t.failure and not t.forgotten]
     example = f", for example:\n{fenced(one_line(failed[-1].reason, 160), 'log')}" if failed else ""
     why = (
-        "they failed regardless of their parameters, or a person had them forgotten; they say nothing about parameters"
+        "they failed regardless of their parameters, ran on instances that the study has no longer, or a person had "
+        "them forgotten; they say nothing about parameters"
     )
     return f"not in the table: {len(own)} trials (latest {numbers}): {why}{example}"
 

@@ -32,7 +32,7 @@ from tunesmith.history.write import ObservationBatch
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryRemoved, TunesmithError
 from tunesmith.study.trials.observed.observation import Observation
-from tunesmith.study.trials.results import baseline_trial, left_out_text
+from tunesmith.study.trials.results import baseline_trial
 from tunesmith.tools.analysis.findings.summary import summarize
 from tunesmith.tools.control.inbox import Inbox
 
@@ -133,7 +133,7 @@ class Loop:
         if recovery.orphans:
             processes = f"{recovery.orphans} process{'es' if recovery.orphans > 1 else ''}"
             run.announcer.note(f"ended {processes} left over from an earlier run")
-        outside = left_out_text(run.recorder.history.left_out(run.recorder.record))
+        outside = run.recorder.history.left_out_text(run.recorder.record)
         for text in [
             *unused_parts(run.spec),
             *weak_limits(run.spec),

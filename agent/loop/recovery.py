@@ -26,7 +26,7 @@ def recover(run: StudyRun) -> Recovery:
     run.choose_winner()
     trials = run.trials()
     run.trials_before = len(trials)
-    run.set_aside_before = sum(not t.counts and not t.is_replicate for t in trials)
+    run.set_aside_before = sum(t.is_set_aside and not t.is_replicate for t in trials)
     return Recovery(orphans=orphans, requeued=requeued)
 
 

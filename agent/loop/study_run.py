@@ -107,7 +107,7 @@ class StudyRun:
 
         With --keep-going the failures of this run count in it, so that a run whose trials all fail ends.
         """
-        aside = [t for t in self.trials() if not t.counts and not t.is_replicate]
+        aside = [t for t in self.trials() if t.is_set_aside and not t.is_replicate]
         if self.options.keep_going:
             aside = [t for t in aside if t.forgotten or t.number < self.trials_before]
         self.ledger.uncounted = len(aside) - self.set_aside_before

@@ -188,6 +188,13 @@ def _started(trials: Sequence[Trial], groups: Mapping[int, Sequence[Trial]]) -> 
     )
     given_up = [key for key, times in attempts.items() if times >= MAX_ATTEMPTS]
     return {
-        number: frozenset([*(t.proposal.instance for t in runs), *(name for n, name in given_up if n == number)])
+        number: frozenset(
+            [*(t.proposal.instance for t in runs if _is_of_now(t)), *(name for n, name in given_up if n == number)]
+        )
         for number, runs in groups.items()
     }
+
+
+def _is_of_now(run: Trial) -> bool:
+    """Return whether a run was on its instance as it is now; a first trial's own run may be on an earlier one."""
+    return run.runs is None or run.proposal.instance in run.runs.values

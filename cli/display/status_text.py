@@ -21,7 +21,7 @@ from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.history.queries.counts import TrialCounts
 from tunesmith.study.formatting import SHORT_DIGITS, render_params
-from tunesmith.study.trials.results import gain_over_text, left_out_text, present_trials
+from tunesmith.study.trials.results import gain_over_text, present_trials
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner_text
 from tunesmith.study.units import short_number
@@ -84,7 +84,7 @@ def _state(opened: OpenStudy) -> str:
 
 
 def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
-    outside = left_out_text(opened.history.left_out(opened.record))
+    outside = opened.history.left_out_text(opened.record)
     left_out = [f"      {outside}"] if outside else []
     if found is None:
         trials = opened.history.trials(opened.record.id)
@@ -113,7 +113,7 @@ def _front_lines(opened: OpenStudy, front: Sequence[Trial], found: Winner | None
         lines.append(f"      best in {objectives[0].metric}: {winner_text(found)}")
     trials = present_trials(opened.history.trials(opened.record.id), opened.record.spec.space)
     lines += [f"      {choice.text}" for choice in shown_choices(trials, opened.record.spec)]
-    outside = left_out_text(opened.history.left_out(opened.record))
+    outside = opened.history.left_out_text(opened.record)
     return [*lines, f"      {outside}"] if outside else lines
 
 

@@ -11,6 +11,7 @@ from tunesmith.study.energy import gpu_line
 from tunesmith.study.formatting import SHORT_DIGITS, count, escape_control, one_line, render_params, strip_control
 from tunesmith.study.search_replace import split_lines
 from tunesmith.study.trials.observed.series import series_of
+from tunesmith.study.trials.replicates.unlisted import unlisted_reason
 from tunesmith.study.trials.trial import Proposal, Trial, TrialState
 from tunesmith.study.trials.view import Objective
 from tunesmith.study.units import short_number, short_seconds
@@ -115,6 +116,8 @@ def _result_lines(trial: Trial, spec: StudySpec) -> list[str]:
         lines.append(
             _line("forgotten", "it teaches nothing and counts nowhere; `tunesmith forget --undo` changes that")
         )
+    elif trial.is_unlisted:
+        lines.append(_line("counts nowhere", f"it ran {unlisted_reason(trial, spec.instance_set)}"))
     elif not trial.counts:
         lines.append(_line("counts nowhere", "trials failed with this message regardless of their parameters"))
     usage = trial.outcome.usage

@@ -14,7 +14,7 @@ from tunesmith.study.config.budget import Budget
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.trials.observed.observation import Observation
-from tunesmith.study.trials.results import Improvement, is_baseline, left_out_text
+from tunesmith.study.trials.results import Improvement, is_baseline
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner
 from tunesmith.tools.control.inbox import Inbox
@@ -36,7 +36,7 @@ class Snapshot:
         improvements: each new best value.
         winner: the best with its certainty.
         front: the Pareto front of several objectives; empty for one.
-        left_out: how many trials lie outside the present space, in words.
+        left_out: which earlier trials do not count, in words.
         states: number of trials per state, without replicates.
         notes: notes about the LLM, newest last.
         has_process: whether a process runs the study now.
@@ -123,7 +123,7 @@ def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: fl
         default=default if default and is_baseline(default, record.spec.metric_constraints) else None,
         winner=found,
         front=history.front(record),
-        left_out=left_out_text(history.left_out(record)),
+        left_out=history.left_out_text(record),
         curves={n: [o for o in history.curve(record.id, n) if o.metric == metric] for n in drawn},
         improvements=history.improvements(record),
         states=history.trial_counts(record.id).states,

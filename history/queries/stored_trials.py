@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from tunesmith.history.measured import MEASURED_EVENT
-from tunesmith.history.queries.instance_questions import InstanceQuestions, Question
+from tunesmith.history.queries.instance_questions import InstanceQuestion, InstanceQuestions
 from tunesmith.history.rows import trial_from_row
 from tunesmith.study.trials.failure_scope import OF_THE_CONFIGURATION, with_scopes
-from tunesmith.study.trials.replicates.configurations import with_instances
+from tunesmith.study.trials.replicates.configurations import without_instances
 from tunesmith.study.trials.trial import Trial
 
 Query: TypeAlias = Callable[..., Iterator[dict[str, Any]]]
@@ -35,10 +35,10 @@ class _Marks:
 
     Attributes:
         key: the number of finished trials, the forgotten ones, and the instances.
-        trials: failed and forgotten trials; with [instances] also the first trial of each configuration.
+        trials: failed, forgotten and unlisted trials; with [instances] also the first trial of each configuration.
     """
 
-    key: tuple[int, frozenset[int], Question | None]
+    key: tuple[int, frozenset[int], InstanceQuestion | None]
     trials: Mapping[int, Trial]
 
 
@@ -84,15 +84,16 @@ class StoredTrials:
     def _marks(self, study_id: int) -> Mapping[int, Trial]:
         """Return the trials that others say something about by number, decided anew after each trial that ended."""
         forgotten, instances = self.forgotten(study_id), self._instances.of(study_id)
-        if instances is None and not self._may_fail_by_itself(study_id):
+        had_instances = instances is None and self._instances.had_some(study_id)
+        if instances is None and not had_instances and not self._may_fail_by_itself(study_id):
             return {t.number: replace(t, forgotten=True) for t in self._numbered(study_id, forgotten)}
         trials = self._stored(study_id)
         key = (sum(t.state.is_finished for t in trials), forgotten, instances)
         if study_id not in self._marked or self._marked[study_id].key != key:
             known = [replace(t, forgotten=True) if t.number in forgotten else t for t in trials]
             scoped = with_scopes(known)
-            told = scoped if instances is None else with_instances(scoped, *instances)
-            marked = {t.number: t for t in told if t.failure is not None or t.forgotten or t.runs is not None}
+            told = instances.applied_to(scoped) if instances is not None else without_instances(scoped)
+            marked = {t.number: t for t in told if t.failure is not None or not t.counts or t.runs is not None}
             self._marked[study_id] = _Marks(key, marked)
         return self._marked[study_id].trials
 
@@ -102,8 +103,12 @@ class StoredTrials:
         return any(row["kind"] not in OF_THE_CONFIGURATION for row in self._query(sql, [study_id]))
 
     def set_aside(self, study_id: int) -> list[Trial]:
-        """Return the trials that count nowhere, replicates left out."""
-        return [t for t in self._marks(study_id).values() if not t.counts and not t.is_replicate]
+        """Return the trials that are forgotten or failures of the study, replicates left out."""
+        return [t for t in self._marks(study_id).values() if t.is_set_aside and not t.is_replicate]
+
+    def unlisted(self, study_id: int) -> list[Trial]:
+        """Return the trials that ran on what the study has no longer; see `Trial.is_unlisted`."""
+        return [t for t in self._marks(study_id).values() if t.is_unlisted]
 
     def forgotten(self, study_id: int) -> frozenset[int]:
         """Return the numbers of the trials that people had the study forget, and not taken up again since."""

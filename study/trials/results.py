@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.replicates.instances import InstanceSet
+from tunesmith.study.trials.replicates.unlisted import unlisted_text
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Objective, objective_values
 from tunesmith.study.units import short_number
@@ -71,11 +73,16 @@ def left_out_count(trials: Sequence[Trial], space: SearchSpace) -> int:
     return sum(t.counts and not t.is_replicate for t in trials) - present
 
 
-def left_out_text(count: int) -> str:
-    """Return how many earlier trials lie outside the present space, for people; "" if none does."""
-    if not count:
-        return ""
-    return f"{count} earlier trial{' lies' if count == 1 else 's lie'} outside the present space"
+def left_out_text(outside: int, trials: Iterable[Trial], instances: InstanceSet | None) -> str:
+    """Return which earlier trials do not count, for people; "" if all do.
+
+    Args:
+        outside: how many lie outside the present space; see `left_out_count`.
+        trials: those of the study; unlisted ones are counted.
+        instances: the instances that the study has now.
+    """
+    space = f"{outside} earlier trial{' lies' if outside == 1 else 's lie'} outside the present space"
+    return "; ".join(part for part in (space if outside else "", unlisted_text(trials, instances)) if part)
 
 
 def _is_present(trial: Trial, space: SearchSpace, once: set[str]) -> bool:

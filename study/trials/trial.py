@@ -193,6 +193,9 @@ class Trial:
         attempt: 1, or 2 if the loop died with the first process and the trial ran again.
         slot: the index of its slot, below `parallel`; None while waiting.
         forgotten: whether a person asked that it teach nothing and count nowhere.
+        is_unlisted: whether it ran on what the study has no longer: an instance that was removed or replaced, an
+            instance in a study without [instances] now, or none in a study that has them now. It is no evidence, but
+            the budget counts it.
         runs: what its configuration reached on each instance; `outcome` then has the aggregate. None without
             [instances], for replicates, and before the first result.
     """
@@ -207,6 +210,7 @@ class Trial:
     started_at: float | None = None
     ended_at: float | None = None
     forgotten: bool = False
+    is_unlisted: bool = False
     runs: InstanceRuns | None = None
 
     @property
@@ -231,5 +235,11 @@ class Trial:
 
     @property
     def counts(self) -> bool:
-        """Whether it is evidence about its configuration: not forgotten, and no failure of the study."""
-        return not self.forgotten and (self.failure is None or self.failure.scope is FailureScope.CONFIGURATION)
+        """Whether it is evidence about its configuration: not forgotten or unlisted, and no failure of the study."""
+        return not (self.is_unlisted or self.is_set_aside)
+
+    @property
+    def is_set_aside(self) -> bool:
+        """Whether it is forgotten or a failure of the study, so that the budget does not count it either."""
+        of_study = self.failure is not None and self.failure.scope is FailureScope.STUDY
+        return self.forgotten or of_study

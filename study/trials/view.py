@@ -92,7 +92,8 @@ class StudyView:
         fidelity_rises: whether a schedule raises the fidelity of promising trials; proposals then do not repeat them.
         curve_forecasts: forecasts of the final value from part of a curve, by trial number: from a stopped trial's
             whole curve, and from a complete trial's curve up to the steps at which others stopped.
-        set_aside: the trials that teach nothing and count nowhere: forgotten ones and failures of the study itself.
+        set_aside: the trials that teach nothing and count nowhere: forgotten ones, failures of the study itself, and
+            unlisted ones.
         script: the source of the edited code that proposals are for; "" for the project's own.
     """
 

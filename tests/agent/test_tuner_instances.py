@@ -70,3 +70,20 @@ def test_instances_that_cannot_be_used_are_refused(instances: list[object], aggr
 def test_a_tuner_without_instances_has_none_on_its_trials() -> None:
     with Tuner(SPACE, metric="loss") as tuner:
         assert tuner.ask().instance is None
+
+
+def test_an_open_trial_on_a_removed_instance_is_closed_and_earlier_values_do_not_count(tmp_path: Path) -> None:
+    with Tuner(SPACE, metric="loss", instances=["a", "b"], history=tmp_path / "t.db") as first:
+        for _ in range(3):
+            trial = first.ask()
+            first.tell(trial, 0.0)
+        first.ask()
+    with Tuner(SPACE, metric="loss", instances=["c", "d"], history=tmp_path / "t.db") as second:
+        assert second.best is None
+        trial = second.ask()
+        assert trial.instance in ("c", "d")
+        assert trial.params == {"x": 0.9}
+        second.tell(trial, 5.0)
+        assert second.best is not None
+        assert second.best.value == 5.0
+        assert "not in [instances] now" in second.trials[3].outcome.note  # type: ignore[union-attr]

@@ -150,7 +150,7 @@ def _remarks(trials: Sequence[Trial], sound: Sequence[Trial], kept: Sequence[Tri
         "not finished": open_ones,
         "the same configuration on a fresh seed": replicates,
         "the same configuration on another instance; its first trial has the value over all": on_instances,
-        "forgotten, or failed regardless of their parameters": aside,
+        "forgotten, failed regardless of their parameters, or run on earlier instances": aside,
         "lost with its machine, or outside the present space": outside,
         "run at a lower fidelity": cheap,
     }

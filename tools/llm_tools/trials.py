@@ -197,6 +197,8 @@ def trial_line(trial: Trial, view: StudyView) -> str:
 
 def uncounted_text(trial: Trial) -> str:
     """Return why a trial counts nowhere."""
+    if trial.is_unlisted:
+        return "on an instance that the study has no longer, so it counts nowhere"
     return "forgotten" if trial.forgotten else "regardless of its parameters, so it counts nowhere"
 
 

@@ -129,6 +129,8 @@ def _kind(trial: Trial, failure: Failure) -> str:
     """Return a failure's kind, and why it counts nowhere if it does not."""
     if trial.forgotten:
         return f"{failure.kind.value}, forgotten"
+    if trial.is_unlisted:
+        return f"{failure.kind.value}, on earlier instances"
     return failure.kind.value if trial.counts else f"{failure.kind.value}, for all parameters"
 
 

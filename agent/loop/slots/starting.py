@@ -8,6 +8,7 @@ from tunesmith.agent.loop.slots.slot_pool import PoolSlot
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.evaluator.evaluator import EditedCode
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.trials.replicates.unlisted import is_listed, not_listed_text
 from tunesmith.study.trials.results import is_present
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState
 from tunesmith.study.trials.view import ancestors
@@ -17,11 +18,14 @@ from tunesmith.study.variant import short_id
 def start_trial(run: StudyRun, slot: PoolSlot, trial: Trial) -> bool:
     """Start a trial in a free slot; return whether it runs.
 
-    A trial whose edited code cannot run fails at once. One that waited while the space changed does not run: the
-    command would give it another configuration than its own.
+    A trial whose edited code cannot run fails at once. One that waited while the space or the instances changed does
+    not run: the command would give it another configuration than its own.
     """
     if not is_present(trial, run.trials(), run.spec.space):
-        _set_aside(run, trial)
+        _set_aside(run, trial, "it lies outside the present space")
+        return False
+    if not is_listed(trial, run.spec.instance_set):
+        _set_aside(run, trial, not_listed_text(trial, run.spec.instance_set))
         return False
     now, index = run.now(), slot.resources.index
     try:
@@ -42,12 +46,12 @@ def start_trial(run: StudyRun, slot: PoolSlot, trial: Trial) -> bool:
     return True
 
 
-def _set_aside(run: StudyRun, trial: Trial) -> None:
-    """Record that a waiting trial does not run because it lies outside the present space."""
-    outcome = Outcome(state=TrialState.STOPPED, note="not run: it lies outside the present space")
+def _set_aside(run: StudyRun, trial: Trial, reason: str) -> None:
+    """Record that a waiting trial does not run because it does not belong to the study as it is now."""
+    outcome = Outcome(state=TrialState.STOPPED, note=f"not run: {reason}")
     run.recorder.record_outcome(trial, outcome, run.now())
     run.ledger.add_ended(trial)
-    run.announcer.note(f"trial {trial.number} does not run: it lies outside the present space")
+    run.announcer.note(f"trial {trial.number} does not run: {reason}")
 
 
 def edited_code(run: StudyRun, trial: Trial) -> EditedCode | None:

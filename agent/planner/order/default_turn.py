@@ -12,14 +12,15 @@ from tunesmith.study.trials.view import StudyView
 def is_default_due(view: StudyView, default: Mapping[str, Value]) -> bool:
     """Return whether the default runs next.
 
-    It does at the start, again once the space has another default than it ran, and again after a failure of the study
-    itself as soon as a trial shows that the study works.
+    It does at the start, again once the space has another default than it ran, again where the instances changed that
+    it ran on, and again after a failure of the study itself as soon as a trial shows that the study works.
     """
     if view.number == 0:
         return True
     if is_default_set_aside(view):
-        latest = max((t for t in view.every_trial if t.state.is_finished), key=lambda t: t.number)
-        return latest.counts and latest.state is not TrialState.FAILED
+        ended = [t for t in view.every_trial if t.state.is_finished and not t.is_unlisted]
+        latest = max(ended, key=lambda t: t.number, default=None)
+        return latest is None or (latest.counts and latest.state is not TrialState.FAILED)
     ran = [t for t in view.trials if t.proposal.source is Source.DEFAULT and not t.is_replicate]
     return bool(ran) and all(dict(t.params) != dict(default) for t in ran)
 

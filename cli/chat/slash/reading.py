@@ -13,7 +13,6 @@ from tunesmith.cli.session.locate import OpenStudy, find_trial
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import render_params
-from tunesmith.study.trials.results import left_out_text
 from tunesmith.study.trials.winner import leaderboard, winner, winner_text
 from tunesmith.study.units import short_number
 from tunesmith.tools.llm_tools.edits import EDIT, EDITS
@@ -40,7 +39,7 @@ def best(session: StudySession, _: str) -> str:
         record = opened.record
         trials = opened.history.trials(record.id)
         best, ranked = winner(trials, record.spec), leaderboard(trials, record.spec)[:BEST_LISTED]
-        outside = left_out_text(opened.history.left_out(record))
+        outside = opened.history.left_out_text(record)
         if best is None:
             return "\n".join(["no trial is complete yet", *([outside] if outside else [])])
         metric = record.spec.objectives[0].metric

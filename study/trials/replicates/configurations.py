@@ -13,36 +13,52 @@ from dataclasses import replace
 
 from tunesmith.study.trials.replicates.instances import InstanceSet, complete_row, fit_effects
 from tunesmith.study.trials.replicates.seeds import is_fresh
+from tunesmith.study.trials.replicates.unlisted import is_listed
 from tunesmith.study.trials.trial import Failure, InstanceRuns, Outcome, Trial, TrialState
 from tunesmith.study.trials.view import Objective
 
 
-def with_instances(trials: Sequence[Trial], instances: InstanceSet, objective: Objective) -> list[Trial]:
+def with_instances(
+    trials: Sequence[Trial], instances: InstanceSet, objective: Objective, since: Mapping[str, float] | None = None
+) -> list[Trial]:
     """Return the trials; the first of each configuration has the values of all its runs and `runs`.
 
-    A run that failed makes its configuration fail.
+    A run that failed makes its configuration fail. What ran on no instance of the study, as it is now, is unlisted.
+
+    Args:
+        trials: all trials of the study.
+        instances: the instances that it has now.
+        objective: what is aggregated.
+        since: when an instance became what it is now, in seconds since the epoch; earlier runs were on another one.
     """
-    groups = runs_by_configuration(trials, instances)
+    known = [t if is_listed(t, instances, since) else replace(t, is_unlisted=True) for t in trials]
+    groups = runs_by_configuration(known, instances)
     measured = {number: _values(runs, objective.metric) for number, runs in groups.items()}
     losses = {n: {name: objective.sign * v for name, v in values.items()} for n, values in measured.items() if values}
     effects = fit_effects(losses, instances.tuning)
     made: list[Trial] = []
-    for trial in trials:
+    for trial in known:
         runs = groups.get(trial.number)
         if trial.is_replicate or not runs or trial.forgotten:
             made.append(trial)
             continue
-        failed = next((run for run in runs if run.state is TrialState.FAILED and run.counts), None)
+        failed = next((run for run in runs if run.state is TrialState.FAILED), None)
         if failed is not None and failed is not trial:
-            made.append(_as_failed(trial, failed))
+            made.append(_as_failed(replace(trial, is_unlisted=False), failed))
         elif trial.state is not TrialState.COMPLETE or trial.number not in losses:
             made.append(trial)
         else:
             row = complete_row(losses[trial.number], effects, instances)
             adjusted = tuple(objective.sign * loss for loss in row.losses)
             found = InstanceRuns(values=measured[trial.number], adjusted=adjusted, noise=effects.noise)
-            made.append(_with_values(trial, runs, {objective.metric: objective.sign * row.loss}, found))
+            listed = replace(trial, is_unlisted=False)
+            made.append(_with_values(listed, runs, {objective.metric: objective.sign * row.loss}, found))
     return made
+
+
+def without_instances(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials of a study that has no [instances] now; what ran on one is unlisted."""
+    return [replace(t, is_unlisted=True) if t.proposal.instance else t for t in trials]
 
 
 def is_instance_run(trial: Trial) -> bool:

@@ -53,8 +53,8 @@ class Summary:
         headline: what was found and how certain it is, in one or two sentences.
         best: the trial to use: the winner of study/trials/winner.py.
         winner: the same choice with its expected value and the noise between seeds.
-        left_out: how many earlier trials lie outside the present space, in words; "" if none does.
-        fresh: what confirmation runs on: "fresh seeds" or "held-out instances".
+        left_out: which earlier trials do not count, since the space or the instances changed; "" if all do.
+        fresh: what confirmation runs on: "fresh seeds", "held-out instances" or "hidden data".
         gain: gain of the best over the default in tuning, as a fraction of the default's size; None without a default
             or around zero.
         versus_default: best against default on fresh seeds; None unless both ran on two seeds or more.
@@ -122,7 +122,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         default=default,
         front=tuple(c for t in front if (c := _candidate(t, objectives[0], replicates))),
         trials=[t for t in everything if t.counts and not t.is_replicate] or everything,
-        left_out=left_out_text(left_out_count(everything, record.spec.space)),
+        left_out=left_out_text(left_out_count(everything, record.spec.space), everything, record.spec.instance_set),
         winner=chosen,
         gain=relative_gain(best.value, default.value, objectives[0]) if best and default else None,
         versus=versus,

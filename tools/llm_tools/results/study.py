@@ -60,7 +60,7 @@ def _count_text(view: StudyView) -> str:
     parts = [f"{sum(t.state is state for t in own)} {state.value}" for state in TrialState]
     replicates = len(view.trials) - len(own)
     kept = [part for part in parts if not part.startswith("0 ")]
-    aside = sum(not t.is_replicate for t in view.set_aside)
+    aside = sum(not t.is_replicate for t in view.set_aside if t.is_set_aside)
     kept += [f"{replicates} replicates on other seeds"] if replicates else []
     kept += [f"{aside} that count nowhere (forgotten, or failed regardless of their parameters)"] if aside else []
     return ", ".join(kept) or "none yet"
@@ -84,7 +84,7 @@ def _best_lines(facts: StudyReader, view: StudyView, spec: StudySpec) -> list[st
         breaks = broken_bounds(default, view.constraints) if default.state is TrialState.COMPLETE else ""
         note = f" (breaks a bound: {breaks}; gains over it are not stated)" if breaks else ""
         lines.append(f"default: {trial_line(default, view)}{note}")
-    outside = left_out_text(left_out_count(view.trials, view.space))
+    outside = left_out_text(left_out_count(view.trials, view.space), view.set_aside, spec.instance_set)
     return [*lines, *([outside] if outside else [])]
 
 

@@ -42,7 +42,7 @@ def _row(trial: Trial, full: float | None) -> ImportedRow | SkippedRow:
     if trial.proposal.fidelity not in (None, full):
         return SkippedRow("it ran at a lower fidelity")
     if not trial.counts:
-        return SkippedRow("it was forgotten, or failed regardless of their parameters")
+        return SkippedRow("it was forgotten, failed regardless of their parameters, or ran on earlier instances")
     if trial.failure is not None and trial.failure.kind is FailureKind.LOST:
         return SkippedRow("it was lost with its machine")
     values = {f"{VALUE}{name}": value for name, value in trial.values.items()}
