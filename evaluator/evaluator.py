@@ -169,6 +169,29 @@ class Evaluator:
             kept = workspaces.artifacts_folder(self.folder, earlier[count - 1].number)
             if kept.is_dir() and any(kept.iterdir()):
                 return earlier[:count]
+    def time_training(self, trial: Trial, slot: Slot, name: str, *, code: EditedCode | None = None) -> Evaluation:
+        """Start the training of a trial for its time only, without evaluation, in a folder of that name in the trial's.
+
+        Args:
+            trial: what to run; its own folder exists and is not changed.
+            slot: where.
+            name: of the folder.
+            code: edited code; None for the project as it is.
+
+        Raises:
+            ProjectError: as of `start`.
+        """
+        if code is not None and self.edits_problem:
+            raise ProjectError(self.edits_problem)
+        template, files = (code.command, code.files) if code is not None else (self.spec.run.command, {})
+        sandbox = self._sandbox_for(trial)
+        context = replace(self._context_in(sandbox), spec=self.spec)
+        folder = workspaces.workspace_of(self.folder, trial.number).folder / name
+        workspace = workspaces.make_workspace_at(folder, context.snapshot, files)
+        prefix = TRAINING_PREFIX if self.spec.evaluate else ""
+        steps = [Step(template=template, prefix=prefix)]
+        return Evaluation(context, trial, slot, lambda _: None, workspace=workspace, steps=steps, sandbox=sandbox)
+
         return ()
 
     def test(self, trial: Trial, slot: Slot) -> Evaluation:

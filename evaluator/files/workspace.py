@@ -56,7 +56,12 @@ def make_workspace(
         DiskFull: the disk is full.
         ProjectError: the folders cannot be made for another reason.
     """
-    workspace = workspace_of(study_folder, number)
+    return make_workspace_at(workspace_of(study_folder, number).folder, snapshot, edited)
+
+
+def make_workspace_at(folder: Path, snapshot: Snapshot, edited: Mapping[str, str] = MappingProxyType({})) -> Workspace:
+    """Make the folders of a trial in this folder, as `make_workspace` does."""
+    workspace = workspace_at(folder)
     if workspace.folder.exists():
         remove(workspace.folder)
     with _writing(workspace.folder):

@@ -70,11 +70,11 @@ def _usage_of_trials(query: Query, study_id: int) -> Mapping[str, Any]:
 
 
 def _usage_of_other_runs(query: Query, study_id: int) -> Mapping[str, Any]:
-    """Sum up what is part of no trial's outcome: first attempts and held-out tests."""
+    """Sum up what is part of no trial's outcome: first attempts, held-out tests, and comparisons of training time."""
     sql = """
         select total(json_extract(detail, '$.gpu_s')) as gpu_s,
                total(json_extract(detail, '$.energy_j')) as energy_j
-        from events where study_id = ? and kind in ('requeued', 'test')
+        from events where study_id = ? and kind in ('requeued', 'test', 'timed')
         """
     return next(query(sql, [study_id]))
 

@@ -6,12 +6,15 @@ from dataclasses import replace
 
 from tunesmith.agent.code_search.equal_start import equal_start
 from tunesmith.agent.code_search.suspicious_gains import identical_run, is_suspicious_gain, resolve_rerun
-from tunesmith.agent.code_search.training_time import longer_training
+from tunesmith.agent.code_search.training_time import LongerTraining, longer_training
 from tunesmith.agent.loop.notices.events import Finished
 from tunesmith.agent.loop.slots.slot_pool import PoolSlot, retry_reason
 from tunesmith.agent.loop.slots.starting import edited_code
+from tunesmith.agent.loop.slots.timed_pair import TimedPair
 from tunesmith.agent.loop.study_run import StudyRun
+from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.files.free_disk import has_free_disk
+from tunesmith.study.config.record import usage_detail
 from tunesmith.study.trials.replicates.seeds import tuning_seed
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
 from tunesmith.study.variant import short_id
@@ -20,6 +23,8 @@ from tunesmith.tools.analysis.broken_environment import FAILURES, failing_streak
 
 FAILURES_BEFORE_WARNING = 3
 """Number of first trials that all fail the same way before the user is warned."""
+TIMED_EVENT = "timed"
+"""Kind of the event that says what comparing the training time of two versions used."""
 TRIALS_BETWEEN_MODELS = 5
 """Number of complete trials after which a model is asked again whether a bound can be kept; it takes 0.1 s."""
 
@@ -28,7 +33,15 @@ def finish_trial(run: StudyRun, slot: PoolSlot, outcome: Outcome) -> None:
     """Record the outcome of the trial in a slot, unless it gets a second attempt or a check on another seed."""
     trial = slot.trial
     assert trial is not None  # noqa: S101  # only an occupied slot has an outcome
-    outcome = _with_counted_time_out(run, _without_longer_training(run, trial, outcome))
+    if isinstance(slot.evaluation, TimedPair):
+        _record_pair(run, slot.evaluation, outcome)
+    elif (finding := _longer_training(run, trial, outcome)) is not None:
+        if not finding.is_certain:
+            _run_both_again(run, slot, outcome, finding)
+            return
+        failure = Failure(kind=FailureKind.TAMPERED, reason=finding.reason)
+        outcome = replace(outcome, state=TrialState.FAILED, failure=failure)
+    outcome = _with_counted_time_out(run, outcome)
     if slot.first_outcome is not None:
         _record(run, slot, trial, resolve_rerun(slot.first_outcome, outcome, run.trials(), run.spec))
     elif reason := retry_reason(slot, outcome, has_free_disk=has_free_disk(run.folder)):
@@ -102,16 +115,39 @@ def _queue_second_attempt(run: StudyRun, slot: PoolSlot, trial: Trial, reason: s
     run.announcer.note(f"#{trial.number} runs again: {reason}")
 
 
-def _without_longer_training(run: StudyRun, trial: Trial, outcome: Outcome) -> Outcome:
-    """Return the outcome; a failure as tampered if edited code trained longer than the code that it was made from."""
+def _longer_training(run: StudyRun, trial: Trial, outcome: Outcome) -> LongerTraining | None:
+    """Return how edited code trained longer than the code that it was made from; None if it may, or did not."""
     edits = run.spec.edits
     if not trial.proposal.code or run.code is None or edits is None or edits.time == "free":
-        return outcome
-    variants, steps = run.code.variants(), run.curves.last_steps
-    reason = longer_training(trial, outcome, run.trials(), variants, steps)
-    if not reason:
-        return outcome
-    return replace(outcome, state=TrialState.FAILED, failure=Failure(kind=FailureKind.TAMPERED, reason=reason))
+        return None
+    return longer_training(trial, outcome, run.trials(), run.code.variants(), run.curves.last_steps)
+
+
+def _run_both_again(run: StudyRun, slot: PoolSlot, outcome: Outcome, finding: LongerTraining) -> None:
+    """Compare the time of a trial with that of the code before it under the same load, before it counts as tampered."""
+    trial, code = slot.trial, finding.compared.proposal.code
+    assert trial is not None  # noqa: S101  # only an occupied slot has an outcome
+    space = run.code.space_of(code) if run.code is not None and code else run.spec.space
+    params = {name: value for name, value in trial.params.items() if name in space.parameters}
+    before = replace(trial, proposal=replace(trial.proposal, params=params, variant=finding.compared.proposal.variant))
+    run.announcer.note(f"trial {trial.number} seems to train longer ({finding.reason}); both run again to compare")
+    slot.evaluation = TimedPair(
+        trial,
+        outcome,
+        finding,
+        edited=lambda: run.evaluator.time_training(trial, slot.resources, "timed", code=edited_code(run, trial)),
+        before=lambda: run.evaluator.time_training(
+            before, slot.resources, "timed-before", code=edited_code(run, before)
+        ),
+        at_once=not slot.resources.gpus,
+    )
+
+
+def _record_pair(run: StudyRun, pair: TimedPair, outcome: Outcome) -> None:
+    run.ledger.add_usage(pair.usage)
+    run.recorder.record_event(TIMED_EVENT, run.now(), trial=pair.trial, detail=usage_detail(pair.usage))
+    if outcome.state is TrialState.COMPLETE:
+        run.announcer.note(f"trial {pair.trial.number} trains no longer than the code before it, so it counts")
 
 
 def _with_counted_time_out(run: StudyRun, outcome: Outcome) -> Outcome:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tunesmith.agent.loop.slots.gpu_packing import GpuJob, expected_gib, fits
 from tunesmith.evaluator.evaluation import Evaluation
+from tunesmith.agent.loop.slots.timed_pair import TimedPair
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.observed.curves import CurveThinning
@@ -20,7 +21,7 @@ class PoolSlot:
 
     Attributes:
         resources: the GPUs and cores of the slot.
-        evaluation: the running trial; None for a free slot.
+        evaluation: the running trial, or its comparison with the code before it; None for a free slot.
         first_outcome: the suspicious first result of a trial that now runs again on another seed.
         expected_gib: GPU memory that the trial is expected to need, in GiB; None for unknown.
         was_shared: whether another trial ran on the same GPU at any time since this one started.

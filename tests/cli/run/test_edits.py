@@ -250,6 +250,24 @@ def test_a_suspicious_gain_runs_again_and_is_caught(tmp_path: Path) -> None:
         assert "another seed did not reproduce it" in trial.failure.reason
 
 
+def test_an_edit_that_trains_longer_is_compared_again_and_caught(tmp_path: Path) -> None:
+    sleep = next(line for line in SCRIPT.split("\n") if line.startswith("time.sleep"))
+    work = "work = 1.0\nend = time.thread_time() + 0.4 * work\nwhile time.thread_time() < end:\n    pass"
+    longer = edit_reply("work = 1.0", "work = 2.5")
+    with serving(Scripted([longer, edit_reply(*GOOD)])) as server:
+        script = SCRIPT.replace(sleep, work).replace("bias = 1.0", "bias = 1.0 / work")
+        folder = project(tmp_path / "p", server.base_url, trials=5, script=script)
+        done = run(folder)
+    trials, variants = outcome(folder)
+    reasons = {t.proposal.code: t.failure.reason for t in trials if t.failure}
+    (cheat,) = [v for v in variants.values() if "work = 2.5" in v.diff]
+    assert set(reasons) == {cheat.id}, "and no other edit fails"
+    assert "of your code in a run next to it at the same settings" in reasons[cheat.id]
+    assert "both run again to compare" in done.stdout + done.stderr
+    with History.open(folder / ".tunesmith" / "history.db") as history:
+        assert len(history.events(history.study("coded").id, "timed")) == 1
+
+
 def test_new_parameters_are_tuned_with_their_version(tmp_path: Path) -> None:
     change = edit_reply(
         "bias = 1.0",

@@ -107,6 +107,7 @@ def _metric(project: str, folder: Path, params: Mapping[str, Any], env: Mapping[
     os.environ.update({**spec.run.env, **env, "TUNESMITH_ARTIFACTS": artifacts})
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         _run_script(argv(spec.run.command, params))
+    _check_protected(project, folder / "work")
     output = io.StringIO()
     with redirect_stdout(output):
         _run_script(argv(spec.evaluate.command, {"artifacts": artifacts}))
@@ -115,6 +116,13 @@ def _metric(project: str, folder: Path, params: Mapping[str, Any], env: Mapping[
     if value != value:  # noqa: PLR0124  # nan
         raise ValueError("the metric is nan")
     return value
+
+
+def _check_protected(project: str, work: Path) -> None:
+    """Fail a run that wrote a file of the project that it may not write, as a trial does: its judge is one of them."""
+    for path in PROJECTS[project].glob("*.py"):
+        if path.name != FILE and (work / path.name).read_bytes() != path.read_bytes():
+            raise PermissionError(f"{path.name} is protected")
 
 
 def _run_script(words: list[str]) -> None:
