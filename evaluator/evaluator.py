@@ -169,6 +169,7 @@ class Evaluator:
             kept = workspaces.artifacts_folder(self.folder, earlier[count - 1].number)
             if kept.is_dir() and any(kept.iterdir()):
                 return earlier[:count]
+        return ()
     def time_training(self, trial: Trial, slot: Slot, name: str, *, code: EditedCode | None = None) -> Evaluation:
         """Start the training of a trial for its time only, without evaluation, in a folder of that name in the trial's.
 
@@ -191,8 +192,6 @@ class Evaluator:
         prefix = TRAINING_PREFIX if self.spec.evaluate else ""
         steps = [Step(template=template, prefix=prefix)]
         return Evaluation(context, trial, slot, lambda _: None, workspace=workspace, steps=steps, sandbox=sandbox)
-
-        return ()
 
     def test(self, trial: Trial, slot: Slot) -> Evaluation:
         """Start the command of [test] on what a finished trial kept; the trial itself is not changed.
