@@ -12,7 +12,7 @@ from tunesmith.history.read import History
 from tunesmith.study.errors import HistoryError
 
 _OF_TRIALS = ("proposals", "observations", "artifacts")
-_OF_STUDIES = ("llm_calls", "events", "insights", "trials", "variants")
+_OF_STUDIES = ("verdicts", "llm_calls", "events", "insights", "trials", "variants")
 
 
 def remove_study(path: Path, name: str, *, now: float) -> None:

@@ -33,6 +33,7 @@ from tunesmith.history.queries.stored_trials import FORGOTTEN_EVENT
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
 from tunesmith.history.rows import llm_call_row, outcome_row, proposal_row, variant_row, waiting_trial_row
+from tunesmith.history.verdicts import add_verdicts, change_values
 from tunesmith.history.without_secrets import redact_observations, redact_outcome, redact_proposal
 from tunesmith.study.config.record import Lesson, LlmCall, StudyRecord, usage_detail
 from tunesmith.study.config.spec import StudySpec
@@ -243,6 +244,18 @@ class Recorder:
         with self._transaction():
             for call in calls:
                 self._insert("llm_calls", llm_call_row(self.study_id, call, self._trial_id(call.trial)))
+
+    def record_verdicts(self, verdicts: Mapping[str, str], now: float) -> None:
+        """Record answers of a judge of texts by the key of their question."""
+        with self._transaction():
+            add_verdicts(self._db.conn, self.study_id, verdicts, now)
+
+    def record_changed_values(self, values: Mapping[int, Mapping[str, float]], now: float) -> None:
+        """Record new values of metrics of complete trials, by number: what all comparisons together say of them."""
+        with self._transaction():
+            changed = change_values(self._db.conn, self.study_id, values, self._first_metric)
+            if changed:
+                self._event(MEASURED_EVENT, now, None, {"trials": changed})
 
     def _trial_id(self, number: int | None) -> int | None:
         sql = "select id from trials where study_id = ? and number = ?"

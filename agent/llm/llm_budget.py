@@ -20,14 +20,17 @@ class LLMBudget:
         name: name of the model, for messages.
         limits: only the three limits on the LLM are used here.
         spent: usage of earlier runs of the study.
+        when_spent: what follows once a limit is reached, for people.
 
     Attributes:
         limits: as above; commands may replace them while the study runs.
         spent: usage including earlier runs; only its three LLM fields are updated here.
     """
 
-    def __init__(self, name: str, limits: Budget, spent: Spent) -> None:
-        self._name = name
+    def __init__(
+        self, name: str, limits: Budget, spent: Spent, *, when_spent: str = "only the sampler proposes now"
+    ) -> None:
+        self._name, self._when_spent = name, when_spent
         self.limits = limits
         self.spent = spent
         self._calls: list[LoggedCall] = []
@@ -96,5 +99,5 @@ class LLMBudget:
             self._warned_at = passed
             tightest = max(self.limits.llm_limit_usage(self.spent), key=lambda share: share.fraction)
             amounts = f"{short_number(tightest.used)} of {short_number(tightest.limit)}"
-            state = "is spent; only the sampler proposes now" if passed >= 1.0 else "is used to 80%"
+            state = f"is spent; {self._when_spent}" if passed >= 1.0 else "is used to 80%"
             self._notes.append(f"the LLM's budget {state} ({tightest.name} {amounts})")

@@ -304,9 +304,12 @@ def measured_noise(data: TrainingData, warp: Warp) -> float | None:
         rows = np.flatnonzero(data.full[: data.own_count])
         unexplained = scatter([Measured(tuple(data.units[row].tolist()), "", (float(values[row]),)) for row in rows])
         squares, degrees_of_freedom = (unexplained or 0.0) ** 2, 1 if unexplained else 0
-    if not degrees_of_freedom:
+    # A judge knows how much it varies; other noise comes on top of that and is seen in repeats only.
+    judged = (data.judge_noise or 0.0) ** 2
+    if not degrees_of_freedom and not judged:
         return None
-    return squares / degrees_of_freedom * float((warp.slope(_full_fidelity_values(data, values)) ** 2).mean())
+    variance = max(squares / max(degrees_of_freedom, 1), judged)
+    return variance * float((warp.slope(_full_fidelity_values(data, values)) ** 2).mean())
 
 
 def fit_earlier_models(

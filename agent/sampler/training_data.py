@@ -10,6 +10,7 @@ import numpy as np
 
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
+from tunesmith.study.trials.observed.judged import judge_noise
 from tunesmith.study.trials.observed.resources import RESOURCES
 from tunesmith.study.trials.trial import FailureKind, Source, Trial, TrialState
 from tunesmith.study.trials.view import ForecastPoint, StudyView
@@ -45,6 +46,7 @@ class TrainingData:
         fidelity: (n,) in [0, 1]; 1 is the full fidelity.
         runs: (n,) number of runs that each value is the mean of; 1 without [instances].
         noise: standard deviation of the first objective in one run; None where it is not known from instances.
+        judge_noise: the part of it that a judge of texts adds, by its own account; None without one.
         seconds: (n,) wall time of each trial; nan where it is unknown.
         llm_count: number of finished and pending trials that an LLM proposed.
         pseudo_count: number of rows that are pseudo-observations.
@@ -61,6 +63,7 @@ class TrainingData:
     fidelity: Array
     runs: Array
     noise: float | None
+    judge_noise: float | None
     seconds: Array
     llm_count: int
     pseudo_count: int
@@ -138,6 +141,7 @@ def build_training_data(view: StudyView) -> TrainingData:
         fidelity=fidelity,
         runs=np.array([len(row.trial.runs.adjusted) if row.trial.runs else 1 for row in rows], dtype=float),
         noise=next((t.runs.noise for t in own if t.runs is not None), None),
+        judge_noise=judge_noise(own, view.objectives[0].metric),
         seconds=np.where(is_forecast, np.nan, np.array([_seconds(row.trial) for row in rows], dtype=float)),
         llm_count=sum(t.proposal.source is Source.LLM for t in [*own, *view.pending]),
         pseudo_count=len(pseudo),

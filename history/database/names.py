@@ -9,7 +9,7 @@ from tunesmith.study.errors import HistoryError
 MIGRATIONS_TABLE = "_sqlite_migrations"
 """Created before all other tables; a file with only this one is not a history yet."""
 
-LATEST_MIGRATION = "m009_instance_of_a_run"
+LATEST_MIGRATION = "m010_verdicts_of_a_judge"
 """The newest migration in schema.py, repeated here because importing that module is slower than reading a file."""
 
 

@@ -207,6 +207,22 @@ def m009_instance_of_a_run(db: Database) -> None:
     db.execute("alter table trials add column instance text not null default ''")
 
 
+@MIGRATIONS()
+def m010_verdicts_of_a_judge(db: Database) -> None:
+    """Keep what a judge of texts answered, so that nothing is asked twice."""
+    db.execute(
+        """
+        create table verdicts (
+            study_id integer not null references studies(id),
+            key text not null,                -- hash of the model, the prompt and the texts
+            verdict text not null,            -- 'a', 'b', 'tie', a score, or 'none'
+            at real not null,
+            primary key (study_id, key)
+        ) strict, without rowid
+        """
+    )
+
+
 def migrate(db: Database, path: Path | None) -> None:
     """Apply the migrations that are missing; an existing history is copied to `NAME.before-MIGRATION` first.
 

@@ -8,6 +8,7 @@ from tunesmith.study.formatting import count
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.broken_environment import FAILURES
 
+_JUDGE_UNPAID = "LLM budget reached, which the judge needs"
 _ENDINGS = {
     "trials": "trial budget reached",
     "hours": "time budget reached",
@@ -15,6 +16,9 @@ _ENDINGS = {
     "gpu_hours": "GPU-hour budget reached",
     "runs": "budget of runs used up",
     "kwh": "energy budget reached",
+    "llm_usd": _JUDGE_UNPAID,
+    "llm_tokens": _JUDGE_UNPAID,
+    "llm_calls": _JUDGE_UNPAID,
     "no_gain": "nothing better was likely",
     "exhausted": "every configuration was tried",
     "interrupted": "interrupted",

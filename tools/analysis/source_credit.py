@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tunesmith.study.config.budget import PurposeUsage, Spent
 from tunesmith.study.formatting import count
+from tunesmith.study.trials.observed.judged import PURPOSES
 from tunesmith.study.trials.results import StudyQuestion, present_improvements
 from tunesmith.study.trials.trial import Source, Trial
 from tunesmith.study.trials.view import Objective
@@ -84,7 +85,13 @@ class CreditReport:
     def has_llm(self) -> bool:
         """Whether an LLM took part: it was asked, it proposed, or an answer to it was awaited."""
         proposed = any(source.source is Source.LLM for source in self.sources)
-        return proposed or self.spent.llm_calls > 0 or any(kind == LATE for kind, _ in self.reasons)
+        asked = self.spent.llm_calls - sum(usage.calls for usage in self.judge_usage)
+        return proposed or asked > 0 or any(kind == LATE for kind, _ in self.reasons)
+
+    @property
+    def judge_usage(self) -> tuple[PurposeUsage, ...]:
+        """What a judge of texts used, which proposes nothing."""
+        return tuple(usage for usage in self.spent.llm_purposes if usage.purpose in PURPOSES)
 
     @property
     def falls_back_often(self) -> bool:
@@ -116,9 +123,9 @@ def credit_report(trials: Sequence[Trial], asked: StudyQuestion, spent: Spent) -
 
 
 def credit_lines(credit: CreditReport) -> list[str]:
-    """Return the credit as lines for a terminal; [] for a study without an LLM."""
+    """Return the credit as lines for a terminal; [] for a study without an LLM, a line for one that only judges."""
     if not credit.has_llm:
-        return []
+        return [f"judge: {', '.join(map(purpose_text, credit.judge_usage))}"] if credit.judge_usage else []
     spent = credit.spent
     lines = [
         f"LLM: {count(spent.llm_calls, 'call')}, {spent.llm_tokens:,} tokens, ${spent.llm_usd:.2f}; "

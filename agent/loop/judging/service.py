@@ -1,0 +1,232 @@
+"""The judge of texts in a run: what it learns goes into the history, and trials wait while it is down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from tunesmith.agent.llm.call_log import LoggedCall
+from tunesmith.agent.llm.client.failures.errors import ModelDown
+from tunesmith.agent.loop.judging.judged_trial import JudgedTrial
+from tunesmith.agent.text_judge.asker import Asker
+from tunesmith.agent.text_judge.judge import Known, TextJudge
+from tunesmith.agent.text_judge.judged import JUDGED_EVENT, JudgedTexts, JudgedValues
+from tunesmith.agent.text_judge.proof import too_few_labels
+from tunesmith.agent.text_judge.questions import Rules
+from tunesmith.agent.text_judge.texts_folder import TextsFolder
+from tunesmith.evaluator.evaluation import Evaluation
+from tunesmith.evaluator.files.workspace import artifacts_folder
+from tunesmith.evaluator.readers.labels_file import read_labels
+from tunesmith.evaluator.readers.texts_file import read_texts_file
+from tunesmith.history.write import Recorder
+from tunesmith.study.config.tables.judge import JudgeTable
+from tunesmith.study.errors import Mistake, ProjectError, SpecError
+from tunesmith.study.formatting import json_number_or_text
+from tunesmith.study.trials.observed.texts import Texts, TextsUnusable
+from tunesmith.study.trials.trial import Outcome, Trial, TrialState, Usage
+from tunesmith.study.units import short_seconds
+
+RAN_EVENT = "ran"
+"""Kind of the event that keeps how the command of a trial ended whose texts are judged next."""
+
+
+class JudgeAccount(Protocol):
+    """Counts what a judge costs."""
+
+    def charge(self, calls: Sequence[LoggedCall]) -> None:
+        """Log calls and count them against the budget."""
+
+    def spent_limit(self) -> str:
+        """Return the name of the limit on the LLM that is reached; "" while there is none."""
+
+
+class HistoryStore:
+    """Keeps what a judge learns in the history."""
+
+    def __init__(self, recorder: Recorder, account: JudgeAccount, now: Callable[[], float]) -> None:
+        self._recorder, self._account, self._now = recorder, account, now
+
+    def add_verdicts(self, verdicts: Mapping[str, str]) -> None:
+        """Keep verdicts by the key of their question."""
+        self._recorder.record_verdicts(verdicts, self._now())
+
+    def add_judged(self, texts: JudgedTexts) -> None:
+        """Keep what the judge said of a trial's texts."""
+        self._recorder.record_event(JUDGED_EVENT, self._now(), detail=texts.to_detail())
+
+    def charge(self, calls: Sequence[LoggedCall]) -> None:
+        """Log calls and count them against the budget."""
+        self._account.charge(calls)
+
+
+class Judging:
+    """The judge of one run.
+
+    Args:
+        table: [judge].
+        asker: asks the model.
+        recorder: writes the history.
+        account: counts the costs.
+        project: the folder of study.toml.
+        folder: the study's own folder.
+        now: the wall clock.
+        note: shows a line to the user.
+        best: returns the number of the trial that leads; None without one.
+
+    Raises:
+        ProjectError: a file that [judge] names cannot be read.
+        SpecError: there are too few labels.
+    """
+
+    def __init__(  # noqa: PLR0913  # what asks, what is kept, and where files are
+        self,
+        table: JudgeTable,
+        *,
+        model: str,
+        asker: Asker,
+        recorder: Recorder,
+        account: JudgeAccount,
+        project: Path,
+        folder: Path,
+        now: Callable[[], float],
+        note: Callable[[str], None],
+        best: Callable[[], int | None],
+    ) -> None:
+        self._table, self._recorder, self._account = table, recorder, account
+        self._folder, self._now, self._note = folder, now, note
+        self._ran = {
+            (event.trial, event.detail["seed"]): event.detail
+            for event in recorder.history.events(recorder.study_id, RAN_EVENT)
+            if event.trial is not None
+        }
+        self._texts = TextsFolder(folder, [number for number, _ in self._ran])
+        self._announced: ModelDown | None = None
+        labels = read_labels(table, project)
+        if not table.accept_unproven and (reason := too_few_labels(len(labels))):
+            raise SpecError([Mistake("judge.labels", reason)], where="study.toml")
+        self._judge = TextJudge(
+            table,
+            Rules(model, _criteria(table, project), *table.scale),
+            asker=asker,
+            store=HistoryStore(recorder, account, now),
+            known=Known(
+                verdicts=recorder.history.verdicts(recorder.study_id),
+                judged=_judged_before(recorder),
+                texts=self._texts,
+            ),
+            labels=labels,
+            reference=_reference(table, project),
+            best=best,
+        )
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the judge has shown on the labels that it counts, so that trials may start."""
+        return self._judge.is_proven
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the judge gives no answer at present."""
+        return self._judge.asker.down is not None
+
+    @property
+    def spent_limit(self) -> str:
+        """Name of the limit on the LLM that is reached; "" while there is none."""
+        return self._account.spent_limit()
+
+    def has_run(self, trial: Trial) -> bool:
+        """Return whether the command of a trial ended before, so that only its judging is left."""
+        return (trial.number, trial.proposal.seed) in self._ran and trial.number in self._texts
+
+    def start(self, trial: Trial, start: Callable[[], Evaluation]) -> JudgedTrial:
+        """Start a trial, or only its judging where its command ended in an earlier run.
+
+        Raises:
+            ProjectError: the trial's folders cannot be made.
+        """
+        ran = _outcome(self._ran[trial.number, trial.proposal.seed]) if self.has_run(trial) else None
+        kept = artifacts_folder(self._folder, trial.number) / self._table.outputs
+        return JudgedTrial(
+            trial,
+            self._judge,
+            evaluation=start() if ran is None else None,
+            ran=ran,
+            read=(lambda: read_texts_file(kept)) if ran is None else (lambda: self._texts[trial.number]),
+            keep=lambda outcome: self._keep(trial, outcome),
+            change=self._change,
+            name=f"{{artifacts}}/{self._table.outputs}",
+        )
+
+    def advance(self) -> None:
+        """Take the judge's answers in, ask further questions, and say when it is down or answers again.
+
+        Raises:
+            ProjectError: the judge does not count, or nobody can ask it.
+        """
+        self._judge.collect(may_ask=not self.spent_limit)
+        down = self._judge.asker.down
+        if down is not None and down.permanent and not self.is_ready:
+            raise ProjectError(f"[judge]: {down.reason}")
+        if down is not None and self._announced is None:
+            wait = short_seconds(self._judge.asker.pause_left_s)
+            self._note(f"the judge gives no answer, so trials wait for it: {down.reason}; asked again in {wait}")
+        elif down is None and self._announced is not None:
+            self._note("the judge answers again")
+        self._announced = down
+
+    def _keep(self, trial: Trial, outcome: Outcome) -> None:
+        detail = _detail(trial, outcome)
+        self._recorder.record_event(RAN_EVENT, self._now(), trial=trial, detail=detail)
+        self._ran[trial.number, trial.proposal.seed] = detail
+
+    def _change(self, values: Mapping[int, JudgedValues]) -> None:
+        if values:
+            self._recorder.record_changed_values({n: v.values for n, v in values.items()}, self._now())
+
+
+def _criteria(table: JudgeTable, project: Path) -> str:
+    try:
+        text = (project / table.prompt).read_text(encoding="utf-8-sig").strip()
+    except FileNotFoundError:
+        raise ProjectError(f"[judge].prompt: {table.prompt} does not exist in the project") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectError(f"[judge].prompt: {table.prompt} cannot be read: {error}") from None
+    if not text:
+        raise ProjectError(f"[judge].prompt: {table.prompt} is empty; write down what a good text is")
+    return text
+
+
+def _reference(table: JudgeTable, project: Path) -> Texts | None:
+    if table.reference is None:
+        return None
+    try:
+        return read_texts_file(project / table.reference)
+    except TextsUnusable as error:
+        raise ProjectError(f"[judge].reference: {table.reference}: {error}") from None
+
+
+def _judged_before(recorder: Recorder) -> dict[int, JudgedTexts]:
+    events = recorder.history.events(recorder.study_id, JUDGED_EVENT)
+    return {texts.number: texts for texts in (JudgedTexts.from_detail(event.detail) for event in events)}
+
+
+def _detail(trial: Trial, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "seed": trial.proposal.seed,
+        "values": {name: json_number_or_text(value) for name, value in outcome.values.items()},
+        "usage": asdict(outcome.usage),
+        "artifacts": list(outcome.artifacts),
+        "note": outcome.note,
+    }
+
+
+def _outcome(detail: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        state=TrialState.COMPLETE,
+        values={name: float(value) for name, value in detail["values"].items()},
+        note=detail["note"],
+        usage=Usage(**detail["usage"]),
+        artifacts=tuple(detail["artifacts"]),
+    )

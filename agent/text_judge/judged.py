@@ -1,0 +1,139 @@
+"""What a judge says of the texts of one trial, and what all of it comes to. Pure functions; asks nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunesmith.agent.text_judge.proof import Proof
+from tunesmith.agent.text_judge.statistics.bradley_terry import Comparison, Strength, strengths
+from tunesmith.study.formatting import count
+from tunesmith.study.trials.observed.judged import NOISE, SCORE, STD, STRENGTH, WIN_RATE
+from tunesmith.study.units import short_number
+
+FROM_FILE = -1
+"""Number that stands for the texts of [judge].reference where trials have theirs."""
+JUDGED_EVENT = "judged"
+"""Kind of the event that keeps what a judge said of a trial's texts."""
+MAX_UNUSABLE = 0.5
+"""Largest share of questions without a usable answer with which a trial still has a value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedTexts:
+    """What a judge says of the texts of one trial.
+
+    Attributes:
+        number: the trial.
+        outcomes: for each opponent by its number, the outcome by example: 1 for a win, 0.5 for a tie, 0 for a loss.
+        scores: the judge's score by example, without pairs.
+        lengths: number of characters of each scored text.
+        unusable: number of questions without a usable answer.
+    """
+
+    number: int
+    outcomes: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
+    lengths: Mapping[str, int] = field(default_factory=dict)
+    unusable: int = 0
+
+    def to_detail(self) -> dict[str, Any]:
+        """Return it as JSON values, for the history."""
+        outcomes = {str(number): dict(found) for number, found in self.outcomes.items()}
+        return {
+            "number": self.number,
+            "outcomes": outcomes,
+            "scores": dict(self.scores),
+            "lengths": dict(self.lengths),
+            "unusable": self.unusable,
+        }
+
+    @classmethod
+    def from_detail(cls, detail: Mapping[str, Any]) -> JudgedTexts:
+        """Return what `to_detail` made these values of."""
+        outcomes = {int(number): dict(found) for number, found in detail["outcomes"].items()}
+        return cls(
+            number=detail["number"],
+            outcomes=outcomes,
+            scores=detail["scores"],
+            lengths=detail["lengths"],
+            unusable=detail["unusable"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedValues:
+    """The metrics of a trial, and what they mean in words."""
+
+    values: Mapping[str, float]
+    note: str
+
+
+def values_of_pairs(judged: Mapping[int, JudgedTexts], reference: int, proof: Proof) -> dict[int, JudgedValues]:
+    """Return the metrics of every trial that was compared, by number.
+
+    Args:
+        judged: what the judge said, by trial.
+        reference: whose strength is 0.
+        proof: what labels show of the judge.
+    """
+    pairs = [
+        Comparison(number, opponent, outcome)
+        for number, texts in judged.items()
+        for opponent, outcomes in texts.outcomes.items()
+        for outcome in outcomes.values()
+    ]
+    found = strengths(pairs, reference)
+    made = {
+        number: _pair_values(judged[number], s, reference, proof) for number, s in found.items() if number in judged
+    }
+    if reference in judged:
+        values = {STRENGTH: 0.0, WIN_RATE: 0.5, STD: 0.0}
+        made[reference] = JudgedValues(values, f"its texts are the reference; {proof.text}")
+    return made
+
+
+def values_of_scores(texts: JudgedTexts, proof: Proof) -> JudgedValues:
+    """Return the metrics of a trial whose texts were scored; at least one has a score."""
+    scores = list(texts.scores.values())
+    raw = math.fsum(scores) / len(scores)
+    said = f"the judge's own mean of {count(len(scores), 'text')} is {short_number(raw, 3)}"
+    if proof.instrument is None:
+        spread = math.fsum((s - raw) ** 2 for s in scores) / max(len(scores) - 1, 1)
+        std = math.sqrt(spread / len(scores))
+        note = f"{said}, not corrected since too few texts are labelled; {proof.text}"
+        return JudgedValues({SCORE: raw, STD: std, NOISE: std}, note)
+    found = proof.instrument.read(scores, [texts.lengths[name] for name in texts.scores])
+    ends = f"[{short_number(found.low, 3)}, {short_number(found.high, 3)}]"
+    note = f"people would give {short_number(found.value, 3)} {ends}; {said}; {proof.text}"
+    return JudgedValues({SCORE: found.value, STD: found.std, NOISE: found.noise}, note)
+
+
+def _pair_values(texts: JudgedTexts, strength: Strength, reference: int, proof: Proof) -> JudgedValues:
+    against = list(texts.outcomes.get(reference, {}).values())
+    rate = math.fsum(against) / len(against) if against else _win_rate(strength.value)
+    low, high = (_win_rate(strength.value + sign * 1.96 * strength.std) for sign in (-1, 1))
+    examples = max((len(found) for found in texts.outcomes.values()), default=0)
+    note = (
+        f"wins {100 * rate:.0f}% of {count(examples, 'example')} against the reference, ties as halves "
+        f"(by all comparisons {100 * _win_rate(strength.value):.0f}% [{100 * low:.0f}, {100 * high:.0f}]); {proof.text}"
+    )
+    if texts.unusable:
+        note += f"; {count(texts.unusable, 'question')} had no usable answer"
+    values = {STRENGTH: strength.value, WIN_RATE: rate, STD: strength.std, NOISE: strength.std}
+    return JudgedValues(values, note)
+
+
+def _win_rate(strength: float) -> float:
+    return 1.0 / (1.0 + math.exp(-strength))
+
+
+def wins_by_example(judged: Sequence[JudgedTexts], reference: int) -> dict[str, dict[int, float]]:
+    """Return for each example what every trial came to on it: its outcome against the reference, or its score."""
+    found: dict[str, dict[int, float]] = {}
+    for texts in judged:
+        for name, value in (texts.scores or texts.outcomes.get(reference, {})).items():
+            found.setdefault(name, {})[texts.number] = value
+    return found
