@@ -298,7 +298,7 @@ class Evaluation:
         if failure is not None and self._spec.serve is not None:
             failure = served_failure(failure, result)
         if failure is None:
-            wanted = [name for name in self._spec.study.metric if name not in RESOURCES]
+            wanted = [n for n in self._spec.study.metric if n not in RESOURCES and not self._spec.is_judged(n)]
             failure = metric_failure(self._metrics.values, wanted, tail=result.tail, unread=self._metrics.unread)
         if failure is None:
             failure = resource_failure(measured, self._spec.study.metric)

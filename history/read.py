@@ -24,6 +24,7 @@ from tunesmith.history.queries.stored_trials import StoredTrials
 from tunesmith.history.queries.usage import saved_runs, spent
 from tunesmith.history.rows import llm_call_from_row, variant_from_row
 from tunesmith.study.config.command import script_path
+from tunesmith.history.verdicts import read_verdicts
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.errors import HistoryError
@@ -181,7 +182,7 @@ class History:
         Reads few trials, `chunk` leading ones first, and decides anew only when one of those that matter changed.
         """
         found = deciding_trials(self._source(study_id), asked, chunk=chunk)
-        trials = self.trials(study_id) if found is None else found
+        trials = self.trials(study_id) if found is None else self._with_judged(study_id, found)
         question = (asked.space, asked.objectives, asked.metric_constraints)
         last = self._choices.get(study_id)
         if last is None or last.trials != trials or last.asked != question:
@@ -190,6 +191,13 @@ class History:
 
     def best(self, record: StudyRecord) -> Trial | None:
         """Return the winner's first trial; None without one."""
+    def _with_judged(self, study_id: int, found: Sequence[Trial]) -> list[Trial]:
+        """Return these trials and those that hidden data judged, by number; the last one is among them."""
+        choices = self.events(study_id, HIDDEN_CHOICE)
+        numbers = {row["trial"] for event in choices[-1:] for row in event.detail["judged"]}
+        others = self._trials.of(study_id, numbers - {t.number for t in found})
+        return with_hidden_choice(sorted([*found, *others], key=lambda t: t.number), choices)
+
         found = self.winner(record)
         return found.trial if found is not None else None
 
@@ -304,6 +312,10 @@ class History:
 
     def integrity(self) -> str:
         """Return the result of SQLite's integrity check: "ok" or what is damaged."""
+    def verdicts(self, study_id: int) -> dict[str, str]:
+        """Return every answer of a study's judge of texts by the key of its question."""
+        return read_verdicts(self._db, study_id)
+
         return str(self._db.execute("pragma integrity_check").fetchone()[0])
 
     def _query(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> Iterator[dict[str, Any]]:

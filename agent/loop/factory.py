@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tunesmith.agent.code_search.search import CodeSearch
     from tunesmith.agent.llm.candidate_pool import CandidatePool
 
+    from tunesmith.agent.loop.judging.service import Judging
 ENDED_EVENT = "ended"
 
 
@@ -102,6 +103,7 @@ class _RunBuilder:
             root = Variant(id=evaluator.variant, files=evaluator.editable, created_at=self.clocks.wall())
             code = self._code(recorder, evaluator, root, candidate_pool) if self.spec.edits else None
             aside = {t.number for t in recorder.history.trials(recorder.study_id) if not t.counts}
+            judging = self._judging(recorder, ledger, candidate_pool) if self.spec.judge else None
             curves = recorder.history.curves(recorder.study_id)
             early_stopping = EarlyStopping(self.spec, {n: curve for n, curve in curves.items() if n not in aside})
             proposers = Proposers(arbiter=arbiter, sampler=self.sampler, code=code, variant=evaluator.variant)
@@ -122,6 +124,7 @@ class _RunBuilder:
                 candidate_pool=candidate_pool,
                 code=code,
                 announcer=self.announcer,
+                judging=judging,
                 earlier_commands=self.commands,
                 work_clock=self.work_clock,
                 wake=self.wake,
@@ -207,6 +210,22 @@ class _RunBuilder:
         )
 
     def _queue(
+    def _judging(
+        self, recorder: Recorder, ledger: BudgetLedger, candidate_pool: CandidatePool | None
+    ) -> Judging | None:
+        # 0.1 s, which a study without [judge] saves.
+        from tunesmith.agent.loop.judging.opening import open_judging
+
+        return open_judging(
+            self.spec,
+            self.options,
+            recorder=recorder,
+            ledger=ledger,
+            candidate_pool=candidate_pool,
+            runner=self.background,
+            note=self.announcer.note,
+        )
+
         self,
         recorder: Recorder,
         ledger: BudgetLedger,

@@ -13,6 +13,7 @@ from tunesmith.agent.loop.activity import record_activity
 from tunesmith.agent.loop.breakdown import DEBUG_VARIABLE, internal_error, removed_files
 from tunesmith.agent.loop.commands.service import CommandService
 from tunesmith.agent.loop.factory import open_run
+from tunesmith.agent.loop.judging.waiting import slots_without_judge, unjudged_slots
 from tunesmith.agent.loop.limits.clocks import CLOCK_EVENT, ClockDrift, clock_jump_text
 from tunesmith.agent.loop.limits.heap import keep_heap_small, return_free_memory
 from tunesmith.agent.loop.limits.lock_wait import LockWait
@@ -99,6 +100,7 @@ class Loop:
                     self._commands.handle_commands()
                     self._enforce_limits()
                     has_started = self._fill_slot()
+                    self._advance_judging()
                     record_activity(self._run)
                     self._flush_observations()
                     if not has_started:
@@ -237,6 +239,8 @@ class Loop:
         elif run.queue.ended_by in ("", *TIME_LIMITS) and run.ledger.is_late:
             for slot in run.slots.running():
                 assert slot.evaluation is not None  # noqa: S101  # it runs
+            for slot in unjudged_slots(run):
+                self._requeue(slot, "its texts wait for the judge")
                 slot.evaluation.stop("the study's time is up")
 
     def _announce_interrupts(self) -> None:
@@ -256,8 +260,17 @@ class Loop:
             self._run.recorder.record_event(CLOCK_EVENT, self._run.now(), detail={"jump_s": jump_s})
             self._run.announcer.note(clock_jump_text(jump_s))
 
-    def _requeue(self, slot: PoolSlot) -> None:
-        """Kill a trial and queue it again. A person ended it, so the attempt does not count against it."""
+    def _advance_judging(self) -> None:
+        """Take the judge's answers in, and queue trials again that wait for a judge whom nobody may or can ask now."""
+        run = self._run
+        if run.judging is None:
+            return
+        run.judging.advance()
+        for slot in slots_without_judge(run):
+            self._requeue(slot, "its texts wait for the judge")
+
+    def _requeue(self, slot: PoolSlot, reason: str = "interrupted by a person") -> None:
+        """Kill a trial and queue it again. It is not its own fault, so the attempt does not count against it."""
         run, evaluation = self._run, slot.evaluation
         assert evaluation is not None  # noqa: S101  # it runs
         evaluation.kill("interrupted")
@@ -278,7 +291,7 @@ class Loop:
         run = self._run
         if run.interrupts or run.queue.ended_by or not run.slots.free():
             return False
-        if not self._has_free_disk():
+        if not self._has_free_disk() or (run.judging is not None and not run.judging.is_ready):
             run.queue.end_if_over()
             return False
         trial = run.queue.next()

@@ -39,9 +39,12 @@ def _resume_trial(run: StudyRun, trial: Trial) -> bool:
     if trial.state is TrialState.WAITING:
         run.queue.waiting.append(trial)
         return False
-    if trial.attempt == 1 or run.options.after_full_disk:
+    waits = run.judging is not None and run.judging.has_run(trial)
+    if trial.attempt == 1 or run.options.after_full_disk or waits:
         reason = "its process was lost when tunesmith ended"
         attempt = 2
+        if waits:
+            reason, attempt = "its texts wait for the judge", trial.attempt
         if run.options.after_full_disk:
             reason, attempt = "it was ended because the disk was full", trial.attempt
         run.queue.waiting.append(run.recorder.record_requeue(trial, run.now(), reason=reason, attempt=attempt))

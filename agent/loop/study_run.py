@@ -31,6 +31,7 @@ from tunesmith.tools.control.earlier_commands import EarlierCommands
 if TYPE_CHECKING:
     from tunesmith.agent.code_search.search import CodeSearch
     from tunesmith.agent.llm.candidate_pool import CandidatePool
+    from tunesmith.agent.loop.judging.service import Judging
 
 TICK_S = 0.05
 """Longest sleep of the loop between two polls; a trial's end wakes it at once."""
@@ -48,6 +49,7 @@ class StudyRun:
         model: the LLM; None without one.
         candidate_pool: asks the LLM for candidates; None without an LLM.
         code: the search over edits; None without [edits].
+        judging: the judge of texts; None without [judge].
         earlier_commands: the commands of earlier runs that still hold.
         work_clock: measures the hours at work; stopped while the study is paused.
         wake: set from other threads when a trial ended or an answer arrived.
@@ -76,6 +78,7 @@ class StudyRun:
     model: LanguageModel | None
     candidate_pool: CandidatePool | None
     code: CodeSearch | None
+    judging: Judging | None
     announcer: Announcer
     earlier_commands: EarlierCommands
     work_clock: WorkClock

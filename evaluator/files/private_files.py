@@ -1,4 +1,4 @@
-"""Finds what no trial may see: data for the judge only ([evaluate].data, [test].data), and histories.
+"""Finds what no trial may see: data for a judge only ([evaluate], [test] and [confirm] have `data`), and histories.
 
 Nothing of it is copied into a workspace, and the sandbox hides it wherever it shows a folder around it. Looks at files;
 changes none.
@@ -15,8 +15,12 @@ from tunesmith.evaluator.sandbox.mounts import is_too_wide
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
 
-JUDGE, TEST = "judge", "test"
-"""Names of the folders in which [evaluate] and [test] run."""
+JUDGE, TEST, HIDDEN = "judge", "test", "hidden"
+"""Names of the folders in which [evaluate], [test] and the command of [confirm] run."""
+TEXT_JUDGE = "text_judge"
+"""Stands for the files of [judge], which no command of a trial reads."""
+MAX_STUDY_FILES = 100
+"""Number of study files of a project whose hidden data is kept from trials."""
 SIDECARS = ("-wal", "-shm", "-journal", ".lock")
 """What is appended to a history's name for the files next to it: SQLite's, which hold its newest rows, and our lock."""
 _SQLITE = b"SQLite format 3\0"
@@ -43,6 +47,9 @@ def judge_data(spec: StudySpec, project: Path) -> dict[str, dict[str, Path]]:
                 raise ProjectError(f"{key}: {name} is shown to every trial by [run].data; remove it there")
     return found
 
+    found[HIDDEN] = _hidden_data(spec, project)
+    names = spec.judge.private_files if spec.judge else []
+    found[TEXT_JUDGE] = {name: _existing(name, project, "[judge]") for name in names}
 
 def private_paths(data: Mapping[str, Mapping[str, Path]]) -> list[Path]:
     """Return every path of such data, as it was written and with links resolved."""
@@ -51,8 +58,9 @@ def private_paths(data: Mapping[str, Mapping[str, Path]]) -> list[Path]:
 
 
 def configured_paths(spec: StudySpec, project: Path) -> list[Path]:
-    """Return the same paths from study.toml, whether or not they exist."""
-    names = [name for table in (spec.evaluate, spec.test) if table for name in table.data]
+    """Return the same paths from study.toml, whether or not they exist, and those that `hidden_paths` finds."""
+    names = [name for table in (spec.evaluate, spec.test, spec.confirm) if table for name in table.data]
+    names += spec.judge.private_files if spec.judge else []
     paths = [_path(name, project) for name in names]
     return list(dict.fromkeys([*paths, *map(Path, map(os.path.realpath, paths))]))
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from tunesmith.study.config.tables.field_types import Scale, Table, Text, as_list, metric_name
 from tunesmith.study.config.tables.instances import InstancesTable
 from tunesmith.study.config.tables.metrics import MetricTable
+from tunesmith.study.config.tables.judge import JudgeTable
 from tunesmith.study.config.tables.planner import EditsTable, PlannerTable
 from tunesmith.study.config.tables.run import (
     ConfirmTable,
@@ -35,6 +36,7 @@ from tunesmith.study.config.tables.search import (
 from tunesmith.study.config.tables.serve import ServeTable
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.observed.resources import RESOURCES
+from tunesmith.study.trials.observed.judged import ABOUT
 from tunesmith.study.trials.replicates.instances import InstanceSet
 from tunesmith.study.trials.view import Constraint, Fidelity, Objective
 
@@ -77,6 +79,7 @@ class StudySpec(Table):
     evaluate: EvaluateTable | None = Field(None, description="the table [evaluate]")
     serve: ServeTable | None = Field(None, description="the table [serve]")
     confirm: ConfirmTable | None = Field(None, description="the table [confirm]")
+    judge: JudgeTable | None = Field(None, description="the table [judge]")
     test: FinalTestTable | None = Field(None, description="the table [test]")
     constraints: list[ConstraintTable] = Field(
         default_factory=list, description="one table [[constraints]] per constraint"
@@ -137,8 +140,12 @@ class StudySpec(Table):
 
     @property
     def reported_metrics(self) -> tuple[str, ...]:
-        """The metrics that the script must report: all but the measured resources."""
-        return tuple(name for name in self.metrics if name not in RESOURCES)
+        """The metrics that the script must report: all but the measured resources and those of [judge]."""
+        return tuple(name for name in self.metrics if name not in RESOURCES and not self.is_judged(name))
+
+    def is_judged(self, metric: str) -> bool:
+        """Return whether [judge] makes this metric from the texts of a trial."""
+        return self.judge is not None and metric in ABOUT
 
     @property
     def resources(self) -> tuple[str, ...]:

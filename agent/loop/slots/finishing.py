@@ -175,7 +175,11 @@ def _rerun_on_another_seed(run: StudyRun, slot: PoolSlot, trial: Trial, outcome:
     seed = tuning_seed(trial.proposal.seed, trial.number)
     rerun = replace(trial, proposal=replace(trial.proposal, seed=seed))
     code = edited_code(run, rerun)
-    slot.evaluation = run.evaluator.start(rerun, slot.resources, lambda observation: None, code=code)
+
+    def start() -> Evaluation:
+        return run.evaluator.start(rerun, slot.resources, lambda observation: None, code=code)
+
+    slot.evaluation = run.judging.start(rerun, start) if run.judging is not None else start()
 
 
 def _warn_of_bad_start(run: StudyRun, trial: Trial) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tunesmith.agent.loop.judging.judged_trial import JudgedTrial
 from tunesmith.agent.loop.slots.gpu_packing import GpuJob, expected_gib, fits
-from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.agent.loop.slots.timed_pair import TimedPair
+from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.observed.curves import CurveThinning
@@ -31,7 +32,7 @@ class PoolSlot:
     """
 
     resources: Slot
-    evaluation: Evaluation | None = None
+    evaluation: Evaluation | JudgedTrial | TimedPair | None = None
     first_outcome: Outcome | None = None
     expected_gib: float | None = None
     was_shared: bool = False

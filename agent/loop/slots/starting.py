@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tunesmith.agent.loop.slots.slot_pool import PoolSlot
 from tunesmith.agent.loop.study_run import StudyRun
+from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.evaluator import EditedCode
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.trials.replicates.unlisted import is_listed, not_listed_text
@@ -41,7 +42,11 @@ def start_trial(run: StudyRun, slot: PoolSlot, trial: Trial) -> bool:
     running = replace(trial, state=TrialState.RUNNING, slot=index, started_at=now)
     earlier = _shorter_runs(run, running)
     # Started, then recorded: where its folder cannot be made, the trial still waits and has lost no attempt.
-    slot.evaluation = run.evaluator.start(running, slot.resources, slot.reported.append, earlier=earlier, code=code)
+
+    def start() -> Evaluation:
+        return run.evaluator.start(running, slot.resources, slot.reported.append, earlier=earlier, code=code)
+
+    slot.evaluation = run.judging.start(running, start) if run.judging is not None else start()
     run.recorder.record_start(trial, index, now)
     return True
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 
 from tunesmith.study.config.checks.instances import instance_mistakes
+from tunesmith.study.config.checks.judge import judge_mistakes
 from tunesmith.study.config.checks.resources import resource_mistakes
 from tunesmith.study.config.checks.serving import serve_mistakes
 from tunesmith.study.config.spec import StudySpec
@@ -55,6 +56,7 @@ def cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mista
     yield from instance_mistakes(spec)
     yield from serve_mistakes(spec, space)
 
+    yield from judge_mistakes(spec)
 
 def _notify_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     table = spec.notify
