@@ -97,12 +97,22 @@ class Race:
         if len(leader.started) < math.isqrt(len(racers)):
             return self._leader_again(leader)
         for racer in contenders:
-            missing = [name for name in leader.losses if name not in racer.started]
+            missing = [name for name in self._toughest_first(leader) if name not in racer.started]
             if missing:
                 return self._again(racer.trial, missing[0], f"#{racer.trial.number} against #{leader.trial.number}")
             if further := self._leader_again(leader):
                 return further  # a challenger has caught up
         return None
+
+    def _toughest_first(self, leader: Racer) -> list[str]:
+        """Return the incumbent's instances in the order in which a challenger runs on them.
+
+        Where the worst value counts, those come first that the incumbent is worst on: only there it can be improved on.
+        """
+        assert self._instances is not None  # noqa: S101  # `next_run` checked it
+        if self._instances.aggregate == "mean":
+            return list(leader.losses)
+        return sorted(leader.losses, key=lambda name: -leader.losses[name])
 
     def _leader_again(self, leader: Racer) -> Proposal | None:
         """Return the incumbent's run on its next instance; None if it ran on all."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.replicates.instances import Aggregate
 
 
 class TrialState(StrEnum):
@@ -177,11 +178,13 @@ class InstanceRuns:
         values: what was measured, by instance.
         adjusted: the same in the same order, without the effect of each instance; their mean is the trial's value.
         noise: standard deviation of one of them, pooled over configurations; None while it is not known.
+        aggregate: what counts of the values on all instances.
     """
 
     values: Mapping[str, float]
     adjusted: tuple[float, ...]
     noise: float | None = None
+    aggregate: Aggregate = "mean"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

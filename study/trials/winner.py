@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.formatting import count
+from tunesmith.study.trials.replicates.instance_choice import in_honest_order
 from tunesmith.study.trials.replicates.mean_interval import margin_text, mean_margin
 from tunesmith.study.trials.replicates.seed_noise import (
     LEADING,
@@ -134,9 +135,9 @@ def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | No
     # On instances a race has seen to it that the leading ones have several runs.
     spread = 0.0 if runs is not None else unexplained or noise
     expected = _expected(means, measured, [t.number for t in modelled], spread)
-    unproven = _unproven(able)
     # Where expected values are equal, what was measured decides, so that no trial beyond the model's can come first.
-    order = sorted(able, key=lambda t: (t.number in unproven, expected[t.number], means[t.number], t.number))
+    order = sorted(able, key=lambda t: (expected[t.number], means[t.number], t.number))
+    order = order if runs is None else in_honest_order(order, objective.sign)
     chosen = _confirmed(order, present, repeats, asked)
     first = chosen or order[0]
     fresh = repeats.reported(first.number) if chosen else ()
@@ -154,13 +155,6 @@ def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | No
             scatter=unexplained,
         ),
     )
-
-
-def _unproven(able: Sequence[Trial]) -> set[int]:
-    """Return what ran on less than half as many instances as another: on few of them, bad ones may look good."""
-    counts = {t.number: len(t.runs.values) for t in able if t.runs is not None}
-    most = max(counts.values(), default=0)
-    return {number for number, count in counts.items() if 2 * count < most}
 
 
 def _modelled(able: Sequence[Trial], means: Mapping[int, float], *, is_small: bool) -> list[Trial]:

@@ -50,7 +50,9 @@ def with_instances(
         else:
             row = complete_row(losses[trial.number], effects, instances)
             adjusted = tuple(objective.sign * loss for loss in row.losses)
-            found = InstanceRuns(values=measured[trial.number], adjusted=adjusted, noise=effects.noise)
+            found = InstanceRuns(
+                values=measured[trial.number], adjusted=adjusted, noise=effects.noise, aggregate=instances.aggregate
+            )
             listed = replace(trial, is_unlisted=False)
             made.append(_with_values(listed, runs, {objective.metric: objective.sign * row.loss}, found))
     return made

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 from tunesmith.study.trials.replicates.seeds import derived_seed
@@ -116,9 +117,19 @@ def _good_ones(repeated: Losses) -> Losses:
 
 
 def complete_row(losses: Mapping[str, float], effects: InstanceEffects, instances: InstanceSet) -> Row:
-    """Return a configuration's loss over all tuning instances; `losses` has at least one of them."""
+    """Return a configuration's loss over all tuning instances; `losses` has at least one of them.
+
+    Where the mean counts, an instance that did not run has the loss that the model expects. Elsewhere such estimates
+    would have no spread and be optimistic: they get the noise of as many runs, the largest where the instance is worst.
+    """
     level = _mean(loss - effects.of[name] for name, loss in losses.items())
-    row = [losses.get(name, level + effects.of[name]) for name in instances.tuning]
+    missing = sorted((name for name in instances.tuning if name not in losses), key=lambda name: effects.of[name])
+    noise = 0.0 if instances.aggregate == "mean" else effects.noise or 0.0
+    filled = {
+        name: level + effects.of[name] + noise * _normal_score(rank, len(missing))
+        for rank, name in enumerate(missing, start=1)
+    }
+    row = [losses[name] if name in losses else filled[name] for name in instances.tuning]
     total = aggregated(row, instances.aggregate)
     return Row(total, tuple(loss - effects.of[name] - level + total for name, loss in losses.items()))
 
@@ -132,6 +143,11 @@ def aggregated(losses: Sequence[float], aggregate: Aggregate) -> float:
     below = math.floor(position)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
+def _normal_score(rank: int, count: int) -> float:
+    """Return the expected value of the `rank`-th smallest of `count` standard normal values (Blom 1958)."""
+    return NormalDist().inv_cdf((rank - 0.375) / (count + 0.25))
 
 
 def _effects(repeated: Losses, names: Sequence[str], prior_runs: float) -> dict[str, float]:
