@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tunesmith.history.queries.hidden_choice import without_hidden_values
 from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder
 from tunesmith.study.config.load import parse_spec
+from tunesmith.study.config.python_instances import instances_table
 from tunesmith.study.config.space_tables import relations_document, space_document
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import DEFAULT_JUDGED, PYTHON_FUNCTION
@@ -42,7 +43,7 @@ from tunesmith.study.trials.observed.resources import SECONDS, resource_values
 from tunesmith.study.trials.replicates.unlisted import is_listed, not_listed_text
 from tunesmith.study.trials.results import pareto_front, present_trials
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
-from tunesmith.study.trials.winner import winner
+from tunesmith.study.trials.winner import leaderboard, winner
 from tunesmith.study.units import short_number
 from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.interop.rows import row
@@ -139,7 +140,7 @@ class Tuner:
         rules: LLMRules | None = None,
         derived: Mapping[str, str] | None = None,
         forbid: str | Sequence[str] = (),
-        instances: Sequence[Value | Mapping[str, Value]] = (),
+        instances: Iterable[Value | Mapping[str, Value]] | None = None,
         aggregate: str = "mean",
         permute_feedback: bool = False,
     ) -> None:
@@ -149,7 +150,7 @@ class Tuner:
         if isinstance(model, str):
             named |= {"model": model, **({"base_url": base_url} if base_url else {})}
         study = {"name": name, "metric": metric, "direction": direction, "seed": seed, "description": description}
-        over = {"values": list(instances), "aggregate": aggregate} if instances else None
+        over = instances_table(instances, aggregate)
         self._spec = _spec(full_space, study, named, learn_from, over)
         self._race = Race(self._spec)
         self._planned = trials
@@ -180,6 +181,8 @@ class Tuner:
     @property
     def pareto_front(self) -> list[Trial]:
         """The trials that no other beats in every metric; with one metric only the best."""
+        if len(self._spec.objectives) == 1:
+            return leaderboard(self.trials, self._spec)[:1]
         trials = present_trials(self.trials, self._spec.space)
         return pareto_front(trials, self._spec.objectives, self._spec.metric_constraints)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tunesmith import Float, Tuner
@@ -59,12 +61,35 @@ def test_an_instance_may_be_a_table(tmp_path: Path) -> None:
         (["a", "a"], "mean", "twice"),
         (["a", "b"], "median", "aggregate"),
         (["a", ["b"]], "mean", "values"),
+        ("abc", "mean", "'abc' is not a list of instances"),
+        (b"abc", "mean", "not a list of instances"),
+        ({"a": 1, "b": 2}, "mean", "not a list of instances"),
+        (5, "mean", "5 is not a list of instances"),
+        ([], "mean", "has no instance"),
+        (None, "worst", "counts over instances"),
+        (["a", None], "mean", "null is not valid here"),
+        ([object(), "a"], "mean", "is not valid here"),
         ([{"n": 1}, {"m": 2}], "mean", "differs"),
     ],
 )
-def test_instances_that_cannot_be_used_are_refused(instances: list[object], aggregate: str, says: str) -> None:
+def test_instances_that_cannot_be_used_are_refused(instances: object, aggregate: str, says: str) -> None:
     with pytest.raises(SpecError, match=says):
         Tuner(SPACE, metric="loss", instances=instances, aggregate=aggregate)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("instances", [np.arange(3), [np.int64(0), np.int64(1)], range(3), (n for n in (0, 1))])
+def test_instances_may_be_anything_to_iterate_over(instances: Iterable[int]) -> None:
+    with Tuner(SPACE, metric="loss", instances=instances) as tuner:
+        assert tuner.ask().instance in (0, 1, 2)
+
+
+def test_the_front_of_one_metric_is_the_best_over_instances(tmp_path: Path) -> None:
+    with Tuner(SPACE, metric="loss", instances=list(HARD), aggregate="worst", history=tmp_path / "t.db") as tuner:
+        for _ in range(20):
+            trial = tuner.ask()
+            tuner.tell(trial, loss(float(trial.params["x"]), str(trial.instance)))
+        assert tuner.best is not None
+        assert [t.number for t in tuner.pareto_front] == [tuner.best.number]
 
 
 def test_a_tuner_without_instances_has_none_on_its_trials() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -20,6 +18,8 @@ from tunesmith.study.trials.replicates.instances import Aggregate, InstanceSet, 
 INSTANCE = "instance"
 """The placeholder of the instance; `{instance.size}` is its column "size"."""
 MAX_INSTANCES = 10_000
+MAX_TEXT = 1_000
+"""Characters of a name or of a text in a column: each is an argument of a command and appears in tables."""
 _MIN_PART = 2
 """Fewest instances that choices are made on, and fewest that confirmation needs: one value has no spread."""
 
@@ -40,6 +40,21 @@ def _scalars(value: Any) -> Any:
     return value
 
 
+def _texts(value: Instance) -> list[str]:
+    return [part for part in (value.values() if isinstance(value, dict) else [value]) if isinstance(part, str)]
+
+
+def text_problems(text: str) -> Iterator[str]:
+    """Yield what is wrong with a text that names an instance or stands in a column of one."""
+    shown = render_literal(text)
+    if text != text.strip():
+        yield f"{shown} begins or ends with a space; remove it"
+    if any(not character.isprintable() for character in text):
+        yield f"{shown} has a line break or another control character; write it without"
+    if len(text) > MAX_TEXT:
+        yield f"{shown} has {len(text):,} characters; at most {MAX_TEXT:,} are possible"
+
+
 def _is_plain(part: float | str) -> bool:
     return bool(part.strip()) if isinstance(part, str) else math.isfinite(part)
 
@@ -49,7 +64,8 @@ class InstancesTable(Table):
 
     values: list[Annotated[Instance, BeforeValidator(_scalars)]] = Field(
         default_factory=list,
-        description='a list of values, for example [0, 1, 2], or of tables, for example [{ name = "a", size = 3 }]',
+        description="a list of texts, finite numbers or switches, for example [0, 1, 2], or of tables of them, for "
+        'example [{ name = "a", size = 3 }]',
     )
     file: Annotated[Text, AfterValidator(project_file)] | None = Field(
         None, description='a CSV file of the project with a header and an instance per line, such as "instances.csv"'
@@ -97,6 +113,9 @@ class InstancesTable(Table):
         if not self.values:
             yield Mistake("instances", "has no instance; give values = [...] or file")
             return
+        for index, value in enumerate(self.values):
+            for text in _texts(value):
+                yield from (Mistake(f"instances.values.{index}", problem) for problem in text_problems(text))
         twice = next((name for name, times in Counter(names).items() if times > 1), None)
         if twice is not None:
             yield Mistake("instances.values", f"lists {render_literal(twice)} twice; remove one")
@@ -108,64 +127,12 @@ class InstancesTable(Table):
             yield Mistake("instances.values", f"has {len(names)} instances; at most {MAX_INSTANCES} are possible")
         held_out = round(self.hold_out * len(names))
         if len(names) - held_out < _MIN_PART:
-            yield Mistake("instances", f"leaves {len(names) - held_out} to tune on; at least {_MIN_PART} are needed")
+            of = f"{self.hold_out:g} of {len(names)} instances " if held_out else ""
+            key = "instances.hold_out" if held_out else "instances"
+            yield Mistake(key, f"{of}leaves {len(names) - held_out} to tune on; at least {_MIN_PART} are needed")
         elif self.hold_out and held_out < _MIN_PART:
             yield Mistake(
                 "instances.hold_out",
                 f"{self.hold_out:g} of {len(names)} instances leaves {held_out} for confirmation; at least {_MIN_PART} "
                 "are needed",
             )
-
-
-def with_instances_from_file(document: Mapping[str, Any], folder: Path) -> tuple[Mapping[str, Any], list[Mistake]]:
-    """Return a study file's document with the instances of [instances].file as values, and what is wrong with it."""
-    table = document.get("instances")
-    if not isinstance(table, Mapping) or not isinstance(table.get("file"), str):
-        return document, []
-    if "values" in table:
-        return document, [Mistake("instances.values", "cannot be given besides file; remove one of the two")]
-    name = table["file"]
-    try:
-        with (folder / name).open(newline="", encoding="utf-8-sig") as file:
-            lines = [line for line in csv.reader(file) if any(cell.strip() for cell in line)]
-    except FileNotFoundError:
-        return document, [Mistake("instances.file", f"{name} does not exist in {folder}")]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        return document, [Mistake("instances.file", f"{name} cannot be read as CSV: {error}")]
-    mistakes = list(_csv_mistakes(lines, name))
-    if mistakes:
-        return document, mistakes
-    header = [cell.strip() for cell in lines[0]]
-    rows = [dict(zip(header, map(_cell, line), strict=True)) for line in lines[1:]]
-    return {**document, "instances": {**table, "values": rows}}, []
-
-
-def _csv_mistakes(lines: list[list[str]], name: str) -> Iterator[Mistake]:
-    if len(lines) < 2:  # noqa: PLR2004  # a header and an instance
-        yield Mistake("instances.file", f"{name} has no instance; expected a header and one line per instance")
-        return
-    header = [cell.strip() for cell in lines[0]]
-    for column in header:
-        if not column.isidentifier():
-            text = f"{name} has the column {render_literal(column)}; names of columns have letters, digits and _"
-            yield Mistake("instances.file", text)
-        elif header.count(column) > 1:
-            yield Mistake("instances.file", f"{name} has the column {column} twice; rename one")
-    for number, line in enumerate(lines[1:], start=2):
-        if len(line) != len(header):
-            yield Mistake("instances.file", f"{name} has {len(line)} cells in line {number}, but {len(header)} columns")
-        elif not all(cell.strip() for cell in line):
-            yield Mistake("instances.file", f"{name} has an empty cell in line {number}; every cell needs a value")
-
-
-def _cell(text: str) -> Value:
-    """Return a cell as a number where its text is exactly that, so that 007 stays a name."""
-    text = text.strip()
-    for kind in (int, float):
-        try:
-            number = kind(text)
-        except ValueError:
-            continue
-        if render_exact(number) == text:
-            return number
-    return text
