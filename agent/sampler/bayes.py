@@ -18,7 +18,7 @@ from tunesmith.agent.sampler.candidates.opening import is_open, least_likely_to_
 from tunesmith.agent.sampler.candidates.regions import region_of, region_of_untried_value
 from tunesmith.agent.sampler.inputs import StudyInputs, study_inputs
 from tunesmith.agent.sampler.interactions import describe_interactions
-from tunesmith.agent.sampler.overconfidence import usual_miss
+from tunesmith.agent.sampler.overconfidence import Misses, recent_misses
 from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate import acquisition_optimizer
 from tunesmith.agent.sampler.surrogate.hypervolume import nondominated
@@ -92,7 +92,7 @@ class _Search:
     model: SurrogateModel
     pool: Array
     scores: Array
-    miss: float = 0.0
+    misses: Misses
 
 
 class BayesSampler:
@@ -191,7 +191,7 @@ class BayesSampler:
         z = found.model.feature_map.features(np.array([view.space.to_unit(params)]))
         prediction = _predict(found, z, view.objectives[0])
         p_feasible = float(np.exp(found.model.log_p_feasible(z)[0]))
-        rationale = _rationale(prediction, p_feasible)
+        rationale = _rationale(prediction.mean, _spread(found, z, found.misses.typical), p_feasible)
         if inputs.arms is not None and arm is not None:
             rationale = f"nothing better for a while, and {inputs.arms.values[arm]} may still rise: {rationale}"
         return Suggestion(params=params, prediction=prediction, rationale=rationale)
@@ -207,7 +207,7 @@ class BayesSampler:
         if inputs.arms is not None and arm is not None:
             inputs = inputs.of_arm(inputs.arms, arm)
         settings, data, encoding = self._settings, inputs.data, inputs.encoding
-        miss = usual_miss(view.trials, view.objectives[0])
+        misses = recent_misses(view.trials, view.objectives[0])
         model = fit_surrogate(
             data, inputs.transfer_prior, inputs.feature_map, number, view.cost_exponent, settings, rng
         )
@@ -220,7 +220,7 @@ class BayesSampler:
         if inputs.arms is not None and arm is not None:
             region = inputs.arms.confined(region, arm, good)
         pool, scores = acquisition_optimizer.local_search(model.score, encoding, good[:_ANCHORS], rng, region=region)
-        return _Search(model, pool, scores, miss)
+        return _Search(model, pool, scores, misses)
 
     def _region(
         self, view: StudyView, inputs: StudyInputs, good: Array, number: int | None
@@ -334,13 +334,20 @@ def _first_new(
 
 def _predict(found: _Search, z: Array, first: Objective) -> Prediction:
     """Return the prediction at (1, c), in the first objective's own units and direction."""
+    mean, _ = found.model.first.predict(z)
+    middle = float(found.model.warps[0].invert(mean)[0])
+    return Prediction(mean=first.sign * middle, std=_spread(found, z, found.misses.rms))
+
+
+def _spread(found: _Search, z: Array, miss: float) -> float:
+    """Return the model's spread at (1, c) with its noise, in the objective's unit, with `miss` added in squares."""
     mean, std = found.model.first.predict(z)
     std = np.sqrt(std**2 + found.model.first.noise)
-    middle, low, high = found.model.warps[0].invert(np.array([mean[0], mean[0] - std[0], mean[0] + std[0]]))
-    return Prediction(mean=first.sign * float(middle), std=math.hypot(float(high - low) / 2.0, found.miss))
+    low, high = found.model.warps[0].invert(np.array([mean[0] - std[0], mean[0] + std[0]]))
+    return math.hypot(float(high - low) / 2.0, miss)
 
 
-def _rationale(prediction: Prediction, p_feasible: float) -> str:
-    expected = f"expected {prediction.mean:.4g} ± {prediction.std:.2g}, "
+def _rationale(mean: float, spread: float, p_feasible: float) -> str:
+    """Return what is expected; about two thirds of the outcomes lie within the spread."""
     risk = f" ({1.0 - p_feasible:.0%} risk to fail)" if p_feasible < 0.995 else ""
-    return f"{expected}the most promising{risk}"
+    return f"expected {mean:.4g} ± {spread:.2g}, the most promising{risk}"

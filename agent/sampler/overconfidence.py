@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import Objective
@@ -26,9 +28,27 @@ _USUAL_PART = 1.0
 """The usual miss, in units of the spread of the better half of the values."""
 
 
-def usual_miss(trials: Sequence[Trial], objective: Objective) -> float:
-    """Return the root mean square of the recent misses, in the objective's unit; 0 without complete trials."""
-    square, weight = 0.0, 0.0
+_COVERED = 0.68
+"""Share of the recent misses that are no larger than the typical one: that of one standard deviation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misses:
+    """How far predictions missed, in the objective's unit. Few misses are large, so the two numbers differ.
+
+    Attributes:
+        rms: the root mean square, which a few large misses decide.
+        typical: about two thirds of the recent misses are no larger.
+    """
+
+    rms: float = 0.0
+    typical: float = 0.0
+
+
+def recent_misses(trials: Sequence[Trial], objective: Objective) -> Misses:
+    """Return how far the sampler's recent predictions missed; zeros without complete trials."""
+    misses: list[float] = []
+    weights: list[float] = []
     values: list[float] = []  # sorted
     for trial in trials:
         value = objective.sign * trial.values.get(objective.metric, math.nan)
@@ -36,15 +56,25 @@ def usual_miss(trials: Sequence[Trial], objective: Objective) -> float:
             continue
         prediction = trial.proposal.prediction
         if prediction is not None and trial.proposal.source is Source.SAMPLER and values:
-            if not weight:
-                square, weight = _USUAL_WEIGHT * (_USUAL_PART * _spread(values)) ** 2, _USUAL_WEIGHT
-            miss = abs(value - objective.sign * prediction.mean)
-            miss = min(miss, _MOST * _spread(values))
-            square, weight = _FADE * square + miss**2, _FADE * weight + 1.0
+            if not misses:
+                misses, weights = [_USUAL_PART * _spread(values)], [_USUAL_WEIGHT]
+            miss = min(abs(value - objective.sign * prediction.mean), _MOST * _spread(values))
+            misses, weights = [*misses, miss], [*(_FADE * weight for weight in weights), 1.0]
         insort(values, value)
-    if not weight:
-        return _USUAL_PART * _spread(values) if values else 0.0
-    return math.sqrt(square / weight)
+    if not misses:
+        usual = _USUAL_PART * _spread(values) if values else 0.0
+        return Misses(usual, usual)
+    return Misses(
+        math.sqrt(sum(weight * miss**2 for miss, weight in zip(misses, weights, strict=True)) / sum(weights)),
+        _quantile(misses, weights, _COVERED),
+    )
+
+
+def _quantile(values: Sequence[float], weights: Sequence[float], share: float) -> float:
+    """Return the smallest value up to which this share of the weight lies."""
+    ranked = sorted(zip(values, weights, strict=True))
+    covered = accumulate(weight for _, weight in ranked)
+    return next(v for (v, _), sum_ in zip(ranked, covered, strict=True) if sum_ >= share * sum(weights) - 1e-12)
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -98,7 +98,7 @@ def _proposal_lines(proposal: Proposal) -> list[str]:
     lines += [_line("considered", one_line(line, None)) for line in proposal.considered]
     if proposal.prediction:
         expected = proposal.prediction
-        spread = f" ± {short_number(expected.std, 2)}" if expected.std else ""
+        spread = f" (standard deviation {short_number(expected.std, 2)})" if expected.std else ""
         lines.append(_line("expected", f"{short_number(expected.mean)}{spread}"))
     return lines
 

@@ -90,7 +90,7 @@ def trial_text(context: ToolContext, args: TrialArguments) -> str:
     proposal = trial.proposal
     lines = [trial_line(trial, view), f"why: {_ORIGINS[proposal.source]}; {one_line(proposal.rationale, 400)}"]
     if proposal.prediction:
-        spread = f" ± {short_number(proposal.prediction.std, 2)}" if proposal.prediction.std else ""
+        spread = f" (standard deviation {short_number(proposal.prediction.std, 2)})" if proposal.prediction.std else ""
         lines.append(f"expected: {short_number(proposal.prediction.mean)}{spread}")
     if proposal.fallback_reason:
         lines.append(f"proposed instead of the LLM: {one_line(proposal.fallback_reason)}")

@@ -12,7 +12,7 @@ import pytest
 from fakes.views import Params, best, run, trial, view
 
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.sampler.overconfidence import usual_miss
+from tunesmith.agent.sampler.overconfidence import recent_misses
 from tunesmith.agent.sampler.priors import NamePriors
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
@@ -179,7 +179,18 @@ def predicted_study(errors: list[float], *, std: float = 0.01) -> StudyView:
 @pytest.mark.parametrize("size", [0.001, 0.05, 0.3])
 def test_the_usual_miss_follows_what_predictions_missed_by(size: float) -> None:
     study = predicted_study([size, -size] * 12)
-    assert usual_miss(study.trials, study.objectives[0]) == pytest.approx(size, rel=0.5, abs=0.1)
+    assert recent_misses(study.trials, study.objectives[0]).rms == pytest.approx(size, rel=0.5, abs=0.1)
+
+
+def test_one_large_miss_does_not_set_what_is_typical() -> None:
+    study = predicted_study([0.02, -0.02] * 8 + [5.0] + [0.02, -0.02] * 3)
+    misses = recent_misses(study.trials, study.objectives[0])
+    assert misses.rms > 0.5
+    assert misses.typical < 0.05
+    suggestion = BayesSampler().suggest(study)
+    shown = float(suggestion.rationale.split("±")[1].split(",")[0])
+    assert suggestion.prediction is not None
+    assert shown < 0.5 * suggestion.prediction.std
 
 
 def test_a_model_that_missed_is_less_sure_of_its_next_prediction() -> None:
@@ -201,4 +212,5 @@ def test_misses_are_the_same_for_a_mirrored_metric() -> None:
         for p in [t.proposal.prediction]
     ]
     up = view(TRAINING, maximize=True).objectives[0]
-    assert usual_miss(mirrored, up) == pytest.approx(usual_miss(study.trials, study.objectives[0]))
+    found, there = recent_misses(study.trials, study.objectives[0]), recent_misses(mirrored, up)
+    assert (there.rms, there.typical) == pytest.approx((found.rms, found.typical))
