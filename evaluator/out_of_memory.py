@@ -5,6 +5,7 @@ ended it. Reads text only.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 _MEMORY = re.compile(
     r"""
@@ -71,11 +72,19 @@ def find_out_of_memory(text: str) -> str:
     only lost another one.
     """
     lines = text[_start_of_last_error(text) :].split("\n")
-    # The line of code that a traceback shows is not what happened.
-    shown = {index + 1 for index, line in enumerate(lines) if _FRAME.match(line)}
+    # The line of code that a traceback shows below a frame is not what happened; code without a file shows none.
+    shown = {
+        index + 1
+        for index, (line, below) in enumerate(pairwise(lines))
+        if _FRAME.match(line) and _indent(below) > _indent(line)
+    }
     hits = [line.strip() for index, line in enumerate(lines) if index not in shown and _MEMORY.search(line[:2000])]
     serious = [line for line in hits if not _HARMLESS.intersection(_WORD.findall(line[:100].lower())[:8])]
     return serious[0] if serious else ""
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip()) if not line.startswith("[rank") else _indent(line.partition(":")[2])
 
 
 def last_traceback(text: str) -> int | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tunesmith.study.formatting import count
 from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.tools.script_reader.reader import left_alone_by_reason
-from tunesmith.tools.script_reader.reading import ScriptReading, Tuned
+from tunesmith.tools.script_reader.reading import LeftAlone, ScriptReading, Tuned
 from tunesmith.tools.script_reader.writer import lowest_fidelity
 
 _MAX_NAME, _MAX_RANGE = 28, 32
@@ -23,17 +23,12 @@ def reading_lines(reading: ScriptReading, width: int) -> Iterator[str]:
         reading: of the script.
         width: columns of the terminal.
     """
-    yield from _tuned(reading, width)
+    yield from tuned_lines(reading.tuned, width)
     yield ""
     yield from _label("fidelity", _fidelity(reading), width)
     yield from _label("seed", _seed(reading), width)
     yield from _label("metric", _metric(reading), width)
-    if reading.left_alone:
-        yield ""
-        yield "left alone"
-        for why, names in left_alone_by_reason(reading.left_alone).items():
-            more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-            yield from _wrapped(f"{', '.join(names[:_MAX_NAMES])}{more}: {why}", width, first="  ", further="      ")
+    yield from left_alone_lines(reading.left_alone, width)
     notes = list(_notes(reading))
     if notes:
         yield ""
@@ -42,8 +37,20 @@ def reading_lines(reading: ScriptReading, width: int) -> Iterator[str]:
             yield from _wrapped(note, width, first="  - ", further="    ")
 
 
-def _tuned(reading: ScriptReading, width: int) -> Iterator[str]:
-    rows = [(_name(tuned), _range(tuned.parameter), _why(tuned)) for tuned in reading.tuned]
+def left_alone_lines(left_alone: Sequence[LeftAlone], width: int) -> Iterator[str]:
+    """Yield the settings that do not become parameters, by reason; nothing without any."""
+    if not left_alone:
+        return
+    yield ""
+    yield "left alone"
+    for why, names in left_alone_by_reason(left_alone).items():
+        more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+        yield from _wrapped(f"{', '.join(names[:_MAX_NAMES])}{more}: {why}", width, first="  ", further="      ")
+
+
+def tuned_lines(settings: Sequence[Tuned], width: int) -> Iterator[str]:
+    """Yield the table of the settings to tune, with their ranges and reasons."""
+    rows = [(_name(tuned), _range(tuned.parameter), _why(tuned)) for tuned in settings]
     names = min(max(len(name) for name, _, _ in rows), _MAX_NAME)
     ranges = min(max(len(text) for _, text, _ in rows), _MAX_RANGE)
     yield f"{'tuned':<{names}}  {'range (default)':<{ranges}}  why"
@@ -78,8 +85,8 @@ def _range(parameter: Parameter) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a bound as a person writes it: 0.9995 must not become 1."""
-    return f"{value:.4g}"
+    """Return a bound as a person writes it: 0.9995 must not become 1, nor 32768 3.277e+04."""
+    return f"{value:,}" if isinstance(value, int) and 10_000 <= value < 10**9 else f"{value:.4g}"
 
 
 def _why(tuned: Tuned) -> str:

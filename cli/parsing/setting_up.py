@@ -26,17 +26,32 @@ def init(  # noqa: PLR0913  # one argument per option
         Path | None, typer.Option(help="The file to write. Default: study.toml in the script's folder.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing study.toml.")] = False,
-    seconds: Annotated[float, typer.Option(min=0, max=86400, help="The time for the dry run; 0 for none.")] = 20.0,
+    serve: Annotated[
+        str | None,
+        typer.Option(help='Instead of a script: the command that starts a server, for example "vllm serve MODEL".'),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=86400, help="The time for the dry run; 0 for none.", show_default="20; 300 for a server"
+        ),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="An LLM that reads the script and improves the draft.")] = None,
     base_url: BaseUrl = None,
 ) -> None:
     """Read a training script, write a study.toml for it with a reason for each range, and try it."""
     with readable_errors("Nothing was written."):
-        from tunesmith.cli.commands.setup.init import InitOptions, write_study
+        if serve is not None:
+            from tunesmith.cli.commands.serving.init import init_server
 
+            init_server(serve, script, out=out, force=force, seconds=seconds)
+            return
+        from tunesmith.cli.commands.setup.init import DRY_RUN_S, InitOptions, write_study
+
+        limit_s = DRY_RUN_S if seconds is None else seconds
         write_study(
             script,
-            InitOptions(words=words or (), out=out, force=force, seconds=seconds, model=model, base_url=base_url),
+            InitOptions(words=words or (), out=out, force=force, seconds=limit_s, model=model, base_url=base_url),
         )
 
 

@@ -78,8 +78,8 @@ def start_failure(lines: Sequence[str], status: int) -> StartFailure:
     cleaned = [_PREFIX.sub("", line, count=1).strip() for line in lines]
     if port := _find(_PORT, cleaned):
         return StartFailure("crash", f"port taken: {port}", is_port=True)
-    if memory := _find(_MEMORY, cleaned) or find_out_of_memory("\n".join(cleaned)):
-        return StartFailure("oom", _cut(memory))
+    if memory := _find(_MEMORY, cleaned) or find_out_of_memory("\n".join(lines)):
+        return StartFailure("oom", _cut(_PREFIX.sub("", memory, count=1)))
     if status in (-9, 137):
         return StartFailure("oom", "was killed from outside (SIGKILL), as the system does when memory runs out")
     if option := _find(_OPTION, cleaned):

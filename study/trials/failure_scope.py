@@ -58,6 +58,7 @@ _ENVIRONMENT = re.compile(
     | unrecognized\ arguments | the\ following\ arguments\ are\ required | [Nn]o\ such\ option | [Uu]nknown\ option
     | name\ resolution | Name\ or\ service\ not\ known | Connection\ ?(?:refused|reset|Error) | Network\ is\ unreachable
     | Max\ retries\ exceeded | LocalEntryNotFoundError | couldn't\ connect\ to
+    | port\ taken: | is\ in\ use\ by\ another\ program | model\ not\ found:
     | was\ removed\ from\ the\ cluster | ended\ by\ signal\ SIG(?:TERM|INT|HUP)
     """,
     re.VERBOSE,

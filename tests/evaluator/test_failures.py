@@ -8,6 +8,7 @@ import pytest
 
 from tunesmith.evaluator.executors.base import Cause, CommandResult
 from tunesmith.evaluator.failures import TAIL_CHARS, command_failure, metric_failure, traceback_note
+from tunesmith.evaluator.out_of_memory import find_out_of_memory
 from tunesmith.study.trials.trial import FailureKind
 
 TORCH_OOM = """\
@@ -277,3 +278,8 @@ def test_a_complete_trial_says_that_its_log_ends_in_a_traceback(tail: str, out: 
     found = traceback_note(CommandResult(status=0, tail=tail, output_tail=out))
     assert found.startswith(note)
     assert bool(found) == bool(note)
+
+
+def test_memory_that_runs_out_in_code_without_a_file_is_recognized() -> None:
+    log = 'Traceback (most recent call last):\n  File "<string>", line 1, in <module>\nMemoryError: weights'
+    assert find_out_of_memory(log) == "MemoryError: weights"

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tunesmith.agent.llm.study_draft import StudyDraft
 
 
+DRY_RUN_S = 20.0
+"""Time for the dry run, unless the command line says another one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitOptions:
     """What the command line says.
@@ -42,7 +46,7 @@ class InitOptions:
     words: Sequence[str] = ()
     out: Path | None = None
     force: bool = False
-    seconds: float = 20.0
+    seconds: float = DRY_RUN_S
     model: str | None = None
     base_url: str | None = None
 
