@@ -30,7 +30,7 @@ from tunesmith.evaluator.files.folder_quota import FolderQuota
 from tunesmith.evaluator.files.private_files import JUDGE
 from tunesmith.evaluator.files.read_trace import ReadMarks
 from tunesmith.evaluator.files.tampering import forbidden_read, tampering
-from tunesmith.evaluator.files.trial_files import fill_files, link_data, link_shared
+from tunesmith.evaluator.files.trial_files import copy_scripts, fill_files, link_data, link_shared
 from tunesmith.evaluator.files.workspace import Workspace
 from tunesmith.evaluator.job_reading import JobReading
 from tunesmith.evaluator.readers.metric_collector import MetricCollector
@@ -184,6 +184,7 @@ class Evaluation:
             template=step.template,
             workspace=self._running,
             is_training=step.is_training,
+        copy_scripts(self._running.work, step.scripts)
             resume_from=self._resume_from if step.is_training else None,
             links=tuple(link_shared(self._running.work, self._context.shared)),
             data=tuple(link_data(self._running.work, data, self._context.project)),

@@ -13,14 +13,20 @@ from tunesmith.evaluator.executors.local import LocalExecutor
 from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.files import workspace as workspaces
 from tunesmith.evaluator.files.free_disk import is_full
-from tunesmith.evaluator.files.private_files import judge_data, private_paths, study_folders, with_sidecars
+from tunesmith.evaluator.files.private_files import (
+    hidden_paths,
+    judge_data,
+    private_paths,
+    study_folders,
+    with_sidecars,
+)
 from tunesmith.evaluator.files.read_trace import JudgedData
 from tunesmith.evaluator.files.snapshot import SECRETS, Snapshot, file_texts, take_snapshot
 from tunesmith.evaluator.files.trial_files import check_files, shared_folders
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, TrialMounts, data_folders, sandbox_problem
 from tunesmith.evaluator.sandbox.environment import without_secrets
 from tunesmith.evaluator.sandbox.protected import protected_files, signatures
-from tunesmith.evaluator.steps import TRAINING_PREFIX, EvaluationContext, Step
+from tunesmith.evaluator.steps import TRAINING_PREFIX, EvaluationContext, Step, hidden_step
 from tunesmith.evaluator.supervision.leftovers import unsafe_artifacts
 from tunesmith.study.config.command import template_values
 from tunesmith.study.config.spec import StudySpec
@@ -76,7 +82,7 @@ class Evaluator:
         self._history = history.absolute() if history else self.folder.parent / "history.db"
         shared = shared_folders(spec, self._project)
         data = judge_data(spec, self._project)
-        self._private = private_paths(data)
+        self._private = list(dict.fromkeys([*private_paths(data), *hidden_paths(self._project)]))
         hides_secrets = bool(spec.run.sandbox or spec.edits)
         self.snapshot = self._take_snapshot(hides_secrets=hides_secrets)
         executor = executor or LocalExecutor(lambda: None)
@@ -208,6 +214,11 @@ class Evaluator:
         """Start the evaluation command on what `folder/artifacts` holds, with the first trial's parameters and seed.
 
         Args:
+    def judge_hidden(self, trial: Trial, slot: Slot) -> Evaluation:
+        """Start the command of [confirm] on what a finished trial kept; raises as `test`."""
+        folder = workspaces.workspace_of(self.folder, trial.number).folder
+        return self._evaluate_kept([trial], slot, folder, hidden_step(self.spec, self._project))
+
             trials: those whose files the folder was made from.
             slot: where.
             folder: like a trial's.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunesmith.evaluator.executors.base import Executor
+from tunesmith.evaluator.files.private_files import HIDDEN, hidden_scripts
 from tunesmith.evaluator.files.read_trace import JudgedData
 from tunesmith.evaluator.files.snapshot import Snapshot
 from tunesmith.study.config.spec import StudySpec
@@ -48,14 +49,23 @@ class Step:
         folder: name of an evaluation's folder in the trial's folder; "" for the training, which runs in the latter.
         label: put before the reason when an evaluation fails.
         prefix: put before the names of its metrics.
+        scripts: files that only this command has, by their path in its copy of the project.
     """
 
     template: str
     folder: str = ""
     label: str = ""
     prefix: str = ""
+    scripts: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def is_training(self) -> bool:
         """Whether this is the training, not an evaluation."""
         return not self.folder
+
+
+def hidden_step(spec: StudySpec, project: Path) -> Step:
+    """Return the command of [confirm], which judges what a finished trial kept by data that nothing else sees."""
+    template = spec.confirm.command if spec.confirm is not None else None
+    assert template is not None  # noqa: S101  # asked only of a study with that command
+    return Step(template=template, folder=HIDDEN, label="the judge of [confirm]", scripts=hidden_scripts(spec, project))

@@ -20,6 +20,7 @@ from tunesmith.history.queries.contenders import (
     stored_improvements,
 )
 from tunesmith.history.queries.counts import TrialCounts, trial_counts
+from tunesmith.history.queries.hidden_choice import with_hidden_choice
 from tunesmith.history.queries.stored_trials import StoredTrials
 from tunesmith.history.queries.usage import saved_runs, spent
 from tunesmith.history.rows import llm_call_from_row, variant_from_row
@@ -29,6 +30,7 @@ from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.trials.hidden import HIDDEN_CHOICE
 from tunesmith.study.trials.observed.curves import PackedObservations
 from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.results import (
@@ -131,7 +133,7 @@ class History:
 
     def trials(self, study_id: int) -> list[Trial]:
         """Return every trial by number. Failures have the scope that all trials so far give them."""
-        return self._trials.all(study_id)
+        return with_hidden_choice(self._trials.all(study_id), self.events(study_id, HIDDEN_CHOICE))
 
     def forgotten(self, study_id: int) -> frozenset[int]:
         """Return the numbers of the trials that people had the study forget, and not taken up again since."""

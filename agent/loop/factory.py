@@ -27,6 +27,7 @@ from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.agent.scheduler.early_stopping import EarlyStopping
 from tunesmith.evaluator.evaluator import Evaluator
 from tunesmith.evaluator.executors.handle import ExecutorHandle
+from tunesmith.history.queries.hidden_choice import without_hidden_values
 from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.budget import Budget
@@ -234,7 +235,8 @@ class _RunBuilder:
         early_stopping: EarlyStopping,
     ) -> TrialQueue:
         store = TrialStore(
-            trials=lambda: recorder.history.trials(recorder.study_id),
+            # A study that resumes after a choice by hidden data must not see it.
+            trials=lambda: without_hidden_values(recorder.history.trials(recorder.study_id)),
             record=lambda proposal: recorder.record_proposal(proposal, self.clocks.wall()),
             earlier=recorder.earlier,
         )

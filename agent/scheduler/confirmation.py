@@ -89,23 +89,49 @@ class Confirmation:
         if self._spec.confirm is None:
             return 0.0
         confirm = self._spec.confirm
-        choosing = confirm.seeds * confirm.top if confirm.top > 1 else 0
-        return trial_s * (math.ceil(choosing / slots) + math.ceil(2 * confirm.seeds / slots))
+        if confirm.command is not None:
+            # Judging all leaders is planned to take as long as a trial.
+            return trial_s * (1 + math.ceil(confirm.first_seeds * (confirm.leaders + 1) / slots))
+        choosing = confirm.first_seeds * confirm.leaders if confirm.leaders > 1 else 0
+        return trial_s * (math.ceil(choosing / slots) + math.ceil(2 * confirm.first_seeds / slots))
 
     def next_replicates(self, trials: Sequence[Trial]) -> list[Proposal]:
         """Return the repetitions to run next, configurations interleaved; [] while some still run, and at the end."""
         if self._spec.confirm is None:
             return []
+        if self._spec.confirm.command is not None:
+            return _missing_replicates(self.judged(trials), self.judged_seeds(), trials)
         leading = self._leading(trials)
         if not leading:
             return []
-        seeds = [choosing_seed(self._spec.study.seed, index) for index in range(self._spec.confirm.seeds)]
+        seeds = [choosing_seed(self._spec.study.seed, index) for index in range(self._spec.confirm.first_seeds)]
         if len(leading) > 1:
             missing = self._choosing_replicates(leading, seeds, trials)
             if missing or _is_replicate_running(trials):
                 return missing
         chosen = min(leading, key=lambda t: self._sort_key(t, trials, seeds, leading))
         return self._against_default(chosen, trials)
+
+    def judged_seeds(self) -> list[int]:
+        """Return the seeds on which every configuration runs that hidden data judge; [] to judge the trials' files."""
+        count = self._spec.confirm.first_seeds if self._spec.confirm is not None else 0
+        return [choosing_seed(self._spec.study.seed, index) for index in range(count)]
+
+    def judged(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Return what the command of [confirm] judges: the leaders by the search, best first, and the default.
+
+        Repeats on fresh seeds do not change who leads, so that a run that was killed judges the same configurations.
+        """
+        spec, tuned = self._spec, [t for t in trials if not is_fresh(t.proposal.seed)]
+        default, complete = baseline_trial(tuned, spec), leaderboard(tuned, spec)
+        allowed = self._allowed(complete) if complete else []
+        others = [t for t in allowed if default is None or t.number != default.number]
+        if spec.confirm is None or not others:
+            return []
+        groups = _by_code(others)
+        ranked = [t for group in groups for t in self._ranked(group, tuned)]
+        leading = self._first_of_each_code(ranked) if len(groups) > 1 else ranked
+        return [*leading[: spec.confirm.leaders], *([default] if default is not None else [])]
 
     def _choosing_replicates(
         self, leading: Sequence[Trial], seeds: Sequence[int], trials: Sequence[Trial]
@@ -128,7 +154,7 @@ class Confirmation:
     def _undecided(self, leading: Sequence[Trial], seeds: Sequence[int], trials: Sequence[Trial]) -> list[Trial]:
         """Return the best trial on these seeds, and those that more seeds may still put before it."""
         assert self._spec.confirm is not None  # noqa: S101  # `next_replicates` checked it
-        sign, most = self._spec.objectives[0].sign, self._spec.confirm.seeds
+        sign, most = self._spec.objectives[0].sign, self._spec.confirm.first_seeds
         samples = {t.number: self._sample(t, trials, seeds) for t in leading}
         best = min(leading, key=lambda t: self._sort_key(t, trials, seeds, leading))
         found = samples[best.number]
@@ -162,9 +188,11 @@ class Confirmation:
         On held-out instances without a seed in the command, each instance runs once.
         """
         if self._instances is None or "seed" in used_placeholders(self._spec):
-            return [*range(confirm.seeds, confirm.most + 1, confirm.seeds)]
+            return [*range(confirm.first_seeds, confirm.most + 1, confirm.first_seeds)]
         most = min(confirm.most, len(self._instances.held_out))
-        return sorted({min(count, most) for count in range(confirm.seeds, most + confirm.seeds, confirm.seeds)})
+        return sorted(
+            {min(count, most) for count in range(confirm.first_seeds, most + confirm.first_seeds, confirm.first_seeds)}
+        )
 
     def _placed(self, proposal: Proposal, index: int) -> Proposal:
         """Return a replicate on the instance of this place in the comparison."""
@@ -204,7 +232,7 @@ class Confirmation:
         ranked = [t for group in groups for t in self._ranked(group, trials)]
         ranked = [t for t in ranked if default is None or t.number != default.number]
         if len(groups) == 1 or not ranked:
-            leading = ranked[: spec.confirm.top]
+            leading = ranked[: spec.confirm.leaders]
         else:
             leading = self._first_of_each_code(ranked)[: self._leader_count(complete)]
         # After an earlier confirmation the model may rank one of its configurations before the trial that the study
@@ -221,7 +249,7 @@ class Confirmation:
     def _leader_count(self, complete: Sequence[Trial]) -> int:
         """Return [confirm].top, but 2 at least if several versions of the code completed: then two versions lead."""
         assert self._spec.confirm is not None  # noqa: S101  # `_choose` checked it
-        return max(self._spec.confirm.top, min(len(_by_code(complete)), 2))
+        return max(self._spec.confirm.leaders, min(len(_by_code(complete)), 2))
 
     def _ranked(self, complete: Sequence[Trial], trials: Sequence[Trial]) -> list[Trial]:
         """Return complete trials of one version of the code, best first, by a model of this version's trials only."""

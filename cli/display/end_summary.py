@@ -18,6 +18,7 @@ from tunesmith.study.trials.results import study_front
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
+from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
 from tunesmith.tools.analysis.findings.headline import StudyVerdict
 from tunesmith.tools.analysis.source_credit import CreditReport, credit_report, missed_turns_text, worth_text
 from tunesmith.tools.control.study_reader import study_view
@@ -31,7 +32,8 @@ def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
     """Return the summary, one paragraph per line."""
     record, summary, trials = report.record, report.summary, report.trials
     credit = credit_report(trials, record.spec, record.spent)
-    lines = [*_fallback_lines(credit), summary.headline]
+    note = choice_note(report.events, len(trials))
+    lines = [*_fallback_lines(credit), summary.headline, *([note] if note else [])]
     front = study_front(trials, record.spec)
     if front:
         lines += [f"  {row}" for row in front_rows(front, record.spec.objectives)]

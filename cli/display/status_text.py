@@ -21,6 +21,7 @@ from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.history.queries.counts import TrialCounts
 from tunesmith.study.formatting import SHORT_DIGITS, render_params
+from tunesmith.study.trials.hidden import HIDDEN_CHOICE
 from tunesmith.study.trials.results import gain_over_text, present_trials
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner_text
@@ -29,6 +30,7 @@ from tunesmith.tools.analysis.arms import arm_lines
 from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
 from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
+from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
 from tunesmith.tools.analysis.findings.tradeoff import shown_choices
 from tunesmith.tools.analysis.llm_requests import open_requests
 from tunesmith.tools.analysis.run_state import state_text
@@ -51,8 +53,9 @@ def status_text(opened: OpenStudy) -> str:
     lines += _front_lines(opened, front, found) if front else _best_lines(opened, found)
     lines.append(_trials_line(opened, counts))
     test = held_out_test_line(held_out_tests(history.events(record.id, TEST_ENDED)), best.number if best else None)
-    if test:
-        lines.append(test)
+    total = sum(trial.number + 1 for trial in history.latest(record.id, 1))
+    note = choice_note(history.events(record.id, HIDDEN_CHOICE), total)
+    lines += [line for line in (test, note) if line]
     if record.ended_by:
         from tunesmith.agent.planner.estimates.no_gain import further_gain  # scipy: 0.3 s
 

@@ -1,17 +1,19 @@
 """Finds what no trial may see: data for a judge only ([evaluate], [test] and [confirm] have `data`), and histories.
 
-Nothing of it is copied into a workspace, and the sandbox hides it wherever it shows a folder around it. Looks at files;
-changes none.
+Of [confirm] the scripts of its command are private as well, and no message names either. Nothing of all this is copied
+into a workspace, and the sandbox hides it wherever it shows a folder around it. Looks at files; changes none.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tunesmith.evaluator.sandbox.mounts import is_too_wide
+from tunesmith.study.config.hidden import hidden_names
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
 
@@ -45,11 +47,49 @@ def judge_data(spec: StudySpec, project: Path) -> dict[str, dict[str, Path]]:
         for name, path in found[folder].items():
             if any(is_within(other, [path, Path(os.path.realpath(path))]) for other in shown):
                 raise ProjectError(f"{key}: {name} is shown to every trial by [run].data; remove it there")
-    return found
-
     found[HIDDEN] = _hidden_data(spec, project)
     names = spec.judge.private_files if spec.judge else []
     found[TEXT_JUDGE] = {name: _existing(name, project, "[judge]") for name in names}
+    return found
+
+
+def _hidden_data(spec: StudySpec, project: Path) -> dict[str, Path]:
+    """Return the data of [confirm] by name; messages give places in the list, since models read them."""
+    found: dict[str, Path] = {}
+    shown = [Path(os.path.realpath(project / os.path.expanduser(text))) for text in spec.run.data]
+    for index, name in enumerate(spec.confirm.data if spec.confirm else (), start=1):
+        path, where = _path(name, project), f"[confirm].data: entry {index}"
+        if not path.exists():
+            raise ProjectError(f"{where} does not exist; correct its path or remove it")
+        if _is_more_than_data(path, project):
+            raise ProjectError(f"{where} is far more than data; name a file or folder within it")
+        if any(is_within(other, [path, Path(os.path.realpath(path))]) for other in shown):
+            raise ProjectError(f"{where} is shown to every trial by [run].data; remove it there")
+        found[name] = path
+    return found
+
+
+def hidden_scripts(spec: StudySpec, project: Path) -> dict[str, Path]:
+    """Return the scripts in the project that only the command of [confirm] runs, by their relative path."""
+    names = set(hidden_names(spec.document)) - set(spec.confirm.data if spec.confirm else ())
+    paths = {_path(name, project) for name in names}
+    return {str(p.relative_to(project)): p for p in sorted(paths) if p.is_relative_to(project) and p.is_file()}
+
+
+def hidden_paths(project: Path) -> list[Path]:
+    """Return what the study files at the top of a project keep for the command of [confirm]: data and scripts.
+
+    Every study file counts, not only the one that runs: its trials run from a copy of the whole project.
+    """
+    found: list[Path] = []
+    for file in sorted(project.glob("*.toml"))[:MAX_STUDY_FILES]:
+        try:
+            document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        found += [_path(name, project) for name in hidden_names(document)]
+    return list(dict.fromkeys([*found, *map(Path, map(os.path.realpath, found))]))
+
 
 def private_paths(data: Mapping[str, Mapping[str, Path]]) -> list[Path]:
     """Return every path of such data, as it was written and with links resolved."""
@@ -62,7 +102,7 @@ def configured_paths(spec: StudySpec, project: Path) -> list[Path]:
     names = [name for table in (spec.evaluate, spec.test, spec.confirm) if table for name in table.data]
     names += spec.judge.private_files if spec.judge else []
     paths = [_path(name, project) for name in names]
-    return list(dict.fromkeys([*paths, *map(Path, map(os.path.realpath, paths))]))
+    return list(dict.fromkeys([*paths, *map(Path, map(os.path.realpath, paths)), *hidden_paths(project)]))
 
 
 def is_within(path: Path, tops: Iterable[Path]) -> bool:
@@ -121,9 +161,13 @@ def _existing(name: str, project: Path, key: str) -> Path:
     path = _path(name, project)
     if not path.exists():
         raise ProjectError(f"{key}: {path} does not exist; correct the path or remove it")
-    if project.is_relative_to(path) or is_too_wide(path) or is_too_wide(path.resolve()):
+    if _is_more_than_data(path, project):
         raise ProjectError(f"{key}: {path} is far more than data; name a file or folder within it")
     return path
+
+
+def _is_more_than_data(path: Path, project: Path) -> bool:
+    return project.is_relative_to(path) or is_too_wide(path) or is_too_wide(path.resolve())
 
 
 def links_in_project(data: Mapping[str, Path], project: Path) -> dict[str, Path]:

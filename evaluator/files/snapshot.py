@@ -15,6 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from tunesmith.evaluator.files.private_files import is_history, is_study_folder, is_within, stamps
+from tunesmith.study.config.hidden import hidden_table_of, without_hidden_text
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.names import did_you_mean
 
@@ -88,6 +89,7 @@ def take_snapshot(
         for entry in found
         if not _is_left_out(project, entry, without)
         and not (entry.is_linked and is_within(project / entry.path, private))
+        and not (entry.is_linked and _has_hidden_keys(project / entry.path))
     )
     variant = _content_hash(project, entries, stamps(private))
     folder = study_folder / "snapshots" / variant
@@ -95,8 +97,25 @@ def take_snapshot(
         # Built under another name and renamed, so that a folder of that name is always complete.
         building = folder.with_name(f"{variant}.{secrets.token_hex(4)}")
         fill(building, project, entries)
+        _drop_hidden_keys(building, entries)
         building.rename(folder)
     return Snapshot(folder, variant, entries, tuple(others))
+
+
+def _drop_hidden_keys(folder: Path, entries: Sequence[Entry]) -> None:
+    """Take what [confirm] keeps to itself out of the study files of a new copy."""
+    for entry in entries:
+        path = folder / entry.path
+        if not entry.is_linked and _has_hidden_keys(path):
+            text = path.read_bytes().decode("utf-8", errors="surrogateescape")
+            path.write_bytes(without_hidden_text(text).encode("utf-8", errors="surrogateescape"))
+
+
+def _has_hidden_keys(path: Path) -> bool:
+    """Return whether a file is a study file, under any name with .toml in it, with hidden keys."""
+    if ".toml" not in path.name or not path.is_file() or path.stat().st_size > COPY_BYTES:
+        return False
+    return bool(hidden_table_of(path.read_bytes().decode("utf-8", errors="surrogateescape")))
 
 
 def file_texts(snapshot: Snapshot, patterns: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ The user's own files are not written; a shared folder is the user's own, as it w
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tunesmith.study.errors import ProjectError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Value
 
-_TAKEN = frozenset({"artifacts", "work", "judge", "test", "tmp", "log.txt"})
+_TAKEN = frozenset({"artifacts", "work", "judge", "test", "hidden", "tmp", "log.txt"})
 """Names in a trial's folder that a link cannot have."""
 
 
@@ -95,6 +96,14 @@ def link_shared(work: Path, shared: Mapping[str, Path]) -> Iterator[Path]:
         if not link.is_symlink():
             link.symlink_to(target)
         yield link
+
+
+def copy_scripts(work: Path, scripts: Mapping[str, Path]) -> None:
+    """Copy the scripts of an evaluation that the copy of the project lacks; linked, they would not find its modules."""
+    for name, source in scripts.items():
+        target = work / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
 
 
 def link_data(work: Path, data: Mapping[str, Path], project: Path) -> Iterator[Path]:

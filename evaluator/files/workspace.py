@@ -3,6 +3,7 @@
     STUDY/snapshots/HASH/   the project when the run started
     STUDY/trials/0007/      work/ (the copy, and the working directory)  artifacts/  log.txt  report-TOKEN.jsonl
                             judge/ (the same for the evaluation command)  test/ (the same for [test])
+                            hidden/ (the same for the command of [confirm])
 
 The user's own files are never written. Knows no command.
 """
@@ -119,6 +120,13 @@ def make_judge_workspace(workspace: Workspace, snapshot: Snapshot, *, name: str 
         judge.report.touch(exist_ok=False)
         judge.log.touch()
     return judge
+
+
+def remove_judge_workspace(workspace: Workspace, *, name: str) -> None:
+    """Remove the folder of an evaluation."""
+    folder = workspace.folder / name
+    if folder.exists():
+        remove(folder)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
+from tunesmith.study.config.hidden import without_hidden
 from tunesmith.study.config.tables.field_types import Scale, Table, Text, as_list, metric_name
 from tunesmith.study.config.tables.instances import InstancesTable
 from tunesmith.study.config.tables.metrics import MetricTable
@@ -89,8 +90,8 @@ class StudySpec(Table):
 
     @property
     def stored_document(self) -> Mapping[str, Any]:
-        """The document as the history stores it: without [notify], whose URL is often a secret."""
-        return {name: table for name, table in self.document.items() if name != "notify"}
+        """The document as the history stores it: without [notify], whose URL is often a secret, and hidden keys."""
+        return without_hidden({name: table for name, table in self.document.items() if name != "notify"})
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

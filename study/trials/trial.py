@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tunesmith.study.space.condition import Value
+from tunesmith.study.trials.hidden import HiddenValues
 from tunesmith.study.trials.replicates.instances import Aggregate
 
 
@@ -202,6 +203,7 @@ class Trial:
         runs: what its configuration reached on each instance; `outcome` then has the aggregate. None without
             [instances], for replicates, and before the first result.
     """
+        hidden: its values on data that the search never saw, while the choice by them holds; None otherwise.
 
     number: int
     proposal: Proposal
@@ -216,6 +218,7 @@ class Trial:
     is_unlisted: bool = False
     runs: InstanceRuns | None = None
 
+    hidden: HiddenValues | None = None
     @property
     def params(self) -> Mapping[str, Value]:
         """The active parameters."""

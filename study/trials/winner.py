@@ -1,8 +1,9 @@
 """Decides which configuration a study would choose now. Every command, tool and file that names a best asks here.
 
-Once confirmation has begun, it is the best of the configurations that ran again on fresh seeds since then, until trials
-that are newer than the confirmation lead. Otherwise it is the best by expected value: means over seeds or instances,
-shrunk towards their neighbours where the noise of a run is known. Only trials of the present space take part.
+Where hidden data chose one, that is the one. Once confirmation has begun, it is the best of the configurations that ran
+again on fresh seeds since then, until trials that are newer than the confirmation lead. Otherwise it is the best by
+expected value: means over seeds or instances, shrunk towards their neighbours where the noise of a run is known. Only
+trials of the present space take part.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Winner:
         on_instances: whether the study has instances.
         scatter: standard deviation of values that the parameters do not explain, where no configuration ran twice;
             None where it is not known or none was seen.
+        is_hidden: whether it was chosen by hidden data ([confirm].command); `expected` is then its mean there.
     """
 
     trial: Trial
@@ -62,6 +64,7 @@ class Winner:
     is_confirmed: bool
     on_instances: bool = False
     scatter: float | None = None
+    is_hidden: bool = False
 
 
 def winner(trials: Sequence[Trial], asked: StudyQuestion) -> Winner | None:
@@ -96,6 +99,8 @@ def certainty_text(found: Winner) -> str:
 
     ± is half the width of the 95% interval of the mean, as in every summary; "std" is the deviation of single runs.
     """
+    if found.is_hidden:
+        return f"{short_number(found.expected)} on hidden data"
     if found.scatter is not None:
         expected, scatter = short_number(found.expected), short_number(found.scatter, 2)
         return f"{expected} expected, since values scatter by about {scatter}"
@@ -114,6 +119,22 @@ def certainty_text(found: Winner) -> str:
 class _Standings:
     order: tuple[Trial, ...]
     winner: Winner
+
+
+def _chosen_standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | None:
+    """Return the standings; where a choice by hidden data holds, its configuration is the winner."""
+    standings = _standings(trials, asked)
+    if standings is None:
+        return None
+    for trial in standings.order:
+        if trial.hidden is not None and trial.hidden.is_chosen:
+            value, count = trial.values[asked.objectives[0].metric], len(trial.hidden.values)
+            chosen = replace(
+                standings.winner, trial=trial, value=value, expected=trial.hidden.mean, margin=None, seeds=count,
+                is_confirmed=False, is_hidden=True,
+            )  # fmt: skip
+            return replace(standings, winner=chosen)
+    return standings
 
 
 def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | None:

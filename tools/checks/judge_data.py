@@ -7,14 +7,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunesmith.evaluator.files.private_files import configured_paths, is_within
+from tunesmith.evaluator.files.private_files import configured_paths, hidden_paths, is_within
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import argv, placeholders
+from tunesmith.study.formatting import count
 from tunesmith.tools.checks.finding import Finding
 
 MAX_FILES = 5000
 """Number of the project's files that are compared with names in the judge's script."""
 MAX_SCRIPTS = 20
+MAX_TEXT_BYTES = 2**20
+"""Size of a file up to which its text is searched."""
+_TEXT = frozenset({".py", ".sh", ".md", ".txt", ".yaml", ".yml", ".json", ".cfg", ".ini", ".ipynb", ".rst"})
 _CODE = (".py", ".pyc", ".sh", ".toml", ".md", ".lock", ".ipynb")
 
 
@@ -37,6 +41,47 @@ def judge_data_findings(spec: StudySpec, project: Path) -> Iterator[Finding]:
                 f"them for that command with [{key}] data = [{listed}]"
             )
             yield Finding(level="warning", what="judge", detail=detail)
+    yield from _hidden_findings(spec, project)
+
+
+def _hidden_findings(spec: StudySpec, project: Path) -> Iterator[Finding]:
+    """Yield warnings for what [confirm] keeps to its command; a model may ask for them, so they name nothing of it."""
+    confirm = spec.confirm
+    if confirm is None or confirm.command is None:
+        return
+    if confirm.data and not spec.run.sandbox:
+        detail = "trials run without the sandbox, so they can read [confirm].data; set [run] sandbox = true"
+        yield Finding(level="warning", what="judge", detail=detail)
+    readable = _readable_names(spec, project, confirm.command)
+    if readable:
+        detail = (
+            f"the command of [confirm] reads {count(len(readable), 'data file')} of the project that every trial can "
+            "read too; list what only it may read in [confirm] data"
+        )
+        yield Finding(level="warning", what="judge", detail=detail)
+    secrets = [confirm.command, *confirm.data]
+    telling = [str(p.relative_to(project)) for p in _texts_of(project) if _mentions(p, secrets)]
+    if telling:
+        detail = (
+            f"{', '.join(telling[:5])} mentions the command of [confirm] or its data, and trials and models can read it"
+        )
+        yield Finding(level="warning", what="judge", detail=detail)
+
+
+def _texts_of(project: Path) -> Iterator[Path]:
+    """Yield the project's files of code and text that trials and models may read; study files are shown without it."""
+    private = hidden_paths(project)
+    for path in _all_files(project):
+        if path.suffix in _TEXT and not is_within(path, private):
+            yield path
+
+
+def _mentions(path: Path, texts: list[str]) -> bool:
+    try:
+        content = path.read_text(encoding="utf-8", errors="replace") if path.stat().st_size <= MAX_TEXT_BYTES else ""
+    except OSError:
+        return False
+    return any(text in content for text in texts)
 
 
 def _readable_names(spec: StudySpec, project: Path, command: str) -> list[str]:
@@ -56,14 +101,19 @@ def _readable_names(spec: StudySpec, project: Path, command: str) -> list[str]:
 
 
 def _files(project: Path) -> Iterator[Path]:
-    count = 0
+    """Yield the project's files of data."""
+    return (path for path in _all_files(project) if not path.name.endswith(_CODE))
+
+
+def _all_files(project: Path) -> Iterator[Path]:
+    seen = 0
     for folder, folders, names in os.walk(project):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
         for name in names:
-            count += 1
-            if not name.endswith(_CODE) and not name.startswith("."):
+            seen += 1
+            if not name.startswith("."):
                 yield Path(folder, name)
-        if count > MAX_FILES:
+        if seen > MAX_FILES:
             return
 
 

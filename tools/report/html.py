@@ -17,6 +17,7 @@ from tunesmith.study.formatting import render_short, strip_control
 from tunesmith.study.trials.trial import Trial
 from tunesmith.tools.analysis.arms import arm_lines
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
+from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
 from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     pair_comparisons,
     pair_lines,
@@ -91,6 +92,7 @@ def _template_values(report: ReportInput, summary: Summary) -> dict[str, Any]:
         # A figure and its margin stay on one line.
         "headline": summary.headline.replace(" -> ", " → ").replace(" ± ", "\u00a0±\u00a0"),
         "test": held_out_test_line(report.tests, summary.best.number if summary.best else None),
+        "choice_note": choice_note(report.events, len(report.trials)),
         "tiles": view_model.tiles(summary),
         "pairs": pair_lines(pair_comparisons(summary), default),
         "shrinkage": shrinkage_lines(shrinkages(summary), default, summary.fresh),

@@ -10,6 +10,7 @@ from tunesmith.study.search_replace import split_lines
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.arms import arm_lines
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
+from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
 from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     pair_comparisons,
     pair_lines,
@@ -69,7 +70,8 @@ def _gains(report: ReportInput) -> list[str]:
 
 def _held_out_test(report: ReportInput, summary: Summary) -> list[str]:
     line = held_out_test_line(report.tests, summary.best.number if summary.best else None)
-    return [_escaped(line)] if line else []
+    note = choice_note(report.events, len(report.trials))
+    return [_escaped(text) for text in (line, note) if text]
 
 
 def _values(summary: Summary) -> list[str]:

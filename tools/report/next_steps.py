@@ -60,10 +60,11 @@ def _confirmation(report: ReportInput, summary: Summary) -> Iterator[str]:
         seeds = summary.best.confirmed.count if summary.best.confirmed else 0
         # The margin shrinks with the square root of the number of seeds.
         needed = math.ceil(seeds * (versus.margin / versus.gain) ** 2)
+        key = "seeds" if summary.winner is not None and summary.winner.is_hidden else "max_seeds"
         if seeds < needed <= 10 * seeds:
             yield (
                 f"About {needed} seeds each would distinguish a gain of {short_number(versus.gain, 2)} "
-                f"from noise; if it is worth that, set [confirm].max_seeds = {needed} and run again."
+                f"from noise; if it is worth that, set [confirm].{key} = {needed} and run again."
             )
 
 

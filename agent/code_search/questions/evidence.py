@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.agent.llm.client.types import LookupTool
+from tunesmith.evaluator.files.private_files import hidden_paths, is_within
 from tunesmith.evaluator.files.workspace import workspace_of
 from tunesmith.evaluator.profiling.profile import Profile, read_profile
 from tunesmith.history.redact import redact
@@ -101,10 +102,13 @@ class RunRecords:
         if self.project is None:
             return {}
         found: dict[str, str] = {}
+        hidden = hidden_paths(self.project)
         for pattern in patterns:
             with suppress(OSError, ValueError, NotImplementedError):
                 for path in sorted(self.project.glob(pattern)):
                     name = path.relative_to(self.project).as_posix()
+                    if is_within(path, hidden):
+                        continue
                     if path.suffix == ".py" and path.is_file() and path.stat().st_size <= _MAX_FILE_CHARS:
                         found[name] = path.read_text(encoding="utf-8")
         return found

@@ -152,7 +152,8 @@ def _name_mistakes(spec: StudySpec, space: SearchSpace) -> Iterable[Mistake]:
         yield Mistake("fidelity.min", f"{spec.fidelity.min:g} is not below max = {spec.fidelity.max:g}")
 
 
-def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mistake]:
+def _commands(spec: StudySpec) -> dict[str, str]:
+    """Return every command of the study that has placeholders, by its key."""
     commands = {"run.command": spec.run.command}
     if spec.serve:
         commands = {"serve.command": spec.serve.command, "serve.bench": spec.serve.bench}
@@ -160,12 +161,19 @@ def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mi
         commands["evaluate.command"] = spec.evaluate.command
     if spec.test:
         commands["test.command"] = spec.test.command
-    for key, command in commands.items():
+    if spec.confirm and spec.confirm.command is not None:
+        commands["confirm.command"] = spec.confirm.command
+    return commands
+
+
+def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mistake]:
+    for key, command in _commands(spec).items():
         try:
             if not shlex.split(command):
                 yield Mistake(key, "is empty; expected a command line")
         except ValueError:
-            yield Mistake(key, f"{render_literal(command)} has a quote that is not closed")
+            shown = "" if key == "confirm.command" else f"{render_literal(command)} "
+            yield Mistake(key, f"{shown}has a quote that is not closed")
         where = f"[{key.split('.')[0]}].command"
         yield from _unknown_placeholders(spec, space, command, where)
     for path, table in spec.run.files.items():

@@ -32,6 +32,8 @@ PYTHON_FUNCTION = "(a Python function)"
 """Command of a study that Python code asks and tells."""
 EXECUTORS = ("local", "ray", "slurm")
 
+DEFAULT_JUDGED = 10
+"""Number of leading configurations that the command of [confirm] judges; judging is cheap where training is not."""
 
 Occasion = Literal["end", "failures", "best"]
 
@@ -156,10 +158,17 @@ class FinalTestTable(Table):
 
 
 class ConfirmTable(Table):
-    """[confirm]: how many of the best configurations run again at the end, and on how many fresh seeds."""
+    """[confirm]: how many of the best configurations run again at the end, on how many fresh seeds, and who judges.
 
-    top: Count = Field(1, description="a whole number of at least 1")
-    seeds: Annotated[int, BeforeValidator(no_bool), Field(ge=2)] = Field(5, description="a whole number of at least 2")
+    `HIDDEN_KEYS` are named to nobody but the command itself: no prompt, tool, trial or history shows them.
+    """
+
+    HIDDEN_KEYS: ClassVar[tuple[str, ...]] = ("command", "data")
+
+    top: Count | None = Field(None, description="a whole number of at least 1")
+    seeds: Annotated[int, BeforeValidator(no_bool), Field(ge=2)] | None = Field(
+        None, description="a whole number of at least 2"
+    )
     max_seeds: Annotated[int, BeforeValidator(no_bool), Field(ge=2)] | None = Field(
         None, description="a whole number of at least `seeds`; 5 times as many when left out"
     )
@@ -167,9 +176,25 @@ class ConfirmTable(Table):
     @property
     def most(self) -> int:
         """Limit on the seeds of the chosen configuration and the default while neither is clearly better."""
-        return max(self.seeds, self.seeds * 5 if self.max_seeds is None else self.max_seeds)
+        return max(self.first_seeds, self.first_seeds * 5 if self.max_seeds is None else self.max_seeds)
 
 
+    command: Text | None = Field(
+        None, description='a command line, for example "python judge.py --in {artifacts}/model.npz"'
+    )
+    data: list[Text] = Field(
+        default_factory=list, description="a list of files and folders that only this command may read"
+    )
+
+    @property
+    def leaders(self) -> int:
+        """Number of leading configurations to choose from."""
+        return self.top if self.top is not None else 1 if self.command is None else DEFAULT_JUDGED
+
+    @property
+    def first_seeds(self) -> int:
+        """Number of fresh seeds for each configuration at first; 0 where the files that trials kept are judged."""
+        return self.seeds if self.seeds is not None else 5 if self.command is None else 0
 class NotifyTable(Table):
     """[notify]: where to send messages about the run."""
 

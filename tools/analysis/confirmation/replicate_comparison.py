@@ -98,7 +98,7 @@ def shrinkage_lines(found: Sequence[Shrinkage], default: int | None, fresh: str 
 
 def _shrinkage_line(found: Shrinkage, default: int | None, fresh: str) -> str:
     direction = "worse" if found.loss > 0 else "better"
-    seeds = f"{found.seeds} {fresh if found.seeds > 1 else fresh.removesuffix('s')}"
+    seeds = f"{found.seeds} {fresh if found.seeds > 1 else fresh.removesuffix('s')}" if fresh.endswith("s") else fresh
     text = f"{_name(found.number, default)}: {short_number(found.tuned)} in tuning, {short_number(found.confirmed)} "
     text += f"on {seeds}: {short_number(abs(found.loss), 2)} {direction}"
     return text if found.kept is None else f"{text}; {found.kept:.0%} of the gain over the default remained"

@@ -65,7 +65,7 @@ class Difference:
 
     Attributes:
         gain: mean of the reference minus mean of the candidate, both to be minimized; above 0 is better.
-        margin: half the width of its 97% interval, see ONE_SIDED_ALPHA.
+        margin: half the width of its interval, of 97% unless another level was asked for; see ONE_SIDED_ALPHA.
         probability: probability that the candidate is better, from Welch's t with a flat prior, in [0, 1].
     """
 
@@ -110,7 +110,9 @@ def paired(candidate: Sample, reference: Sample) -> Sample | None:
     return sample(gains) if len(gains) > 1 else None
 
 
-def difference(candidate: Sample, reference: Sample, *, sign: float) -> Difference | None:
+def difference(
+    candidate: Sample, reference: Sample, *, sign: float, alpha: float = ONE_SIDED_ALPHA
+) -> Difference | None:
     """Return the difference of two samples; None unless both have two values or more, or where both are copies.
 
     Copies of one value on each side say nothing of other seeds, however many they are.
@@ -119,10 +121,11 @@ def difference(candidate: Sample, reference: Sample, *, sign: float) -> Differen
         candidate: the configuration that may be better.
         reference: the configuration to beat.
         sign: 1 when smaller values are better, -1 when larger ones are.
+        alpha: one-sided significance level of the interval.
     """
     if candidate.instances and reference.instances:
         pairs = paired(candidate, reference)
-        return _difference_of_pairs(pairs, sign) if pairs is not None else None
+        return _difference_of_pairs(pairs, sign, alpha) if pairs is not None else None
     if candidate.std is None or reference.std is None:
         return None
     gain = sign * (reference.mean - candidate.mean)
@@ -137,19 +140,19 @@ def difference(candidate: Sample, reference: Sample, *, sign: float) -> Differen
     freedom = 1 / sum(p**2 / (s.count - 1) for p, s in zip(proportions, (candidate, reference), strict=True))
     return Difference(
         gain=gain,
-        margin=t_quantile(freedom, 1.0 - ONE_SIDED_ALPHA) * error,
+        margin=t_quantile(freedom, 1.0 - alpha) * error,
         probability=t_cdf(gain / error, freedom),
     )
 
 
-def _difference_of_pairs(pairs: Sample, sign: float) -> Difference | None:
+def _difference_of_pairs(pairs: Sample, sign: float, alpha: float) -> Difference | None:
     gain, error = sign * pairs.mean, (pairs.std or 0.0) / math.sqrt(pairs.count)
     if error == 0.0:
         return None
     freedom = pairs.count - 1
     return Difference(
         gain=gain,
-        margin=t_quantile(freedom, 1.0 - ONE_SIDED_ALPHA) * error,
+        margin=t_quantile(freedom, 1.0 - alpha) * error,
         probability=t_cdf(gain / error, freedom),
     )
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.formatting import count
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.results import (
     MAX_RELATIVE_GAIN,
+    relative_gain,
 )
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Objective
@@ -19,6 +21,9 @@ from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.bounds.infeasibility import infeasible_text
 from tunesmith.tools.analysis.confirmation.significance import Difference, Sample
 from tunesmith.tools.analysis.findings.figures import ConfigResult, gain_text, plus_minus, probability_text
+
+HIDDEN_DATA = "hidden data"
+"""What a choice rests on that the command of [confirm] made."""
 
 
 class StudyVerdict(StrEnum):
@@ -30,6 +35,7 @@ class StudyVerdict(StrEnum):
     UNCONFIRMED = "unconfirmed"
     WITHIN_NOISE = "within_noise"
     CONFIRMED = "confirmed"
+    HIDDEN = "chosen_on_hidden_data"
     FRONT = "front"
 
 
@@ -57,6 +63,11 @@ class HeadlineData:
     def objective(self) -> Objective:
         """The first objective."""
         return self.objectives[0]
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether hidden data made the choice."""
+        return self.winner is not None and self.winner.is_hidden
 
 
 def relative_difference(
@@ -86,7 +97,7 @@ def verdict_of(data: HeadlineData) -> StudyVerdict:
     if data.best.number == data.default.number:
         return StudyVerdict.DEFAULT_IS_BEST
     if data.versus is None:
-        return StudyVerdict.UNCONFIRMED
+        return StudyVerdict.HIDDEN if data.is_hidden else StudyVerdict.UNCONFIRMED
     return StudyVerdict.CONFIRMED if data.versus.is_beyond_noise else StudyVerdict.WITHIN_NOISE
 
 
@@ -113,6 +124,7 @@ def headline(verdict: StudyVerdict, data: HeadlineData) -> str:
         StudyVerdict.UNCONFIRMED: _unconfirmed_line,
         StudyVerdict.WITHIN_NOISE: _within_noise_line,
         StudyVerdict.CONFIRMED: _confirmed_line,
+        StudyVerdict.HIDDEN: _hidden_line,
     }
     return writers[verdict](data, data.best)
 
@@ -164,6 +176,9 @@ def _no_default_line(data: HeadlineData, best: ConfigResult) -> str:
 
 
 def _default_is_best_line(data: HeadlineData, best: ConfigResult) -> str:
+    if data.is_hidden and best.confirmed is not None:
+        value = f"{data.objective.metric} {plus_minus(best.confirmed)}"
+        return f"On {HIDDEN_DATA} nothing beat the default ({value}) among {_rivals(data)}. Keep the default."
     others = sum(t.state is TrialState.COMPLETE for t in data.trials) - 1
     metric = f"{data.objective.metric} {short_number(best.value)}"
     if others < 1:
@@ -233,6 +248,27 @@ def _confirmed_line(data: HeadlineData, best: ConfigResult) -> str:
     )
 
 
+def _hidden_line(data: HeadlineData, best: ConfigResult) -> str:
+    """Return the choice by hidden data with one value for each configuration, so that no interval is known."""
+    assert best.confirmed is not None  # noqa: S101  # hidden data chose it
+    value = f"Best on {HIDDEN_DATA}: {data.objective.metric} {plus_minus(best.confirmed)} (trial {best.number}, "
+    value += f"{short_number(best.value)} in the search)"
+    default = data.default.confirmed if data.default is not None else None
+    if default is not None:
+        gain = relative_gain(best.confirmed.mean, default.mean, data.objective)
+        ahead = data.objective.sign * (default.mean - best.confirmed.mean)
+        text = gain_text(gain) if gain is not None else f"{short_number(ahead)} better"
+        value += f", {text} than the default's {plus_minus(default)} there"
+    if best.confirmed.count > 1:
+        return f"{value}. It was chosen among {_rivals(data)}."
+    return f"{value}. It was chosen among {_rivals(data)} by one value each; [confirm] seeds would show the noise."
+
+
+def _rivals(data: HeadlineData) -> str:
+    found = data.winner.trial.hidden if data.winner is not None else None
+    return count(found.judged, "configuration") if found is not None else "them"
+
+
 def _fresh_runs(count: int, fresh: str) -> str:
     """Return "5 fresh seeds", or "5 runs on held-out instances": a few instances run on several seeds each."""
-    return f"{count} runs on {fresh}" if "instances" in fresh else f"{count} {fresh}"
+    return f"{count} {fresh}" if "seeds" in fresh else f"{count} {'run' if count == 1 else 'runs'} on {fresh}"

@@ -27,9 +27,11 @@ from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Objective, objective_values
 from tunesmith.study.trials.winner import Winner, leaderboard, winner
 from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds
+from tunesmith.tools.analysis.confirmation.hidden_choice import hidden_difference, hidden_sample
 from tunesmith.tools.analysis.confirmation.significance import Difference, Sample, difference, sample
 from tunesmith.tools.analysis.findings.figures import ConfigResult
 from tunesmith.tools.analysis.findings.headline import (
+    HIDDEN_DATA,
     HeadlineData,
     StudyVerdict,
     headline,
@@ -105,8 +107,9 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
     """Return the figures of a study."""
     objectives = record.spec.objectives
     everything, trials = trials, present_trials(trials, record.spec.space)
-    replicates = _fresh_values(trials, objectives[0])
     ranked, chosen = leaderboard(trials, record.spec), winner(trials, record.spec)
+    is_hidden = chosen is not None and chosen.is_hidden
+    replicates = _hidden_values(trials) if is_hidden else _fresh_values(trials, objectives[0])
     best = _candidate(chosen.trial, objectives[0], replicates) if chosen else None
     default_run = default_trial(trials, record.spec.space)
     constraints = record.spec.metric_constraints
@@ -114,7 +117,11 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
     # What may not be chosen is nothing to measure a gain against.
     default = _candidate(default_run, objectives[0], replicates) if default_run and not breaks else None
     front = pareto_front(ranked, objectives) if len(objectives) > 1 else []
-    versus = _versus(best, default, objectives[0])
+    versus = (
+        hidden_difference(chosen.trial, default_run if default else None, sign=objectives[0].sign)
+        if chosen is not None and chosen.is_hidden
+        else _versus(best, default, objectives[0])
+    )
     noise = _noise(trials, default_run, objectives[0])
     data = HeadlineData(
         objectives=objectives,
@@ -131,7 +138,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         space=record.spec.space,
         default_breaks=breaks,
         takes_seed="seed" in used_placeholders(record.spec),
-        fresh="held-out instances" if record.spec.instances and record.spec.instances.hold_out else "fresh seeds",
+        fresh=HIDDEN_DATA if is_hidden else _fresh_runs(record),
     )
     verdict = verdict_of(data)
     return Summary(
@@ -153,6 +160,15 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         states=dict(Counter(t.state.value for t in data.trials)),
         weigh=partial(importance, record.spec.space, trials, objectives[0]),
     )
+
+
+def _fresh_runs(record: StudyRecord) -> str:
+    return "held-out instances" if record.spec.instances and record.spec.instances.hold_out else "fresh seeds"
+
+
+def _hidden_values(trials: Sequence[Trial]) -> dict[int, Sample]:
+    """Return the values on hidden data of each configuration that was judged there."""
+    return {trial.number: hidden_sample(trial.hidden) for trial in trials if trial.hidden is not None}
 
 
 def _fresh_values(trials: Sequence[Trial], objective: Objective) -> dict[int, Sample]:

@@ -90,6 +90,8 @@ def _best_lines(facts: StudyReader, view: StudyView, spec: StudySpec) -> list[st
 
 def _certainty(best: Winner) -> str:
     known = certainty_text(best)
+    if best.is_hidden:
+        return f"{known}, which chose it; the search never saw them"
     confirmed = "confirmed" if best.is_confirmed else "not confirmed on fresh seeds"
     return f"{known}; {confirmed}" if known else confirmed
 

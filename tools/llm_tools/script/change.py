@@ -22,7 +22,7 @@ from tunesmith.study.formatting import one_line
 from tunesmith.study.search_replace import find_matches, replace_match
 from tunesmith.study.variant import unified_diff
 from tunesmith.tools.llm_tools.context import ToolContext
-from tunesmith.tools.llm_tools.script.files import source_path
+from tunesmith.tools.llm_tools.script.files import shown_text, source_path
 from tunesmith.tools.llm_tools.studies.starting import StartArguments, start
 from tunesmith.tools.llm_tools.studies.study_files import STUDY_FILE, parse_study_text
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
@@ -71,7 +71,9 @@ def preview(context: ToolContext, args: ChangeArguments) -> str:
     """Return the diff of every file that would change."""
     before, after = _changed_texts(context, args)
     then = " and start the run" if args.start else ""
-    return f"Change {', '.join(after)} in your project{then}:\n{unified_diff(before, after).rstrip()}"
+    # A model may read it in the conversation, so what a study file keeps from models is left out.
+    texts = [{name: shown_text(Path(name), text) for name, text in files.items()} for files in (before, after)]
+    return f"Change {', '.join(after)} in your project{then}:\n{unified_diff(*texts).rstrip()}"
 
 
 def _changed_texts(context: ToolContext, args: ChangeArguments) -> tuple[dict[str, str], dict[str, str]]:

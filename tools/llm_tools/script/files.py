@@ -11,10 +11,11 @@ from typing import Annotated, BinaryIO
 
 from pydantic import Field
 
-from tunesmith.evaluator.files.private_files import configured_paths, is_within
+from tunesmith.evaluator.files.private_files import configured_paths, hidden_paths, is_within
 from tunesmith.evaluator.files.snapshot import SECRETS
 from tunesmith.history.redact import redact
 from tunesmith.prompts.untrusted import fenced
+from tunesmith.study.config.hidden import without_hidden_text
 from tunesmith.study.errors import InputError, ToolRefused
 from tunesmith.study.formatting import one_line, strip_control
 from tunesmith.study.search_replace import split_lines
@@ -57,7 +58,7 @@ class LogArguments(Arguments):
 def source(context: ToolContext, args: SourceArguments) -> str:
     """Return a page of a file of the project."""
     path = source_path(context, args.path)
-    text = redact(path.read_bytes().decode("utf-8", errors="replace"))
+    text = redact(shown_text(path, path.read_bytes().decode("utf-8", errors="replace")))
     page = text[args.offset : args.offset + SOURCE_CHARS]
     end = args.offset + len(page)
     more = f"\n({args.offset} to {end} of {len(text)} characters; offset={end} gives more)" if end < len(text) else ""
@@ -106,14 +107,19 @@ def _opened(path: Path) -> BinaryIO:
     return file
 
 
-def _for_judge(context: ToolContext, project: Path) -> Sequence[Path]:
-    """Return the files and folders that only [evaluate] or [test] may read."""
+def judge_paths(context: ToolContext, project: Path) -> Sequence[Path]:
+    """Return the files and folders that only a judge may read, of [evaluate], [test] or [confirm]."""
     if context.reader is None:
-        return []
+        return hidden_paths(project)
     try:
         return configured_paths(context.reader.spec, project)
     except InputError:  # there is no study yet, or its file has mistakes
-        return []
+        return hidden_paths(project)
+
+
+def shown_text(path: Path, text: str) -> str:
+    """Return the text of a file of the project without what a study file keeps from models ([confirm].command)."""
+    return without_hidden_text(text) if ".toml" in path.name else text
 
 
 def is_private(path: Path) -> bool:
@@ -130,7 +136,7 @@ def source_path(context: ToolContext, name: str) -> Path:
     """
     if context.project is None:
         raise ToolRefused("this study has no project folder, so there are no sources to read")
-    root, private = context.project.resolve(), _for_judge(context, context.project)
+    root, private = context.project.resolve(), judge_paths(context, context.project)
     path = (root / name).resolve()
     inside = (
         path.is_relative_to(root)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from tunesmith.study.config.hidden import hidden_table_of, with_hidden_text
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import render_params
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -63,11 +64,19 @@ def _branched(context: ToolContext, args: BranchArguments) -> tuple[Path, str]:
     if target.exists():
         raise ToolRefused(f"{target.name} exists already; choose another name")
     try:
-        text = render_study(document)
+        text = with_hidden_text(render_study(document), _hidden_table(context))
     except TypeError:
         raise ToolRefused("a choice of this study is None, which a study file cannot express") from None
     parse_study_text(text)
     return target, text
+
+
+def _hidden_table(context: ToolContext) -> dict[str, Any]:
+    """Return what the study's own file keeps from the history, and from models."""
+    try:
+        return hidden_table_of(context.file.read_text(encoding="utf-8")) if context.file is not None else {}
+    except (OSError, UnicodeDecodeError):
+        return {}
 
 
 def _preview(context: ToolContext, args: BranchArguments) -> str:

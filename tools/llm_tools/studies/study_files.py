@@ -11,14 +11,16 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tunesmith.evaluator.files.private_files import is_within
 from tunesmith.prompts.untrusted import fenced
+from tunesmith.study.config.hidden import hidden_table_of, with_hidden_text, without_hidden_text
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError, SpecError, ToolRefused
 from tunesmith.study.files import write_atomic
 from tunesmith.tools.llm_tools.approvals.study_table import study_diff, study_table
 from tunesmith.tools.llm_tools.context import ToolContext
-from tunesmith.tools.llm_tools.script.files import SourceArguments
+from tunesmith.tools.llm_tools.script.files import SourceArguments, judge_paths
 from tunesmith.tools.llm_tools.studies.finding import study_files
 from tunesmith.tools.llm_tools.studies.starting import FIRST_TRIED, StartArguments, start
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
@@ -46,7 +48,9 @@ def script_lines(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG00
     """Return the Python files of the project, with the parameters and the metric found in each."""
     root = project_folder(context)
     found = [*sorted(root.glob("*.py")), *sorted(root.glob("*/*.py"))]
-    visible = [p for p in found if not any(part.startswith(".") for part in p.relative_to(root).parts)][:MAX_SCRIPTS]
+    private = judge_paths(context, root)
+    named = [p for p in found if not any(part.startswith(".") for part in p.relative_to(root).parts)]
+    visible = [p for p in named if not is_within(p, private)][:MAX_SCRIPTS]
     lines = [f"{path.relative_to(root)}: {_findings_text(path)}" for path in visible]
     here = f"{STUDY_FILE} exists already" if (root / STUDY_FILE).exists() else f"there is no {STUDY_FILE} yet"
     return "\n".join([here, *lines]) if lines else f"{here}; there are no Python files in {root.name}"
@@ -56,7 +60,8 @@ def draft(context: ToolContext, args: SourceArguments) -> str:
     """Return a draft of study.toml from the parameters and metrics found in a script."""
     root = project_folder(context)
     path = (root / args.path).resolve()
-    if not path.is_relative_to(root.resolve()) or path.suffix != ".py":
+    is_private = is_within(path, judge_paths(context, root))
+    if not path.is_relative_to(root.resolve()) or path.suffix != ".py" or is_private:
         raise ToolRefused("give the path of a Python file in the project, such as train.py")
     reading = read_script(path, root=root.resolve())
     draft = study_toml(reading, name=root.resolve().name)
@@ -66,7 +71,7 @@ def draft(context: ToolContext, args: SourceArguments) -> str:
 def write(context: ToolContext, args: WriteStudyArguments) -> str:
     """Validate a study file, write it, and start it where that was asked for."""
     target, spec = _written_study(context, args)
-    write_file(target, args.text)
+    write_file(target, _kept_text(target, args.text))
     written = f"written: {target.name}, {len(spec.space)} parameters"
     chosen = chosen_study(context, spec.study.name)
     if not args.start:
@@ -74,6 +79,18 @@ def write(context: ToolContext, args: WriteStudyArguments) -> str:
     if chosen is None:
         raise ToolRefused(f"{written}; runs cannot be started from here; a person can start one with: tunesmith run")
     return f"{written}; {start(chosen, StartArguments())}"
+
+
+def _kept_text(target: Path, text: str) -> str:
+    """Return the new text of a study file with the hidden keys of the old one, which a model never sees.
+
+    Raises:
+        ToolRefused: they cannot be put into the new text.
+    """
+    before = target.read_text(encoding="utf-8", errors="replace") if target.exists() else ""
+    kept = with_hidden_text(text, hidden_table_of(before))
+    parse_study_text(kept, where=target.name)
+    return kept
 
 
 def chosen_study(context: ToolContext, name: str) -> ToolContext | None:
@@ -122,7 +139,8 @@ def _write_preview(context: ToolContext, args: WriteStudyArguments) -> str:
     first = [FIRST_TRIED] if args.start and spec.run.executor == "local" else []
     if target.exists():
         before = target.read_text(encoding="utf-8", errors="replace")
-        changes = study_diff(before, args.text)
+        # Without the hidden keys, which both have: a model may read it in the conversation.
+        changes = study_diff(without_hidden_text(before), without_hidden_text(_kept_text(target, args.text)))
         return "\n".join([f"Change {target.name}{then}:", *(changes or ["nothing changes"])])
     return "\n".join([f"Write {target.name}{then}:", *study_table(spec), *first])
 

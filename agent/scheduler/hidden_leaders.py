@@ -1,0 +1,123 @@
+"""Says which configurations a judge with hidden data is asked about, and makes the choice of what it answered.
+
+Used by the loop ([confirm].command) and by `Tuner.choose`, which differ in how they judge. Starts nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tunesmith.agent.scheduler.confirmation import Confirmation
+from tunesmith.history.queries.hidden_choice import without_hidden_values
+from tunesmith.history.write import Recorder
+from tunesmith.study.config.changes import Steering
+from tunesmith.study.config.record import Event
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.run import PYTHON_FUNCTION, ConfirmTable
+from tunesmith.study.trials.hidden import HIDDEN_CHOICE
+from tunesmith.study.trials.results import baseline_trial
+from tunesmith.study.trials.trial import Trial
+from tunesmith.tools.analysis.confirmation.hidden_choice import Judged, best_judged, choice_detail, judged_before
+
+OWN_FILES = 0
+"""Key of the value of what a trial itself kept; other values are keyed by the seed of their run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenLook:
+    """A look at hidden data that a study could take.
+
+    Attributes:
+        trials: every trial of the study, without values on hidden data.
+        leaders: the configurations to choose from, the best of the search first, and the default.
+        new: those that no earlier look judged.
+        before: what earlier looks said, of these leaders and of others.
+        seeds: seeds on which the leaders ran again to be judged; () where what the trials kept is judged.
+        number: 1 for the first look; where nothing is new, that of the last one.
+        is_settled: whether nothing came since the last choice.
+    """
+
+    trials: Sequence[Trial]
+    leaders: Sequence[Trial]
+    new: Sequence[Trial]
+    before: Sequence[Judged]
+    seeds: tuple[int, ...]
+    number: int
+    is_settled: bool
+
+    def choice(self, judged: Sequence[Judged], spec: StudySpec) -> tuple[Trial, dict[str, object]] | None:
+        """Return the chosen trial and the detail of its event; None if no configuration has a value.
+
+        Args:
+            judged: what the judge said of the new leaders.
+            spec: the study.
+        """
+        every = [*self.before, *judged]
+        default = baseline_trial(self.trials, spec)
+        known = {t.number: t for t in self.trials if t.counts}
+        able = [one for one in every if one.trial in known]
+        sign = spec.objectives[0].sign
+        chosen = best_judged(able, sign=sign, default=default.number if default is not None else None)
+        if chosen is None:
+            return None
+        return known[chosen], choice_detail(every, chosen, trials=len(self.trials), look=self.number)
+
+
+def next_look(spec: StudySpec, trials: Sequence[Trial], events: Sequence[Event], steering: Steering) -> HiddenLook:
+    """Return the look at hidden data that a study with [confirm] could take now.
+
+    Args:
+        spec: the study.
+        trials: all of it.
+        events: those of earlier choices by hidden data.
+        steering: the pins and vetoes that a leader respects.
+    """
+    blind = without_hidden_values(list(trials))
+    confirmation = Confirmation(spec)
+    confirmation.steering = steering
+    leaders, seeds = confirmation.judged(blind), tuple(confirmation.judged_seeds())
+    keys = set(seeds) or {OWN_FILES}
+    known, looks = judged_before(events)
+    before = [one for one in known if one.values and set(one.values) <= keys]
+    new = [t for t in leaders if t.number not in {one.trial for one in before}]
+    return HiddenLook(
+        trials=blind,
+        leaders=leaders,
+        new=new,
+        before=before,
+        seeds=seeds,
+        number=looks + bool(new),
+        is_settled=not leaders or (not new and events[-1].detail["trials"] == len(trials)),
+    )
+
+
+def choose_by_judge(recorder: Recorder, spec: StudySpec, *, judge: Callable[[Trial], float], top: int) -> None:
+    """Judge the leaders that no earlier look judged by a function, and record the choice.
+
+    Args:
+        recorder: of the study.
+        spec: the study.
+        judge: returns a trial's value of the first objective on hidden data; nan if it has none. What it raises is
+            passed on, and nothing is recorded then.
+        top: number of leaders.
+    """
+    asked = spec.model_copy(update={"confirm": ConfirmTable(command=PYTHON_FUNCTION, top=top)})
+    study = recorder.study_id
+    look = next_look(asked, recorder.history.trials(study), recorder.history.events(study, HIDDEN_CHOICE), Steering({}))
+    if look.is_settled:
+        return
+    judged = [_judged_by(judge, trial) for trial in look.new]
+    choice = look.choice(judged, spec)
+    if choice is not None:
+        trial, detail = choice
+        recorder.record_event(HIDDEN_CHOICE, time.time(), trial=trial, detail=detail)
+
+
+def _judged_by(judge: Callable[[Trial], float], trial: Trial) -> Judged:
+    value = float(judge(trial))
+    if not math.isfinite(value):
+        return Judged(trial=trial.number, reason=f"its value was {value}")
+    return Judged(trial=trial.number, values={OWN_FILES: value})

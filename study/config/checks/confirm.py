@@ -1,0 +1,31 @@
+"""Mistakes in [confirm] that only show with the other tables of a file. Names neither its command nor its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tunesmith.study.config.filled import used_placeholders
+from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.errors import Mistake
+
+
+def confirm_mistakes(spec: StudySpec) -> Iterable[Mistake]:
+    """Yield the mistakes of [confirm]."""
+    confirm = spec.confirm
+    if confirm is None:
+        return
+    if confirm.command is None:
+        if confirm.data:
+            yield Mistake("confirm.data", "has nobody who reads it; add [confirm] command, or remove it")
+        return
+    if spec.instances is not None:
+        message = "cannot be combined with [instances], whose hold_out keeps instances from the search; remove one"
+        yield Mistake("confirm.command", message)
+    if len(spec.objectives) > 1:
+        yield Mistake("confirm.command", "chooses by one metric; give [study] one metric, or remove the command")
+    if confirm.seeds is not None and "seed" not in used_placeholders(spec):
+        message = "needs {seed} in [run].command; without it, leave `seeds` out: the files that trials kept are judged"
+        yield Mistake("confirm.seeds", message)
+    if confirm.max_seeds is not None:
+        message = "has no effect with a command, which judges every leader on the same `seeds`; remove it"
+        yield Mistake("confirm.max_seeds", message)
