@@ -9,7 +9,7 @@ trials of the present space take part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.replicates.instance_choice import in_honest_order
@@ -69,7 +69,7 @@ class Winner:
 
 def winner(trials: Sequence[Trial], asked: StudyQuestion) -> Winner | None:
     """Return the study's choice; None while no trial of the present space is complete and feasible."""
-    standings = _standings(trials, asked)
+    standings = _chosen_standings(trials, asked)
     return standings.winner if standings is not None else None
 
 
@@ -81,7 +81,7 @@ def incumbent(trials: Sequence[Trial], asked: StudyQuestion) -> Trial | None:
 
 def leaderboard(trials: Sequence[Trial], asked: StudyQuestion) -> list[Trial]:
     """Return the complete, feasible trials of the present space: the winner, then the others by expected value."""
-    standings = _standings(trials, asked)
+    standings = _chosen_standings(trials, asked)
     if standings is None:
         return []
     first = standings.winner.trial
