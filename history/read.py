@@ -24,8 +24,8 @@ from tunesmith.history.queries.hidden_choice import with_hidden_choice
 from tunesmith.history.queries.stored_trials import StoredTrials
 from tunesmith.history.queries.usage import saved_runs, spent
 from tunesmith.history.rows import llm_call_from_row, variant_from_row
-from tunesmith.study.config.command import script_path
 from tunesmith.history.verdicts import read_verdicts
+from tunesmith.study.config.command import script_path
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
 from tunesmith.study.errors import HistoryError
@@ -191,8 +191,6 @@ class History:
             last = self._choices[study_id] = _Choice(trials, question, winner(trials, asked))
         return last.winner
 
-    def best(self, record: StudyRecord) -> Trial | None:
-        """Return the winner's first trial; None without one."""
     def _with_judged(self, study_id: int, found: Sequence[Trial]) -> list[Trial]:
         """Return these trials and those that hidden data judged, by number; the last one is among them."""
         choices = self.events(study_id, HIDDEN_CHOICE)
@@ -200,6 +198,8 @@ class History:
         others = self._trials.of(study_id, numbers - {t.number for t in found})
         return with_hidden_choice(sorted([*found, *others], key=lambda t: t.number), choices)
 
+    def best(self, record: StudyRecord) -> Trial | None:
+        """Return the winner's first trial; None without one."""
         found = self.winner(record)
         return found.trial if found is not None else None
 
@@ -312,12 +312,12 @@ class History:
         others = [row for row in rows if script_path(row["command"] or "") == script]
         return [replace(lesson, study=row["name"]) for row in others for lesson in self.lessons(row["id"])]
 
-    def integrity(self) -> str:
-        """Return the result of SQLite's integrity check: "ok" or what is damaged."""
     def verdicts(self, study_id: int) -> dict[str, str]:
         """Return every answer of a study's judge of texts by the key of its question."""
         return read_verdicts(self._db, study_id)
 
+    def integrity(self) -> str:
+        """Return the result of SQLite's integrity check: "ok" or what is damaged."""
         return str(self._db.execute("pragma integrity_check").fetchone()[0])
 
     def _query(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> Iterator[dict[str, Any]]:

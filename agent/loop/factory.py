@@ -40,8 +40,8 @@ from tunesmith.tools.control.earlier_commands import COMMAND_EVENT, read_earlier
 if TYPE_CHECKING:
     from tunesmith.agent.code_search.search import CodeSearch
     from tunesmith.agent.llm.candidate_pool import CandidatePool
-
     from tunesmith.agent.loop.judging.service import Judging
+
 ENDED_EVENT = "ended"
 
 
@@ -103,8 +103,8 @@ class _RunBuilder:
             slots = self._slots(recorder)
             root = Variant(id=evaluator.variant, files=evaluator.editable, created_at=self.clocks.wall())
             code = self._code(recorder, evaluator, root, candidate_pool) if self.spec.edits else None
-            aside = {t.number for t in recorder.history.trials(recorder.study_id) if not t.counts}
             judging = self._judging(recorder, ledger, candidate_pool) if self.spec.judge else None
+            aside = {t.number for t in recorder.history.trials(recorder.study_id) if not t.counts}
             curves = recorder.history.curves(recorder.study_id)
             early_stopping = EarlyStopping(self.spec, {n: curve for n, curve in curves.items() if n not in aside})
             proposers = Proposers(arbiter=arbiter, sampler=self.sampler, code=code, variant=evaluator.variant)
@@ -124,8 +124,8 @@ class _RunBuilder:
                 model=self.model,
                 candidate_pool=candidate_pool,
                 code=code,
-                announcer=self.announcer,
                 judging=judging,
+                announcer=self.announcer,
                 earlier_commands=self.commands,
                 work_clock=self.work_clock,
                 wake=self.wake,
@@ -210,7 +210,6 @@ class _RunBuilder:
             ),
         )
 
-    def _queue(
     def _judging(
         self, recorder: Recorder, ledger: BudgetLedger, candidate_pool: CandidatePool | None
     ) -> Judging | None:
@@ -227,6 +226,7 @@ class _RunBuilder:
             note=self.announcer.note,
         )
 
+    def _queue(
         self,
         recorder: Recorder,
         ledger: BudgetLedger,

@@ -100,8 +100,8 @@ class Loop:
                     self._poll_trials()
                     self._commands.handle_commands()
                     self._enforce_limits()
-                    has_started = self._fill_slot()
                     self._advance_judging()
+                    has_started = self._fill_slot()
                     record_activity(self._run)
                     self._flush_observations()
                     if not has_started:
@@ -239,10 +239,10 @@ class Loop:
             for slot in run.slots.running():
                 self._requeue(slot)
         elif run.queue.ended_by in ("", *TIME_LIMITS) and run.ledger.is_late:
-            for slot in run.slots.running():
-                assert slot.evaluation is not None  # noqa: S101  # it runs
             for slot in unjudged_slots(run):
                 self._requeue(slot, "its texts wait for the judge")
+            for slot in run.slots.running():
+                assert slot.evaluation is not None  # noqa: S101  # it runs
                 slot.evaluation.stop("the study's time is up")
 
     def _announce_interrupts(self) -> None:
@@ -279,7 +279,7 @@ class Loop:
         while evaluation.poll() is None:
             run.wait()
         trial = evaluation.trial
-        run.recorder.record_requeue(trial, run.now(), reason="interrupted by a person", attempt=trial.attempt)
+        run.recorder.record_requeue(trial, run.now(), reason=reason, attempt=trial.attempt)
         run.early_stopping.forget(trial)
         slot.clear()
 

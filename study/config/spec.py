@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from tunesmith.study.config.hidden import without_hidden
 from tunesmith.study.config.tables.field_types import Scale, Table, Text, as_list, metric_name
 from tunesmith.study.config.tables.instances import InstancesTable
-from tunesmith.study.config.tables.metrics import MetricTable
 from tunesmith.study.config.tables.judge import JudgeTable
+from tunesmith.study.config.tables.metrics import MetricTable
 from tunesmith.study.config.tables.planner import EditsTable, PlannerTable
 from tunesmith.study.config.tables.run import (
     ConfirmTable,
@@ -36,8 +36,8 @@ from tunesmith.study.config.tables.search import (
 )
 from tunesmith.study.config.tables.serve import ServeTable
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.observed.resources import RESOURCES
 from tunesmith.study.trials.observed.judged import ABOUT
+from tunesmith.study.trials.observed.resources import RESOURCES
 from tunesmith.study.trials.replicates.instances import InstanceSet
 from tunesmith.study.trials.view import Constraint, Fidelity, Objective
 
@@ -79,8 +79,8 @@ class StudySpec(Table):
     edits: EditsTable | None = Field(None, description="the table [edits]")
     evaluate: EvaluateTable | None = Field(None, description="the table [evaluate]")
     serve: ServeTable | None = Field(None, description="the table [serve]")
-    confirm: ConfirmTable | None = Field(None, description="the table [confirm]")
     judge: JudgeTable | None = Field(None, description="the table [judge]")
+    confirm: ConfirmTable | None = Field(None, description="the table [confirm]")
     test: FinalTestTable | None = Field(None, description="the table [test]")
     constraints: list[ConstraintTable] = Field(
         default_factory=list, description="one table [[constraints]] per constraint"

@@ -36,6 +36,7 @@ class FailureKind(StrEnum):
     NO_METRIC = "no_metric"
     KILLED = "killed"
     TAMPERED = "tampered"
+    WRONG = "wrong"
     LOST = "lost"
 
 
@@ -200,10 +201,10 @@ class Trial:
         is_unlisted: whether it ran on what the study has no longer: an instance that was removed or replaced, an
             instance in a study without [instances] now, or none in a study that has them now. It is no evidence, but
             the budget counts it.
-        runs: what its configuration reached on each instance; `outcome` then has the aggregate. None without
-            [instances], for replicates, and before the first result.
-    """
+        runs: what its configuration reached on each instance; `outcome` then has the aggregate, unless one of the runs
+            failed. None without [instances], for replicates, and before the first result.
         hidden: its values on data that the search never saw, while the choice by them holds; None otherwise.
+    """
 
     number: int
     proposal: Proposal
@@ -217,8 +218,8 @@ class Trial:
     forgotten: bool = False
     is_unlisted: bool = False
     runs: InstanceRuns | None = None
-
     hidden: HiddenValues | None = None
+
     @property
     def params(self) -> Mapping[str, Value]:
         """The active parameters."""

@@ -22,6 +22,7 @@ from tunesmith.study.config.tables.field_types import (
     share_of_gpus,
     shared_folder,
 )
+from tunesmith.study.config.tables.timing import TimingKeys
 from tunesmith.study.units import parse_bytes, parse_seconds
 
 GIVEN_PLACEHOLDERS = ("seed", "artifacts")
@@ -31,9 +32,9 @@ GIVEN_PLACEHOLDERS = ("seed", "artifacts")
 PYTHON_FUNCTION = "(a Python function)"
 """Command of a study that Python code asks and tells."""
 EXECUTORS = ("local", "ray", "slurm")
-
 DEFAULT_JUDGED = 10
 """Number of leading configurations that the command of [confirm] judges; judging is cheap where training is not."""
+
 
 Occasion = Literal["end", "failures", "best"]
 
@@ -137,14 +138,20 @@ class ExecutorTable(Table):
     )
 
 
-class EvaluateTable(Table):
-    """[evaluate]: the command that measures the objective after training."""
+class EvaluateTable(TimingKeys):
+    """[evaluate]: the command that measures the objective after training, or the judge of time."""
 
-    command: Text = Field(description='a command line, for example "python evaluate.py --in {artifacts}/pred.npz"')
+    kind: Literal["command", "time"] = Field("command", description='"command" or "time"')
+    command: Text = Field("", description='a command line, for example "python evaluate.py --in {artifacts}/pred.npz"')
     data: list[Text] = Field(
         default_factory=list,
         description='a list of files and folders that only this command may read, for example ["labels.npz"]',
     )
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it times a candidate against a reference."""
+        return self.kind == "time"
 
 
 class FinalTestTable(Table):
@@ -172,13 +179,6 @@ class ConfirmTable(Table):
     max_seeds: Annotated[int, BeforeValidator(no_bool), Field(ge=2)] | None = Field(
         None, description="a whole number of at least `seeds`; 5 times as many when left out"
     )
-
-    @property
-    def most(self) -> int:
-        """Limit on the seeds of the chosen configuration and the default while neither is clearly better."""
-        return max(self.first_seeds, self.first_seeds * 5 if self.max_seeds is None else self.max_seeds)
-
-
     command: Text | None = Field(
         None, description='a command line, for example "python judge.py --in {artifacts}/model.npz"'
     )
@@ -195,6 +195,13 @@ class ConfirmTable(Table):
     def first_seeds(self) -> int:
         """Number of fresh seeds for each configuration at first; 0 where the files that trials kept are judged."""
         return self.seeds if self.seeds is not None else 5 if self.command is None else 0
+
+    @property
+    def most(self) -> int:
+        """Limit on the seeds of the chosen configuration and the default while neither is clearly better."""
+        return max(self.first_seeds, self.first_seeds * 5 if self.max_seeds is None else self.max_seeds)
+
+
 class NotifyTable(Table):
     """[notify]: where to send messages about the run."""
 
