@@ -28,7 +28,6 @@ from tunesmith.evaluator.sandbox.environment import without_secrets
 from tunesmith.evaluator.sandbox.protected import protected_files, signatures
 from tunesmith.evaluator.steps import TRAINING_PREFIX, EvaluationContext, Step, hidden_step
 from tunesmith.evaluator.supervision.leftovers import unsafe_artifacts
-from tunesmith.evaluator.timing.evaluation import TimedEvaluation
 from tunesmith.study.config.command import template_values
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import DiskFull, ProjectError
@@ -101,7 +100,7 @@ class Evaluator:
             shared=shared,
             data=data,
             project=self._project,
-            reads=JudgedData(self.folder) if spec.edits and spec.evaluate and not spec.evaluate.is_time else None,
+            reads=JudgedData(self.folder) if spec.edits and spec.evaluate else None,
         )
         self._sandboxed_context = self._context if hides_secrets else None
         check_files(spec, self.snapshot.folder, _default_values(spec))
@@ -156,11 +155,9 @@ class Evaluator:
         # Bounds may have changed since the study was opened.
         context = replace(self._context_in(sandbox), spec=self.spec)
         steps = [Step(template=template, prefix=TRAINING_PREFIX if self.spec.evaluate else "")]
-        judge = self.spec.evaluate
-        if judge is not None:
-            steps.append(Step(template=judge.command, folder="judge", label="" if judge.is_time else "evaluate"))
-        kind = TimedEvaluation if judge is not None and judge.is_time else Evaluation
-        return kind(
+        if self.spec.evaluate is not None:
+            steps.append(Step(template=self.spec.evaluate.command, folder="judge", label="evaluate"))
+        return Evaluation(
             context,
             trial,
             slot,
@@ -172,6 +169,13 @@ class Evaluator:
             continued=[run.outcome.usage for run in continued if run.outcome],
         )
 
+    def _continued(self, earlier: Sequence[Trial]) -> Sequence[Trial]:
+        """Return those of shorter runs that lead to the last one with files; none if none kept any."""
+        for count in range(len(earlier), 0, -1):
+            kept = workspaces.artifacts_folder(self.folder, earlier[count - 1].number)
+            if kept.is_dir() and any(kept.iterdir()):
+                return earlier[:count]
+        return ()
     def time_training(self, trial: Trial, slot: Slot, name: str, *, code: EditedCode | None = None) -> Evaluation:
         """Start the training of a trial for its time only, without evaluation, in a folder of that name in the trial's.
 
@@ -194,14 +198,6 @@ class Evaluator:
         prefix = TRAINING_PREFIX if self.spec.evaluate else ""
         steps = [Step(template=template, prefix=prefix)]
         return Evaluation(context, trial, slot, lambda _: None, workspace=workspace, steps=steps, sandbox=sandbox)
-
-    def _continued(self, earlier: Sequence[Trial]) -> Sequence[Trial]:
-        """Return those of shorter runs that lead to the last one with files; none if none kept any."""
-        for count in range(len(earlier), 0, -1):
-            kept = workspaces.artifacts_folder(self.folder, earlier[count - 1].number)
-            if kept.is_dir() and any(kept.iterdir()):
-                return earlier[:count]
-        return ()
 
     def test(self, trial: Trial, slot: Slot) -> Evaluation:
         """Start the command of [test] on what a finished trial kept; the trial itself is not changed.

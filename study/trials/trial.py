@@ -36,7 +36,6 @@ class FailureKind(StrEnum):
     NO_METRIC = "no_metric"
     KILLED = "killed"
     TAMPERED = "tampered"
-    WRONG = "wrong"
     LOST = "lost"
 
 

@@ -9,7 +9,6 @@ from tunesmith.study.config.checks.instances import instance_mistakes
 from tunesmith.study.config.checks.judge import judge_mistakes
 from tunesmith.study.config.checks.resources import resource_mistakes
 from tunesmith.study.config.checks.serving import serve_mistakes
-from tunesmith.study.config.checks.timing import timing_mistakes
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.instances import INSTANCE
 from tunesmith.study.config.tables.planner import SAMPLERS
@@ -22,7 +21,6 @@ from tunesmith.study.config.template import placeholders
 from tunesmith.study.errors import Mistake
 from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.space.mixtures.rows import names_of
 from tunesmith.study.space.space import SearchSpace
 
 
@@ -56,10 +54,9 @@ def cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mista
         yield from reserved_name_mistakes(space)
     yield from _command_mistakes(spec, space)
     yield from instance_mistakes(spec)
-    yield from judge_mistakes(spec)
     yield from serve_mistakes(spec, space)
-    yield from timing_mistakes(spec)
 
+    yield from judge_mistakes(spec)
 
 def _notify_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     table = spec.notify
@@ -127,7 +124,7 @@ def _population_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable
         )
         yield Mistake("confirm", message)
     for name in spec.schedule.movable:
-        if space is not None and name not in space.names and name not in space.mixtures:
+        if space is not None and name not in space.names:
             yield Mistake(
                 "schedule.movable", f"{render_literal(name)} is not a parameter{did_you_mean(name, space.names)}"
             )
@@ -160,7 +157,7 @@ def _commands(spec: StudySpec) -> dict[str, str]:
     commands = {"run.command": spec.run.command}
     if spec.serve:
         commands = {"serve.command": spec.serve.command, "serve.bench": spec.serve.bench}
-    if spec.evaluate and spec.evaluate.command:
+    if spec.evaluate:
         commands["evaluate.command"] = spec.evaluate.command
     if spec.test:
         commands["test.command"] = spec.test.command
@@ -184,8 +181,6 @@ def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mi
             yield from _unknown_placeholders(spec, space, str(entry), f'[run.files]."{path}"."{key}"')
     for name, text in spec.run.env.items():
         yield from _unknown_placeholders(spec, space, text, f"[run.env].{name}")
-    for name, text in spec.evaluate.texts.items() if spec.evaluate else ():
-        yield from _unknown_placeholders(spec, space, text, f"[evaluate].{name}")
 
 
 def _unknown_placeholders(spec: StudySpec, space: SearchSpace | None, text: str, where: str) -> Iterable[Mistake]:
@@ -200,12 +195,7 @@ def _unknown_placeholders(spec: StudySpec, space: SearchSpace | None, text: str,
         if name.split(".")[0] == INSTANCE and name not in known:
             yield _unknown_instance(spec, name, where)
             continue
-        if name in space.mixtures:
-            shares = ", ".join(f"{{{part}}}" for part in names_of(name, space.mixtures[name])[:3])
-            yield Mistake(
-                f"space.{name}", f"is a mixture, and {where} uses {{{name}}}; write its shares: {shares}, ..."
-            )
-        elif name not in known:
+        if name not in known:
             yield Mistake(f"space.{name}", f"is used in {where}, but not defined in [space]{did_you_mean(name, known)}")
 
 
