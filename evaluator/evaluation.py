@@ -132,20 +132,24 @@ class Evaluation:
         self._lines_left_out += self._reading.lines_left_out
         self._unreadable = self._unreadable or self._reading.problem
         self._results.append(result)
-        if self._step.is_training:
+        self._note_end_of(self._step, result)
+        if self._steps and self._may_continue(result):
+            self._start_next_step()
+            return None
+        self._tidying = BackgroundCall(self._tidy_up)
+        return self._finish()
+
+    def _note_end_of(self, step: Step, result: CommandResult) -> None:
+        """Note what a command did to files when it has ended."""
+        if step.is_training:
             self._training_result = result
             # What was read comes first: looking for changes reads files too.
             forbidden = self._forbidden_read()
             is_sandboxed = self._sandbox is not None
             changed = tampering(self._context, self._workspace, self._filled, result, is_sandboxed=is_sandboxed)
             self._tampering = changed or forbidden
-        elif self._context.reads is not None and self._step.folder == JUDGE:
+        elif self._context.reads is not None and step.folder == JUDGE:
             self._context.reads.note_judge(self._marks.read())
-        if self._steps and self._may_continue(result):
-            self._start_next_step()
-            return None
-        self._tidying = BackgroundCall(self._tidy_up)
-        return self._finish()
 
     def _finish(self) -> Outcome | None:
         """Return the outcome once the trial's folder is tidy."""
@@ -191,7 +195,7 @@ class Evaluation:
             serves=step.is_training and self._spec.serve is not None,
         )
         try:
-            fill_files(self._spec, self._running.work, command.values(self._spec, self.trial))
+            fill_files(self._spec, self._running.work, command.values(self._spec, self._trial_of(step)))
         except (ValueError, OSError) as error:
             self._follow(step)
             self._program = ""
@@ -204,6 +208,10 @@ class Evaluation:
             self._marks = ReadMarks(self._running.work)
         self._job = self._start(command)
         self._read_job()
+
+    def _trial_of(self, step: Step) -> Trial:  # noqa: ARG002  # the reference of a timed trial has other parameters
+        """Return whose parameters fill the files of a step."""
+        return self.trial
 
     def _read_job(self) -> None:
         self._reading = JobReading(self._job, self._metrics, self._observations, self._on_observation)

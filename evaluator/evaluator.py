@@ -28,6 +28,7 @@ from tunesmith.evaluator.sandbox.environment import without_secrets
 from tunesmith.evaluator.sandbox.protected import protected_files, signatures
 from tunesmith.evaluator.steps import TRAINING_PREFIX, EvaluationContext, Step, hidden_step
 from tunesmith.evaluator.supervision.leftovers import unsafe_artifacts
+from tunesmith.evaluator.timing.evaluation import TimedEvaluation
 from tunesmith.study.config.command import template_values
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import DiskFull, ProjectError
@@ -100,7 +101,7 @@ class Evaluator:
             shared=shared,
             data=data,
             project=self._project,
-            reads=JudgedData(self.folder) if spec.edits and spec.evaluate else None,
+            reads=JudgedData(self.folder) if spec.edits and spec.evaluate and not spec.evaluate.is_time else None,
         )
         self._sandboxed_context = self._context if hides_secrets else None
         check_files(spec, self.snapshot.folder, _default_values(spec))
@@ -155,9 +156,11 @@ class Evaluator:
         # Bounds may have changed since the study was opened.
         context = replace(self._context_in(sandbox), spec=self.spec)
         steps = [Step(template=template, prefix=TRAINING_PREFIX if self.spec.evaluate else "")]
-        if self.spec.evaluate is not None:
-            steps.append(Step(template=self.spec.evaluate.command, folder="judge", label="evaluate"))
-        return Evaluation(
+        judge = self.spec.evaluate
+        if judge is not None:
+            steps.append(Step(template=judge.command, folder="judge", label="" if judge.is_time else "evaluate"))
+        kind = TimedEvaluation if judge is not None and judge.is_time else Evaluation
+        return kind(
             context,
             trial,
             slot,

@@ -78,7 +78,7 @@ class TrialCommand:
         environment = self._environment(inherited, filled_environment(study, values), slot, values)
         if self.is_training and not is_sandboxed:
             # In the sandbox, which shows no other folder of the study, Tunesmith's own package is mounted.
-            environment = with_report_package(environment, workspace.folder.parents[1])
+            environment = with_report_package(environment, _study_folder(workspace.folder))
         if self.is_training and is_profiled(study):
             environment = with_profiler(environment, workspace.profile)
         return CommandSpec(
@@ -143,6 +143,11 @@ class TrialCommand:
         elif self.resume_from is not None:
             environment["TUNESMITH_RESUME_FROM"] = str(self.resume_from)
         return environment
+
+
+def _study_folder(folder: Path) -> Path:
+    """Return the study's own folder, from that of a trial or of a part of one."""
+    return next((parent.parent for parent in folder.parents if parent.name == "trials"), folder.parents[1])
 
 
 def _words(template: str, values: Mapping[str, Value], *, shell: bool, path: str | None) -> list[str]:

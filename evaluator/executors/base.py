@@ -166,6 +166,13 @@ class FailedJob(Job):
         """Do nothing: no process was started."""
 
 
+class FinishedJob(FailedJob):
+    """A step of a trial without a command: it has succeeded."""
+
+    def __init__(self) -> None:
+        self._result = CommandResult(status=0)
+
+
 class Executor(ABC):
     """Starts commands. One thread calls it; each job may use threads."""
 

@@ -44,8 +44,12 @@ class Profile:
 
 
 def is_profiled(spec: StudySpec) -> bool:
-    """Return whether the trainings of a study are sampled: a model will ask where their time goes."""
-    return spec.edits is not None and bool(spec.planner.model)
+    """Return whether the trainings of a study are sampled: a model will ask where their time goes.
+
+    What is timed is not: sampling takes time.
+    """
+    is_timed = spec.evaluate is not None and spec.evaluate.is_time
+    return spec.edits is not None and bool(spec.planner.model) and not is_timed
 
 
 def with_profiler(environment: Mapping[str, str], path: Path) -> dict[str, str]:

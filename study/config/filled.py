@@ -16,11 +16,14 @@ _WHOLE = re.compile(r"\{((?:instance\.)?[A-Za-z_]\w*)\}")
 
 
 def used_placeholders(spec: StudySpec) -> list[str]:
-    """Return the placeholders of the command, of [run.files] and of [run].env, each once."""
+    """Return the placeholders of what runs: the command, [run.files], [run].env, and what is timed; each once."""
     entries = [str(entry) for table in spec.run.files.values() for entry in table.values()]
     bench = [spec.serve.bench] if spec.serve is not None else []
-    texts = [spec.run.command, *bench, *entries, *spec.run.env.values()]
-    return list(dict.fromkeys(name for text in texts for name in placeholders(text)))
+    timed = spec.evaluate.texts.values() if spec.evaluate is not None else []
+    texts = [spec.run.command, *bench, *timed, *entries, *spec.run.env.values()]
+    # The judge of time draws new inputs each time, so that a repetition is one on another seed.
+    seed = ["seed"] if spec.evaluate is not None and spec.evaluate.is_time else []
+    return list(dict.fromkeys([*(name for text in texts for name in placeholders(text)), *seed]))
 
 
 def file_entries(

@@ -35,7 +35,14 @@ _REMEMBERED = 20_000
 _MAX_CHOICES = 12
 """Number of values up to which each value of a parameter counts as a choice."""
 
-OF_THE_CONFIGURATION = (FailureKind.OOM, FailureKind.NAN, FailureKind.TIMEOUT, FailureKind.TAMPERED, FailureKind.LOST)
+OF_THE_CONFIGURATION = (
+    FailureKind.OOM,
+    FailureKind.NAN,
+    FailureKind.TIMEOUT,
+    FailureKind.TAMPERED,
+    FailureKind.WRONG,
+    FailureKind.LOST,
+)
 """Kinds that are never the study's: memory, divergence and time depend on the configuration. A lost trial keeps its
 number and its place, since a configuration may be what takes its machine down."""
 _GOT_FURTHER = (FailureKind.OOM, FailureKind.NAN, FailureKind.TIMEOUT)

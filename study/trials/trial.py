@@ -36,6 +36,7 @@ class FailureKind(StrEnum):
     NO_METRIC = "no_metric"
     KILLED = "killed"
     TAMPERED = "tampered"
+    WRONG = "wrong"
     LOST = "lost"
 
 

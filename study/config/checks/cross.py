@@ -9,6 +9,7 @@ from tunesmith.study.config.checks.instances import instance_mistakes
 from tunesmith.study.config.checks.judge import judge_mistakes
 from tunesmith.study.config.checks.resources import resource_mistakes
 from tunesmith.study.config.checks.serving import serve_mistakes
+from tunesmith.study.config.checks.timing import timing_mistakes
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.instances import INSTANCE
 from tunesmith.study.config.tables.planner import SAMPLERS
@@ -55,6 +56,7 @@ def cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mista
     yield from _command_mistakes(spec, space)
     yield from instance_mistakes(spec)
     yield from serve_mistakes(spec, space)
+    yield from timing_mistakes(spec)
 
     yield from judge_mistakes(spec)
 
@@ -157,7 +159,7 @@ def _commands(spec: StudySpec) -> dict[str, str]:
     commands = {"run.command": spec.run.command}
     if spec.serve:
         commands = {"serve.command": spec.serve.command, "serve.bench": spec.serve.bench}
-    if spec.evaluate:
+    if spec.evaluate and spec.evaluate.command:
         commands["evaluate.command"] = spec.evaluate.command
     if spec.test:
         commands["test.command"] = spec.test.command
@@ -181,6 +183,8 @@ def _command_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mi
             yield from _unknown_placeholders(spec, space, str(entry), f'[run.files]."{path}"."{key}"')
     for name, text in spec.run.env.items():
         yield from _unknown_placeholders(spec, space, text, f"[run.env].{name}")
+    for name, text in spec.evaluate.texts.items() if spec.evaluate else ():
+        yield from _unknown_placeholders(spec, space, text, f"[evaluate].{name}")
 
 
 def _unknown_placeholders(spec: StudySpec, space: SearchSpace | None, text: str, where: str) -> Iterable[Mistake]:

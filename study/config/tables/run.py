@@ -22,6 +22,7 @@ from tunesmith.study.config.tables.field_types import (
     share_of_gpus,
     shared_folder,
 )
+from tunesmith.study.config.tables.timing import TimingKeys
 from tunesmith.study.units import parse_bytes, parse_seconds
 
 GIVEN_PLACEHOLDERS = ("seed", "artifacts")
@@ -137,14 +138,20 @@ class ExecutorTable(Table):
     )
 
 
-class EvaluateTable(Table):
-    """[evaluate]: the command that measures the objective after training."""
+class EvaluateTable(TimingKeys):
+    """[evaluate]: the command that measures the objective after training, or the judge of time."""
 
-    command: Text = Field(description='a command line, for example "python evaluate.py --in {artifacts}/pred.npz"')
+    kind: Literal["command", "time"] = Field("command", description='"command" or "time"')
+    command: Text = Field("", description='a command line, for example "python evaluate.py --in {artifacts}/pred.npz"')
     data: list[Text] = Field(
         default_factory=list,
         description='a list of files and folders that only this command may read, for example ["labels.npz"]',
     )
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it times a candidate against a reference."""
+        return self.kind == "time"
 
 
 class FinalTestTable(Table):

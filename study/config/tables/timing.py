@@ -1,0 +1,148 @@
+"""The keys of [evaluate] with kind = "time": what is timed against what, on which inputs, and how exactly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+
+from tunesmith.study.config.tables.field_types import Count, Positive, Table, Text, file_entry, no_bool
+from tunesmith.study.space.condition import Value
+
+TIMED = "(timed by [evaluate])"
+"""Command of a study whose candidate needs no command before it is timed."""
+SPEEDUP, SECONDS = "speedup", "seconds"
+TIMING_METRICS = (SPEEDUP, "speedup_low", "speedup_high", SECONDS, "reference_seconds", "difference")
+"""Metrics that the judge of time measures; with several cases also `speedup/n:256` for each."""
+NUMBER_TYPES = ("float64", "float32", "float16", "bfloat16")
+_FUNCTION = re.compile(r"[\w./-]+\.py:[A-Za-z_]\w*")
+
+
+def is_function(text: str) -> bool:
+    """Return whether a text names a function, FILE.py:NAME; anything else is a command line."""
+    return _FUNCTION.fullmatch(text) is not None
+
+
+def function_name(text: str) -> str:
+    """Return the name of a function.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not is_function(text) or text.startswith("/") or ".." in text:
+        raise ValueError("not a function of the project")
+    return text
+
+
+def case(value: Any) -> dict[str, Value]:
+    """Return a case: the keyword arguments of the function that makes the inputs.
+
+    Raises:
+        ValueError: it is no table of numbers, texts and switches.
+    """
+    if not isinstance(value, dict) or not all(
+        isinstance(name, str) and name.isidentifier() and isinstance(item, str | int | float)
+        for name, item in value.items()
+    ):
+        raise ValueError("not a table of values")
+    return value
+
+
+def tolerances(value: Any) -> dict[str, float]:
+    """Return tolerances by type; one number is that of all types.
+
+    Raises:
+        ValueError: one is negative, or not a number, or its type is unknown.
+    """
+    found = value if isinstance(value, dict) else dict.fromkeys(NUMBER_TYPES, value)
+    for name, limit in found.items():
+        if (
+            name not in NUMBER_TYPES
+            or isinstance(limit, bool)
+            or not isinstance(limit, int | float)
+            or not 0 <= limit < 1
+        ):
+            raise ValueError("not a tolerance")
+    return {name: float(limit) for name, limit in found.items()}
+
+
+def formula(value: Any) -> str:
+    """Return a formula as text.
+
+    Raises:
+        ValueError: it is neither a text nor a number.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        raise ValueError("not a formula")
+    return value if isinstance(value, str) else f"{value:.15g}"
+
+
+Cases = list[Annotated[dict[str, Value], PlainValidator(case)]]
+Function = Annotated[Text, AfterValidator(function_name)]
+
+
+class TimingKeys(Table):
+    """The keys of the judge of time."""
+
+    candidate: Text | None = Field(
+        None, description='a function, such as "kernel.py:matmul", or a command line, such as "./sort --threads {n}"'
+    )
+    reference: Text | None = Field(
+        None, description='a function, such as "reference.py:matmul", or a command line; the candidate when left out'
+    )
+    inputs: Function | None = Field(
+        None, description='a function that makes inputs from a seed, such as "inputs.py:make"'
+    )
+    cases: Cases = Field(
+        default_factory=list,
+        description="a list of tables of the inputs' arguments, such as [{ n = 256 }, { n = 512 }]",
+    )
+    checks: Cases = Field(
+        default_factory=list, description="a list of tables like those of `cases`, such as [{ n = 1 }, { n = 257 }]"
+    )
+    arguments: dict[
+        Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], Annotated[str | float, PlainValidator(file_entry)]
+    ] = Field(
+        default_factory=dict,
+        description='a table of further arguments of the candidate, for example { block = "{block}" }',
+    )
+    tolerance: Annotated[dict[str, float], PlainValidator(tolerances)] = Field(
+        default_factory=dict,
+        description="a number from 0 to 1, or a table of them by type (float64, float32, float16, bfloat16), such as "
+        "{ float32 = 1e-4 }",
+    )
+    pairs: Annotated[int, BeforeValidator(no_bool), Field(ge=4)] = Field(
+        40, description="a whole number of at least 4: pairs of calls of each case"
+    )
+    launches: Count = Field(4, description="a whole number of at least 1: how often both sides are started anew")
+    warmup: Annotated[int, BeforeValidator(no_bool), Field(ge=0)] = Field(
+        2, description="a whole number of at least 0: calls of each side before the clock counts, in each launch"
+    )
+    cache: Literal["warm", "cold"] = Field("warm", description='"warm" or "cold"')
+    flops: Annotated[str, PlainValidator(formula)] = Field(
+        "", description='a formula of the operations of one call, such as "2 * n**3"'
+    )
+    bytes: Annotated[str, PlainValidator(formula)] = Field(
+        "", description='a formula of the bytes that one call must move, such as "12 * n**2"'
+    )
+    peak_flops: Positive | None = Field(None, description="a number of operations per second above 0, such as 1e12")
+    peak_bytes: Positive | None = Field(None, description="a number of bytes per second above 0, such as 5e10")
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The texts that may have placeholders, by their key."""
+        named: dict[str, object] = {"candidate": self.candidate or "", "reference": self.reference or ""}
+        named |= {f"arguments.{name}": entry for name, entry in self.arguments.items()}
+        for key, cases in {"cases": self.cases, "checks": self.checks}.items():
+            named |= {f"{key}.{index}.{name}": item for index, row in enumerate(cases) for name, item in row.items()}
+        return {key: text for key, text in named.items() if isinstance(text, str) and text}
+
+
+def with_timed_command(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the document of a study with the judge of time, with [run] as it must be: one trial at a time."""
+    evaluate, run = document.get("evaluate"), document.get("run", {})
+    if not isinstance(evaluate, Mapping) or evaluate.get("kind") != "time" or not isinstance(run, Mapping):
+        return document
+    return {**document, "run": {"command": TIMED, "parallel": 1, **run}}
