@@ -44,7 +44,8 @@ def init(  # noqa: PLR0913  # one argument per option
         if serve is not None:
             from tunesmith.cli.commands.serving.init import init_server
 
-            init_server(serve, script, out=out, force=force, seconds=seconds)
+            further = [*([str(script)] if script != Path() else []), *(words or ()), *(["--model"] if model else [])]
+            init_server(serve, further, out=out, force=force, seconds=seconds)
             return
         from tunesmith.cli.commands.setup.init import DRY_RUN_S, InitOptions, write_study
 

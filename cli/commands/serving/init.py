@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tunesmith.cli.display.format import short_path, show
@@ -33,13 +33,13 @@ DRY_RUN_S = 300.0
 
 
 def init_server(
-    command: str, script: Path, *, out: Path | None = None, force: bool = False, seconds: float | None = None
+    command: str, further: Sequence[str], *, out: Path | None = None, force: bool = False, seconds: float | None = None
 ) -> None:
     """Read the command, write study.toml, print what was found, and try the default.
 
     Args:
         command: starts the server.
-        script: must be left out.
+        further: what the command line has besides; must be empty.
         out: the file to write; study.toml in the folder that the server is started from if left out.
         force: whether an existing file is replaced.
         seconds: time for the dry run; 0 for none.
@@ -47,8 +47,8 @@ def init_server(
     Raises:
         ProjectError: nothing is known about the server, or study.toml exists already.
     """
-    if script != Path():
-        raise ProjectError(f"--serve takes the whole command in quotes; leave {script} out, or add it to the command")
+    if further:
+        raise ProjectError(f"--serve takes the whole command in quotes; {' '.join(further)} does not go with it")
     gpus = len(find_gpus().gpus)
     machine = Machine(cores=_cores(), gpus=gpus)
     installed = Installed(vllm=bool(shutil.which("vllm")), guidellm=bool(shutil.which("guidellm")), gpus=gpus)
