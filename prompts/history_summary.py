@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from tunesmith.prompts.trial_rows import FULL_ROWS, trial_table
 from tunesmith.prompts.untrusted import fenced
-from tunesmith.study.formatting import one_line, render_parameter
+from tunesmith.study.formatting import one_line, render_parameter, render_shares
+from tunesmith.study.space.mixtures.shares import Shares
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter, has_default
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import FailureKind, Source, Trial
@@ -89,7 +90,7 @@ def downsample(curve: Sequence[float], count: int = 5) -> list[float]:
 
 def space_table(space: SearchSpace) -> str:
     """Return one line for each parameter: name, kind, range, scale, default, condition, help; then the relations."""
-    lines = [_parameter_line(name, p) for name, p in space.parameters.items()]
+    lines = [_parameter_line(name, p) for name, p in space.declared.items()]
     lines += [f"{name} = {formula.text} (derived from the others)" for name, formula in space.relations.derived.items()]
     if space.forbid:
         lines.append("Forbidden, and refused from any source:")
@@ -161,8 +162,21 @@ def _grid_words(parameter: Float | Int) -> str:
     return ""
 
 
-def _parameter_line(name: str, parameter: Parameter) -> str:
+def _mixture_words(name: str, shares: Shares) -> str:
+    lows, highs = set(shares.lows), set(shares.highs)
+    if len(lows) == len(highs) == 1:
+        ranges = f"each from {render_parameter(lows.pop())} to {render_parameter(highs.pop())}: {', '.join(shares.of)}"
+    else:
+        each = zip(shares.of, shares.lows, shares.highs, strict=True)
+        ranges = ", ".join(f"{n} from {render_parameter(low)} to {render_parameter(high)}" for n, low, high in each)
+    how = f"change all of them together, or one as {name}.{shares.of[0]}: the others are scaled to what is left"
+    return f"shares that sum to 1, {ranges}; {how}"
+
+
+def _parameter_line(name: str, parameter: Parameter | Shares) -> str:
     match parameter:
+        case Shares():
+            kind = _mixture_words(name, parameter)
         case Choice(choices=choices, ordered=ordered, arms=arms):
             what = "ordered choice" if ordered else "choice of an algorithm:" if arms else "choice of"
             kind = f"{what}{' of' if ordered else ''} {', '.join(map(render_parameter, choices))}"
@@ -174,7 +188,9 @@ def _parameter_line(name: str, parameter: Parameter) -> str:
             scale = ", logarithmic" if parameter.log else ""
             kind = f"{whole} from {render_parameter(parameter.low)} to {render_parameter(parameter.high)}{scale}{step}"
     parts = [f"{name}: {kind}"]
-    if has_default(parameter):
+    if isinstance(parameter, Shares):
+        parts += [f"default {render_shares(parameter.default)}"] if isinstance(parameter.default, Mapping) else []
+    elif has_default(parameter):
         parts.append(f"default {render_parameter(parameter.default)}")
     if parameter.when:
         parts.append(f"only when {parameter.when}")

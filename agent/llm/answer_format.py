@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.agent.llm.client.types import AnswerFormat
+from tunesmith.study.space.mixtures.shares import Shares
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 
@@ -37,7 +38,7 @@ def planner_format(space: SearchSpace) -> AnswerFormat[PlannerAnswer]:
     candidate = {
         "kind": {"type": "string", "enum": list(KINDS)},
         "base": {"type": "string", "pattern": BASE_PATTERN},
-        "changes": {"type": "array", "items": {"anyOf": [_change(n, p, space) for n, p in space.parameters.items()]}},
+        "changes": {"type": "array", "items": {"anyOf": _change_items(space)}},
         "free": {"type": "array", "items": _free_item(space)},
         "runs": {"type": "integer", "minimum": 1, "maximum": 20},
         "rationale": {"type": "string"},
@@ -61,6 +62,21 @@ def closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _change_items(space: SearchSpace) -> list[dict[str, Any]]:
+    """Return what one change may be: a value, all shares of a mixture, or one share of a mixture."""
+    items = []
+    for name, parameter in space.declared.items():
+        if isinstance(parameter, Shares):
+            shares = space.shares_of(name)
+            whole = closed_object({p.source: _value_schema(p) for p in shares.values()})
+            items.append(closed_object({"name": {"type": "string", "enum": [name]}, "value": whole}))
+            part = {"type": "number", "minimum": 0.0, "maximum": 1.0}
+            items.append(closed_object({"name": {"type": "string", "enum": list(shares)}, "value": part}))
+        else:
+            items.append(_change(name, parameter, space))
+    return items
+
+
 def _change(name: str, parameter: Parameter, space: SearchSpace) -> dict[str, Any]:
     value = _value_schema(parameter)
     if name in space.conditions:
@@ -70,7 +86,9 @@ def _change(name: str, parameter: Parameter, space: SearchSpace) -> dict[str, An
 
 def _free_item(space: SearchSpace) -> dict[str, Any]:
     bound = {"type": ["number", "null"]}
-    return closed_object({"name": {"type": "string", "enum": list(space.names)}, "low": bound, "high": bound})
+    return closed_object(
+        {"name": {"type": "string", "enum": [*space.mixtures, *space.names]}, "low": bound, "high": bound}
+    )
 
 
 def _request_item() -> dict[str, Any]:

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from tunesmith.agent.llm.answer_format import KINDS
+from tunesmith.agent.llm.answers.intervals import Interval, free_intervals, is_number, is_valid, value_within
+from tunesmith.agent.llm.answers.mixtures import whole_mixtures, with_free_shares
 from tunesmith.agent.sampler.candidates.deduplication import tried_keys
 from tunesmith.study.errors import Mistake, ProposalError
-from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Params, Value
-from tunesmith.study.space.parameters import Bool, Choice, Parameter
+from tunesmith.study.space.mixtures.rows import flat
+from tunesmith.study.space.mixtures.shares import Share
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.space.values import config_key, own_value
+from tunesmith.study.space.values import config_key
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import incumbent
@@ -30,14 +32,6 @@ MAX_RUNS = 20
 
 _MAX_TEXT_CHARS = 600
 _MAX_CANDIDATES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A range of a free parameter, in its own units; of a choice, all of its values."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,9 +183,10 @@ def _parse_candidate(entry: Mapping[str, Any], view: StudyView) -> Candidate:
     }
     if kind == "confirm":
         return Candidate(params=base_params, base=_confirmed(base, view), repeats=base, **text)  # type: ignore[arg-type]
-    changes = _changes(entry, space)
-    free = _free(entry.get("free"), space)
-    params = _combined(changes, base_params, free, space)
+    whole = whole_mixtures(space.own_values(_changes(entry, space)), base_params, space)
+    free = free_intervals(entry.get("free"), space)
+    params = _combined(whole.changes, base_params, free, space)
+    text["rationale"] = "; ".join(part for part in (text["rationale"], *whole.notes) if part)
     predicted = entry.get("predicted")
     return Candidate(
         params=params,
@@ -207,13 +202,15 @@ def _combined(
     changes: Mapping[str, Any], base: Mapping[str, Value], free: Mapping[str, Interval], space: SearchSpace
 ) -> dict[str, Value]:
     """Return the configuration: the changes on top of the base, and a value within its range for what is free."""
-    values: dict[str, Any] = {**base, **space.own_values(changes)}
-    for name, interval in free.items():
-        if name not in changes:
-            values[name] = _within(space.parameters[name], values.get(name), interval)
+    values: dict[str, Any] = {**base, **changes}
+    moved = [name for name in free if name not in changes]
+    for name in moved:
+        values[name] = value_within(space.parameters[name], values.get(name), free[name])
+    if any(isinstance(space.parameters[name], Share) for name in moved):
+        values = with_free_shares(values, changes, space)
     if base:
         # A change may make other parameters active that the base does not have: they start at their defaults.
-        clipped = space.clip({n: v for n, v in values.items() if _is_valid(space.parameters.get(n), v)})
+        clipped = space.clip({n: v for n, v in values.items() if is_valid(space.parameters.get(n), v)})
         values = {**{n: v for n, v in clipped.items() if n not in values}, **values}
         values = {n: v for n, v in values.items() if n in changes or n in clipped}
     return space.parse(values)
@@ -269,81 +266,26 @@ def _changes(entry: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
     given: Any = entry.get("changes")
     if given is None or (not given and "params" in entry):
         # Accept a flat object without "params", as weak models write it.
-        given = entry.get("params", {name: entry[name] for name in space.names if name in entry})
+        known = (*space.names, *space.mixtures)
+        given = entry.get("params", {name: entry[name] for name in known if name in entry})
     if isinstance(given, Sequence) and not isinstance(given, str):
         pairs = [(c.get("name"), c.get("value")) for c in given if isinstance(c, Mapping)]
     else:
         pairs = list(given.items()) if isinstance(given, Mapping) else []
-    values = {str(name): _scalar(value) for name, value in pairs}
+    given_by_name = flat(space.mixtures, {str(name): value for name, value in pairs})
+    values = {name: _scalar(value) for name, value in given_by_name.items()}
     # null means "not active", except where it is one of the choices.
-    return {n: v for n, v in values.items() if v is not None or _is_valid(space.parameters.get(n), v)}
-
-
-def _free(given: Any, space: SearchSpace) -> dict[str, Interval]:
-    """Return the free parameters with their ranges, cut to the space's.
-
-    Raises:
-        ProposalError: a name is not a parameter, or a range does not overlap the parameter's.
-    """
-    if isinstance(given, Mapping):
-        given = [{"name": name, **(bounds if isinstance(bounds, Mapping) else {})} for name, bounds in given.items()]
-    if not isinstance(given, Sequence) or isinstance(given, str):
-        return {}
-    free: dict[str, Interval] = {}
-    mistakes: list[Mistake] = []
-    for item in given:
-        name = str(item.get("name")) if isinstance(item, Mapping) else str(item)
-        bounds = item if isinstance(item, Mapping) else {}
-        parameter = space.parameters.get(name)
-        if parameter is None:
-            mistakes.append(Mistake(f"free.{name[:60]}", f"is not a parameter{did_you_mean(name, space.names)}"))
-            continue
-        interval = _interval(parameter, bounds.get("low"), bounds.get("high"))
-        if interval is None:
-            mistakes.append(Mistake(f"free.{name}", "is a range outside the search space"))
-        else:
-            free[name] = interval
-    if mistakes:
-        raise ProposalError(mistakes)
-    return free
-
-
-def _interval(parameter: Parameter, low: Any, high: Any) -> Interval | None:
-    if isinstance(parameter, Choice | Bool):
-        return Interval(0.0, 1.0)
-    ends = [float(end) if _is_number(end) else None for end in (low, high)]
-    bottom = parameter.low if ends[0] is None else max(ends[0], parameter.low)
-    top = parameter.high if ends[1] is None else min(ends[1], parameter.high)
-    return Interval(float(bottom), float(top)) if bottom <= top else None
-
-
-def _within(parameter: Parameter, value: Any, interval: Interval) -> Value:
-    """Return a base's value moved into a free range; its middle on the parameter's scale where there is no value."""
-    if isinstance(parameter, Choice | Bool):
-        return value if _is_valid(parameter, value) else parameter.from_unit(0.5)
-    low, high = parameter.clip(interval.low), parameter.clip(interval.high)
-    if _is_number(value):
-        return parameter.clip(min(max(value, interval.low), interval.high))
-    ends = [parameter.to_unit(end) for end in (low, high)]  # type: ignore[arg-type]  # its own type
-    return parameter.from_unit(sum(ends) / 2)
+    return {n: v for n, v in values.items() if v is not None or is_valid(space.parameters.get(n), v)}
 
 
 def _runs(given: Any, kind: str) -> int:
     usual = 5 if kind == "region" else 1
-    return min(max(int(given), 1), MAX_RUNS) if _is_number(given) else usual
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+    return min(max(int(given), 1), MAX_RUNS) if is_number(given) else usual
 
 
 def _scalar(value: Any) -> Value:
     """Return the value; one that is not a scalar becomes text, which the parameter then rejects with a message."""
     return value if isinstance(value, str | int | float | bool | None) else str(value)[:80]
-
-
-def _is_valid(parameter: Parameter | None, value: Value) -> bool:
-    return parameter is not None and parameter.invalid_reason(own_value(parameter, value)) is None
 
 
 def _clean_text(text: Any) -> str:

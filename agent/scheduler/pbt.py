@@ -67,7 +67,7 @@ class Population:
         """Return the population of a study with [schedule] kind = "pbt"; None for any other study."""
         if spec.schedule_kind != "pbt" or spec.fidelity is None or spec.schedule is None:
             return None
-        movable = frozenset(spec.schedule.movable or spec.space.names)
+        movable = frozenset(spec.space.whole(spec.schedule.movable or spec.space.names))
         return cls(spec.schedule.population, spec.fidelity.min, spec.fidelity.max, movable, spec.objectives[0])
 
     def first_generation(self, proposal: Proposal) -> Proposal:

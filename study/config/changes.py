@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.study.commands import Bounds, Constrain, Forbid, Limit, Parallel, Setting
-from tunesmith.study.errors import ToolRefused
+from tunesmith.study.errors import SpecError, ToolRefused
 from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Params, Value, same
+from tunesmith.study.space.mixtures.checks import bound_of
+from tunesmith.study.space.mixtures.rows import mended
+from tunesmith.study.space.mixtures.shares import Shares
 
 Document = Mapping[str, Any]
 
@@ -175,10 +178,16 @@ def _require_live(key: str) -> None:
 
 def _bounds(document: Document, command: Bounds) -> SpecChange:
     space = document.get("space", {})
+    mixture, _, source = command.name.rpartition(".")
+    if space.get(mixture, {}).get("type") == Shares.kind and source in space[mixture]["of"]:
+        return _change(document, f"space.{mixture}", _with_share_bounds(space[mixture], source, command))
     if command.name not in space:
         raise ToolRefused(f"there is no parameter {command.name!r}{did_you_mean(command.name, space)}")
     entry = dict(space[command.name])
     ranged = entry["type"] in ("float", "int")
+    if entry["type"] == Shares.kind:
+        first = f"{command.name}.{entry['of'][0]}"
+        raise ToolRefused(f"{command.name} is a mixture; give low, high or both for one of its shares, such as {first}")
     if (command.low is not None or command.high is not None) and not ranged:
         raise ToolRefused(f"{command.name} is a {entry['type']}, which has no low and high; give choices")
     if command.choices is not None and entry["type"] != "choice":
@@ -190,6 +199,26 @@ def _bounds(document: Document, command: Bounds) -> SpecChange:
             entry[name] = _own_bound(entry, value)
     _fit_default(entry)
     return _change(document, f"space.{command.name}", entry)
+
+
+def _with_share_bounds(entry: Mapping[str, Any], source: str, command: Bounds) -> dict[str, Any]:
+    """Return the table of a mixture with other bounds of one share, and a default within them."""
+    if command.choices is not None or (command.low is None and command.high is None):
+        raise ToolRefused(f"{command.name} is a share; give low, high or both")
+    made = dict(entry)
+    for key, bound, otherwise in (("min", command.low, 0.0), ("max", command.high, 1.0)):
+        if bound is not None:
+            given = made.get(key, otherwise)
+            each = {name: bound_of(given, name, otherwise) for name in made["of"]}
+            made[key] = {**each, source: float(bound)}
+    if "default" in made:
+        before = Shares(**{key: value for key, value in entry.items() if key != "type"})
+        try:
+            after = Shares(**{key: value for key, value in made.items() if key not in ("type", "default")})
+        except SpecError as error:
+            raise ToolRefused(str(error)) from None
+        made["default"] = mended(after, before.default) if isinstance(before.default, Mapping) else before.default
+    return made
 
 
 def _rule(document: Document, command: Forbid) -> SpecChange:

@@ -15,7 +15,7 @@ from tunesmith.study.space.condition import Condition, Params, Value
 from tunesmith.study.space.dependence import by_dependence, guards_of
 from tunesmith.study.space.mixtures import rows
 from tunesmith.study.space.mixtures.rows import Declared
-from tunesmith.study.space.mixtures.shares import Shares
+from tunesmith.study.space.mixtures.shares import Share, Shares
 from tunesmith.study.space.parameters import Choice, Parameter, has_default, imputed_value
 from tunesmith.study.space.rules.relations import Relations, relation_mistakes
 from tunesmith.study.space.rules.repair import nearest_allowed
@@ -145,6 +145,11 @@ class SearchSpace:
             parts = rows.names_of(mixture, shares)
             found.update(parts if mixture in found or not found.isdisjoint(parts) else ())
         return found
+
+    def shares_of(self, mixture: str) -> dict[str, Share]:
+        """Return the parameters of a mixture by their names."""
+        names = rows.names_of(mixture, self.mixtures[mixture])
+        return {name: p for name in names if isinstance(p := self.parameters[name], Share)}
 
     def extended(self, parameters: Declared) -> SearchSpace:
         """Return the space with further parameters.

@@ -41,7 +41,7 @@ from tunesmith.study.errors import Mistake, ProposalError, SpaceExhausted, SpecE
 from tunesmith.study.formatting import render_parameter
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
-from tunesmith.study.space.condition import ConditionError, Value
+from tunesmith.study.space.condition import ConditionError, Value, same
 from tunesmith.study.space.values import own_value
 from tunesmith.study.trials.observed.reported import unreported_reason
 from tunesmith.study.trials.replicates.seeds import choosing_seed, is_fresh, tuning_seed
@@ -246,6 +246,9 @@ def _end_trial(command: Withdraw | StopTrial, state: RunState) -> CommandDecisio
 
 def _pin(command: Pin, state: RunState) -> CommandDecision:
     parameters = state.spec.space.parameters
+    if command.name in state.spec.space.mixtures:
+        shares = ", ".join(state.spec.space.shares_of(command.name))
+        raise ToolRefused(f"{command.name} is a mixture; pin one of its shares: {shares}")
     if command.name not in parameters:
         raise ToolRefused(f"there is no parameter {command.name!r}{did_you_mean(command.name, parameters)}")
     pins = {name: value for name, value in state.steering.pins.items() if name != command.name}
@@ -257,10 +260,14 @@ def _pin(command: Pin, state: RunState) -> CommandDecision:
     if refused:
         raise ToolRefused(f"{command.name}: {refused}")
     pins[command.name] = value
+    fixed = f"{command.name} cannot be fixed at {render_parameter(value)}"
     try:
-        state.spec.space.clip(pins, keep=pins)
+        clipped = state.spec.space.clip(pins, keep=pins)
     except SpaceExhausted as nothing:
-        raise ToolRefused(f"{command.name} cannot be fixed at {render_parameter(value)}: {nothing}") from None
+        raise ToolRefused(f"{fixed}: {nothing}") from None
+    if moved := [name for name in pins if name in clipped and not same(clipped[name], pins[name])]:
+        others = ", ".join(f"{name} = {render_parameter(pins[name])}" for name in pins if name != command.name)
+        raise ToolRefused(f"{fixed}: the shares of {moved[0].rpartition('.')[0]} would not sum to 1 with {others}")
     steering = replace(state.steering, pins=pins)
     return CommandDecision(
         answer=f"{command.name} is fixed at {render_parameter(value)} in all later trials", steering=steering

@@ -14,6 +14,8 @@ import numpy as np
 from tunesmith.agent.sampler.base import Suggestion
 from tunesmith.agent.sampler.candidates.deduplication import draw_new_params, tried_keys, values_of
 from tunesmith.study.space.condition import Value
+from tunesmith.study.space.mixtures.rows import lattice
+from tunesmith.study.space.mixtures.shares import Shares, share_name
 from tunesmith.study.space.parameters import Bool, Choice, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.values import config_key
@@ -22,6 +24,8 @@ from tunesmith.study.trials.view import StudyView
 
 _MAX_COMBINATIONS = 200_000
 """Most combinations of a grid that are listed; of a larger grid this number is drawn."""
+_MAX_MIXTURES = 5_000
+"""Most mixtures of a grid that are listed; of more this number is drawn."""
 _MAX_LEVEL = 10
 """The finest grid has 2^10 + 1 values of a parameter."""
 
@@ -37,15 +41,30 @@ class GridSampler:
         """
         tried = tried_keys(view)
         for level in range(1, _MAX_LEVEL + 1):
-            values = {name: _on_grid(parameter, level) for name, parameter in view.space.parameters.items()}
+            values = _axes(view.space, level)
             for params in _combinations(view.space, values, derived_seed(view.seed, "grid", level)):
                 if config_key(params) not in tried:
                     return Suggestion(params=params, rationale=f"a combination of the grid of {_size(values)}")
-            if all(len(found) >= view.space.parameters[name].cardinality for name, found in values.items()):
+            if _size(values) >= view.space.cardinality:
                 break
         rng = np.random.default_rng(derived_seed(view.seed, "grid", view.number))
         params = draw_new_params(view, lambda: view.space.from_unit(rng.random(len(view.space)).tolist()), rng)
         return Suggestion(params=params, rationale="a draw beyond the grid")
+
+
+def _axes(space: SearchSpace, level: int) -> list[Sequence[Mapping[str, Value]]]:
+    """Return the values of each parameter on the grid of a level; a mixture has whole mixtures in place of shares."""
+    axes: list[Sequence[Mapping[str, Value]]] = []
+    for name, parameter in space.declared.items():
+        if isinstance(parameter, Shares):
+            axes.append(lattice(name, parameter, 2**level, _MAX_MIXTURES) or [_middle(name, parameter)])
+        else:
+            axes.append([{name: value} for value in _on_grid(parameter, level)])
+    return axes
+
+
+def _middle(name: str, shares: Shares) -> dict[str, Value]:
+    return {share_name(name, source): share for source, share in shares.middle.items()}
 
 
 def _on_grid(parameter: Parameter, level: int) -> Sequence[Value]:
@@ -57,15 +76,16 @@ def _on_grid(parameter: Parameter, level: int) -> Sequence[Value]:
 
 
 def _combinations(
-    space: SearchSpace, values: Mapping[str, Sequence[Value]], seed: int
+    space: SearchSpace, values: Sequence[Sequence[Mapping[str, Value]]], seed: int
 ) -> Iterator[Mapping[str, Value]]:
     """Yield the allowed combinations in random order; some twice, where inactive parameters make the difference."""
     rng = np.random.default_rng(seed)
     for index in _order(_size(values), rng):
-        left, chosen = index, {}
-        for name, found in values.items():
+        left = index
+        chosen: dict[str, Value] = {}
+        for found in values:
             left, position = divmod(left, len(found))
-            chosen[name] = found[position]
+            chosen |= found[position]
         params = space.completed(chosen)
         if not space.broken_rule(params):
             yield params
@@ -79,5 +99,5 @@ def _order(size: int, rng: np.random.Generator) -> Iterator[int]:
     yield from (int(rng.integers(largest)) for _ in range(_MAX_COMBINATIONS))
 
 
-def _size(values: Mapping[str, Sequence[Value]]) -> int:
-    return math.prod(len(found) for found in values.values())
+def _size(values: Sequence[Sequence[Mapping[str, Value]]]) -> int:
+    return math.prod(len(found) for found in values)

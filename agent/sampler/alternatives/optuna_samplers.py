@@ -12,6 +12,8 @@ from tunesmith.agent.sampler.base import Suggestion
 from tunesmith.agent.sampler.candidates.deduplication import draw_new_params
 from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
+from tunesmith.study.space.mixtures.rows import shares_at
+from tunesmith.study.space.mixtures.shares import Share
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
 from tunesmith.study.space.rules.repair import nearest_allowed
 from tunesmith.study.space.space import SearchSpace
@@ -81,10 +83,16 @@ def ask_each(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
         SpaceExhausted: rules forbid every configuration that was looked at.
     """
     values: dict[str, Value] = {}
+    coordinates: dict[str, float] = {}
     for name in space.dependency_order:
         parameter = space.parameters[name]
         if name in space.active({**values, name: None}):
-            values[name] = _from_optuna_value(parameter, _suggest_one(trial, name, to_distribution(parameter)))
+            found = _suggest_one(trial, name, to_distribution(parameter))
+            if isinstance(parameter, Share):
+                coordinates[name] = found
+                values |= shares_at(space.mixtures, coordinates)
+            else:
+                values[name] = _from_optuna_value(parameter, found)
     return nearest_allowed(space, {name: values[name] for name in space.names if name in values})
 
 
@@ -121,6 +129,9 @@ def to_distribution(parameter: Parameter) -> optuna.distributions.BaseDistributi
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match parameter:
+        case Share():
+            # Uniform coordinates of all shares are a uniform mixture; ranges of shares would not sum to 1.
+            return FloatDistribution(0.0, 1.0)
         case Float() | Int() if _is_by_index(parameter):
             return IntDistribution(0, int(parameter.cardinality) - 1)
         case Float(low=low, high=high, log=log, step=step):
@@ -145,7 +156,9 @@ def _is_by_index(parameter: Parameter) -> bool:
 
 
 def to_optuna_value(parameter: Parameter, value: Value) -> Any:
-    """Return Optuna's form of a value: choices, multiples and powers by index."""
+    """Return Optuna's form of a value: choices, multiples and powers by index, shares by coordinate."""
+    if isinstance(parameter, Share):
+        return parameter.to_unit(value)  # type: ignore[arg-type]  # a share
     if isinstance(parameter, Choice) or _is_by_index(parameter):
         return int(parameter.to_unit(value) * parameter.cardinality)  # type: ignore[arg-type]  # its own type
     return float(value) if isinstance(parameter, Int) and parameter.cardinality > WIDEST_INT else value  # type: ignore[arg-type]  # an Int's value

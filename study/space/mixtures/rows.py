@@ -6,8 +6,10 @@ A configuration holds one entry for each share: {"mix.code": 0.5, "mix.prose": 0
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Collection, Iterable, Mapping
+import random
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from tunesmith.study.errors import Mistake
@@ -134,6 +136,12 @@ def mended_params(
     return found
 
 
+def shares_at(mixtures: Mapping[str, Shares], coordinates: Mapping[str, float]) -> dict[str, float]:
+    """Return the shares of those mixtures that have a coordinate for every share."""
+    complete = {n: shares for n, shares in mixtures.items() if all(p in coordinates for p in names_of(n, shares))}
+    return from_coordinates(complete, coordinates)
+
+
 def from_coordinates(mixtures: Mapping[str, Shares], coordinates: Mapping[str, float]) -> dict[str, float]:
     """Return the shares at coordinates in [0, 1]; of uniform coordinates they are uniform within minima."""
     found: dict[str, float] = {}
@@ -142,6 +150,30 @@ def from_coordinates(mixtures: Mapping[str, Shares], coordinates: Mapping[str, f
         sizes = [simplex.excess(min(max(coordinates[name], 0.0), 1.0)) for name in names]
         found |= dict(zip(names, simplex.from_sizes(sizes, shares.lows, shares.highs), strict=True))
     return found
+
+
+def lattice(name: str, shares: Shares, parts: int, most: int) -> list[dict[str, float]]:
+    """Return the mixtures whose shares are whole numbers of `parts`, within the bounds (Scheffe 1958).
+
+    Of more than `most` that number is drawn, the same each time; above minima shares are parts of what these leave.
+    """
+    names, width = names_of(name, shares), 1.0 - math.fsum(shares.lows)
+    found: dict[tuple[float, ...], None] = {}
+    for whole in _compositions(parts, len(names), most):
+        point = [low + width * count / parts for low, count in zip(shares.lows, whole, strict=True)]
+        if all(share <= high + EXACT for share, high in zip(point, shares.highs, strict=True)):
+            found[tuple(simplex.rounded(point, shares.lows, shares.highs))] = None
+    return [dict(zip(names, point, strict=True)) for point in found]
+
+
+def _compositions(total: int, count: int, most: int) -> Iterator[tuple[int, ...]]:
+    """Yield the ways to write a number as a sum of `count` whole numbers; `most` random ones where there are more."""
+    places, rng = range(total + count - 1), random.Random(0)  # noqa: S311  # not a secret
+    is_all = math.comb(len(places), count - 1) <= most
+    drawn = (tuple(sorted(rng.sample(places, count - 1))) for _ in range(most))
+    for bars in itertools.combinations(places, count - 1) if is_all else drawn:
+        edges = (-1, *bars, total + count - 1)
+        yield tuple(b - a - 1 for a, b in itertools.pairwise(edges))
 
 
 def row_mistakes(mixtures: Mapping[str, Shares], params: Mapping[str, Any]) -> Iterable[Mistake]:

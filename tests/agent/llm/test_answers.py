@@ -10,7 +10,8 @@ from fakes.views import view
 
 import tunesmith as ts
 from tunesmith.agent.llm.answer_format import planner_format
-from tunesmith.agent.llm.candidates import Candidate, Interval, validate_candidates
+from tunesmith.agent.llm.answers.intervals import Interval
+from tunesmith.agent.llm.candidates import Candidate, validate_candidates
 from tunesmith.agent.llm.requests import read_requests
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import FailureKind

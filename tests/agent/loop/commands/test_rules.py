@@ -62,7 +62,7 @@ def test_a_removed_rule_is_gone_and_a_later_run_still_has_the_others() -> None:
         ("lrr > 3", "lrr is not known; did you mean lr"),
         ("hidden * 2", "expected a comparison"),
         ("9**9**9 > lr", "too large"),
-        ("lr.real > 3", "is not supported"),
+        ("lr.real > 3", "lr.real is not known"),
         ("optimizer > 2", "optimizer is a text"),
         ("lr <= 1", "the rules leave nothing|the default configuration breaks a rule"),
     ],
