@@ -19,7 +19,7 @@ from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox
 from tunesmith.evaluator.steps import EvaluationContext
 from tunesmith.evaluator.timing.plan import Plan
-from tunesmith.evaluator.timing.worker_process import Program
+from tunesmith.evaluator.timing.worker.process import Program
 from tunesmith.evaluator.trial_command import TrialCommand
 from tunesmith.study.config.filled import filled
 from tunesmith.study.config.tables.run import EvaluateTable

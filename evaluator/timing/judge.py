@@ -18,11 +18,11 @@ from pathlib import Path
 
 from tunesmith.evaluator.out_of_memory import find_out_of_memory
 from tunesmith.evaluator.timing.ceilings import BYTES_MARGIN, FLOPS_MARGIN, Peaks, measured_peaks
-from tunesmith.evaluator.timing.freezing import NotStopped
 from tunesmith.evaluator.timing.measurement import DRIFT, WIDE, Measurement, measure
 from tunesmith.evaluator.timing.pairing import CandidateFailed, Layout, ReferenceFailed
 from tunesmith.evaluator.timing.plan import Plan, Verdict
 from tunesmith.evaluator.timing.shared_values import Different
+from tunesmith.evaluator.timing.worker.freezing import NotStopped
 from tunesmith.study.space.rules.expression import ExpressionError, parse
 from tunesmith.study.trials.trial import FailureKind
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tunesmith.evaluator.timing import worker_process
 from tunesmith.evaluator.timing.ceilings import cold_caches
 from tunesmith.evaluator.timing.comparison import TOLERANCES, Tolerance
 from tunesmith.evaluator.timing.intervals import Interval, interval, interval_of_blocks, launch_value
@@ -29,7 +28,8 @@ from tunesmith.evaluator.timing.pairing import (
     plan_layout,
 )
 from tunesmith.evaluator.timing.plan import Plan
-from tunesmith.evaluator.timing.worker_process import Program, WorkerFailed, WorkerProcess
+from tunesmith.evaluator.timing.worker import process
+from tunesmith.evaluator.timing.worker.process import Program, WorkerFailed, WorkerProcess
 
 QUIET = 0.1
 """Largest logarithm of the ratio of a block's two times of the reference for the block to count as undisturbed."""
@@ -130,7 +130,7 @@ def measure(plan: Plan) -> Measurement:
         ReferenceFailed: the user's own code failed.
         NotStopped: a process does not stop.
     """
-    maker = worker_process.start(plan.maker, owns_orphans=False)
+    maker = process.start(plan.maker, owns_orphans=False)
     try:
         return _Launches(plan, maker).run()
     finally:
@@ -210,7 +210,7 @@ class _Launches:
             reference.end()
 
     def _start(self, program: Program, *, is_candidate: bool) -> WorkerProcess:
-        worker = worker_process.start(program, owns_orphans=is_candidate and self._plan.owns_orphans)
+        worker = process.start(program, owns_orphans=is_candidate and self._plan.owns_orphans)
         try:
             worker.share(self._shared_bytes)
             worker.load()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tunesmith.evaluator.timing.comparison import Tolerance, largest_difference
 from tunesmith.evaluator.timing.shared_values import Different, Place
-from tunesmith.evaluator.timing.worker_process import WorkerFailed, WorkerProcess
+from tunesmith.evaluator.timing.worker.process import WorkerFailed, WorkerProcess
 
 TARGET_S = 0.01
 """Shortest time of a timed exchange: shorter calls are made several times in it, each on its own input."""

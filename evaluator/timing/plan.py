@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunesmith.evaluator.timing.worker_process import Program
+from tunesmith.evaluator.timing.worker.process import Program
 
 Case = Mapping[str, Any]
 

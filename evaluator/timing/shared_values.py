@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tunesmith.evaluator.timing.worker_values import ALIGNMENT, PREFIX
+from tunesmith.evaluator.timing.worker.worker_values import ALIGNMENT, PREFIX
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[Any]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.evaluator.timing.freezing import children, continue_all, descendants, stop_all
+from tunesmith.evaluator.timing.worker.freezing import children, continue_all, descendants, stop_all
 
 WORKER = Path(__file__).with_name("worker.py")
 MAX_REPLY_BYTES = 65536
