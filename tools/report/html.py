@@ -24,6 +24,7 @@ from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     shrinkage_lines,
     shrinkages,
 )
+from tunesmith.tools.analysis.failing_instances import failing_lines
 from tunesmith.tools.analysis.findings.figures import gain_text, plus_minus
 from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.analysis.instance_table import instance_table
@@ -104,6 +105,7 @@ def _template_values(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "llm_worth": facts.llm_worth(report),
         "arms": arm_lines(report.record.spec.space, report.trials, report.record.spec.objectives[0]),
         "arm_choice": report.record.spec.space.arms,
+        "failing_instances": failing_lines(report.trials),
         "instances": instance_table(report.trials, report.record.spec),
         "failures": facts.failures(report.trials),
         "sources": facts.sources(report),

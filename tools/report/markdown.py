@@ -17,6 +17,7 @@ from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     shrinkage_lines,
     shrinkages,
 )
+from tunesmith.tools.analysis.failing_instances import failing_lines
 from tunesmith.tools.analysis.findings.figures import ConfigResult, gain_text, plus_minus
 from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.analysis.instance_table import instance_table
@@ -89,12 +90,13 @@ def _values(summary: Summary) -> list[str]:
 
 
 def _instances(report: ReportInput) -> list[str]:
-    table = instance_table(report.trials, report.record.spec)
+    table, failing = instance_table(report.trials, report.record.spec), failing_lines(report.trials)
+    notes = ["\n".join(f"- {_escaped(line)}" for line in failing)] if failing else []
     if table is None:
-        return []
+        return ["## Instances", *notes] if notes else []
     rows = [[_escaped(cell) for cell in row] for row in table.rows]
     more = [f"{table.left_out} more instances are left out."] if table.left_out else []
-    return ["## Instances", _table(list(table.names), rows), *more]
+    return ["## Instances", _table(list(table.names), rows), *more, *notes]
 
 
 def _comparisons(summary: Summary) -> list[str]:

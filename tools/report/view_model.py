@@ -24,6 +24,7 @@ from tunesmith.tools.report.plots.figures import (
     slices,
     values_over_trials,
 )
+from tunesmith.tools.report.plots.mixtures import mixtures
 from tunesmith.tools.report.plots.parallel import parallel_coordinates
 from tunesmith.tools.report.sanitize import LONGEST_CELL, PLOT_DIGITS, cut
 
@@ -49,6 +50,7 @@ class Plots:
     fronts: Sequence[Plot]
     importance: Plot | None
     slices: Sequence[Plot]
+    mixtures: Sequence[Plot]
     curves: Plot | None
     series: Sequence[Plot]
     parallel: Plot | None
@@ -56,8 +58,8 @@ class Plots:
     @property
     def shown(self) -> list[Plot]:
         """The plots that exist, in the order of the page."""
-        single = [self.values, self.confirmed, *self.fronts, self.importance, *self.slices, self.curves, *self.series]
-        single.append(self.parallel)
+        single = [self.values, self.confirmed, *self.fronts, *self.mixtures, self.importance, *self.slices]
+        single += [self.curves, *self.series, self.parallel]
         return [plot for plot in single if plot is not None]
 
 
@@ -69,6 +71,7 @@ def plots(report: ReportInput, summary: Summary) -> Plots:
         fronts=fronts(report, summary),
         importance=importance_bars(summary),
         slices=slices(report, summary),
+        mixtures=mixtures(report, summary),
         curves=learning_curves(report, summary),
         series=other_series(report, summary),
         parallel=parallel_coordinates(report, summary),

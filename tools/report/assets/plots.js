@@ -23,6 +23,12 @@ const report = JSON.parse(document.getElementById("data").textContent);
       if (axis.title) axis.title = { ...(axis.title.text ? axis.title : { text: axis.title }), font: { size: 13, color: soft } };
       axis.fixedrange = true;
     }
+    for (const key of Object.keys(copy.ternary ?? {}).filter((name) => /^[abc]axis/.test(name))) {
+      const axis = copy.ternary[key];
+      Object.assign(axis, { gridcolor: grid, linecolor: grid, tickfont: { size: 12, color: soft } });
+      axis.title = { ...axis.title, font: { size: 13, color: soft } };
+    }
+    if (copy.ternary) copy.ternary.bgcolor = "rgba(0,0,0,0)";
     if (width < 520) {
       if (copy.margin.l < 70) copy.margin.l = Math.min(copy.margin.l, 54);
       copy.margin.r = Math.min(copy.margin.r, 12);
