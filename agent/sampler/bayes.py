@@ -38,7 +38,7 @@ from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.trial import Prediction, Source, Trial
 from tunesmith.study.trials.view import Objective, StudyView
 from tunesmith.tools.surrogate.blas_threads import single_threaded_blas
-from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
+from tunesmith.tools.surrogate.encoding import Array
 from tunesmith.tools.surrogate.gp_ensemble import Index
 
 NEAR = 1e-3
@@ -169,30 +169,31 @@ class BayesSampler:
         arms = inputs.arms
         untried = arms.first_untried() if arms is not None and data.count else None
         if arms is not None and untried is not None:
-            params = _first_new(view, inputs.encoding, data, untried[None, :], inputs.rng)
+            params = _first_new(view, inputs, untried[None, :])
             return Suggestion(params=params, rationale=f"the first trial with {arms.name} = {params.get(arms.name)}")
         if is_open(view, data, n_initial, inputs.arm_count):
             return self._suggest_initial(view, inputs)
         if data.complete.any():
-            arm = arms.by_bound(view.number) if arms is not None else None
+            arm = None
+            if arms is not None:
+                arm = arms.only if arms.only is not None else arms.by_bound(view.number)
             return self._suggest_improvement(view, inputs, arm)
         return _suggest_far_from_failures(view, inputs)
 
     def _suggest_initial(self, view: StudyView, inputs: StudyInputs) -> Suggestion:
         encoding, data = inputs.encoding, inputs.data
-        opening = next_opening(view, encoding, data, self._settings, inputs.rng, arms=inputs.arm_count)
-        return Suggestion(
-            params=_first_new(view, encoding, data, opening.pool, inputs.rng), rationale=opening.rationale
-        )
+        opening = next_opening(view, encoding, data, self._settings, inputs.rng, arms=inputs.arms)
+        pool = inputs.within(opening.pool)
+        return Suggestion(params=_first_new(view, inputs, pool), rationale=opening.rationale)
 
     def _suggest_improvement(self, view: StudyView, inputs: StudyInputs, arm: int | None) -> Suggestion:
         found = self._searched(view, inputs, view.number, inputs.rng, arm)
-        params = _first_new(view, inputs.encoding, inputs.data, found.pool, inputs.rng)
+        params = _first_new(view, inputs, inputs.within(found.pool))
         z = found.model.feature_map.features(np.array([view.space.to_unit(params)]))
         prediction = _predict(found, z, view.objectives[0])
         p_feasible = float(np.exp(found.model.log_p_feasible(z)[0]))
         rationale = _rationale(prediction.mean, _spread(found, z, found.misses.typical), p_feasible)
-        if inputs.arms is not None and arm is not None:
+        if inputs.arms is not None and arm is not None and inputs.arms.only is None:
             rationale = f"nothing better for a while, and {inputs.arms.values[arm]} may still rise: {rationale}"
         return Suggestion(params=params, prediction=prediction, rationale=rationale)
 
@@ -215,7 +216,7 @@ class BayesSampler:
         rows = _good_rows(data, model, rng, inputs.feature_map if view.space.default is not None else None)
         good = data.units[rows]
         if inputs.arms is not None and arm is not None:
-            good = inputs.arms.only(good, arm)
+            good = inputs.arms.of_arm(good, arm)
         region = self._region(view, inputs, good, number)
         if inputs.arms is not None and arm is not None:
             region = inputs.arms.confined(region, arm, good)
@@ -286,7 +287,7 @@ def _suggest_from_earlier(view: StudyView, inputs: StudyInputs, prior: TransferP
     optimum = optimum_at_scale(view) if turn == 0 else None
     if optimum is not None:
         pool = np.concatenate([[view.space.to_unit(optimum.params)], pool])
-    params = _first_new(view, inputs.encoding, inputs.data, pool, inputs.rng)
+    params = _first_new(view, inputs, inputs.within(pool))
     if optimum is not None and params == optimum.params:
         studies = " and ".join(optimum.studies)
         rationale = f"the optimum at {format_scale(view.scale)} predicted from {studies}"
@@ -300,13 +301,11 @@ def _suggest_far_from_failures(view: StudyView, inputs: StudyInputs) -> Suggesti
     """Suggest a point that is unlikely to fail and far from every trial, because no trial has succeeded yet."""
     encoding, data, rng = inputs.encoding, inputs.data, inputs.rng
     points = encoding.project_to_valid(rng.random((256, len(encoding))))
-    params = _first_new(view, encoding, data, least_likely_to_fail(encoding, data, points), rng)
+    params = _first_new(view, inputs, inputs.within(least_likely_to_fail(encoding, data, points)))
     return Suggestion(params=params, rationale="nothing has succeeded yet: as far as possible from what was tried")
 
 
-def _first_new(
-    view: StudyView, encoding: SpaceEncoding, data: TrainingData, pool: Array, rng: np.random.Generator
-) -> dict[str, Value]:
+def _first_new(view: StudyView, inputs: StudyInputs, pool: Array) -> dict[str, Value]:
     """Return the first configuration of the pool (m, d) that is new and no near duplicate.
 
     When there is none: the first that is new, else a random new one, else any new one.
@@ -314,7 +313,7 @@ def _first_new(
     Raises:
         SpaceExhausted: every configuration was tried.
     """
-    tried = tried_keys(view)
+    encoding, data, tried = inputs.encoding, inputs.data, tried_keys(view)
     reach_of_pending = np.where(encoding.smooth, NEAR_PENDING, _SAME)
     close = np.abs(pool[:, None, :] - data.pending[None, :, :]) <= reach_of_pending
     near_pending = np.any(np.all(close, axis=2), axis=1)
@@ -329,7 +328,14 @@ def _first_new(
             near_duplicates.append(params)
     if near_duplicates:
         return near_duplicates[0]
-    return dict(draw_new_params(view, lambda: random_params(view.space, rng), rng))
+    return dict(draw_new_params(view, lambda: _random_within(view, inputs), inputs.rng))
+
+
+def _random_within(view: StudyView, inputs: StudyInputs) -> Mapping[str, Value]:
+    """Return a random configuration, of an arm that pins and vetoes allow."""
+    if inputs.arms is None or not inputs.arms.is_restricted:
+        return random_params(view.space, inputs.rng)
+    return view.space.from_unit(inputs.arms.random(inputs.rng).tolist())
 
 
 def _predict(found: _Search, z: Array, first: Objective) -> Prediction:

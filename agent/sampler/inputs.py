@@ -46,8 +46,12 @@ class StudyInputs:
 
     @property
     def arm_count(self) -> int:
-        """The number of arms; 1 without an algorithm choice."""
-        return 1 if self.arms is None else len(self.arms.values)
+        """The number of arms that have or may get trials; 1 without an algorithm choice."""
+        return 1 if self.arms is None else self.arms.count
+
+    def within(self, units: Array) -> Array:
+        """(k, d) -> those of arms that pins and vetoes allow, in order; all without an algorithm choice."""
+        return units if self.arms is None else self.arms.within(units)
 
     def of_arm(self, arms: Arms, arm: int) -> StudyInputs:
         """Return what an arm's own model is fitted to; the same inputs while it has too few trials for one."""
@@ -71,7 +75,7 @@ def study_inputs(view: StudyView, settings: SamplerSettings) -> StudyInputs:
     values = data.values[data.complete][:, 0]
     prior = fit_transfer_prior(models, feature_map.features(ran), z, values) if models else None
     rng = np.random.default_rng(derived_seed(view.seed, "bayes", view.number))
-    arms = arms_of(encoding, data) if settings.arms else None
+    arms = arms_of(encoding, data, view.excluded_arms) if settings.arms else None
     return StudyInputs(feature_map, data, ran, names, prior, rng, arms)
 
 

@@ -42,7 +42,7 @@ _MIN_CHOOSING_SEEDS = 2
 _MAX_ATTEMPTS = 3
 """Number of replicates on one seed after which it is given up, if all failed for reasons of the study itself."""
 _MIN_TRIALS_FOR_NOISE = 20
-"""Minimum [budget].trials for repetitions of the default; a smaller study needs its trials for tuning."""
+"""Minimum [budget].trials for repetitions of the default at the start; a smaller study repeats it before the choice."""
 
 
 class Confirmation:
@@ -66,18 +66,37 @@ class Confirmation:
         self.remark = ""
 
     def noise_runs(self, trials: Sequence[Trial]) -> list[Proposal]:
-        """Return the early repetitions of the default that are left.
+        """Return the early repetitions of the default that are left; none in a small study.
 
-        None without [confirm], without a seed in the command, in a small study, or unless the default completed.
+        None without [confirm], without a seed in the command, or unless the default completed.
         """
-        spec, default = self._spec, default_trial(trials, self._spec.space)
-        large_enough = spec.budget.trials is None or spec.budget.trials >= _MIN_TRIALS_FOR_NOISE
-        if spec.confirm is None or not large_enough or "seed" not in used_placeholders(spec):
+        default = default_trial(trials, self._spec.space)
+        if self._is_small() or default is None or _is_too_late_for_noise(default, trials):
+            return []
+        return self._default_again(default, trials)
+
+    def _is_small(self) -> bool:
+        return self._spec.budget.trials is not None and self._spec.budget.trials < _MIN_TRIALS_FOR_NOISE
+
+    def _late_noise_runs(self, trials: Sequence[Trial]) -> list[Proposal]:
+        """Return the repetitions of a default that has run once only; a choice among lucky values must know the noise.
+
+        That is so in a small study, and in one whose limit was raised. None once a configuration ran on a fresh seed.
+        """
+        default = default_trial(trials, self._spec.space)
+        if default is None or any(t.is_replicate and is_fresh(t.proposal.seed) for t in trials):
+            return []
+        if all(t.number == default.number for t in leaderboard(trials, self._spec)):
+            return []
+        return self._default_again(default, trials)
+
+    def _default_again(self, default: Trial, trials: Sequence[Trial]) -> list[Proposal]:
+        """Return the default's repetitions on tuning seeds that did not start yet."""
+        spec = self._spec
+        if spec.confirm is None or "seed" not in used_placeholders(spec) or default.state is not TrialState.COMPLETE:
             return []
         if spec.instances is not None:
             return []  # runs on instances show the noise
-        if default is None or default.state is not TrialState.COMPLETE or _is_too_late_for_noise(default, trials):
-            return []
         if self.steering.veto_of(default.params):
             return []
         seeds = [noise_seed(spec.study.seed, index) for index in range(NOISE_RUNS)]
@@ -93,6 +112,7 @@ class Confirmation:
             # Judging all leaders is planned to take as long as a trial.
             return trial_s * (1 + math.ceil(confirm.first_seeds * (confirm.leaders + 1) / slots))
         choosing = confirm.first_seeds * confirm.leaders if confirm.leaders > 1 else 0
+        choosing += NOISE_RUNS if self._is_small() else 0
         return trial_s * (math.ceil(choosing / slots) + math.ceil(2 * confirm.first_seeds / slots))
 
     def next_replicates(self, trials: Sequence[Trial]) -> list[Proposal]:
@@ -101,6 +121,8 @@ class Confirmation:
             return []
         if self._spec.confirm.command is not None:
             return _missing_replicates(self.judged(trials), self.judged_seeds(), trials)
+        if (noise := self._late_noise_runs(trials)) or _is_noise_run_going(trials):
+            return noise
         leading = self._leading(trials)
         if not leading:
             return []
@@ -361,6 +383,11 @@ def _missing_seeds(trial: Trial, seeds: Sequence[int], trials: Sequence[Trial]) 
 
 def _is_for_choice(trial: Trial) -> bool:
     return not trial.is_replicate or is_instance_run(trial)
+
+
+def _is_noise_run_going(trials: Sequence[Trial]) -> bool:
+    """Return whether a repetition on a tuning seed has not ended: the choice waits for it."""
+    return any(t.is_replicate and not t.state.is_finished and not is_fresh(t.proposal.seed) for t in trials)
 
 
 def _is_replicate_running(trials: Sequence[Trial]) -> bool:

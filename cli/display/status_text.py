@@ -26,7 +26,7 @@ from tunesmith.study.trials.results import gain_over_text, present_trials
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner, winner_text
 from tunesmith.study.units import short_number
-from tunesmith.tools.analysis.arms import arm_lines
+from tunesmith.tools.analysis.arms import arm_lines, excluded_arms
 from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
 from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
@@ -35,6 +35,7 @@ from tunesmith.tools.analysis.findings.tradeoff import shown_choices
 from tunesmith.tools.analysis.llm_requests import open_requests
 from tunesmith.tools.analysis.run_state import state_text
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report, missed_turns_text
+from tunesmith.tools.control.earlier_commands import COMMAND_EVENT, read_earlier_commands
 from tunesmith.tools.control.inbox import Inbox
 from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.variants.run_command import code_needed
@@ -68,7 +69,8 @@ def status_text(opened: OpenStudy) -> str:
     last = last_of_study(history.trials(record.id)) if record.ended_by == FAILURES else None
     if last is not None and last.failure is not None:
         lines.append(f"paused because of trial {last.number}: {first_line(last.failure.reason)}")
-    arms = arm_lines(record.spec.space, history.trials(record.id), record.spec.objectives[0])
+    steering = read_earlier_commands(record.spec, history.events(record.id, COMMAND_EVENT)).steering
+    arms = arm_lines(record.spec, history.trials(record.id), excluded_arms(record.spec.space, steering))
     lines += [f"{record.spec.space.arms}: {arm.text}" for arm in arms]
     if counts.sources:
         lines.append("proposed by: " + ", ".join(f"{source} {number}" for source, number in counts.sources.items()))

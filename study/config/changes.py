@@ -7,7 +7,7 @@ wins. Plain data: reads and writes no file.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,16 @@ class Steering:
         """Return the veto that a configuration meets, in words; "" if it meets none."""
         met = (veto for veto in self.vetoes if conditions.parse(veto).holds(params))
         return next((f"no trial may have {veto}" for veto in met), "")
+
+    def excluded(self, name: str, values: Sequence[Value]) -> tuple[Value, ...]:
+        """Return the values of a parameter that no proposal may have, with any values of the others."""
+        parsed = [conditions.parse(text) for text in self.vetoes]
+        alone = [veto for veto in parsed if {c.name for c in conditions.comparisons(veto)} == {name}]
+        return tuple(
+            value
+            for value in values
+            if (name in self.pins and not same(value, self.pins[name])) or any(v.holds({name: value}) for v in alone)
+        )
 
     @property
     def words(self) -> str:

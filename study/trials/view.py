@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.replicates.seeds import is_fresh
@@ -94,6 +95,7 @@ class StudyView:
             whole curve, and from a complete trial's curve up to the steps at which others stopped.
         set_aside: the trials that teach nothing and count nowhere: forgotten ones, failures of the study itself, and
             unlisted ones.
+        excluded_arms: the values of the algorithm choice that pins and vetoes exclude.
         script: the source of the edited code that proposals are for; "" for the project's own.
     """
 
@@ -111,6 +113,7 @@ class StudyView:
     runs_left: float = math.inf
     fidelity_rises: bool = False
     set_aside: Sequence[Trial] = ()
+    excluded_arms: tuple[Value, ...] = ()
     script: str = ""
 
     @property

@@ -10,7 +10,7 @@ import pytest
 from fakes.named import named_by_doors
 from fakes.projects import invoke, make_project
 
-from tunesmith.study.trials.replicates.seeds import FIRST_FRESH
+from tunesmith.study.trials.replicates.seeds import FIRST_FRESH, tuning_seed
 
 SCRIPT = f"""\
 import sys
@@ -65,6 +65,15 @@ def test_without_a_usable_default_the_best_is_one_that_was_confirmed(
     assert found["best"]["params"] == {"y": 1}
     assert found["best_is_confirmed"]
     assert found["best_expected"] > 4.9
+
+
+def test_a_lucky_default_of_a_small_study_runs_again_before_it_wins(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", f"loss = y if y < 4 or int(given['--seed']) != {tuning_seed(0, 0)} else 0")
+    ended = invoke("run", cwd=folder)
+    assert "Nothing beat the default" not in ended.stdout
+    found = status(folder)
+    assert (found["best"]["params"], found["best_is_confirmed"]) == ({"y": 1}, True)
+    assert found["noise_between_seeds"] > 1
 
 
 def test_a_new_leader_of_an_extended_study_is_confirmed_before_it_is_named(tmp_path: Path) -> None:

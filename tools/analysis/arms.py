@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from tunesmith.study.config.changes import Steering
 from tunesmith.study.formatting import count, render_short
 from tunesmith.study.space.condition import Value, same
 from tunesmith.study.space.parameters import Choice
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.results import StudyQuestion, is_feasible, study_front
 from tunesmith.study.trials.trial import Trial, TrialState
-from tunesmith.study.trials.view import Objective
+from tunesmith.study.trials.view import objective_values
 from tunesmith.study.units import short_number
 
 EVERY = 3
@@ -117,32 +119,87 @@ def _bound(record: ArmRecord, best: float, typical: float, total: int) -> float:
     return math.log1p(behind) - (_EXPLORATION * math.log(total) / max(record.trials, 1)) ** 2
 
 
-def arm_lines(space: SearchSpace, trials: Sequence[Trial], objective: Objective) -> list[ArmLine]:
-    """Return a line per arm, the best arm first; none without an algorithm choice or without trials."""
+def excluded_arms(space: SearchSpace, steering: Steering) -> tuple[Value, ...]:
+    """Return the values of the algorithm choice that no proposal may have; () where every value is excluded."""
+    choice = space.parameters[space.arms] if space.arms is not None else None
+    if space.arms is None or not isinstance(choice, Choice):
+        return ()
+    found = steering.excluded(space.arms, choice.choices)
+    return found if len(found) < len(choice.choices) else ()
+
+
+def arm_lines(asked: StudyQuestion, trials: Sequence[Trial], excluded: Sequence[Value] = ()) -> list[ArmLine]:
+    """Return a line per arm, the best arm first; none without an algorithm choice or without trials.
+
+    Only values that may be chosen count: a trial that breaks a bound is no arm's best.
+
+    Args:
+        asked: what the study asks.
+        trials: every trial.
+        excluded: the arms that pins and vetoes exclude.
+    """
+    space, objective = asked.space, asked.objectives[0]
     choice = space.parameters[space.arms] if space.arms is not None else None
     counted = [t for t in trials if t.counts and not t.is_replicate and space.arms in t.params]
     if space.arms is None or not isinstance(choice, Choice) or not counted:
         return []
     index = [next(i for i, value in enumerate(choice.choices) if same(value, t.params[space.arms])) for t in counted]
-    done = [(arm, _value(t, objective)) for arm, t in zip(index, counted, strict=True) if t.state.is_finished]
+    done = [(arm, _value(t, asked)) for arm, t in zip(index, counted, strict=True) if t.state.is_finished]
     records, _ = records_of([arm for arm, _ in done], [value for _, value in done], len(choice.choices))
     records = [r.with_pending(index.count(arm) - r.trials) for arm, r in enumerate(records)]
-    lines = list(_lines(records, choice.choices, objective.sign))
+    if len(asked.objectives) > 1:
+        return _front_lines(records, choice.choices, [t.params[space.arms] for t in study_front(trials, asked)])
+    breaking = {a for a, t in zip(index, counted, strict=True) if _breaks(t, asked)}
+    barred = {arm for arm, value in enumerate(choice.choices) if any(same(value, other) for other in excluded)}
+    lines = list(_lines(records, choice.choices, objective.sign, breaking, barred))
     return sorted(lines, key=lambda line: (line.best is None, objective.sign * (line.best or 0.0)))
 
 
-def _value(trial: Trial, objective: Objective) -> float:
-    value = trial.values.get(objective.metric, math.nan) if trial.state is TrialState.COMPLETE else math.nan
-    return objective.sign * value if math.isfinite(value) else math.nan
+def _value(trial: Trial, asked: StudyQuestion) -> float:
+    """Return the loss of a trial that may be chosen; nan for any other."""
+    values = objective_values(trial, asked.objectives)
+    if values is None or not is_feasible(trial, asked.metric_constraints) or not all(map(math.isfinite, values)):
+        return math.nan
+    return asked.objectives[0].sign * values[0]
 
 
-def _lines(records: Sequence[ArmRecord], values: Sequence[Value], sign: float) -> Iterator[ArmLine]:
+def _breaks(trial: Trial, asked: StudyQuestion) -> bool:
+    return trial.state is TrialState.COMPLETE and not is_feasible(trial, asked.metric_constraints)
+
+
+def _front_lines(records: Sequence[ArmRecord], values: Sequence[Value], front: Sequence[Value]) -> list[ArmLine]:
+    """Return the lines of a study with several objectives, in which no value is the best and no arm has a bound."""
+    total, lines = sum(r.trials for r in records), []
+    own = [sum(same(value, other) for other in front) for value in values]
+    for record, value, part in sorted(zip(records, values, own, strict=True), key=lambda found: -found[2]):
+        why = f"{part} of {count(len(front), 'trial')} of the front" if part else "none of the front"
+        why = why if record.trials else "no trial yet"
+        lines.append(ArmLine(value, record.trials, None, record.trials / total, why))
+    return lines
+
+
+def _lines(
+    records: Sequence[ArmRecord], values: Sequence[Value], sign: float, breaking: set[int], barred: set[int]
+) -> Iterator[ArmLine]:
     total, best = sum(r.trials for r in records), min(r.best for r in records)
-    following = arm_by_bound(records)
+    allowed = [arm for arm in range(len(records)) if arm not in barred] or list(range(len(records)))
+    following = allowed[arm_by_bound([records[arm] for arm in allowed])]
     for arm, (record, value) in enumerate(zip(records, values, strict=True)):
-        why = _why(record, best, is_next=arm == following)
+        if arm in barred:
+            why = _why_barred(record, best)
+        elif not record.values and arm in breaking:
+            why = "no trial keeps every bound"
+        else:
+            why = _why(record, best, is_next=arm == following)
         reached = sign * record.best if record.values else None
         yield ArmLine(value, record.trials, reached, record.trials / total, why)
+
+
+def _why_barred(record: ArmRecord, best: float) -> str:
+    if not record.trials:
+        return "no trial; a pin or veto excludes it"
+    head = "holds the best value" if record.best == best else f"{short_number(record.best - best, 2)} behind the best"
+    return f"{head if record.values else 'no trial has a value'}; a pin or veto excludes it from further trials"
 
 
 def _why(record: ArmRecord, best: float, *, is_next: bool) -> str:
@@ -151,10 +208,11 @@ def _why(record: ArmRecord, best: float, *, is_next: bool) -> str:
     if not record.values:
         return "no trial has a value yet"
     gap = f"{short_number(record.best - best, 2)} behind the best"
+    rising = ", still rising" if len(record.values) > 1 and not record.since_best else ""
     if record.best == best:
-        return "holds the best value" if record.since_best else "holds the best value, still rising"
+        return f"holds the best value{rising}"
     if is_next:
         return f"{gap}; has the best bound, so it is tried again when the search stalls"
-    if len(record.values) > 1 and not record.since_best:
-        return f"{gap}, still rising"
+    if rising:
+        return f"{gap}{rising}"
     return f"{gap}; another arm has a better bound"

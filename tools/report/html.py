@@ -15,7 +15,6 @@ from typing import Any
 from tunesmith.study.files import write_atomic
 from tunesmith.study.formatting import render_short, strip_control
 from tunesmith.study.trials.trial import Trial
-from tunesmith.tools.analysis.arms import arm_lines
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
 from tunesmith.tools.analysis.confirmation.replicate_comparison import (
@@ -103,7 +102,7 @@ def _template_values(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "has_inactive": parallel.has_inactive(report),
         "lessons": report.lessons,
         "llm_worth": facts.llm_worth(report),
-        "arms": arm_lines(report.record.spec.space, report.trials, report.record.spec.objectives[0]),
+        "arms": report.arms,
         "arm_choice": report.record.spec.space.arms,
         "failing_instances": failing_lines(report.trials),
         "instances": instance_table(report.trials, report.record.spec),

@@ -10,8 +10,10 @@ from tunesmith.study.config.record import Event, Lesson, StudyRecord
 from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.variant import Variant
+from tunesmith.tools.analysis.arms import ArmLine, arm_lines, excluded_arms
 from tunesmith.tools.analysis.confirmation.held_out_test import HeldOutTest
 from tunesmith.tools.analysis.findings.summary import Summary, summarize
+from tunesmith.tools.control.earlier_commands import COMMAND_EVENT, read_earlier_commands
 from tunesmith.tools.variants.run_command import run_line
 
 
@@ -40,6 +42,12 @@ class ReportInput:
     def summary(self) -> Summary:
         """The summary; computed once, since thousands of trials take half a second."""
         return summarize(self.record, self.trials)
+
+    @property
+    def arms(self) -> list[ArmLine]:
+        """A line for each arm of an algorithm choice; none without one."""
+        spec, commands = self.record.spec, [e for e in self.events if e.kind == COMMAND_EVENT]
+        return arm_lines(spec, self.trials, excluded_arms(spec.space, read_earlier_commands(spec, commands).steering))
 
     @property
     def command(self) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from tunesmith.study.formatting import render_short, strip_control
 from tunesmith.study.search_replace import split_lines
 from tunesmith.study.units import short_number
-from tunesmith.tools.analysis.arms import arm_lines
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
 from tunesmith.tools.analysis.confirmation.replicate_comparison import (
@@ -149,7 +148,7 @@ def _importance(summary: Summary) -> list[str]:
 
 def _arms(report: ReportInput) -> list[str]:
     spec = report.record.spec
-    lines = [f"- {_escaped(arm.text)}" for arm in arm_lines(spec.space, report.trials, spec.objectives[0])]
+    lines = [f"- {_escaped(arm.text)}" for arm in report.arms]
     return [f"## Trials by {spec.space.arms}", "\n".join(lines)] if lines else []
 
 

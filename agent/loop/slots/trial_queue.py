@@ -36,6 +36,7 @@ from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import short_id
+from tunesmith.tools.analysis.arms import excluded_arms
 from tunesmith.tools.analysis.broken_environment import FAILURES
 from tunesmith.tools.control.study_reader import study_view
 
@@ -210,6 +211,7 @@ class TrialQueue:
             curve_forecasts=self._early_stopping.pseudo_observations(view.trials),
             runs_left=self._ledger.runs_left(self._typical_s(), self._slots.size),
             fidelity_rises=self._spec.schedule_kind != "full",
+            excluded_arms=excluded_arms(self._spec.space, self.steering),
         )
 
     def _default_first(self) -> Trial | None:

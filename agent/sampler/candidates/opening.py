@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.agent.sampler.candidates.arms import Arms
 from tunesmith.agent.sampler.priors import name_priors_of
 from tunesmith.agent.sampler.settings import SamplerSettings
 from tunesmith.agent.sampler.surrogate.acquisition_optimizer import farthest_first, latin_hypercube, spread_around
@@ -56,9 +57,9 @@ def is_open(view: StudyView, data: TrainingData, count: int, arms: int = 1) -> b
 
 def next_opening(  # noqa: PLR0913  # the study, and how it opens
     view: StudyView, encoding: SpaceEncoding, data: TrainingData, settings: SamplerSettings, rng: np.random.Generator,
-    *, arms: int = 1,
+    *, arms: Arms | None = None,
 ) -> Opening:  # fmt: skip
-    """Return the next points of the opening, in a study with this number of arms."""
+    """Return the next points of the opening; `arms` are the values of an algorithm choice."""
     if _has_default(view) and data.count:
         return _about_default(view, encoding, data, settings, rng, arms)
     number = data.exploratory_count + 1
@@ -89,11 +90,13 @@ def _has_default(view: StudyView) -> bool:
 
 def _about_default(  # noqa: PLR0913  # the same
     view: StudyView, encoding: SpaceEncoding, data: TrainingData, settings: SamplerSettings, rng: np.random.Generator,
-    arms: int,
+    arms: Arms | None,
 ) -> Opening:  # fmt: skip
     """Return points that differ from the best so far in a third of the parameters, by less after each failure."""
     centre = encoding.imputed
-    if data.complete.any():
+    if arms is not None:
+        centre = arms.centre()
+    elif data.complete.any():
         centre = data.units[np.nanargmin(np.where(data.complete, data.values[:, 0], np.nan))]
     parts = ENOUGH - 1
     turn = max(data.exploratory_count - 1, 0)
@@ -110,7 +113,8 @@ def _about_default(  # noqa: PLR0913  # the same
     pool = np.where(changed, spread_around(levels, centre, encoding, spread=spread), centre)
     pool = encoding.project_to_valid(pool)
     number = data.exploratory_count + 1
-    rationale = f"first points about the default: {number} of {max(ENOUGH + arms - 1, number)}"
+    count = 1 if arms is None else arms.count
+    rationale = f"first points about the default: {number} of {max(ENOUGH + count - 1, number)}"
     if not (data.failed.any() and settings.model_failures):
         return Opening(pool, rationale)
     log_p = fit_failure_model(encoding.features(data.units), data.failed).log_p_success(encoding.features(pool))

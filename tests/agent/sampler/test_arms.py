@@ -9,11 +9,12 @@ import pytest
 from fakes.views import Params, Result, trial, view
 
 from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.study.config.changes import Steering
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import FailureKind, Source
-from tunesmith.study.trials.view import Objective, StudyView
-from tunesmith.tools.analysis.arms import ArmRecord, arm_by_bound, arm_lines, records_of
+from tunesmith.study.trials.view import Constraint, StudyView
+from tunesmith.tools.analysis.arms import ArmRecord, arm_by_bound, arm_lines, excluded_arms, records_of
 
 MODELS: Mapping[str, Parameter] = {
     "model": Choice(["svm", "knn", "forest", "mlp"], arms=True, default="knn"),
@@ -94,6 +95,40 @@ def test_an_arm_with_its_own_model_proposes_within_its_parameters() -> None:
     assert found.prediction is not None
 
 
+def steered(seen: StudyView, steering: Steering) -> StudyView:
+    return replace(seen, excluded_arms=excluded_arms(seen.space, steering))
+
+
+@pytest.mark.parametrize(
+    ("steering", "left"),
+    [
+        (Steering({"model": "svm"}), {"svm"}),
+        (Steering({}, ("model == 'knn'", "model == 'mlp'")), {"svm", "forest"}),
+        (Steering({}, ("model != 'forest'",)), {"forest"}),
+        (Steering({"model": "mlp"}, ("rate > 0.5",)), {"mlp"}),
+    ],
+)
+@pytest.mark.parametrize("first", [{"knn": 0.1}, {"knn": 0.1, "svm": 0.9, "forest": 0.8, "mlp": 0.7}])
+def test_a_study_with_pins_or_vetoes_leaves_its_first_phase_and_stays_within_the_arms(
+    steering: Steering, left: set[str], first: dict[str, float]
+) -> None:
+    seen, said = view(SPACE, [(MODES[name], value) for name, value in first.items()]), []
+    for number in range(12):
+        found = BayesSampler().suggest(steered(seen, steering))
+        assert found.params["model"] in left
+        said.append(found.rationale)
+        seen = replace(
+            seen, trials=(*seen.trials, trial(seen.number, found.params, 1.0 + number)), number=seen.number + 1
+        )
+    assert "first" in said[0]
+    assert "expected" in said[-1]
+
+
+def test_a_veto_that_also_asks_for_another_parameter_or_excludes_every_arm_leaves_the_arms_as_they_are() -> None:
+    for vetoes in (("model == 'knn' and neighbors > 3",), ("model != 'svm'", "model == 'svm'")):
+        assert excluded_arms(SPACE, Steering({}, vetoes)) == ()
+
+
 def test_arms_do_no_harm_with_several_objectives() -> None:
     history: list[tuple[Params, Result]] = [
         (params, {"a": float(i), "b": float(-i)}) for i, params in enumerate(MODES.values())
@@ -126,7 +161,7 @@ def test_people_see_a_line_for_each_arm(maximize: bool) -> None:
     sign = -1.0 if maximize else 1.0
     history = [(MODES["knn"], 0.5 * sign), (MODES["svm"], 0.3 * sign), ({**MODES["svm"], "c": 3.0}, 0.2 * sign)]
     seen = view(SPACE, [*history, (MODES["forest"], FailureKind.OOM)], maximize=maximize)
-    lines = [line.text for line in arm_lines(SPACE, seen.trials, seen.objectives[0])]
+    lines = [line.text for line in arm_lines(seen, seen.trials)]
     minus = "-" if maximize else ""
     assert lines == [
         f"svm: 2 trials (50%), best {minus}0.2000, holds the best value, still rising",
@@ -136,7 +171,40 @@ def test_people_see_a_line_for_each_arm(maximize: bool) -> None:
     ]
 
 
+def test_an_arm_whose_trials_break_a_bound_has_no_best() -> None:
+    seen = view(SPACE, [(MODES["knn"], {"loss": 0.1, "mem": 9.0}), (MODES["svm"], {"loss": 0.3, "mem": 1.0})])
+    bounded = replace(seen, constraints=(Constraint(metric="mem", max=2.0),))
+    lines = [line.text for line in arm_lines(bounded, seen.trials)]
+    assert lines[0] == "svm: 1 trial (50%), best 0.3000, holds the best value"
+    assert "knn: 1 trial (50%), no trial keeps every bound" in lines
+
+
+def test_with_several_objectives_an_arm_is_judged_by_the_front() -> None:
+    values = [{"a": 1.0, "b": 3.0}, {"a": 2.0, "b": 2.0}, {"a": 3.0, "b": 3.0}]
+    history = [(MODES[name], v) for name, v in zip(("knn", "svm", "forest"), values, strict=True)]
+    seen = view(SPACE, history, metrics=("a", "b"))
+    lines = [line.text for line in arm_lines(seen, seen.trials)]
+    assert lines[:3] == [
+        "svm: 1 trial (33%), 1 of 2 trials of the front",
+        "knn: 1 trial (33%), 1 of 2 trials of the front",
+        "forest: 1 trial (33%), none of the front",
+    ]
+    assert not any("bound" in line for line in lines)
+
+
+def test_people_see_that_a_pin_or_a_veto_excludes_an_arm() -> None:
+    seen = view(SPACE, [(MODES["knn"], 0.5), (MODES["svm"], 0.7), (MODES["forest"], 0.6)])
+    lines = [line.text for line in arm_lines(seen, seen.trials, ("forest", "mlp"))]
+    bound = "has the best bound, so it is tried again when the search stalls"
+    assert lines == [
+        "knn: 1 trial (33%), best 0.5000, holds the best value",
+        "forest: 1 trial (33%), best 0.6000, 0.10 behind the best; a pin or veto excludes it from further trials",
+        f"svm: 1 trial (33%), best 0.7000, 0.20 behind the best; {bound}",
+        "mlp: 0 trials (0%), no trial; a pin or veto excludes it",
+    ]
+
+
 def test_a_space_without_arms_and_a_study_without_trials_have_no_lines() -> None:
     plain = SearchSpace({"x": Float(0.0, 1.0)})
-    assert arm_lines(plain, [trial(0, {"x": 0.5}, 1.0)], Objective("loss")) == []
-    assert arm_lines(SPACE, [], Objective("loss")) == []
+    assert arm_lines(view(plain, []), [trial(0, {"x": 0.5}, 1.0)]) == []
+    assert arm_lines(view(SPACE, []), []) == []

@@ -54,13 +54,24 @@ def tuned(truth: Callable[[float], float], count: int = 12) -> list[Trial]:
     return found
 
 
+def with_noise_runs(trials: list[Trial]) -> list[Trial]:
+    """Return the trials and the repetitions of the default, which give its value again."""
+    again = Confirmation(spec_of()).noise_runs(trials[:1])
+    return [*trials, *(finished(len(trials) + i, p, trials[0].values["loss"]) for i, p in enumerate(again))]
+
+
 def confirmed(spec: StudySpec, trials: list[Trial], truth: Callable[[float], float | None]) -> list[Trial]:
-    """Run all repetitions that confirmation asks for and return them."""
+    """Run all repetitions that confirmation asks for and return those on fresh seeds.
+
+    Where the default's noise was not measured, its repetitions on tuning seeds give its value again.
+    """
     confirmation, done = Confirmation(spec), list(trials)
     while missing := confirmation.next_replicates(done):
         proposal = missing[0]
-        done.append(finished(len(done), proposal, truth(float(proposal.params["x"]))))
-    return done[len(trials) :]
+        is_noise = not is_fresh(proposal.seed)
+        value = trials[0].values["loss"] if is_noise else truth(float(proposal.params["x"]))
+        done.append(finished(len(done), proposal, value))
+    return [t for t in done[len(trials) :] if is_fresh(t.proposal.seed)]
 
 
 def test_the_default_runs_again_early_on_tuning_seeds() -> None:
@@ -75,7 +86,7 @@ def test_the_default_runs_again_early_on_tuning_seeds() -> None:
 
 
 @pytest.mark.parametrize("spec", [spec_of(trials=10), spec_of(command="f {x}")])
-def test_noise_is_not_measured_in_a_small_study_or_without_a_seed(spec: StudySpec) -> None:
+def test_noise_is_not_measured_early_in_a_small_study_or_without_a_seed(spec: StudySpec) -> None:
     assert Confirmation(spec).noise_runs(tuned(lambda x: 1 - x)[:1]) == []
 
 
@@ -151,7 +162,20 @@ def test_repetitions_that_fail_are_not_repeated_again() -> None:
 
 
 def test_nothing_is_confirmed_if_no_trial_beat_the_default() -> None:
-    assert Confirmation(spec_of()).next_replicates(tuned(lambda x: x)) == []
+    assert confirmed(spec_of(), tuned(lambda x: x), lambda x: x) == []
+    assert Confirmation(spec_of(command="f {x}")).next_replicates(tuned(lambda x: x)) == []
+
+
+@pytest.mark.parametrize("trials", [10, 40], ids=["a small study", "one that was extended"])
+def test_a_default_that_ran_once_is_repeated_before_the_choice(trials: int) -> None:
+    done, confirmation = tuned(lambda x: x + 1), Confirmation(spec_of(trials=trials))
+    noise = confirmation.next_replicates(done)
+    assert [(p.replicate_of, is_fresh(p.seed)) for p in noise] == [(0, False)] * NOISE_RUNS
+    running = [Trial(number=20 + i, proposal=p, state=TrialState.RUNNING) for i, p in enumerate(noise)]
+    assert confirmation.next_replicates([*done, *running]) == []
+    ended = [finished(20 + i, p, 5.0) for i, p in enumerate(noise)]
+    compared = {p.replicate_of for p in confirmation.next_replicates([*done, *ended])}
+    assert len(compared - {0}) == 1
 
 
 def values(*given: float) -> Sample:
@@ -212,7 +236,7 @@ def test_claims_are_rare_without_a_gain_and_frequent_with_one_standard_deviation
 )
 def test_pins_and_vetoes_hold_for_confirmations(steering: Steering, may_run: Callable[[float], bool]) -> None:
     """The best is at 1; a configuration that is forbidden by now is not run again, the next allowed one is."""
-    confirmation, trials = Confirmation(spec_of()), tuned(lambda x: 1 - x)
+    confirmation, trials = Confirmation(spec_of()), with_noise_runs(tuned(lambda x: 1 - x))
     assert confirmation.next_replicates(trials)[0].params["x"] in (0.0, 1.0)
     confirmation.steering = steering
     asked = [float(str(p.params["x"])) for p in confirmation.next_replicates(trials)]

@@ -134,7 +134,7 @@ def test_a_trial_shows_its_repetitions_and_a_repetition_the_others(recorder: Rec
         (
             (0.10, 0.11, 0.12),
             (0.30,),
-            "(3 seeds against 1), more than noise explains (such a difference has a standard deviation of 0.012",
+            "(3 seeds against 1), more than noise explains (std of such a difference: 0.012",
         ),
         ((0.10, 0.20, 0.30), (0.25,), "(3 seeds against 1), no more than noise explains"),
     ],

@@ -7,6 +7,7 @@ import time
 from tunesmith.prompts.history_summary import space_table
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.commands import Pause, Resume
+from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import one_line, render_parameter
@@ -15,7 +16,7 @@ from tunesmith.study.trials.trial import TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import Winner, certainty_text, winner
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.analysis.arms import arm_lines
+from tunesmith.tools.analysis.arms import arm_lines, excluded_arms
 from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_reason
 from tunesmith.tools.analysis.pace import mean_trial_seconds, seconds_left
@@ -38,8 +39,10 @@ def study_text(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     lines += [f"trials: {_count_text(view)}", *_best_lines(facts, view, spec)]
     lines += _budget_lines(record, view, spec) if record is not None else []
     lines.append(f"state: {_state_text(context, record.ended_by if record else None)}")
-    lines += [f"{spec.space.arms} {arm.text}" for arm in arm_lines(spec.space, view.trials, spec.objectives[0])]
-    lines += _steering_lines(facts, spec)
+    steering = read_earlier_commands(spec, facts.commands()).steering
+    excluded = excluded_arms(spec.space, steering)
+    lines += [f"{spec.space.arms} {arm.text}" for arm in arm_lines(spec, view.trials, excluded)]
+    lines += _steering_lines(steering, spec)
     if spec.fidelity:
         lines.append(f"fidelity: {spec.fidelity.name} from {spec.fidelity.min:g} to {spec.fidelity.max:g}")
     return "\n".join([*lines, "space:", space_table(spec.space)])
@@ -112,9 +115,8 @@ def _budget_lines(record: StudyRecord, view: StudyView, spec: StudySpec) -> list
     return lines
 
 
-def _steering_lines(facts: StudyReader, spec: StudySpec) -> list[str]:
+def _steering_lines(steering: Steering, spec: StudySpec) -> list[str]:
     """Return what limits the proposals: what people fixed, excluded or forbade, and bounds on other metrics."""
-    steering = read_earlier_commands(spec, facts.commands()).steering
     lines = [f"pinned: {name} = {render_parameter(value)}" for name, value in steering.pins.items()]
     lines += [f"veto: {condition}" for condition in steering.vetoes]
     lines += [f"forbidden: {rule}" for rule in spec.space.forbid]
