@@ -30,13 +30,18 @@ def make_study_brief(spec: StudySpec, project: Path | None, lessons: Sequence[Le
         objectives=spec.objectives,
         constraints=spec.metric_constraints,
         description=spec.study.description,
-        command=spec.run.command if project else "",
+        command=_command(spec) if project else "",
         hardware=_hardware() if project else "",
         fidelity=f"{fidelity.name} = {short_number(fidelity.max)}" if fidelity else "",
         script=_script(spec.run.command, project) if project else "",
         insights=tuple(lesson for lesson in lessons if not lesson.study),
         earlier=tuple(lesson for lesson in lessons if lesson.study),
     )
+
+
+def _command(spec: StudySpec) -> str:
+    """Return the command, with the one that measures the server it starts."""
+    return spec.run.command + (f"  # measured by: {spec.serve.bench}" if spec.serve is not None else "")
 
 
 def _script(command: str, project: Path) -> str:

@@ -19,18 +19,36 @@ from tunesmith.tools.checks.finding import Finding
 
 def check_command(spec: StudySpec, project: Path) -> Finding:
     """Return whether the command's program and script exist."""
+    key = "[serve].command" if spec.serve is not None else "[run].command"
+    bench = _bench_problem(spec, project)
+    if bench is not None:
+        return bench
     words = argv(spec.run.command, {name: 0 for name in placeholders(spec.run.command)})
     program = words[0]
     is_local = (project / program).exists() and os.sep in program
     if not spec.run.shell and not is_local and not shutil.which(program) and program != "python":
-        detail = f"{program} is neither on PATH nor in {project}; correct [run].command"
+        detail = f"{program} is neither on PATH nor in {project}; correct {key}"
         return Finding(level="problem", what="command", detail=detail)
     scripts = [word for word in words[1:] if word.endswith((".py", ".sh"))]
     absent = [word for word in scripts[:1] if not (project / word).exists()]
     if absent:
-        detail = f"{absent[0]} is not in {project}; correct [run].command"
+        detail = f"{absent[0]} is not in {project}; correct {key}"
         return Finding(level="problem", what="command", detail=detail)
     return Finding(level="ok", what="command", detail=f"{program} is {shutil.which(program) or program}")
+
+
+def _bench_problem(spec: StudySpec, project: Path) -> Finding | None:
+    """Return that the program that measures a server is missing; None if it is there."""
+    if spec.serve is None or spec.run.shell:
+        return None
+    words = argv(spec.serve.bench, {name: 0 for name in placeholders(spec.serve.bench)})
+    program = words[0] if words else ""
+    if program in ("tunesmith", "python", "python3") or shutil.which(program):
+        return None
+    if os.sep in program and (project / program).exists():
+        return None
+    detail = f"{program} is neither on PATH nor in {project}; correct [serve].bench, or use tunesmith load-test"
+    return Finding(level="problem", what="command", detail=detail)
 
 
 def check_parameters(spec: StudySpec) -> Finding:

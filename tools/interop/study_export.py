@@ -81,6 +81,9 @@ class StudyExport:
         return {name: imputed_value(p) for name, p in self.space.parameters.items()}
 
 
+SERVED = "the study starts a server for each trial: an exported program asks you for the function that measures one"
+
+
 def build_export(
     spec: StudySpec,
     trials: Sequence[Trial],
@@ -94,7 +97,8 @@ def build_export(
     sound = [t for t in view.finished if t.failure is None or t.failure.kind is not FailureKind.LOST]
     kept = [t for t in sound if t.proposal.fidelity in (None, full)]
     # The command of a study that came from Python or an import is a remark in parentheses.
-    runs = not spec.run.command.startswith("(")
+    # That of a server does not end; Tunesmith's own process measures it.
+    runs = not spec.run.command.startswith("(") and spec.serve is None
     fixed: dict[str, Value] = {"seed": spec.study.seed, "artifacts": "artifacts"}
     return StudyExport(
         name=spec.study.name,
@@ -110,7 +114,7 @@ def build_export(
         description=spec.study.description,
         instances=_instances(spec),
         aggregate=spec.instances.aggregate if spec.instances is not None else "mean",
-        remarks=tuple(_remarks(trials, sound, kept)),
+        remarks=(*_remarks(trials, sound, kept), *([SERVED] if spec.serve is not None else [])),
     )
 
 

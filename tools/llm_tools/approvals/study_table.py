@@ -28,6 +28,7 @@ def study_table(spec: StudySpec) -> list[str]:
 def run_lines(spec: StudySpec) -> list[str]:
     """Return what runs and what ends it."""
     rows = [("command", spec.run.command)]
+    rows += [("measured by", spec.serve.bench)] if spec.serve is not None else []
     rows += [("filled", f"{path}: {', '.join(keys)}, in each trial's copy") for path, keys in spec.run.files.items()]
     rows.append(("limits", _limits(spec)))
     if (spec.run.parallel or 1) > 1 or spec.run.gpus:

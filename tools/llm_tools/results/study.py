@@ -34,6 +34,8 @@ def study_text(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     spec, view, record = facts.spec, facts.view(), facts.record()
     aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)
     lines = [f"study {spec.study.name}: {aims}", f"command: {spec.run.command}"]
+    if spec.serve is not None:
+        lines.append(f"measured by: {spec.serve.bench}")
     if spec.study.description:
         lines.append(f"about: {one_line(spec.study.description, 300)}")
     lines += [f"trials: {_count_text(view)}", *_best_lines(facts, view, spec)]
@@ -81,7 +83,8 @@ def _best_lines(facts: StudyReader, view: StudyView, spec: StudySpec) -> list[st
         needed = code_needed(spec, trial.proposal.code)
         lines += [f"to run the best: {line}", *([needed] if needed else [])]
         if best.noise is not None:
-            lines.append(f"noise: standard deviation {short_number(best.noise, 2)} between seeds")
+            of = "of one run about its configuration and instance" if best.on_instances else "between seeds"
+            lines.append(f"noise: standard deviation {short_number(best.noise, 2)} {of}")
     default = default_trial(view.trials, view.space)
     if default is not None and (best is None or best.trial.number != default.number):
         breaks = broken_bounds(default, view.constraints) if default.state is TrialState.COMPLETE else ""

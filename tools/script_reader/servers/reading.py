@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -212,7 +213,9 @@ def model_of(known: ServerKnowledge, words: Sequence[str]) -> str:
 
 def _model_config(model: str) -> Mapping[str, object]:
     """Return the model's own config.json, in a folder or in the cache of the hub; {} where it cannot be read."""
-    cache = Path.home() / ".cache" / "huggingface" / "hub" / f"models--{model.replace('/', '--')}" / "snapshots"
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    cache = hub / f"models--{model.replace('/', '--')}" / "snapshots"
     for file in [Path(model) / "config.json", *sorted(cache.glob("*/config.json"))] if model else []:
         try:
             config = json.loads(file.read_text(encoding="utf-8"))
