@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from tunesmith.agent.scheduler.confirmation import as_replicate
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.trials.replicates.broken_instances import broken_instances
 from tunesmith.study.trials.replicates.configurations import is_instance_run, runs_by_configuration
 from tunesmith.study.trials.replicates.instances import aggregated
 from tunesmith.study.trials.replicates.seeds import instance_seed
-from tunesmith.study.trials.trial import Proposal, Source, Trial
+from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.winner import leaderboard
 
 MAX_ATTEMPTS = 3
@@ -80,8 +81,12 @@ class Race:
         if self._instances is None or proposal.instance:
             return proposal
         best = next(iter(self._ranking(trials)), None)
-        names = list(best.runs.values) if best is not None and best.runs is not None else self._instances.tuning[:1]
+        if best is None or best.runs is None:
+            # All begin on the same one, so that they can be compared; after a failure there, on the next one.
+            failed = sum(t.state is TrialState.FAILED and is_instance_run(t) and not t.is_unlisted for t in trials)
+            return self._on(proposal, self._instances.tuning[failed % len(self._instances.tuning)])
         # Each challenger begins on another one, so that all instances become known.
+        names = list(best.runs.values)
         return self._on(proposal, names[len(trials) % len(names)])
 
     def next_run(self, trials: Sequence[Trial]) -> Proposal | None:
@@ -197,9 +202,14 @@ def _started(trials: Sequence[Trial], groups: Mapping[int, Sequence[Trial]]) -> 
         if is_instance_run(t)
     )
     given_up = [key for key, times in attempts.items() if times >= MAX_ATTEMPTS]
+    broken = broken_instances(trials)
     return {
         number: frozenset(
-            [*(t.proposal.instance for t in runs if _is_of_now(t)), *(name for n, name in given_up if n == number)]
+            [
+                *(t.proposal.instance for t in runs if _is_of_now(t)),
+                *(name for n, name in given_up if n == number),
+                *broken,
+            ]
         )
         for number, runs in groups.items()
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tunesmith.cli.session.locate import OpenStudy, find_trial, open_study
 from tunesmith.study.config.budget import ENDING_LIMITS, Budget
 from tunesmith.study.formatting import json_number
 from tunesmith.study.trials.trial import Trial
+from tunesmith.tools.analysis.failing_instances import failing_instances
 from tunesmith.tools.control.inbox import Inbox
 
 
@@ -50,6 +52,7 @@ def _status_json(opened: OpenStudy) -> dict[str, Any]:
         "set_aside": trial_counts.set_aside,
         "best": trial_json(best.trial) if best else None,
         **winner_json(best),
+        "failing_instances": [asdict(one) for one in failing_instances(history.trials(record.id))],
         "outside_present_space": history.left_out(record),
         "default": trial_json(default) if default else None,
         "spent": {

@@ -19,6 +19,7 @@ from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
+from tunesmith.tools.analysis.failing_instances import failing_lines
 from tunesmith.tools.analysis.findings.headline import StudyVerdict
 from tunesmith.tools.analysis.source_credit import CreditReport, credit_report, missed_turns_text, worth_text
 from tunesmith.tools.control.study_reader import study_view
@@ -50,6 +51,7 @@ def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
     further = further_gain(study_view(record.spec, trials))
     lines += [further.text] if further is not None else []
     lines += _failure_lines(record, counts, trials)
+    lines += [f"{line[0].upper()}{line[1:]}" for line in failing_lines(trials)]
     worth = worth_text(credit)
     lines += [worth] if worth else []
     lines.append(_spent_line(record, counts))

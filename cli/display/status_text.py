@@ -28,9 +28,10 @@ from tunesmith.study.trials.winner import Winner, winner_text
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.arms import arm_lines, excluded_arms
 from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds, infeasible_text
-from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study
+from tunesmith.tools.analysis.broken_environment import FAILURES, instance_words, last_of_study
 from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
 from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
+from tunesmith.tools.analysis.failing_instances import failing_lines
 from tunesmith.tools.analysis.findings.tradeoff import shown_choices
 from tunesmith.tools.analysis.llm_requests import open_requests
 from tunesmith.tools.analysis.run_state import state_text
@@ -64,11 +65,13 @@ def status_text(opened: OpenStudy) -> str:
         lines += [further.text] if further is not None else []
     if counts.failures:
         lines.append("failures: " + ", ".join(f"{number} {kind}" for kind, number in counts.failures.items()))
+    lines += failing_lines(history.trials(record.id)) if record.spec.instances else []
     if counts.set_aside:
         lines.append(f"set aside: {set_aside_text(counts.set_aside)}")
     last = last_of_study(history.trials(record.id)) if record.ended_by == FAILURES else None
     if last is not None and last.failure is not None:
-        lines.append(f"paused because of trial {last.number}: {first_line(last.failure.reason)}")
+        which = f"trial {last.number}{instance_words([last])}"
+        lines.append(f"paused because of {which}: {first_line(last.failure.reason)}")
     steering = read_earlier_commands(record.spec, history.events(record.id, COMMAND_EVENT)).steering
     arms = arm_lines(record.spec, history.trials(record.id), excluded_arms(record.spec.space, steering))
     lines += [f"{record.spec.space.arms}: {arm.text}" for arm in arms]

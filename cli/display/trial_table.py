@@ -125,7 +125,7 @@ def trial_note(trial: Trial, constraints: Sequence[Constraint] = ()) -> str:
 
 def instance_text(trial: Trial) -> str:
     """Return where a trial ran, before the reason for it: "on fold 3: ", "over 5 instances: "; "" without instances."""
-    if trial.runs is not None and len(trial.runs.values) > 1:
+    if trial.failure is None and trial.runs is not None and len(trial.runs.values) > 1:
         return f"over {len(trial.runs.values)} instances: "
     return f"on {one_line(trial.proposal.instance, MAX_INSTANCE)}: " if trial.proposal.instance else ""
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from tunesmith.cli.session.locate import history_file, study_file
 from tunesmith.evaluator.preview.dry_run import DryRun, dry_run
+from tunesmith.history.read import History
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import DiskFull, ProjectError
+from tunesmith.tools.analysis.failing_instances import failing_lines
 from tunesmith.tools.checks.dry_run_findings import dry_run_findings, start_problem
 from tunesmith.tools.checks.finding import Finding
 from tunesmith.tools.checks.judge_checks import judge_findings
@@ -45,7 +47,21 @@ def try_study(
         raise
     except ProjectError as error:
         return None, [start_problem(error)]
-    return run, [*dry_run_findings(spec, run), *judge_findings(spec), *judge_data_findings(spec, project)]
+    earlier = _failing_earlier(spec, history_file(study, history))
+    return run, [*dry_run_findings(spec, run), *judge_findings(spec), *judge_data_findings(spec, project), *earlier]
+
+
+def _failing_earlier(spec: StudySpec, history: Path) -> list[Finding]:
+    """Return the instances that failed in all runs of the study so far."""
+    if spec.instances is None:
+        return []
+    opened = History.open_if_any(history)
+    if opened is None:
+        return []
+    with opened as known:
+        record = known.find(spec.study.name)
+        lines = failing_lines(known.trials(record.id)) if record is not None else []
+    return [Finding(level="warning", what="instances", detail="\n".join(lines))] if lines else []
 
 
 @contextmanager

@@ -252,7 +252,7 @@ def _is_newer(path: str, since: float) -> bool:
 
 def _default_trial(spec: StudySpec) -> Trial:
     params = spec.space.default or spec.space.imputed
-    instance = next(iter(spec.instances.rows), "") if spec.instances is not None else ""
+    instance = spec.instance_set.tuning[0] if spec.instance_set is not None else ""
     proposal = Proposal(
         params=params,
         source=Source.DEFAULT,

@@ -10,9 +10,11 @@ from tunesmith.study.config.filled import environment, file_entries
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.serve import PORT, SERVE_PLACEHOLDERS, SHOWN_PORT
 from tunesmith.study.config.template import argv, shell_line
-from tunesmith.study.formatting import render_literal
+from tunesmith.study.formatting import one_line, render_literal
 from tunesmith.study.space.condition import Value
 
+_MAX_NAMES, _MAX_NAME = 8, 24
+"""Number of instances that are named behind a command, and characters after which a name is cut."""
 _SCRIPTS = (".py", ".sh", ".jl", ".r", ".R")
 
 
@@ -55,7 +57,8 @@ def command_line(
 ) -> str:
     """Return the study's command for a configuration as a line for a shell.
 
-    Environment variables come first. What must be written into files is a comment behind the command.
+    Environment variables come first. What must be written into files is a comment behind the command, as is which
+    instance it runs on where none was asked for.
 
     Args:
         spec: the study.
@@ -66,21 +69,31 @@ def command_line(
     """
     full = fidelity or (spec.fidelity.max if spec.fidelity else None)
     own_seed = spec.study.seed if seed is None else seed
-    instance = instance or next(iter(spec.instances.rows), "") if spec.instances is not None else ""
-    values = template_values(spec, params, fidelity=full, seed=own_seed, artifacts="artifacts", instance=instance)
+    name = instance or next(iter(spec.instances.rows), "") if spec.instances is not None else ""
+    values = template_values(spec, params, fidelity=full, seed=own_seed, artifacts="artifacts", instance=name)
     if spec.serve is not None:
         values[PORT] = spec.serve.port or SHOWN_PORT
     command = spec.run.command
     line = shell_line(command, values) if spec.run.shell else shlex.join(argv(command, values))
     variables = [f"{name}={shlex.quote(text)}" for name, text in environment(spec, values, only_filled=True).items()]
-    return " ".join([*variables, line]) + _files_comment(spec, values)
+    remarks = [text for text in (_files_text(spec, values), "" if instance else _instances_text(spec, name)) if text]
+    return " ".join([*variables, line]) + (f"  # {'; '.join(remarks)}" if remarks else "")
 
 
-def _files_comment(spec: StudySpec, values: Mapping[str, Value]) -> str:
+def _instances_text(spec: StudySpec, name: str) -> str:
+    """Return that a line runs on one instance of several, and what the others are; "" without instances."""
+    if spec.instances is None:
+        return ""
+    shown, *others = (one_line(each, _MAX_NAME) for each in sorted(spec.instances.rows, key=lambda each: each != name))
+    listed = ", ".join(others[:_MAX_NAMES]) + (", ..." if len(others) > _MAX_NAMES else "")
+    return f"on {shown}, one of {len(others) + 1} instances; the others: {listed}"
+
+
+def _files_text(spec: StudySpec, values: Mapping[str, Value]) -> str:
     filled = file_entries(spec, values, only_filled=True)
     texts = [
         f"{path}: {', '.join(f'{key} = {render_literal(value)}' for key, value in entries.items())}"
         for path, entries in filled.items()
         if entries
     ]
-    return f"  # with {'; '.join(texts)}" if texts else ""
+    return f"with {'; '.join(texts)}" if texts else ""

@@ -236,6 +236,12 @@ class Trial:
         return self.outcome.failure if self.outcome else None
 
     @property
+    def has_failed(self) -> bool:
+        """Whether its own run failed. The first trial of a configuration is also failed where another run of it was."""
+        completed = self.runs is not None and self.proposal.instance in self.runs.values
+        return self.state is TrialState.FAILED and not completed
+
+    @property
     def is_replicate(self) -> bool:
         """Whether it repeats another trial's configuration to measure noise."""
         return self.proposal.replicate_of is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import stdev
 
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.replicates.instance_choice import in_honest_order
@@ -46,7 +47,8 @@ class Winner:
         value: the value of that trial, on one seed.
         expected: the mean on confirmation seeds; without those the expected value over seeds.
         margin: half the width of the 95% interval of `expected` where that is a mean on fresh seeds; else None.
-        noise: standard deviation between seeds, or between instances without their effects; None while not known.
+        noise: standard deviation between seeds; on instances of one run about its configuration and instance. None
+            while not known.
         seeds: the number of seeds or instances that `expected` rests on.
         is_confirmed: whether these are fresh seeds that it ran on in a confirmation or later.
         on_instances: whether the study has instances.
@@ -110,9 +112,19 @@ def certainty_text(found: Winner) -> str:
     if found.noise is None and found.seeds == 1:
         return ""
     between = "instances" if found.on_instances else "seeds"
-    spread = f" (std between {between} {short_number(found.noise, 2)})" if found.noise else ""
+    deviation = _between_instances(found.trial) if found.on_instances else found.noise
+    spread = f" (std between {between} {short_number(deviation, 2)})" if deviation else ""
     over = f"over {count(found.seeds, 'instance')}" if found.on_instances else "expected over seeds"
     return f"{short_number(found.expected)} {over}{spread}"
+
+
+def _between_instances(trial: Trial) -> float | None:
+    """Return the standard deviation of a configuration's values on its instances; None for fewer than two.
+
+    It is not the noise of a run: most of it may be what the instances add.
+    """
+    values = list(trial.runs.values.values()) if trial.runs is not None else []
+    return stdev(values) if len(values) > 1 else None
 
 
 @dataclass(frozen=True, slots=True)

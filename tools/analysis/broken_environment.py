@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tunesmith.study.formatting import one_line
 from tunesmith.study.trials.trial import FailureScope, Trial
 
 FAILURES = "failures"
@@ -12,6 +13,7 @@ FAILURES_AT_FIRST = 3
 """Number of failures of the study in a row after which a run pauses in which no trial has worked yet."""
 FAILURES_LATER = 5
 """Number of failures of the study in a row after which a run pauses in which a trial has worked."""
+_MAX_NAME = 60
 LOG_LINES = 12
 """Number of lines of the last log that the message shows."""
 
@@ -43,8 +45,11 @@ def pause_reason(streak: Sequence[Trial]) -> str:
     """Return in one sentence why the run pauses."""
     failure = streak[-1].failure
     reason = failure.reason if failure is not None else ""
+    on = instance_words(streak)
     what = (
-        f"{len(streak)} trials in a row failed" if len(streak) > 1 else f"trials failed (the last: {streak[0].number})"
+        f"{len(streak)} trials in a row failed{on}"
+        if len(streak) > 1
+        else f"trials failed (the last: {streak[0].number}{on})"
     )
     return f"paused: {what}, and their parameters do not explain it: {reason}"
 
@@ -53,12 +58,24 @@ def pause_lines(trial: Trial) -> list[str]:
     """Return the end of the log of the last failed trial, and what to do."""
     failure = trial.failure
     log = failure.tail.strip().splitlines()[-LOG_LINES:] if failure is not None else []
-    head = [f"The end of the log of trial {trial.number}:", *(f"  {line}" for line in log)] if log else []
+    head = (
+        [f"The end of the log of trial {trial.number}{instance_words([trial])}:", *(f"  {line}" for line in log)]
+        if log
+        else []
+    )
     return [
         *head,
         "These trials teach nothing and do not count. Correct the cause, then run the same command again: it starts",
         "with the default. `tunesmith run --keep-going` does not pause.",
     ]
+
+
+def instance_words(trials: Sequence[Trial]) -> str:
+    """Return " on instance a" where trials ran on one instance, or " on 3 instances"; "" without instances."""
+    names = list(dict.fromkeys(t.proposal.instance for t in trials))
+    if names in ([], [""]):
+        return ""
+    return f" on instance {one_line(names[0], _MAX_NAME)}" if len(names) == 1 else f" on {len(names)} instances"
 
 
 def _is_of_study(trial: Trial) -> bool:

@@ -113,7 +113,9 @@ def _ended(spec: StudySpec, run: DryRun) -> Iterator[Finding]:
     wall = short_seconds(run.outcome.usage.wall_s)
     where = " in the sandbox" if spec.run.sandbox else ""
     at = f" at {spec.fidelity.name} = {run.fidelity:g}" if spec.fidelity and run.fidelity is not None else ""
-    ran = f"the default{at}{where}: {one_line(command_line(spec, run.params, fidelity=run.fidelity), 200)}"
+    first = spec.instance_set.tuning[0] if spec.instance_set is not None else ""
+    line = command_line(spec, run.params, fidelity=run.fidelity, instance=first)
+    ran = f"the default{at}{where}: {one_line(line, 200)}"
     failure = run.outcome.failure
     if failure is None and run.outcome.state is TrialState.STOPPED:
         yield Finding(level="ok", what="run", detail=f"{ran}\nstill running after {wall}, then ended by the check")
@@ -262,7 +264,7 @@ def _memory(run: DryRun) -> Finding:
 def _instances(table: InstancesTable, seed: int) -> Finding:
     found = table.instance_set(seed)
     held_out = f", {len(found.held_out)} held out for confirmation" if found.held_out else ""
-    detail = f"{len(found.tuning)} to tune on{held_out}; the default ran on {one_line(next(iter(table.rows)), 60)}"
+    detail = f"{len(found.tuning)} to tune on{held_out}; the default ran on {one_line(found.tuning[0], 60)}"
     return Finding(level="ok", what="instances", detail=detail)
 
 

@@ -136,6 +136,8 @@ def _repetition_lines(trial: Trial, view: StudyView) -> list[str]:
     """
     if trial.runs is not None:
         each = ", ".join(f"{one_line(name, 40)} {short_number(value)}" for name, value in trial.runs.values.items())
+        if trial.failure is not None:
+            return [f"its runs that completed: {each}"]
         return [f"its value is that of all instances, estimated from {len(trial.runs.values)}: {each}"]
     if trial.proposal.instance:
         return [f"it ran on instance {one_line(trial.proposal.instance, 40)}"]

@@ -10,7 +10,7 @@ from tunesmith.study.errors import ToolRefused
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.numbers import numbers_text
 from tunesmith.study.trials.results import present_trials
-from tunesmith.study.trials.trial import Proposal, Trial, TrialState
+from tunesmith.study.trials.trial import Proposal, Trial
 
 UNDO = "`tunesmith forget --undo` takes them up again"
 
@@ -109,7 +109,8 @@ def _fits(trial: Trial, space: SearchSpace) -> bool:
 
 
 def _failed(trial: Trial) -> bool:
-    return trial.state is TrialState.FAILED
+    """Return whether a trial itself failed; the first trial of a configuration that failed elsewhere did not."""
+    return trial.has_failed
 
 
 def _key(trial: Trial) -> tuple[object, ...]:
@@ -117,7 +118,7 @@ def _key(trial: Trial) -> tuple[object, ...]:
     params = json.dumps(dict(trial.params), sort_keys=True)
     # A repetition is one because of its seed; other trials of one configuration are the same for any seed.
     seed = proposal.seed if trial.is_replicate else None
-    return (params, proposal.code, proposal.fidelity, proposal.replicate_of, seed)
+    return (params, proposal.code, proposal.fidelity, proposal.replicate_of, seed, proposal.instance)
 
 
 def _refuse_unknown(numbers: Sequence[int], trials: Sequence[Trial]) -> None:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from tunesmith.study.trials.replicates.broken_instances import broken_instances, with_instance_failures
 from tunesmith.study.trials.replicates.instances import InstanceSet, complete_row, fit_effects
 from tunesmith.study.trials.replicates.seeds import is_fresh
 from tunesmith.study.trials.replicates.unlisted import is_listed
@@ -23,7 +24,8 @@ def with_instances(
 ) -> list[Trial]:
     """Return the trials; the first of each configuration has the values of all its runs and `runs`.
 
-    A run that failed makes its configuration fail. What ran on no instance of the study, as it is now, is unlisted.
+    A run that failed makes its configuration fail, unless every configuration fails on that instance. What ran on no
+    instance of the study, as it is now, is unlisted.
 
     Args:
         trials: all trials of the study.
@@ -31,10 +33,13 @@ def with_instances(
         objective: what is aggregated.
         since: when an instance became what it is now, in seconds since the epoch; earlier runs were on another one.
     """
-    known = [t if is_listed(t, instances, since) else replace(t, is_unlisted=True) for t in trials]
+    listed = [t if is_listed(t, instances, since) else replace(t, is_unlisted=True) for t in trials]
+    known = with_instance_failures(listed)
     groups = runs_by_configuration(known, instances)
     measured = {number: _values(runs, objective.metric) for number, runs in groups.items()}
     losses = {n: {name: objective.sign * v for name, v in values.items()} for n, values in measured.items() if values}
+    broken = broken_instances(known)
+    instances = replace(instances, tuning=tuple(name for name in instances.tuning if name not in broken))
     effects = fit_effects(losses, instances.tuning)
     made: list[Trial] = []
     for trial in known:
@@ -44,7 +49,7 @@ def with_instances(
             continue
         failed = next((run for run in runs if run.state is TrialState.FAILED), None)
         if failed is not None and failed is not trial:
-            made.append(_as_failed(replace(trial, is_unlisted=False), failed))
+            made.append(_as_failed(replace(trial, is_unlisted=False), failed, measured[trial.number]))
         elif trial.state is not TrialState.COMPLETE or trial.number not in losses:
             made.append(trial)
         else:
@@ -53,8 +58,11 @@ def with_instances(
             found = InstanceRuns(
                 values=measured[trial.number], adjusted=adjusted, noise=effects.noise, aggregate=instances.aggregate
             )
-            listed = replace(trial, is_unlisted=False)
-            made.append(_with_values(listed, runs, {objective.metric: objective.sign * row.loss}, found))
+            made.append(
+                _with_values(
+                    replace(trial, is_unlisted=False), runs, {objective.metric: objective.sign * row.loss}, found
+                )
+            )
     return made
 
 
@@ -100,7 +108,8 @@ def _with_values(trial: Trial, runs: Sequence[Trial], values: Mapping[str, float
     return replace(trial, outcome=replace(trial.outcome, values={**trial.values, **others, **values}), runs=found)
 
 
-def _as_failed(trial: Trial, failed: Trial) -> Trial:
+def _as_failed(trial: Trial, failed: Trial, measured: Mapping[str, float]) -> Trial:
+    """Return the first trial as failed because of another of its runs; `runs` keeps what it reached elsewhere."""
     assert failed.failure is not None  # noqa: S101  # it failed
     if not trial.state.is_finished:
         return trial
@@ -108,4 +117,6 @@ def _as_failed(trial: Trial, failed: Trial) -> Trial:
     reason = f"on instance {failed.proposal.instance}, as trial {failed.number}: {failure.reason}"
     outcome = trial.outcome or Outcome(state=TrialState.FAILED)
     there = Failure(kind=failure.kind, reason=reason, tail=failure.tail, scope=failure.scope)
-    return replace(trial, state=TrialState.FAILED, outcome=replace(outcome, state=TrialState.FAILED, failure=there))
+    runs = InstanceRuns(values=measured, adjusted=tuple(measured.values())) if measured else None
+    ended = replace(outcome, state=TrialState.FAILED, failure=there)
+    return replace(trial, state=TrialState.FAILED, outcome=ended, runs=runs)

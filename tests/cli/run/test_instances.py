@@ -118,3 +118,40 @@ def test_a_budget_of_trials_lets_the_last_race_end(tmp_path: Path) -> None:
     found = rows(folder)
     assert sum(r["replicate_of"] is None for r in found) == 9
     assert len(found) >= 9
+
+
+def test_a_broken_instance_is_named_everywhere_and_costs_neither_the_default_nor_the_best(tmp_path: Path) -> None:
+    broken = SCRIPT.replace("print(", "if fold == 2:\n    sys.exit('cannot read fold 2')\nprint(")
+    folder = project(tmp_path / "p", tables="[instances]\nvalues = [0, 1, 2, 3]\n", runs=20)
+    (folder / "train.py").write_text(broken)
+    ended = command("run", cwd=folder, timeout_s=240)
+    assert ended.returncode == 0, ended.stderr
+    found = rows(folder)
+    failed = [r for r in found if r["state"] == "failed"]
+    said = f"nstance 2 failed in all {len(failed)} runs: crash: cannot read fold 2"
+    assert len(failed) >= 3
+    assert {r["instance"] for r in failed} == {"2"}
+    assert said in ended.stdout
+    assert "# on 0, one of 4 instances; the others: 1, 2, 3" in ended.stdout
+    shown = invoke("status", cwd=folder).stdout
+    assert said in shown
+    status = json.loads(invoke("status", "--json", cwd=folder).stdout)
+    assert status["failing_instances"][0]["name"] == "2"
+    assert set(status["best"]["instances"]) <= {"0", "1", "3"}
+    assert status["default"]["state"] == "complete"
+    invoke("report", cwd=folder)
+    assert said in next((folder / ".tunesmith").rglob("report.md")).read_text()
+    assert said in next((folder / ".tunesmith").rglob("report.html")).read_text()
+    assert said in invoke("check", cwd=folder).stdout
+
+
+def test_a_run_that_pauses_names_the_instance_that_failed(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", runs=9)
+    (folder / "train.py").write_text("import sys\nsys.exit('no data')\n")
+    ended = command("run", cwd=folder, timeout_s=240)
+    assert ended.returncode == 1
+    first, *_ = rows(folder)
+    assert "3 trials in a row failed on 3 instances, and their parameters do not explain it: no data" in ended.stdout
+    assert "The end of the log of trial 2 on instance" in ended.stdout
+    assert f"on instance {rows(folder)[2]['instance']}: no data" in invoke("status", cwd=folder).stdout
+    assert f"--fold {first['instance']}" in invoke("check", cwd=folder).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tunesmith.study.trials.replicates.configurations import with_instances
 from tunesmith.study.trials.replicates.instances import InstanceSet, complete_row, fit_effects, split
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import Direction, Objective
+from tunesmith.tools.analysis.failing_instances import failing_lines
 
 NAMES = tuple("abcdef")
 
@@ -181,7 +183,9 @@ def test_mistakes_say_what_to_write(instances: Any, tables: Mapping[str, Any], s
     ],
 )
 def test_an_instance_fills_the_command(values: Any, command: str, line: str) -> None:
-    assert command_line(spec_of({"values": values}, run={"command": command}), {"x": 0.5}) == line
+    made, _, rest = command_line(spec_of({"values": values}, run={"command": command}), {"x": 0.5}).partition("  # ")
+    assert made == line
+    assert "one of 2 instances" in rest
 
 
 CSVS = [
@@ -251,3 +255,41 @@ def test_values_and_a_file_are_not_given_together(tmp_path: Path) -> None:
     (tmp_path / "instances.csv").write_text("name\na\nb\n")
     with pytest.raises(SpecError, match="cannot be given besides file"):
         load_spec(study_file(tmp_path, 'file = "instances.csv"\nvalues = ["a", "b"]'))
+
+
+# -- instances that everything fails on ------------------------------------------------------------------------------
+
+
+def failing_on_b(count: int, kind: FailureKind = FailureKind.CRASH) -> list[Trial]:
+    """Return configurations that complete on a and fail on b."""
+    trials: list[Trial] = []
+    for index in range(count):
+        first = run_on(len(trials), "a", float(index))
+        failed = run_on(len(trials) + 1, "b", None, of=first.number)
+        failure = Failure(kind=kind, reason="cannot read b.csv")
+        trials += [first, replace(failed, outcome=Outcome(state=TrialState.FAILED, failure=failure))]
+    return trials
+
+
+def test_an_instance_that_every_configuration_fails_on_costs_none_of_them_its_place() -> None:
+    assert [t.state.value for t in known(failing_on_b(2))[::2]] == ["failed", "failed"]
+    found = known(failing_on_b(3))
+    assert [t.state.value for t in found[::2]] == ["complete"] * 3
+    assert [t.values["loss"] for t in found[::2]] == [0.0, 1.0, 2.0]
+    assert not any(t.counts for t in found[1::2])
+    assert failing_lines(found)[0] == "instance b failed in all 3 runs: crash: cannot read b.csv"
+    works = known([*failing_on_b(3), run_on(6, "b", 1.0)])
+    assert [t.state.value for t in works[:6:2]] == ["failed"] * 3
+    assert failing_lines(works) == []
+
+
+def test_what_depends_on_the_configuration_is_never_the_instance() -> None:
+    found = known(failing_on_b(5, FailureKind.TIMEOUT))
+    assert [t.state.value for t in found[::2]] == ["failed"] * 5
+    assert "cannot be chosen" in failing_lines(found)[-1]
+
+
+def test_an_instance_is_named_only_where_others_work() -> None:
+    assert failing_lines(known([run_on(0, "b", None), run_on(1, "b", None)])) == []
+    named = failing_lines(known([run_on(0, "a", 1.0), run_on(1, "b", None), run_on(2, "b", None)]))
+    assert named[0].startswith("instance b failed in all 2 runs: crash: no such file")

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from tunesmith.study.formatting import count, render_parameter
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.trial import Trial
-from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.trial import InstanceRuns, Trial
+from tunesmith.study.trials.view import Objective, StudyView
 from tunesmith.study.trials.winner import winner
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.confirmation.seed_values import fresh_values, original_number, seed_values
@@ -82,6 +82,8 @@ def _verdict(first: Trial, second: Trial, view: StudyView, noise: float | None) 
     if original_number(first) == original_number(second):
         return f"#{first.number} and #{second.number} are the same configuration on different seeds"
     fresh = [fresh_values(trial, view) for trial in (first, second)]
+    if first.runs is not None and second.runs is not None and min(map(len, fresh)) < 2:  # noqa: PLR2004  # no spread
+        return _verdict_in_pairs(first, second, first.runs, second.runs, view.objectives[0])
     usable = fresh if min(map(len, fresh)) > 1 else [seed_values(trial, view) for trial in (first, second)]
     own = [(trial, sample(values)) for trial, values in zip((first, second), usable, strict=True)]
     known = [(trial, found) for trial, found in own if found is not None]
@@ -101,6 +103,29 @@ def _verdict(first: Trial, second: Trial, view: StudyView, noise: float | None) 
     spread = noise * math.sqrt(1 / a.count + 1 / b.count)
     beyond = "more than" if gain > CLEAR * spread else "no more than"
     return f"{text} ({seeds}), {beyond} noise explains (std of such a difference: {short_number(spread, 2)})"
+
+
+def _verdict_in_pairs(first: Trial, second: Trial, a: InstanceRuns, b: InstanceRuns, objective: Objective) -> str:
+    """Return which of two is better on the instances that both ran on, and whether that is more than noise."""
+    shared = [name for name in a.values if name in b.values]
+    if not shared:
+        return f"#{first.number} and #{second.number} ran on no common instance, so they cannot be compared"
+    ours, theirs = (sample([runs.values[name] for name in shared], shared) for runs in (a, b))
+    assert ours is not None  # noqa: S101  # values of complete runs are finite
+    assert theirs is not None  # noqa: S101  # likewise
+    gain = objective.sign * (theirs.mean - ours.mean)
+    better, worse = (first, second) if gain > 0 else (second, first)
+    where = f"on the {count(len(shared), 'instance')} that both ran on"
+    if not gain:
+        return f"#{first.number} and #{second.number} have the same {objective.metric} {where}"
+    text = (
+        f"#{better.number} is better than #{worse.number} in {objective.metric} by {short_number(abs(gain), 3)} {where}"
+    )
+    tested = difference(*((ours, theirs) if gain > 0 else (theirs, ours)), sign=objective.sign)
+    if tested is None:
+        return f"{text}; one instance does not say whether that is noise"
+    beyond = "beyond noise" if tested.is_beyond_noise else "within noise"
+    return f"{text}, {beyond}: better with probability {probability_text(tested.probability)}"
 
 
 COMPARE = StudyTool("compare", CompareArguments, comparison_text)
