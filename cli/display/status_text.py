@@ -22,9 +22,9 @@ from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.history.queries.counts import TrialCounts
 from tunesmith.study.formatting import SHORT_DIGITS, render_params
 from tunesmith.study.trials.hidden import HIDDEN_CHOICE
-from tunesmith.study.trials.results import gain_over_text, present_trials
+from tunesmith.study.trials.results import gain_over_text, present_trials, study_front
 from tunesmith.study.trials.trial import Source, Trial, TrialState
-from tunesmith.study.trials.winner import Winner, winner_text
+from tunesmith.study.trials.winner import Winner, incumbent, winner_text
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.arms import arm_lines, excluded_arms
 from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds, infeasible_text
@@ -134,9 +134,23 @@ def _trials_line(opened: OpenStudy, counts: TrialCounts) -> str:
 
 
 def _latest_lines(opened: OpenStudy, best: Trial | None, front: Sequence[Trial]) -> list[str]:
+    """Return the table of the latest trials, each with the best value or the front as they were when it ended."""
     spec = opened.record.spec
     latest = opened.history.latest(opened.record.id, LATEST)
     if not latest:
         return []
     table = table_layout(spec, shutil.get_terminal_size((120, 24)).columns)
-    return ["", table_header(table), *(trial_row(trial, best, table, front) for trial in latest)]
+    trials = opened.history.trials(opened.record.id)
+    rows = []
+    for trial in latest:
+        ended = [t for t in trials if _ended_by(t, trial)]
+        best_then = best
+        if best is not None and not _ended_by(best, trial):
+            best_then = incumbent(ended, spec)
+        rows.append(trial_row(trial, best_then, table, study_front(ended, spec) if front else ()))
+    return ["", table_header(table), *rows]
+
+
+def _ended_by(trial: Trial, other: Trial) -> bool:
+    """Return whether a trial had ended when the other one did, or now if the other has not."""
+    return trial.ended_at is not None and (other.ended_at is None or trial.ended_at <= other.ended_at)

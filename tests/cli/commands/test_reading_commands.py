@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.projects import command, make_project
+from fakes.projects import command, invoke, make_project
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,16 @@ def test_status_as_json_holds_the_same_figures(project: Path) -> None:
     assert status["best"]["values"]["loss"] < status["default"]["values"]["loss"]
     assert list(status["best"]["params"]) == ["x", "y"]
     assert status["budget"]["trials"] == 14
+
+
+def test_each_row_of_status_shows_the_best_value_up_to_then(tmp_path: Path) -> None:
+    script = "import sys; values = dict(zip(sys.argv[1::2], sys.argv[2::2])); print(f\"loss={9 - int(values['--y'])}\")"
+    folder = make_project(tmp_path / "p", script=script, trials=8, sampler="sobol")
+    assert invoke("run", cwd=folder).returncode == 0
+    losses = [t["values"]["loss"] for t in json.loads(invoke("status", "--json", cwd=folder).stdout)["latest"]]
+    rows = [line.split() for line in invoke("status", cwd=folder).stdout.splitlines()[-8:]]
+    assert [float(row[5]) for row in rows] == [min(losses[: n + 1]) for n in range(8)]
+    assert losses[0] > min(losses)
 
 
 def failed_trial(project: Path) -> int:
