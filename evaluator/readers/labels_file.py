@@ -64,9 +64,9 @@ def _rows(path: Path, name: str, wanted: tuple[str, ...]) -> list[tuple[int, Map
         if missing:
             listed = ", ".join(("input", *wanted))
             raise ProjectError(f"[judge].labels: {name} has no column {missing[0]}; expected a header {listed}")
-        rows: list[tuple[int, Mapping[str, str]]] = [
-            (reader.line_num, {k: v or "" for k, v in row.items() if isinstance(k, str)}) for row in reader
-        ]
+        rows: list[tuple[int, Mapping[str, str]]] = []
+        for row in reader:
+            rows.append((reader.line_num, {k: v or "" for k, v in row.items() if isinstance(k, str)}))
     except csv.Error as error:
         raise ProjectError(f"[judge].labels: {name}, line {reader.line_num}: {error}") from None
     if len(rows) > MAX_LABELS:

@@ -69,7 +69,7 @@ def _weights(levels: int, *, ordered: bool) -> Array:
     """Return (levels, levels) how wrong each pair of labels is, from 0 to 1."""
     steps = np.abs(np.arange(levels)[:, None] - np.arange(levels)[None, :])
     if not ordered:
-        return (steps > 0).astype(float)
+        return np.asarray(steps > 0, dtype=float)
     weights: Array = (steps / max(levels - 1, 1)) ** 2.0
     return weights
 
@@ -80,7 +80,7 @@ def _kappa(
     weights: Array,
 ) -> Array:
     """Return (s,) kappas of (s, n) labels; nan where it is not defined."""
-    observed = weights[first, second].mean(axis=1)
+    observed: Array = weights[first, second].mean(axis=1)
     levels = np.arange(len(weights))
     shares = [(labels[:, :, None] == levels).mean(axis=1) for labels in (first, second)]
     expected = np.einsum("si,ij,sj->s", shares[0], weights, shares[1])
