@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import VariantState, short_id
-from tunesmith.tools.analysis.findings.figures import plus_minus
+from tunesmith.tools.analysis.findings.figures import confirmed_text
 from tunesmith.tools.report.inputs import ReportInput
 from tunesmith.tools.variants.lineage import GainStep, gain_steps
 from tunesmith.tools.variants.results import VariantResult, variant_results
@@ -140,5 +140,5 @@ def _result(result: VariantResult, spec: StudySpec) -> str:
         return "no complete trial" if result.trials else NEVER_RAN
     claim = f", {CLAIM}" if is_claim(spec, variant.id) else ""
     if best.confirmed is not None:
-        return f"{plus_minus(best.confirmed)} on {best.confirmed.count} fresh seeds{claim}"
+        return f"{confirmed_text(best)}{claim}"
     return f"best {short_number(best.value)}{claim}"
