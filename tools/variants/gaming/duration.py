@@ -30,6 +30,10 @@ _TRAINING_CALL = re.compile(r"\.(backward|fit|fit_one_cycle|train_on_batch|parti
 _SCHEDULE = re.compile(r"LR$|sched|warm|anneal|ramp|decay", re.IGNORECASE)
 """Calls that make a schedule of the learning rate, which take the length of the training."""
 _EXIT = (ast.Break, ast.Return, ast.Raise)
+_WRAPPERS = re.compile(r"(^|\.)(compile|jit|njit|script|remat)$")
+"""Calls that take a training function and give one that trains equally long."""
+_MAX_PARTS = 16
+"""Number of batches that a step may be made of, in a loop that the clock ends."""
 
 
 def duration_is_changed(before: ast.Module, after: ast.Module, fidelity: str) -> bool:
@@ -97,25 +101,57 @@ def has_exit(node: ast.AST) -> bool:
 
 
 def _is_repeated(before: ast.Module, after: ast.Module) -> bool:
-    """Return whether the edit trains in a further loop over numbers, or calls a function that trains more often."""
+    """Return whether the edit trains in a further loop over numbers, or uses a function that trains more often."""
     trains = _training_functions(before) | _training_functions(after)
     old, new = Counter(_counting_loops(before, trains)), Counter(_counting_loops(after, trains))
     if new - old:
         return True
     own = _training_functions(before)
+    if _handed_on(after, own) - _handed_on(before, own):
+        return True
     calls_before, calls_after = _calls(before, own), _calls(after, own)
     return any(calls_after[name] > max(count, 1) for name, count in calls_before.items())
 
 
 def _counting_loops(tree: ast.Module, trains: set[str]) -> Iterator[str]:
+    accumulating = set(_accumulating_loops(tree))
     for node in nodes(tree):
-        is_loop = isinstance(node, ast.For | ast.While) and _is_counting(node)
+        is_loop = isinstance(node, ast.For | ast.While) and _is_counting(node) and id(node) not in accumulating
         if is_loop and any(isinstance(n, ast.Call) and _is_training(n, trains) for n in ast.walk(node)):
             yield ast.dump(node.iter if isinstance(node, ast.For) else node.test)  # type: ignore[attr-defined]
         elif isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp):
             loops = [g for g in node.generators if _counts(g.iter)]
             if loops and any(isinstance(n, ast.Call) and _is_training(n, trains) for n in ast.walk(node)):
                 yield ast.dump(loops[0].iter)
+
+
+def _accumulating_loops(tree: ast.Module) -> Iterator[int]:
+    """Yield the ids of short loops in one that the clock ends: a step on several batches trains no longer."""
+    for loop in nodes(tree):
+        if not (isinstance(loop, ast.While) and _depends_on_time(loop.test, "")):
+            continue
+        waiting: list[ast.AST] = list(loop.body)
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.For) and _is_short(node.iter, tree):
+                yield id(node)
+            elif not isinstance(node, ast.For | ast.While | ast.FunctionDef | ast.Lambda):
+                waiting += ast.iter_child_nodes(node)
+
+
+def _is_short(items: ast.expr, tree: ast.Module) -> bool:
+    """Return whether a loop runs over `range` of a small number, or of a name that only ever is one."""
+    if not (isinstance(items, ast.Call) and dotted(items.func) == "range" and len(items.args) == 1):
+        return False
+    count = items.args[0]
+    given: list[ast.expr | None] = [count]
+    if isinstance(count, ast.Name):
+        stored = [n for n in nodes(tree) if _name(n) == count.id and isinstance(getattr(n, "ctx", None), ast.Store)]
+        assigned = [n for n in nodes(tree) if isinstance(n, ast.Assign) and any(t in stored for t in n.targets)]
+        given = [n.value for n in assigned] if len(assigned) == len(stored) else []
+    return bool(given) and all(
+        isinstance(n, ast.Constant) and isinstance(n.value, int) and n.value <= _MAX_PARTS for n in given
+    )
 
 
 def _is_counting(loop: ast.For | ast.While) -> bool:
@@ -158,6 +194,19 @@ def _is_training(call: ast.Call, functions: set[str]) -> bool:
 def _calls(tree: ast.Module, functions: set[str]) -> Counter[str]:
     names = [n.func.id for n in nodes(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
     return Counter(name for name in names if name in functions)
+
+
+def _handed_on(tree: ast.Module, functions: set[str]) -> Counter[str]:
+    """Return the uses of functions as values, `map(train, range(4))`, and in a lambda: they are called elsewhere."""
+    plain = {id(n.func) for n in nodes(tree) if isinstance(n, ast.Call)}
+    for node in nodes(tree):
+        if isinstance(node, ast.Call) and _WRAPPERS.search(dotted(node.func)):
+            plain |= {id(argument) for argument in node.args[:1]}
+    for node in nodes(tree):
+        if isinstance(node, ast.Lambda):
+            plain -= {id(inner) for inner in ast.walk(node)}
+    used = [n for n in nodes(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and id(n) not in plain]
+    return Counter(n.id for n in used if n.id in functions)
 
 
 def _depends_on_time(node: ast.expr, fidelity: str) -> bool:

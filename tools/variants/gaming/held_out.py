@@ -39,7 +39,7 @@ _READING_CALL = re.compile(
     r"(^|\.)(loadtxt|genfromtxt|read_(csv|parquet|json|pickle|feather|hdf|table)|load_(digits|iris|wine|breast_cancer"
     r"|diabetes|dataset|files|svmlight_file)|fetch_\w+|load_data|ImageFolder|(Fashion)?MNIST|CIFAR10+|SVHN)$"
 )
-_NO_DATA = re.compile(r"^(eval|evaluate|evaluation|test|testing|validate|validation)$")
+NO_DATA = re.compile(r"^(eval|evaluate|evaluation|test|testing|validate|validation)$")
 """Words that are as often a method or a module as data."""
 _FILE = re.compile(r"[\w./-]{1,200}\.(npz?|csv|tsv|jsonl?|parquet|pt|pkl|pickle|txt|bin|h5|hdf5|arrow|tar|zip|gz|lmdb)")
 _DEVICE = re.compile(r"device|cuda|cpu", re.IGNORECASE)
@@ -169,7 +169,7 @@ def _mentions_data(node: ast.AST) -> bool:
     functions = {id(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)}
     found = [n for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute) and id(n) not in functions]
     names = [n.id if isinstance(n, ast.Name) else n.attr for n in found]
-    return any(is_held_out(name) and not _METRIC_NAME.search(name) and not _NO_DATA.match(name) for name in names)
+    return any(is_held_out(name) and not _METRIC_NAME.search(name) and not NO_DATA.match(name) for name in names)
 
 
 def _reading_calls(tree: ast.Module) -> int:
@@ -187,7 +187,7 @@ def _foreign_names(tree: ast.Module) -> Counter[str]:
     ]
     texts = [n.value for n in nodes(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     files = [part for text in texts if _FILE.fullmatch(text) for part in re.split(r"[/.]", text)]
-    return Counter(name for name in [*found, *files] if is_held_out(name.strip("_")) and not _NO_DATA.match(name))
+    return Counter(name for name in [*found, *files] if is_held_out(name.strip("_")) and not NO_DATA.match(name))
 
 
 def _taken_parts(tree: ast.Module) -> dict[str, list[set[str]]]:
@@ -200,9 +200,7 @@ def _taken_parts(tree: ast.Module) -> dict[str, list[set[str]]]:
     found: dict[str, list[set[str]]] = {}
     for node in nodes(tree):
         name = full_name(node, imports) if isinstance(node, ast.Name | ast.Attribute) else ""
-        is_foreign = (
-            "." in name and is_held_out(name.rpartition(".")[2]) and not _NO_DATA.match(name.rpartition(".")[2])
-        )
+        is_foreign = "." in name and is_held_out(name.rpartition(".")[2]) and not NO_DATA.match(name.rpartition(".")[2])
         if is_foreign and isinstance(getattr(node, "ctx", None), ast.Load):
             found.setdefault(name, []).append(parts.get(id(node), {"all"}))
     return found

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from tunesmith.tools.variants.gaming.choices import chooses_by_held_out
 from tunesmith.tools.variants.gaming.duration import duration_is_changed
 from tunesmith.tools.variants.gaming.held_out import held_out_is_changed, held_out_is_imported
 from tunesmith.tools.variants.gaming.normal_form import full_name, imported_names, nodes, normal_form
@@ -55,11 +56,12 @@ def gaming_problems(
         found.append("the time budget is changed: the study decides how long a trial trains")
     if _loaded(after) - _loaded(before):
         found.append("weights are loaded: a trial must start its training from scratch")
-    if not has_judge and held_out_is_changed(before, after):
+    if not has_judge and (held_out_is_changed(before, after) or chooses_by_held_out(before, after)):
         found.append("the evaluation set, its size or the evaluation itself is changed")
     if has_judge and held_out_is_imported(before, after):
         found.append("held-out data are read: only [evaluate] may use them")
-    if not has_judge and changes(_reports(metrics)):
+    is_reported_as_before = _conditions(before, metrics) == _conditions(after, metrics)
+    if not has_judge and (changes(_reports(metrics)) or not is_reported_as_before):
         found.append(f"a line that reports {' or '.join(metrics)} is changed; leave these lines as they are")
     return [*found, *tampering_problems(before, after)]
 
@@ -78,6 +80,25 @@ def _loaded(tree: ast.Module) -> Counter[str]:
 
 def _reports(metrics: Sequence[str]) -> Callable[[ast.AST], bool]:
     return lambda node: isinstance(node, ast.Call) and any(_names_metric(node, metric) for metric in metrics)
+
+
+def _conditions(tree: ast.Module, metrics: Sequence[str]) -> Counter[str]:
+    """Return under which conditions the lines that report a metric run: of `if`, `while`, `match`, and in `try`."""
+    is_report = _reports(metrics)
+    found: Counter[str] = Counter()
+    waiting: list[tuple[ast.AST, str]] = [(tree, "")]
+    while waiting:
+        node, path = waiting.pop()
+        if is_report(node):
+            found[path] += 1
+        for field, value in ast.iter_fields(node):
+            inner = path
+            if isinstance(node, ast.If | ast.While | ast.Try | ast.Match | ast.IfExp | ast.ExceptHandler):
+                test = getattr(node, "test", None)
+                inner = f"{path}/{type(node).__name__} {field} {ast.dump(test) if test is not None else ''}"
+            children = value if isinstance(value, list) else [value]
+            waiting += [(child, inner) for child in children if isinstance(child, ast.AST)]
+    return found
 
 
 def _names_metric(call: ast.Call, metric: str) -> bool:

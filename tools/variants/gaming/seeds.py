@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from tunesmith.tools.script_reader.literals import dotted
+from tunesmith.tools.variants.gaming.seed_arithmetic import SEED_NAME, Origin, SeedOrigins
 
-SEED_NAME = re.compile(r"seed|random_?state|prng", re.IGNORECASE)
-"""Names of seeds: of variables, options, keywords and keys."""
 _SEEDING_CALL = re.compile(
     r"(^|\.)(manual_seed(_all)?|seed|reseed|set_(random_|global_)?seed|seed_(everything|all)|fix_seed|from_seed|reset_from_seed"
     r"|use_deterministic_algorithms|enable_op_determinism|set_rng_state|setstate|set_state"
@@ -19,6 +18,13 @@ _SEEDING_CALL = re.compile(
 )
 _UNSEEDED_CALL = re.compile(r"(^|\.)(default_rng|RandomState|Random|Rngs|SeedSequence)$")
 """Constructors that take their seed from the system when they get none."""
+_GENERATOR_CALL = re.compile(
+    r"(^|\.)(default_rng|RandomState|Random|Rngs|SeedSequence|PRNGKey|key|PCG64(DXSM)?|MT19937|Philox|SFC64|from_seed)$"
+)
+"""Constructors of a generator of the script, next to the global ones."""
+_GLOBAL_METHOD = re.compile(r"^(torch|np|numpy|random|tf|tensorflow|keras|jax|paddle|mx|cupy|cp)(\.|$)")
+_SETS_ALL = re.compile(r"(^|\.)(set_(random_|global_)?seed|seed_(everything|all)|fix_seed|manual_seed_all)$")
+NO_SEED = Origin(has_seed=False, is_same=False, is_distinct=False, varies=False, is_constant=True)
 _OPTION_CALL = ("add_argument", "option", "Option")
 
 
@@ -28,25 +34,92 @@ class Seed:
 
     place: str
     value: str
-    is_own: bool
-    """Whether the value is a seed of the script, such as args.seed, or one of its generators."""
+    origin: Origin
+    is_plain: bool
+    """Whether the value is a name as it is."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is compared between the script before and after."""
+        return self.place, self.value
 
 
 def seed_is_changed(before: ast.Module, after: ast.Module) -> bool:
-    """Return whether a seed was removed, or has a value that the script did not use before."""
-    old, new = set(_seeds(before)), set(_seeds(after))
-    values = {seed.value for seed in old}
-    return bool(old - new) or any(not seed.is_own and seed.value not in values for seed in new - old)
+    """Return whether a seed was removed, or has a value that the script did not use before.
+
+    What is derived from a seed of the script is another seed for each seed of the study. It may replace that seed where
+    a variable takes part as well, such as the number of a model in an ensemble, and seed a further generator in any
+    case. A seed that is only shifted by a number is a lucky one.
+    """
+    old = {seed.key: seed for seed in _seeds(before, SeedOrigins(before))}
+    own = {value for _, value in old if value.startswith("Constant")}
+    new = {seed.key: seed for seed in _seeds(after, SeedOrigins(after))}
+    based = {seed.key: seed for seed in _seeds(after, SeedOrigins(after, own))}
+    added = [key for key in new if key not in old]
+    values = {value for _, value in old}
+    names = {n.id for n in ast.walk(before) if isinstance(n, ast.Name)}
+    for key in [key for key in old if key not in new]:
+        origins = (new if old[key].origin.has_seed else based).items()
+        if not any(k in added and k[0] == key[0] and _is_spread(seed.origin) for k, seed in origins):
+            return True
+    return any(
+        not (
+            _may_be_added(new[key], names) or key[1] in values or (_is_maker(key[0]) and _is_spread(based[key].origin))
+        )
+        for key in added
+    )
 
 
-def _seeds(tree: ast.Module) -> Iterator[Seed]:
+def _is_spread(origin: Origin) -> bool:
+    """Return whether a value is another one for each seed of the study, and for each of several models or epochs."""
+    return origin.has_seed and origin.is_distinct and origin.varies
+
+
+def _may_be_added(seed: Seed, names: Collection[str]) -> bool:
+    """Return whether an edit may add a seed: one that is as good as the study's.
+
+    Args:
+        seed: the seed.
+        names: the names of variables that the script had before.
+    """
+    origin = seed.origin
+    if origin.is_constant:
+        return False
+    if not origin.has_seed:
+        # A name of unknown value: a generator, or an argument.
+        return seed.is_plain and not _is_global(seed.place)
+    is_further = _is_maker(seed.place) or _names_new(seed.place, names)
+    return origin.is_distinct and (origin.is_same or origin.varies or is_further)
+
+
+def _is_maker(place: str) -> bool:
+    """Return whether a place makes a generator, or a model with one: neither the global ones nor a name of a seed."""
+    return place.startswith(("call ", "keyword ")) and not _is_global(place)
+
+
+def _is_global(place: str) -> bool:
+    """Return whether a place seeds generators that all of the script uses."""
+    if not place.startswith("call "):
+        return False
+    name = place.removeprefix("call ")
+    return not _GENERATOR_CALL.search(name) and bool(_GLOBAL_METHOD.search(name) or _SETS_ALL.search(name))
+
+
+def _names_new(place: str, names: Collection[str]) -> bool:
+    """Return whether a place gives a value to a name that the script did not have; its uses are looked at as well."""
+    name = re.fullmatch(r"assignment Name\(id='(\w+)', ctx=Store\(\)\)", place)
+    return name is not None and name[1] not in names
+
+
+def _seeds(tree: ast.Module, origins: SeedOrigins) -> Iterator[Seed]:
     numbers = _numbers(tree)
     for node in ast.walk(tree):
         for place, value in _places(node):
             if isinstance(value, ast.Name) and value.id in numbers:
                 value = numbers[value.id]  # noqa: PLW2901  # a name is replaced by its number
-            is_own = _is_own(value) and (not _is_shifted(value) or _makes_generator(place, value))
-            yield Seed(place, ast.dump(value), is_own)
+            is_option = isinstance(value, ast.Call) and dotted(value.func).endswith(_OPTION_CALL)
+            origin = NO_SEED if is_option else origins.of(value)
+            yield Seed(place, ast.dump(value), origin, isinstance(value, ast.Name | ast.Attribute))
 
 
 def _places(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
@@ -93,30 +166,6 @@ def _is_seed_target(target: ast.expr) -> bool:
     )
     is_key = isinstance(target, ast.Subscript) and _is_seed_text(target.slice)
     return is_key or any(SEED_NAME.search(name) for name in names)
-
-
-def _is_own(value: ast.expr) -> bool:
-    """Return whether a value comes from the script's own seeds or generators. A number never does."""
-    if isinstance(value, ast.Call) and dotted(value.func).endswith(_OPTION_CALL):
-        return False
-    names = [
-        n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(value) if isinstance(n, ast.Name | ast.Attribute)
-    ]
-    return any(SEED_NAME.search(name) for name in names) or isinstance(value, ast.Name | ast.Attribute)
-
-
-def _makes_generator(place: str, value: ast.expr) -> bool:
-    """Return whether a further generator gets another seed, `default_rng(args.seed + 1)`."""
-    is_sum = isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add)
-    return is_sum and bool(_UNSEEDED_CALL.search(place.removeprefix("call ")))
-
-
-def _is_shifted(value: ast.expr) -> bool:
-    """Return whether a value is a seed combined with a number, which picks another seed: `args.seed * 0 + 42`."""
-    if not isinstance(value, ast.BinOp):
-        return False
-    sides = (value.left, value.right)
-    return any(isinstance(side, ast.Constant | ast.UnaryOp) or _is_shifted(side) for side in sides)
 
 
 def _numbers(tree: ast.Module) -> dict[str, ast.expr]:
