@@ -17,6 +17,8 @@ MAX_FATES = 12
 """Number of candidates whose fate is shown; the latest."""
 
 _MAX_LINE_CHARS = 300
+_MAX_DROPPED = 3
+"""Number of dropped candidates that are shown; earlier ones are counted."""
 
 
 class Fate(StrEnum):
@@ -34,6 +36,7 @@ class CandidateFate:
     Attributes:
         after: number of trials when it was decided, which orders fates.
         reason: why it was refused or dropped, phrased for the model; "" while it waits.
+        base: number of the trial that it was given as a change of; None when it was given whole.
     """
 
     params: Params
@@ -42,25 +45,38 @@ class CandidateFate:
     kind: str = ""
     expected: float | None = None
     reason: str = ""
+    base: int | None = None
 
 
 def fate_lines(view: StudyView, fates: Sequence[CandidateFate]) -> list[str]:
-    """Return one line for each of the model's latest candidates: those that ran, from the trials, and the others."""
-    reference = reference_trial(view)
-    base = reference.params if reference is not None else {}
-    number = reference.number if reference is not None else 0
+    """Return one line for each of the model's latest candidates: those that ran, from the trials, and the others.
+
+    A candidate is shown as what differs from the trial that it was given as a change of, so that the model knows it
+    again. The model dropped most of what was dropped, so only the latest of those are shown.
+    """
     ran = [t for t in view.trials if t.proposal.source is Source.LLM]
     lines = [(t.number, f"#{t.number}: {_outcome(t, view)}") for t in ran[-MAX_FATES:]]
-    for one in [f for f in fates if f.fate is not Fate.WAITING][-MAX_FATES:]:
-        what = changes_text(one.params, base) if one.params else "unreadable"
-        lines.append((one.after, f"{one.fate.value}, {one.reason}: #{number} with {what}"))
-    decided = [line for _, line in sorted(lines, key=lambda pair: pair[0])][-MAX_FATES:]
-    waiting = [
-        f"{one.fate.value}: #{number} with {changes_text(one.params, base)}{_expected(one.expected)}"
-        for one in fates
-        if one.fate is Fate.WAITING
-    ]
-    return [one_line(line, _MAX_LINE_CHARS) for line in [*decided, *waiting[:MAX_FATES]]]
+    decided = [one for one in fates if one.fate is not Fate.WAITING]
+    dropped = [one for one in decided if one.fate is Fate.DROPPED]
+    hidden = dropped[:-_MAX_DROPPED]
+    shown = [one for one in decided if one not in hidden][-MAX_FATES:]
+    lines += [(one.after, f"{one.fate.value}, {one.reason}: {_what(one, view)}") for one in shown]
+    listed = [line for _, line in sorted(lines, key=lambda pair: pair[0])][-MAX_FATES:]
+    earlier = [f"{len(hidden)} earlier ones were dropped"] if hidden else []
+    waiting = [one for one in fates if one.fate is Fate.WAITING][:MAX_FATES]
+    open_ = [f"{one.fate.value}: {_what(one, view)}{_expected(one.expected)}" for one in waiting]
+    return [one_line(line, _MAX_LINE_CHARS) for line in [*earlier, *listed, *open_]]
+
+
+def _what(one: CandidateFate, view: StudyView) -> str:
+    """Return a candidate as a change of the trial that it was given for; of the best one where it was given whole."""
+    if not one.params:
+        return "unreadable"
+    given = next((t for t in view.trials if t.number == one.base), None)
+    reference = given or reference_trial(view)
+    if reference is None:
+        return f"#0 with {changes_text(one.params, {})}"
+    return f"#{reference.number} with {changes_text(one.params, reference.params)}"
 
 
 def _outcome(trial: Trial, view: StudyView) -> str:

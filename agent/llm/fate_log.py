@@ -50,4 +50,5 @@ def _fate(candidate: Candidate, fate: Fate, after: int, reason: str) -> Candidat
         kind=candidate.kind,
         expected=candidate.predicted,
         reason=reason,
+        base=candidate.base,
     )

@@ -15,7 +15,7 @@ from fakes.views import trial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.prompts.candidate_fates import CandidateFate, Fate
+from tunesmith.prompts.candidate_fates import CandidateFate, Fate, fate_lines
 from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import (
@@ -231,9 +231,23 @@ def test_the_fate_of_each_candidate_is_told() -> None:
     assert "- refused, it would probably fail: #1 with lr=0.01 layers=7" in text
     assert "- dropped, you did not give it again: #1 with lr=0.3" in text
     assert "- not run yet: #1 with norm=true, you expected 0.3800" in text
-    assert "- refused, it cannot be read: lr: is missing: #1 with unreadable" in text
+    assert "- refused, it cannot be read: lr: is missing: unreadable" in text
     assert "Those not run yet are dropped now" in text
     assert "What became of your candidates" not in prompt_text(study(FOUR))
+
+
+def test_a_candidate_is_shown_as_the_change_that_it_was_given_as() -> None:
+    fates = [
+        CandidateFate(
+            params={**BASE, "lr": 0.3 + n / 10}, fate=Fate.DROPPED, after=4, reason="you did not give it again"
+        )
+        for n in range(5)
+    ]
+    given = CandidateFate(params={**FOUR[0].params, "norm": True}, fate=Fate.WAITING, after=4, base=0)
+    lines = fate_lines(study(FOUR), [*fates, given])
+    assert lines[0] == "2 earlier ones were dropped"
+    assert len([line for line in lines if line.startswith("dropped")]) == 3
+    assert lines[-1] == "not run yet: #0 with norm=true"
 
 
 def repeat(number: int, of: int, value: float) -> Trial:
