@@ -18,6 +18,7 @@ from tunesmith.agent.loop.limits.clocks import CLOCK_EVENT, ClockDrift, clock_ju
 from tunesmith.agent.loop.limits.heap import keep_heap_small, return_free_memory
 from tunesmith.agent.loop.limits.lock_wait import LockWait
 from tunesmith.agent.loop.limits.watchdog import Watchdog, short_thread_slices
+from tunesmith.agent.loop.notices.changed_files import changed_files_text
 from tunesmith.agent.loop.notices.events import Ended, LoopEvent, Observed, Opened, Started
 from tunesmith.agent.loop.recovery import Recovery, recover
 from tunesmith.agent.loop.run_options import RunOptions
@@ -147,8 +148,9 @@ class Loop:
             run.announcer.note(text)
         for study in run.recorder.earlier:
             run.announcer.note(f"learns from {study.name}, {len(study.trials)} trials")
-        if run.recorder.record_variant(run.root) and run.ledger.before.trials:
-            run.announcer.note("the project's files changed since the last run; earlier trials ran with the old ones")
+        run.recorder.record_variant(run.root)
+        if changed := changed_files_text(run.trials(), run.evaluator.snapshot):
+            run.announcer.note(changed)
         run.record_deadline()
 
     def _opened_event(self, recovery: Recovery) -> Opened:

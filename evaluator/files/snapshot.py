@@ -25,7 +25,8 @@ COPY_FILES = 2000
 """Number of files above which a folder is linked as a whole."""
 SKIPPED = frozenset(
     {".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".tunesmith", ".tox", ".mypy_cache",
-     ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", ".idea", ".vscode"}
+     ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", ".idea", ".vscode", ".claude", ".cursor", ".codex",
+     ".gemini", ".github"}
 )  # fmt: skip
 
 SECRETS = (

@@ -328,8 +328,20 @@ def test_changed_files_are_noted_on_resume(tmp_path: Path) -> None:
     invoke("run", cwd=project)
     (project / "train.py").write_text(SCRIPT + "\n# changed\n", encoding="utf-8")
     done = invoke("run", "--trials", "2", cwd=project)
-    assert "files changed since the last run" in done.stdout
+    assert "files changed since the last run, and earlier trials ran with the old ones: train.py\n" in done.stdout
     assert os.listdir(project / ".tunesmith" / "toy" / "snapshots")
+
+
+def test_files_that_no_run_reads_do_not_count_as_changed(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=1)
+    invoke("run", cwd=project)
+    study = project / "study.toml"
+    study.write_text(study.read_text(encoding="utf-8").replace("high = 1.0", "high = 0.95"), encoding="utf-8")
+    (project / "idea.patch").write_text("nothing\n", encoding="utf-8")
+    assert invoke("skill", cwd=project).returncode == 0
+    done = invoke("run", "--trials", "2", cwd=project)
+    assert done.returncode == 0
+    assert "files changed" not in done.stdout
 
 
 def test_a_study_learns_from_an_earlier_one_and_refuses_one_that_is_not_there(tmp_path: Path) -> None:
