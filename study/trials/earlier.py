@@ -26,8 +26,13 @@ class EarlierStudy:
     scale: Mapping[str, float] = field(default_factory=dict)
 
     def trials_in(self, space: SearchSpace) -> Iterator[Trial]:
-        """Yield the trials that are valid in a space, with parameters of that space; none counts as a replicate."""
+        """Yield the trials that are valid in a space, with parameters of that space; none counts as a replicate.
+
+        Runs on further instances are left out: the first trial of their configuration has the value of all.
+        """
         for trial in self.trials:
+            if trial.is_replicate and trial.proposal.instance:
+                continue
             params = project_to_space(trial.params, space)
             if params is not None:
                 yield replace(trial, proposal=replace(trial.proposal, params=params, replicate_of=None))

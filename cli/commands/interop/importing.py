@@ -91,6 +91,8 @@ def _to_json(plan: ImportPlan, *, is_dry: bool) -> Mapping[str, object]:
         "rows": plan.found.row_count,
         "imported": len(plan.imported.trials),
         "columns": {**plan.mapping.parameters, **plan.mapping.metrics},
+        "instance_column": plan.mapping.instance or None,
+        "unused_columns": list(plan.mapping.unused),
         "guessed": sorted(plan.mapping.guessed),
         "without_column": list(plan.mapping.missing),
         "left_out": dict(plan.imported.skipped),

@@ -10,10 +10,12 @@ from typing import Any
 
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake, ProposalError, SpecError
+from tunesmith.study.formatting import render_exact
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.rules.relations import rule_of
 from tunesmith.study.space.space import RULE, SearchSpace
 from tunesmith.study.trials.observed.resources import resource_values
+from tunesmith.study.trials.replicates.instances import InstanceSet
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState, Usage
 from tunesmith.tools.interop.importing.imported_table import ImportedRow, ImportedTable
 from tunesmith.tools.interop.importing.mapping import ColumnMapping
@@ -50,22 +52,72 @@ def fit(found: ImportedTable, mapping: ColumnMapping, spec: StudySpec) -> Import
     space = spec.space.part(mapping.parameters)
     trials: list[Trial] = []
     skipped: Counter[str] = Counter(found.skipped)
+    runs = _Runs(mapping.instance, spec)
     for row in found.rows:
         try:
             if row.state in (TrialState.WAITING, TrialState.RUNNING):
                 raise _RowSkipped("not finished")
             params = _params(row, mapping, space)
             outcome = _outcome(row, mapping, spec)
+            instance, original = runs.place(row, params, len(trials))
         except _RowSkipped as reason:
             skipped[str(reason)] += 1
             continue
-        proposal = Proposal(params=params, source=Source.IMPORT, seed=0)
+        proposal = Proposal(params=params, source=Source.IMPORT, seed=0, instance=instance, replicate_of=original)
         trials.append(Trial(number=len(trials), proposal=proposal, state=outcome.state, outcome=outcome))
     if not any(trial.state is TrialState.COMPLETE for trial in trials):
         reasons = [Mistake("", f"{count} rows: {reason}") for reason, count in skipped.most_common(5)]
         nothing = Mistake("", "no complete trial fits the study's space")
         raise SpecError([nothing, *reasons], where=found.source)
     return ImportedTrials(space, trials, dict(skipped.most_common()))
+
+
+class _Runs:
+    """Which runs of one configuration on instances belong together.
+
+    Args:
+        column: the column of instances; "" without one.
+        spec: the study.
+    """
+
+    def __init__(self, column: str, spec: StudySpec) -> None:
+        self._column, self._instances = column, spec.instance_set if column else None
+        self._first: dict[tuple[tuple[str, Value], ...], int] = {}
+        self._seen: set[tuple[int, str]] = set()
+
+    def place(self, row: ImportedRow, params: Mapping[str, Value], number: int) -> tuple[str, int | None]:
+        """Return the instance of a row, and the number of the trial that it repeats there; "" and None without one.
+
+        Raises:
+            _RowSkipped: no choice may be made on the row's instance, or its configuration ran there already.
+        """
+        if self._instances is None:
+            return "", None
+        name = _instance_name(row.cells.get(self._column), self._instances)
+        first = self._first.get(tuple(sorted(params.items())), number)
+        if (first, name) in self._seen:
+            raise _RowSkipped("its configuration has an earlier row on the same instance")
+        self._first.setdefault(tuple(sorted(params.items())), number)
+        self._seen.add((first, name))
+        return name, None if first == number else first
+
+
+def _instance_name(cell: Any, instances: InstanceSet) -> str:
+    """Return the tuning instance that a cell names.
+
+    Raises:
+        _RowSkipped: it names none.
+    """
+    if _is_blank(cell) and str(cell) not in (*instances.tuning, *instances.held_out):
+        raise _RowSkipped("it has no instance")
+    plain = int(cell) if isinstance(cell, float) and cell.is_integer() else cell
+    spelled = [str(cell).strip(), render_exact(cell), render_exact(plain)]
+    name = next((text for text in spelled if text in (*instances.tuning, *instances.held_out)), None)
+    if name is None:
+        raise _RowSkipped("its instance is not in [instances]")
+    if name in instances.held_out:
+        raise _RowSkipped("its instance is held out: only confirmation may see it")
+    return name
 
 
 def _refuse_opposite(found: ImportedTable, mapping: ColumnMapping, spec: StudySpec) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.instances import INSTANCE
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.space.mixtures.rows import names_of
 from tunesmith.study.trials.observed.resources import SECONDS, USD
 from tunesmith.tools.interop.importing.imported_table import VALUE
+from tunesmith.tools.interop.importing.rows import NOT_VALUES
 
 _PREFIXES = (
     *("params.", "params_", "param.", "param_", "config/", "config.", "config_", "hparams.", "hparams/", "hp/"),
@@ -27,6 +30,8 @@ _ALIASES = (
     ("dropout", "dropoutrate", "pdrop"),
     ("momentum", "mom"),
 )
+_OPTION = re.compile(r"--?([A-Za-z][\w-]*)(?:=|\s+)['\"]?\{instance\}")
+"""An option of a command that takes the instance."""
 _NUMBERED = re.compile(r"(.*) \[\d+\]", re.DOTALL)
 _ANY_VALUE = ("value", "value.value", "values_0", "value.0", "objective", "score")
 
@@ -40,12 +45,16 @@ class ColumnMapping:
         metrics: metric to column.
         guessed: names whose column was not given with --map and is not spelled the same.
         missing: parameters without a column.
+        instance: the column that says on which instance a row ran; "" for a study without [instances], or without one.
+        unused: the other columns, without those of a trial's state and time.
     """
 
     parameters: Mapping[str, str]
     metrics: Mapping[str, str]
     guessed: frozenset[str]
     missing: tuple[str, ...]
+    instance: str = ""
+    unused: tuple[str, ...] = ()
 
 
 def map_columns(columns: Sequence[str], spec: StudySpec, given: Mapping[str, str]) -> ColumnMapping:
@@ -61,7 +70,7 @@ def map_columns(columns: Sequence[str], spec: StudySpec, given: Mapping[str, str
     """
     wanted = [*spec.space.names, *spec.metrics]
     found = {name: column for column, name in given.items()}
-    _check_given(columns, wanted, given)
+    _check_given(columns, [*wanted, *([INSTANCE] if spec.instances is not None else [])], given)
     guessed = set()
     for name in wanted:
         if name in found:
@@ -70,6 +79,9 @@ def map_columns(columns: Sequence[str], spec: StudySpec, given: Mapping[str, str
         if column is not None:
             found[name] = column
             guessed |= {name} - {column, column.removeprefix(VALUE)}
+    bare = _columns_of_sources(spec, [c for c in columns if c not in found.values()], found)
+    found |= bare
+    guessed |= set(bare)
     _refuse_ambiguous([name for name in wanted if name not in found], columns, spec)
     (first, *more) = spec.study.metric
     if first not in found and not more:
@@ -78,12 +90,43 @@ def map_columns(columns: Sequence[str], spec: StudySpec, given: Mapping[str, str
             found[first] = plain[0]
             guessed.add(first)
     _require_enough(found, columns, spec)
+    instance = found.pop(INSTANCE, "") or _instance_column(spec, [c for c in columns if c not in found.values()])
+    used = {*found.values(), instance}
     return ColumnMapping(
         parameters={n: found[n] for n in spec.space.names if n in found},
         metrics={n: found[n] for n in spec.metrics if n in found},
         guessed=frozenset(guessed),
         missing=tuple(n for n in spec.space.names if n not in found),
+        instance=instance,
+        unused=tuple(c for c in columns if c not in used and c.lower() not in NOT_VALUES),
     )
+
+
+def _columns_of_sources(spec: StudySpec, columns: Sequence[str], found: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of mixtures of which none was found, where all their sources are columns: code for mix.code."""
+    bare: dict[str, str] = {}
+    for mixture, shares in spec.space.mixtures.items():
+        names = names_of(mixture, shares)
+        if any(name in found for name in names):
+            continue
+        left = [column for column in columns if column not in bare.values()]
+        guesses = {n: _guess(source, left, is_metric=False) for n, source in zip(names, shares.of, strict=True)}
+        columns_found = [column for column in guesses.values() if column is not None]
+        if len(set(columns_found)) == len(names):
+            bare |= dict(zip(guesses, columns_found, strict=True))
+    return bare
+
+
+def _instance_column(spec: StudySpec, columns: Sequence[str]) -> str:
+    """Return the column that says on which instance a row ran; "" without [instances], or without such a column.
+
+    It is called instance, as the first column of the study's instances, or as the option of the command that takes it.
+    """
+    if spec.instances is None:
+        return ""
+    option = _OPTION.search(spec.run.command)
+    names = [INSTANCE, *spec.instances.columns[:1], *([option[1].replace("-", "_")] if option else [])]
+    return next((column for name in names if (column := _guess(name, columns, is_metric=False))), "")
 
 
 def _check_given(columns: Sequence[str], wanted: Sequence[str], given: Mapping[str, str]) -> None:
@@ -92,13 +135,15 @@ def _check_given(columns: Sequence[str], wanted: Sequence[str], given: Mapping[s
         for c, n in given.items()
         if c not in columns
     ]
-    mistakes += [
-        Mistake(f"--map {c}={n}", f"{n!r} is neither a parameter nor a metric of the study{did_you_mean(n, wanted)}")
-        for c, n in given.items()
-        if n not in wanted
-    ]
+    mistakes += [Mistake(f"--map {c}={n}", _unknown_text(n, wanted)) for c, n in given.items() if n not in wanted]
     if mistakes:
         raise SpecError(mistakes, where="the command line")
+
+
+def _unknown_text(name: str, wanted: Sequence[str]) -> str:
+    if name == INSTANCE:
+        return "the study has no [instances], so rows cannot say on which one they ran"
+    return f"{name!r} is neither a parameter nor a metric of the study{did_you_mean(name, wanted)}"
 
 
 def _refuse_ambiguous(names: Sequence[str], columns: Sequence[str], spec: StudySpec) -> None:

@@ -16,6 +16,9 @@ _PARAMS = ("params", "parameters", "config", "hyperparameters", "hparams")
 _VALUES = ("values", "metrics", "results", "summary")
 _STUDY = ("study", "study_name", "experiment", "experiment_name", "experiment_id", "sweep", "sweep_name", "project")
 
+NOT_VALUES = frozenset((*_STATE, *_SECONDS, *_STUDY))
+"""Names of columns, in lower case, that say something about a trial or a study and are no parameter or metric."""
+
 
 def row_of(cells: Mapping[str, Any]) -> ImportedRow:
     """Return the row of a trial; its state and seconds come from columns with the usual names."""
