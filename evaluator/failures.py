@@ -35,7 +35,8 @@ _BY_CAUSE = {
 }
 _ERROR_LINE = re.compile(
     r"(?:\[rank\d{1,5}\]:\s?)?(?:[│|]\s?)?(?:\w{1,80}\.){0,12}+"
-    r"(?:\w{0,80}(?:Error|Exception|Interrupt|Failure|Exit|Panic)\b|[\w./-]{1,80}:\serror\b|(?:fatal|critical|panic|error)\b)"
+    r"(?:\w{0,80}(?:Error|Exception|Interrupt|Failure|Exit|Panic)\b"
+    r"|[\w./-]{1,80}(?:[:(]\d{1,9}[):]*){0,2}:\s(?:fatal\s)?error\b|(?:fatal|critical|panic|error)\b)"
     r"(?:[:( ]|\Z)|\[?\w{0,20}\]?\s?\[?(?:FATAL|CRITICAL|Fatal|ERROR)\b|thread '.{1,80}' panicked|terminate called",
 )
 _KILLED_BY_KERNEL = (-signal.SIGKILL, 128 + signal.SIGKILL)

@@ -83,9 +83,9 @@ def largest_difference(expected: Place, found: Place, tolerance: Tolerance) -> f
 def _compare(mine: Node, theirs: Node, values: _Values, where: str) -> float:
     number = values.mine.scalar(mine)
     other = values.theirs.scalar(theirs)
-    if number is not None and other is not None:
+    if number is not None and other is not None and number.dtype.kind == other.dtype.kind:
         return _differ(number, other, values.tolerance, where)
-    if theirs[0] != mine[0]:
+    if theirs[0] != mine[0] or mine[0] not in _BY_KIND:
         raise _of_other_kind(mine, theirs, where)
     return _BY_KIND[mine[0]](mine, theirs, values, where)
 

@@ -50,7 +50,7 @@ def judge(plan: Plan) -> Verdict:
     try:
         found = measure(plan)
     except CandidateFailed as failed:
-        return _failure(failed)
+        return failure_of(failed)
     except ReferenceFailed as failed:
         return Verdict(failure_kind=FailureKind.CRASH, reason=str(failed))
     except NotStopped as failed:
@@ -146,7 +146,8 @@ def _amount(formula: str, layout: Layout) -> float:
         return 0.0
 
 
-def _failure(failed: CandidateFailed) -> Verdict:
+def failure_of(failed: CandidateFailed) -> Verdict:
+    """Return the verdict on a candidate that raised, ended, or returned something else than the reference."""
     problem, where = failed.problem, f" ({failed.case})" if failed.case else ""
     if isinstance(problem, Different):
         return Verdict(failure_kind=FailureKind.WRONG, reason=f"{problem}{where}")

@@ -23,6 +23,7 @@ which 1.12 GiB is free.
 [rank0]:[W1128 02:11:09] Warning: destroy_process_group() was not called
 """
 OLD_TORCH_OOM = "RuntimeError: CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported\n"
+GCC = "kernel.c: In function 'f':\nkernel.c:3:5: error: expected ';' before '}' token\n    3 | x\n      |  ^"
 CUBLAS = "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 JAX_OOM = "jaxlib.xla_extension.XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 17 GB."
 TF_OOM = "tensorflow.python.framework.errors_impl.ResourceExhaustedError: OOM when allocating tensor with shape[64,512]"
@@ -89,6 +90,19 @@ MENTIONS_MEMORY = "memory: 12 GiB\nValueError: out of memory budget for the plan
         (1, NO_MODULE, "crash", "ModuleNotFoundError: No module named 'torch' (run by /usr/bin/python3; activate the"),
         (1, SHAPES, "crash", "RuntimeError: mat1 and mat2 shapes cannot be multiplied (64x784 and 512x10)"),
         (2, ARGPARSE, "crash", "train.py: error: unrecognized arguments: --momentum 0.9"),
+        (1, GCC, "crash", "kernel.c:3:5: error: expected ';' before '}' token"),
+        (
+            1,
+            "cc1: fatal error: x.c: No such file\ncompilation terminated.",
+            "crash",
+            "cc1: fatal error: x.c: No such file",
+        ),
+        (
+            1,
+            'kernel.cu(12): error: "x" is undefined\n\n1 error detected.',
+            "crash",
+            'kernel.cu(12): error: "x" is undefined',
+        ),
         (1, DATALOADER, "oom", "RuntimeError: DataLoader worker (pid 4711) is killed by signal: Killed."),
         (1, RICH, "crash", "ValueError: bad shape"),
         (1, BAR, "crash", "AssertionError: loss went up"),
