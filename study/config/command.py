@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from tunesmith.study.config.filled import environment, file_entries
+from tunesmith.study.config.filled import environment, file_entries, filled
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.run import EvaluateTable
 from tunesmith.study.config.tables.serve import PORT, SERVE_PLACEHOLDERS, SHOWN_PORT
-from tunesmith.study.config.template import argv, shell_line
+from tunesmith.study.config.tables.timing import TIMED, is_function
+from tunesmith.study.config.template import argv, placeholders, shell_line
 from tunesmith.study.formatting import one_line, render_literal
 from tunesmith.study.space.condition import Value
 
@@ -74,10 +76,22 @@ def command_line(
     if spec.serve is not None:
         values[PORT] = spec.serve.port or SHOWN_PORT
     command = spec.run.command
-    line = shell_line(command, values) if spec.run.shell else shlex.join(argv(command, values))
+    if command == TIMED and spec.evaluate is not None:
+        line = _timed_line(spec.evaluate, values)
+    else:
+        line = shell_line(command, values) if spec.run.shell else shlex.join(argv(command, values))
     variables = [f"{name}={shlex.quote(text)}" for name, text in environment(spec, values, only_filled=True).items()]
     remarks = [text for text in (_files_text(spec, values), "" if instance else _instances_text(spec, name)) if text]
     return " ".join([*variables, line]) + (f"  # {'; '.join(remarks)}" if remarks else "")
+
+
+def _timed_line(table: EvaluateTable, values: Mapping[str, Value]) -> str:
+    """Return what is timed: a call such as kernel.py:matmul(block=32), or a program's command line."""
+    candidate = table.candidate or ""
+    if not is_function(candidate):
+        return shlex.join(argv(candidate, values))
+    known = {k: v for k, v in table.arguments.items() if all(name in values for name in placeholders(str(v)))}
+    return f"{candidate}({', '.join(f'{name}={filled(entry, values)!r}' for name, entry in known.items())})"
 
 
 def _instances_text(spec: StudySpec, name: str) -> str:
@@ -90,10 +104,10 @@ def _instances_text(spec: StudySpec, name: str) -> str:
 
 
 def _files_text(spec: StudySpec, values: Mapping[str, Value]) -> str:
-    filled = file_entries(spec, values, only_filled=True)
+    written = file_entries(spec, values, only_filled=True)
     texts = [
         f"{path}: {', '.join(f'{key} = {render_literal(value)}' for key, value in entries.items())}"
-        for path, entries in filled.items()
+        for path, entries in written.items()
         if entries
     ]
     return f"with {'; '.join(texts)}" if texts else ""

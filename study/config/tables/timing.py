@@ -143,6 +143,8 @@ class TimingKeys(Table):
 def with_timed_command(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the document of a study with the judge of time, with [run] as it must be: one trial at a time."""
     evaluate, run = document.get("evaluate"), document.get("run", {})
-    if not isinstance(evaluate, Mapping) or evaluate.get("kind") != "time" or not isinstance(run, Mapping):
+    if not isinstance(evaluate, Mapping) or not isinstance(run, Mapping):
+        return document
+    if evaluate.get("kind") != "time" and "candidate" not in evaluate:  # with it, kind is what is missing
         return document
     return {**document, "run": {"command": TIMED, "parallel": 1, **run}}
