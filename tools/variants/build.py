@@ -22,6 +22,7 @@ from tunesmith.study.variant import (
     variant_id,
 )
 from tunesmith.tools.variants.ast_equivalence import equivalence_hash
+from tunesmith.tools.variants.constants import kept_declarations
 from tunesmith.tools.variants.gate import check
 from tunesmith.tools.variants.hidden_secrets import with_secrets
 from tunesmith.tools.variants.rules import GateRules
@@ -104,7 +105,7 @@ def _with_changes(  # noqa: PLR0913  # the three words of the new variant
         author=author,
         direction=direction,
         rationale=rationale,
-        declared={**first.declared, **second.declared},
+        declared=kept_declarations(second.declared, second.files, files),
     )
     changed = replace(_unchecked(first, files, proposal, known), joined=second.id, params=second.params)
     return _checked(changed, first, known, rules)
@@ -121,7 +122,7 @@ def _unchecked(
         author=proposal.author,
         rationale=proposal.rationale,
         direction=proposal.direction,
-        declared={**parent.declared, **proposal.declared},
+        declared={**kept_declarations(parent.declared, parent.files, files), **proposal.declared},
     )
 
 

@@ -23,6 +23,7 @@ from tunesmith.study.variant import Variant
 from tunesmith.tools.script_reader.literals import dotted
 from tunesmith.tools.script_reader.systems.registry import options_in
 from tunesmith.tools.variants.ast_equivalence import BYTE_ORDER_MARK, parse_python
+from tunesmith.tools.variants.constants import is_filled, own_tables
 from tunesmith.tools.variants.gaming.metric_gaming import gaming_problems
 from tunesmith.tools.variants.rules import GateRules
 from tunesmith.tools.variants.run_command import option_word
@@ -40,6 +41,7 @@ _EXTERNAL_CALL = re.compile(
     r"|^os\.(system|popen|exec\w*|spawn\w*|fork|kill|remove|unlink|rename|replace|rmdir|chmod|symlink|link)$"
     r"|^(open|exec|eval|__import__)$|\.(write_text|write_bytes|unlink|touch|symlink_to|hardlink_to)$|^ctypes\."
 )
+_PLACEHOLDER = re.compile(r"\{\{?\s*[A-Za-z_][\w.]*\s*\}?\}")
 _FATAL_MESSAGES = frozenset(
     {"UndefinedName", "UndefinedLocal", "ReturnOutsideFunction", "YieldOutsideFunction", "ContinueOutsideLoop",
      "BreakOutsideLoop", "DuplicateArgument", "TwoStarredExpressions", "DefaultExceptNotLast"}
@@ -66,6 +68,7 @@ def check(variant: Variant, parent: Variant, rules: GateRules) -> GateResult:
         lambda: _size_problems(variant, changed),
         lambda: _region_problems(variant, parent, changed),
         lambda: _syntax_problems(variant, changed),
+        lambda: _placeholder_problems(variant, parent, changed, rules),
         lambda: _declaration_problems(variant, rules),
         lambda: _option_problems(variant, parent, changed, rules),
         lambda: _import_problems(variant, parent, changed, rules),
@@ -119,17 +122,29 @@ def _syntax_problems(variant: Variant, changed: Sequence[str]) -> Iterator[str]:
             yield f"{path} is not valid Python: {error}"
 
 
+def _placeholder_problems(variant: Variant, parent: Variant, changed: Sequence[str], rules: GateRules) -> Iterator[str]:
+    """Yield the placeholders of a text that an edit drops or adds: the program that fills them in would fail."""
+    for path in (path for path in changed if path in rules.texts and path in parent.files):
+        before, after = (set(_PLACEHOLDER.findall(version.files[path])) for version in (parent, variant))
+        for name in sorted(before - after):
+            yield f"{path}: the placeholder {name} is gone, which the program fills in; keep it"
+        for name in sorted(after - before):
+            yield f"{path}: {name} is a new placeholder, which the program does not know; write it without braces"
+
+
 def _declaration_problems(variant: Variant, rules: GateRules) -> Iterator[str]:
     if len(variant.declared) > MAX_DECLARED:
         yield f"it declares {len(variant.declared)} new parameters; at most {MAX_DECLARED} are allowed"
     for name in variant.declared:
         if name in rules.space.parameters or name in rules.space.relations.derived:
             yield f"new parameter {name}: the study already has a parameter or derived value of that name"
-        elif not any(re.search(rf"\b{re.escape(name)}\b", text) for text in variant.files.values()):
+        elif not is_filled(variant.declared[name]) and not any(
+            re.search(rf"\b{re.escape(name)}\b", text) for text in variant.files.values()
+        ):
             yield f"new parameter {name}: the code does not use it; declare only parameters that the edit reads"
     try:
         if variant.declared:
-            parse_space(variant.declared)
+            parse_space(own_tables(variant.declared))
     except SpecError as error:
         yield from (f"new parameter {m.key}: {m.message}" for m in error.mistakes)
 
@@ -141,7 +156,8 @@ def _option_problems(variant: Variant, parent: Variant, changed: Sequence[str], 
         for name in sorted((before - after) & set(re.findall(r"--([\w-]+)", rules.command))):
             yield f"{path}: the option --{name} is gone, but the study's command uses it; keep it"
     for name in variant.declared:
-        if not option_word(name, variant.files) and not _reads_params(variant):
+        is_option = not is_filled(variant.declared[name])
+        if is_option and not option_word(name, variant.files) and not _reads_params(variant):
             yield f"new parameter {name}: add the option --{name} to the script, so that the command can pass its value"
 
 

@@ -12,6 +12,7 @@ from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import Variant, short_id
 from tunesmith.tools.script_reader.systems.registry import options_in
 from tunesmith.tools.variants.ast_equivalence import parse_python
+from tunesmith.tools.variants.constants import is_filled, own_tables
 
 CLAIM = "as reported by the edited script"
 """What is said of values of edited code that no judge measured."""
@@ -21,12 +22,13 @@ def variant_space(variant: Variant, spec: StudySpec) -> SearchSpace:
     """Return the parameters of trials with this code: the study's and those that the variant declares."""
     if not variant.declared:
         return spec.space
-    return spec.space.extended(parse_space(variant.declared).parameters)
+    return spec.space.extended(parse_space(own_tables(variant.declared)).parameters)
 
 
 def variant_command(variant: Variant, command: str) -> str:
-    """Return the study's command with an option for each parameter that the variant declares."""
-    return " ".join([command, *(word for name in variant.declared if (word := option_word(name, variant.files)))])
+    """Return the study's command with an option for each parameter that the variant declares as one."""
+    names = [name for name, table in variant.declared.items() if not is_filled(table)]
+    return " ".join([command, *(word for name in names if (word := option_word(name, variant.files)))])
 
 
 def option_word(name: str, files: Mapping[str, str]) -> str:
@@ -72,4 +74,4 @@ def code_needed(spec: StudySpec, code: str) -> str:
 
 def is_claim(spec: StudySpec, code: str) -> bool:
     """Return whether values of a version of the code are what it reported itself, because the study has no judge."""
-    return bool(code) and spec.evaluate is None
+    return bool(code) and spec.trusts_edits

@@ -61,7 +61,7 @@ def _limits(tree: ast.Module, fidelity: str) -> Iterator[str]:
                 yield ast.dump(items)
             case ast.Call() if dotted(node.func).endswith(("add_argument", "option", "Option")):
                 names = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-                if any(_is_limit(name.lstrip("-").replace("-", "_"), fidelity) for name in names):
+                if any(is_limit(name.lstrip("-").replace("-", "_"), fidelity) for name in names):
                     yield ast.dump(node)
             case ast.Call() if not _SCHEDULE.search(dotted(node.func)):
                 yield from (ast.dump(k) for k in node.keywords if k.arg and _is_length(k.arg, fidelity))
@@ -80,7 +80,7 @@ def _assigned_limits(tree: ast.Module, known: set[str], fidelity: str) -> Iterat
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names = {_name(part) for target in targets for part in ast.walk(target)} - {""}
-            if any(name in known and _is_limit(name, fidelity) for name in names):
+            if any(name in known and is_limit(name, fidelity) for name in names):
                 yield ast.dump(node)
 
 
@@ -212,7 +212,7 @@ def _handed_on(tree: ast.Module, functions: set[str]) -> Counter[str]:
 def _depends_on_time(node: ast.expr, fidelity: str) -> bool:
     names = {_name(n) for n in ast.walk(node)} - {""}
     calls = [dotted(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)]
-    return any(_is_limit(name, fidelity) for name in names) or any(_TIME_CALL.search(call) for call in calls)
+    return any(is_limit(name, fidelity) for name in names) or any(_TIME_CALL.search(call) for call in calls)
 
 
 def _is_counter(target: ast.expr, items: ast.expr) -> bool:
@@ -224,7 +224,8 @@ def _is_length(name: str, fidelity: str) -> bool:
     return name == fidelity or bool(_LENGTH_NAME.search(name))
 
 
-def _is_limit(name: str, fidelity: str) -> bool:
+def is_limit(name: str, fidelity: str) -> bool:
+    """Return whether a name is one of a limit of the training: of time, or a number of epochs or steps."""
     return name == fidelity or bool(_TIME_NAME.search(name) or _LENGTH_NAME.search(name))
 
 
