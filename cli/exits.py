@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import typer
 
@@ -37,8 +37,19 @@ def readable_errors(consequence: str = "") -> Iterator[None]:
         raise typer.Exit(error.exit_status) from None
     except BrokenPipeError:
         # `tunesmith status | head` closes the pipe early, which is not an error.
-        sys.stderr.close()
+        discard_output(sys.stdout)
         raise typer.Exit(DONE) from None
+
+
+def discard_output(stream: TextIO) -> None:
+    """Lose what a stream whose reader is gone still holds or gets; a flush at the end would fail otherwise."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):
+        return  # it is no file
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, number)
+    os.close(sink)
 
 
 def _clean(error: Exception) -> str:

@@ -5,11 +5,12 @@ Every module of a command is imported inside its function: `tunesmith --help` sh
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from tunesmith.cli.exits import exit_process
+from tunesmith.cli.exits import DONE, discard_output, exit_process
 from tunesmith.cli.parsing import code, comparing, exchanging, looking, running, serving, setting_up, studies
 
 app = typer.Typer(
@@ -45,6 +46,9 @@ def main() -> None:
         app()
     except SystemExit as end:
         exit_process(end)
+    except BrokenPipeError:
+        discard_output(sys.stdout)
+        sys.exit(DONE)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from tunesmith.agent.loop.factory import recorded_deadline
 from tunesmith.agent.loop.loop import Loop
-from tunesmith.agent.loop.notices.events import Ended, LoopEvent
+from tunesmith.agent.loop.notices.events import Ended
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.agent.planner.model import RecordingFiles
 from tunesmith.cli.display.format import show
+from tunesmith.cli.display.until_closed import Display, UntilClosed
 from tunesmith.cli.exits import DONE, INTERRUPTED, NOTHING_COMPLETE
 from tunesmith.cli.session.full_disk import run_through_full_disks
 from tunesmith.cli.session.locate import history_file, study_file
@@ -28,16 +28,6 @@ from tunesmith.study.errors import DiskFull, HistoryLocked
 
 MIN_TRIALS_FOR_IMPORTANCE = 20
 """Trials from which importance decides which parameters get a column."""
-
-
-class Display(Protocol):
-    """Shows the events of a run."""
-
-    def show(self, event: LoopEvent) -> None:
-        """Show one event."""
-
-    def close(self) -> None:
-        """Restore the terminal."""
 
 
 def run_study(  # noqa: PLR0913  # one argument per option
@@ -60,7 +50,7 @@ def run_study(  # noqa: PLR0913  # one argument per option
     require_end(spec)
     project = study_file(study).absolute().parent
     database = history_file(study, history)
-    display = _display(spec, () if as_json else _leading(spec, database), as_json=as_json)
+    display = UntilClosed(_display(spec, () if as_json else _leading(spec, database), as_json=as_json))
 
     options = RunOptions(
         project=project,

@@ -60,6 +60,5 @@ def event_json(event: LoopEvent) -> dict[str, Any]:
                 "by": by,
                 "best": trial_json(best) if best else None,
                 **winner_json(winner),
-                **winner_json(winner),
                 **paused,
             }

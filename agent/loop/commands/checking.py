@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tunesmith.agent.loop.commands.decisions import RunState, decide
+from tunesmith.agent.loop.commands.decisions import CommandDecision, RunState, decide
 from tunesmith.study.commands import Command, EditCode, parse_command
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ToolRefused
-from tunesmith.study.trials.trial import TrialState
+from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.tools.control.earlier_commands import read_earlier_commands
 from tunesmith.tools.control.inbox import PendingCommand
 from tunesmith.tools.control.study_reader import FileStudyReader
@@ -51,5 +51,10 @@ def _after(pending: Sequence[PendingCommand], state: RunState) -> RunState:
         except ToolRefused:
             continue
         steering = state.steering if decision.steering is None else decision.steering
-        state = replace(state, spec=decision.spec or state.spec, steering=steering)
+        trials = [replace(t, forgotten=_is_forgotten(t, decision)) for t in state.trials]
+        state = replace(state, spec=decision.spec or state.spec, steering=steering, trials=trials)
     return state
+
+
+def _is_forgotten(trial: Trial, decision: CommandDecision) -> bool:
+    return trial.number in decision.forget or (trial.forgotten and trial.number not in decision.take_up)

@@ -12,7 +12,7 @@ from tunesmith.study.trials.numbers import numbers_text
 from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.trial import Proposal, Trial
 
-UNDO = "`tunesmith forget --undo` takes them up again"
+UNDO = "`/forget N undo` in chat or `tunesmith forget N --undo` takes them up again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from fakes.projects import SCRIPT, events, invoke, make_project
 
+from tunesmith.cli.chat.slash.commands import run_slash
+from tunesmith.cli.session.study_session import StudySession
 from tunesmith.history.read import History
+from tunesmith.study.errors import ToolRefused
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 
 BROKEN = f"import no_such_package\n{SCRIPT}"
@@ -186,6 +189,21 @@ def test_forgotten_trials_count_nowhere_until_they_are_taken_up_again(tmp_path: 
     invoke("forget", f"{best}-{best}", "--undo", cwd=project)
     invoke("run", cwd=project)
     assert json.loads(invoke("status", "--json", cwd=project).stdout)["trials"] == {"complete": 6}
+
+
+def test_what_waits_to_be_forgotten_can_be_taken_up_before_the_next_run(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=3)
+    invoke("run", cwd=project)
+    refused = invoke("forget", "1", "--undo", cwd=project)
+    assert "none of these trials is forgotten" in refused.stderr
+    assert invoke("forget", "1-2", cwd=project).returncode == 0
+    assert "forgotten already" in invoke("forget", "1", cwd=project).stderr
+    session = StudySession(project, None, by="chat")
+    assert "will be done when it next runs" in run_slash("/forget 1 undo", session)
+    with pytest.raises(ToolRefused, match="forgotten: trial 2"):
+        run_slash("/forget 1 undo", session)
+    invoke("run", cwd=project)
+    assert [t.number for t in trials(project) if t.forgotten] == [2]
 
 
 def test_forgetting_the_default_runs_it_again(tmp_path: Path) -> None:
