@@ -95,6 +95,7 @@ def dry_run(
         ProjectError: the run cannot start: a GPU, the executor or the sandbox is missing, or a folder cannot be made.
         KeyboardInterrupt: it was cancelled.
     """
+    spec = _shortened(spec)
     with _own_folder(study_root) as folder:
         survey = OutputSurvey(spec)
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -108,6 +109,15 @@ def dry_run(
             return replace(run, written=_written(project, spec.run.shared, survey.started_at))
         finally:
             evaluator.close()
+
+
+def _shortened(spec: StudySpec) -> StudySpec:
+    """Return the study with one launch instead of several, if it has the judge of time: the check needs no interval."""
+    table = spec.evaluate
+    if table is None or not table.is_time:
+        return spec
+    shorter = table.model_copy(update={"launches": 1, "pairs": -(-table.pairs // table.launches)})
+    return spec.model_copy(update={"evaluate": shorter})
 
 
 class _Runner:

@@ -104,6 +104,7 @@ class OutputSurvey:
         self._sightings: dict[tuple[str, str], Sighting] = {}
         self.commands = 0
         self.marks: list[ProgressMark] = []
+        self.started_at = time.time()
 
     @property
     def sightings(self) -> list[Sighting]:

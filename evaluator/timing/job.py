@@ -28,7 +28,7 @@ from tunesmith.study.config.template import argv, placeholders
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Trial
 
-PLAN, VERDICT = "plan.json", "verdict.json"
+PLAN, VERDICT = "timing-plan", "timing-verdict"
 """Files in the judge's folder, which the sandbox shows to neither side."""
 _PASSED_ON = ("TUNESMITH_TRIAL_FOLDER", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
@@ -122,6 +122,7 @@ class TimingJob:
             file_bytes=run.disk,
             memory_bytes=run.memory or 0,
             folder=self.folder,
+            report=self.report,
             gpus=self.gpus,
             cores=self.slot.cores,
         )

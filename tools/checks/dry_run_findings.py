@@ -22,6 +22,7 @@ from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.checks.finding import Finding, has_problem
 from tunesmith.tools.checks.resource_findings import measured_resources, resource_findings
 from tunesmith.tools.checks.study_checks import check_arms, check_parameters, check_rules, unused_parameters
+from tunesmith.tools.checks.timing_checks import timed_findings, timed_table
 from tunesmith.tools.checks.trial_time import budget_text, estimate_trial, has_failed
 from tunesmith.tools.script_reader.metric_words import direction_of, is_held_out, is_training
 
@@ -129,7 +130,10 @@ def _ended(spec: StudySpec, run: DryRun) -> Iterator[Finding]:
     else:
         lines = [ran, f"failed after {wall} ({failure.kind.value}): {failure.reason}", *_tail(failure)]
         yield Finding(level="problem", what="run", detail="\n".join(lines))
-    if spec.evaluate is not None and not run.ran_judge:
+    table = timed_table(spec)
+    if table is not None:
+        yield from timed_findings(table, run)
+    elif spec.evaluate is not None and not run.ran_judge:
         detail = "the command of [evaluate] did not run, because the training did not end"
         more = f"; --seconds {4 * run.limit_s:g} gives it more time" if failure is None else ""
         yield Finding(level="problem", what="judge", detail=f"{detail}{more}")
@@ -269,6 +273,8 @@ def _instances(table: InstancesTable, seed: int) -> Finding:
 
 
 def _seed(spec: StudySpec) -> Finding:
+    if timed_table(spec) is not None:
+        return Finding(level="ok", what="seed", detail="every measurement has new inputs, from a seed of the judge")
     if "seed" in used_placeholders(spec):
         return Finding(level="ok", what="seed", detail="{seed} is in the command")
     detail = (
@@ -284,7 +290,7 @@ def _artifacts(spec: StudySpec, run: DryRun) -> Iterator[Finding]:
         names = ", ".join(one_line(name, 60) for name in kept[:5])
         more = f" and {len(kept) - 5} more" if len(kept) > 5 else ""  # noqa: PLR2004  # those that are named
         yield Finding(level="ok", what="artifacts", detail=f"kept {names}{more}")
-    elif "artifacts" in used_placeholders(spec) or spec.evaluate is not None:
+    elif "artifacts" in used_placeholders(spec) or (spec.evaluate is not None and timed_table(spec) is None):
         level = "warning" if run.ended else "ok"
         yield Finding(level=level, what="artifacts", detail="the run kept no file in {artifacts}")
     elif spec.fidelity is not None:

@@ -15,10 +15,14 @@ from tunesmith.study.formatting import count
 from tunesmith.study.space.parameters import Choice
 from tunesmith.study.space.rules.repair import allowed_fraction
 from tunesmith.tools.checks.finding import Finding
+from tunesmith.tools.checks.timing_checks import check_timed_programs, needs_command, timed_table
 
 
 def check_command(spec: StudySpec, project: Path) -> Finding:
     """Return whether the command's program and script exist."""
+    table = timed_table(spec)
+    if table is not None and not needs_command(spec):
+        return check_timed_programs(table, project)
     key = "[serve].command" if spec.serve is not None else "[run].command"
     bench = _bench_problem(spec, project)
     if bench is not None:

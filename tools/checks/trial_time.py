@@ -11,6 +11,7 @@ from tunesmith.evaluator.preview.output_survey import ProgressMark
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.trial import FailureKind
 from tunesmith.study.units import short_number, short_seconds
+from tunesmith.tools.checks.timing_checks import timed_table
 
 UNITS = ("epoch", "round", "iter", "iteration", "step", "batch")
 """Units of progress lines, the ones that span a whole training first."""
@@ -44,6 +45,10 @@ def estimate_trial(spec: StudySpec, run: DryRun) -> TrialTime:
     wall_s = run.outcome.usage.wall_s
     if has_failed(run):
         return TrialTime(seconds=None, basis="not known, because the run failed")
+    table = timed_table(spec)
+    if table is not None and run.ended:
+        basis = f"{table.launches} launches like the one of this check"
+        return TrialTime(seconds=wall_s * table.launches, basis=basis)
     if spec.fidelity is None or run.fidelity is None:
         return TrialTime(seconds=wall_s, basis="measured") if run.ended else _from_marks(run)
     return _at_full_fidelity(spec.fidelity.name, spec.fidelity.max, run.fidelity, run)

@@ -211,6 +211,6 @@ def test_edited_code_is_timed_in_the_sandbox(bench: Timed) -> None:
     outcome = bench.judge(evaluate, code={"slow.py": LAZY}, **edits)
     assert outcome.failure is None
     assert outcome.values["speedup"] > 2
-    plan = json.loads((bench.study / "trials" / "0000" / "judge" / "plan.json").read_text())
+    plan = json.loads((bench.study / "trials" / "0000" / "judge" / "timing-plan").read_text())
     assert any("bwrap" in word for word in plan["candidate"]["argv"])
     assert any("bwrap" in word for word in plan["reference"]["argv"])
