@@ -20,7 +20,7 @@ from tunesmith.agent.planner.handed_over import ASKS_PERSON, unknown_parameter
 from tunesmith.agent.planner.model import open_model
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.registry import make_sampler
-from tunesmith.agent.scheduler.hidden_leaders import choose_by_judge
+from tunesmith.agent.scheduler.hidden_leaders import judged_choice
 from tunesmith.agent.scheduler.racing import Race
 from tunesmith.history.queries.hidden_choice import without_hidden_values
 from tunesmith.history.read import History
@@ -38,6 +38,7 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.space.mixtures.rows import Declared
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.space.space_checks import changed_parameters
+from tunesmith.study.trials.hidden import HIDDEN_CHOICE
 from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.observed.resources import SECONDS, resource_values
 from tunesmith.study.trials.replicates.unlisted import is_listed, not_listed_text
@@ -77,12 +78,14 @@ class BestTrial:
     Attributes:
         value: its value of the first metric.
         expected: the expected value over seeds; `value` itself where only one seed is known.
+        hidden: its value on the data that `Tuner.choose` judged by; None before that, or once there are more trials.
     """
 
     params: Mapping[str, Any]
     value: float
     number: int
     expected: float
+    hidden: float | None = None
 
 
 class Tuner:
@@ -192,7 +195,8 @@ class Tuner:
         found = winner(self.trials, self._spec)
         if found is None:
             return None
-        return BestTrial(self._spec.space.nested(found.trial.params), found.value, found.trial.number, found.expected)
+        params, hidden = self._spec.space.nested(found.trial.params), found.expected if found.is_hidden else None
+        return BestTrial(params, found.value, found.trial.number, found.expected, hidden)
 
     @property
     def requests(self) -> tuple[Request, ...]:
@@ -290,7 +294,13 @@ class Tuner:
         if self._open or top < 1:
             message = f"is {top}; give at least 1" if top < 1 else "are open; tell or fail them first"
             raise SpecError([Mistake("top" if top < 1 else "trials", message)], where="choose")
-        choose_by_judge(self._recorder, self._spec, judge=lambda trial: judge(_candidate(trial, self._spec)), top=top)
+        events = self._recorder.history.events(self._recorder.study_id, HIDDEN_CHOICE)
+        found = judged_choice(
+            self._spec, self.trials, events, judge=lambda trial: judge(_candidate(trial, self._spec)), top=top
+        )
+        if found is not None:
+            trial, detail = found
+            self._recorder.record_event(HIDDEN_CHOICE, time.time(), trial=trial, detail=detail)
         return self.best
 
     def trials_dataframe(self) -> Any:

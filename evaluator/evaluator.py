@@ -172,13 +172,6 @@ class Evaluator:
             continued=[run.outcome.usage for run in continued if run.outcome],
         )
 
-    def _continued(self, earlier: Sequence[Trial]) -> Sequence[Trial]:
-        """Return those of shorter runs that lead to the last one with files; none if none kept any."""
-        for count in range(len(earlier), 0, -1):
-            kept = workspaces.artifacts_folder(self.folder, earlier[count - 1].number)
-            if kept.is_dir() and any(kept.iterdir()):
-                return earlier[:count]
-        return ()
     def time_training(self, trial: Trial, slot: Slot, name: str, *, code: EditedCode | None = None) -> Evaluation:
         """Start the training of a trial for its time only, without evaluation, in a folder of that name in the trial's.
 
@@ -191,16 +184,54 @@ class Evaluator:
         Raises:
             ProjectError: as of `start`.
         """
+        folder = workspaces.workspace_of(self.folder, trial.number).folder / name
+        return self._start_apart(trial, slot, folder, self.spec, code, judges=[])
+
+    def start_scaled(
+        self, trial: Trial, slot: Slot, spec: StudySpec, folder: Path, *, code: EditedCode | None = None
+    ) -> Evaluation:
+        """Start a trial with training and evaluation in a folder of its own, as a changed study has it.
+
+        Args:
+            trial: what to run; its own folder is not changed.
+            slot: where.
+            spec: the study, with other limits and variables.
+            folder: below the study's folder, two levels deep.
+            code: edited code; None for the project as it is.
+
+        Raises:
+            ProjectError: as of `start`.
+        """
+        judge = spec.evaluate
+        judges = [Step(template=judge.command, folder="judge", label="evaluate")] if judge is not None else []
+        return self._start_apart(trial, slot, folder, spec, code, judges=judges)
+
+    def _start_apart(  # noqa: PLR0913  # what runs, where, and as what
+        self,
+        trial: Trial,
+        slot: Slot,
+        folder: Path,
+        spec: StudySpec,
+        code: EditedCode | None,
+        *,
+        judges: Sequence[Step],
+    ) -> Evaluation:
         if code is not None and self.edits_problem:
             raise ProjectError(self.edits_problem)
-        template, files = (code.command, code.files) if code is not None else (self.spec.run.command, {})
+        template, files = (code.command, code.files) if code is not None else (spec.run.command, {})
         sandbox = self._sandbox_for(trial)
-        context = replace(self._context_in(sandbox), spec=self.spec)
-        folder = workspaces.workspace_of(self.folder, trial.number).folder / name
+        context = replace(self._context_in(sandbox), spec=spec)
         workspace = workspaces.make_workspace_at(folder, context.snapshot, files)
-        prefix = TRAINING_PREFIX if self.spec.evaluate else ""
-        steps = [Step(template=template, prefix=prefix)]
+        steps = [Step(template=template, prefix=TRAINING_PREFIX if spec.evaluate else ""), *judges]
         return Evaluation(context, trial, slot, lambda _: None, workspace=workspace, steps=steps, sandbox=sandbox)
+
+    def _continued(self, earlier: Sequence[Trial]) -> Sequence[Trial]:
+        """Return those of shorter runs that lead to the last one with files; none if none kept any."""
+        for count in range(len(earlier), 0, -1):
+            kept = workspaces.artifacts_folder(self.folder, earlier[count - 1].number)
+            if kept.is_dir() and any(kept.iterdir()):
+                return earlier[:count]
+        return ()
 
     def test(self, trial: Trial, slot: Slot) -> Evaluation:
         """Start the command of [test] on what a finished trial kept; the trial itself is not changed.

@@ -25,6 +25,7 @@ from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.agent.loop.slots.final_test import run_final_test
 from tunesmith.agent.loop.slots.finishing import finish_trial, repeated_trial
 from tunesmith.agent.loop.slots.hidden_choice import choose_by_hidden_data
+from tunesmith.agent.loop.slots.scaled_runs import run_at_scale
 from tunesmith.agent.loop.slots.slot_pool import PoolSlot
 from tunesmith.agent.loop.slots.starting import prepare_proposals, start_trial
 from tunesmith.agent.planner.estimates.cost_estimate import llm_estimate_text
@@ -109,6 +110,7 @@ class Loop:
                         self._run.wait()
                 if not self._run.pause_reason:
                     choose_by_hidden_data(self._run, self._between_polls)
+                    run_at_scale(self._run, self._between_polls)
                     run_final_test(self._run, self._between_polls)
                 return self._end()
         except TunesmithError as error:

@@ -6,18 +6,15 @@ Used by the loop ([confirm].command) and by `Tuner.choose`, which differ in how 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tunesmith.agent.scheduler.confirmation import Confirmation
 from tunesmith.history.queries.hidden_choice import without_hidden_values
-from tunesmith.history.write import Recorder
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.record import Event
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import PYTHON_FUNCTION, ConfirmTable
-from tunesmith.study.trials.hidden import HIDDEN_CHOICE
 from tunesmith.study.trials.results import baseline_trial
 from tunesmith.study.trials.trial import Trial
 from tunesmith.tools.analysis.confirmation.hidden_choice import Judged, best_judged, choice_detail, judged_before
@@ -94,26 +91,25 @@ def next_look(spec: StudySpec, trials: Sequence[Trial], events: Sequence[Event],
     )
 
 
-def choose_by_judge(recorder: Recorder, spec: StudySpec, *, judge: Callable[[Trial], float], top: int) -> None:
-    """Judge the leaders that no earlier look judged by a function, and record the choice.
+def judged_choice(
+    spec: StudySpec, trials: Sequence[Trial], events: Sequence[Event], *, judge: Callable[[Trial], float], top: int
+) -> tuple[Trial, dict[str, object]] | None:
+    """Have the leaders judged by a function that no earlier look judged; return the choice and its event's detail.
 
     Args:
-        recorder: of the study.
         spec: the study.
+        trials: all of it.
+        events: those of earlier choices by hidden data.
         judge: returns a trial's value of the first objective on hidden data; nan if it has none. What it raises is
-            passed on, and nothing is recorded then.
+            passed on.
         top: number of leaders.
+
+    Returns:
+        None where nothing came since the last choice, and where no leader has a value.
     """
     asked = spec.model_copy(update={"confirm": ConfirmTable(command=PYTHON_FUNCTION, top=top)})
-    study = recorder.study_id
-    look = next_look(asked, recorder.history.trials(study), recorder.history.events(study, HIDDEN_CHOICE), Steering({}))
-    if look.is_settled:
-        return
-    judged = [_judged_by(judge, trial) for trial in look.new]
-    choice = look.choice(judged, spec)
-    if choice is not None:
-        trial, detail = choice
-        recorder.record_event(HIDDEN_CHOICE, time.time(), trial=trial, detail=detail)
+    look = next_look(asked, trials, events, Steering({}))
+    return None if look.is_settled else look.choice([_judged_by(judge, trial) for trial in look.new], spec)
 
 
 def _judged_by(judge: Callable[[Trial], float], trial: Trial) -> Judged:

@@ -18,6 +18,7 @@ from tunesmith.study.errors import HistoryError, ProjectError
 from tunesmith.study.formatting import one_line
 from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.variant import Variant, root_variant
+from tunesmith.tools.analysis.confirmation.at_scale import SCALE_ENDED
 from tunesmith.tools.variants.apply import BranchFailed, CodePatch, GitBranch, PatchFile, make_stack, write_patch
 from tunesmith.tools.variants.lineage import EditStep, edit_steps
 from tunesmith.tools.variants.results import (
@@ -66,7 +67,9 @@ def apply_variant(study: Path, options: ApplyOptions, *, history: Path | None, a
         variants = opened.history.variants(record.id)
         variant = find_variant(variants, options.variant)
         trials = opened.history.trials(record.id)
-        found = compare_variant(record, trials, variants, variant)
+        scale_runs = opened.history.events(record.id, SCALE_ENDED)
+        found = compare_variant(record, trials, variants, variant, scale_runs)
+    variant = with_values(variant, found.best.params if found.best is not None else None)
     diff = whole_diff(variant, variants)
     project = _project(record, study)
     _require_change(variant, diff)
@@ -83,8 +86,8 @@ def apply_variant(study: Path, options: ApplyOptions, *, history: Path | None, a
         show_diff(diff)
         show("\n".join(["", *comparison_lines(record, found), ""]))
     steps = edit_steps(variant, variants) if options.stack else []
-    stack = [_step_patch(change, step, commit_message(record, compare_variant(record, trials, variants, step.variant)))
-             for step in steps]  # fmt: skip
+    parts = [compare_variant(record, trials, variants, step.variant, scale_runs) for step in steps]
+    stack = [_step_patch(change, step, commit_message(record, part)) for step, part in zip(steps, parts, strict=True)]
     result = _make(change, stack, f"{record.name}-{variant.id.removeprefix(EDITED)[:8]}", options)
     show(json.dumps(_to_json(record, found, result, diff), indent=2) if as_json else "\n".join(_next_steps(result)))
 

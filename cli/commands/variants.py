@@ -16,7 +16,9 @@ from tunesmith.study.errors import HistoryError
 from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
-from tunesmith.tools.analysis.findings.figures import plus_minus
+from tunesmith.tools.analysis.findings.figures import confirmed_text
+from tunesmith.tools.llm_tools.edits import FIT
+from tunesmith.tools.variants.constants import CodeConstant, code_constants
 from tunesmith.tools.variants.results import VariantResult, find_variant, matches_id, variant_results
 from tunesmith.tools.variants.run_command import CLAIM, is_claim
 
@@ -114,8 +116,7 @@ def _on_parent(result: VariantResult) -> str:
 def _best(result: VariantResult) -> str:
     """Return the best value, or why there is none."""
     if result.best is not None:
-        sample = result.best.confirmed
-        return f"{plus_minus(sample)}, {sample.count} seeds" if sample else short_number(result.best.value)
+        return confirmed_text(result.best) or short_number(result.best.value)
     if result.variant.state is not VariantState.SOUND:
         return result.variant.state.value
     if result.failures:

@@ -35,6 +35,7 @@ def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
     credit = credit_report(trials, record.spec, record.spent)
     note = choice_note(report.events, len(trials))
     lines = [*_fallback_lines(credit), summary.headline, *([note] if note else [])]
+    lines += [found.text for found in report.at_scale]
     front = study_front(trials, record.spec)
     if front:
         lines += [f"  {row}" for row in front_rows(front, record.spec.objectives)]

@@ -29,6 +29,7 @@ from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.arms import arm_lines, excluded_arms
 from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.broken_environment import FAILURES, instance_words, last_of_study
+from tunesmith.tools.analysis.confirmation.at_scale import SCALE_ENDED, scale_lines
 from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
 from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
 from tunesmith.tools.analysis.failing_instances import failing_lines
@@ -58,6 +59,8 @@ def status_text(opened: OpenStudy) -> str:
     total = sum(trial.number + 1 for trial in history.latest(record.id, 1))
     note = choice_note(history.events(record.id, HIDDEN_CHOICE), total)
     lines += [line for line in (test, note) if line]
+    runs = history.events(record.id, SCALE_ENDED)
+    lines += scale_lines(history.trials(record.id), record.spec, runs) if runs else []
     if record.ended_by:
         from tunesmith.agent.planner.estimates.no_gain import further_gain  # scipy: 0.3 s
 

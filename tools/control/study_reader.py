@@ -18,6 +18,7 @@ from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Variant
+from tunesmith.tools.analysis.confirmation.at_scale import SCALE_ENDED
 from tunesmith.tools.control.earlier_commands import COMMAND_EVENT
 
 
@@ -77,6 +78,11 @@ class FileStudyReader:
         """Return the answered commands of all runs, in their order."""
         with self._open() as found:
             return found[0].events(found[1].id, COMMAND_EVENT) if found else []
+
+    def scale_runs(self) -> Sequence[Event]:
+        """Return the runs at the larger scale of [confirm], in their order."""
+        with self._open() as found:
+            return found[0].events(found[1].id, SCALE_ENDED) if found else []
 
     def close(self) -> None:
         """Close the history file."""
@@ -139,6 +145,10 @@ class InMemoryStudyReader:
 
     def commands(self) -> Sequence[Event]:
         """Return []: commands reach a study through its inbox, which is a folder."""
+        return []
+
+    def scale_runs(self) -> Sequence[Event]:
+        """Return []: what ran after a study is in its history only."""
         return []
 
 

@@ -50,6 +50,9 @@ class StudyReader(Protocol):
     def commands(self) -> Sequence[Event]:
         """Return the answered commands of all runs, in their order."""
 
+    def scale_runs(self) -> Sequence[Event]:
+        """Return the runs at the larger scale of [confirm], in their order."""
+
 
 class StudyControl(Protocol):
     """Sends commands to the loop of a study. The loop decides what they do; only it writes the history."""

@@ -93,6 +93,7 @@ def _template_values(report: ReportInput, summary: Summary) -> dict[str, Any]:
         "headline": summary.headline.replace(" -> ", " → ").replace(" ± ", "\u00a0±\u00a0"),
         "test": held_out_test_line(report.tests, summary.best.number if summary.best else None),
         "choice_note": choice_note(report.events, len(report.trials)),
+        "at_scale": [found.text for found in report.at_scale],
         "tiles": view_model.tiles(summary),
         "pairs": pair_lines(pair_comparisons(summary), default),
         "shrinkage": shrinkage_lines(shrinkages(summary), default, summary.fresh),

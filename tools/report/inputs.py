@@ -11,6 +11,7 @@ from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.variant import Variant
 from tunesmith.tools.analysis.arms import ArmLine, arm_lines, excluded_arms
+from tunesmith.tools.analysis.confirmation.at_scale import ScaleResult, scale_results
 from tunesmith.tools.analysis.confirmation.held_out_test import HeldOutTest
 from tunesmith.tools.analysis.findings.summary import Summary, summarize
 from tunesmith.tools.control.earlier_commands import COMMAND_EVENT, read_earlier_commands
@@ -26,6 +27,7 @@ class ReportInput:
         lessons: the LLM's lessons, the most useful first.
         tests: the results of [test], in order; people see them, models never do.
         versions: the versions of the code, including the user's own.
+        scale_runs: the events of runs at the larger scale of [confirm].
         generated_at: seconds since the epoch.
     """
 
@@ -36,6 +38,7 @@ class ReportInput:
     lessons: Sequence[Lesson] = ()
     tests: Sequence[HeldOutTest] = ()
     versions: Sequence[Variant] = ()
+    scale_runs: Sequence[Event] = ()
     generated_at: float
 
     @cached_property
@@ -48,6 +51,11 @@ class ReportInput:
         """A line for each arm of an algorithm choice; none without one."""
         spec, commands = self.record.spec, [e for e in self.events if e.kind == COMMAND_EVENT]
         return arm_lines(spec, self.trials, excluded_arms(spec.space, read_earlier_commands(spec, commands).steering))
+
+    @property
+    def at_scale(self) -> list[ScaleResult]:
+        """What became of the gains at the larger scale of [confirm]; [] where nothing ran there."""
+        return scale_results(self.trials, self.record.spec, self.scale_runs)
 
     @property
     def command(self) -> str:

@@ -71,7 +71,7 @@ def _gains(report: ReportInput) -> list[str]:
 def _held_out_test(report: ReportInput, summary: Summary) -> list[str]:
     line = held_out_test_line(report.tests, summary.best.number if summary.best else None)
     note = choice_note(report.events, len(report.trials))
-    return [_escaped(text) for text in (line, note) if text]
+    return [_escaped(text) for text in (line, note, *(found.text for found in report.at_scale)) if text]
 
 
 def _values(summary: Summary) -> list[str]:

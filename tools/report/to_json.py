@@ -24,6 +24,7 @@ def to_json(report: ReportInput) -> dict[str, Any]:
         "command": report.command,
         "summary": _summary(summary),
         "tests": [{**asdict(test), "state": test.state.value, "values": dict(test.values)} for test in report.tests],
+        "at_scale": [{**asdict(found), "text": found.text} for found in report.at_scale],
         "pairs": [asdict(pair) for pair in pair_comparisons(summary)],
         "shrinkage": [asdict(shrinkage) for shrinkage in shrinkages(summary)],
         "next_steps": next_steps(report, summary),

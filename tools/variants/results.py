@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tunesmith.study.config.record import StudyRecord
+from tunesmith.study.config.record import Event, StudyRecord
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.results import relative_gain
 from tunesmith.study.trials.trial import EDITED, Source, Trial, TrialState
+from tunesmith.study.trials.view import Objective
 from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.variant import Variant, moved_ids, root_variant, short_id, unified_diff
+from tunesmith.tools.analysis.confirmation.at_scale import ScaleResult, scale_results
 from tunesmith.tools.analysis.confirmation.significance import Difference, difference
 from tunesmith.tools.analysis.findings.figures import ConfigResult
 from tunesmith.tools.analysis.findings.summary import Summary, summarize
@@ -76,6 +78,7 @@ class VariantComparison:
         versus_unedited: best against `unedited` on fresh seeds; None likewise.
         cost: cost of the variant's trials; None while none is complete.
         base_cost: cost of trials of the user's own code; None while none is complete.
+        at_scale: what became of the gain at the larger scale of [confirm]; () where this variant did not run there.
     """
 
     result: VariantResult
@@ -87,6 +90,7 @@ class VariantComparison:
     versus_unedited: Difference | None
     cost: TrialCost | None
     base_cost: TrialCost | None
+    at_scale: tuple[ScaleResult, ...] = ()
 
     @property
     def best(self) -> ConfigResult | None:
@@ -138,9 +142,21 @@ def variant_results(record: StudyRecord, trials: Sequence[Trial], variants: Sequ
 
 
 def compare_variant(
-    record: StudyRecord, trials: Sequence[Trial], variants: Sequence[Variant], variant: Variant
+    record: StudyRecord,
+    trials: Sequence[Trial],
+    variants: Sequence[Variant],
+    variant: Variant,
+    scale_runs: Sequence[Event] = (),
 ) -> VariantComparison:
-    """Return a variant compared with the user's own code."""
+    """Return a variant compared with the user's own code.
+
+    Args:
+        record: the study.
+        trials: all of it.
+        variants: every version of its code.
+        variant: one of them.
+        scale_runs: the events of runs at the larger scale of [confirm].
+    """
     summary = summarize(record, trials)
     objective = record.spec.objectives[0]
     default = summary.default
@@ -153,12 +169,17 @@ def compare_variant(
         result=result,
         default=default,
         unedited=unedited,
-        gain=relative_gain(best.value, default.value, objective) if best and default else None,
-        gain_on_unedited=relative_gain(best.value, unedited.value, objective) if best and unedited else None,
+        gain=_gain(best, default, objective),
+        gain_on_unedited=_gain(best, unedited, objective),
         versus_default=_versus(best, default, objective.sign),
         versus_unedited=_versus(best, unedited, objective.sign),
         cost=_cost([t for t in trials if t.proposal.variant == variant.id]),
         base_cost=_cost(of_own_code),
+        at_scale=tuple(
+            found
+            for found in scale_results(trials, record.spec, scale_runs)
+            if any(t.number == found.trial and t.proposal.variant == variant.id for t in trials)
+        ),
     )
 
 
@@ -212,8 +233,18 @@ def _best(record: StudyRecord, trials: Sequence[Trial], summary: Summary) -> Con
 
 
 def _confirmed(summary: Summary) -> dict[int, ConfigResult]:
-    """Return the configurations that ran on two fresh seeds or more, by number."""
-    return {c.number: c for c in summary.replicated if c.confirmed is not None and c.confirmed.count > 1}
+    """Return the configurations that ran on two fresh seeds or more, or that hidden data judged, by number."""
+    least = 1 if summary.winner is not None and summary.winner.is_hidden else 2
+    return {c.number: c for c in summary.replicated if c.confirmed is not None and c.confirmed.count >= least}
+
+
+def _gain(best: ConfigResult | None, other: ConfigResult | None, objective: Objective) -> float | None:
+    """Return the relative gain on hidden data where both were judged there, else in tuning."""
+    if best is None or other is None:
+        return None
+    if best.is_hidden and best.confirmed is not None and other.confirmed is not None:
+        return relative_gain(best.confirmed.mean, other.confirmed.mean, objective)
+    return relative_gain(best.value, other.value, objective)
 
 
 def _versus(best: ConfigResult | None, other: ConfigResult | None, sign: float) -> Difference | None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from tunesmith.agent.loop.slots.side_runs import run_side_runs
 from tunesmith.agent.loop.slots.slot_pool import PoolSlot
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.agent.scheduler.hidden_leaders import OWN_FILES, HiddenLook, next_look
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.files.private_files import HIDDEN
 from tunesmith.evaluator.files.workspace import remove_judge_workspace, workspace_of
-from tunesmith.study.errors import DiskFull, ProjectError
 from tunesmith.study.formatting import count, strip_control
 from tunesmith.study.trials.hidden import HIDDEN_CHOICE
-from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
+from tunesmith.study.trials.trial import Outcome, Trial, TrialState
 from tunesmith.tools.analysis.confirmation.hidden_choice import Judged
 
 
@@ -70,9 +70,10 @@ def _judged(leader: Trial, look: HiddenLook, outcomes: Mapping[int, Outcome], me
     """Return what the judge said of the runs of one configuration."""
     runs = [t for t in _judged_runs([leader], look) if t.number in outcomes]
     found = {(t.proposal.seed if look.seeds else OWN_FILES): outcomes[t.number] for t in runs}
-    values = {seed: o.values[metric] for seed, o in found.items() if o.state is TrialState.COMPLETE}
+    complete = {seed: outcome for seed, outcome in found.items() if outcome.state is TrialState.COMPLETE}
+    values = {seed: outcome.values[metric] for seed, outcome in complete.items() if metric in outcome.values}
     reasons = [_reason(outcome) for outcome in found.values() if outcome.state is not TrialState.COMPLETE]
-    missing = "" if found else "no run of it on a fresh seed completed"
+    missing = f"the judge printed no {metric}" if found else "no run of it on a fresh seed completed"
     return Judged(trial=leader.number, values=values, reason="" if values else next(iter(reasons), missing))
 
 
@@ -81,47 +82,17 @@ def _reason(outcome: Outcome) -> str:
 
 
 def _outcomes(run: StudyRun, waiting: Sequence[Trial], on_tick: Callable[[], None]) -> dict[int, Outcome] | None:
-    """Return what the judge said of each run, as many at once as there are slots; None if that was interrupted."""
+    """Return what the judge said of each run; None if that was interrupted."""
     run.announcer.note(f"choosing by hidden data: {count(len(waiting), 'run')} to judge")
-    left, found = list(waiting), dict[int, Outcome]()
-    running: dict[int, tuple[PoolSlot, Evaluation]] = {}
-    free = list(run.slots)
-    while left or running:
-        on_tick()
-        while left and free and not _must_stop(run):
-            trial, slot = left.pop(0), free.pop()
-            started = _started(run, trial, slot)
-            if isinstance(started, Outcome):
-                found[trial.number] = started
-                free.append(slot)
-            else:
-                running[trial.number] = (slot, started)
-        for number, (_, evaluation) in list(running.items()):
-            outcome = evaluation.poll()
-            if outcome is None and _must_stop(run):
-                evaluation.stop("stopped before the choice was made")
-            elif outcome is not None:
-                found[number] = outcome
-                run.ledger.add_usage(outcome.usage)
-                remove_judge_workspace(workspace_of(run.folder, number), name=HIDDEN)
-                free.append(running.pop(number)[0])
-        if _must_stop(run) and not running:
-            return None
-        if running:
-            run.wait()
-    return found
+    found: dict[int, Outcome] = {}
 
-
-def _started(run: StudyRun, trial: Trial, slot: PoolSlot) -> Evaluation | Outcome:
-    """Return the running judge of a trial, or why it cannot start."""
-    try:
+    def start(trial: Trial, slot: PoolSlot) -> Evaluation:
         return run.evaluator.judge_hidden(trial, slot.resources)
-    except DiskFull:
-        raise
-    except ProjectError as error:
-        failure = Failure(kind=FailureKind.TAMPERED, reason=str(error))
-        return Outcome(state=TrialState.FAILED, failure=failure, usage=Usage())
 
+    def ended(trial: Trial, outcome: Outcome) -> None:
+        if outcome.state is not TrialState.STOPPED:
+            found[trial.number] = outcome
+        remove_judge_workspace(workspace_of(run.folder, trial.number), name=HIDDEN)
 
-def _must_stop(run: StudyRun) -> bool:
-    return run.interrupts > 0 or run.ledger.is_late
+    run_side_runs(run, waiting, start, ended, on_tick)
+    return found if len(found) == len(waiting) else None

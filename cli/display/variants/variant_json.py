@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from tunesmith.study.variant import Variant
@@ -23,6 +24,7 @@ def comparison_json(found: VariantComparison) -> dict[str, Any]:
         "versus_unedited": _difference_json(found.versus_unedited),
         "cost": _cost_json(found.cost),
         "base_cost": _cost_json(found.base_cost),
+        "at_scale": [{**asdict(at_scale), "text": at_scale.text} for at_scale in found.at_scale],
     }
 
 

@@ -7,7 +7,8 @@ from tunesmith.study.formatting import SHORT_DIGITS, one_line, render_params
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.variant import Variant, VariantState
 from tunesmith.tools.analysis.confirmation.significance import Difference
-from tunesmith.tools.analysis.findings.figures import ConfigResult, gain_text, plus_minus, probability_text
+from tunesmith.tools.analysis.findings.figures import ConfigResult, confirmed_text, gain_text, probability_text
+from tunesmith.tools.variants.constants import FILL
 from tunesmith.tools.variants.results import TrialCost, VariantComparison
 from tunesmith.tools.variants.run_command import CLAIM, is_claim, run_line
 
@@ -79,13 +80,11 @@ def _gain_lines(record: StudyRecord, found: VariantComparison) -> list[str]:
         lines.append(f"{CLAIM}: without [evaluate], no one else measured it, so read the diff before you trust it")
     if best.confirmed is None:
         lines.append("not confirmed on fresh seeds: the best of many values is partly luck")
-    return lines
+    return [*lines, *(at_scale.text for at_scale in found.at_scale)]
 
 
 def _value_text(found: ConfigResult) -> str:
-    if found.confirmed is None:
-        return f"{short_number(found.value)} in tuning"
-    return f"{plus_minus(found.confirmed)} on {found.confirmed.count} fresh seeds"
+    return confirmed_text(found) or f"{short_number(found.value)} in tuning"
 
 
 def _gain_text(versus: Difference | None, gain: float | None, other: ConfigResult) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tunesmith.study.config.filled import used_placeholders
+from tunesmith.study.config.scaling import scale_mistakes
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake
+from tunesmith.study.space.space import SearchSpace
 
 
-def confirm_mistakes(spec: StudySpec) -> Iterable[Mistake]:
-    """Yield the mistakes of [confirm]."""
+def confirm_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mistake]:
+    """Yield the mistakes of [confirm]; `space` is None where it cannot be read."""
     confirm = spec.confirm
     if confirm is None:
         return
+    yield from scale_mistakes(spec, space)
     if confirm.command is None:
         if confirm.data:
             yield Mistake("confirm.data", "has nobody who reads it; add [confirm] command, or remove it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
+from tunesmith.study.config.checks.confirm import confirm_mistakes
 from tunesmith.study.config.checks.instances import instance_mistakes
 from tunesmith.study.config.checks.judge import judge_mistakes
 from tunesmith.study.config.checks.resources import resource_mistakes
@@ -55,6 +56,8 @@ def cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mista
         yield from reserved_name_mistakes(space)
     yield from _command_mistakes(spec, space)
     yield from instance_mistakes(spec)
+    yield from confirm_mistakes(spec, space)
+    yield from judge_mistakes(spec)
     yield from serve_mistakes(spec, space)
     yield from timing_mistakes(spec)
 

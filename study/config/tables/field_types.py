@@ -172,3 +172,14 @@ Metrics = Annotated[list[Annotated[Text, AfterValidator(metric_name)]], BeforeVa
 
 
 Directions = Annotated[list[Direction], BeforeValidator(as_list)]
+
+
+def scaled_value(value: Any) -> bool | int | float | str:
+    """Return a value of [confirm].scale: a number, a text, or a factor such as "x2".
+
+    Raises:
+        ValueError: it is a table or a list, or not finite.
+    """
+    if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("expected a number, a text or a factor")
+    return value

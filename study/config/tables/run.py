@@ -19,6 +19,7 @@ from tunesmith.study.config.tables.field_types import (
     no_bool,
     option,
     project_file,
+    scaled_value,
     share_of_gpus,
     shared_folder,
 )
@@ -184,6 +185,14 @@ class ConfirmTable(Table):
     )
     data: list[Text] = Field(
         default_factory=list, description="a list of files and folders that only this command may read"
+    )
+    scale: dict[Text, Annotated[StrictBool | int | float | str, PlainValidator(scaled_value)]] = Field(
+        default_factory=dict,
+        description='a table of larger values, for example { depth = 12, width = "x2", TRAIN_SECONDS = "x4" }',
+    )
+    scale_seeds: Count = Field(3, description="a whole number of at least 1")
+    scale_timeout: Annotated[float, BeforeValidator(parse_seconds)] | None = Field(
+        None, description='a duration such as "2h" or 90 (seconds)'
     )
 
     @property

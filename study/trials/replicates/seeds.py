@@ -41,6 +41,11 @@ def confirming_seed(seed: int, index: int) -> int:
     return _seed_in(_CONFIRMING, _END, derived_seed(seed, "confirm", index))
 
 
+def scaling_seed(seed: int, index: int) -> int:
+    """Return the `index`-th fresh seed for runs at a larger scale."""
+    return _seed_in(_CONFIRMING, _END, derived_seed(seed, "scale", index))
+
+
 def is_fresh(seed: int) -> bool:
     """Return whether a seed is not a tuning seed."""
     return seed >= FIRST_FRESH

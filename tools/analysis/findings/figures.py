@@ -9,6 +9,9 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.replicates.mean_interval import margin_text
 from tunesmith.tools.analysis.confirmation.significance import Sample
 
+HIDDEN_DATA = "hidden data"
+"""What a choice rests on that the command of [confirm] made."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigResult:
@@ -18,6 +21,7 @@ class ConfigResult:
         number: the number of its first trial.
         value: tuning value of the first objective, in the metric's own direction.
         confirmed: values of the first objective on fresh seeds; None when it was not replicated.
+        fresh: what these values come from: "fresh seeds", "held-out instances" or "hidden data".
     """
 
     number: int
@@ -26,6 +30,25 @@ class ConfigResult:
     values: Mapping[str, float]
     value: float
     confirmed: Sample | None = None
+    fresh: str = "fresh seeds"
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether `confirmed` are values on hidden data."""
+        return self.fresh == HIDDEN_DATA
+
+
+def confirmed_text(found: ConfigResult) -> str:
+    """Return the value that nothing was chosen by: "0.2049 ± 0.0021 on 5 fresh seeds"; "" if it has none."""
+    return "" if found.confirmed is None else f"{plus_minus(found.confirmed)} on {runs_text(found)}"
+
+
+def runs_text(found: ConfigResult) -> str:
+    """Return "5 fresh seeds", or "5 runs on held-out instances": a few instances run on several seeds each."""
+    count = found.confirmed.count if found.confirmed is not None else 0
+    if "seeds" in found.fresh:
+        return f"{count} {found.fresh}"
+    return f"{count} runs on {found.fresh}" if count != 1 else found.fresh
 
 
 def gain_text(gain: float) -> str:

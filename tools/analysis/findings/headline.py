@@ -20,10 +20,14 @@ from tunesmith.study.trials.winner import Winner
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.bounds.infeasibility import infeasible_text
 from tunesmith.tools.analysis.confirmation.significance import Difference, Sample
-from tunesmith.tools.analysis.findings.figures import ConfigResult, gain_text, plus_minus, probability_text
-
-HIDDEN_DATA = "hidden data"
-"""What a choice rests on that the command of [confirm] made."""
+from tunesmith.tools.analysis.findings.figures import (
+    HIDDEN_DATA,
+    ConfigResult,
+    gain_text,
+    plus_minus,
+    probability_text,
+    runs_text,
+)
 
 
 class StudyVerdict(StrEnum):
@@ -169,7 +173,7 @@ def _dominates(a: ConfigResult, b: ConfigResult, objectives: Sequence[Objective]
 def _no_default_line(data: HeadlineData, best: ConfigResult) -> str:
     value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number})"
     if best.confirmed and best.confirmed.margin is not None:
-        value += f" -> {plus_minus(best.confirmed)} (95%) on {_fresh_runs(best.confirmed.count, data.fresh)}"
+        value += f" -> {plus_minus(best.confirmed)} (95%) on {runs_text(best)}"
     if data.default_breaks:
         return f"{value}. The default breaks a bound ({data.default_breaks}), so no gain over it is stated."
     return f"{value}. The default did not complete, so there is no comparison."
@@ -225,7 +229,7 @@ def _copies_text(count: int, *, takes_seed: bool) -> str:
 
 def _within_noise_line(data: HeadlineData, best: ConfigResult) -> str:
     gain, margin = relative_difference(data.versus, best, data.default)
-    on = _fresh_runs(best.confirmed.count if best.confirmed else 0, data.fresh)
+    on = runs_text(best)
     if gain is None or margin is None:
         shown = f"{data.versus.gain:+.3g} ± {data.versus.margin:.2g}" if data.versus else ""
     else:
@@ -243,7 +247,7 @@ def _confirmed_line(data: HeadlineData, best: ConfigResult) -> str:
     better = gain_text(gain) if gain is not None else f"{short_number(data.versus.gain)} better"
     return (
         f"Best: {data.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} (95%) "
-        f"on {_fresh_runs(best.confirmed.count, data.fresh)} (default {plus_minus(data.default.confirmed)}; "
+        f"on {runs_text(best)} (default {plus_minus(data.default.confirmed)}; "
         f"{better} with probability {probability_text(data.versus.probability)})"
     )
 
@@ -267,8 +271,3 @@ def _hidden_line(data: HeadlineData, best: ConfigResult) -> str:
 def _rivals(data: HeadlineData) -> str:
     found = data.winner.trial.hidden if data.winner is not None else None
     return count(found.judged, "configuration") if found is not None else "them"
-
-
-def _fresh_runs(count: int, fresh: str) -> str:
-    """Return "5 fresh seeds", or "5 runs on held-out instances": a few instances run on several seeds each."""
-    return f"{count} {fresh}" if "seeds" in fresh else f"{count} {'run' if count == 1 else 'runs'} on {fresh}"

@@ -29,9 +29,8 @@ from tunesmith.study.trials.winner import Winner, leaderboard, winner
 from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds
 from tunesmith.tools.analysis.confirmation.hidden_choice import hidden_difference, hidden_sample
 from tunesmith.tools.analysis.confirmation.significance import Difference, Sample, difference, sample
-from tunesmith.tools.analysis.findings.figures import ConfigResult
+from tunesmith.tools.analysis.findings.figures import HIDDEN_DATA, ConfigResult
 from tunesmith.tools.analysis.findings.headline import (
-    HIDDEN_DATA,
     HeadlineData,
     StudyVerdict,
     headline,
@@ -109,7 +108,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
     everything, trials = trials, present_trials(trials, record.spec.space)
     ranked, chosen = leaderboard(trials, record.spec), winner(trials, record.spec)
     is_hidden = chosen is not None and chosen.is_hidden
-    replicates = _hidden_values(trials) if is_hidden else _fresh_values(trials, objectives[0])
+    replicates = _hidden_values(trials) if is_hidden else _fresh_values(trials, objectives[0], _fresh_runs(record))
     best = _candidate(chosen.trial, objectives[0], replicates) if chosen else None
     default_run = default_trial(trials, record.spec.space)
     constraints = record.spec.metric_constraints
@@ -138,7 +137,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         space=record.spec.space,
         default_breaks=breaks,
         takes_seed="seed" in used_placeholders(record.spec),
-        fresh=HIDDEN_DATA if is_hidden else _fresh_runs(record),
+        fresh=replicates.fresh,
     )
     verdict = verdict_of(data)
     return Summary(
@@ -166,12 +165,20 @@ def _fresh_runs(record: StudyRecord) -> str:
     return "held-out instances" if record.spec.instances and record.spec.instances.hold_out else "fresh seeds"
 
 
-def _hidden_values(trials: Sequence[Trial]) -> dict[int, Sample]:
+@dataclass(frozen=True, slots=True)
+class _FreshValues:
+    """Each configuration's values that nothing was chosen by, and where they come from."""
+
+    samples: Mapping[int, Sample]
+    fresh: str
+
+
+def _hidden_values(trials: Sequence[Trial]) -> _FreshValues:
     """Return the values on hidden data of each configuration that was judged there."""
-    return {trial.number: hidden_sample(trial.hidden) for trial in trials if trial.hidden is not None}
+    return _FreshValues({t.number: hidden_sample(t.hidden) for t in trials if t.hidden is not None}, HIDDEN_DATA)
 
 
-def _fresh_values(trials: Sequence[Trial], objective: Objective) -> dict[int, Sample]:
+def _fresh_values(trials: Sequence[Trial], objective: Objective, fresh: str) -> _FreshValues:
     """Return each configuration's values on fresh seeds; only those that nothing was selected by, where there are any.
 
     Values on seeds that selected the best configuration are biased towards it.
@@ -188,7 +195,7 @@ def _fresh_values(trials: Sequence[Trial], objective: Objective) -> dict[int, Sa
         number: sample([value for value, _ in runs], [instance for _, instance in runs if instance])
         for number, runs in {**selecting, **unbiased}.items()
     }
-    return {number: s for number, s in samples.items() if s is not None}
+    return _FreshValues({number: s for number, s in samples.items() if s is not None}, fresh)
 
 
 def _noise(trials: Sequence[Trial], default: Trial | None, objective: Objective) -> Sample | None:
@@ -201,15 +208,13 @@ def _noise(trials: Sequence[Trial], default: Trial | None, objective: Objective)
     return found if found is not None and found.count > 1 else None
 
 
-def _replicated(
-    ranked: Sequence[Trial], objective: Objective, replicates: Mapping[int, Sample]
-) -> tuple[ConfigResult, ...]:
+def _replicated(ranked: Sequence[Trial], objective: Objective, replicates: _FreshValues) -> tuple[ConfigResult, ...]:
     """Return every configuration that ran on fresh seeds, best tuning value first."""
     found = [c for t in ranked if (c := _candidate(t, objective, replicates)) and c.confirmed]
     return tuple(sorted(found, key=lambda c: (objective.sign * c.value, c.number)))
 
 
-def _candidate(trial: Trial, objective: Objective, replicates: Mapping[int, Sample]) -> ConfigResult | None:
+def _candidate(trial: Trial, objective: Objective, replicates: _FreshValues) -> ConfigResult | None:
     value = trial.values.get(objective.metric)
     if trial.state is not TrialState.COMPLETE or value is None or not math.isfinite(value):
         return None
@@ -219,7 +224,8 @@ def _candidate(trial: Trial, objective: Objective, replicates: Mapping[int, Samp
         params=trial.params,
         values=trial.values,
         value=value,
-        confirmed=replicates.get(trial.number),
+        confirmed=replicates.samples.get(trial.number),
+        fresh=replicates.fresh,
     )
 
 

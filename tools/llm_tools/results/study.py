@@ -19,6 +19,7 @@ from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.arms import arm_lines, excluded_arms
 from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_reason
+from tunesmith.tools.analysis.confirmation.at_scale import scale_lines
 from tunesmith.tools.analysis.pace import mean_trial_seconds, seconds_left
 from tunesmith.tools.analysis.run_state import ending_text
 from tunesmith.tools.control.earlier_commands import read_earlier_commands
@@ -39,6 +40,7 @@ def study_text(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     if spec.study.description:
         lines.append(f"about: {one_line(spec.study.description, 300)}")
     lines += [f"trials: {_count_text(view)}", *_best_lines(facts, view, spec)]
+    lines += scale_lines(view.trials, spec, facts.scale_runs())
     lines += _budget_lines(record, view, spec) if record is not None else []
     lines.append(f"state: {_state_text(context, record.ended_by if record else None)}")
     steering = read_earlier_commands(spec, facts.commands()).steering
