@@ -66,7 +66,7 @@ def view_of(count: int, seed: int = 0) -> StudyView:
         space=SPACE,
         objectives=(Objective("loss"),),
         constraints=(Constraint(metric="mem_gb", max=70.0),) if seed < 0 else (),
-        trials=trials,
+        trials=tuple(trials),
         number=count,
         seed=seed,
     )
