@@ -17,8 +17,6 @@ from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.tools.analysis.findings.figures import confirmed_text
-from tunesmith.tools.llm_tools.edits import FIT
-from tunesmith.tools.variants.constants import CodeConstant, code_constants
 from tunesmith.tools.variants.results import VariantResult, find_variant, matches_id, variant_results
 from tunesmith.tools.variants.run_command import CLAIM, is_claim
 
