@@ -8,6 +8,7 @@ here.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import time
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,12 @@ from tunesmith.study.optional_packages import require
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.report import report_resource
+from tunesmith.tools.llm_tools.results.plot import PLOT, plot_points
+from tunesmith.tools.llm_tools.structured.registry import STRUCTURED, structured_call
+from tunesmith.tools.llm_tools.studies.reference import study_reference
 from tunesmith.tools.llm_tools.tool import AnyTool, Effect, find_tool
 from tunesmith.tools.llm_tools.trials import TrialsArguments, trial_lines
+from tunesmith.tools.report.plots.picture import picture
 
 if TYPE_CHECKING:
     from mcp.server import Server
@@ -50,6 +55,8 @@ RESOURCES = {
     "tunesmith://report": "The study's report, as Markdown.",
     "tunesmith://trials": "The latest 50 trials, a line each.",
 }
+REFERENCE = "tunesmith://study-toml"
+"""Address of the reference of study.toml, which is about no study."""
 HOST = "127.0.0.1"
 PROGRESS_INTERVAL_S = 5.0
 """Seconds between two notifications of progress while a call lasts, to clients that asked for them."""
@@ -148,10 +155,19 @@ def _to_mcp(tool: AnyTool, names: Sequence[str], *, may_write: bool) -> Any:
     hints = types.ToolAnnotations(
         read_only_hint=tool.effect is Effect.READ and not (tool.leaves_files and may_write),
         destructive_hint=tool.loses,
-        open_world_hint=False,
+        idempotent_hint=tool.is_idempotent or tool.effect is Effect.READ,
+        # A script may reach anything; Tunesmith itself works on this machine only.
+        open_world_hint=tool.runs_code,
     )
+    structured = STRUCTURED.get(tool.name)
     schema = _with_study(tool.schema, names) if tool.name not in OF_THE_FOLDER else tool.schema
-    return types.Tool(name=tool.name, description=tool.description, input_schema=schema, annotations=hints)
+    return types.Tool(
+        name=tool.name,
+        description=tool.description,
+        input_schema=schema,
+        output_schema=structured.schema if structured is not None else None,
+        annotations=hints,
+    )
 
 
 def _with_study(schema: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -170,12 +186,41 @@ def _call(tools: Sequence[AnyTool], studies: StudyContexts, name: str, given: Ma
         tool = find_tool(tools, name)
         study = str(given.get(STUDY) or "")
         rest = {key: value for key, value in given.items() if key != STUDY}
-        text, failed = tool.call(_context(tool, studies, study), rest), False
+        context = _context(tool, studies, study)
+        if tool.name == PLOT.name and rest.get("file") == "png":
+            return _picture_result(context, rest)
+        text, data = structured_call(tool, context, rest)
     except TunesmithError as error:
-        text, failed = str(error), True
+        return _failed(str(error))
     except Exception as error:  # noqa: BLE001  # a bug in a tool must not end the server; the client gets only its class
-        text, failed = f"the tool failed: {type(error).__name__}", True
-    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=failed)
+        return _failed(f"the tool failed: {type(error).__name__}")
+    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=data)
+
+
+def _failed(reason: str) -> CallToolResult:
+    import mcp_types as types
+
+    return types.CallToolResult(content=[types.TextContent(type="text", text=reason)], is_error=True)
+
+
+def _picture_result(context: ToolContext, args: Mapping[str, Any]) -> CallToolResult:
+    """Return a plot as text and as a picture; no file is written, so that every client may have it.
+
+    Raises:
+        ToolRefused: the arguments are not valid.
+        ProjectError: matplotlib is not installed.
+    """
+    import mcp_types as types
+
+    text = PLOT.call(context, {**args, "file": ""})
+    image = PLOT.checked(context, args, lambda where, given: picture(plot_points(where.study, given.of)))
+    encoded = base64.b64encode(image).decode("ascii")
+    return types.CallToolResult(
+        content=[
+            types.TextContent(type="text", text=text),
+            types.ImageContent(type="image", data=encoded, mime_type="image/png"),
+        ]
+    )
 
 
 def _context(tool: AnyTool, studies: StudyContexts, study: str) -> ToolContext:
@@ -190,7 +235,7 @@ def _context(tool: AnyTool, studies: StudyContexts, study: str) -> ToolContext:
 
 def _resources(names: Sequence[str]) -> dict[str, str]:
     """Return the resources by address: of the study that is meant where none is named, and of each of several."""
-    found = dict(RESOURCES)
+    found = {**RESOURCES, REFERENCE: "Every table and key of study.toml, as Markdown."}
     if len(names) > 1:
         found |= {f"{uri}/{name}": f"{about} Study {name}." for name in names for uri, about in RESOURCES.items()}
     return found
@@ -199,14 +244,16 @@ def _resources(names: Sequence[str]) -> dict[str, str]:
 def _resource_text(uri: str, studies: StudyContexts) -> str:
     kind, _, name = uri.removeprefix("tunesmith://").partition("/")
     try:
+        if uri == REFERENCE:
+            return study_reference()
         if kind == "report":
             return report_resource(studies.context(name))
         if kind == "trials":
             return trial_lines(studies.context(name), TrialsArguments(which="latest", limit=50))
-        return f"there is no resource {uri}; the resources are {', '.join(RESOURCES)}"
+        return f"there is no resource {uri}; the resources are {', '.join([*RESOURCES, REFERENCE])}"
     except TunesmithError as error:
         return str(error)
 
 
 def _mime_type(uri: str) -> str:
-    return "text/markdown" if uri.startswith("tunesmith://report") else "text/plain"
+    return "text/markdown" if uri.startswith(("tunesmith://report", REFERENCE)) else "text/plain"

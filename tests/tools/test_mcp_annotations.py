@@ -30,3 +30,15 @@ def test_a_study_is_named_only_where_there_are_several(tool: AnyTool) -> None:
     assert ("study" in several.get("properties", {})) is (tool.name not in OF_THE_FOLDER)
     assert "study" not in several.get("required", [])
     assert "study" not in tool.schema.get("properties", {})
+
+
+RUNNING = {"check", "start", "queue", "confirm", "retry", "resume", "propose_edit"}
+
+
+@pytest.mark.parametrize("tool", ALL, ids=lambda tool: tool.name)
+def test_only_what_runs_code_may_reach_the_world(tool: AnyTool) -> None:
+    hints = _to_mcp(tool, ["one"], may_write=True).annotations
+    assert hints.open_world_hint is (tool.name in RUNNING)
+    starts_trials = tool.effect >= Effect.RUN and tool.name in RUNNING
+    assert not (hints.idempotent_hint and starts_trials)
+    assert hints.idempotent_hint or tool.effect is not Effect.READ

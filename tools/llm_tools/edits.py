@@ -208,5 +208,6 @@ PROPOSE_EDIT = StudyTool(
     _propose_preview,
     previewed=frozenset({"blocks", "params"}),
     freeze=_frozen_proposal,
+    runs_code=True,
 )
 APPLY_EDIT = StudyTool("apply_edit", EditArguments, apply, Effect.EDIT, preview=_apply_preview, freeze=_frozen_name)

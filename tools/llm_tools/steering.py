@@ -276,6 +276,18 @@ def _steering(
     return StudyTool(name, arguments, run, effect, trial_cost, preview, said)
 
 
+def _idempotent(
+    name: str,
+    arguments: type[A],
+    command: Callable[[A], Command],
+    effect: Effect = Effect.STEER,
+    *,
+    running: str = "",
+) -> StudyTool[A]:
+    """Return a tool whose call a second time changes nothing more: it sets a value or a state."""
+    return replace(_steering(name, arguments, command, effect, running=running), is_idempotent=True)
+
+
 QUEUE = StudyTool(
     "queue",
     QueueArguments,
@@ -285,32 +297,49 @@ QUEUE = StudyTool(
     _queue_preview,
     previewed=frozenset({"configurations", "base"}),
     freeze=_frozen_queue,
+    runs_code=True,
 )
-CONFIRM = _steering(
-    "confirm",
-    ConfirmArguments,
-    lambda args: Confirm(**args.model_dump()),
-    Effect.RUN,
-    trial_cost=lambda args: args.seeds,
+CONFIRM = replace(
+    _steering(
+        "confirm",
+        ConfirmArguments,
+        lambda args: Confirm(**args.model_dump()),
+        Effect.RUN,
+        trial_cost=lambda args: args.seeds,
+    ),
+    runs_code=True,
 )
 WITHDRAW = replace(_steering("withdraw", TrialReasonArguments, lambda args: Withdraw(**args.model_dump())), loses=True)
 STOP_TRIAL = replace(
     _steering("stop_trial", TrialReasonArguments, lambda args: StopTrial(**args.model_dump()), running="stop"),
     loses=True,
 )
-FORGET = _steering("forget", ForgetArguments, lambda args: Forget(**args.model_dump()))
+FORGET = _idempotent("forget", ForgetArguments, lambda args: Forget(**args.model_dump()))
 RETRY = replace(
     _steering("retry", RetryArguments, lambda args: Retry(**args.model_dump()), Effect.RUN, trial_cost=_retried),
     freeze=_frozen_retry,
+    runs_code=True,
 )
-PAUSE = _steering("pause", NoArguments, lambda _: Pause(), running="pause")
-RESUME = _steering("resume", NoArguments, lambda _: Resume(), running="resume")
-END = replace(_steering("end", EndArguments, lambda args: End(now=args.now), running="end"), loses=True)
-PIN = _steering("pin", PinArguments, lambda args: Pin(**args.model_dump()))
-VETO = _steering("veto", VetoArguments, lambda args: Veto(**args.model_dump()))
-FORBID = _steering("forbid", ForbidArguments, lambda args: Forbid(**args.model_dump()))
-LIMIT = _steering("limit", LimitArguments, lambda args: Limit(**args.model_dump()), Effect.RUN)
-PARALLEL = _steering("parallel", ParallelArguments, lambda args: Parallel(count=args.count), Effect.RUN)
-SETTING = _steering("setting", SettingArguments, lambda args: Setting(**args.model_dump()), Effect.RUN)
-BOUNDS = _steering("bounds", BoundsArguments, lambda args: Bounds(**args.model_dump()))
-CONSTRAIN = _steering("constrain", ConstrainArguments, lambda args: Constrain(**args.model_dump()))
+PAUSE = _idempotent("pause", NoArguments, lambda _: Pause(), running="pause")
+RESUME = replace(
+    _steering("resume", NoArguments, lambda _: Resume(), running="resume"), is_idempotent=True, runs_code=True
+)
+END = replace(
+    _steering("end", EndArguments, lambda args: End(now=args.now), running="end"), loses=True, is_idempotent=True
+)
+PIN = _idempotent("pin", PinArguments, lambda args: Pin(**args.model_dump()))
+VETO = _idempotent("veto", VetoArguments, lambda args: Veto(**args.model_dump()))
+FORBID = _idempotent("forbid", ForbidArguments, lambda args: Forbid(**args.model_dump()))
+LIMIT = replace(
+    _steering("limit", LimitArguments, lambda args: Limit(**args.model_dump()), Effect.RUN), is_idempotent=True
+)
+PARALLEL = replace(
+    _steering("parallel", ParallelArguments, lambda args: Parallel(count=args.count), Effect.RUN), is_idempotent=True
+)
+SETTING = replace(
+    _steering("setting", SettingArguments, lambda args: Setting(**args.model_dump()), Effect.RUN), is_idempotent=True
+)
+BOUNDS = _idempotent("bounds", BoundsArguments, lambda args: Bounds(**args.model_dump()))
+CONSTRAIN = replace(
+    _steering("constrain", ConstrainArguments, lambda args: Constrain(**args.model_dump())), is_idempotent=True
+)

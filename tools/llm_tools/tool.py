@@ -45,6 +45,7 @@ class Arguments(BaseModel):
 
 
 A = TypeVar("A", bound=Arguments)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class StudyTool(Generic[A]):
         is_shown: whether a chat shows its answer to the person too, such as a drawing.
         leaves_files: whether a reading call may leave a file in the study's folder, where the context allows it.
         loses: whether a call may lose something that no other call brings back, such as the rest of a running trial.
+        runs_code: whether a call makes the user's or edited code run, which may reach anything that it wants to.
+        is_idempotent: whether the same call again changes nothing more.
     """
 
     name: str
@@ -77,6 +80,8 @@ class StudyTool(Generic[A]):
     is_shown: bool = False
     leaves_files: bool = False
     loses: bool = False
+    runs_code: bool = False
+    is_idempotent: bool = False
 
     @property
     def description(self) -> str:
@@ -114,8 +119,16 @@ class StudyTool(Generic[A]):
         Raises:
             ToolRefused: the arguments are not valid, or the request cannot be carried out.
         """
+        return redact(self.checked(context, args, self.run))[:MAX_ANSWER_CHARS]
+
+    def checked(self, context: ToolContext, args: Mapping[str, Any], run: Callable[[ToolContext, A], R]) -> R:
+        """Validate the arguments and return what a function makes of them; a refusal contains no secrets.
+
+        Raises:
+            ToolRefused: the arguments are not valid, or the request cannot be carried out.
+        """
         try:
-            return redact(self.run(context, self.parse(args)))[:MAX_ANSWER_CHARS]
+            return run(context, self.parse(args))
         except (ToolRefused, InputError, ProposalError) as error:
             raise ToolRefused(redact(str(error))) from None
 

@@ -64,15 +64,7 @@ class TrialArguments(Arguments):
 def trial_lines(context: ToolContext, args: TrialsArguments) -> str:
     """Return trials, a line each, best or latest first."""
     view = context.study.view()
-    ranked = leaderboard(view.trials, view)
-    chosen: Mapping[str, Sequence[Trial]] = {
-        "best": ranked,
-        "worst": ranked[::-1],
-        "latest": list(view.every_trial)[::-1],
-        "failed": [t for t in view.every_trial if t.state is TrialState.FAILED][::-1],
-        "open": [t for t in view.trials if not t.state.is_finished],
-    }
-    found = _filtered(chosen[args.which], _condition(args.where, view)) if args.where else chosen[args.which]
+    found = matching_trials(view, args)
     page = found[args.offset : args.offset + args.limit]
     if not page:
         return "no trial matches" if not found else f"only {len(found)} trials match; use a smaller offset"
@@ -81,6 +73,23 @@ def trial_lines(context: ToolContext, args: TrialsArguments) -> str:
     if last < len(found):
         lines.append(f"({args.offset + 1} to {last} of {len(found):,}; offset={last} gives more)")
     return "\n".join(lines)
+
+
+def matching_trials(view: StudyView, args: TrialsArguments) -> Sequence[Trial]:
+    """Return the trials of all pages, best or latest first.
+
+    Raises:
+        ToolRefused: the condition is not valid.
+    """
+    ranked = leaderboard(view.trials, view)
+    chosen: Mapping[str, Sequence[Trial]] = {
+        "best": ranked,
+        "worst": ranked[::-1],
+        "latest": list(view.every_trial)[::-1],
+        "failed": [t for t in view.every_trial if t.state is TrialState.FAILED][::-1],
+        "open": [t for t in view.trials if not t.state.is_finished],
+    }
+    return _filtered(chosen[args.which], _condition(args.where, view)) if args.where else chosen[args.which]
 
 
 def trial_text(context: ToolContext, args: TrialArguments) -> str:

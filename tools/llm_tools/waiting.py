@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -35,10 +36,40 @@ class WaitArguments(Arguments):
     minutes: Annotated[float, Field(gt=0, le=1440, description="The longest wait, usually 60.")] = 60.0
 
 
-def wait(context: ToolContext, args: WaitArguments) -> str:
-    """Wait; return what happened meanwhile, a line for each trial that finished.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """How a wait ended.
 
-    Ends early when the run ends, or when the person interrupts.
+    Attributes:
+        has_happened: whether it was for what was waited for.
+        reason: why it is over.
+        seconds: how long it took.
+        finished: the trials asked for, then those that finished meanwhile.
+        view: the study at the end.
+    """
+
+    has_happened: bool
+    reason: str
+    seconds: float
+    finished: Sequence[Trial]
+    view: StudyView
+
+
+def wait(context: ToolContext, args: WaitArguments) -> str:
+    """Wait; return what happened meanwhile, a line for each trial that finished."""
+    return wait_text(waited(context, args))
+
+
+def wait_text(done: Wait) -> str:
+    """Return what happened during a wait."""
+    return "\n".join([f"waited {short_seconds(done.seconds)}: {done.reason}", *_news(done)])
+
+
+def waited(context: ToolContext, args: WaitArguments) -> Wait:
+    """Wait; ends early when the run ends, or when the person interrupts.
+
+    Raises:
+        ToolRefused: the study is not running, or there are no such trials.
     """
     control, before = _control(context), context.study.view()
     if args.until == "trials" and not args.numbers:
@@ -51,11 +82,19 @@ def wait(context: ToolContext, args: WaitArguments) -> str:
         over = time.monotonic() - started >= args.minutes * 60
         reason = _reason_to_end(context, control, args, before, view) or (_TOO_LONG if over else "")
         if reason:
-            waited = f"waited {short_seconds(time.monotonic() - started)}: {reason}"
-            return "\n".join([waited, *_news(before, view, args.numbers)])
+            asked = [find_trial(view, number) for number in args.numbers]
+            new = [t for t in _finished_since(before, view) if t.number not in args.numbers]
+            return Wait(
+                has_happened=_has_happened(args, before, view) or reason == _RUN_ENDED,
+                reason=reason,
+                seconds=time.monotonic() - started,
+                finished=[*asked, *new],
+                view=view,
+            )
         _sleep(context)
 
 
+_RUN_ENDED = "the run has ended"
 _TOO_LONG = "it has not happened yet; wait again, or tell the person"
 _INTERRUPTED = "the person has something to say; answer what was asked as far as it is done, and end your turn"
 
@@ -69,7 +108,7 @@ def _reason_to_end(
     if context.interruption is not None and context.interruption.is_set():
         return _INTERRUPTED
     if not control.is_running():
-        return "the run has ended" if args.until == "end" else "no run is active, so no further trial will finish"
+        return _RUN_ENDED if args.until == "end" else "no run is active, so no further trial will finish"
     return ""
 
 
@@ -91,11 +130,10 @@ def _finished_since(before: StudyView, view: StudyView) -> list[Trial]:
     return [t for t in view.every_trial if t.state.is_finished and t.number not in known]
 
 
-def _news(before: StudyView, view: StudyView, numbers: Sequence[int]) -> list[str]:
-    asked = [find_trial(view, number) for number in numbers]
-    new = [t for t in _finished_since(before, view) if t.number not in numbers]
-    shown = [trial_line(trial, view) for trial in [*asked, *new][-MAX_SHOWN:]]
-    hidden = len(asked) + len(new) - len(shown)
+def _news(done: Wait) -> list[str]:
+    view = done.view
+    shown = [trial_line(trial, view) for trial in done.finished[-MAX_SHOWN:]]
+    hidden = len(done.finished) - len(shown)
     best = incumbent(view.trials, view)
     lines = [*([f"and {count(hidden, 'earlier trial')}"] if hidden else []), *shown]
     return [*lines, *([f"best: {trial_line(best, view)}"] if best is not None else [])]

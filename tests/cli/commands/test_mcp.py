@@ -185,12 +185,17 @@ def test_over_http_every_tool_is_there_and_answers_once_runs_are_allowed(finishe
 def test_resources_are_the_report_and_the_trials(finished: Path) -> None:
     async def use(client: Any) -> None:
         uris = [str(resource.uri) for resource in (await client.list_resources()).resources]
-        assert uris == ["tunesmith://report", "tunesmith://trials"]
-        report = (await client.read_resource(uris[0])).contents[0]
+        # Another test may have added studies to the folder, which have resources of their own.
+        own = ["tunesmith://report", "tunesmith://trials", "tunesmith://study-toml"]
+        assert [uri for uri in uris if uri.count("/") == 2] == own
+        report = (await client.read_resource(own[0])).contents[0]
         assert report.mime_type == "text/markdown"
         assert report.text.startswith("# toy\n\n~~~report\n| # toy")
         assert report.text.endswith("\n~~~")
-        assert "#0 default complete" in (await client.read_resource(uris[1])).contents[0].text
+        assert "#0 default complete" in (await client.read_resource(own[1])).contents[0].text
+        reference = (await client.read_resource(own[2])).contents[0]
+        assert reference.mime_type == "text/markdown"
+        assert "| `command` | a command line" in reference.text
 
     stdio(finished, use)
 

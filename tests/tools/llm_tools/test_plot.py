@@ -11,7 +11,6 @@ from fakes.studies import complete, make_spec, proposal
 
 from tunesmith.history.write import Recorder
 from tunesmith.study.errors import ToolRefused
-from tunesmith.study.optional_packages import is_installed
 from tunesmith.tools.control.study_reader import FileStudyReader
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.results.plot import PLOT
@@ -57,9 +56,12 @@ def test_a_file_is_written_on_wish_where_that_is_allowed(context: ToolContext, t
     assert "<html" in (tmp_path / "small" / "plots" / "lr.html").read_text()
     with pytest.raises(ToolRefused, match="no file may be written"):
         PLOT.call(ToolContext(reader=context.reader, folder=context.folder, may_write=False), {"file": "html"})
-    if not is_installed("kaleido"):
-        with pytest.raises(ToolRefused, match="a plot as PNG needs the package kaleido"):
-            plot(context, file="png")
+
+
+def test_a_picture_needs_no_browser(context: ToolContext, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra report is not installed")
+    assert "trials.png" in plot(context, file="png")
+    assert (tmp_path / "small" / "plots" / "trials.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

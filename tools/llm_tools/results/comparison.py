@@ -46,7 +46,7 @@ def comparison_text(context: ToolContext, args: CompareArguments) -> str:
     lines += [" | ".join([name, *cells]) for name, cells in rows.items() if name not in equal]
     if equal:
         lines.append("equal: " + ", ".join(f"{name} {cell}" for name, cell in equal.items()))
-    return "\n".join([*lines, *_verdicts(trials, view)])
+    return "\n".join([*lines, *comparison_verdicts(trials, view)])
 
 
 def _rows(trials: Sequence[Trial], view: StudyView) -> dict[str, list[str]]:
@@ -64,7 +64,8 @@ def _cell(params: Mapping[str, Value], name: str) -> str:
     return render_parameter(params[name]) if name in params else "-"
 
 
-def _verdicts(trials: Sequence[Trial], view: StudyView) -> list[str]:
+def comparison_verdicts(trials: Sequence[Trial], view: StudyView) -> list[str]:
+    """Return which of two is better, for the first pairs of trials that have values."""
     best = winner(view.trials, view)
     noise = best.noise if best is not None else None
     pairs = list(combinations([t for t in trials if seed_values(t, view)], 2))

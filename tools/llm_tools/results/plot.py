@@ -18,6 +18,7 @@ from tunesmith.tools.llm_tools.context import StudyReader, ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 from tunesmith.tools.llm_tools.trials import find_trial
 from tunesmith.tools.report.plots.ascii_plot import PlotPoints, plot_lines
+from tunesmith.tools.report.plots.picture import picture
 
 WIDTH = 72
 """Width of a drawing of characters."""
@@ -102,9 +103,20 @@ def _write(context: ToolContext, points: PlotPoints, args: PlotArguments) -> Pat
     """Write the plot to the study's folder and return the file's path."""
     if not context.may_write or context.folder is None:
         raise ToolRefused("no file may be written from here; without file the plot is returned as text")
+    content = picture(points) if args.file == "png" else _page(points)
+    name = re.sub(r"[^\w.-]+", "-", args.of.lstrip("#")) or "trials"
+    path = context.folder / "plots" / f"{name}.{args.file}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise ToolRefused(f"{path} cannot be written: {error.strerror or error}") from None
+    return path
+
+
+def _page(points: PlotPoints) -> bytes:
+    """Return an HTML page with the plot."""
     require("plotly", purpose="a plot as a file", extra="report")
-    if args.file == "png":
-        require("kaleido", purpose="a plot as PNG", extra="report")
     import plotly.graph_objects as go  # 0.5 s
 
     figure = go.Figure(layout={"xaxis_title": points.x_name, "yaxis_title": points.y_name})
@@ -112,14 +124,7 @@ def _write(context: ToolContext, points: PlotPoints, args: PlotArguments) -> Pat
         x=list(points.x), y=list(points.y), mode="lines+markers" if points.x_name == "step" else "markers"
     )
     figure.update_xaxes(type="log" if points.log_x else "linear")
-    name = re.sub(r"[^\w.-]+", "-", args.of.lstrip("#")) or "trials"
-    path = context.folder / "plots" / f"{name}.{args.file}"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.write_html(path) if args.file == "html" else figure.write_image(path)
-    except OSError as error:
-        raise ToolRefused(f"{path} cannot be written: {error.strerror or error}") from None
-    return path
+    return figure.to_html().encode()
 
 
 PLOT = StudyTool("plot", PlotArguments, plot, is_shown=True, leaves_files=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -35,7 +36,12 @@ def check_text(context: ToolContext, args: CheckArguments) -> str:
         ToolRefused: there is no study or no project, or the study is running.
         InputError: the run cannot start.
     """
-    return "\n".join(finding_lines(tried(context, args.seconds)[1]))
+    return findings_text(tried(context, args.seconds)[1])
+
+
+def findings_text(findings: Sequence[Finding]) -> str:
+    """Return findings, one per line."""
+    return "\n".join(finding_lines(findings))
 
 
 def tried(context: ToolContext, seconds: float) -> tuple[DryRun | None, list[Finding]]:
@@ -75,4 +81,4 @@ def _preview(context: ToolContext, args: CheckArguments) -> str:
     return f"run the default of {spec.study.name} for at most {args.seconds:g} s, recorded nowhere: {line}"
 
 
-CHECK = StudyTool("check", CheckArguments, check, Effect.RUN, preview=_preview)
+CHECK = StudyTool("check", CheckArguments, check, Effect.RUN, preview=_preview, runs_code=True)

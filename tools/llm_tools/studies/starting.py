@@ -85,5 +85,11 @@ def _preview(context: ToolContext, args: StartArguments) -> str:
 
 
 START = StudyTool(
-    "start", StartArguments, start, Effect.RUN, preview=_preview, previewed=frozenset(StartArguments.model_fields)
+    "start",
+    StartArguments,
+    start,
+    Effect.RUN,
+    preview=_preview,
+    previewed=frozenset(StartArguments.model_fields),
+    runs_code=True,
 )
