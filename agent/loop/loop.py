@@ -20,6 +20,7 @@ from tunesmith.agent.loop.limits.lock_wait import LockWait
 from tunesmith.agent.loop.limits.watchdog import Watchdog, short_thread_slices
 from tunesmith.agent.loop.notices.changed_files import changed_files_text
 from tunesmith.agent.loop.notices.events import Ended, LoopEvent, Observed, Opened, Started
+from tunesmith.agent.loop.notices.unread import unread_parameters
 from tunesmith.agent.loop.recovery import Recovery, recover
 from tunesmith.agent.loop.run_options import RunOptions
 from tunesmith.agent.loop.slots.final_test import run_final_test
@@ -143,6 +144,7 @@ class Loop:
         outside = run.recorder.history.left_out_text(run.recorder.record)
         for text in [
             *unused_parts(run.spec),
+            *unread_parameters(run.spec, run.evaluator.snapshot.folder),
             *weak_limits(run.spec),
             *run.earlier_commands.words,
             *([outside] if outside else []),

@@ -358,3 +358,21 @@ def test_a_study_learns_from_an_earlier_one_and_refuses_one_that_is_not_there(tm
     with history(project) as opened:
         first = opened.trials(opened.study("again").id)[1]
     assert first.proposal.rationale  # trial 0 is the default; an even one comes from the earlier study
+
+
+@pytest.mark.parametrize(
+    ("reads", "said"),
+    [("", True), ("import os; os.environ.get('TUNESMITH_PARAMS')\n", False), ("import tunesmith\n", False)],
+)
+def test_a_parameter_that_reaches_no_trial_is_named_before_the_first_one(
+    tmp_path: Path, reads: str, *, said: bool
+) -> None:
+    project = make_project(tmp_path / "p", trials=1, script="print('loss=1')\n" + f"if False:\n    {reads or 'pass'}\n")
+    study = project / "study.toml"
+    study.write_text(study.read_text(encoding="utf-8").replace("--x {x} ", ""), encoding="utf-8")
+    lines = invoke("run", cwd=project).stdout.splitlines()
+    note = next((n for n, line in enumerate(lines) if "note: x reaches no trial" in line), None)
+    assert (note is not None) == said
+    if note is not None:
+        assert note < next(n for n, line in enumerate(lines) if line.startswith("  0  "))
+        assert "add {x} to the command" in lines[note]
