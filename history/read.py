@@ -55,6 +55,9 @@ class _Choice:
     asked: tuple[object, ...]
     winner: Winner | None
 
+COMPARISON = "compare"
+"""Sender of the commands that `tunesmith compare` gives to the studies of a comparison."""
+
 
 class History:
     """One history file, open for reading. Use as a context manager, or call `close`.
@@ -101,6 +104,19 @@ class History:
     def names(self) -> list[str]:
         """Return the names of all studies, the latest first."""
         return [row["name"] for row in self._query("select name from studies order by created_at desc, id desc")]
+
+    def compared_names(self) -> frozenset[str]:
+        """Return the names of the studies that are a part of a comparison of methods, which sends them commands."""
+        sql = """
+            select distinct studies.name from events join studies on studies.id = events.study_id
+            where events.kind = 'order' and json_extract(events.detail, '$.by') = ?
+            """
+        return frozenset(row["name"] for row in self._query(sql, [COMPARISON]))
+
+    def listed_names(self) -> list[str]:
+        """Return the names of the studies that people started, the latest first; a comparison has dozens of its own."""
+        compared = self.compared_names()
+        return [name for name in self.names() if name not in compared]
 
     def study(self, name: str) -> StudyRecord:
         """Return the record of a study.

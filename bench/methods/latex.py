@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from tunesmith.bench.methods.results import MethodResult
 from tunesmith.bench.methods.targets import time_to_target
 from tunesmith.bench.methods.verdicts import final_sample
-from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.findings.figures import plus_minus
 
 _SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
@@ -46,7 +45,7 @@ def _until_target(results: Sequence[MethodResult], target: float | None) -> str:
     if target is None:
         return "--"
     needed = time_to_target(results, target)
-    trials = short_number(needed.trials) if math.isfinite(needed.trials) else r"$\infty$"
+    trials = f"{needed.trials:g}" if math.isfinite(needed.trials) else r"$\infty$"
     return f"{trials} ({needed.reached}/{needed.repeats})"
 
 

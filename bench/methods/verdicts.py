@@ -14,7 +14,7 @@ from itertools import combinations
 
 from tunesmith.bench.methods.results import MethodResult
 from tunesmith.study.units import short_number
-from tunesmith.tools.analysis.confirmation.significance import CONFIDENCE_LEVEL, Sample, sample, t_cdf
+from tunesmith.tools.analysis.confirmation.significance import CONFIDENCE_LEVEL, ROUNDING, Sample, sample, t_cdf
 
 MIN_REPEATS = 3
 """Repeats from which on a difference is tested; two leave its spread unknown within a factor of ten."""
@@ -45,6 +45,8 @@ class Verdict:
     @property
     def words(self) -> str:
         """The verdict as a sentence."""
+        if not self.gain and not self.margin:
+            return f"{self.method} and {self.other} tie: they have the same value in every repeat"
         interval = "" if self.margin is None else f" ± {short_number(self.margin, 2)}"
         difference = f"{short_number(self.gain, 3)}{interval}"
         if self.p is None:
@@ -83,7 +85,9 @@ def _differences(ones: Sequence[MethodResult], others: Sequence[MethodResult]) -
     for result in ones:
         mine, other = final_value(result), theirs.get(result.repeat)
         if mine is not None and other is not None:
-            found.append(result.objective.sign * (other - mine))
+            # The last digits of a sum are no difference between methods.
+            is_same = math.isclose(mine, other, rel_tol=ROUNDING, abs_tol=0.0)
+            found.append(0.0 if is_same else result.objective.sign * (other - mine))
     return found
 
 

@@ -24,7 +24,7 @@ from tunesmith.study.errors import InputError, ProposalError, ToolRefused
 from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.run_state import ending_text
-from tunesmith.tools.llm_tools.studies.finding import study_names
+from tunesmith.tools.llm_tools.studies.finding import listed_names
 
 MAX_NAMED = 6
 """Number of other studies that the greeting names."""
@@ -187,7 +187,7 @@ class Chat:
         """Return which other studies the folder has; "" without any."""
         context = self._session.context()
         current = context.reader.spec.study.name if context.reader is not None else ""
-        names = study_names(self._session.file.parent, self._session.history)
+        names = listed_names(self._session.file.parent, self._session.history)
         others = [name for name in names if name != current]
         if not others:
             return ""

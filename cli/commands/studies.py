@@ -31,17 +31,19 @@ _OWN_ENTRIES = (
 """What Tunesmith keeps in a study's folder; nothing else in it is removed."""
 
 
-def list_studies(study: Path, *, history: Path | None, as_json: bool) -> None:
-    """Print every study of a history, the latest first.
+def list_studies(study: Path, *, history: Path | None, as_json: bool, every: bool = False) -> None:
+    """Print the studies of a history, the latest first; with `every` also those of comparisons.
 
     Raises:
         HistoryError: there is no history, or it is damaged.
     """
     path = history_file(study, history)
     with History.open(path) as opened:
-        studies = [OpenStudy(opened, opened.study(name), path.parent / name) for name in opened.names()]
-        text = json.dumps([_to_json(one) for one in studies], indent=2) if as_json else "\n".join(_table(studies))
-    show(text)
+        names = opened.names() if every else opened.listed_names()
+        hidden = len(opened.names()) - len(names)
+        studies = [OpenStudy(opened, opened.study(name), path.parent / name) for name in names]
+        lines = [json.dumps([_to_json(one) for one in studies], indent=2)] if as_json else _table(studies, hidden)
+    show("\n".join(lines))
 
 
 def study_names(history: Path | None = None) -> list[str]:
@@ -120,12 +122,14 @@ def _remove_files(folder: Path) -> str:
     return ""
 
 
-def _table(studies: Sequence[OpenStudy]) -> list[str]:
+def _table(studies: Sequence[OpenStudy], hidden: int) -> list[str]:
+    of = "1 study of a comparison is" if hidden == 1 else f"{hidden} studies of comparisons are"
+    more = [f"{of} not shown; `tunesmith list --all` shows them"] if hidden else []
     if not studies:
-        return ["no study has run yet; `tunesmith run` starts one"]
+        return more or ["no study has run yet; `tunesmith run` starts one"]
     rows = [("study", "trials", "best", "started", "state"), *map(_row, studies)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return ["  ".join([*map(str.ljust, row[:4], widths), row[4]]) for row in rows]
+    return [*("  ".join([*map(str.ljust, row[:4], widths), row[4]]) for row in rows), *more]
 
 
 def _row(one: OpenStudy) -> tuple[str, str, str, str, str]:

@@ -24,6 +24,7 @@ def _study_names() -> list[str]:
 def list_(
     study: Study = Path(),
     *,
+    every: Annotated[bool, typer.Option("--all", help="Also the studies of comparisons.")] = False,
     history: HistoryOption = None,
     as_json: Json = False,
 ) -> None:
@@ -31,7 +32,7 @@ def list_(
     with readable_errors():
         from tunesmith.cli.commands.studies import list_studies
 
-        list_studies(study, history=history, as_json=as_json)
+        list_studies(study, history=history, as_json=as_json, every=every)
 
 
 @commands.command(rich_help_panel=PANEL)

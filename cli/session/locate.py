@@ -31,8 +31,16 @@ def study_file(study: Path) -> Path:
 
 
 def history_file(study: Path, history: Path | None) -> Path:
-    """Return `history` if it is given, else `.tunesmith/history.db` next to the study file."""
+    """Return `history` if it is given, else `.tunesmith/history.db` next to the study file.
+
+    Raises:
+        HistoryError: the folder of `history` does not exist; a mistyped path must not start another history.
+    """
     if history is not None:
+        folder = history.absolute().parent
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        if nearest.is_dir() and nearest != folder:
+            raise HistoryError(f"the folder of --history {history} does not exist; create it, or correct the path")
         return history
     base = study if study.is_dir() else study.parent
     return base.absolute() / FOLDER / "history.db"
@@ -47,7 +55,7 @@ def open_study(study: Path, history: Path | None) -> OpenStudy:
     path = history_file(study if study.exists() else study_above(Path()), history)
     opened = History.open(path)
     try:
-        record = opened.study(_name(study, opened.names()))
+        record = opened.study(_name(study, opened.listed_names() or opened.names()))
         if record.project and _name_in_file(study) == record.name:
             require_project(record, str(study_file(study).absolute().parent), path)
     except BaseException:

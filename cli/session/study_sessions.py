@@ -9,7 +9,7 @@ from pathlib import Path
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.study.errors import ToolRefused
 from tunesmith.tools.llm_tools.context import ToolContext
-from tunesmith.tools.llm_tools.studies.finding import find_study, study_names
+from tunesmith.tools.llm_tools.studies.finding import find_study, listed_names
 
 
 class StudySessions:
@@ -30,7 +30,7 @@ class StudySessions:
 
     def names(self) -> list[str]:
         """Return the names of the studies, those with a file first."""
-        return study_names(self._default.file.parent, self._default.history)
+        return listed_names(self._default.file.parent, self._default.history)
 
     def context(self, name: str) -> ToolContext:
         """Return the context of a study.

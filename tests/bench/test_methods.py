@@ -15,6 +15,7 @@ from tunesmith.bench.methods.targets import ratios, share_within, targets, time_
 from tunesmith.bench.methods.verdicts import verdicts
 from tunesmith.history.read import History
 from tunesmith.study.trials.view import Direction, Objective
+from tunesmith.tools.llm_tools.studies.finding import listed_names
 
 SCRIPT = """\
 import random, sys
@@ -68,7 +69,8 @@ def test_each_method_has_the_same_trials_and_seeds_and_the_worse_one_is_named(tm
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "adam is better than sgd by" in done.stdout
-    assert "never (0 of 3)" in done.stdout
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith(" sgd ") and "0 of 3" in line]
+    assert row.split()[-5:] == ["0", "of", "3", "--", "--"]
     written = json.loads((study / ".tunesmith/compare-kind/comparison.json").read_text(encoding="utf-8"))
     assert [(r["method"], r["trials"], len(r["fresh"])) for r in written["results"]] == [
         *[("adam", 4, 2)] * 3,
@@ -158,6 +160,42 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(
     assert not (study / ".tunesmith").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--history", "typo/here/h.db"], "the folder of --history typo/here/h.db does not exist"),
+        (["--history", "typo/h.db"], "create it, or correct the path"),
+        (["--out", "toy/train.py"], "--out toy/train.py cannot be a folder"),
+        (["--out", "toy/train.py/figures"], "--out toy/train.py/figures cannot be a folder: Not a directory"),
+        (["--out", "/proc/figures"], "--out /proc/figures cannot be a folder"),
+    ],
+)
+def test_wrong_places_are_refused_before_anything_runs(tmp_path: Path, words: list[str], message: str) -> None:
+    study = project(tmp_path / "toy")
+    done = invoke("compare", "toy", "--by", "kind", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert not (study / ".tunesmith").exists()
+    assert not (tmp_path / "typo").exists()
+
+
+def test_the_studies_of_a_comparison_are_listed_on_demand_and_its_table_keeps_its_rows(tmp_path: Path) -> None:
+    study = project(tmp_path / "toy")
+    words = ("--method", "adam", "--method", "lion", "--repeats", "1", "--seeds", "1", "--trials", "2")
+    assert invoke("run", cwd=study).returncode == 0
+    done = invoke("compare", "toy", "--by", "kind", *words, "--target", "loss=100", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith(" adam ") and "%" in line]
+    assert row.split()[-6:-2] == ["1", "of", "1", "1"]
+    assert "reached 100" in done.stdout
+    listed = invoke("list", cwd=study).stdout
+    assert [line.split()[0] for line in listed.splitlines()] == ["study", "toy", "2"]
+    assert "2 studies of comparisons are not shown; `tunesmith list --all` shows them" in listed
+    assert len(json.loads(invoke("list", "--json", cwd=study).stdout)) == 1
+    assert len(invoke("list", "--all", cwd=study).stdout.splitlines()) == 4
+    assert listed_names(study, study / ".tunesmith" / "history.db") == ["toy"]
+
+
 def result(method: str, repeat: int, value: float, *, trials: int = 3) -> MethodResult:
     return MethodResult(
         task="toy",
@@ -188,6 +226,16 @@ def test_a_method_under_two_names_ties_and_a_crippled_one_is_found() -> None:
 
     assert sum(clear(0.0) for _ in range(40)) <= 4
     assert sum(clear(3.0) for _ in range(40)) >= 32
+
+
+def test_what_differs_by_rounding_only_is_no_difference() -> None:
+    exact, summed = 0.3, 0.1 + 0.2
+    assert exact != summed
+    by_task = {
+        "toy": {"a": [result("a", r, exact) for r in (1, 2, 3)], "b": [result("b", r, summed) for r in (1, 2, 3)]}
+    }
+    (verdict,) = verdicts(by_task)
+    assert verdict.words == "a and b tie: they have the same value in every repeat"
 
 
 def test_several_comparisons_share_one_error_rate() -> None:

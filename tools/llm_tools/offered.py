@@ -17,7 +17,7 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.trial import TrialState
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.results.study import is_paused
-from tunesmith.tools.llm_tools.studies.finding import study_names
+from tunesmith.tools.llm_tools.studies.finding import listed_names
 from tunesmith.tools.llm_tools.tool import AnyTool, Arguments, StudyTool
 
 
@@ -93,7 +93,7 @@ def situation(context: ToolContext) -> Situation:
 
 def _others(context: ToolContext) -> bool:
     """Return whether a folder has a study other than this one."""
-    names = study_names(context.project, context.history) if context.project is not None else []
+    names = listed_names(context.project, context.history) if context.project is not None else []
     current = context.reader.spec.study.name if context.reader is not None else ""
     return any(name != current for name in names)
 
@@ -162,7 +162,7 @@ _CONDITIONS: Mapping[str, Callable[[Situation], bool]] = {
     **dict.fromkeys(("importance", "predict", "points", "confirm", "branch", "cheaper", "export"), _has_results),
     **dict.fromkeys(("wait", "end"), _is_running),
     **dict.fromkeys(("start", "check", "change_files"), _is_at_rest),
-    **dict.fromkeys(("edits", "edit", "apply_edit"), _has_variants),
+    **dict.fromkeys(("edits", "edit", "fit", "apply_edit"), _has_variants),
     **dict.fromkeys(("scripts", "read_script"), lambda now: not now.is_running and not now.trials),
     "switch": lambda now: now.has_others,
     "lessons": lambda now: now.has_lessons,

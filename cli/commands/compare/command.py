@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ def compare_methods(options: CompareOptions) -> int:
     given = _targets(options.targets)
     runs = list(method_runs(options.studies, options.plan, options.history))
     _require_known(given, {run.study.spec.objectives[0].metric for run in runs})
+    _make_folder(_folder(options))
     for index, run in enumerate(runs, start=1):
         if not finish(run, options.plan):
             show("\nInterrupted. Finished trials are kept; run the same command again for the rest.")
@@ -69,6 +71,26 @@ def compare_methods(options: CompareOptions) -> int:
     _write(results, given, document, options)
     complete = all(result.improvements for some in results.values() for rs in some.values() for result in rs)
     return DONE if complete else NOTHING_COMPLETE
+
+
+def _folder(options: CompareOptions) -> Path:
+    """Return the folder for the files."""
+    default = history_file(options.studies[0], options.history).parent / f"compare-{options.plan.by}"
+    return options.out or default
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder for the files before hours of trials.
+
+    Raises:
+        ProjectError: it cannot be made, or nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProjectError(f"--out {short_path(folder)} cannot be a folder: {error.strerror}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ProjectError(f"--out {short_path(folder)} cannot be written: no permission")
 
 
 def _targets(texts: Sequence[str]) -> dict[str, float]:
@@ -130,9 +152,7 @@ def _document(results: Results, given: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _write(results: Results, given: Mapping[str, float], document: Mapping[str, Any], options: CompareOptions) -> None:
-    default = history_file(options.studies[0], options.history).parent / f"compare-{options.plan.by}"
-    folder = options.out or default
-    target = targets(results, given)
+    folder, target = _folder(options), targets(results, given)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / "comparison.json", json.dumps(document, indent=2) + "\n")

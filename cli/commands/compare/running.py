@@ -16,7 +16,7 @@ from tunesmith.bench.methods.studies import MethodStudy, Plan, method_studies
 from tunesmith.bench.methods.verdicts import final_value
 from tunesmith.cli.session.full_disk import run_through_full_disks
 from tunesmith.cli.session.locate import history_file, study_file
-from tunesmith.history.read import History
+from tunesmith.history.read import COMPARISON, History
 from tunesmith.study.commands import Confirm, Pin
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.errors import ProjectError
@@ -59,7 +59,7 @@ def finish(run: MethodRun, plan: Plan) -> bool:
     inbox = Inbox(run.history.parent / run.study.spec.study.name)
     result = result_of(run)
     if result is None:
-        inbox.submit(Pin(name=plan.by, value=run.study.value), by="compare")
+        inbox.submit(Pin(name=plan.by, value=run.study.value), by=COMPARISON)
     if result is None or result.unfinished or result.trials < (run.study.spec.budget.trials or 0):
         if not _run_loop(run):
             return False
@@ -69,7 +69,7 @@ def finish(run: MethodRun, plan: Plan) -> bool:
     missing = plan.seeds - len(result.fresh)
     if missing <= 0:
         return True
-    inbox.submit(Confirm(number=result.chosen, seeds=missing), by="compare")
+    inbox.submit(Confirm(number=result.chosen, seeds=missing), by=COMPARISON)
     return _run_loop(run)
 
 

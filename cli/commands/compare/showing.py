@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 
 from rich import box
@@ -18,6 +19,8 @@ from tunesmith.cli.display.format import show
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.findings.figures import plus_minus
 
+_PIPE_WIDTH = 1_000
+
 
 def print_comparison(results: Results, given: Mapping[str, float], plan: Plan) -> None:
     """Print everything that the comparison found; `given` holds targets by metric."""
@@ -29,7 +32,9 @@ def print_comparison(results: Results, given: Mapping[str, float], plan: Plan) -
         seeds = f", each confirmed on {plan.seeds} fresh seeds" if first.fresh else ""
         budget = f"{trials} trials x {plan.repeats} repeats{seeds}"
         show(f"\n{task}: {first.objective.metric}, {direction} is better; {budget}\n")
-        Console(markup=False, highlight=False).print(_table(methods, target.get(task), confirmed=bool(first.fresh)))
+        # A pipe has no width: what reads it must not find rows that are broken in two.
+        console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+        console.print(_table(methods, target.get(task), confirmed=bool(first.fresh)))
         if not first.fresh:
             show("The command takes no {seed}: values are the best of tuning, which flatters noisy methods.")
     show()
@@ -45,7 +50,8 @@ def _table(methods: Mapping[str, Sequence[MethodResult]], target: float | None, 
     for title in ("confirmed" if confirmed else "value", "tuned", "failed"):
         table.add_column(title, justify="right")
     if target is not None:
-        table.add_column(f"trials to {short_number(target)}", justify="right")
+        table.add_column(f"reached {target:.4g}", justify="right")
+        table.add_column("trials until then", justify="right")
         table.add_column("training until then", justify="right")
     for method, results in methods.items():
         found = final_sample(results)
@@ -57,23 +63,22 @@ def _table(methods: Mapping[str, Sequence[MethodResult]], target: float | None, 
     return table
 
 
-def _target_cells(results: Sequence[MethodResult], target: float) -> tuple[str, str]:
+def _target_cells(results: Sequence[MethodResult], target: float) -> tuple[str, str, str]:
+    """Return in how many repeats the target was reached, and the median trials and seconds until then over all."""
     needed = time_to_target(results, target)
-    count = f"{needed.reached} of {needed.repeats}"
+    reached = f"{needed.reached} of {needed.repeats}"
     if not math.isfinite(needed.trials):
-        return f"never ({count})", "--"
-    return f"{short_number(needed.trials)} ({count})", short_seconds(needed.seconds)
+        return reached, "--", "--"
+    return reached, f"{needed.trials:g}", short_seconds(needed.seconds)
 
 
 def _profile_lines(found: Mapping[str, Sequence[float]]) -> list[str]:
     """Return in what share of tasks and repeats each method reached the target soon enough."""
     if not any(found.values()):
         return []
-    multiples = [
-        "as few trials as the fastest method",
-        *(f"{multiple:.0f} times as many" for multiple in MULTIPLES[1:]),
-    ]
-    lines = [f"Share of tasks and repeats in which a method reached its target in {', '.join(multiples)}:"]
+    first, *others, last = (f"{multiple:.0f}" for multiple in MULTIPLES)
+    multiples = f"{', '.join([first, *others])} and {last} times"
+    lines = [f"Share of tasks and repeats that reach the target within {multiples} the trials of the fastest method:"]
     for method, values in found.items():
         lines.append(f"  {method}: {', '.join(f'{share_within(values, multiple):.0%}' for multiple in MULTIPLES)}")
     return lines

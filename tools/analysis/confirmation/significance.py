@@ -17,6 +17,9 @@ from tunesmith.study.trials.replicates.mean_interval import interval_margin
 CONFIDENCE_LEVEL = 0.95
 """Confidence level of the interval of one mean."""
 
+ROUNDING = 1e-12
+"""Relative difference up to which two values are the same: sums in another order differ in their last digits."""
+
 ONE_SIDED_ALPHA = 0.015
 """Significance level of a gain, one-sided: a difference's interval has a confidence level of 97%.
 
@@ -93,8 +96,8 @@ def sample(values: Sequence[float], instances: Sequence[str] = ()) -> Sample | N
     mean = _mean(kept)
     if len(kept) == 1:
         return Sample(values=kept, mean=mean, std=None, margin=None, instances=on)
-    if len(set(kept)) == 1:
-        # A mean of copies would be off by rounding.
+    if all(math.isclose(value, kept[0], rel_tol=ROUNDING, abs_tol=0.0) for value in kept):
+        # A mean of copies would be off by rounding, as copies may be that are means themselves.
         return Sample(values=kept, mean=kept[0], std=0.0, margin=0.0, instances=on)
     std = _deviation(kept, mean)
     return Sample(values=kept, mean=mean, std=std, margin=interval_margin(std, len(kept)), instances=on)

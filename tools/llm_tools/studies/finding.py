@@ -32,6 +32,11 @@ def study_names(project: Path, history: Path | None) -> list[str]:
     return list(dict.fromkeys([*study_files(project), *_recorded_names(history)]))
 
 
+def listed_names(project: Path, history: Path | None) -> list[str]:
+    """Return the same without the studies of comparisons, which nobody converses about."""
+    return list(dict.fromkeys([*study_files(project), *_recorded_names(history, listed=True)]))
+
+
 def find_study(project: Path, history: Path | None, name: str) -> tuple[str, Path | None]:
     """Return the name of a study and its file; None for one that only the history has.
 
@@ -55,7 +60,7 @@ def find_study(project: Path, history: Path | None, name: str) -> tuple[str, Pat
     raise ToolRefused(f"there is no study {name!r} here{listed}")
 
 
-def _recorded_names(history: Path | None) -> list[str]:
+def _recorded_names(history: Path | None, *, listed: bool = False) -> list[str]:
     try:
         opened = History.open_if_any(history) if history is not None else None
     except HistoryError:
@@ -63,4 +68,4 @@ def _recorded_names(history: Path | None) -> list[str]:
     if opened is None:
         return []
     with opened:
-        return opened.names()[:MAX_STUDIES]
+        return (opened.listed_names() if listed else opened.names())[:MAX_STUDIES]

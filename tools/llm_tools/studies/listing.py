@@ -31,7 +31,7 @@ def study_lines(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     known: dict[str, str] = {}
     if context.history is not None and context.history.is_file():
         with History.open(context.history) as history:
-            names = history.names()[:MAX_LISTED]
+            names = history.listed_names()[:MAX_LISTED]
             known = {n: _record_text(history, history.study(n), context.history.parent / n) for n in names}
     current = context.reader.spec.study.name if context.reader is not None else ""
     lines = []
