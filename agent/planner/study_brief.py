@@ -9,6 +9,7 @@ from tunesmith.prompts.planner_prompts import StudyBrief
 from tunesmith.study.config.command import script_path
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.timing import timed_text
 from tunesmith.study.units import short_number
 
 MAX_SCRIPT_BYTES = 40_000
@@ -40,7 +41,9 @@ def make_study_brief(spec: StudySpec, project: Path | None, lessons: Sequence[Le
 
 
 def _command(spec: StudySpec) -> str:
-    """Return the command, with the one that measures the server it starts."""
+    """Return the command, with the one that measures the server it starts, or what a judge of time times."""
+    if spec.evaluate is not None and spec.evaluate.is_time:
+        return timed_text(spec.evaluate, spec.run.command)
     return spec.run.command + (f"  # measured by: {spec.serve.bench}" if spec.serve is not None else "")
 
 

@@ -13,7 +13,7 @@ from tunesmith.evaluator.steps import Step
 from tunesmith.evaluator.timing.job import VERDICT, Side, TimingJob
 from tunesmith.evaluator.timing.plan import Verdict
 from tunesmith.evaluator.trial_command import TrialCommand
-from tunesmith.study.config.tables.timing import TIMED
+from tunesmith.study.config.tables.timing import needs_no_command
 from tunesmith.study.formatting import strip_control
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial
 
@@ -42,7 +42,7 @@ class TimedEvaluation(Evaluation):
         if not self._step.is_training:
             return self._start_judge(command)
         self._candidate, self._candidate_filled = command, self._filled
-        return FinishedJob() if command.template == TIMED else super()._start(command)
+        return FinishedJob() if needs_no_command(command.template) else super()._start(command)
 
     def _start_judge(self, command: TrialCommand) -> Job:
         table = self._spec.evaluate
@@ -73,7 +73,7 @@ class TimedEvaluation(Evaluation):
         except (ValueError, OSError) as error:
             return FailedJob(f"the judge of time cannot start: {error}")
         self._program = ""
-        log = self._workspace.log if self._candidate.template == TIMED else judge.log
+        log = self._workspace.log if needs_no_command(self._candidate.template) else judge.log
         return self._start_in_executor(job.spec(log))
 
     def _note_end_of(self, step: Step, result: CommandResult) -> None:

@@ -23,7 +23,7 @@ from tunesmith.evaluator.timing.worker.process import Program
 from tunesmith.evaluator.trial_command import TrialCommand
 from tunesmith.study.config.filled import filled
 from tunesmith.study.config.tables.run import EvaluateTable
-from tunesmith.study.config.tables.timing import TIMED, is_function
+from tunesmith.study.config.tables.timing import is_function, needs_no_command
 from tunesmith.study.config.template import argv, placeholders
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Trial
@@ -87,7 +87,7 @@ class TimingJob:
             reference=self._program(self.reference),
             candidate=self._program(self.candidate),
             maker=self._program(self.reference),
-            build=() if build == TIMED else self._words(self.reference, build),
+            build=() if needs_no_command(build) else self._words(self.reference, build),
             inputs=table.inputs or "",
             cases=[_filled_case(case, values) for case in table.cases] or [{}],
             checks=[_filled_case(case, values) for case in table.checks],

@@ -10,7 +10,7 @@ from tunesmith.study.config.filled import environment, file_entries, filled
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import EvaluateTable
 from tunesmith.study.config.tables.serve import PORT, SERVE_PLACEHOLDERS, SHOWN_PORT
-from tunesmith.study.config.tables.timing import TIMED, is_function
+from tunesmith.study.config.tables.timing import is_function, needs_no_command
 from tunesmith.study.config.template import argv, placeholders, shell_line
 from tunesmith.study.formatting import one_line, render_literal
 from tunesmith.study.space.condition import Value
@@ -76,7 +76,7 @@ def command_line(
     if spec.serve is not None:
         values[PORT] = spec.serve.port or SHOWN_PORT
     command = spec.run.command
-    if command == TIMED and spec.evaluate is not None:
+    if needs_no_command(command) and spec.evaluate is not None:
         line = _timed_line(spec.evaluate, values)
     else:
         line = shell_line(command, values) if spec.run.shell else shlex.join(argv(command, values))

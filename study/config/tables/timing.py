@@ -12,7 +12,7 @@ from tunesmith.study.config.tables.field_types import Count, Positive, Table, Te
 from tunesmith.study.space.condition import Value
 
 TIMED = "(timed by [evaluate])"
-"""Command of a study whose candidate needs no command before it is timed."""
+"""Beginning of the command of a study whose candidate needs no command before it is timed; its file follows."""
 SPEEDUP, SECONDS = "speedup", "seconds"
 TIMING_METRICS = (SPEEDUP, "speedup_low", "speedup_high", SECONDS, "reference_seconds", "difference")
 """Metrics that the judge of time measures; with several cases also `speedup/n:256` for each."""
@@ -23,6 +23,11 @@ _FUNCTION = re.compile(r"[\w./-]+\.py:[A-Za-z_]\w*")
 def is_function(text: str) -> bool:
     """Return whether a text names a function, FILE.py:NAME; anything else is a command line."""
     return _FUNCTION.fullmatch(text) is not None
+
+
+def needs_no_command(command: str) -> bool:
+    """Return whether nothing runs before the candidate is timed."""
+    return command.startswith(TIMED)
 
 
 def function_name(text: str) -> str:
@@ -147,4 +152,20 @@ def with_timed_command(document: Mapping[str, Any]) -> Mapping[str, Any]:
         return document
     if evaluate.get("kind") != "time" and "candidate" not in evaluate:  # with it, kind is what is missing
         return document
-    return {**document, "run": {"command": TIMED, "parallel": 1, **run}}
+    candidate = evaluate.get("candidate")
+    file = candidate.rpartition(":")[0] if isinstance(candidate, str) and is_function(candidate) else ""
+    return {**document, "run": {"command": f"{TIMED} {file}".strip(), "parallel": 1, **run}}
+
+
+def timed_text(table: TimingKeys, command: str) -> str:
+    """Return in words what is timed, for a model that proposes changes of it."""
+    first = "" if needs_no_command(command) else f"first runs: {command}; then "
+    arguments = ", ".join(f"{name}={entry}" for name, entry in table.arguments.items())
+    call = f"{table.candidate}({arguments})" if table.arguments else str(table.candidate)
+    cases = "; ".join(", ".join(f"{name} = {value}" for name, value in case.items()) for case in table.cases)
+    inputs = f" on fresh inputs of {table.inputs}" if table.inputs else ""
+    reference = table.reference or "the same in the user's own code, with the default parameters"
+    return (
+        f"{first}{call} is timed against {reference}{inputs}{f' for {cases}' if cases else ''}; results must equal "
+        "those of the reference, also at other shapes"
+    )
