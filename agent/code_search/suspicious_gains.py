@@ -74,9 +74,9 @@ def _same_numbers(values: Mapping[str, float], others: Mapping[str, float], curv
 
 
 def is_suspicious_gain(trial: Trial, outcome: Outcome, trials: Sequence[Trial], spec: StudySpec) -> bool:
-    """Tell whether edited code reports a gain far beyond all earlier results, in a study without [evaluate]."""
+    """Tell whether edited code reports a gain far beyond all earlier results, and nothing else measures it."""
     objective = spec.objectives[0]
-    if not trial.proposal.code or spec.evaluate is not None or outcome.state is not TrialState.COMPLETE:
+    if not trial.proposal.code or not spec.trusts_edits or outcome.state is not TrialState.COMPLETE:
         return False
     ranked = candidates(present_trials(trials, spec.space), spec.objectives, spec.metric_constraints)
     if not ranked or objective.metric not in outcome.values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,10 @@ class JudgedTexts:
     scores: Mapping[str, float] = field(default_factory=dict)
     lengths: Mapping[str, int] = field(default_factory=dict)
     unusable: int = 0
+
+    def by_example(self, reference: int) -> Mapping[str, float]:
+        """Return what the trial came to on each example: its score, or its outcome against the reference."""
+        return self.scores or self.outcomes.get(reference, {})
 
     def to_detail(self) -> dict[str, Any]:
         """Return it as JSON values, for the history."""
@@ -128,12 +132,3 @@ def _pair_values(texts: JudgedTexts, strength: Strength, reference: int, proof: 
 
 def _win_rate(strength: float) -> float:
     return 1.0 / (1.0 + math.exp(-strength))
-
-
-def wins_by_example(judged: Sequence[JudgedTexts], reference: int) -> dict[str, dict[int, float]]:
-    """Return for each example what every trial came to on it: its outcome against the reference, or its score."""
-    found: dict[str, dict[int, float]] = {}
-    for texts in judged:
-        for name, value in (texts.scores or texts.outcomes.get(reference, {})).items():
-            found.setdefault(name, {})[texts.number] = value
-    return found

@@ -129,6 +129,9 @@ def older_file(path: Path) -> None:
             for row in db.execute(f"pragma table_info({table})").fetchall():
                 if row[1] not in kept:
                     db.execute(f"alter table {table} drop column {row[1]}")
+        tables = [name for (name,) in db.execute("select name from sqlite_master where type = 'table'").fetchall()]
+        for table in set(tables) - set(before.table_names()):
+            db.execute(f"drop table {table}")
         db.execute("delete from _sqlite_migrations where name >= ?", [LATER_MIGRATION])
         db.execute("pragma wal_checkpoint(truncate)")
 

@@ -8,7 +8,7 @@ from tunesmith.tools.script_reader.judge_script import ASK
 
 
 def judge_findings(spec: StudySpec) -> list[Finding]:
-    """Return a warning for a study with [edits] and without [evaluate]."""
-    if spec.edits is None or spec.evaluate is not None:
+    """Return a warning for a study with [edits] whose code nothing but itself measures."""
+    if spec.edits is None or not spec.trusts_edits:
         return []
     return [Finding(level="warning", what="judge", detail=f"{ASK};\n`tunesmith judge` writes one to start from")]

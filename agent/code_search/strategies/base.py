@@ -7,7 +7,7 @@ so that a simulation can drive it with the known values of recorded ideas.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tunesmith.agent.code_search.arms import Arm
@@ -31,6 +31,7 @@ class SearchState:
         trials_left: number of trials that may still be started; running ones are not among them.
         seed: the study's seed.
         number: the number of the next trial.
+        examples: scores of each version with a complete trial, by example, larger is better; "" is the user's own code.
     """
 
     trials: Sequence[Trial]
@@ -45,6 +46,7 @@ class SearchState:
     trials_left: float = 0.0
     seed: int = 0
     number: int = 0
+    examples: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def new_and_unknown(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from tunesmith.agent.code_search.strategies.adaptive import Adaptive
 from tunesmith.agent.code_search.strategies.base import Strategy
+from tunesmith.agent.code_search.strategies.front import Front
 from tunesmith.agent.code_search.strategies.greedy import Greedy
 from tunesmith.agent.code_search.strategies.islands import Islands
 from tunesmith.agent.code_search.strategies.tree import Tree
@@ -16,6 +17,7 @@ _STRATEGIES: Mapping[EditStrategy, Callable[[], Strategy]] = {
     "greedy": Greedy,
     "tree": Tree,
     "islands": Islands,
+    "front": Front,
 }
 
 

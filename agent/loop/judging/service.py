@@ -136,6 +136,14 @@ class Judging:
         """Name of the limit on the LLM that is reached; "" while there is none."""
         return self._account.spent_limit()
 
+    def example_scores(self, number: int) -> dict[str, float]:
+        """Return what a trial's texts came to on each example, larger is better; none before they are judged."""
+        reference = self._judge.reference
+        if number == reference and self._table.pairs:
+            return dict.fromkeys(self._texts[number], 0.5)
+        found = self._judge.judged.get(number)
+        return dict(found.by_example(reference)) if found is not None and reference is not None else {}
+
     def has_run(self, trial: Trial) -> bool:
         """Return whether the command of a trial ended before, so that only its judging is left."""
         return (trial.number, trial.proposal.seed) in self._ran and trial.number in self._texts
