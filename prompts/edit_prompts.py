@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from tunesmith.prompts.code_outline import outline
+from tunesmith.prompts.example_facts import ExampleFacts
 from tunesmith.prompts.history_summary import CHARS_PER_TOKEN, estimate_tokens
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import StudyBrief, opening_messages
@@ -55,6 +56,8 @@ class CodeFacts:
     """
 
     name: str
+        is_text: whether the files are text parameters, and no code.
+        examples: how the version did on single examples; None where that is not known.
     files: Mapping[str, str]
     metric: str
     protected: Sequence[str] = ()
@@ -76,6 +79,13 @@ class CodeFacts:
 class FailedEdit:
     """An edit whose first trial failed.
 
+    is_text: bool = False
+    examples: ExampleFacts | None = None
+
+    @property
+    def template(self) -> str:
+        """Name of the template that asks for edits."""
+        return "edit_text.md" if self.is_text else "edit.md"
     Attributes:
         kind: kind of the failure, such as "crash".
         tail: end of the trial's log.
@@ -100,8 +110,8 @@ def editing_messages(
     shown, mapped = _shown_files(facts.files, code_tokens)
     left = code_tokens - sum(estimate_tokens(facts.files[path][:limit]) for path, limit in shown.items())
     question = render_text(
-        "edit.md",
-        **{field.name: getattr(facts, field.name) for field in fields(facts) if field.name != "files"},
+        facts.template,
+        **{field.name: getattr(facts, field.name) for field in fields(facts) if field.name not in ("files", "is_text")},
         files=[{"path": path, "text": facts.files[path], "limit": limit} for path, limit in shown.items()],
         mapped=mapped,
         references=_references(facts.readable, left),

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
-from tunesmith.agent.code_search.arms import build_arms, noise_of
+from tunesmith.agent.code_search.arms import Arm, build_arms, noise_of
 from tunesmith.agent.code_search.questions.builder import EditQuestionBuilder
 from tunesmith.agent.code_search.questions.editor import EditQuestion, EditResult
 from tunesmith.agent.code_search.questions.evidence import RunRecords
@@ -194,9 +195,12 @@ class CodeSearch:
         """Return the parameters of trials with an edited version."""
         return variant_space(self._versions.by_id[code], self._spec)
 
-    def changed_files(self, code: str) -> tuple[dict[str, str], str]:
-        """Return the files of an edited version that differ from the project (path to text), and its command."""
-        variant = self._versions.by_id[code]
+    def changed_files(self, code: str, params: Mapping[str, Value]) -> tuple[dict[str, str], str]:
+        """Return the files of an edited version that differ from the project (path to text), and its command.
+
+        Numbers in the code that are parameters have a trial's values.
+        """
+        variant = with_values(self._versions.by_id[code], params)
         changed = {path: text for path, text in variant.files.items() if self._root.files.get(path) != text}
         return changed, variant_command(variant, self._spec.run.command)
 
@@ -264,7 +268,13 @@ class CodeSearch:
         if self._to_repair:
             return builder.repair(self._to_repair.pop(0))
         request = self._strategy.request(state)
+            examples=self._examples(arms) if self._spec.texts else {},
         return builder.new_edit(request) if request is not None else None
+
+    def _examples(self, arms: Sequence[Arm]) -> dict[str, Mapping[str, float]]:
+        """Return the scores of the best trial of each version, by example."""
+        found = {arm.code: self._records.scores(arm.best.number) for arm in arms if arm.best is not None}
+        return {code: scores for code, scores in found.items() if scores}
 
     def _collect(self, view: StudyView) -> None:
         if self._pending_edit is not None and self._pending_edit.done():

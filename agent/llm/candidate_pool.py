@@ -190,6 +190,8 @@ class CandidatePool:
     def prepare(self, view: StudyView) -> None:
         """Ask for candidates when that pays and is allowed. Returns at once with a background runner."""
         self._collect(view)
+        if view.space.cardinality <= 1:
+            return  # nothing but a text, which the code search asks about
         if self._lesson_questions.is_due(view) and not self._pause_reason(view):
             self._lesson_questions.start(view)
             self._collect(view)

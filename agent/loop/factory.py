@@ -91,6 +91,7 @@ class _RunBuilder:
         # Before the history: where a GPU or a package is missing, no file is left behind.
         self.executor = ExecutorHandle(spec, folder=self.folder, cpus=options.cpus, wake=self.wake.set)
         self.budget = _budget(spec, earlier, self.clocks.wall())
+        self.judging: Judging | None = None
 
     def build(self) -> StudyRun:
         opened_at = self.clocks.steady()
@@ -103,7 +104,7 @@ class _RunBuilder:
             slots = self._slots(recorder)
             root = Variant(id=evaluator.variant, files=evaluator.editable, created_at=self.clocks.wall())
             code = self._code(recorder, evaluator, root, candidate_pool) if self.spec.edits else None
-            judging = self._judging(recorder, ledger, candidate_pool) if self.spec.judge else None
+            judging = self.judging = self._judging(recorder, ledger, candidate_pool) if self.spec.judge else None
             aside = {t.number for t in recorder.history.trials(recorder.study_id) if not t.counts}
             curves = recorder.history.curves(recorder.study_id)
             early_stopping = EarlyStopping(self.spec, {n: curve for n, curve in curves.items() if n not in aside})
@@ -207,6 +208,8 @@ class _RunBuilder:
                 project=self.options.project,
                 series=lambda number: self.curves.series.get(number, {}),
                 last_step=self.curves.last_steps.get,
+                judged=lambda number: self.judging.example_scores(number) if self.judging is not None else {},
+                outputs=self.spec.outputs_file,
             ),
         )
 

@@ -394,6 +394,9 @@ class Loop:
 def unused_parts(spec: StudySpec) -> list[str]:
     """Return a line for each part of the study file that this version reads but does not act on."""
     parts = []
-    if spec.edits and not spec.planner.model:
+    if spec.texts and not spec.planner.model:
+        files = ", ".join(file for text in spec.texts for file in text.files)
+        parts.append(f"without a model in [planner] nobody rewrites {files}: only the given text runs")
+    elif spec.edits and not spec.planner.model:
         parts.append("[edits]: without a model in [planner] nobody proposes edits; only people do, by chat")
     return parts

@@ -20,6 +20,7 @@ from tunesmith.study.config.tables.relations import (
     with_rules_at_top,
 )
 from tunesmith.study.config.tables.serve import with_server_as_command
+from tunesmith.study.config.tables.texts import with_texts_as_files
 from tunesmith.study.config.tables.timing import with_timed_command
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.names import did_you_mean
@@ -62,13 +63,14 @@ def parse_spec(document: Mapping[str, Any], *, where: str = "study.toml") -> Stu
         SpecError: with every mistake.
     """
     found: list[Mistake] = []
-    document = with_timed_command(with_server_as_command(with_rules_at_top(document)))
+    whole = with_timed_command(with_server_as_command(with_rules_at_top(document)))
+    document = with_texts_as_files(whole, found)
     space = read_space(document.get("space", {}), found, relations_of(document))
     tables = {key: value for key, value in document.items() if key != "space"}
     # [space] has its own reader; with a valid placeholder pydantic checks all other tables even if [space] is wrong.
     placeholder = space or SearchSpace({"unread": Bool()})
     try:
-        spec = StudySpec(**{**tables, "space": placeholder, "document": as_json_values(document)})
+        spec = StudySpec(**{**tables, "space": placeholder, "document": as_json_values(whole)})
     except ValidationError as error:
         raise SpecError([*_spec_mistakes(error, document), *found], where=where) from None
     except RecursionError:

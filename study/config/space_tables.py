@@ -11,6 +11,7 @@ from tunesmith.study.config.tables.relations import (
     RelationTables,
     placed_mistake,
 )
+from tunesmith.study.config.tables.texts import TEXT
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
@@ -23,6 +24,7 @@ KINDS: Mapping[str, type[Parameter | Shares]] = {**SCALAR_KINDS, Shares.kind: Sh
 
 _OTHER_KINDS = {
     "categorical": "choice", "categories": "choice", "ordinal": "choice", "enum": "choice", "string": "choice",
+    "prompt": "text", "file": "text",
     "uniform": "float", "loguniform": "float", "real": "float", "double": "float", "number": "float",
     "integer": "int", "randint": "int", "boolean": "bool", "flag": "bool",
     "mixture": "shares", "simplex": "shares", "dirichlet": "shares", "share": "shares", "proportions": "shares",

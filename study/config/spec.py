@@ -35,6 +35,7 @@ from tunesmith.study.config.tables.search import (
     WarmStartTable,
 )
 from tunesmith.study.config.tables.serve import ServeTable
+from tunesmith.study.config.tables.texts import OUTPUTS, TextParameter, text_parameters
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.observed.judged import ABOUT
 from tunesmith.study.trials.observed.resources import RESOURCES
@@ -100,6 +101,25 @@ class StudySpec(Table):
             self.study.direction * len(self.study.metric) if len(self.study.direction) == 1 else self.study.direction
         )
         return tuple(Objective(m, d) for m, d in zip(self.study.metric, directions, strict=True))
+
+    @property
+    def texts(self) -> tuple[TextParameter, ...]:
+        """The text parameters of [space], which a model rewrites."""
+        return text_parameters(self.document)
+
+    @property
+    def trusts_edits(self) -> bool:
+        """Whether values of edited versions are what they report themselves: code is edited, and nothing judges it."""
+        if self.evaluate is not None or any(map(self.is_judged, self.study.metric)):
+            return False
+        texts = {file for text in self.texts for file in text.files}
+        return self.edits is None or not set(self.edits.files) <= texts
+
+    @property
+    def outputs_file(self) -> str:
+        """The file in {artifacts} in which a trial writes a line for each example."""
+        named = [self.judge.outputs] if self.judge is not None else [text.outputs for text in self.texts]
+        return named[0] if named else OUTPUTS
 
     @property
     def instance_set(self) -> InstanceSet | None:

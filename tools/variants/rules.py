@@ -31,6 +31,7 @@ class GateRules:
         metrics: the metrics that trials must report.
         has_judge: whether a separate command measures the metrics, [evaluate].
         may_train_longer: whether an edit may change how long a trial trains, [edits].time.
+        texts: the files of text parameters, which a program fills and reads as they are.
         importable: whether the training's Python finds a module.
         shadows: whether a new module of that name would hide one that Python or the project has.
         exists: whether the project has a file or folder of that path, or the path leads through a link.
@@ -44,6 +45,7 @@ class GateRules:
     metrics: Sequence[str] = ()
     has_judge: bool = False
     may_train_longer: bool = False
+    texts: Sequence[str] = ()
     importable: Callable[[str], bool] = lambda module: True  # noqa: ARG005
     shadows: Callable[[str], bool] = lambda module: False  # noqa: ARG005
     exists: Callable[[str], bool] = lambda path: False  # noqa: ARG005
@@ -87,6 +89,7 @@ def gate_rules(spec: StudySpec, project: Path) -> GateRules:
         metrics=spec.reported_metrics,
         has_judge=spec.evaluate is not None,
         may_train_longer=spec.edits is not None and spec.edits.time == "free",
+        texts=[file for text in spec.texts for file in text.files],
         importable=importable,
         shadows=importable,
         exists=lambda path: _is_taken(project, path),

@@ -17,6 +17,7 @@ from tunesmith.agent.code_search.questions.evidence import (
 )
 from tunesmith.agent.code_search.strategies.base import EditRequest, SearchState
 from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit
+from tunesmith.prompts.example_facts import ExampleFacts, example_facts
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import render_params
 from tunesmith.study.trials.results import default_trial
@@ -92,7 +93,12 @@ class EditQuestionBuilder:
             log=self.records.log_end(best.number) if best else "",
             noise=short_number(self.state.seed_noise, 2) if self.state.seed_noise else "",
             earlier_edits=edit_lines(self.state),
-            overused_direction=overused_direction(list(self.state.variants.values())),
+            constants=self._constants(),
+            filled=[f"{name} ({table[FILL]})" for name, table in parent.declared.items() if is_filled(table)],
+            may_fit=self._may_fit,
+            overused_direction="" if self._is_text(parent) else overused_direction(list(self.state.variants.values())),
+            is_text=self._is_text(parent),
+            examples=self._examples(arm),
         )
 
     def _results(self, arm: Arm) -> str:
@@ -100,6 +106,30 @@ class EditQuestionBuilder:
         metric = self.state.objective.metric
         parts = [f"{_code_name(arm.code)}: best {metric} {_best_value(arm, metric)} in {_trials(arm)}"]
         own = self.state.by_code.get("")
+    def _is_text(self, parent: Variant) -> bool:
+        """Return whether only text parameters may be edited, no code."""
+        files = {file for text in self.spec.texts for file in text.files}
+        return bool(files) and set(parent.files) <= files
+
+    def _examples(self, arm: Arm) -> ExampleFacts | None:
+        """Return how the best trial of a version did on single examples; None without scores."""
+        if not self.spec.texts or arm.best is None:
+            return None
+        found = [text for text in self.records.examples(arm.best.number).values() if text.score is not None]
+        best = {code: scores for code, scores in self.state.examples.items() if code != arm.code}
+        return example_facts(found, best) if found else None
+
+    @property
+    def _may_fit(self) -> bool:
+        return self.spec.edits is not None and self.spec.edits.constants == "model"
+
+    def _constants(self) -> list[str]:
+        """Return the numbers of tried edits that could be parameters, the latest edit first."""
+        known, names = self.state.variants, self.spec.space.names
+        ran = [known[arm.code] for arm in self.state.arms if arm.best is not None and arm.code in known]
+        lines = [f"{short_id(v.id)}: {c.text}" for v in reversed(ran) for c in code_constants(v, known, names)]
+        return lines[:_MAX_CONSTANTS]
+
         if arm.code and own is not None:
             parts.append(f"your starting code: best {_best_value(own, metric)} in {_trials(own)}")
         default = default_trial(self.view.trials, self.view.space)

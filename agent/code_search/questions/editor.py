@@ -133,7 +133,7 @@ class Editor:
             is_last_retry = turn == MAX_QUESTIONS - 2
             try:
                 answer = ask_and_log(
-                    self._model, "edit.md", messages, form, calls, tools=question.tools, clock=self._clock
+                    self._model, question.facts.template, messages, form, calls, tools=question.tools, clock=self._clock
                 )
             except ModelDown as down:
                 return built.result(calls, error=down.reason, permanent=down.permanent)

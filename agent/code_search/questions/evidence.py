@@ -14,11 +14,14 @@ from tunesmith.agent.llm.client.types import LookupTool
 from tunesmith.evaluator.files.private_files import hidden_paths, is_within
 from tunesmith.evaluator.files.workspace import workspace_of
 from tunesmith.evaluator.profiling.profile import Profile, read_profile
+from tunesmith.evaluator.readers.texts_file import read_texts_file
 from tunesmith.history.redact import redact
 from tunesmith.prompts.history_summary import downsample
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.texts import OUTPUTS
 from tunesmith.study.formatting import one_line
 from tunesmith.study.search_replace import split_lines
+from tunesmith.study.trials.observed.texts import ExampleText, TextsUnusable
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number, short_seconds
@@ -51,12 +54,17 @@ class RunRecords:
         project: the folder of study.toml.
         series: the values of every metric that a trial reported, by its number.
         last_step: the largest step that a trial reported, by its number; None without one.
+        judged: what a judge of texts said of each example of a trial, by its number: larger is better.
+        outputs: name of the file in {artifacts} in which a trial says how it did on each example.
     """
 
     folder: Path | None = None
     project: Path | None = None
     series: Callable[[int], Mapping[str, Sequence[float]]] = lambda number: {}  # noqa: ARG005
     last_step: Callable[[int], float | None] = lambda number: None  # noqa: ARG005
+    judged: Callable[[int], Mapping[str, float]] = lambda number: {}  # noqa: ARG005
+    outputs: str = OUTPUTS
+    _read: dict[int, Mapping[str, ExampleText]] = field(default_factory=dict)
 
     def series_text(self, number: int) -> list[str]:
         """Return a line for each metric that a trial reported while it trained, with a few of its values."""
@@ -80,6 +88,23 @@ class RunRecords:
         if usage.gpu_mem_gib is not None:
             parts.append(f"{short_number(usage.gpu_mem_gib)} GiB of GPU memory")
         return ", ".join(parts)
+
+    def examples(self, number: int) -> Mapping[str, ExampleText]:
+        """Return what a finished trial wrote for each example, scored by the judge or by itself."""
+        if self.folder is None:
+            return {}
+        if number not in self._read:
+            try:
+                found = read_texts_file(artifacts_folder(self.folder, number) / self.outputs)
+            except TextsUnusable:
+                found = {}
+            judged = self.judged(number)
+            self._read[number] = {name: replace(t, score=judged.get(name, t.score)) for name, t in found.items()}
+        return self._read[number]
+
+    def scores(self, number: int) -> dict[str, float]:
+        """Return the score of each example of a finished trial that has one; larger is better."""
+        return {name: text.score for name, text in self.examples(number).items() if text.score is not None}
 
     def profile(self, number: int) -> Profile | None:
         """Return where the time of a trial went; None where it was short or nothing was sampled."""

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from tunesmith.study.config.tables.field_types import Count, Table, Text, no_bool
 from tunesmith.study.units import parse_seconds
 
-EditStrategy = Literal["adaptive", "greedy", "tree", "islands"]
+EditStrategy = Literal["adaptive", "greedy", "tree", "islands", "front"]
 """How edits are searched: what is asked, and which version of the code runs."""
 
 SAMPLERS = ("bayes", "random", "sobol", "grid", "optuna-tpe", "optuna-gp", "nevergrad", "cma-es", "smac", "turbo")
@@ -60,4 +60,9 @@ class EditsTable(Table):
     time: Literal["fixed", "free"] = Field(
         "fixed", description='"fixed" or "free": whether edited code may train longer than the code before it'
     )
-    strategy: EditStrategy = Field("adaptive", description='"adaptive", "greedy", "tree" or "islands"')
+    constants: Literal["offer", "model", "all"] = Field(
+        "offer",
+        description='"offer", "model" or "all": whether numbers that an edit brings into the code become parameters '
+        "when you say so, when the LLM says so, or always",
+    )
+    strategy: EditStrategy = Field("adaptive", description='"adaptive", "greedy", "tree", "islands" or "front"')
