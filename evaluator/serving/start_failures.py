@@ -8,12 +8,15 @@ uvicorn and asyncio (ports).
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunesmith.evaluator.out_of_memory import find_out_of_memory
 
 MAX_REASON_CHARS = 260
+_SIGNALLED = 128
+"""A shell gives a program that a signal ended this status, plus the signal's number."""
 _PORT = re.compile(
     r"address already in use|EADDRINUSE|couldn't bind (?:to )?(?:HTTP )?server socket|failed to bind"
     r"|port \d+ is (?:already )?(?:in use|occupied|not available|unavailable)",
@@ -90,7 +93,16 @@ def start_failure(lines: Sequence[str], status: int) -> StartFailure:
     if combination := _find(_COMBINATION, errors):
         return StartFailure("crash", f"bad combination: {combination}")
     last = errors[-1] if errors else next((line for line in reversed(cleaned) if line), "no output")
+    if status < 0 or status > _SIGNALLED:
+        return StartFailure(
+            "crash", f"was ended by signal {_signal_name(status)}; the last line of its log: {_cut(last)}"
+        )
     return StartFailure("crash", f"{_cut(last)} (exit status {status})")
+
+
+def _signal_name(status: int) -> str:
+    number = -status if status < 0 else status - _SIGNALLED
+    return signal.Signals(number).name if number in signal.valid_signals() else str(number)
 
 
 def _find(pattern: re.Pattern[str], lines: Sequence[str]) -> str:

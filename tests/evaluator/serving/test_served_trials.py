@@ -9,10 +9,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fakes.servers import LOAD, SERVER, start_served
+from fakes.servers import EXAMPLE, LOAD, SERVER, serving_document, start_served
 from fakes.trials import Bench, finish, wait_until
 
+from tunesmith.evaluator.preview.dry_run import dry_run
 from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
+from tunesmith.study.config.load import parse_spec
 from tunesmith.study.trials.trial import FailureKind, TrialState
 
 
@@ -179,3 +181,12 @@ def test_a_port_that_another_program_takes_first_is_replaced(bench: Bench) -> No
     outcome = finish(start_served(bench, command=f"{sys.executable} unlucky.py --port {{port}}"))
     assert outcome.state is TrialState.COMPLETE, outcome.failure
     assert "Address already in use" in log_of(bench)
+
+
+def test_a_dry_run_lists_no_numbers_of_the_servers_log(tmp_path: Path) -> None:
+    server = f"{sys.executable} -c \"print('load=0.5 gpu=3'); exec(open('server.py').read())\" --port {{port}}"
+    (tmp_path / "server.py").write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    spec = parse_spec(serving_document({"command": server}))
+    run = dry_run(spec, project=tmp_path, study_root=tmp_path / ".tunesmith", seconds=60)
+    assert run.counts == {"throughput": 1}
+    assert {seen.source for seen in run.sightings} == {"report"}

@@ -75,7 +75,7 @@ CASES = [
         "model not found: ",
     ),
     ("gguf_init_from_file: failed to open GGUF file 'm.gguf'", "crash", "model not found: gguf_init_from_file"),
-    ("Fatal Python error: Segmentation fault", "crash", "Fatal Python error: Segmentation fault (exit status 1)"),
+    ("Fatal Python error: Aborted", "crash", "Fatal Python error: Aborted (exit status 1)"),
     ("", "crash", "no output (exit status 1)"),
 ]
 
@@ -84,6 +84,13 @@ CASES = [
 def test_the_log_of_a_server_says_why_it_did_not_start(log: str, kind: str, reason: str) -> None:
     failure = start_failure(log.split("\n"), 1)
     assert (failure.kind, reason in failure.reason) == (kind, True), failure
+
+
+@pytest.mark.parametrize("status", [-4, 132])
+def test_a_signal_is_named_with_the_last_line(status: int) -> None:
+    failure = start_failure(['INFO:     "POST /v1/chat/completions HTTP/1.1" 200 OK', ""], status)
+    assert failure.kind == "crash"
+    assert failure.reason.startswith("was ended by signal SIGILL; the last line of its log: ")
 
 
 @pytest.mark.parametrize("reason", ["port taken: x", "model not found: x", "x is in use by another program"])
