@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.study.space.mixtures.rows import names_of
 from tunesmith.study.space.parameters import Float, Int
 from tunesmith.study.space.plain_grids import steps_or_choices
 from tunesmith.study.space.rules.expression import Expression
@@ -44,14 +46,28 @@ def relation_variables(space: SearchSpace) -> Mapping[str, Any]:
 
 
 def _as_python(formula: Expression) -> Formula:
-    fresh = ast.parse(formula.text.strip(), mode="eval").body
-    return Formula(formula.names, ast.unparse(_Lookups().visit(fresh)))
+    return Formula(formula.names, ast.unparse(_Lookups().visit(copy.deepcopy(formula.tree))))
 
 
 def without_own_grids(space: SearchSpace) -> SearchSpace:
     """Return the space with multiples as steps on a linear scale, and with powers as ordered choices."""
     found = {name: steps_or_choices(parameter) for name, parameter in space.parameters.items()}
     return space if found == space.parameters else space.extended(found)
+
+
+def mixture_variables(space: SearchSpace) -> Mapping[str, Any]:
+    """Return what templates have of a space's mixtures: name, smallest and largest share of each source."""
+    return {
+        "mixtures": {
+            mixture: list(zip(names_of(mixture, shares), shares.lows, shares.highs, strict=True))
+            for mixture, shares in space.mixtures.items()
+        }
+    }
+
+
+def mixture_remarks(space: SearchSpace) -> list[str]:
+    """Return what is lost of mixtures in a target that has ranges only."""
+    return [f"{name}: a range for each share, which whole() scales to a sum of 1" for name in space.mixtures]
 
 
 def arm_remarks(space: SearchSpace) -> list[str]:

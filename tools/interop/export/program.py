@@ -19,7 +19,14 @@ from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Comparison, Condition, Junction, Negation, Value, comparisons
 from tunesmith.study.space.parameters import Choice, Float, Int, Parameter
 from tunesmith.study.trials.trial import TrialState
-from tunesmith.tools.interop.export.formulas import arm_remarks, relation_variables, scale_remarks, without_own_grids
+from tunesmith.tools.interop.export.formulas import (
+    arm_remarks,
+    mixture_remarks,
+    mixture_variables,
+    relation_variables,
+    scale_remarks,
+    without_own_grids,
+)
 from tunesmith.tools.interop.export.registry import new_file
 from tunesmith.tools.interop.study_export import StudyExport
 
@@ -61,7 +68,7 @@ def write_program(  # noqa: PLR0913  # what a program is made of
     require("jinja2", purpose=f"an export to {target}", extra="export")
     path = new_file(out)
     objective = exported.one_objective(target)
-    lost = [*scale_remarks(exported.space), *arm_remarks(exported.space)]
+    lost = [*scale_remarks(exported.space), *arm_remarks(exported.space), *mixture_remarks(exported.space)]
     exported = replace(exported, space=without_own_grids(exported.space))
     space = _rendered_space(target, exported, render_parameter)
     results, remarks = exported.results(), [*_remarks(exported, is_flat), *lost]
@@ -90,6 +97,7 @@ def write_program(  # noqa: PLR0913  # what a program is made of
         conditions=conditions,
         space=space,
         **relation_variables(exported.space),
+        **mixture_variables(exported.space),
         command=exported.command if _is_plain(exported) else "",
         fixed={n: v for n, v in exported.fixed.items() if n in placeholders(exported.command)},
         folder=exported.folder or ".",

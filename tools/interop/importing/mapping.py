@@ -103,7 +103,7 @@ def map_columns(columns: Sequence[str], spec: StudySpec, given: Mapping[str, str
 
 
 def _columns_of_sources(spec: StudySpec, columns: Sequence[str], found: Mapping[str, str]) -> dict[str, str]:
-    """Return the columns of mixtures of which none was found, where all their sources are columns: code for mix.code."""
+    """Return the columns of mixtures that have none yet, where every source is a column: code for mix.code."""
     bare: dict[str, str] = {}
     for mixture, shares in spec.space.mixtures.items():
         names = names_of(mixture, shares)

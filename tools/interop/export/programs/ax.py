@@ -20,7 +20,8 @@ def _render_parameter(name: str, parameter: Parameter) -> str:
             top = high if step is None else highest_multiple(parameter)
             scale = ', scaling="log"' if log else ""
             steps = f", step_size={step!r}" if step is not None else ""
-            bounds = f"bounds=({low!r}, {top!r}), parameter_type={parameter.kind!r}"
+            kind = Int.kind if isinstance(parameter, Int) else Float.kind
+            bounds = f"bounds=({low!r}, {top!r}), parameter_type={kind!r}"
             return f"RangeParameterConfig(name={name!r}, {bounds}{scale}{steps})"
         case Choice(choices=choices, ordered=ordered):
             kinds = {type(value) for value in choices}
