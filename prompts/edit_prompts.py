@@ -53,11 +53,11 @@ class CodeFacts:
         noise: standard deviation between seeds; "" while it is unknown.
         earlier_edits: one line for each earlier edit, the latest last.
         overused_direction: a direction that must not be proposed next; "" for none.
+        is_text: whether the files are text parameters, and no code.
+        examples: how the version did on single examples; None where that is not known.
     """
 
     name: str
-        is_text: whether the files are text parameters, and no code.
-        examples: how the version did on single examples; None where that is not known.
     files: Mapping[str, str]
     metric: str
     protected: Sequence[str] = ()
@@ -73,12 +73,6 @@ class CodeFacts:
     noise: str = ""
     earlier_edits: Sequence[str] = ()
     overused_direction: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedEdit:
-    """An edit whose first trial failed.
-
     is_text: bool = False
     examples: ExampleFacts | None = None
 
@@ -86,6 +80,12 @@ class FailedEdit:
     def template(self) -> str:
         """Name of the template that asks for edits."""
         return "edit_text.md" if self.is_text else "edit.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedEdit:
+    """An edit whose first trial failed.
+
     Attributes:
         kind: kind of the failure, such as "crash".
         tail: end of the trial's log.

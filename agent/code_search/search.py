@@ -252,7 +252,18 @@ class CodeSearch:
             trials_left=self._trials_left(view),
             seed=view.seed,
             number=view.number,
+            examples=self._examples(arms) if self._shows_examples else {},
         )
+
+    @property
+    def _shows_examples(self) -> bool:
+        """Whether scores of single examples matter, for questions about a text or for the strategy."""
+        return bool(self._spec.texts) or (self._spec.edits is not None and self._spec.edits.strategy == "front")
+
+    def _examples(self, arms: Sequence[Arm]) -> dict[str, Mapping[str, float]]:
+        """Return the scores of the best trial of each version, by example."""
+        found = {arm.code: self._records.scores(arm.best.number) for arm in arms if arm.best is not None}
+        return {code: scores for code, scores in found.items() if scores}
 
     def _with_base(self, variant: Variant, state: SearchState) -> Variant:
         """Return an untried version, moved onto the version that overtook its parent meanwhile."""
@@ -268,24 +279,7 @@ class CodeSearch:
         if self._to_repair:
             return builder.repair(self._to_repair.pop(0))
         request = self._strategy.request(state)
-            examples=self._examples(arms) if self._shows_examples else {},
-            examples=self._examples(arms) if self._spec.texts else {},
         return builder.new_edit(request) if request is not None else None
-    @property
-    def _shows_examples(self) -> bool:
-        """Whether scores of single examples matter, for questions about a text or for the strategy."""
-        return bool(self._spec.texts) or (self._spec.edits is not None and self._spec.edits.strategy == "front")
-
-    def _examples(self, arms: Sequence[Arm]) -> dict[str, Mapping[str, float]]:
-        """Return the scores of the best trial of each version, by example."""
-        found = {arm.code: self._records.scores(arm.best.number) for arm in arms if arm.best is not None}
-        return {code: scores for code, scores in found.items() if scores}
-
-
-    def _examples(self, arms: Sequence[Arm]) -> dict[str, Mapping[str, float]]:
-        """Return the scores of the best trial of each version, by example."""
-        found = {arm.code: self._records.scores(arm.best.number) for arm in arms if arm.best is not None}
-        return {code: scores for code, scores in found.items() if scores}
 
     def _collect(self, view: StudyView) -> None:
         if self._pending_edit is not None and self._pending_edit.done():

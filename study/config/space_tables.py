@@ -142,10 +142,10 @@ def _read_parameter(name: str, entry: Any, found: list[Mistake]) -> Parameter | 
 
 def _kind_message(kind: Any) -> str:
     if kind is None:
-        return f"is missing; expected one of {', '.join(KINDS)}"
+        return f"is missing; expected one of {', '.join([*KINDS, TEXT])}"
     if isinstance(kind, str) and kind.lower() in _OTHER_KINDS:
         return f"unknown type {render_literal(kind)}; did you mean {_OTHER_KINDS[kind.lower()]}?"
-    return f"unknown type {render_literal(kind)}{did_you_mean(str(kind), KINDS)}"
+    return f"unknown type {render_literal(kind)}{did_you_mean(str(kind), [*KINDS, TEXT])}"
 
 
 def _field_mistakes(cls: type[Parameter | Shares], entry: Mapping[str, Any]) -> Iterable[Mistake]:

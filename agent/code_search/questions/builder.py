@@ -101,11 +101,6 @@ class EditQuestionBuilder:
             examples=self._examples(arm),
         )
 
-    def _results(self, arm: Arm) -> str:
-        """Return the best value of the version, of the user's code and of the default, in one line."""
-        metric = self.state.objective.metric
-        parts = [f"{_code_name(arm.code)}: best {metric} {_best_value(arm, metric)} in {_trials(arm)}"]
-        own = self.state.by_code.get("")
     def _is_text(self, parent: Variant) -> bool:
         """Return whether only text parameters may be edited, no code."""
         files = {file for text in self.spec.texts for file in text.files}
@@ -130,6 +125,11 @@ class EditQuestionBuilder:
         lines = [f"{short_id(v.id)}: {c.text}" for v in reversed(ran) for c in code_constants(v, known, names)]
         return lines[:_MAX_CONSTANTS]
 
+    def _results(self, arm: Arm) -> str:
+        """Return the best value of the version, of the user's code and of the default, in one line."""
+        metric = self.state.objective.metric
+        parts = [f"{_code_name(arm.code)}: best {metric} {_best_value(arm, metric)} in {_trials(arm)}"]
+        own = self.state.by_code.get("")
         if arm.code and own is not None:
             parts.append(f"your starting code: best {_best_value(own, metric)} in {_trials(own)}")
         default = default_trial(self.view.trials, self.view.space)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tunesmith.agent.llm.client.types import LookupTool
 from tunesmith.evaluator.files.private_files import hidden_paths, is_within
-from tunesmith.evaluator.files.workspace import workspace_of
+from tunesmith.evaluator.files.workspace import artifacts_folder, workspace_of
 from tunesmith.evaluator.profiling.profile import Profile, read_profile
 from tunesmith.evaluator.readers.texts_file import read_texts_file
 from tunesmith.history.redact import redact

@@ -61,7 +61,6 @@ def cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mista
     yield from serve_mistakes(spec, space)
     yield from timing_mistakes(spec)
 
-    yield from judge_mistakes(spec)
 
 def _notify_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     table = spec.notify
