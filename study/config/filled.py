@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.config.template import fill_words, placeholders
+from tunesmith.study.config.template import NAME, fill_words, placeholders
 from tunesmith.study.space.condition import Value
 
 Entry = TypeVar("Entry", bound=str | float)
 
-_WHOLE = re.compile(r"\{((?:instance\.)?[A-Za-z_]\w*)\}")
+_WHOLE = re.compile(rf"\{{({NAME})\}}")
 
 
 def used_placeholders(spec: StudySpec) -> list[str]:

@@ -23,6 +23,7 @@ from tunesmith.study.config.template import placeholders
 from tunesmith.study.errors import Mistake
 from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
+from tunesmith.study.space.mixtures.rows import names_of
 from tunesmith.study.space.space import SearchSpace
 
 
@@ -128,7 +129,7 @@ def _population_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable
         )
         yield Mistake("confirm", message)
     for name in spec.schedule.movable:
-        if space is not None and name not in space.names:
+        if space is not None and name not in space.names and name not in space.mixtures:
             yield Mistake(
                 "schedule.movable", f"{render_literal(name)} is not a parameter{did_you_mean(name, space.names)}"
             )
@@ -201,7 +202,12 @@ def _unknown_placeholders(spec: StudySpec, space: SearchSpace | None, text: str,
         if name.split(".")[0] == INSTANCE and name not in known:
             yield _unknown_instance(spec, name, where)
             continue
-        if name not in known:
+        if name in space.mixtures:
+            shares = ", ".join(f"{{{part}}}" for part in names_of(name, space.mixtures[name])[:3])
+            yield Mistake(
+                f"space.{name}", f"is a mixture, and {where} uses {{{name}}}; write its shares: {shares}, ..."
+            )
+        elif name not in known:
             yield Mistake(f"space.{name}", f"is used in {where}, but not defined in [space]{did_you_mean(name, known)}")
 
 
