@@ -23,7 +23,7 @@ from tunesmith.study.config.tables.serve import with_server_as_command
 from tunesmith.study.config.tables.texts import with_texts_as_files
 from tunesmith.study.config.tables.timing import with_timed_command
 from tunesmith.study.errors import Mistake, SpecError
-from tunesmith.study.names import did_you_mean
+from tunesmith.study.names import did_you_mean, nearest_of_listed
 from tunesmith.study.space.parameters import Bool
 from tunesmith.study.space.space import SearchSpace
 
@@ -97,7 +97,9 @@ def _spec_mistakes(error: ValidationError, document: Mapping[str, Any]) -> list[
         elif item["type"] == "missing":
             message = f"is missing; expected {field.description}" if field else "is missing"
         else:
-            message = not_valid(item["input"], str(field.description) if field else item["msg"])
+            expected = str(field.description) if field else item["msg"]
+            meant = nearest_of_listed(item["input"], expected)
+            message = f"{not_valid(item['input'], expected)}{f'; did you mean {meant}?' if meant else ''}"
         found.setdefault(key, Mistake(key, message))
     return list(found.values())
 

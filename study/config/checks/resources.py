@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import PYTHON_FUNCTION
 from tunesmith.study.errors import Mistake
-from tunesmith.study.names import nearest_name
-from tunesmith.study.trials.observed.resources import PREFIX, RESOURCES, USD
+from tunesmith.study.trials.observed.resources import RESOURCES, USD, meant_resource
 from tunesmith.study.trials.view import Direction
 
 
@@ -43,9 +42,12 @@ def _places(spec: StudySpec) -> Iterator[tuple[str, str]]:
 
 
 def _misspelled(spec: StudySpec) -> Iterator[Mistake]:
-    """Yield names that are like a resource's: `run/second`. Another name with the prefix is the script's own."""
+    """Yield names that are like a resource's: `run/second`, `run/time`. Another name is the script's own.
+
+    So is any name that [metrics] says how to read.
+    """
     for key, name in _places(spec):
-        if name.startswith(PREFIX) and name not in RESOURCES and (meant := nearest_name(name, RESOURCES)):
+        if name not in RESOURCES and name not in spec.metric_tables and (meant := meant_resource(name)):
             message = f"{name} is not a measured resource; did you mean {meant}?"
             yield Mistake(key, f"{message} A metric of the script's own needs another name")
 

@@ -6,6 +6,8 @@ failed or was stopped early would have taken longer. Knows no executor: the valu
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +19,8 @@ PREFIX = "run/"
 SECONDS, USD = "run/seconds", "run/usd"
 """The two that are known wherever a clock is."""
 _SECONDS_PER_HOUR = 3600.0
+_MISSPELLED = 0.8
+"""Likeness from which a name is a resource's, misspelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,37 @@ RESOURCES: Mapping[str, Resource] = {
     USD: Resource("dollars: its hours of wall time, times [run].usd_per_hour", "dollars", _usd),
 }
 """Every measured resource, by the name of its metric."""
+
+
+_MEANINGS: Mapping[str, frozenset[str]] = {
+    SECONDS: frozenset(
+        {"s", "sec", "secs", "second", "seconds", "time", "duration", "wall", "walltime", "minutes", "hours"}
+    ),
+    "run/gpu_mem_gib": frozenset({"vram"}),
+    "run/rss_gib": frozenset({"rss", "mem", "memory", "ram"}),
+    "run/gpu_kwh": frozenset({"energy", "kwh", "power", "joule", "joules", "watt", "watts", "wh"}),
+    USD: frozenset({"usd", "cost", "costs", "dollar", "dollars", "price", "money"}),
+}
+"""Words that name a resource in other words."""
+_PASSED_OVER = frozenset({"gpu", "gib", "gb", "mb", "mib", "peak", "max", "total", "used", "usage", "in", "of", "run"})
+"""Words that may stand next to them."""
+
+
+def meant_resource(name: str) -> str:
+    """Return the resource that a metric's name seems to mean, such as `run/time` and `run/second`; "" if none.
+
+    Only names with the prefix of resources mean one: by words for what is measured, or misspelled.
+    """
+    prefix, slash, rest = name.lower().partition("/")
+    if not slash or prefix not in ("run", "runs"):
+        return ""
+    words = set(re.findall(r"[a-z]+", rest))
+    for resource, meanings in _MEANINGS.items():
+        if words & meanings and not words - meanings - _PASSED_OVER:
+            is_of_gpu = "gpu" in words and resource == "run/rss_gib"
+            return "run/gpu_mem_gib" if is_of_gpu else resource
+    near = difflib.get_close_matches(f"{PREFIX}{rest}", RESOURCES, n=1, cutoff=_MISSPELLED)
+    return near[0] if near else ""
 
 
 def amount_text(name: str, value: float) -> str:

@@ -47,6 +47,59 @@ def test_the_message_names_the_key_and_the_fix(wrong: Wrong, tmp_path: Path) -> 
     assert len(message) < 400
 
 
+def refused(**tables: dict[str, Any]) -> str:
+    document = tomllib.loads(GOOD)
+    for name, table in tables.items():
+        document[name] = {**document.get(name, {}), **table}
+    return mistakes_of(lambda: parse_spec(document))
+
+
+@pytest.mark.parametrize(
+    ("metric", "meant"),
+    [
+        ("run/time", "run/seconds"),
+        ("run/second", "run/seconds"),
+        ("Run/Seconds", "run/seconds"),
+        ("run/wall_time", "run/seconds"),
+        ("run/gpu_mem", "run/gpu_mem_gib"),
+        ("run/gpu_memory_gb", "run/gpu_mem_gib"),
+        ("run/memory", "run/rss_gib"),
+        ("run/energy", "run/gpu_kwh"),
+        ("runs/cost", "run/usd"),
+        ("run/loss", ""),
+        ("run/train_time", ""),
+        ("wall_time", ""),
+    ],
+)
+def test_a_metric_that_is_nearly_a_measured_resource_is_named(metric: str, meant: str) -> None:
+    said = refused(study={"metric": metric})
+    assert (f"did you mean {meant}?" in said) if meant else "measured resource" not in said
+
+
+def test_a_metric_that_the_study_says_how_to_read_is_the_scripts_own() -> None:
+    assert "measured resource" not in refused(
+        study={"metric": "run/time"}, metrics={"run/time": {"regex": "took ([0-9.]+)"}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value", "meant"),
+    [
+        ("study", "direction", "minimise", "minimize"),
+        ("study", "direction", "max", "maximize"),
+        ("planner", "sampler", "tpe", "optuna-tpe"),
+        ("planner", "allow", ["range"], "ranges"),
+        ("schedule", "kind", "hyperbnd", "hyperband"),
+        ("edits", "strategy", "gready", "greedy"),
+        ("notify", "on", ["ends"], "end"),
+        ("evaluate", "kind", "times", "time"),
+        ("instances", "aggregate", "wrst", "worst"),
+    ],
+)
+def test_a_word_of_a_fixed_list_gets_the_nearest_one(table: str, key: str, value: object, meant: str) -> None:
+    assert f"did you mean {meant}?" in refused(**{table: {key: value}})
+
+
 def test_there_are_more_than_a_hundred_kinds() -> None:
     assert len({wrong.id for wrong in WRONG}) == len(WRONG) > 100
 
