@@ -28,7 +28,9 @@ print(f"loss={2 - gain + seed % 7 * 1e-3}")
 
 
 def project(folder: Path, *, kept: float, scale: str, seeds: int = 2, more: str = "--seed {seed}") -> Path:
-    tables = f'[fidelity]\nname = "epochs"\nmin = 1\nmax = 4\n[confirm]\nseeds = 2\nscale = {scale}\nscale_seeds = {seeds}'
+    tables = (
+        f'[fidelity]\nname = "epochs"\nmin = 1\nmax = 4\n[confirm]\nseeds = 2\nscale = {scale}\nscale_seeds = {seeds}'
+    )
     made = make_project(folder, script=TRAIN.replace("KEPT", str(kept)), trials=4, more=more, tables=tables)
     text = (made / "study.toml").read_text(encoding="utf-8")
     text = text.replace("default = 8 }", "default = 1 }").replace("[space]", 'env = { DEPTH = "1" }\n[space]')
@@ -76,7 +78,7 @@ def test_factors_multiply_what_a_configuration_has_and_values_replace_it(tmp_pat
     ("scale", "message"),
     [
         ("{ z = 2 }", "confirm.scale.z  is neither a parameter, the fidelity nor a variable of [run].env"),
-        ('{ y = "big" }', "confirm.scale.y  'big' is not valid here; expected a number or a factor such as \"x2\""),
+        ('{ y = "big" }', 'confirm.scale.y  "big" is not valid here; expected a number or a factor such as "x2"'),
         ("{ y = [1] }", "confirm.scale"),
         ('{ y = "x0" }', "a factor above 0"),
     ],
