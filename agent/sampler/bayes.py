@@ -15,7 +15,7 @@ import numpy as np
 from tunesmith.agent.sampler.base import Suggestion
 from tunesmith.agent.sampler.candidates.deduplication import draw_new_params, random_params, tried_keys
 from tunesmith.agent.sampler.candidates.opening import is_open, least_likely_to_fail, next_opening
-from tunesmith.agent.sampler.candidates.regions import region_of, region_of_untried_value
+from tunesmith.agent.sampler.candidates.regions import region_of, region_of_untried_value, with_all_mixtures
 from tunesmith.agent.sampler.inputs import StudyInputs, study_inputs
 from tunesmith.agent.sampler.interactions import describe_interactions
 from tunesmith.agent.sampler.overconfidence import Misses, recent_misses
@@ -236,7 +236,7 @@ class BayesSampler:
             region_of_untried_value(encoding, inputs.data, good[0]) if number % settings.untried_every == 0 else None
         )
         turn = settings.turns_with_default[number % len(settings.turns_with_default)]
-        return untried or region_of(turn, encoding, good)
+        return untried or with_all_mixtures(region_of(turn, encoding, good), encoding, number)
 
 
 def _score_candidates(

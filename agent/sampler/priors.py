@@ -20,6 +20,7 @@ import numpy as np
 
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.encoding import Bins
+from tunesmith.study.space.mixtures.shares import Share
 from tunesmith.study.space.parameters import Bool, Choice, Parameter, has_default
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.tools.surrogate.encoding import Array, Mask, SpaceEncoding
@@ -150,7 +151,8 @@ class NamePriors:
             if parts:
                 self._parts[column] = [part for _, part in parts]
                 self.sources[name] = tuple(dict.fromkeys(e.source for e, _ in parts))
-            if has_default(space.parameters[name]):
+            # A default mixture is often equal shares, which nobody chose; the best one may leave most sources out.
+            if has_default(space.parameters[name]) and not isinstance(space.parameters[name], Share):
                 self._parts[column] = [*self._parts.get(column, []), _part_about_default(space.parameters[name])]
 
     def __bool__(self) -> bool:

@@ -18,6 +18,9 @@ from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
 Turn = Literal["space", "box"]
 """The whole space; a box about the best point that the next best ones span."""
 
+_NARROW_EVERY = 3
+"""Every n-th proposal stays near the best mixtures."""
+
 _BOX_POINTS = 5
 _NEAR = 0.1
 """Half width of the box in which a value of a choice is tried for the first time."""
@@ -26,6 +29,23 @@ _NEAR = 0.1
 def region_of(turn: Turn, encoding: SpaceEncoding, good: Array) -> Region:
     """Return the region of a turn, given the coordinates of trials (k, d), the best first."""
     return trust_region(good[:_BOX_POINTS], encoding) if turn == "box" else whole_space(encoding)
+
+
+def with_all_mixtures(region: Region, encoding: SpaceEncoding, number: int) -> Region:
+    """Return the region of a proposal in a study with a default, in two of three proposals with all mixtures.
+
+    The best mixture often leaves most sources out, far from a default of equal shares.
+    """
+    if not encoding.mixtures or number % _NARROW_EVERY == 0:
+        return region
+    is_share = np.zeros(len(encoding), dtype=bool)
+    for mixture in encoding.mixtures:
+        is_share[mixture.columns] = True
+    return replace(
+        region,
+        centre=np.where(is_share, 0.5, region.centre),
+        half_width=np.where(is_share, 0.5, region.half_width),
+    )
 
 
 def region_of_untried_value(encoding: SpaceEncoding, data: TrainingData, best: Array) -> Region | None:
