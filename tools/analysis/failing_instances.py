@@ -14,18 +14,22 @@ MIN_RUNS = 2
 """Runs from which on an instance is named: one may have failed because of its configuration."""
 MAX_LISTED = 6
 """Largest number of instances that are listed."""
-_MAX_NAME, _MAX_REASON = 60, 160
+_MAX_NAME, _MAX_REASON, _MAX_NUMBERS = 60, 160, 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailingInstance:
-    """An instance on which all `runs` failed; most of them with this kind and reason, the last one as trial `last`."""
+    """An instance on which all runs failed, most of them with this kind and reason; `trials` are their numbers."""
 
     name: str
-    runs: int
+    trials: tuple[int, ...]
     kind: str
     reason: str
-    last: int
+
+    @property
+    def runs(self) -> int:
+        """The number of runs."""
+        return len(self.trials)
 
     @property
     def text(self) -> str:
@@ -61,9 +65,11 @@ def failing_lines(trials: Sequence[Trial]) -> list[str]:
     broken = broken_instances(trials)
     lost = [one for one in found if one.name not in broken]
     fate = "a configuration that ran there cannot be chosen" if lost else "they count for no configuration"
+    numbers = found[0].trials
+    retried = " ".join(map(str, numbers)) if len(numbers) <= _MAX_NUMBERS else "--failed"
     hint = (
-        f"`tunesmith status --why {found[0].last}` shows the end of a log; {fate}. Correct what the script reads and "
-        "have `tunesmith retry` run them again, or remove the instance from [instances]"
+        f"`tunesmith status --why {numbers[-1]}` shows the end of a log; {fate}. Correct what the script reads and run "
+        f"them again (`tunesmith retry {retried}`), or remove the instance from [instances]"
     )
     return [*(one.text for one in found[:MAX_LISTED]), *more, hint]
 
@@ -75,4 +81,4 @@ def _completed(trial: Trial) -> bool:
 def _failing(name: str, failed: Sequence[Trial]) -> FailingInstance:
     reasons = Counter((t.failure.kind.value, t.failure.reason) for t in failed if t.failure)
     (kind, reason), _ = reasons.most_common(1)[0]
-    return FailingInstance(name=name, runs=len(failed), kind=kind, reason=reason, last=failed[-1].number)
+    return FailingInstance(name=name, trials=tuple(t.number for t in failed), kind=kind, reason=reason)

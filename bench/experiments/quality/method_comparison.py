@@ -1,6 +1,6 @@
 """How often `tunesmith compare` claims a difference: one method under two names, and a crippled one.
 
-    python bench/experiments/quality/method_comparison.py [--comparisons 40] [--jobs 2]
+    python bench/experiments/quality/method_comparison.py [--against two] [--comparisons 40] [--jobs 2]
 
 Each comparison tunes two methods anew, 5 repeats of 6 trials and 3 fresh seeds, on a script that costs milliseconds: a
 loss with an optimum in one parameter, and noise that depends on the seed and on the method's name. The crippled method
@@ -38,15 +38,20 @@ method = {{ type = "choice", choices = ["one", "{other}"], default = "one" }}
 [budget]
 trials = 6
 """
+WANTED = {"two": "ties", "crippled": "finds the crippled method"}
+"""What a comparison of the method `one` with another should say."""
 
 
 def main() -> None:
     """Print in how many comparisons each verdict came."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--against", choices=tuple(WANTED), action="append", help="one of them only; repeatable")
     parser.add_argument("--comparisons", type=int, default=40)
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
-    for other, wanted in (("two", "ties"), ("crippled", "finds the crippled method")):
+    for other, wanted in WANTED.items():
+        if args.against and other not in args.against:
+            continue
         with ThreadPoolExecutor(args.jobs) as pool:
             clear = list(pool.map(lambda seed, other=other: is_clear(seed * 1000, other), range(args.comparisons)))
         count = len(clear) - sum(clear) if other == "two" else sum(clear)

@@ -30,6 +30,8 @@ _FEW_PRIOR_RUNS, _MAX_PRIOR_RUNS = 0.5, 50.0
 """Runs that the prior of an instance's effect, which is 0, is worth: while the noise is not known, and at most."""
 _MIN_FREEDOM = 2
 """Degrees of freedom from which the noise counts as known."""
+_ROUNDING = 1e-9
+"""Noise, relative to the largest loss, up to which it is the rounding of the fit."""
 _FEW = 4
 """Number of configurations with several runs up to which all of them teach the effects, later the better half."""
 
@@ -178,7 +180,11 @@ def _noise(repeated: Losses, effects: Mapping[str, float]) -> float | None:
     freedom = runs - len(repeated) - max(len(used) - 1, 0)
     if freedom < _MIN_FREEDOM or not math.isfinite(squares):
         return None
-    return math.sqrt(squares / freedom)
+    noise = math.sqrt(squares / freedom)
+    # What is left of a perfect fit is rounding.
+    return (
+        noise if noise > _ROUNDING * max(abs(loss) for losses in repeated.values() for loss in losses.values()) else 0.0
+    )
 
 
 def _mean(values: Iterable[float]) -> float:

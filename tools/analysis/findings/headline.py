@@ -201,8 +201,11 @@ def _unconfirmed_line(data: HeadlineData, best: ConfigResult) -> str:
     if data.noise and data.noise.std:
         caveat += f": the default's standard deviation over seeds is {short_number(data.noise.std, 2)}"
     elif data.winner and data.winner.noise:
-        between = "instances" if data.winner.on_instances else "seeds"
-        caveat += f": the standard deviation between {between} is {short_number(data.winner.noise, 2)}"
+        noise = short_number(data.winner.noise, 2)
+        if data.winner.on_instances:
+            caveat += f": one run varies by {noise} (standard deviation) about its configuration and instance"
+        else:
+            caveat += f": the standard deviation between seeds is {noise}"
     elif data.winner and data.winner.scatter:
         caveat += f": values scatter by about {short_number(data.winner.scatter, 2)} that the parameters do not explain"
     if data.winner and (data.winner.noise or data.winner.scatter) and not data.winner.on_instances:
