@@ -60,7 +60,7 @@ def _open(asked: str | None, study: Path, history: Path | None) -> OpenStudy:
     names = opened.history.names()
     opened.history.close()
     if asked not in names:
-        raise HistoryError(f"{asked!r} is neither a study nor a variant; the studies here are {', '.join(names)}")
+        raise HistoryError(f"{asked!r} is neither a study nor a variant; studies here: {', '.join(names)}")
     return open_study(Path(asked), history)
 
 

@@ -87,7 +87,7 @@ def _lessons_line(lessons: Sequence[Lesson]) -> str:
 
 
 def _failure_lines(record: StudyRecord, counts: TrialCounts, trials: Sequence[Trial]) -> list[str]:
-    aside = [f"Set aside: {set_aside_text(counts.set_aside)}"] if counts.set_aside else []
+    aside = [f"Set aside: {set_aside_text(counts)}"] if counts.set_aside else []
     trials = [trial for trial in trials if trial.counts]
     failures = [(trial.failure.kind.value, first_line(trial.failure.reason)) for trial in trials if trial.failure]
     if not failures:
@@ -96,8 +96,8 @@ def _failure_lines(record: StudyRecord, counts: TrialCounts, trials: Sequence[Tr
     (kind, reason), number = Counter(failures).most_common(1)[0]
     last = max(trial.number for trial in trials if trial.failure)
     return [
-        f"Failed: {counts.states.get(TrialState.FAILED, 0)} of {record.spent.trials} trials ({kinds})",
-        f"    {number} of them: {kind}: {reason}",
+        f"Failed: {counts.states.get(TrialState.FAILED, 0)} of {count(record.spent.trials, 'trial')} ({kinds})",
+        f"    {f'{number} of them: ' if len(failures) > 1 else ''}{kind}: {reason}",
         f"    `tunesmith status --why {last}` shows the end of a log",
         *aside,
     ]

@@ -10,6 +10,7 @@ from typing import IO
 
 from rich.cells import cell_len, set_cell_size
 
+from tunesmith.history.queries.counts import TrialCounts
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.formatting import (
     SHORT_DIGITS,
@@ -47,9 +48,13 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[round(position_between(value, low, high) * (len(_BARS) - 1))] for value in finite)
 
 
-def set_aside_text(number: int) -> str:
+def set_aside_text(counts: TrialCounts) -> str:
     """Return how many trials count nowhere, and why."""
-    return f"{count(number, 'trial')} that failed regardless of their parameters, or that were forgotten; not counted"
+    failed, forgotten = counts.set_aside - counts.forgotten, counts.forgotten
+    whose, were = "its" if failed == 1 else "their", "was" if forgotten == 1 else "were"
+    parts = [f"{count(failed, 'trial')} that failed regardless of {whose} parameters"] if failed else []
+    parts += [f"{count(forgotten, 'trial')} that {were} forgotten"] if forgotten else []
+    return f"{' and '.join(parts)}; {'it counts' if counts.set_aside == 1 else 'they count'} nowhere"
 
 
 def budget_bar(budget: Budget, spent: Spent, now: float, *, seconds_per_trial: float | None, width: int = 10) -> str:
@@ -62,7 +67,7 @@ def budget_bar(budget: Budget, spent: Spent, now: float, *, seconds_per_trial: f
     if not shares and not seconds:
         return ""
     parts = [_trials_part(budget.trials, spent)] if budget.trials is not None else []
-    parts += [f"{spent.runs} of {budget.runs} runs"] if budget.runs is not None else []
+    parts += [f"{spent.runs} of {count(budget.runs, 'run')}"] if budget.runs is not None else []
     if seconds:
         parts.append(f"about {short_seconds(min(seconds))} left")
     fullest = max((share.fraction for share in shares), default=0.0)
@@ -73,7 +78,7 @@ def budget_bar(budget: Budget, spent: Spent, now: float, *, seconds_per_trial: f
 def _trials_part(limit: int, spent: Spent) -> str:
     if spent.saved:
         return f"{spent.full_runs:.1f} of {limit} full runs in {spent.trials} trials"
-    return f"{spent.trials} of {limit} trials"
+    return f"{spent.trials} of {count(limit, 'trial')}"
 
 
 def state_counts(states: Mapping[TrialState, int]) -> str:

@@ -32,6 +32,7 @@ from tunesmith.tools.analysis.broken_environment import FAILURES, instance_words
 from tunesmith.tools.analysis.confirmation.at_scale import SCALE_ENDED, scale_lines
 from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
 from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
+from tunesmith.tools.analysis.confirmation.seed_values import fresh_values
 from tunesmith.tools.analysis.failing_instances import failing_lines
 from tunesmith.tools.analysis.findings.tradeoff import shown_choices
 from tunesmith.tools.analysis.llm_requests import open_requests
@@ -70,7 +71,7 @@ def status_text(opened: OpenStudy) -> str:
         lines.append("failures: " + ", ".join(f"{number} {kind}" for kind, number in counts.failures.items()))
     lines += failing_lines(history.trials(record.id)) if record.spec.instances else []
     if counts.set_aside:
-        lines.append(f"set aside: {set_aside_text(counts.set_aside)}")
+        lines.append(f"set aside: {set_aside_text(counts)}")
     last = last_of_study(history.trials(record.id)) if record.ended_by == FAILURES else None
     if last is not None and last.failure is not None:
         which = f"trial {last.number}{instance_words([last])}"
@@ -109,11 +110,22 @@ def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
     if breaks:
         line += f"  (the default breaks a bound: {breaks})"
     elif default and default.number != best.number and objective.metric in default.values:
-        value = default.values[objective.metric]
-        line += f"  (default {short_number(value)}, gain {gain_over_text(found.value, value, objective)})"
+        line += f"  ({_default_text(opened, found, default)})"
     needed = code_needed(opened.record.spec, best.proposal.code)
     code = [f"      {needed}"] if needed else []
     return [line, f"      {render_params(best.params, digits=SHORT_DIGITS)}", *code, *left_out]
+
+
+def _default_text(opened: OpenStudy, found: Winner, default: Trial) -> str:
+    """Return the default's value and the gain over it: of means on fresh seeds where the winner's is one."""
+    objective, spec = opened.record.spec.objectives[0], opened.record.spec
+    trials = opened.history.trials(opened.record.id) if found.is_confirmed else []
+    fresh = fresh_values(default, study_view(spec, trials)) if trials else []
+    if not fresh:
+        value = default.values[objective.metric]
+        return f"default {short_number(value)}, gain {gain_over_text(found.value, value, objective)}"
+    mean = sum(value / len(fresh) for value in fresh)
+    return f"default {short_number(mean)} there, gain {gain_over_text(found.expected, mean, objective)}"
 
 
 def _front_lines(opened: OpenStudy, front: Sequence[Trial], found: Winner | None) -> list[str]:

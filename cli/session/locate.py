@@ -36,14 +36,14 @@ def history_file(study: Path, history: Path | None) -> Path:
     Raises:
         HistoryError: the folder of `history` does not exist; a mistyped path must not start another history.
     """
-    if history is not None:
+    base = study if study.is_dir() else study.parent
+    usual = base.absolute() / FOLDER / "history.db"
+    if history is not None and history.absolute() != usual:
         folder = history.absolute().parent
         nearest = next(path for path in (folder, *folder.parents) if path.exists())
         if nearest.is_dir() and nearest != folder:
             raise HistoryError(f"the folder of --history {history} does not exist; create it, or correct the path")
-        return history
-    base = study if study.is_dir() else study.parent
-    return base.absolute() / FOLDER / "history.db"
+    return usual if history is None else history
 
 
 def open_study(study: Path, history: Path | None) -> OpenStudy:
@@ -74,6 +74,7 @@ def find_trial(opened: OpenStudy, number: int) -> Trial:
     if trial is None:
         last = opened.history.latest(opened.record.id, 1)
         known = f"its trials are 0 to {last[-1].number}" if last else "it has no trials yet"
+        known = "its only trial is 0" if last and not last[-1].number else known
         raise HistoryError(f"study {opened.record.name} has no trial {number}; {known}")
     return trial
 

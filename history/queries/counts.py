@@ -16,6 +16,7 @@ class TrialCounts:
 
     Attributes:
         set_aside: trials that count nowhere else: failures of the study itself, and forgotten trials.
+        forgotten: those of them that were forgotten.
     """
 
     states: Mapping[TrialState, int]
@@ -23,6 +24,7 @@ class TrialCounts:
     sources: Mapping[str, int]
     replicates: int
     set_aside: int = 0
+    forgotten: int = 0
 
 
 def trial_counts(query: Query, study_id: int, set_aside: Sequence[Trial]) -> TrialCounts:
@@ -45,6 +47,7 @@ def trial_counts(query: Query, study_id: int, set_aside: Sequence[Trial]) -> Tri
         sources=_sums(own, "source"),
         replicates=sum(row["count"] for row in rows if row["replicate"]),
         set_aside=len(set_aside),
+        forgotten=sum(trial.forgotten for trial in set_aside),
     )
 
 

@@ -113,6 +113,8 @@ def _next_steps(report: ReportInput, summary: Summary) -> list[str]:
 def _gain(candidate: ConfigResult, summary: Summary) -> str:
     if not summary.best or candidate.number != summary.best.number or summary.gain is None:
         return ""
+    if summary.default is not None and candidate.number == summary.default.number:
+        return ""  # it is what gains are measured against
     return gain_text(summary.gain if summary.confirmed_gain is None else summary.confirmed_gain)
 
 

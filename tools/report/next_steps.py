@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from tunesmith.study.formatting import render_short
+from tunesmith.study.formatting import count, render_short
 from tunesmith.study.trials.results import present_improvements
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_number
@@ -115,17 +115,17 @@ def _convergence(report: ReportInput, summary: Summary) -> Iterator[str]:
     elif position <= EARLY:
         since = trials[-1].number - steps[-1].number
         yield (
-            f"More trials of this space are unlikely to help: none of the last {since} improved on "
-            f"#{steps[-1].number}. Tune other parameters, or change the data or the code."
+            f"More trials of this space are unlikely to help: the last {count(since, 'trial')} brought nothing better "
+            f"than #{steps[-1].number}. Tune other parameters, or change the data or the code."
         )
 
 
 def _failures(report: ReportInput, summary: Summary) -> Iterator[str]:  # noqa: ARG001
     trials: list[Trial] = [t for t in report.trials if not t.is_replicate and t.state.is_finished]
     kinds = Counter(t.failure.kind.value for t in trials if t.failure)
-    for kind, count in kinds.most_common(1):
-        if count >= MIN_FAILED_SHARE * len(trials) and kind in _ADVICE:
-            yield f"{count} of {len(trials)} trials failed as {kind}: {_ADVICE[kind]}."
+    for kind, number in kinds.most_common(1):
+        if number >= MIN_FAILED_SHARE * len(trials) and kind in _ADVICE:
+            yield f"{number} of {count(len(trials), 'trial')} failed as {kind}: {_ADVICE[kind]}."
 
 
 def _unimportant(report: ReportInput, summary: Summary) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tunesmith.study.units import short_number
 
+_MARGIN_DIGITS = 3
 _NORMAL = 1.959964
 """Quantile .975 of the normal distribution."""
 _STUDENT = (
@@ -38,9 +39,9 @@ def mean_margin(values: Sequence[float]) -> float | None:
 
 
 def margin_text(mean: float, margin: float | None) -> str:
-    """Return "0.2049 ± 0.0021", with as many decimals for the margin as for the mean; only the mean without a margin.
+    """Return "0.2049 ± 0.0021", both with the same decimals, of which the margin has three digits at most.
 
-    Wherever a measured mean has a ±, it is this one.
+    Only the mean without a margin. Wherever a measured mean has a ±, it is this one.
     """
     shown = short_number(mean)
     if margin is None:
@@ -48,7 +49,9 @@ def margin_text(mean: float, margin: float | None) -> str:
     if "e" in shown:
         return f"{shown} ± {short_number(margin, 2)}"
     decimals = len(shown.partition(".")[2])
-    return f"{shown} ± {margin:.{decimals}f}"
+    if margin > 0:
+        decimals = max(min(decimals, _MARGIN_DIGITS - 1 - math.floor(math.log10(margin))), 0)
+    return f"{mean:.{decimals}f} ± {margin:.{decimals}f}"
 
 
 def _t_quantile(freedom: int) -> float:

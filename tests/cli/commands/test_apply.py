@@ -99,7 +99,7 @@ def test_a_variant_is_shown_by_the_beginning_of_its_id_and_a_study_by_its_name(t
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("variants", "zz"), "'zz' is neither a study nor a variant; the studies here are small"),
+        (("variants", "zz"), "'zz' is neither a study nor a variant; studies here: small"),
         (("variants", "9"), "'9' matches 2 variants"),
         (("apply", "9"), "'9' matches 2 variants"),
         (("apply", "edit-9aaabb"), "no variant 'edit-9aaabb' in this study; did you mean edit-9aaaaa?"),

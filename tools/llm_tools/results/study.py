@@ -28,6 +28,9 @@ from tunesmith.tools.llm_tools.tool import StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments, trial_line
 from tunesmith.tools.variants.run_command import CLAIM, code_needed, is_claim, run_line
 
+_WHOLE = 1e7
+"""Whole amounts below this one are shown with all their digits."""
+
 
 def study_text(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return what the study tunes, its trials so far, what steers them, and its budget."""
@@ -108,16 +111,20 @@ def _budget_lines(record: StudyRecord, view: StudyView, spec: StudySpec) -> list
     now = time.time()
     budget = spec.budget.starting_at(now)
     shares = [*budget.limit_usage(record.spent), *budget.llm_limit_usage(record.spent)]
-    used = ", ".join(f"{s.name} {short_number(s.used)} of {short_number(s.limit)}" for s in shares)
+    used = ", ".join(f"{s.name} {_amount(s.used)} of {_amount(s.limit)}" for s in shares)
     lines = [f"spent: {used or 'no limits'}; {short_seconds(record.spent.hours * 3600)} of work"]
     if record.spent.llm_usd:
         lines.append(f"LLM: ${record.spent.llm_usd:.2f} so far, for proposals and chat together")
     each, at_once = mean_trial_seconds(view), spec.run.parallel or 1
     if each is not None:
         left = seconds_left(budget, record.spent, view, at_once=at_once, now=now)
-        remaining = f"; about {short_seconds(left)} left" if left is not None else ""
+        remaining = f"; about {short_seconds(left)} left" if left else ""
         lines.append(f"pace: {short_seconds(each)} a trial, {at_once} at once{remaining}")
     return lines
+
+
+def _amount(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() and abs(value) < _WHOLE else short_number(value)
 
 
 def _steering_lines(steering: Steering, spec: StudySpec) -> list[str]:
