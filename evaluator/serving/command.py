@@ -64,7 +64,7 @@ def _bench_words(words: Sequence[str], path: str | None) -> list[str]:
 
 
 def _own_python(module: str) -> list[str]:
-    """Return words that run a module's `main` with our own interpreter, whatever PYTHONPATH says."""
+    """Return words that run a module's `main` with our own interpreter, without PYTHONPATH."""
     above = str(Path(__file__).parents[3])
     code = f"import sys; sys.path.append({above!r}); from {module} import main; main()"
     return [sys.executable, "-I", "-c", code]

@@ -20,7 +20,7 @@ GRACE_S = 8.0
 
 
 class LoggedProcess:
-    """A process in a group of its own, so that its workers end with it.
+    """A process in its own group, so that its workers end with it.
 
     Args:
         words: its command.

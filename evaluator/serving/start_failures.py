@@ -93,6 +93,9 @@ def start_failure(lines: Sequence[str], status: int) -> StartFailure:
     if combination := _find(_COMBINATION, errors):
         return StartFailure("crash", f"bad combination: {combination}")
     last = errors[-1] if errors else next((line for line in reversed(cleaned) if line), "no output")
+    if status == 0:
+        hint = "start it in the foreground, so that it ends with the trial"
+        return StartFailure("crash", f"the command ended by itself with status 0; {hint}; its last line: {_cut(last)}")
     if status < 0 or status > _SIGNALLED:
         return StartFailure(
             "crash", f"was ended by signal {_signal_name(status)}; the last line of its log: {_cut(last)}"

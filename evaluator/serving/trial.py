@@ -1,7 +1,7 @@
 """The process of one trial of a server: starts it, waits until it is ready, measures it, and ends it.
 
 It runs where the trial runs, in its sandbox or on a node of a cluster, with the standard library only. What it starts
-has the supervisor around it, which ends whatever is left. It reports metrics like a training script, through the
+has the supervisor around it, which ends what is left. It reports metrics like a training script, through the
 report file.
 """
 

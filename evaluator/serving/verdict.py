@@ -1,6 +1,6 @@
 """How the process of a trial of a server says why the trial failed: its exit status and its last line.
 
-Standard library only. A server may print such a line as well; it then only names the kind of its own failure.
+Standard library only. A server may print such a line as well; it then names the kind of its failure.
 """
 
 from __future__ import annotations

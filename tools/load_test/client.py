@@ -114,8 +114,7 @@ class _Sender:
         async with self._http.stream("POST", self._path, json=self._body(prompt)) as response:
             if response.status_code != 200:  # noqa: PLR2004  # the HTTP status of success
                 text = (await response.aread()).decode("utf-8", "replace")
-                error = f"HTTP {response.status_code}: {' '.join(strip_control(text).split())}"
-                return Answer(due_at=due_at, error=error[:MAX_ERROR_CHARS])
+                return Answer(due_at=due_at, error=_refusal(response.status_code, text))
             async for event in _events(response):
                 if event.get("error"):
                     return Answer(due_at=due_at, error=f"error event: {event['error']}"[:MAX_ERROR_CHARS])
@@ -147,6 +146,12 @@ class _Sender:
             **until_end,
             **(spec.body or {}),
         }
+
+
+def _refusal(status: int, text: str) -> str:
+    """Return an answer without success as a reason, with what to do where the request itself was not accepted."""
+    hint = " (--stops-early leaves ignore_eos out)" if "ignore_eos" in text else ""
+    return f"HTTP {status}: {' '.join(strip_control(text).split())}"[:MAX_ERROR_CHARS] + hint
 
 
 async def _events(response: httpx.Response) -> Any:

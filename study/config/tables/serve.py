@@ -78,7 +78,7 @@ def with_server_as_command(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the document with the server's command as [run].command, and only its benchmark's output read.
 
     What tunes, shows or exports a command then has the one of the server. The server's own log holds numbers, such as
-    its throughput of the last seconds, that are no results of the benchmark.
+    its throughput of the last seconds, that are not results of the benchmark.
     """
     serve, run = document.get("serve"), document.get("run", {})
     if not isinstance(serve, Mapping) or not isinstance(run, Mapping) or not isinstance(serve.get("command"), str):

@@ -93,6 +93,11 @@ def test_a_signal_is_named_with_the_last_line(status: int) -> None:
     assert failure.reason.startswith("was ended by signal SIGILL; the last line of its log: ")
 
 
+def test_a_server_in_the_background_is_asked_to_stay_in_front() -> None:
+    failure = start_failure(["3f2c9a container id"], 0)
+    assert (failure.kind, "start it in the foreground" in failure.reason) == ("crash", True)
+
+
 @pytest.mark.parametrize("reason", ["port taken: x", "model not found: x", "x is in use by another program"])
 def test_what_no_option_causes_counts_for_the_study(reason: str) -> None:
     assert is_environment_message(f"the server did not start: {reason}")

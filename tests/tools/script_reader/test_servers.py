@@ -107,6 +107,8 @@ def test_every_option_and_rule_has_its_source(file: str) -> None:
 def test_a_client_that_is_installed_measures() -> None:
     reading = read_server("vllm serve m", ONE_GPU)
     assert bench_command(reading, Installed(vllm=True, gpus=1)).startswith("vllm bench serve")
+    named = read_server("vllm serve m --served-model-name mine", ONE_GPU)
+    assert " --model m --served-model-name mine " in bench_command(named, Installed(vllm=True))
     other = read_server("llama-server -m m.gguf", ONE_GPU)
     assert bench_command(other, Installed(vllm=True, guidellm=True)).startswith("guidellm benchmark")
     assert bench_command(reading, Installed()).startswith("tunesmith load-test")
@@ -114,7 +116,7 @@ def test_a_client_that_is_installed_measures() -> None:
 
 @pytest.mark.parametrize(
     ("command", "message"),
-    [("", "name the command"), ("vllm serve 'x", "quote"), ("trtllm-serve m", "no server that is known")],
+    [("", "name the command"), ("vllm serve 'x", "quote"), ("trtllm-serve m", "not a server that is known")],
 )
 def test_a_command_that_cannot_be_read_is_refused(command: str, message: str) -> None:
     with pytest.raises(ProjectError, match=message):

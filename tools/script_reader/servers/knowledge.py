@@ -9,10 +9,10 @@ One TOML file per server next to this one:
     constants   name -> spellings of an option whose value rules may use
     [[option]]  a parameter: name, option (off: spelling of the other value of a switch; aliases), type, range, default,
                 why, source. `low`, `high` and `default` may be "cores", "half_cores" or "gpus"; `requires` names a
-                constant without which the option is left alone. In own.toml `names` is a pattern of names, and `span`
+                constant without which the option is not tuned. In own.toml `names` is a pattern of names, and `span`
                 the factor around the script's default.
     [[rule]]    a formula that no trial may fulfil; left out where one of its names is unknown
-    [[untouched]]  options that are left alone, and why
+    [[untouched]]  options that are not tuned, and why
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class ServerRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Untouched:
-    """Options that are left alone, and why."""
+    """Options that are not tuned, and why."""
 
     options: tuple[str, ...]
     why: str

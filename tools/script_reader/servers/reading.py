@@ -43,6 +43,7 @@ class ServerReading:
         constants: numbers that the rules use besides parameters.
         ready: the path that answers once the server is ready.
         model: the model's name or path; "" if the command names none.
+        served_name: the name under which it serves the model; "" for the model's own.
         needs_gpu: whether it is meant for GPUs.
         root: the folder that the server is started from.
         notes: what a person should look at.
@@ -56,6 +57,7 @@ class ServerReading:
     constants: Mapping[str, float] | None = None
     ready: str = "/health"
     model: str = ""
+    served_name: str = ""
     needs_gpu: bool = False
     root: Path = Path()
     notes: tuple[str, ...] = ()
@@ -132,6 +134,7 @@ def _known(known: ServerKnowledge, words: Sequence[str], machine: Machine, token
         constants={name: value for name, value in constants.items() if name in used},
         ready=known.ready,
         model=model_of(known, words),
+        served_name=_option_value(words, "--served-model-name"),
         needs_gpu=known.needs_gpu,
         root=Path.cwd(),
     )
@@ -232,7 +235,7 @@ def _own(words: Sequence[str], machine: Machine) -> ServerReading:
     script = next((index for index, word in enumerate(words) if word.endswith(".py")), None)
     if script is None:
         raise ProjectError(
-            f"{words[0]} is no server that is known here (vLLM, SGLang, llama.cpp, llama-cpp-python), and the command "
+            f"{words[0]} is not a server that is known here (vLLM, SGLang, llama.cpp, llama-cpp-python), and the command "
             "has no Python script to read; write [serve] yourself, docs/serving.md says how"
         )
     own = load(OWN)

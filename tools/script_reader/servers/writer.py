@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -66,8 +67,10 @@ def bench_command(reading: ServerReading, installed: Installed) -> str:
     """Return the command that measures the server: a client that is installed, else our own."""
     load = installed.load
     if installed.vllm and reading.server == "vLLM" and reading.model:
+        named = f"--served-model-name {reading.served_name} " if reading.served_name else ""
         return (
-            f"vllm bench serve --backend vllm --base-url http://127.0.0.1:{{port}} --model {reading.model} "
+            f"vllm bench serve --backend vllm --base-url http://127.0.0.1:{{port}} "
+            f"--model {shlex.quote(reading.model)} {named}"
             f"--dataset-name random --random-input-len {load.input_tokens} --random-output-len {load.output_tokens} "
             f"--num-prompts {load.requests} --max-concurrency {load.concurrency} --seed {{seed}} --percentile-metrics "
             "ttft,tpot,itl,e2el --metric-percentiles 50,95,99 --save-result --result-filename {result}"
@@ -103,7 +106,7 @@ def _study(reading: ServerReading, name: str) -> Iterator[str]:
 
 
 def _serve(reading: ServerReading, installed: Installed) -> Iterator[str]:
-    yield "[serve]                            # started for each trial, on a port of its own, and ended after it"
+    yield "[serve]                            # started for each trial, on its own port, and ended after it"
     yield toml_line("command", reading.template)
     yield f"{toml_line('ready', reading.ready):<34} # answers once the server is ready"
     yield 'start_timeout = "10m"'
