@@ -235,8 +235,8 @@ def _own(words: Sequence[str], machine: Machine) -> ServerReading:
     script = next((index for index, word in enumerate(words) if word.endswith(".py")), None)
     if script is None:
         raise ProjectError(
-            f"{words[0]} is not a server that is known here (vLLM, SGLang, llama.cpp, llama-cpp-python), and the command "
-            "has no Python script to read; write [serve] yourself, docs/serving.md says how"
+            f"{words[0]} is not a server that is known here (vLLM, SGLang, llama.cpp, llama-cpp-python), and the "
+            "command has no Python script to read; write [serve] yourself, docs/serving.md says how"
         )
     own = load(OWN)
     sources = load_sources(Path(words[script]), (), None)
