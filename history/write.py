@@ -190,6 +190,13 @@ class Recorder:
         with self._transaction():
             return bool(self._db.conn.execute(sql, list(row.values())).rowcount)
 
+    def record_variant_declared(self, variant: Variant) -> None:
+        """Record the parameters of a version of the code, which got further ones."""
+        sql = "update variants set declared = ? where study_id = ? and id = ?"
+        declared = variant_row(self.study_id, variant)["declared"]
+        with self._transaction():
+            self._db.conn.execute(sql, [declared, self.study_id, variant.id])
+
     def record_variant_state(self, variant: Variant, state: VariantState, reason: str) -> Variant:
         """Record the state of a version of the code and why it changed."""
         sql = "update variants set state = ?, reason = ? where study_id = ? and id = ?"

@@ -52,6 +52,9 @@ class CodeFacts:
         log: the end of its log.
         noise: standard deviation between seeds; "" while it is unknown.
         earlier_edits: one line for each earlier edit, the latest last.
+        constants: one line for each number of an earlier edit that could be a parameter.
+        filled: numbers in the code that are parameters already, with their places.
+        may_fit: whether the model may make such numbers parameters.
         overused_direction: a direction that must not be proposed next; "" for none.
         is_text: whether the files are text parameters, and no code.
         examples: how the version did on single examples; None where that is not known.
@@ -72,6 +75,9 @@ class CodeFacts:
     log: str = ""
     noise: str = ""
     earlier_edits: Sequence[str] = ()
+    constants: Sequence[str] = ()
+    filled: Sequence[str] = ()
+    may_fit: bool = False
     overused_direction: str = ""
     is_text: bool = False
     examples: ExampleFacts | None = None

@@ -183,6 +183,14 @@ class EditCode(_Command):
     params: Mapping[str, JsonScalar] = Field(default_factory=dict)
 
 
+class FitConstants(_Command):
+    """Make numbers that an edit brought into the code parameters of its version; all that it has for no names."""
+
+    kind: Literal["fit"] = "fit"
+    version: Annotated[str, Field(min_length=1, max_length=40)]
+    names: Annotated[list[str], Field(max_length=8)] = Field(default_factory=list)
+
+
 class Constrain(_Command):
     """Set a constraint on another metric; both bounds None removes it."""
 
@@ -211,7 +219,8 @@ Command: TypeAlias = Annotated[
     | Parallel
     | Bounds
     | Constrain
-    | EditCode,
+    | EditCode
+    | FitConstants,
     Field(discriminator="kind"),
 ]
 _READER: TypeAdapter[Command] = TypeAdapter(Command)

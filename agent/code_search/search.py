@@ -25,12 +25,14 @@ from tunesmith.agent.llm.background import BackgroundRunner
 from tunesmith.agent.llm.call_log import LoggedCall
 from tunesmith.agent.llm.candidate_pool import ANSWER_WAIT_S
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.errors import ToolRefused
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.results import present_trials
 from tunesmith.study.trials.trial import FailureKind, Proposal, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import PERSON, Variant, VariantState, short_id
+from tunesmith.tools.variants.constants import CodeConstant, with_values
 from tunesmith.tools.variants.rules import GateRules
 from tunesmith.tools.variants.run_command import variant_command, variant_space
 from tunesmith.tools.variants.user_edit import EditContext
@@ -169,9 +171,23 @@ class CodeSearch:
         return dict(self._versions.by_id)
 
     def add(self, variant: Variant, params: Mapping[str, Value] | None = None) -> None:
-        """Add a version that a person asked for; `drain_variants` returns it with the others."""
+        """Add a version; `drain_variants` returns it with the others."""
         variant = replace(variant, params=dict(params)) if params else variant
+        if self._spec.edits is not None and self._spec.edits.constants == "all":
+            variant = self._versions.with_constants(variant)
         self._versions.add(variant)
+
+    def fit(self, code: str, names: Sequence[str] = ()) -> list[CodeConstant]:
+        """Make numbers that a version's edit brought in parameters of it; all that it has where no name is given.
+
+        Raises:
+            ToolRefused: one is not offered.
+        """
+        return self._versions.fit(self._versions.by_id[code], names)
+
+    def drain_fitted(self) -> list[Variant]:
+        """Return the versions that got further parameters since the last call of this method, for the history."""
+        return self._versions.drain_fitted()
 
     def drain_variants(self) -> list[Variant]:
         """Return versions that are new since the last call of this method, for the history."""
@@ -291,11 +307,12 @@ class CodeSearch:
         self._calls += result.calls
         variants = [self._judged(v, view) for v in result.variants]
         for variant in variants:
-            self._versions.add(variant)
+            self.add(variant)
+        self._fit_for_model(result.constants)
         self._requested += result.trials
         for first, second in result.joins:
             self._versions.join([(self._versions.by_id[first], self._versions.by_id[second])])
-        if result.trials or any(v.state is VariantState.SOUND for v in variants):
+        if result.trials or result.constants or any(v.state is VariantState.SOUND for v in variants):
             self._failures_in_a_row = 0
             return
         self._failures_in_a_row += 1
@@ -303,6 +320,13 @@ class CodeSearch:
         if result.error:
             self._disabled_reason = result.error if result.permanent else ""
             self._notes.append(f"no edit of the code: {result.error}")
+
+    def _fit_for_model(self, wanted: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Make the constants parameters that the model chose; what changed meanwhile is left as it is."""
+        for code, names in wanted:
+            with suppress(ToolRefused):
+                chosen = self.fit(code, names)
+                self._notes.append(f"{short_id(code)}: the LLM made {', '.join(c.name for c in chosen)} parameters")
 
     def _judged(self, variant: Variant, view: StudyView) -> Variant:
         """Return a new version as the strategy judges it."""

@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.variant import COMBINE, PERSON, Variant, VariantState, has_same_files, root_variant, short_id
 from tunesmith.tools.variants.build import cross_variants, move_edit
+from tunesmith.tools.variants.constants import CodeConstant, code_constants, fit_constants
+from tunesmith.tools.variants.gate import MAX_DECLARED
 from tunesmith.tools.variants.rules import GateRules
+from tunesmith.tools.variants.user_edit import chosen_constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class VersionPool:
         self._new: list[Variant] = []
         self._outcomes: list[VariantOutcome] = []
         self._failed_joins: set[tuple[str, str]] = set()
+        self._fitted: list[Variant] = []
 
     def add(self, variant: Variant) -> None:
         """Add a version; one that is known already keeps its state, and is returned by `drain_new` all the same."""
@@ -96,6 +100,31 @@ class VersionPool:
                 self.add(replace(joined, created_at=max(first.created_at, second.created_at)))
                 return
             self._failed_joins.add((first.id, second.id))
+
+    def constants(self, variant: Variant) -> list[CodeConstant]:
+        """Return the numbers of a version's edit that could be parameters; none once it has as many as it may have."""
+        free = MAX_DECLARED - len(variant.declared)
+        return code_constants(variant, self.by_id, self.rules.space.names)[: max(free, 0)]
+
+    def with_constants(self, variant: Variant) -> Variant:
+        """Return a new version whose numbers are all parameters, as many as it may have."""
+        return fit_constants(variant, self.constants(variant)) if variant.state is VariantState.SOUND else variant
+
+    def fit(self, variant: Variant, names: Sequence[str] = ()) -> list[CodeConstant]:
+        """Make constants of a known version parameters; return them.
+
+        Raises:
+            ToolRefused: one is not offered.
+        """
+        chosen = chosen_constants(variant, self.by_id, self.rules.space.names, names)
+        self.by_id[variant.id] = fit_constants(variant, chosen)
+        self._fitted.append(self.by_id[variant.id])
+        return chosen
+
+    def drain_fitted(self) -> list[Variant]:
+        """Return the versions that got further parameters since the last call of this method."""
+        fitted, self._fitted = self._fitted, []
+        return fitted
 
     def change_state(self, variant: Variant, state: VariantState, reason: str) -> VariantOutcome:
         """Set the state of a version; return the change."""

@@ -31,6 +31,8 @@ def _record_versions(run: StudyRun, code: CodeSearch) -> None:
         run.recorder.record_variant(variant)
         if variant.joined not in moved:
             run.announcer.note(_version_text(variant))
+    for fitted in code.drain_fitted():
+        run.recorder.record_variant_declared(fitted)
     for outcome in outcomes:
         run.recorder.record_variant_state(outcome.variant, outcome.state, outcome.reason)
         run.announcer.note(f"{short_id(outcome.variant.id)}: {outcome.reason}")

@@ -20,6 +20,7 @@ from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.variant import Variant, root_variant
 from tunesmith.tools.analysis.confirmation.at_scale import SCALE_ENDED
 from tunesmith.tools.variants.apply import BranchFailed, CodePatch, GitBranch, PatchFile, make_stack, write_patch
+from tunesmith.tools.variants.constants import with_values
 from tunesmith.tools.variants.lineage import EditStep, edit_steps
 from tunesmith.tools.variants.results import (
     VariantComparison,

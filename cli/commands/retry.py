@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunesmith.cli.display.format import show
-from tunesmith.cli.session.study_session import StudySession
-from tunesmith.study.errors import Mistake, ProjectError, SpecError, ToolRefused
+from tunesmith.cli.session.sending import send_command
+from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.trials.numbers import parse_numbers
 from tunesmith.tools.llm_tools.steering import FORGET, RETRY
-from tunesmith.tools.llm_tools.tool import AnyTool
 
 
 def retry_trials(numbers: Sequence[str], study: Path, *, failed: bool, history: Path | None) -> None:
@@ -24,7 +23,7 @@ def retry_trials(numbers: Sequence[str], study: Path, *, failed: bool, history: 
             [Mistake("trials", "give numbers, such as 3-9, or --failed for all that failed")], where="retry"
         )
     chosen = [] if failed else list(parse_numbers(" ".join(numbers)))
-    _send(RETRY, {"numbers": chosen}, study, history)
+    show(send_command(RETRY, {"numbers": chosen}, study, history))
 
 
 def forget_trials(numbers: Sequence[str], study: Path, *, undo: bool, history: Path | None) -> None:
@@ -33,14 +32,4 @@ def forget_trials(numbers: Sequence[str], study: Path, *, undo: bool, history: P
     Raises:
         InputError: there are no such trials.
     """
-    _send(FORGET, {"numbers": list(parse_numbers(" ".join(numbers))), "again": undo}, study, history)
-
-
-def _send(tool: AnyTool, given: dict[str, object], study: Path, history: Path | None) -> None:
-    session = StudySession(study, history, by="command line")
-    if session.loaded() is None:
-        raise ProjectError(f"{session.file} does not exist; `tunesmith init SCRIPT` writes one")
-    try:
-        show(tool.call(session.context(), given))
-    except ToolRefused as error:
-        raise ProjectError(str(error)) from None
+    show(send_command(FORGET, {"numbers": list(parse_numbers(" ".join(numbers))), "again": undo}, study, history))

@@ -12,11 +12,14 @@ from tunesmith.cli.display.format import first_line, show
 from tunesmith.cli.display.variants.variant_json import config_json, variant_json
 from tunesmith.cli.display.variants.variant_text import variant_lines
 from tunesmith.cli.session.locate import OpenStudy, open_study
-from tunesmith.study.errors import HistoryError
+from tunesmith.cli.session.sending import send_command
+from tunesmith.study.errors import HistoryError, Mistake, SpecError
 from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.tools.analysis.findings.figures import confirmed_text
+from tunesmith.tools.llm_tools.edits import FIT
+from tunesmith.tools.variants.constants import CodeConstant, code_constants
 from tunesmith.tools.variants.results import VariantResult, find_variant, matches_id, variant_results
 from tunesmith.tools.variants.run_command import CLAIM, is_claim
 
@@ -42,10 +45,30 @@ def show_variants(asked: str | None, study: Path, *, history: Path | None, as_js
             if as_json:
                 show(json.dumps({**variant_json(variant), "diff": variant.diff}, indent=2))
             else:
-                _show_one(variant)
+                _show_one(variant, code_constants(variant, {v.id: v for v in variants}, record.spec.space.names))
             return
         found = variant_results(record, opened.history.trials(record.id), variants)
     show(json.dumps([_result_json(s) for s in found], indent=2) if as_json else "\n".join(_tree(opened, found)))
+
+
+def fit_numbers(asked: str | None, names: str, study: Path, *, history: Path | None) -> None:
+    """Make numbers of a variant's edit parameters, at once if the study runs, else at its next run.
+
+    Args:
+        asked: the first characters of the variant's id.
+        names: names with commas between them, or "all".
+        study: the study that has the variant.
+        history: the history file; None for the default path.
+
+    Raises:
+        InputError: no variant is named, or it has no such number.
+    """
+    if asked is None:
+        raise SpecError(
+            [Mistake("--fit", "name the variant, such as `tunesmith variants 9a1f --fit all`")], where="variants"
+        )
+    listed = [] if names.strip() == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    show(send_command(FIT, {"name": asked, "constants": listed}, study, history))
 
 
 def _open(asked: str | None, study: Path, history: Path | None) -> OpenStudy:
@@ -68,8 +91,12 @@ def _is_variant(asked: str, variants: Sequence[Variant]) -> bool:
     return any(matches_id(v, asked) for v in variants)
 
 
-def _show_one(variant: Variant) -> None:
+def _show_one(variant: Variant, constants: Sequence[CodeConstant]) -> None:
     show("\n".join(variant_lines(variant)))
+    for constant in constants:
+        show(f"  could be a parameter: {constant.text}")
+    if constants:
+        show(f"  to tune it: tunesmith variants {short_id(variant.id)} --fit {constants[0].name}")
     if variant.diff.strip():
         show()
         show_diff(variant.diff)

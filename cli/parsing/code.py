@@ -23,11 +23,17 @@ def variants(
     study: StudyOption = Path(),
     history: HistoryOption = None,
     as_json: Json = False,
+    fit: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Tune these numbers of the variant's edit, or all.")
+    ] = None,
 ) -> None:
     """Show the tree of code variants, each with its reason and its result; or the diff of one variant."""
     with readable_errors():
-        from tunesmith.cli.commands.variants import show_variants
+        from tunesmith.cli.commands.variants import fit_numbers, show_variants
 
+        if fit is not None:
+            fit_numbers(asked, fit, study, history=history)
+            return
         show_variants(asked, study, history=history, as_json=as_json)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tunesmith.prompts.untrusted import fenced
-from tunesmith.study.commands import Block, EditCode
+from tunesmith.study.commands import Block, EditCode, FitConstants
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError, ToolRefused
 from tunesmith.study.formatting import one_line, render_params
@@ -21,11 +21,18 @@ from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments
 from tunesmith.tools.variants.apply import BranchFailed, CodePatch, make_branch, write_patch
+from tunesmith.tools.variants.constants import code_constants, with_values
 from tunesmith.tools.variants.results import changed_files, whole_diff
 from tunesmith.tools.variants.rules import gate_rules
 from tunesmith.tools.variants.run_command import CLAIM, is_claim
 from tunesmith.tools.variants.tree import variant_tree
-from tunesmith.tools.variants.user_edit import NO_EDITS, EditContext, build_user_edit, find_known_variant
+from tunesmith.tools.variants.user_edit import (
+    NO_EDITS,
+    EditContext,
+    build_user_edit,
+    chosen_constants,
+    find_known_variant,
+)
 
 MAX_EDITS = 60
 """Maximum number of edits that are listed."""
@@ -86,8 +93,43 @@ def edit_text(context: ToolContext, args: EditArguments) -> str:
     variant = find_known_variant(args.name, _known(context.study.variants()))
     declared = "".join(f"new parameter {name}: {table}\n" for name, table in variant.declared.items())
     warnings = "".join(f"{warning}\n" for warning in variant.warnings)
+    offered = code_constants(variant, _known(context.study.variants()), context.study.spec.space.names)
+    declared += "".join(f"could be a parameter: {constant.text}\n" for constant in offered)
     line = fenced(edit_line(variant, context.study.view(), context.study.spec), "edit", keep="start")
     return f"{line}\n{declared}{warnings}{fenced(variant.diff, 'diff', limit=9000, keep='start')}"
+
+
+class FitArguments(EditArguments):
+    """Numbers of an edit."""
+
+    constants: Annotated[list[str], Field(max_length=8, description="Names; all that it has if empty.")] = Field(
+        default_factory=list
+    )
+
+
+def fit(context: ToolContext, args: FitArguments) -> str:
+    """Send the choice to the loop."""
+    return context.required_control.send(_chosen(context, args)[0])
+
+
+def _fit_preview(context: ToolContext, args: FitArguments) -> str:
+    command, lines = _chosen(context, args)
+    return "\n".join([f"tune {short_id(command.version)} with, in its trials from now on:", *lines])
+
+
+def _chosen(context: ToolContext, args: FitArguments) -> tuple[FitConstants, list[str]]:
+    """Return the command, and a line for each constant, checked as the loop will check it.
+
+    Raises:
+        ToolRefused: there is no such edit or constant.
+    """
+    spec, known = context.study.spec, _known(context.study.variants())
+    if spec.edits is None:
+        raise ToolRefused(NO_EDITS)
+    variant = find_known_variant(args.name, known)
+    chosen = chosen_constants(variant, known, spec.space.names, args.constants)
+    command = FitConstants(version=variant.id, names=[constant.name for constant in chosen])
+    return command, [constant.text for constant in chosen]
 
 
 def propose(context: ToolContext, args: ProposeEditArguments) -> str:
@@ -178,6 +220,9 @@ def _code_patch(context: ToolContext, args: EditArguments) -> tuple[CodePatch, s
     facts = context.study
     variants = list(facts.variants())
     variant = _finished_variant(context, args.name)
+    own = [t for t in facts.view().trials if t.proposal.code == variant.id and not t.is_replicate]
+    best = next(iter(leaderboard(own, facts.view())), None)
+    variant = with_values(variant, best.params if best is not None else None)
     diff = whole_diff(variant, variants)
     if context.project is None or not diff.strip():
         raise ToolRefused(f"{short_id(variant.id)} changes no file of a project here, so there is nothing to apply")
@@ -210,4 +255,5 @@ PROPOSE_EDIT = StudyTool(
     freeze=_frozen_proposal,
     runs_code=True,
 )
+FIT = StudyTool("fit", FitArguments, fit, Effect.STEER, preview=_fit_preview, previewed=frozenset({"constants"}))
 APPLY_EDIT = StudyTool("apply_edit", EditArguments, apply, Effect.EDIT, preview=_apply_preview, freeze=_frozen_name)

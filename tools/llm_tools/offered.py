@@ -108,7 +108,7 @@ def _is_of_use(name: str, now: Situation) -> bool:
 
 
 SELDOM_NEEDED = (
-    "apply_edit", "branch", "cheaper", "export", "forget", "import_results", "lessons", "machine", "points",
+    "apply_edit", "branch", "cheaper", "export", "fit", "forget", "import_results", "lessons", "machine", "points",
     "report", "rule", "setting", "studies", "withdraw",
 )  # fmt: skip
 """Tools that are shown when the model has asked for them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.tools.llm_tools.edits import APPLY_EDIT, EDIT, EDITS, PROPOSE_EDIT
+from tunesmith.tools.llm_tools.edits import APPLY_EDIT, EDIT, EDITS, FIT, PROPOSE_EDIT
 from tunesmith.tools.llm_tools.learning import IMPORTANCE, LESSONS, POINTS, PREDICT, RULE
 from tunesmith.tools.llm_tools.machine import MACHINE
 from tunesmith.tools.llm_tools.offered import MORE_TOOLS
@@ -93,6 +93,7 @@ ALL: tuple[AnyTool, ...] = (
     IMPORT,
     CHECK,
     START,
+    FIT,
     PROPOSE_EDIT,
     APPLY_EDIT,
 )

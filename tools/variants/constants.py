@@ -62,10 +62,9 @@ class CodeConstant:
     @property
     def text(self) -> str:
         """The constant with its place and range, for people and models."""
-        values = self.table.get("choices") or [self.table["low"], self.table["high"]]
-        span = (
-            ", ".join(map(short_number, values)) if "choices" in self.table else " to ".join(map(short_number, values))
-        )
+        choices = [short_number(value) for value in self.table.get("choices", ())]
+        ends = [short_number(self.table[key]) for key in ("low", "high") if key in self.table]
+        span = ", ".join(choices) or " to ".join(ends)
         return f"{self.name} = {short_number(self.table['default'])} ({self.fill}), range {span}"
 
     @property
@@ -178,8 +177,9 @@ def _number(node: ast.expr) -> float | None:
     """Return a number that is written as one, with or without a sign; None for other values."""
     sign = -1 if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else 1
     inner = node.operand if isinstance(node, ast.UnaryOp) else node
-    is_number = isinstance(inner, ast.Constant) and isinstance(inner.value, int | float)
-    return sign * inner.value if is_number and not isinstance(inner.value, bool) else None  # type: ignore[union-attr]
+    if not isinstance(inner, ast.Constant) or isinstance(inner.value, bool):
+        return None
+    return sign * inner.value if isinstance(inner.value, int | float) else None
 
 
 def _new_numbers(before: str, after: str) -> Iterator[tuple[Place, float]]:
@@ -209,7 +209,8 @@ def _constant(path: str, place: Place, value: float, names: set[str]) -> CodeCon
     name, owner = place.name, place.owner.rpartition(".")[2]
     if name.isdigit() and isinstance(value, float):
         # Of `betas=(0.9, 0.95)`, the second is beta2.
-        name = f"{owner.removesuffix('s')}{int(name) + 1}"
+        group = place.address.partition("#")[0].split(".")[-2]
+        name = f"{group.removesuffix('s')}{int(name) + 1}"
     if not name.isidentifier() or name.startswith("__") or owner in _PRINTING:
         return None
     is_other = any(pattern.search(name) for pattern in (SEED_NAME, _SHAPE)) or is_limit(name, "") or is_held_out(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.study.commands import EditCode
@@ -21,8 +21,11 @@ from tunesmith.study.variant import (
     VariantState,
     has_same_files,
     root_variant,
+    short_id,
 )
 from tunesmith.tools.variants.build import EditProposal, make_variant
+from tunesmith.tools.variants.constants import CodeConstant, choose_constants, code_constants
+from tunesmith.tools.variants.gate import MAX_DECLARED
 from tunesmith.tools.variants.results import find_variant
 from tunesmith.tools.variants.rules import GateRules
 from tunesmith.tools.variants.run_command import variant_space
@@ -71,6 +74,27 @@ def build_user_edit(command: EditCode, context: EditContext, spec: StudySpec) ->
     if wrong:
         raise ToolRefused("; ".join(wrong))
     return variant
+
+
+def chosen_constants(
+    variant: Variant, known: Mapping[str, Variant], taken: Sequence[str], names: Sequence[str]
+) -> list[CodeConstant]:
+    """Return the numbers of an edit that a person or the model wants as parameters; all that it has for no names.
+
+    Raises:
+        ToolRefused: one is not offered, the version cannot run, or it would have too many parameters.
+    """
+    if variant.state is not VariantState.SOUND:
+        raise ToolRefused(f"{short_id(variant.id)} does not run, {variant.state.value}: {variant.reason}")
+    try:
+        chosen = choose_constants(code_constants(variant, known, taken), names)
+    except ValueError as error:
+        raise ToolRefused(f"{short_id(variant.id)}: {error}") from None
+    free = MAX_DECLARED - len(variant.declared)
+    if len(chosen) > free:
+        offered = ", ".join(constant.name for constant in chosen)
+        raise ToolRefused(f"{short_id(variant.id)} may get {max(free, 0)} more parameters; choose among {offered}")
+    return chosen
 
 
 def find_known_variant(name: str, known: Mapping[str, Variant]) -> Variant:

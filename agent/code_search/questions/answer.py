@@ -61,10 +61,17 @@ class EditAnswer:
     ideas: tuple[Idea, ...] = ()
     joins: tuple[tuple[str, str], ...] = ()
     trials: tuple[WantedTrial, ...] = ()
+    constants: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """For each version, the names of the numbers in its code that become parameters."""
 
 
-def edit_format(names: Sequence[str]) -> AnswerFormat[EditAnswer]:
-    """Return the format of an answer about edits, for trials with these parameters."""
+def edit_format(names: Sequence[str], *, may_fit: bool = False) -> AnswerFormat[EditAnswer]:
+    """Return the format of an answer about edits.
+
+    Args:
+        names: the parameters of trials.
+        may_fit: whether the answer may make numbers in the code parameters.
+    """
     text, number = {"type": "string"}, {"type": ["number", "null"]}
     version = {"type": ["string", "null"]}
     params = closed_object(dict.fromkeys(names, {"type": ["string", "number", "boolean", "null"]}))
@@ -84,6 +91,9 @@ def edit_format(names: Sequence[str]) -> AnswerFormat[EditAnswer]:
         "joins": {"type": "array", "items": closed_object({"first": text, "second": text})},
         "trials": {"type": "array", "items": closed_object(trial)},
     }
+    if may_fit:
+        chosen = {"version": version, "names": {"type": "array", "items": text}}
+        properties["constants"] = {"type": "array", "items": closed_object(chosen)}
     return AnswerFormat("edits", closed_object(properties), _read_answer)
 
 
@@ -108,12 +118,18 @@ def _read_answer(answer: Any) -> EditAnswer:
     ideas = [_read_idea(entry, number) for number, entry in enumerate(_objects(listed), start=1)]
     joins = [(str(j.get("first")), str(j.get("second"))) for j in _objects(found.get("joins"))[:_MAX_LISTED]]
     trials = [_read_trial(entry) for entry in _objects(found.get("trials"))[:_MAX_LISTED]]
-    if not ideas and not joins and not trials:
+    constants = [_read_constants(entry) for entry in _objects(found.get("constants"))[:_MAX_LISTED]]
+    if not ideas and not joins and not trials and not constants:
         raise ValueError(
             'ideas: give a list with at least one idea, for example {"ideas": [{"rationale": "...", "direction": '
             '"optimizer", "edits": [{"path": "train.py", "search": "...", "replace": "..."}], "params": {}}]}'
         )
-    return EditAnswer(ideas=tuple(ideas), joins=tuple(joins), trials=tuple(trials))
+    return EditAnswer(ideas=tuple(ideas), joins=tuple(joins), trials=tuple(trials), constants=tuple(constants))
+
+
+def _read_constants(entry: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    names = entry.get("names")
+    return str(entry.get("version") or ""), tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def _read_idea(entry: Mapping[str, Any], number: int) -> Idea:

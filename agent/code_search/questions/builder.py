@@ -25,7 +25,11 @@ from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
+from tunesmith.tools.variants.constants import FILL, code_constants, is_filled
 from tunesmith.tools.variants.run_command import variant_space
+
+_MAX_CONSTANTS = 12
+"""Number of constants that one question names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,7 @@ class EditQuestionBuilder:
             best={a.code: dict(a.best.params) for a in self.state.arms if a.best},
             broken=broken,
             tools=edit_tools(self.spec, self.view, variants, self.records),
+            may_fit=self._may_fit,
         )
 
     def _code_facts(self, parent: Variant, arm: Arm) -> CodeFacts:

@@ -23,7 +23,7 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.variant import EditRefused, Variant, VariantState
 from tunesmith.tools.variants.build import make_variant
 from tunesmith.tools.variants.rules import GateRules
-from tunesmith.tools.variants.user_edit import find_known_variant
+from tunesmith.tools.variants.user_edit import chosen_constants, find_known_variant
 
 MAX_QUESTIONS = 3
 """Questions per edit: the first one, and two more that name the problems of the previous answer."""
@@ -48,6 +48,7 @@ class EditQuestion:
         best: the best configuration of each version, by id; "" for the user's own code.
         broken: a failed edit to repair; None for a new edit.
         tools: functions that the model may call before it answers.
+        may_fit: whether the model may make numbers in the code parameters.
     """
 
     parent: Variant
@@ -59,6 +60,7 @@ class EditQuestion:
     best: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     broken: FailedEdit | None = None
     tools: Sequence[LookupTool] = ()
+    may_fit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class EditResult:
         variants: versions in the order in which they were built, refused ones included.
         joins: pairs of known versions to join.
         trials: trials of known versions.
+        constants: known versions, each with the names of its numbers that become parameters.
         error: why the model gave nothing, in one line; "" when it gave something.
         permanent: the error lasts until a person changes something.
     """
@@ -76,6 +79,7 @@ class EditResult:
     variants: tuple[Variant, ...] = ()
     joins: tuple[tuple[str, str], ...] = ()
     trials: tuple[TrialRequest, ...] = ()
+    constants: tuple[tuple[str, tuple[str, ...]], ...] = ()
     calls: tuple[LoggedCall, ...] = ()
     error: str = ""
     permanent: bool = False
@@ -88,17 +92,20 @@ class _Built:
     variants: list[Variant] = field(default_factory=list)
     joins: list[tuple[str, str]] = field(default_factory=list)
     trials: list[TrialRequest] = field(default_factory=list)
+    constants: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
     @property
     def is_usable(self) -> bool:
         """Whether something can run."""
-        return bool(self.joins or self.trials) or any(v.state is VariantState.SOUND for v in self.variants)
+        has_more = bool(self.joins or self.trials or self.constants)
+        return has_more or any(v.state is VariantState.SOUND for v in self.variants)
 
     def result(self, calls: Sequence[LoggedCall], *, error: str = "", permanent: bool = False) -> EditResult:
         return EditResult(
             variants=tuple(self.variants),
             joins=tuple(self.joins),
             trials=tuple(self.trials),
+            constants=tuple(self.constants),
             calls=tuple(calls),
             error=error,
             permanent=permanent,
@@ -128,7 +135,7 @@ class Editor:
         calls: list[LoggedCall] = []
         built = _Built()
         messages = editing_messages(self._brief, question.facts, count=question.count, broken=question.broken)
-        form = edit_format(question.names)
+        form = edit_format(question.names, may_fit=question.may_fit)
         for turn in range(MAX_QUESTIONS):
             is_last_retry = turn == MAX_QUESTIONS - 2
             try:
@@ -167,7 +174,17 @@ class Editor:
                 built.trials.append(_request(wanted, question))
             except ToolRefused as refused:
                 problems.append(f"trial: {refused}")
+        for version, names in answer.constants if question.may_fit else ():
+            try:
+                built.constants.append(self._fitted(version, names, question))
+            except ToolRefused as refused:
+                problems.append(f"constants: {refused}")
         return problems
+
+    def _fitted(self, version: str, names: Sequence[str], question: EditQuestion) -> tuple[str, tuple[str, ...]]:
+        variant = _named(version, question)
+        chosen = chosen_constants(variant, question.known, self._rules.space.names, names)
+        return variant.id, tuple(constant.name for constant in chosen)
 
     def _build_idea(self, idea: Idea, question: EditQuestion, built: _Built) -> str:
         """Build a version from an idea; return why it may not run, "" when it may."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tunesmith.agent.loop.commands.decisions import CommandDecision, RunState, decide
-from tunesmith.study.commands import Command, EditCode, parse_command
+from tunesmith.study.commands import Command, EditCode, FitConstants, parse_command
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.trials.trial import Trial, TrialState
@@ -29,7 +29,7 @@ def check_command(
     Raises:
         ToolRefused: the message says why, and what is possible instead.
     """
-    if isinstance(command, EditCode):
+    if isinstance(command, EditCode | FitConstants):
         return
     earlier = read_earlier_commands(spec, reader.commands())
     trials = sorted(reader.view().every_trial, key=lambda trial: trial.number)

@@ -19,6 +19,7 @@ from tunesmith.study.commands import (
     Constrain,
     EditCode,
     End,
+    FitConstants,
     Forbid,
     Forget,
     Limit,
@@ -50,7 +51,13 @@ from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
 from tunesmith.study.variant import Variant, short_id
 from tunesmith.tools.analysis.rule_effect import rule_effect
 from tunesmith.tools.control.earlier_commands import changed_value_text
-from tunesmith.tools.variants.user_edit import NO_EDITS, EditContext, build_user_edit
+from tunesmith.tools.variants.user_edit import (
+    NO_EDITS,
+    EditContext,
+    build_user_edit,
+    chosen_constants,
+    find_known_variant,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +102,7 @@ class CommandDecision:
         version: edited code to run.
         params: values for the first trial of `version`, on top of the best configuration.
         charge: calls of a language model to count against the budget.
+        fitted: the version whose `constants` become parameters.
     """
 
     answer: str
@@ -111,6 +119,8 @@ class CommandDecision:
     charge: Charge | None = None
     version: Variant | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
+    fitted: str | None = None
+    constants: tuple[str, ...] = ()
 
 
 def decide(command: Command, state: RunState) -> CommandDecision:  # noqa: C901  # one case per kind of command
@@ -145,6 +155,8 @@ def decide(command: Command, state: RunState) -> CommandDecision:  # noqa: C901 
             return CommandDecision(answer=f"counted for {command.purpose}", charge=command)
         case EditCode():
             return _edit(command, state)
+        case FitConstants():
+            return _fit(command, state)
         case Pin():
             return _pin(command, state)
         case Veto():
@@ -165,6 +177,16 @@ def _edit(command: EditCode, state: RunState) -> CommandDecision:
     version = replace(build_user_edit(command, state.code, state.spec), created_at=time.time())
     lines = [f"{short_id(version.id)} runs next, with the best configuration so far", *version.warnings]
     return CommandDecision(answer="; ".join(lines), version=version, params=command.params)
+
+
+def _fit(command: FitConstants, state: RunState) -> CommandDecision:
+    if state.code is None:
+        raise ToolRefused(state.refuses_edits or NO_EDITS)
+    known = state.code.known
+    version = find_known_variant(command.version, known)
+    chosen = chosen_constants(version, known, state.spec.space.names, command.names)
+    answer = f"{short_id(version.id)} is tuned with {'; '.join(constant.text for constant in chosen)}"
+    return CommandDecision(answer=answer, fitted=version.id, constants=tuple(constant.name for constant in chosen))
 
 
 def event_detail(name: str, by: str, command: object, answer: str, decision: CommandDecision | None) -> dict[str, Any]:

@@ -103,6 +103,8 @@ class CommandService:
             self._charge(decision.charge)
         if decision.stop is not None:
             self._stop_trial(decision.stop, by)
+        if decision.fitted is not None and run.code is not None:
+            run.code.fit(decision.fitted, decision.constants)
         if decision.withdraw is not None:
             self._withdraw_trial(decision.withdraw, by)
 

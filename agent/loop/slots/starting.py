@@ -72,7 +72,7 @@ def edited_code(run: StudyRun, trial: Trial) -> EditedCode | None:
         raise ProjectError(f"{short_id(code)} is not known; [edits] was removed from study.toml")
     if run.evaluator.edits_problem:
         raise ProjectError(run.evaluator.edits_problem)
-    return EditedCode(*run.code.changed_files(code))
+    return EditedCode(*run.code.changed_files(code, trial.params))
 
 
 def prepare_proposals(run: StudyRun) -> None:

@@ -28,6 +28,10 @@ def variant_lines(variant: Variant, of_study: str = "") -> list[str]:
         lines.append(f"  {one_line(variant.rationale, None) or 'no reason was given'}")
     if variant.state is not VariantState.SOUND:
         lines.append(f"  {variant.state.value}: {one_line(variant.reason, None)}")
+    for name, table in variant.declared.items():
+        span = table.get("choices") or [table.get("low"), table.get("high")]
+        place = f" in {table[FILL]}" if FILL in table else ""
+        lines.append(f"  parameter {name}{place}: {' to '.join(map(str, span))}")
     return lines + [f"  warning: {one_line(warning, None)}" for warning in variant.warnings]
 
 

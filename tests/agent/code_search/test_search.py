@@ -129,7 +129,7 @@ def test_the_first_trial_of_a_version_repeats_its_parents_best_on_the_same_seed(
     assert (dict(found.params), found.proposal.seed) == ({"x": 0.3}, 101)
     assert found.proposal.source is Source.LLM
     assert found.proposal.prediction is not None
-    files, line = code.changed_files(found.proposal.code)
+    files, line = code.changed_files(found.proposal.code, found.params)
     assert files["train.py"].startswith("a = 2")
     assert line == SPEC.run.command
 

@@ -64,6 +64,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "import_results": {"path": "earlier.csv"},
     "setting": {"key": "run.timeout", "value": "30m"},
     "edit": {"name": "edit-000000"},
+    "fit": {"name": "edit-000000"},
     "apply_edit": {"name": "edit-000000"},
     "propose_edit": {"blocks": [{"path": "train.py", "search": "x - 0.3", "replace": "x - 0.2"}]},
 }
@@ -78,6 +79,7 @@ REFUSED_AT_REST = {
     "end",
     "write_study",
     "edit",
+    "fit",
     "propose_edit",
     "apply_edit",
 }

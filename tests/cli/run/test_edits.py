@@ -293,6 +293,61 @@ def test_new_parameters_are_tuned_with_their_version(tmp_path: Path) -> None:
         )
 
 
+NUMBER = ("bias = 1.0", "smoothing = 0.5\nbias = abs(smoothing - 0.2)", "optimizer")
+
+
+def values_of(folder: Path, name: str) -> list[float]:
+    """Return a parameter's values in the trials of the only edit, checked against what the script made of them."""
+    trials, variants = outcome(folder)
+    (made,) = [v for v in variants.values() if v.is_edited and v.state is VariantState.SOUND]
+    own = [t for t in trials if t.proposal.code == made.id]
+    for tried in own:
+        value = float(tried.params.get(name, 0.5))
+        expected = abs(value - 0.2) + (float(tried.params["x"]) - 0.3) ** 2
+        assert abs(tried.values["loss"] - expected) < 0.011, "it reaches the script"
+    return [float(t.params[name]) for t in own if name in t.params]
+
+
+def test_a_number_of_an_edit_is_offered_and_tuned_once_a_person_wants_it(tmp_path: Path) -> None:
+    with serving(Scripted([edit_reply(*NUMBER)])) as server:
+        folder = project(tmp_path / "p", server.base_url, trials=3)
+        run(folder)
+        assert values_of(folder, "smoothing") == []
+        (name,) = [v.removeprefix("edit-")[:6] for v, made in outcome(folder)[1].items() if made.is_edited]
+        shown = command("variants", name, cwd=folder).stdout
+        assert "could be a parameter: smoothing = 0.5000 (train.py:smoothing), range" in shown
+        assert f"tunesmith variants edit-{name} --fit smoothing" in shown
+        wrong = command("variants", name, "--fit", "smoothin", cwd=folder)
+        assert wrong.returncode == 2
+        assert "smoothin is none of its constants (smoothing); did you mean" in wrong.stderr
+        assert command("variants", name, "--fit", "smoothing", cwd=folder).returncode == 0
+        run(folder, "--trials", "9")
+    values = values_of(folder, "smoothing")
+    assert len(set(values)) > 2
+    assert min(abs(value - 0.2) for value in values) < 0.2, "it is tuned"
+    patch = command("apply", name, "--patch", "--output", "best.patch", cwd=folder)
+    assert patch.returncode == 0, patch.stderr
+    trials, _ = outcome(folder)
+    best = min((t for t in trials if t.proposal.code.startswith(f"edit-{name}")), key=lambda t: t.values["loss"])
+    assert f"+smoothing = {best.params['smoothing']!r}" in (folder / "best.patch").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("who", ["all", "model"])
+def test_numbers_of_an_edit_become_parameters_as_edits_says(tmp_path: Path, who: str) -> None:
+    def answer(request: Request, before: int) -> Reply:
+        asked = str(request["messages"][-1]["content"])
+        if "Name those worth tuning in `constants`" in asked and "smoothing = 0.5" in asked:
+            chosen = {"ideas": [], "constants": [{"version": None, "names": ["smoothing"]}]}
+            return message(json.dumps(chosen))
+        return model(request, before)
+
+    model = Scripted([edit_reply(*NUMBER)])
+    with serving(answer) as server:
+        folder = project(tmp_path / "p", server.base_url, trials=7, more=f'constants = "{who}"')
+        run(folder)
+    assert len(set(values_of(folder, "smoothing"))) > 1
+
+
 def test_a_study_resumes_with_its_versions(tmp_path: Path) -> None:
     with serving(Scripted([edit_reply(*GOOD), edit_reply(*BETTER)])) as server:
         folder = project(tmp_path / "p", server.base_url, trials=6)
