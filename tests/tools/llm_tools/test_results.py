@@ -187,3 +187,36 @@ def test_a_parameter_is_not_taken_for_a_series_of_its_name(recorder: Recorder, c
     assert len(call(context, "trials", where="lr == 0.02").splitlines()) == 1
     numbers = [t.number for t in recorder.history.trials(recorder.study_id)][-2:]
     assert "lr | 0.01 | 0.02" in call(context, "compare", numbers=numbers)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (
+            {"a": 1.0, "b": 9.0, "c": 5.0},
+            {"a": 2.0, "b": 10.1, "c": 6.0},
+            "by 1.03 on the 3 instances that both ran on, be",
+        ),
+        ({"a": 1.0, "b": 9.0}, {"a": 2.0, "b": 8.5}, "on the 2 instances that both ran on, within noise"),
+        ({"a": 1.0}, {"a": 2.0, "b": 8.0}, "on the 1 instance that both ran on; one instance does not say"),
+        ({"a": 1.0}, {"b": 8.0}, "ran on no common instance"),
+    ],
+)
+def test_compare_goes_by_pairs_on_instances(
+    tmp_path: Path, first: dict[str, float], second: dict[str, float], words: str
+) -> None:
+    values = {"values": ["a", "b", "c"]}
+    spec = make_spec(run={"command": "python train.py --lr {lr} --on {instance}"}, instances=values)
+    numbers = []
+    with Recorder(tmp_path / "h.db", spec, project="", now=0.0) as opened:
+        for lr, losses in ((0.01, first), (0.02, second)):
+            original = None
+            for name, loss in losses.items():
+                ran = replace(proposal(lr, replicate_of=original), instance=name)
+                trial = opened.record_start(opened.record_proposal(ran, 1.0), 0, 1.0)
+                opened.record_outcome(trial, complete(loss), 2.0)
+                original = trial.number if original is None else original
+            numbers.append(original)
+    reader = FileStudyReader(tmp_path / "h.db", lambda: spec)
+    assert words in call(ToolContext(reader=reader), "compare", numbers=numbers).splitlines()[-1]
+    reader.close()

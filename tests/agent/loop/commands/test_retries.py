@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from fakes.studies import make_spec
@@ -10,7 +11,16 @@ from fakes.studies import make_spec
 from tunesmith.agent.loop.commands.retries import plan_forget, plan_retry, plan_take_up
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.trial import (
+    Failure,
+    FailureKind,
+    InstanceRuns,
+    Outcome,
+    Proposal,
+    Source,
+    Trial,
+    TrialState,
+)
 
 SPACE = make_spec(space={"lr": {"type": "float", "low": 0.0, "high": 1.0}}).space
 
@@ -78,3 +88,13 @@ def test_other_trials_are_not_forgotten(numbers: tuple[int, ...], reason: str) -
 def test_taking_up_what_is_not_forgotten_names_what_is() -> None:
     with pytest.raises(ToolRefused, match="forgotten: trial 1"):
         plan_take_up((0,), [made(0, {"lr": 0.1}), made(1, {"lr": 0.1}, forgotten=True)])
+
+
+def test_a_run_that_failed_on_one_instance_is_retried_there_and_its_first_trial_keeps_its_value() -> None:
+    first = made(0, {"lr": 0.1}, runs=InstanceRuns(values={"a": 1.0}, adjusted=(1.0,)))
+    first = replace(first, proposal=replace(first.proposal, instance="a"))
+    again = made(1, {"lr": 0.1})
+    again = replace(again, proposal=replace(again.proposal, instance="b", replicate_of=0))
+    plan = plan_retry((), [first, again], SPACE)
+    assert plan.forget == (1,)
+    assert [(p.instance, p.replicate_of) for p in plan.proposals] == [("b", 0)]
