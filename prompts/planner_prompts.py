@@ -22,6 +22,7 @@ from tunesmith.study.config.record import Lesson
 from tunesmith.study.formatting import render_parameter, render_params
 from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.space.space import SearchSpace
+from tunesmith.study.trials.observed.judged import ABOUT
 from tunesmith.study.trials.results import default_trial, present_improvements
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Constraint, Objective, StudyView
@@ -181,7 +182,7 @@ def opening_messages(brief: StudyBrief, *, max_tokens: int = MAX_TOKENS) -> list
         "study.md",
         name=brief.name,
         description=brief.description,
-        aims=", ".join(f"{o.direction.value} {o.metric}" for o in brief.objectives),
+        aims=", ".join(map(_aim_text, brief.objectives)),
         constraints=", ".join(_constraint_text(c) for c in brief.constraints),
         command=brief.command,
         hardware=brief.hardware,
@@ -261,6 +262,11 @@ def _default_facts(view: StudyView) -> dict[str, str] | None:
     facts = _trial_facts(trial, view)
     seconds = trial.outcome.usage.wall_s if trial is not None and trial.outcome else 0.0
     return facts and {**facts, "seconds": f"{seconds:.3g}" if seconds else ""}
+
+
+def _aim_text(objective: Objective) -> str:
+    about = f" ({ABOUT[objective.metric]})" if objective.metric in ABOUT else ""
+    return f"{objective.direction.value} {objective.metric}{about}"
 
 
 def _constraint_text(constraint: Constraint) -> str:

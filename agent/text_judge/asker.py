@@ -11,7 +11,7 @@ from tunesmith.agent.llm.background import BackgroundRunner
 from tunesmith.agent.llm.call_log import LoggedCall, ask_and_log
 from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, ModelDown
 from tunesmith.agent.llm.client.types import LanguageModel, TokenUse
-from tunesmith.agent.text_judge.questions import UNUSABLE, Question
+from tunesmith.agent.text_judge.questions import UNUSABLE, Question, Verdict
 from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.message import Message
 
@@ -25,13 +25,13 @@ ATTEMPTS = 2
 class Answers:
     """What came in: verdicts by the key of their question, and the log of the calls."""
 
-    verdicts: dict[str, str]
+    verdicts: dict[str, Verdict]
     calls: list[LoggedCall]
 
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
-    verdict: str
+    verdict: Verdict
     down: ModelDown | None
     calls: list[LoggedCall]
 
@@ -113,7 +113,7 @@ class Asker:
 
 def _ask(model: LanguageModel, question: Question) -> _Reply:
     calls: list[LoggedCall] = []
-    verdict, down = UNUSABLE, None
+    verdict, down = Verdict(UNUSABLE), None
     for _ in range(ATTEMPTS):
         try:
             verdict = ask_and_log(model, question.template, question.messages, question.form, calls)

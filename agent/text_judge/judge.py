@@ -36,6 +36,9 @@ class JudgeStore(Protocol):
     def add_judged(self, texts: JudgedTexts) -> None:
         """Keep what the judge said of a trial's texts."""
 
+    def add_proof(self, name: str, proof: Proof) -> None:
+        """Keep what labels show of the judge of this name."""
+
     def charge(self, calls: Sequence[LoggedCall]) -> None:
         """Log calls and count them against the budget."""
 
@@ -93,6 +96,7 @@ class TextJudge:
         self._table, self._rules, self._asker, self._store = table, rules, asker, store
         self._verdicts, self._judged, self._texts = known.verdicts, known.judged, known.texts
         self._labels, self._reference, self._best = labels, reference, best
+        self._reasons: dict[str, str] = {}
         self._proof: Proof | None = None
         asked = [question for questions in label_questions(rules, labels) for question in questions]
         self._label_keys = {question.key for question in asked}
@@ -133,8 +137,10 @@ class TextJudge:
         if found.calls:
             self._store.charge(found.calls)
         if found.verdicts:
-            self._verdicts |= found.verdicts
-            self._store.add_verdicts(found.verdicts)
+            said = {key: verdict.said for key, verdict in found.verdicts.items()}
+            self._verdicts |= said
+            self._reasons |= {key: verdict.reason for key, verdict in found.verdicts.items() if verdict.reason}
+            self._store.add_verdicts(said)
         if self._proof is None and self._label_keys <= self._verdicts.keys():
             self._prove()
 
@@ -182,6 +188,7 @@ class TextJudge:
             scores={name: float(self._verdicts[key]) for name, key in usable.items()},
             lengths={name: len(hearing.texts[name].output) for name in usable},
             unusable=sum(self._verdicts[key] == UNUSABLE for key in keys),
+            reasons=self._said_of(hearing),
         )
 
     def unusable_reason(self, hearing: Hearing, texts: JudgedTexts) -> str:
@@ -203,12 +210,22 @@ class TextJudge:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
+    def _said_of(self, hearing: Hearing) -> dict[str, str]:
+        """Return the judge's reason for each example that the trial's text did not win against the reference."""
+        found = {name: self._reasons.get(key, "") for name, key in hearing.scores.items()}
+        for name, keys in hearing.pairs.get(self.reference if self.reference is not None else FROM_FILE, {}).items():
+            if isinstance(keys, tuple) and pair_outcome(*(self._verdicts[key] for key in keys)) < 1.0:
+                reason = self._reasons.get(keys[0], "")
+                found[name] = f"{reason} (this text is A, the reference's B)" if reason else ""
+        return {name: reason for name, reason in found.items() if reason}
+
     def _prove(self) -> None:
         proof = make_proof(self._rules, self._labels, self._verdicts)
         reason = objection(proof) if not self._table.accept_unproven else ""
         if reason:
             raise ProjectError(f"[judge]: the judge {self.name} {reason}")
         self._proof = proof
+        self._store.add_proof(self.name, proof)
 
     def _opponents(self, number: int) -> list[int]:
         """Return whom a trial is compared with: the reference, and the trial that leads."""

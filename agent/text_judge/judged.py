@@ -31,6 +31,7 @@ class JudgedTexts:
         scores: the judge's score by example, without pairs.
         lengths: number of characters of each scored text.
         unusable: number of questions without a usable answer.
+        reasons: what the judge said of the text of an example, where that is known.
     """
 
     number: int
@@ -38,6 +39,7 @@ class JudgedTexts:
     scores: Mapping[str, float] = field(default_factory=dict)
     lengths: Mapping[str, int] = field(default_factory=dict)
     unusable: int = 0
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def by_example(self, reference: int) -> Mapping[str, float]:
         """Return what the trial came to on each example: its score, or its outcome against the reference."""
@@ -52,6 +54,7 @@ class JudgedTexts:
             "scores": dict(self.scores),
             "lengths": dict(self.lengths),
             "unusable": self.unusable,
+            "reasons": dict(self.reasons),
         }
 
     @classmethod
@@ -64,6 +67,7 @@ class JudgedTexts:
             scores=detail["scores"],
             lengths=detail["lengths"],
             unusable=detail["unusable"],
+            reasons=detail.get("reasons", {}),
         )
 
 

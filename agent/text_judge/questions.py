@@ -13,9 +13,22 @@ from tunesmith.agent.llm.client.types import AnswerFormat
 from tunesmith.prompts.judge_prompts import PAIR, SCORE, pair_messages, score_messages
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.render import template_version
+from tunesmith.study.formatting import one_line
 
 FIRST, SECOND, TIE, UNUSABLE = "a", "b", "tie", "none"
 """Verdicts on a pair; the last one stands for no usable answer, also for scores."""
+
+
+MAX_REASON_CHARS = 300
+"""Longest reason that is kept of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer: "a", "b", "tie", a score as text, or "none"; and its reason in a line, which is data as well."""
+
+    said: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,14 +39,14 @@ class Question:
         key: hash of everything that the answer depends on; equal questions are asked once.
         template: name of the template.
         messages: the prompt.
-        form: the form of the answer; it reads the verdict as the text that the history stores.
+        form: the form of the answer.
         about: what is asked, for the log.
     """
 
     key: str
     template: str
     messages: tuple[Message, ...]
-    form: AnswerFormat[str]
+    form: AnswerFormat[Verdict]
     about: str
 
 
@@ -93,21 +106,25 @@ def _reasoned(properties: Mapping[str, Any]) -> dict[str, Any]:
     return closed_object({"reason": {"type": "string"}, **properties})
 
 
-def _read_pair(answer: Any) -> str:
+def _read_pair(answer: Any) -> Verdict:
     verdict = answer.get("better") if isinstance(answer, Mapping) else None
     found = str(verdict).strip().lower()
     if found not in (FIRST, SECOND, TIE):
         raise ValueError('better: write "A", "B" or "tie"')
-    return found
+    return Verdict(found, _reason(answer))
 
 
-def _read_score(answer: Any, low: int, high: int) -> str:
+def _read_score(answer: Any, low: int, high: int) -> Verdict:
     score = answer.get("score") if isinstance(answer, Mapping) else None
     if isinstance(score, bool) or not isinstance(score, int | float) or score != int(score) or not low <= score <= high:
         raise ValueError(f"score: write a whole number from {low} to {high}")
-    return str(int(score))
+    return Verdict(str(int(score)), _reason(answer))
 
 
-_PAIR_FORM: AnswerFormat[str] = AnswerFormat(
+def _reason(answer: Mapping[str, Any]) -> str:
+    return one_line(str(answer.get("reason") or ""), MAX_REASON_CHARS)
+
+
+_PAIR_FORM: AnswerFormat[Verdict] = AnswerFormat(
     "comparison", _reasoned({"better": {"type": "string", "enum": ["A", "B", "tie"]}}), _read_pair
 )

@@ -18,6 +18,7 @@ from tunesmith.tools.checks.dry_run_findings import dry_run_findings, start_prob
 from tunesmith.tools.checks.finding import Finding
 from tunesmith.tools.checks.judge_checks import judge_findings
 from tunesmith.tools.checks.judge_data import judge_data_findings
+from tunesmith.tools.checks.judged_text_checks import judged_text_findings
 from tunesmith.tools.checks.study_checks import check_command
 
 
@@ -48,7 +49,13 @@ def try_study(
     except ProjectError as error:
         return None, [start_problem(error)]
     earlier = _failing_earlier(spec, history_file(study, history))
-    return run, [*dry_run_findings(spec, run), *judge_findings(spec), *judge_data_findings(spec, project), *earlier]
+    return run, [
+        *dry_run_findings(spec, run),
+        *judge_findings(spec),
+        *judged_text_findings(spec, project),
+        *judge_data_findings(spec, project),
+        *earlier,
+    ]
 
 
 def _failing_earlier(spec: StudySpec, history: Path) -> list[Finding]:

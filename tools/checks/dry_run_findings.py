@@ -20,6 +20,7 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.trial import Failure, FailureKind, TrialState
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.checks.finding import Finding, has_problem
+from tunesmith.tools.checks.judged_text_checks import texts_findings
 from tunesmith.tools.checks.resource_findings import measured_resources, resource_findings
 from tunesmith.tools.checks.study_checks import check_arms, check_parameters, check_rules, unused_parameters
 from tunesmith.tools.checks.timing_checks import timed_findings, timed_table
@@ -62,6 +63,7 @@ def dry_run_findings(spec: StudySpec, run: DryRun) -> list[Finding]:
         *check_arms(spec),
         _seed(spec) if spec.instances is None else _instances(spec.instances, spec.study.seed),
         *_artifacts(spec, run),
+        *texts_findings(spec, run),
     ]
 
 

@@ -13,7 +13,7 @@ from tunesmith.agent.loop.judging.judged_trial import JudgedTrial
 from tunesmith.agent.text_judge.asker import Asker
 from tunesmith.agent.text_judge.judge import Known, TextJudge
 from tunesmith.agent.text_judge.judged import JUDGED_EVENT, JudgedTexts, JudgedValues
-from tunesmith.agent.text_judge.proof import too_few_labels
+from tunesmith.agent.text_judge.proof import Proof, too_few_labels
 from tunesmith.agent.text_judge.questions import Rules
 from tunesmith.agent.text_judge.texts_folder import TextsFolder
 from tunesmith.evaluator.evaluation import Evaluation
@@ -27,6 +27,7 @@ from tunesmith.study.formatting import json_number_or_text
 from tunesmith.study.trials.observed.texts import Texts, TextsUnusable
 from tunesmith.study.trials.trial import Outcome, Trial, TrialState, Usage
 from tunesmith.study.units import short_seconds
+from tunesmith.tools.analysis.findings.judge_line import PROOF_EVENT
 
 RAN_EVENT = "ran"
 """Kind of the event that keeps how the command of a trial ended whose texts are judged next."""
@@ -55,6 +56,13 @@ class HistoryStore:
     def add_judged(self, texts: JudgedTexts) -> None:
         """Keep what the judge said of a trial's texts."""
         self._recorder.record_event(JUDGED_EVENT, self._now(), detail=texts.to_detail())
+
+    def add_proof(self, name: str, proof: Proof) -> None:
+        """Keep what labels show of the judge, unless the history knows it."""
+        detail = proof_detail(name, proof)
+        known = self._recorder.history.events(self._recorder.study_id, PROOF_EVENT)
+        if not known or dict(known[-1].detail) != detail:
+            self._recorder.record_event(PROOF_EVENT, self._now(), detail=detail)
 
     def charge(self, calls: Sequence[LoggedCall]) -> None:
         """Log calls and count them against the budget."""
@@ -136,6 +144,11 @@ class Judging:
         """Name of the limit on the LLM that is reached; "" while there is none."""
         return self._account.spent_limit()
 
+    def example_reasons(self, number: int) -> Mapping[str, str]:
+        """Return what the judge said of a trial's texts, by example; none before they are judged."""
+        found = self._judge.judged.get(number)
+        return found.reasons if found is not None else {}
+
     def example_scores(self, number: int) -> dict[str, float]:
         """Return what a trial's texts came to on each example, larger is better; none before they are judged."""
         reference = self._judge.reference
@@ -192,6 +205,13 @@ class Judging:
     def _change(self, values: Mapping[int, JudgedValues]) -> None:
         if values:
             self._recorder.record_changed_values({n: v.values for n, v in values.items()}, self._now())
+
+
+def proof_detail(name: str, proof: Proof) -> dict[str, Any]:
+    """Return the judge and its agreement with people as JSON values."""
+    found = proof.agreement
+    numbers = {} if found is None else {"kappa": json_number_or_text(found.kappa), "low": found.low, "high": found.high}
+    return {"model": name, "text": proof.text, "labels": 0 if found is None else found.labels, **numbers}
 
 
 def _criteria(table: JudgeTable, project: Path) -> str:

@@ -34,6 +34,9 @@ def test_texts_are_compared_in_both_orders_and_nothing_is_asked_twice(tmp_path: 
         by_distance = sorted(found, key=lambda t: abs(float(t.params["x"]) - 0.3))
         assert max(found, key=lambda t: t.values["judge/strength"]).number == by_distance[0].number
         assert all("kappa 1.0 [1.0, 1.0] on 24 labels" in t.outcome.note for t in found)  # type: ignore[union-attr]
+        line = "Judged by openai:judge: kappa 1.0 [1.0, 1.0] on 24 labels"
+        assert line in done.stdout
+        assert line in invoke("status", cwd=project).stdout
         before = len(server.requests)
         (project / "study.toml").write_text((project / "study.toml").read_text().replace("trials = 4", "trials = 5"))
         assert invoke("run", cwd=project).returncode == 0
