@@ -209,6 +209,7 @@ class _RunBuilder:
                 series=lambda number: self.curves.series.get(number, {}),
                 last_step=self.curves.last_steps.get,
                 judged=lambda number: self.judging.example_scores(number) if self.judging is not None else {},
+                reasons=lambda number: self.judging.example_reasons(number) if self.judging is not None else {},
                 outputs=self.spec.outputs_file,
             ),
         )

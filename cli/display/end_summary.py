@@ -21,6 +21,7 @@ from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_li
 from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
 from tunesmith.tools.analysis.failing_instances import failing_lines
 from tunesmith.tools.analysis.findings.headline import StudyVerdict
+from tunesmith.tools.analysis.findings.judge_line import judge_line
 from tunesmith.tools.analysis.source_credit import CreditReport, credit_report, missed_turns_text, worth_text
 from tunesmith.tools.control.study_reader import study_view
 from tunesmith.tools.report.inputs import ReportInput
@@ -35,6 +36,7 @@ def end_lines(report: ReportInput, counts: TrialCounts) -> list[str]:
     credit = credit_report(trials, record.spec, record.spent)
     note = choice_note(report.events, len(trials))
     lines = [*_fallback_lines(credit), summary.headline, *([note] if note else [])]
+    lines += [line] if (line := judge_line(report.events)) else []
     lines += [found.text for found in report.at_scale]
     front = study_front(trials, record.spec)
     if front:

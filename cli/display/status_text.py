@@ -34,6 +34,7 @@ from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held
 from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
 from tunesmith.tools.analysis.confirmation.seed_values import fresh_values
 from tunesmith.tools.analysis.failing_instances import failing_lines
+from tunesmith.tools.analysis.findings.judge_line import PROOF_EVENT, judge_line
 from tunesmith.tools.analysis.findings.tradeoff import shown_choices
 from tunesmith.tools.analysis.llm_requests import open_requests
 from tunesmith.tools.analysis.run_state import state_text
@@ -59,7 +60,8 @@ def status_text(opened: OpenStudy) -> str:
     test = held_out_test_line(held_out_tests(history.events(record.id, TEST_ENDED)), best.number if best else None)
     total = sum(trial.number + 1 for trial in history.latest(record.id, 1))
     note = choice_note(history.events(record.id, HIDDEN_CHOICE), total)
-    lines += [line for line in (test, note) if line]
+    judged = judge_line(history.events(record.id, PROOF_EVENT)) if record.spec.judge else ""
+    lines += [line for line in (judged, test, note) if line]
     runs = history.events(record.id, SCALE_ENDED)
     lines += scale_lines(history.trials(record.id), record.spec, runs) if runs else []
     if record.ended_by:

@@ -13,6 +13,7 @@ from tunesmith.study.trials.results import present_improvements
 from tunesmith.study.trials.trial import Failure, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.variant import short_id
+from tunesmith.tools.analysis.findings.judge_line import judge_line
 from tunesmith.tools.analysis.source_credit import credit_lines, credit_report
 from tunesmith.tools.report.inputs import ReportInput
 
@@ -183,7 +184,7 @@ def origin(report: ReportInput) -> dict[str, str]:
         "folder": report.record.project,
         "seed": str(spec.study.seed),
         "command": spec.run.command,
-        "judge": spec.evaluate.command if spec.evaluate else "",
+        "judge": spec.evaluate.command if spec.evaluate else judge_line(report.events),
         "code variants": ", ".join(sorted(best)),
         "ended by": report.record.ended_by,
     }

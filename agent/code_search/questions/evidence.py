@@ -54,7 +54,8 @@ class RunRecords:
         project: the folder of study.toml.
         series: the values of every metric that a trial reported, by its number.
         last_step: the largest step that a trial reported, by its number; None without one.
-        judged: what a judge of texts said of each example of a trial, by its number: larger is better.
+        judged: the score that a judge of texts gave each example of a trial, by its number: larger is better.
+        reasons: what that judge said of it.
         outputs: name of the file in {artifacts} in which a trial says how it did on each example.
     """
 
@@ -63,6 +64,7 @@ class RunRecords:
     series: Callable[[int], Mapping[str, Sequence[float]]] = lambda number: {}  # noqa: ARG005
     last_step: Callable[[int], float | None] = lambda number: None  # noqa: ARG005
     judged: Callable[[int], Mapping[str, float]] = lambda number: {}  # noqa: ARG005
+    reasons: Callable[[int], Mapping[str, str]] = lambda number: {}  # noqa: ARG005
     outputs: str = OUTPUTS
     _read: dict[int, Mapping[str, ExampleText]] = field(default_factory=dict)
 
@@ -98,8 +100,11 @@ class RunRecords:
                 found = read_texts_file(artifacts_folder(self.folder, number) / self.outputs)
             except TextsUnusable:
                 found = {}
-            judged = self.judged(number)
-            self._read[number] = {name: replace(t, score=judged.get(name, t.score)) for name, t in found.items()}
+            scores, reasons = self.judged(number), self.reasons(number)
+            self._read[number] = {
+                name: replace(t, score=scores.get(name, t.score), feedback=t.feedback or reasons.get(name, ""))
+                for name, t in found.items()
+            }
         return self._read[number]
 
     def scores(self, number: int) -> dict[str, float]:
