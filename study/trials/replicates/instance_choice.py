@@ -28,7 +28,7 @@ def in_honest_order(order: Sequence[Trial], sign: float) -> list[Trial]:
     most = max((len(found) for found in losses.values()), default=0)
     proven = [t for t in order if 2 * len(losses[t.number]) >= most]
     unproven = [t for t in order if 2 * len(losses[t.number]) < most]
-    aggregate = next((t.runs.aggregate for t in order if t.runs is not None), "mean")
+    aggregate: Aggregate = next((t.runs.aggregate for t in order if t.runs is not None), "mean")
     leader = next(
         (
             one
