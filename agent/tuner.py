@@ -18,6 +18,7 @@ from tunesmith.agent.planner.arbiter import LLMRules
 from tunesmith.agent.planner.factory import make_arbiter
 from tunesmith.agent.planner.handed_over import ASKS_PERSON, unknown_parameter
 from tunesmith.agent.planner.model import open_model
+from tunesmith.agent.planner.python_study import python_study, require_same_space, rules_and_sampler, search_space
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.agent.scheduler.hidden_leaders import judged_choice
@@ -25,19 +26,16 @@ from tunesmith.agent.scheduler.racing import Race
 from tunesmith.history.queries.hidden_choice import without_hidden_values
 from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder
-from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.python_instances import instances_table
-from tunesmith.study.config.space_tables import relations_document, space_document
+from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.config.tables.run import DEFAULT_JUDGED, PYTHON_FUNCTION
+from tunesmith.study.config.tables.run import DEFAULT_JUDGED
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.formatting import count
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.optional_packages import require
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.mixtures.rows import Declared
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.space.space_checks import changed_parameters
 from tunesmith.study.trials.hidden import HIDDEN_CHOICE
 from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.observed.resources import SECONDS, resource_values
@@ -47,7 +45,7 @@ from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, T
 from tunesmith.study.trials.winner import leaderboard, winner
 from tunesmith.study.units import short_number
 from tunesmith.tools.control.study_reader import study_view
-from tunesmith.tools.interop.rows import row
+from tunesmith.tools.interop.optuna.figures import StudyFigures
 
 TAIL_CHARS = 4000
 """Number of last characters of a failed trial's log that the history keeps."""
@@ -88,7 +86,7 @@ class BestTrial:
     hidden: float | None = None
 
 
-class Tuner:
+class Tuner(StudyFigures):
     """Proposes configurations of a search space and learns from their results.
 
     The first trial is the default configuration when any parameter declares a default.
@@ -147,18 +145,18 @@ class Tuner:
         aggregate: str = "mean",
         permute_feedback: bool = False,
     ) -> None:
-        planned_rules, sampler = _rules_and_sampler(planner, model)
-        full_space = _space(space, derived or {}, [forbid] if isinstance(forbid, str) else forbid)
+        planned_rules, sampler = rules_and_sampler(planner, model)
+        full_space = search_space(space, derived or {}, [forbid] if isinstance(forbid, str) else forbid)
         named: dict[str, Any] = {"sampler": sampler} if isinstance(sampler, str) else {}
         if isinstance(model, str):
             named |= {"model": model, **({"base_url": base_url} if base_url else {})}
         study = {"name": name, "metric": metric, "direction": direction, "seed": seed, "description": description}
         over = instances_table(instances, aggregate)
-        self._spec = _spec(full_space, study, named, learn_from, over)
+        self._spec = python_study(full_space, study, named, learn_from, over)
         self._race = Race(self._spec)
         self._planned = trials
         path = Path(history) if history is not None else None
-        _require_same_space(path, self._spec)
+        require_same_space(path, self._spec)
         self._recorder = Recorder(path, self._spec, project="", now=time.time())
         self._arbiter, self._candidate_pool = make_arbiter(
             self._spec,
@@ -303,46 +301,6 @@ class Tuner:
             self._recorder.record_event(HIDDEN_CHOICE, time.time(), trial=trial, detail=detail)
         return self.best
 
-    def trials_dataframe(self) -> Any:
-        """Return every trial so far as a pandas DataFrame: number, state, parameters, `value.METRIC`, source, seconds.
-
-        Raises:
-            ProjectError: pandas is not installed.
-        """
-        require("pandas", purpose="trials_dataframe")
-        import pandas as pd  # 0.5 s
-
-        return pd.DataFrame([row(trial) for trial in self.trials])
-
-    def plot_history(self, metric: str | None = None) -> Any:
-        """Return a plotly figure: values over trials, and the best so far."""
-        return self._figure("history", None, metric)
-
-    def plot_importance(self, params: Sequence[str] | None = None, metric: str | None = None) -> Any:
-        """Return a plotly figure: how much each parameter matters."""
-        return self._figure("importance", params, metric)
-
-    def plot_slice(self, params: Sequence[str] | None = None, metric: str | None = None) -> Any:
-        """Return a plotly figure: values over each parameter."""
-        return self._figure("slice", params, metric)
-
-    def plot_contour(self, params: Sequence[str] | None = None, metric: str | None = None) -> Any:
-        """Return a plotly figure: values over pairs of parameters."""
-        return self._figure("contour", params, metric)
-
-    def plot_parallel(self, params: Sequence[str] | None = None, metric: str | None = None) -> Any:
-        """Return a plotly figure: each trial as a line through its parameters."""
-        return self._figure("parallel", params, metric)
-
-    def plot_timeline(self) -> Any:
-        """Return a plotly figure: when each trial ran."""
-        return self._figure("timeline", None, None)
-
-    def _figure(self, kind: str, params: Sequence[str] | None, metric: str | None) -> Any:
-        from tunesmith.tools.interop.optuna.plots import study_figure
-
-        return study_figure(kind, self._recorder.history, self._recorder.record, params, metric)
-
     def __repr__(self) -> str:
         spec, best = self._spec, self.best
         aims = ", ".join(f"{o.direction.value} {o.metric}" for o in spec.objectives)
@@ -358,6 +316,10 @@ class Tuner:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def _shown(self) -> tuple[History, StudyRecord]:
+        return self._recorder.history, self._recorder.record
 
     def _propose(self) -> Trial:
         trials = self.trials
@@ -443,58 +405,3 @@ def _usage(running: Trial, values: Mapping[str, float]) -> Usage:
     """Return what an open trial used until now: the seconds that the caller gives, else those since `ask`."""
     now, given_s = time.time(), values.get(SECONDS, math.nan)
     return Usage(wall_s=given_s if math.isfinite(given_s) else max(now - (running.started_at or now), 0.0))
-
-
-def _rules_and_sampler(
-    planner: str | Sampler, model: str | LanguageModel | None
-) -> tuple[LLMRules | None, str | Sampler]:
-    """Return the rules for the LLM, None for the usual ones, and the sampler that proposes with it."""
-    if planner not in ("llm", "hybrid"):
-        return None, planner
-    if model is None:
-        raise SpecError(
-            [Mistake("model", f'is missing: planner {planner!r} needs one, for example "openai:gpt-5-mini"')],
-            where="Tuner",
-        )
-    return (LLMRules(fraction=1.0, scored=False) if planner == "llm" else None), "bayes"
-
-
-def _require_same_space(path: Path | None, spec: StudySpec) -> None:
-    """Refuse to resume a study that has other parameters; ranges may change."""
-    history = History.open_if_any(path) if path is not None else None
-    if history is None:
-        return
-    with history:
-        earlier = history.find(spec.study.name)
-    if earlier is None or earlier.project:  # a project's study is refused as such when it is opened
-        return
-    changes = "; ".join(changed_parameters(earlier.spec.space.parameters, spec.space.parameters))
-    if changes:
-        message = f"{path} has a study {spec.study.name!r} of another space ({changes}); give this one another name="
-        raise SpecError([Mistake("space", message)], where="Tuner")
-
-
-def _space(space: Declared | SearchSpace, derived: Mapping[str, str], forbid: Sequence[str]) -> SearchSpace:
-    if not isinstance(space, SearchSpace):
-        return SearchSpace(space, derived=derived, forbid=forbid)
-    return space.related(derived, forbid) if derived or forbid else space
-
-
-def _spec(
-    space: SearchSpace,
-    study: Mapping[str, Any],
-    planner: Mapping[str, Any],
-    learn_from: Sequence[str],
-    instances: Mapping[str, Any] | None = None,
-) -> StudySpec:
-    listed = {k: [v] if isinstance(v, str) else list(v) for k, v in study.items() if k in ("metric", "direction")}
-    document = {
-        "study": {**study, **listed},
-        "run": {"command": PYTHON_FUNCTION},
-        "space": space_document(space),
-        **relations_document(space),
-        "planner": dict(planner),
-        **({"warm_start": {"from": list(learn_from)}} if learn_from else {}),
-        **({"instances": instances} if instances is not None else {}),
-    }
-    return parse_spec(document, where="this tuner")
