@@ -28,7 +28,10 @@ def picture(points: PlotPoints) -> bytes:
     pairs = [(x, y) for x, y in zip(points.x, points.y, strict=True) if math.isfinite(x) and math.isfinite(y)]
     style = "-o" if points.x_name == "step" else "o"
     axes.plot([x for x, _ in pairs], [y for _, y in pairs], style, color=PLAIN, markersize=4, linewidth=1)
-    axes.set(xlabel=points.x_name, ylabel=points.y_name, xscale="log" if points.log_x else "linear")
+    # Names come from scripts, where a dollar sign is not a formula.
+    axes.set_xlabel(points.x_name, parse_math=False)
+    axes.set_ylabel(points.y_name, parse_math=False)
+    axes.set(xscale="log" if points.log_x else "linear")
     if points.sign is not None and pairs:
         # As in the report: a few outliers on the bad side must not flatten the rest.
         scale = axis_scale([y for _, y in pairs], sign=points.sign)
