@@ -46,7 +46,7 @@ def discard_output(stream: TextIO) -> None:
     try:
         number = stream.fileno()
     except (OSError, ValueError):
-        return  # it is no file
+        return  # not a file
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, number)
     os.close(sink)

@@ -74,11 +74,11 @@ class Steering:
     def excluded(self, name: str, values: Sequence[Value]) -> tuple[Value, ...]:
         """Return the values of a parameter that no proposal may have, with any values of the others."""
         parsed = [conditions.parse(text) for text in self.vetoes]
-        alone = [veto for veto in parsed if {c.name for c in conditions.comparisons(veto)} == {name}]
+        on_it = [veto for veto in parsed if {c.name for c in conditions.comparisons(veto)} == {name}]
         return tuple(
             value
             for value in values
-            if (name in self.pins and not same(value, self.pins[name])) or any(v.holds({name: value}) for v in alone)
+            if (name in self.pins and not same(value, self.pins[name])) or any(v.holds({name: value}) for v in on_it)
         )
 
     @property

@@ -1,6 +1,6 @@
 """Decides which configuration a study would choose now. Every command, tool and file that names a best asks here.
 
-Where hidden data chose one, that is the one. Once confirmation has begun, it is the best of the configurations that ran
+Where hidden data chose one, that is the one. Once confirmation has started, it is the best of the configurations that ran
 again on fresh seeds since then, until trials that are newer than the confirmation lead. Otherwise it is the best by
 expected value: means over seeds or instances, shrunk towards their neighbours where the noise of a run is known. Only
 trials of the present space take part.
@@ -215,7 +215,7 @@ class _ReplicateValues:
     last_confirmation: int
 
     def judged(self, number: int) -> list[float]:
-        """Return the values that a configuration is compared by once confirmation has begun."""
+        """Return the values that a configuration is compared by once confirmation has started."""
         return [*self.confirming.get(number, ()), *self.later.get(number, ())]
 
     def reported(self, number: int) -> Sequence[float]:

@@ -131,7 +131,7 @@ def excluded_arms(space: SearchSpace, steering: Steering) -> tuple[Value, ...]:
 def arm_lines(asked: StudyQuestion, trials: Sequence[Trial], excluded: Sequence[Value] = ()) -> list[ArmLine]:
     """Return a line per arm, the best arm first; none without an algorithm choice or without trials.
 
-    Only values that may be chosen count: a trial that breaks a bound is no arm's best.
+    Only values that may be chosen count: a trial that breaks a bound cannot be an arm's best.
 
     Args:
         asked: what the study asks.
