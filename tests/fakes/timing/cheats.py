@@ -413,10 +413,6 @@ def a_broken_pointer(a, b):
     return ctypes.string_at(0)
 
 
-def hanging(a, b):
-    signal.pause()
-
-
 def all_of_the_memory(a, b):
     raise MemoryError("cannot allocate 4 TiB")
 

@@ -1,0 +1,90 @@
+"""A worker as a process: it is stopped between requests, and every way in which it fails to answer has a name."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tunesmith.evaluator.timing.worker.freezing import descendants
+from tunesmith.evaluator.timing.worker.process import Program, WorkerFailed, WorkerProcess, start
+
+CODE = """
+import os, signal, threading, time
+
+def counting():
+    number = 0
+    while True:
+        number += 1
+        os.lseek(file, 0, 0)
+        os.write(file, str(number).encode())
+
+file = os.open("count", os.O_CREAT | os.O_RDWR)
+
+def begin():
+    threading.Thread(target=counting, daemon=True).start()
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+
+def hang():
+    signal.pause()
+
+def leave():
+    os._exit(3)
+
+def use_all():
+    return open("/proc/self/status").read()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "code.py").write_text(CODE)
+    return tmp_path
+
+
+def started(folder: Path, name: str) -> Iterator[WorkerProcess]:
+    program = Program(
+        argv=[sys.executable], cwd=str(folder), environment=dict(os.environ), target=f"code.py:{name}", program=[],
+        arguments={},
+    )  # fmt: skip
+    worker = start(program, owns_orphans=False)
+    try:
+        worker.share(2**16)
+        worker.load()
+        yield worker
+    finally:
+        worker.end()
+
+
+def call(worker: WorkerProcess, timeout_s: float = 20) -> None:
+    # The input is an empty tuple: no arguments.
+    worker.memory[0:8] = len(b'[["items", "tuple", []], []]').to_bytes(8, "little")
+    worker.memory[8 : 8 + 28] = b'[["items", "tuple", []], []]'
+    worker.ask("call", timeout_s=timeout_s, count=1, stride=4096, out=4096, room=4096)
+
+
+def test_nothing_of_it_runs_between_requests(folder: Path) -> None:
+    for worker in started(folder, "begin"):
+        call(worker)
+        assert len(descendants(worker.pid)) == 2
+        before = (folder / "count").read_bytes()
+        time.sleep(0.3)
+        assert (folder / "count").read_bytes() == before
+        call(worker)
+        assert int((folder / "count").read_bytes()) > int(before or b"0")
+        pids = descendants(worker.pid)
+    assert not any(Path(f"/proc/{pid}/stat").exists() for pid in pids[:1])
+
+
+@pytest.mark.parametrize(("name", "kind", "words"), [("hang", "late", "in time"), ("leave", "ended", "status 3")])
+def test_no_answer_has_a_reason(name: str, kind: str, words: str, folder: Path) -> None:
+    for worker in started(folder, name):
+        with pytest.raises(WorkerFailed, match=words) as caught:
+            call(worker, timeout_s=0.5)
+        assert caught.value.kind == kind
