@@ -19,11 +19,12 @@ from tunesmith.agent.sampler.surrogate.acquisition_optimizer import farthest_fir
 from tunesmith.agent.sampler.surrogate.failure_classifier import fit_failure_model
 from tunesmith.agent.sampler.training_data import TrainingData
 from tunesmith.study.trials.replicates.seeds import derived_seed
+from tunesmith.study.trials.trial import Source, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.tools.surrogate.encoding import Array, SpaceEncoding
 
 ENOUGH = 4
-"""Number of complete trials that end an opening; an LLM's count only in a study without a default."""
+"""Number of complete trials that end an opening, whoever proposed them."""
 
 _SPARE_POINTS = 64
 
@@ -48,8 +49,8 @@ def is_open(view: StudyView, data: TrainingData, count: int, arms: int = 1) -> b
     `ENOUGH` trials on an LLM's candidates are judged, so that no unjudged point may take the place of one.
     """
     if _has_default(view):
-        # An LLM's trials do not count: they stay near the best, and say nothing of what it leaves alone.
-        return data.exploratory_count - (arms - 1) < ENOUGH
+        # Beside an LLM the view has its gains only (beside_llm.py): small steps about the best end no opening.
+        return data.exploratory_count + _complete_llm_count(view) - (arms - 1) < ENOUGH
     enough = ENOUGH if data.llm_count else count
     known = int(data.complete[: data.own_count].sum()) + len(data.pending) - (arms - 1)
     return data.exploratory_count - (arms - 1) < count and known < enough
@@ -82,6 +83,12 @@ def least_likely_to_fail(encoding: SpaceEncoding, data: TrainingData, points: Ar
         kept = points[np.argsort(-log_p, kind="stable")[: max(len(points) // 4, 1)]]
     known = np.concatenate([known, encoding.features(data.pending)])
     return kept[farthest_first(encoding.features(kept), known)]
+
+
+def _complete_llm_count(view: StudyView) -> int:
+    return sum(
+        t.proposal.source is Source.LLM and t.state is TrialState.COMPLETE and not t.is_replicate for t in view.trials
+    )
 
 
 def _has_default(view: StudyView) -> bool:
