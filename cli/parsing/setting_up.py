@@ -39,7 +39,7 @@ def init(  # noqa: PLR0913  # one argument per option
     model: Annotated[str | None, typer.Option(help="An LLM that reads the script and improves the draft.")] = None,
     base_url: BaseUrl = None,
 ) -> None:
-    """Read a training script, write a study.toml for it with a reason for each range, and try it."""
+    """Read a training script or a server's command, write a study.toml with a reason for each range, and try it."""
     with readable_errors("Nothing was written."):
         if serve is not None:
             from tunesmith.cli.commands.serving.init import init_server

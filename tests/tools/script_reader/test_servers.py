@@ -14,6 +14,8 @@ from fakes.servers import EXAMPLE, serving_document
 from tunesmith.study.config.command import command_line
 from tunesmith.study.config.load import load_spec, parse_spec
 from tunesmith.study.errors import ProjectError, SpecError
+from tunesmith.tools.interop.study_export import SERVED, build_export
+from tunesmith.tools.llm_tools.approvals.study_table import run_lines
 from tunesmith.tools.script_reader.servers.knowledge import FILES, OWN, Machine, load
 from tunesmith.tools.script_reader.servers.reading import read_server
 from tunesmith.tools.script_reader.servers.writer import Installed, bench_command, serving_study
@@ -161,3 +163,11 @@ def test_mistakes_in_serve_are_named(serve: dict[str, object], tables: dict[str,
     with pytest.raises(SpecError) as caught:
         parse_spec(serving_document(serve, **tables))
     assert message in " ".join(str(caught.value).split())
+
+
+def test_approvals_name_both_commands_and_exports_none() -> None:
+    spec = parse_spec(serving_document({}))
+    lines = run_lines(spec)
+    assert any("measured by" in line and "load-test" in line for line in lines)
+    exported = build_export(spec, [], [])
+    assert (exported.command, exported.remarks) == ("", (SERVED,))
