@@ -22,6 +22,7 @@ from tunesmith.history.queries.contenders import (
 from tunesmith.history.queries.counts import TrialCounts, trial_counts
 from tunesmith.history.queries.hidden_choice import with_hidden_choice
 from tunesmith.history.queries.stored_trials import StoredTrials
+from tunesmith.history.queries.study_names import listed_names, study_names
 from tunesmith.history.queries.usage import saved_runs, spent
 from tunesmith.history.rows import llm_call_from_row, variant_from_row
 from tunesmith.history.verdicts import read_verdicts
@@ -55,8 +56,6 @@ class _Choice:
     asked: tuple[object, ...]
     winner: Winner | None
 
-COMPARISON = "compare"
-"""Sender of the commands that `tunesmith compare` gives to the studies of a comparison."""
 
 
 class History:
@@ -103,20 +102,11 @@ class History:
 
     def names(self) -> list[str]:
         """Return the names of all studies, the latest first."""
-        return [row["name"] for row in self._query("select name from studies order by created_at desc, id desc")]
-
-    def compared_names(self) -> frozenset[str]:
-        """Return the names of the studies that are a part of a comparison of methods, which sends them commands."""
-        sql = """
-            select distinct studies.name from events join studies on studies.id = events.study_id
-            where events.kind = 'order' and json_extract(events.detail, '$.by') = ?
-            """
-        return frozenset(row["name"] for row in self._query(sql, [COMPARISON]))
+        return study_names(self._query)
 
     def listed_names(self) -> list[str]:
-        """Return the names of the studies that people started, the latest first; a comparison has dozens of its own."""
-        compared = self.compared_names()
-        return [name for name in self.names() if name not in compared]
+        """Return the names without those of the studies that a comparison of methods runs."""
+        return listed_names(self._query)
 
     def study(self, name: str) -> StudyRecord:
         """Return the record of a study.

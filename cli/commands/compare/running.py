@@ -16,7 +16,8 @@ from tunesmith.bench.methods.studies import MethodStudy, Plan, method_studies
 from tunesmith.bench.methods.verdicts import final_value
 from tunesmith.cli.session.full_disk import run_through_full_disks
 from tunesmith.cli.session.locate import history_file, study_file
-from tunesmith.history.read import COMPARISON, History
+from tunesmith.history.queries.study_names import COMPARISON
+from tunesmith.history.read import History
 from tunesmith.study.commands import Confirm, Pin
 from tunesmith.study.config.load import load_spec
 from tunesmith.study.errors import ProjectError

@@ -76,9 +76,8 @@ def _profile_lines(found: Mapping[str, Sequence[float]]) -> list[str]:
     """Return in what share of tasks and repeats each method reached the target soon enough."""
     if not any(found.values()):
         return []
-    first, *others, last = (f"{multiple:.0f}" for multiple in MULTIPLES)
-    multiples = f"{', '.join([first, *others])} and {last} times"
-    lines = [f"Share of tasks and repeats that reach the target within {multiples} the trials of the fastest method:"]
+    lines = ["Target reached within a multiple of the fastest method's trials, as a share of tasks and repeats:"]
     for method, values in found.items():
-        lines.append(f"  {method}: {', '.join(f'{share_within(values, multiple):.0%}' for multiple in MULTIPLES)}")
+        shares = (f"{multiple:.0f}x {share_within(values, multiple):.0%}" for multiple in MULTIPLES)
+        lines.append(f"  {method}: {', '.join(shares)}")
     return lines
