@@ -148,7 +148,7 @@ class TextJudge:
         """Take a trial's texts up; `result` has what the judge says of them once it has answered.
 
         Raises:
-            OSError: the texts cannot be kept.
+            InputError: the texts cannot be kept.
         """
         self._texts.add(number, texts)
         opponents = self._opponents(number)

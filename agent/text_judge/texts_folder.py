@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from tunesmith.evaluator.files.free_disk import is_full
 from tunesmith.evaluator.readers.texts_file import read_texts_file
+from tunesmith.study.errors import DiskFull, ProjectError
 from tunesmith.study.trials.observed.texts import Texts, TextsUnusable, write_texts
 
 FOLDER = "texts"
@@ -48,13 +50,17 @@ class TextsFolder:
         """Keep the texts of a trial; those that it had are replaced.
 
         Raises:
-            OSError: the file cannot be written.
+            InputError: the file cannot be written, such as where the disk is full.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self.path(number)
         new = path.with_suffix(".new")
-        new.write_text(write_texts(texts), encoding="utf-8")
-        os.replace(new, path)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            new.write_text(write_texts(texts), encoding="utf-8")
+            os.replace(new, path)
+        except OSError as error:
+            text = f"the texts of trial {number} cannot be kept: {error.strerror} ({error.filename})"
+            raise (DiskFull if is_full(error) else ProjectError)(text) from None
         self._read.cache_clear()
         if number not in self._order:
             self._order.append(number)

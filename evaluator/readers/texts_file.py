@@ -23,10 +23,11 @@ def read_texts_file(path: Path) -> dict[str, ExampleText]:
         raise TextsUnusable("it does not exist") from None
     except OSError as error:
         raise TextsUnusable(f"it cannot be opened: {error.strerror}") from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise TextsUnusable("it is not a file")
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise TextsUnusable("it is not a file")
         if status.st_size > MAX_FILE_BYTES:
             raise TextsUnusable(f"it is larger than {MAX_FILE_BYTES >> 20} MiB; write fewer or shorter texts")
         data = file.read(MAX_FILE_BYTES + 1)

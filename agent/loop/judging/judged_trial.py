@@ -54,7 +54,7 @@ class JudgedTrial:
         """Return the outcome once the texts are judged; None before; never blocks.
 
         Raises:
-            ProjectError: the folders of the next command cannot be made.
+            InputError: the folders of the next command cannot be made, or the texts cannot be kept.
         """
         if self._outcome is None:
             self._outcome = self._advance()

@@ -163,27 +163,28 @@ def test_a_spent_budget_ends_the_study_and_a_larger_one_resumes_it(tmp_path: Pat
     assert (tmp_path / "ran").read_text().count("ran") == 3
 
 
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        ("", "does not exist"),
-        ("open(values['--out'], 'w').close()", "it is empty"),
-        ("open(values['--out'], 'w').write('{')", "line 1 is not valid JSON"),
-        ("open(values['--out'], 'w').write('{\"id\": 1}')", "line 1 has no output"),
-        ("open(values['--out'], 'w').write('{\"id\": 1, \"output\": \"a\"}\\n' * 2)", "line 2 repeats the id"),
-        ("import os; os.symlink('/etc/passwd', values['--out'])", "cannot be opened"),
-        ("import os; os.mkfifo(values['--out'])", "is not a file"),
-    ],
-)
-def test_texts_that_cannot_be_read_fail_their_trial_with_a_reason(tmp_path: Path, body: str, reason: str) -> None:
-    script = f"import sys\nvalues = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n{body}\n"
+def test_texts_that_cannot_be_read_fail_their_trial_with_a_reason(tmp_path: Path) -> None:
+    script = 'import sys\nopen(sys.argv[4], \'w\').write(\'{"id": 1, "output": "a"}\\n{\')\n'
     with serving(judging()) as server:
         project = make_judged_project(tmp_path / "p", server.base_url, trials=1, script=script)
         invoke("run", cwd=project)
     failure = trials(project)[0].failure
     assert failure is not None
     assert failure.kind is FailureKind.NO_METRIC
-    assert reason in failure.reason
+    assert "outputs.jsonl, the file of its texts, cannot be judged: line 2 is not valid JSON" in failure.reason
+
+
+def test_check_says_what_the_judge_lacks(tmp_path: Path) -> None:
+    rows = "\n".join(["input,a,b,label", *["q,quality=1,quality=0,a"] * 5])
+    project = make_judged_project(tmp_path / "p", "http://127.0.0.1:9/v1", labels=rows)
+    study = project / "study.toml"
+    study.write_text(study.read_text().replace("outputs.jsonl", "elsewhere.jsonl"))
+    done = invoke("check", cwd=project)
+    assert done.returncode == 1
+    assert "5 labelled examples, of which 20 are needed" in done.stdout
+    assert "it wrote no {artifacts}/outputs.jsonl" in done.stdout
+    (project / "judge.md").unlink()
+    assert "judge.md does not exist" in invoke("check", cwd=project).stdout
 
 
 def test_files_of_the_judge_are_in_no_copy_of_the_project_that_trials_see(tmp_path: Path) -> None:
@@ -220,10 +221,17 @@ def test_a_text_cannot_speak_to_the_judge(tmp_path: Path) -> None:
         assert prompt.count("\n# Your task") == 1
 
 
-def test_events_of_a_judged_trial_are_json_and_its_value_is_finite(tmp_path: Path) -> None:
+def test_events_of_a_judged_trial_are_json_its_value_is_finite_and_reasons_for_lost_texts_are_kept(
+    tmp_path: Path,
+) -> None:
     with serving(judging()) as server:
         project = make_judged_project(tmp_path / "p", server.base_url, trials=3, parallel=2)
+        study = project / "study.toml"
+        study.write_text(study.read_text().replace("default = 0.9", "default = 0.3"))
         found = events(invoke("run", "--json", cwd=project).stdout)
     finished = [event for event in found if event["event"] == "finished"]
     assert len(finished) == 3
     assert all(math.isfinite(t.values["judge/strength"]) for t in trials(project))
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        said = [event.detail for event in history.events(history.study("toy").id, "judged")]
+    assert any("by its quality (this text is A" in str(detail["reasons"]) for detail in said)
