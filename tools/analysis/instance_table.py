@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tunesmith.study.formatting import one_line
 from tunesmith.study.trials.results import StudyQuestion, default_trial
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.winner import incumbent
@@ -12,6 +13,7 @@ from tunesmith.study.units import short_number
 
 MAX_ROWS = 40
 """Largest number of instances that are listed."""
+_MAX_NAME = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ def instance_table(trials: Sequence[Trial], asked: StudyQuestion) -> InstanceTab
         return None
     names = list(dict.fromkeys([*best.runs.values, *(n for t in shown.values() if t.runs for n in t.runs.values)]))
     heads = [f"default (#{n})" if default is not None and n == default.number else f"best (#{n})" for n in shown]
-    rows = [(name, *(_cell(trial, name) for trial in shown.values())) for name in names[:MAX_ROWS]]
+    rows = [(one_line(name, _MAX_NAME), *(_cell(trial, name) for trial in shown.values())) for name in names[:MAX_ROWS]]
     return InstanceTable(names=("instance", *heads), rows=tuple(rows), left_out=max(len(names) - MAX_ROWS, 0))
 
 

@@ -11,12 +11,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from tunesmith.study.formatting import one_line
 from tunesmith.study.trials.replicates.broken_instances import broken_instances, with_instance_failures
 from tunesmith.study.trials.replicates.instances import InstanceSet, complete_row, fit_effects
 from tunesmith.study.trials.replicates.seeds import is_fresh
 from tunesmith.study.trials.replicates.unlisted import is_listed
 from tunesmith.study.trials.trial import Failure, InstanceRuns, Outcome, Trial, TrialState
 from tunesmith.study.trials.view import Objective
+
+_MAX_NAME = 60
 
 
 def with_instances(
@@ -114,7 +117,7 @@ def _as_failed(trial: Trial, failed: Trial, measured: Mapping[str, float]) -> Tr
     if not trial.state.is_finished:
         return trial
     failure = failed.failure
-    reason = f"on instance {failed.proposal.instance}, as trial {failed.number}: {failure.reason}"
+    reason = f"on instance {one_line(failed.proposal.instance, _MAX_NAME)}, as trial {failed.number}: {failure.reason}"
     outcome = trial.outcome or Outcome(state=TrialState.FAILED)
     there = Failure(kind=failure.kind, reason=reason, tail=failure.tail, scope=failure.scope)
     runs = InstanceRuns(values=measured, adjusted=tuple(measured.values())) if measured else None
