@@ -45,7 +45,7 @@ OF_THE_CONFIGURATION = (
 )
 """Kinds that are never the study's: memory, divergence and time depend on the configuration. A lost trial keeps its
 number and its place, since a configuration may be what takes its machine down."""
-_GOT_FURTHER = (FailureKind.OOM, FailureKind.NAN, FailureKind.TIMEOUT)
+_GOT_FURTHER = (FailureKind.OOM, FailureKind.NAN, FailureKind.TIMEOUT, FailureKind.WRONG)
 """Kinds of failure that show that the environment worked."""
 
 _ENVIRONMENT = re.compile(

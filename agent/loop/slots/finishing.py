@@ -118,7 +118,9 @@ def _queue_second_attempt(run: StudyRun, slot: PoolSlot, trial: Trial, reason: s
 def _longer_training(run: StudyRun, trial: Trial, outcome: Outcome) -> LongerTraining | None:
     """Return how edited code trained longer than the code that it was made from; None if it may, or did not."""
     edits = run.spec.edits
-    if not trial.proposal.code or run.code is None or edits is None or edits.time == "free":
+    # A judge of time measures what this would guess.
+    is_timed = run.spec.evaluate is not None and run.spec.evaluate.is_time
+    if not trial.proposal.code or run.code is None or edits is None or edits.time == "free" or is_timed:
         return None
     return longer_training(trial, outcome, run.trials(), run.code.variants(), run.curves.last_steps)
 
