@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from fakes.projects import invoke, make_project
 
+from tunesmith.history.write import Recorder
+from tunesmith.study.config.load import load_spec
+from tunesmith.study.trials.trial import Proposal, Source
+
 SCRIPT = """\
 import sys
 words = sys.argv[1:]
@@ -57,7 +61,8 @@ def test_runs_on_removed_instances_do_not_count(tmp_path: Path, later: str, reas
     run(tmp_path)
     write(tmp_path, later, runs=9)
     text = run(tmp_path)
-    assert (reason in text) and (reason in invoke("status", cwd=tmp_path).stdout)
+    assert reason in text
+    assert reason in invoke("status", cwd=tmp_path).stdout
     assert ("do not count" in text) == bool(reason)
     assert set(status(tmp_path)["best"]["instances"]) <= set(later)
     assert len(instances_of_runs(tmp_path)) == 9
@@ -80,12 +85,23 @@ def test_instances_taken_out_and_added_leave_nothing_mixed(tmp_path: Path) -> No
     write(tmp_path, "", runs=6, command="--fold 9")
     assert "3 earlier runs do not count: they ran on one instance, when the study had [instances]" in run(tmp_path)
     assert status(tmp_path)["best"]["values"]["loss"] >= 9.0
-    assert "3 earlier runs do not count" in invoke("report", cwd=tmp_path).stdout + invoke(
-        "status", cwd=tmp_path
-    ).stdout
+    assert (
+        "3 earlier runs do not count" in invoke("report", cwd=tmp_path).stdout + invoke("status", cwd=tmp_path).stdout
+    )
     write(tmp_path, ALL, runs=9)
     text = run(tmp_path)
     assert "before the study had [instances]" in text
     best = status(tmp_path)["best"]
     assert best["values"]["loss"] < 9.0
     assert set(best["instances"]) <= {"0", "1", "2", "3"}
+
+
+def test_a_trial_that_waited_for_a_removed_instance_does_not_run(tmp_path: Path) -> None:
+    write(tmp_path, "values = [1, 2, 9]", runs=4)
+    spec = load_spec(tmp_path)
+    waiting = Proposal(params={"x": 0.5, "y": 3}, source=Source.DEFAULT, seed=0, instance="9")
+    with Recorder(tmp_path / ".tunesmith" / "history.db", spec, project=str(tmp_path), now=1.0) as recorder:
+        recorder.record_proposal(waiting, 1.0)
+    write(tmp_path, "values = [1, 2]", runs=3)
+    assert "trial 0 does not run: its instance 9 is not in [instances] now" in run(tmp_path)
+    assert set(status(tmp_path)["best"]["instances"]) <= {"1", "2"}
