@@ -29,6 +29,7 @@ from tunesmith.history.verdicts import read_verdicts
 from tunesmith.study.config.command import script_path
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event, Lesson, LlmCall, StudyRecord
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.trials.hidden import HIDDEN_CHOICE
@@ -246,9 +247,9 @@ class History:
         """Return the number of trials by state, failure and source."""
         return trial_counts(self._query, study_id, self._trials.set_aside(study_id))
 
-    def saved_runs(self, study_id: int) -> float:
+    def saved_runs(self, study_id: int, spec: StudySpec) -> float:
         """Return how many full runs a study saved because trials were stopped early or continued others; at least 0."""
-        return saved_runs(self._query, study_id)
+        return saved_runs(self._query, study_id, spec)
 
     def curves(self, study_id: int) -> dict[int, PackedObservations]:
         """Return the observations of each trial's latest attempt, by the trial's number, in order."""

@@ -97,7 +97,7 @@ class Confirmation:
             return []
         if spec.instances is not None:
             return []  # runs on instances show the noise
-        if self.steering.veto_of(default.params):
+        if self.steering.veto_of(default.params) or _is_a_stage(default, spec):
             return []
         seeds = [noise_seed(spec.study.seed, index) for index in range(NOISE_RUNS)]
         why = "the default again, to measure noise"
@@ -327,6 +327,12 @@ def _is_unconfirmed_leader(leader: Trial, trials: Sequence[Trial]) -> bool:
 def _with_first(first: Trial, leading: Sequence[Trial]) -> list[Trial]:
     """Return as many trials as lead, this one as the first of them."""
     return [first, *(t for t in leading if t.number != first.number)][: max(len(leading), 1)]
+
+
+def _is_a_stage(trial: Trial, spec: StudySpec) -> bool:
+    """Return whether a trial of a study with branches ended before a full run."""
+    fidelity, is_branched = trial.proposal.fidelity, spec.schedule_kind == "branches"
+    return is_branched and spec.fidelity is not None and fidelity is not None and fidelity < spec.fidelity.max
 
 
 def _is_too_late_for_noise(default: Trial, trials: Sequence[Trial]) -> bool:

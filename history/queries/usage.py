@@ -18,12 +18,41 @@ _LLM_SUMS = """
 """Sums over calls to LLMs. If a server reports no tokens, they are estimated as a third of the characters."""
 
 
-def saved_runs(query: Query, study_id: int) -> float:
+SAVING_SCHEDULES = ("curves", "branches")
+"""Kinds of [schedule] under which a trial may count as a part of a full run."""
+
+
+def saved_runs(query: Query, study_id: int, spec: StudySpec) -> float:
     """Return how many full runs a study saved because trials were stopped early or continued others; at least 0.
 
-    Such a trial counts as its duration divided by the mean duration of uninterrupted trials. A failure counts as a
-    full run, so that a study whose script always fails ends.
+    A failure counts as a full run, so that a study whose script always fails ends. 0 under other schedules.
     """
+    if spec.schedule_kind not in SAVING_SCHEDULES:
+        return 0.0
+    if spec.schedule_kind == "branches":
+        return _saved_steps(query, study_id, spec.fidelity.max if spec.fidelity is not None else 1.0)
+    return _saved_time(query, study_id)
+
+
+def _saved_steps(query: Query, study_id: int, full: float) -> float:
+    """Count a trial that continued another, or ended before a full run, as the part of its steps that it ran."""
+    row = next(
+        query(
+            """
+            select total(1.0 - (own.fidelity - coalesce(before.fidelity, 0.0)) / :full) as saved
+            from trials as own left join trials as before
+                on before.study_id = own.study_id and before.number = own.parent
+            where own.study_id = :study and own.replicate_of is null and own.fidelity is not null
+                  and own.state in ('complete', 'stopped')
+            """,
+            {"study": study_id, "full": full},
+        )
+    )
+    return max(float(row["saved"]), 0.0)
+
+
+def _saved_time(query: Query, study_id: int) -> float:
+    """Count a trial that was stopped or continued another as its duration over the mean of uninterrupted trials."""
     row = next(
         query(
             """
@@ -49,7 +78,7 @@ def spent(query: Query, study: Mapping[str, Any], spec: StudySpec, *, set_aside:
     return Spent(
         trials=trials["trials"] - set_aside,
         runs=trials["runs"],
-        saved=saved_runs(query, study_id) if spec.schedule_kind == "curves" else 0.0,
+        saved=saved_runs(query, study_id, spec),
         hours=study["active_s"] / 3600,
         gpu_hours=(trials["gpu_s"] + others["gpu_s"]) / 3600,
         kwh=(trials["energy_j"] + others["energy_j"]) / JOULES_PER_KWH,
@@ -70,11 +99,11 @@ def _usage_of_trials(query: Query, study_id: int) -> Mapping[str, Any]:
 
 
 def _usage_of_other_runs(query: Query, study_id: int) -> Mapping[str, Any]:
-    """Sum up what is part of no trial's outcome: first attempts, held-out tests, and comparisons of training time."""
+    """Sum up what is part of no trial's outcome: first attempts, judges and tests at the end, larger and timed runs."""
     sql = """
         select total(json_extract(detail, '$.gpu_s')) as gpu_s,
                total(json_extract(detail, '$.energy_j')) as energy_j
-        from events where study_id = ? and kind in ('requeued', 'test', 'timed')
+        from events where study_id = ? and kind in ('requeued', 'test', 'timed', 'scale', 'hidden_choice')
         """
     return next(query(sql, [study_id]))
 

@@ -199,14 +199,14 @@ def default_trial(trials: Sequence[Trial], space: SearchSpace) -> Trial | None:
     """Return the trial of the default configuration; None if no trial of the present space is one.
 
     Of several, such as after an edited default or a failure, one with the present default comes first, then one that
-    completed, then the earliest.
+    completed, then the longest run, then the earliest.
     """
     present = present_trials([t for t in trials if not t.is_replicate], space)
     found = [t for t in present if t.proposal.source is Source.DEFAULT]
     now = space.default
     return min(
         found,
-        key=lambda t: (dict(t.params) != now, t.state is not TrialState.COMPLETE, t.number),
+        key=lambda t: (dict(t.params) != now, t.state is not TrialState.COMPLETE, -_fidelity(t), t.number),
         default=None,
     )
 

@@ -15,9 +15,10 @@ from tunesmith.study.config.load import load_spec
 from tunesmith.study.config.template import argv
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = ["boosting", "cp_sat", "digits", "folds", "sqlite_knobs", "sqlite_workloads"]
+EXAMPLES = ["boosting", "branches", "cp_sat", "digits", "folds", "sqlite_knobs", "sqlite_workloads"]
 NEEDS = {
     "boosting": ["sklearn"],
+    "branches": ["torch"],
     "cp_sat": ["ortools"],
     "digits": ["torch", "sklearn"],
     "folds": ["sklearn"],

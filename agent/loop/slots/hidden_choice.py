@@ -15,8 +15,10 @@ from tunesmith.agent.scheduler.hidden_leaders import OWN_FILES, HiddenLook, next
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.files.private_files import HIDDEN
 from tunesmith.evaluator.files.workspace import remove_judge_workspace, workspace_of
+from tunesmith.study.config.record import usage_detail
 from tunesmith.study.formatting import count, strip_control
 from tunesmith.study.trials.hidden import HIDDEN_CHOICE
+from tunesmith.study.trials.observed.resources import usage_in_sequence
 from tunesmith.study.trials.trial import Outcome, Trial, TrialState
 from tunesmith.tools.analysis.confirmation.hidden_choice import Judged
 
@@ -50,7 +52,9 @@ def choose_by_hidden_data(run: StudyRun, on_tick: Callable[[], None]) -> None:
         run.announcer.note(f"no configuration was chosen by hidden data: {reason}")
         return
     trial, detail = choice
-    run.recorder.record_event(HIDDEN_CHOICE, run.now(), trial=trial, detail=detail)
+    usages = [outcome.usage for outcome in outcomes.values()]
+    used = usage_detail(usage_in_sequence(usages) if usages else None)
+    run.recorder.record_event(HIDDEN_CHOICE, run.now(), trial=trial, detail={**detail, **used})
     run.choose_winner()
     run.announcer.note(
         f"trial {trial.number} was chosen by hidden data among {count(len(look.leaders), 'configuration')}"

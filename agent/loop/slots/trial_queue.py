@@ -21,6 +21,7 @@ from tunesmith.agent.planner.estimates.no_gain import NO_GAIN, NoGainRule
 from tunesmith.agent.planner.steering import apply_steering
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.scheduler.branches import Branches
 from tunesmith.agent.scheduler.confirmation import Confirmation
 from tunesmith.agent.scheduler.early_stopping import EarlyStopping
 from tunesmith.agent.scheduler.pausing import resume_paused
@@ -137,6 +138,7 @@ class TrialQueue:
         self._proposal_s = 0.0
         self._confirmation, self._race = Confirmation(spec), Race(spec)
         self._halving, self._population = SuccessiveHalving.from_spec(spec), Population.from_spec(spec)
+        self._branches = Branches.from_spec(spec)
         self._edit_wait = EditWait(ledger.clocks.steady)
         self._no_gain, self._no_gain_left = NoGainRule(spec.stop.no_gain), False
         self._gain_known_in: _StudyState | None = None
@@ -153,6 +155,7 @@ class TrialQueue:
     def change_spec(self, spec: StudySpec) -> None:
         """Continue with a study that a command changed; the limit that ended it may have been raised."""
         self._spec, self._confirmation, self._race = spec, Confirmation(spec), Race(spec)
+        self._branches = Branches.from_spec(spec)
         self._no_race_in = None
         self._no_gain, self._no_gain_left, self._gain_known_in = NoGainRule(spec.stop.no_gain), False, None
         if self.ended_by not in ("exhausted", FAILURES):
@@ -171,13 +174,21 @@ class TrialQueue:
             return self._replicate(NO_GAIN)
         if (run := self._race_run()) is not None:
             return run
-        if self._ledger.trials_left() >= MIN_RUNS_LEFT:
+        if self._is_run_left():
             return self._timed_proposal()
         return self._replicate(self._counted_limit())
 
+    def _is_run_left(self) -> bool:
+        """Return whether the budget allows another run: a new one, or the next stage of one that has begun."""
+        left = self._ledger.trials_left()
+        if self._branches is None:
+            return left >= MIN_RUNS_LEFT
+        is_enough = left > self._branches.least_run * MIN_RUNS_LEFT
+        return is_enough or self._branches.next_stage(self._store.trials()) is not None
+
     def is_tuning_over(self) -> bool:
         """Return whether the budget allows no further trial but replicates."""
-        return self._ledger.trials_left() < MIN_RUNS_LEFT or bool(self._too_late_to_tune()) or self._has_no_gain()
+        return not self._is_run_left() or bool(self._too_late_to_tune()) or self._has_no_gain()
 
     def _has_no_gain(self) -> bool:
         """Return whether [stop].no_gain ends tuning; asked anew only when a trial ended."""
@@ -190,7 +201,7 @@ class TrialQueue:
     def end_if_over(self) -> None:
         """Set `ended_by` if a limit is reached, while no trial can be started anyway."""
         is_waiting = self.waiting or self._slots.running() or self._spec.confirm is not None
-        if not self._is_out_of_budget() and not is_waiting and self._ledger.trials_left() < MIN_RUNS_LEFT:
+        if not self._is_out_of_budget() and not is_waiting and not self._is_run_left():
             self.ended_by = self._counted_limit()
 
     def _counted_limit(self) -> str:
@@ -251,6 +262,9 @@ class TrialQueue:
             return None
         try:
             proposal = self._resumed(view) or self._edited(view)
+            if proposal is None and self._branches is not None and self._branches.must_wait(view.trials):
+                self._waits_in = self._state()
+                return None
             if proposal is None:
                 code, own = self._tuned(view)
                 if self._proposers.arbiter.must_wait(own):
@@ -341,6 +355,8 @@ class TrialQueue:
             return self._halving.next_promotion(view.trials)
         if self._population is not None:
             return self._population.next_generation(view, self._proposers.sampler)
+        if self._branches is not None:
+            return self._branches.next_stage(view.trials)
         forecasts = self._early_stopping.forecasts(view.trials)
         return None if forecasts is None else resume_paused(view, forecasts)
 
@@ -348,9 +364,14 @@ class TrialQueue:
         return bool(self.steering.objection(trial.params))
 
     def _at_first_fidelity(self, proposal: Proposal, view: StudyView) -> Proposal:
-        """Return a proposal at the fidelity of its first rung. The default, as the baseline, runs at full fidelity."""
+        """Return a proposal at the fidelity of its first rung, or at its first stage.
+
+        The default, as the baseline, runs at full fidelity; with branches in stages, which others share.
+        """
         if self._population is not None:
             return self._population.first_generation(proposal)
+        if self._branches is not None:
+            return self._branches.placed(proposal, view)
         if self._halving is None or proposal.source is Source.DEFAULT:
             return proposal
         return replace(proposal, fidelity=self._halving.start_fidelity(view.trials))

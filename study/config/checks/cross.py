@@ -9,6 +9,7 @@ from tunesmith.study.config.checks.confirm import confirm_mistakes
 from tunesmith.study.config.checks.instances import instance_mistakes
 from tunesmith.study.config.checks.judge import judge_mistakes
 from tunesmith.study.config.checks.resources import resource_mistakes
+from tunesmith.study.config.checks.schedule import schedule_mistakes
 from tunesmith.study.config.checks.serving import serve_mistakes
 from tunesmith.study.config.checks.timing import timing_mistakes
 from tunesmith.study.config.spec import StudySpec
@@ -51,7 +52,7 @@ def cross_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mista
     yield from _executor_mistakes(spec)
     yield from _pace_mistakes(spec)
     yield from _notify_mistakes(spec)
-    yield from _population_mistakes(spec, space)
+    yield from schedule_mistakes(spec, space)
     if space is not None:
         yield from _name_mistakes(spec, space)
         yield from reserved_name_mistakes(space)
@@ -114,25 +115,10 @@ def _pace_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     for index, rule in enumerate(spec.stop.rules):
         if rule.above is None and rule.below is None:
             yield Mistake(f"stop.rules.{index}", "has no bound; give above, below or both")
-    if spec.fidelity is None and spec.schedule_kind in ("halving", "hyperband", "pbt"):
+    if spec.fidelity is None and spec.schedule_kind in ("halving", "hyperband", "pbt", "branches"):
         yield Mistake(
             "schedule.kind", f'"{spec.schedule_kind}" needs a fidelity; add [fidelity] with name, min and max'
         )
-
-
-def _population_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mistake]:
-    if spec.schedule_kind != "pbt" or spec.schedule is None:
-        return
-    if spec.confirm is not None:
-        message = (
-            'cannot be combined with schedule kind "pbt", which changes parameters during a trial; remove [confirm]'
-        )
-        yield Mistake("confirm", message)
-    for name in spec.schedule.movable:
-        if space is not None and name not in space.names and name not in space.mixtures:
-            yield Mistake(
-                "schedule.movable", f"{render_literal(name)} is not a parameter{did_you_mean(name, space.names)}"
-            )
 
 
 def _name_mistakes(spec: StudySpec, space: SearchSpace) -> Iterable[Mistake]:

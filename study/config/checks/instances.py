@@ -11,7 +11,7 @@ from tunesmith.study.config.tables.run import PYTHON_FUNCTION
 from tunesmith.study.errors import Mistake
 from tunesmith.study.trials.view import Direction
 
-_OTHER_SCHEDULES = ("halving", "hyperband", "pbt")
+_OTHER_SCHEDULES = ("halving", "hyperband", "pbt", "branches")
 
 
 def instance_mistakes(spec: StudySpec) -> Iterable[Mistake]:

@@ -61,8 +61,8 @@ class FidelityTable(Table):
 class ScheduleTable(Table):
     """[schedule]: which trials run at full fidelity, and which at a lower one first."""
 
-    kind: Literal["curves", "halving", "hyperband", "pbt", "full"] = Field(
-        "curves", description='"curves", "halving", "hyperband", "pbt" or "full"'
+    kind: Literal["curves", "halving", "hyperband", "pbt", "branches", "full"] = Field(
+        "curves", description='"curves", "halving", "hyperband", "pbt", "branches" or "full"'
     )
     eta: Annotated[float, BeforeValidator(no_bool), Field(ge=1.5, allow_inf_nan=False)] = Field(
         3.0, description="a number of at least 1.5: 1 in eta trials is promoted to the next rung"
@@ -72,6 +72,15 @@ class ScheduleTable(Table):
     )
     movable: list[Text] = Field(
         default_factory=list, description='a list of parameters that may change during a trial, for example ["lr"]'
+    )
+    at: list[Annotated[float, BeforeValidator(no_bool), Field(gt=0.0, lt=1.0)]] = Field(
+        default_factory=list, description="a list of parts of a full run between 0 and 1, for example [0.5, 0.7, 0.8]"
+    )
+    leaves: Text = Field(
+        "1 - decay", description='a formula of parameters in quotes, a part of a full run, for example "1 - decay"'
+    )
+    branches: Annotated[int, BeforeValidator(no_bool), Field(ge=2)] = Field(
+        6, description="a whole number of configurations for each trunk, at least 2"
     )
 
 
