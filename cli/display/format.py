@@ -106,7 +106,8 @@ def best_line(
     value = f"{short_number(best.value)} (#{best.trial.number}{f', {certainty}' if certainty else ''})"
     text = f"best {value}  {sparkline(trend)}".rstrip()
     if default and default.number != best.trial.number and objective.metric in default.values:
-        text += f"  gain {gain_over_text(best.value, default.values[objective.metric], objective)} over default"
+        tuned = " in tuning" if best.is_confirmed else ""
+        text += f"  gain {gain_over_text(best.value, default.values[objective.metric], objective)} over default{tuned}"
     return text
 
 

@@ -161,9 +161,10 @@ def _latest_lines(opened: OpenStudy, best: Trial | None, front: Sequence[Trial])
     rows = []
     for trial in latest:
         ended = [t for t in trials if _ended_by(t, trial)]
-        best_then = best
-        if best is not None and not _ended_by(best, trial):
-            best_then = incumbent(ended, spec)
+        later = [t for t in trials if not _ended_by(t, trial)]
+        # A choice changes when another trial becomes the best, or when one runs again.
+        is_as_now = best is None or not any(t.is_replicate or t.number == best.number for t in later)
+        best_then = best if is_as_now else incumbent(ended, spec)
         rows.append(trial_row(trial, best_then, table, study_front(ended, spec) if front else ()))
     return ["", table_header(table), *rows]
 

@@ -1,7 +1,7 @@
 """Decides which configuration a study would choose now. Every command, tool and file that names a best asks here.
 
-Where hidden data chose one, that is the one. Once confirmation has started, it is the best of the configurations that ran
-again on fresh seeds since then, until trials that are newer than the confirmation lead. Otherwise it is the best by
+Where hidden data chose one, that is the one. Once confirmation has started, it is the best of the configurations that
+ran again on fresh seeds since then, until trials that are newer than the confirmation lead. Otherwise it is the best by
 expected value: means over seeds or instances, shrunk towards their neighbours where the noise of a run is known. Only
 trials of the present space take part.
 """

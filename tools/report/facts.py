@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tunesmith.study.energy import energy_line
 from tunesmith.study.space.condition import Value
-from tunesmith.study.trials.results import present_improvements
+from tunesmith.study.trials.results import is_feasible, present_improvements
 from tunesmith.study.trials.trial import Failure, Source, Trial, TrialState
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.study.variant import short_id
@@ -93,7 +93,8 @@ def sources(report: ReportInput) -> list[SourceShare]:
     found = []
     for source in Source:
         of_source = [t for t in tuned if t.proposal.source is source]
-        values = [t.values[first.metric] for t in of_source if is_valued(t, first.metric)]
+        usable = [t for t in of_source if is_feasible(t, spec.metric_constraints)]
+        values = [t.values[first.metric] for t in usable if is_valued(t, first.metric)]
         if of_source:
             found.append(
                 SourceShare(

@@ -41,7 +41,7 @@ def test_status_as_json_holds_the_same_figures(project: Path) -> None:
 
 
 def test_each_row_of_status_shows_the_best_value_up_to_then(tmp_path: Path) -> None:
-    script = "import sys; values = dict(zip(sys.argv[1::2], sys.argv[2::2])); print(f\"loss={9 - int(values['--y'])}\")"
+    script = "import sys; values = dict(zip(sys.argv[1::2], sys.argv[2::2])); print('loss=', values['--y'])"
     folder = make_project(tmp_path / "p", script=script, trials=8, sampler="sobol")
     assert invoke("run", cwd=folder).returncode == 0
     losses = [t["values"]["loss"] for t in json.loads(invoke("status", "--json", cwd=folder).stdout)["latest"]]

@@ -10,6 +10,8 @@ from tunesmith.tools.analysis.confirmation.significance import sample
 from tunesmith.tools.analysis.findings.figures import gain_text, plus_minus
 from tunesmith.tools.analysis.findings.headline import StudyVerdict
 from tunesmith.tools.analysis.findings.summary import summarize
+from tunesmith.tools.report import ReportInput
+from tunesmith.tools.report.facts import sources
 
 X = {"x": {"type": "float", "low": 0.0, "high": 1.0, "default": 0.1}}
 
@@ -151,6 +153,9 @@ def test_a_trial_beyond_a_constraint_is_not_the_best():
     assert found.best is not None
     assert found.best.number == 1
     assert "would have to be" in summarize(bound, [heavy]).headline
+    shares = sources(ReportInput(record=bound, trials=[heavy, light], generated_at=0.0))
+    assert [(s.source, s.best) for s in shares] == [("sampler", light.values["val_loss"])]
+    assert [s.best for s in sources(ReportInput(record=bound, trials=[heavy], generated_at=0.0))] == [None]
 
 
 def test_several_objectives_give_a_front():
