@@ -41,9 +41,13 @@ class EarlierStudy:
 def project_to_space(params: Mapping[str, Value], space: SearchSpace) -> dict[str, Value] | None:
     """Return a configuration of another space in this one; None if a value is not valid here.
 
-    A parameter that it does not have is imputed; one that this space does not have is left out.
+    A parameter that it does not have is imputed; one that this space does not have is left out. Of a mixture that it
+    has in part, the other sources have no share.
     """
     own = space.own_values(params)
+    for mixture in space.mixtures:
+        names = space.shares_of(mixture)
+        own |= dict.fromkeys((n for n in names if n not in own), 0.0) if any(n in own for n in names) else {}
     known = {name: own.get(name, imputed_value(parameter)) for name, parameter in space.parameters.items()}
     fitting = {name: known[name] for name in space.active(known)}
     return fitting if space.contains(fitting) else None

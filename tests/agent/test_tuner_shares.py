@@ -20,6 +20,7 @@ from tunesmith.study.config.changes import Steering, requested_change
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.space_tables import space_document
 from tunesmith.study.errors import ToolRefused
+from tunesmith.study.trials.earlier import project_to_space
 from tunesmith.study.trials.trial import Proposal, Source
 from tunesmith.study.trials.view import Objective, StudyView
 
@@ -78,6 +79,13 @@ def test_a_study_in_a_file_resumes_with_its_mixture(tmp_path: Path) -> None:
         assert [t.number for t in tuner.trials] == list(range(6))
         assert tuner.best is not None
         assert set(tuner.best.params["mix"]) == set(TARGET)
+
+
+def test_a_source_that_an_earlier_study_lacked_had_no_share_there() -> None:
+    space = ts.SearchSpace({"mix": ts.Shares(["code", "prose", "docs"]), "lr": ts.Float(0.0, 1.0, default=0.5)})
+    known = project_to_space({"mix.code": 0.4, "mix.prose": 0.6, "gone": 3}, space)
+    assert known == {"mix.code": 0.4, "mix.prose": 0.6, "mix.docs": 0.0, "lr": 0.5}
+    assert project_to_space({"mix.code": 0.4, "mix.prose": 0.4, "mix.web": 0.2}, space) is None
 
 
 def test_a_pinned_share_stays_and_the_others_divide_the_rest() -> None:
