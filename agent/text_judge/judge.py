@@ -158,10 +158,12 @@ class TextJudge:
             for opponent in opponents:
                 hearing.pairs[opponent] = self._pair_keys(number, opponent, asked)
         else:
-            for name, text in texts.items():
-                question = self._rules.score(text.input, text.output, f"trial {number}, example {name}")
-                hearing.scores[name] = question.key
-                asked.append(question)
+            for name, example in self._examples().items():
+                if name in texts:
+                    about = f"trial {number}, example {name}"
+                    question = self._rules.score(example.input, texts[name].output, about)
+                    hearing.scores[name] = question.key
+                    asked.append(question)
         self._ask(asked)
         return hearing
 
@@ -189,6 +191,7 @@ class TextJudge:
             lengths={name: len(hearing.texts[name].output) for name in usable},
             unusable=sum(self._verdicts[key] == UNUSABLE for key in keys),
             reasons=self._said_of(hearing),
+            missing=0 if self._table.pairs else sum(name not in hearing.texts for name in self._examples()),
         )
 
     def unusable_reason(self, hearing: Hearing, texts: JudgedTexts) -> str:
@@ -204,7 +207,7 @@ class TextJudge:
         self._judged[texts.number] = texts
         self._store.add_judged(texts)
         if not self._table.pairs:
-            return {texts.number: values_of_scores(texts, self._proof)}
+            return {texts.number: values_of_scores(texts, self._proof, low=self._rules.low)}
         assert self.reference is not None  # noqa: S101  # this trial has texts
         return values_of_pairs(self._judged, self.reference, self._proof)
 
@@ -236,10 +239,8 @@ class TextJudge:
     def _pair_keys(self, number: int, opponent: int, asked: list[Question]) -> dict[str, tuple[str, str] | float]:
         """Return two keys for each example, or the outcome where nothing has to be asked; add the questions."""
         own, other = self._texts_of(number), self._texts_of(opponent)
-        # The reference says what an example is: a trial that rewrites it is judged by the original.
-        inputs = self._texts_of(self.reference) if self.reference is not None else other
         found: dict[str, tuple[str, str] | float] = {}
-        for name, example in inputs.items():
+        for name, example in self._examples().items():
             if name not in own or name not in other:
                 found[name] = 0.5 if name not in own and name not in other else float(name in own)
             elif own[name].output == other[name].output:
@@ -250,6 +251,10 @@ class TextJudge:
                 asked.extend(questions)
                 found[name] = questions[0].key, questions[1].key
         return found
+
+    def _examples(self) -> Texts:
+        """Return the texts that say what an example is: a trial that rewrites or adds one is judged by the original."""
+        return self._texts_of(self.reference) if self.reference is not None else {}
 
     def _texts_of(self, number: int) -> Texts:
         return self._reference if number == FROM_FILE and self._reference is not None else self._texts[number]

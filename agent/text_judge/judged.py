@@ -32,6 +32,7 @@ class JudgedTexts:
         lengths: number of characters of each scored text.
         unusable: number of questions without a usable answer.
         reasons: what the judge said of the text of an example, where that is known.
+        missing: number of examples without a text, without pairs.
     """
 
     number: int
@@ -40,6 +41,7 @@ class JudgedTexts:
     lengths: Mapping[str, int] = field(default_factory=dict)
     unusable: int = 0
     reasons: Mapping[str, str] = field(default_factory=dict)
+    missing: int = 0
 
     def by_example(self, reference: int) -> Mapping[str, float]:
         """Return what the trial came to on each example: its score, or its outcome against the reference."""
@@ -55,6 +57,7 @@ class JudgedTexts:
             "lengths": dict(self.lengths),
             "unusable": self.unusable,
             "reasons": dict(self.reasons),
+            "missing": self.missing,
         }
 
     @classmethod
@@ -68,6 +71,7 @@ class JudgedTexts:
             lengths=detail["lengths"],
             unusable=detail["unusable"],
             reasons=detail.get("reasons", {}),
+            missing=detail.get("missing", 0),
         )
 
 
@@ -103,20 +107,35 @@ def values_of_pairs(judged: Mapping[int, JudgedTexts], reference: int, proof: Pr
     return made
 
 
-def values_of_scores(texts: JudgedTexts, proof: Proof) -> JudgedValues:
-    """Return the metrics of a trial whose texts were scored; at least one has a score."""
+def values_of_scores(texts: JudgedTexts, proof: Proof, *, low: int) -> JudgedValues:
+    """Return the metrics of a trial whose texts were scored.
+
+    Args:
+        texts: what the judge said.
+        proof: what labels show of the judge.
+        low: the lowest score, which an example without a text counts as.
+    """
     scores = list(texts.scores.values())
+    if not scores:
+        values = {SCORE: float(low), STD: 0.0}
+        return JudgedValues(values, f"it wrote none of the {texts.missing} texts, which counts as {low}")
     raw = math.fsum(scores) / len(scores)
     said = f"the judge's own mean of {count(len(scores), 'text')} is {short_number(raw, 3)}"
+    lacking = f"; {count(texts.missing, 'example')} without a text counted as {low}" if texts.missing else ""
+    part = len(scores) / (len(scores) + texts.missing)
+
+    def whole(value: float) -> float:
+        return part * value + (1.0 - part) * low
+
     if proof.instrument is None:
         spread = math.fsum((s - raw) ** 2 for s in scores) / max(len(scores) - 1, 1)
-        std = math.sqrt(spread / len(scores))
-        note = f"{said}, not corrected since too few texts are labelled; {proof.text}"
-        return JudgedValues({SCORE: raw, STD: std, NOISE: std}, note)
+        std = part * math.sqrt(spread / len(scores))
+        note = f"{said}, not corrected since too few texts are labelled{lacking}; {proof.text}"
+        return JudgedValues({SCORE: whole(raw), STD: std, NOISE: std}, note)
     found = proof.instrument.read(scores, [texts.lengths[name] for name in texts.scores])
-    ends = f"[{short_number(found.low, 3)}, {short_number(found.high, 3)}]"
-    note = f"people would give {short_number(found.value, 3)} {ends}; {said}; {proof.text}"
-    return JudgedValues({SCORE: found.value, STD: found.std, NOISE: found.noise}, note)
+    ends = f"[{short_number(whole(found.low), 3)}, {short_number(whole(found.high), 3)}]"
+    note = f"people would give {short_number(whole(found.value), 3)} {ends}; {said}{lacking}; {proof.text}"
+    return JudgedValues({SCORE: whole(found.value), STD: part * found.std, NOISE: part * found.noise}, note)
 
 
 def _pair_values(texts: JudgedTexts, strength: Strength, reference: int, proof: Proof) -> JudgedValues:

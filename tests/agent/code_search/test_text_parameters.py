@@ -103,6 +103,8 @@ def test_without_a_model_only_the_given_text_runs_and_the_run_says_so(project: P
     assert "nobody rewrites prompt.md: only the given text runs" in done.stdout
     with History.open(project / ".tunesmith" / "history.db") as history:
         assert len(history.trials(history.study("prompts").id)) == 1
+    (project / "prompt.md").unlink()
+    assert "the project has no file prompt.md" in invoke("run", cwd=project).stderr
 
 
 def test_the_front_has_every_version_that_is_best_somewhere_and_none_that_another_covers() -> None:
@@ -159,7 +161,13 @@ def test_wrong_texts_say_what_to_write(entry: dict[str, object], message: str) -
         make_spec(run=RUN, space={"prompt": entry})
 
 
-def test_a_text_stands_in_the_stored_study_as_it_was_written() -> None:
+def test_what_a_text_cannot_be_combined_with_is_said_of_the_text() -> None:
+    run = {"command": f"{RUN['command']} --fold {{instance}}"}
+    with pytest.raises(SpecError, match=r"space.prompt +cannot be combined with \[instances\]"):
+        make_spec(run=run, space=TEXT, instances={"values": [1, 2, 3]})
+
+
+def test_a_text_is_stored_with_the_study_as_it_was_written() -> None:
     spec = make_spec(run=RUN, space={**TEXT, "n": {"type": "int", "low": 1, "high": 3}})
     assert spec.stored_document["space"]["prompt"] == TEXT["prompt"]
     assert [text.files for text in spec.texts] == [("prompt.md",)]
