@@ -22,7 +22,7 @@ from tunesmith.evaluator.files.private_files import (
 )
 from tunesmith.evaluator.files.read_trace import JudgedData
 from tunesmith.evaluator.files.snapshot import SECRETS, Snapshot, file_texts, take_snapshot
-from tunesmith.evaluator.files.trial_files import check_files, shared_folders
+from tunesmith.evaluator.files.trial_files import check_files, check_texts, shared_folders
 from tunesmith.evaluator.sandbox.bubblewrap import Sandbox, TrialMounts, data_folders, sandbox_problem
 from tunesmith.evaluator.sandbox.environment import without_secrets
 from tunesmith.evaluator.sandbox.protected import protected_files, signatures
@@ -89,6 +89,7 @@ class Evaluator:
         executor = executor or LocalExecutor(lambda: None)
         executor.use_project(self.snapshot.folder)
         names = protected_files(self.snapshot, spec.edits.protect if spec.edits else ())
+        check_texts(spec, self.snapshot.folder)
         self.editable = file_texts(self.snapshot, spec.edits.files) if spec.edits else {}
         # Made now where it may be needed, so that what is wrong with it is reported before the first trial.
         sandboxes_edits = spec.edits is not None and not unsafe_edits and not sandbox_problem()

@@ -396,7 +396,8 @@ def unused_parts(spec: StudySpec) -> list[str]:
     parts = []
     if spec.texts and not spec.planner.model:
         files = ", ".join(file for text in spec.texts for file in text.files)
-        parts.append(f"without a model in [planner] nobody rewrites {files}: only the given text runs")
+        given = "texts run" if "," in files else "text runs"
+        parts.append(f"without a model in [planner] nobody rewrites {files}: only the given {given}")
     elif spec.edits and not spec.planner.model:
         parts.append("[edits]: without a model in [planner] nobody proposes edits; only people do, by chat")
     return parts

@@ -22,6 +22,22 @@ _TAKEN = frozenset({"artifacts", "work", "judge", "test", "hidden", "tmp", "log.
 """Names in a trial's folder that a link cannot have."""
 
 
+def check_texts(spec: StudySpec, project: Path) -> None:
+    """Check that the files of text parameters exist.
+
+    Args:
+        spec: the study.
+        project: the project's files.
+
+    Raises:
+        ProjectError: one does not.
+    """
+    for text in spec.texts:
+        for name in text.files:
+            if not (project / name).is_file():
+                raise ProjectError(f"[space].{text.name}: the project has no file {name}; write it, or name another")
+
+
 def check_files(spec: StudySpec, snapshot: Path, values: Mapping[str, Value]) -> None:
     """Refuse a study whose files cannot be filled.
 

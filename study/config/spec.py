@@ -108,6 +108,12 @@ class StudySpec(Table):
         return text_parameters(self.document)
 
     @property
+    def edits_key(self) -> str:
+        """Key of what is edited: [edits], or the first text parameter of a study without that table."""
+        texts = self.texts
+        return f"space.{texts[0].name}" if texts and "edits" not in self.document else "edits"
+
+    @property
     def trusts_edits(self) -> bool:
         """Whether values of edited versions are what they report themselves: code is edited, and nothing judges it."""
         if self.evaluate is not None or any(map(self.is_judged, self.study.metric)):

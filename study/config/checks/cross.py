@@ -99,7 +99,7 @@ def _executor_mistakes(spec: StudySpec) -> Iterable[Mistake]:
         message = (
             f'needs the sandbox, which works on this machine only, but executor = "{chosen}"; remove one of the two'
         )
-        yield Mistake("edits", message)
+        yield Mistake(spec.edits_key, message)
     if chosen == "slurm" and spec.run.parallel is None:
         message = 'is missing; executor = "slurm" needs how many jobs to queue at once, for example parallel = 8'
         yield Mistake("run.parallel", message)

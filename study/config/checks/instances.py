@@ -43,7 +43,7 @@ def _other_tables(spec: StudySpec) -> Iterable[Mistake]:
         text = 'cannot be combined with [instances], which itself decides how much each trial runs; write "full"'
         yield Mistake("schedule.kind", text)
     if spec.edits is not None:
-        yield Mistake("edits", "cannot be combined with [instances]; remove one of the two")
+        yield Mistake(spec.edits_key, "cannot be combined with [instances]; remove one of the two")
     if spec.instances.hold_out and spec.confirm is None:
         yield Mistake("instances.hold_out", "holds instances out for confirmation; add [confirm]")
     takes_seed = "seed" in used_placeholders(spec) or spec.run.command == PYTHON_FUNCTION
