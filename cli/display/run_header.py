@@ -25,7 +25,7 @@ def header_lines(event: Opened) -> list[str]:
 
 def _study_line(event: Opened) -> str:
     spec = event.record.spec
-    size = f"{count(len(spec.space), 'parameter')}"
+    size = f"{count(len(spec.space.declared), 'parameter')}"
     if spec.space.conditions:
         size += f", {len(spec.space.conditions)} conditional"
     if spec.space.forbid:

@@ -89,7 +89,7 @@ def _study(study: Path, history: Path | None) -> Iterator[Finding]:
     except InputError as error:
         yield Finding(level="problem", what="study", detail=str(error))
         return
-    yield Finding(level="ok", what="study", detail=f"{spec.study.name}: {len(spec.space)} parameters, no mistakes")
+    yield Finding(level="ok", what="study", detail=f"{spec.study.name}: {len(spec.space.declared)} parameters, no mistakes")
     yield check_command(spec, file.absolute().parent)
     yield check_parameters(spec)
     yield from check_rules(spec)

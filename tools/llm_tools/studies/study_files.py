@@ -72,7 +72,7 @@ def write(context: ToolContext, args: WriteStudyArguments) -> str:
     """Validate a study file, write it, and start it where that was asked for."""
     target, spec = _written_study(context, args)
     write_file(target, _kept_text(target, args.text))
-    written = f"written: {target.name}, {len(spec.space)} parameters"
+    written = f"written: {target.name}, {len(spec.space.declared)} parameters"
     chosen = chosen_study(context, spec.study.name)
     if not args.start:
         return f"{written}; start runs it"
