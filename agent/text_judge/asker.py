@@ -129,7 +129,9 @@ def _ask(model: LanguageModel, question: Question) -> _Reply:
 def _short(logged: LoggedCall, question: Question) -> LoggedCall:
     """Return a call without its prompt, whose texts are kept with the trial: a study may ask 10,000 times."""
     usage = logged.call.usage
-    if logged.call.requests and (usage.input is None or usage.output is None):
+    if logged.error and not logged.answer and usage.input is None:
+        usage = TokenUse(input=0, output=0)  # nobody answered
+    elif logged.call.requests and (usage.input is None or usage.output is None):
         written = sum(estimate_tokens(message.text) for message in logged.messages)
         usage = TokenUse(input=written, output=estimate_tokens(logged.answer))
     call = replace(logged.call, usage=usage)

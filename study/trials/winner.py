@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import stdev
 
 from tunesmith.study.formatting import count
+from tunesmith.study.trials.observed.judged import judge_noise
 from tunesmith.study.trials.replicates.instance_choice import in_honest_order
 from tunesmith.study.trials.replicates.mean_interval import margin_text, mean_margin
 from tunesmith.study.trials.replicates.seed_noise import (
@@ -52,8 +53,8 @@ class Winner:
         seeds: the number of seeds or instances that `expected` rests on.
         is_confirmed: whether these are fresh seeds that it ran on in a confirmation or later.
         on_instances: whether the study has instances.
-        scatter: standard deviation of values that the parameters do not explain, where no configuration ran twice;
-            None where it is not known or none was seen.
+        scatter: standard deviation of values that the parameters do not explain, where no configuration ran twice,
+            at least that of a judge of texts; None where it is not known or none was seen.
         is_hidden: whether it was chosen by hidden data ([confirm].command); `expected` is then its mean there.
     """
 
@@ -163,6 +164,10 @@ def _standings(trials: Sequence[Trial], asked: StudyQuestion) -> _Standings | No
     is_small = runs is None and len(asked.objectives) == 1 and max(t.number for t in trials) < FITTED_UP_TO
     in_order = [_measured(t, repeats, asked) for t in sorted(able, key=lambda t: t.number)] if is_small else []
     unexplained = scatter(in_order) if noise is None else None
+    if judged := judge_noise(able, objective.metric):
+        # A judge of texts knows how much it varies; what else varies comes on top of that.
+        noise = None if noise is None else max(noise, judged)
+        unexplained = max(unexplained or 0.0, judged) if noise is None else None
     modelled = _modelled(able, means, is_small=is_small)
     measured = [_measured(t, repeats, asked) for t in modelled]
     # On instances a race has seen to it that the leading ones have several runs.

@@ -111,7 +111,7 @@ def test_a_judge_that_is_down_is_asked_one_question_after_growing_pauses(tmp_pat
         return by_length(count, messages)
 
     model = ScriptedModel(says)
-    judge, _ = make_judge(tmp_path, model, pairs=False, clock=clock)
+    judge, store = make_judge(tmp_path, model, pairs=False, clock=clock)
     hearing = judge.hear(0, texts(**{f"e{i}": "x" * (i + 1) for i in range(6)}))
     waited = []
     for _ in range(3):
@@ -121,6 +121,7 @@ def test_a_judge_that_is_down_is_asked_one_question_after_growing_pauses(tmp_pat
         clock.now += waited[-1]
     assert waited == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
     assert len(model.asked) <= 2 + 2
+    assert all(logged.call.usage.input == 0 for logged in store.calls)  # type: ignore[attr-defined]
     is_up[0] = True
     while judge.result(hearing) is None:
         judge.collect(may_ask=True)

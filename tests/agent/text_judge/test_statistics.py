@@ -17,6 +17,7 @@ from tunesmith.study.config.load import SpecError
 from tunesmith.study.trials.observed.judged import NOISE, STRENGTH
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
+from tunesmith.study.trials.winner import winner
 
 
 def test_kappa_is_that_of_the_textbook() -> None:
@@ -91,6 +92,10 @@ def test_the_judge_s_noise_is_the_least_that_the_sampler_assumes() -> None:
     ]
     view = StudyView(space=spec.space, objectives=spec.objectives, trials=trials)
     assert build_training_data(view).judge_noise == pytest.approx(0.5)
+    found = winner(trials, spec)
+    assert found is not None
+    assert found.scatter == pytest.approx(0.5)
+    assert found.expected < found.value  # a lucky verdict is drawn to its neighbours
 
 
 @pytest.mark.parametrize(
