@@ -14,7 +14,7 @@ from tunesmith.study.trials.observed.judged import NOISE, SCORE, STD, STRENGTH, 
 from tunesmith.study.units import short_number
 
 FROM_FILE = -1
-"""Number that stands for the texts of [judge].reference where trials have theirs."""
+"""Number of the texts of [judge].reference where trials have theirs."""
 JUDGED_EVENT = "judged"
 """Kind of the event that keeps what a judge said of a trial's texts."""
 MAX_UNUSABLE = 0.5

@@ -16,7 +16,7 @@ from tunesmith.prompts.render import template_version
 from tunesmith.study.formatting import one_line
 
 FIRST, SECOND, TIE, UNUSABLE = "a", "b", "tie", "none"
-"""Verdicts on a pair; the last one stands for no usable answer, also for scores."""
+"""Verdicts on a pair; the last one means that no answer was usable, also for scores."""
 
 
 MAX_REASON_CHARS = 300

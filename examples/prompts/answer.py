@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 def model(prompt: str) -> str:
-    """Return the answer of a model that needs to be told everything."""
+    """Return the answer of a model that does only what the prompt says."""
     rules, _, rest = prompt.lower().partition("text:")
     text = rest.partition("question:")[0]
     numbers = re.findall(r"\d+(?:\.\d+)?", text)

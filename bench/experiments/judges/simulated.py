@@ -42,7 +42,7 @@ class Estimate:
 
 
 class SimulatedJudge:
-    """A judge with biases of its own."""
+    """A judge with random biases."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng

@@ -25,7 +25,7 @@ OF_PAIRS, OF_SCORES = (STRENGTH, WIN_RATE), (SCORE,)
 
 
 def judge_noise(trials: Iterable[Trial], metric: str) -> float | None:
-    """Return the standard deviation that a judge adds to a metric of its own; None for other metrics.
+    """Return the standard deviation that a judge adds to a metric that it makes; None for others.
 
     It is the root mean square over the trials that have it. A win rate has the spread of a share of as many texts.
     """
