@@ -36,6 +36,12 @@ EARLY_SHARES, LATE_SHARES = (0.6, 0.9), (0.15, 0.95)
 PRIOR_TRIALS = 2.0
 """Number of trials of either kind, with the gain per trial of both together, that the prior weighs."""
 
+FRUITLESS = 6
+"""Number of edits, or of trials, without a gain after which half of the questions show the user's own code.
+
+Two answers of three ideas. An idea that changes the same lines as the best version is out of reach from there.
+"""
+
 _FADING_TRIALS = 12.0
 """Number of trials after which the first range of shares weighs half."""
 
@@ -130,6 +136,20 @@ def choose_parent(arms: Sequence[Arm], variants: Mapping[str, Variant], noise: f
     equal = [arm for arm in equal if not _is_superseded(arm, equal, variants, 0.0) or arm is best]
     children = Counter(parent_code(v, variants) for v in variants.values() if v.is_edited)
     return min(equal, key=lambda arm: (not _is_simplified(arm, variants), children[arm.code], arm.value))
+
+
+def is_stuck(arms: Sequence[Arm], variants: Mapping[str, Variant]) -> bool:
+    """Return whether the best version, an edited one, is hard to improve by further edits.
+
+    Since it was proposed, FRUITLESS edits were, or as many trials ended since it was last better. Refused edits and
+    duplicates count: they show that the model has no further idea for this code.
+    """
+    best = best_arm(arms)
+    edits = [v.id for v in variants.values() if v.is_edited]
+    if best is None or best.best is None or best.code not in edits:
+        return False
+    later_trials = sum(number > best.best.number for arm in arms for number in arm.numbers)
+    return max(len(edits) - 1 - edits.index(best.code), later_trials) >= FRUITLESS
 
 
 def overused_direction(variants: Sequence[Variant]) -> str:

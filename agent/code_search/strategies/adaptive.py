@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tunesmith.agent.code_search.arms import best_arm, lineage
-from tunesmith.agent.code_search.bandit import active_arms, choose_parent, edit_share, is_edit_due
+from tunesmith.agent.code_search.bandit import active_arms, choose_parent, edit_share, is_edit_due, is_stuck
 from tunesmith.agent.code_search.joins import pairs_to_join
 from tunesmith.agent.code_search.strategies.base import EditRequest, SearchState
+from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.variant import Variant
 
 MAX_IDEAS = 3
@@ -30,7 +31,7 @@ class Adaptive:
         if not is_edit_due(state.trials, share, len(state.untried)):
             return None
         parent = choose_parent(state.arms, state.variants, state.noise)
-        return EditRequest(parent.code, int(min(MAX_IDEAS, left)))
+        return EditRequest("" if _starts_again(state) else parent.code, int(min(MAX_IDEAS, left)))
 
     def joins(self, state: SearchState) -> list[tuple[Variant, Variant]]:
         """Return pairs of versions that both gained more than noise."""
@@ -48,6 +49,16 @@ class Adaptive:
     def objection(self, variant: Variant, state: SearchState) -> str:  # noqa: ARG002  # part of the protocol
         """Return nothing: what the gate lets through may run."""
         return ""
+
+
+def _starts_again(state: SearchState) -> bool:
+    """Return whether the question shows the user's own code: half of the time, drawn from the trial's number.
+
+    Turns could fall together with those of edits and tuning.
+    """
+    if "" not in state.by_code or not is_stuck(state.arms, state.variants):
+        return False
+    return derived_seed(state.seed, "own code", state.number) % 2 == 0
 
 
 def overtaking(variant: Variant, state: SearchState) -> str:

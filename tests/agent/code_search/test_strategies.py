@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
 from statistics import mean
 
 import pytest
 from fakes.views import trial
 
 from tunesmith.agent.code_search.arms import build_arms
+from tunesmith.agent.code_search.bandit import FRUITLESS
 from tunesmith.agent.code_search.strategies.adaptive import MAX_IDEAS
 from tunesmith.agent.code_search.strategies.base import SearchState
 from tunesmith.agent.code_search.strategies.registry import make_strategy
 from tunesmith.agent.code_search.strategies.tree import DRAFTS
-from tunesmith.bench.experiments.edits.simulation import STRATEGIES, Idea, MadeUpWorld, made_up_ideas, simulate
+from tunesmith.bench.experiments.edits.simulation import (
+    STRATEGIES,
+    Idea,
+    MadeUpWorld,
+    Names,
+    made_up_ideas,
+    simulate,
+)
 from tunesmith.study.config.tables.planner import EditStrategy
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import Objective
@@ -132,3 +141,31 @@ def test_islands_take_turns_and_refuse_what_is_nearly_known() -> None:
     full = replace(found, variants={**found.variants, known.id: known})
     assert "nearly the same edit as edit-k" in strategy.objection(near, full)
     assert strategy.objection(other, full) == ""
+
+
+@dataclass(frozen=True)
+class SameLines(MadeUpWorld):
+    """Ideas of which two change the same lines: who has the small one cannot put the large one on top."""
+
+    def fits(self, names: Names, idea: str) -> bool:
+        return not {"edit-small", "edit-large"} <= {*names, idea}
+
+
+def test_an_idea_that_does_not_fit_the_best_version_is_found_from_the_users_own_code() -> None:
+    ideas = [Idea("edit-small", 0.4), Idea("edit-large", 2.0), *NEUTRAL[:12]]
+    world = SameLines(ideas=ideas, tuning_gain=0.0, spread=0.0, max_ideas=MAX_IDEAS)
+    reached = [min(simulate(make_strategy("adaptive"), world, trials=40, seed=seed)) for seed in range(8)]
+    assert max(reached) <= 2.0, "also where the small one came first"
+
+
+def test_after_trials_without_a_gain_half_of_the_questions_show_the_users_own_code() -> None:
+    fruitless = [("edit-best", 3.0 + 0.1 * n) for n in range(1, FRUITLESS + 1)]
+
+    def parents(*results: tuple[str, float]) -> Counter[str]:
+        found = [make_strategy("adaptive").request(replace(state(*results), number=number)) for number in range(40)]
+        return Counter(request.parent for request in found if request is not None)
+
+    stuck = parents(("", 4.0), ("edit-best", 3.0), *fruitless)
+    assert set(stuck) == {"", "edit-best"}
+    assert 10 < stuck[""] < 30
+    assert set(parents(("", 4.0), ("edit-best", 3.0), *fruitless[1:])) == {"edit-best"}
