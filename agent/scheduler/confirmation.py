@@ -86,9 +86,10 @@ class Confirmation:
         default = default_trial(trials, self._spec.space)
         if default is None or any(t.is_replicate and is_fresh(t.proposal.seed) for t in trials):
             return []
-        if all(t.number == default.number for t in leaderboard(trials, self._spec)):
-            return []
-        return self._default_again(default, trials)
+        again = self._default_again(default, trials)
+        # Ranking thousands of trials takes longer than the rest, and this is asked in every turn of the loop.
+        is_only_one = bool(again) and all(t.number == default.number for t in leaderboard(trials, self._spec))
+        return [] if is_only_one else again
 
     def _default_again(self, default: Trial, trials: Sequence[Trial]) -> list[Proposal]:
         """Return the default's repetitions on tuning seeds that did not start yet."""
@@ -102,6 +103,11 @@ class Confirmation:
         seeds = [noise_seed(spec.study.seed, index) for index in range(NOISE_RUNS)]
         why = "the default again, to measure noise"
         return [as_replicate(default, seed, why) for seed in _missing_seeds(default, seeds, trials)]
+
+    def _is_noise_measured_now(self, trials: Sequence[Trial]) -> bool:
+        """Return whether one of these repetitions has not ended: the choice waits for it."""
+        seeds = {noise_seed(self._spec.study.seed, index) for index in range(NOISE_RUNS)}
+        return any(t.is_replicate and not t.state.is_finished and t.proposal.seed in seeds for t in trials)
 
     def seconds_needed(self, trial_s: float, slots: int) -> float:
         """Return the time for confirmation if the first comparison is clear, with trials of `trial_s` seconds each."""
@@ -121,7 +127,7 @@ class Confirmation:
             return []
         if self._spec.confirm.command is not None:
             return _missing_replicates(self.judged(trials), self.judged_seeds(), trials)
-        if (noise := self._late_noise_runs(trials)) or _is_noise_run_going(trials):
+        if (noise := self._late_noise_runs(trials)) or self._is_noise_measured_now(trials):
             return noise
         leading = self._leading(trials)
         if not leading:
@@ -389,11 +395,6 @@ def _missing_seeds(trial: Trial, seeds: Sequence[int], trials: Sequence[Trial]) 
 
 def _is_for_choice(trial: Trial) -> bool:
     return not trial.is_replicate or is_instance_run(trial)
-
-
-def _is_noise_run_going(trials: Sequence[Trial]) -> bool:
-    """Return whether a repetition on a tuning seed has not ended: the choice waits for it."""
-    return any(t.is_replicate and not t.state.is_finished and not is_fresh(t.proposal.seed) for t in trials)
 
 
 def _is_replicate_running(trials: Sequence[Trial]) -> bool:
