@@ -19,10 +19,11 @@ from tunesmith.study.commands import Bounds
 from tunesmith.study.config.changes import Steering, requested_change
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.space_tables import space_document
-from tunesmith.study.errors import ToolRefused
+from tunesmith.study.errors import ProposalError, ToolRefused
 from tunesmith.study.trials.earlier import project_to_space
 from tunesmith.study.trials.trial import Proposal, Source
 from tunesmith.study.trials.view import Objective, StudyView
+from tunesmith.tools.llm_tools.learning import complete_configuration
 
 TARGET = {"code": 0.15, "prose": 0.6, "docs": 0.25}
 SHARES = ts.Shares(list(TARGET), min=0.02, default=[0.4, 0.3, 0.3])
@@ -95,6 +96,16 @@ def test_a_pinned_share_stays_and_the_others_divide_the_rest() -> None:
     steered = apply_steering(proposal, view, Steering({"mix.code": 0.2}, ("mix.docs > 0.5",)), None)
     assert steered.params["mix.code"] == 0.2
     assert space.contains(steered.params)
+
+
+def test_a_tool_of_chat_takes_one_share_and_scales_the_others() -> None:
+    space = ts.SearchSpace({"mix": SHARES, "lr": ts.Float(0.0, 1.0, default=0.5)})
+    view = StudyView(space=space, objectives=(Objective("loss"),), trials=[])
+    for given in ({"mix.code": 0.7}, {"mix": {"code": 0.7}}, {"mix": {"code": 0.7, "prose": 0.15, "docs": 0.15}}):
+        found = complete_configuration(view, given, "default")
+        assert found == {"mix.code": 0.7, "mix.prose": 0.15, "mix.docs": 0.15, "lr": 0.5}
+    with pytest.raises(ProposalError, match="sums to 1.3"):
+        complete_configuration(view, {"mix.code": 0.7, "mix.prose": 0.3, "mix.docs": 0.3}, "default")
 
 
 def test_a_bound_of_one_share_changes_the_mixture_and_keeps_a_default() -> None:

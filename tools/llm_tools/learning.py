@@ -10,6 +10,7 @@ from pydantic import Field
 from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import render_params
 from tunesmith.study.space.condition import Value
+from tunesmith.study.space.mixtures.rows import overlaid
 from tunesmith.study.space.parameters import imputed_value
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.view import StudyView
@@ -113,13 +114,15 @@ def complete_configuration(view: StudyView, params: Mapping[str, Any], base: str
     """
     if base == "best" and not leaderboard(view.trials, view):
         return _without_best(view.space, params)
-    return view.space.parse({**_imputed(view.space), **_base_params(view, base), **params})
+    known = {**_imputed(view.space), **_base_params(view, base)}
+    return view.space.parse(overlaid(view.space.mixtures, known, view.space.own_values(params)))
 
 
 def _without_best(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Value]:
     """Return a configuration that gives every active parameter itself; the default never replaces a best."""
-    missing = [name for name in space.active({**_imputed(space), **space.own_values(params)}) if name not in params]
-    if missing and set(params) <= set(space.names):
+    given = space.own_values(params)
+    missing = [name for name in space.active({**_imputed(space), **given}) if name not in given]
+    if missing and set(given) <= set(space.names):
         raise ToolRefused(
             f"no trial is the best yet, so {', '.join(missing)} would have no value; give every parameter, or take "
             "the others from base = default or from a trial's number"

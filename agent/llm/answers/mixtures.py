@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.study.formatting import render_shares
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.mixtures.checks import ROUNDED
-from tunesmith.study.space.mixtures.rows import mended, names_of
+from tunesmith.study.space.mixtures.rows import mended, names_of, overlaid
 from tunesmith.study.space.space import SearchSpace
 
 REPAIRED = 0.05
@@ -44,30 +44,21 @@ def whole_mixtures(changes: Mapping[str, Any], base: Mapping[str, Value], space:
         base: the configuration that is changed; {} for none.
         space: the search space.
     """
-    made = WholeMixtures(dict(changes))
+    whole_names = space.whole(changes)
+    known = overlaid(space.mixtures, base, changes) if base else dict(changes)
+    made = WholeMixtures({name: value for name, value in known.items() if name in whole_names})
     for mixture, shares in space.mixtures.items():
         names = dict(zip(names_of(mixture, shares), shares.of, strict=True))
-        given = {source: _number(changes[name]) for name, source in names.items() if name in changes}
-        total = math.fsum(given.values()) if all(math.isfinite(v) and v >= 0.0 for v in given.values()) else math.nan
-        if not given or not math.isfinite(total):
-            continue
-        if len(given) == len(names):
-            if abs(total - _PERCENT) <= _PERCENT * REPAIRED:
-                given, total = {source: share / _PERCENT for source, share in given.items()}, total / _PERCENT
-                made.changes.update({name: given[source] for name, source in names.items()})
-                made.notes.append(f"{mixture} was in percent")
-            if not ROUNDED < abs(total - 1.0) <= REPAIRED:
-                continue
+        given = {source: _number(changes.get(name)) for name, source in names.items()}
+        total = math.fsum(given.values()) if all(value >= 0.0 for value in given.values()) else math.nan
+        if abs(total - _PERCENT) <= _PERCENT * REPAIRED:
+            given, total = {source: share / _PERCENT for source, share in given.items()}, total / _PERCENT
+            made.changes.update({name: given[source] for name, source in names.items()})
+            made.notes.append(f"{mixture} was in percent")
+        if ROUNDED < abs(total - 1.0) <= REPAIRED:
             whole = mended(shares, given)
             made.notes.append(f"{mixture} summed to {total:.4g}, scaled to {render_shares(whole, digits=4)}")
-        elif base:
-            known = {source: _number(base.get(name, shares.middle[source])) for name, source in names.items()}
-            whole = mended(shares, {**known, **given}, keep=given)
-            if any(abs(whole[source] - share) > ROUNDED for source, share in given.items()):
-                continue
-        else:
-            continue
-        made.changes.update({name: whole[source] for name, source in names.items()})
+            made.changes.update({name: whole[source] for name, source in names.items()})
     return made
 
 

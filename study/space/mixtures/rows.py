@@ -116,6 +116,24 @@ def mended(shares: Shares, given: Mapping[str, float], keep: Collection[str] = (
     return dict(zip(shares.of, simplex.scaled(values, lows, highs), strict=True))
 
 
+def overlaid(mixtures: Mapping[str, Shares], base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with changes, given by flat names; of a mixture that changes in part the rest is scaled.
+
+    A mixture that cannot be made whole, because a share is not a number or leaves too little, stays as it was given.
+    """
+    found = {**base, **changes}
+    for mixture, shares in mixtures.items():
+        names = dict(zip(names_of(mixture, shares), shares.of, strict=True))
+        given = {source: _number(changes[name]) for name, source in names.items() if name in changes}
+        if not 0 < len(given) < len(names) or not all(value >= 0.0 for value in given.values()):
+            continue
+        known = {source: _number(base.get(name, shares.middle[source])) for name, source in names.items()}
+        whole = mended(shares, {**known, **given}, keep=given)
+        if all(abs(whole[source] - share) <= ROUNDED for source, share in given.items()):
+            found |= {name: whole[source] for name, source in names.items()}
+    return found
+
+
 def mended_params(
     mixtures: Mapping[str, Shares], params: Mapping[str, Any], keep: Collection[str] = ()
 ) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.formatting import render_parameter
+from tunesmith.study.formatting import render_parameter, render_shares
+from tunesmith.study.space.mixtures.shares import Shares
 from tunesmith.study.space.parameters import Parameter
 
 
@@ -53,16 +54,19 @@ def _goal(spec: StudySpec) -> str:
 
 
 def _space_rows(spec: StudySpec) -> list[tuple[str, str]]:
-    width = max((len(name) for name in spec.space.names), default=0)
+    width = max((len(name) for name in spec.space.declared), default=0)
     entries: Mapping[str, Any] = spec.document["space"]
     texts = [
         f"{name:<{width}}  {_range(parameter, entries.get(name, {}))}"
-        for name, parameter in spec.space.parameters.items()
+        for name, parameter in spec.space.declared.items()
     ]
     return [("space" if index == 0 else "", text) for index, text in enumerate(texts)]
 
 
-def _range(parameter: Parameter, entry: Mapping[str, Any]) -> str:
+def _range(parameter: Parameter | Shares, entry: Mapping[str, Any]) -> str:
+    if isinstance(parameter, Shares):
+        default = f", default {render_shares(parameter.default)}" if isinstance(parameter.default, Mapping) else ""
+        return f"shares of {', '.join(parameter.of)}{default}{f', when {parameter.when}' if parameter.when else ''}"
     if "choices" in entry:
         values = ", ".join(render_parameter(choice) for choice in entry["choices"])
     else:
