@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -33,8 +35,21 @@ _GUIDELLM = {
 _PERCENTILES = ("p50", "p90", "p95", "p99")
 
 
-def read_results(path: Path) -> dict[str, float]:
-    """Return the metrics in a file.
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a benchmark measured.
+
+    Attributes:
+        metrics: by name.
+        error: the most frequent reason of requests that failed, in the client's words; "" if it names none.
+    """
+
+    metrics: dict[str, float]
+    error: str = ""
+
+
+def read_results(path: Path) -> Results:
+    """Return the results in a file.
 
     Raises:
         ValueError: it cannot be read, or holds no results; the message says why.
@@ -49,7 +64,17 @@ def read_results(path: Path) -> dict[str, float]:
     metrics = {name: value for name, value in _metrics(document) if math.isfinite(value)}
     if not metrics:
         raise ValueError("its results hold no numbers that are known here")
-    return metrics
+    return Results(metrics, _frequent_error(document))
+
+
+def _frequent_error(document: Mapping[str, Any]) -> str:
+    """Return the most frequent error: of our own client's table, or of the list that vLLM's and SGLang's write."""
+    table, listed = document.get("errors_by_reason"), document.get("errors")
+    counted = Counter({str(key): value for key, value in table.items()}) if isinstance(table, dict) else Counter[str]()
+    if isinstance(listed, list):
+        # Of a traceback, the last line says what happened.
+        counted.update(str(text).strip().splitlines()[-1] for text in listed if str(text or "").strip())
+    return next((reason[:200] for reason, _ in counted.most_common(1)), "")
 
 
 def _parse(text: str) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from tunesmith.evaluator.reporting import report
 from tunesmith.evaluator.serving.plan import ServePlan
 from tunesmith.evaluator.serving.ports import reserved_port
 from tunesmith.evaluator.serving.process import LoggedProcess
-from tunesmith.evaluator.serving.results import read_results
+from tunesmith.evaluator.serving.results import Results, read_results
 from tunesmith.evaluator.serving.start_failures import start_failure
 from tunesmith.evaluator.serving.verdict import STATUS, ServingFailed, announce
 
@@ -52,18 +52,18 @@ def _run(plan: ServePlan) -> None:
     for attempt in range(1, attempts + 1):
         with reserved_port(plan.port) as port:
             try:
-                metrics = _measure(plan, port)
+                results = _measure(plan, port)
             except _PortTaken as error:
                 if attempt == attempts:
                     raise ServingFailed("crash", str(error)) from None
                 continue
-        report(metrics)
-        _check_errors(metrics, plan.max_errors)
+        report(results.metrics)
+        _check_errors(results, plan.max_errors)
         return
 
 
-def _measure(plan: ServePlan, port: int) -> dict[str, float]:
-    """Return what the benchmark measured; {} where it prints its results instead of writing {result}."""
+def _measure(plan: ServePlan, port: int) -> Results:
+    """Return what the benchmark measured; nothing where it prints its results instead of writing {result}."""
     result = Path(os.environ.get("TUNESMITH_ARTIFACTS", ".")) / RESULT_FILE
     result.unlink(missing_ok=True)
     filled = {"{port}": str(port), "{result}": str(result)}
@@ -81,7 +81,7 @@ def _measure(plan: ServePlan, port: int) -> dict[str, float]:
     finally:
         server.end()
     if not any("{result}" in word for word in plan.bench):
-        return {}
+        return Results({})
     try:
         return read_results(result)
     except ValueError as error:
@@ -160,12 +160,11 @@ def _wait_for(bench: LoggedProcess, server: LoggedProcess) -> None:
         raise ServingFailed("crash", f"the benchmark ended with exit status {bench.status}: {last}")
 
 
-def _check_errors(metrics: dict[str, float], most: float) -> None:
-    errors = metrics.get("errors", 0.0)
+def _check_errors(results: Results, most: float) -> None:
+    errors = results.metrics.get("errors", 0.0)
     if errors > most:
-        raise ServingFailed(
-            "crash", f"{errors:.1%} of the requests failed, more than {most:.1%} ([serve].max_errors); see the log"
-        )
+        reason = f"{errors:.1%} of the requests failed, more than {most:.1%} ([serve].max_errors)"
+        raise ServingFailed("crash", f"{reason}, most often: {results.error or 'the client does not say why'}")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ FAILURES = {
     "dies while it is measured": (
         {
             "command": f"{SERVER} --load-seconds 0.1",
-            "bench": f"{sys.executable} -c \"import time; time.sleep(60)\" {{port}}",
+            "bench": f"{sys.executable} -uc \"import time; print('measuring'); time.sleep(60)\" {{port}}",
         },
         FailureKind.OOM,
         "the server ended during the benchmark: was killed from outside",
@@ -122,7 +122,7 @@ FAILURES = {
     "half of the requests fail": (
         {"bench": f"{sys.executable} half.py {{port}} {{result}}"},
         FailureKind.CRASH,
-        "50.0% of the requests failed, more than 5.0% ([serve].max_errors)",
+        "50.0% of the requests failed, more than 5.0% ([serve].max_errors), most often: HTTP 503: busy",
     ),
     "a benchmark without results": (
         {"bench": f"{sys.executable} -c pass {{port}} {{result}}"},
@@ -140,10 +140,12 @@ FAILURES = {
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_failure_has_its_kind_and_its_reason(bench: Bench, name: str) -> None:
     serve, kind, reason = FAILURES[name]
-    bench.write("import json, sys; json.dump({'throughput': 1.0, 'errors': 0.5}, open(sys.argv[2], 'w'))", "half.py")
+    written = "import json, sys; json.dump({'throughput': 1.0, 'errors': 0.5, "
+    written += "'errors_by_reason': {'timeout': 1, 'HTTP 503: busy': 2}}, open(sys.argv[2], 'w'))"
+    bench.write(written, "half.py")
     evaluation = start_served(bench, **serve)
     if name == "dies while it is measured":
-        wait_until(lambda: evaluation.poll() or "listening on port" in log_of(bench), timeout_s=30)
+        wait_until(lambda: evaluation.poll() or "measuring" in log_of(bench), timeout_s=30)
         next(p for p in processes_in(bench.study) if "server.py" in " ".join(p.cmdline()[1:2])).kill()
     outcome = finish(evaluation)
     assert outcome.failure is not None

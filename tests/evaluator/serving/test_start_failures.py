@@ -150,7 +150,9 @@ def test_the_results_of_each_client_become_the_same_metrics(
 ) -> None:
     file = tmp_path / "result.json"
     file.write_text(text, encoding="utf-8")
-    found = read_results(file)
+    results = read_results(file)
+    found = results.metrics
+    assert results.error == ("boom" if "boom" in text else "")
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert "broken" not in found
 

@@ -77,6 +77,14 @@ def test_llama_slots_share_the_context() -> None:
     assert spec.run.command.startswith("llama-server -m m.gguf -c 4096 --port {port}")
 
 
+def test_requests_to_llama_cpp_python_do_not_end_each_other() -> None:
+    reading = read_server("python -m llama_cpp.server --model m.gguf", ONE_GPU)
+    assert "--interrupt_requests false" in reading.template
+    assert "each new request ends the one before" in reading.notes[0]
+    given = read_server("python -m llama_cpp.server --model m.gguf --interrupt_requests=true", ONE_GPU)
+    assert "--interrupt_requests false" not in given.template
+
+
 @pytest.mark.parametrize(
     ("command", "server"),
     [

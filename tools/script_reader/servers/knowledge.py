@@ -5,6 +5,7 @@ One TOML file per server next to this one:
     command     pattern of a command line that starts the server
     model       options that name the model; model_after: the word that it may follow instead
     port        option for the port; ready: path that answers once the server is ready
+    always      an option and its value that every trial needs, unless the command has it; always_why: the reason
     needs_gpu   whether it is meant for GPUs
     constants   name -> spellings of an option whose value rules may use
     [[option]]  a parameter: name, option (off: spelling of the other value of a switch; aliases), type, range, default,
@@ -157,6 +158,8 @@ class ServerKnowledge:
     model: tuple[str, ...] = ()
     model_after: str = ""
     needs_gpu: bool = False
+    always: tuple[str, ...] = ()
+    always_why: str = ""
 
 
 def dashed(word: str) -> str:

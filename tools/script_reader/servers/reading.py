@@ -107,29 +107,20 @@ def _known(known: ServerKnowledge, words: Sequence[str], machine: Machine, token
     tunable = {spelling: option for option in known.options for spelling in option.spellings}
     split = _split(words, tunable, known.port)
     constants = _constants(known, words, split, tokens_per_request)
-    tuned, left, kept = [], [], list(split.rest)
-    for option in known.options:
-        given = next((split.values[s] for s in option.spellings if s in split.values), None)
-        parameter = option.parameter(machine, _value(option, given, split))
-        if option.requires and option.requires not in constants:
-            needed = known.constants[option.requires][0]
-            left.append(LeftAlone(name=option.option, why=f"needs {needed} in the command, which its rule uses"))
-            kept += _as_given(option, split)
-        elif parameter is None:
-            kept += _as_given(option, split)
-            left.append(LeftAlone(name=option.option, why="this machine or the command leaves nothing to choose"))
-        else:
-            setting = Setting(name=option.name, kind=option.type, word=option.word, default=parameter.default)
-            tuned.append(Tuned(setting=setting, parameter=parameter, why=option.why))
-    left += [LeftAlone(name=word, why=group.why) for group in known.untouched for word in group.options]
-    names = {t.setting.name for t in tuned}
+    options = _Options.read(known, machine, split, constants)
+    kept, notes = [*split.rest, *options.kept], []
+    if known.always and not _option_value(words, known.always[0]):
+        kept += known.always
+        notes = [f"{' '.join(known.always)} was added: {known.always_why}"]
+    untouched = [LeftAlone(name=word, why=group.why) for group in known.untouched for word in group.options]
+    names = {t.setting.name for t in options.tuned}
     rules = tuple(r for r in known.rules if r.names <= names | constants.keys() and r.names & names)
     used = frozenset(name for rule in rules for name in rule.names)
     return ServerReading(
         server=known.name,
         command=(*map(_quoted, kept), known.port, PORT_WORD),
-        tuned=tuple(tuned),
-        left_alone=tuple(left),
+        tuned=options.tuned,
+        left_alone=(*options.left_alone, *untouched),
         rules=rules,
         constants={name: value for name, value in constants.items() if name in used},
         ready=known.ready,
@@ -137,7 +128,38 @@ def _known(known: ServerKnowledge, words: Sequence[str], machine: Machine, token
         served_name=_option_value(words, "--served-model-name"),
         needs_gpu=known.needs_gpu,
         root=Path.cwd(),
+        notes=tuple(notes),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The options of a known server: those to tune, those that are not with the reason, and words of the latter."""
+
+    tuned: tuple[Tuned, ...]
+    left_alone: tuple[LeftAlone, ...]
+    kept: tuple[str, ...]
+
+    @classmethod
+    def read(cls, known: ServerKnowledge, machine: Machine, split: _Words, constants: Mapping[str, float]) -> _Options:
+        """Sort the options by whether this machine and the command leave a choice."""
+        tuned: list[Tuned] = []
+        left: list[LeftAlone] = []
+        kept: list[str] = []
+        for option in known.options:
+            given = next((split.values[s] for s in option.spellings if s in split.values), None)
+            parameter = option.parameter(machine, _value(option, given, split))
+            if option.requires and option.requires not in constants:
+                needed = known.constants[option.requires][0]
+                left.append(LeftAlone(name=option.option, why=f"needs {needed} in the command, which its rule uses"))
+            elif parameter is None:
+                left.append(LeftAlone(name=option.option, why="this machine or the command leaves nothing to choose"))
+            else:
+                setting = Setting(name=option.name, kind=option.type, word=option.word, default=parameter.default)
+                tuned.append(Tuned(setting=setting, parameter=parameter, why=option.why))
+                continue
+            kept += _as_given(option, split)
+        return cls(tuple(tuned), tuple(left), tuple(kept))
 
 
 def _split(words: Sequence[str], tunable: Mapping[str, ServerOption], port: str) -> _Words:
