@@ -41,6 +41,8 @@ MORE_LAUNCHES = 2
 """How many times as many launches there are at most."""
 CLEARLY_SLOWER = 0.7
 """Speed-up after the first launch below which no further launch is made: nothing depends on its last digits."""
+MIN_BLOCKS = 3
+"""Number of blocks of one launch from which their spread says anything."""
 DRIFT = 0.2
 """Logarithm of the ratio of the reference's slowest and fastest launch from which the machine's clock is in doubt."""
 
@@ -92,6 +94,12 @@ class Measurement:
     def interval(self) -> Interval:
         """The speed-up over all cases."""
         return self._interval(slice(None))
+
+    @property
+    def is_clearly_slower(self) -> bool:
+        """Whether one launch shows that the candidate is far behind; never with blocks too few to have a spread."""
+        blocks = len(self.blocks[0][0])
+        return len(self.blocks) == 1 and blocks >= MIN_BLOCKS and self.interval.high < CLEARLY_SLOWER
 
     def interval_of_case(self, index: int) -> Interval:
         """The speed-up of one case."""
@@ -153,7 +161,7 @@ class _Launches:
             if number >= plan.launches and (plan.launches < 2 or found.interval.half_width < WIDE):
                 break
             self._launch()
-            if number == 0 and found.interval.high < CLEARLY_SLOWER:
+            if number == 0 and found.is_clearly_slower:
                 break
         return found
 

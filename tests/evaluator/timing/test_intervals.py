@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from tunesmith.evaluator.timing.intervals import interval, interval_of_blocks, launch_value
+from tunesmith.evaluator.timing.measurement import Block, Measurement
+from tunesmith.evaluator.timing.pairing import Pair
 
 
 def simulated(rng: np.random.Generator, truth: float, *, launches: int = 4, blocks: int = 5) -> np.ndarray:
@@ -33,6 +35,19 @@ def test_the_blocks_of_one_launch_alone_say_too_much() -> None:
         launch = rng.normal(0, 0.02)
         found.append(interval_of_blocks((launch + rng.normal(0, 0.005, 20)).tolist()))
     assert sum(i.low > 1 for i in found) / len(found) > 0.2  # why both sides are started several times
+
+
+def blocks_of(ratios: list[float]) -> list[Block]:
+    pairs = [Pair(reference_s=ratio, candidate_s=1.0, difference=0.0) for ratio in ratios]
+    return [Block(pairs=(pair, pair)) for pair in pairs]
+
+
+def test_few_blocks_of_one_launch_never_end_a_measurement() -> None:
+    slow = [0.5, 0.501, 0.499, 0.5, 0.502]
+    assert Measurement(blocks=[[blocks_of(slow)]]).is_clearly_slower
+    assert not Measurement(blocks=[[blocks_of(slow[:1])]]).is_clearly_slower
+    assert not Measurement(blocks=[[blocks_of([0.9, 0.901, 0.899])]]).is_clearly_slower
+    assert not Measurement(blocks=[[blocks_of(slow)]] * 2).is_clearly_slower
 
 
 def test_the_mean_over_cases_is_geometric() -> None:
