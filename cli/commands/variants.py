@@ -17,7 +17,7 @@ from tunesmith.study.errors import HistoryError, Mistake, SpecError
 from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
-from tunesmith.tools.analysis.findings.figures import confirmed_text
+from tunesmith.tools.analysis.findings.figures import plus_minus
 from tunesmith.tools.llm_tools.edits import FIT
 from tunesmith.tools.variants.constants import CodeConstant, code_constants
 from tunesmith.tools.variants.results import VariantResult, find_variant, matches_id, variant_results
@@ -141,7 +141,10 @@ def _on_parent(result: VariantResult) -> str:
 def _best(result: VariantResult) -> str:
     """Return the best value, or why there is none."""
     if result.best is not None:
-        return confirmed_text(result.best) or short_number(result.best.value)
+        sample = result.best.confirmed
+        if sample is None:
+            return short_number(result.best.value)
+        return f"{plus_minus(sample)}, {result.best.fresh if result.best.is_hidden else f'{sample.count} seeds'}"
     if result.variant.state is not VariantState.SOUND:
         return result.variant.state.value
     if result.failures:
