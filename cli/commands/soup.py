@@ -45,7 +45,7 @@ def make_soup(study: Path, *, checkpoint: str, top: int, history: Path | None, a
     opened = open_study(study, history)
     with opened.history:
         spec = opened.record.spec
-        if spec.evaluate is None:
+        if spec.evaluate is None or spec.evaluate.is_time:
             message = "is missing; `tunesmith soup` needs a table [evaluate] with a command that scores the checkpoint"
             raise SpecError([Mistake("evaluate", message)], where="study.toml")
         evaluator = Evaluator(spec, project=Path(opened.record.project), folder=opened.folder)

@@ -82,7 +82,7 @@ def remarks(plan: Plan, found: Measurement) -> str:
     """Return what makes a measurement less certain than it looks; "" for nothing."""
     whole, parts = found.interval, []
     if whole.half_width > WIDE and len(found.blocks) > 1:
-        parts.append(f"noisy: the speed-up is {whole.value:.3g}, from {whole.low:.3g} to {whole.high:.3g}")
+        parts.append(f"noisy: between {whole.low:.3g} and {whole.high:.3g}")
     if found.drift > DRIFT:
         parts.append(f"the machine's speed changed: the reference's own time differed by {math.expm1(found.drift):.0%}")
     if len(found.blocks) == 1 and plan.launches > 1:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tunesmith.study.config.tables.run import EvaluateTable
+from tunesmith.study.config.tables.timing import timed_text
 from tunesmith.study.energy import energy_line
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.results import is_feasible, present_improvements
@@ -185,7 +187,7 @@ def origin(report: ReportInput) -> dict[str, str]:
         "folder": report.record.project,
         "seed": str(spec.study.seed),
         "command": spec.run.command,
-        "judge": spec.evaluate.command if spec.evaluate else judge_line(report.events),
+        "judge": _judge(spec.evaluate, spec.run.command) if spec.evaluate else judge_line(report.events),
         "code variants": ", ".join(sorted(best)),
         "ended by": report.record.ended_by,
     }
@@ -199,6 +201,10 @@ def document(report: ReportInput) -> dict[str, object]:
     if isinstance(run, Mapping) and isinstance(run.get("env"), Mapping):
         plain["run"] = {**run, "env": dict.fromkeys(run["env"], "(not shown)")}
     return plain
+
+
+def _judge(table: EvaluateTable, command: str) -> str:
+    return timed_text(table, command) if table.is_time else table.command
 
 
 def _version() -> str:
