@@ -96,7 +96,7 @@ class TunesmithSearch(Searcher):  # type: ignore[misc]  # Ray is not typed
                 return str(Searcher.FINISHED)
         proposal = Proposal(params=params, source=Source.SAMPLER, seed=0)
         self._trials[trial_id] = Trial(number=len(self._trials), proposal=proposal, state=TrialState.RUNNING)
-        return {**self._fixed, **params}
+        return {**self._fixed, **self._space.nested(params)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Learn from a trial that ended: from its last value, or from its failure."""
