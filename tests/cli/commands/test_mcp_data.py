@@ -119,7 +119,7 @@ def test_a_dry_run_is_data_and_is_recorded_nowhere(finished: Path) -> None:
 
 
 def test_a_wait_returns_what_finished(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "p", trials=3, more="--sleep 0.2")
+    project = make_project(tmp_path / "p", trials=3, more="--sleep 0.5")
 
     async def use(client: Any) -> None:
         (tool,) = [tool for tool in (await client.list_tools()).tools if tool.name == "wait"]
@@ -130,7 +130,7 @@ def test_a_wait_returns_what_finished(tmp_path: Path) -> None:
         assert done["best"]["state"] == "complete"
 
     with start("run", cwd=project) as running:
-        wait_until(lambda: Inbox(project / ".tunesmith" / "toy").has_running_loop())
+        wait_until(lambda: Inbox(project / ".tunesmith" / "toy").has_running_loop(), timeout_s=60)
         with_client(project, use)
         running.communicate(timeout=60)
 
