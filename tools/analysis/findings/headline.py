@@ -268,7 +268,8 @@ def _hidden_line(data: HeadlineData, best: ConfigResult) -> str:
         value += f", {text} than the default's {plus_minus(default)} there"
     if best.confirmed.count > 1:
         return f"{value}. It was chosen among {_rivals(data)}."
-    return f"{value}. It was chosen among {_rivals(data)} by one value each; [confirm] seeds would show the noise."
+    noise = "[confirm] seeds would show the noise" if data.takes_seed else "their noise is not known"
+    return f"{value}. It was chosen among {_rivals(data)} by one value each; {noise}."
 
 
 def _rivals(data: HeadlineData) -> str:
