@@ -53,8 +53,8 @@ def study_reference() -> str:
 def _space() -> Iterator[str]:
     yield "## [space]"
     yield ""
-    yield "One line per parameter, `name = { type = ..., ... }`. Every type takes `when`, a condition on other parameters,"
-    yield "and `help`."
+    yield "One line per parameter, `name = { type = ..., ... }`. Every type takes `help`, and `when`: a condition on"
+    yield "other parameters."
     yield ""
     for name, kind in KINDS.items():
         keys = [field for field in dataclasses.fields(kind) if field.name not in ("when", "help") and field.init]
