@@ -3,10 +3,11 @@
     python bench/experiments/instances/simulation.py --task diabetes --method race --seeds 0:20
 
 The methods are `race` (Tunesmith's own, as `tunesmith run` with one slot) and a number of folds, the same for every
-configuration. All use the sampler with its default settings. The tables of measure.py are interpolated between their
-grid points; hartmann6 is the function with 20 made-up instances: their effects and the noise of a run are normal, half
-and a tenth of the distance from a median configuration to the best. Regret is normalized: 0 is the best point, 1 a
-median one. With `--aggregate worst` or `p95` that is what counts of a configuration's losses; it works on the tables.
+configuration. All use the sampler with its default settings, or random search (`--sampler random`). The tables of
+measure.py are interpolated between their grid points; hartmann6 is the function with 20 made-up instances: their
+effects and the noise of a run are normal, half and a tenth of the distance from a median configuration to the best.
+Regret is normalized: 0 is the best point, 1 a median one. With `--aggregate worst` or `p95` that is what counts of a
+configuration's losses; it works on the tables.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.agent.sampler.alternatives.random import RandomSampler
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.scheduler.racing import Race
 from tunesmith.bench.statistics import bootstrap
@@ -46,6 +48,8 @@ EFFECT, NOISE = 0.5, 0.1
 """Standard deviations for made-up instances, as parts of the distance from a median configuration to the best."""
 
 Array = NDArray[np.float64]
+Samplers = type[BayesSampler] | type[RandomSampler]
+SAMPLERS: Mapping[str, Samplers] = {"bayes": BayesSampler, "random": RandomSampler}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class FoldTable:
     costs: Array
     gammas: Array
     aggregate: Aggregate = "mean"
+    sampler: Samplers = BayesSampler
 
     @property
     def space(self) -> Mapping[str, Any]:
@@ -67,10 +72,10 @@ class FoldTable:
         }
 
     @classmethod
-    def read(cls, task: str, aggregate: Aggregate) -> FoldTable:
+    def read(cls, task: str, aggregate: Aggregate, sampler: Samplers) -> FoldTable:
         """Read the table of a task."""
         with np.load(Path(__file__).with_name(f"svm_{task}.npz")) as file:
-            return cls(file["loss"], file["C"], file["gamma"], aggregate)
+            return cls(file["loss"], file["C"], file["gamma"], aggregate, sampler)
 
     def at(self, params: Mapping[str, Value]) -> Array:
         """(fold,) losses of a configuration, linear between the four points around it on a log scale."""
@@ -94,6 +99,7 @@ class NoisyFunction:
     task: Task
     effects: Array
     spread: float
+    sampler: Samplers
 
     @property
     def space(self) -> Mapping[str, Any]:
@@ -101,11 +107,11 @@ class NoisyFunction:
         return space_document(self.task.space)
 
     @classmethod
-    def make(cls, task: str) -> NoisyFunction:
+    def make(cls, task: str, sampler: Samplers) -> NoisyFunction:
         """Make one of the functions of `tunesmith bench`."""
         made = task_makers()[task]()
         size = made.median_random - made.best
-        return cls(made, EFFECT * size * np.random.default_rng(0).normal(size=FOLDS), NOISE * size)
+        return cls(made, EFFECT * size * np.random.default_rng(0).normal(size=FOLDS), NOISE * size, sampler)
 
     def at(self, params: Mapping[str, Value]) -> Array:
         """(instance,) losses of a configuration."""
@@ -129,9 +135,8 @@ def _place(value: float, grid: Array) -> tuple[int, float]:
     return below, position - below
 
 
-def regrets(task: str, method: str, seed: int, runs: int, aggregate: Aggregate = "mean") -> dict[int, float]:
+def regrets(table: FoldTable | NoisyFunction, method: str, seed: int, runs: int) -> dict[int, float]:
     """Return the regret of the choice at each mark."""
-    table = FoldTable.read(task, aggregate) if task in TABLES else NoisyFunction.make(task)
     steps = _race(table, seed) if method == "race" else _fixed(table, seed, int(method))
     marks = [mark for mark in MARKS if mark <= runs]
     return {mark: table.regret(next(steps)) for mark in marks}
@@ -141,7 +146,7 @@ def _race(table: FoldTable | NoisyFunction, seed: int) -> Iterator[Mapping[str, 
     """Yield the choice at each mark."""
     aggregate = table.aggregate if isinstance(table, FoldTable) else "mean"
     spec = _spec(table, seed, {"instances": {"values": list(range(FOLDS)), "aggregate": aggregate}})
-    race, sampler, raw, trials = Race(spec), BayesSampler(), list[Trial](), list[Trial]()
+    race, sampler, raw, trials = Race(spec), table.sampler(), list[Trial](), list[Trial]()
     assert spec.instance_set is not None  # noqa: S101  # it was given above
     while True:
         proposal = race.next_run(trials) or race.placed(_sampled(sampler, spec, trials), trials)
@@ -153,7 +158,7 @@ def _race(table: FoldTable | NoisyFunction, seed: int) -> Iterator[Mapping[str, 
 
 def _fixed(table: FoldTable | NoisyFunction, seed: int, folds: int) -> Iterator[Mapping[str, Value]]:
     """Yield the same for configurations that all run on the same folds."""
-    spec, sampler, trials = _spec(table, seed, {}), BayesSampler(), list[Trial]()
+    spec, sampler, trials = _spec(table, seed, {}), table.sampler(), list[Trial]()
     chosen = np.random.default_rng(seed).permutation(FOLDS)[:folds]
     while True:
         proposal = _sampled(sampler, spec, trials)
@@ -175,7 +180,7 @@ def _spec(table: FoldTable | NoisyFunction, seed: int, tables: Mapping[str, Any]
     )
 
 
-def _sampled(sampler: BayesSampler, spec: StudySpec, trials: list[Trial]) -> Proposal:
+def _sampled(sampler: BayesSampler | RandomSampler, spec: StudySpec, trials: list[Trial]) -> Proposal:
     return Proposal(params=sampler.suggest(study_view(spec, trials)).params, source=Source.SAMPLER, seed=0)
 
 
@@ -197,14 +202,19 @@ def main() -> None:
     parser.add_argument("--method", default="race", help="race, or a number of folds")
     parser.add_argument("--seeds", default="0:20", help="first:end")
     parser.add_argument("--runs", type=int, default=MARKS[-1])
+    parser.add_argument("--sampler", choices=tuple(SAMPLERS), default="bayes")
     parser.add_argument("--aggregate", choices=("mean", "p95", "worst"), default="mean")
     options = parser.parse_args()
     if options.aggregate != "mean" and options.task not in TABLES:
         parser.error(f"--aggregate {options.aggregate} works on {', '.join(TABLES)}")
+    sampler = SAMPLERS[options.sampler]
+    table: FoldTable | NoisyFunction = NoisyFunction.make("hartmann6", sampler)
+    if options.task in TABLES:
+        table = FoldTable.read(options.task, options.aggregate, sampler)
     first, end = map(int, options.seeds.split(":"))
     found = []
     for seed in range(first, end):
-        found.append(regrets(options.task, options.method, seed, options.runs, options.aggregate))
+        found.append(regrets(table, options.method, seed, options.runs))
         line = {"task": options.task, "method": options.method, "seed": seed, "regret": found[-1]}
         print(json.dumps(line), flush=True)
     for mark in found[0]:
