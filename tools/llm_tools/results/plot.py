@@ -124,7 +124,8 @@ def _page(points: PlotPoints) -> bytes:
         x=list(points.x), y=list(points.y), mode="lines+markers" if points.x_name == "step" else "markers"
     )
     figure.update_xaxes(type="log" if points.log_x else "linear")
-    return figure.to_html().encode()
+    text: str = figure.to_html()
+    return text.encode()
 
 
 PLOT = StudyTool("plot", PlotArguments, plot, is_shown=True, leaves_files=True)
