@@ -90,10 +90,10 @@ class StoredTrials:
         trials = self._stored(study_id)
         key = (sum(t.state.is_finished for t in trials), forgotten, instances)
         if study_id not in self._marked or self._marked[study_id].key != key:
-            known = [replace(t, forgotten=True) if t.number in forgotten else t for t in trials]
-            scoped = with_scopes(known)
-            told = instances.applied_to(scoped) if instances is not None else without_instances(scoped)
-            marked = {t.number: t for t in told if t.failure is not None or not t.counts or t.runs is not None}
+            every = [replace(t, forgotten=True) if t.number in forgotten else t for t in trials]
+            scoped = with_scopes(every)
+            known = instances.applied_to(scoped) if instances is not None else without_instances(scoped)
+            marked = {t.number: t for t in known if t.failure is not None or not t.counts or t.runs is not None}
             self._marked[study_id] = _Marks(key, marked)
         return self._marked[study_id].trials
 

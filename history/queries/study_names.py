@@ -19,6 +19,6 @@ def study_names(query: Query) -> list[str]:
 
 
 def listed_names(query: Query) -> list[str]:
-    """Return the names of the studies that people started, the latest first; a comparison has dozens of its own."""
+    """Return the names of the studies that people started, the latest first; those of a comparison are left out."""
     compared = {row["name"] for row in query(_COMPARED, [COMPARISON])}
     return [name for name in study_names(query) if name not in compared]

@@ -45,7 +45,7 @@ def _texts(value: Instance) -> list[str]:
 
 
 def text_problems(text: str) -> Iterator[str]:
-    """Yield what is wrong with a text that names an instance or stands in a column of one."""
+    """Yield what is wrong with a text that names an instance or fills a column of one."""
     shown = render_literal(text)
     if text != text.strip():
         yield f"{shown} begins or ends with a space; remove it"
