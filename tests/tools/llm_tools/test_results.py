@@ -113,7 +113,7 @@ def test_a_trial_says_in_words_why_it_was_proposed(
 
 def test_a_trial_shows_its_repetitions_and_a_repetition_the_others(recorder: Recorder, context: ToolContext) -> None:
     number = run(recorder, 0.01, 0.1, 0.2, 0.3)
-    assert "on other seeds: #1 0.2000, #2 0.3000; mean over 3 seeds 0.2000 ± 0.2484 (95%)" in call(
+    assert "on other seeds: #1 0.2000, #2 0.3000; mean over 3 seeds 0.200 ± 0.248 (95%)" in call(
         context, "trial", number=number
     )
     assert "on other seeds: #0 0.1000, #2 0.3000" in call(context, "trial", number=1)
