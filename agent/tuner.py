@@ -21,8 +21,8 @@ from tunesmith.agent.planner.model import open_model
 from tunesmith.agent.planner.python_study import python_study, require_same_space, rules_and_sampler, search_space
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.registry import make_sampler
-from tunesmith.agent.scheduler.hidden_leaders import judged_choice
 from tunesmith.agent.scheduler.racing import Race
+from tunesmith.agent.scheduler.repeats.hidden_leaders import judged_choice
 from tunesmith.history.queries.hidden_choice import without_hidden_values
 from tunesmith.history.read import History
 from tunesmith.history.write import ObservationBatch, Recorder

@@ -9,11 +9,16 @@ is better. The best of many noisy values is biased; values on seeds that no choi
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from tunesmith.agent.sampler.bayes import BayesSampler
+from tunesmith.agent.scheduler.repeats.replicates import (
+    as_replicate,
+    is_replicate_running,
+    missing_replicates,
+    missing_seeds,
+)
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
@@ -39,8 +44,6 @@ NOISE_RUNS = 2
 
 _MIN_CHOOSING_SEEDS = 2
 """Number of seeds from which on a configuration may leave the choice; one value has no spread."""
-_MAX_ATTEMPTS = 3
-"""Number of replicates on one seed after which it is given up, if all failed for reasons of the study itself."""
 _MIN_TRIALS_FOR_NOISE = 20
 """Minimum [budget].trials for repetitions of the default at the start; a smaller study repeats it before the choice."""
 
@@ -102,7 +105,7 @@ class Confirmation:
             return []
         seeds = [noise_seed(spec.study.seed, index) for index in range(NOISE_RUNS)]
         why = "the default again, to measure noise"
-        return [as_replicate(default, seed, why) for seed in _missing_seeds(default, seeds, trials)]
+        return [as_replicate(default, seed, why) for seed in missing_seeds(default, seeds, trials)]
 
     def _is_noise_measured_now(self, trials: Sequence[Trial]) -> bool:
         """Return whether one of these repetitions has not ended: the choice waits for it."""
@@ -126,7 +129,7 @@ class Confirmation:
         if self._spec.confirm is None:
             return []
         if self._spec.confirm.command is not None:
-            return _missing_replicates(self.judged(trials), self.judged_seeds(), trials)
+            return missing_replicates(self.judged(trials), self.judged_seeds(), trials)
         if (noise := self._late_noise_runs(trials)) or self._is_noise_measured_now(trials):
             return noise
         leading = self._leading(trials)
@@ -135,7 +138,7 @@ class Confirmation:
         seeds = [choosing_seed(self._spec.study.seed, index) for index in range(self._spec.confirm.first_seeds)]
         if len(leading) > 1:
             missing = self._choosing_replicates(leading, seeds, trials)
-            if missing or _is_replicate_running(trials):
+            if missing or is_replicate_running(trials):
                 return missing
         chosen = min(leading, key=lambda t: self._sort_key(t, trials, seeds, leading))
         return self._against_default(chosen, trials)
@@ -171,8 +174,8 @@ class Confirmation:
         """
         left = list(leading)
         for count in range(min(_MIN_CHOOSING_SEEDS, len(seeds)), len(seeds) + 1):
-            missing = _missing_replicates(left, seeds[:count], trials)
-            if missing or _is_replicate_running(trials):
+            missing = missing_replicates(left, seeds[:count], trials)
+            if missing or is_replicate_running(trials):
                 return missing
             left = self._undecided(left, seeds[:count], trials)
             if len(left) == 1:
@@ -203,10 +206,10 @@ class Confirmation:
         compared = [chosen] if default is None or is_alone else [default, chosen]
         for count in self._looks(confirm):
             seeds = [confirming_seed(self._spec.study.seed, index) for index in range(count)]
-            missing = _missing_replicates(compared, seeds, trials)
+            missing = missing_replicates(compared, seeds, trials)
             if missing:
                 return [self._placed(proposal, seeds.index(proposal.seed)) for proposal in missing]
-            if is_alone or _is_replicate_running(trials) or self._is_clear(chosen, compared[0], trials, seeds):
+            if is_alone or is_replicate_running(trials) or self._is_clear(chosen, compared[0], trials, seeds):
                 return []
         return []
 
@@ -358,44 +361,5 @@ def _by_code(trials: Sequence[Trial]) -> list[list[Trial]]:
     return list(groups.values())
 
 
-def as_replicate(trial: Trial, seed: int, rationale: str) -> Proposal:
-    """Return the proposal that repeats a trial's configuration on another seed."""
-    return replace(
-        trial.proposal,
-        source=Source.CONFIRM,
-        seed=seed,
-        rationale=rationale,
-        prediction=None,
-        rival=None,
-        considered=(),
-        fallback_reason="",
-        replicate_of=trial.number,
-        parent=None,
-    )
-
-
-def _missing_replicates(compared: Sequence[Trial], seeds: Sequence[int], trials: Sequence[Trial]) -> list[Proposal]:
-    """Return the replicates on these seeds that did not start yet, seed by seed."""
-    missing = {t.number: set(_missing_seeds(t, seeds, trials)) for t in compared}
-    return [
-        as_replicate(t, seed, f"trial {t.number} again on a fresh seed")
-        for seed in seeds
-        for t in compared
-        if seed in missing[t.number]
-    ]
-
-
-def _missing_seeds(trial: Trial, seeds: Sequence[int], trials: Sequence[Trial]) -> list[int]:
-    """Return the seeds without a replicate that counts; after a few failures of the study itself a seed is given up."""
-    repeats = [t for t in trials if t.proposal.replicate_of == trial.number]
-    started = {t.proposal.seed for t in repeats if t.counts}
-    attempts = Counter(t.proposal.seed for t in repeats)
-    return [seed for seed in seeds if seed not in started and attempts[seed] < _MAX_ATTEMPTS]
-
-
 def _is_for_choice(trial: Trial) -> bool:
     return not trial.is_replicate or is_instance_run(trial)
-
-
-def _is_replicate_running(trials: Sequence[Trial]) -> bool:
-    return any(t.is_replicate and not t.state.is_finished for t in trials)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tunesmith.agent.scheduler.confirmation import as_replicate
+from tunesmith.agent.scheduler.repeats.replicates import as_replicate
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.trials.replicates.broken_instances import broken_instances

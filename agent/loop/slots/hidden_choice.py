@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tunesmith.agent.loop.slots.side_runs import run_side_runs
 from tunesmith.agent.loop.slots.slot_pool import PoolSlot
 from tunesmith.agent.loop.study_run import StudyRun
-from tunesmith.agent.scheduler.hidden_leaders import OWN_FILES, HiddenLook, next_look
+from tunesmith.agent.scheduler.repeats.hidden_leaders import OWN_FILES, HiddenLook, next_look
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.files.private_files import HIDDEN
 from tunesmith.evaluator.files.workspace import remove_judge_workspace, workspace_of
