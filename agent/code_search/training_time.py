@@ -2,7 +2,7 @@
 
 A gain by training longer says nothing about an edit. Steps and tokens decide where the settings decide them. CPU
 seconds come next; shared caches and cores make even them vary by a third, so they only raise a suspicion, which a run
-of both versions next to each other confirms. Wall seconds count where a trial mostly waits, as for a GPU.
+of both versions next to each other confirms. Wall seconds count on a GPU, and where a trial does not compute.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from tunesmith.study.variant import Variant, short_id
 ALLOWED_SHARE = 1.1
 """Seconds, steps and tokens of edited code, as a share of those of the code that it was made from."""
 CPU_SLACK_S = 0.25
-"""CPU seconds that starting a process takes more or less at another time."""
-PAIR_SLACK_S = 0.1
-"""CPU seconds that it takes more or less for two runs next to each other."""
+"""CPU seconds that starting a process takes more or less, and that an honest edit may cost in a trial of a second."""
 WALL_SLACK_S = 1.0
 """Wall seconds that starting a trial takes more or less."""
 
-_WAITING_SHARE = 0.5
-"""CPU seconds per wall second below which a trial mostly waits, for a GPU or a disk."""
+_WAITING_SHARE = 0.1
+"""CPU seconds per wall second up to which a trial waits for something else, such as a GPU that Tunesmith does not see.
+
+A trial that computes gets more than this on a machine with ten times as much work as it has cores.
+"""
 _EQUAL_WALL_SHARE = 1.05
 """Longest by shortest wall seconds of trials that train until a time is up."""
 _UNEQUAL_CPU_SHARE = 1.15
@@ -97,7 +98,7 @@ def confirmed_text(edited: Usage, before: Usage, code: str) -> str:
         before: what the code before it used, at the same settings.
         code: the id of the code before it; "" for the user's own.
     """
-    more = _more_seconds(edited, [before], cpu_slack_s=PAIR_SLACK_S)
+    more = _more_seconds(edited, [before])
     if not more or edited.wall_s <= before.wall_s:
         return ""
     return f"{more} of {_name(code)} in a run next to it at the same settings; {_RULE}"
@@ -180,13 +181,13 @@ def _usages(trials: Sequence[Trial]) -> list[Usage]:
     return [t.outcome.usage for t in trials if t.outcome]
 
 
-def _more_seconds(usage: Usage, others: Sequence[Usage], *, cpu_slack_s: float = CPU_SLACK_S) -> str:
+def _more_seconds(usage: Usage, others: Sequence[Usage]) -> str:
     """Return how a run took more seconds than it may; "" if it did not.
 
-    Wall seconds are compared for runs on a GPU, CPU seconds for others, and both for runs that mostly wait.
+    Wall seconds are compared for runs on a GPU, CPU seconds for others, and both for runs that do not compute.
     """
     seconds, walls = [other.cpu_s for other in others], [other.wall_s for other in others]
-    if not usage.gpu_s and usage.cpu_s > _limit(seconds, cpu_slack_s):
+    if not usage.gpu_s and usage.cpu_s > _limit(seconds, CPU_SLACK_S):
         return f"it took {short_seconds(usage.cpu_s)} of CPU time, more than the {short_seconds(max(seconds))}"
     if all(_waits(run) for run in (usage, *others)) and usage.wall_s > _limit(walls, WALL_SLACK_S):
         return f"it took {short_seconds(usage.wall_s)}, more than the {short_seconds(max(walls))}"
@@ -194,7 +195,7 @@ def _more_seconds(usage: Usage, others: Sequence[Usage], *, cpu_slack_s: float =
 
 
 def _waits(usage: Usage) -> bool:
-    return usage.gpu_s > 0.0 or usage.cpu_s < _WAITING_SHARE * usage.wall_s
+    return usage.gpu_s > 0.0 or usage.cpu_s <= _WAITING_SHARE * usage.wall_s
 
 
 def _limit(seconds: Sequence[float], slack: float) -> float:

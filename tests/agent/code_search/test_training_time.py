@@ -107,6 +107,7 @@ CLOCKED = [ran(0, "base", 10, 20), ran(1, "base", 14, 20.5, lr=0.2)]
         (ran(1, FIRST, 0.3), [ran(0, "base", 0.1)], []),
         (ran(1, FIRST, 10, 19), [ran(0, "base", 10, 10)], []),
         (ran(1, FIRST, 10, 60), [ran(0, "base", 10, 10)], []),
+        (ran(1, FIRST, 10, 70), [ran(0, "base", 10, 50)], []),
         (ran(2, FIRST, 18, 20), CLOCKED, []),
         (ran(1, FIRST, 30, 10, gpu=10), [ran(0, "base", 10, 10, gpu=10)], []),
         (ran(1, FIRST, 30, fidelity=9.0), [ran(0, "base", 10, fidelity=3.0)], []),
@@ -135,11 +136,12 @@ def test_a_script_that_trains_by_the_clock_may_not_move_the_clock() -> None:
     [
         (Usage(cpu_s=13, wall_s=26), Usage(cpu_s=10, wall_s=21), True),
         (Usage(cpu_s=13, wall_s=7), Usage(cpu_s=10, wall_s=10), False),
-        (Usage(cpu_s=10.5, wall_s=30), Usage(cpu_s=10, wall_s=16), False),
+        (Usage(cpu_s=0.56, wall_s=1.2), Usage(cpu_s=0.41, wall_s=1.0), False),
+        (Usage(cpu_s=10.5, wall_s=60), Usage(cpu_s=10, wall_s=36), False),
         (Usage(cpu_s=2, wall_s=30, gpu_s=30), Usage(cpu_s=2, wall_s=20, gpu_s=20), True),
         (Usage(cpu_s=9, wall_s=20, gpu_s=20), Usage(cpu_s=2, wall_s=20, gpu_s=20), False),
     ],
-    ids=["longer", "more threads", "a busy machine", "a GPU", "a busy loader"],
+    ids=["longer", "more threads", "steps that cost more in a short trial", "a busy machine", "a GPU", "a busy loader"],
 )
 def test_runs_next_to_each_other_decide(edited: Usage, before: Usage, *, is_confirmed: bool) -> None:
     assert bool(confirmed_text(edited, before, "")) is is_confirmed

@@ -24,7 +24,7 @@ SCRIPT = """\
 import time
 units = 10
 for _ in range(units):
-    end = time.thread_time() + 0.15
+    end = time.thread_time() + 0.2
     while time.thread_time() < end:
         pass
 print("loss=1.0")
@@ -89,7 +89,7 @@ def test_an_honest_edit_counts_that_seemed_to_train_longer_on_a_busy_machine(tmp
     outcome = pair.outcome()
     assert (outcome.state, outcome.values) == (TrialState.COMPLETE, {"loss": 0.5})
     assert outcome.usage == Usage(cpu_s=4.8, wall_s=9.0), "its own run is what it cost"
-    assert pair.pair.usage.cpu_s > 2 * 1.4
+    assert pair.pair.usage.cpu_s > 2 * 1.9
 
 
 @pytest.mark.usefixtures("busy_machine")
