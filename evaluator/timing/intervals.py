@@ -1,6 +1,6 @@
 """From logarithms of ratios to a speed-up with its interval. Numbers in, numbers out.
 
-A process keeps its layout of memory for life, and that alone makes equal programs differ by some percent (Kalibera and
+A process keeps its layout of memory for life, so that equal programs differ by some percent (Kalibera and
 Jones 2013, "Rigorous benchmarking in reasonable time"). So the launches are the sample, not the calls.
 """
 

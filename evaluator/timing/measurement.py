@@ -1,7 +1,7 @@
 """Launches candidate and reference several times, times them in pairs, and says what the pairs show.
 
 A block is two pairs in mirrored order (reference, candidate, candidate, reference), so that a drift of the machine's
-speed cancels out. Of more blocks than needed the quietest are used, by the reference's times alone.
+speed cancels out. Of more blocks than needed the quietest are used, judged by the reference's times only.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ class WorkerProcess:
         return self._memory
 
     def share(self, size: int) -> None:
-        """Give the shared memory its size, for good: whoever shrank it would end this process."""
+        """Give the shared memory its size, for good: a smaller file would end this process."""
         os.ftruncate(self._file, size)
         fcntl.fcntl(self._file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         self._memory = mmap.mmap(self._file, size)

@@ -37,7 +37,7 @@ def find_function(target: str, argv: Sequence[str]) -> Callable[..., Any]:
 
     Raises:
         AttributeError: the file has no such function.
-        Exception: whatever importing the file raises.
+        Exception: what importing the file raises.
     """
     if argv:
         return lambda text=b"": run_program(argv, text)
@@ -173,7 +173,7 @@ class Worker:
 
 def main() -> None:
     """Answer requests until the pipe ends."""
-    # The project's own modules come first from here on, whatever their names.
+    # The project's own modules come first from here on, also those named like ours.
     sys.path.pop(0)
     requests, replies, memory = map(int, sys.argv[1:4])
     worker = Worker(memory)

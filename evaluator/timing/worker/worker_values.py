@@ -37,7 +37,7 @@ def encode(value: Any, memory: Any, at: int, capacity: int) -> int:
     """Write a value to `memory[at:at + capacity]`; return its size in bytes. With `memory` None, only return the size.
 
     Raises:
-        Unsupported: it holds something that is no array, tensor, number, text, bytes, list, tuple or table.
+        Unsupported: it holds something else than arrays, tensors, numbers, texts, bytes, lists, tuples and tables.
         TooLarge: it does not fit.
     """
     if memory is not None and _is_array(value):

@@ -76,7 +76,7 @@ def _command_mistakes(key: str, text: str) -> Iterable[Mistake]:
         yield Mistake(f"evaluate.{key}", f"{render_literal(text)} has a quote that is not closed")
         return
     if ".py:" in (words or [""])[0]:
-        yield Mistake(f"evaluate.{key}", f"{render_literal(text)} is no function; write it as FILE.py:NAME")
+        yield Mistake(f"evaluate.{key}", f"{render_literal(text)} is not a function; write it as FILE.py:NAME")
 
 
 def _formula_mistakes(table: EvaluateTable) -> Iterable[Mistake]:
@@ -93,7 +93,7 @@ def _formula_mistakes(table: EvaluateTable) -> Iterable[Mistake]:
         for name in expression.names:
             if name not in names:
                 hint = did_you_mean(name, sorted(names))
-                yield Mistake(f"evaluate.{key}", f"uses {name}, which is no argument of `cases`{hint}")
+                yield Mistake(f"evaluate.{key}", f"uses {name}, which is not an argument of `cases`{hint}")
 
 
 def _metric_mistakes(spec: StudySpec) -> Iterable[Mistake]:

@@ -45,7 +45,7 @@ def case(value: Any) -> dict[str, Value]:
     """Return a case: the keyword arguments of the function that makes the inputs.
 
     Raises:
-        ValueError: it is no table of numbers, texts and switches.
+        ValueError: it is not a table of numbers, texts and switches.
     """
     if not isinstance(value, dict) or not all(
         isinstance(name, str) and name.isidentifier() and isinstance(item, str | int | float)

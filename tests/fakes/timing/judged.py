@@ -2,7 +2,7 @@
 
     judged.py FOLDER NAME...
 
-The folder has `user/reference.py` and `trial/cheats.py`. A process of its own, because it adopts what candidates leave.
+The folder has `user/reference.py` and `trial/cheats.py`. A separate process, because it adopts what candidates leave.
 """
 
 from __future__ import annotations

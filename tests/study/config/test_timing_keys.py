@@ -64,7 +64,7 @@ def test_a_programs_command_line_is_shown_filled() -> None:
         ({"evaluate": {**EVALUATE, "pairs": 2}}, "evaluate.pairs", "at least 4"),
         ({"evaluate": {**EVALUATE, "launches": 0}}, "evaluate.launches", "at least 1"),
         ({"evaluate": {**EVALUATE, "cache": "hot"}}, "evaluate.cache", '"warm" or "cold"'),
-        ({"evaluate": {**EVALUATE, "flops": "2 * m**3"}}, "evaluate.flops", "no argument of `cases`"),
+        ({"evaluate": {**EVALUATE, "flops": "2 * m**3"}}, "evaluate.flops", "not an argument of `cases`"),
         ({"evaluate": {**EVALUATE, "bytes": "open('x')"}}, "evaluate.bytes", "open"),
         ({"evaluate": {**EVALUATE, "flop": "2"}}, "evaluate.flop", "did you mean flops?"),
         ({"study": {"name": "t", "metric": "speedup"}}, "study.direction", 'must be "maximize"'),
