@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.study.formatting import one_line
+from tunesmith.study.formatting import one_line, render_literal
 from tunesmith.study.trials.observed.texts import ExampleText
 from tunesmith.study.units import short_number
 
@@ -30,8 +30,8 @@ class ExampleFacts:
 
     Attributes:
         summary: how many there are and their scores, in one line.
-        weak: the weakest first.
-        good: the best ones, which must stay good.
+        weak: the weakest first; none where all are equal.
+        good: the best ones, which must stay good; more of them where none is weak.
     """
 
     summary: str
@@ -54,7 +54,8 @@ def example_facts(found: Sequence[ExampleText], others: Mapping[str, Mapping[str
     lost = {text.id: max(best[text.id] - (text.score or 0.0), 0.0) for text in found}
     ranked = sorted(found, key=lambda text: (-lost[text.id], text.score or 0.0))
     weak = [text for text in ranked if (text.score or 0.0) < top or lost[text.id] > 0.0 or text.feedback][:MAX_WEAK]
-    good = [text for text in reversed(ranked) if text not in weak and (text.score or 0.0) == top][:MAX_GOOD]
+    shown = MAX_GOOD if weak else MAX_WEAK
+    good = [text for text in reversed(ranked) if text not in weak and (text.score or 0.0) == top][:shown]
     summary = (
         f"{len(found)} examples, mean score {short_number(sum(scores) / len(scores))}, "
         f"lowest {short_number(min(scores))}, highest {short_number(top)}"
@@ -65,7 +66,7 @@ def example_facts(found: Sequence[ExampleText], others: Mapping[str, Mapping[str
 def _shown(text: ExampleText, lost: float) -> ShownExample:
     score = f"score {short_number(text.score or 0.0)}"
     behind = f", {short_number(lost)} behind another version" if lost > 0.0 else ""
-    heading = f"{one_line(text.id, 60)}: {score}{behind}"
+    heading = f"example {render_literal(one_line(text.id, 60))}: {score}{behind}"
     return ShownExample(
         heading, text.input[:_INPUT_CHARS], text.output[:_OUTPUT_CHARS], text.feedback[:_FEEDBACK_CHARS]
     )

@@ -124,9 +124,11 @@ def test_weak_examples_come_first_and_those_that_another_version_answers_before_
         for name, score in (("good", 1.0), ("bad", 0.0), ("lost", 0.4))
     ]
     facts = example_facts(found, {"edit-1": {"lost": 1.0, "bad": 0.0}})
-    assert [shown.heading.partition(":")[0] for shown in facts.weak] == ["lost", "bad"]
-    assert [shown.heading.partition(":")[0] for shown in facts.good] == ["good"]
+    assert [shown.heading.partition(":")[0] for shown in facts.weak] == ['example "lost"', 'example "bad"']
+    assert [shown.heading.partition(":")[0] for shown in facts.good] == ['example "good"']
     assert "behind another version" in facts.weak[0].heading
+    equal = example_facts([ExampleText(id=str(i), input="", output="o", score=0.5) for i in range(5)], {})
+    assert (len(equal.weak), len(equal.good)) == (0, 5)
 
 
 @pytest.mark.parametrize(
