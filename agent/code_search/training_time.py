@@ -91,7 +91,7 @@ def longer_training(
 def confirmed_text(edited: Usage, before: Usage, code: str) -> str:
     """Return how edited code trained longer than the code before it in runs next to each other; "" if it did not.
 
-    More threads use more CPU seconds in the same time; that is no longer training.
+    More threads use more CPU seconds in the same time; that is not training longer.
 
     Args:
         edited: what the edited code used.

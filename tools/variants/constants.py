@@ -205,7 +205,7 @@ def _key(place: Place) -> tuple[str, str]:
 
 
 def _constant(path: str, place: Place, value: float, names: set[str]) -> CodeConstant | None:
-    """Return the constant at a place, None for a number that is no setting."""
+    """Return the constant at a place, None for a number that does not set anything."""
     name, owner = place.name, place.owner.rpartition(".")[2]
     if name.isdigit() and isinstance(value, float):
         # Of `betas=(0.9, 0.95)`, the second is beta2.

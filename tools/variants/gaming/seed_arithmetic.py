@@ -277,7 +277,7 @@ class _Plain:
         return list(names), list(calls)
 
     def value(self, seed: int, numbers: Mapping[str, int], origins: SeedOrigins) -> Any:
-        """Return the value for a seed and for values of what is unknown; a tuple where it is no number."""
+        """Return the value for a seed and for values of what is unknown; a tuple where it is not a number."""
         return self._value(self.node, seed, numbers, origins)
 
     def _value(self, node: ast.expr, seed: int, numbers: Mapping[str, int], origins: SeedOrigins) -> Any:
