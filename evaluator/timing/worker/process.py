@@ -153,6 +153,7 @@ class WorkerProcess:
         for pid in {*descendants(self.pid), *self._orphans()}:
             _kill(pid)
         self._process.wait()
+        _started.discard(self.pid)
         if self._memory is not None:
             # Views of the memory may still exist; it is freed with the last of them.
             self._memory = None

@@ -27,7 +27,7 @@ def devices_of(value: Any) -> set[str]:
 
 
 def device_synchronizer() -> Callable[[], object]:
-    """Return what waits for all work of this process on its GPU: the driver's own function, not torch's, which may be replaced."""
+    """Return what waits for all work of this process on its GPU: the driver's own function; torch's may be replaced."""
     import ctypes
 
     import torch

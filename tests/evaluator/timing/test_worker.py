@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tunesmith.evaluator.timing.worker.freezing import descendants
-from tunesmith.evaluator.timing.worker.process import Program, WorkerFailed, WorkerProcess, start
+from tunesmith.evaluator.timing.worker.process import WORKER, Program, WorkerFailed, WorkerProcess, start
 
 CODE = """
 import os, signal, threading, time
@@ -88,3 +91,29 @@ def test_no_answer_has_a_reason(name: str, kind: str, words: str, folder: Path) 
         with pytest.raises(WorkerFailed, match=words) as caught:
             call(worker, timeout_s=0.5)
         assert caught.value.kind == kind
+
+
+def test_values_on_a_device_are_brought_there_before_the_call_and_fetched_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps for a GPU, with arrays of the host: only waiting for the device is left out."""
+    monkeypatch.syspath_prepend(str(WORKER.parent))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "double.py").write_text("def double(x):\n    x[0] = 7\n    return 2 * x\n")
+    module = importlib.import_module("worker")
+    values = importlib.import_module("worker_values")
+    waited = []
+    with tempfile.TemporaryFile() as file:
+        file.truncate(2**16)
+        worker = module.Worker(file.fileno())
+        worker._synchronize = lambda: waited.append(True)
+        layout = {"count": 2, "stride": 4096, "out": 8192, "room": 4096}
+        for request in ({"do": "map", "bytes": 2**16}, {"do": "load", "target": "double.py:double"}):
+            worker.answer({"argv": [], "arguments": {}, **request})
+        for index in range(2):
+            values.encode(np.full(3, index + 1.0), worker._memory, index * 4096, 4096)
+        for action in ("stage", "call_staged", "fetch"):
+            worker.answer({"do": action, **layout})
+        assert values.decode(worker._memory, 8192 + 4096).tolist() == [14, 4, 4]
+        assert values.decode(worker._memory, 4096).tolist() == [7, 2, 2]
+        assert len(waited) == 2
