@@ -19,8 +19,10 @@ from tunesmith.evaluator.timing.worker.process import WORKER, Program, WorkerFai
 CODE = """
 import os, signal, threading, time
 
+number = 0
+
 def counting():
-    number = 0
+    global number
     while True:
         number += 1
         os.lseek(file, 0, 0)
@@ -29,10 +31,14 @@ def counting():
 file = os.open("count", os.O_CREAT | os.O_RDWR)
 
 def begin():
-    threading.Thread(target=counting, daemon=True).start()
-    if os.fork() == 0:
-        time.sleep(60)
-        os._exit(0)
+    if not number:
+        threading.Thread(target=counting, daemon=True).start()
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+    reached = number + 10
+    while number < reached:
+        time.sleep(0.001)
 
 def hang():
     signal.pause()
