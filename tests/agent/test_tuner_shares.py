@@ -134,7 +134,9 @@ def test_a_study_runs_reports_exports_and_imports(tmp_path: Path) -> None:
     project.mkdir()
     (project / "train.py").write_text(SCRIPT, encoding="utf-8")
     (project / "study.toml").write_text(STUDY.format(python="python3"), encoding="utf-8")
-    assert "every parameter is in the command" in invoke("check", cwd=project).stdout
+    checked = invoke("check", cwd=project).stdout
+    assert "every parameter is in the command" in checked
+    assert "mix: 3 shares that sum to 1" in checked
     done = invoke("run", cwd=project)
     assert done.returncode == 0, done.stderr
     assert "mix={code " in invoke("status", cwd=project).stdout

@@ -22,7 +22,13 @@ from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.checks.finding import Finding, has_problem
 from tunesmith.tools.checks.judged_text_checks import texts_findings
 from tunesmith.tools.checks.resource_findings import measured_resources, resource_findings
-from tunesmith.tools.checks.study_checks import check_arms, check_parameters, check_rules, unused_parameters
+from tunesmith.tools.checks.study_checks import (
+    check_arms,
+    check_mixtures,
+    check_parameters,
+    check_rules,
+    unused_parameters,
+)
 from tunesmith.tools.checks.timing_checks import timed_findings, timed_table
 from tunesmith.tools.checks.trial_time import budget_text, estimate_trial, has_failed
 from tunesmith.tools.script_reader.metric_words import direction_of, is_held_out, is_training
@@ -61,6 +67,7 @@ def dry_run_findings(spec: StudySpec, run: DryRun) -> list[Finding]:
         check_parameters(spec),
         *check_rules(spec),
         *check_arms(spec),
+        *check_mixtures(spec),
         _seed(spec) if spec.instances is None else _instances(spec.instances, spec.study.seed),
         *_artifacts(spec, run),
         *texts_findings(spec, run),

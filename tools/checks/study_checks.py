@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.relations import few_left_warning
 from tunesmith.study.config.template import argv, placeholders
-from tunesmith.study.formatting import count
+from tunesmith.study.formatting import count, render_shares
 from tunesmith.study.space.parameters import Choice
 from tunesmith.study.space.rules.repair import allowed_fraction
 from tunesmith.tools.checks.finding import Finding
@@ -83,6 +83,14 @@ def check_rules(spec: StudySpec) -> Iterator[Finding]:
     else:
         detail = f"{count(len(spec.space.forbid), 'rule')}; {allowed_fraction(spec.space):.0%} of the space is left"
         yield Finding(level="ok", what="rules", detail=detail)
+
+
+def check_mixtures(spec: StudySpec) -> Iterator[Finding]:
+    """Yield the sources of each mixture and the default's shares; nothing without mixtures."""
+    for name, shares in spec.space.mixtures.items():
+        given = shares.default if isinstance(shares.default, Mapping) else None
+        start = f"default {render_shares(given, digits=4)}" if given is not None else "without a default"
+        yield Finding(level="ok", what="mixture", detail=f"{name}: {len(shares.of)} shares that sum to 1, {start}")
 
 
 def check_arms(spec: StudySpec) -> Iterator[Finding]:

@@ -27,7 +27,13 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import InputError
 from tunesmith.tools.checks.finding import Finding, finding_lines, has_problem
 from tunesmith.tools.checks.judge_data import judge_data_findings
-from tunesmith.tools.checks.study_checks import check_arms, check_command, check_parameters, check_rules
+from tunesmith.tools.checks.study_checks import (
+    check_arms,
+    check_command,
+    check_mixtures,
+    check_parameters,
+    check_rules,
+)
 
 NEEDED_DISK_BYTES = 2 * 2**30
 PACKAGES = ("optuna", "pydantic", "sqlite-utils", "numpy", "scipy", "plotly", "rich", "typer")
@@ -89,11 +95,14 @@ def _study(study: Path, history: Path | None) -> Iterator[Finding]:
     except InputError as error:
         yield Finding(level="problem", what="study", detail=str(error))
         return
-    yield Finding(level="ok", what="study", detail=f"{spec.study.name}: {len(spec.space.declared)} parameters, no mistakes")
+    yield Finding(
+        level="ok", what="study", detail=f"{spec.study.name}: {len(spec.space.declared)} parameters, no mistakes"
+    )
     yield check_command(spec, file.absolute().parent)
     yield check_parameters(spec)
     yield from check_rules(spec)
     yield from check_arms(spec)
+    yield from check_mixtures(spec)
     yield from judge_data_findings(spec, file.absolute().parent)
     yield from _model(spec)
     if spec.run.sandbox and (problem := sandbox_problem()):
