@@ -18,7 +18,9 @@ from tunesmith.study.variant import Variant, short_id
 ALLOWED_SHARE = 1.1
 """Seconds, steps and tokens of edited code, as a share of those of the code that it was made from."""
 CPU_SLACK_S = 0.25
-"""CPU seconds that starting a process takes more or less, and that an honest edit may cost in a trial of a second."""
+"""CPU seconds that starting a process takes more or less at another time."""
+PAIR_SHARE, PAIR_SLACK_S = 1.2, 0.1
+"""The same two for runs next to each other, whose CPU seconds differ by up to a tenth: nobody is accused of noise."""
 WALL_SLACK_S = 1.0
 """Wall seconds that starting a trial takes more or less."""
 
@@ -98,7 +100,7 @@ def confirmed_text(edited: Usage, before: Usage, code: str) -> str:
         before: what the code before it used, at the same settings.
         code: the id of the code before it; "" for the user's own.
     """
-    more = _more_seconds(edited, [before])
+    more = _more_seconds(edited, [before], share=PAIR_SHARE, cpu_slack_s=PAIR_SLACK_S)
     if not more or edited.wall_s <= before.wall_s:
         return ""
     return f"{more} of {_name(code)} in a run next to it at the same settings; {_RULE}"
@@ -181,15 +183,17 @@ def _usages(trials: Sequence[Trial]) -> list[Usage]:
     return [t.outcome.usage for t in trials if t.outcome]
 
 
-def _more_seconds(usage: Usage, others: Sequence[Usage]) -> str:
+def _more_seconds(
+    usage: Usage, others: Sequence[Usage], *, share: float = ALLOWED_SHARE, cpu_slack_s: float = CPU_SLACK_S
+) -> str:
     """Return how a run took more seconds than it may; "" if it did not.
 
     Wall seconds are compared for runs on a GPU, CPU seconds for others, and both for runs that do not compute.
     """
     seconds, walls = [other.cpu_s for other in others], [other.wall_s for other in others]
-    if not usage.gpu_s and usage.cpu_s > _limit(seconds, CPU_SLACK_S):
+    if not usage.gpu_s and usage.cpu_s > _limit(seconds, share, cpu_slack_s):
         return f"it took {short_seconds(usage.cpu_s)} of CPU time, more than the {short_seconds(max(seconds))}"
-    if all(_waits(run) for run in (usage, *others)) and usage.wall_s > _limit(walls, WALL_SLACK_S):
+    if all(_waits(run) for run in (usage, *others)) and usage.wall_s > _limit(walls, share, WALL_SLACK_S):
         return f"it took {short_seconds(usage.wall_s)}, more than the {short_seconds(max(walls))}"
     return ""
 
@@ -198,9 +202,9 @@ def _waits(usage: Usage) -> bool:
     return usage.gpu_s > 0.0 or usage.cpu_s <= _WAITING_SHARE * usage.wall_s
 
 
-def _limit(seconds: Sequence[float], slack: float) -> float:
-    """Return how long an edit may take: a tenth more than other runs, and what equal ones differ by."""
-    return ALLOWED_SHARE * max(seconds) + slack + max(seconds) - min(seconds)
+def _limit(seconds: Sequence[float], share: float, slack: float) -> float:
+    """Return how long an edit may take: a share of what other runs take, and what equal ones differ by."""
+    return share * max(seconds) + slack + max(seconds) - min(seconds)
 
 
 def _is_by_the_clock(usage: Usage, known: Sequence[Usage]) -> bool:
