@@ -66,7 +66,8 @@ def longer_training(
 ) -> LongerTraining | None:
     """Return how a complete trial of edited code trained longer than it may; None if it did not, or nothing compares.
 
-    It is compared with trials at the same settings; where there are none, with all trials of the user's code.
+    It is compared with trials at the same settings; the first trial of a version without any, with all trials of the
+    user's code.
 
     Args:
         trial: the trial that has ended.
@@ -86,6 +87,9 @@ def longer_training(
             return _found(equal[-1], reason, "at the same settings", is_certain=True)
         if equal:
             return _more_time(own, known, equal, "at the same settings")
+    if any(t.proposal.code == trial.proposal.code and _compares(t, trial) for t in trials):
+        # The version ran before; heavier settings of a later trial are tuning, not the edit.
+        return None
     known = by_code[codes[0]] if codes else []
     return _more_time(own, known, known, "at any settings") if known else None
 

@@ -119,6 +119,7 @@ CLOCKED = [ran(0, "base", 10, 20), ran(1, "base", 14, 20.5, lr=0.2)]
         (ran(2, FIRST, 1), [ran(0, "base", 1), ran(1, "base", 1, lr=0.2)], [12, 12, 13]),
         (ran(2, FIRST, 1, tokens=99), [ran(0, "base", 1, tokens=10), ran(1, "base", 1, tokens=12)], []),
         (ran(2, "base", 30), [ran(0, "base", 10), ran(1, "base", 10)], [12, 12, 60]),
+        (ran(2, FIRST, 30, lr=0.2), [ran(0, "base", 10), ran(1, FIRST, 10)], []),
         (ran(1, "edit-unknown", 30), [ran(0, "base", 10)], []),
         (ran(1, FIRST, 3), [ran(0, "base", 10)], []),
     ],
