@@ -7,34 +7,29 @@ through the `TrialStore`. Starts nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import TYPE_CHECKING
 
 from tunesmith.agent.loop.limits.budget_ledger import BudgetLedger
-from tunesmith.agent.loop.slots.edit_wait import EditWait
 from tunesmith.agent.loop.slots.slot_pool import SlotPool
+from tunesmith.agent.loop.slots.turns.edit_wait import EditWait
+from tunesmith.agent.loop.slots.turns.stages import MIN_RUNS_LEFT, Stages
+from tunesmith.agent.loop.slots.turns.time_plan import TimePlan
 from tunesmith.agent.planner.arbiter import SAMPLER_FAILED, Arbiter
 from tunesmith.agent.planner.estimates.no_gain import NO_GAIN, NoGainRule
 from tunesmith.agent.planner.steering import apply_steering
 from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
-from tunesmith.agent.scheduler.branches import Branches
 from tunesmith.agent.scheduler.confirmation import Confirmation
 from tunesmith.agent.scheduler.early_stopping import EarlyStopping
-from tunesmith.agent.scheduler.pausing import resume_paused
-from tunesmith.agent.scheduler.pbt import Population
 from tunesmith.agent.scheduler.racing import Race
-from tunesmith.agent.scheduler.successive_halving import SuccessiveHalving
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpaceExhausted
 from tunesmith.study.trials.earlier import EarlierStudy
 from tunesmith.study.trials.replicates.configurations import is_instance_run
-from tunesmith.study.trials.results import present_trials
-from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.trial import Proposal, Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import short_id
 from tunesmith.tools.analysis.arms import excluded_arms
@@ -48,14 +43,6 @@ MAX_CONFIRMATION_SHARE = 0.25
 """Largest share of the run's time that is reserved for confirmation."""
 TIME_LIMITS = ("hours", "until")
 """Limits of wall-clock time."""
-DURATION_QUANTILE = 0.9
-"""Quantile of the complete trials' durations that a new trial is planned to take."""
-PROPOSAL_TIME_DECAY = 0.95
-"""Decay of the proposal-time estimate per proposal; the first proposal of a kind takes longest."""
-START_OVERHEAD_S = 0.3
-"""Seconds to start and record a trial, on top of its own duration."""
-MIN_RUNS_LEFT = 0.5
-"""Full runs that the budget must still allow for another trial to start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +122,9 @@ class TrialQueue:
         self._spec = spec
         self._store, self._ledger, self._slots = store, ledger, slots
         self._proposers, self._early_stopping, self._note = proposers, early_stopping, note
-        self._proposal_s = 0.0
+        self._times = TimePlan(ledger, store.trials)
         self._confirmation, self._race = Confirmation(spec), Race(spec)
-        self._halving, self._population = SuccessiveHalving.from_spec(spec), Population.from_spec(spec)
-        self._branches = Branches.from_spec(spec)
+        self._stages = Stages(spec, proposers.sampler, early_stopping)
         self._edit_wait = EditWait(ledger.clocks.steady)
         self._no_gain, self._no_gain_left = NoGainRule(spec.stop.no_gain), False
         self._gain_known_in: _StudyState | None = None
@@ -155,7 +141,7 @@ class TrialQueue:
     def change_spec(self, spec: StudySpec) -> None:
         """Continue with a study that a command changed; the limit that ended it may have been raised."""
         self._spec, self._confirmation, self._race = spec, Confirmation(spec), Race(spec)
-        self._branches = Branches.from_spec(spec)
+        self._stages = Stages(spec, self._proposers.sampler, self._early_stopping)
         self._no_race_in = None
         self._no_gain, self._no_gain_left, self._gain_known_in = NoGainRule(spec.stop.no_gain), False, None
         if self.ended_by not in ("exhausted", FAILURES):
@@ -181,10 +167,7 @@ class TrialQueue:
     def _is_run_left(self) -> bool:
         """Return whether the budget allows another run: a new one, or the next stage of one that has begun."""
         left = self._ledger.trials_left()
-        if self._branches is None:
-            return left >= MIN_RUNS_LEFT
-        is_enough = left > self._branches.least_run * MIN_RUNS_LEFT
-        return is_enough or self._branches.next_stage(self._store.trials()) is not None
+        return self._stages.allow(left) or self._stages.has_next(self._store.trials())
 
     def is_tuning_over(self) -> bool:
         """Return whether the budget allows no further trial but replicates."""
@@ -220,7 +203,7 @@ class TrialQueue:
             view,
             cost_exponent=self._ledger.cost_exponent,
             curve_forecasts=self._early_stopping.pseudo_observations(view.trials),
-            runs_left=self._ledger.runs_left(self._typical_s(), self._slots.size),
+            runs_left=self._ledger.runs_left(self._times.typical_s(), self._slots.size),
             fidelity_rises=self._spec.schedule_kind != "full",
             excluded_arms=excluded_arms(self._spec.space, self.steering),
         )
@@ -234,7 +217,7 @@ class TrialQueue:
         proposal = self._proposers.arbiter.choose_default(view)
         if proposal is None or self._ledger.trials_left() < MIN_RUNS_LEFT:
             return None
-        trial = self._record(self._at_first_fidelity(proposal, view))
+        trial = self._record(self._stages.first(proposal, view))
         self._ledger.add_numbered(trial)
         return trial
 
@@ -251,18 +234,17 @@ class TrialQueue:
             return None
         started = self._ledger.clocks.steady()
         trial = self._noise_run() or self._new_trial()
-        elapsed_s = self._ledger.clocks.steady() - started
-        self._proposal_s = max(elapsed_s, PROPOSAL_TIME_DECAY * self._proposal_s)
+        self._times.add_proposal(self._ledger.clocks.steady() - started)
         return trial
 
     def _new_trial(self) -> Trial | None:
         view = self.view()
-        if self._population is not None and self._population.must_wait(view.trials):
+        if self._stages.must_wait(view.trials):
             self._waits_in = self._state()
             return None
         try:
-            proposal = self._resumed(view) or self._edited(view)
-            if proposal is None and self._branches is not None and self._branches.must_wait(view.trials):
+            proposal = self._stages.resumed(view, self.steering) or self._edited(view)
+            if proposal is None and self._stages.must_wait_for_trunk(view.trials):
                 self._waits_in = self._state()
                 return None
             if proposal is None:
@@ -338,43 +320,11 @@ class TrialQueue:
         """
         own = self._unedited(view)
         chosen = apply_steering(self._proposers.arbiter.choose(own), own, self.steering, BayesSampler())
-        return self._at_first_fidelity(chosen, own)
+        return self._stages.first(chosen, own)
 
     def _unedited(self, view: StudyView) -> StudyView:
         code = self._proposers.code
         return code.unedited_view(view) if code is not None else view
-
-    def _resumed(self, view: StudyView) -> Proposal | None:
-        """Return an earlier configuration that is promoted or resumed now; None if there is none."""
-        # A configuration from before the space changed cannot go on: its command line would be another one's.
-        view = replace(view, trials=present_trials(view.trials, view.space))
-        if self._population is None:
-            allowed = (t for t in view.trials if not (t.state is TrialState.STOPPED and self._is_forbidden(t)))
-            view = replace(view, trials=list(allowed))
-        if self._halving is not None:
-            return self._halving.next_promotion(view.trials)
-        if self._population is not None:
-            return self._population.next_generation(view, self._proposers.sampler)
-        if self._branches is not None:
-            return self._branches.next_stage(view.trials)
-        forecasts = self._early_stopping.forecasts(view.trials)
-        return None if forecasts is None else resume_paused(view, forecasts)
-
-    def _is_forbidden(self, trial: Trial) -> bool:
-        return bool(self.steering.objection(trial.params))
-
-    def _at_first_fidelity(self, proposal: Proposal, view: StudyView) -> Proposal:
-        """Return a proposal at the fidelity of its first rung, or at its first stage.
-
-        The default, as the baseline, runs at full fidelity; with branches in stages, which others share.
-        """
-        if self._population is not None:
-            return self._population.first_generation(proposal)
-        if self._branches is not None:
-            return self._branches.placed(proposal, view)
-        if self._halving is None or proposal.source is Source.DEFAULT:
-            return proposal
-        return replace(proposal, fidelity=self._halving.start_fidelity(view.trials))
 
     # -- runs on instances ---------------------------------------------------------------------------------------
 
@@ -419,10 +369,7 @@ class TrialQueue:
 
     def _is_worth_waiting_for(self, trial: Trial, ended_by: str) -> bool:
         """Return whether confirmation waits for a running trial. One that exceeds its planned time may hang."""
-        planned_s = self._planned_s() if ended_by in TIME_LIMITS else None
-        if planned_s is None or trial.started_at is None:
-            return True
-        return self._ledger.clocks.wall() - trial.started_at <= planned_s
+        return ended_by not in TIME_LIMITS or not self._times.is_overdue(trial)
 
     def _note_once(self, text: str) -> None:
         if text not in self._noted:
@@ -447,32 +394,9 @@ class TrialQueue:
 
         Always "" until a trial has ended, since its duration is unknown before.
         """
-        planned_s = self._planned_s()
+        planned_s = self._times.planned_s()
         if planned_s is None:
             return ""
-        reserved_s = self._proposal_s + self._confirmation.seconds_needed(planned_s, self._slots.size)
+        reserved_s = self._times.proposal_s + self._confirmation.seconds_needed(planned_s, self._slots.size)
         reserved_s += planned_s if self._spec.test is not None else 0.0
         return self._ledger.too_late_for(planned_s, reserved_s=reserved_s, max_reserved=MAX_CONFIRMATION_SHARE)
-
-    def _planned_s(self) -> float | None:
-        """Return how long another trial is planned to take, in seconds; None while that is unknown or not needed.
-
-        A quantile above the median: by the median, half of the last trials would not end in time.
-        """
-        durations_s = sorted(self._durations_s())
-        if not durations_s:
-            return None
-        slow_s = durations_s[math.ceil(DURATION_QUANTILE * len(durations_s)) - 1]
-        return slow_s + START_OVERHEAD_S + self._proposal_s
-
-    def _typical_s(self) -> float | None:
-        """Return the median duration of the complete trials, in seconds; None while that is unknown or not needed."""
-        durations_s = self._durations_s()
-        return median(durations_s) if durations_s else None
-
-    def _durations_s(self) -> list[float]:
-        """Return the duration of each complete trial, in seconds; nothing if time has no limit."""
-        if self._ledger.deadline() is None:
-            return []
-        trials = self._store.trials()
-        return [t.outcome.usage.wall_s for t in trials if t.outcome and t.counts and t.state is TrialState.COMPLETE]
