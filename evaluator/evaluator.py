@@ -191,7 +191,7 @@ class Evaluator:
     def start_scaled(
         self, trial: Trial, slot: Slot, spec: StudySpec, folder: Path, *, code: EditedCode | None = None
     ) -> Evaluation:
-        """Start a trial with training and evaluation in a folder of its own, as a changed study has it.
+        """Start a trial with training and evaluation in a separate folder, as a changed study has it.
 
         Args:
             trial: what to run; its own folder is not changed.

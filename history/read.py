@@ -58,7 +58,6 @@ class _Choice:
     winner: Winner | None
 
 
-
 class History:
     """One history file, open for reading. Use as a context manager, or call `close`.
 

@@ -39,7 +39,7 @@ class StudyContexts(Protocol):
         """Return the names of the studies."""
 
     def context(self, name: str) -> ToolContext:
-        """Return the context of a study; "" stands for the one that is meant where none is named.
+        """Return the context of a study; "" means the one that is meant where none is named.
 
         Raises:
             ToolRefused: there is no such study, or several and none was named.

@@ -20,7 +20,7 @@ from tunesmith.study.errors import ProjectError
 JUDGE, TEST, HIDDEN = "judge", "test", "hidden"
 """Names of the folders in which [evaluate], [test] and the command of [confirm] run."""
 TEXT_JUDGE = "text_judge"
-"""Stands for the files of [judge], which no command of a trial reads."""
+"""The name for the files of [judge], which no command of a trial reads."""
 MAX_STUDY_FILES = 100
 """Number of study files of a project whose hidden data is kept from trials."""
 SIDECARS = ("-wal", "-shm", "-journal", ".lock")

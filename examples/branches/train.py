@@ -1,7 +1,7 @@
 """Trains a small GPT on the source code of Python's library with a plateau of the learning rate and a decay.
 
 `--steps` says how far to train, `--total` how long the whole schedule is. A run that continues another loads its model,
-optimizer and step; what it sees at a step depends on the step and the seed alone, so a run in stages is the same as one
+optimizer and step; what it sees at a step depends on the step and the seed only, so a run in stages is the same as one
 without a break.
 """
 

@@ -1,4 +1,4 @@
-"""Ridge regression on chosen pairs of features: 60 rows to train on, 60 to validate on. The model is saved as arrays."""
+"""Ridge regression on chosen pairs of features: 60 rows to train on, 60 to validate on. Saves it as arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a judge with data of its own said of a trial, once the search was over ([confirm].command). Plain data."""
+"""What a judge with separate data said of a trial, once the search was over ([confirm].command). Plain data."""
 
 from __future__ import annotations
 

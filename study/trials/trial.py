@@ -199,7 +199,7 @@ class Trial:
         slot: the index of its slot, below `parallel`; None while waiting.
         forgotten: whether a person asked that it teach nothing and count nowhere.
         is_unlisted: whether it ran on what the study has no longer: an instance that was removed or replaced, an
-            instance in a study without [instances] now, or none in a study that has them now. It is no evidence, but
+            instance in a study without [instances] now, or none in a study that has them now. It does not count, but
             the budget counts it.
         runs: what its configuration reached on each instance; `outcome` then has the aggregate, unless one of the runs
             failed. None without [instances], for replicates, and before the first result.

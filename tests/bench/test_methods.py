@@ -145,7 +145,7 @@ def test_a_comparison_in_which_nothing_works_ends_after_two_methods(tmp_path: Pa
         (["--by", "kind", "--method", "sgd"], "a comparison needs two or more"),
         (["--by", "kind", "--target", "loss"], "expected METRIC=NUMBER"),
         (["--by", "kind", "--target", "los=0.3"], "names los, but what is compared is loss"),
-        (["--by", "kind", "--target", "loss=nan"], "loss=nan is no finite number"),
+        (["--by", "kind", "--target", "loss=nan"], "loss=nan is not a finite number"),
         (["toy", "--by", "kind"], "two of the studies are called toy"),
         (["--by", "nested"], "exists only when kind == 'adam'"),
     ],

@@ -1,4 +1,4 @@
-"""What MCP clients are told of each tool is true: who only reads, and who may lose something."""
+"""What MCP clients learn of each tool is true: who only reads, and who may lose something."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def _waiting(run: StudyRun) -> list[Trial]:
     own = [event for event in events if event.detail["scale"] == dict(confirm.scale)]
     ended = [event.detail for event in own if event.kind == SCALE_ENDED]
     done = {(d["trial"], d["seed"]) for d in ended if d["state"] != TrialState.STOPPED.value}
-    # A run that was stopped, for lack of time or by a person, may start again; it is no attempt.
+    # A run that was stopped, for lack of time or by a person, may start again; it does not count as an attempt.
     stopped = [(d["trial"], d["seed"]) for d in ended if d["state"] == TrialState.STOPPED.value]
     started = [(e.detail["trial"], e.detail["seed"]) for e in own if e.kind == SCALE_STARTED]
     takes_seed = "seed" in used_placeholders(spec)

@@ -165,7 +165,7 @@ class TrialQueue:
         return self._replicate(self._counted_limit())
 
     def _is_run_left(self) -> bool:
-        """Return whether the budget allows another run: a new one, or the next stage of one that has begun."""
+        """Return whether the budget allows another run: a new one, or the next stage of one that started."""
         left = self._ledger.trials_left()
         return self._stages.allow(left) or self._stages.has_next(self._store.trials())
 

@@ -22,7 +22,7 @@ from tunesmith.tools.surrogate.encoding import Array, Mask, SpaceEncoding
 from tunesmith.tools.surrogate.gp_ensemble import Index
 
 _OWN_MODEL_FROM = 4
-"""Number of complete trials from which an arm is modelled by its own trials and parameters alone."""
+"""Number of complete trials from which an arm is modelled by its own trials and parameters only."""
 
 _ROWS = 256
 """Number of random configurations by which the parameters of an arm are found."""

@@ -49,7 +49,7 @@ def is_open(view: StudyView, data: TrainingData, count: int, arms: int = 1) -> b
     `ENOUGH` trials on an LLM's candidates are judged, so that no unjudged point may take the place of one.
     """
     if _has_default(view):
-        # Beside an LLM the view has its gains only (beside_llm.py): small steps about the best end no opening.
+        # With an LLM the view has its gains only (beside_llm.py): small steps about the best end no opening.
         return data.exploratory_count + _complete_llm_count(view) - (arms - 1) < ENOUGH
     enough = ENOUGH if data.llm_count else count
     known = int(data.complete[: data.own_count].sum()) + len(data.pending) - (arms - 1)

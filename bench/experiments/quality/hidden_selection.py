@@ -94,7 +94,7 @@ def choices(seed: int, *, hidden: int, trials: int, top: int, planner: str) -> d
     judge: Callable[[BestTrial], float] = lambda trial: task.error(trial.params, task.hidden)  # noqa: E731
     found: dict[str, Choice] = {}
     with searched(task, task.validate, seed=seed, trials=trials, planner=planner) as tuner:
-        found["search alone"] = ended(tuner.best, task)
+        found["search only"] = ended(tuner.best, task)
         found["hidden choice"] = ended(tuner.choose(judge, top=top), task)
     with searched(task, task.validate + task.hidden, seed=seed, trials=trials, planner=planner) as tuner:
         found["all rows to validate"] = ended(tuner.best, task)
@@ -126,11 +126,11 @@ def main() -> None:
     args = parser.parse_args()
     options = {"hidden": args.hidden, "trials": args.trials, "top": args.top, "planner": args.planner}
     found = [choices(seed, **options) for seed in range(args.seeds)]
-    alone = [one["search alone"].true for one in found]
+    without = [one["search only"].true for one in found]
     print(f"{args.planner}, {args.trials} trials, {args.hidden} hidden rows, top {args.top}, {args.seeds} seeds")
     for name in found[0]:
         true = [one[name].true for one in found]
-        gain = interval([a - b for a, b in zip(true, alone, strict=True)]) if name != "search alone" else ""
+        gain = interval([a - b for a, b in zip(true, without, strict=True)]) if name != "search only" else ""
         off = interval([one[name].stated - one[name].true for one in found])
         print(f"{name:22} true {np.mean(true):.3f}  difference {gain:26}  stated less true {off}")
 

@@ -131,7 +131,7 @@ def _require_known(given: Mapping[str, float], metrics: Collection[str]) -> None
             message = f"names {name}, but what is compared is {', '.join(sorted(metrics))}"
             raise SpecError([Mistake("--target", message)], where="the command line")
         if not math.isfinite(value):
-            raise SpecError([Mistake("--target", f"{name}={value} is no finite number")], where="the command line")
+            raise SpecError([Mistake("--target", f"{name}={value} is not a finite number")], where="the command line")
 
 
 def _document(results: Results, given: Mapping[str, float]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def _made(spec: StudySpec) -> tuple[str, ...]:
 
 def _not_made(spec: StudySpec, name: str, made: tuple[str, ...]) -> str:
     if spec.judge is None:
-        known = f"{name} is made by a judge of texts" if name in ABOUT else f"{name} is no metric of a judge"
+        known = f"{name} is made by a judge of texts" if name in ABOUT else f"{name} is not a metric of a judge"
         return f"{known}; add [judge] with a model and a prompt, or name another metric"
     nearest = nearest_name(name, made)
     hint = f"; did you mean {nearest}?" if nearest else ""

@@ -61,7 +61,7 @@ def flat(mixtures: Mapping[str, Shares], params: Mapping[str, Any]) -> dict[str,
 
 
 def nested(mixtures: Mapping[str, Shares], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration with a table of shares for each mixture, which stands where its first share was."""
+    """Return the configuration with a table of shares for each mixture, in the place of its first share."""
     found: dict[str, Any] = {}
     for name, value in params.items():
         mixture, _, source = name.rpartition(".")
@@ -204,7 +204,7 @@ def row_mistakes(mixtures: Mapping[str, Shares], params: Mapping[str, Any]) -> I
 
 
 def unknown_share(mixtures: Mapping[str, Shares], name: str, value: Any) -> str:
-    """Return what is wrong with a name that is no parameter, as far as mixtures explain it; "" if they do not."""
+    """Return what is wrong with a name that is not a parameter, as far as mixtures explain it; "" if they do not."""
     mixture, _, source = name.rpartition(".")
     if name in mixtures:
         example = ", ".join(f'"{s}": {share:.3g}' for s, share in list(mixtures[name].middle.items())[:3])

@@ -31,7 +31,7 @@ def is_listed(trial: Trial, instances: InstanceSet | None, since: Mapping[str, f
 
 
 def unlisted_reason(trial: Trial, instances: InstanceSet | None) -> str:
-    """Return why an unlisted trial is no evidence, after "it ran": "on an instance that [instances] has no longer"."""
+    """Return why an unlisted trial does not count, after "it ran": "on an instance that [instances] has no longer"."""
     name = trial.proposal.instance
     if not name:
         return "before the study had [instances]"

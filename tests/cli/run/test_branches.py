@@ -81,14 +81,14 @@ def test_six_shapes_take_the_steps_of_their_trunk_and_their_decays(tmp_path: Pat
     assert best is not None
     assert best.params == {"decay": 0.3, "floor": 0.0}
     # What branched is what a run from scratch would have been.
-    alone = project(tmp_path / "q", trials=1, space=SPACE.replace("default = 0.2 }", "default = 0.3 }"))
-    invoke("run", cwd=alone)
+    single = project(tmp_path / "q", trials=1, space=SPACE.replace("default = 0.2 }", "default = 0.3 }"))
+    invoke("run", cwd=single)
     mine = {
         t.values["loss"]
         for t in stored(made)
         if t.params == {"decay": 0.3, "floor": 0.1} and t.proposal.fidelity == 100
     }
-    theirs = {t.values["loss"] for t in stored(alone) if t.proposal.fidelity == 100}
+    theirs = {t.values["loss"] for t in stored(single) if t.proposal.fidelity == 100}
     assert mine == theirs
 
 

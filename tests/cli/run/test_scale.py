@@ -15,7 +15,7 @@ from tunesmith.study.errors import SpecError
 from tunesmith.study.trials.trial import Outcome, Proposal, Source, Trial, TrialState
 from tunesmith.tools.analysis.confirmation.at_scale import SCALE_ENDED, ScaleVerdict, scale_detail, scale_results
 
-# The loss falls with y alone; at DEPTH above 1 only a KEPT part of that gain is left.
+# The loss falls with y only; at DEPTH above 1 only a KEPT part of that gain is left.
 TRAIN = """\
 import os, sys
 given = dict(zip(sys.argv[1::2], sys.argv[2::2]))

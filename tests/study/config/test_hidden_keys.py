@@ -21,14 +21,14 @@ x = { type = "float", low = 0, high = 1 }
 """
 WAYS = {
     "lines": '[confirm]\ntop = 3\ncommand = "python judge.py {artifacts}"\ndata = ["vault"]\n[budget]\ntrials = 2\n',
-    "a list of several lines": '[confirm]\ndata = [\n  "vault",  # ]\n]\ncommand = "python judge.py {artifacts}"\ntop = 3\n'
-    "[budget]\ntrials = 2\n",
+    "a list of several lines": '[confirm]\ndata = [\n  "vault",  # ]\n]\ntop = 3\n'
+    'command = "python judge.py {artifacts}"\n[budget]\ntrials = 2\n',
     "a comment that tells": '# judged by vault\n[confirm]\ntop = 3\ncommand = "python judge.py {artifacts}"\n'
     'data = ["vault"]\n[budget]\ntrials = 2\n',
     "a text of several lines": '[confirm]\ntop = 3\ncommand = """\npython judge.py {artifacts}"""\ndata = ["vault"]\n'
     "[budget]\ntrials = 2\n",
-    "spaces and quotes": "[ confirm ] # end\n  'command' = 'python judge.py {artifacts}'\n  \"data\" = ['vault']\ntop = 3\n"
-    "[budget]\ntrials = 2\n",
+    "spaces and quotes": "[ confirm ] # end\n  'command' = 'python judge.py {artifacts}'\n  \"data\" = ['vault']\n"
+    "top = 3\n[budget]\ntrials = 2\n",
 }
 INLINE = 'confirm = { top = 3, command = "python judge.py {artifacts}", data = ["vault"] }\nbudget.trials = 2\n'
 DOTTED = (

@@ -1,4 +1,4 @@
-"""How far a trial runs at first, and which one goes on: the schedules that run a configuration in several stages."""
+"""How far a trial runs at first, and which one continues: the schedules that run a configuration in several stages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Stages:
         return left > self._branches.least_run * MIN_RUNS_LEFT
 
     def has_next(self, trials: Sequence[Trial]) -> bool:
-        """Return whether a plateau that has begun has another stage to run."""
+        """Return whether a plateau that started has another stage to run."""
         return self._branches is not None and self._branches.next_stage(trials) is not None
 
     def must_wait(self, trials: Sequence[Trial]) -> bool:

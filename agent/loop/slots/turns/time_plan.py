@@ -14,7 +14,7 @@ DURATION_QUANTILE = 0.9
 PROPOSAL_TIME_DECAY = 0.95
 """Decay of the proposal-time estimate per proposal; the first proposal of a kind takes longest."""
 START_OVERHEAD_S = 0.3
-"""Seconds to start and record a trial, on top of its own duration."""
+"""Seconds to start and record a trial, on top of its duration."""
 
 
 class TimePlan:
