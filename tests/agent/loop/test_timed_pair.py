@@ -1,4 +1,4 @@
-"""Edited code that seems to train longer runs next to the code before it: the load of the machine does not make it a cheat."""
+"""Edited code that seems to train longer runs next to the code before it, so that load is not taken for a cheat."""
 
 from __future__ import annotations
 
