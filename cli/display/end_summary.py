@@ -15,7 +15,7 @@ from tunesmith.study.config.record import Lesson, StudyRecord
 from tunesmith.study.energy import energy_line
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.results import study_front
-from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.trial import Trial
 from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_test_line
 from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
@@ -94,11 +94,14 @@ def _failure_lines(record: StudyRecord, counts: TrialCounts, trials: Sequence[Tr
     failures = [(trial.failure.kind.value, first_line(trial.failure.reason)) for trial in trials if trial.failure]
     if not failures:
         return aside
-    kinds = ", ".join(f"{number} {kind}" for kind, number in counts.failures.items())
+    kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(kind for kind, _ in failures).most_common())
+    runs = count(record.spent.trials, "trial")
+    if counts.replicates:  # those that failed are among the failures
+        runs = count(record.spent.trials + counts.replicates, "run")
     (kind, reason), number = Counter(failures).most_common(1)[0]
     last = max(trial.number for trial in trials if trial.failure)
     return [
-        f"Failed: {counts.states.get(TrialState.FAILED, 0)} of {count(record.spent.trials, 'trial')} ({kinds})",
+        f"Failed: {len(failures)} of {runs} ({kinds})",
         f"    {f'{number} of them: ' if len(failures) > 1 else ''}{kind}: {reason}",
         f"    `tunesmith status --why {last}` shows the end of a log",
         *aside,

@@ -6,6 +6,7 @@ data it reads (`ConfirmTable.HIDDEN_KEYS`): a search that knows them can fit the
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import tomllib
@@ -19,7 +20,8 @@ from tunesmith.study.config.tables.run import ConfirmTable
 _TABLE = re.compile(r"^\s*\[\s*confirm\s*\]\s*(#.*)?$")
 _ANY_TABLE = re.compile(r"^\s*\[")
 _KEY = re.compile(r"^\s*(command|data)\s*=")
-_SCRIPTS = (".py", ".sh", ".jl", ".r", ".R", ".pl", ".rb")
+_SCRIPTS = (".py", ".sh", ".bash", ".zsh", ".jl", ".r", ".R", ".pl", ".rb", ".lua", ".js", ".mjs", ".ts", ".php", ".m")
+_OPERATORS = set(";&|<>")
 
 
 def without_hidden(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,13 +104,32 @@ def hidden_names(document: Mapping[str, Any]) -> list[str]:
 
 
 def command_scripts(command: str) -> list[str]:
-    """Return the paths of the scripts that a command runs: words with a script's suffix, and of `-m a.b` a/b.py."""
+    """Return the paths of the scripts that a command runs: words with a script's suffix, and of `-m a.b` a/b.py.
+
+    Words with spaces may be commands of a shell, as in `bash -c 'cd tools && python judge.py'`, and are searched, too.
+    """
     try:
         words = shlex.split(command)
     except ValueError:
         words = command.split()
-    modules = [f"{after.replace('.', '/')}.py" for word, after in zip(words, words[1:], strict=False) if word == "-m"]
-    return [*(word for word in words if word.endswith(_SCRIPTS)), *modules]
+    found, folder = [], ""
+    for word, after in zip(words, [*words[1:], ""], strict=False):
+        inner = _shell_scripts(word) if len(word.split()) > 1 else []
+        own = [word] if word.endswith(_SCRIPTS) and not _OPERATORS & set(word) else []
+        own += [f"{after.replace('.', '/')}.py"] if word == "-m" and after else []
+        found += [os.path.join(folder, name) for name in [*own, *inner]]
+        folder = os.path.join(folder, after) if word == "cd" else folder
+    return list(dict.fromkeys(found))
+
+
+def _shell_scripts(text: str) -> list[str]:
+    """Return the scripts that text for a shell runs; operators such as && and > part words there without spaces."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        return command_scripts(shlex.join(lexer))
+    except ValueError:
+        return command_scripts(shlex.join(text.split()))
 
 
 def _command(document: Mapping[str, Any], name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunesmith.evaluator.files.private_files import configured_paths, hidden_paths, is_within
+from tunesmith.study.config.hidden import command_scripts
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import argv, placeholders
 from tunesmith.study.formatting import count
@@ -88,16 +89,21 @@ def _readable_names(spec: StudySpec, project: Path, command: str) -> list[str]:
     """Return the data files that a judge's command or script names, except [evaluate].data and [test].data."""
     words = argv(command, {name: 0 for name in placeholders(command)})
     named = set(words)
-    for script in _scripts(project, words):
+    for script in _scripts(project, [*words, *command_scripts(command)]):
         named |= _texts(script)
-    ends = {os.path.basename(text) for text in named if text}
     private = configured_paths(spec, project)
+    ends = {os.path.basename(text) for text in named if text and not _is_private(project, text, private)}
     found = []
     for path in _files(project):
         relative = str(path.relative_to(project))
         if (relative in named or path.name in ends) and not is_within(path, private):
             found.append(relative)
     return sorted(found)
+
+
+def _is_private(project: Path, text: str, private: list[Path]) -> bool:
+    """Return whether a text of a script is the path of a private file: one elsewhere with its name is not meant."""
+    return bool(os.path.dirname(text)) and is_within(Path(os.path.normpath(project / text)), private)
 
 
 def _files(project: Path) -> Iterator[Path]:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from fakes.projects import command, events, invoke, make_project, start
 
+from tunesmith.study.config.load import load_spec
+
 SCRIPT = """\
 import sys, time
 words = sys.argv[1:]
@@ -108,6 +110,29 @@ def test_confirmation_alone_sees_the_held_out_instances(tmp_path: Path) -> None:
     report = next((folder / ".tunesmith").rglob("report.md")).read_text()
     assert "held-out instances" in report
     assert "## Instances" in report
+
+
+def test_equal_values_on_held_out_instances_are_no_repeats_of_one_run(tmp_path: Path) -> None:
+    tables = f"{INSTANCES}hold_out = 0.4\n[confirm]\nseeds = 3\n"
+    folder = project(tmp_path / "p", tables=tables, runs=8)
+    (folder / "train.py").write_text(f"{SCRIPT.partition('print')[0]}print(f'loss={{max(0.1, round(x, 1))}}')\n")
+    ended = command("run", cwd=folder, timeout_s=240)
+    assert ended.returncode == 0, ended.stderr
+    assert "so they are one measurement" not in ended.stdout
+    assert "On each of 3 held-out instances it is 0." in ended.stdout
+    assert "better than the default, so nothing shows how much that varies" in ended.stdout
+
+
+def test_failures_on_held_out_instances_are_counted(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", tables=f"{INSTANCES}hold_out = 0.4\n[confirm]\nseeds = 3\n", runs=8)
+    instances = load_spec(folder / "study.toml").instance_set
+    assert instances is not None
+    held_out = {int(name) for name in instances.held_out}
+    (folder / "train.py").write_text(SCRIPT.replace("print(", f"if fold in {held_out}: sys.exit('x')\nprint("))
+    ended = command("run", cwd=folder, timeout_s=240)
+    failed = sum(r["failure_kind"] == "crash" for r in rows(folder))
+    assert failed > 1
+    assert f"Failed: {failed} of {len(rows(folder))} runs ({failed} crash)" in ended.stdout
 
 
 def test_a_budget_of_trials_lets_the_last_race_end(tmp_path: Path) -> None:

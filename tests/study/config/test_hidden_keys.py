@@ -65,6 +65,23 @@ def test_scripts_of_the_command_are_hidden_unless_another_command_runs_them() ->
 
 
 @pytest.mark.parametrize(
+    ("command", "scripts"),
+    [
+        ("bash -c 'python judge.py \"$0\"' {artifacts}", ["judge.py"]),
+        ("sh -c 'cd tools && python3 judge.py>out; ../sum.sh'", ["tools/judge.py", "tools/../sum.sh"]),
+        ("env A=1 bash -c \"bash -c 'python judge.py it'\"", ["judge.py"]),
+        ("bash -c 'python -m tools.judge|cat'", ["tools/judge.py"]),
+        ("python -c \"import runpy; runpy.run_path('judge.py')\"", ["judge.py"]),
+        ("bash -c \"it's python judge.py \"", ["judge.py"]),
+        ("node judge.js {artifacts}", ["judge.js"]),
+        ("python 'my judge.py'", ["my judge.py", "judge.py"]),
+    ],
+)
+def test_scripts_in_commands_of_a_shell_are_hidden(command: str, scripts: list[str]) -> None:
+    assert hidden_names({**tomllib.loads(HEAD), "confirm": {"command": command}}) == scripts
+
+
+@pytest.mark.parametrize(
     ("tables", "message"),
     [
         ('[confirm]\ndata = ["vault"]', "confirm.data  has nobody who reads it"),

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunesmith.tools.analysis.confirmation.sequential_test import SequentialDecision, sequential_decision
 from tunesmith.tools.analysis.confirmation.significance import difference, sample
 
 GOOD = sample([0.20, 0.21, 0.19, 0.205, 0.195])
@@ -58,6 +59,16 @@ def test_copies_on_both_sides_say_nothing_of_other_seeds(reference):
     assert other is not None
     assert same.is_repeated
     assert difference(same, other, sign=1) is None
+
+
+def test_equal_values_on_several_instances_are_no_copies():
+    held_out = ["a", "b"]
+    candidate, reference = sample([0.0, 0.0], held_out), sample([0.1, 0.1], held_out)
+    assert candidate is not None
+    assert reference is not None
+    assert not candidate.is_repeated
+    assert sequential_decision(candidate, reference, sign=1, most=4) is SequentialDecision.CONTINUE
+    assert sample([0.0, 0.0], ["a", "a"]).is_repeated  # type: ignore[union-attr]
 
 
 def test_copies_are_compared_with_values_that_differ_between_seeds():

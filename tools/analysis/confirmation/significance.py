@@ -58,8 +58,11 @@ class Sample:
 
     @property
     def is_repeated(self) -> bool:
-        """Whether several seeds gave exactly one value: then they are one measurement, and show no noise."""
-        return self.count > 1 and self.std == 0.0
+        """Whether several seeds gave exactly one value: then they are one measurement, and show no noise.
+
+        Equal values on several instances, such as no error on two folds, are as many measurements.
+        """
+        return self.count > 1 and self.std == 0.0 and len(set(self.instances)) < 2  # noqa: PLR2004  # one instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from tunesmith.study.trials.view import Constraint, Objective
 from tunesmith.study.trials.winner import Winner
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.bounds.infeasibility import infeasible_text
-from tunesmith.tools.analysis.confirmation.significance import Difference, Sample
+from tunesmith.tools.analysis.confirmation.significance import Difference, Sample, paired
 from tunesmith.tools.analysis.findings.figures import (
     HIDDEN_DATA,
     ConfigResult,
@@ -197,6 +197,10 @@ def _unconfirmed_line(data: HeadlineData, best: ConfigResult) -> str:
     value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number}), {gain} than {against}"
     if best.confirmed is not None and best.confirmed.is_repeated:
         return f"{value}. {_copies_text(best.confirmed.count, takes_seed=data.takes_seed)}"
+    if best.confirmed is not None and data.default is not None and data.default.confirmed is not None:
+        pairs = paired(best.confirmed, data.default.confirmed)
+        if pairs is not None and pairs.std == 0.0:
+            return f"{value}. {_equal_pairs_text(pairs, data)}"
     caveat = "part of the gain may be noise"
     if data.noise and data.noise.std:
         caveat += f": the default's standard deviation over seeds is {short_number(data.noise.std, 2)}"
@@ -218,6 +222,13 @@ def _own_gain_text(best: ConfigResult, data: HeadlineData) -> str:
     if data.default is None:
         return "better"
     return f"{short_number(abs(best.value - data.default.value))} better"
+
+
+def _equal_pairs_text(gains: Sample, data: HeadlineData) -> str:
+    """Return what a gain means that is the same on each of several instances."""
+    gain = data.objective.sign * gains.mean
+    words = f"{short_number(abs(gain))} {'better' if gain > 0 else 'worse'} than" if gain else "equal to"
+    return f"On each of {gains.count} {data.fresh} it is {words} the default, so nothing shows how much that varies."
 
 
 def _copies_text(count: int, *, takes_seed: bool) -> str:
