@@ -72,7 +72,7 @@ def test_scripts_of_the_command_are_hidden_unless_another_command_runs_them() ->
         ("env A=1 bash -c \"bash -c 'python judge.py it'\"", ["judge.py"]),
         ("bash -c 'python -m tools.judge|cat'", ["tools/judge.py"]),
         ("python -c \"import runpy; runpy.run_path('judge.py')\"", ["judge.py"]),
-        ("bash -c \"it's python judge.py \"", ["judge.py"]),
+        ('bash -c "it\'s python judge.py "', ["judge.py"]),
         ("node judge.js {artifacts}", ["judge.js"]),
         ("python 'my judge.py'", ["my judge.py", "judge.py"]),
     ],

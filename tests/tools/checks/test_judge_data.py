@@ -21,8 +21,8 @@ from tunesmith.tools.checks.judge_data import judge_data_findings
         ("python judge.py", "from pathlib import Path\nPath(__file__).parent / 'answer'", [], "answer"),
         ("python judge.py", "open('answer')", ["answer"], ""),
         ("python judge.py", "open('held/labels.npz')", ["held"], ""),
-        ("python judge.py", "open('vault/answer')", ["vault"], ""),
-        ("python judge.py", "open('vault/answer'); open('answer')", ["vault"], "answer"),
+        ("python judge.py", "open('vault/rows')", ["vault"], ""),
+        ("python judge.py", "open('vault/rows'); open('rows')", ["vault"], "rows"),
         ("bash -c 'python judge.py'", "open('answer')", [], "answer"),
         ("python judge.py", "open('gone.csv'); open('train.py')", [], ""),
         ("python judge.py", "not python (", [], ""),
@@ -32,7 +32,7 @@ from tunesmith.tools.checks.judge_data import judge_data_findings
 def test_data_of_the_judge_that_trials_can_read(
     tmp_path: Path, command: str, judge: str, data: list[str], wanted: str
 ) -> None:
-    files = {"judge.py": judge, "train.py": "", "answer": "1", "held/labels.npz": "1", "vault/answer": "1"}
+    files = {"judge.py": judge, "train.py": "", "answer": "1", "held/labels.npz": "1", "vault/rows": "1", "rows": "1"}
     files["helper.py"] = "open('labels.npz')"
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
