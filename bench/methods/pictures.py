@@ -60,7 +60,7 @@ def _progress(axes: Axes, task: str, results: Mapping[str, Sequence[MethodResult
         style = _style(methods.index(method))
         axes.plot(trials, mean, label=method, **style)
         axes.fill_between(trials, mean - margin, mean + margin, color=style["color"], alpha=0.12, linewidth=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.set(title=task, xlabel="tuning trials", ylabel=f"best {objective.metric} so far")
     axes.legend(frameon=False)
 
