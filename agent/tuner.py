@@ -32,7 +32,7 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import DEFAULT_JUDGED
 from tunesmith.study.errors import Mistake, SpecError
 from tunesmith.study.formatting import count
-from tunesmith.study.names import did_you_mean
+from tunesmith.study.names import did_you_mean, nearest_name
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.mixtures.rows import Declared
 from tunesmith.study.space.space import SearchSpace
@@ -244,7 +244,8 @@ class Tuner(StudyFigures):
         values = {**resource_values(self._spec.resources, usage, None), **values}
         missing = [o.metric for o in self._spec.objectives if o.metric not in values]
         if missing:
-            known = did_you_mean(next(iter(values), ""), missing)
+            given = next((name for name in values if nearest_name(name, missing)), "")
+            known = f"; {given} is given instead" if given else ""
             known = "; the tuner measures run/seconds only" if missing[0] in self._spec.resources else known
             raise SpecError(
                 [Mistake(missing[0], f"is missing in the values of trial {trial.number}{known}")], where="tell"

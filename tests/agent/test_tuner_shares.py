@@ -19,10 +19,12 @@ from tunesmith.study.commands import Bounds
 from tunesmith.study.config.changes import Steering, requested_change
 from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.space_tables import space_document
-from tunesmith.study.errors import ProposalError, ToolRefused
+from tunesmith.study.errors import ProposalError, SpecError, ToolRefused
 from tunesmith.study.trials.earlier import project_to_space
 from tunesmith.study.trials.trial import Proposal, Source
 from tunesmith.study.trials.view import Objective, StudyView
+from tunesmith.tools.checks.study_checks import unused_parameters
+from tunesmith.tools.control.earlier_commands import changed_value_text
 from tunesmith.tools.llm_tools.learning import complete_configuration
 
 TARGET = {"code": 0.15, "prose": 0.6, "docs": 0.25}
@@ -159,3 +161,24 @@ def test_a_study_runs_reports_exports_and_imports(tmp_path: Path) -> None:
     imported = invoke("import", "bare.csv", cwd=project).stdout
     assert "mix.code  <- code" in imported
     assert "1 left out: mix sums to 0.9" in imported
+
+
+def test_a_value_by_a_wrong_name_is_named() -> None:
+    with ts.Tuner({"mix": ts.Shares(["a", "b"])}, metric="loss") as tuner:
+        trial = tuner.ask()
+        with pytest.raises(SpecError, match=r"loss +is missing in the values of trial 0; los is given instead"):
+            tuner.tell(trial, {"los": 1.0})
+
+
+def test_one_share_of_a_mixture_need_not_be_in_the_command() -> None:
+    def unused(command: str) -> list[str]:
+        space = {"mix": {"type": "shares", "of": ["a", "b", "c"]}}
+        return unused_parameters(parse_spec({"study": {"name": "s", "metric": "loss"}, "run": {"command": command}, "space": space}))
+
+    assert unused("train.py {mix.a} {mix.b}") == []
+    assert unused("train.py {mix.a}") == ["mix.b", "mix.c"]
+
+
+def test_bounds_of_a_mixture_are_words() -> None:
+    changed = {"type": "shares", "of": ["a", "b"], "min": {"a": 0.1, "b": 0.0}, "max": 1.0}
+    assert changed_value_text(changed) == "min {a 0.1, b 0}"

@@ -65,12 +65,17 @@ def check_parameters(spec: StudySpec) -> Finding:
 
 
 def unused_parameters(spec: StudySpec) -> list[str]:
-    """Return the parameters that are not in the command."""
+    """Return the parameters that are not in the command; one share of a mixture follows from the others."""
     used = list(used_placeholders(spec))
     for name in used:
         formula = spec.space.relations.derived.get(name)
         used += [needed for needed in formula.names if needed not in used] if formula is not None else []
-    return [name for name in spec.space.names if name not in used]
+    unused = [name for name in spec.space.names if name not in used]
+    for mixture, shares in spec.space.mixtures.items():
+        missing = [f"{mixture}.{source}" for source in shares.of if f"{mixture}.{source}" in unused]
+        if len(missing) == 1:
+            unused.remove(missing[0])
+    return unused
 
 
 def check_rules(spec: StudySpec) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from tunesmith.study.config.load import parse_spec
 from tunesmith.study.config.record import Event
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import SpecError
-from tunesmith.study.formatting import render_parameter, render_params
+from tunesmith.study.formatting import render_parameter, render_params, render_shares
 
 COMMAND_EVENT = "order"
 """Kind of the event that stores a command and its answer. Old histories use it too, so it stays "order"."""
@@ -68,6 +68,9 @@ def read_earlier_commands(spec: StudySpec, events: Sequence[Event]) -> EarlierCo
 
 def changed_value_text(value: object) -> str:
     """Return the value of a changed key in words: a parameter without what a change keeps."""
+    if isinstance(value, Mapping) and value.get("type") == "shares":
+        limits = (f"{key} {render_shares(value[key])}" for key in ("min", "max") if isinstance(value.get(key), Mapping))
+        return ", ".join(limits) or f"shares of {', '.join(map(str, value.get('of', [])))}"
     if isinstance(value, Mapping):
         return render_params({k: v for k, v in value.items() if k not in ("metric", "type", "help", "when")})
     if isinstance(value, list):

@@ -94,6 +94,9 @@ def numbers(text: str) -> list[int]:
 
 
 def trials(folder: Path, study: str = "digits") -> list[Trial]:
+    """Return the trials of a study; none before its run made the history."""
+    if not (folder / ".tunesmith" / "history.db").exists():
+        return []
     with History.open(folder / ".tunesmith" / "history.db") as history:
         return history.trials(history.study(study).id)
 
@@ -110,7 +113,7 @@ def waiting(folder: Path) -> list[str]:
 
 
 def wait_for(holds: Callable[[], bool], seen: str) -> None:
-    until = time.monotonic() + 40
+    until = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < until, seen
         time.sleep(0.1)
