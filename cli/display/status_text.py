@@ -119,8 +119,14 @@ def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
 
 
 def _default_text(opened: OpenStudy, found: Winner, default: Trial) -> str:
-    """Return the default's value and the gain over it: of means on fresh seeds where the winner's is one."""
+    """Return the default's value and the gain over it: of fresh seeds or hidden data where the winner's is."""
     objective, spec = opened.record.spec.objectives[0], opened.record.spec
+    if found.is_hidden:
+        judged = {t.number: t.hidden for t in opened.history.trials(opened.record.id)}.get(default.number)
+        if judged is None:
+            return "the default was not judged there"
+        mean = judged.mean
+        return f"default {short_number(mean)} there, gain {gain_over_text(found.expected, mean, objective)}"
     trials = opened.history.trials(opened.record.id) if found.is_confirmed else []
     fresh = fresh_values(default, study_view(spec, trials)) if trials else []
     if not fresh:

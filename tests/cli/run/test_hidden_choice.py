@@ -145,6 +145,8 @@ def test_hidden_data_choose_once_and_the_value_shows_only_then(tmp_path: Path) -
     assert f"Best on hidden data: loss 4321 (trial {nearest.number}" in done.stdout
     for text in (invoke("status", cwd=project).stdout, shown_to_models(project)):
         assert "4321 on hidden data" in text
+    status = invoke("status", cwd=project).stdout
+    assert re.search(r"\(default 4321\S* there, gain ", status), "both values are of the same data"
     report = project / ".tunesmith" / "toy" / "report.md"
     assert "Best on hidden data" in report.read_text(encoding="utf-8")
 
