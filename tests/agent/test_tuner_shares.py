@@ -173,7 +173,9 @@ def test_a_value_by_a_wrong_name_is_named() -> None:
 def test_one_share_of_a_mixture_need_not_be_in_the_command() -> None:
     def unused(command: str) -> list[str]:
         space = {"mix": {"type": "shares", "of": ["a", "b", "c"]}}
-        return unused_parameters(parse_spec({"study": {"name": "s", "metric": "loss"}, "run": {"command": command}, "space": space}))
+        return unused_parameters(
+            parse_spec({"study": {"name": "s", "metric": "loss"}, "run": {"command": command}, "space": space})
+        )
 
     assert unused("train.py {mix.a} {mix.b}") == []
     assert unused("train.py {mix.a}") == ["mix.b", "mix.c"]

@@ -56,9 +56,8 @@ def choose_by_hidden_data(run: StudyRun, on_tick: Callable[[], None]) -> None:
     used = usage_detail(usage_in_sequence(usages) if usages else None)
     run.recorder.record_event(HIDDEN_CHOICE, run.now(), trial=trial, detail={**detail, **used})
     run.choose_winner()
-    run.announcer.note(
-        f"trial {trial.number} was chosen by hidden data among {count(len(look.leaders), 'configuration')}"
-    )
+    known = sum(bool(row["values"]) for row in detail["judged"])
+    run.announcer.note(f"trial {trial.number} was chosen by hidden data among {count(known, 'configuration')}")
 
 
 def _judged_runs(leaders: Sequence[Trial], look: HiddenLook) -> list[Trial]:
