@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tunesmith.agent.scheduler.confirmation import Confirmation
 from tunesmith.history.queries.hidden_choice import without_hidden_values
@@ -45,7 +46,7 @@ class HiddenLook:
     number: int
     is_settled: bool
 
-    def choice(self, judged: Sequence[Judged], spec: StudySpec) -> tuple[Trial, dict[str, object]] | None:
+    def choice(self, judged: Sequence[Judged], spec: StudySpec) -> tuple[Trial, dict[str, Any]] | None:
         """Return the chosen trial and the detail of its event; None if no configuration has a value.
 
         Args:
@@ -93,7 +94,7 @@ def next_look(spec: StudySpec, trials: Sequence[Trial], events: Sequence[Event],
 
 def judged_choice(
     spec: StudySpec, trials: Sequence[Trial], events: Sequence[Event], *, judge: Callable[[Trial], float], top: int
-) -> tuple[Trial, dict[str, object]] | None:
+) -> tuple[Trial, dict[str, Any]] | None:
     """Have the leaders judged by a function that no earlier look judged; return the choice and its event's detail.
 
     Args:
