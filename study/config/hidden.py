@@ -106,6 +106,7 @@ def hidden_names(document: Mapping[str, Any]) -> list[str]:
 def command_scripts(command: str) -> list[str]:
     """Return the paths of the scripts that a command runs: words with a script's suffix, and of `-m a.b` a/b.py.
 
+    A program that is named by its path, as in `./judge {artifacts}`, is a script as well.
     Words with spaces may be commands of a shell, as in `bash -c 'cd tools && python judge.py'`, and are searched, too.
     """
     try:
@@ -113,9 +114,10 @@ def command_scripts(command: str) -> list[str]:
     except ValueError:
         words = command.split()
     found, folder = [], ""
-    for word, after in zip(words, [*words[1:], ""], strict=False):
+    for before, word, after in zip([";", *words], words, [*words[1:], ""], strict=False):
         inner = _shell_scripts(word) if len(word.split()) > 1 else []
-        own = [word] if word.endswith(_SCRIPTS) and not _OPERATORS & set(word) else []
+        is_program = set(before) <= _OPERATORS and word.startswith(("./", "../"))
+        own = [word] if (word.endswith(_SCRIPTS) or is_program) and not _OPERATORS & set(word) else []
         own += [f"{after.replace('.', '/')}.py"] if word == "-m" and after else []
         found += [os.path.join(folder, name) for name in [*own, *inner]]
         folder = os.path.join(folder, after) if word == "cd" else folder

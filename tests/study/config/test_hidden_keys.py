@@ -74,6 +74,8 @@ def test_scripts_of_the_command_are_hidden_unless_another_command_runs_them() ->
         ("python -c \"import runpy; runpy.run_path('judge.py')\"", ["judge.py"]),
         ('bash -c "it\'s python judge.py "', ["judge.py"]),
         ("node judge.js {artifacts}", ["judge.js"]),
+        ("./judge {artifacts} ./rows.csv", ["./judge"]),
+        ("sh -c 'cd tools && ./judge it'", ["tools/./judge"]),
         ("python 'my judge.py'", ["my judge.py", "judge.py"]),
     ],
 )
