@@ -66,7 +66,7 @@ def finish(evaluation: Evaluation, timeout_s: float = 30) -> Outcome:
     return outcome
 
 
-def wait_until(true: Callable[[], object], timeout_s: float = 10) -> None:
+def wait_until(true: Callable[[], object], timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < deadline
