@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: demo test test-nightly test-targets test-local-llm test-gpu lint coverage docs bench bench-loop bench-latency bench-ray clean
 
 demo: .venv/ready
-	rm -rf build/demo
+	rm -rf build/demo && mkdir -p build/demo
 	$(BIN)/tunesmith run examples/digits --history build/demo/history.db
 	$(BIN)/tunesmith report examples/digits --history build/demo/history.db
 
