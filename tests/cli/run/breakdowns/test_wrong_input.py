@@ -100,7 +100,7 @@ def test_status_of_an_unknown_study_or_trial_names_what_there_is(project: Path) 
     history = str(project / ".tunesmith" / "history.db")
     for arguments, says in (
         (["status", "toyy", "--history", history], "no study 'toyy' in this history; did you mean toy?"),
-        (["status", "--why", "99"], "study toy has no trial 99; its trials are 0 to 0"),
+        (["status", "--why", "99"], "study toy has no trial 99; its only trial is 0"),
         (["report", "--out", str(project / "train.py" / "x")], "the report cannot be written to"),
     ):
         done = invoke(*arguments, cwd=project)
