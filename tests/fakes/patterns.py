@@ -45,7 +45,7 @@ BOUNDED = ("tunesmith.evaluator.supervision.leftovers._RUN_BY_THEMSELVES",)
 """Expressions whose text is always short: the name of a file has at most 255 bytes."""
 SCREENED = 2048
 """Length of text that every expression reads first: a quadratic one takes tens of milliseconds, not an hour."""
-SHORTEST_S, LONGEST_S = 0.018, 3.0
+SHORTEST_S, LONGEST_S = 0.012, 3.0
 """Time of the processor that an expression may take for nothing, and for a megabyte more."""
 
 
