@@ -30,8 +30,8 @@ _ALIASES = (
     ("dropout", "dropoutrate", "pdrop"),
     ("momentum", "mom"),
 )
-_OPTION = re.compile(r"--?([A-Za-z][\w-]*)(?:=|\s+)['\"]?\{instance\}")
-"""An option of a command that takes the instance."""
+_OPTION = re.compile(r"(?<![\w-])--?([A-Za-z][\w-]*)(?:=|\s+)['\"]?\{instance\}")
+"""An option of a command that takes the instance; it begins a word, so that no hyphen within one is tried."""
 _NUMBERED = re.compile(r"(.*) \[\d+\]", re.DOTALL)
 _ANY_VALUE = ("value", "value.value", "values_0", "value.0", "objective", "score")
 
