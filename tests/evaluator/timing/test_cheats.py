@@ -25,7 +25,7 @@ KINDS = {
     "all_of_the_memory": "oom", "writing_rubbish": "tampered", "computing_ahead": "",
 }  # fmt: skip
 """The kind of failure of each cheat that does not fail as `wrong`; "" for any."""
-NOISE = 4.0
+NOISE = 1.7
 """Speed-up that a busy machine may show for five blocks of single calls; what the cheats pretend is far more."""
 
 
