@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +37,19 @@ class Judged:
     speedup: float
 
 
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Judged]:
-    """The verdicts on all candidates, from one process: they share the reference and the maker of inputs."""
-    names = [name for name in NAMES if name != "reading_the_reference"]
-    command = [sys.executable, str(FAKES / "judged.py"), str(tmp_path_factory.mktemp("judged") / "x"), *names]
+def judge(names: Sequence[str], folder: Path) -> dict[str, Judged]:
+    """Return the verdicts on candidates, from one process: they share the reference and the maker of inputs."""
+    command = [sys.executable, str(FAKES / "judged.py"), str(folder / "x"), *names]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"name"')]
     return {row.pop("name"): Judged(**row) for row in rows}
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Judged]:
+    """The verdicts on all candidates."""
+    return judge([name for name in NAMES if name != "reading_the_reference"], tmp_path_factory.mktemp("judged"))
 
 
 def test_there_are_at_least_forty() -> None:
@@ -52,8 +57,11 @@ def test_there_are_at_least_forty() -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "reading_the_reference"])
-def test_a_cheat_gains_nothing(name: str, judged: dict[str, Judged]) -> None:
+def test_a_cheat_gains_nothing(name: str, judged: dict[str, Judged], tmp_path: Path) -> None:
     found = judged[name]
+    for attempt in ("second", "third"):
+        if not found.kind and found.speedup >= NOISE:  # a busy machine makes one measurement wrong, not all three
+            found = judge([name], tmp_path / attempt)[name]
     if name in HONEST or name in WITHOUT_GAIN:
         assert found.kind == "", found.reason
         assert found.speedup < NOISE
