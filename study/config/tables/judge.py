@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 
+from tunesmith.study.config.tables.connection import (
+    Address,
+    AnswerTokens,
+    AnswerWait,
+    Body,
+    Effort,
+    Headers,
+    Temperature,
+)
 from tunesmith.study.config.tables.field_types import Count, Table, Text, no_bool, project_file
 from tunesmith.study.config.tables.planner import PlannerTable
-from tunesmith.study.units import parse_seconds
 
 MIN_LABELS = 20
 """Number of labelled examples from which a judge's agreement with people counts as known."""
@@ -28,7 +36,7 @@ class JudgeTable(Table):
     """[judge]: a language model compares or scores the texts that each trial writes."""
 
     model: Text = Field(description='a model such as "openai:gpt-5-mini"')
-    base_url: Text | None = Field(None, description='an address such as "http://127.0.0.1:11434/v1"')
+    base_url: Address = None
     prompt: Annotated[Text, AfterValidator(project_file)] = Field(
         description='a file of the project that says what a good text is, for example "judge.md"'
     )
@@ -53,22 +61,12 @@ class JudgeTable(Table):
         f"under {MIN_KAPPA}",
     )
     parallel: Count = Field(4, description="a whole number of questions at once, at least 1")
-    timeout: Annotated[float, BeforeValidator(parse_seconds)] = Field(
-        300.0, description='the longest wait for the next part of an answer, in seconds or as text such as "10m"'
-    )
-    max_tokens: Count | None = Field(None, description="a whole number of tokens of at least 1, thinking included")
-    temperature: Annotated[float, BeforeValidator(no_bool), Field(ge=0, le=2)] | None = Field(
-        None, description="a number from 0 to 2"
-    )
-    reasoning_effort: Text | None = Field(
-        None, description='a word that the provider knows, such as "minimal", "low", "medium" or "high"'
-    )
-    headers: dict[Text, Annotated[str, Field(strict=True)]] = Field(
-        default_factory=dict, description='a table of HTTP headers, for example { "X-Team" = "vision" }'
-    )
-    body: dict[Text, Any] = Field(
-        default_factory=dict, description="a table of further keys of each request, for example { top_p = 0.9 }"
-    )
+    timeout: AnswerWait = 300.0
+    max_tokens: AnswerTokens = None
+    temperature: Temperature = None
+    reasoning_effort: Effort = None
+    headers: Headers = Field(default_factory=dict)
+    body: Body = Field(default_factory=dict)
 
     @property
     def connection(self) -> PlannerTable:
