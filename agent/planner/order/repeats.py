@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tunesmith.agent.scheduler.repeats.replicates import as_replicate
 from tunesmith.study.trials.replicates.seeds import noise_seed
-from tunesmith.study.trials.trial import Proposal, Source, Trial
+from tunesmith.study.trials.trial import Proposal, Trial
 from tunesmith.study.trials.view import StudyView
 
 MAX_REPEATS = 3
@@ -35,16 +36,4 @@ def repeat_of(trial: Trial, view: StudyView, why: str) -> Proposal:
     original = trial.number if trial.proposal.replicate_of is None else trial.proposal.replicate_of
     used = {t.proposal.seed for t in view.trials if original in (t.number, t.proposal.replicate_of)}
     seed = next(s for i in range(len(used) + 1000) if (s := noise_seed(view.seed, i)) not in used)
-    return replace(
-        trial.proposal,
-        source=Source.CONFIRM,
-        seed=seed,
-        rationale=why,
-        prediction=None,
-        rival=None,
-        judged=None,
-        fallback_reason="",
-        considered=(),
-        replicate_of=original,
-        parent=None,
-    )
+    return replace(as_replicate(trial, seed, why), judged=None, replicate_of=original)
