@@ -60,7 +60,7 @@ def present_trials(trials: Sequence[Trial], space: SearchSpace) -> list[Trial]:
     if not isinstance(trials, tuple):
         return _present(trials, space)
     # A prompt or a status asks six times for the trials of one view, and ten thousand trials take a second each time.
-    for known, known_space, found in _LATEST:
+    for known, known_space, found in tuple(_LATEST):  # a question to a model is rendered in another thread
         if known is trials and known_space is space:
             return list(found)
     found = _present(trials, space)
