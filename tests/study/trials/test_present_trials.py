@@ -13,14 +13,16 @@ from tunesmith.study.trials.results import present_trials
 def test_threads_may_ask_for_the_trials_of_different_views() -> None:
     """The loop and the thread that writes a question do, at the same time."""
 
-    def ask(_: int) -> int:
-        spaces = [SearchSpace({"x": Float(0, 1)}) for _ in range(2000)]
-        return sum(present_trials((), space) == [] for _ in range(5) for space in spaces)
+    def ask(_: int) -> None:
+        spaces = [SearchSpace({"x": Float(0, 1)}) for _ in range(3)]
+        for _ in range(20_000):
+            for space in spaces:
+                assert present_trials((), space) == []
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(4) as pool:
-            assert list(pool.map(ask, range(4))) == [10_000] * 4
+            list(pool.map(ask, range(4)))
     finally:
         sys.setswitchinterval(before)
