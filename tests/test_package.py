@@ -44,6 +44,10 @@ def test_status_needs_neither_a_sampler_nor_plots() -> None:
     assert loaded.isdisjoint({"torch", "langchain", "openai", "ray", "plotly", "optuna", "scipy", "numpy"})
 
 
+def test_a_run_without_a_judge_of_texts_opens_without_scipy() -> None:
+    assert modules_after("import tunesmith.agent.loop.loop").isdisjoint({"torch", "langchain", "openai", "scipy"})
+
+
 def test_a_training_script_needs_only_the_standard_library(tmp_path: Path) -> None:
     script = "import tunesmith\ntunesmith.report(step=1, loss=2.0)\nprint(tunesmith.params())\n"
     # -I -S: no site-packages at all, as in an environment that has only a copy of tunesmith.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from tunesmith.agent.text_judge.judge import Hearing, TextJudge
-from tunesmith.agent.text_judge.judged import JudgedValues
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.study.trials.observed.texts import Texts, TextsUnusable
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState
+
+if TYPE_CHECKING:
+    from tunesmith.agent.text_judge.judge import Hearing, TextJudge
+    from tunesmith.agent.text_judge.judged import JudgedValues
 
 
 class JudgedTrial:

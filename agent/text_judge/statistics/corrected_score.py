@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+
+from tunesmith.tools.analysis.confirmation.significance import t_quantile
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 _RIDGE = 1e-6
@@ -95,7 +96,7 @@ class Instrument:
 
     @property
     def _reach(self) -> float:
-        return float(stats.t.ppf(_LEVEL, max(self.labels - _PARAMETERS, 1)))
+        return t_quantile(max(self.labels - _PARAMETERS, 1), _LEVEL)
 
     @property
     def follows(self) -> bool:
