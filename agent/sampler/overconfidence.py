@@ -47,8 +47,7 @@ class Misses:
 
 def recent_misses(trials: Sequence[Trial], objective: Objective) -> Misses:
     """Return how far the sampler's recent predictions missed; zeros without complete trials."""
-    misses: list[float] = []
-    weights: list[float] = []
+    misses: list[float] = []  # the usual one, then those of predictions
     values: list[float] = []  # sorted
     for trial in trials:
         value = objective.sign * trial.values.get(objective.metric, math.nan)
@@ -57,13 +56,13 @@ def recent_misses(trials: Sequence[Trial], objective: Objective) -> Misses:
         prediction = trial.proposal.prediction
         if prediction is not None and trial.proposal.source is Source.SAMPLER and values:
             if not misses:
-                misses, weights = [_USUAL_PART * _spread(values)], [_USUAL_WEIGHT]
-            miss = min(abs(value - objective.sign * prediction.mean), _MOST * _spread(values))
-            misses, weights = [*misses, miss], [*(_FADE * weight for weight in weights), 1.0]
+                misses.append(_USUAL_PART * _spread(values))
+            misses.append(min(abs(value - objective.sign * prediction.mean), _MOST * _spread(values)))
         insort(values, value)
     if not misses:
         usual = _USUAL_PART * _spread(values) if values else 0.0
         return Misses(usual, usual)
+    weights = [_USUAL_WEIGHT * _FADE ** (len(misses) - 1), *(_FADE**age for age in reversed(range(len(misses) - 1)))]
     return Misses(
         math.sqrt(sum(weight * miss**2 for miss, weight in zip(misses, weights, strict=True)) / sum(weights)),
         _quantile(misses, weights, _COVERED),
@@ -74,7 +73,8 @@ def _quantile(values: Sequence[float], weights: Sequence[float], share: float) -
     """Return the smallest value up to which this share of the weight lies."""
     ranked = sorted(zip(values, weights, strict=True))
     covered = accumulate(weight for _, weight in ranked)
-    return next(v for (v, _), sum_ in zip(ranked, covered, strict=True) if sum_ >= share * sum(weights) - 1e-12)
+    enough = share * sum(weights) - 1e-12
+    return next(v for (v, _), sum_ in zip(ranked, covered, strict=True) if sum_ >= enough)
 
 
 def _spread(values: Sequence[float]) -> float:

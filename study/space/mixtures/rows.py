@@ -107,7 +107,7 @@ def mended(shares: Shares, given: Mapping[str, float], keep: Collection[str] = (
     """
     known = {name: max(value, 0.0) for name, value in given.items() if name in shares.of}
     fixed = set(keep) & set(known) or (set(known) if len(known) < len(shares.of) else set())
-    values = [known.get(name, shares.middle[name]) for name in shares.of]
+    values = list({**shares.middle, **known}.values())
     bounds = list(zip(shares.of, values, shares.lows, shares.highs, strict=True))
     held = [(min(max(v, a), b),) * 2 if name in fixed else (a, b) for name, v, a, b in bounds]
     lows, highs = [low for low, _ in held], [high for _, high in held]
@@ -127,7 +127,8 @@ def overlaid(mixtures: Mapping[str, Shares], base: Mapping[str, Any], changes: M
         given = {source: _number(changes[name]) for name, source in names.items() if name in changes}
         if not 0 < len(given) < len(names) or not all(value >= 0.0 for value in given.values()):
             continue
-        known = {source: _number(base.get(name, shares.middle[source])) for name, source in names.items()}
+        middle = shares.middle
+        known = {source: _number(base.get(name, middle[source])) for name, source in names.items()}
         whole = mended(shares, {**known, **given}, keep=given)
         if all(abs(whole[source] - share) <= ROUNDED for source, share in given.items()):
             found |= {name: whole[source] for name, source in names.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar, TypeAlias
 
 from tunesmith.study.errors import Mistake
@@ -76,8 +77,7 @@ class Shares(_Common):
     @property
     def middle(self) -> dict[str, float]:
         """The equal shares, or the nearest to them that the bounds allow."""
-        equal = simplex.scaled([1.0] * len(self.of), self.lows, self.highs)
-        return dict(zip(self.of, equal, strict=True))
+        return dict(zip(self.of, _equal_shares(self.lows, self.highs), strict=True))
 
     def parameters(self, name: str) -> dict[str, Parameter]:
         """Return the parameters of a mixture of this name, such as `mix.code`."""
@@ -136,6 +136,12 @@ class Share(Float):
             return f"{render_literal(value)} is not a finite number; {expected}"
         within = self.low - self.rounding <= value <= self.high + self.rounding
         return None if within else f"{value!r} is out of range; {expected}"
+
+
+@lru_cache(maxsize=64)
+def _equal_shares(lows: tuple[float, ...], highs: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the shares nearest to equal ones; kept, since every completed configuration asks for them."""
+    return tuple(simplex.scaled([1.0] * len(lows), lows, highs))
 
 
 def share_name(mixture: str, source: str) -> str:
