@@ -190,9 +190,11 @@ class BayesSampler:
         found = self._searched(view, inputs, view.number, inputs.rng, arm)
         params = _first_new(view, inputs, inputs.within(found.pool))
         z = found.model.feature_map.features(np.array([view.space.to_unit(params)]))
-        prediction = _predict(found, z, view.objectives[0])
+        middle, spread = _by_model(found, z)
+        mean = view.objectives[0].sign * middle
+        prediction = Prediction(mean=mean, std=math.hypot(spread, found.misses.rms))
         p_feasible = float(np.exp(found.model.log_p_feasible(z)[0]))
-        rationale = _rationale(prediction.mean, _spread(found, z, found.misses.typical), p_feasible)
+        rationale = _rationale(mean, math.hypot(spread, found.misses.typical), p_feasible)
         if inputs.arms is not None and arm is not None and inputs.arms.only is None:
             rationale = f"nothing better for a while, and {inputs.arms.values[arm]} may still rise: {rationale}"
         return Suggestion(params=params, prediction=prediction, rationale=rationale)
@@ -340,17 +342,16 @@ def _random_within(view: StudyView, inputs: StudyInputs) -> Mapping[str, Value]:
 
 def _predict(found: _Search, z: Array, first: Objective) -> Prediction:
     """Return the prediction at (1, c), in the first objective's own units and direction."""
-    mean, _ = found.model.first.predict(z)
-    middle = float(found.model.warps[0].invert(mean)[0])
-    return Prediction(mean=first.sign * middle, std=_spread(found, z, found.misses.rms))
+    middle, spread = _by_model(found, z)
+    return Prediction(mean=first.sign * middle, std=math.hypot(spread, found.misses.rms))
 
 
-def _spread(found: _Search, z: Array, miss: float) -> float:
-    """Return the model's spread at (1, c) with its noise, in the objective's unit, with `miss` added in squares."""
+def _by_model(found: _Search, z: Array) -> tuple[float, float]:
+    """Return the model's mean and spread at (1, c), in the objective's unit; the spread has a run's noise."""
     mean, std = found.model.first.predict(z)
     std = np.sqrt(std**2 + found.model.first.noise)
-    low, high = found.model.warps[0].invert(np.array([mean[0] - std[0], mean[0] + std[0]]))
-    return math.hypot(float(high - low) / 2.0, miss)
+    middle, low, high = found.model.warps[0].invert(np.array([mean[0], mean[0] - std[0], mean[0] + std[0]]))
+    return float(middle), float(high - low) / 2.0
 
 
 def _rationale(mean: float, spread: float, p_feasible: float) -> str:
