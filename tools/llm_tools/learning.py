@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -18,9 +19,9 @@ from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number
 from tunesmith.tools.analysis.bounds.range_ends import reached_ends
 from tunesmith.tools.analysis.failure_regions import failing_regions
-from tunesmith.tools.analysis.importance import importance
+from tunesmith.tools.analysis.importance import Importance, importance
 from tunesmith.tools.heuristics.registry import HEURISTICS, apply_heuristic
-from tunesmith.tools.llm_tools.context import Forecaster, ToolContext
+from tunesmith.tools.llm_tools.context import ConfigForecast, Forecaster, SuggestedConfig, ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments, find_trial
 
@@ -51,11 +52,37 @@ class RuleArguments(Arguments):
     inputs: Annotated[dict[str, Any], Field(description="Numbers by name.")] = Field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Mattered:
+    """What mattered in a study.
+
+    Attributes:
+        view: the study.
+        importance: of its parameters.
+        failures: regions in which trials fail.
+    """
+
+    view: StudyView
+    importance: Importance
+    failures: Sequence[str]
+
+
 def what_mattered(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     """Return the parameters' importance, where trials fail, and where the best trial is at the edge of a range."""
+    return mattered_text(mattered(context))
+
+
+def mattered(context: ToolContext) -> Mattered:
+    """Return what mattered so far."""
     view = context.study.view()
-    failures = [f"failures: {text}" for text in failing_regions(view.space, view.finished)]
-    return "\n".join([*_importance_lines(view), *failures, *_edge_lines(view)])
+    found = importance(view.space, view.finished, view.objectives[0])
+    return Mattered(view, found, failing_regions(view.space, view.finished))
+
+
+def mattered_text(found: Mattered) -> str:
+    """Return what mattered, in lines."""
+    shares = [f"importance {line}" for line in found.importance.worded()] or list(found.importance.lines)
+    return "\n".join([*shares, *(f"failures: {text}" for text in found.failures), *_edge_lines(found.view)])
 
 
 def lessons(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
@@ -65,28 +92,77 @@ def lessons(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     return "\n".join(lines) or "there are no lessons yet"
 
 
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the surrogate model expects of a configuration.
+
+    Attributes:
+        params: the configuration.
+        ran_as: trials that ran with it.
+        metric: the first objective.
+        forecast: of the metric; None while there are too few trials.
+    """
+
+    params: Mapping[str, Value]
+    ran_as: Sequence[int]
+    metric: str
+    forecast: ConfigForecast | None
+
+
 def what_if(context: ToolContext, args: PredictArguments) -> str:
     """Return the surrogate model's forecast for a configuration, which need not have run."""
+    return expectation_text(expectation(context, args))
+
+
+def expectation(context: ToolContext, args: PredictArguments) -> Expectation:
+    """Return what the surrogate model expects of a configuration.
+
+    Raises:
+        ToolRefused: there is no model, or no such base.
+        ProposalError: the values are not valid in the space.
+    """
     view = context.study.view()
     params = complete_configuration(view, args.params, args.base)
     forecast = _forecaster(context).forecast(view, [params])
-    same = [t.number for t in view.trials if dict(t.params) == params]
-    lines = [render_params(params)]
-    if same:
-        lines.append(f"this configuration has already run: {', '.join(f'#{n}' for n in same[:8])}")
-    if forecast is None:
+    return Expectation(
+        params=params,
+        ran_as=[t.number for t in view.trials if dict(t.params) == params],
+        metric=view.objectives[0].metric,
+        forecast=forecast[0] if forecast is not None else None,
+    )
+
+
+def expectation_text(found: Expectation) -> str:
+    """Return an expectation in lines."""
+    lines = [render_params(found.params)]
+    if found.ran_as:
+        lines.append(f"this configuration has already run: {', '.join(f'#{n}' for n in found.ran_as[:8])}")
+    if found.forecast is None:
         return "\n".join([*lines, "there is no forecast yet: the model needs more complete trials"])
-    expected = forecast[0].prediction
+    expected = found.forecast.prediction
     lines.append(
-        f"expected {view.objectives[0].metric}: {short_number(expected.mean)} ± {short_number(expected.std, 2)} "
-        f"(one standard deviation), {forecast[0].p_feasible:.0%} probability of success"
+        f"expected {found.metric}: {short_number(expected.mean)} ± {short_number(expected.std, 2)} "
+        f"(one standard deviation), {found.forecast.p_feasible:.0%} probability of success"
     )
     return "\n".join(lines)
 
 
 def points(context: ToolContext, args: PointsArguments) -> str:
     """Return suggestions for the next trials; runs nothing."""
-    found = _forecaster(context).points(context.study.view(), args.count)
+    return points_text(suggested(context, args))
+
+
+def suggested(context: ToolContext, args: PointsArguments) -> list[SuggestedConfig]:
+    """Return suggestions for the next trials.
+
+    Raises:
+        ToolRefused: there is no model.
+    """
+    return _forecaster(context).points(context.study.view(), args.count)
+
+
+def points_text(found: Sequence[SuggestedConfig]) -> str:
+    """Return suggestions, one per line."""
     lines = [f"{n}. {p.source}: {render_params(p.params)}  ({p.why})" for n, p in enumerate(found, start=1)]
     return "\n".join(lines) or "every configuration was tried"
 
@@ -141,11 +217,6 @@ def _base_params(view: StudyView, base: str) -> Mapping[str, Value]:
     if base not in BASES:
         raise ToolRefused(f"base: {base!r} is not valid; expected best, default or a trial's number")
     return leaderboard(view.trials, view)[0].params if base == "best" else view.space.default or {}
-
-
-def _importance_lines(view: StudyView) -> list[str]:
-    found = importance(view.space, view.finished, view.objectives[0])
-    return [f"importance {line}" for line in found.worded()] or list(found.lines)
 
 
 def _forecaster(context: ToolContext) -> Forecaster:

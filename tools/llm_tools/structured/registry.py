@@ -11,18 +11,19 @@ from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.formatting import one_line
 from tunesmith.study.trials.winner import incumbent
 from tunesmith.tools.analysis.confirmation.seed_values import runs_of
-from tunesmith.tools.analysis.failure_regions import failing_regions
-from tunesmith.tools.analysis.importance import Share, importance
+from tunesmith.tools.analysis.importance import Share
 from tunesmith.tools.checks.finding import has_problem
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.learning import (
     PointsArguments,
     PredictArguments,
-    complete_configuration,
-    what_if,
-    what_mattered,
+    expectation,
+    expectation_text,
+    mattered,
+    mattered_text,
+    points_text,
+    suggested,
 )
-from tunesmith.tools.llm_tools.learning import points as points_text
 from tunesmith.tools.llm_tools.results.comparison import CompareArguments, comparison_text, comparison_verdicts
 from tunesmith.tools.llm_tools.results.study import study_text
 from tunesmith.tools.llm_tools.script.check import CheckArguments, findings_text, tried
@@ -131,16 +132,15 @@ def _wait(context: ToolContext, args: WaitArguments) -> tuple[str, models.Answer
     return wait_text(done), data
 
 
-def _importance(context: ToolContext, args: NoArguments) -> tuple[str, models.Answer]:
-    view = context.study.view()
-    found = importance(view.space, view.finished, view.objectives[0])
+def _importance(context: ToolContext, args: NoArguments) -> tuple[str, models.Answer]:  # noqa: ARG001
+    found = mattered(context)
     data = models.ImportanceData(
-        whole_space=_shares(found.whole),
-        near_best=_shares(found.near_best),
-        complete=found.complete,
-        failures=[one_line(text, MAX_TEXT) for text in failing_regions(view.space, view.finished)],
+        whole_space=_shares(found.importance.whole),
+        near_best=_shares(found.importance.near_best),
+        complete=found.importance.complete,
+        failures=[one_line(text, MAX_TEXT) for text in found.failures],
     )
-    return what_mattered(context, args), data
+    return mattered_text(found), data
 
 
 def _shares(shares: Mapping[str, Share]) -> dict[str, models.ShareData]:
@@ -148,27 +148,24 @@ def _shares(shares: Mapping[str, Share]) -> dict[str, models.ShareData]:
 
 
 def _predict(context: ToolContext, args: PredictArguments) -> tuple[str, models.Answer]:
-    text, view = what_if(context, args), context.study.view()
-    params = complete_configuration(view, args.params, args.base)
-    forecast = context.forecaster.forecast(view, [params]) if context.forecaster is not None else None
-    expected = forecast[0].prediction if forecast else None
+    found = expectation(context, args)
+    expected = found.forecast.prediction if found.forecast is not None else None
     data = models.ForecastData(
-        params=plain(params),
-        ran_as=[t.number for t in view.trials if dict(t.params) == params],
-        mean=expected.mean if expected else None,
-        std=expected.std if expected else None,
-        p_feasible=forecast[0].p_feasible if forecast else None,
+        params=plain(found.params),
+        ran_as=list(found.ran_as),
+        mean=expected.mean if expected is not None else None,
+        std=expected.std if expected is not None else None,
+        p_feasible=found.forecast.p_feasible if found.forecast is not None else None,
     )
-    return text, data
+    return expectation_text(found), data
 
 
 def _points(context: ToolContext, args: PointsArguments) -> tuple[str, models.Answer]:
-    text = points_text(context, args)
-    found = context.forecaster.points(context.study.view(), args.count) if context.forecaster is not None else []
+    found = suggested(context, args)
     data = models.PointsData(
         points=[models.PointData(params=plain(p.params), source=p.source, why=one_line(p.why, MAX_TEXT)) for p in found]
     )
-    return text, data
+    return points_text(found), data
 
 
 def _check(context: ToolContext, args: CheckArguments) -> tuple[str, models.Answer]:
