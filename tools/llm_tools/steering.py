@@ -321,25 +321,13 @@ RETRY = replace(
     runs_code=True,
 )
 PAUSE = _idempotent("pause", NoArguments, lambda _: Pause(), running="pause")
-RESUME = replace(
-    _steering("resume", NoArguments, lambda _: Resume(), running="resume"), is_idempotent=True, runs_code=True
-)
-END = replace(
-    _steering("end", EndArguments, lambda args: End(now=args.now), running="end"), loses=True, is_idempotent=True
-)
+RESUME = replace(_idempotent("resume", NoArguments, lambda _: Resume(), running="resume"), runs_code=True)
+END = replace(_idempotent("end", EndArguments, lambda args: End(now=args.now), running="end"), loses=True)
 PIN = _idempotent("pin", PinArguments, lambda args: Pin(**args.model_dump()))
 VETO = _idempotent("veto", VetoArguments, lambda args: Veto(**args.model_dump()))
 FORBID = _idempotent("forbid", ForbidArguments, lambda args: Forbid(**args.model_dump()))
-LIMIT = replace(
-    _steering("limit", LimitArguments, lambda args: Limit(**args.model_dump()), Effect.RUN), is_idempotent=True
-)
-PARALLEL = replace(
-    _steering("parallel", ParallelArguments, lambda args: Parallel(count=args.count), Effect.RUN), is_idempotent=True
-)
-SETTING = replace(
-    _steering("setting", SettingArguments, lambda args: Setting(**args.model_dump()), Effect.RUN), is_idempotent=True
-)
+LIMIT = _idempotent("limit", LimitArguments, lambda args: Limit(**args.model_dump()), Effect.RUN)
+PARALLEL = _idempotent("parallel", ParallelArguments, lambda args: Parallel(count=args.count), Effect.RUN)
+SETTING = _idempotent("setting", SettingArguments, lambda args: Setting(**args.model_dump()), Effect.RUN)
 BOUNDS = _idempotent("bounds", BoundsArguments, lambda args: Bounds(**args.model_dump()))
-CONSTRAIN = replace(
-    _steering("constrain", ConstrainArguments, lambda args: Constrain(**args.model_dump())), is_idempotent=True
-)
+CONSTRAIN = _idempotent("constrain", ConstrainArguments, lambda args: Constrain(**args.model_dump()))

@@ -58,7 +58,7 @@ def _space() -> Iterator[str]:
     yield ""
     for name, kind in KINDS.items():
         keys = [field for field in dataclasses.fields(kind) if field.name not in ("when", "help") and field.init]
-        about = " ".join((kind.__doc__ or "").split("\n\nRaises")[0].split("Raises:")[0].split())
+        about = " ".join((kind.__doc__ or "").partition("Raises:")[0].split())
         yield f"- `{name}`: {about} Keys: {', '.join(f'`{field.name}`{_optional(field)}' for field in keys)}."
     yield ""
 
