@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from tunesmith.evaluator.executors.base import Cause, CommandResult
 from tunesmith.evaluator.out_of_memory import find_out_of_memory, last_traceback
+from tunesmith.evaluator.supervision.signals import signal_name
 from tunesmith.study.formatting import strip_control
 from tunesmith.study.trials.observed.resources import RESOURCES
 from tunesmith.study.trials.trial import Failure, FailureKind
@@ -140,9 +141,8 @@ def _classify_status(result: CommandResult, disk_bytes: int) -> tuple[FailureKin
         return FailureKind.KILLED, f"filled its disk quota of {disk_bytes / 2**20:,.0f} MiB ([run].disk), or the disk"
     if result.status is not None and result.status < 0:
         number = -result.status
-        name = signal.Signals(number).name if number in signal.valid_signals() else str(number)
         kind = FailureKind.KILLED if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) else FailureKind.CRASH
-        return kind, f"was ended by signal {name}"
+        return kind, f"was ended by signal {signal_name(number)}"
     error = _error_line(result.tail) or _error_line(result.output_tail) or _last_line(result.tail)
     if not error:
         return FailureKind.CRASH, f"exit status {result.status}, with no output"

@@ -8,11 +8,11 @@ uvicorn and asyncio (ports).
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunesmith.evaluator.out_of_memory import find_out_of_memory
+from tunesmith.evaluator.supervision.signals import signal_name
 
 MAX_REASON_CHARS = 260
 _SIGNALLED = 128
@@ -97,15 +97,9 @@ def start_failure(lines: Sequence[str], status: int) -> StartFailure:
         hint = "start it in the foreground, so that it ends with the trial"
         return StartFailure("crash", f"the command ended by itself with status 0; {hint}; its last line: {_cut(last)}")
     if status < 0 or status > _SIGNALLED:
-        return StartFailure(
-            "crash", f"was ended by signal {_signal_name(status)}; the last line of its log: {_cut(last)}"
-        )
+        name = signal_name(-status if status < 0 else status - _SIGNALLED)
+        return StartFailure("crash", f"was ended by signal {name}; the last line of its log: {_cut(last)}")
     return StartFailure("crash", f"{_cut(last)} (exit status {status})")
-
-
-def _signal_name(status: int) -> str:
-    number = -status if status < 0 else status - _SIGNALLED
-    return signal.Signals(number).name if number in signal.valid_signals() else str(number)
 
 
 def _find(pattern: re.Pattern[str], lines: Sequence[str]) -> str:

@@ -8,6 +8,8 @@ import os
 import select
 import sys
 
+PR_SET_CHILD_SUBREAPER = 36
+
 
 def raise_priority() -> None:
     """Schedule this process before those that it watches, if the system allows it.
@@ -68,6 +70,11 @@ def children(pid: int) -> list[int]:
             return [int(word) for word in stream.read().split()]
     except OSError:
         return []
+
+
+def adopt_orphans() -> None:
+    """Let every orphan among the descendants of this process become its child, on Linux."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def prctl(option: int, value: int) -> None:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tunesmith.evaluator.supervision.resource_monitor import ResourceMonitor
 
 PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
 POLL_MS = 20
 """Interval at which the command is checked if the system cannot wake the supervisor at its end."""
 
@@ -55,7 +54,7 @@ class Arguments:
 def main() -> None:
     """Run the command and report the result."""
     arguments = Arguments(sys.argv[1:])
-    process_control.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    process_control.adopt_orphans()
     group = open_group(arguments)
     started = time.monotonic()
     pid, listener, error = spawn(arguments, group)

@@ -8,16 +8,16 @@ writes is run or unpickled here: its results are bytes (comparison.py), and its 
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from tunesmith.evaluator.out_of_memory import find_out_of_memory
-from tunesmith.evaluator.timing.ceilings import BYTES_MARGIN, FLOPS_MARGIN, Peaks, measured_peaks
+from tunesmith.evaluator.supervision.process_control import adopt_orphans
+from tunesmith.evaluator.timing.ceilings import BYTES_MARGIN, FLOPS_MARGIN, measured_peaks
 from tunesmith.evaluator.timing.measurement import DRIFT, WIDE, Measurement, measure
 from tunesmith.evaluator.timing.pairing import CandidateFailed, Layout, ReferenceFailed
 from tunesmith.evaluator.timing.plan import Plan, Verdict
@@ -26,7 +26,6 @@ from tunesmith.evaluator.timing.worker.freezing import NotStopped
 from tunesmith.study.space.rules.expression import ExpressionError, parse
 from tunesmith.study.trials.trial import FailureKind
 
-PR_SET_CHILD_SUBREAPER = 36
 OUTSIDE_SHARE = 0.2
 """Part of its calls' time by which a candidate may take longer outside of them than the reference, on a device."""
 OUTSIDE_FACTOR = 1.5
@@ -36,7 +35,7 @@ def main() -> None:
     """Judge what a plan says; write the metrics and the verdict."""
     plan = Plan.read(Path(sys.argv[1]))
     # What the candidate leaves behind comes to this process, which stops and ends it.
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()
     verdict = judge(plan)
     if verdict.values:
         with open(plan.report_file, "a", encoding="utf-8") as stream:
@@ -69,8 +68,8 @@ def metrics(found: Measurement) -> dict[str, float]:
         "speedup": whole.value,
         "speedup_low": whole.low,
         "speedup_high": whole.high,
-        "seconds": _geometric_mean([found.seconds(i, lambda pair: pair.candidate_s) for i in cases]),
-        "reference_seconds": _geometric_mean([found.seconds(i, lambda pair: pair.reference_s) for i in cases]),
+        "seconds": statistics.geometric_mean(found.seconds(i, lambda pair: pair.candidate_s) for i in cases),
+        "reference_seconds": statistics.geometric_mean(found.seconds(i, lambda pair: pair.reference_s) for i in cases),
         "difference": found.difference,
     }
     if len(cases) > 1:
@@ -127,16 +126,12 @@ def _limits(plan: Plan, found: Measurement, layout: Layout) -> list[tuple[str, s
     limits = []
     if plan.flops:
         measured = FLOPS_MARGIN * device["flops"] if device else None
-        limits.append(("operations", plan.flops, plan.peak_flops or measured or _peaks().flops))
+        limits.append(("operations", plan.flops, plan.peak_flops or measured or measured_peaks().flops))
     if plan.bytes:
         measured = BYTES_MARGIN * device["bytes"] if device else None
-        own = measured or _peaks().bytes_per_second(_amount(plan.bytes, layout))
+        own = measured or measured_peaks().bytes_per_second(_amount(plan.bytes, layout))
         limits.append(("bytes", plan.bytes, plan.peak_bytes or own))
     return limits
-
-
-def _peaks() -> Peaks:
-    return measured_peaks()
 
 
 def _amount(formula: str, layout: Layout) -> float:
@@ -170,10 +165,6 @@ def _duration(seconds: float) -> str:
     """Return a short time with three digits: 4.21 s, 12.3 ms, 870 us."""
     unit, factor = next(((u, f) for u, f in (("s", 1.0), ("ms", 1e3)) if seconds * f >= 1), ("us", 1e6))
     return f"{seconds * factor:.3g} {unit}"
-
-
-def _geometric_mean(numbers: Sequence[float]) -> float:
-    return math.exp(statistics.fmean(map(math.log, numbers)))
 
 
 if __name__ == "__main__":

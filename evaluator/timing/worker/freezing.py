@@ -59,7 +59,7 @@ def stop_all(roots: Iterable[int], adopted: Iterable[int] = ()) -> set[int]:
         if not found:
             return stopped
         for pid in found:
-            _send(pid, signal.SIGSTOP)
+            send(pid, signal.SIGSTOP)
         for pid in found:
             _wait_until_stopped(pid)
         stopped |= found
@@ -68,7 +68,15 @@ def stop_all(roots: Iterable[int], adopted: Iterable[int] = ()) -> set[int]:
 def continue_all(pids: Iterable[int]) -> None:
     """Let stopped processes run again."""
     for pid in pids:
-        _send(pid, signal.SIGCONT)
+        send(pid, signal.SIGCONT)
+
+
+def send(pid: int, number: int) -> None:
+    """Send a signal to a process, which may be gone."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
 
 
 def _wait_until_stopped(pid: int) -> None:
@@ -94,10 +102,3 @@ def _threads(pid: int) -> list[str]:
         return os.listdir(f"/proc/{pid}/task")
     except OSError:
         return []
-
-
-def _send(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.evaluator.timing.worker.freezing import children, continue_all, descendants, stop_all
+from tunesmith.evaluator.supervision.signals import signal_name
+from tunesmith.evaluator.timing.worker.freezing import children, continue_all, descendants, send, stop_all
 
 WORKER = Path(__file__).with_name("worker.py")
 MAX_REPLY_BYTES = 65536
@@ -151,7 +152,7 @@ class WorkerProcess:
     def end(self) -> None:
         """Kill it and everything it started."""
         for pid in {*descendants(self.pid), *self._orphans()}:
-            _kill(pid)
+            send(pid, signal.SIGKILL)
         self._process.wait()
         _started.discard(self.pid)
         if self._memory is not None:
@@ -192,9 +193,7 @@ class WorkerProcess:
         if status > 128:  # how a shell and bubblewrap report a signal
             status = 128 - status
         if status < 0:
-            number = -status
-            name = signal.Signals(number).name if number in signal.valid_signals() else str(number)
-            return WorkerFailed("ended", f"was ended by signal {name}")
+            return WorkerFailed("ended", f"was ended by signal {signal_name(-status)}")
         return WorkerFailed("ended", f"ended with exit status {status}")
 
 
@@ -220,10 +219,3 @@ def _checked(reply: bytes, token: str) -> Mapping[str, Any]:
         text, trace = str(values["error"]), str(values.get("trace", ""))
         raise WorkerFailed("raised", text[:500], trace[-4000:])
     return values
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return

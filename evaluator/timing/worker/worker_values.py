@@ -119,8 +119,7 @@ def _node(value: Any, buffers: list[tuple[Any, int]]) -> list[Any]:  # noqa: C90
         if type(value) not in (torch.Tensor, torch.nn.Parameter) or value.layout != torch.strided:
             raise Unsupported(f"a {type(value).__name__} with layout {value.layout}")
         size = value.numel() * value.element_size()
-        device = "cpu" if value.device.type == "cpu" else value.device.type
-        return ["tensor", str(value.dtype), list(value.shape), device, _add(buffers, value.detach(), size)]
+        return ["tensor", str(value.dtype), list(value.shape), value.device.type, _add(buffers, value.detach(), size)]
     if hasattr(value, "__array__"):
         return _array_node(value, buffers)
     if hasattr(value, "__next__") or hasattr(value, "__iter__"):

@@ -419,21 +419,3 @@ def all_of_the_memory(a, b):
 
 def everything_else_is_wrong(a, b):
     return [["text", {"key": (1, 2.5, None)}], a @ b]
-
-
-# another process's results
-
-
-def reading_the_reference(a, b):
-    """Look through the descriptors of all processes for the reference's memory, and take its result."""
-    own = os.getpid()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        if int(pid) == own:
-            continue
-        try:
-            for name in os.listdir(f"/proc/{pid}/fd"):
-                if "tunesmith" in os.readlink(f"/proc/{pid}/fd/{name}"):
-                    return "found another worker's memory"
-        except OSError:
-            continue
-    return a @ b
