@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tunesmith.cli.commands.setup.init import study_target, write_file
 from tunesmith.cli.display.format import short_path, show
 from tunesmith.cli.display.reading_table import left_alone_lines, tuned_lines
 from tunesmith.cli.session.study_check import try_study
@@ -16,17 +17,12 @@ from tunesmith.evaluator.preview.dry_run import DryRun
 from tunesmith.study.config.load import load_spec, parse_spec
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.files import write_atomic
 from tunesmith.study.formatting import count
 from tunesmith.study.units import short_number
 from tunesmith.tools.checks.finding import finding_lines, has_problem
 from tunesmith.tools.script_reader.servers.knowledge import Machine
 from tunesmith.tools.script_reader.servers.reading import ServerReading, read_server
-from tunesmith.tools.script_reader.servers.writer import (
-    Installed,
-    bench_command,
-    serving_study,
-)
+from tunesmith.tools.script_reader.servers.writer import Installed, bench_command, serving_study
 
 DRY_RUN_S = 300.0
 """Time for the dry run, unless the command line says another one: a server may load its model for minutes."""
@@ -53,13 +49,10 @@ def init_server(
     machine = Machine(cores=_cores(), gpus=gpus)
     installed = Installed(vllm=bool(shutil.which("vllm")), guidellm=bool(shutil.which("guidellm")), gpus=gpus)
     reading = read_server(command, machine, tokens_per_request=installed.load.tokens)
-    target = _target(reading, out, is_forced=force)
+    target = study_target(reading.root, out, is_forced=force)
     text = serving_study(reading, name=target.absolute().parent.name, installed=installed)
     parse_spec(tomllib.loads(text), where=str(target))
-    try:
-        write_atomic(target, text)
-    except OSError as error:
-        raise ProjectError(f"{target} cannot be written: {error.strerror}") from None
+    write_file(target, text)
     width = shutil.get_terminal_size((100, 24)).columns
     show("\n".join(_lines(reading, installed, short_path(target), width)))
     _try(target, DRY_RUN_S if seconds is None else seconds)
@@ -67,15 +60,6 @@ def init_server(
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _target(reading: ServerReading, out: Path | None, *, is_forced: bool) -> Path:
-    target = out or Path(short_path(reading.root / "study.toml"))
-    if target.is_dir():
-        target = target / "study.toml"
-    if target.exists() and not is_forced:
-        raise ProjectError(f"{target} exists; pass --force to replace it, or --out FILE to write another")
-    return target
 
 
 def _lines(reading: ServerReading, installed: Installed, target: str, width: int) -> Iterator[str]:

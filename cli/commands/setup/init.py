@@ -60,7 +60,7 @@ def write_study(script: Path, options: InitOptions) -> None:
     if script == Path():
         raise ProjectError("name the training script, as in tunesmith init train.py")
     reading = _read(script, options)
-    target = _target(reading, options)
+    target = study_target(reading.root, options.out, is_forced=options.force)
     text = study_toml(reading, name=target.absolute().parent.name)
     parse_spec(tomllib.loads(text), where=str(target))
     width = shutil.get_terminal_size((100, 24)).columns
@@ -72,9 +72,9 @@ def write_study(script: Path, options: InitOptions) -> None:
             show(f"{draft.error}; the draft without the LLM was written instead")
         else:
             lines = _draft_lines(draft, target, options.model)
-    _write(target, text)
+    write_file(target, text)
     for name, content in reading.helpers.items():
-        _write(target.parent / name, content)
+        write_file(target.parent / name, content)
     show("\n".join(lines))
     _try(reading, target, options)
 
@@ -111,7 +111,7 @@ def _try(reading: ScriptReading, target: Path, options: InitOptions) -> None:
         changed = with_seen_metric(reading, run.sightings, is_read=is_read)
         if changed.metrics != reading.metrics and changed.metrics:
             metric = changed.metrics[0]
-            _write(target, study_toml(changed, name=spec.study.name))
+            write_file(target, study_toml(changed, name=spec.study.name))
             findings = [f for f in findings if f.what not in ("metric", "others")]
             detail = f"{metric.direction} {metric.name} instead, since the dry run showed it ({metric.where})"
             findings.append(Finding(level="ok", what="metric", detail=detail))
@@ -119,16 +119,26 @@ def _try(reading: ScriptReading, target: Path, options: InitOptions) -> None:
     show(f"\n{_next_step(target, is_tried=True, has_problem=has_problem(findings))}")
 
 
-def _target(reading: ScriptReading, options: InitOptions) -> Path:
-    target = options.out or Path(short_path(reading.root / "study.toml"))
+def study_target(root: Path, out: Path | None, *, is_forced: bool) -> Path:
+    """Return the study file to write: `out`, or study.toml in the folder that is meant.
+
+    Raises:
+        ProjectError: it exists already, and may not be replaced.
+    """
+    target = out or Path(short_path(root / "study.toml"))
     if target.is_dir():
         target = target / "study.toml"
-    if target.exists() and not options.force:
+    if target.exists() and not is_forced:
         raise ProjectError(f"{target} exists; pass --force to replace it, or --out FILE to write another")
     return target
 
 
-def _write(target: Path, text: str) -> None:
+def write_file(target: Path, text: str) -> None:
+    """Write a file of the project, whole or not at all.
+
+    Raises:
+        ProjectError: it cannot be written.
+    """
     try:
         write_atomic(target, text)
     except OSError as error:
