@@ -24,7 +24,10 @@ def _samplers() -> list[str]:
 def run(  # noqa: PLR0913  # one argument per option
     study: Study = Path(),
     *,
-    trials: Annotated[int | None, typer.Option(help="Stop after this many trials, earlier runs included.")] = None,
+    trials: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER", help="Stop after this many trials, earlier runs included; +5 for five more."),
+    ] = None,
     hours: Annotated[float | None, typer.Option(help="Stop after this many hours, earlier runs included.")] = None,
     until: Annotated[str | None, typer.Option(help='Stop at this time of day, for example "07:00".')] = None,
     parallel: Annotated[int | None, typer.Option(help="How many trials run at once.")] = None,
@@ -57,9 +60,10 @@ def run(  # noqa: PLR0913  # one argument per option
         from tunesmith.agent.planner.model import RecordingFiles
         from tunesmith.cli.commands.run import run_study
         from tunesmith.cli.session.overrides import Overrides
+        from tunesmith.cli.session.trial_limit import trial_limit
 
         overrides = Overrides(
-            trials=trials,
+            trials=None if trials is None else trial_limit(trials, study, history),
             hours=hours,
             until=until,
             parallel=parallel,

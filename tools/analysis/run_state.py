@@ -73,7 +73,7 @@ def nothing_started_text(by: str, budget: Budget, spent: Spent) -> str:
     if usage is None:
         return ""
     used, limit = (f"{value:.4g}" for value in (usage.used, usage.limit))
-    more = usage.limit * 1.5
+    more = max(usage.limit, usage.used) * 1.5
     if by == "trials":
         more = float(max(round(more), int(usage.limit) + 1))
         return f"Nothing was started: {used} of {limit} trials are used. For more: tunesmith run --trials {more:.0f}"

@@ -13,6 +13,7 @@ import pytest
 from fakes.projects import invoke, make_project, start
 
 from tunesmith.cli.session.upwards import study_above
+from tunesmith.history.read import History
 
 TWO = """\
 import sys
@@ -60,6 +61,26 @@ def test_a_run_that_starts_nothing_says_why(project: Path) -> None:
     text = (project / "study.toml").read_text()
     (project / "study.toml").write_text(text.replace("trials = 4", "hours = 0.0000001"))
     assert "hours are used. For more: tunesmith run --hours" in invoke("run", cwd=project).stdout
+
+
+def test_a_number_with_a_plus_is_that_many_trials_more(project: Path) -> None:
+    assert invoke("run", "--trials", "+2", cwd=project).returncode == 0
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        assert history.study("toy").spent.trials == 6
+    refused = invoke("run", "--trials", "2", cwd=project).stdout
+    assert "6 of 2 trials are used. For more: tunesmith run --trials 9" in refused
+    for wrong in ("+0", "many", "2.5", "+", "++2"):
+        done = invoke("run", "--trials", wrong, cwd=project)
+        assert done.returncode == 2
+        assert "--trials  " in done.stderr
+        assert "such as 40, or +5 for five more" in done.stderr
+
+
+def test_a_first_run_may_have_a_number_of_further_trials(tmp_path: Path) -> None:
+    made = make_project(tmp_path / "p", trials=50)
+    assert invoke("run", "--trials", "+3", cwd=made).returncode == 0
+    with History.open(made / ".tunesmith" / "history.db") as history:
+        assert history.study("toy").spent.trials == 3
 
 
 def test_a_killed_run_is_not_shown_as_running_and_a_living_one_is_not_removed(tmp_path: Path) -> None:
