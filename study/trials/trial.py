@@ -242,6 +242,11 @@ class Trial:
         return self.state is TrialState.FAILED and not completed
 
     @property
+    def has_completed(self) -> bool:
+        """Whether its own run completed, also where another run of its configuration failed."""
+        return self.state is TrialState.COMPLETE or (self.state is TrialState.FAILED and not self.has_failed)
+
+    @property
     def is_replicate(self) -> bool:
         """Whether it repeats another trial's configuration to measure noise."""
         return self.proposal.replicate_of is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tunesmith.study.formatting import one_line
 from tunesmith.study.trials.replicates.broken_instances import broken_instances
-from tunesmith.study.trials.trial import Trial, TrialState
+from tunesmith.study.trials.trial import Trial
 
 MIN_RUNS = 2
 """Runs from which on an instance is named: one may have failed because of its configuration."""
@@ -45,7 +45,7 @@ def failing_instances(trials: Sequence[Trial]) -> list[FailingInstance]:
         trials: those of a study. Forgotten trials and runs on instances that it has no longer are left out.
     """
     ended = [t for t in trials if t.proposal.instance and not (t.forgotten or t.is_unlisted)]
-    completed = {t.proposal.instance for t in ended if _completed(t)}
+    completed = {t.proposal.instance for t in ended if t.has_completed}
     failed: dict[str, list[Trial]] = {}
     for trial in ended:
         if trial.has_failed and trial.proposal.instance not in completed:
@@ -72,10 +72,6 @@ def failing_lines(trials: Sequence[Trial]) -> list[str]:
         f"them again (`tunesmith retry {retried}`), or remove the instance from [instances]"
     )
     return [*(one.text for one in found[:MAX_LISTED]), *more, hint]
-
-
-def _completed(trial: Trial) -> bool:
-    return trial.state is TrialState.COMPLETE or (trial.state is TrialState.FAILED and not trial.has_failed)
 
 
 def _failing(name: str, failed: Sequence[Trial]) -> FailingInstance:

@@ -6,11 +6,11 @@ another, the best ones first. Memory, divergence and time depend on the configur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from tunesmith.study.trials.failure_scope import OF_THE_CONFIGURATION
-from tunesmith.study.trials.trial import FailureScope, Trial, TrialState
+from tunesmith.study.trials.trial import FailureScope, Trial
 
 MIN_CONFIGURATIONS = 3
 """Configurations that completed on another instance and failed on this one from which on it counts as broken."""
@@ -23,9 +23,7 @@ def broken_instances(trials: Sequence[Trial]) -> frozenset[str]:
         trials: those of a study. Forgotten trials and runs on instances that it has no longer are left out.
     """
     ended = [t for t in trials if t.proposal.instance and not (t.forgotten or t.is_unlisted)]
-    completed = [
-        t for t in ended if t.state is TrialState.COMPLETE or (t.state is TrialState.FAILED and not t.has_failed)
-    ]
+    completed = [t for t in ended if t.has_completed]
     works, worked = {t.proposal.instance for t in completed}, {_configuration(t) for t in completed}
     failed: dict[str, set[int]] = {}
     for trial in ended:
@@ -34,9 +32,8 @@ def broken_instances(trials: Sequence[Trial]) -> frozenset[str]:
     return frozenset(name for name, configurations in failed.items() if len(configurations) >= MIN_CONFIGURATIONS)
 
 
-def with_instance_failures(trials: Sequence[Trial]) -> list[Trial]:
+def with_instance_failures(trials: Sequence[Trial], broken: Collection[str]) -> list[Trial]:
     """Return the trials; failures on broken instances are failures of the study."""
-    broken = broken_instances(trials)
     return [
         replace(t, outcome=replace(t.outcome, failure=replace(t.failure, scope=FailureScope.STUDY)))
         if t.proposal.instance in broken and t.outcome and t.failure and _may_be_of_instance(t)

@@ -37,11 +37,11 @@ def with_instances(
         since: when an instance became what it is now, in seconds since the epoch; earlier runs were on another one.
     """
     listed = [t if is_listed(t, instances, since) else replace(t, is_unlisted=True) for t in trials]
-    known = with_instance_failures(listed)
+    broken = broken_instances(listed)
+    known = with_instance_failures(listed, broken)
     groups = runs_by_configuration(known, instances)
     measured = {number: _values(runs, objective.metric) for number, runs in groups.items()}
     losses = {n: {name: objective.sign * v for name, v in values.items()} for n, values in measured.items() if values}
-    broken = broken_instances(known)
     instances = replace(instances, tuning=tuple(name for name in instances.tuning if name not in broken))
     effects = fit_effects(losses, instances.tuning)
     made: list[Trial] = []

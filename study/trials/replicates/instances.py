@@ -125,12 +125,10 @@ def complete_row(losses: Mapping[str, float], effects: InstanceEffects, instance
     would have no spread and be optimistic: they get the noise of as many runs, the largest where the instance is worst.
     """
     level = _mean(loss - effects.of[name] for name, loss in losses.items())
-    missing = sorted((name for name in instances.tuning if name not in losses), key=lambda name: effects.of[name])
-    noise = 0.0 if instances.aggregate == "mean" else effects.noise or 0.0
-    filled = {
-        name: level + effects.of[name] + noise * _normal_score(rank, len(missing))
-        for rank, name in enumerate(missing, start=1)
-    }
+    filled = {name: level + effects.of[name] for name in instances.tuning if name not in losses}
+    if instances.aggregate != "mean" and effects.noise:
+        for rank, name in enumerate(sorted(filled, key=lambda name: effects.of[name]), start=1):
+            filled[name] += effects.noise * _normal_score(rank, len(filled))
     row = [losses[name] if name in losses else filled[name] for name in instances.tuning]
     total = aggregated(row, instances.aggregate)
     return Row(total, tuple(loss - effects.of[name] - level + total for name, loss in losses.items()))

@@ -20,7 +20,7 @@ from tunesmith.study.trials.replicates.seeds import is_fresh
 from tunesmith.study.trials.results import baseline_trial
 from tunesmith.study.trials.trial import Outcome, Trial, TrialState
 from tunesmith.study.trials.view import Objective, objective_values
-from tunesmith.study.trials.winner import leaderboard, winner
+from tunesmith.study.trials.winner import leaderboard
 from tunesmith.tools.analysis.confirmation.significance import Sample, sample
 from tunesmith.tools.analysis.findings.figures import gain_text
 
@@ -104,12 +104,11 @@ def scaled_trials(trials: Sequence[Trial], spec: StudySpec) -> list[Trial]:
 
     [] where there is nothing to compare: no default, or the default is the choice.
     """
-    default, chosen = baseline_trial(trials, spec), winner(trials, spec)
-    if default is None or chosen is None or chosen.trial.number == default.number:
+    default, ranked = baseline_trial(trials, spec), leaderboard(trials, spec)
+    if default is None or not ranked or ranked[0].number == default.number:
         return []
-    own = [t for t in leaderboard(trials, spec) if not t.proposal.code and t.number != default.number]
-    unedited = own[:1] if chosen.trial.proposal.code else []
-    return [default, chosen.trial, *unedited]
+    own = [t for t in ranked if not t.proposal.code and t.number != default.number]
+    return [default, ranked[0], *(own[:1] if ranked[0].proposal.code else [])]
 
 
 def scale_results(trials: Sequence[Trial], spec: StudySpec, events: Sequence[Event]) -> list[ScaleResult]:

@@ -136,10 +136,5 @@ def choice_note(events: Sequence[Event], trials: int) -> str:
     return " ".join(parts)
 
 
-def hidden_text(found: HiddenValues) -> str:
-    """Return what the choice rests on: "on hidden data, chosen among 11"."""
-    return f"on hidden data, chosen among {found.judged}"
-
-
 def _trials(numbers: Sequence[int]) -> str:
     return f"{'trial' if len(numbers) == 1 else 'trials'} {', '.join(map(str, numbers))}"
