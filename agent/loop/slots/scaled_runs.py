@@ -78,7 +78,8 @@ def _waiting(run: StudyRun) -> list[Trial]:
     started = [(e.detail["trial"], e.detail["seed"]) for e in own if e.kind == SCALE_STARTED]
     takes_seed = "seed" in used_placeholders(spec)
     seeds = [scaling_seed(spec.study.seed, index) for index in range(confirm.scale_seeds if takes_seed else 1)]
-    wanted = [(trial, seed) for seed in seeds for trial in scaled_trials(run.trials(), spec)]
+    compared = scaled_trials(run.trials(), spec)
+    wanted = [(trial, seed) for seed in seeds for trial in compared]
     return [
         replace(trial, proposal=scaled_proposal(trial.proposal, spec, seed), hidden=None)
         for trial, seed in wanted
