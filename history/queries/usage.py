@@ -18,20 +18,14 @@ _LLM_SUMS = """
 """Sums over calls to LLMs. If a server reports no tokens, they are estimated as a third of the characters."""
 
 
-SAVING_SCHEDULES = ("curves", "branches")
-"""Kinds of [schedule] under which a trial may count as a part of a full run."""
-
-
 def saved_runs(query: Query, study_id: int, spec: StudySpec) -> float:
     """Return how many full runs a study saved because trials were stopped early or continued others; at least 0.
 
     A failure counts as a full run, so that a study whose script always fails ends. 0 under other schedules.
     """
-    if spec.schedule_kind not in SAVING_SCHEDULES:
-        return 0.0
     if spec.schedule_kind == "branches":
         return _saved_steps(query, study_id, spec.fidelity.max if spec.fidelity is not None else 1.0)
-    return _saved_time(query, study_id)
+    return _saved_time(query, study_id) if spec.schedule_kind == "curves" else 0.0
 
 
 def _saved_steps(query: Query, study_id: int, full: float) -> float:

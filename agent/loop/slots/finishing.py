@@ -14,7 +14,6 @@ from tunesmith.agent.loop.slots.timed_pair import TimedPair
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.evaluator.evaluation import Evaluation
 from tunesmith.evaluator.files.free_disk import has_free_disk
-from tunesmith.history.queries.usage import SAVING_SCHEDULES
 from tunesmith.study.config.record import usage_detail
 from tunesmith.study.trials.replicates.seeds import tuning_seed
 from tunesmith.study.trials.trial import Failure, FailureKind, Outcome, Trial, TrialState, Usage
@@ -60,8 +59,7 @@ def _record(run: StudyRun, slot: PoolSlot, trial: Trial, outcome: Outcome) -> No
     run.slots.trial_ended()
     note_ended(run, ended)
     run.ledger.add_usage(outcome.usage)
-    if run.spec.schedule_kind in SAVING_SCHEDULES:
-        run.ledger.saved = run.recorder.history.saved_runs(run.recorder.study_id, run.spec)
+    run.ledger.saved = run.recorder.history.saved_runs(run.recorder.study_id, run.spec)
     before = run.best
     run.choose_winner()
     improved = (
