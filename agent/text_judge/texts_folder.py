@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from tunesmith.evaluator.files.free_disk import is_full
 from tunesmith.evaluator.readers.texts_file import read_texts_file
 from tunesmith.study.errors import DiskFull, ProjectError
+from tunesmith.study.files import write_atomic
 from tunesmith.study.trials.observed.texts import Texts, TextsUnusable, write_texts
 
 FOLDER = "texts"
@@ -52,12 +52,9 @@ class TextsFolder:
         Raises:
             InputError: the file cannot be written, such as where the disk is full.
         """
-        path = self.path(number)
-        new = path.with_suffix(".new")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            new.write_text(write_texts(texts), encoding="utf-8")
-            os.replace(new, path)
+            write_atomic(self.path(number), write_texts(texts))
         except OSError as error:
             text = f"the texts of trial {number} cannot be kept: {error.strerror} ({error.filename})"
             raise (DiskFull if is_full(error) else ProjectError)(text) from None
