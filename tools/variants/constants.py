@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from tunesmith.evaluator.filling.files import fill_text
@@ -157,17 +158,17 @@ def kept_declarations(
 
     A constant whose number the edit changed or removed is the edit's own again.
     """
-    values = {path: (_numbers(before.get(path, "")), _numbers(text)) for path, text in after.items()}
 
     def stays(table: Mapping[str, Any]) -> bool:
         path, _, address = str(table[FILL]).partition(":")
-        old, new = values.get(path, ({}, {}))
+        old, new = _numbers(before.get(path, "")), _numbers(after.get(path, ""))
         return address in new and old.get(address) == new[address]
 
     return {name: table for name, table in declared.items() if not is_filled(table) or stays(table)}
 
 
-def _numbers(text: str) -> dict[str, float]:
+@lru_cache(maxsize=16)  # several parameters are in one file
+def _numbers(text: str) -> Mapping[str, float]:
     tree = parse_python(text)
     found = places(tree) if tree is not None else []
     return {place.address: value for place in found if (value := _number(place.node)) is not None}

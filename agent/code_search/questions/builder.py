@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from tunesmith.agent.code_search.arms import Arm
 from tunesmith.agent.code_search.bandit import overused_direction
@@ -127,8 +128,8 @@ class EditQuestionBuilder:
         """Return the numbers of tried edits that could be parameters, the latest edit first."""
         known, names = self.state.variants, self.spec.space.names
         ran = [known[arm.code] for arm in self.state.arms if arm.best is not None and arm.code in known]
-        lines = [f"{short_id(v.id)}: {c.text}" for v in reversed(ran) for c in code_constants(v, known, names)]
-        return lines[:_MAX_CONSTANTS]
+        lines = (f"{short_id(v.id)}: {c.text}" for v in reversed(ran) for c in code_constants(v, known, names))
+        return list(islice(lines, _MAX_CONSTANTS))  # no more versions are parsed than the question shows
 
     def _results(self, arm: Arm) -> str:
         """Return the best value of the version, of the user's code and of the default, in one line."""

@@ -6,9 +6,8 @@ import ast
 import re
 from collections import Counter
 
-from tunesmith.tools.script_reader.literals import dotted
 from tunesmith.tools.variants.gaming.held_out import NO_DATA, is_held_out
-from tunesmith.tools.variants.gaming.normal_form import nodes
+from tunesmith.tools.variants.gaming.normal_form import called_name, nodes, value_names
 
 _RESULT_NAME = re.compile(
     r"(loss(es)?|acc(uracy|uracies)?|score|err(or)?|metric|auc|f1|mse|mae|rmse|ppl|perplexity|bp[bcd]|r2|nll|kl|iou|map)s?$",
@@ -28,19 +27,13 @@ def _choices(tree: ast.Module) -> Counter[str]:
     """Return the comparisons with results on held-out data, and the choices of the least or best of them."""
     found = []
     for node in nodes(tree):
-        is_choice = isinstance(node, ast.Call) and bool(_CHOOSING_CALL.search(_called(node)))
+        is_choice = isinstance(node, ast.Call) and bool(_CHOOSING_CALL.search(called_name(node)))
         if (is_choice or isinstance(node, ast.Compare)) and _mentions_result(node):
             found.append(ast.dump(node))
     return Counter(found)
 
 
-def _called(call: ast.Call) -> str:
-    return dotted(call.func) or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
-
-
 def _mentions_result(node: ast.AST) -> bool:
     """Return whether a node names a result on held-out data, such as `val_loss`; not the function `evaluate`."""
-    functions = {id(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)}
-    found = [n for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute) and id(n) not in functions]
-    names = [n.id if isinstance(n, ast.Name) else n.attr for n in found]
+    names = value_names(node)
     return any(is_held_out(name) and _RESULT_NAME.search(name) and not NO_DATA.match(name) for name in names)

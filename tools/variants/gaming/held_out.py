@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from tunesmith.tools.script_reader.literals import dotted
 from tunesmith.tools.variants.gaming.duration import has_exit
-from tunesmith.tools.variants.gaming.normal_form import full_name, imported_names, nodes
+from tunesmith.tools.variants.gaming.normal_form import called_name, full_name, imported_names, nodes, value_names
 
 _WORDS = r"(val(id(ation)?)?|test(ing)?|eval(uate|uation)?|held_?out|hold_?out)"
 _HELD_OUT_NAME = re.compile(
@@ -123,7 +123,7 @@ def _split_parts(function: ast.FunctionDef) -> Iterator[ast.AST]:
         if isinstance(node, ast.Return) or (isinstance(node, ast.Subscript) and _selects_rows(node.slice)):
             yield node
         elif isinstance(node, ast.Call):
-            name = dotted(node.func) or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
+            name = called_name(node)
             if _NARROWING_CALL.search(name) or name.endswith("slice"):
                 yield node
 
@@ -166,9 +166,7 @@ def _own_parts(statement: ast.stmt) -> list[ast.AST]:
 
 def _mentions_data(node: ast.AST) -> bool:
     """Return whether a node names held-out data; not a function such as `evaluate`, nor a metric such as `val_loss`."""
-    functions = {id(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)}
-    found = [n for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute) and id(n) not in functions]
-    names = [n.id if isinstance(n, ast.Name) else n.attr for n in found]
+    names = value_names(node)
     return any(is_held_out(name) and not _METRIC_NAME.search(name) and not NO_DATA.match(name) for name in names)
 
 
@@ -257,7 +255,7 @@ def _parts(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _parts_of_call(call: ast.Call) -> Iterator[ast.AST]:
-    name = dotted(call.func) or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
+    name = called_name(call)
     if _SPLIT_CALL.search(name):
         yield from call.args[1:] if name.endswith("random_split") else call.keywords
         if not name.endswith(("random_split", "train_test_split")):

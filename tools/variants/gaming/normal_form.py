@@ -7,6 +7,8 @@ import copy
 from functools import lru_cache
 from typing import cast
 
+from tunesmith.tools.script_reader.literals import dotted
+
 _DICTIONARY_CALLS = ("vars", "globals", "locals")
 
 
@@ -41,6 +43,18 @@ def full_name(node: ast.AST, imports: dict[str, str]) -> str:
         before = full_name(node.value, imports)
         return f"{before}.{node.attr}" if before else ""
     return imports.get(node.id, node.id) if isinstance(node, ast.Name) else ""
+
+
+def called_name(call: ast.Call) -> str:
+    """Return the dotted name of what is called; its last part for a method of an expression, such as `f().mean()`."""
+    return dotted(call.func) or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
+
+
+def value_names(node: ast.AST) -> list[str]:
+    """Return the names and attributes in a node, without those of functions that it calls."""
+    functions = {id(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)}
+    found = [n for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute) and id(n) not in functions]
+    return [n.id if isinstance(n, ast.Name) else n.attr for n in found]
 
 
 class _Plain(ast.NodeTransformer):

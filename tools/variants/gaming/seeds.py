@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from tunesmith.tools.script_reader.literals import dotted
+from tunesmith.tools.variants.gaming.normal_form import called_name
 from tunesmith.tools.variants.gaming.seed_arithmetic import SEED_NAME, Origin, SeedOrigins
 
 _SEEDING_CALL = re.compile(
@@ -143,7 +144,7 @@ def _places(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
 
 
 def _places_of_call(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-    name = dotted(call.func) or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
+    name = called_name(call)
     for keyword in call.keywords:
         if keyword.arg and (SEED_NAME.search(keyword.arg) or keyword.arg == "generator"):
             yield f"keyword {keyword.arg}", keyword.value
