@@ -86,7 +86,6 @@ class TimingJob:
         plan = Plan(
             reference=self._program(self.reference),
             candidate=self._program(self.candidate),
-            maker=self._program(self.reference),
             build=() if needs_no_command(build) else self._words(self.reference, build),
             inputs=table.inputs or "",
             cases=[_filled_case(case, values) for case in table.cases] or [{}],

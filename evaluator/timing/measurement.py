@@ -138,7 +138,7 @@ def measure(plan: Plan) -> Measurement:
         ReferenceFailed: the user's own code failed.
         NotStopped: a process does not stop.
     """
-    maker = process.start(plan.maker, owns_orphans=False)
+    maker = process.start(plan.reference, owns_orphans=False)
     try:
         return _Launches(plan, maker).run()
     finally:

@@ -18,9 +18,8 @@ class Plan:
     """One measurement.
 
     Attributes:
-        reference: what is the measure; runs from a copy of the user's own files.
+        reference: what is the measure; runs from a copy of the user's own files, and a second time to make the inputs.
         candidate: what is judged.
-        maker: makes the inputs, from the same copy as the reference; its target is the reference's.
         build: the words of a command that runs before the reference does, in its folder; empty for none.
         inputs: the function that makes them, FILE.py:NAME; "" for none.
         cases: what is timed; each is the keyword arguments of `inputs`.
@@ -41,7 +40,6 @@ class Plan:
 
     reference: Program
     candidate: Program
-    maker: Program
     build: Sequence[str]
     inputs: str
     cases: Sequence[Case]
@@ -67,7 +65,7 @@ class Plan:
     def read(path: Path) -> Plan:
         """Return what was written."""
         fields = json.loads(path.read_text(encoding="utf-8"))
-        for name in ("reference", "candidate", "maker"):
+        for name in ("reference", "candidate"):
             fields[name] = Program(**fields[name])
         return Plan(**fields)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tunesmith.evaluator.timing.worker.worker_values import ALIGNMENT, PREFIX
+from tunesmith.evaluator.timing.worker.worker_values import PREFIX, aligned
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[Any]
@@ -123,7 +123,7 @@ def read_value(place: Place) -> SharedValue:
         raise Different(UNREADABLE)
     begin = place.at + PREFIX.size
     tree, offsets = json.loads(place.memory[begin : begin + length].tobytes())
-    return SharedValue(place, tree, offsets, -(-(PREFIX.size + length) // ALIGNMENT) * ALIGNMENT)
+    return SharedValue(place, tree, offsets, aligned(PREFIX.size + length))
 
 
 def type_name(node: Node) -> str:

@@ -49,7 +49,6 @@ def plan_in(folder: Path) -> Plan:
     return Plan(
         reference=program,
         candidate=program,
-        maker=program,
         build=(),
         inputs="same.py:make",
         cases=[{}],

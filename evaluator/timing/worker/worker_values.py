@@ -33,6 +33,11 @@ class TooLarge(ValueError):
     """A value that does not fit into its place."""
 
 
+def aligned(size: int) -> int:
+    """Return the size up to the next place of a buffer."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
 def encode(value: Any, memory: Any, at: int, capacity: int) -> int:
     """Write a value to `memory[at:at + capacity]`; return its size in bytes. With `memory` None, only return the size.
 
@@ -49,9 +54,9 @@ def encode(value: Any, memory: Any, at: int, capacity: int) -> int:
     offsets, end = [], 0
     for size in sizes:
         offsets.append(end)
-        end += -(-size // ALIGNMENT) * ALIGNMENT
+        end += aligned(size)
     header = json.dumps([tree, offsets]).encode()
-    start = -(-(PREFIX.size + len(header)) // ALIGNMENT) * ALIGNMENT
+    start = aligned(PREFIX.size + len(header))
     if memory is None:
         return start + end
     if start + end > capacity:
@@ -74,7 +79,7 @@ def _encode_array(value: Any, memory: Any, at: int, capacity: int) -> int:
         if len(_array_headers) > _MAX_HEADERS:
             _array_headers.clear()
         header = _array_headers[key] = json.dumps([_array_node(value, []), [0]]).encode()
-    start = -(-(PREFIX.size + len(header)) // ALIGNMENT) * ALIGNMENT
+    start = aligned(PREFIX.size + len(header))
     if start + value.nbytes > capacity:
         raise TooLarge(f"a value of {start + value.nbytes:,} bytes, but there is room for {capacity:,}")
     PREFIX.pack_into(memory, at, len(header))
@@ -92,7 +97,7 @@ def decode(memory: Any, at: int) -> Any:
             _headers.clear()
         _headers[header] = json.loads(header)
     tree, offsets = _headers[header]
-    start = at + -(-(PREFIX.size + length) // ALIGNMENT) * ALIGNMENT
+    start = at + aligned(PREFIX.size + length)
     return _value(tree, memory, [start + offset for offset in offsets])
 
 
