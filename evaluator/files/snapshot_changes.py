@@ -27,7 +27,7 @@ def snapshot_changes(now: Snapshot, earlier: str) -> str | None:
     if not before.is_dir():
         return "which ones is not known, since the earlier copy is gone"
     linked = {entry.path for entry in now.entries if entry.is_linked}
-    copied = [p for p in sorted(before.rglob("*")) if p.is_file() and not _is_within_link(p, before)]
+    copied = [p for p in sorted(before.rglob("*")) if p.is_file() and not p.is_symlink()]
     names = [str(p.relative_to(before)) for p in copied if not _is_study_file(p) and _differs(p, now.folder, before)]
     if not names and linked and not _has_new_files(now.folder, before):
         return "what is linked into each trial: large files or data"
@@ -35,10 +35,6 @@ def snapshot_changes(now: Snapshot, earlier: str) -> str | None:
         return None
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{', '.join(names[:SHOWN])}{more}"
-
-
-def _is_within_link(path: Path, root: Path) -> bool:
-    return any(part.is_symlink() for part in [path, *path.parents] if part != root and part.is_relative_to(root))
 
 
 def _is_study_file(path: Path) -> bool:

@@ -28,6 +28,7 @@ from typing import Any
 
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int, Parameter
+from tunesmith.study.space.rules.expression import parse
 
 FILES = ("vllm", "sglang", "llama_server", "llama_cpp_python")
 OWN = "own"
@@ -132,7 +133,7 @@ class ServerRule:
     @property
     def names(self) -> frozenset[str]:
         """The names in the formula."""
-        return frozenset(re.findall(r"[A-Za-z_]\w*", self.formula)) - {"not", "and", "or", "if", "else", "in"}
+        return frozenset(parse(self.formula).names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
