@@ -10,18 +10,20 @@ from pathlib import Path
 from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.relations import few_left_warning
+from tunesmith.study.config.tables.timing import needs_no_command
 from tunesmith.study.config.template import argv, placeholders
 from tunesmith.study.formatting import count, render_shares
+from tunesmith.study.space.mixtures.rows import names_of
 from tunesmith.study.space.parameters import Choice
 from tunesmith.study.space.rules.repair import allowed_fraction
 from tunesmith.tools.checks.finding import Finding
-from tunesmith.tools.checks.timing_checks import check_timed_programs, needs_command, timed_table
+from tunesmith.tools.checks.timing_checks import check_timed_programs, timed_table
 
 
 def check_command(spec: StudySpec, project: Path) -> Finding:
     """Return whether the command's program and script exist."""
     table = timed_table(spec)
-    if table is not None and not needs_command(spec):
+    if table is not None and needs_no_command(spec.run.command):
         return check_timed_programs(table, project)
     key = "[serve].command" if spec.serve is not None else "[run].command"
     bench = _bench_problem(spec, project)
@@ -72,7 +74,7 @@ def unused_parameters(spec: StudySpec) -> list[str]:
         used += [needed for needed in formula.names if needed not in used] if formula is not None else []
     unused = [name for name in spec.space.names if name not in used]
     for mixture, shares in spec.space.mixtures.items():
-        missing = [f"{mixture}.{source}" for source in shares.of if f"{mixture}.{source}" in unused]
+        missing = [name for name in names_of(mixture, shares) if name in unused]
         if len(missing) == 1:
             unused.remove(missing[0])
     return unused

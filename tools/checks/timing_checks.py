@@ -10,7 +10,7 @@ from pathlib import Path
 from tunesmith.evaluator.preview.dry_run import DryRun
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import EvaluateTable
-from tunesmith.study.config.tables.timing import SPEEDUP, is_function, needs_no_command
+from tunesmith.study.config.tables.timing import SPEEDUP, is_function
 from tunesmith.study.config.template import argv, placeholders
 from tunesmith.tools.checks.finding import Finding
 
@@ -29,11 +29,6 @@ def check_timed_programs(table: EvaluateTable, project: Path) -> Finding:
             return Finding(level="problem", what="command", detail=f"{problem}; correct [evaluate].{key}")
     reference = table.reference or "the project's own code, with the default parameters"
     return Finding(level="ok", what="command", detail=f"{table.candidate} is timed against {reference}")
-
-
-def needs_command(spec: StudySpec) -> bool:
-    """Return whether the study has a command that runs before anything is timed."""
-    return timed_table(spec) is None or not needs_no_command(spec.run.command)
 
 
 def timed_findings(table: EvaluateTable, run: DryRun) -> Iterator[Finding]:

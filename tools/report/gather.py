@@ -6,7 +6,6 @@ import time
 
 from tunesmith.history.read import History
 from tunesmith.study.config.record import StudyRecord
-from tunesmith.tools.analysis.confirmation.at_scale import SCALE_ENDED
 from tunesmith.tools.analysis.confirmation.held_out_test import held_out_tests
 from tunesmith.tools.report.inputs import ReportInput
 
@@ -20,7 +19,6 @@ def report_input(history: History, record: StudyRecord) -> ReportInput:
         curves=history.curves(record.id),
         events=events,
         tests=held_out_tests(events),
-        scale_runs=[event for event in events if event.kind == SCALE_ENDED],
         lessons=history.lessons(record.id),
         versions=history.variants(record.id),
         generated_at=time.time(),

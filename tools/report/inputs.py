@@ -27,7 +27,6 @@ class ReportInput:
         lessons: the LLM's lessons, the most useful first.
         tests: the results of [test], in order; people see them, models never do.
         versions: the versions of the code, including the user's own.
-        scale_runs: the events of runs at the larger scale of [confirm].
         generated_at: seconds since the epoch.
     """
 
@@ -38,7 +37,6 @@ class ReportInput:
     lessons: Sequence[Lesson] = ()
     tests: Sequence[HeldOutTest] = ()
     versions: Sequence[Variant] = ()
-    scale_runs: Sequence[Event] = ()
     generated_at: float
 
     @cached_property
@@ -55,7 +53,7 @@ class ReportInput:
     @property
     def at_scale(self) -> list[ScaleResult]:
         """What became of the gains at the larger scale of [confirm]; [] where nothing ran there."""
-        return scale_results(self.trials, self.record.spec, self.scale_runs)
+        return scale_results(self.trials, self.record.spec, self.events)
 
     @property
     def command(self) -> str:

@@ -59,8 +59,8 @@ class FoldTable:
     losses: Array
     costs: Array
     gammas: Array
-    aggregate: Aggregate = "mean"
-    sampler: Samplers = BayesSampler
+    aggregate: Aggregate
+    sampler: Samplers
 
     @property
     def space(self) -> Mapping[str, Any]:
@@ -100,6 +100,7 @@ class NoisyFunction:
     effects: Array
     spread: float
     sampler: Samplers
+    aggregate: Aggregate = "mean"
 
     @property
     def space(self) -> Mapping[str, Any]:
@@ -144,8 +145,7 @@ def regrets(table: FoldTable | NoisyFunction, method: str, seed: int, runs: int)
 
 def _race(table: FoldTable | NoisyFunction, seed: int) -> Iterator[Mapping[str, Value]]:
     """Yield the choice at each mark."""
-    aggregate = table.aggregate if isinstance(table, FoldTable) else "mean"
-    spec = _spec(table, seed, {"instances": {"values": list(range(FOLDS)), "aggregate": aggregate}})
+    spec = _spec(table, seed, {"instances": {"values": list(range(FOLDS)), "aggregate": table.aggregate}})
     race, sampler, raw, trials = Race(spec), table.sampler(), list[Trial](), list[Trial]()
     assert spec.instance_set is not None  # noqa: S101  # it was given above
     while True:
@@ -163,8 +163,7 @@ def _fixed(table: FoldTable | NoisyFunction, seed: int, folds: int) -> Iterator[
     while True:
         proposal = _sampled(sampler, spec, trials)
         losses = table.at(proposal.params)[chosen].tolist()
-        aggregate = table.aggregate if isinstance(table, FoldTable) else "mean"
-        trials.append(_ended(len(trials), proposal, aggregated(losses, aggregate)))
+        trials.append(_ended(len(trials), proposal, aggregated(losses, table.aggregate)))
         if any(len(trials) * folds <= mark < (len(trials) + 1) * folds for mark in MARKS):
             yield _choice(trials, spec)
 
@@ -208,9 +207,11 @@ def main() -> None:
     if options.aggregate != "mean" and options.task not in TABLES:
         parser.error(f"--aggregate {options.aggregate} works on {', '.join(TABLES)}")
     sampler = SAMPLERS[options.sampler]
-    table: FoldTable | NoisyFunction = NoisyFunction.make("hartmann6", sampler)
-    if options.task in TABLES:
-        table = FoldTable.read(options.task, options.aggregate, sampler)
+    table = (
+        FoldTable.read(options.task, options.aggregate, sampler)
+        if options.task in TABLES
+        else NoisyFunction.make(options.task, sampler)
+    )
     first, end = map(int, options.seeds.split(":"))
     found = []
     for seed in range(first, end):

@@ -19,6 +19,7 @@ from tunesmith.study.config.tables.relations import (
     reserved_name_mistakes,
 )
 from tunesmith.study.config.tables.run import EXECUTORS, GIVEN_PLACEHOLDERS, ExecutorTable
+from tunesmith.study.config.tables.search import STAGED_SCHEDULES
 from tunesmith.study.config.tables.serve import SERVE_PLACEHOLDERS
 from tunesmith.study.config.template import placeholders
 from tunesmith.study.errors import Mistake
@@ -115,7 +116,7 @@ def _pace_mistakes(spec: StudySpec) -> Iterable[Mistake]:
     for index, rule in enumerate(spec.stop.rules):
         if rule.above is None and rule.below is None:
             yield Mistake(f"stop.rules.{index}", "has no bound; give above, below or both")
-    if spec.fidelity is None and spec.schedule_kind in ("halving", "hyperband", "pbt", "branches"):
+    if spec.fidelity is None and spec.schedule_kind in STAGED_SCHEDULES:
         yield Mistake(
             "schedule.kind", f'"{spec.schedule_kind}" needs a fidelity; add [fidelity] with name, min and max'
         )

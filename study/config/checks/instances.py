@@ -8,10 +8,9 @@ from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.instances import INSTANCE
 from tunesmith.study.config.tables.run import PYTHON_FUNCTION
+from tunesmith.study.config.tables.search import STAGED_SCHEDULES
 from tunesmith.study.errors import Mistake
 from tunesmith.study.trials.view import Direction
-
-_OTHER_SCHEDULES = ("halving", "hyperband", "pbt", "branches")
 
 
 def instance_mistakes(spec: StudySpec) -> Iterable[Mistake]:
@@ -39,7 +38,7 @@ def _other_tables(spec: StudySpec) -> Iterable[Mistake]:
     assert spec.instances is not None  # noqa: S101  # the caller checked it
     if len(spec.study.metric) > 1:
         yield Mistake("instances", "works with one metric; remove all but one from [study].metric")
-    if spec.schedule_kind in _OTHER_SCHEDULES:
+    if spec.schedule_kind in STAGED_SCHEDULES:
         text = 'cannot be combined with [instances], which itself decides how much each trial runs; write "full"'
         yield Mistake("schedule.kind", text)
     if spec.edits is not None:

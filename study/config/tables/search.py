@@ -25,6 +25,9 @@ from tunesmith.study.config.tables.field_types import (
 from tunesmith.study.trials.view import Direction
 from tunesmith.study.units import next_at
 
+STAGED_SCHEDULES = ("halving", "hyperband", "pbt", "branches")
+"""Kinds of schedule in which trials stop below the full fidelity first, so that they need one."""
+
 
 def _as_source(value: Any) -> Any:
     return {"study": value} if isinstance(value, str) else value
