@@ -20,6 +20,7 @@ from tunesmith.cli.display.trial_table import table_header, table_layout, trial_
 from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.history.queries.counts import TrialCounts
+from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import SHORT_DIGITS, render_params
 from tunesmith.study.trials.hidden import HIDDEN_CHOICE
 from tunesmith.study.trials.results import gain_over_text, present_trials, study_front
@@ -168,11 +169,24 @@ def _latest_lines(opened: OpenStudy, best: Trial | None, front: Sequence[Trial])
     for trial in latest:
         ended = [t for t in trials if _ended_by(t, trial)]
         later = [t for t in trials if not _ended_by(t, trial)]
-        # A choice changes when another trial becomes the best, or when one runs again.
-        is_as_now = best is None or not any(t.is_replicate or t.number == best.number for t in later)
-        best_then = best if is_as_now else incumbent(ended, spec)
-        rows.append(trial_row(trial, best_then, table, study_front(ended, spec) if front else ()))
+        best_then = best if front else _best_then(ended, later, best, spec)
+        rows.append(trial_row(trial, best_then, table, _front_then(ended, later, front, spec)))
     return ["", table_header(table), *rows]
+
+
+def _best_then(ended: Sequence[Trial], later: Sequence[Trial], best: Trial | None, spec: StudySpec) -> Trial | None:
+    """Return the choice among trials that had ended; it changed if a later one is the best now, or ran one again."""
+    is_as_now = best is None or not any(t.is_replicate or t.number == best.number for t in later)
+    return best if is_as_now else incumbent(ended, spec)
+
+
+def _front_then(
+    ended: Sequence[Trial], later: Sequence[Trial], front: Sequence[Trial], spec: StudySpec
+) -> Sequence[Trial]:
+    """Return the front of trials that had ended; it is today's unless a later trial is on that, or ran one again."""
+    on_front = {t.number for t in front}
+    is_as_now = not any(t.is_replicate or t.number in on_front for t in later)
+    return front if is_as_now else study_front(ended, spec)
 
 
 def _ended_by(trial: Trial, other: Trial) -> bool:

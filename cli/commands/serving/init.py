@@ -8,9 +8,9 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tunesmith.cli.commands.setup.init import study_target, write_file
 from tunesmith.cli.display.format import short_path, show
 from tunesmith.cli.display.reading_table import left_alone_lines, tuned_lines
+from tunesmith.cli.session.project_files import study_target, write_file
 from tunesmith.cli.session.study_check import try_study
 from tunesmith.evaluator.gpu.gpus import find_gpus
 from tunesmith.evaluator.preview.dry_run import DryRun
@@ -49,7 +49,7 @@ def init_server(
     machine = Machine(cores=_cores(), gpus=gpus)
     installed = Installed(vllm=bool(shutil.which("vllm")), guidellm=bool(shutil.which("guidellm")), gpus=gpus)
     reading = read_server(command, machine, tokens_per_request=installed.load.tokens)
-    target = study_target(reading.root, out, is_forced=force)
+    target = study_target(Path(short_path(reading.root / "study.toml")), out, is_forced=force)
     text = serving_study(reading, name=target.absolute().parent.name, installed=installed)
     parse_spec(tomllib.loads(text), where=str(target))
     write_file(target, text)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from tunesmith.cli.display.format import short_path, show
 from tunesmith.cli.display.reading_table import headline, reading_lines
+from tunesmith.cli.session.project_files import study_target, write_file
 from tunesmith.cli.session.study_check import try_study
 from tunesmith.study.config.load import load_spec, parse_spec
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.files import write_atomic
 from tunesmith.study.formatting import count
 from tunesmith.tools.checks.finding import Finding, finding_lines, has_problem
 from tunesmith.tools.script_reader.reader import read_script
@@ -60,7 +60,8 @@ def write_study(script: Path, options: InitOptions) -> None:
     if script == Path():
         raise ProjectError("name the training script, as in tunesmith init train.py")
     reading = _read(script, options)
-    target = study_target(reading.root, options.out, is_forced=options.force)
+    default = Path(short_path(reading.root / "study.toml"))
+    target = study_target(default, options.out, is_forced=options.force)
     text = study_toml(reading, name=target.absolute().parent.name)
     parse_spec(tomllib.loads(text), where=str(target))
     width = shutil.get_terminal_size((100, 24)).columns
@@ -117,32 +118,6 @@ def _try(reading: ScriptReading, target: Path, options: InitOptions) -> None:
             findings.append(Finding(level="ok", what="metric", detail=detail))
     show("\n".join(finding_lines(findings)))
     show(f"\n{_next_step(target, is_tried=True, has_problem=has_problem(findings))}")
-
-
-def study_target(root: Path, out: Path | None, *, is_forced: bool) -> Path:
-    """Return the study file to write: `out`, or study.toml in the folder that is meant.
-
-    Raises:
-        ProjectError: it exists already, and may not be replaced.
-    """
-    target = out or Path(short_path(root / "study.toml"))
-    if target.is_dir():
-        target = target / "study.toml"
-    if target.exists() and not is_forced:
-        raise ProjectError(f"{target} exists; pass --force to replace it, or --out FILE to write another")
-    return target
-
-
-def write_file(target: Path, text: str) -> None:
-    """Write a file of the project, whole or not at all.
-
-    Raises:
-        ProjectError: it cannot be written.
-    """
-    try:
-        write_atomic(target, text)
-    except OSError as error:
-        raise ProjectError(f"{target} cannot be written: {error.strerror}") from None
 
 
 def _improve(text: str, script: Path, model: str, base_url: str | None) -> StudyDraft:
