@@ -14,6 +14,7 @@ from tunesmith.evaluator.executors.slots import Slot
 from tunesmith.evaluator.files import workspace as workspaces
 from tunesmith.evaluator.files.free_disk import is_full
 from tunesmith.evaluator.files.private_files import (
+    JUDGE,
     hidden_paths,
     judge_data,
     private_paths,
@@ -148,18 +149,13 @@ class Evaluator:
         Raises:
             ProjectError: edited code cannot run here, or the trial's folders cannot be made.
         """
-        if code is not None and self.edits_problem:
-            raise ProjectError(self.edits_problem)
+        training, files = self._training(self.spec, code)
         continued = self._continued(earlier)
         resume_from = workspaces.artifacts_folder(self.folder, continued[-1].number) if continued else None
-        template, files = (code.command, code.files) if code is not None else (self.spec.run.command, {})
         sandbox = self._sandbox_for(trial, *earlier)
         # Bounds may have changed since the study was opened.
         context = replace(self._context_in(sandbox), spec=self.spec)
-        steps = [Step(template=template, prefix=TRAINING_PREFIX if self.spec.evaluate else "")]
         judge = self.spec.evaluate
-        if judge is not None:
-            steps.append(Step(template=judge.command, folder="judge", label="" if judge.is_time else "evaluate"))
         kind = TimedEvaluation if judge is not None and judge.is_time else Evaluation
         return kind(
             context,
@@ -167,7 +163,7 @@ class Evaluator:
             slot,
             on_observation,
             workspace=workspaces.make_workspace(context.snapshot, self.folder, trial.number, files),
-            steps=steps,
+            steps=[training, *_judges(self.spec)],
             sandbox=sandbox,
             resume_from=resume_from,
             continued=[run.outcome.usage for run in continued if run.outcome],
@@ -203,9 +199,7 @@ class Evaluator:
         Raises:
             ProjectError: as of `start`.
         """
-        judge = spec.evaluate
-        judges = [Step(template=judge.command, folder="judge", label="evaluate")] if judge is not None else []
-        return self._start_apart(trial, slot, folder, spec, code, judges=judges)
+        return self._start_apart(trial, slot, folder, spec, code, judges=_judges(spec))
 
     def _start_apart(  # noqa: PLR0913  # what runs, where, and as what
         self,
@@ -217,14 +211,23 @@ class Evaluator:
         *,
         judges: Sequence[Step],
     ) -> Evaluation:
-        if code is not None and self.edits_problem:
-            raise ProjectError(self.edits_problem)
-        template, files = (code.command, code.files) if code is not None else (spec.run.command, {})
+        training, files = self._training(spec, code)
         sandbox = self._sandbox_for(trial)
         context = replace(self._context_in(sandbox), spec=spec)
         workspace = workspaces.make_workspace_at(folder, context.snapshot, files)
-        steps = [Step(template=template, prefix=TRAINING_PREFIX if spec.evaluate else ""), *judges]
+        steps = [training, *judges]
         return Evaluation(context, trial, slot, lambda _: None, workspace=workspace, steps=steps, sandbox=sandbox)
+
+    def _training(self, spec: StudySpec, code: EditedCode | None) -> tuple[Step, Mapping[str, str]]:
+        """Return the training of a trial, and its edited files.
+
+        Raises:
+            ProjectError: edited code cannot run here.
+        """
+        if code is not None and self.edits_problem:
+            raise ProjectError(self.edits_problem)
+        template, files = (code.command, code.files) if code is not None else (spec.run.command, {})
+        return Step(template=template, prefix=TRAINING_PREFIX if spec.evaluate else ""), files
 
     def _continued(self, earlier: Sequence[Trial]) -> Sequence[Trial]:
         """Return those of shorter runs that lead to the last one with files; none if none kept any."""
@@ -262,7 +265,7 @@ class Evaluator:
             ProjectError: as of `test`.
         """
         assert self.spec.evaluate is not None  # noqa: S101  # called only for a study with [evaluate]
-        step = Step(template=self.spec.evaluate.command, folder="judge", label="judge")
+        step = Step(template=self.spec.evaluate.command, folder=JUDGE, label="judge")
         return self._evaluate_kept(trials, slot, folder, step)
 
     def files_problem(self, trial: Trial) -> str:
@@ -378,6 +381,14 @@ class Evaluator:
             processes=run.processes,
             memory_bytes=run.memory,
         )
+
+
+def _judges(spec: StudySpec) -> list[Step]:
+    """Return the evaluation of a trial; none without [evaluate]."""
+    judge = spec.evaluate
+    if judge is None:
+        return []
+    return [Step(template=judge.command, folder=JUDGE, label="" if judge.is_time else "evaluate")]
 
 
 def _default_values(spec: StudySpec) -> Mapping[str, Value]:

@@ -40,12 +40,12 @@ def judge_data(spec: StudySpec, project: Path) -> dict[str, dict[str, Path]]:
     """
     tables = {JUDGE: spec.evaluate, TEST: spec.test}
     found: dict[str, dict[str, Path]] = {}
+    shown = _shown(spec, project)
     for folder, table in tables.items():
         key = "[evaluate].data" if folder == JUDGE else "[test].data"
         found[folder] = {name: _existing(name, project, key) for name in (table.data if table else ())}
-        shown = [Path(os.path.realpath(project / os.path.expanduser(text))) for text in spec.run.data]
         for name, path in found[folder].items():
-            if any(is_within(other, [path, Path(os.path.realpath(path))]) for other in shown):
+            if _is_shown(path, shown):
                 raise ProjectError(f"{key}: {name} is shown to every trial by [run].data; remove it there")
     found[HIDDEN] = _hidden_data(spec, project)
     names = spec.judge.private_files if spec.judge else []
@@ -56,14 +56,14 @@ def judge_data(spec: StudySpec, project: Path) -> dict[str, dict[str, Path]]:
 def _hidden_data(spec: StudySpec, project: Path) -> dict[str, Path]:
     """Return the data of [confirm] by name; messages give places in the list, since models read them."""
     found: dict[str, Path] = {}
-    shown = [Path(os.path.realpath(project / os.path.expanduser(text))) for text in spec.run.data]
+    shown = _shown(spec, project)
     for index, name in enumerate(spec.confirm.data if spec.confirm else (), start=1):
         path, where = _path(name, project), f"[confirm].data: entry {index}"
         if not path.exists():
             raise ProjectError(f"{where} does not exist; correct its path or remove it")
         if _is_more_than_data(path, project):
             raise ProjectError(f"{where} is far more than data; name a file or folder within it")
-        if any(is_within(other, [path, Path(os.path.realpath(path))]) for other in shown):
+        if _is_shown(path, shown):
             raise ProjectError(f"{where} is shown to every trial by [run].data; remove it there")
         found[name] = path
     return found
@@ -88,21 +88,33 @@ def hidden_paths(project: Path) -> list[Path]:
         except (OSError, ValueError, RecursionError):
             continue
         found += [_path(name, project) for name in hidden_names(document)]
-    return list(dict.fromkeys([*found, *map(Path, map(os.path.realpath, found))]))
+    return _with_targets(found)
 
 
 def private_paths(data: Mapping[str, Mapping[str, Path]]) -> list[Path]:
     """Return every path of such data, as it was written and with links resolved."""
-    paths = [path for names in data.values() for path in names.values()]
-    return list(dict.fromkeys([*paths, *map(Path, map(os.path.realpath, paths))]))
+    return _with_targets([path for names in data.values() for path in names.values()])
 
 
 def configured_paths(spec: StudySpec, project: Path) -> list[Path]:
     """Return the same paths from study.toml, whether or not they exist, and those that `hidden_paths` finds."""
     names = [name for table in (spec.evaluate, spec.test, spec.confirm) if table for name in table.data]
     names += spec.judge.private_files if spec.judge else []
-    paths = [_path(name, project) for name in names]
-    return list(dict.fromkeys([*paths, *map(Path, map(os.path.realpath, paths)), *hidden_paths(project)]))
+    return list(dict.fromkeys([*_with_targets([_path(name, project) for name in names]), *hidden_paths(project)]))
+
+
+def _with_targets(paths: Sequence[Path]) -> list[Path]:
+    """Return paths as they are written and with links resolved, each once."""
+    return list(dict.fromkeys([*paths, *map(Path, map(os.path.realpath, paths))]))
+
+
+def _shown(spec: StudySpec, project: Path) -> list[Path]:
+    """Return what [run].data shows to every trial, with links resolved."""
+    return [Path(os.path.realpath(project / os.path.expanduser(text))) for text in spec.run.data]
+
+
+def _is_shown(path: Path, shown: Iterable[Path]) -> bool:
+    return any(is_within(other, [path, Path(os.path.realpath(path))]) for other in shown)
 
 
 def is_within(path: Path, tops: Iterable[Path]) -> bool:

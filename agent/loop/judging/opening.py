@@ -20,21 +20,8 @@ if TYPE_CHECKING:
     from tunesmith.agent.llm.candidate_pool import CandidatePool
 
 
-class _SharedAccount:
-    """The account of a study whose planner has an LLM: both share one budget."""
-
-    def __init__(self, candidate_pool: CandidatePool, ledger: BudgetLedger) -> None:
-        self._candidate_pool, self._ledger = candidate_pool, ledger
-
-    def charge(self, calls: Sequence[LoggedCall]) -> None:
-        self._candidate_pool.charge(calls)
-
-    def spent_limit(self) -> str:
-        return reached_limit(self._ledger)
-
-
 class _OwnAccount:
-    """The account of a judge in a study whose planner has no LLM."""
+    """The account of a judge in a study whose planner has no LLM; one with an LLM has it in its candidate pool."""
 
     def __init__(self, name: str, ledger: BudgetLedger, recorder: Recorder, note: Callable[[str], None]) -> None:
         self._usage = LLMBudget(name, ledger.budget, ledger.before, when_spent="trials wait for their judge")
@@ -48,9 +35,6 @@ class _OwnAccount:
         self._recorder.record_llm_calls([to_llm_call(call) for call in self._usage.drain_calls()])
         for text in self._usage.drain_notes():
             self._note(text)
-
-    def spent_limit(self) -> str:
-        return reached_limit(self._ledger)
 
 
 def reached_limit(ledger: BudgetLedger) -> str:
@@ -76,11 +60,7 @@ def open_judging(  # noqa: PLR0913  # the parts of a run that it works with
     if spec.judge is None:
         return None
     model = open_model(spec.judge.connection, options.recording)
-    account = (
-        _SharedAccount(candidate_pool, ledger)
-        if candidate_pool is not None
-        else _OwnAccount(model.name, ledger, recorder, note)
-    )
+    account = candidate_pool if candidate_pool is not None else _OwnAccount(model.name, ledger, recorder, note)
 
     def best() -> int | None:
         leader = recorder.history.choose(recorder.study_id, spec)
@@ -91,7 +71,8 @@ def open_judging(  # noqa: PLR0913  # the parts of a run that it works with
         model=model.name,
         asker=Asker(model, runner=runner, parallel=spec.judge.parallel, steady=ledger.clocks.steady),
         recorder=recorder,
-        account=account,
+        charge=account.charge,
+        spent_limit=lambda: reached_limit(ledger),
         project=options.project,
         folder=options.history.parent / spec.study.name,
         now=ledger.clocks.wall,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tunesmith.agent.llm.call_log import LoggedCall
 from tunesmith.agent.llm.client.failures.errors import ModelDown
@@ -33,21 +33,13 @@ RAN_EVENT = "ran"
 """Kind of the event that keeps how the command of a trial ended whose texts are judged next."""
 
 
-class JudgeAccount(Protocol):
-    """Counts what a judge costs."""
-
-    def charge(self, calls: Sequence[LoggedCall]) -> None:
-        """Log calls and count them against the budget."""
-
-    def spent_limit(self) -> str:
-        """Return the name of the limit on the LLM that is reached; "" while there is none."""
-
-
 class HistoryStore:
     """Keeps what a judge learns in the history."""
 
-    def __init__(self, recorder: Recorder, account: JudgeAccount, now: Callable[[], float]) -> None:
-        self._recorder, self._account, self._now = recorder, account, now
+    def __init__(
+        self, recorder: Recorder, charge: Callable[[Sequence[LoggedCall]], None], now: Callable[[], float]
+    ) -> None:
+        self._recorder, self._charge, self._now = recorder, charge, now
 
     def add_verdicts(self, verdicts: Mapping[str, str]) -> None:
         """Keep verdicts by the key of their question."""
@@ -66,7 +58,7 @@ class HistoryStore:
 
     def charge(self, calls: Sequence[LoggedCall]) -> None:
         """Log calls and count them against the budget."""
-        self._account.charge(calls)
+        self._charge(calls)
 
 
 class Judging:
@@ -76,7 +68,8 @@ class Judging:
         table: [judge].
         asker: asks the model.
         recorder: writes the history.
-        account: counts the costs.
+        charge: logs calls and counts them against the budget.
+        spent_limit: returns the name of the limit on the LLM that is reached; "" while there is none.
         project: the folder of study.toml.
         folder: the study's own folder.
         now: the wall clock.
@@ -95,14 +88,15 @@ class Judging:
         model: str,
         asker: Asker,
         recorder: Recorder,
-        account: JudgeAccount,
+        charge: Callable[[Sequence[LoggedCall]], None],
+        spent_limit: Callable[[], str],
         project: Path,
         folder: Path,
         now: Callable[[], float],
         note: Callable[[str], None],
         best: Callable[[], int | None],
     ) -> None:
-        self._table, self._recorder, self._account = table, recorder, account
+        self._table, self._recorder, self._spent_limit = table, recorder, spent_limit
         self._folder, self._now, self._note = folder, now, note
         self._ran = {
             (event.trial, event.detail["seed"]): event.detail
@@ -118,7 +112,7 @@ class Judging:
             table,
             Rules(model, _criteria(table, project), *table.scale),
             asker=asker,
-            store=HistoryStore(recorder, account, now),
+            store=HistoryStore(recorder, charge, now),
             known=Known(
                 verdicts=recorder.history.verdicts(recorder.study_id),
                 judged=_judged_before(recorder),
@@ -142,7 +136,7 @@ class Judging:
     @property
     def spent_limit(self) -> str:
         """Name of the limit on the LLM that is reached; "" while there is none."""
-        return self._account.spent_limit()
+        return self._spent_limit()
 
     def example_reasons(self, number: int) -> Mapping[str, str]:
         """Return what the judge said of a trial's texts, by example; none before they are judged."""
