@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from tunesmith.agent.scheduler.repeats.replicates import as_replicate
 from tunesmith.study.config.changes import Steering
@@ -21,7 +22,8 @@ from tunesmith.study.trials.replicates.broken_instances import broken_instances
 from tunesmith.study.trials.replicates.configurations import is_instance_run, runs_by_configuration
 from tunesmith.study.trials.replicates.instances import aggregated
 from tunesmith.study.trials.replicates.seeds import instance_seed
-from tunesmith.study.trials.trial import Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.trial import InstanceRuns, Proposal, Source, Trial, TrialState
+from tunesmith.study.trials.view import Constraint
 from tunesmith.study.trials.winner import leaderboard
 
 MAX_ATTEMPTS = 3
@@ -39,6 +41,7 @@ _MIN_RACERS = 2
 """Fewest configurations for a race."""
 _P95_EXCEPTIONS = 0.05
 """Share of the instances on which a challenger may be worse than the incumbent's 95% quantile."""
+_MIN_RUNS_FOR_SPREAD = 2
 _PRIOR_FREEDOM = 4.0
 """Degrees of freedom that the noise of all configurations is worth next to a pair's own differences."""
 
@@ -157,8 +160,26 @@ class Race:
                 {name: objective.sign * value for name, value in t.runs.values.items()},
                 started[t.number],
             )
-            for t in self._ranking(trials)
+            for t in [*self._ranking(trials), *self._undecided(trials)]
             if t.runs is not None and not self.steering.objection(t.params)
+        ]
+
+    def _undecided(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Return the trials that break a bound by their mean, but perhaps only by chance; none without an incumbent.
+
+        They run on further instances until they keep the bound or break it with a probability of 95%.
+        """
+        bounds, feasible = self._spec.metric_constraints, self._ranking(trials)
+        if not bounds or not feasible:
+            return []
+        single = {bound.metric: _spread_of_runs(trials, bound.metric) for bound in bounds}
+        known = {trial.number for trial in feasible}
+        return [
+            trial
+            for trial in leaderboard(trials, self._spec.model_copy(update={"constraints": []}))
+            if trial.number not in known
+            and trial.runs is not None
+            and not any(_breaks(trial.runs, bound, single[bound.metric]) for bound in bounds)
         ]
 
     def _ranking(self, trials: Sequence[Trial]) -> list[Trial]:
@@ -192,6 +213,23 @@ def is_worse(differences: Sequence[float], noise: float | None) -> bool:
         return False
     squares = prior * 2.0 * (noise or 0.0) ** 2 + math.fsum((d - mean) ** 2 for d in differences)
     return mean > WORSE * math.sqrt(squares / freedom / count)
+
+
+def _breaks(runs: InstanceRuns, bound: Constraint, spread: float | None) -> bool:
+    """Return whether a configuration breaks a bound with a probability of 95%; by its mean while no spread is known."""
+    excess = [bound.violation(value) for value in runs.others.get(bound.metric, ())]
+    if not excess or (spread is None and len(excess) < _MIN_RUNS_FOR_SPREAD):
+        return not excess or math.fsum(excess) > 0.0
+    return is_worse(excess, None if spread is None else spread / math.sqrt(2.0))
+
+
+def _spread_of_runs(trials: Sequence[Trial], metric: str) -> float | None:
+    """Return the standard deviation of a metric between a configuration's runs, pooled; None while none ran twice."""
+    groups = [trial.runs.others.get(metric, ()) for trial in trials if trial.runs is not None]
+    freedom = sum(len(values) - 1 for values in groups if values)
+    if not freedom:
+        return None
+    return math.sqrt(math.fsum((v - fmean(values)) ** 2 for values in groups for v in values) / freedom)
 
 
 def _started(trials: Sequence[Trial], groups: Mapping[int, Sequence[Trial]]) -> dict[int, frozenset[str]]:

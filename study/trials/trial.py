@@ -181,12 +181,14 @@ class InstanceRuns:
         adjusted: the same in the same order, without the effect of each instance; their mean is the trial's value.
         noise: standard deviation of one of them, pooled over configurations; None while it is not known.
         aggregate: what counts of the values on all instances.
+        others: the values of every further metric that all complete runs report, one a run.
     """
 
     values: Mapping[str, float]
     adjusted: tuple[float, ...]
     noise: float | None = None
     aggregate: Aggregate = "mean"
+    others: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

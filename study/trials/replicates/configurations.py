@@ -104,11 +104,13 @@ def _with_values(trial: Trial, runs: Sequence[Trial], values: Mapping[str, float
     assert trial.outcome is not None  # noqa: S101  # it is complete
     complete = [run.values for run in runs if run.state is TrialState.COMPLETE]
     others = {
-        name: math.fsum(one[name] for one in complete) / len(complete)
+        name: tuple(one[name] for one in complete)
         for name in trial.values
-        if all(math.isfinite(one.get(name, math.nan)) for one in complete)
+        if name not in values and all(math.isfinite(one.get(name, math.nan)) for one in complete)
     }
-    return replace(trial, outcome=replace(trial.outcome, values={**trial.values, **others, **values}), runs=found)
+    means = {name: math.fsum(single) / len(single) for name, single in others.items()}
+    outcome = replace(trial.outcome, values={**trial.values, **means, **values})
+    return replace(trial, outcome=outcome, runs=replace(found, others=others))
 
 
 def _as_failed(trial: Trial, failed: Trial, measured: Mapping[str, float]) -> Trial:

@@ -32,8 +32,12 @@ from tunesmith.study.trials.winner import winner
 INSTANCES = list(range(8))
 
 
-def spec_of(command: str = "f {x} {instance}", values: Sequence[Any] = INSTANCES, **more: Any) -> StudySpec:
-    confirm = {"confirm": {}} if more.get("hold_out") else {}
+def spec_of(
+    command: str = "f {x} {instance}", values: Sequence[Any] = INSTANCES, max_usd: float | None = None, **more: Any
+) -> StudySpec:
+    confirm: dict[str, Any] = {"confirm": {}} if more.get("hold_out") else {}
+    if max_usd is not None:
+        confirm["constraints"] = [{"metric": "usd", "max": max_usd}]
     return parse_spec(
         {
             "study": {"name": "toy", "metric": "loss"},
@@ -46,10 +50,10 @@ def spec_of(command: str = "f {x} {instance}", values: Sequence[Any] = INSTANCES
     )
 
 
-def finished(number: int, proposal: Proposal, value: float | None) -> Trial:
+def finished(number: int, proposal: Proposal, value: float | None, usd: float = 0.0) -> Trial:
     failure = None if value is not None else Failure(kind=FailureKind.CRASH, reason="boom")
     state = TrialState.COMPLETE if failure is None else TrialState.FAILED
-    values = {} if value is None else {"loss": value}
+    values = {} if value is None else {"loss": value, "usd": usd}
     return Trial(
         number=number, proposal=proposal, state=state, outcome=Outcome(state=state, values=values, failure=failure)
     )
@@ -61,10 +65,16 @@ class Played:
     Args:
         spec: the study.
         loss: the loss of a configuration on an instance; None for a failure.
+        usd: what a run costs.
     """
 
-    def __init__(self, spec: StudySpec, loss: Callable[[float, str], float | None]) -> None:
-        self.spec, self.race, self.loss = spec, Race(spec), loss
+    def __init__(
+        self,
+        spec: StudySpec,
+        loss: Callable[[float, str], float | None],
+        usd: Callable[[float, str], float] = lambda _x, _name: 0.0,
+    ) -> None:
+        self.spec, self.race, self.loss, self.usd = spec, Race(spec), loss, usd
         self.raw: list[Trial] = []
 
     @property
@@ -81,7 +91,8 @@ class Played:
     def end(self, proposal: Proposal) -> Trial:
         """Add a finished run."""
         x = float(proposal.params["x"])  # type: ignore[arg-type]
-        self.raw.append(finished(len(self.raw), proposal, self.loss(x, proposal.instance)))
+        value, usd = self.loss(x, proposal.instance), self.usd(x, proposal.instance)
+        self.raw.append(finished(len(self.raw), proposal, value, usd))
         return self.raw[-1]
 
     def settle(self, most: int = 1000) -> int:
@@ -133,6 +144,29 @@ def test_a_bad_challenger_drops_out_after_few_runs_and_a_good_one_takes_the_lead
     assert found.trial.number == good.number
     assert found.on_instances
     assert len(played.runs_of(good.number)) >= 3
+
+
+def test_a_bound_that_one_dear_run_breaks_is_looked_at_again_and_one_that_all_runs_break_is_not() -> None:
+    dear_at: list[str] = []
+
+    def usd(x: float, name: str) -> float:
+        if x != 0.5:
+            return 3.0 if x > 0.6 else 0.1 + 0.12 * int(name)
+        dear_at.append(name)
+        return 1.3 if name == dear_at[0] else 0.2
+
+    played = Played(spec_of(max_usd=1.0), noisy(noise=0.01), usd)
+    for x in (0.1, 0.2, 0.3):
+        played.propose(x)
+        played.settle()
+    unlucky, dear = played.propose(0.5), played.propose(0.7)
+    for step in range(20):
+        played.settle()
+        played.propose(0.11 + 0.01 * step)
+    found = winner(played.trials, played.spec)
+    assert found is not None
+    assert found.trial.number == unlucky.number
+    assert len(played.runs_of(dear.number)) <= 2
 
 
 def test_every_run_of_a_configuration_is_on_another_instance_with_the_same_seed_for_all() -> None:
