@@ -6,6 +6,7 @@ is doubled and not replaced. Values may lie outside of the ranges of [space]: th
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -16,12 +17,15 @@ from tunesmith.study.errors import Mistake
 from tunesmith.study.formatting import render_literal, render_short
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Value
-from tunesmith.study.space.parameters import Bool, Choice
+from tunesmith.study.space.mixtures.shares import Share
+from tunesmith.study.space.parameters import Bool, Choice, Int
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.trial import Proposal
 
 TIMEOUT_FACTOR = 10.0
 """Timeouts of a trial that a run at a larger scale may take, unless [confirm].scale_timeout says otherwise."""
+LARGEST_FACTOR = 1e9
+"""Largest factor, far from where products would no longer be numbers."""
 _FACTOR = re.compile(r"x\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*x")
 
 
@@ -58,7 +62,10 @@ def scaled_spec(spec: StudySpec) -> StudySpec:
 
 
 def scale_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mistake]:
-    """Yield the mistakes in [confirm].scale; `space` is None where it cannot be read."""
+    """Yield the mistakes in [confirm].scale; `space` is None where it cannot be read.
+
+    A run at scale comes last, so that a value which its script cannot take would cost the whole study.
+    """
     confirm = spec.confirm
     if confirm is None or not confirm.scale:
         return
@@ -73,6 +80,8 @@ def scale_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mista
         if name not in known:
             message = f"is neither a parameter, the fidelity nor a variable of [run].env{did_you_mean(name, known)}"
             yield Mistake(f"confirm.scale.{name}", message)
+        elif isinstance(space.parameters.get(name), Share):
+            yield Mistake(f"confirm.scale.{name}", "is a share of a mixture, which sums to 1 at every scale; remove it")
         elif problem := _problem(name, value, spec, space):
             yield Mistake(f"confirm.scale.{name}", f"{render_literal(value)} is not valid here; expected {problem}")
 
@@ -80,14 +89,18 @@ def scale_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mista
 def _problem(name: str, value: Value, spec: StudySpec, space: SearchSpace) -> str:
     """Return what is expected in place of a value; "" if it is valid."""
     factor = scale_factor(value)
-    if factor == 0:
-        return "a factor above 0"
+    if factor is not None and not 0 < factor <= LARGEST_FACTOR:
+        return "a factor above 0 and up to 1e9"
     if name in space.names:
         return _parameter_problem(name, value, space)
     if spec.fidelity is not None and name == spec.fidelity.name:
-        return "" if factor or _is_number(value) else 'a number or a factor such as "x2"'
+        return (
+            ""
+            if factor or (_is_number(value) and float(str(value)) > 0)
+            else 'a number above 0 or a factor such as "x2"'
+        )
     text = spec.run.env[name]
-    if factor and (placeholders(text) or not _is_number(_number(text))):
+    if factor and (placeholders(text) or not _is_finite(_number(text))):
         return "a value, since the variable is not a plain number that a factor could multiply"
     return ""
 
@@ -98,6 +111,8 @@ def _parameter_problem(name: str, value: Value, space: SearchSpace) -> str:
         return "" if isinstance(value, bool) else "true or false"
     if isinstance(parameter, Choice) and not all(map(_is_number, parameter.choices)):
         return "" if value in parameter.choices else f"one of {', '.join(map(render_literal, parameter.choices))}"
+    if isinstance(parameter, Int) and isinstance(value, float) and not value.is_integer():
+        return 'a whole number or a factor such as "x2"'
     return "" if scale_factor(value) or _is_number(value) else 'a number or a factor such as "x2"'
 
 
@@ -111,6 +126,10 @@ def _scaled(value: Value, by: Value) -> Value:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_finite(value: object) -> bool:
+    return _is_number(value) and math.isfinite(float(str(value)))
 
 
 def _number(text: str) -> Value:

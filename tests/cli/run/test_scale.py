@@ -81,12 +81,27 @@ def test_factors_multiply_what_a_configuration_has_and_values_replace_it(tmp_pat
         ('{ y = "big" }', 'confirm.scale.y  "big" is not valid here; expected a number or a factor such as "x2"'),
         ("{ y = [1] }", "confirm.scale"),
         ('{ y = "x0" }', "a factor above 0"),
+        (f'{{ x = "x{"9" * 400}" }}', "a factor above 0 and up to 1e9"),
+        ("{ y = 2.5 }", "confirm.scale.y  2.5 is not valid here; expected a whole number"),
+        ("{ epochs = 0 }", "confirm.scale.epochs  0 is not valid here; expected a number above 0"),
     ],
 )
 def test_mistakes_name_the_key_and_the_fix(tmp_path: Path, scale: str, message: str) -> None:
     with pytest.raises(SpecError) as caught:
         load_spec(project(tmp_path / "p", kept=1.0, scale=scale))
     assert message in str(caught.value)
+
+
+def test_what_no_factor_can_multiply_is_refused_before_the_study_runs(tmp_path: Path) -> None:
+    made = project(tmp_path / "p", kept=1.0, scale='{ "mix.a" = "x2", DEPTH = "x2" }')
+    text = (made / "study.toml").read_text(encoding="utf-8").replace('DEPTH = "1"', 'DEPTH = "inf"')
+    text = text.replace("{y} ", "{y} --a {mix.a} --b {mix.b} ")
+    text = text.replace("[space]", '[space]\nmix = { type = "shares", of = ["a", "b"] }')
+    (made / "study.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        load_spec(made)
+    assert "confirm.scale.mix.a  is a share of a mixture, which sums to 1 at every scale" in str(caught.value)
+    assert "confirm.scale.DEPTH" in str(caught.value)
 
 
 def complete(loss: float) -> Outcome:
