@@ -46,6 +46,7 @@ class Branches:
     Attributes:
         at: the branch points as parts of a full run, rising.
         end: the fidelity of a full run.
+        is_whole: whether a fidelity is a number of steps, so that stages end at whole numbers.
         movable: the parameters that act only from where a configuration leaves the trunk.
         leaves: formula of that place as a part of a full run.
         per_trunk: number of configurations that share a trunk while there are other parameters to search.
@@ -54,6 +55,7 @@ class Branches:
 
     at: tuple[float, ...]
     end: float
+    is_whole: bool
     movable: frozenset[str]
     leaves: str
     per_trunk: int
@@ -65,9 +67,15 @@ class Branches:
         table = spec.schedule
         if table is None or table.kind != "branches" or spec.fidelity is None:
             return None
-        movable = frozenset(spec.space.whole(table.movable))
+        fidelity = spec.fidelity
         return cls(
-            tuple(sorted(set(table.at))), spec.fidelity.max, movable, table.leaves, table.branches, spec.objectives[0]
+            at=tuple(sorted(set(table.at))),
+            end=fidelity.max,
+            is_whole=float(fidelity.min).is_integer() and float(fidelity.max).is_integer(),
+            movable=frozenset(spec.space.whole(table.movable)),
+            leaves=table.leaves,
+            per_trunk=table.branches,
+            objective=spec.objectives[0],
         )
 
     @property
@@ -119,7 +127,8 @@ class Branches:
     def _points(self, params: Params) -> list[float]:
         """Return the fidelities at which a configuration's stages end: the branch points before its decay, the end."""
         place = self._place(params)
-        return [*(self._at_fidelity(part) for part in self.at if part <= place + _TOLERANCE), self.end]
+        points = dict.fromkeys(self._at_fidelity(part) for part in self.at if part <= place + _TOLERANCE)
+        return [*(point for point in points if 0 < point < self.end - _TOLERANCE), self.end]
 
     def _place(self, params: Params) -> float:
         """Return where a configuration leaves the trunk, in [0, 1]; 0 where its formula has no value for it."""
@@ -130,8 +139,9 @@ class Branches:
         return min(max(place, 0.0), 1.0) if math.isfinite(place) else 0.0
 
     def _at_fidelity(self, part: float) -> float:
+        """Return the last whole step of a part of a run: a step further, a decay may have begun."""
         fidelity = part * self.end
-        return float(round(fidelity)) if float(self.end).is_integer() and fidelity >= 1 else fidelity
+        return float(math.floor(fidelity + _TOLERANCE)) if self.is_whole else fidelity
 
     def _following(self, params: Params, fidelity: float) -> float:
         return next((point for point in self._points(params) if point > fidelity + _TOLERANCE), self.end)

@@ -8,7 +8,8 @@ from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import Mistake
 from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
-from tunesmith.study.space.rules.expression import ExpressionError, parse
+from tunesmith.study.space.parameters import imputed_value
+from tunesmith.study.space.rules.expression import Expression, ExpressionError, parse
 from tunesmith.study.space.space import SearchSpace
 
 
@@ -45,10 +46,14 @@ def _branch_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mis
     if spec.edits is not None:
         yield Mistake("schedule.kind", '"branches" cannot be combined with [edits], whose code has no common trunk')
     try:
-        names = parse(table.leaves).names
+        formula = parse(table.leaves)
     except ExpressionError as error:
         yield Mistake("schedule.leaves", str(error))
         return
+    names = formula.names
+    if space is not None and all(name in space.names for name in names) and (problem := _no_place(formula, space)):
+        text = f"{render_literal(table.leaves)} {problem}; expected a part of a full run such as 1 - decay"
+        yield Mistake("schedule.leaves", text)
     for name in names:
         if space is not None and name not in space.names:
             yield Mistake(
@@ -59,3 +64,14 @@ def _branch_mistakes(spec: StudySpec, space: SearchSpace | None) -> Iterable[Mis
         elif name not in table.movable:
             message = f"depends on {render_literal(name)}, which is not in `movable`; add it there"
             yield Mistake("schedule.leaves", message)
+
+
+def _no_place(formula: Expression, space: SearchSpace) -> str:
+    """Return why a formula cannot be where to leave the plateau at, "" if it may be one; values in the middle tell."""
+    values = {**{name: imputed_value(p) for name, p in space.parameters.items()}, **space.imputed}
+    try:
+        place = formula.value(values)
+    except ExpressionError as error:
+        return f"has no value: {error}"
+    is_number = isinstance(place, int | float) and not isinstance(place, bool)
+    return "" if is_number else f"is {render_literal(place)}"

@@ -63,6 +63,14 @@ def stored(made: Path) -> list[Trial]:
         return history.trials(history.study("toy").id)
 
 
+def test_the_stages_of_the_default_are_no_trials_that_it_was_compared_with(tmp_path: Path) -> None:
+    made = project(tmp_path / "p", trials=1)
+    done = invoke("run", cwd=made)
+    assert len(stored(made)) > 1
+    assert "Only the default has completed" in done.stdout
+    assert "Nothing beat" not in done.stdout
+
+
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_six_shapes_take_the_steps_of_their_trunk_and_their_decays(tmp_path: Path, parallel: int) -> None:
     made = project(tmp_path / "p", trials=9, parallel=parallel)
@@ -115,6 +123,17 @@ def test_good_trunks_get_branches_and_other_parameters_are_searched_too(tmp_path
     assert {t.proposal.source for t in stored(made)} <= {Source.DEFAULT, Source.SAMPLER}
 
 
+def test_a_branch_point_is_the_whole_step_before_and_a_finished_run_is_no_trunk(tmp_path: Path) -> None:
+    space = SPACE.replace("[0.5, 0.3, 0.2]", "[0.5, 0.004]").replace("default = 0.2", "default = 0.5")
+    made = project(tmp_path / "p", trials=9, space=space)
+    file = made / "study.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("[0.8, 0.5, 0.7]", "[0.5, 0.996]"), encoding="utf-8")
+    assert invoke("run", cwd=made).returncode == 0
+    ran = runs(made)
+    assert len({(decay, floor) for _, steps, decay, floor, *_ in ran if steps == 100}) == 4
+    assert {start for start, steps, *_ in ran if steps == 100} == {50, 99}, "each shape trains its own decay"
+
+
 def test_confirmation_runs_the_whole_schedule_on_a_fresh_seed(tmp_path: Path) -> None:
     made = project(tmp_path / "p", trials=9, tables="[confirm]\nseeds = 2\n")
     assert invoke("run", cwd=made).returncode == 0
@@ -133,6 +152,8 @@ def test_confirmation_runs_the_whole_schedule_on_a_fresh_seed(tmp_path: Path) ->
         (TABLES.partition("[schedule]")[2] and "[schedule]" + TABLES.partition("[schedule]")[2] + MOVABLE,
          "needs a fidelity"),
         (TABLES + MOVABLE + 'leaves = "1 - tail"', "schedule.leaves  "),
+        (TABLES + MOVABLE + 'leaves = "decay > 0.3"', 'is false; expected a part of a full run such as 1 - decay'),
+        (TABLES + MOVABLE + 'leaves = "1 / 0"', "has no value: division by 0; expected a part of a full run"),
         (TABLES + 'movable = ["floor"]', "which is not in `movable`; add it there"),
     ],
 )  # fmt: skip
