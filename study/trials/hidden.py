@@ -9,6 +9,19 @@ HIDDEN_CHOICE = "hidden_choice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenSource:
+    """What values on hidden data come from. Values of another source are not comparable.
+
+    Attributes:
+        data: a hash of the data; looks are counted for each.
+        judge: a hash of the command and its scripts.
+    """
+
+    data: str = ""
+    judge: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenValues:
     """A configuration's values on hidden data; they exist only while the choice that was made by them holds.
 

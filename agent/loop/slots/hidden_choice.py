@@ -13,6 +13,7 @@ from tunesmith.agent.loop.slots.slot_pool import PoolSlot
 from tunesmith.agent.loop.study_run import StudyRun
 from tunesmith.agent.scheduler.repeats.hidden_leaders import OWN_FILES, HiddenLook, next_look
 from tunesmith.evaluator.evaluation import Evaluation
+from tunesmith.evaluator.files.hidden_digest import hidden_source
 from tunesmith.evaluator.files.private_files import HIDDEN
 from tunesmith.evaluator.files.workspace import remove_judge_workspace, workspace_of
 from tunesmith.study.config.record import usage_detail
@@ -33,7 +34,8 @@ def choose_by_hidden_data(run: StudyRun, on_tick: Callable[[], None]) -> None:
     confirm, history = run.spec.confirm, run.recorder.history
     if confirm is None or confirm.command is None or run.interrupts:
         return
-    look = next_look(run.spec, run.trials(), history.events(run.recorder.study_id, HIDDEN_CHOICE), run.queue.steering)
+    events, source = history.events(run.recorder.study_id, HIDDEN_CHOICE), hidden_source(run.spec, run.options.project)
+    look = next_look(run.spec, run.trials(), events, run.queue.steering, source)
     if look.is_settled:
         return
     if run.ledger.is_late:

@@ -16,12 +16,21 @@ from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.record import Event
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.run import PYTHON_FUNCTION, ConfirmTable
+from tunesmith.study.trials.hidden import HiddenSource
 from tunesmith.study.trials.results import baseline_trial
 from tunesmith.study.trials.trial import Trial
-from tunesmith.tools.analysis.confirmation.hidden_choice import Judged, best_judged, choice_detail, judged_before
+from tunesmith.tools.analysis.confirmation.hidden_choice import (
+    Judged,
+    best_judged,
+    choice_detail,
+    is_of_source,
+    judged_before,
+)
 
 OWN_FILES = 0
 """Key of the value of what a trial itself kept; other values are keyed by the seed of their run."""
+_NAMELESS = HiddenSource()
+"""The source of a judge in Python, whose data nobody can compare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,7 @@ class HiddenLook:
         seeds: seeds on which the leaders ran again to be judged; () where what the trials kept is judged.
         number: 1 for the first look; where nothing is new, that of the last one.
         is_settled: whether nothing came since the last choice.
+        source: the data and the judge of this look.
     """
 
     trials: Sequence[Trial]
@@ -45,6 +55,7 @@ class HiddenLook:
     seeds: tuple[int, ...]
     number: int
     is_settled: bool
+    source: HiddenSource
 
     def choice(self, judged: Sequence[Judged], spec: StudySpec) -> tuple[Trial, dict[str, Any]] | None:
         """Return the chosen trial and the detail of its event; None if no configuration has a value.
@@ -61,10 +72,18 @@ class HiddenLook:
         chosen = best_judged(able, sign=sign, default=default.number if default is not None else None)
         if chosen is None:
             return None
-        return known[chosen], choice_detail(every, chosen, trials=len(self.trials), look=self.number)
+        return known[chosen], choice_detail(
+            every, chosen, trials=len(self.trials), look=self.number, source=self.source
+        )
 
 
-def next_look(spec: StudySpec, trials: Sequence[Trial], events: Sequence[Event], steering: Steering) -> HiddenLook:
+def next_look(
+    spec: StudySpec,
+    trials: Sequence[Trial],
+    events: Sequence[Event],
+    steering: Steering,
+    source: HiddenSource = _NAMELESS,
+) -> HiddenLook:
     """Return the look at hidden data that a study with [confirm] could take now.
 
     Args:
@@ -72,13 +91,14 @@ def next_look(spec: StudySpec, trials: Sequence[Trial], events: Sequence[Event],
         trials: all of it.
         events: those of earlier choices by hidden data.
         steering: the pins and vetoes that a leader respects.
+        source: the data and the judge as they are now; what others said counts for nothing.
     """
     blind = without_hidden_values(list(trials))
     confirmation = Confirmation(spec)
     confirmation.steering = steering
     leaders, seeds = confirmation.judged(blind), tuple(confirmation.judged_seeds())
     keys = set(seeds) or {OWN_FILES}
-    known, looks = judged_before(events)
+    known, looks = judged_before(events, source)
     before = [one for one in known if one.values and set(one.values) <= keys]
     new = [t for t in leaders if t.number not in {one.trial for one in before}]
     return HiddenLook(
@@ -88,8 +108,13 @@ def next_look(spec: StudySpec, trials: Sequence[Trial], events: Sequence[Event],
         before=before,
         seeds=seeds,
         number=looks + bool(new),
-        is_settled=not leaders or (not new and events[-1].detail["trials"] == len(trials)),
+        is_settled=not leaders or (not new and _is_last_word(events[-1], len(trials), source)),
+        source=source,
     )
+
+
+def _is_last_word(choice: Event, trials: int, source: HiddenSource) -> bool:
+    return bool(choice.detail["trials"] == trials) and is_of_source(choice, source)
 
 
 def judged_choice(

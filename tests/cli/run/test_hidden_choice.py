@@ -178,6 +178,28 @@ def test_a_study_that_continues_does_not_see_the_choice_and_warns_of_the_next_lo
     assert "This was look 2 at the hidden data, so its value is optimistic" in shown.replace("\n", " ")
 
 
+def test_replaced_data_judge_every_leader_anew_and_are_looked_at_once(tmp_path: Path) -> None:
+    project = hidden_project(tmp_path / "p", trials=6)
+    assert invoke("run", cwd=project).returncode == 0
+    vault = project / "vault-9f" / "labels-9f.txt"
+    vault.write_text("CONTENT9F 0.2", encoding="utf-8")
+    done = invoke("run", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "look 2" not in done.stdout
+    with History.open(project / ".tunesmith" / "history.db") as history:
+        record = history.study("toy")
+        trials, chosen = history.trials(record.id), history.winner(record)
+    assert chosen is not None
+    wanted = min(trials, key=lambda t: abs(float(str(t.params["x"])) - 0.2))
+    assert chosen.trial.number == wanted.number
+    assert chosen.trial.hidden is not None
+    assert chosen.trial.hidden.look == 1
+    vault.write_text("CONTENT9F 0.6", encoding="utf-8")
+    again = invoke("run", cwd=project)
+    assert len((tmp_path / "judged.txt").read_text().split()) == 2 * len(trials), "these values are known"
+    assert "4321 (trial" in again.stdout
+
+
 def test_leaders_and_default_run_on_the_same_fresh_seeds_and_the_gain_has_an_interval(tmp_path: Path) -> None:
     project = hidden_project(tmp_path / "p", more="--seed {seed}", keys="top = 4\nseeds = 2", trials=5)
     script = (project / "train.py").read_text().replace("repr(x)", "repr(x + int(given['--seed']) % 7 * 1e-4)")
@@ -216,3 +238,19 @@ def test_a_model_that_rewrites_the_study_file_keeps_what_it_cannot_see(tmp_path:
     assert "judge9f" in table["confirm"]["command"]
     assert table["confirm"]["data"] == ["vault-9f"]
     assert table["budget"]["trials"] == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "place"), [("-c 'import judge9f'", "judge9f.py"), ("-m judge9f", "judge9f/__main__.py")]
+)
+def test_a_judge_that_is_named_as_a_module_is_in_no_trial(tmp_path: Path, code: str, place: str) -> None:
+    project = hidden_project(tmp_path / "p", trials=2)
+    (project / "judge9f.py").rename(project / "moved")
+    (project / place).parent.mkdir(exist_ok=True)
+    (project / "moved").rename(project / place)
+    text = (project / "study.toml").read_text(encoding="utf-8").replace("-S judge9f.py", f"-S {code}")
+    (project / "study.toml").write_text(text, encoding="utf-8")
+    done = invoke("run", cwd=project)
+    assert "Best on hidden data: loss 432" in done.stdout, done.stdout + done.stderr
+    seen = [path.read_text() for path in project.glob(".tunesmith/toy/trials/*/artifacts/seen")]
+    assert [leaks(text) for text in seen] == [[]] * 2

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tunesmith.study.config.record import Event
 from tunesmith.study.formatting import count
-from tunesmith.study.trials.hidden import HIDDEN_CHOICE, HiddenValues
+from tunesmith.study.trials.hidden import HIDDEN_CHOICE, HiddenSource, HiddenValues
 from tunesmith.study.trials.trial import Trial
 from tunesmith.tools.analysis.confirmation.significance import Difference, Sample, difference, sample
 
@@ -59,7 +59,9 @@ def best_judged(judged: Sequence[Judged], *, sign: float, default: int | None) -
     return min(able, key=loss).trial
 
 
-def choice_detail(judged: Sequence[Judged], chosen: int, *, trials: int, look: int) -> dict[str, Any]:
+def choice_detail(
+    judged: Sequence[Judged], chosen: int, *, trials: int, look: int, source: HiddenSource
+) -> dict[str, Any]:
     """Return the detail of the event that records a choice.
 
     Args:
@@ -67,21 +69,35 @@ def choice_detail(judged: Sequence[Judged], chosen: int, *, trials: int, look: i
         chosen: the trial that was chosen.
         trials: number of trials of the study then; the choice holds until there are more.
         look: 1 for the first time that the hidden data were looked at.
+        source: what the values come from.
     """
     rows = [
         {"trial": one.trial, "values": {str(seed): value for seed, value in one.values.items()}, "reason": one.reason}
         for one in judged
     ]
-    return {"chosen": chosen, "judged": rows, "trials": trials, "look": look}
+    return {"chosen": chosen, "judged": rows, "trials": trials, "look": look, **asdict(source)}
 
 
-def judged_before(events: Sequence[Event]) -> tuple[list[Judged], int]:
-    """Return what earlier looks judged, the latest value of each trial, and how many looks there were."""
+def is_of_source(event: Event, source: HiddenSource) -> bool:
+    """Return whether a choice was made by the same data and the same judge; one that does not say counts as such."""
+    return all(event.detail.get(key, wanted) == wanted for key, wanted in asdict(source).items())
+
+
+def judged_before(events: Sequence[Event], source: HiddenSource) -> tuple[list[Judged], int]:
+    """Return what earlier looks judged, the latest value of each trial, and how many looks at these data there were.
+
+    Args:
+        events: of the study.
+        source: data and judge as they are now; values of others are left out.
+    """
     found: dict[int, Judged] = {}
     looks = 0
     for event in events:
-        if event.kind == HIDDEN_CHOICE:
+        if event.kind != HIDDEN_CHOICE:
+            continue
+        if event.detail.get("data", source.data) == source.data:
             looks = max(looks, int(event.detail["look"]))
+        if is_of_source(event, source):
             for row in event.detail["judged"]:
                 values = {int(seed): value for seed, value in row["values"].items()}
                 found[row["trial"]] = Judged(trial=row["trial"], values=values, reason=row["reason"])
